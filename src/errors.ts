@@ -1,0 +1,66 @@
+// Everything that can go wrong, as one closed table of codes; http/respond.ts says each in public.
+
+export const errorCodes = [
+  'invalid_json',
+  'invalid_request',
+  'bad_request',
+  'unsupported_media_type',
+  'body_too_large',
+  'not_found',
+  'method_not_allowed',
+  'token_missing',
+  'token_in_url',
+  'credentials_conflict',
+  'token_unknown',
+  'session_signed_out',
+  'session_replaced',
+  'session_kicked',
+  'session_banned',
+  'session_password_changed',
+  'session_phone_changed',
+  'session_account_closed',
+  'session_expired',
+  'session_not_found',
+  'session_limit_reached',
+  'credentials_wrong',
+  'phone_number_invalid',
+  'phone_number_taken',
+  'password_refused',
+  'account_not_found',
+  'account_banned',
+  'overloaded',
+  'unavailable',
+  'internal',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+/** What is known about an error besides its code. Only what http/respond.ts names is ever told to a client. */
+export interface ErrorFacts {
+  /** RFC 6901 pointers into the body, each with what is wrong there. */
+  readonly fields?: readonly { readonly pointer: string; readonly problem: string }[]
+  readonly retryAfterSeconds?: number
+  readonly allow?: readonly string[]
+  /** For `credentials_wrong`: which half was wrong. Only the classic API may tell. */
+  readonly wrong?: 'phone_number' | 'password'
+  /** For `password_refused`: which rule it breaks. */
+  readonly rule?: 'too_short' | 'too_long' | 'is_phone_number'
+  /** For codes of ended sessions: when it ended, in milliseconds since 1970 UTC, and by which device. */
+  readonly endedAt?: number
+  readonly endedBy?: { readonly platform: string; readonly deviceName: string | null } | null
+  /** For `account_banned`: until when, in milliseconds since 1970 UTC; null is for ever. */
+  readonly bannedUntil?: number | null
+}
+
+/** A refusal with a code of the table. Anything else that is thrown is `internal`. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly facts: ErrorFacts
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options: { cause?: unknown } = {}) {
+    super(code, options)
+    this.name = 'AppError'
+    this.code = code
+    this.facts = facts
+  }
+}

@@ -1,0 +1,23 @@
+// Names that sort by time: UUIDv7 (RFC 9562, section 5.7).
+import { randomBytes } from 'node:crypto'
+
+/** The 16 bytes of a UUIDv7 made at `now` (milliseconds since 1970 UTC). */
+function uuid7(now: number): Buffer {
+  const bytes = randomBytes(16)
+  bytes.writeUIntBE(now, 0, 6)
+  bytes[6] = 0x70 | (bytes.readUInt8(6) & 0x0f)
+  bytes[8] = 0x80 | (bytes.readUInt8(8) & 0x3f)
+  return bytes
+}
+
+/** An account's id: UUIDv7 text, 36 characters. */
+export function newAccountId(now: number): string {
+  return uuid7(now)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+/** A session's id: UUIDv7 bytes in base64url, 22 characters, because it is part of every token and of every Redis key. */
+export function newSessionId(now: number): string {
+  return uuid7(now).toString('base64url')
+}

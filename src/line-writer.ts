@@ -1,0 +1,70 @@
+// Log lines to a file descriptor in blocks: a write costs more than a request, and a slow reader must not stop the server.
+import { write, writeSync } from 'node:fs'
+
+const blockLength = 32 * 1024
+const writeEveryMs = 250
+/** Lines that wait for a reader that has stopped; further ones are dropped and counted. */
+const maxWaitingLength = 16 * 1024 * 1024
+
+/** Where pino writes to. Lines appear within 250 ms; at the end of the process all of them are written. */
+export class LineWriter {
+  readonly #fd: number
+  #waiting = ''
+  #dropped = 0
+  #isWriting = false
+
+  constructor(fd: number) {
+    this.#fd = fd
+    setInterval(() => this.#writeOn(), writeEveryMs).unref()
+    process.once('exit', () => this.writeAll())
+  }
+
+  write(line: string): void {
+    if (this.#waiting.length > maxWaitingLength) {
+      this.#dropped++
+      return
+    }
+    this.#waiting += line
+    if (this.#waiting.length >= blockLength) this.#writeOn()
+  }
+
+  /** Writes everything now and waits for it: for the last lines of a process. */
+  writeAll(): void {
+    try {
+      let rest = Buffer.from(this.#take())
+      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
+    } catch {
+      // Nobody reads any more; there is nobody to tell.
+    }
+  }
+
+  #take(): string {
+    const lines = this.#waiting
+    this.#waiting = ''
+    if (this.#dropped === 0 || lines === '') return lines
+    const note = `${JSON.stringify({ level: 40, time: new Date().toISOString(), dropped: this.#dropped, msg: 'log lines dropped' })}\n`
+    this.#dropped = 0
+    return lines + note
+  }
+
+  #writeOn(): void {
+    if (this.#isWriting || this.#waiting === '') return
+    this.#isWriting = true
+    this.#writeRest(Buffer.from(this.#take()))
+  }
+
+  #writeRest(rest: Buffer): void {
+    write(this.#fd, rest, (error, written) => {
+      if (error?.code === 'EAGAIN') {
+        setTimeout(() => this.#writeRest(rest), 50)
+        return
+      }
+      if (!error && written < rest.length) {
+        this.#writeRest(rest.subarray(written))
+        return
+      }
+      this.#isWriting = false
+      if (this.#waiting.length >= blockLength) this.#writeOn()
+    })
+  }
+}

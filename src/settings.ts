@@ -1,0 +1,294 @@
+// Every setting once: name, default, unit and meaning. The only reader of the environment.
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { parseEnv } from 'node:util'
+import { parseRegion, type Region } from './accounts/phone.ts'
+import { type DatabaseKind, databaseKind } from './db/open.ts'
+import type { Policy } from './sessions/policy.ts'
+
+/** A setting that cannot be used. Its message is one sentence that names the setting. */
+export class SettingsError extends Error {}
+
+interface Setting<T> {
+  readonly name: `HUFU_${string}`
+  readonly default: string
+  readonly meaning: string
+  /** Its value is never printed, and may come from the file that `<name>_FILE` names. */
+  readonly secret?: true
+  /** @throws Error that completes the sentence "HUFU_X …" */
+  parse(text: string): T
+}
+
+function setting<T>(description: Setting<T>): Setting<T> {
+  return description
+}
+
+function whole(min: number, max: number) {
+  return (text: string): number => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    throw new Error(`must be a whole number from ${min} to ${max}`)
+  }
+}
+
+function yesOrNo(text: string): boolean {
+  if (/^(true|yes|on|1)$/i.test(text)) return true
+  if (/^(false|no|off|0)$/i.test(text)) return false
+  throw new Error('must be true or false')
+}
+
+function oneOf<T extends string>(...words: T[]) {
+  return (text: string): T => {
+    const word = words.find((known) => known === text)
+    if (word) return word
+    throw new Error(`must be one of: ${words.join(', ')}`)
+  }
+}
+
+function days(text: string): number | null {
+  const value = whole(0, 36_500)(text)
+  return value === 0 ? null : value * 86_400_000
+}
+
+function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
+  const kind = databaseKind(text)
+  if (kind === null || (kind !== 'sqlite' && !URL.canParse(text))) {
+    throw new Error(
+      'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
+    )
+  }
+  return { url: text, kind }
+}
+
+function redisUrl(text: string): string | null {
+  if (text === '') return null
+  if (/^rediss?:\/\/./.test(text) && URL.canParse(text)) return text
+  throw new Error('must be redis://user:password@host:port (or rediss:// for TLS), or empty for no Redis')
+}
+
+function region(text: string): Region {
+  const known = parseRegion(text)
+  if (known) return known
+  throw new Error('must be a region in two capital letters (ISO 3166-1), for example CN')
+}
+
+function host(text: string): string {
+  if (/^[\w.:-]+$/.test(text)) return text
+  throw new Error('must be an address or a host name to listen on, for example 127.0.0.1 or 0.0.0.0')
+}
+
+/** The table. docs/settings.md lists exactly these; a test compares the two. */
+export const settingsTable = {
+  host: setting({
+    name: 'HUFU_HOST',
+    default: '127.0.0.1',
+    meaning: 'Address to listen on. `0.0.0.0` is every IPv4 address; put TLS in front of it.',
+    parse: host,
+  }),
+  port: setting({
+    name: 'HUFU_PORT',
+    default: '5001',
+    meaning: 'TCP port to listen on. `0` takes any free one.',
+    parse: whole(0, 65_535),
+  }),
+  database: setting({
+    name: 'HUFU_DATABASE_URL',
+    default: 'sqlite:./data/hufu.db',
+    meaning: 'The truth: `sqlite:<path>`, `mysql://…` (MariaDB too) or `postgres://…`.',
+    secret: true,
+    parse: databaseUrl,
+  }),
+  databaseWaitSeconds: setting({
+    name: 'HUFU_DATABASE_WAIT_SECONDS',
+    default: '30',
+    meaning: 'How many seconds a start waits for a database that does not answer yet.',
+    parse: whole(0, 3_600),
+  }),
+  databasePool: setting({
+    name: 'HUFU_DATABASE_POOL',
+    default: '10',
+    meaning: 'Connections to MySQL or PostgreSQL, at most, for each process.',
+    parse: whole(1, 500),
+  }),
+  redis: setting({
+    name: 'HUFU_REDIS_URL',
+    default: '',
+    meaning: 'Redis or Valkey for hot copies: `redis://…`. Empty: none, every check asks the database.',
+    secret: true,
+    parse: redisUrl,
+  }),
+  region: setting({
+    name: 'HUFU_DEFAULT_REGION',
+    default: 'CN',
+    meaning: 'Region of phone numbers written without a country code (ISO 3166-1, two letters).',
+    parse: region,
+  }),
+  classicApi: setting({
+    name: 'HUFU_CLASSIC_API',
+    default: 'true',
+    meaning: "Whether the tutorial's routes (`/`, `/login`, `/user`, `/logout`) are there.",
+    parse: yesOrNo,
+  }),
+  classicTellsUnknown: setting({
+    name: 'HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER',
+    default: 'true',
+    meaning:
+      'Whether classic `/login` tells an unknown number from a wrong password, as the tutorial does. `false` makes both answers the same.',
+    parse: yesOrNo,
+  }),
+  sessionLifeMs: setting({
+    name: 'HUFU_SESSION_LIFE_DAYS',
+    default: '30',
+    meaning: 'Days that a session lives after its last use. `0`: for ever.',
+    parse: days,
+  }),
+  sessionMaxLifeMs: setting({
+    name: 'HUFU_SESSION_MAX_LIFE_DAYS',
+    default: '0',
+    meaning: 'Days that a session lives after its start, however much it is used. `0`: no such limit.',
+    parse: days,
+  }),
+  sessionScope: setting({
+    name: 'HUFU_SESSION_SCOPE',
+    default: 'platform',
+    meaning:
+      'Which sessions compete for room: those of the `account`, of one `platform`, or of one `device`.',
+    parse: oneOf<Policy['scope']>('account', 'platform', 'device'),
+  }),
+  sessionMax: setting({
+    name: 'HUFU_SESSION_MAX',
+    default: '1',
+    meaning: 'How many live sessions have room in one scope. `0`: any number.',
+    parse: whole(0, 1_000),
+  }),
+  sessionWhenFull: setting({
+    name: 'HUFU_SESSION_WHEN_FULL',
+    default: 'replace_oldest',
+    meaning:
+      'What a sign-in does when there is no room: `replace_oldest` ends the oldest session, `refuse` refuses the new one.',
+    parse: oneOf<Policy['whenFull']>('replace_oldest', 'refuse'),
+  }),
+  passwordParallel: setting({
+    name: 'HUFU_PASSWORD_PARALLEL',
+    default: String(Math.max(1, availableParallelism() - 1)),
+    meaning:
+      'Password hashes computed at once. Default: the number of cores less one (19 MiB of memory each).',
+    parse: whole(1, 128),
+  }),
+  passwordQueue: setting({
+    name: 'HUFU_PASSWORD_QUEUE',
+    default: '100',
+    meaning: 'Sign-ins that may wait for a password hash; more are answered 503 with `Retry-After` at once.',
+    parse: whole(0, 100_000),
+  }),
+  logLevel: setting({
+    name: 'HUFU_LOG_LEVEL',
+    default: 'info',
+    meaning: 'What is logged: `debug`, `info` (a line for each request), `warn`, `error` or `silent`.',
+    parse: oneOf('debug', 'info', 'warn', 'error', 'silent'),
+  }),
+  logFormat: setting({
+    name: 'HUFU_LOG_FORMAT',
+    default: 'auto',
+    meaning: '`json`, `text` for people, or `auto`: text where standard output is a terminal.',
+    parse: oneOf('auto', 'json', 'text'),
+  }),
+}
+
+export type Settings = {
+  readonly [Key in keyof typeof settingsTable]: ReturnType<(typeof settingsTable)[Key]['parse']>
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The process's environment over the `.env` file of the folder where the program was started. */
+export function readEnvironment(): Environment {
+  return { ...readEnvFile('.env'), ...process.env }
+}
+
+function readEnvFile(path: string): Environment {
+  try {
+    return parseEnv(readFileSync(path, 'utf8'))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    throw new SettingsError(
+      `The file ${path} cannot be read: ${error instanceof Error ? error.message : error}.`,
+    )
+  }
+}
+
+/**
+ * The settings that an environment gives.
+ * @throws SettingsError that names the first setting that is wrong, unknown or contradicts another
+ */
+export function readSettings(environment: Environment): Settings {
+  assertNamesKnown(environment)
+  const entries = Object.entries(settingsTable).map(([key, description]) => {
+    const text = textOf(description, environment)
+    try {
+      return [key, description.parse(text)] as const
+    } catch (error) {
+      const value = 'secret' in description || text === '' ? '' : ` (it is "${text}")`
+      throw new SettingsError(
+        `${description.name} ${error instanceof Error ? error.message : error}${value}.`,
+      )
+    }
+  })
+  // Each key of the table has been parsed by its own row.
+  const settings = Object.fromEntries(entries) as Settings
+  assertConsistent(settings)
+  return settings
+}
+
+function textOf(description: Setting<unknown>, environment: Environment): string {
+  const { name } = description
+  const value = environment[name]
+  const file = environment[`${name}_FILE`]
+  if (file === undefined || file === '') return value === undefined ? description.default : value.trim()
+  if (!description.secret)
+    throw new SettingsError(`${name}_FILE is not known: only secrets are read from files; set ${name}.`)
+  if (value !== undefined)
+    throw new SettingsError(`${name} and ${name}_FILE contradict each other: set one of them.`)
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new SettingsError(
+      `${name}_FILE names a file that cannot be read: ${error instanceof Error ? error.message : error}.`,
+    )
+  }
+}
+
+function assertNamesKnown(environment: Environment): void {
+  const known = new Set(Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`]))
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('HUFU_') && !known.has(name)) {
+      throw new SettingsError(`${name} is not a setting of Hufu; docs/settings.md lists them.`)
+    }
+  }
+}
+
+function assertConsistent(settings: Settings): void {
+  const { sessionLifeMs, sessionMaxLifeMs } = settings
+  if (sessionLifeMs !== null && sessionMaxLifeMs !== null && sessionMaxLifeMs < sessionLifeMs) {
+    throw new SettingsError('HUFU_SESSION_MAX_LIFE_DAYS must not be less than HUFU_SESSION_LIFE_DAYS.')
+  }
+  if (settings.sessionMax === 0 && settings.sessionWhenFull === 'refuse') {
+    throw new SettingsError(
+      'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
+    )
+  }
+}
+
+/** A URL as it may be shown: without its password. */
+export function withoutPassword(url: string): string {
+  if (!URL.canParse(url) || url.startsWith('sqlite:')) return url
+  const shown = new URL(url)
+  if (shown.password !== '') shown.password = '***'
+  shown.search = ''
+  return shown.href
+}
+
+/** Whether the terminal is set to Chinese (POSIX: LC_ALL before LC_MESSAGES before LANG). */
+export function prefersChinese(environment: Environment): boolean {
+  return /^zh/i.test(environment.LC_ALL || environment.LC_MESSAGES || environment.LANG || '')
+}
