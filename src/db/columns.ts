@@ -1,0 +1,33 @@
+// What a column is called on each database: identifiers compare byte for byte everywhere.
+import { type Expression, type RawBuilder, sql } from 'kysely'
+import type { DatabaseKind } from './open.ts'
+
+type ColumnType = RawBuilder<unknown> & Expression<unknown>
+
+export interface ColumnTypes {
+  /** Text that compares byte for byte, of up to `bytes` bytes: identifiers, hashes, closed words. */
+  exact(bytes: number): ColumnType
+  /** Text for people, of up to `characters` code points. */
+  text(characters: number): ColumnType
+  /** Milliseconds since 1970 UTC. */
+  time: ColumnType
+}
+
+/**
+ * VARBINARY on MySQL and MariaDB, whose text collations (`_bin` too) ignore trailing spaces; collation "C" on PostgreSQL;
+ * SQLite's TEXT compares bytes as it is.
+ */
+export function columnTypes(kind: DatabaseKind): ColumnTypes {
+  switch (kind) {
+    case 'mysql':
+      return {
+        exact: (bytes) => sql`varbinary(${sql.lit(bytes)})`,
+        text: (characters) => sql`varchar(${sql.lit(characters)}) character set utf8mb4`,
+        time: sql`bigint`,
+      }
+    case 'postgres':
+      return { exact: () => sql`text collate "C"`, text: () => sql`text`, time: sql`bigint` }
+    case 'sqlite':
+      return { exact: () => sql`text`, text: () => sql`text`, time: sql`integer` }
+  }
+}

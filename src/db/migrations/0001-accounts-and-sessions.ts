@@ -1,0 +1,80 @@
+// The tutorial's table `user`, grown up, and the sessions that it kept in Redis only.
+import type { CreateTableBuilder, Kysely } from 'kysely'
+import type { Migration } from 'kysely/migration'
+import { columnTypes } from '../columns.ts'
+import type { DatabaseKind } from '../open.ts'
+
+/** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
+export function accountsAndSessions(kind: DatabaseKind): Migration {
+  const type = columnTypes(kind)
+
+  const accounts = (db: Kysely<unknown>) =>
+    db.schema
+      .createTable('accounts')
+      .ifNotExists()
+      .addColumn('id', type.exact(36), (column) => column.primaryKey())
+      .addColumn('phone_number', type.exact(20), (column) => column.notNull().unique())
+      .addColumn('nickname', type.text(64))
+      .addColumn('password_hash', type.exact(255))
+      .addColumn('state', type.exact(16), (column) => column.notNull())
+      .addColumn('banned_until', type.time)
+      .addColumn('ban_reason', type.text(255))
+      .addColumn('registered_at', type.time, (column) => column.notNull())
+      .addColumn('updated_at', type.time, (column) => column.notNull())
+
+  const sessions = (db: Kysely<unknown>) =>
+    db.schema
+      .createTable('sessions')
+      .ifNotExists()
+      .addColumn('id', type.exact(22), (column) => column.primaryKey())
+      .addColumn('account_id', type.exact(36), (column) => column.notNull())
+      .addColumn('token_hash', type.exact(43), (column) => column.notNull().unique())
+      .addColumn('platform', type.exact(16), (column) => column.notNull())
+      .addColumn('device_id', type.exact(128))
+      .addColumn('device_name', type.text(64))
+      .addColumn('app_version', type.text(32))
+      .addColumn('ip', type.exact(45))
+      .addColumn('created_at', type.time, (column) => column.notNull())
+      .addColumn('seen_at', type.time, (column) => column.notNull())
+      .addColumn('expires_at', type.time)
+      .addColumn('ended_at', type.time)
+      .addColumn('end_reason', type.exact(32))
+      .addColumn('ended_by_session', type.exact(22))
+      .addForeignKeyConstraint('sessions_account', ['account_id'], 'accounts', ['id'], (key) =>
+        key.onDelete('cascade'),
+      )
+
+  /** MySQL has no `create index if not exists`, so there the indexes are part of the table's own statement. */
+  async function create<T extends string>(
+    db: Kysely<unknown>,
+    name: T,
+    table: CreateTableBuilder<T, string>,
+    indexes: Record<string, string[]>,
+  ): Promise<void> {
+    const named = Object.entries(indexes).map(([suffix, columns]) => ({
+      index: `${name}_${suffix}`,
+      columns,
+    }))
+    if (kind === 'mysql') {
+      await named.reduce((built, { index, columns }) => built.addIndex(index, columns), table).execute()
+      return
+    }
+    await table.execute()
+    for (const { index, columns } of named) {
+      await db.schema.createIndex(index).ifNotExists().on(name).columns(columns).execute()
+    }
+  }
+
+  return {
+    async up(db) {
+      await create(db, 'accounts', accounts(db), {
+        nickname: ['nickname'],
+        registered_at: ['registered_at', 'id'],
+      })
+      await create(db, 'sessions', sessions(db), {
+        account: ['account_id', 'ended_at'],
+        expires_at: ['expires_at'],
+      })
+    },
+  }
+}

@@ -1,0 +1,94 @@
+// From HUFU_DATABASE_URL to the truth: which dialect, which pool, and waiting for a database that is not up yet.
+import { mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
+import { mysqlPool, postgresPool } from './pools.ts'
+import type { Database, Tables } from './schema.ts'
+import { NodeSqliteDialect } from './sqlite-dialect.ts'
+
+export type DatabaseKind = 'sqlite' | 'mysql' | 'postgres'
+
+/** Which kind of database a URL names, or null where it names none that we know. */
+export function databaseKind(url: string): DatabaseKind | null {
+  if (/^sqlite:./.test(url)) return 'sqlite'
+  if (/^(mysql|mariadb):\/\/./.test(url)) return 'mysql'
+  if (/^postgres(ql)?:\/\/./.test(url)) return 'postgres'
+  return null
+}
+
+/** The path of the file that a `sqlite:` URL names. */
+export function sqlitePath(url: string): string {
+  return resolve(url.slice('sqlite:'.length))
+}
+
+// MariaDB ends a forgotten transaction itself; MySQL has no such variable, and says so only to those who ask.
+const mysqlSession = "set session innodb_lock_wait_timeout = 4, sql_mode = 'TRADITIONAL'"
+const mariadbSession = 'set session idle_transaction_timeout = 10, max_statement_time = 5'
+
+/** The Kysely dialect for a URL. Nothing is opened yet. */
+export function dialectFor(url: string, poolSize: number): Dialect {
+  switch (databaseKind(url)) {
+    case 'sqlite': {
+      const path = sqlitePath(url)
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      return new NodeSqliteDialect(path)
+    }
+    case 'mysql':
+      return new MysqlDialect({
+        pool: mysqlPool(url, poolSize),
+        onCreateConnection: async (connection) => {
+          await connection.executeQuery(CompiledQuery.raw(mysqlSession))
+          await connection.executeQuery(CompiledQuery.raw(mariadbSession)).catch(() => {})
+        },
+      })
+    case 'postgres':
+      return new PostgresDialect({ pool: postgresPool(url, poolSize) })
+    case null:
+      throw new TypeError('not a database URL: sqlite:<path>, mysql://… or postgres://…')
+  }
+}
+
+/** Opens the truth. The first query connects. */
+export function openDatabase(dialect: Dialect): Database {
+  return new Kysely<Tables>({ dialect })
+}
+
+/** Makes a query that was compiled once into a function of its parameters. For reads outside a transaction. */
+export type PrepareRead = <R>(
+  query: CompiledQuery<R>,
+) => (parameters: readonly unknown[]) => R[] | Promise<R[]>
+
+/**
+ * How reads that every request makes are run. On SQLite straight on a connection of their own, because there Kysely's
+ * machinery (and waiting for a transaction of somebody else) costs more than the read itself.
+ */
+export function preparedReads(db: Database, dialect: Dialect): PrepareRead {
+  if (dialect instanceof NodeSqliteDialect) return (query) => dialect.prepareRead(query)
+  return <R>(query: CompiledQuery<R>) =>
+    async (parameters) =>
+      (await db.executeQuery<R>({ ...query, parameters })).rows
+}
+
+/**
+ * Waits until the database answers, for `seconds` at most.
+ * @param onWait told once, with the cause, when the first try fails
+ * @throws what the last try threw
+ */
+export async function waitForDatabase(
+  db: Database,
+  seconds: number,
+  onWait: (cause: unknown) => void,
+): Promise<void> {
+  const giveUpAt = performance.now() + seconds * 1000
+  for (let tries = 0; ; tries++) {
+    try {
+      await sql`select 1`.execute(db)
+      return
+    } catch (error) {
+      if (tries === 0) onWait(error)
+      if (performance.now() >= giveUpAt) throw error
+      await sleep(500)
+    }
+  }
+}

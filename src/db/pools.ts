@@ -1,0 +1,132 @@
+// Pools of connections to MySQL / MariaDB and PostgreSQL that never wait without an end.
+import type { MysqlPool, PostgresPool } from 'kysely'
+import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
+import pg from 'pg'
+
+/** How long to wait for a connection, and for the answer to one statement. Marks live 60 s: stay far below. */
+const acquireMs = 2_000
+const statementMs = 5_000
+
+/**
+ * What `work` gives, or an error with code DEADLINE after `ms`. A value that comes after that goes to `late`.
+ */
+function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () => {}): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let over = false
+    const timer = setTimeout(() => {
+      over = true
+      reject(Object.assign(new Error(`the database did not answer within ${ms} ms`), { code: 'DEADLINE' }))
+    }, ms)
+    work.then(
+      (value) => {
+        clearTimeout(timer)
+        if (over) late(value)
+        else resolve(value)
+      },
+      (error) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
+}
+
+/** One statement at a time with a deadline; after the first that missed it, the connection is good for nothing. */
+class Statements {
+  broken = false
+
+  async run<T>(start: () => Promise<T>): Promise<T> {
+    if (this.broken) throw Object.assign(new Error('the connection was given up'), { code: 'DEADLINE' })
+    try {
+      return await within(statementMs, start())
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'DEADLINE') this.broken = true
+      throw error
+    }
+  }
+}
+
+type Callback = (error: unknown, value?: unknown) => void
+
+function mysqlConnection(raw: PoolConnection) {
+  const statements = new Statements()
+  return {
+    threadId: raw.threadId,
+    query(sql: string, parameters: unknown[], callback: Callback): void {
+      const start = () =>
+        new Promise((resolve, reject) => {
+          raw.query(sql, parameters, (error, result) => (error ? reject(error) : resolve(result)))
+        })
+      statements.run(start).then((result) => callback(null, result), callback)
+    },
+    release: () => (statements.broken ? raw.destroy() : raw.release()),
+    destroy: () => raw.destroy(),
+  }
+}
+
+/** VARBINARY is how MySQL compares byte for byte; what we keep in it is text. */
+function typeCast(field: TypeCastField, next: () => unknown): unknown {
+  return field.type === 'VAR_STRING' ? field.string('utf8') : next()
+}
+
+/** A pool for Kysely's MysqlDialect. `url` is `mysql://user:password@host:port/database`, options in its query as mysql2 has them. */
+export function mysqlPool(url: string, size: number): MysqlPool {
+  const pool = createMysqlPool({
+    uri: url.replace(/^mariadb:/, 'mysql:'),
+    connectionLimit: size,
+    connectTimeout: acquireMs,
+    charset: 'utf8mb4_general_ci',
+    timezone: 'Z',
+    stringifyObjects: true,
+    typeCast,
+  })
+  // Kysely prepares each connection object once, so the same raw connection must always have the same wrapper.
+  const wrapped = new WeakMap<PoolConnection, ReturnType<typeof mysqlConnection>>()
+  const acquire = () =>
+    new Promise<PoolConnection>((resolve, reject) => {
+      pool.getConnection((error, raw) => (error ? reject(error) : resolve(raw)))
+    })
+  const deadlinePool = {
+    getConnection(callback: Callback): void {
+      within(acquireMs, acquire(), (raw) => raw.release()).then((raw) => {
+        const connection = wrapped.get(raw) ?? mysqlConnection(raw)
+        wrapped.set(raw, connection)
+        callback(null, connection)
+      }, callback)
+    },
+    end: (callback: Callback) => pool.end(callback),
+  }
+  // Kysely's type also asks for what its streaming and query cancelling use; neither is used here.
+  return deadlinePool as unknown as MysqlPool
+}
+
+/** A pool for Kysely's PostgresDialect. `url` as libpq writes it. */
+export function postgresPool(url: string, size: number): PostgresPool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: size,
+    connectionTimeoutMillis: acquireMs,
+    statement_timeout: statementMs,
+    idle_in_transaction_session_timeout: 2 * statementMs,
+    types: {
+      getTypeParser: (oid, format) =>
+        oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
+    },
+  })
+  // An idle connection that the server closes is not an error of ours: the pool makes a new one.
+  pool.on('error', () => {})
+  const deadlinePool = {
+    options: {},
+    async connect() {
+      const raw = await pool.connect()
+      const statements = new Statements()
+      return {
+        query: (sql: string, parameters: unknown[]) => statements.run(() => raw.query(sql, parameters)),
+        release: () => raw.release(statements.broken),
+      }
+    },
+    end: () => pool.end(),
+  }
+  // Kysely's type also asks for what its streaming and query cancelling use; neither is used here.
+  return deadlinePool as unknown as PostgresPool
+}

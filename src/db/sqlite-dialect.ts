@@ -1,0 +1,182 @@
+// Kysely on node:sqlite: one connection, every transaction takes the write lock when it begins.
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+  type SelectModifierNode,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+
+/** How long a statement waits for the write lock of another process. */
+const busyWithinMs = 2_000
+const sqliteBusy = 5
+const statementsKept = 200
+
+/** The embedded database: a file in WAL mode that survives power loss (`synchronous=FULL`). */
+export class NodeSqliteDialect implements Dialect {
+  readonly #path: string
+  #reader: DatabaseSync | null = null
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter()
+  }
+
+  createDriver(): Driver {
+    return new NodeSqliteDriver(this.#path, () => this.closeReader())
+  }
+
+  createIntrospector(db: Kysely<unknown>): SqliteIntrospector {
+    return new SqliteIntrospector(db)
+  }
+
+  createQueryCompiler(): SqliteQueryCompiler {
+    return new LockFreeCompiler()
+  }
+
+  /** A read on a second, read-only connection: it sees every commit, and waits for no transaction. */
+  prepareRead<R>({ sql }: CompiledQuery<R>): (parameters: readonly unknown[]) => R[] {
+    let statement: StatementSync | null = null
+    return (parameters) => {
+      this.#reader ??= new DatabaseSync(this.#path, { readOnly: true })
+      statement ??= this.#reader.prepare(sql)
+      // Kysely types parameters as unknown, and knows the columns of the row; our tables hold only text, numbers and null.
+      return statement.all(...(parameters as SQLInputValue[])) as R[]
+    }
+  }
+
+  closeReader(): void {
+    this.#reader?.close()
+    this.#reader = null
+  }
+}
+
+/** With `begin immediate`, a migration is one transaction, and two processes migrate one after the other. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+/** `for update` says nothing here: the transaction has locked the whole file already. */
+class LockFreeCompiler extends SqliteQueryCompiler {
+  protected override visitSelectModifier(node: SelectModifierNode): void {
+    if (node.modifier !== 'ForUpdate') super.visitSelectModifier(node)
+  }
+}
+
+class NodeSqliteDriver implements Driver {
+  readonly #path: string
+  readonly #onDestroy: () => void
+  #connection: NodeSqliteConnection | null = null
+
+  constructor(path: string, onDestroy: () => void) {
+    this.#path = path
+    this.#onDestroy = onDestroy
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    // Opened on first use and not in init, so that a file that cannot be opened is an error that may pass.
+    this.#connection ??= new NodeSqliteConnection(openFile(this.#path))
+    return this.#connection
+  }
+
+  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('commit'))
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('rollback'))
+  }
+
+  async releaseConnection(): Promise<void> {}
+
+  async destroy(): Promise<void> {
+    this.#onDestroy()
+    this.#connection?.close()
+    this.#connection = null
+  }
+}
+
+function openFile(path: string): DatabaseSync {
+  const file = new DatabaseSync(path)
+  file.exec(`pragma busy_timeout = ${busyWithinMs}`)
+  file.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+  // From here on executeQuery waits instead, because SQLite's own waiting stops the whole process.
+  file.exec('pragma busy_timeout = 0')
+  return file
+}
+
+interface PreparedStatement {
+  readonly statement: StatementSync
+  readonly givesRows: boolean
+}
+
+class NodeSqliteConnection implements DatabaseConnection {
+  readonly #file: DatabaseSync
+  readonly #statements = new Map<string, PreparedStatement>()
+
+  constructor(file: DatabaseSync) {
+    this.#file = file
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const giveUpAt = performance.now() + busyWithinMs
+    for (;;) {
+      try {
+        return this.#execute(query)
+      } catch (error) {
+        // Only a transaction's `begin immediate`, or a statement without one, can meet somebody else's lock.
+        if (!isBusy(error) || performance.now() > giveUpAt) throw error
+        await sleep(1 + Math.random() * 10)
+      }
+    }
+  }
+
+  #execute<R>(query: CompiledQuery): QueryResult<R> {
+    const { statement, givesRows } = this.#prepare(query.sql)
+    // Kysely types parameters as unknown; our tables hold only text, numbers and null.
+    const parameters = query.parameters as SQLInputValue[]
+    if (givesRows) return { rows: statement.all(...parameters) as R[] }
+    const { changes } = statement.run(...parameters)
+    return { rows: [], numAffectedRows: BigInt(changes) }
+  }
+
+  async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
+    yield await this.executeQuery<R>(query)
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+
+  #prepare(sql: string): PreparedStatement {
+    const known = this.#statements.get(sql)
+    if (known) return known
+    if (this.#statements.size >= statementsKept) this.#statements.clear()
+    const statement = this.#file.prepare(sql)
+    const prepared = { statement, givesRows: statement.columns().length > 0 }
+    this.#statements.set(sql, prepared)
+    return prepared
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && Number(error.errcode) % 256 === sqliteBusy
+}
