@@ -1,0 +1,61 @@
+// Phone numbers: any spelling in, E.164 (ITU-T) inside, and back to how people of the region write it.
+import {
+  type CountryCode,
+  getCountryCallingCode,
+  isSupportedCountry,
+  parsePhoneNumberFromString,
+} from 'libphonenumber-js'
+import { AppError } from '../errors.ts'
+
+/** A region whose national spelling of numbers is understood: ISO 3166-1 alpha-2. */
+export type Region = CountryCode
+
+/** The region with this name, or null where the metadata knows none. */
+export function parseRegion(text: string): Region | null {
+  return isSupportedCountry(text) ? text : null
+}
+
+// Only what a person types for a number: no letters, no other scripts' digits, nothing before or after it.
+const spelling = /^[+(]?[0-9][0-9 ().-]{0,30}[0-9]$/
+
+/**
+ * E.164 of a *possible* number (right length for its country, valid or not), for example `+8613800005223`.
+ * @throws AppError `phone_number_invalid`
+ */
+export function parsePhoneNumber(text: string, region: Region): string {
+  const parsed = spelling.test(text)
+    ? parsePhoneNumberFromString(text, { defaultCountry: region, extract: false })
+    : undefined
+  if (!parsed?.isPossible() || parsed.ext) throw new AppError('phone_number_invalid')
+  return parsed.number
+}
+
+const rememberedNumbers = 10_000
+
+/** Writes numbers of one region as they are dialled there (`12345678901`), and those of other countries as E.164. */
+export class NationalNumbers {
+  readonly #countryCode: string
+  /** Formatting costs as much as a whole request, so that what was formatted is kept. */
+  readonly #known = new Map<string, string>()
+
+  constructor(region: Region) {
+    this.#countryCode = `+${getCountryCallingCode(region)}`
+  }
+
+  of(e164: string): string {
+    const known = this.#known.get(e164)
+    if (known !== undefined) return known
+    const national = e164.startsWith(this.#countryCode)
+      ? parsePhoneNumberFromString(e164)?.formatNational().replace(/\D/g, '')
+      : undefined
+    if (this.#known.size >= rememberedNumbers) this.#known.clear()
+    this.#known.set(e164, national ?? e164)
+    return national ?? e164
+  }
+}
+
+/** For logs: `13800005223` -> `138****5223`; what is not a number shows nothing. */
+export function maskPhoneNumber(text: string): string {
+  const digits = text.replace(/[ ().-]/g, '')
+  return /^\+?\d{9,15}$/.test(digits) ? `${digits.slice(0, -8)}****${digits.slice(-4)}` : '****'
+}
