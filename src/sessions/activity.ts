@@ -1,0 +1,128 @@
+// Sliding life: notes that sessions were used, in batches and off the request's path.
+import type { Clock } from '../clock.ts'
+import type { Database } from '../db/schema.ts'
+import type { Session } from './session.ts'
+import { extendSessions, updateSeen } from './session-rows.ts'
+
+const minuteMs = 60_000
+const dayMs = 86_400_000
+const flushEveryMs = 5_000
+const batchSize = 500
+/** Notes kept so that a session is not noted twice a minute; when there are more, all are forgotten. */
+const maxNoted = 100_000
+
+/** How long sessions live: `lifeMs` after their last use, `maxLifeMs` after their start; null is for ever. */
+export class Life {
+  readonly lifeMs: number | null
+  readonly maxLifeMs: number | null
+
+  constructor(lifeMs: number | null, maxLifeMs: number | null) {
+    this.lifeMs = lifeMs
+    this.maxLifeMs = maxLifeMs
+  }
+
+  /** When a session that began at `createdAt` ends if it is used at `now` and never again; null: never. */
+  endFrom(createdAt: number, now: number): number | null {
+    const ends = [
+      this.lifeMs === null ? null : now + this.lifeMs,
+      this.maxLifeMs === null ? null : createdAt + this.maxLifeMs,
+    ]
+    const known = ends.filter((end) => end !== null)
+    return known.length === 0 ? null : Math.min(...known)
+  }
+
+  /** How far the written end may stay behind. */
+  get extendEveryMs(): number {
+    return Math.min(dayMs, (this.lifeMs ?? dayMs) / 2)
+  }
+
+  /** Whether the end is far enough behind the use at `now` to be written again: about once a day. */
+  isExtensionDue(session: Session, now: number): boolean {
+    if (session.expiresAt === null) return false
+    const end = this.endFrom(session.createdAt, now)
+    return end === null || end - session.expiresAt >= this.extendEveryMs
+  }
+}
+
+export interface ActivityOptions {
+  readonly db: Database
+  readonly clock: Clock
+  readonly life: Life
+  /** Told what kept notes from being written. */
+  readonly onTrouble: (error: unknown) => void
+}
+
+interface Note {
+  readonly usedAt: number
+  readonly extend: boolean
+}
+
+export class Activity {
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #life: Life
+  readonly #onTrouble: (error: unknown) => void
+  #pending = new Map<string, Note>()
+  readonly #notedAt = new Map<string, number>()
+  #timer: NodeJS.Timeout | null = null
+
+  constructor({ db, clock, life, onTrouble }: ActivityOptions) {
+    this.#db = db
+    this.#clock = clock
+    this.#life = life
+    this.#onTrouble = onTrouble
+  }
+
+  /** Notes that a live session was used at `now`. Waits only for a session that would run out before the next batch. */
+  seen(session: Session, now: number): Promise<void> | undefined {
+    const extend = this.#life.isExtensionDue(session, now)
+    if (!extend && now - session.seenAt < minuteMs) return undefined
+    const notedAt = this.#notedAt.get(session.id)
+    if (notedAt !== undefined && now - notedAt < minuteMs) return undefined
+    if (this.#notedAt.size >= maxNoted) this.#notedAt.clear()
+    this.#notedAt.set(session.id, now)
+    this.#pending.set(session.id, { usedAt: now, extend })
+    const runsOutSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs
+    if (runsOutSoon) return this.flush()
+    this.#timer ??= setTimeout(() => void this.flush(), flushEveryMs).unref()
+    return undefined
+  }
+
+  /** Writes the notes now. Never throws: what could not be written is noted again at the next use. */
+  async flush(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    const notes = [...this.#pending].sort(([a], [b]) => (a < b ? -1 : 1))
+    this.#pending = new Map()
+    for (let i = 0; i < notes.length; i += batchSize) {
+      const batch = notes.slice(i, i + batchSize)
+      await this.#write(batch).catch((error) => {
+        this.#onTrouble(error)
+        for (const [id] of batch) this.#notedAt.delete(id)
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.flush()
+  }
+
+  async #write(batch: readonly (readonly [string, Note])[]): Promise<void> {
+    const now = this.#clock.now()
+    const extended = batch.filter(([, note]) => note.extend)
+    if (extended.length > 0) {
+      const ids = extended.map(([id]) => id)
+      const usedAt = Math.min(...extended.map(([, note]) => note.usedAt))
+      const { lifeMs, maxLifeMs, extendEveryMs } = this.#life
+      const expiresAt = lifeMs === null ? null : now + lifeMs
+      // A copy that was read may be older than the last extension: `behindMs` keeps it from being written every minute.
+      await extendSessions(this.#db, { ids, usedAt, expiresAt, maxLifeMs, behindMs: extendEveryMs })
+    }
+    await updateSeen(
+      this.#db,
+      batch.map(([id]) => id),
+      now,
+      minuteMs,
+    )
+  }
+}

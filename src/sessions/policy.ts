@@ -1,0 +1,57 @@
+// Which sessions end when a new one starts: a pure function, called inside the sign-in transaction.
+import type { Platform } from '../db/schema.ts'
+
+export interface Policy {
+  /** Sessions of what compete for room: the whole account, one platform, or one device. */
+  readonly scope: 'account' | 'platform' | 'device'
+  /** How many live sessions have room in one scope; 0 is any number. */
+  readonly max: number
+  readonly whenFull: 'replace_oldest' | 'refuse'
+}
+
+export interface Contender {
+  readonly id: string
+  readonly platform: Platform
+  readonly deviceId: string | null
+  readonly createdAt: number
+}
+
+export type Newcomer = Pick<Contender, 'platform' | 'deviceId'>
+
+/**
+ * The ids of the live sessions that end as `replaced` when `newcomer` starts, or 'refused'.
+ * Two rules stand above every policy: a device that signs in again replaces its own session, and the classic API has
+ * one session an account, because the tutorial's apps count on it.
+ */
+export function decide(policy: Policy, live: readonly Contender[], newcomer: Newcomer): string[] | 'refused' {
+  const own = live.filter((session) => isSameDevice(session, newcomer) || isSameClassic(session, newcomer))
+  const rivals = live.filter((session) => !own.includes(session) && competes(policy.scope, session, newcomer))
+  const surplus = policy.max === 0 ? 0 : Math.max(0, rivals.length + 1 - policy.max)
+  if (surplus > 0 && policy.whenFull === 'refuse') return 'refused'
+  const oldestFirst = rivals.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+  return [...own, ...oldestFirst.slice(0, surplus)].map((session) => session.id)
+}
+
+function isSameDevice(session: Contender, newcomer: Newcomer): boolean {
+  return (
+    newcomer.deviceId !== null &&
+    session.deviceId === newcomer.deviceId &&
+    session.platform === newcomer.platform
+  )
+}
+
+function isSameClassic(session: Contender, newcomer: Newcomer): boolean {
+  return newcomer.platform === 'classic' && session.platform === 'classic'
+}
+
+function competes(scope: Policy['scope'], session: Contender, newcomer: Newcomer): boolean {
+  switch (scope) {
+    case 'account':
+      return true
+    case 'platform':
+      return session.platform === newcomer.platform
+    case 'device':
+      // An app that names no device shares one place with the others of its platform that name none.
+      return session.platform === newcomer.platform && session.deviceId === newcomer.deviceId
+  }
+}

@@ -1,0 +1,217 @@
+// Sessions in SQL. No policy here.
+import { type InferResult, sql } from 'kysely'
+import type { PrepareRead } from '../db/open.ts'
+import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
+import type { Ending, Session, SignedInAccount } from './session.ts'
+
+const sessionColumns = [
+  'sessions.id',
+  'sessions.account_id',
+  'sessions.platform',
+  'sessions.device_id',
+  'sessions.device_name',
+  'sessions.app_version',
+  'sessions.ip',
+  'sessions.created_at',
+  'sessions.seen_at',
+  'sessions.expires_at',
+] as const
+
+type SessionRow = Omit<SessionsTable, 'token_hash' | 'ended_at' | 'end_reason' | 'ended_by_session'>
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    accountId: row.account_id,
+    platform: row.platform,
+    deviceId: row.device_id,
+    deviceName: row.device_name,
+    appVersion: row.app_version,
+    ip: row.ip,
+    createdAt: row.created_at,
+    seenAt: row.seen_at,
+    expiresAt: row.expires_at,
+  }
+}
+
+/** An account as sessions need it, its row locked until the transaction ends; null where it is gone. */
+export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
+  const row = await tx.selectFrom('accounts').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+  return row ?? null
+}
+
+export interface StoredSession {
+  readonly session: Session
+  readonly tokenHash: string
+  readonly ending: Ending | null
+  readonly account: SignedInAccount
+}
+
+function selectSession(db: Database, id: string) {
+  return db
+    .selectFrom('sessions')
+    .innerJoin('accounts', 'accounts.id', 'sessions.account_id')
+    .leftJoin('sessions as ender', 'ender.id', 'sessions.ended_by_session')
+    .select(sessionColumns)
+    .select(['sessions.token_hash', 'sessions.ended_at', 'sessions.end_reason'])
+    .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
+    .select(['accounts.phone_number', 'accounts.nickname', 'accounts.state', 'accounts.banned_until'])
+    .where('sessions.id', '=', id)
+}
+
+type StoredSessionRow = InferResult<ReturnType<typeof selectSession>>[number]
+
+function toStoredSession(row: StoredSessionRow): StoredSession {
+  return {
+    session: toSession(row),
+    tokenHash: row.token_hash,
+    ending:
+      row.ended_at === null
+        ? null
+        : {
+            reason: row.end_reason ?? 'signed_out',
+            at: row.ended_at,
+            by: row.ender_platform && { platform: row.ender_platform, deviceName: row.ender_device_name },
+          },
+    account: {
+      id: row.account_id,
+      phoneNumber: row.phone_number,
+      nickname: row.nickname,
+      state: row.state,
+      bannedUntil: row.banned_until,
+    },
+  }
+}
+
+/** A session with its account and, where it has ended, how; null where there is none. */
+export async function findSession(db: Database, id: string): Promise<StoredSession | null> {
+  const row = await selectSession(db, id).executeTakeFirst()
+  return row ? toStoredSession(row) : null
+}
+
+/** The same as `findSession`, compiled once: without copies this runs for every request, and compiling costs more than asking. */
+export function prepareFindSession(
+  db: Database,
+  prepare: PrepareRead,
+): (id: string) => StoredSession | null | Promise<StoredSession | null> {
+  const read = prepare<StoredSessionRow>(selectSession(db, '').compile())
+  const first = ([row]: StoredSessionRow[]) => (row ? toStoredSession(row) : null)
+  return (id) => {
+    const rows = read([id])
+    return rows instanceof Promise ? rows.then(first) : first(rows)
+  }
+}
+
+export interface LiveSession {
+  readonly session: Session
+  readonly tokenHash: string
+}
+
+/** The account's live sessions at `now`, oldest first. */
+export async function liveSessions(db: Database, accountId: string, now: number): Promise<LiveSession[]> {
+  const rows = await db
+    .selectFrom('sessions')
+    .select(sessionColumns)
+    .select('token_hash')
+    .where('account_id', '=', accountId)
+    .where('ended_at', 'is', null)
+    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
+    .orderBy('created_at')
+    .orderBy('sessions.id')
+    .execute()
+  return rows.map((row) => ({ session: toSession(row), tokenHash: row.token_hash }))
+}
+
+/** Writes a new session. */
+export async function insertSession(tx: Database, session: Session, tokenHash: string): Promise<void> {
+  await tx
+    .insertInto('sessions')
+    .values({
+      id: session.id,
+      account_id: session.accountId,
+      token_hash: tokenHash,
+      platform: session.platform,
+      device_id: session.deviceId,
+      device_name: session.deviceName,
+      app_version: session.appVersion,
+      ip: session.ip,
+      created_at: session.createdAt,
+      seen_at: session.seenAt,
+      expires_at: session.expiresAt,
+      ended_at: null,
+      end_reason: null,
+      ended_by_session: null,
+    })
+    .execute()
+}
+
+export interface EndOfSessions {
+  readonly ids: readonly string[]
+  readonly at: number
+  readonly reason: EndReason
+  readonly by: string | null
+}
+
+/** Ends those of the sessions that have not ended yet, and returns how many that were. */
+export async function endSessions(tx: Database, end: EndOfSessions): Promise<number> {
+  if (end.ids.length === 0) return 0
+  const result = await tx
+    .updateTable('sessions')
+    .set({ ended_at: end.at, end_reason: end.reason, ended_by_session: end.by })
+    .where('id', 'in', [...end.ids])
+    .where('ended_at', 'is', null)
+    .executeTakeFirst()
+  return Number(result.numUpdatedRows)
+}
+
+/** Notes that these live sessions were seen at `now`, unless a minute has not passed since the last note. */
+export async function updateSeen(
+  db: Database,
+  ids: readonly string[],
+  now: number,
+  atMostEveryMs: number,
+): Promise<void> {
+  await db
+    .updateTable('sessions')
+    .set({ seen_at: now })
+    .where('id', 'in', [...ids])
+    .where('ended_at', 'is', null)
+    .where('seen_at', '<=', now - atMostEveryMs)
+    .execute()
+}
+
+export interface Extension {
+  readonly ids: readonly string[]
+  /** When the sessions were used: those that had run out by then stay so. */
+  readonly usedAt: number
+  /** The new end; null: never. */
+  readonly expiresAt: number | null
+  /** A session ends at most this long after it began; null: no such limit. */
+  readonly maxLifeMs: number | null
+  /** Only ends that are at least this far behind the new one are moved. */
+  readonly behindMs: number
+}
+
+/** Moves the end of live sessions further away, never nearer. */
+export async function extendSessions(db: Database, extension: Extension): Promise<void> {
+  const { ids, usedAt, expiresAt, maxLifeMs, behindMs } = extension
+  const latest = sql<number | null>`created_at + ${maxLifeMs}`
+  const end =
+    maxLifeMs === null
+      ? sql<number | null>`${expiresAt}`
+      : expiresAt === null
+        ? latest
+        : sql<number>`case when ${latest} < ${expiresAt} then ${latest} else ${expiresAt} end`
+  await db
+    .updateTable('sessions')
+    .set({ expires_at: end })
+    .where('id', 'in', [...ids])
+    .where('ended_at', 'is', null)
+    .where('expires_at', '>', usedAt)
+    .where((where) =>
+      expiresAt === null && maxLifeMs === null
+        ? sql<boolean>`1 = 1`
+        : where(sql<number>`expires_at + ${behindMs}`, '<=', end),
+    )
+    .execute()
+}

@@ -1,0 +1,57 @@
+// What a session is, and how it ends.
+import type { AccountState, EndReason, Platform } from '../db/schema.ts'
+
+export { platforms } from '../db/schema.ts'
+
+/** One signed-in app on one device. Times are milliseconds since 1970 UTC. */
+export interface Session {
+  readonly id: string
+  readonly accountId: string
+  readonly platform: Platform
+  readonly deviceId: string | null
+  readonly deviceName: string | null
+  readonly appVersion: string | null
+  readonly ip: string | null
+  readonly createdAt: number
+  readonly seenAt: number
+  /** null: never. */
+  readonly expiresAt: number | null
+}
+
+/** Why, when and because of which device a session ended. */
+export interface Ending {
+  readonly reason: EndReason
+  readonly at: number
+  readonly by: { readonly platform: Platform; readonly deviceName: string | null } | null
+}
+
+/** The person, as every signed-in request needs to know them. */
+export interface SignedInAccount {
+  readonly id: string
+  /** E.164. */
+  readonly phoneNumber: string
+  readonly nickname: string | null
+  readonly state: AccountState
+  readonly bannedUntil: number | null
+}
+
+/** What verification answers. It never throws for a bad token; it throws where the truth cannot be asked. */
+export type Verified =
+  | { readonly is: 'live'; readonly session: Session; readonly account: SignedInAccount }
+  | { readonly is: 'ended'; readonly ending: Ending }
+  | { readonly is: 'unknown' }
+
+/** True while the session has time left at `now`. */
+export function hasTimeLeft(session: Session, now: number): boolean {
+  return session.expiresAt === null || now < session.expiresAt
+}
+
+/** True where the account is banned at `now`. */
+export function isBanned(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>, now: number): boolean {
+  return account.state === 'banned' && (account.bannedUntil === null || now < account.bannedUntil)
+}
+
+/** True where the account may have live sessions at `now`. A state that we do not know is a no. */
+export function maySignIn(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>, now: number): boolean {
+  return account.state === 'active' || (account.state === 'banned' && !isBanned(account, now))
+}

@@ -1,0 +1,263 @@
+// Who is signed in: issue, verify, list and end sessions. The only place that makes or ends one.
+import type { Clock } from '../clock.ts'
+import type { PrepareRead } from '../db/open.ts'
+import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { AppError } from '../errors.ts'
+import { newSessionId } from '../ids.ts'
+import { Activity, type Life } from './activity.ts'
+import type { AccountCopy, Copies, CopiesToWrite, CopyName, SessionCopy } from './copies.ts'
+import { decide, type Policy } from './policy.ts'
+import {
+  type Ending,
+  hasTimeLeft,
+  isBanned,
+  maySignIn,
+  type Session,
+  type SignedInAccount,
+  type Verified,
+} from './session.ts'
+import {
+  endSessions,
+  findSession,
+  insertSession,
+  type LiveSession,
+  liveSessions,
+  lockAccount,
+  prepareFindSession,
+} from './session-rows.ts'
+import { hashToken, isSessionId, issueToken, sameHash, sessionIdOf } from './token.ts'
+
+/** What an app says about the device that it runs on. */
+export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
+
+export interface IssueRequest {
+  readonly accountId: string
+  readonly device: Device
+  /** Runs inside the transaction with the account's locked row, and says whether the sign-in may go on. */
+  readonly alongside?: (tx: Database, account: AccountsTable) => Promise<boolean>
+}
+
+export interface Issued {
+  /** Shown to the client once; only its hash is kept. */
+  readonly token: string
+  readonly session: Session
+  readonly account: SignedInAccount
+}
+
+export interface SessionsOptions {
+  readonly db: Database
+  readonly prepareRead: PrepareRead
+  readonly copies: Copies
+  readonly clock: Clock
+  readonly policy: Policy
+  readonly life: Life
+  /** Told what went wrong off the path of any request. */
+  readonly onTrouble: (error: unknown) => void
+}
+
+const unknown: Verified = { is: 'unknown' }
+
+export class Sessions {
+  readonly #db: Database
+  readonly #copies: Copies
+  readonly #clock: Clock
+  readonly #policy: Policy
+  readonly #life: Life
+  readonly #activity: Activity
+  readonly #findSession: ReturnType<typeof prepareFindSession>
+
+  constructor(options: SessionsOptions) {
+    this.#db = options.db
+    this.#copies = options.copies
+    this.#clock = options.clock
+    this.#policy = options.policy
+    this.#life = options.life
+    this.#activity = new Activity(options)
+    this.#findSession = prepareFindSession(options.db, options.prepareRead)
+  }
+
+  /**
+   * Signs an account in on a device, in one transaction with the end of the sessions that the policy replaces.
+   * @returns null where the account is gone or `alongside` said no
+   * @throws AppError `account_banned`, `session_limit_reached`
+   */
+  async issue(request: IssueRequest): Promise<Issued | null> {
+    const { accountId, device } = request
+    const work = await inTransaction(this.#db, async (tx) => {
+      const ticket = this.#copies.beginRead()
+      const row = await lockAccount(tx, accountId)
+      // The clock is read under the lock, so that sessions of one account are as old as their order says.
+      const now = this.#clock.now()
+      if (!row || (request.alongside && !(await request.alongside(tx, row)))) return null
+      const account = assertMaySignIn(row, now)
+      const session = this.#newSession(accountId, device, now)
+      const token = issueToken(session.id)
+      const tokenHash = hashToken(token)
+      const replaced = this.#replacedBy(session, await liveSessions(tx, accountId, now))
+      const mark = await this.#copies.mark(namesOf(accountId, replaced))
+      await insertSession(tx, session, tokenHash)
+      const end = {
+        ids: replaced.map(({ session: { id } }) => id),
+        at: now,
+        reason: 'replaced',
+        by: session.id,
+      } as const
+      await endSessions(tx, end)
+      await this.#copies.confirm(mark)
+      return { ticket, mark, replaced, token, tokenHash, session, account }
+    })
+    if (!work) return null
+    const { token, session, account, tokenHash, ticket } = work
+    const ending: Ending = { reason: 'replaced', at: session.createdAt, by: deviceOf(session) }
+    const ended = work.replaced.map((live) => ({ ...live, ending }))
+    await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended))
+    // A new session's copy, so that its first check needs no SQL.
+    if (ticket) await this.#copies.fill(ticket, copiesOf(null, [{ session, tokenHash, ending: null }]))
+    return { token, session, account }
+  }
+
+  /** Whose token this is: a live session, one that ended for a reason, or unknown. Throws only where the truth is out of reach. */
+  async verify(token: string): Promise<Verified> {
+    const id = sessionIdOf(token)
+    if (id === null) return unknown
+    const tokenHash = hashToken(token)
+    const found = this.#copies.session(id)
+    const copy = found instanceof Promise ? await found : found
+    if (copy === null || copy === 'marked') return await this.#verifyByTruth(id, tokenHash)
+    if (!sameHash(copy.tokenHash, tokenHash)) return unknown
+    if (copy.ending) return { is: 'ended', ending: copy.ending }
+    const owner = this.#copies.account(copy.session.accountId)
+    const account = owner instanceof Promise ? await owner : owner
+    const now = this.#clock.now()
+    // A copy may say yes. Before anything is refused that it does not record as ended, the truth is asked.
+    const yes =
+      account !== null && account !== 'marked' && hasTimeLeft(copy.session, now) && maySignIn(account, now)
+    if (!yes) return await this.#verifyByTruth(id, tokenHash)
+    const urgent = this.#activity.seen(copy.session, now)
+    if (urgent) await urgent
+    return { is: 'live', session: copy.session, account }
+  }
+
+  async #verifyByTruth(id: string, tokenHash: string): Promise<Verified> {
+    const ticket = this.#copies.beginRead()
+    const found = this.#findSession(id)
+    const stored = found instanceof Promise ? await found : found
+    if (!stored || !sameHash(stored.tokenHash, tokenHash)) return unknown
+    const { session, account, ending } = stored
+    const now = this.#clock.now()
+    if (!ending && !hasTimeLeft(session, now)) {
+      return { is: 'ended', ending: { reason: 'expired', at: session.expiresAt ?? now, by: null } }
+    }
+    if (!ending && !maySignIn(account, now)) {
+      const reason = isBanned(account, now) ? 'banned' : 'account_closed'
+      return { is: 'ended', ending: { reason, at: now, by: null } }
+    }
+    if (ticket)
+      void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
+    if (ending) return { is: 'ended', ending }
+    const urgent = this.#activity.seen(session, now)
+    if (urgent) await urgent
+    return { is: 'live', session, account }
+  }
+
+  /** The account's live sessions, oldest first. */
+  async list(accountId: string): Promise<Session[]> {
+    return (await liveSessions(this.#db, accountId, this.#clock.now())).map(({ session }) => session)
+  }
+
+  /** The account that a session belongs to, live or not; null where there is no such session. */
+  async findOwner(sessionId: string): Promise<string | null> {
+    return (await this.#findSession(sessionId))?.session.accountId ?? null
+  }
+
+  /**
+   * Ends a session of this account for a reason; `by` is the session that asked for it. Whoever ended it first, it is
+   * dead on every server when this returns.
+   * @returns whether it was live until now
+   * @throws AppError `session_not_found` where the account has no such session
+   */
+  async end(end: { id: string; accountId: string; reason: EndReason; by: string | null }): Promise<boolean> {
+    const { id, accountId, reason, by } = end
+    if (!isSessionId(id)) throw new AppError('session_not_found')
+    const work = await inTransaction(this.#db, async (tx) => {
+      await lockAccount(tx, accountId)
+      const now = this.#clock.now()
+      const stored = await findSession(tx, id)
+      if (stored?.session.accountId !== accountId) throw new AppError('session_not_found')
+      const mark = await this.#copies.mark(namesOf(accountId, [stored]))
+      const wasLive = stored.ending === null && hasTimeLeft(stored.session, now)
+      if (wasLive) await endSessions(tx, { ids: [id], at: now, reason, by })
+      // Read again only for what has just been written: which device ended it.
+      const ended = wasLive ? await findSession(tx, id) : stored
+      const others = await liveSessions(tx, accountId, now)
+      await this.#copies.confirm(mark)
+      const account: AccountCopy = { ...stored.account, appOnline: others.length > 0 }
+      return { mark, wasLive, copies: copiesOf(account, ended?.ending ? [ended] : []) }
+    })
+    await this.#copies.settle(work.mark, work.copies)
+    return work.wasLive
+  }
+
+  /** Writes what is still to be noted about sessions that were seen, and stops noting. */
+  async close(): Promise<void> {
+    await this.#activity.close()
+  }
+
+  #newSession(accountId: string, device: Device, now: number): Session {
+    const { platform, deviceId, deviceName, appVersion, ip } = device
+    const expiresAt = this.#life.endFrom(now, now)
+    const id = newSessionId(now)
+    return {
+      id,
+      accountId,
+      platform,
+      deviceId,
+      deviceName,
+      appVersion,
+      ip,
+      createdAt: now,
+      seenAt: now,
+      expiresAt,
+    }
+  }
+
+  #replacedBy(newcomer: Session, live: readonly LiveSession[]): LiveSession[] {
+    const replaced = decide(
+      this.#policy,
+      live.map(({ session }) => session),
+      newcomer,
+    )
+    if (replaced === 'refused') throw new AppError('session_limit_reached')
+    return live.filter(({ session }) => replaced.includes(session.id))
+  }
+}
+
+function assertMaySignIn(row: AccountsTable, now: number): SignedInAccount {
+  const account = {
+    id: row.id,
+    phoneNumber: row.phone_number,
+    nickname: row.nickname,
+    state: row.state,
+    bannedUntil: row.banned_until,
+  }
+  if (!maySignIn(account, now)) throw new AppError('account_banned', { bannedUntil: account.bannedUntil })
+  return account
+}
+
+function deviceOf({ platform, deviceName }: Session): Ending['by'] {
+  return { platform, deviceName }
+}
+
+function namesOf(accountId: string, sessions: readonly LiveSession[]): CopyName[] {
+  return [`account:${accountId}`, ...sessions.map(({ session }): CopyName => `session:${session.id}`)]
+}
+
+/** Copies of an account (if it is given) and of sessions, under their names. */
+function copiesOf(account: AccountCopy | null, sessions: readonly SessionCopy[]): CopiesToWrite {
+  const copies = new Map<CopyName, SessionCopy | AccountCopy>()
+  if (account) copies.set(`account:${account.id}`, account)
+  for (const { session, tokenHash, ending } of sessions)
+    copies.set(`session:${session.id}`, { tokenHash, session, ending })
+  return copies
+}

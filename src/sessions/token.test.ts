@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { newSessionId } from '../ids.ts'
+import { hashToken, issueToken, sameHash, sessionIdOf } from './token.ts'
+
+const id = newSessionId(Date.UTC(2026, 10, 22))
+const token = issueToken(id)
+
+test('a token names its session, has a prefix for secret scanners and stays under 100 characters', () => {
+  expect(token).toMatch(/^hf_[\w-]{65}$/)
+  expect(token.length).toBeLessThan(100)
+  expect(sessionIdOf(token)).toBe(id)
+})
+
+test('two tokens of one session have nothing in common but its id', () => {
+  expect(issueToken(id).slice(25)).not.toBe(token.slice(25))
+})
+
+test.each([
+  ['nothing', ''],
+  ['a truncated token', token.slice(0, -1)],
+  ['a longer token', `${token}A`],
+  ['another prefix', `xx_${token.slice(3)}`],
+  ['an upper-cased token', token.toUpperCase()],
+  ['a line break at the end', `${token.slice(0, -1)}\n`],
+  ['something else', 'd41d8cd98f00b204e9800998ecf8427e'],
+])('%s is no token of ours', (_name, text) => {
+  expect(sessionIdOf(text)).toBeNull()
+})
+
+test('what is stored is the SHA-256 of the whole token', () => {
+  // Known answer: printf abc | sha256sum, in base64url.
+  expect(hashToken('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0')
+  expect(sameHash(hashToken(token), hashToken(token))).toBe(true)
+  expect(sameHash(hashToken(token), hashToken(`${token}A`))).toBe(false)
+  expect(sameHash(hashToken(token), '')).toBe(false)
+})
