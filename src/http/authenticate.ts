@@ -1,0 +1,65 @@
+// Who is asking: the bearer token of a v1 request, and the classic header `token`.
+import type { FastifyRequest } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+
+export interface SignedIn {
+  readonly session: Session
+  readonly account: SignedInAccount
+}
+
+/**
+ * The live session that a token proves.
+ * @throws AppError `token_unknown`, or `session_<reason>` with when it ended and by which device
+ */
+export async function signedInBy(token: string, sessions: Sessions): Promise<SignedIn> {
+  const verified: Verified = await sessions.verify(token)
+  switch (verified.is) {
+    case 'live':
+      return verified
+    case 'ended':
+      throw endedError(verified.ending)
+    case 'unknown':
+      throw new AppError('token_unknown')
+  }
+}
+
+function endedError({ reason, at, by }: Ending): AppError {
+  const code: ErrorCode = `session_${reason}`
+  return new AppError(code, { endedAt: at, endedBy: by })
+}
+
+/**
+ * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
+ * @throws AppError `token_missing`, `token_unknown` for any other scheme, `credentials_conflict`, `token_in_url`
+ */
+export function bearerToken(request: FastifyRequest): string {
+  const { raw } = request
+  if (raw.url?.includes('token=')) throw new AppError('token_in_url')
+  const header = raw.headers.authorization
+  if (header === undefined || header === '') throw new AppError('token_missing')
+  // Node keeps the first of several Authorization headers and drops the others without a word.
+  if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
+  if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_unknown')
+  return header.slice(7)
+}
+
+function countAuthorization(rawHeaders: readonly string[]): number {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (name?.length === 13 && name.toLowerCase() === 'authorization') count++
+  }
+  return count
+}
+
+/**
+ * The tutorial's header `token`.
+ * @throws AppError `token_missing`
+ */
+export function classicToken(request: FastifyRequest): string {
+  const { token } = request.raw.headers
+  if (typeof token !== 'string' || token === '') throw new AppError('token_missing')
+  return token
+}

@@ -1,0 +1,49 @@
+// JSON bodies, strictly: UTF-8, no duplicate-prone prototypes, no half characters, no compression.
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const surrogateEscape = /\\u[dD][89a-fA-F]/
+
+/** Lets exactly `application/json` in (RFC 8259), and refuses what can be read in two ways. */
+export function acceptJsonOnly(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      // `parseAs: 'buffer'` gives a Buffer. Some clients name their content type with everything that they send.
+      if ((body as Buffer).length === 0 && request.method === 'DELETE') return done(null, undefined)
+      assertPlainUtf8(request)
+      // `parseAs: 'buffer'` gives a Buffer.
+      const text = utf8.decode(body as Buffer)
+      // RFC 8259, section 8.1.
+      if (text.startsWith('\uFEFF')) throw new AppError('invalid_json')
+      parseJson(request, text, (error, value) => {
+        if (error) return done(new AppError('invalid_json', {}, { cause: error }))
+        if (surrogateEscape.test(text) && hasHalfCharacter(value)) return done(new AppError('invalid_json'))
+        done(null, value)
+      })
+    } catch (error) {
+      done(error instanceof AppError ? error : new AppError('invalid_json', {}, { cause: error }))
+    }
+  })
+}
+
+function assertPlainUtf8({ headers }: FastifyRequest): void {
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(headers['content-type'] ?? '')?.[1] ?? 'utf-8'
+  if (!/^utf-?8$/i.test(charset)) throw new AppError('unsupported_media_type')
+  const encoding = headers['content-encoding'] ?? 'identity'
+  if (encoding.toLowerCase() !== 'identity') throw new AppError('unsupported_media_type')
+}
+
+/** Whether any text inside has a surrogate without its other half. Walks without recursion: a stranger chose the depth. */
+function hasHalfCharacter(value: unknown): boolean {
+  const rest = [value]
+  while (rest.length > 0) {
+    const item = rest.pop()
+    if (typeof item === 'string' && !item.isWellFormed()) return true
+    if (typeof item !== 'object' || item === null) continue
+    for (const [key, inner] of Object.entries(item)) rest.push(key, inner)
+  }
+  return false
+}

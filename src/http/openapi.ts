@@ -1,0 +1,73 @@
+// /openapi.json (3.1) from the routes' own schemas, and /docs to read and try them, without anything from outside.
+import swagger from '@fastify/swagger'
+import scalar from '@scalar/fastify-api-reference'
+import type { FastifyInstance } from 'fastify'
+
+/** Register before the routes that it describes. */
+export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Hufu 虎符',
+        version,
+        description:
+          'Accounts and sessions for mobile apps. Sign in, keep the token, send it with every request.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'sessions', description: 'Sign in, who am I, my devices, sign out.' },
+        { name: 'classic', description: "The tutorial's routes. They answer HTTP 200 and tell by `code`." },
+        { name: 'health', description: 'For balancers and supervisors.' },
+      ],
+      components: {
+        securitySchemes: {
+          classicToken: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'token',
+            description: 'The token that `/login` gave.',
+          },
+          token: { type: 'http', scheme: 'bearer', description: 'The token that `POST /v1/sessions` gave.' },
+        },
+      },
+    },
+    refResolver: {
+      // Every shared schema has a name of its own: v1-schemas.ts.
+      buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`),
+    },
+  })
+}
+
+// What the page may load and where it may talk to: this server only, whatever its scripts would like.
+const policy =
+  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+
+/** /openapi.json and /docs. */
+export async function serveDescription(app: FastifyInstance): Promise<void> {
+  let text: string | null = null
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    text ??= JSON.stringify(app.swagger())
+    return reply.type('application/json; charset=utf-8').send(text)
+  })
+  await app.register(async (docs) => {
+    docs.addHook('onSend', async (request, reply) => {
+      reply.header('content-security-policy', policy)
+      // The script of the page is large and says nothing about anybody.
+      if (request.url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
+    })
+    await docs.register(scalar, {
+      routePrefix: '/docs',
+      configuration: {
+        url: '/openapi.json',
+        withDefaultFonts: false,
+        hideClientButton: true,
+        telemetry: false,
+        showDeveloperTools: 'never',
+        agent: { disabled: true },
+        mcp: { disabled: true },
+      },
+    })
+  })
+}

@@ -1,0 +1,51 @@
+// From what Fastify and Ajv say about a request to a code of our own table.
+import type { FastifyError, FastifySchemaValidationError } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+
+const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
+  FST_ERR_BAD_URL: 'bad_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
+  ECONNRESET: 'bad_request',
+}
+
+/** What is wrong with a field, as a closed set of words that an app can branch on. */
+const problems: Readonly<Record<string, string>> = {
+  required: 'is_missing',
+  additionalProperties: 'is_unknown',
+  type: 'has_wrong_type',
+  minLength: 'is_too_short',
+  maxLength: 'is_too_long',
+  pattern: 'has_wrong_form',
+  enum: 'is_not_one_of_the_allowed',
+  const: 'is_not_one_of_the_allowed',
+  anyOf: 'is_not_one_of_the_allowed',
+}
+
+/** The AppError for anything that was thrown while a request was handled; `internal` for what nobody expected. */
+export function asRequestError(error: unknown, asUnavailable: (error: unknown) => unknown): AppError {
+  // Fastify's own errors carry `code`, and `validation` where a schema refused the request.
+  const { code, validation, statusCode } = error as Partial<FastifyError>
+  // A client that went away has the code of a database that did; Fastify has given it a status.
+  const known = statusCode === undefined ? asUnavailable(error) : error
+  if (known instanceof AppError) return known
+  if (validation?.[0]) return new AppError('invalid_request', { fields: [fieldOf(validation[0])] })
+  const mapped = code === undefined ? undefined : frameworkCodes[code]
+  if (mapped) return new AppError(mapped, {}, { cause: error })
+  if (code?.startsWith('FST_') && statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new AppError('bad_request', {}, { cause: error })
+  }
+  return new AppError('internal', {}, { cause: error })
+}
+
+function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError) {
+  const name = params.missingProperty ?? params.additionalProperty
+  // RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short.
+  const last =
+    typeof name === 'string' ? `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}` : ''
+  return { pointer: instancePath + last, problem: problems[keyword] ?? 'is_not_valid' }
+}

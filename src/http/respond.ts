@@ -1,0 +1,195 @@
+// What the world is told about an error: status, words in two languages, and which facts. The only place that knows.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { AppError, ErrorCode, ErrorFacts } from '../errors.ts'
+
+interface PublicError {
+  readonly status: number
+  readonly zh: string
+  readonly en: string
+}
+
+/** Every code, so that a new one does not compile without its words. docs/errors.md lists exactly these. */
+export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
+  invalid_json: { status: 400, zh: '请求体不是有效的 JSON', en: 'The body is not valid JSON' },
+  invalid_request: {
+    status: 422,
+    zh: '请求内容不符合要求',
+    en: 'The request does not have the right fields',
+  },
+  bad_request: { status: 400, zh: '请求格式错误', en: 'The request is malformed' },
+  unsupported_media_type: {
+    status: 415,
+    zh: '请求体必须是 application/json，且不能压缩',
+    en: 'The body must be application/json, without compression',
+  },
+  body_too_large: {
+    status: 413,
+    zh: '请求体过大，上限 16 KiB',
+    en: 'The body is too large; the limit is 16 KiB',
+  },
+  not_found: { status: 404, zh: '没有这个地址', en: 'There is nothing at this address' },
+  method_not_allowed: {
+    status: 405,
+    zh: '这个地址不支持此方法',
+    en: 'This address does not know this method',
+  },
+  token_missing: {
+    status: 401,
+    zh: '需要验证：请在 Authorization 头中提供令牌',
+    en: 'Sign in first: send the token as "Authorization: Bearer …"',
+  },
+  token_in_url: {
+    status: 400,
+    zh: '不要把令牌放在网址里，请使用 Authorization 头',
+    en: 'A token must not be in the URL; send it in the Authorization header',
+  },
+  credentials_conflict: {
+    status: 400,
+    zh: '请求带有多个 Authorization 头',
+    en: 'The request has more than one Authorization header',
+  },
+  token_unknown: { status: 401, zh: '令牌无效，请重新登录', en: 'This token is not known; sign in again' },
+  session_signed_out: { status: 401, zh: '已退出登录', en: 'This session was signed out' },
+  session_replaced: {
+    status: 401,
+    zh: '您的账号已在另一台设备上登录',
+    en: 'Your account was signed in on another device',
+  },
+  session_kicked: {
+    status: 401,
+    zh: '此会话已被移除，请重新登录',
+    en: 'This session was ended from elsewhere',
+  },
+  session_banned: { status: 401, zh: '此账号已被封禁', en: 'This account is banned' },
+  session_password_changed: {
+    status: 401,
+    zh: '密码已修改，请重新登录',
+    en: 'The password was changed; sign in again',
+  },
+  session_phone_changed: {
+    status: 401,
+    zh: '手机号已更换，请重新登录',
+    en: 'The phone number was changed; sign in again',
+  },
+  session_account_closed: { status: 401, zh: '此账号已注销', en: 'This account was closed' },
+  session_expired: {
+    status: 401,
+    zh: '登录已过期，请重新登录',
+    en: 'This session has expired; sign in again',
+  },
+  session_not_found: { status: 404, zh: '没有这个会话', en: 'There is no such session' },
+  session_limit_reached: {
+    status: 409,
+    zh: '登录设备数已达上限，请先退出其他设备',
+    en: 'Too many devices are signed in; sign out on another one first',
+  },
+  credentials_wrong: { status: 401, zh: '手机号或密码错误', en: 'The phone number or the password is wrong' },
+  phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'This is not a phone number' },
+  phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
+  password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
+  account_not_found: { status: 404, zh: '没有此用户', en: 'There is no such account' },
+  account_banned: { status: 403, zh: '此账号已被封禁', en: 'This account is banned' },
+  overloaded: { status: 503, zh: '服务繁忙，请稍后再试', en: 'The server is busy; try again shortly' },
+  unavailable: {
+    status: 503,
+    zh: '服务暂时不可用，请稍后再试',
+    en: 'The server cannot answer now; try again shortly',
+  },
+  internal: { status: 500, zh: '服务器内部错误', en: 'Something went wrong inside the server' },
+}
+
+type Language = 'zh-CN' | 'en'
+
+/** The language of an Accept-Language header (RFC 9110, section 12.5.4) that we have: English where it names neither. */
+export function languageOf(acceptLanguage: string | undefined): Language {
+  const wanted = (acceptLanguage ?? '')
+    .slice(0, 200)
+    .split(',')
+    .map((item) => {
+      const [tag = '', ...parameters] = item.trim().toLowerCase().split(';')
+      const quality = /^\s*q=([01](?:\.\d{1,3})?)\s*$/.exec(parameters[0] ?? 'q=1')?.[1]
+      return {
+        language: /^zh\b/.test(tag) ? 'zh-CN' : /^en\b/.test(tag) ? 'en' : null,
+        quality: Number(quality ?? 0),
+      }
+    })
+    .filter(({ language, quality }) => language !== null && quality > 0)
+    .sort((a, b) => b.quality - a.quality)
+  return wanted[0]?.language === 'zh-CN' ? 'zh-CN' : 'en'
+}
+
+/** Milliseconds since 1970 as ISO 8601 UTC, or null. */
+export function isoTime(ms: number): string
+export function isoTime(ms: number | null): string | null
+export function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
+
+/** Which facts each problem tells. What is not named here stays inside. */
+function publicFacts({ fields, rule, endedAt, endedBy, bannedUntil }: ErrorFacts) {
+  return {
+    ...(fields && { fields }),
+    ...(rule && { rule }),
+    ...(endedAt !== undefined && { ended_at: isoTime(endedAt) }),
+    ...(endedBy && { ended_by: { platform: endedBy.platform, device_name: endedBy.deviceName } }),
+    ...(bannedUntil !== undefined && { banned_until: isoTime(bannedUntil) }),
+  }
+}
+
+function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError): void {
+  if (facts.retryAfterSeconds !== undefined) reply.header('retry-after', String(facts.retryAfterSeconds))
+  if (facts.allow) reply.header('allow', facts.allow.join(', '))
+  if (publicErrors[code].status !== 401 || code === 'credentials_wrong') return
+  // RFC 6750, section 3.1: no error code where no credential was sent.
+  reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
+}
+
+/** Answers with problem details (RFC 9457). */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
+  const { status, zh, en } = publicErrors[error.code]
+  const language = languageOf(request.headers['accept-language'])
+  setErrorHeaders(reply, error)
+  const problem = {
+    type: `urn:hufu:problem:${error.code}`,
+    title: language === 'zh-CN' ? zh : en,
+    status,
+    code: error.code,
+    request_id: request.id,
+    ...publicFacts(error.facts),
+  }
+  return reply
+    .code(status)
+    .header('content-language', language)
+    .type('application/problem+json; charset=utf-8')
+    .send(JSON.stringify(problem))
+}
+
+/** Codes that the tutorial's apps meet as an ordinary answer: HTTP 200, `code` 0 or 2, and these words. */
+const classicAnswers: Partial<Record<ErrorCode, { code: 0 | 2; message: string }>> = {
+  token_missing: { code: 0, message: '需要验证' },
+  account_banned: { code: 0, message: publicErrors.account_banned.zh },
+  session_limit_reached: { code: 0, message: publicErrors.session_limit_reached.zh },
+}
+
+const problemsInChinese: Readonly<Record<string, string>> = {
+  is_missing: '缺失',
+  has_wrong_type: '类型错误',
+}
+
+/** The tutorial's answer to a token that is not good, whatever the reason. */
+const classicBadToken = { code: 2, message: '验证信息错误' } as const
+
+/** Answers as the tutorial does: `{code, message}`. */
+export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply {
+  const { status, zh } = publicErrors[error.code]
+  const isBadToken = status === 401 && error.code !== 'token_missing'
+  const answer = classicAnswers[error.code] ?? (isBadToken ? classicBadToken : null)
+  if (answer) return reply.code(200).send(answer)
+  setErrorHeaders(reply, error)
+  const field = error.facts.fields?.[0]
+  const message = field
+    ? `${zh}：${field.pointer.slice(1) || 'JSON'} ${problemsInChinese[field.problem] ?? '错误'}`
+    : zh
+  // 422 is younger than the tutorial's apps: they know 400.
+  return reply.code(status === 422 ? 400 : status).send({ code: 0, message })
+}

@@ -1,0 +1,144 @@
+// The shapes of the v1 API, once: validation, OpenAPI and the SDK's types all come from here.
+import { type TSchema, Type } from 'typebox'
+import { errorCodes } from '../errors.ts'
+import { platforms } from '../sessions/session.ts'
+
+const nullable = <T extends TSchema>(schema: T, description?: string) =>
+  Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+const time = (description?: string) =>
+  Type.String({ format: 'date-time', ...(description !== undefined && { description }) })
+
+// No control characters, halves of characters, line separators, or characters that turn the direction of text or hide.
+const plainText = '^[^\\p{Cc}\\p{Cs}\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'
+const printableAscii = '^[\\x21-\\x7E]+$'
+
+export const appPlatforms = platforms.filter((platform) => platform !== 'classic')
+
+const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'What the app runs on.' })
+const Platform = Type.Enum([...platforms], { type: 'string' })
+
+export const NewDevice = Type.Object(
+  {
+    platform: Type.Optional(AppPlatform),
+    id: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        pattern: printableAscii,
+        description: 'Stays the same on this device.',
+      }),
+    ),
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['iPhone 15'] }),
+    ),
+    app_version: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 32, pattern: plainText, examples: ['2.1.0'] }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'The device that signs in; people see it in their list of devices.',
+  },
+)
+
+export const NewSession = Type.Object(
+  {
+    phone_number: Type.String({
+      minLength: 1,
+      maxLength: 32,
+      description: 'With country code, or as it is dialled in the default region.',
+      examples: ['12345678901'],
+    }),
+    password: Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] }),
+    device: Type.Optional(NewDevice),
+  },
+  { $id: 'NewSession', additionalProperties: false },
+)
+
+export const Account = Type.Object(
+  {
+    id: Type.String({ description: 'UUID.' }),
+    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    nickname: nullable(Type.String()),
+  },
+  { $id: 'Account' },
+)
+
+export const Session = Type.Object(
+  {
+    id: Type.String({ description: 'Public: it names the session and proves nothing.' }),
+    platform: Platform,
+    device: Type.Object({
+      id: nullable(Type.String()),
+      name: nullable(Type.String()),
+      app_version: nullable(Type.String()),
+    }),
+    ip: nullable(Type.String(), 'Address of the sign-in.'),
+    created_at: time('When it was signed in.'),
+    seen_at: time('When it was last used; exact to a few minutes.'),
+    expires_at: nullable(time(), 'When it ends unless it is used before; null: never.'),
+    current: Type.Boolean({ description: 'Whether it is the session that asks.' }),
+  },
+  { $id: 'Session' },
+)
+
+export const SignedIn = Type.Object(
+  { session: Type.Ref('Session'), account: Type.Ref('Account') },
+  { $id: 'SignedIn' },
+)
+
+export const IssuedSession = Type.Object(
+  {
+    token: Type.String({
+      description: 'Proves the session. Shown only here; keep it in the secure storage of the device.',
+    }),
+    session: Type.Ref('Session'),
+    account: Type.Ref('Account'),
+  },
+  { $id: 'IssuedSession' },
+)
+
+export const SessionList = Type.Object({ sessions: Type.Array(Type.Ref('Session')) }, { $id: 'SessionList' })
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ examples: ['urn:hufu:problem:session_replaced'] }),
+    title: Type.String({ description: 'For people, in the language of Accept-Language (zh-CN or en).' }),
+    status: Type.Integer(),
+    code: Type.Enum([...errorCodes], {
+      type: 'string',
+      description: 'For programs. docs/errors.md tells what each one means.',
+    }),
+    request_id: Type.Optional(
+      Type.String({ description: 'As in X-Request-Id; absent where the request could not be read.' }),
+    ),
+    fields: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'JSON pointer (RFC 6901) into the body.' }),
+          problem: Type.String({ examples: ['is_missing'] }),
+        }),
+      ),
+    ),
+    rule: Type.Optional(Type.String({ description: 'Which rule a refused password breaks.' })),
+    ended_at: Type.Optional(time('When the session ended.')),
+    ended_by: Type.Optional(
+      Type.Object(
+        { platform: Platform, device_name: nullable(Type.String()) },
+        { description: 'The device that ended the session.' },
+      ),
+    ),
+    banned_until: Type.Optional(nullable(time(), 'End of the ban; null: none is set.')),
+  },
+  { $id: 'Problem', description: 'Problem details (RFC 9457).' },
+)
+
+export const sharedSchemas = [NewSession, Account, Session, SignedIn, IssuedSession, SessionList, Problem]
+
+/** The problem answer of a route, with the codes that it can carry. */
+export function problem(...codes: string[]) {
+  return {
+    description: codes.join(', '),
+    content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+  }
+}

@@ -1,0 +1,178 @@
+// /v1: sign in, who am I, my devices, sign out.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
+import type { Accounts } from '../accounts/accounts.ts'
+import { AppError, errorCodes } from '../errors.ts'
+import type { Session, SignedInAccount } from '../sessions/session.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { notePhone } from './request-log.ts'
+import { isoTime } from './respond.ts'
+import { type NewSession, problem } from './v1-schemas.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; null on open routes. */
+    signedIn: SignedIn | null
+  }
+  interface FastifyContextConfig {
+    /** Routes are closed unless they say that they are open. */
+    open?: boolean
+  }
+}
+
+export interface V1Parts {
+  readonly accounts: Accounts
+  readonly sessions: Sessions
+}
+
+const tags = ['sessions']
+const security = [{ token: [] }]
+const ended = errorCodes.filter((code) => /^session_(?!not_found|limit)/.test(code))
+const closed = {
+  400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
+  401: problem('token_missing', 'token_unknown', ...ended),
+  500: problem('internal'),
+  503: problem('unavailable'),
+}
+const SessionId = Type.Object({ id: Type.String({ description: 'As in the list of sessions.' }) })
+
+const schemas = {
+  create: {
+    tags,
+    summary: 'Sign in 登录',
+    description:
+      "With phone number and password. Which older sessions end is the server's policy: by default those of the same platform.",
+    operationId: 'createSession',
+    body: Type.Ref('NewSession'),
+    response: {
+      201: { description: 'Signed in', ...Type.Ref('IssuedSession') },
+      400: problem('invalid_json', 'bad_request'),
+      401: problem('credentials_wrong'),
+      403: problem('account_banned'),
+      409: problem('session_limit_reached'),
+      413: problem('body_too_large'),
+      415: problem('unsupported_media_type'),
+      422: problem('invalid_request', 'phone_number_invalid'),
+      500: problem('internal'),
+      503: problem('overloaded', 'unavailable'),
+    },
+  },
+  current: {
+    tags,
+    summary: 'Who am I 我是谁',
+    operationId: 'getSession',
+    security,
+    response: { 200: { description: 'The session and its account', ...Type.Ref('SignedIn') }, ...closed },
+  },
+  endCurrent: {
+    tags,
+    summary: 'Sign out 注销',
+    operationId: 'endSession',
+    security,
+    response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closed },
+  },
+  list: {
+    tags,
+    summary: 'My devices 我的设备',
+    operationId: 'listSessions',
+    security,
+    response: {
+      200: { description: 'The live sessions, oldest first', ...Type.Ref('SessionList') },
+      ...closed,
+    },
+  },
+  endOther: {
+    tags,
+    summary: 'Sign a device out 移除设备',
+    description:
+      'A session of the account that is over already answers 204 as well, so that a lost answer may be asked again.',
+    operationId: 'endSessionById',
+    security,
+    params: SessionId,
+    response: {
+      204: { description: 'The session is over, on every server', type: 'null' },
+      ...closed,
+      404: problem('session_not_found'),
+    },
+  },
+} as const
+
+/** The routes of /v1/session and /v1/sessions. */
+export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.decorateRequest('signedIn', null)
+    // Before the body is read: a stranger costs one header.
+    app.addHook('onRequest', async (request) => {
+      if (request.routeOptions.config.open) return
+      request.signedIn = await signedInBy(bearerToken(request), sessions)
+    })
+
+    app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
+    app.get('/v1/session', { schema: schemas.current }, getCurrent)
+    app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
+    app.get('/v1/sessions', { schema: schemas.list }, listSessions)
+    app.delete('/v1/sessions/:id', { schema: schemas.endOther }, endOther)
+
+    async function createSession(request: FastifyRequest, reply: FastifyReply) {
+      // The schema has let only this shape through.
+      const body = request.body as Static<typeof NewSession>
+      notePhone(request, body.phone_number)
+      const { platform = 'other', id = null, name = null, app_version = null } = body.device ?? {}
+      const device = { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.ip }
+      const { token, session, account } = await accounts.signIn(body.phone_number, body.password, device)
+      return reply
+        .code(201)
+        .send({ token, session: publicSession(session, session.id), account: publicAccount(account) })
+    }
+
+    async function getCurrent(request: FastifyRequest) {
+      const { session, account } = signedIn(request)
+      return { session: publicSession(session, session.id), account: publicAccount(account) }
+    }
+
+    async function endCurrent(request: FastifyRequest, reply: FastifyReply) {
+      const { id, accountId } = signedIn(request).session
+      await sessions.end({ id, accountId, reason: 'signed_out', by: id })
+      return reply.code(204).send()
+    }
+
+    async function listSessions(request: FastifyRequest) {
+      const { session: current } = signedIn(request)
+      const live = await sessions.list(current.accountId)
+      return { sessions: live.map((session) => publicSession(session, current.id)) }
+    }
+
+    async function endOther(request: FastifyRequest, reply: FastifyReply) {
+      const { session: current } = signedIn(request)
+      // The schema has let only this shape through.
+      const { id } = request.params as Static<typeof SessionId>
+      const reason = id === current.id ? 'signed_out' : 'kicked'
+      await sessions.end({ id, accountId: current.accountId, reason, by: current.id })
+      return reply.code(204).send()
+    }
+  }
+}
+
+function signedIn(request: FastifyRequest): SignedIn {
+  // The hook above has run: a closed route never gets here without a session.
+  if (!request.signedIn) throw new AppError('token_missing')
+  return request.signedIn
+}
+
+function publicSession(session: Session, currentId: string) {
+  return {
+    id: session.id,
+    platform: session.platform,
+    device: { id: session.deviceId, name: session.deviceName, app_version: session.appVersion },
+    ip: session.ip,
+    created_at: isoTime(session.createdAt),
+    seen_at: isoTime(session.seenAt),
+    expires_at: isoTime(session.expiresAt),
+    current: session.id === currentId,
+  }
+}
+
+function publicAccount({ id, phoneNumber, nickname }: SignedInAccount) {
+  return { id, phone_number: phoneNumber, nickname }
+}
