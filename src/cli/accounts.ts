@@ -1,0 +1,133 @@
+// hufu accounts: add, list, show.
+import { password as askPassword, text as askText, isCancel } from '@clack/prompts'
+import type { Account } from '../accounts/accounts.ts'
+import { isoTime } from '../http/respond.ts'
+import { exitCodes, localTime, type Output, UsageError } from './output.ts'
+import type { Context } from './run.ts'
+import { describeSession, sessionLine } from './sessions.ts'
+import { withHouse } from './with-house.ts'
+
+interface AddOptions {
+  readonly nickname?: string
+  readonly passwordStdin?: boolean
+  readonly allowWeakPassword?: boolean
+}
+
+const nicknameMax = 64
+
+/** `accounts add <phone>` */
+export async function addAccount(context: Context, phone: string, options: AddOptions): Promise<number> {
+  const { output } = context
+  const isPerson = process.stdin.isTTY && !options.passwordStdin
+  const nickname = options.nickname ?? (isPerson ? await askForNickname(output) : null)
+  if (nickname !== null && [...nickname].length > nicknameMax) {
+    throw new UsageError(
+      output.say(`昵称最多 ${nicknameMax} 个字符。`, `A nickname has ${nicknameMax} characters at most.`),
+    )
+  }
+  const password = isPerson ? await askForPassword(output) : await readPassword(output, options)
+  const allowWeakPassword = options.allowWeakPassword ?? false
+  const account = await withHouse(context, ({ accounts }) =>
+    accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword }),
+  )
+  output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Made the account ${account.phoneNumber}`))
+  output.value(describe(account))
+  return exitCodes.done
+}
+
+/** `accounts list`: streamed, however many there are. */
+export async function listAccounts(context: Context): Promise<number> {
+  const { output } = context
+  await withHouse(context, async ({ accounts }) => {
+    for await (const account of accounts.list()) {
+      output.line(accountLine(account))
+      output.value(describe(account))
+      await drained()
+    }
+  })
+  return exitCodes.done
+}
+
+/** `accounts show <phone>` */
+export async function showAccount(context: Context, phone: string): Promise<number> {
+  const { output } = context
+  await withHouse(context, async ({ accounts, sessions }) => {
+    const account = await accounts.get(phone)
+    const live = await sessions.list(account.id)
+    output.value({ ...describe(account), app_online: live.length > 0, sessions: live.map(describeSession) })
+    output.line(`phone_number   ${account.phoneNumber}`)
+    output.line(`nickname       ${account.nickname ?? '-'}`)
+    output.line(`id             ${account.id}`)
+    output.line(`state          ${account.state}`)
+    output.line(`password       ${account.hasPassword ? output.say('有', 'yes') : output.say('无', 'no')}`)
+    output.line(`registered_at  ${localTime(account.registeredAt)}`)
+    output.line(`app_online     ${live.length > 0}`)
+    for (const session of live) output.line(`session        ${sessionLine(session)}`)
+  })
+  return exitCodes.done
+}
+
+function describe(account: Account) {
+  return {
+    id: account.id,
+    phone_number: account.phoneNumber,
+    nickname: account.nickname,
+    state: account.state,
+    has_password: account.hasPassword,
+    registered_at: isoTime(account.registeredAt),
+  }
+}
+
+function accountLine({ id, phoneNumber, state, registeredAt, nickname }: Account): string {
+  return `${id}  ${phoneNumber.padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
+}
+
+/** Waits until a slow reader has taken what was written, so that a long list does not pile up in memory. */
+async function drained(): Promise<void> {
+  if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve))
+}
+
+function assertGiven(answer: string | symbol | undefined, output: Output): string {
+  if (isCancel(answer)) throw new UsageError(output.say('已取消。', 'Cancelled.'))
+  return typeof answer === 'string' ? answer : ''
+}
+
+async function askForNickname(output: Output): Promise<string | null> {
+  const answer = assertGiven(
+    await askText({ message: output.say('昵称（可留空）', 'Nickname (may be empty)') }),
+    output,
+  )
+  return answer === '' ? null : answer
+}
+
+async function askForPassword(output: Output): Promise<string> {
+  const first = assertGiven(await askPassword({ message: output.say('密码', 'Password') }), output)
+  const second = assertGiven(await askPassword({ message: output.say('再输一次', 'Once more') }), output)
+  if (first !== second) throw new UsageError(output.say('两次输入的密码不同。', 'The two passwords differ.'))
+  return nonEmpty(first, output)
+}
+
+async function readPassword(output: Output, options: AddOptions): Promise<string> {
+  if (!options.passwordStdin) {
+    const how = 'echo "$PASSWORD" | hufu accounts add … --password-stdin'
+    throw new UsageError(
+      output.say(
+        `没有终端可以询问密码，请用：${how}`,
+        `There is no terminal to ask for a password; use: ${how}`,
+      ),
+    )
+  }
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk)
+  return nonEmpty(
+    Buffer.concat(chunks)
+      .toString('utf8')
+      .replace(/\r?\n$/, ''),
+    output,
+  )
+}
+
+function nonEmpty(password: string, output: Output): string {
+  if (password === '') throw new UsageError(output.say('密码不能为空。', 'The password must not be empty.'))
+  return password
+}

@@ -1,0 +1,205 @@
+// hufu demo: the tutorial's walk, against a running server, telling what it does.
+import { openHouse } from '../app.ts'
+import { AppError } from '../errors.ts'
+import { exitCodes, UsageError } from './output.ts'
+import type { Context } from './run.ts'
+import { withHouse } from './with-house.ts'
+
+const phone = '12345678901'
+const password = '123456'
+const nickname = '测试用户1'
+
+interface Answer {
+  readonly code: number
+  readonly message?: string
+  readonly token?: string
+  readonly nickname?: string | null
+  readonly phone_number?: string
+}
+
+/** `demo`: each step says what it sends, what came back, and whether that is what the tutorial saw. */
+export async function demo(context: Context, options: { url?: string }): Promise<number> {
+  const { settings } = context
+  const host = settings.host === '0.0.0.0' || settings.host === '::' ? '127.0.0.1' : settings.host
+  const walk = new Walk(context, options.url ?? `http://${host}:${settings.port}`)
+  await walk.assertServerRuns()
+  await walk.makeAccount()
+  await walk.signInWrong()
+  const token = await walk.signIn()
+  await walk.whoAmI(token)
+  await walk.lookInside(token)
+  await walk.signOut(token)
+  return walk.end()
+}
+
+class Walk {
+  readonly #context: Context
+  readonly #url: string
+  #step = 0
+  #surprises = 0
+
+  constructor(context: Context, url: string) {
+    this.#context = context
+    this.#url = url.replace(/\/$/, '')
+  }
+
+  async assertServerRuns(): Promise<void> {
+    const { say } = this.#words()
+    const alive = await fetch(`${this.#url}/livez`).catch(() => null)
+    if (alive?.ok) return
+    throw new UsageError(
+      say(
+        `${this.#url} 上没有服务：请先在另一个终端运行 npm start。`,
+        `No server answers at ${this.#url}: run "npm start" in another terminal first.`,
+      ),
+    )
+  }
+
+  async makeAccount(): Promise<void> {
+    const { say } = this.#words()
+    this.#title(say('创建账号', 'Make the account'))
+    this.#sends(`hufu accounts add ${phone} --nickname ${nickname} --allow-weak-password`)
+    try {
+      await withHouse(this.#context, ({ accounts }) =>
+        accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
+      )
+      this.#comes(say('已创建', 'made'))
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'phone_number_taken')) throw error
+      this.#comes(say('已有这个账号，继续', 'it is there already, going on'))
+    }
+  }
+
+  async signInWrong(): Promise<void> {
+    this.#title(this.#words().say('用错误的密码登录', 'Sign in with a wrong password'))
+    const answer = await this.#login('1234567')
+    this.#expect(answer.code === 0 && answer.message === '密码错误')
+  }
+
+  async signIn(): Promise<string> {
+    this.#title(this.#words().say('用正确的密码登录', 'Sign in with the right password'))
+    const answer = await this.#login(password)
+    this.#expect(answer.code === 1 && answer.message === '成功登录' && answer.nickname === nickname)
+    if (answer.token) return answer.token
+    throw new UsageError(
+      this.#words().say(
+        '登录失败：此账号的密码不是 123456。',
+        'Signing in failed: the password of this account is not 123456.',
+      ),
+    )
+  }
+
+  async whoAmI(token: string): Promise<void> {
+    this.#title(this.#words().say('我是谁', 'Who am I'))
+    const answer = await this.#get('/user', token)
+    this.#expect(answer.code === 1 && answer.phone_number === phone && answer.nickname === nickname)
+  }
+
+  /** The tutorial looks into Redis here. What is there, and in SQL, is the same; only a usable token is nowhere. */
+  async lookInside(token: string): Promise<void> {
+    const { say, output } = this.#words()
+    const { settings } = this.#context
+    this.#title(say('看看服务器记住了什么', 'Look at what the server remembers'))
+    const house = await openHouse(settings)
+    try {
+      const id = token.slice(3, 25)
+      const account = await house.accounts.get(phone)
+      const live = await house.sessions.list(account.id)
+      this.#comes(
+        `SQL    sessions: ${live.map((session) => session.id).join(', ')}  app_online: ${live.length > 0}`,
+      )
+      this.#expect(live.some((session) => session.id === id))
+      if (settings.redis === null) {
+        this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
+        return
+      }
+      output.line(`    redis-cli --scan --pattern 'hufu:*:session:${id}'`)
+      this.#comes(`Redis  session: ${JSON.stringify(await house.copies.session(id))}`)
+      this.#comes(`Redis  account: ${JSON.stringify(await house.copies.account(account.id))}`)
+    } finally {
+      await house.close()
+    }
+  }
+
+  async signOut(token: string): Promise<void> {
+    const { say } = this.#words()
+    this.#title(say('注销', 'Sign out'))
+    const answer = await this.#get('/logout', token)
+    this.#expect(answer.code === 1 && answer.message === '成功注销')
+    this.#title(say('令牌已失效', 'The token is dead'))
+    const dead = await this.#get('/user', token)
+    this.#expect(dead.code === 2 && dead.message === '验证信息错误')
+  }
+
+  end(): number {
+    const { say, output } = this.#words()
+    const good = this.#surprises === 0
+    const text = good
+      ? say('全部与教程一致。', 'Everything is as in the tutorial.')
+      : say(`${this.#surprises} 处与教程不同。`, `${this.#surprises} things are not as in the tutorial.`)
+    output.line(`\n${output.style(good ? 'green' : 'red', text)}`)
+    return good ? exitCodes.done : exitCodes.refused
+  }
+
+  #words() {
+    const { output } = this.#context
+    return { output, say: output.say.bind(output) }
+  }
+
+  #title(text: string): void {
+    const { output } = this.#words()
+    this.#step++
+    output.line(`\n${output.style('bold', `${this.#step}. ${text}`)}`)
+  }
+
+  #sends(text: string): void {
+    const { output } = this.#words()
+    output.line(`  ${output.style('cyan', '→')} ${text}`)
+  }
+
+  #comes(text: string): void {
+    const { output } = this.#words()
+    output.line(`  ${output.style('yellow', '←')} ${text}`)
+  }
+
+  #expect(isAsInTutorial: boolean): void {
+    const { output, say } = this.#words()
+    if (!isAsInTutorial) this.#surprises++
+    output.line(
+      isAsInTutorial
+        ? `  ${output.style('green', '✓')}`
+        : `  ${output.style('red', say('✗ 与教程不同', '✗ not as in the tutorial'))}`,
+    )
+  }
+
+  async #login(withPassword: string): Promise<Answer> {
+    const body = JSON.stringify({ phone_number: phone, password: withPassword })
+    this.#sends(`POST /login ${body}`)
+    return await this.#ask('/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+  }
+
+  async #get(path: string, token: string): Promise<Answer> {
+    this.#sends(`GET ${path}   token: ${token.slice(0, 12)}…`)
+    return await this.#ask(path, { headers: { token } })
+  }
+
+  async #ask(path: string, init: RequestInit): Promise<Answer> {
+    const response = await fetch(this.#url + path, init)
+    const text = await response.text()
+    this.#comes(`${response.status} ${text.replace(/(hf_.{9})[\w-]+/, '$1…')}`)
+    if (!response.headers.get('content-type')?.includes('json')) {
+      throw new UsageError(
+        this.#words().say(
+          '这不是 Hufu 的回答：请检查 --url。',
+          'This is not an answer of Hufu: check --url.',
+        ),
+      )
+    }
+    // The steps look at each field before they trust it.
+    return JSON.parse(text) as Answer
+  }
+}

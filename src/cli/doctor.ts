@@ -1,0 +1,228 @@
+// hufu doctor: look at everything that a server stands on, and say what to do.
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { sql } from 'kysely'
+import { openHouse } from '../app.ts'
+import { pendingMigrations } from '../db/migrate.ts'
+import { sqlitePath } from '../db/open.ts'
+import type { Database } from '../db/schema.ts'
+import { type Settings, settingsTable, withoutPassword } from '../settings.ts'
+import { probeRedis } from './doctor-redis.ts'
+import { exitCodes, type Output } from './output.ts'
+import type { Context } from './run.ts'
+
+interface Finding {
+  readonly check: string
+  readonly status: 'ok' | 'warning' | 'problem'
+  readonly text: string
+}
+
+/** Clocks further apart than this make sessions end early or late, and times in logs hard to compare. */
+const clockToleranceMs = 2_000
+const lowDiskBytes = 500 * 1024 * 1024
+
+/** `doctor`: exit code 1 where something must be done before the server can run. */
+export async function doctor({ settings, output }: Context): Promise<number> {
+  const findings = [
+    settingsFinding(output),
+    ...(await databaseFindings(settings, output)),
+    ...(await redisFindings(settings, output)),
+  ]
+  const marks = {
+    ok: output.style('green', '✓'),
+    warning: output.style('yellow', '!'),
+    problem: output.style('red', '✗'),
+  }
+  for (const { check, status, text } of findings) {
+    output.line(`${marks[status]} ${check.padEnd(10)} ${text}`)
+    output.value({ check, status, text })
+  }
+  return findings.some(({ status }) => status === 'problem') ? exitCodes.refused : exitCodes.done
+}
+
+/** Settings that were wrong have ended the command already: run.ts reads them first. */
+function settingsFinding(output: Output): Finding {
+  const count = Object.keys(settingsTable).length
+  return {
+    check: 'settings',
+    status: 'ok',
+    text: output.say(`${count} 项设置均有效`, `all ${count} settings are good`),
+  }
+}
+
+async function databaseFindings(settings: Settings, output: Output): Promise<Finding[]> {
+  const check = 'database'
+  const { url, kind } = settings.database
+  const where = kind === 'sqlite' ? sqlitePath(url) : withoutPassword(url)
+  if (kind === 'sqlite' && !existsSync(where)) return [newFileFinding(where, output)]
+  const house = await openHouse({ ...settings, redis: null })
+  try {
+    await sql`select 1`.execute(house.db)
+    const pending = await pendingMigrations(house.db, kind)
+    const reached: Finding = {
+      check,
+      status: 'ok',
+      text: `${where} (${await databaseVersion(house.db, kind)})`,
+    }
+    const schema: Finding =
+      pending.length === 0
+        ? { check: 'schema', status: 'ok', text: output.say('已是最新', 'up to date') }
+        : {
+            check: 'schema',
+            status: 'warning',
+            text: output.say(
+              `待执行 ${pending.join(', ')}：启动服务或 hufu migrate 会执行`,
+              `${pending.join(', ')} to run: serve or "hufu migrate" does it`,
+            ),
+          }
+    const clock =
+      kind === 'sqlite' ? [] : [clockFinding('database', await databaseClockAheadMs(house.db, kind), output)]
+    return [reached, schema, ...clock, ...(kind === 'sqlite' ? [diskFinding(where, output)] : [])]
+  } catch (error) {
+    const why = error instanceof Error ? error.message || error.name : String(error)
+    const advice = output.say(
+      '请检查 HUFU_DATABASE_URL，以及数据库是否已启动',
+      'check HUFU_DATABASE_URL, and that the database is running',
+    )
+    return [{ check, status: 'problem', text: `${where}: ${why}; ${advice}` }]
+  } finally {
+    await house.close()
+  }
+}
+
+function newFileFinding(path: string, output: Output): Finding {
+  const folder = nearestFolder(dirname(path))
+  try {
+    accessSync(folder, constants.W_OK)
+    return {
+      check: 'database',
+      status: 'ok',
+      text: output.say(`${path} 将在首次启动时创建`, `${path} will be made at the first start`),
+    }
+  } catch {
+    return {
+      check: 'database',
+      status: 'problem',
+      text: output.say(
+        `不能写入 ${folder}：请修改权限或 HUFU_DATABASE_URL`,
+        `cannot write to ${folder}: change its permissions or HUFU_DATABASE_URL`,
+      ),
+    }
+  }
+}
+
+function nearestFolder(path: string): string {
+  return existsSync(path) ? path : nearestFolder(dirname(path))
+}
+
+function diskFinding(path: string, output: Output): Finding {
+  const { bavail, bsize } = statfsSync(dirname(path))
+  const free = bavail * bsize
+  const text = output.say(
+    `剩余 ${Math.round(free / 1024 / 1024)} MiB`,
+    `${Math.round(free / 1024 / 1024)} MiB free`,
+  )
+  if (free >= lowDiskBytes) return { check: 'disk', status: 'ok', text }
+  return {
+    check: 'disk',
+    status: 'warning',
+    text: `${text}; ${output.say('请清理磁盘：写满后无法登录', 'make room: nobody can sign in on a full disk')}`,
+  }
+}
+
+async function databaseVersion(db: Database, kind: Settings['database']['kind']): Promise<string> {
+  const version =
+    kind === 'sqlite'
+      ? sql<{ v: string }>`select sqlite_version() as v`
+      : sql<{ v: string }>`select version() as v`
+  const { rows } = await version.execute(db)
+  return `${kind} ${rows[0]?.v ?? ''}`.slice(0, 80)
+}
+
+async function databaseClockAheadMs(db: Database, kind: Settings['database']['kind']): Promise<number> {
+  const now =
+    kind === 'mysql'
+      ? sql<{ ms: number }>`select round(unix_timestamp(now(3)) * 1000) as ms`
+      : sql<{ ms: number }>`select round(extract(epoch from clock_timestamp()) * 1000) as ms`
+  const { rows } = await now.execute(db)
+  return Number(rows[0]?.ms) - Date.now()
+}
+
+function clockFinding(of: string, aheadMs: number, output: Output): Finding {
+  const text = output.say(
+    `${of} 的时钟与本机相差 ${aheadMs} 毫秒`,
+    `the clock of ${of} is ${aheadMs} ms from ours`,
+  )
+  if (Math.abs(aheadMs) <= clockToleranceMs) return { check: 'clock', status: 'ok', text }
+  return {
+    check: 'clock',
+    status: 'warning',
+    text: `${text}; ${output.say('请在每台机器上运行 NTP', 'run NTP on every machine')}`,
+  }
+}
+
+async function redisFindings(settings: Settings, output: Output): Promise<Finding[]> {
+  const check = 'redis'
+  if (settings.redis === null) {
+    return [
+      {
+        check,
+        status: 'ok',
+        text: output.say('未使用（HUFU_REDIS_URL 为空）', 'not used (HUFU_REDIS_URL is empty)'),
+      },
+    ]
+  }
+  const where = withoutPassword(settings.redis)
+  try {
+    const facts = await probeRedis(settings.redis)
+    const found: Finding = {
+      check,
+      status: 'ok',
+      text: `${where} (${facts.version}, ${facts.maxmemoryPolicy})`,
+    }
+    return [found, ...redisAdvice(facts, output), clockFinding('redis', facts.clockAheadMs, output)]
+  } catch (error) {
+    const why = error instanceof Error ? error.message || error.name : String(error)
+    const advice = output.say(
+      '服务会照常运行，只是每次检查都读数据库；请检查 HUFU_REDIS_URL',
+      'the server runs all the same, but every check asks the database; check HUFU_REDIS_URL',
+    )
+    return [{ check, status: 'warning', text: `${where}: ${why}; ${advice}` }]
+  }
+}
+
+function redisAdvice(facts: Awaited<ReturnType<typeof probeRedis>>, output: Output): Finding[] {
+  const findings: Finding[] = []
+  const major = Number(facts.version.split('.')[0])
+  if (major < 6) {
+    findings.push({
+      check: 'redis',
+      status: 'warning',
+      text: output.say(
+        '需要 Redis 6 以上（RESP3 客户端缓存）',
+        'Redis 6 or newer is needed (RESP3 client-side caching)',
+      ),
+    })
+  }
+  if (facts.isReplica) {
+    findings.push({
+      check: 'redis',
+      status: 'warning',
+      text: output.say(
+        '这是只读副本：请指向主节点',
+        'this is a replica: point HUFU_REDIS_URL to the primary',
+      ),
+    })
+  }
+  if (/volatile-(ttl|random)/.test(facts.maxmemoryPolicy)) {
+    findings.push({
+      check: 'redis',
+      status: 'warning',
+      text: output.say(
+        'maxmemory-policy 会先淘汰保护标记：请用 noeviction 或 allkeys-lru',
+        'maxmemory-policy drops the guarding marks first: use noeviction or allkeys-lru',
+      ),
+    })
+  }
+  return findings
+}

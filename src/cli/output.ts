@@ -1,0 +1,96 @@
+// How commands speak: to people in their language, to programs in JSON, and with exit codes that scripts can use.
+import { styleText } from 'node:util'
+import { asUnavailable } from '../db/failures.ts'
+import { AppError } from '../errors.ts'
+import { publicErrors } from '../http/respond.ts'
+import { SettingsError } from '../settings.ts'
+
+/** What a command's exit code means; docs/command-line.md lists exactly these. */
+export const exitCodes = {
+  done: 0,
+  /** The program answered no: not there, taken already, not acceptable, or a check of `doctor` failed. */
+  refused: 1,
+  /** Wrong arguments or settings. */
+  usage: 2,
+  /** A store does not answer; the same command may work later. */
+  unavailable: 3,
+  /** A fault of the program. */
+  internal: 70,
+} as const
+
+/** A command that was called the wrong way. */
+export class UsageError extends Error {}
+
+type Style = Parameters<typeof styleText>[0]
+
+/** One command's voice. */
+export class Output {
+  readonly json: boolean
+  readonly #chinese: boolean
+
+  constructor(options: { json: boolean; chinese: boolean }) {
+    this.json = options.json
+    this.#chinese = options.chinese
+  }
+
+  /** The text of the language that the terminal is set to. */
+  say(zh: string, en: string): string {
+    return this.#chinese ? zh : en
+  }
+
+  /** A line for people; nothing where JSON was asked for. */
+  line(text = ''): void {
+    if (!this.json) process.stdout.write(`${text}\n`)
+  }
+
+  /** A value for programs, one line each; nothing where it was not asked for. */
+  value(value: unknown): void {
+    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
+  }
+
+  /** In colour where standard output is a terminal. */
+  style(style: Style, text: string): string {
+    return styleText(style, text, { stream: process.stdout })
+  }
+
+  /** Says what went wrong, on standard error, and returns the exit code. */
+  failure(thrown: unknown): number {
+    const error = asUnavailable(thrown)
+    if (error instanceof SettingsError || error instanceof UsageError)
+      return this.#fail(exitCodes.usage, 'usage', error.message)
+    if (!(error instanceof AppError)) {
+      return this.#fail(
+        exitCodes.internal,
+        'internal',
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      )
+    }
+    const { zh, en } = publicErrors[error.code]
+    const cause = error.code === 'unavailable' && error.cause instanceof Error ? error.cause.message : null
+    const reason = error.facts.rule ?? cause
+    const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}`
+    const code =
+      error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
+    return this.#fail(code, error.code, text)
+  }
+
+  #fail(exitCode: number, code: string, text: string): number {
+    process.stderr.write(this.json ? `${JSON.stringify({ error: code, message: text })}\n` : `${text}\n`)
+    return exitCode
+  }
+}
+
+/** A reader that goes away (`| head`) ends the command without a complaint. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.done)
+    throw error
+  })
+}
+
+/** Milliseconds since 1970 as local time to the second, for people. */
+export function localTime(ms: number | null): string {
+  if (ms === null) return '-'
+  const time = new Date(ms)
+  return new Date(ms - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
+}

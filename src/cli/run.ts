@@ -1,0 +1,126 @@
+// The command line: which commands there are, and what surrounds each of them.
+import { Command, CommanderError } from 'commander'
+import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
+import { version } from '../version.ts'
+import { addAccount, listAccounts, showAccount } from './accounts.ts'
+import { demo } from './demo.ts'
+import { doctor } from './doctor.ts'
+import { migrateDatabase } from './migrate.ts'
+import { endWithReader, exitCodes, Output } from './output.ts'
+import { serve } from './serve.ts'
+import { endSession, listSessions } from './sessions.ts'
+
+/** What every command gets. */
+export interface Context {
+  readonly settings: Settings
+  readonly output: Output
+}
+
+type Action<A extends unknown[]> = (context: Context, ...args: A) => Promise<number>
+
+/** Runs one command. @returns the exit code (output.ts) */
+export async function run(argv: readonly string[]): Promise<number> {
+  endWithReader()
+  const result = { code: exitCodes.done as number }
+  try {
+    await program(result).parseAsync(argv, { from: 'user' })
+    return result.code
+  } catch (error) {
+    // Commander has written its own message; its help and version are no mistakes.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    throw error
+  }
+}
+
+function program(result: { code: number }): Command {
+  /** An action with the settings read and its errors told. Commander passes arguments, options, the command itself. */
+  function action<A extends unknown[]>(act: Action<A>) {
+    return async (...given: unknown[]) => {
+      // The types of the arguments are those that the command declares next to its action.
+      const args = given.slice(0, -1) as A
+      const options = given.at(-2) as { json?: boolean }
+      const environment = readEnvironmentOrNothing()
+      const output = new Output({ json: options.json ?? false, chinese: prefersChinese(environment) })
+      try {
+        result.code = await act({ settings: readSettings(readEnvironment()), output }, ...args)
+      } catch (error) {
+        result.code = output.failure(error)
+      }
+    }
+  }
+
+  const hufu = new Command('hufu').exitOverride()
+  hufu
+    .description(
+      'Accounts and sessions for mobile apps. Settings: environment or .env, see docs/settings.md.',
+    )
+    .version(version)
+  hufu.command('serve').description('run the server').action(action(serve))
+  hufu
+    .command('migrate')
+    .description('bring the database up to date; serve does it by itself')
+    .option('--json', 'for programs')
+    .action(action(migrateDatabase))
+  accountCommands(hufu.command('accounts').description('who people are'), action)
+  sessionCommands(hufu.command('sessions').description('who is signed in'), action)
+  hufu
+    .command('doctor')
+    .description('check settings, database, Redis and clocks, and say what to do')
+    .option('--json', 'for programs')
+    .action(action(doctor))
+  hufu
+    .command('demo')
+    .description("walk the tutorial's walk against a running server")
+    .option('--url <url>', 'where the server is; default: where the settings say')
+    .action(action(demo))
+  return hufu
+}
+
+type Wrap = <A extends unknown[]>(act: Action<A>) => (...given: unknown[]) => Promise<void>
+
+function accountCommands(accounts: Command, action: Wrap): void {
+  accounts
+    .command('add')
+    .argument('<phone>', 'phone number, as people write it')
+    .description('make an account')
+    .option('--nickname <name>', 'what to call the person')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--allow-weak-password', 'take any password, for imports and demos')
+    .option('--json', 'for programs')
+    .action(action(addAccount))
+  accounts
+    .command('list')
+    .description('all accounts')
+    .option('--json', 'one line each')
+    .action(action(listAccounts))
+  accounts
+    .command('show')
+    .argument('<phone>')
+    .description('one account: app_online and its live sessions')
+    .option('--json', 'for programs')
+    .action(action(showAccount))
+}
+
+function sessionCommands(sessions: Command, action: Wrap): void {
+  sessions
+    .command('list')
+    .argument('<phone>')
+    .description("an account's live sessions")
+    .option('--json', 'one line each')
+    .action(action(listSessions))
+  sessions
+    .command('end')
+    .argument('<id>', 'session id, as "sessions list" shows it')
+    .description('end a session now, on every server (reason: kicked)')
+    .option('--json', 'for programs')
+    .action(action(endSession))
+}
+
+/** For the language of messages alone: a .env that cannot be read is reported by readSettings's caller. */
+function readEnvironmentOrNothing() {
+  try {
+    return readEnvironment()
+  } catch {
+    return {}
+  }
+}

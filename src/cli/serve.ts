@@ -1,0 +1,135 @@
+// hufu serve: start, say what runs, and stop in order.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { type House, openHouse, openServer } from '../app.ts'
+import { migrate } from '../db/migrate.ts'
+import { sqlitePath, waitForDatabase } from '../db/open.ts'
+import { AppError } from '../errors.ts'
+import { createLog, type Logger, requestLog, withoutValues } from '../log.ts'
+import { type Settings, SettingsError, withoutPassword } from '../settings.ts'
+import { version } from '../version.ts'
+import { exitCodes, type Output } from './output.ts'
+import type { Context } from './run.ts'
+
+const stopWithinMs = 10_000
+/** How long connections are still taken after a signal: what clients had sent by then would otherwise be reset. */
+const takeConnectionsForMs = 300
+
+/** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
+export async function serve({ settings, output }: Context): Promise<number> {
+  const log = createLog(settings, process.stdout.isTTY)
+  diesLoudly(log)
+  const house = await openHouse(settings, {
+    onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
+    onRedis: (reachable, cause) => {
+      if (reachable) log.info('redis in reach: checks are answered from copies')
+      else log.warn({ err: cause }, 'redis out of reach: checks are answered from the database')
+    },
+  })
+  try {
+    await prepareDatabase(house, settings, output)
+    let stopping = false
+    const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => stopping })
+    // From here on there may be something in flight; before, a signal just ends the process.
+    const signalled = stopSignal()
+    const address = await listen(server, settings)
+    process.stderr.write(startMessage(address, settings, output))
+    await signalled
+    stopping = true
+    log.info('stopping')
+    setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
+    await delay(takeConnectionsForMs)
+    // Connections that were busy when the stop began are kept alive by their clients once they are answered.
+    setInterval(() => server.server.closeIdleConnections(), 50).unref()
+    await server.close()
+    return exitCodes.done
+  } finally {
+    await house.close()
+  }
+}
+
+async function prepareDatabase({ db }: House, settings: Settings, output: Output): Promise<void> {
+  const seconds = settings.databaseWaitSeconds
+  const where = withoutPassword(settings.database.url)
+  try {
+    await waitForDatabase(db, seconds, (cause) => {
+      const why = cause instanceof Error ? causeText(cause) : String(cause)
+      process.stderr.write(
+        output.say(
+          `等待数据库 ${where}，最多 ${seconds} 秒：${why}\n`,
+          `Waiting up to ${seconds} s for the database at ${where}: ${why}\n`,
+        ),
+      )
+    })
+  } catch (cause) {
+    const why = cause instanceof Error ? causeText(cause) : String(cause)
+    const problem = new Error(`${where}: ${why}; HUFU_DATABASE_URL`)
+    throw new AppError('unavailable', {}, { cause: problem })
+  }
+  await migrate(db, settings.database.kind)
+}
+
+/** Node reports a refused connection on several addresses as one error without words. */
+function causeText(error: Error): string {
+  return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
+}
+
+async function listen(server: FastifyInstance, { host, port }: Settings): Promise<string> {
+  try {
+    return await server.listen({ host, port })
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error
+    if (error.code === 'EADDRINUSE') {
+      throw new SettingsError(
+        `HUFU_PORT ${port} is in use by another program on ${host}; stop it or choose another port.`,
+      )
+    }
+    throw new SettingsError(`HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`)
+  }
+}
+
+/** The first SIGTERM or SIGINT. The second one does not wait for anything. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(exitCodes.internal)
+        asked = true
+        resolve()
+      })
+    }
+  })
+}
+
+/** A fault that nothing caught: state may be half changed in memory, so the process ends and its supervisor starts a new one. */
+function diesLoudly(log: Logger): void {
+  const die = (error: unknown) => {
+    log.fatal({ err: error }, 'uncaught fault')
+    process.exit(exitCodes.internal)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+}
+
+function startMessage(address: string, settings: Settings, output: Output): string {
+  const { database, redis } = settings
+  const data = database.kind === 'sqlite' ? sqlitePath(database.url) : withoutPassword(database.url)
+  const copies =
+    redis === null
+      ? output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
+      : withoutPassword(redis)
+  const add = 'npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --allow-weak-password'
+  const signIn = `curl ${address}/login -H 'Content-Type: application/json' -d '{"phone_number":"12345678901","password":"123456"}'`
+  return [
+    `Hufu 虎符 ${version}  ${address}`,
+    `  ${output.say('数据', 'data')}   ${data}`,
+    `  Redis  ${copies}`,
+    `  ${output.say('文档', 'docs')}   ${address}/docs`,
+    output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
+    `  ${add}`,
+    ...(settings.classicApi ? [`  ${signIn}`] : []),
+    `  npm run demo`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,58 @@
+// hufu sessions: list, end.
+import { AppError } from '../errors.ts'
+import { isoTime } from '../http/respond.ts'
+import type { Session } from '../sessions/session.ts'
+import { exitCodes, localTime } from './output.ts'
+import type { Context } from './run.ts'
+import { withHouse } from './with-house.ts'
+
+/** `sessions list <phone>` */
+export async function listSessions(context: Context, phone: string): Promise<number> {
+  const { output } = context
+  await withHouse(context, async ({ accounts, sessions }) => {
+    const live = await sessions.list((await accounts.get(phone)).id)
+    for (const session of live) {
+      output.line(sessionLine(session))
+      output.value(describeSession(session))
+    }
+    if (live.length === 0) output.line(output.say('没有有效的会话。', 'No live session.'))
+  })
+  return exitCodes.done
+}
+
+/** `sessions end <id>` */
+export async function endSession(context: Context, id: string): Promise<number> {
+  const { output } = context
+  return await withHouse(context, async ({ sessions }) => {
+    const accountId = await sessions.findOwner(id)
+    if (accountId === null) throw new AppError('session_not_found')
+    const wasLive = await sessions.end({ id, accountId, reason: 'kicked', by: null })
+    output.value({ id, ended: wasLive })
+    output.line(
+      wasLive
+        ? output.say('已结束，所有服务器立即生效。', 'Ended, on every server.')
+        : output.say('这个会话早已结束。', 'This session was over already.'),
+    )
+    return exitCodes.done
+  })
+}
+
+/** A session for programs. */
+export function describeSession(session: Session) {
+  return {
+    id: session.id,
+    platform: session.platform,
+    device_id: session.deviceId,
+    device_name: session.deviceName,
+    app_version: session.appVersion,
+    ip: session.ip,
+    created_at: isoTime(session.createdAt),
+    seen_at: isoTime(session.seenAt),
+    expires_at: isoTime(session.expiresAt),
+  }
+}
+
+/** A session as one line for people. */
+export function sessionLine({ id, platform, ip, createdAt, expiresAt, deviceName }: Session): string {
+  return `${id}  ${platform.padEnd(12)}  ${localTime(createdAt)}  → ${localTime(expiresAt)}  ${(ip ?? '-').padEnd(15)}  ${deviceName ?? '-'}`
+}
