@@ -1,0 +1,26 @@
+// The server's own OpenAPI document, from its code: nothing listens, and no network or database is asked.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openHouse, openServer } from '../../src/app.ts'
+import { readSettings } from '../../src/settings.ts'
+
+/** The document of `GET /openapi.json`, reduced to the routes that apps use: those of /v1. */
+export async function openApiDocument() {
+  const folder = mkdtempSync(join(tmpdir(), 'hufu-openapi-'))
+  try {
+    // Whatever the environment says: the document must be the same everywhere.
+    const settings = readSettings({ HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` })
+    const house = await openHouse(settings)
+    const log = { request() {}, trouble() {} }
+    const server = await openServer(house, settings, { log, isStopping: () => false })
+    await server.ready()
+    const document = server.swagger()
+    await server.close()
+    await house.close()
+    const paths = Object.entries(document.paths ?? {}).filter(([path]) => path.startsWith('/v1/'))
+    return { ...document, paths: Object.fromEntries(paths) }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

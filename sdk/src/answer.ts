@@ -1,0 +1,111 @@
+// What an answer means: our JSON, nothing, a refusal of the server, or somebody else's page.
+import { type FieldProblem, HufuError, type HufuErrorFacts, type ServerErrorCode } from './errors.ts'
+import type { Platform, SignedOut, SignOutReason } from './models.ts'
+import type { Clock, FetchAnswer } from './runtime.ts'
+import { isJson, type Json } from './wire.ts'
+import { say } from './words.ts'
+
+export interface Reader {
+  readonly clock: Clock
+  readonly language: string | null
+}
+
+/** The error for an answer that no Hufu server gave. */
+export function notHufu(answer: FetchAnswer, reader: Reader): HufuError {
+  return new HufuError({
+    code: 'not_hufu',
+    title: say('not_hufu', reader.language),
+    ...factsOf(answer, reader),
+  })
+}
+
+/**
+ * The JSON object of a good answer; null for 204.
+ * @throws HufuError with the server's code, or `not_hufu`
+ */
+export function readAnswer(answer: FetchAnswer, text: string, reader: Reader): Json | null {
+  const { status } = answer
+  if (status === 204) return null
+  const type = answer.headers.get('content-type') ?? ''
+  const json = /^application\/(problem\+)?json\b/i.test(type) ? parse(text) : null
+  if (json && (status === 200 || status === 201)) return json
+  throw json && isProblem(json, status) ? problemError(json, answer, reader) : notHufu(answer, reader)
+}
+
+function parse(text: string): Json | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJson(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+interface Problem extends Json {
+  readonly code: ServerErrorCode
+  readonly title: string
+}
+
+// Its type is what tells our problem details from anybody else's: `urn:hufu:problem:<code>`.
+function isProblem(json: Json, status: number): json is Problem {
+  return (
+    typeof json.code === 'string' &&
+    json.type === `urn:hufu:problem:${json.code}` &&
+    json.status === status &&
+    typeof json.title === 'string'
+  )
+}
+
+function problemError(problem: Problem, answer: FetchAnswer, reader: Reader): HufuError {
+  const facts = factsOf(answer, reader)
+  return new HufuError({
+    ...facts,
+    code: problem.code,
+    title: problem.title,
+    requestId: textOf(problem.request_id) ?? facts.requestId ?? null,
+    // The problem is ours, so its facts are what the server's document says of them.
+    fields: Array.isArray(problem.fields) ? (problem.fields as FieldProblem[]) : [],
+    bannedUntil: textOf(problem.banned_until),
+    signedOut: answer.status === 401 ? signedOutOf(problem, reader.clock) : null,
+  })
+}
+
+/** The end of the session that a 401 tells of; null where it tells of none. */
+function signedOutOf(problem: Problem, clock: Clock): SignedOut | null {
+  const { code, ended_by: by } = problem
+  const reason = code === 'token_unknown' ? code : /^session_(?!not_found|limit)(.+)$/.exec(code)?.[1]
+  if (reason === undefined) return null
+  return {
+    // A newer server's reason passes as it is: what ends a session must never be overlooked.
+    reason: reason as SignOutReason,
+    at: textOf(problem.ended_at) ?? new Date(clock.now()).toISOString(),
+    by: isJson(by) ? deviceOf(by) : null,
+    message: problem.title,
+  }
+}
+
+function deviceOf({ platform, device_name }: Json): SignedOut['by'] {
+  // As the server's document says.
+  return { platform: platform as Platform, deviceName: textOf(device_name) }
+}
+
+function factsOf({ status, headers }: FetchAnswer, { clock }: Reader): Partial<HufuErrorFacts> {
+  return {
+    // Browsers hide a redirect behind status 0.
+    status: status || null,
+    retryAfterSeconds: secondsOf(headers.get('retry-after'), clock),
+    requestId: headers.get('x-request-id'),
+  }
+}
+
+/** Retry-After (RFC 9110, section 10.2.3): seconds, or a date. */
+function secondsOf(text: string | null, clock: Clock): number | null {
+  if (text === null) return null
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  const at = Date.parse(text)
+  return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - clock.now()) / 1000))
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
+}

@@ -1,0 +1,99 @@
+// A network for tests: answers as it is told, late, wrong or not at all, and remembers what was asked.
+import type { Fetch, FetchInit } from './runtime.ts'
+
+export interface Asked {
+  readonly method: string
+  readonly path: string
+  /** null: sent without a token. */
+  readonly token: string | null
+  readonly init: FetchInit
+}
+
+export type Answering = (asked: Asked) => Response | Promise<Response>
+
+export interface FakeNetwork {
+  readonly fetch: Fetch
+  readonly asked: Asked[]
+  /** How every request is answered from now on. */
+  answer: Answering
+}
+
+export const baseUrl = 'https://hufu.test'
+
+export function fakeNetwork(answer: Answering = offline): FakeNetwork {
+  const network: FakeNetwork = {
+    asked: [],
+    answer,
+    fetch: async (url, init) => {
+      const token = init.headers.authorization?.replace('Bearer ', '') ?? null
+      const asked = { method: init.method, path: url.slice(baseUrl.length), token, init }
+      network.asked.push(asked)
+      return await network.answer(asked)
+    },
+  }
+  return network
+}
+
+/** What `fetch` does without a network. */
+export async function offline(): Promise<never> {
+  throw new TypeError('fetch failed')
+}
+
+export function json(status: number, body: object, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', 'x-request-id': 'r-1', ...headers },
+  })
+}
+
+export function problem(status: number, code: string, facts: object = {}, headers = {}): Response {
+  const type = `urn:hufu:problem:${code}`
+  const body = { type, title: `Title of ${code}`, status, code, request_id: 'r-2', ...facts }
+  return json(status, body, { 'content-type': 'application/problem+json; charset=utf-8', ...headers })
+}
+
+/** A Wi-Fi's own page in place of the answer. */
+export function portal(status = 200): Response {
+  return new Response('<html>Welcome to Hotel Wi-Fi</html>', {
+    status,
+    headers: { 'content-type': 'text/html' },
+  })
+}
+
+export const done = (): Response => new Response(null, { status: 204 })
+
+const wireAccount = { id: 'account-1', phone_number: '+8612345678901', nickname: '小明' }
+
+export function wireSession(id: string) {
+  return {
+    id,
+    platform: 'ios',
+    device: { id: 'd-1', name: 'iPhone 15', app_version: '2.1.0' },
+    ip: '192.0.2.1',
+    created_at: '2026-11-22T00:00:00.000Z',
+    seen_at: '2026-11-22T00:00:00.000Z',
+    expires_at: '2026-12-22T00:00:00.000Z',
+    current: true,
+  }
+}
+
+/** The answer of a sign-in that gives the token `token-<name>`. */
+export function issued(name: string): Response {
+  return json(201, { token: `token-${name}`, session: wireSession(`session-${name}`), account: wireAccount })
+}
+
+/** The answer to "who am I". */
+export function signedIn(name: string, nickname = wireAccount.nickname): Response {
+  return json(200, { session: wireSession(`session-${name}`), account: { ...wireAccount, nickname } })
+}
+
+export const replaced = (): Response =>
+  problem(401, 'session_replaced', {
+    ended_at: '2026-11-22T01:02:03.000Z',
+    ended_by: { platform: 'android', device_name: '华为 Mate 60' },
+  })
+
+/** A promise to be settled by hand. */
+export function held<T>() {
+  return Promise.withResolvers<T>()
+}

@@ -1,0 +1,281 @@
+// What is kept, where storage fails, holds rubbish, or is shared by several clients.
+import { expect, test, vi } from 'vitest'
+import { createClient, type HufuClient, type HufuStorage, memoryStorage, webStorage } from './client.ts'
+import {
+  baseUrl,
+  done,
+  fakeNetwork,
+  held,
+  issued,
+  json,
+  problem,
+  replaced,
+  signedIn,
+  wireSession,
+} from './fake-network.ts'
+
+const input = { phoneNumber: '12345678901', password: '123456' }
+const broken = new Error('the key store is locked')
+
+/** A storage of which each half can be broken and mended. */
+function fragileStorage() {
+  const inner = memoryStorage()
+  const broke = { reading: false, writing: false }
+  const storage: HufuStorage = {
+    async get(key) {
+      if (broke.reading) throw broken
+      return await inner.get(key)
+    },
+    async set(key, value) {
+      if (broke.writing) throw broken
+      await inner.set(key, value)
+    },
+    async remove(key) {
+      if (broke.writing) throw broken
+      await inner.remove(key)
+    },
+  }
+  return { storage, broke, text: () => inner.get('hufu') }
+}
+
+async function signedInClient(storage: HufuStorage, name = '1') {
+  const network = fakeNetwork(() => issued(name))
+  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  await client.signIn(input)
+  await vi.waitFor(async () => expect(await storage.get('hufu')).toContain('"toEnd":[]'))
+  return { client, network }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+const stateOf = ({ state }: HufuClient) => (state.is === 'signed_in' ? state.session.id : state.is)
+
+test('A storage that cannot be read now signs nobody out; the next try reads it', async () => {
+  const { storage, broke } = fragileStorage()
+  await signedInClient(storage)
+  const client = createClient({ baseUrl, fetch: fakeNetwork(() => signedIn('1')).fetch, storage })
+  broke.reading = true
+  await expect(client.ready()).rejects.toBe(broken)
+  await expect(client.me()).rejects.toBe(broken)
+  await expect(client.signOut()).rejects.toBe(broken)
+  expect(client.state).toEqual({ is: 'unknown' })
+  broke.reading = false
+  expect(await client.ready()).toMatchObject({ is: 'signed_in' })
+})
+
+test('A storage that cannot be read does not keep anybody from signing in', async () => {
+  const { storage, broke, text } = fragileStorage()
+  const client = createClient({ baseUrl, fetch: fakeNetwork(() => issued('1')).fetch, storage })
+  const listener = vi.fn()
+  client.onSignedIn(listener)
+  broke.reading = true
+  await client.signIn(input)
+  expect(stateOf(client)).toBe('session-1')
+  expect(text()).toContain('token-1')
+  expect(listener).toHaveBeenCalledOnce()
+})
+
+test('A sign-in that cannot be stored fails, changes nothing, and leaves no session behind', async () => {
+  const { storage, broke } = fragileStorage()
+  const { client, network } = await signedInClient(storage)
+  const listener = vi.fn()
+  client.onSignedIn(listener)
+  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  broke.writing = true
+  await expect(client.signIn(input)).rejects.toBe(broken)
+  expect(stateOf(client)).toBe('session-1')
+  expect(listener).not.toHaveBeenCalled()
+  await vi.waitFor(() => expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-2' }))
+})
+
+test('A sign-out that cannot be stored tells so, but holds, and the server is told', async () => {
+  const { storage, broke } = fragileStorage()
+  const { client, network } = await signedInClient(storage)
+  network.answer = done
+  broke.writing = true
+  await expect(client.signOut()).rejects.toBe(broken)
+  expect(stateOf(client)).toBe('signed_out')
+  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
+})
+
+test('A refusal signs out where the storage fails, too, and answers do not depend on it', async () => {
+  const { storage, broke } = fragileStorage()
+  const { client, network } = await signedInClient(storage)
+  broke.reading = true
+  broke.writing = true
+  network.answer = () => signedIn('1', '大明')
+  expect((await client.me()).account.nickname).toBe('大明')
+  network.answer = replaced
+  await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
+  expect(client.state).toMatchObject({ is: 'signed_out', why: { reason: 'replaced' } })
+})
+
+test.each([
+  '',
+  'rubbish',
+  '[]',
+  'null',
+  '{"v":1}',
+  '{"v":1,"is":"signed_in","toEnd":[]}',
+  '{"is":"signed_in","token":"token-0","account":{},"session":{},"toEnd":[]}',
+  '{"v":2,"is":"signed_in","token":"token-0","account":{},"session":{},"toEnd":[]}',
+])('A stored text that cannot be understood (%j) is as good as none', async (text) => {
+  const storage = memoryStorage()
+  storage.set('hufu', text)
+  const network = fakeNetwork(() => issued('1'))
+  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  expect(await client.ready()).toEqual({ is: 'signed_out', why: null })
+  await client.signOut()
+  await client.signIn(input)
+  expect(stateOf(client)).toBe('session-1')
+})
+
+test('A client whose token was refused takes over the session that another one has stored', async () => {
+  const storage = memoryStorage()
+  const { client: first, network } = await signedInClient(storage)
+  const told = vi.fn()
+  first.onSignedIn(told)
+  first.onSignedOut(told)
+  network.answer = replaced
+  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
+  await second.signIn(input)
+
+  await expect(first.me()).rejects.toMatchObject({ code: 'session_replaced' })
+  expect(stateOf(first)).toBe('session-2')
+  expect(await storage.get('hufu')).toContain('token-2')
+  expect(told.mock.calls).toMatchObject([[{ session: { id: 'session-2' } }]])
+  network.answer = () => signedIn('2')
+  await first.me()
+  expect(network.asked.at(-1)).toMatchObject({ token: 'token-2' })
+})
+
+function issuedThenDone(name: string) {
+  return ({ method }: { method: string }) => (method === 'DELETE' ? done() : issued(name))
+}
+
+test('A refusal and another client at the same moment do not lose the new session', async () => {
+  // What is written here arrives late, so that the other client could read the old text meanwhile.
+  const inner = memoryStorage()
+  const storage: HufuStorage = {
+    get: async (key) => await inner.get(key),
+    set: (key, value) => sleep(20).then(() => inner.set(key, value)),
+    remove: (key) => sleep(20).then(() => inner.remove(key)),
+  }
+  const { client: first, network } = await signedInClient(storage)
+  network.answer = replaced
+  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
+  await second.ready()
+  const signingIn = second.signIn(input)
+  await sleep(5)
+  await first.me().catch(() => {})
+  await signingIn
+  expect(inner.get('hufu')).toContain('token-2')
+  expect(stateOf(second)).toBe('session-2')
+  expect(stateOf(first)).toBe('session-2')
+})
+
+test('Two tabs on one localStorage do not lose what the other has written', async () => {
+  const map = new Map<string, string>()
+  let meanwhile: (() => void) | null = null
+  const localStorage = {
+    getItem: (key: string) => {
+      // The other tab writes as soon as this one lets it: between reading and writing it must not.
+      if (meanwhile) queueMicrotask(meanwhile)
+      meanwhile = null
+      return map.get(key) ?? null
+    },
+    setItem: (key: string, value: string) => void map.set(key, value),
+    removeItem: (key: string) => void map.delete(key),
+  }
+  const { client, network } = await signedInClient(webStorage(localStorage))
+  const ofTheOther = map.get('hufu')?.replaceAll('-1', '-2') ?? ''
+  network.answer = replaced
+  meanwhile = () => void map.set('hufu', ofTheOther)
+  await client.me().catch(() => {})
+  expect(map.get('hufu')).toBe(ofTheOther)
+})
+
+test('Signed out by one client, the other hears of it from the server, once', async () => {
+  const storage = memoryStorage()
+  const { client: first, network } = await signedInClient(storage)
+  const second = createClient({ baseUrl, fetch: network.fetch, storage })
+  await second.ready()
+  network.answer = done
+  await second.signOut()
+  const told = vi.fn()
+  first.onSignedOut(told)
+  const by = { platform: 'web', device_name: null }
+  network.answer = () => problem(401, 'session_signed_out', { ended_by: by })
+  await Promise.allSettled([first.me(), first.devices()])
+  expect(stateOf(first)).toBe('signed_out')
+  expect(told.mock.calls).toMatchObject([
+    [{ reason: 'signed_out', by: { platform: 'web', deviceName: null } }],
+  ])
+})
+
+test('A storage that somebody has emptied signs nobody out, and the server still gives the reason', async () => {
+  const storage = memoryStorage()
+  const { client, network } = await signedInClient(storage)
+  storage.remove('hufu')
+  network.answer = () => signedIn('1')
+  await client.me()
+  expect(stateOf(client)).toBe('session-1')
+  network.answer = replaced
+  await client.me().catch(() => {})
+  expect(client.state).toMatchObject({ is: 'signed_out', why: { reason: 'replaced' } })
+})
+
+test('A sign-out ends the session that is known, though somebody has emptied the storage', async () => {
+  const storage = memoryStorage()
+  const { client, network } = await signedInClient(storage)
+  storage.remove('hufu')
+  network.answer = done
+  await client.signOut()
+  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
+})
+
+test('A refusal that arrives after the own sign-out is no reason', async () => {
+  const storage = memoryStorage()
+  const { client, network } = await signedInClient(storage)
+  const late = held<Response>()
+  network.answer = ({ method }) => (method === 'DELETE' ? done() : late.promise)
+  const asking = client.me().catch(() => {})
+  await vi.waitFor(() => expect(network.asked).toHaveLength(2))
+  await client.signOut()
+  late.resolve(replaced())
+  await asking
+  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(await storage.get('hufu')).toBeNull()
+})
+
+test('A sign-out also ends what another client has stored meanwhile', async () => {
+  const storage = memoryStorage()
+  const { client: first, network } = await signedInClient(storage)
+  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
+  await second.signIn(input)
+  network.answer = done
+  await first.signOut()
+  expect(await storage.get('hufu')).toBeNull()
+  expect(network.asked.map(({ token }) => token)).toContain('token-2')
+})
+
+test('The stored text stays below 2 KB with everything as long as the server allows', async () => {
+  const storage = memoryStorage()
+  const network = fakeNetwork()
+  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  const longest = '🐯'.repeat(64)
+  const device = { id: '"'.repeat(128), name: longest, app_version: '🐯'.repeat(32) }
+  const session = { ...wireSession('i'.repeat(22)), platform: 'mini_program', device, ip: 'f'.repeat(45) }
+  const account = { id: 'a'.repeat(36), phone_number: `+${'1'.repeat(15)}`, nickname: longest }
+  for (let i = 10; i < 40; i++) {
+    network.answer = ({ method }) => {
+      if (method === 'DELETE') throw new TypeError('fetch failed')
+      return json(201, { token: `hf_${i}${'t'.repeat(70)}`, session, account })
+    }
+    await client.signIn(input)
+  }
+  const text = (await storage.get('hufu')) ?? ''
+  expect(text).toContain(longest)
+  expect(text.match(/hf_/g)).toHaveLength(5)
+  expect(new TextEncoder().encode(text).length).toBeLessThan(2048)
+})

@@ -1,0 +1,83 @@
+// What app developers see: accounts, sessions, and ends of sessions.
+import type { components } from './api-types.ts'
+
+type Wire = components['schemas']
+
+/** What an app runs on. `classic`: an app that speaks the older API. */
+export type Platform = Wire['Session']['platform']
+
+/** A person. */
+export interface Account {
+  /** UUID. */
+  readonly id: string
+  /** E.164, for example `+8612345678901`. */
+  readonly phoneNumber: string
+  readonly nickname: string | null
+}
+
+/** One signed-in app on one device. Times are ISO 8601 UTC text, for `new Date(…)`. */
+export interface Session {
+  /** Public: it names the session and proves nothing. */
+  readonly id: string
+  readonly platform: Platform
+  readonly device: {
+    readonly id: string | null
+    readonly name: string | null
+    readonly appVersion: string | null
+  }
+  /** Address of the sign-in. */
+  readonly ip: string | null
+  readonly createdAt: string
+  /** Last use, exact to a few minutes. */
+  readonly seenAt: string
+  /** When it ends unless it is used before; null: never. */
+  readonly expiresAt: string | null
+  /** Whether it is the session of this client. */
+  readonly current: boolean
+}
+
+/** Who is signed in, and by which session. */
+export interface SignedIn {
+  readonly account: Account
+  readonly session: Session
+}
+
+/** The reason inside a code: `replaced` in `session_replaced`. */
+type ReasonOf<Code extends string> = Code extends `session_${infer Reason}` ? Reason : never
+
+/**
+ * Why a session ended; `token_unknown`: the server does not know it any more, or never did. A newer server may send
+ * a reason that this version does not list, so give a `switch` a default.
+ */
+export type SignOutReason =
+  | Exclude<ReasonOf<Wire['Problem']['code']>, 'not_found' | 'limit_reached'>
+  | 'token_unknown'
+
+/** The end of a session. */
+export interface SignedOut {
+  readonly reason: SignOutReason
+  /** ISO 8601 UTC. */
+  readonly at: string
+  /** The device that ended the session; null where it is not known, or was no device. */
+  readonly by: { readonly platform: Platform; readonly deviceName: string | null } | null
+  /** One sentence for people, in the client's language. */
+  readonly message: string
+}
+
+/** The device that signs in. Its owner sees it in the list of devices. */
+export interface NewDevice {
+  readonly platform?: Exclude<Platform, 'classic'>
+  /** Stays the same on this device. 1 to 128 characters of printable ASCII, no space. */
+  readonly id?: string
+  /** 1 to 64 characters, for example `iPhone 15`. */
+  readonly name?: string
+  /** 1 to 32 characters, for example `2.1.0`. */
+  readonly appVersion?: string
+}
+
+export interface SignInInput {
+  /** With country code, or as it is dialled in the server's default region. */
+  readonly phoneNumber: string
+  readonly password: string
+  readonly device?: NewDevice
+}

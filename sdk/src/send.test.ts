@@ -1,0 +1,157 @@
+// What goes over the wire, and what the facts of an answer become.
+import { expect, test } from 'vitest'
+import { type ClientOptions, createClient, HufuError } from './client.ts'
+import { baseUrl, fakeNetwork, held, issued, offline, portal, problem, signedIn } from './fake-network.ts'
+
+const input = { phoneNumber: '12345678901', password: 'secret-password' }
+const clock = { now: () => Date.UTC(2026, 10, 22) }
+
+async function signedInClient(options: Partial<ClientOptions> = {}) {
+  const network = fakeNetwork(() => issued('1'))
+  const client = createClient({ baseUrl, fetch: network.fetch, clock, ...options })
+  await client.signIn(input)
+  return { client, network }
+}
+
+async function failureOf(call: Promise<unknown>): Promise<HufuError> {
+  const error = await call.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof HufuError)) throw new Error(`no HufuError: ${error}`)
+  return error
+}
+
+test('A request carries the token, the language and no cookie, and follows no redirect', async () => {
+  const { client, network } = await signedInClient({ language: 'zh-CN' })
+  network.answer = () => signedIn('1')
+  await client.me()
+  expect(network.asked[1]?.init).toEqual({
+    method: 'GET',
+    headers: {
+      accept: 'application/json, application/problem+json',
+      'accept-language': 'zh-CN',
+      authorization: 'Bearer token-1',
+    },
+    redirect: 'manual',
+    credentials: 'omit',
+    signal: expect.any(AbortSignal),
+  })
+  expect(network.asked[0]?.init.headers).toMatchObject({ 'content-type': 'application/json' })
+})
+
+test('A base URL may have a path, and slashes at its end', async () => {
+  const network = fakeNetwork(() => issued('1'))
+  await createClient({ baseUrl: `${baseUrl}/accounts//`, fetch: network.fetch }).signIn(input)
+  expect(network.asked[0]?.path).toBe('/accounts/v1/sessions')
+})
+
+test.each([
+  '',
+  'hufu.test',
+  '/accounts',
+  'https://',
+  'ftp://hufu.test',
+  'https://hufu.test?x',
+  'https://h/#x',
+])('The base URL %j is refused', (url) => {
+  expect(() => createClient({ baseUrl: url })).toThrow(TypeError)
+})
+
+test.each([
+  0,
+  -1,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  2 ** 31,
+])('A time limit of %d ms is refused', (timeoutMs) => {
+  expect(() => createClient({ baseUrl, timeoutMs })).toThrow(TypeError)
+})
+
+test('A language that cannot be a header is refused', () => {
+  expect(() => createClient({ baseUrl, language: '中文' })).toThrow(TypeError)
+})
+
+test('The fetch of the platform is looked up when it is needed', async () => {
+  const { fetch } = globalThis
+  const client = createClient({ baseUrl: 'http://127.0.0.1:9' })
+  globalThis.fetch = async () => issued('1')
+  try {
+    expect(await client.signIn(input)).toMatchObject({ session: { id: 'session-1' } })
+  } finally {
+    globalThis.fetch = fetch
+  }
+})
+
+test('A request that takes too long is aborted', async () => {
+  const { client, network } = await signedInClient({ timeoutMs: 20 })
+  network.answer = () => held<Response>().promise
+  const error = await failureOf(client.me())
+  expect(error).toMatchObject({ code: 'timeout', status: null })
+  expect(network.asked[1]?.init.signal?.aborted).toBe(true)
+})
+
+test('A failure of the network keeps its cause', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = offline
+  expect((await failureOf(client.me())).cause).toBeInstanceOf(TypeError)
+})
+
+test.each([
+  ['7', 7],
+  ['Sun, 22 Nov 2026 00:01:30 GMT', 90],
+  ['Sat, 21 Nov 2026 00:00:00 GMT', 0],
+  ['soon', null],
+])('Retry-After: %s is %s seconds', async (header, seconds) => {
+  const { client, network } = await signedInClient()
+  network.answer = () => problem(503, 'overloaded', {}, { 'retry-after': header })
+  expect((await failureOf(client.me())).retryAfterSeconds).toBe(seconds)
+})
+
+test('An error tells which request it was, in the words of the server', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => problem(503, 'unavailable', { request_id: 'r-9' })
+  const error = await failureOf(client.me())
+  expect(error).toMatchObject({ requestId: 'r-9', title: 'Title of unavailable', retryAfterSeconds: null })
+  expect(error.message).toBe('unavailable (HTTP 503): Title of unavailable')
+})
+
+test('A refused request tells which fields are wrong', async () => {
+  const { client, network } = await signedInClient()
+  const fields = [{ pointer: '/password', problem: 'is_missing' }]
+  network.answer = () => problem(422, 'invalid_request', { fields })
+  expect((await failureOf(client.signIn(input))).fields).toEqual(fields)
+  network.answer = () => problem(422, 'phone_number_invalid')
+  expect((await failureOf(client.signIn(input))).fields).toEqual([])
+})
+
+test('A banned account tells until when', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => problem(403, 'account_banned', { banned_until: '2027-01-01T00:00:00.000Z' })
+  const error = await failureOf(client.signIn(input))
+  expect(error).toMatchObject({
+    code: 'account_banned',
+    bannedUntil: '2027-01-01T00:00:00.000Z',
+    signedOut: null,
+  })
+})
+
+test.each([
+  ['zh-CN', '网络不可用，请检查网络后重试'],
+  ['en', 'There is no connection; check the network and try again'],
+])('What the client says by itself is in the language %s', async (language, title) => {
+  const { client, network } = await signedInClient({ language })
+  network.answer = offline
+  expect((await failureOf(client.me())).title).toBe(title)
+})
+
+test('No error shows the token or the password', async () => {
+  const { inspect } = await import('node:util')
+  const { client, network } = await signedInClient()
+  for (const answer of [offline, () => portal(), () => problem(401, 'credentials_wrong')]) {
+    network.answer = answer
+    const errors = [await failureOf(client.me()), await failureOf(client.signIn(input))]
+    const text = inspect(errors, { depth: 9, showHidden: true })
+    expect(text).not.toMatch(/token-1|secret-password/)
+  }
+})
