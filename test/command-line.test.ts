@@ -1,0 +1,297 @@
+// The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running server.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type CommandResult, person, runCommand, type ServerProcess, startProcess } from './running.ts'
+import { freePort } from './services/ports.ts'
+import { redisUrl } from './stores.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'hufu-cli-'))
+const environment = { HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` }
+const hufu = (args: string[], stdin?: string, more: Record<string, string> = {}) =>
+  runCommand(args, { ...environment, ...more }, stdin === undefined ? {} : { stdin })
+
+const add = (phone: string, ...more: string[]) =>
+  hufu(
+    ['accounts', 'add', phone, '--password-stdin', '--allow-weak-password', ...more],
+    `${person.password}\n`,
+  )
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** A request that the server is known to have begun: it has answered 100 Continue, and waits for the body. */
+async function askedToGoOn(url: string) {
+  const request = http.request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', expect: '100-continue' },
+  })
+  request.flushHeaders()
+  await once(request, 'continue')
+  const finish = async (body: string) => {
+    request.end(body)
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    return {
+      status: response.statusCode,
+      connection: response.headers.connection,
+      text: await text(response),
+    }
+  }
+  return { finish }
+}
+
+/** A request that the server's kernel has, and the server perhaps not yet. */
+async function sentRequest(url: string) {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  const answer = text(socket)
+  await new Promise<void>((resolve) =>
+    socket.write('GET /livez HTTP/1.1\r\nHost: hufu\r\n\r\n', () => resolve()),
+  )
+  return { answer }
+}
+
+function json(result: CommandResult): unknown {
+  return JSON.parse(result.stdout)
+}
+
+describe('accounts', () => {
+  test('add makes an account before the server was ever started, and says so', async () => {
+    const added = await add(person.phone, '--nickname', person.nickname, '--json')
+    expect(added).toMatchObject({ code: 0, stderr: '' })
+    expect(json(added)).toMatchObject({
+      phone_number: '+8612345678901',
+      nickname: person.nickname,
+      state: 'active',
+      has_password: true,
+    })
+    const again = await add('+86 123 4567 8901')
+    expect(again).toMatchObject({ code: 1, stdout: '', stderr: 'This phone number has an account already\n' })
+  })
+
+  test('add refuses a weak password unless it is told to take it, in the language of the terminal', async () => {
+    const refused = await hufu(['accounts', 'add', '13800005223', '--password-stdin'], '123456', {
+      LANG: 'zh_CN.UTF-8',
+    })
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: '密码不符合要求 (too_short)\n' })
+  })
+
+  test.each([
+    [['accounts', 'add', '13800005223'], undefined, /There is no terminal to ask for a password/],
+    [['accounts', 'add', '13800005223', '--password-stdin'], '\n', /The password must not be empty/],
+    [
+      ['accounts', 'add', '13800005223', '--password-stdin', '--nickname', 'x'.repeat(65)],
+      'secret-enough',
+      /64 characters at most/,
+    ],
+    [['accounts', 'add'], undefined, /missing required argument 'phone'/],
+    [['nothing'], undefined, /unknown command/],
+    [['accounts', 'list', '--nothing'], undefined, /unknown option/],
+  ])('%j is a wrong call: exit code 2 and a sentence', async (args, stdin, sentence) => {
+    const result = await hufu(args, stdin)
+    expect(result).toMatchObject({ code: 2, stdout: '' })
+    expect(result.stderr).toMatch(sentence)
+  })
+
+  test('a number that cannot be one is refused, and an unknown one is not found', async () => {
+    expect(await hufu(['accounts', 'show', 'abc'])).toMatchObject({
+      code: 1,
+      stderr: 'This is not a phone number\n',
+    })
+    const unknown = await hufu(['accounts', 'show', '13800005224', '--json'])
+    expect(unknown).toMatchObject({ code: 1, stdout: '' })
+    expect(JSON.parse(unknown.stderr)).toMatchObject({ error: 'account_not_found' })
+  })
+
+  test('list streams every account in order of registration, a line each, and stops with its reader', async () => {
+    const listed = await hufu(['accounts', 'list', '--json'])
+    const numbers = listed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { phone_number: string }).phone_number)
+    expect(numbers).toEqual(['+8612345678901'])
+  })
+})
+
+describe('with a running server', () => {
+  let server: ServerProcess
+
+  beforeAll(async () => {
+    server = await startProcess(environment)
+  })
+  afterAll(async () => {
+    expect(await server.stop()).toBe(0)
+  })
+
+  async function login(): Promise<string> {
+    const body = JSON.stringify({ phone_number: person.phone, password: person.password })
+    const response = await fetch(`${server.url}/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    // A sign-in that works has a token.
+    return ((await response.json()) as { token: string }).token
+  }
+
+  test('show tells app_online and the live sessions, and a session that is ended is dead on the server at once', async () => {
+    const token = await login()
+    const shown = json(await hufu(['accounts', 'show', person.phone, '--json'])) as {
+      sessions: { id: string }[]
+    }
+    expect(shown).toMatchObject({ app_online: true, sessions: [{ platform: 'classic' }] })
+    const id = shown.sessions[0]?.id ?? expect.fail()
+    expect((await hufu(['sessions', 'list', person.phone])).stdout).toContain(id)
+
+    expect(json(await hufu(['sessions', 'end', id, '--json']))).toEqual({ id, ended: true })
+    const who = await fetch(`${server.url}/user`, { headers: { token } })
+    expect(await who.json()).toEqual({ code: 2, message: '验证信息错误' })
+    const why = await fetch(`${server.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+    expect(await why.json()).toMatchObject({ code: 'session_kicked' })
+
+    expect(json(await hufu(['sessions', 'end', id, '--json']))).toEqual({ id, ended: false })
+    expect(await hufu(['sessions', 'end', 'nothing'])).toMatchObject({
+      code: 1,
+      stderr: 'There is no such session\n',
+    })
+    expect(json(await hufu(['accounts', 'show', person.phone, '--json']))).toMatchObject({
+      app_online: false,
+      sessions: [],
+    })
+  })
+
+  test('the demo walks the walk in both languages, and its exit code says whether all was as in the tutorial', async () => {
+    for (const [language, sentence] of [
+      ['en_US.UTF-8', 'Everything is as in the tutorial.'],
+      ['zh_CN.UTF-8', '全部与教程一致。'],
+    ] as const) {
+      const walked = await hufu(['demo', '--url', server.url], undefined, { LANG: language })
+      expect(walked).toMatchObject({ code: 0, stderr: '' })
+      expect(walked.stdout).toContain(sentence)
+      expect(walked.stdout).not.toMatch(/hf_\w{30}/)
+    }
+  })
+
+  test('without a server the demo says what to start', async () => {
+    const port = await freePort()
+    const lost = await hufu(['demo', '--url', `http://127.0.0.1:${port}`])
+    expect(lost).toMatchObject({ code: 2 })
+    expect(lost.stderr).toContain('npm start')
+  })
+
+  test('two servers on one port: the second one says which setting to change', async () => {
+    const second = await hufu(['serve'], undefined, { HUFU_PORT: new URL(server.url).port })
+    expect(second).toMatchObject({ code: 2, stdout: '' })
+    expect(second.stderr).toMatch(/^HUFU_PORT \d+ is in use by another program/)
+  })
+})
+
+describe('doctor', () => {
+  test('finds nothing wrong with the embedded server', async () => {
+    const result = await hufu(['doctor', '--json'])
+    const findings = result.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { check: string; status: string })
+    expect(result.code).toBe(0)
+    expect(findings.map(({ check, status }) => `${check} ${status}`)).toEqual([
+      'settings ok',
+      'database ok',
+      'schema ok',
+      'disk ok',
+      'redis ok',
+    ])
+  })
+
+  test('names a database that is out of reach, and a Redis that is, without their passwords', async () => {
+    const port = await freePort()
+    const result = await hufu(['doctor'], undefined, {
+      HUFU_DATABASE_URL: `mysql://hufu:hunter2@127.0.0.1:${port}/hufu`,
+      HUFU_REDIS_URL: `redis://:hunter2@127.0.0.1:${port}`,
+    })
+    expect(result.code).toBe(1)
+    expect(result.stdout).toMatch(/✗ database .*ECONNREFUSED.*HUFU_DATABASE_URL/)
+    expect(result.stdout).toMatch(/! redis .*HUFU_REDIS_URL/)
+    expect(result.stdout + result.stderr).not.toContain('hunter2')
+  })
+
+  test.skipIf(redisUrl() === null)('knows a Redis that it can use', async () => {
+    const result = await hufu(['doctor'], undefined, { HUFU_REDIS_URL: redisUrl() ?? '' })
+    expect(result).toMatchObject({ code: 0 })
+    expect(result.stdout).toMatch(/✓ redis .*\(\d+\.\d+/)
+  })
+})
+
+describe('start', () => {
+  test('a database that never comes is waited for as long as was said, and then named in one sentence', async () => {
+    const port = await freePort()
+    const result = await hufu(['serve'], undefined, {
+      HUFU_DATABASE_URL: `postgres://hufu:hunter2@127.0.0.1:${port}/hufu`,
+      HUFU_DATABASE_WAIT_SECONDS: '1',
+    })
+    expect(result).toMatchObject({ code: 3, stdout: '' })
+    const [waiting, sentence] = result.stderr.trim().split('\n')
+    expect(waiting).toMatch(
+      /^Waiting up to 1 s for the database at postgres:\/\/hufu:\*\*\*@127\.0\.0\.1:\d+\/hufu: .*ECONNREFUSED/,
+    )
+    expect(sentence).toMatch(/HUFU_DATABASE_URL/)
+    expect(result.stderr).not.toContain('hunter2')
+  })
+
+  test('settings also come from .env, the environment wins, and a wrong one there stops the start', async () => {
+    const cwd = mkdtempSync(join(folder, 'env-'))
+    writeFileSync(join(cwd, '.env'), 'HUFU_PORT=notanumber\nHUFU_CLASSIC_API=false\n')
+    const wrong = await runCommand(['serve'], environment, { cwd })
+    expect(wrong).toMatchObject({
+      code: 2,
+      stderr: 'HUFU_PORT must be a whole number from 0 to 65535 (it is "notanumber").\n',
+    })
+    const server = await startProcess({ ...environment, HUFU_PORT: '0' }, { cwd })
+    expect((await fetch(`${server.url}/user`)).status).toBe(404)
+    expect(server.output()).not.toContain('/login')
+    await server.stop()
+  })
+
+  test('SIGTERM finishes what is in flight, refuses what comes, and ends with 0', async () => {
+    await add(person.phone)
+    const server = await startProcess({ ...environment, HUFU_PASSWORD_PARALLEL: '1' })
+    const inFlight = await Promise.all(Array.from({ length: 8 }, () => askedToGoOn(`${server.url}/login`)))
+    const ended = server.stop('SIGTERM')
+    const body = JSON.stringify({ phone_number: person.phone, password: person.password })
+    for (const answer of await Promise.all(inFlight.map((request) => request.finish(body)))) {
+      expect(answer).toMatchObject({ status: 200 })
+      expect(JSON.parse(answer.text)).toMatchObject({ code: 1 })
+    }
+    expect(await ended).toBe(0)
+    await expect(fetch(`${server.url}/livez`)).rejects.toThrow()
+  })
+
+  test('what clients had sent when the signal came is answered, also on connections not yet taken', async () => {
+    const server = await startProcess(environment)
+    // Signalled while it cannot take connections, the process finds both when it goes on.
+    server.child.kill('SIGSTOP')
+    const sent = await Promise.all(Array.from({ length: 8 }, () => sentRequest(server.url)))
+    const ended = server.stop('SIGTERM')
+    server.child.kill('SIGCONT')
+    for (const answer of await Promise.all(sent.map((request) => request.answer))) {
+      expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nconnection: close\r\n/i)
+    }
+    expect(await ended).toBe(0)
+  })
+
+  test('an old Node is told what is needed, before anything else happens', async () => {
+    const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(new URL('../src/main.ts', import.meta.url).href)})`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script])
+    let stderr = ''
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    await once(child, 'close')
+    expect(child.exitCode).toBe(2)
+    expect(stderr).toMatch(/^Hufu needs Node\.js 24 or newer; this is 20\.20\.2\./)
+  })
+})

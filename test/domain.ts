@@ -1,0 +1,107 @@
+// The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
+import { ManualClock } from '../src/clock.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { databaseKind, dialectFor, openDatabase, preparedReads } from '../src/db/open.ts'
+import type { Database } from '../src/db/schema.ts'
+import { newAccountId } from '../src/ids.ts'
+import { Life } from '../src/sessions/activity.ts'
+import type { Copies } from '../src/sessions/copies.ts'
+import { NoCopies } from '../src/sessions/copies-none.ts'
+import { RedisCopies } from '../src/sessions/copies-redis.ts'
+import { type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
+import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
+
+export interface Domain {
+  readonly db: Database
+  readonly copies: Copies
+  readonly sessions: Sessions
+  readonly clock: ManualClock
+  close(): Promise<void>
+}
+
+export interface DomainOptions {
+  readonly databaseUrl: string
+  readonly redisUrl: string | null
+  readonly clock?: ManualClock
+  readonly watch?: Watcher
+}
+
+export const phone: Device = {
+  platform: 'ios',
+  deviceId: null,
+  deviceName: 'iPhone 15',
+  appVersion: null,
+  ip: null,
+}
+export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
+
+/** Nothing here runs long enough to note the use of a session, so that nothing can go wrong with it. */
+function onTrouble(error: unknown): void {
+  throw error
+}
+
+/** Opens one server's sessions; every step goes through `watch`. */
+export async function openDomain(options: DomainOptions): Promise<Domain> {
+  const { databaseUrl, redisUrl, watch = pass, clock = new ManualClock(Date.UTC(2026, 10, 22)) } = options
+  const dialect = watchDialect(dialectFor(databaseUrl, 5), watch)
+  const db = openDatabase(dialect)
+  const prepareRead = preparedReads(db, dialect)
+  const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl })
+  await redis?.connect()
+  const copies = watchCopies(redis ?? new NoCopies(), watch)
+  const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
+  const sessions = new Sessions({
+    db,
+    prepareRead,
+    copies,
+    clock,
+    policy,
+    life: new Life(30 * 86_400_000, null),
+    onTrouble,
+  })
+  const close = async () => {
+    await copies.close()
+    await db.destroy()
+  }
+  return { db, copies, sessions, clock, close }
+}
+
+/** Brings the schema of a fresh database up to date. */
+export async function migrateFresh(databaseUrl: string): Promise<void> {
+  const kind = databaseKind(databaseUrl)
+  if (kind === null) throw new Error(`not a database URL: ${databaseUrl}`)
+  const db = openDatabase(dialectFor(databaseUrl, 1))
+  await migrate(db, kind)
+  await db.destroy()
+}
+
+/** Writes an account without a password, and returns its id. */
+export async function addAccount(db: Database): Promise<string> {
+  const id = newAccountId(Date.now())
+  await db
+    .insertInto('accounts')
+    .values({
+      id,
+      phone_number: `+86${id.replaceAll('-', '').slice(-16)}`,
+      nickname: null,
+      password_hash: null,
+      state: 'active',
+      banned_until: null,
+      ban_reason: null,
+      registered_at: 0,
+      updated_at: 0,
+    })
+    .execute()
+  return id
+}
+
+/** Signs the account in; a refusal is a failure of the test. */
+export async function signIn(
+  { sessions }: Domain,
+  accountId: string,
+  device: Device = phone,
+): Promise<Issued> {
+  const issued = await sessions.issue({ accountId, device })
+  if (!issued) throw new Error('the sign-in was refused')
+  return issued
+}

@@ -1,0 +1,167 @@
+// A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on every server.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Verified } from '../src/sessions/session.ts'
+import { addAccount, type Domain, migrateFresh, openDomain, otherPhone, signIn } from './domain.ts'
+import type { Watcher } from './steps.ts'
+import { redisUrl, stores } from './stores.ts'
+
+type Fault = 'dies before' | 'dies after' | 'loses the answer'
+const faults: readonly Fault[] = ['dies before', 'dies after', 'loses the answer']
+
+/** Cuts the n-th step. A process that dies does nothing afterwards, not even a rollback. */
+class Cut {
+  steps: string[] = []
+  reached: string | null = null
+  #n = Number.POSITIVE_INFINITY
+  #fault: Fault = 'dies before'
+  #dead = false
+
+  arm(n: number, fault: Fault): void {
+    this.#n = n
+    this.#fault = fault
+    this.steps = []
+  }
+
+  readonly watch: Watcher = async (step, work) => {
+    if (this.#dead) throw new Error('this process is dead')
+    this.steps.push(step)
+    if (this.steps.length !== this.#n) return await work()
+    this.reached = step
+    this.#dead = this.#fault !== 'loses the answer'
+    if (this.#fault === 'dies before') throw new Error(`killed before ${step}`)
+    await work()
+    throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
+  }
+}
+
+const operations = {
+  'sign in': {
+    before: async () => null,
+    act: signInOnly,
+    writes: ['sql select for update', 'sql insert', 'sql commit'],
+  },
+  replace: { before: signIn, act: signInOnly, writes: ['sql insert', 'sql update', 'sql commit'] },
+  'sign out': {
+    before: signIn,
+    act: signOutOnly,
+    writes: ['sql select for update', 'sql update', 'sql commit'],
+  },
+} as const
+
+async function signInOnly(domain: Domain, accountId: string): Promise<void> {
+  await signIn(domain, accountId, otherPhone)
+}
+
+async function signOutOnly(domain: Domain, accountId: string, sessionId: string | undefined): Promise<void> {
+  await domain.sessions.end({ id: sessionId ?? '', accountId, reason: 'signed_out', by: sessionId ?? null })
+}
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  let url: string
+  let drop: () => Promise<void>
+  /** A healthy server that remembers copies from before the fault. */
+  let witness: Domain
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    await migrateFresh(url)
+    witness = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
+  })
+
+  afterAll(async () => {
+    await witness?.close()
+    await drop?.()
+  })
+
+  for (const [name, { before, act, writes }] of Object.entries(operations)) {
+    for (const fault of faults) {
+      test.skipIf(skipped !== null)(
+        `${name}: a server that ${fault} any step leaves nothing half done`,
+        async () => {
+          const visited: string[] = []
+          for (let n = 1; ; n++) {
+            const accountId = await addAccount(witness.db)
+            const old = await before(witness, accountId)
+            if (old) expect((await witness.sessions.verify(old.token)).is).toBe('live')
+
+            const cut = new Cut()
+            const victim = await openDomain({
+              databaseUrl: url,
+              redisUrl: redis ? redisUrl() : null,
+              watch: cut.watch,
+            })
+            cut.arm(n, fault)
+            const acknowledged = await act(victim, accountId, old?.session.id).then(
+              () => true,
+              () => false,
+            )
+            await victim.close()
+
+            const where = `${fault} step ${n} (${cut.reached})`
+            await expectWhole(witness, accountId, name, where)
+            if (old) await expectTrue(witness, url, redis, old, where)
+            if (acknowledged && old)
+              expect((await witness.sessions.verify(old.token)).is, where).toBe('ended')
+            // Whatever happened, the person can sign in, and then has one session.
+            await signIn(witness, accountId, otherPhone)
+            expect(await witness.sessions.list(accountId), where).toHaveLength(1)
+            if (cut.reached === null) break
+            visited.push(cut.reached)
+          }
+          expect(visited).toEqual(
+            expect.arrayContaining([...writes.map(onSqlite), 'mark', 'confirm', 'settle']),
+          )
+        },
+      )
+    }
+  }
+
+  function onSqlite(step: string): string {
+    return database.name === 'sqlite' ? step.replace(' for update', '') : step
+  }
+})
+
+/** In SQL: never two live sessions in one place, and never a session that ended without its successor. */
+async function expectWhole(
+  { db, sessions }: Domain,
+  accountId: string,
+  operation: string,
+  where: string,
+): Promise<void> {
+  const rows = await db.selectFrom('sessions').selectAll().where('account_id', '=', accountId).execute()
+  const live = await sessions.list(accountId)
+  expect(live.length, where).toBeLessThanOrEqual(1)
+  for (const row of rows.filter(({ end_reason }) => end_reason === 'replaced')) {
+    expect(
+      live.map(({ id }) => id),
+      where,
+    ).toEqual([row.ended_by_session])
+  }
+  if (operation === 'replace') expect(live, where).toHaveLength(1)
+  for (const row of rows) expect(row.ended_at === null, where).toBe(row.end_reason === null)
+}
+
+/** Every server says of the old token what SQL says: the one that remembers it, and one that has just started. */
+async function expectTrue(
+  witness: Domain,
+  url: string,
+  redis: boolean,
+  old: { token: string; session: { id: string } },
+  where: string,
+): Promise<void> {
+  const row = await witness.db
+    .selectFrom('sessions')
+    .select(['ended_at', 'end_reason'])
+    .where('id', '=', old.session.id)
+    .executeTakeFirstOrThrow()
+  const newcomer = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
+  for (const { sessions } of [witness, newcomer]) {
+    const verified: Verified = await sessions.verify(old.token)
+    expect(verified.is, where).toBe(row.ended_at === null ? 'live' : 'ended')
+    if (verified.is === 'ended') expect(verified.ending.reason, where).toBe(row.end_reason)
+  }
+  await newcomer.close()
+}

@@ -1,0 +1,99 @@
+// A newcomer's first ten minutes: the tracked files in an empty folder, npm ci, start, demo; and the packed tarball elsewhere.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from './services/ports.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hufu-fresh-')))
+const clone = join(folder, 'clone')
+const run = promisify(execFile)
+
+/** The environment of somebody who has just opened a terminal: nothing of this test run's own npm, Node or settings. */
+function newcomer(port: number): Record<string, string> {
+  const { PATH = '', HOME = '' } = process.env
+  const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
+  return { PATH: own.join(':'), HOME, HUFU_PORT: String(port), LANG: 'C.UTF-8' }
+}
+
+/** Starts a command, waits for its start message, and gives what ends it with its process group. */
+async function start(command: string, args: readonly string[], cwd: string, port: number) {
+  const child = spawn(command, args, { cwd, env: newcomer(port), detached: true })
+  let output = ''
+  const started = new Promise<void>((resolve, reject) => {
+    const read = (chunk: Buffer) => {
+      output += chunk
+      if (output.includes(`http://127.0.0.1:${port}`)) resolve()
+    }
+    child.stdout.on('data', read)
+    child.stderr.on('data', read)
+    child.on('exit', (code) => reject(new Error(`it ended with ${code}: ${output}`)))
+  })
+  await started
+  return {
+    output: () => output,
+    async stop() {
+      process.kill(-(child.pid ?? 0), 'SIGTERM')
+      await once(child, 'exit')
+    },
+  }
+}
+
+beforeAll(async () => {
+  const { stdout } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+  })
+  for (const file of stdout.split('\0').filter((name) => name !== '')) {
+    mkdirSync(dirname(join(clone, file)), { recursive: true })
+    cpSync(join(root, file), join(clone, file))
+  }
+  await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: clone, env: newcomer(0) })
+}, 240_000)
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('npm ci, npm start and npm run demo work in a fresh clone', { timeout: 60_000 }, async () => {
+  const port = await freePort()
+  const server = await start('npm', ['start'], clone, port)
+  expect(server.output()).toContain(join(clone, 'data', 'hufu.db'))
+  const demo = await run('npm', ['run', 'demo'], { cwd: clone, env: newcomer(port) })
+  expect(demo.stdout).toContain('Everything is as in the tutorial.')
+  const shown = await run('npm', ['run', '-s', 'hufu', '--', 'accounts', 'show', '12345678901', '--json'], {
+    cwd: clone,
+    env: newcomer(port),
+  })
+  expect(JSON.parse(shown.stdout)).toMatchObject({ phone_number: '+8612345678901', app_online: false })
+  await server.stop()
+})
+
+test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
+  await run('npm', ['pack', '--pack-destination', folder], { cwd: clone, env: newcomer(0) })
+  const tarball = readdirSync(folder).find((name) => /^hufu-.*\.tgz$/.test(name)) ?? expect.fail('no tarball')
+  const elsewhere = join(folder, 'elsewhere')
+  mkdirSync(elsewhere)
+  writeFileSync(join(elsewhere, 'package.json'), '{ "private": true }')
+  await run('npm', ['install', '--no-audit', '--no-fund', join(folder, tarball)], {
+    cwd: elsewhere,
+    env: newcomer(0),
+  })
+
+  const port = await freePort()
+  // The published package runs on the Node that is there; this test brings the one that the project pins.
+  const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
+  const server = await start(process.execPath, [main, 'serve'], elsewhere, port)
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
+  expect(await answer.json()).toMatchObject({ status: 'ok' })
+  expect((await fetch(`http://127.0.0.1:${port}/docs/`)).status).toBe(200)
+  await server.stop()
+  const { stdout } = await run(
+    process.execPath,
+    [join(elsewhere, 'node_modules', '.bin', 'hufu'), '--version'],
+    { cwd: elsewhere },
+  )
+  expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
+})

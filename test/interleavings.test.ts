@@ -1,0 +1,201 @@
+// Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
+// (copies-model.test.ts prints them): the real code, real databases, real Redis.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { addAccount, type Domain, migrateFresh, openDomain, phone, signIn } from './domain.ts'
+import type { Watcher } from './steps.ts'
+import { redisUrl, stores } from './stores.ts'
+
+/** Stops one server before a step until the test lets it go on. */
+class Gate {
+  readonly steps: string[] = []
+  #stopBefore: string | null = null
+  #arrive: () => void = () => {}
+  #release: () => void = () => {}
+
+  readonly watch: Watcher = async (step, work) => {
+    this.steps.push(step)
+    if (step === this.#stopBefore) {
+      this.#stopBefore = null
+      const released = new Promise<void>((resolve) => {
+        this.#release = resolve
+      })
+      this.#arrive()
+      await released
+    }
+    return await work()
+  }
+
+  /** Resolves when the server stands before this step. */
+  stopBefore(step: string): Promise<void> {
+    this.#stopBefore = step
+    return new Promise((resolve) => {
+      this.#arrive = resolve
+    })
+  }
+
+  release(): void {
+    this.#release()
+  }
+}
+
+const withRedis = stores.filter(({ redis }) => redis)
+
+describe.each(withRedis)('$name', ({ database, skipped }) => {
+  let url: string
+  let drop: () => Promise<void>
+  let domains: Domain[] = []
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    await migrateFresh(url)
+  })
+  afterEach(async () => {
+    for (const domain of domains) await domain.close()
+    domains = []
+  })
+  afterAll(async () => {
+    await drop?.()
+  })
+
+  async function open(): Promise<{ gate: Gate; domain: Domain }> {
+    const gate = new Gate()
+    const domain = await openDomain({ databaseUrl: url, redisUrl: redisUrl(), watch: gate.watch })
+    domains.push(domain)
+    return { gate, domain }
+  }
+
+  /** What Redis holds of a session now, past everything that a process remembers. */
+  async function copyOf(sessionId: string) {
+    const { domain } = await open()
+    return await domain.copies.session(sessionId)
+  }
+
+  test.skipIf(skipped !== null)(
+    'a writer that waits for the lock has not marked yet, so it cannot remove the mark of the one before',
+    async () => {
+      const [first, second, reader] = [await open(), await open(), await open()]
+      const accountId = await addAccount(reader.domain.db)
+      const old = await signIn(reader.domain, accountId)
+
+      const stands = first.gate.stopBefore('confirm')
+      const replaced = signIn(first.domain, accountId, phone)
+      await stands
+      const ended = second.domain.sessions.end({
+        id: old.session.id,
+        accountId,
+        reason: 'kicked',
+        by: null,
+      })
+      const takesLock = database.name === 'sqlite' ? 'sql begin' : 'sql select for update'
+      await until(() => second.gate.steps.includes(takesLock))
+      expect(second.gate.steps).not.toContain('mark')
+      first.gate.release()
+      await replaced
+      await ended.catch(() => {})
+
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({
+        is: 'ended',
+        ending: { reason: 'replaced' },
+      })
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a slow settle does not remove the mark of a later writer that dies',
+    async () => {
+      const [first, second, reader] = [await open(), await open(), await open()]
+      const accountId = await addAccount(reader.domain.db)
+      const old = await signIn(reader.domain, accountId)
+
+      const stands = first.gate.stopBefore('settle')
+      const firstReplaces = signIn(first.domain, accountId, phone)
+      await stands
+      // The second writer signs out what the first one made, commits, and is never seen again before it settles.
+      const [made] = await reader.domain.sessions.list(accountId)
+      const id = made?.id ?? expect.fail()
+      const secondDies = second.gate.stopBefore('settle')
+      void second.domain.sessions.end({ id, accountId, reason: 'signed_out', by: id }).catch(() => {})
+      await secondDies
+      first.gate.release()
+      const issued = await firstReplaces
+
+      const { domain: newcomer } = await open()
+      expect(await newcomer.copies.account(accountId)).toBe('marked')
+      expect(await newcomer.copies.session(id)).toBe('marked')
+      expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
+        ending: { reason: 'signed_out' },
+      })
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ ending: { reason: 'replaced' } })
+      second.gate.release()
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a reader that read before the commit cannot bring the old truth back',
+    async () => {
+      const [writer, reader, slow] = [await open(), await open(), await open()]
+      const accountId = await addAccount(writer.domain.db)
+      const old = await signIn(writer.domain, accountId)
+      await forget(old.session.id)
+
+      const stands = slow.gate.stopBefore('fill')
+      const verified = slow.domain.sessions.verify(old.token)
+      await stands
+      await writer.domain.sessions.end({
+        id: old.session.id,
+        accountId,
+        reason: 'signed_out',
+        by: old.session.id,
+      })
+      slow.gate.release()
+
+      expect((await verified).is).toBe('live')
+      await until(() => slow.gate.steps.includes('fill'))
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+      expect(await copyOf(old.session.id)).toMatchObject({ ending: { reason: 'signed_out' } })
+    },
+  )
+
+  test.skipIf(skipped !== null)('a reader that meets a mark asks the truth and fills nothing', async () => {
+    // SQLite's open transaction keeps no reader out, but it is one connection in this process: nothing to see here.
+    const [writer, reader] = [await open(), await open()]
+    const accountId = await addAccount(writer.domain.db)
+    const old = await signIn(writer.domain, accountId)
+
+    const stands = writer.gate.stopBefore('sql commit')
+    const ended = writer.domain.sessions.end({
+      id: old.session.id,
+      accountId,
+      reason: 'signed_out',
+      by: null,
+    })
+    await stands
+    expect((await reader.domain.sessions.verify(old.token)).is).toBe('live')
+    expect(await copyOf(old.session.id)).toBe('marked')
+    writer.gate.release()
+    await ended
+
+    expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+  })
+
+  /** Removes a copy, as if its life were over. */
+  async function forget(sessionId: string): Promise<void> {
+    const { createClient } = await import('redis')
+    const client = await createClient({ url: redisUrl() ?? '' }).connect()
+    const keys = await client.keys(`hufu:*:session:${sessionId}`)
+    expect(keys).toHaveLength(1)
+    await client.del(keys)
+    client.destroy()
+  }
+})
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (!isTrue()) {
+    if (Date.now() > deadline) throw new Error('it did not happen within 5 s')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}

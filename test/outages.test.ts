@@ -1,0 +1,245 @@
+// Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false "signed out",
+// never a session that comes back to life.
+import { createClient } from 'redis'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { addPerson, person, type RunningApp, startApp } from './running.ts'
+import { startRedis } from './services/redis.ts'
+import { type DatabaseUnderTest, databases, redisUrl } from './stores.ts'
+import { startProxy, type TcpProxy } from './tcp-proxy.ts'
+
+const noRedis = redisUrl() === null
+const closers: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+function later<T extends { close(): Promise<unknown> }>(thing: T): T {
+  closers.push(() => thing.close())
+  return thing
+}
+
+interface Answer {
+  readonly status: number
+  readonly code: unknown
+  readonly retryAfter: string | null
+}
+
+async function ask(app: RunningApp, path: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(app.url + path, { signal: AbortSignal.timeout(15_000), ...init })
+  // Every answer of these routes is a JSON object.
+  const body = (await response.json()) as { code?: unknown }
+  return { status: response.status, code: body.code, retryAfter: response.headers.get('retry-after') }
+}
+
+const user = (app: RunningApp, token: string) => ask(app, '/user', { headers: { token } })
+const logout = (app: RunningApp, token: string) => ask(app, '/logout', { headers: { token } })
+
+async function login(app: RunningApp): Promise<string> {
+  const { phone, password } = person
+  const response = await fetch(`${app.url}/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ phone_number: phone, password }),
+  })
+  // A sign-in that works has a token.
+  return ((await response.json()) as { token: string }).token
+}
+
+/** Polls until it holds; the last answer is in the failure. */
+async function eventually(check: () => Promise<void>, withinMs = 10_000): Promise<void> {
+  const deadline = Date.now() + withinMs
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+const redisState = async (app: RunningApp) =>
+  (await (await fetch(`${app.url}/readyz`)).json()) as { redis: string }
+
+async function fresh(database: DatabaseUnderTest): Promise<string> {
+  const { url, drop } = await database.create()
+  closers.push(drop)
+  return url
+}
+
+describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+
+  usable(
+    'a server starts and works without the Redis that it was told of, and uses it when it comes',
+    async () => {
+      const redis = await startRedis()
+      const { url } = redis
+      await redis.kill('SIGKILL')
+      closers.push(() => redis.stop())
+      const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: url } }))
+      await addPerson(app.house)
+      const token = await login(app)
+      expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+      expect(await redisState(app)).toMatchObject({ status: 'ok', redis: 'out_of_reach' })
+
+      await redis.restart()
+      await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
+      expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+    },
+  )
+
+  usable('killed and restarted under requests, Redis costs no answer and nobody is signed out', async () => {
+    const redis = await startRedis()
+    closers.push(() => redis.stop())
+    const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: redis.url } }))
+    await addPerson(app.house)
+    const token = await login(app)
+    const answers: Answer[] = []
+    const load = { on: true }
+    const clients = Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (load.on) answers.push(await user(app, token))
+      }),
+    )
+    for (let i = 0; i < 3; i++) {
+      await redis.kill('SIGKILL')
+      await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'out_of_reach' }))
+      const seen = answers.length
+      await eventually(async () => expect(answers.length).toBeGreaterThan(seen + 20))
+      await redis.restart()
+      await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
+    }
+    load.on = false
+    await clients
+    expect(answers.length).toBeGreaterThan(60)
+    for (const answer of answers) expect(answer).toMatchObject({ status: 200, code: 1 })
+  })
+
+  usable('a paused Redis is given up within a second, and requests go on from SQL', async () => {
+    const redis = await startRedis()
+    closers.push(() => redis.stop())
+    const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: redis.url } }))
+    await addPerson(app.house)
+    const token = await login(app)
+    await redis.kill('SIGSTOP')
+    closers.push(() => redis.kill('SIGCONT'))
+    expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 })
+    expect(await user(app, token)).toMatchObject({ status: 200, code: 2 })
+    const next = await login(app)
+    expect(await user(app, next)).toMatchObject({ code: 1 })
+    await redis.kill('SIGCONT')
+    await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
+    expect(await user(app, token)).toMatchObject({ code: 2 })
+    expect(await user(app, next)).toMatchObject({ code: 1 })
+  })
+
+  usable('a session that was signed out stays dead when Redis comes back with an old data set', async () => {
+    const redis = await startRedis({ save: 'rdb' })
+    closers.push(() => redis.stop())
+    const databaseUrl = await fresh(database)
+    const environment = { HUFU_REDIS_URL: redis.url }
+    const [app, other] = [
+      later(await startApp(databaseUrl, { environment })),
+      later(await startApp(databaseUrl, { environment })),
+    ]
+    await addPerson(app.house)
+    const token = await login(app)
+    expect(await user(other, token)).toMatchObject({ code: 1 })
+    const client = await createClient({ url: redis.url }).connect()
+    await client.sendCommand(['SAVE'])
+    expect(await logout(app, token)).toMatchObject({ code: 1 })
+    client.destroy()
+
+    await redis.kill('SIGKILL')
+    await redis.restart()
+    for (const server of [app, other]) {
+      await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'ok' }))
+      for (let i = 0; i < 5; i++) expect(await user(server, token)).toMatchObject({ status: 200, code: 2 })
+    }
+    // The old copy that says yes is really there: it is only that nobody trusts it.
+    const looker = await createClient({ url: redis.url }).connect()
+    const copies = await Promise.all(
+      (await looker.keys(`hufu:*:session:${token.slice(3, 25)}`)).map((key) => looker.get(key)),
+    )
+    looker.destroy()
+    expect(copies.some((text) => text?.includes('"ending":null'))).toBe(true)
+  })
+
+  usable(
+    'what one server ended while its line to Redis was cut, the others refuse once the line is back',
+    async () => {
+      const databaseUrl = await fresh(database)
+      const proxy = later(await startProxy(redisUrl() ?? ''))
+      const cutOff = later(await startApp(databaseUrl, { environment: { HUFU_REDIS_URL: proxy.url } }))
+      const other = later(await startApp(databaseUrl, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } }))
+      await addPerson(cutOff.house)
+      const token = await login(other)
+      expect(await user(other, token)).toMatchObject({ code: 1 })
+
+      proxy.set('refuse')
+      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+      expect(await logout(cutOff, token)).toMatchObject({ status: 200, code: 1 })
+      expect(await user(cutOff, token)).toMatchObject({ code: 2 })
+      proxy.set('pass')
+      await eventually(async () => expect(await user(other, token)).toMatchObject({ code: 2 }))
+      expect(await user(cutOff, token)).toMatchObject({ code: 2 })
+    },
+  )
+})
+
+describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of reach', (database) => {
+  const usable = test.skipIf(database.skipped !== null || noRedis)
+  let databaseUrl: string
+  let proxy: TcpProxy
+
+  beforeEach(async () => {
+    if (database.skipped !== null) return
+    databaseUrl = await fresh(database)
+    proxy = later(await startProxy(databaseUrl))
+  })
+
+  for (const mode of ['refuse', 'stall'] as const) {
+    const how = mode === 'refuse' ? 'does not take connections' : 'takes them and is silent'
+    usable(`a database that ${how} is answered 503 with Retry-After, never as a bad token`, async () => {
+      const app = later(await startApp(proxy.url))
+      await addPerson(app.house)
+      const token = await login(app)
+      proxy.set(mode)
+      const { phone, password } = person
+      const body = JSON.stringify({ phone_number: phone, password })
+      const signIn = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+      const answers = await Promise.all([
+        user(app, token),
+        logout(app, token),
+        ask(app, '/login', signIn),
+        ask(app, '/v1/sessions', signIn),
+        ask(app, '/v1/session', { headers: { authorization: `Bearer ${token}` } }),
+        ask(app, '/readyz'),
+      ])
+      for (const answer of answers) expect(answer).toMatchObject({ status: 503, retryAfter: '1' })
+      proxy.set('pass')
+      await eventually(
+        async () => expect(await user(app, token)).toMatchObject({ status: 200, code: 1 }),
+        15_000,
+      )
+    })
+  }
+
+  usable(
+    'a session with a copy is verified while the database is away, and a sign-out is refused, not lost',
+    async () => {
+      const app = later(await startApp(proxy.url, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } }))
+      await addPerson(app.house)
+      const token = await login(app)
+      expect(await user(app, token)).toMatchObject({ code: 1 })
+      proxy.set('refuse')
+      expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+      expect(await logout(app, token)).toMatchObject({ status: 503, retryAfter: '1' })
+      proxy.set('pass')
+      await eventually(async () => expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 }))
+      expect(await user(app, token)).toMatchObject({ code: 2 })
+    },
+  )
+})

@@ -1,0 +1,209 @@
+// Many at once, through two server processes: one winner, on every database.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { migrate, pendingMigrations } from '../src/db/migrate.ts'
+import { databaseKind, dialectFor, openDatabase } from '../src/db/open.ts'
+import { addAccount, openDomain, signIn } from './domain.ts'
+import { person, runCommand, type ServerProcess, startProcess } from './running.ts'
+import { databases, redisUrl, stores } from './stores.ts'
+
+const json = { 'content-type': 'application/json' }
+
+async function post(
+  url: string,
+  path: string,
+  body: object,
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const response = await fetch(url + path, { method: 'POST', headers: json, body: JSON.stringify(body) })
+  // Every answer of the server is a JSON object.
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  const servers: ServerProcess[] = []
+  let environment: Record<string, string>
+  let drop: () => Promise<void>
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    drop = fresh.drop
+    environment = {
+      HUFU_DATABASE_URL: fresh.url,
+      HUFU_PASSWORD_QUEUE: '1000',
+      ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }),
+    }
+    // Both start on an empty database at the same moment.
+    servers.push(...(await Promise.all([startProcess(environment), startProcess(environment)])))
+    const added = await runCommand(
+      ['accounts', 'add', person.phone, '--password-stdin', '--allow-weak-password'],
+      environment,
+      { stdin: person.password },
+    )
+    expect(added).toMatchObject({ code: 0 })
+  })
+
+  afterAll(async () => {
+    for (const server of servers) expect(await server.stop()).toBe(0)
+    await drop?.()
+  })
+
+  function serverFor(i: number): string {
+    return servers[i % 2]?.url ?? ''
+  }
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel sign-ins through two servers exactly one session lives',
+    async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, i) =>
+          post(serverFor(i), '/login', { phone_number: person.phone, password: person.password }),
+        ),
+      )
+      for (const answer of answers) expect(answer).toMatchObject({ status: 200, body: { code: 1 } })
+      const tokens = answers.map(({ body }) => String(body.token))
+      expect(new Set(tokens).size).toBe(64)
+
+      for (const { url } of servers) {
+        const who = await Promise.all(
+          tokens.map(
+            async (token) =>
+              (await fetch(`${url}/user`, { headers: { token } })).json() as Promise<{ code: number }>,
+          ),
+        )
+        expect(who.filter(({ code }) => code === 1)).toHaveLength(1)
+        expect(who.filter(({ code }) => code === 2)).toHaveLength(63)
+      }
+      const listed = await runCommand(['sessions', 'list', person.phone, '--json'], environment)
+      expect(listed.stdout.trim().split('\n')).toHaveLength(1)
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'without the cost of passwords, when all of them really meet, it is one as well',
+    async () => {
+      const options = {
+        databaseUrl: environment.HUFU_DATABASE_URL ?? '',
+        redisUrl: redis ? redisUrl() : null,
+      }
+      const domains = await Promise.all(Array.from({ length: 4 }, () => openDomain(options)))
+      const [first = expect.fail()] = domains
+      const accountId = await addAccount(first.db)
+      const issued = await Promise.all(
+        Array.from({ length: 64 }, (_, i) => signIn(domains[i % domains.length] ?? first, accountId)),
+      )
+      expect(await first.sessions.list(accountId)).toHaveLength(1)
+      for (const { sessions } of domains) {
+        const verified = await Promise.all(issued.map(({ token }) => sessions.verify(token)))
+        expect(verified.filter(({ is }) => is === 'live')).toHaveLength(1)
+      }
+      for (const domain of domains) await domain.close()
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'of 16 parallel sign-outs with one token exactly one says that it was done',
+    async () => {
+      const { body } = await post(serverFor(0), '/login', {
+        phone_number: person.phone,
+        password: person.password,
+      })
+      const token = String(body.token)
+      const answers = await Promise.all(
+        Array.from({ length: 16 }, async (_, i) => {
+          const response = await fetch(`${serverFor(i)}/logout`, { headers: { token } })
+          return ((await response.json()) as { code: number }).code
+        }),
+      )
+      expect(answers.filter((code) => code === 1)).toHaveLength(1)
+      expect(answers.filter((code) => code === 2)).toHaveLength(15)
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a session ended on one server is dead on the other when the answer is there',
+    async () => {
+      for (let i = 0; i < 20; i++) {
+        const { body } = await post(serverFor(i), '/login', {
+          phone_number: person.phone,
+          password: person.password,
+        })
+        const token = String(body.token)
+        const other = serverFor(i + 1)
+        // Both remember it now.
+        for (const { url } of servers)
+          expect(await (await fetch(`${url}/user`, { headers: { token } })).json()).toMatchObject({ code: 1 })
+        expect(await (await fetch(`${serverFor(i)}/logout`, { headers: { token } })).json()).toMatchObject({
+          code: 1,
+        })
+        expect(await (await fetch(`${other}/user`, { headers: { token } })).json()).toMatchObject({ code: 2 })
+      }
+    },
+  )
+})
+
+describe.each(databases)('$name', (database) => {
+  test.skipIf(database.skipped !== null)(
+    'of 16 parallel registrations of one number exactly one is made',
+    async () => {
+      const { url, drop } = await database.create()
+      const { openHouse } = await import('../src/app.ts')
+      const { readSettings } = await import('../src/settings.ts')
+      const settings = readSettings({ HUFU_DATABASE_URL: url })
+      const houses = [await openHouse(settings), await openHouse(settings)]
+      await migrate(houses[0]?.db ?? expect.fail(), settings.database.kind)
+      const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
+      const made = await Promise.allSettled(
+        Array.from({ length: 16 }, (_, i) =>
+          houses[i % 2]?.accounts.add({
+            phoneNumber: spellings[i % spellings.length] ?? '',
+            nickname: null,
+            password: null,
+          }),
+        ),
+      )
+      expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      for (const one of made)
+        if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'phone_number_taken' })
+      for (const house of houses) await house.close()
+      await drop()
+    },
+  )
+
+  test.skipIf(database.skipped !== null)(
+    'two processes that migrate at once run each migration once',
+    async () => {
+      const { url, drop } = await database.create()
+      const environment = { HUFU_DATABASE_URL: url }
+      const both = await Promise.all([
+        runCommand(['migrate', '--json'], environment),
+        runCommand(['migrate', '--json'], environment),
+      ])
+      for (const one of both) expect(one).toMatchObject({ code: 0, stderr: '' })
+      const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
+      expect(ran).toEqual(['0001-accounts-and-sessions'])
+
+      const kind = databaseKind(url) ?? expect.fail()
+      const db = openDatabase(dialectFor(url, 1))
+      expect(await pendingMigrations(db, kind)).toEqual([])
+      await db.destroy()
+      await drop()
+    },
+  )
+
+  test.skipIf(database.skipped !== null)(
+    'a migration that was cut off half-way is finished by the next start',
+    async () => {
+      const { url, drop } = await database.create()
+      const kind = databaseKind(url) ?? expect.fail()
+      const db = openDatabase(dialectFor(url, 1))
+      await migrate(db, kind)
+      // As MySQL leaves it when the process dies between a table and the note that the migration ran.
+      await db.schema.dropTable('sessions').execute()
+      await db.schema.dropTable('kysely_migration').execute()
+      expect(await migrate(db, kind)).toEqual(['0001-accounts-and-sessions'])
+      expect(await db.selectFrom('sessions').selectAll().execute()).toEqual([])
+      await db.destroy()
+      await drop()
+    },
+  )
+})

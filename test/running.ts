@@ -1,0 +1,147 @@
+// A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be killed.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { type House, openHouse, openServer } from '../src/app.ts'
+import { ManualClock } from '../src/clock.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { requestLog } from '../src/log.ts'
+import { readSettings } from '../src/settings.ts'
+import { whenProcessEnds } from './services/ending.ts'
+
+export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
+
+export interface RunningApp {
+  readonly url: string
+  readonly house: House
+  readonly server: FastifyInstance
+  readonly clock: ManualClock
+  /** Every line that was logged. */
+  readonly lines: string[]
+  close(): Promise<void>
+}
+
+export interface AppOptions {
+  readonly environment?: Record<string, string>
+  readonly copyLifeSeconds?: number
+}
+
+/** Starts everything in this process, on a free port and with a clock that stands still. */
+export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
+  const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_PORT: '0', ...options.environment })
+  const clock = new ManualClock(Date.UTC(2026, 10, 22))
+  const { copyLifeSeconds } = options
+  const lines: string[] = []
+  const house = await openHouse(settings, {
+    clock,
+    onTrouble: (error) => lines.push(JSON.stringify({ trouble: String(error) })),
+    ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
+  })
+  await migrate(house.db, settings.database.kind)
+  const log = pino({ level: 'debug', base: null }, { write: (line: string) => void lines.push(line) })
+  const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
+  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  const close = async () => {
+    await server.close()
+    await house.close()
+  }
+  return { url, house, server, clock, lines, close }
+}
+
+/** Adds the tutorial's person, or another one with the same password. */
+export async function addPerson(
+  house: House,
+  phoneNumber: string = person.phone,
+  nickname: string | null = person.nickname,
+) {
+  return await house.accounts.add({
+    phoneNumber,
+    nickname,
+    password: person.password,
+    allowWeakPassword: true,
+  })
+}
+
+export interface ServerProcess {
+  readonly url: string
+  readonly child: ChildProcess
+  /** What it has written to standard output and standard error so far. */
+  readonly output: () => string
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const main = `${root}src/main.ts`
+
+export interface ProcessOptions {
+  readonly cwd?: string
+  /** Another script of this project that says where it listens as the server does. */
+  readonly script?: string
+  /** false: forget standard output, because a load test writes a line for each request. */
+  readonly keepOutput?: boolean
+}
+
+/** Starts `node src/main.ts serve` with these settings and waits until it listens. */
+export async function startProcess(
+  environment: Record<string, string>,
+  { cwd, script, keepOutput = true }: ProcessOptions = {},
+): Promise<ServerProcess> {
+  const { PATH = '', HOME = '', TMPDIR = '' } = process.env
+  const child = spawn(process.execPath, script ? [root + script] : [main, 'serve'], {
+    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...environment },
+    stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
+    ...(cwd && { cwd }),
+  })
+  let output = ''
+  const url = new Promise<string>((resolve, reject) => {
+    const read = (chunk: Buffer) => {
+      output += chunk
+      const found = /Hufu 虎符 \S+ {2}(http:\S+)/.exec(output)?.[1]
+      if (found) resolve(found)
+    }
+    child.stdout?.on('data', read)
+    child.stderr?.on('data', read)
+    child.on('exit', (code) => reject(new Error(`the server ended with ${code}: ${output}`)))
+  })
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal)
+      await once(child, 'exit')
+    }
+    return child.exitCode
+  }
+  whenProcessEnds(() => void child.kill('SIGKILL'))
+  return { url: await url, child, output: () => output, stop }
+}
+
+export interface CommandResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs one command of the command line with these settings. */
+export async function runCommand(
+  args: readonly string[],
+  environment: Record<string, string>,
+  options: { stdin?: string; cwd?: string } = {},
+): Promise<CommandResult> {
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH, HOME, ...environment },
+    ...(options.cwd && { cwd: options.cwd }),
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  child.stdin.end(options.stdin ?? '')
+  await once(child, 'close')
+  return { code: child.exitCode, stdout, stderr }
+}

@@ -1,0 +1,59 @@
+/** Starts the database servers once for a whole test run, and tells the tests where they are. */
+
+import type { TestProject } from 'vitest/node'
+import { MissingBinary } from './binaries.ts'
+import { createFolder } from './folders.ts'
+import { startMariadb } from './mariadb.ts'
+import { startPostgres } from './postgres.ts'
+import { startRedis } from './redis.ts'
+
+/** Where a server answers, or why there is none. */
+export type ProvidedServer = { url: string; skipped: null } | { url: null; skipped: string }
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    mariadb: ProvidedServer
+    postgres: ProvidedServer
+    redis: ProvidedServer
+  }
+}
+
+type Server = { url: string; stop(): Promise<void> }
+
+/** Starts MariaDB, PostgreSQL and a Redis that all tests share; the returned function ends them. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // Test workers inherit it: what a killed one leaves behind goes with the run.
+  process.env.TMPDIR = createFolder('run')
+  const running: Server[] = []
+  const starts = await Promise.allSettled([
+    start('mariadb', 'MariaDB', startMariadb),
+    start('postgres', 'PostgreSQL', startPostgres),
+    // One logical database for each test file, see redisUrl in stores.ts.
+    start('redis', 'Redis', () => startRedis({ args: ['--databases', `${redisDatabases}`] })),
+  ])
+  const failures = starts.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+  if (failures.length > 0) {
+    await stopAll()
+    throw failures[0]
+  }
+  return stopAll
+
+  async function stopAll(): Promise<void> {
+    await Promise.all(running.map((server) => server.stop()))
+  }
+
+  async function start(key: 'mariadb' | 'postgres' | 'redis', title: string, begin: () => Promise<Server>) {
+    try {
+      const server = await begin()
+      running.push(server)
+      project.provide(key, { url: server.url, skipped: null })
+    } catch (error) {
+      if (!(error instanceof MissingBinary) || process.env.CI === 'true') throw error
+      console.warn(`skipped: ${error.message}; tests on ${title} do not run`)
+      project.provide(key, { url: null, skipped: error.message })
+    }
+  }
+}
+
+/** How many logical databases the shared Redis has. */
+export const redisDatabases = 1024

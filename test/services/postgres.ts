@@ -1,0 +1,96 @@
+/** A private PostgreSQL server. */
+
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import { Client } from 'pg'
+import { getBinary } from './binaries.ts'
+import { createFolder, type Owner, removeFolder } from './folders.ts'
+import { freePort } from './ports.ts'
+import { run, startServer } from './processes.ts'
+
+export type Postgres = {
+  /** `postgres://hufu@127.0.0.1:PORT`, without a database. */
+  readonly url: string
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+/** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
+export async function startPostgres(): Promise<Postgres> {
+  const initdb = getBinary(['initdb'], 'postgresql')
+  const owner = serverOwner()
+  const folder = createFolder('postgres', owner)
+  const data = join(folder, 'data')
+  const init = ['-D', data, '-A', 'trust', '-U', 'hufu', '--no-sync', '--locale=C', '--encoding=UTF8']
+  await run({ file: initdb, args: init, folder, owner })
+  const port = await freePort()
+  const url = `postgres://hufu@127.0.0.1:${port}`
+  const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
+  const file = join(dirname(initdb), 'postgres')
+  // Killed by SIGKILL, it would leave its System V shared memory behind; SIGQUIT ends it as fast.
+  const command = { file, args, folder, owner, abort: 'SIGQUIT' } as const
+  const server = await startServer(command, () => ask(url, 'select 1'))
+  return {
+    url,
+    pid: server.pid,
+    async stop() {
+      // SIGTERM would wait for all clients to leave ("smart shutdown"); SIGINT sends them away.
+      await server.stop('SIGINT')
+      removeFolder(folder)
+    },
+  }
+}
+
+/** Creates an empty database with a name of its own, and returns its URL. */
+export async function createPostgresDatabase(serverUrl: string): Promise<string> {
+  const name = `hufu_test_${randomBytes(6).toString('hex')}`
+  await ask(serverUrl, `create database ${name}`)
+  return `${serverUrl}/${name}`
+}
+
+/** Drops a database made here, and ends the connections that are still in it. */
+export async function dropPostgresDatabase(url: string): Promise<void> {
+  const slash = url.lastIndexOf('/')
+  await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`)
+}
+
+const settings = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'max_connections=300',
+  'fsync=off',
+  'synchronous_commit=off',
+  'full_page_writes=off',
+]
+
+/** PostgreSQL refuses to run as root: then it runs as a user without rights. */
+function serverOwner(): Owner | null {
+  if (process.getuid?.() !== 0) return null
+  const owner = findOwner('postgres') ?? findOwner('nobody')
+  if (owner === null)
+    throw new Error('PostgreSQL does not run as root, and there is no user postgres or nobody')
+  return owner
+}
+
+function findOwner(name: string): Owner | null {
+  try {
+    return { uid: numericId('-u', name), gid: numericId('-g', name) }
+  } catch {
+    return null
+  }
+}
+
+function numericId(kind: '-u' | '-g', name: string): number {
+  return Number(execFileSync('id', [kind, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+}
+
+async function ask(serverUrl: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: `${serverUrl}/postgres`, connectionTimeoutMillis: 2000 })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,139 @@
+/** Starts server processes, waits until they answer, and ends them by process id. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { findBinary } from './binaries.ts'
+import { whenProcessEnds } from './ending.ts'
+import type { Owner } from './folders.ts'
+
+export type Command = {
+  file: string
+  args: readonly string[]
+  /** The working folder; the output is kept there, in `<name of the file>.log`. */
+  folder: string
+  /** The user to run as; null is this process's own. */
+  owner: Owner | null
+  /** What ends it at once when this process itself ends: SIGKILL, if not given. */
+  abort?: NodeJS.Signals
+}
+
+export type ServerProcess = {
+  readonly pid: number
+  /** Sends a signal; SIGTERM, SIGINT and SIGKILL resolve when the process is dead, or throw after 10 s. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** Ends the process with the signal, or with SIGKILL after 10 s, also when it is paused or dead already. */
+  stop(signal?: NodeJS.Signals): Promise<void>
+}
+
+const startDeadlineMs = 30_000
+const stopDeadlineMs = 10_000
+const pollMs = 20
+
+const alive = new Map<ChildProcess, Command>()
+
+whenProcessEnds(() => {
+  for (const [child, command] of alive) child.kill(abortOf(command))
+})
+
+/** Runs a command to its end; throws with its output when it fails. */
+export async function run(command: Command): Promise<void> {
+  const { child, exited } = await launch(command)
+  await exited
+  if (child.exitCode !== 0) throw new Error(`${command.file} failed\n${outputOf(command)}`)
+}
+
+/** Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does. */
+export async function startServer(command: Command, ask: () => Promise<void>): Promise<ServerProcess> {
+  const { child, pid, exited } = await launch(command)
+  const server = { pid, kill: send, stop }
+  const giveUpAt = performance.now() + startDeadlineMs
+  for (;;) {
+    const answered = await answers(ask)
+    // Checked also after an answer: it may have come from a stranger on the same port.
+    if (!isAlive(child)) throw new Error(`${command.file} ended\n${outputOf(command)}`)
+    if (answered) return server
+    if (performance.now() > giveUpAt) {
+      await stop('SIGKILL')
+      throw new Error(`${command.file} did not answer within ${startDeadlineMs} ms\n${outputOf(command)}`)
+    }
+    await delay(pollMs)
+  }
+
+  async function send(signal: NodeJS.Signals): Promise<void> {
+    child.kill(signal)
+    if (!['SIGTERM', 'SIGINT', 'SIGKILL'].includes(signal)) return
+    if (!(await happensInTime(exited))) throw new Error(`${command.file} (pid ${pid}) outlived ${signal}`)
+  }
+
+  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    child.kill(signal)
+    child.kill('SIGCONT')
+    if (await happensInTime(exited)) return
+    await send('SIGKILL')
+  }
+}
+
+async function launch(
+  command: Command,
+): Promise<{ child: ChildProcess; pid: number; exited: Promise<void> }> {
+  const log = openSync(logOf(command), 'a')
+  const { file, args } = guarded(command)
+  const child = spawn(file, args, { cwd: command.folder, stdio: ['ignore', log, log], ...command.owner })
+  closeSync(log)
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  alive.set(child, command)
+  exited.then(() => alive.delete(child))
+  await once(child, 'spawn')
+  if (child.pid === undefined) throw new Error(`${command.file} has no process id`)
+  return { child, pid: child.pid, exited }
+}
+
+/** The command under a guard that has Linux end the child when this process dies, even of SIGKILL. */
+function guarded(command: Command): { file: string; args: readonly string[] } {
+  guard ??= findGuard()
+  if (guard.file === null) return command
+  return { file: guard.file, args: ['--pdeathsig', abortOf(command), command.file, ...command.args] }
+}
+
+let guard: { file: string | null } | null = null
+
+function findGuard(): { file: string | null } {
+  const file = findBinary(['setpriv'])
+  // Some versions of setpriv do not know the option, and other systems have no setpriv.
+  const works = file !== null && spawnSync(file, ['--pdeathsig', 'SIGKILL', 'true']).status === 0
+  return { file: works ? file : null }
+}
+
+function abortOf(command: Command): NodeJS.Signals {
+  return command.abort ?? 'SIGKILL'
+}
+
+async function answers(ask: () => Promise<void>): Promise<boolean> {
+  return ask().then(
+    () => true,
+    () => false,
+  )
+}
+
+async function happensInTime(event: Promise<void>): Promise<boolean> {
+  const timer = new AbortController()
+  const late = delay(stopDeadlineMs, false, { signal: timer.signal }).catch(() => false)
+  const inTime = await Promise.race([event.then(() => true), late])
+  timer.abort()
+  return inTime
+}
+
+function isAlive(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null
+}
+
+function logOf(command: Command): string {
+  return join(command.folder, `${basename(command.file)}.log`)
+}
+
+function outputOf(command: Command): string {
+  return readFileSync(logOf(command), 'utf8').slice(-4000)
+}

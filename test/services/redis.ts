@@ -1,0 +1,87 @@
+/** Redis servers that a test can kill, pause, and start again where they were. */
+
+import { createClient } from 'redis'
+import { getBinary } from './binaries.ts'
+import { createFolder, removeFolder } from './folders.ts'
+import { freePort } from './ports.ts'
+import { type ServerProcess, startServer } from './processes.ts'
+
+export type RedisOptions = {
+  /** A free one, if not given. */
+  port?: number
+  /** Where the data set is kept: a temporary folder that goes with `stop`, if not given. */
+  dir?: string
+  /** `rdb` saves the data set on SAVE and at an orderly end; `none`, the default, never. */
+  save?: 'none' | 'rdb'
+  /** More words for the command line, such as `--appendonly`, `yes`. */
+  args?: readonly string[]
+}
+
+/** Starts a server and waits until it answers; throws MissingBinary. */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const file = getBinary(['redis-server', 'valkey-server'], 'redis-server')
+  const port = options.port ?? (await freePort())
+  const url = `redis://127.0.0.1:${port}`
+  const dir = options.dir ?? createFolder('redis')
+  const save = options.save === 'rdb' ? '3600 1' : ''
+  const fixed = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', save]
+  const command = { file, args: [...fixed, ...(options.args ?? [])], folder: dir, owner: null }
+  const start = () => startServer(command, () => ping(url))
+  const end = options.dir === undefined ? () => removeFolder(dir) : () => {}
+  return new RedisServer({ url, port, dir, start, end }, await start())
+}
+
+type Place = { url: string; port: number; dir: string; start: () => Promise<ServerProcess>; end: () => void }
+
+/** A started server; it stays the same through `kill` and `restart`, only its `pid` changes. */
+export class RedisServer {
+  readonly url: string
+  readonly port: number
+  readonly dir: string
+  readonly #place: Place
+  #process: ServerProcess
+
+  constructor(place: Place, process: ServerProcess) {
+    this.url = place.url
+    this.port = place.port
+    this.dir = place.dir
+    this.#place = place
+    this.#process = process
+  }
+
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  /** Sends a signal; resolves after SIGKILL and SIGTERM when the server is dead, after SIGSTOP and SIGCONT at once. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    await this.#process.kill(signal)
+  }
+
+  /** Starts the server again on its port with what it has saved; one that is still alive ends in order first. */
+  async restart(): Promise<void> {
+    await this.#process.stop()
+    this.#process = await this.#place.start()
+  }
+
+  /** Ends the server for good, also a paused or a dead one, and removes its folder unless the caller gave it. */
+  async stop(): Promise<void> {
+    await this.#process.stop()
+    this.#place.end()
+  }
+}
+
+async function ping(url: string): Promise<void> {
+  const client = createClient({
+    url,
+    socket: { reconnectStrategy: false, connectTimeout: 2000, socketTimeout: 2000 },
+  })
+  // The client reports to a listener what it also throws, and ends the process without one.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.ping()
+  } finally {
+    client.destroy()
+  }
+}

@@ -1,0 +1,60 @@
+// Every step of the truth and of the copies, one by one, so that a test can stop, cut or order them.
+import type { Dialect, Driver } from 'kysely'
+import type { Copies } from '../src/sessions/copies.ts'
+
+/** Sees each step before it happens, and decides whether and when it does. */
+export type Watcher = <T>(step: string, work: () => Promise<T>) => Promise<T>
+
+/** A dialect whose begin, statements, commit and rollback are steps. */
+export function watchDialect(dialect: Dialect, watch: Watcher): Dialect {
+  return {
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createDriver: () => watchDriver(dialect.createDriver(), watch),
+  }
+}
+
+function watchDriver(driver: Driver, watch: Watcher): Driver {
+  const watched = new WeakSet<object>()
+  return {
+    init: () => driver.init(),
+    async acquireConnection() {
+      const connection = await driver.acquireConnection()
+      if (!watched.has(connection)) {
+        watched.add(connection)
+        const execute = connection.executeQuery.bind(connection)
+        connection.executeQuery = (query) =>
+          watch(
+            `sql ${query.sql.split(' ', 1)[0]}${/ for update$/.test(query.sql) ? ' for update' : ''}`,
+            () => execute(query),
+          )
+      }
+      return connection
+    },
+    // Begin and commit are statements of the connection, and so steps, already; these names say it for every driver.
+    beginTransaction: (connection, settings) => driver.beginTransaction(connection, settings),
+    commitTransaction: (connection) => driver.commitTransaction(connection),
+    rollbackTransaction: (connection) => driver.rollbackTransaction(connection),
+    releaseConnection: (connection) => driver.releaseConnection(connection),
+    destroy: () => driver.destroy(),
+  }
+}
+
+/** Copies whose mark, confirm, settle and fill are steps. */
+export function watchCopies(copies: Copies, watch: Watcher): Copies {
+  return {
+    session: (id) => copies.session(id),
+    account: (id) => copies.account(id),
+    beginRead: () => copies.beginRead(),
+    fill: (ticket, values) => watch('fill', () => copies.fill(ticket, values)),
+    mark: (names) => watch('mark', () => copies.mark(names)),
+    confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
+    settle: (mark, values) => watch('settle', () => copies.settle(mark, values)),
+    isReachable: () => copies.isReachable(),
+    close: () => copies.close(),
+  }
+}
+
+/** Lets everything through. */
+export const pass: Watcher = (_step, work) => work()

@@ -1,0 +1,87 @@
+/** The databases that tests run on, each with and without Redis: real servers, see services/global-setup.ts. */
+
+import { join } from 'node:path'
+import { inject } from 'vitest'
+import { createFolder, removeFolder } from './services/folders.ts'
+import { type ProvidedServer, redisDatabases } from './services/global-setup.ts'
+import { createMariadbDatabase, dropMariadbDatabase } from './services/mariadb.ts'
+import { createPostgresDatabase, dropPostgresDatabase } from './services/postgres.ts'
+
+export type FreshDatabase = {
+  /** `sqlite:/tmp/x/hufu.db`, `mysql://root@127.0.0.1:3306/hufu_test_ab12` or `postgres://hufu@127.0.0.1:5432/hufu_test_ab12`. */
+  url: string
+  /** Removes the database; connections that are still open lose it. */
+  drop(): Promise<void>
+}
+
+export type DatabaseUnderTest = {
+  name: 'sqlite' | 'mariadb' | 'postgres'
+  /** Why tests on it cannot run here; null when they can. */
+  skipped: string | null
+  /** Makes an empty database of its own; throws when skipped. */
+  create(): Promise<FreshDatabase>
+}
+
+export type StoreUnderTest = {
+  /** `mariadb` or `mariadb + redis`. */
+  name: string
+  database: DatabaseUnderTest
+  redis: boolean
+  /** Why tests on it cannot run here; null when they can. */
+  skipped: string | null
+}
+
+const sqlite: DatabaseUnderTest = {
+  name: 'sqlite',
+  skipped: null,
+  async create() {
+    const folder = createFolder('sqlite')
+    return { url: `sqlite:${join(folder, 'hufu.db')}`, drop: async () => removeFolder(folder) }
+  },
+}
+
+const mariadb: DatabaseUnderTest = {
+  name: 'mariadb',
+  skipped: inject('mariadb').skipped,
+  async create() {
+    const url = await createMariadbDatabase(urlOf(inject('mariadb')))
+    return { url, drop: () => dropMariadbDatabase(url) }
+  },
+}
+
+const postgres: DatabaseUnderTest = {
+  name: 'postgres',
+  skipped: inject('postgres').skipped,
+  async create() {
+    const url = await createPostgresDatabase(urlOf(inject('postgres')))
+    return { url, drop: () => dropPostgresDatabase(url) }
+  },
+}
+
+/** For `describe.each(databases)('$name', …)`, with `describe.skipIf` or `test.skipIf` on `skipped`. */
+export const databases: readonly DatabaseUnderTest[] = [sqlite, mariadb, postgres]
+
+/** Each database without Redis and with it. */
+export const stores: readonly StoreUnderTest[] = databases.flatMap((database) => [
+  { name: database.name, database, redis: false, skipped: database.skipped },
+  {
+    name: `${database.name} + redis`,
+    database,
+    redis: true,
+    skipped: database.skipped ?? inject('redis').skipped,
+  },
+])
+
+/**
+ * The shared Redis, in the logical database of this test file: no other file sees its keys, and FLUSHDB between
+ * tests is safe. Channels and client tracking know no logical databases. Null when Redis is not installed.
+ */
+export function redisUrl(): string | null {
+  const { url } = inject('redis')
+  return url === null ? null : `${url}/${Number(process.env.VITEST_WORKER_ID) % redisDatabases}`
+}
+
+function urlOf(server: ProvidedServer): string {
+  if (server.url === null) throw new Error(server.skipped)
+  return server.url
+}

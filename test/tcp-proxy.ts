@@ -1,0 +1,62 @@
+// A TCP proxy between a server and a store, to cut or to stall the line between them.
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+type Mode = 'pass' | 'refuse' | 'stall'
+
+export interface TcpProxy {
+  /** The target's URL, through the proxy. */
+  readonly url: string
+  /** `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more. */
+  set(mode: Mode): void
+  close(): Promise<void>
+}
+
+/** A proxy on a free port of 127.0.0.1 to the host and port of `targetUrl`. */
+export async function startProxy(targetUrl: string): Promise<TcpProxy> {
+  const target = new URL(targetUrl)
+  const lines = new Set<Socket>()
+  let mode: Mode = 'pass'
+  const server = createServer((near) => {
+    if (mode === 'refuse') {
+      near.resetAndDestroy()
+      return
+    }
+    const far = connect(Number(target.port), target.hostname)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      lines.add(from)
+      from.on('data', (chunk) => {
+        if (mode === 'pass') to.write(chunk)
+      })
+      from.on('error', () => {})
+      from.on('close', () => {
+        lines.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const url = new URL(targetUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String(typeof address === 'object' && address ? address.port : '')
+  const cut = () => {
+    for (const line of lines) line.destroy()
+  }
+  return {
+    url: url.href,
+    set(next) {
+      mode = next
+      if (next === 'refuse') cut()
+    },
+    async close() {
+      cut()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
