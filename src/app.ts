@@ -6,13 +6,14 @@ import { Passwords } from './accounts/password.ts'
 import { NationalNumbers } from './accounts/phone.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { asUnavailable } from './db/failures.ts'
-import { dialectFor, openDatabase, preparedReads } from './db/open.ts'
+import { dialectFor, openDatabase, preparedReads, versionReader } from './db/open.ts'
 import type { Database } from './db/schema.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
+import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
 import { RedisCopies } from './sessions/copies-redis.ts'
 import { Sessions } from './sessions/sessions.ts'
@@ -43,7 +44,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const clock = options.clock ?? systemClock
   const dialect = openDialect(settings)
   const db = openDatabase(dialect)
-  const copies = await openCopies(settings, options)
+  const copies = await openCopies(settings, dialect, options)
   const sessions = new Sessions({
     db,
     prepareRead: preparedReads(db, dialect),
@@ -77,8 +78,15 @@ function openDialect({ database, databasePool }: Settings): Dialect {
   }
 }
 
-async function openCopies(settings: Settings, { onRedis, copyLifeSeconds }: HouseOptions): Promise<Copies> {
-  if (settings.redis === null) return new NoCopies()
+async function openCopies(
+  settings: Settings,
+  dialect: Dialect,
+  { onRedis, copyLifeSeconds }: HouseOptions,
+): Promise<Copies> {
+  if (settings.redis === null) {
+    const readVersion = versionReader(dialect)
+    return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
+  }
   const copies = new RedisCopies({
     url: settings.redis,
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),

@@ -1,54 +1,87 @@
 // Where log lines go: JSON for machines, text for people at a terminal. Standard output, and nothing else.
 import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
-import type { RequestLog } from './http/request-log.ts'
+import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
 import type { Settings } from './settings.ts'
 
 export type { Logger } from 'pino'
 
-/** The program's log. `isTerminal` says whether a person looks at standard output. */
-export function createLog(settings: Pick<Settings, 'logLevel' | 'logFormat'>, isTerminal: boolean): Logger {
-  const options = { level: settings.logLevel, base: null, timestamp: isoTimestamp() }
-  const asText = settings.logFormat === 'text' || (settings.logFormat === 'auto' && isTerminal)
-  if (!asText) return pino(options, new LineWriter(1))
-  return pino(
-    options,
-    pretty({
-      translateTime: 'SYS:HH:MM:ss',
-      colorize: isTerminal,
-      messageFormat: ({ method, path, status, ms, phone, msg }) =>
-        path ? `${method} ${path} ${status} ${ms} ms ${phone ?? ''}` : String(msg),
-      ignore: 'method,path,status,ms,phone,ip,session,requestId,msg',
-    }),
-  )
+/** The program's log, and where its lines go. */
+export interface Log {
+  readonly logger: Logger
+  readonly stream: LineStream
+  readonly isoNow: () => string
 }
 
-/** pino's `time` as ISO 8601 UTC. Formatting costs more than the rest of a line, so it is done once a millisecond. */
-function isoTimestamp(): () => string {
+/** Takes whole lines of JSON. */
+export interface LineStream {
+  write(line: string): unknown
+}
+
+/** The program's log. `isTerminal` says whether a person looks at standard output. */
+export function createLog(settings: Pick<Settings, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
+  const asText = settings.logFormat === 'text' || (settings.logFormat === 'auto' && isTerminal)
+  return logTo(asText ? prettyStream(isTerminal) : new LineWriter(1), settings.logLevel)
+}
+
+/** A log whose lines go to a stream. */
+export function logTo(stream: LineStream, level: string): Log {
+  const isoNow = isoClock()
+  const timestamp = () => `,"time":"${isoNow()}"`
+  return { logger: pino({ level, base: null, timestamp }, stream), stream, isoNow }
+}
+
+function prettyStream(colorize: boolean): LineStream {
+  return pretty({
+    translateTime: 'SYS:HH:MM:ss',
+    colorize,
+    messageFormat: ({ method, path, status, ms, phone, msg }) =>
+      path ? `${method} ${path} ${status} ${ms} ms ${phone ?? ''}` : String(msg),
+    ignore: 'method,path,status,ms,phone,ip,session,requestId,msg',
+  })
+}
+
+/** Tells now as ISO 8601 UTC. Formatting costs more than the rest of a line, so it is done once a millisecond. */
+function isoClock(): () => string {
   let formattedAt = 0
   let text = ''
   return () => {
     const now = Date.now()
     if (now !== formattedAt) {
       formattedAt = now
-      text = `,"time":"${new Date(now).toISOString()}"`
+      text = new Date(now).toISOString()
     }
     return text
   }
 }
 
 /** The lines of requests, written to a log. */
-export function requestLog(log: Logger): RequestLog {
+export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
+  const isOn = logger.isLevelEnabled('info')
   return {
-    request: (line) => log.info(line),
+    request: (line) => isOn && stream.write(asJson(line, isoNow())),
     trouble: (request, error) => {
-      log[error.code === 'internal' ? 'error' : 'warn'](
+      logger[error.code === 'internal' ? 'error' : 'warn'](
         { requestId: request.id, err: withoutValues(error.cause ?? error) },
         error.code,
       )
     },
   }
+}
+
+const mustEscape = /[^ !#-[\]-~]/
+
+/** As pino at level info would write it, for a quarter of the cost: only a path can hold something to be escaped. */
+function asJson(
+  { requestId, method, path, status, ms, ip, session, phone }: RequestLine,
+  time: string,
+): string {
+  const from = ip ? `,"ip":"${ip}"` : ''
+  const where = mustEscape.test(path) ? JSON.stringify(path) : `"${path}"`
+  const who = session ? `,"session":"${session}"` : ''
+  const about = phone ? `,"phone":"${phone}"` : ''
+  return `{"level":30,"time":"${time}","requestId":"${requestId}","method":"${method}","path":${where},"status":${status},"ms":${ms}${from}${who}${about}}\n`
 }
 
 /** What a driver says about an error, without the statement that it was about: the values of people are in it. */

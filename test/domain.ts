@@ -1,11 +1,12 @@
 // The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
-import { databaseKind, dialectFor, openDatabase, preparedReads } from '../src/db/open.ts'
+import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
 import { newAccountId } from '../src/ids.ts'
 import { Life } from '../src/sessions/activity.ts'
 import type { Copies } from '../src/sessions/copies.ts'
+import { MemoryCopies } from '../src/sessions/copies-memory.ts'
 import { NoCopies } from '../src/sessions/copies-none.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
 import { type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
@@ -43,12 +44,15 @@ function onTrouble(error: unknown): void {
 /** Opens one server's sessions; every step goes through `watch`. */
 export async function openDomain(options: DomainOptions): Promise<Domain> {
   const { databaseUrl, redisUrl, watch = pass, clock = new ManualClock(Date.UTC(2026, 10, 22)) } = options
-  const dialect = watchDialect(dialectFor(databaseUrl, 5), watch)
+  const unwatched = dialectFor(databaseUrl, 5)
+  const dialect = watchDialect(unwatched, watch)
   const db = openDatabase(dialect)
   const prepareRead = preparedReads(db, dialect)
   const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl })
   await redis?.connect()
-  const copies = watchCopies(redis ?? new NoCopies(), watch)
+  const readVersion = versionReader(unwatched)
+  const embedded = readVersion ? new MemoryCopies(readVersion) : new NoCopies()
+  const copies = watchCopies(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
   const sessions = new Sessions({
     db,

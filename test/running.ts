@@ -3,11 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
-import { pino } from 'pino'
 import { type House, openHouse, openServer } from '../src/app.ts'
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
-import { requestLog } from '../src/log.ts'
+import { logTo, requestLog } from '../src/log.ts'
 import { readSettings } from '../src/settings.ts'
 import { whenProcessEnds } from './services/ending.ts'
 
@@ -40,7 +39,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
   })
   await migrate(house.db, settings.database.kind)
-  const log = pino({ level: 'debug', base: null }, { write: (line: string) => void lines.push(line) })
+  const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   const close = async () => {

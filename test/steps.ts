@@ -44,10 +44,11 @@ function watchDriver(driver: Driver, watch: Watcher): Driver {
 /** Copies whose mark, confirm, settle and fill are steps. */
 export function watchCopies(copies: Copies, watch: Watcher): Copies {
   return {
+    refresh: () => copies.refresh(),
     session: (id) => copies.session(id),
     account: (id) => copies.account(id),
     beginRead: () => copies.beginRead(),
-    fill: (ticket, values) => watch('fill', () => copies.fill(ticket, values)),
+    fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)),
     mark: (names) => watch('mark', () => copies.mark(names)),
     confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
     settle: (mark, values) => watch('settle', () => copies.settle(mark, values)),

@@ -17,7 +17,8 @@ const takeConnectionsForMs = 300
 
 /** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
-  const log = createLog(settings, process.stdout.isTTY)
+  const programLog = createLog(settings, process.stdout.isTTY)
+  const log = programLog.logger
   diesLoudly(log)
   const house = await openHouse(settings, {
     onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
@@ -29,7 +30,10 @@ export async function serve({ settings, output }: Context): Promise<number> {
   try {
     await prepareDatabase(house, settings, output)
     let stopping = false
-    const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => stopping })
+    const server = await openServer(house, settings, {
+      log: requestLog(programLog),
+      isStopping: () => stopping,
+    })
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
+import type { OrPromise } from '../or-promise.ts'
 import { mysqlPool, postgresPool } from './pools.ts'
 import type { Database, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
@@ -55,9 +56,7 @@ export function openDatabase(dialect: Dialect): Database {
 }
 
 /** Makes a query that was compiled once into a function of its parameters. For reads outside a transaction. */
-export type PrepareRead = <R>(
-  query: CompiledQuery<R>,
-) => (parameters: readonly unknown[]) => R[] | Promise<R[]>
+export type PrepareRead = <R>(query: CompiledQuery<R>) => (parameters: readonly unknown[]) => OrPromise<R[]>
 
 /**
  * How reads that every request makes are run. On SQLite straight on a connection of their own, because there Kysely's
@@ -68,6 +67,11 @@ export function preparedReads(db: Database, dialect: Dialect): PrepareRead {
   return <R>(query: CompiledQuery<R>) =>
     async (parameters) =>
       (await db.executeQuery<R>({ ...query, parameters })).rows
+}
+
+/** For a database that tells cheaply whether anything in it has changed: reads a number that is then another one. */
+export function versionReader(dialect: Dialect): (() => number) | null {
+  return dialect instanceof NodeSqliteDialect ? () => dialect.dataVersion() : null
 }
 
 /**

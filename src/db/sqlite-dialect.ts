@@ -23,6 +23,7 @@ const statementsKept = 200
 export class NodeSqliteDialect implements Dialect {
   readonly #path: string
   #reader: DatabaseSync | null = null
+  #version: StatementSync | null = null
 
   constructor(path: string) {
     this.#path = path
@@ -48,16 +49,27 @@ export class NodeSqliteDialect implements Dialect {
   prepareRead<R>({ sql }: CompiledQuery<R>): (parameters: readonly unknown[]) => R[] {
     let statement: StatementSync | null = null
     return (parameters) => {
-      this.#reader ??= new DatabaseSync(this.#path, { readOnly: true })
-      statement ??= this.#reader.prepare(sql)
+      statement ??= this.#openReader().prepare(sql)
       // Kysely types parameters as unknown, and knows the columns of the row; our tables hold only text, numbers and null.
       return statement.all(...(parameters as SQLInputValue[])) as R[]
     }
   }
 
+  /** A number that is another one after every commit, whoever made it (https://sqlite.org/pragma.html#pragma_data_version). */
+  dataVersion(): number {
+    this.#version ??= this.#openReader().prepare('pragma data_version')
+    return Number(this.#version.get()?.data_version)
+  }
+
   closeReader(): void {
     this.#reader?.close()
     this.#reader = null
+    this.#version = null
+  }
+
+  #openReader(): DatabaseSync {
+    this.#reader ??= new DatabaseSync(this.#path, { readOnly: true })
+    return this.#reader
   }
 }
 

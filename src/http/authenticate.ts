@@ -1,6 +1,7 @@
 // Who is asking: the bearer token of a v1 request, and the classic header `token`.
 import type { FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
+import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 
@@ -11,10 +12,13 @@ export interface SignedIn {
 
 /**
  * The live session that a token proves.
- * @throws AppError `token_unknown`, or `session_<reason>` with when it ended and by which device
+ * @throws AppError (or rejects with) `token_unknown`, or `session_<reason>` with when it ended and by which device
  */
-export async function signedInBy(token: string, sessions: Sessions): Promise<SignedIn> {
-  const verified: Verified = await sessions.verify(token)
+export function signedInBy(token: string, sessions: Sessions): OrPromise<SignedIn> {
+  return whenKnown(sessions.verify(token), onlyLive)
+}
+
+function onlyLive(verified: Verified): SignedIn {
   switch (verified.is) {
     case 'live':
       return verified

@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import type { Accounts } from '../accounts/accounts.ts'
 import type { NationalNumbers } from '../accounts/phone.ts'
 import { AppError } from '../errors.ts'
+import { whenKnown } from '../or-promise.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, signedInBy } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
@@ -100,10 +101,13 @@ export function classicRoutes(parts: ClassicParts) {
       }
     })
 
-    app.get('/user', { schema: schemas.user }, async (request: FastifyRequest) => {
-      const { account } = await signedInBy(classicToken(request), sessions)
-      return { code: 1, nickname: account.nickname, phone_number: numbers.of(account.phoneNumber) }
-    })
+    app.get('/user', { schema: schemas.user }, (request: FastifyRequest) =>
+      whenKnown(signedInBy(classicToken(request), sessions), ({ account }) => ({
+        code: 1,
+        nickname: account.nickname,
+        phone_number: numbers.of(account.phoneNumber),
+      })),
+    )
 
     app.get('/logout', { schema: schemas.logout }, async (request: FastifyRequest) => {
       const { session } = await signedInBy(classicToken(request), sessions)

@@ -25,11 +25,12 @@ export interface RequestLine {
   readonly path: string
   readonly status: number
   readonly ms: number
-  readonly ip: string
+  /** Missing where the connection was gone before anybody asked for it. */
+  readonly ip: string | undefined
   /** Public id of the session that asked. */
-  readonly session?: string
+  readonly session: string | undefined
   /** Masked: +86138****5223. */
-  readonly phone?: string
+  readonly phone: string | null
 }
 
 /** Writes a line for each request of an app. */
@@ -48,11 +49,10 @@ export class RequestLines {
 
   /** Writes the line when the request is over. Fastify's onResponse is left out where the client did not wait. */
   follow(request: FastifyRequest, reply: FastifyReply): void {
-    reply.raw.once('close', () => this.#write(request, reply))
+    reply.raw.on('close', () => this.#write(request, reply))
   }
 
   #write(request: FastifyRequest, reply: FastifyReply): void {
-    const session = request.signedIn?.session.id
     this.#log.request({
       requestId: request.id,
       method: request.method,
@@ -61,8 +61,8 @@ export class RequestLines {
       status: reply.raw.writableFinished ? reply.statusCode : 499,
       ms: Math.round(reply.elapsedTime * 10) / 10,
       ip: request.ip,
-      ...(session && { session }),
-      ...(request.maskedPhone && { phone: request.maskedPhone }),
+      session: request.signedIn?.session.id,
+      phone: request.maskedPhone,
     })
   }
 

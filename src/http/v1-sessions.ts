@@ -103,9 +103,15 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
   return async (app: FastifyInstance): Promise<void> => {
     app.decorateRequest('signedIn', null)
     // Before the body is read: a stranger costs one header.
-    app.addHook('onRequest', async (request) => {
-      if (request.routeOptions.config.open) return
-      request.signedIn = await signedInBy(bearerToken(request), sessions)
+    app.addHook('onRequest', (request, _reply, done) => {
+      if (request.routeOptions.config.open) return done()
+      const signedIn = signedInBy(bearerToken(request), sessions)
+      const goOn = (who: SignedIn) => {
+        request.signedIn = who
+        done()
+      }
+      if (signedIn instanceof Promise) signedIn.then(goOn, done)
+      else goOn(signedIn)
     })
 
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
@@ -126,7 +132,7 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
         .send({ token, session: publicSession(session, session.id), account: publicAccount(account) })
     }
 
-    async function getCurrent(request: FastifyRequest) {
+    function getCurrent(request: FastifyRequest) {
       const { session, account } = signedIn(request)
       return { session: publicSession(session, session.id), account: publicAccount(account) }
     }

@@ -23,12 +23,9 @@ export class Life {
 
   /** When a session that began at `createdAt` ends if it is used at `now` and never again; null: never. */
   endFrom(createdAt: number, now: number): number | null {
-    const ends = [
-      this.lifeMs === null ? null : now + this.lifeMs,
-      this.maxLifeMs === null ? null : createdAt + this.maxLifeMs,
-    ]
-    const known = ends.filter((end) => end !== null)
-    return known.length === 0 ? null : Math.min(...known)
+    const afterUse = this.lifeMs === null ? null : now + this.lifeMs
+    const latest = this.maxLifeMs === null ? null : createdAt + this.maxLifeMs
+    return afterUse === null || latest === null ? (afterUse ?? latest) : Math.min(afterUse, latest)
   }
 
   /** How far the written end may stay behind. */

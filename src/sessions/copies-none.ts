@@ -1,15 +1,18 @@
 // No copies: every check asks the truth. For an embedded database a local read takes microseconds.
-import type { Copies, Mark } from './copies.ts'
+import type { Copies, Found, Mark } from './copies.ts'
 
+const nothing: Found<never> = { value: null, isCurrent: false }
 const noMark: Mark = { id: 'none', names: [] }
 
 export class NoCopies implements Copies {
-  session(): null {
-    return null
+  refresh(): void {}
+
+  session(): Found<never> {
+    return nothing
   }
 
-  account(): null {
-    return null
+  account(): Found<never> {
+    return nothing
   }
 
   beginRead(): null {

@@ -1,18 +1,19 @@
 // Copies in Redis, remembered once more in this process (remembered.ts).
 import { randomBytes } from 'node:crypto'
 import { AppError } from '../errors.ts'
+import type { OrPromise } from '../or-promise.ts'
 import type {
   AccountCopy,
   Copies,
   CopiesToWrite,
   CopyName,
+  Found,
   Mark,
-  OrPromise,
   ReadTicket,
   SessionCopy,
 } from './copies.ts'
-import { type Kind, type RedisConnection, RedisLink } from './link-redis.ts'
-import type { Found } from './remembered.ts'
+import { type RedisConnection, RedisLink } from './link-redis.ts'
+import type { Remembered } from './remembered.ts'
 
 /** No copy lives longer, whatever happens to it. */
 export const copyLifeSeconds = 600
@@ -22,6 +23,7 @@ const fillWithinMs = 10_000
 /** A transaction that holds its mark longer must not commit: db/transaction.ts gives up far earlier. */
 const confirmWithinMs = 30_000
 const markPrefix = 'mark:'
+const outOfReach: Found<never> = { value: null, isCurrent: false }
 
 interface StandingMark extends Mark {
   readonly run: string | null
@@ -57,30 +59,33 @@ export class RedisCopies implements Copies {
     await this.#link.connect()
   }
 
-  session(id: string): OrPromise<SessionCopy | 'marked' | null> {
-    // What is stored under a session's name is what this class wrote there.
-    return this.#read('session', id) as OrPromise<SessionCopy | 'marked' | null>
-  }
+  refresh(): void {}
 
-  account(id: string): OrPromise<AccountCopy | 'marked' | null> {
-    // What is stored under an account's name is what this class wrote there.
-    return this.#read('account', id) as OrPromise<AccountCopy | 'marked' | null>
-  }
-
-  #read(kind: Kind, id: string): OrPromise<Found> {
+  session(id: string): OrPromise<Found<SessionCopy>> {
     const connection = this.#link.connection
-    if (!connection) return 'marked'
-    const known = connection.remembered[kind].get(id)
-    return known === undefined ? this.#ask(connection, kind, id) : known
+    if (!connection) return outOfReach
+    const { session } = connection.remembered
+    return session.get(id) ?? this.#ask(connection, session, id, `session:${id}`)
   }
 
-  async #ask(connection: RedisConnection, kind: Kind, id: string): Promise<Found> {
+  account(id: string): OrPromise<Found<AccountCopy>> {
+    const connection = this.#link.connection
+    if (!connection) return outOfReach
+    const { account } = connection.remembered
+    return account.get(id) ?? this.#ask(connection, account, id, `account:${id}`)
+  }
+
+  async #ask<T>(
+    connection: RedisConnection,
+    remembered: Remembered<T>,
+    id: string,
+    name: CopyName,
+  ): Promise<Found<T>> {
     try {
-      const key = connection.key(`${kind}:${id}`)
-      return await connection.remembered[kind].read(id, async () => parse(await connection.client.get(key)))
+      return await remembered.read(id, async () => parse(await connection.client.get(connection.key(name))))
     } catch (error) {
       this.#link.drop(connection, error)
-      return 'marked'
+      return outOfReach
     }
   }
 
@@ -213,7 +218,8 @@ async function setMarks(connection: RedisConnection, names: readonly CopyName[],
   )
 }
 
-function parse(text: string | null): Found {
+/** What is stored under a name is what this class wrote there: a mark, or a copy of that kind. */
+function parse<T>(text: string | null): Found<T>['value'] {
   if (text === null) return null
   return text.startsWith(markPrefix) ? 'marked' : JSON.parse(text)
 }

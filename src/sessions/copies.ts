@@ -4,6 +4,7 @@
 // that it touches, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask the
 // truth, and do not fill. docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the
 // protocol whole and shows the trace that breaks it when a rule is left out.
+import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 
 export interface SessionCopy {
@@ -18,6 +19,13 @@ export interface AccountCopy extends SignedInAccount {
 }
 
 export type CopyName = `session:${string}` | `account:${string}`
+
+/** What was found under a copy's name: the copy, a mark, or nothing. In the last two cases the truth must be asked. */
+export interface Found<T> {
+  readonly value: T | 'marked' | null
+  /** Turns false for good as soon as this may no longer be so. */
+  readonly isCurrent: boolean
+}
 
 /** Copies to be written, by name. */
 export type CopiesToWrite = ReadonlyMap<CopyName, SessionCopy | AccountCopy>
@@ -34,17 +42,16 @@ export interface ReadTicket {
   readonly beganAt: number
 }
 
-/** A promise costs a request more than a look into memory does. */
-export type OrPromise<T> = T | Promise<T>
-
 export interface Copies {
-  /** The copy; 'marked' or null where the truth must be asked. At once where this process remembers it. Never throws. */
-  session(id: string): OrPromise<SessionCopy | 'marked' | null>
-  account(id: string): OrPromise<AccountCopy | 'marked' | null>
+  /** To be called first of all in each check: whatever is not so any more is not current after it. */
+  refresh(): void
+  /** At once where this process remembers it. Never throws. */
+  session(id: string): OrPromise<Found<SessionCopy>>
+  account(id: string): OrPromise<Found<AccountCopy>>
   /** To be called before the truth is read; null where nothing can be filled now. */
   beginRead(): ReadTicket | null
   /** Writes copies that are not there yet, if the read began a short while ago. Never throws: a copy is a favour. */
-  fill(ticket: ReadTicket, copies: CopiesToWrite): Promise<void>
+  fill(ticket: ReadTicket, copies: CopiesToWrite): OrPromise<void>
   /** Marks copies, inside the transaction and under the account's lock. Where they are out of reach, goes on trying. */
   mark(names: readonly CopyName[]): Promise<Mark>
   /** The last thing before a commit: makes sure that the marks stand where readers look now. */

@@ -1,7 +1,7 @@
 // One watched connection to Redis: it is there and answers, or it is null. Nothing waits for it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, defineScript } from 'redis'
-import type { CopyName } from './copies.ts'
+import type { AccountCopy, CopyName, SessionCopy } from './copies.ts'
 import { Remembered } from './remembered.ts'
 
 /** A connection that has not answered a PING for this long is given up, and with it all that this process remembers. */
@@ -47,15 +47,17 @@ function newClient(url: string) {
   })
 }
 
-/** The two kinds of copies. */
-export type Kind = 'session' | 'account'
+export interface RememberedCopies {
+  readonly session: Remembered<SessionCopy>
+  readonly account: Remembered<AccountCopy>
+}
 
 export interface RedisConnection {
   readonly client: ReturnType<typeof newClient>
   /** Which Redis process this is. Keys carry it, so that a restart or a fail-over starts from nothing, not from an old truth. */
   readonly run: string
   key(name: CopyName): string
-  readonly remembered: Readonly<Record<Kind, Remembered>>
+  readonly remembered: RememberedCopies
 }
 
 export interface RedisLinkOptions {
@@ -97,6 +99,7 @@ export class RedisLink {
   drop(connection: RedisConnection, cause: unknown): void {
     if (this.#connection !== connection) return
     this.#connection = null
+    forget(connection.remembered, null)
     if (this.#pings) clearInterval(this.#pings)
     connection.client.destroy()
     if (this.#closed) return
@@ -113,6 +116,7 @@ export class RedisLink {
     this.#closed = true
     const connection = this.#connection
     this.#connection = null
+    if (connection) forget(connection.remembered, null)
     if (this.#pings) clearInterval(this.#pings)
     connection?.client.destroy()
   }
@@ -129,8 +133,8 @@ export class RedisLink {
     const client = newClient(this.#options.url)
     const { rememberMs } = this.#options
     const remembered = {
-      session: new Remembered(maxRemembered, rememberMs),
-      account: new Remembered(maxRemembered, rememberMs),
+      session: new Remembered<SessionCopy>(maxRemembered, rememberMs),
+      account: new Remembered<AccountCopy>(maxRemembered, rememberMs),
     }
     try {
       // The listener keeps node from treating a lost connection as a crash; it also is what tells us first.
@@ -160,7 +164,10 @@ export class RedisLink {
   /** A paused or cut-off Redis says nothing at all, so it is asked all the time. */
   #watch(connection: RedisConnection): void {
     let answeredAt = performance.now()
+    const { session, account } = connection.remembered
     this.#pings = setInterval(() => {
+      session.forgetOld()
+      account.forgetOld()
       if (performance.now() - answeredAt > silenceMs) {
         this.drop(connection, new Error(`no answer for ${silenceMs} ms`))
         return
@@ -177,10 +184,10 @@ export class RedisLink {
 }
 
 /** Redis says that the copy with this name has changed; null: that all of them have. */
-function forget({ session, account }: Readonly<Record<Kind, Remembered>>, name: string | null): void {
+function forget({ session, account }: RememberedCopies, name: string | null): void {
   if (name === null) {
-    session.forget(null)
-    account.forget(null)
+    session.forgetAll()
+    account.forgetAll()
   } else if (name.startsWith('session:')) session.forget(name.slice('session:'.length))
   else account.forget(name.slice('account:'.length))
 }

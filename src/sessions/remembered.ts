@@ -1,10 +1,10 @@
 // What this process remembers of one kind of copy on one Redis connection, by id: RESP3 tracking tells when a key that
 // was read has changed.
-/** What was found under an id: a copy, a mark, or nothing. */
-export type Found = object | 'marked' | null
+import type { Found } from './copies.ts'
+import { KeptCopies } from './kept-copies.ts'
 
-interface Read {
-  readonly answer: Promise<Found>
+interface Read<T> {
+  readonly answer: Promise<Found<T>['value']>
   /** False once Redis said that the key changed: the answer may still be used by who asked, but not be remembered. */
   isCurrent: boolean
 }
@@ -14,59 +14,55 @@ interface Read {
  * of a check. The order that keeps this true is Redis's: a change after a read is announced after that read's answer,
  * on the same connection. With the connection, everything remembered goes.
  */
-export class Remembered {
-  readonly #max: number
+export class Remembered<T> {
   readonly #lifeMs: number
-  readonly #found = new Map<string, { readonly value: Found; readonly until: number }>()
-  readonly #reads = new Map<string, Read>()
+  readonly #kept: KeptCopies<T>
+  readonly #reads = new Map<string, Read<T>>()
 
   constructor(max: number, lifeMs: number) {
-    this.#max = max
     this.#lifeMs = lifeMs
+    this.#kept = new KeptCopies(max)
   }
 
   /** What is remembered under an id, or undefined. */
-  get(id: string): Found | undefined {
-    const known = this.#found.get(id)
-    if (known === undefined) return undefined
-    if (known.until > performance.now()) return known.value
-    this.#found.delete(id)
-    return undefined
+  get(id: string): Found<T> | undefined {
+    return this.#kept.get(id)
   }
 
   /** What is remembered, or else what `ask` answers; many that ask at once ask once. */
-  async read(id: string, ask: () => Promise<Found>): Promise<Found> {
+  async read(id: string, ask: () => Promise<Found<T>['value']>): Promise<Found<T>> {
     const known = this.get(id)
     if (known !== undefined) return known
     const running = this.#reads.get(id)
-    if (running) return await running.answer
-    const read: Read = { answer: ask(), isCurrent: true }
+    if (running) return { value: await running.answer, isCurrent: false }
+    const read: Read<T> = { answer: ask(), isCurrent: true }
     this.#reads.set(id, read)
     try {
       const value = await read.answer
-      if (read.isCurrent) this.#keep(id, value)
-      return value
+      return read.isCurrent ? this.#kept.keep(id, value, this.#lifeMs) : { value, isCurrent: false }
     } finally {
       if (this.#reads.get(id) === read) this.#reads.delete(id)
     }
   }
 
-  /** Redis says that what is under this id (null: under every id) has changed. */
-  forget(id: string | null): void {
-    const reads = id === null ? [...this.#reads] : [[id, this.#reads.get(id)] as const]
-    for (const [changed, read] of reads) {
-      if (read) read.isCurrent = false
-      this.#reads.delete(changed)
-    }
-    if (id === null) this.#found.clear()
-    else this.#found.delete(id)
+  /** Redis says that what is under this id has changed. */
+  forget(id: string): void {
+    this.#kept.forget(id)
+    const read = this.#reads.get(id)
+    if (!read) return
+    read.isCurrent = false
+    this.#reads.delete(id)
   }
 
-  #keep(id: string, value: Found): void {
-    if (this.#found.size >= this.#max) {
-      const [oldest] = this.#found.keys()
-      if (oldest !== undefined) this.#found.delete(oldest)
-    }
-    this.#found.set(id, { value, until: performance.now() + this.#lifeMs })
+  /** Redis says that everything has changed, or cannot say anything any more. */
+  forgetAll(): void {
+    this.#kept.forgetAll()
+    for (const read of this.#reads.values()) read.isCurrent = false
+    this.#reads.clear()
+  }
+
+  /** Forgets what has been remembered for its whole life. Called now and then: asking the clock in each `get` costs more than the look. */
+  forgetOld(): void {
+    this.#kept.forgetOld()
   }
 }

@@ -2,6 +2,7 @@
 import { type InferResult, sql } from 'kysely'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
+import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 
 const sessionColumns = [
@@ -93,13 +94,10 @@ export async function findSession(db: Database, id: string): Promise<StoredSessi
 export function prepareFindSession(
   db: Database,
   prepare: PrepareRead,
-): (id: string) => StoredSession | null | Promise<StoredSession | null> {
+): (id: string) => OrPromise<StoredSession | null> {
   const read = prepare<StoredSessionRow>(selectSession(db, '').compile())
   const first = ([row]: StoredSessionRow[]) => (row ? toStoredSession(row) : null)
-  return (id) => {
-    const rows = read([id])
-    return rows instanceof Promise ? rows.then(first) : first(rows)
-  }
+  return (id) => whenKnown(read([id]), first)
 }
 
 export interface LiveSession {

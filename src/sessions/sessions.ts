@@ -5,9 +5,11 @@ import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
 import { newSessionId } from '../ids.ts'
+import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
-import type { AccountCopy, Copies, CopiesToWrite, CopyName, SessionCopy } from './copies.ts'
+import type { AccountCopy, Copies, CopiesToWrite, CopyName, Found, SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
+import { type ProvedToken, ProvedTokens, type TokenParts } from './proved-tokens.ts'
 import {
   type Ending,
   hasTimeLeft,
@@ -56,6 +58,15 @@ export interface SessionsOptions {
   readonly onTrouble: (error: unknown) => void
 }
 
+/** A token that somebody shows, and what is known of it before any session is looked at. */
+interface Proof extends TokenParts {
+  readonly token: string
+  /** It proved a live session lately. */
+  readonly isProved: boolean
+}
+
+type Live = Extract<Verified, { is: 'live' }>
+
 const unknown: Verified = { is: 'unknown' }
 
 export class Sessions {
@@ -65,6 +76,7 @@ export class Sessions {
   readonly #policy: Policy
   readonly #life: Life
   readonly #activity: Activity
+  readonly #proved = new ProvedTokens()
   readonly #findSession: ReturnType<typeof prepareFindSession>
 
   constructor(options: SessionsOptions) {
@@ -117,48 +129,74 @@ export class Sessions {
     return { token, session, account }
   }
 
-  /** Whose token this is: a live session, one that ended for a reason, or unknown. Throws only where the truth is out of reach. */
-  async verify(token: string): Promise<Verified> {
+  /**
+   * Whose token this is: a live session, one that ended for a reason, or unknown. Throws only where the truth is out of
+   * reach. At once, without a promise, where this process remembers the answer.
+   */
+  verify(token: string): OrPromise<Verified> {
+    this.#copies.refresh()
+    const proved = this.#proved.get(token)
+    if (proved) return this.#verifyProved(token, proved)
     const id = sessionIdOf(token)
     if (id === null) return unknown
-    const tokenHash = hashToken(token)
-    const found = this.#copies.session(id)
-    const copy = found instanceof Promise ? await found : found
-    if (copy === null || copy === 'marked') return await this.#verifyByTruth(id, tokenHash)
-    if (!sameHash(copy.tokenHash, tokenHash)) return unknown
-    if (copy.ending) return { is: 'ended', ending: copy.ending }
-    const owner = this.#copies.account(copy.session.accountId)
-    const account = owner instanceof Promise ? await owner : owner
-    const now = this.#clock.now()
-    // A copy may say yes. Before anything is refused that it does not record as ended, the truth is asked.
-    const yes =
-      account !== null && account !== 'marked' && hasTimeLeft(copy.session, now) && maySignIn(account, now)
-    if (!yes) return await this.#verifyByTruth(id, tokenHash)
-    const urgent = this.#activity.seen(copy.session, now)
-    if (urgent) await urgent
-    return { is: 'live', session: copy.session, account }
+    const proof = { token, id, tokenHash: hashToken(token), isProved: false }
+    return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
   }
 
-  async #verifyByTruth(id: string, tokenHash: string): Promise<Verified> {
+  #verifyProved(token: string, proved: ProvedToken): OrPromise<Verified> {
+    const { id, tokenHash, session, account } = proved
+    if (session?.isCurrent && account?.isCurrent) {
+      const now = this.#clock.now()
+      const live = liveBy(session.value, account.value, now)
+      if (live) return this.#seen(live, now)
+    }
+    const proof = { token, id, tokenHash, isProved: true }
+    return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
+  }
+
+  #verifyByCopy(proof: Proof, session: Found<SessionCopy>): OrPromise<Verified> {
+    const copy = session.value
+    if (copy === null || copy === 'marked') return this.#verifyByTruth(proof)
+    if (!isProofOf(copy, proof)) return unknown
+    if (copy.ending) return this.#ended(proof, copy.ending)
+    return whenKnown(this.#copies.account(copy.session.accountId), (account) => {
+      const now = this.#clock.now()
+      const live = liveBy(copy, account.value, now)
+      if (!live) return this.#verifyByTruth(proof)
+      this.#proved.add(proof, session, account)
+      return this.#seen(live, now)
+    })
+  }
+
+  #verifyByTruth(proof: Proof): OrPromise<Verified> {
     const ticket = this.#copies.beginRead()
-    const found = this.#findSession(id)
-    const stored = found instanceof Promise ? await found : found
-    if (!stored || !sameHash(stored.tokenHash, tokenHash)) return unknown
-    const { session, account, ending } = stored
-    const now = this.#clock.now()
-    if (!ending && !hasTimeLeft(session, now)) {
-      return { is: 'ended', ending: { reason: 'expired', at: session.expiresAt ?? now, by: null } }
-    }
-    if (!ending && !maySignIn(account, now)) {
-      const reason = isBanned(account, now) ? 'banned' : 'account_closed'
-      return { is: 'ended', ending: { reason, at: now, by: null } }
-    }
-    if (ticket)
-      void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
-    if (ending) return { is: 'ended', ending }
-    const urgent = this.#activity.seen(session, now)
-    if (urgent) await urgent
-    return { is: 'live', session, account }
+    return whenKnown(this.#findSession(proof.id), (stored): OrPromise<Verified> => {
+      if (!stored || !isProofOf(stored, proof)) return unknown
+      const { session, account, ending } = stored
+      const now = this.#clock.now()
+      if (!ending && !hasTimeLeft(session, now)) {
+        return this.#ended(proof, { reason: 'expired', at: session.expiresAt ?? now, by: null })
+      }
+      if (!ending && !maySignIn(account, now)) {
+        const reason = isBanned(account, now) ? 'banned' : 'account_closed'
+        return this.#ended(proof, { reason, at: now, by: null })
+      }
+      if (ticket)
+        void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
+      if (ending) return this.#ended(proof, ending)
+      if (!proof.isProved) this.#proved.add(proof, null, null)
+      return this.#seen({ is: 'live', session, account }, now)
+    })
+  }
+
+  #seen(live: Live, now: number): OrPromise<Verified> {
+    const urgent = this.#activity.seen(live.session, now)
+    return urgent ? urgent.then(() => live) : live
+  }
+
+  #ended({ token, isProved }: Proof, ending: Ending): Verified {
+    if (isProved) this.#proved.delete(token)
+    return { is: 'ended', ending }
   }
 
   /** The account's live sessions, oldest first. */
@@ -231,6 +269,22 @@ export class Sessions {
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return live.filter(({ session }) => replaced.includes(session.id))
   }
+}
+
+/** What two copies say where they say yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
+function liveBy(
+  session: SessionCopy | 'marked' | null,
+  account: AccountCopy | 'marked' | null,
+  now: number,
+): Live | null {
+  if (session === null || session === 'marked' || account === null || account === 'marked') return null
+  if (session.ending || !hasTimeLeft(session.session, now) || !maySignIn(account, now)) return null
+  return { is: 'live', session: session.session, account }
+}
+
+/** Whether a token is that of a session. Of one that was proved, the hash is known to be right, and nobody learns from the time. */
+function isProofOf(stored: { readonly tokenHash: string }, { tokenHash, isProved }: Proof): boolean {
+  return isProved ? stored.tokenHash === tokenHash : sameHash(stored.tokenHash, tokenHash)
 }
 
 function assertMaySignIn(row: AccountsTable, now: number): SignedInAccount {

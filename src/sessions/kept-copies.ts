@@ -1,0 +1,54 @@
+// Copies that a process holds by id. Whoever got one sees by `isCurrent` that it left, for whatever reason.
+import type { Found } from './copies.ts'
+
+interface Kept<T> extends Found<T> {
+  isCurrent: boolean
+  /** On the clock of performance.now(). */
+  readonly until: number
+}
+
+/** A bounded number of them; when there are more, the one that was kept first goes. */
+export class KeptCopies<T> {
+  readonly #max: number
+  readonly #kept = new Map<string, Kept<T>>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get(id: string): Found<T> | undefined {
+    return this.#kept.get(id)
+  }
+
+  keep(id: string, value: Found<T>['value'], lifeMs: number): Found<T> {
+    this.forget(id)
+    if (this.#kept.size >= this.#max) {
+      const oldest = this.#kept.keys().next()
+      if (!oldest.done) this.forget(oldest.value)
+    }
+    const kept = { value, isCurrent: true, until: performance.now() + lifeMs }
+    this.#kept.set(id, kept)
+    return kept
+  }
+
+  forget(id: string): void {
+    const kept = this.#kept.get(id)
+    if (!kept) return
+    kept.isCurrent = false
+    this.#kept.delete(id)
+  }
+
+  forgetAll(): void {
+    for (const kept of this.#kept.values()) kept.isCurrent = false
+    this.#kept.clear()
+  }
+
+  /** Forgets what has been kept for its whole life; all of one map are kept for equally long. */
+  forgetOld(): void {
+    const now = performance.now()
+    for (const [id, { until }] of this.#kept) {
+      if (until > now) return
+      this.forget(id)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+// Tokens that proved a live session lately, and what was found then: SHA-256 and looking up two copies for each request
+// cost more than the rest of a check.
+import type { AccountCopy, Found, SessionCopy } from './copies.ts'
+
+const maxTokens = 100_000
+
+export interface TokenParts {
+  /** The public id of the session. */
+  readonly id: string
+  readonly tokenHash: string
+}
+
+export interface ProvedToken extends TokenParts {
+  /** What was found then; to be believed as long as it is current. null: nothing that stays. */
+  readonly session: Found<SessionCopy> | null
+  readonly account: Found<AccountCopy> | null
+}
+
+/**
+ * They are in this process's memory, and nowhere else. Looking one up takes the same time however much of a guess is
+ * right: the map compares a guess with a stored token only when the hashes of both, with a secret of the process, agree.
+ */
+export class ProvedTokens {
+  readonly #proved = new Map<string, ProvedToken>()
+
+  get(token: string): ProvedToken | undefined {
+    return this.#proved.get(token)
+  }
+
+  add(
+    proof: TokenParts & { token: string },
+    session: ProvedToken['session'],
+    account: ProvedToken['account'],
+  ): void {
+    const { token, id, tokenHash } = proof
+    if (this.#proved.size >= maxTokens && !this.#proved.has(token)) {
+      const oldest = this.#proved.keys().next()
+      if (!oldest.done) this.#proved.delete(oldest.value)
+    }
+    this.#proved.set(token, { id, tokenHash, session, account })
+  }
+
+  delete(token: string): void {
+    this.#proved.delete(token)
+  }
+}
