@@ -100,6 +100,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
             )
             await victim.close()
 
+            // All servers of this test share one process: what another one committed is seen with the next turn.
+            await new Promise(setImmediate)
             const where = `${fault} step ${n} (${cut.reached})`
             await expectWhole(witness, accountId, name, where)
             if (old) await expectTrue(witness, url, redis, old, where)

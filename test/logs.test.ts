@@ -218,7 +218,7 @@ describe('the log', () => {
     expect(lines).toEqual([
       {
         level: 30,
-        time: expect.any(Number),
+        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z$/),
         requestId: answer.id,
         method,
         path: route,

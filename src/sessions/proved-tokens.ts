@@ -21,7 +21,12 @@ export interface ProvedToken extends TokenParts {
  * right: the map compares a guess with a stored token only when the hashes of both, with a secret of the process, agree.
  */
 export class ProvedTokens {
+  readonly #max: number
   readonly #proved = new Map<string, ProvedToken>()
+
+  constructor(max = maxTokens) {
+    this.#max = max
+  }
 
   get(token: string): ProvedToken | undefined {
     return this.#proved.get(token)
@@ -33,7 +38,7 @@ export class ProvedTokens {
     account: ProvedToken['account'],
   ): void {
     const { token, id, tokenHash } = proof
-    if (this.#proved.size >= maxTokens && !this.#proved.has(token)) {
+    if (this.#proved.size >= this.#max && !this.#proved.has(token)) {
       const oldest = this.#proved.keys().next()
       if (!oldest.done) this.#proved.delete(oldest.value)
     }
