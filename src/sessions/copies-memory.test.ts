@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { AccountCopy, SessionCopy } from './copies.ts'
+import type { AccountCopy, CopiesToWrite, CopyName, SessionCopy } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
 
@@ -27,7 +27,10 @@ const session: SessionCopy = {
     expiresAt: null,
   },
 }
-const both = new Map([['session:s', session] as const, ['account:a', account] as const])
+const both: CopiesToWrite = new Map<CopyName, SessionCopy | AccountCopy>([
+  ['session:s', session],
+  ['account:a', account],
+])
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Copies on a database whose version a test can change. */
