@@ -11,6 +11,7 @@ export const endReasons = [
   'password_changed',
   'phone_changed',
   'account_closed',
+  'phone_proven',
   'expired',
 ] as const
 export type EndReason = (typeof endReasons)[number]
@@ -40,6 +41,13 @@ export interface AccountsTable {
   ban_reason: string | null
   registered_at: number
   updated_at: number
+  avatar_url: string | null
+  /** BCP 47, as the app told it. */
+  locale: string | null
+  /** When somebody first showed that the number is theirs; null: never. */
+  phone_proven_at: number | null
+  /** When an account whose state is `closing` may be removed. */
+  closes_at: number | null
 }
 
 export interface SessionsTable {
@@ -63,8 +71,48 @@ export interface SessionsTable {
   ended_by_session: string | null
 }
 
+export const purposes = ['sign_in', 'reset_password', 'change_phone', 'close_account', 'confirm'] as const
+export type Purpose = (typeof purposes)[number]
+
+/** One code for each number and purpose. The code itself is not there: codes/code-digits.ts makes it of the nonce and the server's key. */
+export interface CodesTable {
+  phone_number: string
+  purpose: Purpose
+  /** 256 random bits, base64url. */
+  nonce: string
+  /** How many guesses have been counted. */
+  guesses: number
+  sent_at: number
+  expires_at: number
+  used_at: number | null
+}
+
+export interface EventsTable {
+  /** UUIDv7 bytes as 22 characters of base64url. */
+  id: string
+  at: number
+  kind: string
+  account_id: string | null
+  session_id: string | null
+  /** E.164, where the event is about a number. */
+  phone_number: string | null
+  ip: string | null
+  request_id: string | null
+  /** JSON object, or null. */
+  detail: string | null
+}
+
+export interface ServerKeysTable {
+  name: string
+  /** 256 random bits, base64url. */
+  value: string
+}
+
 export interface Tables {
   accounts: AccountsTable
+  codes: CodesTable
+  events: EventsTable
+  server_keys: ServerKeysTable
   sessions: SessionsTable
 }
 

@@ -1,7 +1,8 @@
 // The tutorial's table `user`, grown up, and the sessions that it kept in Redis only.
-import type { CreateTableBuilder, Kysely } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../columns.ts'
+import { createTable } from '../create-table.ts'
 import type { DatabaseKind } from '../open.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
@@ -44,37 +45,26 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
         key.onDelete('cascade'),
       )
 
-  /** MySQL has no `create index if not exists`, so there the indexes are part of the table's own statement. */
-  async function create<T extends string>(
-    db: Kysely<unknown>,
-    name: T,
-    table: CreateTableBuilder<T, string>,
-    indexes: Record<string, string[]>,
-  ): Promise<void> {
-    const named = Object.entries(indexes).map(([suffix, columns]) => ({
-      index: `${name}_${suffix}`,
-      columns,
-    }))
-    if (kind === 'mysql') {
-      await named.reduce((built, { index, columns }) => built.addIndex(index, columns), table).execute()
-      return
-    }
-    await table.execute()
-    for (const { index, columns } of named) {
-      await db.schema.createIndex(index).ifNotExists().on(name).columns(columns).execute()
-    }
-  }
-
   return {
     async up(db) {
-      await create(db, 'accounts', accounts(db), {
-        nickname: ['nickname'],
-        registered_at: ['registered_at', 'id'],
-      })
-      await create(db, 'sessions', sessions(db), {
-        account: ['account_id', 'ended_at'],
-        expires_at: ['expires_at'],
-      })
+      await createTable(
+        db,
+        kind,
+        { name: 'accounts', statement: accounts(db) },
+        {
+          nickname: ['nickname'],
+          registered_at: ['registered_at', 'id'],
+        },
+      )
+      await createTable(
+        db,
+        kind,
+        { name: 'sessions', statement: sessions(db) },
+        {
+          account: ['account_id', 'ended_at'],
+          expires_at: ['expires_at'],
+        },
+      )
     },
   }
 }
