@@ -1,0 +1,27 @@
+// The six digits that prove a phone number, made of random bits and the server's key.
+import { createHmac, randomBytes } from 'node:crypto'
+import type { Purpose } from '../db/schema.ts'
+
+/** The largest multiple of a million below 2^32: numbers from there on are thrown away, so that all codes are equally likely. */
+const unbiasedBelow = 4_294_000_000
+
+/** 256 random bits, base64url. */
+export function newNonce(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/**
+ * The code of a nonce: HMAC-SHA256 under the server's key over purpose, number and nonce, cut to six digits as RFC 4226
+ * does, but without its bias. So the same code can be sent again although it is stored nowhere; the nonce alone does
+ * not tell it, and a code for one number or purpose is none for another.
+ */
+export function codeOf(key: Buffer, about: { phoneNumber: string; purpose: Purpose; nonce: string }): string {
+  for (let round = 0; ; round++) {
+    const text = `${about.purpose}\n${about.phoneNumber}\n${about.nonce}\n${round}`
+    const digest = createHmac('sha256', key).update(text).digest()
+    for (let at = 0; at + 4 <= digest.length; at += 4) {
+      const number = digest.readUInt32BE(at)
+      if (number < unbiasedBelow) return String(number % 1_000_000).padStart(6, '0')
+    }
+  }
+}

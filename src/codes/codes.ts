@@ -1,0 +1,141 @@
+// Codes that prove a phone number: five minutes, five guesses, one use.
+import { timingSafeEqual } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { isUniqueViolation } from '../db/failures.ts'
+import type { Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import { codeOf, newNonce } from './code-digits.ts'
+import {
+  type CodeName,
+  countGuess,
+  deleteCodesBefore,
+  findCode,
+  insertCode,
+  replaceDeadCode,
+  useCode,
+} from './code-rows.ts'
+
+export { type Purpose, purposes } from '../db/schema.ts'
+export type { CodeName } from './code-rows.ts'
+
+export const codeLifeMs = 5 * 60_000
+export const maxGuesses = 5
+
+/** Numbers whose code is fixed and never sent, for the reviewers of app stores. */
+export interface TestNumbers {
+  /** E.164 -> six digits. */
+  readonly codes: ReadonlyMap<string, string>
+  /** Milliseconds since 1970 UTC: from then on they are numbers like all others. */
+  readonly until: number
+}
+
+/** A code to be sent. */
+export interface PreparedCode {
+  readonly code: string
+  readonly expiresInMs: number
+  /** Not to be sent: whoever uses the number knows the code. */
+  readonly isTest: boolean
+}
+
+/** A code that was right. It counts when `use` says yes, in the transaction of what it proves. */
+export interface RightCode {
+  readonly use: (tx: Database) => Promise<boolean>
+}
+
+export interface CodesOptions {
+  readonly db: Database
+  readonly clock: Clock
+  /** 256 bits. */
+  readonly key: () => Promise<Buffer>
+  readonly testNumbers: TestNumbers
+}
+
+export class Codes {
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #readKey: () => Promise<Buffer>
+  readonly #testNumbers: TestNumbers
+  #key: Buffer | null = null
+
+  constructor({ db, clock, key, testNumbers }: CodesOptions) {
+    this.#db = db
+    this.#clock = clock
+    this.#readKey = key
+    this.#testNumbers = testNumbers
+  }
+
+  /**
+   * The code to be sent to a number: the one that is good, with the guesses that were counted, or a new one.
+   * @throws AppError `rate_limited` where all guesses of the good one are used up: until it runs out there is no other
+   */
+  async prepare(name: CodeName): Promise<PreparedCode> {
+    for (;;) {
+      const now = this.#clock.now()
+      const fresh = freshCode(name, now)
+      await replaceDeadCode(this.#db, fresh)
+      const row = await findCode(this.#db, name)
+      if (!row) {
+        await this.#insert(fresh)
+        continue
+      }
+      const expiresInMs = row.expires_at - now
+      // It ran out, or was used, between the two statements.
+      if (row.used_at !== null || expiresInMs <= 0) continue
+      if (row.guesses >= maxGuesses)
+        throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(expiresInMs / 1000) })
+      return { ...(await this.#expected(name, row.nonce, now)), expiresInMs }
+    }
+  }
+
+  /**
+   * Counts a guess, then compares.
+   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, no guess left
+   */
+  async check(name: CodeName, code: string): Promise<RightCode> {
+    const now = this.#clock.now()
+    const isCounted = await countGuess(this.#db, name, now, maxGuesses)
+    const row = isCounted ? await findCode(this.#db, name) : null
+    if (!row) throw new AppError('code_wrong')
+    const expected = await this.#expected(name, row.nonce, now)
+    if (!isSame(expected.code, code)) throw new AppError('code_wrong')
+    return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
+  }
+
+  /** Removes codes that ran out an hour ago and more. */
+  async forgetOld(): Promise<void> {
+    await deleteCodesBefore(this.#db, this.#clock.now() - 3_600_000)
+  }
+
+  async #insert(fresh: ReturnType<typeof freshCode>): Promise<void> {
+    try {
+      await insertCode(this.#db, fresh)
+    } catch (error) {
+      // Somebody else asked for the first code of this number at the same moment.
+      if (!isUniqueViolation(error)) throw error
+    }
+  }
+
+  async #expected(name: CodeName, nonce: string, now: number): Promise<{ code: string; isTest: boolean }> {
+    const fixed = now < this.#testNumbers.until ? this.#testNumbers.codes.get(name.phoneNumber) : undefined
+    if (fixed !== undefined) return { code: fixed, isTest: true }
+    this.#key ??= await this.#readKey()
+    return { code: codeOf(this.#key, { ...name, nonce }), isTest: false }
+  }
+}
+
+function freshCode({ phoneNumber, purpose }: CodeName, now: number) {
+  return {
+    phone_number: phoneNumber,
+    purpose,
+    nonce: newNonce(),
+    guesses: 0,
+    sent_at: now,
+    expires_at: now + codeLifeMs,
+    used_at: null,
+  }
+}
+
+function isSame(expected: string, given: string): boolean {
+  const [a, b] = [Buffer.from(expected), Buffer.from(given)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

@@ -1,0 +1,26 @@
+// The key that codes are made with: given by a setting, or made once and kept in the database for all servers.
+import { createHash, randomBytes } from 'node:crypto'
+import { isUniqueViolation } from '../db/failures.ts'
+import type { Database } from '../db/schema.ts'
+
+const name = 'codes'
+
+/** The key of a secret that the operator chose: any length, hashed to 256 bits. */
+export function keyOfSecret(secret: string): Buffer {
+  return createHash('sha256').update(`hufu codes\n${secret}`).digest()
+}
+
+/** The key in the database; made by whoever asks first. */
+export async function storedKey(db: Database): Promise<Buffer> {
+  for (;;) {
+    const row = await db.selectFrom('server_keys').select('value').where('name', '=', name).executeTakeFirst()
+    if (row) return Buffer.from(row.value, 'base64url')
+    try {
+      const value = randomBytes(32).toString('base64url')
+      await db.insertInto('server_keys').values({ name, value }).execute()
+    } catch (error) {
+      // Another server was first; its key is the one.
+      if (!isUniqueViolation(error)) throw error
+    }
+  }
+}
