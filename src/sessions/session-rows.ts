@@ -41,6 +41,11 @@ export async function lockAccount(tx: Database, id: string): Promise<AccountsTab
   return row ?? null
 }
 
+/** Removes an account, and by its foreign keys everything that hangs on it. */
+export async function deleteAccount(tx: Database, id: string): Promise<void> {
+  await tx.deleteFrom('accounts').where('id', '=', id).execute()
+}
+
 export interface StoredSession {
   readonly session: Session
   readonly tokenHash: string
@@ -98,6 +103,24 @@ export function prepareFindSession(
   const read = prepare<StoredSessionRow>(selectSession(db, '').compile())
   const first = ([row]: StoredSessionRow[]) => (row ? toStoredSession(row) : null)
   return (id) => whenKnown(read([id]), first)
+}
+
+/** A session with its end, as a person may see it of their own ones. */
+export interface SessionRecord extends Session {
+  readonly endedAt: number | null
+  readonly endReason: EndReason | null
+}
+
+/** All sessions that an account has had, oldest first. */
+export async function everySession(db: Database, accountId: string): Promise<SessionRecord[]> {
+  const rows = await db
+    .selectFrom('sessions')
+    .select(sessionColumns)
+    .select(['ended_at', 'end_reason'])
+    .where('account_id', '=', accountId)
+    .orderBy('created_at')
+    .execute()
+  return rows.map((row) => ({ ...toSession(row), endedAt: row.ended_at, endReason: row.end_reason }))
 }
 
 export interface LiveSession {

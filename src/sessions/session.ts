@@ -1,5 +1,5 @@
 // What a session is, and how it ends.
-import type { AccountState, EndReason, Platform } from '../db/schema.ts'
+import type { AccountState, AccountsTable, EndReason, Platform } from '../db/schema.ts'
 
 export { platforms } from '../db/schema.ts'
 
@@ -54,4 +54,20 @@ export function isBanned(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>
 /** True where the account may have live sessions at `now`. A state that we do not know is a no. */
 export function maySignIn(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>, now: number): boolean {
   return account.state === 'active' || (account.state === 'banned' && !isBanned(account, now))
+}
+
+/** An account's row, as every signed-in request needs to know it. */
+export function toSignedInAccount(row: AccountsTable): SignedInAccount {
+  return {
+    id: row.id,
+    phoneNumber: row.phone_number,
+    nickname: row.nickname,
+    state: row.state,
+    bannedUntil: row.banned_until,
+  }
+}
+
+/** The device of a session that ended another one, as people are told. */
+export function deviceOf({ platform, deviceName }: Session): Ending['by'] {
+  return { platform, deviceName }
 }

@@ -4,22 +4,27 @@ import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
+import { type NewEvent, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
-import type { AccountCopy, Copies, CopiesToWrite, CopyName, Found, SessionCopy } from './copies.ts'
+import type { AccountCopy, Copies, CopiesToWrite, Found, SessionCopy } from './copies.ts'
+import { copiesOf, namesOf } from './copies-of.ts'
 import { decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens, type TokenParts } from './proved-tokens.ts'
 import {
+  deviceOf,
   type Ending,
   hasTimeLeft,
   isBanned,
   maySignIn,
   type Session,
   type SignedInAccount,
+  toSignedInAccount,
   type Verified,
 } from './session.ts'
 import {
+  deleteAccount,
   endSessions,
   findSession,
   insertSession,
@@ -33,11 +38,32 @@ import { hashToken, isSessionId, issueToken, sameHash, sessionIdOf } from './tok
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
 
+/** What a method of signing in found out about the person, inside the transaction. */
+export interface Admission {
+  /** The account's row, locked, as it is now. */
+  readonly account: AccountsTable
+  /** It was made by this sign-in. */
+  readonly isNew: boolean
+  /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
+  readonly endOthers: EndReason | null
+  readonly events: readonly NewEvent[]
+}
+
 export interface IssueRequest {
-  readonly accountId: string
   readonly device: Device
-  /** Runs inside the transaction with the account's locked row, and says whether the sign-in may go on. */
-  readonly alongside?: (tx: Database, account: AccountsTable) => Promise<boolean>
+  readonly origin: Origin
+  /** How the person signs in; the event tells it. */
+  readonly method: 'password' | 'code' | 'given'
+  /** Runs first in the transaction: locks the account's row (or makes it), and says whether the sign-in may go on. null: no. */
+  readonly admit: (tx: Database) => Promise<Admission | null>
+}
+
+/** Admits an account that is known already, for whoever has checked by other means who signs in. */
+export function admitKnown(accountId: string): IssueRequest['admit'] {
+  return async (tx) => {
+    const account = await lockAccount(tx, accountId)
+    return account && { account, isNew: false, endOthers: null, events: [] }
+  }
 }
 
 export interface Issued {
@@ -45,6 +71,42 @@ export interface Issued {
   readonly token: string
   readonly session: Session
   readonly account: SignedInAccount
+  /** The account was made by this sign-in. */
+  readonly created: boolean
+}
+
+export interface EndRequest {
+  readonly id: string
+  readonly accountId: string
+  readonly reason: EndReason
+  /** The session that asked for it. */
+  readonly by: string | null
+  readonly origin?: Origin
+}
+
+export interface EndAllRequest extends Omit<EndRequest, 'id'> {
+  /** The session that stays; null: none. */
+  readonly except: string | null
+}
+
+/** What a change did to an account, inside the transaction. */
+export interface Change<T> {
+  /** The row as it is now; null: it is to be deleted, with everything that hangs on it. */
+  readonly account: AccountsTable | null
+  /** Which sessions end: all, or all but one. null: none. */
+  readonly end: {
+    readonly reason: EndReason
+    readonly by: string | null
+    readonly except: string | null
+  } | null
+  readonly events: readonly NewEvent[]
+  readonly result: T
+}
+
+export interface ChangeRequest<T> {
+  readonly accountId: string
+  readonly origin: Origin
+  readonly work: (tx: Database, row: AccountsTable, now: number) => Promise<Change<T>>
 }
 
 export interface SessionsOptions {
@@ -91,42 +153,42 @@ export class Sessions {
 
   /**
    * Signs an account in on a device, in one transaction with the end of the sessions that the policy replaces.
-   * @returns null where the account is gone or `alongside` said no
+   * @returns null where the account is gone or `admit` said no
    * @throws AppError `account_banned`, `session_limit_reached`
    */
-  async issue(request: IssueRequest): Promise<Issued | null> {
-    const { accountId, device } = request
+  async issue({ device, origin, method, admit }: IssueRequest): Promise<Issued | null> {
     const work = await inTransaction(this.#db, async (tx) => {
       const ticket = this.#copies.beginRead()
-      const row = await lockAccount(tx, accountId)
+      const admission = await admit(tx)
+      if (!admission) return null
       // The clock is read under the lock, so that sessions of one account are as old as their order says.
       const now = this.#clock.now()
-      if (!row || (request.alongside && !(await request.alongside(tx, row)))) return null
-      const account = assertMaySignIn(row, now)
-      const session = this.#newSession(accountId, device, now)
+      const account = assertMaySignIn(admission.account, now)
+      const session = this.#newSession(account.id, device, now)
       const token = issueToken(session.id)
       const tokenHash = hashToken(token)
-      const replaced = this.#replacedBy(session, await liveSessions(tx, accountId, now))
-      const mark = await this.#copies.mark(namesOf(accountId, replaced))
+      const live = await liveSessions(tx, account.id, now)
+      const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
+      const reason = admission.endOthers ?? 'replaced'
+      const mark = await this.#copies.mark(namesOf(account.id, replaced))
       await insertSession(tx, session, tokenHash)
-      const end = {
-        ids: replaced.map(({ session: { id } }) => id),
-        at: now,
-        reason: 'replaced',
-        by: session.id,
-      } as const
-      await endSessions(tx, end)
+      await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
+      await recordEvents(tx, now, origin, [
+        ...admission.events,
+        { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
+        ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
+      ])
       await this.#copies.confirm(mark)
-      return { ticket, mark, replaced, token, tokenHash, session, account }
+      return { ticket, mark, replaced, reason, token, tokenHash, session, account, created: admission.isNew }
     })
     if (!work) return null
-    const { token, session, account, tokenHash, ticket } = work
-    const ending: Ending = { reason: 'replaced', at: session.createdAt, by: deviceOf(session) }
+    const { token, session, account, tokenHash, ticket, reason, created } = work
+    const ending: Ending = { reason, at: session.createdAt, by: deviceOf(session) }
     const ended = work.replaced.map((live) => ({ ...live, ending }))
     await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended))
     // A new session's copy, so that its first check needs no SQL.
     if (ticket) await this.#copies.fill(ticket, copiesOf(null, [{ session, tokenHash, ending: null }]))
-    return { token, session, account }
+    return { token, session, account, created }
   }
 
   /**
@@ -215,8 +277,8 @@ export class Sessions {
    * @returns whether it was live until now
    * @throws AppError `session_not_found` where the account has no such session
    */
-  async end(end: { id: string; accountId: string; reason: EndReason; by: string | null }): Promise<boolean> {
-    const { id, accountId, reason, by } = end
+  async end(end: EndRequest): Promise<boolean> {
+    const { id, accountId, reason, by, origin = noOrigin } = end
     if (!isSessionId(id)) throw new AppError('session_not_found')
     const work = await inTransaction(this.#db, async (tx) => {
       await lockAccount(tx, accountId)
@@ -225,7 +287,10 @@ export class Sessions {
       if (stored?.session.accountId !== accountId) throw new AppError('session_not_found')
       const mark = await this.#copies.mark(namesOf(accountId, [stored]))
       const wasLive = stored.ending === null && hasTimeLeft(stored.session, now)
-      if (wasLive) await endSessions(tx, { ids: [id], at: now, reason, by })
+      if (wasLive) {
+        await endSessions(tx, { ids: [id], at: now, reason, by })
+        await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by)])
+      }
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
       const others = await liveSessions(tx, accountId, now)
@@ -235,6 +300,50 @@ export class Sessions {
     })
     await this.#copies.settle(work.mark, work.copies)
     return work.wasLive
+  }
+
+  /** Ends the account's sessions, all or all but one; dead on every server when this returns. @throws AppError `account_not_found` */
+  async endAll(request: EndAllRequest): Promise<number> {
+    const { accountId, reason, by, except, origin = noOrigin } = request
+    return await this.changeAccount({
+      accountId,
+      origin,
+      work: async (tx, account, now) => {
+        const live = await liveSessions(tx, accountId, now)
+        const result = live.filter(({ session }) => session.id !== except).length
+        return { account, end: { reason, by, except }, events: [], result }
+      },
+    })
+  }
+
+  /**
+   * Changes an account under its lock and ends sessions of it, in one transaction; what ended is dead on every server
+   * when this returns. The only way to change what copies know of an account.
+   * @throws AppError `account_not_found`, and whatever `work` throws
+   */
+  async changeAccount<T>(request: ChangeRequest<T>): Promise<T> {
+    const { accountId, origin, work } = request
+    const done = await inTransaction(this.#db, async (tx) => {
+      const row = await lockAccount(tx, accountId)
+      if (!row) throw new AppError('account_not_found')
+      const now = this.#clock.now()
+      const change = await work(tx, row, now)
+      const live = await liveSessions(tx, accountId, now)
+      const { end } = change
+      const ending = end ? live.filter(({ session }) => session.id !== end.except) : []
+      const mark = await this.#copies.mark(namesOf(accountId, ending))
+      if (end) await endSessions(tx, { ids: ending.map(idOf), at: now, reason: end.reason, by: end.by })
+      await recordEvents(tx, now, origin, [
+        ...change.events,
+        ...ending.map(({ session }) => endedEvent(session, end?.reason ?? 'kicked', end?.by ?? null)),
+      ])
+      if (change.account === null) await deleteAccount(tx, accountId)
+      await this.#copies.confirm(mark)
+      const copies = change.account && copiesAfter(change.account, live, ending, end, now)
+      return { mark, copies: copies ?? new Map(), result: change.result }
+    })
+    await this.#copies.settle(done.mark, done.copies)
+    return done.result
   }
 
   /** Writes what is still to be noted about sessions that were seen, and stops noting. */
@@ -287,31 +396,37 @@ function isProofOf(stored: { readonly tokenHash: string }, { tokenHash, isProved
   return isProved ? stored.tokenHash === tokenHash : sameHash(stored.tokenHash, tokenHash)
 }
 
+function idOf({ session }: LiveSession): string {
+  return session.id
+}
+
+function about(session: Session) {
+  return { accountId: session.accountId, sessionId: session.id }
+}
+
+function endedEvent(session: Session, reason: EndReason, by: string | null): NewEvent {
+  return { ...about(session), kind: 'session_ended', detail: { reason, by } }
+}
+
+function copiesAfter(
+  account: AccountsTable,
+  live: readonly LiveSession[],
+  ended: readonly LiveSession[],
+  end: Change<unknown>['end'],
+  now: number,
+): CopiesToWrite {
+  const ender = live.find(({ session }) => session.id === end?.by)
+  const by = ender ? deviceOf(ender.session) : null
+  const ending: Ending = { reason: end?.reason ?? 'kicked', at: now, by }
+  const appOnline = live.length > ended.length
+  return copiesOf(
+    { ...toSignedInAccount(account), appOnline },
+    ended.map((session) => ({ ...session, ending })),
+  )
+}
+
 function assertMaySignIn(row: AccountsTable, now: number): SignedInAccount {
-  const account = {
-    id: row.id,
-    phoneNumber: row.phone_number,
-    nickname: row.nickname,
-    state: row.state,
-    bannedUntil: row.banned_until,
-  }
+  const account = toSignedInAccount(row)
   if (!maySignIn(account, now)) throw new AppError('account_banned', { bannedUntil: account.bannedUntil })
   return account
-}
-
-function deviceOf({ platform, deviceName }: Session): Ending['by'] {
-  return { platform, deviceName }
-}
-
-function namesOf(accountId: string, sessions: readonly LiveSession[]): CopyName[] {
-  return [`account:${accountId}`, ...sessions.map(({ session }): CopyName => `session:${session.id}`)]
-}
-
-/** Copies of an account (if it is given) and of sessions, under their names. */
-function copiesOf(account: AccountCopy | null, sessions: readonly SessionCopy[]): CopiesToWrite {
-  const copies = new Map<CopyName, SessionCopy | AccountCopy>()
-  if (account) copies.set(`account:${account.id}`, account)
-  for (const { session, tokenHash, ending } of sessions)
-    copies.set(`session:${session.id}`, { tokenHash, session, ending })
-  return copies
 }
