@@ -2,12 +2,19 @@
 import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
+import { Credentials } from './accounts/credentials.ts'
 import { Passwords } from './accounts/password.ts'
 import { NationalNumbers } from './accounts/phone.ts'
+import { SendCode } from './accounts/send-code.ts'
+import { SignIn } from './accounts/sign-in.ts'
+import { Standing } from './accounts/standing.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { Codes } from './codes/codes.ts'
+import { keyOfSecret, storedKey } from './codes/server-key.ts'
 import { asUnavailable } from './db/failures.ts'
 import { dialectFor, openDatabase, preparedReads, versionReader } from './db/open.ts'
 import type { Database } from './db/schema.ts'
+import { forgetEventsBefore } from './events/events.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
@@ -22,10 +29,17 @@ import { version } from './version.ts'
 
 /** The domain on its database and its copies: all that the command line needs. */
 export interface House {
+  readonly clock: Clock
   readonly db: Database
   readonly copies: Copies
   readonly accounts: Accounts
+  readonly signIn: SignIn
+  readonly credentials: Credentials
+  readonly standing: Standing
+  readonly sendCode: SendCode
   readonly sessions: Sessions
+  /** Removes what has had its time: closed accounts, old events, old codes. */
+  tidy(): Promise<void>
   close(): Promise<void>
 }
 
@@ -55,13 +69,48 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     onTrouble: options.onTrouble ?? (() => {}),
   })
   const passwords = new Passwords({ parallel: settings.passwordParallel, queue: settings.passwordQueue })
-  const accounts = new Accounts({ db, clock, sessions, passwords, region: settings.region })
+  const { region, signUp, secret } = settings
+  const onTrouble = options.onTrouble ?? (() => {})
+  const codes = new Codes({
+    db,
+    clock,
+    key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
+    testNumbers: { codes: settings.testNumbers, until: settings.testNumbersUntil ?? 0 },
+  })
+  const accounts = new Accounts({ db, clock, sessions, passwords, region })
+  const signIn = new SignIn({ db, clock, sessions, passwords, codes, region, signUp })
+  const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
+  const sendCode = new SendCode({
+    db,
+    clock,
+    codes,
+    region,
+    signUp,
+    onTrouble,
+    spend: async () => 60,
+    deliver: async (to, code) => {
+      process.stderr.write(`code for ${to}: ${code}\n`)
+      return { sent: { driver: 'console', gatewayId: null }, failure: null }
+    },
+  })
+  const credentials = new Credentials({ db, sessions, passwords, codes, region, tellMoved: () => {} })
   return {
+    clock,
     db,
     copies,
     accounts,
+    signIn,
+    credentials,
+    standing,
+    sendCode,
     sessions,
+    async tidy() {
+      await standing.purge()
+      await codes.forgetOld()
+      if (settings.eventsLifeMs !== null) await forgetEventsBefore(db, clock.now() - settings.eventsLifeMs)
+    },
     async close() {
+      await sendCode.close()
       await sessions.close()
       await copies.close()
       await db.destroy()
@@ -102,14 +151,14 @@ export async function openServer(
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const { accounts, sessions, db, copies } = house
+  const { accounts, signIn, credentials, standing, sendCode, sessions, db, copies } = house
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
     redis: () => (settings.redis === null ? 'not_used' : copies.isReachable() ? 'ok' : 'out_of_reach'),
     isStopping: parts.isStopping,
   }
   const classic = settings.classicApi && {
-    accounts,
+    signIn,
     sessions,
     numbers: new NationalNumbers(settings.region),
     tellsUnknownNumber: settings.classicTellsUnknown,
@@ -117,7 +166,12 @@ export async function openServer(
   const { log } = parts
   return await buildServer({
     accounts,
+    signIn,
+    credentials,
+    standing,
+    sendCode,
     sessions,
+    clock: { now: () => house.clock.now(), timeZone: settings.timeZone },
     version,
     health,
     log,

@@ -19,10 +19,15 @@ export const errorCodes = [
   'session_password_changed',
   'session_phone_changed',
   'session_account_closed',
+  'session_phone_proven',
   'session_expired',
   'session_not_found',
   'session_limit_reached',
   'credentials_wrong',
+  'code_wrong',
+  'code_not_sent',
+  'rate_limited',
+  'sign_up_closed',
   'phone_number_invalid',
   'phone_number_taken',
   'password_refused',
@@ -44,7 +49,7 @@ export interface ErrorFacts {
   /** For `credentials_wrong`: which half was wrong. Only the classic API may tell. */
   readonly wrong?: 'phone_number' | 'password'
   /** For `password_refused`: which rule it breaks. */
-  readonly rule?: 'too_short' | 'too_long' | 'is_phone_number'
+  readonly rule?: 'too_short' | 'too_long' | 'is_phone_number' | 'is_common'
   /** For codes of ended sessions: when it ended, in milliseconds since 1970 UTC, and by which device. */
   readonly endedAt?: number
   readonly endedBy?: { readonly platform: string; readonly deviceName: string | null } | null

@@ -66,6 +66,41 @@ function redisUrl(text: string): string | null {
   throw new Error('must be redis://user:password@host:port (or rediss:// for TLS), or empty for no Redis')
 }
 
+function secret(text: string): string | null {
+  if (text === '') return null
+  if (text.length >= 32) return text
+  throw new Error('must have at least 32 characters, for example the output of: openssl rand -base64 33')
+}
+
+function timeZone(text: string): string {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone
+  } catch {
+    throw new Error('must be a time zone of the IANA database, for example Asia/Shanghai')
+  }
+}
+
+/** `+8613800000000=123456,…` -> numbers and their fixed codes. */
+function testNumbers(text: string): ReadonlyMap<string, string> {
+  const pairs = text === '' ? [] : text.split(',').map((pair) => pair.trim())
+  const codes = new Map<string, string>()
+  for (const pair of pairs) {
+    const [, number, code] = /^(\+[1-9]\d{6,14})=(\d{6})$/.exec(pair) ?? []
+    if (number === undefined || code === undefined)
+      throw new Error('must be numbers in E.164 with six digits each: +8613800000000=123456,…')
+    codes.set(number, code)
+  }
+  return codes
+}
+
+/** The first moment after a day, in UTC: a test number is good through its last day. */
+function lastDay(text: string): number | null {
+  if (text === '') return null
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
+  if (Number.isNaN(at)) throw new Error('must be a day, for example 2027-01-31')
+  return at + 86_400_000
+}
+
 function region(text: string): Region {
   const known = parseRegion(text)
   if (known) return known
@@ -167,6 +202,54 @@ export const settingsTable = {
     meaning:
       'What a sign-in does when there is no room: `replace_oldest` ends the oldest session, `refuse` refuses the new one.',
     parse: oneOf<Policy['whenFull']>('replace_oldest', 'refuse'),
+  }),
+  signUp: setting({
+    name: 'HUFU_SIGN_UP',
+    default: 'open',
+    meaning:
+      '`open`: a code for a number without an account makes one. `closed`: only the command line makes accounts.',
+    parse: oneOf('open', 'closed'),
+  }),
+  closingMs: setting({
+    name: 'HUFU_CLOSING_DAYS',
+    default: '15',
+    meaning:
+      'Days between the wish to close an account and its removal; signing in takes the wish back. `0`: at once.',
+    parse: (text: string) => whole(0, 365)(text) * 86_400_000,
+  }),
+  eventsLifeMs: setting({
+    name: 'HUFU_EVENTS_DAYS',
+    default: '180',
+    meaning: 'Days that events (sign-ins, failures, changes, bans) are kept. `0`: for ever.',
+    parse: days,
+  }),
+  secret: setting({
+    name: 'HUFU_SECRET',
+    default: '',
+    meaning:
+      'Key that codes are made with: 32 characters at least, the same on every server. Empty: a random one, kept in the database.',
+    secret: true,
+    parse: secret,
+  }),
+  testNumbers: setting({
+    name: 'HUFU_TEST_NUMBERS',
+    default: '',
+    meaning:
+      'Numbers with a fixed code that is never sent, for the reviewers of app stores: `+8613800000000=123456,…`.',
+    secret: true,
+    parse: testNumbers,
+  }),
+  testNumbersUntil: setting({
+    name: 'HUFU_TEST_NUMBERS_UNTIL',
+    default: '',
+    meaning: 'Last day (UTC) of the test numbers, for example `2027-01-31`. They are refused without one.',
+    parse: lastDay,
+  }),
+  timeZone: setting({
+    name: 'HUFU_TIME_ZONE',
+    default: 'Asia/Shanghai',
+    meaning: 'Time zone of clock times in messages to people, such as when another device signed in.',
+    parse: timeZone,
   }),
   passwordParallel: setting({
     name: 'HUFU_PASSWORD_PARALLEL',
@@ -271,6 +354,11 @@ function assertConsistent(settings: Settings): void {
   const { sessionLifeMs, sessionMaxLifeMs } = settings
   if (sessionLifeMs !== null && sessionMaxLifeMs !== null && sessionMaxLifeMs < sessionLifeMs) {
     throw new SettingsError('HUFU_SESSION_MAX_LIFE_DAYS must not be less than HUFU_SESSION_LIFE_DAYS.')
+  }
+  if (settings.testNumbers.size > 0 && settings.testNumbersUntil === null) {
+    throw new SettingsError(
+      'HUFU_TEST_NUMBERS needs HUFU_TEST_NUMBERS_UNTIL, the last day on which these numbers have a fixed code.',
+    )
   }
   if (settings.sessionMax === 0 && settings.sessionWhenFull === 'refuse') {
     throw new SettingsError(

@@ -1,5 +1,6 @@
 // Accounts in SQL. No policy here.
 import type { AccountsTable, Database } from '../db/schema.ts'
+import { newAccountId } from '../ids.ts'
 
 /** The account with this E.164 number, or null. */
 export async function findAccountByPhoneNumber(
@@ -12,6 +13,66 @@ export async function findAccountByPhoneNumber(
     .where('phone_number', '=', phoneNumber)
     .executeTakeFirst()
   return row ?? null
+}
+
+/** The same, its row locked until the transaction ends. */
+export async function lockAccountByPhoneNumber(
+  tx: Database,
+  phoneNumber: string,
+): Promise<AccountsTable | null> {
+  const row = await tx
+    .selectFrom('accounts')
+    .selectAll()
+    .where('phone_number', '=', phoneNumber)
+    .forUpdate()
+    .executeTakeFirst()
+  return row ?? null
+}
+
+/** The account with this id, or null. */
+export async function findAccountById(db: Database, id: string): Promise<AccountsTable | null> {
+  const row = await db.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  return row ?? null
+}
+
+/** The row of an account that is made now and of which nothing is known but its number. */
+export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
+  return {
+    id: newAccountId(now),
+    phone_number: phoneNumber,
+    nickname: null,
+    password_hash: null,
+    state: 'active',
+    banned_until: null,
+    ban_reason: null,
+    registered_at: now,
+    updated_at: now,
+    avatar_url: null,
+    locale: null,
+    phone_proven_at: null,
+    closes_at: null,
+  }
+}
+
+/** Changes columns of an account. @throws the driver's unique violation where a number is taken */
+export async function updateAccount(
+  tx: Database,
+  id: string,
+  change: Partial<Omit<AccountsTable, 'id'>>,
+): Promise<void> {
+  await tx.updateTable('accounts').set(change).where('id', '=', id).execute()
+}
+
+/** Ids of accounts whose cooling-off is over at `now`. */
+export async function accountsToPurge(db: Database, now: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('accounts')
+    .select('id')
+    .where('state', '=', 'closing')
+    .where('closes_at', '<=', now)
+    .limit(limit)
+    .execute()
+  return rows.map(({ id }) => id)
 }
 
 /** Writes a new account. @throws the driver's unique violation where the number is taken */

@@ -1,13 +1,24 @@
-// Who people are: adding, finding and listing accounts, and signing them in by password.
+// Who people are: adding, finding, listing and changing accounts, and taking a copy of all that is known of one.
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
+import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
-import { newAccountId } from '../ids.ts'
-import type { Device, Issued, Sessions } from '../sessions/sessions.ts'
-import { findAccountByPhoneNumber, insertAccount, listAccounts, replacePasswordHash } from './account-rows.ts'
-import { assertAcceptablePassword, needsRehash, type Passwords } from './password.ts'
+import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
+import { everySession, type SessionRecord } from '../sessions/session-rows.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import {
+  findAccountById,
+  findAccountByPhoneNumber,
+  insertAccount,
+  listAccounts,
+  newAccountRow,
+  updateAccount,
+} from './account-rows.ts'
+import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
+
+export type { SessionRecord } from '../sessions/session-rows.ts'
 
 /** A person. Times are milliseconds since 1970 UTC. */
 export interface Account {
@@ -18,7 +29,29 @@ export interface Account {
   readonly hasPassword: boolean
   readonly state: AccountState
   readonly bannedUntil: number | null
+  readonly banReason: string | null
   readonly registeredAt: number
+  readonly avatarUrl: string | null
+  /** BCP 47. */
+  readonly locale: string | null
+  /** null: nobody has shown yet that the number is theirs. */
+  readonly phoneProvenAt: number | null
+  /** When a closing account is removed. */
+  readonly closesAt: number | null
+}
+
+/** What people may change of themselves. A field that is not given stays. */
+export interface ProfileChange {
+  readonly nickname?: string | null
+  readonly avatarUrl?: string | null
+  readonly locale?: string | null
+}
+
+/** All that is known of a person. */
+export interface AccountExport {
+  readonly account: Account
+  readonly sessions: readonly SessionRecord[]
+  readonly events: readonly Event[]
 }
 
 export interface NewAccount {
@@ -27,6 +60,8 @@ export interface NewAccount {
   readonly password: string | null
   /** For imports and demos: any password of 1 to 256 code points. */
   readonly allowWeakPassword?: boolean
+  /** The operator vouches that the number is this person's: the first code does not wipe what was set here. */
+  readonly isProven?: boolean
 }
 
 export interface AccountsOptions {
@@ -64,19 +99,20 @@ export class Accounts {
       assertAcceptablePassword(account.password, phoneNumber)
     const passwordHash = account.password === null ? null : await this.#passwords.hash(account.password)
     const now = this.#clock.now()
-    const row: AccountsTable = {
-      id: newAccountId(now),
-      phone_number: phoneNumber,
+    const row = {
+      ...newAccountRow(phoneNumber, now),
       nickname: account.nickname,
       password_hash: passwordHash,
-      state: 'active',
-      banned_until: null,
-      ban_reason: null,
-      registered_at: now,
-      updated_at: now,
+      phone_proven_at: account.isProven ? now : null,
     }
     try {
-      await insertAccount(this.#db, row)
+      await inTransaction(this.#db, async (tx) => {
+        await insertAccount(tx, row)
+        const { id, phone_number } = row
+        await recordEvents(tx, now, noOrigin, [
+          { kind: 'account_created', accountId: id, phoneNumber: phone_number },
+        ])
+      })
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError('phone_number_taken', {}, { cause: error })
       throw error
@@ -97,6 +133,48 @@ export class Accounts {
     return account
   }
 
+  /** The account with this id. @throws AppError `account_not_found` */
+  async getById(id: string): Promise<Account> {
+    const row = await findAccountById(this.#db, id)
+    if (!row) throw new AppError('account_not_found')
+    return toAccount(row)
+  }
+
+  /** Changes what a person says of themselves. @throws AppError `account_not_found` */
+  async update(id: string, change: ProfileChange, origin: Origin): Promise<Account> {
+    return await this.#sessions.changeAccount({
+      accountId: id,
+      origin,
+      work: async (tx, row, now) => {
+        const { nickname = row.nickname, avatarUrl = row.avatar_url, locale = row.locale } = change
+        const columns = { nickname, avatar_url: avatarUrl, locale, updated_at: now }
+        await updateAccount(tx, id, columns)
+        const account = { ...row, ...columns }
+        const detail = { fields: Object.keys(change).join(' ') }
+        return {
+          account,
+          end: null,
+          events: [{ kind: 'account_updated', accountId: id, detail }],
+          result: toAccount(account),
+        }
+      },
+    })
+  }
+
+  /** All that is known of a person, for them to take away. @throws AppError `account_not_found` */
+  async export(id: string, origin: Origin): Promise<AccountExport> {
+    const account = await this.getById(id)
+    await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'account_exported', accountId: id }])
+    const events: Event[] = []
+    for await (const event of this.events(account)) events.push(event)
+    return { account, sessions: await everySession(this.#db, id), events }
+  }
+
+  /** What happened to an account and to its number, newest first. */
+  events({ id, phoneNumber }: Pick<Account, 'id' | 'phoneNumber'>): AsyncGenerator<Event> {
+    return eventsOf(this.#db, { accountId: id, phoneNumber })
+  }
+
   /** All accounts in order of registration, read a page at a time. */
   async *list(): AsyncGenerator<Account> {
     let after: AccountsTable | null = null
@@ -106,43 +184,10 @@ export class Accounts {
       after = rows.length < pageSize ? null : (rows.at(-1) ?? null)
     } while (after)
   }
-
-  /**
-   * Signs in by number and password. An unknown number costs the same work as a wrong password.
-   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `account_banned`, `session_limit_reached`, `overloaded`
-   */
-  async signIn(phoneNumber: string, password: string, device: Device): Promise<Issued> {
-    const number = parsePhoneNumber(phoneNumber, this.#region)
-    for (let tries = 1; ; tries++) {
-      const issued = await this.#trySignIn(number, password, device)
-      if (issued !== 'hash changed') return issued
-      if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
-    }
-  }
-
-  /** 'hash changed': the stored hash was replaced (or went with its account) while this password was compared with it. */
-  async #trySignIn(number: string, password: string, device: Device): Promise<Issued | 'hash changed'> {
-    const row = await findAccountByPhoneNumber(this.#db, number)
-    const stored = row?.password_hash ?? null
-    const isRight = await this.#passwords.verify(stored, password)
-    if (!row) throw new AppError('credentials_wrong', { wrong: 'phone_number' })
-    if (!isRight || stored === null) throw new AppError('credentials_wrong', { wrong: 'password' })
-    const rehashed = needsRehash(stored) ? await this.#passwords.hash(password) : null
-    const issued = await this.#sessions.issue({
-      accountId: row.id,
-      device,
-      alongside: async (tx, locked) => {
-        if (locked.password_hash !== stored) return false
-        if (rehashed)
-          await replacePasswordHash(tx, { id: row.id, from: stored, to: rehashed, now: this.#clock.now() })
-        return true
-      },
-    })
-    return issued ?? 'hash changed'
-  }
 }
 
-function toAccount(row: AccountsTable): Account {
+/** A row as the rest of the program knows it. */
+export function toAccount(row: AccountsTable): Account {
   return {
     id: row.id,
     phoneNumber: row.phone_number,
@@ -150,6 +195,11 @@ function toAccount(row: AccountsTable): Account {
     hasPassword: row.password_hash !== null,
     state: row.state,
     bannedUntil: row.banned_until,
+    banReason: row.ban_reason,
     registeredAt: row.registered_at,
+    avatarUrl: row.avatar_url,
+    locale: row.locale,
+    phoneProvenAt: row.phone_proven_at,
+    closesAt: row.closes_at,
   }
 }

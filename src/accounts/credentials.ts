@@ -1,0 +1,204 @@
+// What proves a person: changing the password, setting a new one by code, and moving to another number.
+import type { Codes, RightCode } from '../codes/codes.ts'
+import { isUniqueViolation } from '../db/failures.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import type { NewEvent, Origin } from '../events/events.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import { findAccountById, findAccountByPhoneNumber, updateAccount } from './account-rows.ts'
+import { type Account, toAccount } from './accounts.ts'
+import { assertAcceptablePassword, type Passwords } from './password.ts'
+import { maskPhoneNumber, parsePhoneNumber, type Region } from './phone.ts'
+
+/** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
+export type StepUp = { readonly password: string } | { readonly code: string }
+
+/** Who asks: the session, and from where. */
+export interface Asker {
+  readonly accountId: string
+  readonly sessionId: string
+  readonly origin: Origin
+}
+
+export interface CredentialsOptions {
+  readonly db: Database
+  readonly sessions: Sessions
+  readonly passwords: Passwords
+  readonly codes: Codes
+  readonly region: Region
+  /** Tells the old number that the account has moved; not waited for, and never a reason to fail. */
+  readonly tellMoved: (from: string, maskedTo: string) => void
+}
+
+/** A step-up that was right; `stillRight` is asked again under the account's lock. */
+type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
+
+export class Credentials {
+  readonly #db: Database
+  readonly #sessions: Sessions
+  readonly #passwords: Passwords
+  readonly #codes: Codes
+  readonly #region: Region
+  readonly #tellMoved: CredentialsOptions['tellMoved']
+
+  constructor(options: CredentialsOptions) {
+    this.#db = options.db
+    this.#sessions = options.sessions
+    this.#passwords = options.passwords
+    this.#codes = options.codes
+    this.#region = options.region
+    this.#tellMoved = options.tellMoved
+  }
+
+  /**
+   * Sets or changes the password; all other sessions end.
+   * @throws AppError `password_refused`, `credentials_wrong`, `code_wrong`, `account_not_found`, `overloaded`
+   */
+  async changePassword(asker: Asker, newPassword: string, stepUp: StepUp): Promise<void> {
+    const row = await this.#get(asker.accountId)
+    assertAcceptablePassword(newPassword, row.phone_number)
+    const confirmed = await this.#confirm(row, stepUp)
+    const hash = await this.#passwords.hash(newPassword)
+    await this.#sessions.changeAccount<void>({
+      accountId: row.id,
+      origin: asker.origin,
+      work: async (tx, locked, now) => {
+        if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
+        const change = { password_hash: hash, updated_at: now }
+        await updateAccount(tx, row.id, change)
+        return {
+          account: { ...locked, ...change },
+          end: { reason: 'password_changed', by: asker.sessionId, except: asker.sessionId },
+          events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
+          result: undefined,
+        }
+      },
+    })
+  }
+
+  /**
+   * Sets a new password by code, for somebody who is not signed in; all sessions end.
+   * @throws AppError `phone_number_invalid`, `password_refused`, `code_wrong`, `overloaded`
+   */
+  async resetPassword(
+    request: { phoneNumber: string; code: string; newPassword: string },
+    origin: Origin,
+  ): Promise<void> {
+    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
+    assertAcceptablePassword(request.newPassword, phoneNumber)
+    const right = await this.#codes.check({ phoneNumber, purpose: 'reset_password' }, request.code)
+    const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
+    // No code was sent to a number without an account: whoever says one has guessed.
+    if (!row) throw new AppError('code_wrong')
+    const hash = await this.#passwords.hash(request.newPassword)
+    await this.#sessions.changeAccount<void>({
+      accountId: row.id,
+      origin,
+      work: async (tx, locked, now) => {
+        if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
+        const change = {
+          password_hash: hash,
+          phone_proven_at: locked.phone_proven_at ?? now,
+          updated_at: now,
+        }
+        await updateAccount(tx, row.id, change)
+        return {
+          account: { ...locked, ...change },
+          end: { reason: 'password_changed', by: null, except: null },
+          events: [passwordSet(locked, 'reset')],
+          result: undefined,
+        }
+      },
+    })
+  }
+
+  /**
+   * Moves an account to another number; all other sessions end, and the old number is told.
+   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `code_wrong`, `credentials_wrong`, `account_not_found`
+   */
+  async changePhone(
+    asker: Asker,
+    request: { phoneNumber: string; code: string; confirmation: StepUp },
+  ): Promise<Account> {
+    const row = await this.#get(asker.accountId)
+    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
+    const confirmed = await this.#confirm(row, request.confirmation)
+    const right = await this.#codes.check({ phoneNumber, purpose: 'change_phone' }, request.code)
+    const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
+      if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
+      if (!(await right.use(tx))) throw new AppError('code_wrong')
+    })
+    if (phoneNumber !== row.phone_number) this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
+    return account
+  }
+
+  /** A code for `purpose` that the account's own number got. @throws AppError `code_wrong`, `account_not_found` */
+  async checkOwnCode(
+    accountId: string,
+    purpose: 'close_account' | 'confirm',
+    code: string,
+  ): Promise<RightCode> {
+    const { phone_number } = await this.#get(accountId)
+    return await this.#codes.check({ phoneNumber: phone_number, purpose }, code)
+  }
+
+  async #moveTo(
+    asker: Asker,
+    phoneNumber: string,
+    assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
+  ): Promise<Account> {
+    try {
+      return await this.#sessions.changeAccount({
+        accountId: asker.accountId,
+        origin: asker.origin,
+        work: async (tx, locked, now) => {
+          await assertProven(tx, locked)
+          const change = { phone_number: phoneNumber, phone_proven_at: now, updated_at: now }
+          await updateAccount(tx, locked.id, change)
+          const account = { ...locked, ...change }
+          const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
+          return {
+            account,
+            end: { reason: 'phone_changed', by: asker.sessionId, except: asker.sessionId },
+            events: [{ kind: 'phone_changed', ...moved }],
+            result: toAccount(account),
+          }
+        },
+      })
+    } catch (error) {
+      if (isUniqueViolation(error)) throw new AppError('phone_number_taken', {}, { cause: error })
+      throw error
+    }
+  }
+
+  async #get(accountId: string): Promise<AccountsTable> {
+    const row = await findAccountById(this.#db, accountId)
+    if (!row) throw new AppError('account_not_found')
+    return row
+  }
+
+  async #confirm(row: AccountsTable, stepUp: StepUp): Promise<Confirmed> {
+    if ('code' in stepUp) {
+      const right = await this.#codes.check(
+        { phoneNumber: row.phone_number, purpose: 'confirm' },
+        stepUp.code,
+      )
+      return async (tx, locked) => locked.phone_number === row.phone_number && (await right.use(tx))
+    }
+    const isRight = await this.#passwords.verify(row.password_hash, stepUp.password)
+    if (!isRight || row.password_hash === null) throw new AppError('credentials_wrong', { wrong: 'password' })
+    return async (_tx, locked) => locked.password_hash === row.password_hash
+  }
+}
+
+function notConfirmed(stepUp: StepUp): AppError {
+  return new AppError('code' in stepUp ? 'code_wrong' : 'credentials_wrong')
+}
+
+function passwordSet(row: AccountsTable, how: 'password' | 'code' | 'reset'): NewEvent {
+  return {
+    kind: 'password_set',
+    accountId: row.id,
+    detail: { how, had_password: row.password_hash !== null },
+  }
+}

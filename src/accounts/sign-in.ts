@@ -1,0 +1,187 @@
+// Signing in: by password, or by a code that proves the number and makes the account where there is none.
+import type { Clock } from '../clock.ts'
+import type { Codes, RightCode } from '../codes/codes.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
+import {
+  findAccountByPhoneNumber,
+  insertAccount,
+  lockAccountByPhoneNumber,
+  newAccountRow,
+  replacePasswordHash,
+  updateAccount,
+} from './account-rows.ts'
+import { needsRehash, type Passwords } from './password.ts'
+import { parsePhoneNumber, type Region } from './phone.ts'
+
+export interface SignInOptions {
+  readonly db: Database
+  readonly clock: Clock
+  readonly sessions: Sessions
+  readonly passwords: Passwords
+  readonly codes: Codes
+  readonly region: Region
+  /** Whether a number without an account gets one. */
+  readonly signUp: 'open' | 'closed'
+}
+
+/** Who signs in, from where. */
+export interface Arrival {
+  readonly phoneNumber: string
+  readonly device: Device
+  readonly origin: Origin
+}
+
+export class SignIn {
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #sessions: Sessions
+  readonly #passwords: Passwords
+  readonly #codes: Codes
+  readonly #region: Region
+  readonly #signUp: 'open' | 'closed'
+
+  constructor(options: SignInOptions) {
+    this.#db = options.db
+    this.#clock = options.clock
+    this.#sessions = options.sessions
+    this.#passwords = options.passwords
+    this.#codes = options.codes
+    this.#region = options.region
+    this.#signUp = options.signUp
+  }
+
+  /**
+   * By number and password. An unknown number costs the same work as a wrong password.
+   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `account_banned`, `session_limit_reached`, `overloaded`
+   */
+  async byPassword(arrival: Arrival, password: string): Promise<Issued> {
+    const number = parsePhoneNumber(arrival.phoneNumber, this.#region)
+    for (let tries = 1; ; tries++) {
+      const issued = await this.#tryPassword(number, password, arrival)
+      if (issued !== 'hash changed') return issued
+      if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
+    }
+  }
+
+  /**
+   * By number and code. A number without an account gets one; `nickname` is for that case only.
+   * @throws AppError `phone_number_invalid`, `code_wrong`, `sign_up_closed`, `account_banned`, `session_limit_reached`
+   */
+  async byCode(arrival: Arrival, code: string, nickname: string | null): Promise<Issued> {
+    const phoneNumber = parsePhoneNumber(arrival.phoneNumber, this.#region)
+    const right = await this.#codes.check({ phoneNumber, purpose: 'sign_in' }, code).catch(async (error) => {
+      if (error instanceof AppError && error.code === 'code_wrong') {
+        const account = await findAccountByPhoneNumber(this.#db, phoneNumber)
+        await this.#noteFailure(arrival.origin, phoneNumber, account, 'code')
+      }
+      throw error
+    })
+    const { device, origin } = arrival
+    const admit = (tx: Database) => this.#admitByCode(tx, phoneNumber, right, nickname)
+    const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
+    if (!issued) throw new AppError('code_wrong')
+    return issued
+  }
+
+  /** 'hash changed': the stored hash was replaced (or went with its account) while this password was compared with it. */
+  async #tryPassword(number: string, password: string, arrival: Arrival): Promise<Issued | 'hash changed'> {
+    const { device, origin } = arrival
+    const row = await findAccountByPhoneNumber(this.#db, number)
+    const stored = row?.password_hash ?? null
+    const isRight = await this.#passwords.verify(stored, password)
+    if (!row || !isRight || stored === null) {
+      await this.#noteFailure(origin, number, row, 'password')
+      throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
+    }
+    const rehashed = needsRehash(stored) ? await this.#passwords.hash(password) : null
+    const admit = (tx: Database) => this.#admitByPassword(tx, number, stored, rehashed)
+    return (await this.#sessions.issue({ device, origin, method: 'password', admit })) ?? 'hash changed'
+  }
+
+  async #admitByPassword(
+    tx: Database,
+    number: string,
+    stored: string,
+    rehashed: string | null,
+  ): Promise<Admission | null> {
+    const row = await lockAccountByPhoneNumber(tx, number)
+    if (row?.password_hash !== stored) return null
+    const now = this.#clock.now()
+    if (rehashed) await replacePasswordHash(tx, { id: row.id, from: stored, to: rehashed, now })
+    return { ...(await reopened(tx, row, now)), isNew: false, endOthers: null }
+  }
+
+  async #admitByCode(
+    tx: Database,
+    phoneNumber: string,
+    right: RightCode,
+    nickname: string | null,
+  ): Promise<Admission | null> {
+    const row = await lockAccountByPhoneNumber(tx, phoneNumber)
+    const now = this.#clock.now()
+    if (!row && this.#signUp === 'closed') throw new AppError('sign_up_closed')
+    if (!(await right.use(tx))) return null
+    if (!row) {
+      const account = { ...newAccountRow(phoneNumber, now), nickname, phone_proven_at: now }
+      await insertAccount(tx, account)
+      const created: NewEvent = { kind: 'account_created', accountId: account.id, phoneNumber }
+      return { account, isNew: true, endOthers: null, events: [created] }
+    }
+    const open = await reopened(tx, row, now)
+    if (row.phone_proven_at !== null) return { ...open, isNew: false, endOthers: null }
+    return { ...(await this.#proven(tx, open, now)), isNew: false, endOthers: 'phone_proven' }
+  }
+
+  /** Whoever set up an account on a number before its owner came keeps nothing there: no password, no session, no name. */
+  async #proven(
+    tx: Database,
+    { account, events }: Pick<Admission, 'account' | 'events'>,
+    now: number,
+  ): Promise<Pick<Admission, 'account' | 'events'>> {
+    const wiped = {
+      phone_proven_at: now,
+      password_hash: null,
+      nickname: null,
+      avatar_url: null,
+      locale: null,
+    }
+    await updateAccount(tx, account.id, { ...wiped, updated_at: now })
+    const proven: NewEvent = {
+      kind: 'phone_proven',
+      accountId: account.id,
+      phoneNumber: account.phone_number,
+      detail: { had_password: account.password_hash !== null },
+    }
+    return { account: { ...account, ...wiped }, events: [...events, proven] }
+  }
+
+  async #noteFailure(
+    origin: Origin,
+    phoneNumber: string,
+    account: AccountsTable | null,
+    method: string,
+  ): Promise<void> {
+    const failed: NewEvent = {
+      kind: 'sign_in_failed',
+      accountId: account?.id ?? null,
+      phoneNumber,
+      detail: { method },
+    }
+    await recordEvents(this.#db, this.#clock.now(), origin, [failed])
+  }
+}
+
+/** Signing in takes back the wish to close the account. */
+async function reopened(
+  tx: Database,
+  row: AccountsTable,
+  now: number,
+): Promise<Pick<Admission, 'account' | 'events'>> {
+  if (row.state !== 'closing') return { account: row, events: [] }
+  const change = { state: 'active', closes_at: null } as const
+  await updateAccount(tx, row.id, { ...change, updated_at: now })
+  return { account: { ...row, ...change }, events: [{ kind: 'account_reopened', accountId: row.id }] }
+}

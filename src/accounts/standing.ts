@@ -1,0 +1,138 @@
+// Whether an account may be used: bans, closing with a time to think it over, and removal for good.
+import type { Clock } from '../clock.ts'
+import { deleteCodesOf } from '../codes/code-rows.ts'
+import type { RightCode } from '../codes/codes.ts'
+import type { Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import { forgetPerson } from '../events/event-rows.ts'
+import { noOrigin, type Origin } from '../events/events.ts'
+import type { Change, Sessions } from '../sessions/sessions.ts'
+import { accountsToPurge, updateAccount } from './account-rows.ts'
+import { type Account, toAccount } from './accounts.ts'
+
+export interface StandingOptions {
+  readonly db: Database
+  readonly clock: Clock
+  readonly sessions: Sessions
+  /** How long a closing account can still be taken back, in milliseconds. */
+  readonly closingMs: number
+}
+
+export interface Ban {
+  /** Milliseconds since 1970 UTC; null: for ever. */
+  readonly until: number | null
+  readonly reason: string | null
+}
+
+const purgedAtOnce = 100
+
+export class Standing {
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #sessions: Sessions
+  readonly #closingMs: number
+
+  constructor(options: StandingOptions) {
+    this.#db = options.db
+    this.#clock = options.clock
+    this.#sessions = options.sessions
+    this.#closingMs = options.closingMs
+  }
+
+  /** Bans an account; its sessions are dead on every server when this returns. @throws AppError `account_not_found` */
+  async ban(accountId: string, { until, reason }: Ban): Promise<Account> {
+    return await this.#sessions.changeAccount({
+      accountId,
+      origin: noOrigin,
+      work: async (tx, row, now) => {
+        const change = { state: 'banned', banned_until: until, ban_reason: reason, updated_at: now } as const
+        await updateAccount(tx, accountId, change)
+        const account = { ...row, ...change }
+        return {
+          account,
+          end: { reason: 'banned', by: null, except: null },
+          events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
+          result: toAccount(account),
+        }
+      },
+    })
+  }
+
+  /** Ends a ban. An account that was closing when it was banned goes on closing. @throws AppError `account_not_found` */
+  async unban(accountId: string): Promise<Account> {
+    return await this.#sessions.changeAccount({
+      accountId,
+      origin: noOrigin,
+      work: async (tx, row, now): Promise<Change<Account>> => {
+        if (row.state !== 'banned') return { account: row, end: null, events: [], result: toAccount(row) }
+        const state = row.closes_at === null ? 'active' : 'closing'
+        const change = { state, banned_until: null, ban_reason: null, updated_at: now } as const
+        await updateAccount(tx, accountId, change)
+        const account = { ...row, ...change }
+        return {
+          account,
+          end: null,
+          events: [{ kind: 'account_unbanned', accountId }],
+          result: toAccount(account),
+        }
+      },
+    })
+  }
+
+  /**
+   * Begins to close an account: all sessions end now, and it is removed after the time to think it over, unless the
+   * person signs in before. @returns when, in milliseconds since 1970 UTC @throws AppError `code_wrong`
+   */
+  async close(
+    accountId: string,
+    code: RightCode,
+    by: { sessionId: string; origin: Origin },
+  ): Promise<number> {
+    return await this.#sessions.changeAccount({
+      accountId,
+      origin: by.origin,
+      work: async (tx, row, now) => {
+        if (!(await code.use(tx))) throw new AppError('code_wrong')
+        const closesAt = now + this.#closingMs
+        const change = { state: 'closing', closes_at: closesAt, updated_at: now } as const
+        await updateAccount(tx, accountId, change)
+        return {
+          account: { ...row, ...change },
+          end: { reason: 'account_closed', by: by.sessionId, except: null },
+          events: [{ kind: 'account_closing', accountId, detail: { closes_at: closesAt } }],
+          result: closesAt,
+        }
+      },
+    })
+  }
+
+  /** Removes accounts whose time to think it over has passed, and returns how many. */
+  async purge(): Promise<number> {
+    let purged = 0
+    for (;;) {
+      const ids = await accountsToPurge(this.#db, this.#clock.now(), purgedAtOnce)
+      for (const id of ids) if (await this.#purgeOne(id)) purged++
+      if (ids.length < purgedAtOnce) return purged
+    }
+  }
+
+  /** False where somebody else was first, or the person has signed in again. */
+  async #purgeOne(accountId: string): Promise<boolean> {
+    try {
+      return await this.#sessions.changeAccount({
+        accountId,
+        origin: noOrigin,
+        work: async (tx, row, now): Promise<Change<boolean>> => {
+          const isDue = row.state === 'closing' && row.closes_at !== null && row.closes_at <= now
+          if (!isDue) return { account: row, end: null, events: [], result: false }
+          await deleteCodesOf(tx, row.phone_number)
+          await forgetPerson(tx, accountId, row.phone_number)
+          return { account: null, end: null, events: [{ kind: 'account_purged', accountId }], result: true }
+        },
+      })
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'account_not_found') return false
+      throw error
+    }
+  }
+}
