@@ -1,6 +1,7 @@
-// Who is asking: the bearer token of a v1 request, and the classic header `token`.
+// Who is asking, and from where: the bearer token of a v1 request, the classic header `token`, the address.
 import type { FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
+import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -66,4 +67,9 @@ export function classicToken(request: FastifyRequest): string {
   const { token } = request.raw.headers
   if (typeof token !== 'string' || token === '') throw new AppError('token_missing')
   return token
+}
+
+/** Where a request came from, as events tell it. */
+export function originOf(request: FastifyRequest): Origin {
+  return { ip: request.ip, requestId: request.id }
 }

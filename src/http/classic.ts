@@ -1,16 +1,16 @@
 // The tutorial's API, to the letter, so that its apps move by changing a base URL.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Accounts } from '../accounts/accounts.ts'
 import type { NationalNumbers } from '../accounts/phone.ts'
+import type { SignIn } from '../accounts/sign-in.ts'
 import { AppError } from '../errors.ts'
 import { whenKnown } from '../or-promise.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { classicToken, signedInBy } from './authenticate.ts'
+import { classicToken, originOf, signedInBy } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 
 export interface ClassicParts {
-  readonly accounts: Accounts
+  readonly signIn: SignIn
   readonly sessions: Sessions
   readonly numbers: NationalNumbers
   /** Whether `/login` tells an unknown number from a wrong password. */
@@ -79,7 +79,7 @@ const page = `<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Huf
 /** The four routes. Errors are answered by http/server.ts in the classic form. */
 export function classicRoutes(parts: ClassicParts) {
   return async (app: FastifyInstance): Promise<void> => {
-    const { accounts, sessions, numbers, tellsUnknownNumber } = parts
+    const { signIn, sessions, numbers, tellsUnknownNumber } = parts
     // Answers are plain small objects: their schemas are for the documents, JSON.stringify writes them.
     app.setSerializerCompiler(() => JSON.stringify)
 
@@ -93,8 +93,10 @@ export function classicRoutes(parts: ClassicParts) {
       // The schema has let only an object with these two strings through.
       const { phone_number, password } = request.body as { phone_number: string; password: string }
       notePhone(request, phone_number)
+      const origin = originOf(request)
+      const arrival = { phoneNumber: phone_number, device: classicDevice(request), origin }
       try {
-        const issued = await accounts.signIn(phone_number, password, classicDevice(request))
+        const issued = await signIn.byPassword(arrival, password)
         return { code: 1, message: '成功登录', nickname: issued.account.nickname, token: issued.token }
       } catch (error) {
         return { code: 0, message: loginRefusal(error, tellsUnknownNumber) }
@@ -112,7 +114,13 @@ export function classicRoutes(parts: ClassicParts) {
     app.get('/logout', { schema: schemas.logout }, async (request: FastifyRequest) => {
       const { session } = await signedInBy(classicToken(request), sessions)
       const { id, accountId } = session
-      const wasLive = await sessions.end({ id, accountId, reason: 'signed_out', by: id })
+      const wasLive = await sessions.end({
+        id,
+        accountId,
+        reason: 'signed_out',
+        by: id,
+        origin: originOf(request),
+      })
       // Somebody else ended it in between: then this token was not good any more.
       if (!wasLive) throw new AppError('session_signed_out')
       return { code: 1, message: '成功注销' }

@@ -72,6 +72,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     en: 'The phone number was changed; sign in again',
   },
   session_account_closed: { status: 401, zh: '此账号已注销', en: 'This account was closed' },
+  session_phone_proven: {
+    status: 401,
+    zh: '手机号的主人已验证此号码，请重新登录',
+    en: 'The owner of the phone number has proved it; sign in again',
+  },
   session_expired: {
     status: 401,
     zh: '登录已过期，请重新登录',
@@ -84,6 +89,18 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     en: 'Too many devices are signed in; sign out on another one first',
   },
   credentials_wrong: { status: 401, zh: '手机号或密码错误', en: 'The phone number or the password is wrong' },
+  code_wrong: {
+    status: 401,
+    zh: '验证码错误或已失效',
+    en: 'The code is wrong, was used, or has run out',
+  },
+  code_not_sent: {
+    status: 503,
+    zh: '验证码未能发送，请稍后再试',
+    en: 'The code could not be sent; try again shortly',
+  },
+  rate_limited: { status: 429, zh: '操作过于频繁，请稍后再试', en: 'Too many attempts; try again later' },
+  sign_up_closed: { status: 403, zh: '暂不开放注册', en: 'Sign-up is closed' },
   phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'This is not a phone number' },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
@@ -139,20 +156,53 @@ function publicFacts({ fields, rule, endedAt, endedBy, bannedUntil }: ErrorFacts
 function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError): void {
   if (facts.retryAfterSeconds !== undefined) reply.header('retry-after', String(facts.retryAfterSeconds))
   if (facts.allow) reply.header('allow', facts.allow.join(', '))
-  if (publicErrors[code].status !== 401 || code === 'credentials_wrong') return
+  if (publicErrors[code].status !== 401 || code === 'credentials_wrong' || code === 'code_wrong') return
   // RFC 6750, section 3.1: no error code where no credential was sent.
   reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
 }
 
+/** The clock on people's walls. */
+export interface WallClock {
+  /** Milliseconds since 1970 UTC. */
+  readonly now: () => number
+  /** Of the IANA database. */
+  readonly timeZone: string
+}
+
+/** What happened this time, where the title alone does not say it. */
+function detailOf({ code, facts }: AppError, language: Language, clock: WallClock): string | undefined {
+  if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
+  const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
+  const time = new Intl.DateTimeFormat(language, {
+    timeZone: clock.timeZone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    ...(!isToday && { month: 'short', day: 'numeric' }),
+  }).format(facts.endedAt)
+  const device = facts.endedBy?.deviceName ?? facts.endedBy?.platform ?? null
+  if (language === 'zh-CN') {
+    return `您的账号于 ${time} 在${device === null ? '另一台设备' : ` ${device} `}登录。如非本人操作，请尽快修改密码。`
+  }
+  return `Your account was signed in at ${time} on ${device ?? 'another device'}. If this was not you, change your password.`
+}
+
 /** Answers with problem details (RFC 9457). */
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
+export function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: AppError,
+  clock: WallClock,
+): FastifyReply {
   const { status, zh, en } = publicErrors[error.code]
   const language = languageOf(request.headers['accept-language'])
   setErrorHeaders(reply, error)
+  const detail = detailOf(error, language, clock)
   const problem = {
     type: `urn:hufu:problem:${error.code}`,
     title: language === 'zh-CN' ? zh : en,
     status,
+    ...(detail !== undefined && { detail }),
     code: error.code,
     request_id: request.id,
     ...publicFacts(error.facts),

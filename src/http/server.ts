@@ -10,12 +10,16 @@ import { refuseOtherMethods } from './methods.ts'
 import { describeRoutes, serveDescription } from './openapi.ts'
 import { asRequestError } from './request-errors.ts'
 import { RequestLines, type RequestLog } from './request-log.ts'
-import { sendClassic, sendProblem } from './respond.ts'
+import { sendClassic, sendProblem, type WallClock } from './respond.ts'
+import { authenticate, type V1Parts } from './v1.ts'
+import { v1AccountRoutes } from './v1-account.ts'
+import { v1CodeRoutes } from './v1-codes.ts'
 import { sharedSchemas } from './v1-schemas.ts'
-import { type V1Parts, v1SessionRoutes } from './v1-sessions.ts'
+import { v1SessionRoutes } from './v1-sessions.ts'
 
 export interface ServerParts extends V1Parts {
   readonly version: string
+  readonly clock: WallClock
   /** null: no classic API. */
   readonly classic: ClassicParts | null
   readonly health: HealthParts
@@ -53,7 +57,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
     const known = asRequestError(error, parts.asUnavailable)
     if (known.code === 'internal' || known.code === 'unavailable') parts.log.trouble(request, known)
-    return isClassic(request) ? sendClassic(reply, known) : sendProblem(request, reply, known)
+    return isClassic(request) ? sendClassic(reply, known) : sendProblem(request, reply, known, parts.clock)
   }
 
   function begin(request: FastifyRequest, reply: FastifyReply): void {
@@ -82,7 +86,12 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const others = refuseOtherMethods(app, (url) => !url.startsWith('/docs'))
   await describeRoutes(app, parts.version)
   if (parts.classic) await app.register(classicRoutes(parts.classic))
-  await app.register(v1SessionRoutes(parts))
+  await app.register(async (v1) => {
+    authenticate(v1, parts.sessions)
+    await v1.register(v1CodeRoutes(parts))
+    await v1.register(v1SessionRoutes(parts))
+    await v1.register(v1AccountRoutes(parts))
+  })
   await app.register(healthRoutes(parts.health))
   await serveDescription(app)
   others.finish()

@@ -1,5 +1,6 @@
 // The shapes of the v1 API, once: validation, OpenAPI and the SDK's types all come from here.
 import { type TSchema, Type } from 'typebox'
+import { purposes } from '../codes/codes.ts'
 import { errorCodes } from '../errors.ts'
 import { platforms } from '../sessions/session.ts'
 
@@ -41,18 +42,155 @@ export const NewDevice = Type.Object(
   },
 )
 
-export const NewSession = Type.Object(
+const PhoneNumber = Type.String({
+  minLength: 1,
+  maxLength: 32,
+  description: 'With country code, or as it is dialled in the default region.',
+  examples: ['12345678901'],
+})
+const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
+const Code = Type.String({
+  pattern: '^\\d{6}$',
+  description: 'Six digits, from the message.',
+  examples: ['123456'],
+})
+const Nickname = Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['测试用户1'] })
+
+export const NewCode = Type.Object(
   {
-    phone_number: Type.String({
-      minLength: 1,
-      maxLength: 32,
-      description: 'With country code, or as it is dialled in the default region.',
-      examples: ['12345678901'],
+    phone_number: PhoneNumber,
+    purpose: Type.Enum([...purposes], {
+      type: 'string',
+      description:
+        'What the code is for: `sign_in` (or up), `reset_password`, `change_phone` (to the new number), `close_account`, `confirm` (that it is you).',
     }),
-    password: Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] }),
     device: Type.Optional(NewDevice),
   },
-  { $id: 'NewSession', additionalProperties: false },
+  { $id: 'NewCode', additionalProperties: false },
+)
+
+export const SentCode = Type.Object(
+  {
+    resend_in: Type.Integer({ description: 'Seconds until the next code for this number can be asked for.' }),
+    expires_in: Type.Integer({ description: 'Seconds until this code runs out.' }),
+  },
+  { $id: 'SentCode' },
+)
+
+export const NewSession = Type.Object(
+  {
+    phone_number: PhoneNumber,
+    password: Type.Optional(Password),
+    code: Type.Optional(Code),
+    nickname: Type.Optional(
+      Type.Unsafe<string>({ ...Nickname, description: 'For an account that is made by this sign-in.' }),
+    ),
+    device: Type.Optional(NewDevice),
+  },
+  {
+    $id: 'NewSession',
+    additionalProperties: false,
+    description: 'With either `password` or `code`.',
+  },
+)
+
+export const AccountDetails = Type.Object(
+  {
+    id: Type.String({ description: 'UUID.' }),
+    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    nickname: nullable(Type.String()),
+    avatar_url: nullable(Type.String()),
+    locale: nullable(Type.String({ description: 'BCP 47.', examples: ['zh-CN'] })),
+    has_password: Type.Boolean(),
+    registered_at: time(),
+  },
+  { $id: 'AccountDetails' },
+)
+
+export const AccountChange = Type.Object(
+  {
+    nickname: Type.Optional(nullable(Nickname)),
+    avatar_url: Type.Optional(
+      nullable(Type.String({ maxLength: 512, pattern: '^https://[\\x21-\\x7E]+$' }), 'https only.'),
+    ),
+    locale: Type.Optional(
+      nullable(Type.String({ maxLength: 16, pattern: '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$' }), 'BCP 47.'),
+    ),
+  },
+  {
+    $id: 'AccountChange',
+    additionalProperties: false,
+    description: 'A field that is not there stays as it is.',
+  },
+)
+
+export const NewPassword = Type.Object(
+  {
+    new_password: Password,
+    current_password: Type.Optional(Password),
+    code: Type.Optional(Code),
+  },
+  {
+    $id: 'NewPassword',
+    additionalProperties: false,
+    description: 'With either `current_password` or a `code` for `confirm`.',
+  },
+)
+
+export const PasswordReset = Type.Object(
+  { phone_number: PhoneNumber, code: Code, new_password: Password },
+  { $id: 'PasswordReset', additionalProperties: false },
+)
+
+export const NewPhone = Type.Object(
+  {
+    phone_number: PhoneNumber,
+    code: Code,
+    confirmation: Type.Object(
+      { password: Type.Optional(Password), code: Type.Optional(Code) },
+      {
+        additionalProperties: false,
+        description: 'That it is you: either the `password`, or a `code` for `confirm` from the old number.',
+      },
+    ),
+  },
+  { $id: 'NewPhone', additionalProperties: false },
+)
+
+export const Closing = Type.Object({ code: Code }, { $id: 'Closing', additionalProperties: false })
+export const ClosingAccount = Type.Object(
+  { closes_at: time('From then on the account is gone for good; signing in before takes it back.') },
+  { $id: 'ClosingAccount' },
+)
+
+export const AccountExport = Type.Object(
+  {
+    account: Type.Ref('AccountDetails'),
+    sessions: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        platform: Platform,
+        device_id: nullable(Type.String()),
+        device_name: nullable(Type.String()),
+        app_version: nullable(Type.String()),
+        ip: nullable(Type.String()),
+        created_at: time(),
+        seen_at: time(),
+        ended_at: nullable(time()),
+        end_reason: nullable(Type.String()),
+      }),
+    ),
+    events: Type.Array(
+      Type.Object({
+        at: time(),
+        kind: Type.String(),
+        session_id: nullable(Type.String()),
+        ip: nullable(Type.String()),
+        detail: nullable(Type.Object({}, { additionalProperties: true })),
+      }),
+    ),
+  },
+  { $id: 'AccountExport' },
 )
 
 export const Account = Type.Object(
@@ -94,6 +232,7 @@ export const IssuedSession = Type.Object(
     }),
     session: Type.Ref('Session'),
     account: Type.Ref('Account'),
+    created: Type.Boolean({ description: 'Whether this sign-in made the account.' }),
   },
   { $id: 'IssuedSession' },
 )
@@ -105,6 +244,11 @@ export const Problem = Type.Object(
     type: Type.String({ examples: ['urn:hufu:problem:session_replaced'] }),
     title: Type.String({ description: 'For people, in the language of Accept-Language (zh-CN or en).' }),
     status: Type.Integer(),
+    detail: Type.Optional(
+      Type.String({
+        description: 'What happened this time, for people: 您的账号于 10:32 在 iPhone 15 登录。',
+      }),
+    ),
     code: Type.Enum([...errorCodes], {
       type: 'string',
       description: 'For programs. docs/errors.md tells what each one means.',
@@ -133,7 +277,25 @@ export const Problem = Type.Object(
   { $id: 'Problem', description: 'Problem details (RFC 9457).' },
 )
 
-export const sharedSchemas = [NewSession, Account, Session, SignedIn, IssuedSession, SessionList, Problem]
+export const sharedSchemas = [
+  NewCode,
+  SentCode,
+  NewSession,
+  Account,
+  AccountDetails,
+  AccountChange,
+  NewPassword,
+  PasswordReset,
+  NewPhone,
+  Closing,
+  ClosingAccount,
+  AccountExport,
+  Session,
+  SignedIn,
+  IssuedSession,
+  SessionList,
+  Problem,
+]
 
 /** The problem answer of a route, with the codes that it can carry. */
 export function problem(...codes: string[]) {

@@ -1,55 +1,29 @@
 // /v1: sign in, who am I, my devices, sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { Accounts } from '../accounts/accounts.ts'
-import { AppError, errorCodes } from '../errors.ts'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
-import type { Sessions } from '../sessions/sessions.ts'
-import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { originOf } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
+import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts } from './v1.ts'
 import { type NewSession, problem } from './v1-schemas.ts'
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Who asks; null on open routes. */
-    signedIn: SignedIn | null
-  }
-  interface FastifyContextConfig {
-    /** Routes are closed unless they say that they are open. */
-    open?: boolean
-  }
-}
-
-export interface V1Parts {
-  readonly accounts: Accounts
-  readonly sessions: Sessions
-}
-
 const tags = ['sessions']
-const security = [{ token: [] }]
-const ended = errorCodes.filter((code) => /^session_(?!not_found|limit)/.test(code))
-const closed = {
-  400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
-  401: problem('token_missing', 'token_unknown', ...ended),
-  500: problem('internal'),
-  503: problem('unavailable'),
-}
 const SessionId = Type.Object({ id: Type.String({ description: 'As in the list of sessions.' }) })
 
 const schemas = {
   create: {
     tags,
-    summary: 'Sign in 登录',
+    summary: 'Sign in or up 登录或注册',
     description:
-      "With phone number and password. Which older sessions end is the server's policy: by default those of the same platform.",
+      "With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.",
     operationId: 'createSession',
     body: Type.Ref('NewSession'),
     response: {
       201: { description: 'Signed in', ...Type.Ref('IssuedSession') },
       400: problem('invalid_json', 'bad_request'),
-      401: problem('credentials_wrong'),
-      403: problem('account_banned'),
+      401: problem('credentials_wrong', 'code_wrong'),
+      403: problem('account_banned', 'sign_up_closed'),
       409: problem('session_limit_reached'),
       413: problem('body_too_large'),
       415: problem('unsupported_media_type'),
@@ -82,6 +56,21 @@ const schemas = {
       ...closed,
     },
   },
+  endAll: {
+    tags,
+    summary: 'Sign all other devices out 移除其他设备',
+    operationId: 'endSessions',
+    security,
+    querystring: Type.Object(
+      {
+        all: Type.Optional(
+          Type.Enum(['true', 'false'], { type: 'string', description: '`true`: this one too.' }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    response: { 204: { description: 'They are over, on every server', type: 'null' }, ...closed },
+  },
   endOther: {
     tags,
     summary: 'Sign a device out 移除设备',
@@ -99,37 +88,35 @@ const schemas = {
 } as const
 
 /** The routes of /v1/session and /v1/sessions. */
-export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
+export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | 'sessions'>) {
   return async (app: FastifyInstance): Promise<void> => {
-    app.decorateRequest('signedIn', null)
-    // Before the body is read: a stranger costs one header.
-    app.addHook('onRequest', (request, _reply, done) => {
-      if (request.routeOptions.config.open) return done()
-      const signedIn = signedInBy(bearerToken(request), sessions)
-      const goOn = (who: SignedIn) => {
-        request.signedIn = who
-        done()
-      }
-      if (signedIn instanceof Promise) signedIn.then(goOn, done)
-      else goOn(signedIn)
-    })
-
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
     app.get('/v1/session', { schema: schemas.current }, getCurrent)
     app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
     app.get('/v1/sessions', { schema: schemas.list }, listSessions)
+    app.delete('/v1/sessions', { schema: schemas.endAll }, endSessions)
     app.delete('/v1/sessions/:id', { schema: schemas.endOther }, endOther)
 
     async function createSession(request: FastifyRequest, reply: FastifyReply) {
       // The schema has let only this shape through.
       const body = request.body as Static<typeof NewSession>
       notePhone(request, body.phone_number)
-      const { platform = 'other', id = null, name = null, app_version = null } = body.device ?? {}
-      const device = { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.ip }
-      const { token, session, account } = await accounts.signIn(body.phone_number, body.password, device)
-      return reply
-        .code(201)
-        .send({ token, session: publicSession(session, session.id), account: publicAccount(account) })
+      const arrival = {
+        phoneNumber: body.phone_number,
+        device: deviceOf(request, body.device),
+        origin: originOf(request),
+      }
+      const proof = eitherOf(body, 'password', 'code')
+      const { token, session, account, created } =
+        'code' in proof
+          ? await signIn.byCode(arrival, proof.code, body.nickname ?? null)
+          : await signIn.byPassword(arrival, proof.password)
+      return reply.code(201).send({
+        token,
+        session: publicSession(session, session.id),
+        account: publicAccount(account),
+        created,
+      })
     }
 
     function getCurrent(request: FastifyRequest) {
@@ -139,7 +126,7 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {
       const { id, accountId } = signedIn(request).session
-      await sessions.end({ id, accountId, reason: 'signed_out', by: id })
+      await sessions.end({ id, accountId, reason: 'signed_out', by: id, origin: originOf(request) })
       return reply.code(204).send()
     }
 
@@ -149,21 +136,25 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
       return { sessions: live.map((session) => publicSession(session, current.id)) }
     }
 
+    async function endSessions(request: FastifyRequest, reply: FastifyReply) {
+      const { id, accountId } = signedIn(request).session
+      // The schema has let only this shape through.
+      const { all } = request.query as { all?: string }
+      const except = all === 'true' ? null : id
+      await sessions.endAll({ accountId, except, reason: 'kicked', by: id, origin: originOf(request) })
+      return reply.code(204).send()
+    }
+
     async function endOther(request: FastifyRequest, reply: FastifyReply) {
       const { session: current } = signedIn(request)
       // The schema has let only this shape through.
       const { id } = request.params as Static<typeof SessionId>
       const reason = id === current.id ? 'signed_out' : 'kicked'
-      await sessions.end({ id, accountId: current.accountId, reason, by: current.id })
+      const { accountId } = current
+      await sessions.end({ id, accountId, reason, by: current.id, origin: originOf(request) })
       return reply.code(204).send()
     }
   }
-}
-
-function signedIn(request: FastifyRequest): SignedIn {
-  // The hook above has run: a closed route never gets here without a session.
-  if (!request.signedIn) throw new AppError('token_missing')
-  return request.signedIn
 }
 
 function publicSession(session: Session, currentId: string) {

@@ -1,0 +1,97 @@
+// /v1: what its routes have in common: who asks, where from, and which of two proofs was given.
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import type { Accounts } from '../accounts/accounts.ts'
+import type { Credentials } from '../accounts/credentials.ts'
+import type { SendCode } from '../accounts/send-code.ts'
+import type { SignIn } from '../accounts/sign-in.ts'
+import type { Standing } from '../accounts/standing.ts'
+import { AppError, errorCodes } from '../errors.ts'
+import type { Device, Sessions } from '../sessions/sessions.ts'
+import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { type NewDevice, problem } from './v1-schemas.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; null on open routes. */
+    signedIn: SignedIn | null
+  }
+  interface FastifyContextConfig {
+    /** Routes are closed unless they say that they are open. */
+    open?: boolean
+  }
+}
+
+export interface V1Parts {
+  readonly accounts: Accounts
+  readonly signIn: SignIn
+  readonly credentials: Credentials
+  readonly standing: Standing
+  readonly sendCode: SendCode
+  readonly sessions: Sessions
+}
+
+export const security = [{ token: [] }]
+const ended = errorCodes.filter((code) => /^session_(?!not_found|limit)/.test(code))
+
+/** What every closed route may answer. */
+export const closed = {
+  400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
+  401: problem('token_missing', 'token_unknown', ...ended),
+  500: problem('internal'),
+  503: problem('unavailable'),
+}
+
+/** What every route with a body may answer besides. */
+export const withBody = {
+  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
+  413: problem('body_too_large'),
+  415: problem('unsupported_media_type'),
+}
+
+/** Asks who is there, before the body is read: a stranger costs one header. */
+export function authenticate(app: FastifyInstance, sessions: Sessions): void {
+  app.decorateRequest('signedIn', null)
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.routeOptions.config.open) return done()
+    const signedIn = signedInBy(bearerToken(request), sessions)
+    const goOn = (who: SignedIn) => {
+      request.signedIn = who
+      done()
+    }
+    if (signedIn instanceof Promise) signedIn.then(goOn, done)
+    else goOn(signedIn)
+  })
+}
+
+export function signedIn(request: FastifyRequest): SignedIn {
+  // The hook above has run: a closed route never gets here without a session.
+  if (!request.signedIn) throw new AppError('token_missing')
+  return request.signedIn
+}
+
+/** The device that a body tells of, and the address that it came from. */
+export function deviceOf(request: FastifyRequest, device: Static<typeof NewDevice> | undefined): Device {
+  const { platform = 'other', id = null, name = null, app_version = null } = device ?? {}
+  return { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.ip }
+}
+
+/**
+ * Exactly one of two fields of a body.
+ * @throws AppError `invalid_request` where there is none of them, or both
+ */
+export function eitherOf<A extends string, B extends string>(
+  body: { readonly [Key in A | B]?: string },
+  a: A,
+  b: B,
+  where = '',
+): { [Key in A]: string } | { [Key in B]: string } {
+  const [first, second] = [body[a], body[b]]
+  const refuse = (field: string, problem: string) =>
+    new AppError('invalid_request', { fields: [{ pointer: `${where}/${field}`, problem }] })
+  if (first !== undefined && second !== undefined) throw refuse(b, 'is_unexpected')
+  // A computed name makes TypeScript forget which one it is.
+  if (first !== undefined) return { [a]: first } as { [Key in A]: string }
+  if (second !== undefined) return { [b]: second } as { [Key in B]: string }
+  throw refuse(a, 'is_missing')
+}
