@@ -7,13 +7,20 @@ import type { Context } from './run.ts'
 import { describeSession, sessionLine } from './sessions.ts'
 import { withHouse } from './with-house.ts'
 
+interface BanOptions {
+  readonly until?: string
+  readonly reason?: string
+}
+
 interface AddOptions {
   readonly nickname?: string
   readonly passwordStdin?: boolean
   readonly allowWeakPassword?: boolean
+  readonly proven?: boolean
 }
 
 const nicknameMax = 64
+const reasonMax = 255
 
 /** `accounts add <phone>` */
 export async function addAccount(context: Context, phone: string, options: AddOptions): Promise<number> {
@@ -28,7 +35,13 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   const password = isPerson ? await askForPassword(output) : await readPassword(output, options)
   const allowWeakPassword = options.allowWeakPassword ?? false
   const account = await withHouse(context, ({ accounts }) =>
-    accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword }),
+    accounts.add({
+      phoneNumber: phone,
+      nickname,
+      password,
+      allowWeakPassword,
+      isProven: options.proven ?? false,
+    }),
   )
   output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Made the account ${account.phoneNumber}`))
   output.value(describe(account))
@@ -42,7 +55,7 @@ export async function listAccounts(context: Context): Promise<number> {
     for await (const account of accounts.list()) {
       output.line(accountLine(account))
       output.value(describe(account))
-      await drained()
+      await output.drained()
     }
   })
   return exitCodes.done
@@ -59,12 +72,63 @@ export async function showAccount(context: Context, phone: string): Promise<numb
     output.line(`nickname       ${account.nickname ?? '-'}`)
     output.line(`id             ${account.id}`)
     output.line(`state          ${account.state}`)
+    if (account.state === 'banned') {
+      output.line(`banned_until   ${localTime(account.bannedUntil)}`)
+      output.line(`ban_reason     ${account.banReason ?? '-'}`)
+    }
+    if (account.closesAt !== null) output.line(`closes_at      ${localTime(account.closesAt)}`)
     output.line(`password       ${account.hasPassword ? output.say('有', 'yes') : output.say('无', 'no')}`)
     output.line(`registered_at  ${localTime(account.registeredAt)}`)
     output.line(`app_online     ${live.length > 0}`)
     for (const session of live) output.line(`session        ${sessionLine(session)}`)
   })
   return exitCodes.done
+}
+
+/** `accounts ban <phone>`: its sessions are dead on every server when this returns. */
+export async function banAccount(context: Context, phone: string, options: BanOptions): Promise<number> {
+  const { output } = context
+  const until = options.until === undefined ? null : parseEnd(options.until, output)
+  const reason = options.reason ?? null
+  if (reason !== null && [...reason].length > reasonMax) {
+    throw new UsageError(
+      output.say(`原因最多 ${reasonMax} 个字符。`, `A reason has ${reasonMax} characters at most.`),
+    )
+  }
+  const account = await withHouse(context, async ({ accounts, standing }) =>
+    standing.ban((await accounts.get(phone)).id, { until, reason }),
+  )
+  const end = until === null ? output.say('永久', 'for ever') : localTime(until)
+  output.line(output.say(`已封禁 ${account.phoneNumber}：${end}`, `Banned ${account.phoneNumber}: ${end}`))
+  output.value(describe(account))
+  return exitCodes.done
+}
+
+/** `accounts unban <phone>` */
+export async function unbanAccount(context: Context, phone: string): Promise<number> {
+  const { output } = context
+  const account = await withHouse(context, async ({ accounts, standing }) =>
+    standing.unban((await accounts.get(phone)).id),
+  )
+  output.line(output.say(`已解封 ${account.phoneNumber}`, `${account.phoneNumber} is not banned`))
+  output.value(describe(account))
+  return exitCodes.done
+}
+
+/** A day (its end, local time) or a moment in ISO 8601. */
+function parseEnd(text: string, output: Output): number {
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(text)
+  const at = Date.parse(isDay ? `${text}T23:59:59.999` : text)
+  const isMoment = isDay || /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
+  if (!isMoment || Number.isNaN(at) || at <= Date.now()) {
+    throw new UsageError(
+      output.say(
+        '--until 必须是将来的日期或时间，例如 2027-01-31 或 2027-01-31T12:00:00+08:00。',
+        '--until must be a day or a moment to come, for example 2027-01-31 or 2027-01-31T12:00:00+08:00.',
+      ),
+    )
+  }
+  return at
 }
 
 function describe(account: Account) {
@@ -74,17 +138,16 @@ function describe(account: Account) {
     nickname: account.nickname,
     state: account.state,
     has_password: account.hasPassword,
+    phone_proven_at: isoTime(account.phoneProvenAt),
+    banned_until: isoTime(account.bannedUntil),
+    ban_reason: account.banReason,
+    closes_at: isoTime(account.closesAt),
     registered_at: isoTime(account.registeredAt),
   }
 }
 
 function accountLine({ id, phoneNumber, state, registeredAt, nickname }: Account): string {
   return `${id}  ${phoneNumber.padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
-}
-
-/** Waits until a slow reader has taken what was written, so that a long list does not pile up in memory. */
-async function drained(): Promise<void> {
-  if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve))
 }
 
 function assertGiven(answer: string | symbol | undefined, output: Output): string {

@@ -48,6 +48,12 @@ export class Output {
     if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
   }
 
+  /** Waits until a slow reader has taken what was written, so that a long list does not pile up in memory. */
+  async drained(): Promise<void> {
+    if (process.stdout.writableNeedDrain)
+      await new Promise((resolve) => process.stdout.once('drain', resolve))
+  }
+
   /** In colour where standard output is a terminal. */
   style(style: Style, text: string): string {
     return styleText(style, text, { stream: process.stdout })

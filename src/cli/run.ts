@@ -2,9 +2,10 @@
 import { Command, CommanderError } from 'commander'
 import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
 import { version } from '../version.ts'
-import { addAccount, listAccounts, showAccount } from './accounts.ts'
+import { addAccount, banAccount, listAccounts, showAccount, unbanAccount } from './accounts.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { listEvents } from './events.ts'
 import { migrateDatabase } from './migrate.ts'
 import { endWithReader, exitCodes, Output } from './output.ts'
 import { serve } from './serve.ts'
@@ -62,6 +63,12 @@ function program(result: { code: number }): Command {
     .option('--json', 'for programs')
     .action(action(migrateDatabase))
   accountCommands(hufu.command('accounts').description('who people are'), action)
+  hufu
+    .command('events')
+    .argument('<phone>')
+    .description('what happened to an account and its number, newest first')
+    .option('--json', 'one line each')
+    .action(action(listEvents))
   sessionCommands(hufu.command('sessions').description('who is signed in'), action)
   hufu
     .command('doctor')
@@ -86,6 +93,7 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .option('--nickname <name>', 'what to call the person')
     .option('--password-stdin', 'read the password from standard input')
     .option('--allow-weak-password', 'take any password, for imports and demos')
+    .option('--proven', "the number is known to be this person's: their first code wipes nothing")
     .option('--json', 'for programs')
     .action(action(addAccount))
   accounts
@@ -99,6 +107,20 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .description('one account: app_online and its live sessions')
     .option('--json', 'for programs')
     .action(action(showAccount))
+  accounts
+    .command('ban')
+    .argument('<phone>')
+    .description('ban an account now, on every server')
+    .option('--until <time>', 'its end: a day or a moment (ISO 8601); without: for ever')
+    .option('--reason <text>', 'kept with the account')
+    .option('--json', 'for programs')
+    .action(action(banAccount))
+  accounts
+    .command('unban')
+    .argument('<phone>')
+    .description('end a ban')
+    .option('--json', 'for programs')
+    .action(action(unbanAccount))
 }
 
 function sessionCommands(sessions: Command, action: Wrap): void {
@@ -110,8 +132,9 @@ function sessionCommands(sessions: Command, action: Wrap): void {
     .action(action(listSessions))
   sessions
     .command('end')
-    .argument('<id>', 'session id, as "sessions list" shows it')
+    .argument('<id>', 'session id, as "sessions list" shows it; with --all a phone number')
     .description('end a session now, on every server (reason: kicked)')
+    .option('--all', 'all sessions of an account; then give its phone number')
     .option('--json', 'for programs')
     .action(action(endSession))
 }

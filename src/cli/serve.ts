@@ -12,6 +12,7 @@ import { exitCodes, type Output } from './output.ts'
 import type { Context } from './run.ts'
 
 const stopWithinMs = 10_000
+const tidyEveryMs = 3_600_000
 /** How long connections are still taken after a signal: what clients had sent by then would otherwise be reset. */
 const takeConnectionsForMs = 300
 
@@ -38,7 +39,9 @@ export async function serve({ settings, output }: Context): Promise<number> {
     const signalled = stopSignal()
     const address = await listen(server, settings)
     process.stderr.write(startMessage(address, settings, output))
+    const tidying = keepTidy(house, log)
     await signalled
+    clearInterval(tidying)
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
@@ -50,6 +53,14 @@ export async function serve({ settings, output }: Context): Promise<number> {
   } finally {
     await house.close()
   }
+}
+
+/** Removes what has had its time, at the start and every hour; servers that do it together do it once. */
+function keepTidy(house: House, log: Logger): NodeJS.Timeout {
+  const tidy = () =>
+    void house.tidy().catch((error) => log.warn({ err: withoutValues(error) }, 'old data not removed'))
+  tidy()
+  return setInterval(tidy, tidyEveryMs).unref()
 }
 
 async function prepareDatabase({ db }: House, settings: Settings, output: Output): Promise<void> {

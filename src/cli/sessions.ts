@@ -20,14 +20,27 @@ export async function listSessions(context: Context, phone: string): Promise<num
   return exitCodes.done
 }
 
-/** `sessions end <id>` */
-export async function endSession(context: Context, id: string): Promise<number> {
+/** `sessions end <id>`, or `sessions end --all <phone>` */
+export async function endSession(
+  context: Context,
+  idOrPhone: string,
+  { all = false }: { all?: boolean },
+): Promise<number> {
   const { output } = context
-  return await withHouse(context, async ({ sessions }) => {
-    const accountId = await sessions.findOwner(id)
+  return await withHouse(context, async ({ accounts, sessions }) => {
+    if (all) {
+      const { id: accountId } = await accounts.get(idOrPhone)
+      const count = await sessions.endAll({ accountId, reason: 'kicked', by: null, except: null })
+      output.value({ account_id: accountId, ended: count })
+      output.line(
+        output.say(`已结束 ${count} 个会话，所有服务器立即生效。`, `Ended ${count}, on every server.`),
+      )
+      return exitCodes.done
+    }
+    const accountId = await sessions.findOwner(idOrPhone)
     if (accountId === null) throw new AppError('session_not_found')
-    const wasLive = await sessions.end({ id, accountId, reason: 'kicked', by: null })
-    output.value({ id, ended: wasLive })
+    const wasLive = await sessions.end({ id: idOrPhone, accountId, reason: 'kicked', by: null })
+    output.value({ id: idOrPhone, ended: wasLive })
     output.line(
       wasLive
         ? output.say('已结束，所有服务器立即生效。', 'Ended, on every server.')

@@ -1,0 +1,45 @@
+// hufu events: what happened to an account and to its number.
+import { parsePhoneNumber } from '../accounts/phone.ts'
+import { type Event, eventsOf } from '../events/events.ts'
+import { isoTime } from '../http/respond.ts'
+import { exitCodes, localTime } from './output.ts'
+import type { Context } from './run.ts'
+import { withHouse } from './with-house.ts'
+
+/** `events <phone>`: newest first, also for a number without an account. */
+export async function listEvents(context: Context, phone: string): Promise<number> {
+  const { output, settings } = context
+  await withHouse(context, async ({ accounts, db }) => {
+    const phoneNumber = parsePhoneNumber(phone, settings.region)
+    const account = await accounts.find(phone)
+    let count = 0
+    for await (const event of eventsOf(db, { accountId: account?.id ?? null, phoneNumber })) {
+      count++
+      output.line(eventLine(event))
+      output.value(describeEvent(event))
+      await output.drained()
+    }
+    if (count === 0) output.line(output.say('没有事件。', 'No event.'))
+  })
+  return exitCodes.done
+}
+
+function eventLine({ at, kind, sessionId, ip, detail }: Event): string {
+  const told = Object.entries(detail ?? {}).filter(([, value]) => value !== null)
+  const details = told.map(([name, value]) => `${name}=${value}`).join(' ')
+  return `${localTime(at)}  ${kind.padEnd(16)}  ${(ip ?? '-').padEnd(15)}  ${sessionId ?? '-'}  ${details}`
+}
+
+function describeEvent(event: Event) {
+  return {
+    id: event.id,
+    at: isoTime(event.at),
+    kind: event.kind,
+    account_id: event.accountId,
+    session_id: event.sessionId,
+    phone_number: event.phoneNumber,
+    ip: event.ip,
+    request_id: event.requestId,
+    detail: event.detail,
+  }
+}
