@@ -2,6 +2,8 @@
 import autocannon from 'autocannon'
 import { openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
+import { noOrigin } from '../src/events/events.ts'
+import { admitKnown } from '../src/sessions/sessions.ts'
 import { readSettings } from '../src/settings.ts'
 import { type ServerProcess, startProcess } from '../test/running.ts'
 
@@ -85,7 +87,12 @@ export async function issueTokens(environment: Record<string, string>, count: nu
         appVersion: null,
         ip: '127.0.0.1',
       } as const
-      const issued = await house.sessions.issue({ accountId: account.id, device })
+      const issued = await house.sessions.issue({
+        device,
+        origin: noOrigin,
+        method: 'given',
+        admit: admitKnown(account.id),
+      })
       if (issued) tokens.push(issued.token)
     }
     return tokens

@@ -1,9 +1,11 @@
 // What strangers send: each bad input gets its exact refusal, writes nothing, and the server goes on.
+
 import { STATUS_CODES } from 'node:http'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ErrorCode } from '../src/errors.ts'
+import { noOrigin } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
@@ -747,7 +749,8 @@ afterAll(async () => {
 
 async function signIn({ house }: RunningApp, phone: string): Promise<string> {
   const device = { platform: 'other', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
-  return (await house.accounts.signIn(phone, person.password, device)).token
+  const arrival = { phoneNumber: phone, device, origin: noOrigin }
+  return (await house.signIn.byPassword(arrival, person.password)).token
 }
 
 // A bad input that was let in must not spoil the next.

@@ -3,13 +3,14 @@ import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
+import { noOrigin } from '../src/events/events.ts'
 import { newAccountId } from '../src/ids.ts'
 import { Life } from '../src/sessions/activity.ts'
 import type { Copies } from '../src/sessions/copies.ts'
 import { MemoryCopies } from '../src/sessions/copies-memory.ts'
 import { NoCopies } from '../src/sessions/copies-none.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
-import { type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
+import { admitKnown, type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
 import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
 
 export interface Domain {
@@ -105,7 +106,12 @@ export async function signIn(
   accountId: string,
   device: Device = phone,
 ): Promise<Issued> {
-  const issued = await sessions.issue({ accountId, device })
+  const issued = await sessions.issue({
+    device,
+    origin: noOrigin,
+    method: 'given',
+    admit: admitKnown(accountId),
+  })
   if (!issued) throw new Error('the sign-in was refused')
   return issued
 }

@@ -1,5 +1,25 @@
 // The types of the /v1 API, written by `npm run -w sdk generate`: do not edit.
 export interface paths {
+    "/v1/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a code 发送验证码
+         * @description Six digits, good for five minutes, five guesses and one use. The answer is the same whether or not the number has an account. A code that is good is sent again as it is.
+         */
+        post: operations["createCode"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -11,11 +31,12 @@ export interface paths {
         get: operations["listSessions"];
         put?: never;
         /**
-         * Sign in 登录
-         * @description With phone number and password. Which older sessions end is the server's policy: by default those of the same platform.
+         * Sign in or up 登录或注册
+         * @description With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.
          */
         post: operations["createSession"];
-        delete?: never;
+        /** Sign all other devices out 移除其他设备 */
+        delete: operations["endSessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -59,10 +80,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My account 我的账号 */
+        get: operations["getAccount"];
+        put?: never;
+        post?: never;
+        /**
+         * Close my account 注销账号
+         * @description With a code for `close_account`. All sessions end now; signing in before `closes_at` takes it back.
+         */
+        delete: operations["closeAccount"];
+        options?: never;
+        head?: never;
+        /** Change my profile 修改资料 */
+        patch: operations["updateAccount"];
+        trace?: never;
+    };
+    "/v1/account/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set or change my password 设置或修改密码
+         * @description All other sessions end.
+         */
+        put: operations["changePassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/password-resets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forgotten password 忘记密码
+         * @description With a code for `reset_password`. All sessions end.
+         */
+        post: operations["resetPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/phone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Move to another number 更换手机号
+         * @description All other sessions end, and the old number is told.
+         */
+        put: operations["changePhone"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All that is known of me 导出个人信息 */
+        get: operations["exportAccount"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        NewCode: {
+            /**
+             * @description With country code, or as it is dialled in the default region.
+             * @example 12345678901
+             */
+            phone_number: string;
+            /**
+             * @description What the code is for: `sign_in` (or up), `reset_password`, `change_phone` (to the new number), `close_account`, `confirm` (that it is you).
+             * @enum {string}
+             */
+            purpose: "sign_in" | "reset_password" | "change_phone" | "close_account" | "confirm";
+            /** @description The device that signs in; people see it in their list of devices. */
+            device?: {
+                /**
+                 * @description What the app runs on.
+                 * @enum {string}
+                 */
+                platform?: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "other";
+                /** @description Stays the same on this device. */
+                id?: string;
+                /** @example iPhone 15 */
+                name?: string;
+                /** @example 2.1.0 */
+                app_version?: string;
+            };
+        };
+        SentCode: {
+            /** @description Seconds until the next code for this number can be asked for. */
+            resend_in: number;
+            /** @description Seconds until this code runs out. */
+            expires_in: number;
+        };
+        /** @description With either `password` or `code`. */
         NewSession: {
             /**
              * @description With country code, or as it is dialled in the default region.
@@ -70,7 +223,17 @@ export interface components {
              */
             phone_number: string;
             /** @example 123456 */
-            password: string;
+            password?: string;
+            /**
+             * @description Six digits, from the message.
+             * @example 123456
+             */
+            code?: string;
+            /**
+             * @description For an account that is made by this sign-in.
+             * @example 测试用户1
+             */
+            nickname?: string;
             /** @description The device that signs in; people see it in their list of devices. */
             device?: {
                 /**
@@ -95,6 +258,119 @@ export interface components {
              */
             phone_number: string;
             nickname: string | null;
+        };
+        AccountDetails: {
+            /** @description UUID. */
+            id: string;
+            /**
+             * @description E.164.
+             * @example +8612345678901
+             */
+            phone_number: string;
+            nickname: string | null;
+            avatar_url: string | null;
+            locale: string | null;
+            has_password: boolean;
+            /** Format: date-time */
+            registered_at: string;
+        };
+        /** @description A field that is not there stays as it is. */
+        AccountChange: {
+            nickname?: string | null;
+            /** @description https only. */
+            avatar_url?: string | null;
+            /** @description BCP 47. */
+            locale?: string | null;
+        };
+        /** @description With either `current_password` or a `code` for `confirm`. */
+        NewPassword: {
+            /** @example 123456 */
+            new_password: string;
+            /** @example 123456 */
+            current_password?: string;
+            /**
+             * @description Six digits, from the message.
+             * @example 123456
+             */
+            code?: string;
+        };
+        PasswordReset: {
+            /**
+             * @description With country code, or as it is dialled in the default region.
+             * @example 12345678901
+             */
+            phone_number: string;
+            /**
+             * @description Six digits, from the message.
+             * @example 123456
+             */
+            code: string;
+            /** @example 123456 */
+            new_password: string;
+        };
+        NewPhone: {
+            /**
+             * @description With country code, or as it is dialled in the default region.
+             * @example 12345678901
+             */
+            phone_number: string;
+            /**
+             * @description Six digits, from the message.
+             * @example 123456
+             */
+            code: string;
+            /** @description That it is you: either the `password`, or a `code` for `confirm` from the old number. */
+            confirmation: {
+                /** @example 123456 */
+                password?: string;
+                /**
+                 * @description Six digits, from the message.
+                 * @example 123456
+                 */
+                code?: string;
+            };
+        };
+        Closing: {
+            /**
+             * @description Six digits, from the message.
+             * @example 123456
+             */
+            code: string;
+        };
+        ClosingAccount: {
+            /**
+             * Format: date-time
+             * @description From then on the account is gone for good; signing in before takes it back.
+             */
+            closes_at: string;
+        };
+        AccountExport: {
+            account: components["schemas"]["AccountDetails"];
+            sessions: {
+                id: string;
+                /** @enum {string} */
+                platform: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "classic" | "other";
+                device_id: string | null;
+                device_name: string | null;
+                app_version: string | null;
+                ip: string | null;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                seen_at: string;
+                ended_at: string | null;
+                end_reason: string | null;
+            }[];
+            events: {
+                /** Format: date-time */
+                at: string;
+                kind: string;
+                session_id: string | null;
+                ip: string | null;
+                detail: {
+                    [key: string]: unknown;
+                } | null;
+            }[];
         };
         Session: {
             /** @description Public: it names the session and proves nothing. */
@@ -132,6 +408,8 @@ export interface components {
             token: string;
             session: components["schemas"]["Session"];
             account: components["schemas"]["Account"];
+            /** @description Whether this sign-in made the account. */
+            created: boolean;
         };
         SessionList: {
             sessions: components["schemas"]["Session"][];
@@ -143,11 +421,13 @@ export interface components {
             /** @description For people, in the language of Accept-Language (zh-CN or en). */
             title: string;
             status: number;
+            /** @description What happened this time, for people: 您的账号于 10:32 在 iPhone 15 登录。 */
+            detail?: string;
             /**
              * @description For programs. docs/errors.md tells what each one means.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_expired" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "phone_number_invalid" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
+            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_proven" | "session_expired" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
             /** @description As in X-Request-Id; absent where the request could not be read. */
             request_id?: string;
             fields?: {
@@ -181,6 +461,93 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    createCode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCode"];
+            };
+        };
+        responses: {
+            /** @description Sent, or as if */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentCode"];
+                };
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request, phone_number_invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description rate_limited */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable, code_not_sent */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listSessions: {
         parameters: {
             query?: never;
@@ -208,7 +575,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -268,7 +635,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description credentials_wrong */
+            /** @description credentials_wrong, code_wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -277,7 +644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description account_banned */
+            /** @description account_banned, sign_up_closed */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -342,6 +709,63 @@ export interface operations {
             };
         };
     };
+    endSessions: {
+        parameters: {
+            query?: {
+                /** @description `true`: this one too. */
+                all?: "true" | "false";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are over, on every server */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getSession: {
         parameters: {
             query?: never;
@@ -369,7 +793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -423,7 +847,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -480,7 +904,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -491,6 +915,594 @@ export interface operations {
             };
             /** @description session_not_found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDetails"];
+                };
+            };
+            /** @description bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    closeAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Closing"];
+            };
+        };
+        responses: {
+            /** @description It will be removed */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClosingAccount"];
+                };
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, code_wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description rate_limited */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountChange"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDetails"];
+                };
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, credentials_wrong, code_wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request, password_refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description rate_limited */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable, overloaded */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordReset"];
+            };
+        };
+        responses: {
+            /** @description Changed; sign in with it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description code_wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request, phone_number_invalid, password_refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description rate_limited */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable, overloaded */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changePhone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPhone"];
+            };
+        };
+        responses: {
+            /** @description The account with its new number */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDetails"];
+                };
+            };
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, credentials_wrong, code_wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description phone_number_taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body_too_large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported_media_type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid_request, phone_number_invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description rate_limited */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable, overloaded */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Account, sessions, events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountExport"];
+                };
+            };
+            /** @description bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
