@@ -6,8 +6,9 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'sdk/src/**/*.test.ts'],
     globalSetup: './test/services/global-setup.ts',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // A fault shows as a wrong answer and not as a slow one: a busy machine must not look like a fault.
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
   },

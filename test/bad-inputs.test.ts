@@ -668,8 +668,8 @@ const methods: Row[] = [
   ),
   ...['HEAD', 'POST', 'DELETE'].map((method) => refusedMethod(method, '/logout', 'GET')),
   ...['POST', 'DELETE', 'OPTIONS'].map((method) => refusedMethod(method, '/', 'GET, HEAD')),
-  ...['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].map((method) =>
-    refusedMethod(method, '/v1/sessions', 'GET, POST'),
+  ...['HEAD', 'PUT', 'PATCH', 'OPTIONS', 'TRACE'].map((method) =>
+    refusedMethod(method, '/v1/sessions', 'DELETE, GET, POST'),
   ),
   ...['HEAD', 'POST', 'PUT', 'OPTIONS', 'QUERY'].map((method) =>
     refusedMethod(method, '/v1/session', 'DELETE, GET'),

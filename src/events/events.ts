@@ -21,7 +21,6 @@ export const eventKinds = [
   'session_ended',
   'code_sent',
   'code_not_sent',
-  'code_failed',
 ] as const
 export type EventKind = (typeof eventKinds)[number]
 

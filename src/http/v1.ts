@@ -89,7 +89,7 @@ export function eitherOf<A extends string, B extends string>(
   const [first, second] = [body[a], body[b]]
   const refuse = (field: string, problem: string) =>
     new AppError('invalid_request', { fields: [{ pointer: `${where}/${field}`, problem }] })
-  if (first !== undefined && second !== undefined) throw refuse(b, 'is_unexpected')
+  if (first !== undefined && second !== undefined) throw refuse(b, 'is_not_valid')
   // A computed name makes TypeScript forget which one it is.
   if (first !== undefined) return { [a]: first } as { [Key in A]: string }
   if (second !== undefined) return { [b]: second } as { [Key in B]: string }
