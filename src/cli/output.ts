@@ -12,7 +12,7 @@ export const exitCodes = {
   refused: 1,
   /** Wrong arguments or settings. */
   usage: 2,
-  /** A store does not answer; the same command may work later. */
+  /** A store or a gateway does not answer; the same command may work later. */
   unavailable: 3,
   /** A fault of the program. */
   internal: 70,
