@@ -45,7 +45,7 @@ export class TwilioSms implements SmsDriver {
       },
       body: new URLSearchParams({
         To: message.to,
-        [from.startsWith('MG') ? 'MessagingServiceSid' : 'From']: from,
+        [/^MG[0-9a-f]{32}$/.test(from) ? 'MessagingServiceSid' : 'From']: from,
         Body: smsText(message, smsLanguage(message.to)),
       }).toString(),
       timeoutMs,

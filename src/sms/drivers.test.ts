@@ -1,5 +1,4 @@
 // Every driver against a gateway of its kind that is a real server and checks signatures by itself.
-import { Buffer } from 'node:buffer'
 import net from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { aliyunGateway } from '../../test/gateways/aliyun.ts'
@@ -177,10 +176,15 @@ const kinds: Kind[] = [
       }),
     understood: {
       // Not in the GSM alphabet: the words must arrive as they are.
-      code: { text: '您的验证码是 123456，5 分钟内有效。请勿告诉任何人。', sender: '+15005550006' },
+      code: {
+        text: '您的验证码是 123456，5 分钟内有效。请勿告诉任何人。',
+        from: '+15005550006',
+        service: null,
+      },
       changed: {
         text: '您的账号已换绑手机号 139****0001。如非本人操作，请立即联系客服。',
-        sender: '+15005550006',
+        from: '+15005550006',
+        service: null,
       },
     },
     gatewayId: 'SM00000000000000000000000000000001',
@@ -227,7 +231,7 @@ describe.each(kinds)('$name', (kind) => {
     secret,
     clock,
     templates,
-    timeoutMs: 1_000,
+    timeoutMs: 20_000,
     ...more,
   })
   const driver = (more: Partial<Making> = {}) => kind.make(making(more))
@@ -310,7 +314,7 @@ describe.each(kinds)('$name', (kind) => {
   ]
   test.each(faults)('a gateway whose answer is "%s" has perhaps sent, and is asked once', async (fault) => {
     gateway.behaviour = { fault }
-    const error = await refusalOf(driver({ timeoutMs: 20_000 }).send(code, id))
+    const error = await refusalOf(driver().send(code, id))
     expect(error).toMatchObject({ code: 'unavailable', surelyNotSent: false })
     // It ends by itself, and not because time was up.
     expect(String(error.cause)).not.toContain('TimeoutError')
@@ -322,7 +326,7 @@ describe.each(kinds)('$name', (kind) => {
     'half_an_answer',
   ])('a gateway that "%s" is given up, has perhaps sent, and is asked once', async (fault) => {
     gateway.behaviour = { fault }
-    const error = await refusalOf(driver({ timeoutMs: 200 }).send(code, id))
+    const error = await refusalOf(driver({ timeoutMs: 1_000 }).send(code, id))
     expect(error).toMatchObject({ code: 'unavailable', surelyNotSent: false })
     expect(error.cause).toMatchObject({ name: 'TimeoutError' })
     expect(gateway.requests).toHaveLength(1)
@@ -405,7 +409,8 @@ describe('what only one of them does', () => {
           to: '+14155552671',
           content: {
             text: 'Your code is 123456. It is valid for 5 min. Do not tell it to anybody.',
-            sender: sid,
+            from: null,
+            service: sid,
           },
           id: null,
         },

@@ -121,7 +121,7 @@ describe('fail-over from aliyun to tencent', () => {
   ])('a first gateway that took the message and then "%s": one message, not two', async (fault) => {
     first.behaviour = { fault }
     const timed = fault === 'says_nothing' || fault === 'half_an_answer'
-    await thrownBy(sender(timed ? { timeoutMs: 200 } : {}).send(code)).toMatchObject({
+    await thrownBy(sender(timed ? { timeoutMs: 1_000 } : {}).send(code)).toMatchObject({
       driver: 'aliyun',
       surelyNotSent: false,
     })

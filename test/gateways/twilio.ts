@@ -18,8 +18,12 @@ export function twilioGateway(account: TwilioAccount): GatewayKind {
     },
     read({ body }) {
       const form = new URLSearchParams(body)
-      const sender = form.get('MessagingServiceSid') ?? form.get('From')
-      return { to: form.get('To') ?? '', content: { text: form.get('Body'), sender }, id: null }
+      const content = {
+        text: form.get('Body'),
+        from: form.get('From'),
+        service: form.get('MessagingServiceSid'),
+      }
+      return { to: form.get('To') ?? '', content, id: null }
     },
     accepted: (count) => ({
       status: 201,
