@@ -25,6 +25,12 @@ import { NoCopies } from './sessions/copies-none.ts'
 import { RedisCopies } from './sessions/copies-redis.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { type Settings, SettingsError } from './settings.ts'
+import { AliyunSms } from './sms/driver-aliyun.ts'
+import { ConsoleSms } from './sms/driver-console.ts'
+import { HttpSms } from './sms/driver-http.ts'
+import { TencentSms } from './sms/driver-tencent.ts'
+import { TwilioSms } from './sms/driver-twilio.ts'
+import { type SmsDriver, type SmsDriverName, type SmsError, SmsSender } from './sms/sms.ts'
 import { version } from './version.ts'
 
 /** The domain on its database and its copies: all that the command line needs. */
@@ -40,6 +46,7 @@ export interface House {
   readonly sessions: Sessions
   /** Removes what has had its time: closed accounts, old events, old codes. */
   tidy(): Promise<void>
+  readonly sms: SmsSender
   close(): Promise<void>
 }
 
@@ -49,6 +56,8 @@ export interface HouseOptions {
   readonly onRedis?: (reachable: boolean, cause?: unknown) => void
   /** Told what went wrong off the path of any request. */
   readonly onTrouble?: (error: unknown) => void
+  /** Told that a text message went to the second driver, and why the first one refused it. */
+  readonly onSmsFailOver?: (refusal: SmsError) => void
   /** For tests: how long copies live. */
   readonly copyLifeSeconds?: number
 }
@@ -80,20 +89,11 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const accounts = new Accounts({ db, clock, sessions, passwords, region })
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, region, signUp })
   const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
-  const sendCode = new SendCode({
-    db,
-    clock,
-    codes,
-    region,
-    signUp,
-    onTrouble,
-    spend: async () => 60,
-    deliver: async (to, code) => {
-      process.stderr.write(`code for ${to}: ${code}\n`)
-      return { sent: { driver: 'console', gatewayId: null }, failure: null }
-    },
-  })
-  const credentials = new Credentials({ db, sessions, passwords, codes, region, tellMoved: () => {} })
+  const sms = openSms(settings, clock, options.onSmsFailOver)
+  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, spend: async () => 60 })
+  const tellMoved = (to: string, newNumber: string) =>
+    void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
+  const credentials = new Credentials({ db, sessions, passwords, codes, region, tellMoved })
   return {
     clock,
     db,
@@ -109,6 +109,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
       await codes.forgetOld()
       if (settings.eventsLifeMs !== null) await forgetEventsBefore(db, clock.now() - settings.eventsLifeMs)
     },
+    sms,
     async close() {
       await sendCode.close()
       await sessions.close()
@@ -143,6 +144,54 @@ async function openCopies(
   })
   await copies.connect()
   return copies
+}
+
+/** Text messages through the drivers that are set. It asks nobody until something is sent. */
+export function openSms(
+  settings: Settings,
+  clock: Clock,
+  onFailOver?: (refusal: SmsError) => void,
+): SmsSender {
+  const [first, ...more] = settings.sms
+  const open = (name: SmsDriverName) => smsDrivers[name](settings, clock)
+  return new SmsSender([open(first), ...more.map(open)], onFailOver)
+}
+
+/** What a driver cannot do without is there: settings.ts refuses a start without it. */
+const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clock) => SmsDriver>> = {
+  console: () => new ConsoleSms((line) => process.stderr.write(line)),
+  http: (settings, clock) => new HttpSms({ url: settings.smsHttpUrl, secret: settings.smsHttpSecret, clock }),
+  aliyun: (settings, clock) =>
+    new AliyunSms({
+      endpoint: settings.smsAliyunEndpoint,
+      key: { id: settings.smsAliyunAccessKeyId, secret: settings.smsAliyunAccessKeySecret },
+      signName: settings.smsAliyunSignName,
+      templates: {
+        code: settings.smsAliyunCodeTemplate,
+        phone_changed: settings.smsAliyunPhoneChangedTemplate,
+      },
+      clock,
+    }),
+  tencent: (settings, clock) =>
+    new TencentSms({
+      endpoint: settings.smsTencentEndpoint,
+      secret: { id: settings.smsTencentSecretId, key: settings.smsTencentSecretKey },
+      region: settings.smsTencentRegion,
+      sdkAppId: settings.smsTencentSdkAppId,
+      signName: settings.smsTencentSignName,
+      templates: {
+        code: settings.smsTencentCodeTemplate,
+        phone_changed: settings.smsTencentPhoneChangedTemplate,
+      },
+      clock,
+    }),
+  twilio: (settings) =>
+    new TwilioSms({
+      endpoint: settings.smsTwilioEndpoint,
+      accountSid: settings.smsTwilioAccountSid,
+      authToken: settings.smsTwilioAuthToken,
+      from: settings.smsTwilioFrom,
+    }),
 }
 
 /** The HTTP server of a house, not listening yet. */

@@ -20,6 +20,14 @@ test('without any setting it is the embedded server of the README', () => {
   })
 })
 
+const aliyun = {
+  HUFU_SMS: 'aliyun',
+  HUFU_SMS_ALIYUN_ACCESS_KEY_ID: 'LTAI',
+  HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET: 'hunter2',
+  HUFU_SMS_ALIYUN_SIGN_NAME: '虎符',
+  HUFU_SMS_ALIYUN_CODE_TEMPLATE: 'SMS_154950909',
+}
+
 test.each([
   [{ HUFU_PORT: '70000' }, 'HUFU_PORT must be a whole number from 0 to 65535 (it is "70000").'],
   [{ HUFU_PORT: '-1' }, 'HUFU_PORT must be a whole number from 0 to 65535 (it is "-1").'],
@@ -47,6 +55,61 @@ test.each([
     { HUFU_SESSION_MAX: '0', HUFU_SESSION_WHEN_FULL: 'refuse' },
     'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
   ],
+  [
+    { HUFU_SMS: 'sms' },
+    'HUFU_SMS must be one of: console, http, aliyun, tencent, twilio; or two different ones with a comma between them, the second for fail-over (it is "sms").',
+  ],
+  [
+    { HUFU_SMS: 'aliyun,aliyun' },
+    'HUFU_SMS must be one of: console, http, aliyun, tencent, twilio; or two different ones with a comma between them, the second for fail-over (it is "aliyun,aliyun").',
+  ],
+  [
+    { HUFU_SMS: 'http,aliyun,tencent' },
+    'HUFU_SMS must name two drivers at most (it is "http,aliyun,tencent").',
+  ],
+  [
+    { HUFU_SMS: 'aliyun,console' },
+    'HUFU_SMS must not combine console with a gateway: codes would be printed instead of sent (it is "aliyun,console").',
+  ],
+  [{ HUFU_SMS: 'http' }, 'HUFU_SMS is "http", but HUFU_SMS_HTTP_URL is not set.'],
+  [
+    { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: 'https://sms.example.com/send' },
+    'HUFU_SMS is "http", but HUFU_SMS_HTTP_SECRET is not set.',
+  ],
+  [{ HUFU_SMS: 'aliyun' }, 'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_ACCESS_KEY_ID is not set.'],
+  [
+    { ...aliyun, HUFU_SMS_ALIYUN_CODE_TEMPLATE: '' },
+    'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_CODE_TEMPLATE is not set.',
+  ],
+  [
+    { ...aliyun, HUFU_SMS: 'aliyun,tencent' },
+    'HUFU_SMS is "aliyun,tencent", but HUFU_SMS_TENCENT_SECRET_ID is not set.',
+  ],
+  [{ HUFU_SMS: 'twilio' }, 'HUFU_SMS is "twilio", but HUFU_SMS_TWILIO_ACCOUNT_SID is not set.'],
+  [
+    { HUFU_SMS_TENCENT_CODE_TEMPLATE: '1110:minutes' },
+    'HUFU_SMS_TENCENT_CODE_TEMPLATE has a list of parameters that is not made of: code, minutes (it is "1110:minutes").',
+  ],
+  [
+    { HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE: '1110:code' },
+    'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE has a list of parameters that is not made of: number (it is "1110:code").',
+  ],
+  [
+    { HUFU_SMS_ALIYUN_CODE_TEMPLATE: 'SMS 1' },
+    'HUFU_SMS_ALIYUN_CODE_TEMPLATE must be the id of a template, for example SMS_154950909:code (it is "SMS 1").',
+  ],
+  [
+    { HUFU_SMS_ALIYUN_SIGN_NAME: '【虎符】' },
+    'HUFU_SMS_ALIYUN_SIGN_NAME must be the name of the signature alone, without 【】 (it is "【虎符】").',
+  ],
+  [
+    { HUFU_SMS_ALIYUN_ENDPOINT: 'https://dysmsapi.aliyuncs.com/v1' },
+    'HUFU_SMS_ALIYUN_ENDPOINT must be https://host or http://host:port, and nothing behind it (it is "https://dysmsapi.aliyuncs.com/v1").',
+  ],
+  [
+    { HUFU_SMS_TWILIO_FROM: '十' },
+    'HUFU_SMS_TWILIO_FROM must be a number such as +15005550006, a sender of 11 letters or digits at most, or MG… (it is "十").',
+  ],
 ])('%j stops the start with one sentence that names the setting', (environment, sentence) => {
   expect(() => readSettings(environment as Record<string, string>)).toThrow(new SettingsError(sentence))
 })
@@ -58,6 +121,42 @@ test.each(['HUFU_DATABASE_URL', 'HUFU_REDIS_URL'])('a wrong %s is refused withou
     expect(read).toThrow(new RegExp(`^${name} must be `))
     expect(read).not.toThrow(/hunter2/)
   }
+})
+
+test.each([
+  ['HUFU_SMS_HTTP_URL', 'https://user:hunter2@sms.example.com/'],
+  ['HUFU_SMS_HTTP_URL', 'hunter2'],
+  ['HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET', 'hunter2 '.repeat(2)],
+  ['HUFU_SMS_TENCENT_SECRET_KEY', 'hunter2\nhunter2'],
+  ['HUFU_SMS_TWILIO_AUTH_TOKEN', 'hunter2（'],
+])('a wrong %s is refused without printing it', (name, value) => {
+  const read = () => readSettings({ [name]: value })
+  expect(read).toThrow(new RegExp(`^${name} must be `))
+  expect(read).not.toThrow(/hunter2/)
+})
+
+test('text messages are printed by default, and go to the gateways that are named, in that order', () => {
+  expect(readSettings({}).sms).toEqual(['console'])
+  const settings = readSettings({
+    ...aliyun,
+    HUFU_SMS: 'http, aliyun',
+    HUFU_SMS_HTTP_URL: 'https://sms.example.com/send?app=1',
+    HUFU_SMS_HTTP_SECRET: 'change-me',
+  })
+  expect(settings.sms).toEqual(['http', 'aliyun'])
+  expect(settings.smsHttpUrl).toBe('https://sms.example.com/send?app=1')
+})
+
+test.each([
+  ['HUFU_SMS_ALIYUN_CODE_TEMPLATE', 'SMS_1', ['code']],
+  ['HUFU_SMS_ALIYUN_CODE_TEMPLATE', 'SMS_1:code,minutes', ['code', 'minutes']],
+  ['HUFU_SMS_TENCENT_CODE_TEMPLATE', '1110', ['code', 'minutes']],
+  ['HUFU_SMS_TENCENT_CODE_TEMPLATE', '1110:minutes,code', ['minutes', 'code']],
+  ['HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE', '1110', ['number']],
+  ['HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE', '1110:', []],
+])('%s %s is a template with these parameters, in this order: %j', (name, text, parameters) => {
+  const read = Object.values(settingsTable).find((row) => row.name === name)
+  expect(read?.parse(text)).toEqual({ id: text.split(':')[0], parameters })
 })
 
 test('a secret comes from the file that its _FILE names, without the line end', () => {

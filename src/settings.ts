@@ -5,23 +5,11 @@ import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
 import { type DatabaseKind, databaseKind } from './db/open.ts'
 import type { Policy } from './sessions/policy.ts'
+import { type Setting, setting } from './setting.ts'
+import { missingForSms, smsSettings } from './settings-sms.ts'
 
 /** A setting that cannot be used. Its message is one sentence that names the setting. */
 export class SettingsError extends Error {}
-
-interface Setting<T> {
-  readonly name: `HUFU_${string}`
-  readonly default: string
-  readonly meaning: string
-  /** Its value is never printed, and may come from the file that `<name>_FILE` names. */
-  readonly secret?: true
-  /** @throws Error that completes the sentence "HUFU_X …" */
-  parse(text: string): T
-}
-
-function setting<T>(description: Setting<T>): Setting<T> {
-  return description
-}
 
 function whole(min: number, max: number) {
   return (text: string): number => {
@@ -276,6 +264,7 @@ export const settingsTable = {
     meaning: '`json`, `text` for people, or `auto`: text where standard output is a terminal.',
     parse: oneOf('auto', 'json', 'text'),
   }),
+  ...smsSettings,
 }
 
 export type Settings = {
@@ -365,6 +354,8 @@ function assertConsistent(settings: Settings): void {
       'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
     )
   }
+  const missing = missingForSms(settings)
+  if (missing !== null) throw new SettingsError(missing)
 }
 
 /** A URL as it may be shown: without its password. */

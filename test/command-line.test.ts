@@ -204,6 +204,8 @@ describe('doctor', () => {
       'schema ok',
       'disk ok',
       'redis ok',
+      // Codes are printed, not sent.
+      'sms warning',
     ])
   })
 

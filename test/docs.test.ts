@@ -1,4 +1,5 @@
 // The documents say what the program does: settings, errors, routes, commands, exit codes, and what they point to.
+import { createHmac } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +10,7 @@ import { eventKinds } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { Problem } from '../src/http/v1-schemas.ts'
 import { settingsTable } from '../src/settings.ts'
+import { smsErrorCodes } from '../src/sms/sms.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
 import { databases } from './stores.ts'
 
@@ -104,6 +106,22 @@ test('docs/events.md lists the kinds of events', () => {
   expect(names(rows(read('docs/events.md')))).toEqual([...eventKinds])
 })
 
+describe('docs/sms.md', () => {
+  test('says of each code of a text message, and of no other, what it means and what to do', () => {
+    const table = rows(section('docs/sms.md', '## When it goes wrong'))
+    expect(names(table)).toEqual([...smsErrorCodes])
+    for (const row of table) expect(row.filter((cell) => cell !== '')).toHaveLength(4)
+  })
+
+  test('shows a body with the signature that its own command computes', () => {
+    const text = section('docs/sms.md', '### The signature')
+    const [body = ''] = blocks(text, 'json').map((block) => block.trimEnd())
+    const [, timestamp = ''] = /x-hufu-timestamp: (\d+)/.exec(text) ?? []
+    const [, signature] = /x-hufu-signature: ([0-9a-f]{64})/.exec(text) ?? []
+    expect(createHmac('sha256', 'change-me').update(`${timestamp}.${body}`).digest('hex')).toBe(signature)
+  })
+})
+
 describe('docs/api.md', () => {
   let app: RunningApp
   let drop: () => Promise<void>
@@ -180,7 +198,7 @@ describe('docs/command-line.md', () => {
     [...text.matchAll(/^ {2}([a-z]+) (?!\[command\])/gm)].map(([, name = '']) => name)
 
   test('has a heading for each command with its arguments, and a row for each option', async () => {
-    const groups = ['accounts', 'sessions']
+    const groups = ['accounts', 'sessions', 'sms']
     const inGroups = await Promise.all(
       groups.map(async (group) => commandsIn(await help(group)).map((name) => [group, name])),
     )

@@ -3,17 +3,10 @@ import type { Clock } from '../clock.ts'
 import type { Codes, PreparedCode, Purpose } from '../codes/codes.ts'
 import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type Origin, recordEvents } from '../events/events.ts'
+import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import { type Sent, SmsError, type SmsSender } from '../sms/sms.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
-
-/** What a gateway said. */
-export interface SendOutcome {
-  /** Which driver took it, and its own id of the message. */
-  readonly sent: { readonly driver: string; readonly gatewayId: string | null } | null
-  /** Why it was not sent, or perhaps not. */
-  readonly failure: { readonly code: string; readonly detail: string } | null
-}
 
 export interface SendCodeOptions {
   readonly db: Database
@@ -23,8 +16,7 @@ export interface SendCodeOptions {
   readonly signUp: 'open' | 'closed'
   /** Counts a send against all limits, and says in how many seconds the next one for this number is allowed. @throws AppError `rate_limited`, `unavailable` */
   readonly spend: (request: SendRequest & { phoneNumber: string }) => Promise<number>
-  /** Never throws. */
-  readonly deliver: (phoneNumber: string, code: string, minutes: number) => Promise<SendOutcome>
+  readonly sms: SmsSender
   /** Told what went wrong after the answer was given. */
   readonly onTrouble: (error: unknown) => void
 }
@@ -61,9 +53,10 @@ export class SendCode {
     const answer = { resendInSeconds, expiresInSeconds: Math.ceil(prepared.expiresInMs / 1000) }
     if (prepared.isTest) return answer
     if (this.#goesToAnyNumber(request.purpose)) {
-      const { failure } = await this.#deliver(phoneNumber, prepared, request)
+      const failure = await this.#deliver(phoneNumber, prepared, request)
       if (failure?.code === 'number_invalid') throw new AppError('phone_number_invalid')
-      if (failure) throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds })
+      if (failure)
+        throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds }, { cause: failure })
       return answer
     }
     this.#inBackground(this.#deliverToOwner(phoneNumber, prepared, request))
@@ -89,23 +82,37 @@ export class SendCode {
     if (account) await this.#deliver(phoneNumber, prepared, request)
   }
 
+  /** What kept the message from being sent, or null. Written down either way. */
   async #deliver(
     phoneNumber: string,
     { code, expiresInMs }: PreparedCode,
-    request: SendRequest,
-  ): Promise<SendOutcome> {
-    const { db, clock, deliver } = this.#options
-    const { purpose, origin } = request
+    { purpose, origin }: SendRequest,
+  ): Promise<SmsError | null> {
+    const { db, clock, sms } = this.#options
     const minutes = Math.max(1, Math.round(expiresInMs / 60_000))
-    const outcome = await deliver(phoneNumber, code, minutes)
-    const detail = outcome.failure
-      ? { purpose, failure: outcome.failure.code, gateway: outcome.failure.detail }
-      : { purpose, driver: outcome.sent?.driver ?? null, gateway_id: outcome.sent?.gatewayId ?? null }
+    const sent = await sms.send({ to: phoneNumber, template: 'code', code, minutes }).catch((error) => {
+      if (error instanceof SmsError) return error
+      throw error
+    })
     const account = await findAccountByPhoneNumber(db, phoneNumber)
-    const kind = outcome.failure ? 'code_not_sent' : 'code_sent'
-    await recordEvents(db, clock.now(), origin, [
-      { kind, accountId: account?.id ?? null, phoneNumber, detail },
-    ])
-    return outcome
+    const about = { accountId: account?.id ?? null, phoneNumber }
+    const event: NewEvent =
+      sent instanceof SmsError
+        ? {
+            ...about,
+            kind: 'code_not_sent',
+            detail: { purpose, failure: sent.code, gateway: sent.gatewayCode },
+          }
+        : {
+            ...about,
+            kind: 'code_sent',
+            detail: { purpose, driver: sent.driver, gateway_id: gatewayIdOf(sent) },
+          }
+    await recordEvents(db, clock.now(), origin, [event])
+    return sent instanceof SmsError ? sent : null
   }
+}
+
+function gatewayIdOf(sent: Sent): string | null {
+  return 'gatewayId' in sent ? sent.gatewayId : null
 }

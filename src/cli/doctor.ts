@@ -27,6 +27,7 @@ export async function doctor({ settings, output }: Context): Promise<number> {
     settingsFinding(output),
     ...(await databaseFindings(settings, output)),
     ...(await redisFindings(settings, output)),
+    smsFinding(settings, output),
   ]
   const marks = {
     ok: output.style('green', '✓'),
@@ -159,6 +160,27 @@ function clockFinding(of: string, aheadMs: number, output: Output): Finding {
     status: 'warning',
     text: `${text}; ${output.say('请在每台机器上运行 NTP', 'run NTP on every machine')}`,
   }
+}
+
+/** Nothing is sent: "sms test" does that. */
+function smsFinding({ sms }: Settings, output: Output): Finding {
+  const check = 'sms'
+  const [first, second] = sms
+  if (first === 'console') {
+    return {
+      check,
+      status: 'warning',
+      text: output.say(
+        'console：验证码只打印在标准错误里，不会发到手机；上线前请设置 HUFU_SMS',
+        'console: codes are printed to standard error and reach no phone; set HUFU_SMS before people use it',
+      ),
+    }
+  }
+  const drivers = second
+    ? output.say(`${first}，失败时改用 ${second}`, `${first}, and ${second} where it surely did not send`)
+    : first
+  const advice = output.say('试发一条：hufu sms test <手机号>', 'to try it: hufu sms test <phone>')
+  return { check, status: 'ok', text: `${drivers} (${advice})` }
 }
 
 async function redisFindings(settings: Settings, output: Output): Promise<Finding[]> {

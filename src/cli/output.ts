@@ -12,7 +12,7 @@ export const exitCodes = {
   refused: 1,
   /** Wrong arguments or settings. */
   usage: 2,
-  /** A store does not answer; the same command may work later. */
+  /** A store or a gateway does not answer; the same command may work later. */
   unavailable: 3,
   /** A fault of the program. */
   internal: 70,
@@ -63,9 +63,9 @@ export class Output {
   failure(thrown: unknown): number {
     const error = asUnavailable(thrown)
     if (error instanceof SettingsError || error instanceof UsageError)
-      return this.#fail(exitCodes.usage, 'usage', error.message)
+      return this.fail(exitCodes.usage, 'usage', error.message)
     if (!(error instanceof AppError)) {
-      return this.#fail(
+      return this.fail(
         exitCodes.internal,
         'internal',
         error instanceof Error ? (error.stack ?? error.message) : String(error),
@@ -77,11 +77,13 @@ export class Output {
     const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}`
     const code =
       error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
-    return this.#fail(code, error.code, text)
+    return this.fail(code, error.code, text)
   }
 
-  #fail(exitCode: number, code: string, text: string): number {
-    process.stderr.write(this.json ? `${JSON.stringify({ error: code, message: text })}\n` : `${text}\n`)
+  /** Says on standard error that it was not done, to programs with these facts, and returns the exit code. */
+  fail(exitCode: number, code: string, text: string, facts: Readonly<Record<string, unknown>> = {}): number {
+    const value = { error: code, message: text, ...facts }
+    process.stderr.write(this.json ? `${JSON.stringify(value)}\n` : `${text}\n`)
     return exitCode
   }
 }

@@ -10,6 +10,7 @@ import { migrateDatabase } from './migrate.ts'
 import { endWithReader, exitCodes, Output } from './output.ts'
 import { serve } from './serve.ts'
 import { endSession, listSessions } from './sessions.ts'
+import { testSms } from './sms.ts'
 
 /** What every command gets. */
 export interface Context {
@@ -70,9 +71,10 @@ function program(result: { code: number }): Command {
     .option('--json', 'one line each')
     .action(action(listEvents))
   sessionCommands(hufu.command('sessions').description('who is signed in'), action)
+  smsCommands(hufu.command('sms').description('text messages'), action)
   hufu
     .command('doctor')
-    .description('check settings, database, Redis and clocks, and say what to do')
+    .description('check settings, database, Redis, clocks and text messages, and say what to do')
     .option('--json', 'for programs')
     .action(action(doctor))
   hufu
@@ -137,6 +139,15 @@ function sessionCommands(sessions: Command, action: Wrap): void {
     .option('--all', 'all sessions of an account; then give its phone number')
     .option('--json', 'for programs')
     .action(action(endSession))
+}
+
+function smsCommands(sms: Command, action: Wrap): void {
+  sms
+    .command('test')
+    .argument('<phone>', 'phone number, as people write it')
+    .description('send a code that opens nothing, and say what the gateway answers')
+    .option('--json', 'for programs')
+    .action(action(testSms))
 }
 
 /** For the language of messages alone: a .env that cannot be read is reported by readSettings's caller. */

@@ -23,6 +23,8 @@ export async function serve({ settings, output }: Context): Promise<number> {
   diesLoudly(log)
   const house = await openHouse(settings, {
     onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
+    onSmsFailOver: ({ driver, code, gatewayCode }) =>
+      log.warn({ driver, code, gatewayCode }, 'text message refused by one gateway, given to the next'),
     onRedis: (reachable, cause) => {
       if (reachable) log.info('redis in reach: checks are answered from copies')
       else log.warn({ err: cause }, 'redis out of reach: checks are answered from the database')

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import { acceptJsonOnly } from './body.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
@@ -29,6 +29,8 @@ export interface ServerParts extends V1Parts {
 }
 
 const bodyLimitBytes = 16 * 1024
+/** What a client can do nothing about, so that somebody should read why it happened. */
+const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
 
 /** All routes, ready to listen or to be asked with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
@@ -56,7 +58,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
     const known = asRequestError(error, parts.asUnavailable)
-    if (known.code === 'internal' || known.code === 'unavailable') parts.log.trouble(request, known)
+    if (isForOperators.has(known.code)) parts.log.trouble(request, known)
     return isClassic(request) ? sendClassic(reply, known) : sendProblem(request, reply, known, parts.clock)
   }
 

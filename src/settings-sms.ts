@@ -1,0 +1,231 @@
+// The settings of text messages: rows of the table in settings.ts, and what each driver cannot do without.
+import { setting } from './setting.ts'
+import { type SmsDriverName, type SmsMessage, smsDriverNames } from './sms/sms.ts'
+import { parametersOf, type Template, type TemplateParameter } from './sms/template.ts'
+
+function drivers(text: string): readonly [SmsDriverName, ...SmsDriverName[]] {
+  const words = text.split(',').map((word) => word.trim())
+  const [first, ...more] = words.flatMap((word) => smsDriverNames.filter((name) => name === word))
+  const areKnown = first !== undefined && more.length === words.length - 1
+  if (!areKnown || new Set(words).size !== words.length) {
+    throw new Error(
+      `must be one of: ${smsDriverNames.join(', ')}; or two different ones with a comma between them, the second for fail-over`,
+    )
+  }
+  if (more.length > 1) throw new Error('must name two drivers at most')
+  if (more.length > 0 && words.includes('console'))
+    throw new Error('must not combine console with a gateway: codes would be printed instead of sent')
+  return [first, ...more]
+}
+
+/** Empty: not set. Nothing but visible text, because it becomes part of headers and addresses. */
+function word(text: string): string {
+  if (/^[!-~]*$/.test(text)) return text
+  throw new Error('must be letters, digits and signs without white space')
+}
+
+function signName(text: string): string {
+  if (!/\p{Cc}|[【】]/u.test(text)) return text
+  throw new Error('must be the name of the signature alone, without 【】')
+}
+
+function httpUrl(text: string): string {
+  if (text === '') return text
+  const url = URL.parse(text)
+  if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href
+  throw new Error('must be an http:// or https:// URL without a name and a password in it')
+}
+
+function origin(text: string): string {
+  const url = URL.parse(text)
+  if (url && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin
+  throw new Error('must be https://host or http://host:port, and nothing behind it')
+}
+
+function twilioFrom(text: string): string {
+  if (/^(\+[1-9]\d{3,14}|\d{3,8}|MG[0-9a-f]{32}|[A-Za-z0-9 ]{1,11}|)$/.test(text)) return text
+  throw new Error('must be a number such as +15005550006, a sender of 11 letters or digits at most, or MG…')
+}
+
+/** `<id>` or `<id>:<parameter>,<parameter>`; empty: no such template. */
+function template(kind: SmsMessage['template'], byDefault: readonly TemplateParameter[]) {
+  return (text: string): Template | null => {
+    if (text === '') return null
+    const [, id, list] = /^([\w-]{1,64})(?::([a-z,]*))?$/.exec(text) ?? []
+    if (id === undefined) throw new Error('must be the id of a template, for example SMS_154950909:code')
+    if (list === undefined) return { id, parameters: byDefault }
+    const words = list === '' ? [] : list.split(',')
+    const parameters = words.flatMap((name) => parametersOf[kind].filter((known) => known === name))
+    const isComplete = parameters.length === words.length && new Set(words).size === words.length
+    if (!isComplete || (kind === 'code' && !parameters.includes('code'))) {
+      throw new Error(`has a list of parameters that is not made of: ${parametersOf[kind].join(', ')}`)
+    }
+    return { id, parameters }
+  }
+}
+
+const templateForm = '`<id>` or `<id>:<parameters>`'
+
+export const smsSettings = {
+  sms: setting({
+    name: 'HUFU_SMS',
+    default: 'console',
+    meaning:
+      'How text messages are sent: `console` (printed, for development), `http`, `aliyun`, `tencent` or `twilio`; `first,second` for fail-over.',
+    parse: drivers,
+  }),
+  smsHttpUrl: setting({
+    name: 'HUFU_SMS_HTTP_URL',
+    default: '',
+    meaning: 'http: where messages are posted to.',
+    secret: true,
+    parse: httpUrl,
+  }),
+  smsHttpSecret: setting({
+    name: 'HUFU_SMS_HTTP_SECRET',
+    default: '',
+    meaning: 'http: the key of the signature.',
+    secret: true,
+    parse: (text: string): string => text,
+  }),
+  smsAliyunAccessKeyId: setting({
+    name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_ID',
+    default: '',
+    meaning: 'aliyun: id of the access key.',
+    parse: word,
+  }),
+  smsAliyunAccessKeySecret: setting({
+    name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET',
+    default: '',
+    meaning: 'aliyun: secret of the access key.',
+    secret: true,
+    parse: word,
+  }),
+  smsAliyunSignName: setting({
+    name: 'HUFU_SMS_ALIYUN_SIGN_NAME',
+    default: '',
+    meaning: 'aliyun: the approved signature (签名), without 【】.',
+    parse: signName,
+  }),
+  smsAliyunCodeTemplate: setting({
+    name: 'HUFU_SMS_ALIYUN_CODE_TEMPLATE',
+    default: '',
+    meaning: `aliyun: the template of codes, ${templateForm}; without a list it gets \`code\`.`,
+    parse: template('code', ['code']),
+  }),
+  smsAliyunPhoneChangedTemplate: setting({
+    name: 'HUFU_SMS_ALIYUN_PHONE_CHANGED_TEMPLATE',
+    default: '',
+    meaning: `aliyun: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+    parse: template('phone_changed', ['number']),
+  }),
+  smsAliyunEndpoint: setting({
+    name: 'HUFU_SMS_ALIYUN_ENDPOINT',
+    default: 'https://dysmsapi.aliyuncs.com',
+    meaning: 'aliyun: where its API is.',
+    parse: origin,
+  }),
+  smsTencentSecretId: setting({
+    name: 'HUFU_SMS_TENCENT_SECRET_ID',
+    default: '',
+    meaning: 'tencent: SecretId.',
+    parse: word,
+  }),
+  smsTencentSecretKey: setting({
+    name: 'HUFU_SMS_TENCENT_SECRET_KEY',
+    default: '',
+    meaning: 'tencent: SecretKey.',
+    secret: true,
+    parse: word,
+  }),
+  smsTencentRegion: setting({
+    name: 'HUFU_SMS_TENCENT_REGION',
+    default: 'ap-guangzhou',
+    meaning: 'tencent: region of the API.',
+    parse: word,
+  }),
+  smsTencentSdkAppId: setting({
+    name: 'HUFU_SMS_TENCENT_SDK_APP_ID',
+    default: '',
+    meaning: 'tencent: SmsSdkAppId of the SMS application.',
+    parse: word,
+  }),
+  smsTencentSignName: setting({
+    name: 'HUFU_SMS_TENCENT_SIGN_NAME',
+    default: '',
+    meaning: 'tencent: the approved signature (签名), without 【】.',
+    parse: signName,
+  }),
+  smsTencentCodeTemplate: setting({
+    name: 'HUFU_SMS_TENCENT_CODE_TEMPLATE',
+    default: '',
+    meaning: `tencent: the template of codes, ${templateForm}; without a list {1} is \`code\` and {2} is \`minutes\`.`,
+    parse: template('code', ['code', 'minutes']),
+  }),
+  smsTencentPhoneChangedTemplate: setting({
+    name: 'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE',
+    default: '',
+    meaning: `tencent: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+    parse: template('phone_changed', ['number']),
+  }),
+  smsTencentEndpoint: setting({
+    name: 'HUFU_SMS_TENCENT_ENDPOINT',
+    default: 'https://sms.tencentcloudapi.com',
+    meaning: 'tencent: where its API is.',
+    parse: origin,
+  }),
+  smsTwilioAccountSid: setting({
+    name: 'HUFU_SMS_TWILIO_ACCOUNT_SID',
+    default: '',
+    meaning: 'twilio: Account SID.',
+    parse: word,
+  }),
+  smsTwilioAuthToken: setting({
+    name: 'HUFU_SMS_TWILIO_AUTH_TOKEN',
+    default: '',
+    meaning: 'twilio: Auth Token.',
+    secret: true,
+    parse: word,
+  }),
+  smsTwilioFrom: setting({
+    name: 'HUFU_SMS_TWILIO_FROM',
+    default: '',
+    meaning:
+      'twilio: the number or sender that messages come from, or the SID of a messaging service (`MG…`).',
+    parse: twilioFrom,
+  }),
+  smsTwilioEndpoint: setting({
+    name: 'HUFU_SMS_TWILIO_ENDPOINT',
+    default: 'https://api.twilio.com',
+    meaning: 'twilio: where its API is.',
+    parse: origin,
+  }),
+}
+
+type SmsSettings = {
+  readonly [Key in keyof typeof smsSettings]: ReturnType<(typeof smsSettings)[Key]['parse']>
+}
+
+const needed: Readonly<Record<SmsDriverName, readonly (keyof typeof smsSettings)[]>> = {
+  console: [],
+  http: ['smsHttpUrl', 'smsHttpSecret'],
+  aliyun: ['smsAliyunAccessKeyId', 'smsAliyunAccessKeySecret', 'smsAliyunSignName', 'smsAliyunCodeTemplate'],
+  tencent: [
+    'smsTencentSecretId',
+    'smsTencentSecretKey',
+    'smsTencentSdkAppId',
+    'smsTencentSignName',
+    'smsTencentCodeTemplate',
+  ],
+  twilio: ['smsTwilioAccountSid', 'smsTwilioAuthToken', 'smsTwilioFrom'],
+}
+
+/** One sentence about the first setting that a chosen driver lacks; null where nothing is missing. */
+export function missingForSms(settings: SmsSettings): string | null {
+  for (const driver of settings.sms) {
+    const missing = needed[driver].find((key) => settings[key] === '' || settings[key] === null)
+    if (missing)
+      return `HUFU_SMS is "${settings.sms.join(',')}", but ${smsSettings[missing].name} is not set.`
+  }
+  return null
+}

@@ -1,0 +1,114 @@
+// Alibaba Cloud SMS, SendSms 2017-05-25: https://help.aliyun.com/document_detail/55284.html
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { gatewayTimeoutMs, postToGateway, readJson, textIn, unreadable } from './gateway.ts'
+import { type AccessKey, signAcs3 } from './sign-acs3.ts'
+import {
+  type Accepted,
+  type Skipped,
+  type SmsDriver,
+  SmsError,
+  type SmsErrorCode,
+  type SmsMessage,
+} from './sms.ts'
+import { parameterValues, type Templates } from './template.ts'
+
+export interface AliyunSmsOptions {
+  readonly endpoint: string
+  readonly key: AccessKey
+  readonly signName: string
+  readonly templates: Templates
+  readonly clock: Clock
+  readonly timeoutMs?: number
+}
+
+export class AliyunSms implements SmsDriver {
+  readonly name = 'aliyun'
+  readonly #options: AliyunSmsOptions
+
+  constructor(options: AliyunSmsOptions) {
+    this.#options = options
+  }
+
+  async send(message: SmsMessage, id: string): Promise<Accepted | Skipped> {
+    const { endpoint, key, signName, templates, clock, timeoutMs = gatewayTimeoutMs } = this.#options
+    const template = templates[message.template]
+    if (template === null) return { outcome: 'skipped', reason: 'no_template' }
+    const parameters = {
+      PhoneNumbers: aliyunNumber(message.to),
+      SignName: signName,
+      TemplateCode: template.id,
+      TemplateParam: JSON.stringify(Object.fromEntries(parameterValues(message, template))),
+      OutId: id,
+    }
+    const url = new URL(endpoint)
+    const { query, headers } = signAcs3(
+      {
+        host: url.host,
+        action: 'SendSms',
+        version: '2017-05-25',
+        parameters,
+        now: clock.now(),
+        nonce: randomUUID(),
+      },
+      key,
+    )
+    const request = { url: `${url.origin}/?${query}`, headers, body: null, timeoutMs }
+    const answer = await postToGateway(this.name, request)
+    const members = readJson(this.name, answer)
+    const code = textIn(members, 'Code')
+    if (code === 'OK') return { outcome: 'sent', gatewayId: textIn(members, 'BizId') }
+    if (code === null) throw unreadable(this.name, answer.status)
+    throw refusal(code, textIn(members, 'Message'))
+  }
+}
+
+/** Numbers of the mainland without a country code, others with it and without a plus sign. */
+function aliyunNumber(e164: string): string {
+  return e164.replace(/^\+86(?=1\d{10}$)|^\+/, '')
+}
+
+/** https://help.aliyun.com/document_detail/101346.html; codes that are not here are told by their family. */
+const known = new Map<string, SmsErrorCode>([
+  ['isv.MOBILE_NUMBER_ILLEGAL', 'number_invalid'],
+  ['isv.CUSTOMER_REFUSED', 'number_blocked'],
+  ['isv.BUSINESS_LIMIT_CONTROL', 'rate_limited'],
+  ['isv.DAY_LIMIT_CONTROL', 'rate_limited'],
+  ['isv.MONTH_LIMIT_CONTROL', 'rate_limited'],
+  ['isv.AMOUNT_NOT_ENOUGH', 'out_of_funds'],
+  ['isv.OUT_OF_SERVICE', 'out_of_funds'],
+])
+
+/** Who is at fault, and whether the message can have been sent, by how a code begins. */
+const families: readonly [RegExp, SmsErrorCode, 'surely' | 'perhaps'][] = [
+  // Too many calls a second: turned away at the door, whoever the message was for.
+  [/^Throttling/, 'unavailable', 'surely'],
+  [/^isp\.RAM_PERMISSION_DENY$/, 'misconfigured', 'surely'],
+  [/^isv\./, 'misconfigured', 'surely'],
+  // The door of the API itself: keys, signature, clock, parameters.
+  [
+    /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|SignatureNonceUsed)/,
+    'misconfigured',
+    'surely',
+  ],
+  [/^(Forbidden|NoPermission|Invalid|Missing|Unsupported)/, 'misconfigured', 'surely'],
+]
+
+function refusal(gatewayCode: string, text: string | null): SmsError {
+  const family = families.find(([pattern]) => pattern.test(gatewayCode))
+  const exact = known.get(gatewayCode)
+  // What is left, isp.SYSTEM_ERROR above all, is trouble on the gateway's side that may come after the sending.
+  const [, code, sureness] = family ?? [null, 'unavailable' as const, 'perhaps' as const]
+  return new SmsError('aliyun', exact ?? code, {
+    surelyNotSent: exact !== undefined || sureness === 'surely',
+    gatewayCode,
+    retryAfterSeconds: gatewayCode === 'isv.BUSINESS_LIMIT_CONTROL' ? limitSeconds(text ?? '') : null,
+  })
+}
+
+/** How long a limit lasts at most, from the only place that says which one it was. */
+function limitSeconds(text: string): number | null {
+  if (text.includes('分钟级')) return 60
+  if (text.includes('小时级')) return 3_600
+  return text.includes('天级') ? 86_400 : null
+}

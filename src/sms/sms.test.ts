@@ -1,0 +1,199 @@
+// When a second driver may try, on real gateways that count; and what an error may say.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { aliyunGateway } from '../../test/gateways/aliyun.ts'
+import { FakeGateway, type Fault } from '../../test/gateways/gateway.ts'
+import { tencentGateway } from '../../test/gateways/tencent.ts'
+import { ManualClock } from '../clock.ts'
+import { AliyunSms } from './driver-aliyun.ts'
+import { ConsoleSms } from './driver-console.ts'
+import { TencentSms } from './driver-tencent.ts'
+import { SmsError, type SmsMessage, SmsSender } from './sms.ts'
+import type { Template } from './template.ts'
+
+const clock = new ManualClock()
+const now = () => clock.now()
+const secret = 'hunter2'
+const code: SmsMessage = { to: '+8613800005223', template: 'code', code: '123456', minutes: 5 }
+const changed: SmsMessage = { to: '+8613800005223', template: 'phone_changed', newNumber: '139****0001' }
+const codeTemplate: Template = { id: 'T_1', parameters: ['code'] }
+const changedTemplate: Template = { id: 'T_2', parameters: ['number'] }
+
+describe('fail-over from aliyun to tencent', () => {
+  let first: FakeGateway
+  let second: FakeGateway
+  let told: SmsError[]
+
+  beforeAll(async () => {
+    first = await FakeGateway.start(aliyunGateway({ id: 'id', secret, signName: '虎符', now }))
+    second = await FakeGateway.start(
+      tencentGateway({ id: 'id', key: secret, sdkAppId: '1400006666', signName: '虎符', now }),
+    )
+  })
+  beforeEach(() => {
+    told = []
+    first.reset()
+    second.reset()
+  })
+  afterAll(async () => {
+    await first.close()
+    await second.close()
+  })
+
+  interface Making {
+    readonly url?: string
+    readonly firstChanged?: Template | null
+    readonly secondChanged?: Template | null
+    readonly timeoutMs?: number
+  }
+  function sender({ url = first.url, firstChanged = null, secondChanged = null, timeoutMs }: Making = {}) {
+    const both = { signName: '虎符', clock, timeoutMs: timeoutMs ?? 20_000 }
+    const aliyun = new AliyunSms({
+      ...both,
+      endpoint: url,
+      key: { id: 'id', secret },
+      templates: { code: codeTemplate, phone_changed: firstChanged },
+    })
+    const tencent = new TencentSms({
+      ...both,
+      endpoint: second.url,
+      secret: { id: 'id', key: secret },
+      region: 'ap-guangzhou',
+      sdkAppId: '1400006666',
+      templates: { code: codeTemplate, phone_changed: secondChanged },
+    })
+    return new SmsSender([aliyun, tencent], (refusal) => told.push(refusal))
+  }
+  const takenByBoth = () => [first.taken.length, second.taken.length]
+  const thrownBy = (sending: Promise<unknown>) => expect(sending).rejects
+
+  test('a message that the first gateway takes goes to nobody else', async () => {
+    const sent = await sender().send(code)
+    expect(sent).toMatchObject({ outcome: 'sent', driver: 'aliyun', gatewayId: expect.any(String) })
+    expect(first.taken[0]?.id).toBe(sent.id)
+    expect([takenByBoth(), second.requests, told]).toEqual([[1, 0], [], []])
+  })
+
+  test.each([
+    ['isv.AMOUNT_NOT_ENOUGH', 'out_of_funds'],
+    ['isv.SMS_SIGNATURE_ILLEGAL', 'misconfigured'],
+    ['Throttling.User', 'unavailable'],
+  ])('%s (%s, surely not sent) lets the second gateway send, once, under the same id', async (word, ours) => {
+    first.behaviour = { refuse: word }
+    const sent = await sender().send(code)
+    expect(sent).toMatchObject({ outcome: 'sent', driver: 'tencent' })
+    expect([takenByBoth(), first.requests.length, second.requests.length]).toEqual([[0, 1], 1, 1])
+    expect(second.taken[0]?.id).toBe(sent.id)
+    expect(told).toMatchObject([{ driver: 'aliyun', code: ours, gatewayCode: word }])
+  })
+
+  test('a gateway that cannot be reached lets the second one send', async () => {
+    expect(await sender({ url: 'http://gateway.invalid' }).send(code)).toMatchObject({ driver: 'tencent' })
+    expect(takenByBoth()).toEqual([0, 1])
+    expect(told).toMatchObject([{ code: 'unavailable', surelyNotSent: true }])
+  })
+
+  test.each([
+    ['isv.MOBILE_NUMBER_ILLEGAL', 'number_invalid'],
+    ['isv.CUSTOMER_REFUSED', 'number_blocked'],
+    ['isv.BUSINESS_LIMIT_CONTROL/hour', 'rate_limited'],
+  ])('%s (%s) is about the person: no second gateway is asked', async (word, ours) => {
+    first.behaviour = { refuse: word }
+    await thrownBy(sender().send(code)).toMatchObject({ driver: 'aliyun', code: ours })
+    expect([second.requests, told]).toEqual([[], []])
+  })
+
+  test('trouble that may have come after the sending is never sent again', async () => {
+    first.behaviour = { refuse: 'isp.SYSTEM_ERROR' }
+    await thrownBy(sender().send(code)).toMatchObject({ driver: 'aliyun', surelyNotSent: false })
+    expect([first.requests.length, second.requests.length]).toEqual([1, 0])
+  })
+
+  test.each<Fault>([
+    'says_nothing',
+    'half_an_answer',
+    'breaks_the_connection',
+    'not_json',
+    'not_utf8',
+    'no_members',
+    'huge',
+    'server_error',
+    'redirect',
+  ])('a first gateway that took the message and then "%s": one message, not two', async (fault) => {
+    first.behaviour = { fault }
+    const timed = fault === 'says_nothing' || fault === 'half_an_answer'
+    await thrownBy(sender(timed ? { timeoutMs: 1_000 } : {}).send(code)).toMatchObject({
+      driver: 'aliyun',
+      surelyNotSent: false,
+    })
+    expect([takenByBoth(), first.requests.length, second.requests.length]).toEqual([[1, 0], 1, 0])
+    expect(told).toEqual([])
+  })
+
+  test('where both refuse, the last word is the second one', async () => {
+    first.behaviour = { refuse: 'isv.OUT_OF_SERVICE' }
+    second.behaviour = { refuse: 'LimitExceeded.PhoneNumberThirtySecondLimit' }
+    await thrownBy(sender().send(code)).toMatchObject({
+      driver: 'tencent',
+      code: 'rate_limited',
+      retryAfterSeconds: 30,
+    })
+    expect(told).toMatchObject([{ driver: 'aliyun', code: 'out_of_funds' }])
+  })
+
+  test('where the second one has perhaps sent, that is what is said', async () => {
+    first.behaviour = { refuse: 'isv.OUT_OF_SERVICE' }
+    second.behaviour = { fault: 'breaks_the_connection' }
+    await thrownBy(sender().send(code)).toMatchObject({ driver: 'tencent', surelyNotSent: false })
+    expect(takenByBoth()).toEqual([0, 1])
+  })
+
+  test('a kind of message without a template anywhere is skipped with a reason', async () => {
+    expect(await sender().send(changed)).toMatchObject({
+      outcome: 'skipped',
+      reason: 'no_template',
+      driver: 'aliyun',
+    })
+    expect([first.requests, second.requests]).toEqual([[], []])
+  })
+
+  test('a kind of message that only the second gateway has a template for goes there', async () => {
+    const sent = await sender({ secondChanged: changedTemplate }).send(changed)
+    expect(sent).toMatchObject({ outcome: 'sent', driver: 'tencent' })
+    expect([takenByBoth(), first.requests]).toEqual([[0, 1], []])
+  })
+
+  test('a refusal says more than the second driver having no template', async () => {
+    first.behaviour = { refuse: 'isv.OUT_OF_SERVICE' }
+    await thrownBy(sender({ firstChanged: changedTemplate }).send(changed)).toMatchObject({
+      driver: 'aliyun',
+      code: 'out_of_funds',
+    })
+  })
+})
+
+test('console prints the code in one line in both languages, and the number masked', async () => {
+  const lines: string[] = []
+  const sms = new SmsSender([new ConsoleSms((line) => lines.push(line))])
+  expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'console', gatewayId: null })
+  await sms.send(changed)
+  expect(lines).toEqual([
+    '[短信 SMS] +86138****5223  您的验证码是 123456，5 分钟内有效。请勿告诉任何人。 / Your code is 123456. It is valid for 5 min. Do not tell it to anybody.\n',
+    '[短信 SMS] +86138****5223  您的账号已换绑手机号 139****0001。如非本人操作，请立即联系客服。 / The phone number of your account is now 139****0001. If this was not you, contact support at once.\n',
+  ])
+})
+
+test.each([
+  ['isv.AMOUNT_NOT_ENOUGH', 'isv.AMOUNT_NOT_ENOUGH'],
+  ['21211', '21211'],
+  ['13800005223', null],
+  ['E-123456', null],
+  ['余额不足', null],
+  ['two words', null],
+  ['\u001b[31mred', null],
+  ['x'.repeat(101), null],
+  ['', null],
+])('of what a gateway calls its error, %j, only a word is kept', (said, kept) => {
+  const error = new SmsError('http', 'unavailable', { surelyNotSent: true, gatewayCode: said })
+  expect(error.gatewayCode).toBe(kept)
+  expect(error.message).toBe(`http: unavailable (${kept === null ? '' : `${kept}, `}surely not sent)`)
+})
