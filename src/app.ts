@@ -11,6 +11,10 @@ import type { Database } from './db/schema.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
+import { Limiter } from './limits/limiter.ts'
+import { limitsWith } from './limits/limits.ts'
+import { MemoryLimits } from './limits/store-memory.ts'
+import { RedisLimits } from './limits/store-redis.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
@@ -26,6 +30,7 @@ export interface House {
   readonly copies: Copies
   readonly accounts: Accounts
   readonly sessions: Sessions
+  readonly limiter: Limiter
   close(): Promise<void>
 }
 
@@ -44,7 +49,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const clock = options.clock ?? systemClock
   const dialect = openDialect(settings)
   const db = openDatabase(dialect)
-  const copies = await openCopies(settings, dialect, options)
+  const [copies, limiter] = await Promise.all([
+    openCopies(settings, dialect, options),
+    openLimiter(settings, clock),
+  ])
   const sessions = new Sessions({
     db,
     prepareRead: preparedReads(db, dialect),
@@ -55,14 +63,16 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     onTrouble: options.onTrouble ?? (() => {}),
   })
   const passwords = new Passwords({ parallel: settings.passwordParallel, queue: settings.passwordQueue })
-  const accounts = new Accounts({ db, clock, sessions, passwords, region: settings.region })
+  const accounts = new Accounts({ db, clock, sessions, passwords, limiter, region: settings.region })
   return {
     db,
     copies,
     accounts,
     sessions,
+    limiter,
     async close() {
       await sessions.close()
+      await limiter.close()
       await copies.close()
       await db.destroy()
     },
@@ -96,6 +106,15 @@ async function openCopies(
   return copies
 }
 
+async function openLimiter({ limits, redis, smsDailyBudget }: Settings, clock: Clock): Promise<Limiter> {
+  if (limits === 'off') return new Limiter({ store: new MemoryLimits({ clock }), limits: [] })
+  const table = limitsWith({ smsDailyBudget })
+  if (redis === null) return new Limiter({ store: new MemoryLimits({ clock }), limits: table })
+  const store = new RedisLimits(redis)
+  await store.connect()
+  return new Limiter({ store, limits: table })
+}
+
 /** The HTTP server of a house, not listening yet. */
 export async function openServer(
   house: House,
@@ -119,6 +138,7 @@ export async function openServer(
     accounts,
     sessions,
     version,
+    trustedProxies: settings.trustedProxies,
     health,
     log,
     asUnavailable,

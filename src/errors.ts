@@ -28,6 +28,7 @@ export const errorCodes = [
   'password_refused',
   'account_not_found',
   'account_banned',
+  'rate_limited',
   'overloaded',
   'unavailable',
   'internal',

@@ -12,6 +12,9 @@ import { whenProcessEnds } from './services/ending.ts'
 
 export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
 
+/** Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`. */
+const withoutLimits = { HUFU_LIMITS: 'off' }
+
 export interface RunningApp {
   readonly url: string
   readonly house: House
@@ -29,7 +32,12 @@ export interface AppOptions {
 
 /** Starts everything in this process, on a free port and with a clock that stands still. */
 export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
-  const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_PORT: '0', ...options.environment })
+  const settings = readSettings({
+    HUFU_DATABASE_URL: databaseUrl,
+    HUFU_PORT: '0',
+    ...withoutLimits,
+    ...options.environment,
+  })
   const clock = new ManualClock(Date.UTC(2026, 10, 22))
   const { copyLifeSeconds } = options
   const lines: string[] = []
@@ -89,7 +97,7 @@ export async function startProcess(
 ): Promise<ServerProcess> {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, script ? [root + script] : [main, 'serve'], {
-    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...environment },
+    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...withoutLimits, ...environment },
     stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
     ...(cwd && { cwd }),
   })

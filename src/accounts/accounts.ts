@@ -4,6 +4,7 @@ import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { newAccountId } from '../ids.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import type { Device, Issued, Sessions } from '../sessions/sessions.ts'
 import { findAccountByPhoneNumber, insertAccount, listAccounts, replacePasswordHash } from './account-rows.ts'
 import { assertAcceptablePassword, needsRehash, type Passwords } from './password.ts'
@@ -34,6 +35,7 @@ export interface AccountsOptions {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly passwords: Passwords
+  readonly limiter: Limiter
   readonly region: Region
 }
 
@@ -44,6 +46,7 @@ export class Accounts {
   readonly #clock: Clock
   readonly #sessions: Sessions
   readonly #passwords: Passwords
+  readonly #limiter: Limiter
   readonly #region: Region
 
   constructor(options: AccountsOptions) {
@@ -51,6 +54,7 @@ export class Accounts {
     this.#clock = options.clock
     this.#sessions = options.sessions
     this.#passwords = options.passwords
+    this.#limiter = options.limiter
     this.#region = options.region
   }
 
@@ -108,15 +112,27 @@ export class Accounts {
   }
 
   /**
-   * Signs in by number and password. An unknown number costs the same work as a wrong password.
-   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `account_banned`, `session_limit_reached`, `overloaded`
+   * Signs in by number and password. An unknown number costs the same work as a wrong password, and is limited like any other.
+   * @throws AppError `phone_number_invalid`, `rate_limited`, `credentials_wrong`, `account_banned`,
+   *   `session_limit_reached`, `overloaded`, `unavailable`
    */
   async signIn(phoneNumber: string, password: string, device: Device): Promise<Issued> {
     const number = parsePhoneNumber(phoneNumber, this.#region)
-    for (let tries = 1; ; tries++) {
-      const issued = await this.#trySignIn(number, password, device)
-      if (issued !== 'hash changed') return issued
-      if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
+    const { ip: address, deviceId } = device
+    const attempt = await this.#limiter.attempt('check_password', { phoneNumber: number, address, deviceId })
+    try {
+      for (let tries = 1; ; tries++) {
+        const issued = await this.#trySignIn(number, password, device)
+        if (issued !== 'hash changed') {
+          await attempt.succeeded()
+          return issued
+        }
+        if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
+      }
+    } catch (error) {
+      const wasWrong = error instanceof AppError && error.code === 'credentials_wrong'
+      if (!wasWrong) await attempt.notCompared()
+      throw error
     }
   }
 

@@ -89,6 +89,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
   account_not_found: { status: 404, zh: '没有此用户', en: 'There is no such account' },
   account_banned: { status: 403, zh: '此账号已被封禁', en: 'This account is banned' },
+  rate_limited: {
+    status: 429,
+    zh: '操作过于频繁，请稍后再试',
+    en: 'Too many tries; try again later',
+  },
   overloaded: { status: 503, zh: '服务繁忙，请稍后再试', en: 'The server is busy; try again shortly' },
   unavailable: {
     status: 503,

@@ -6,6 +6,7 @@ import { AppError, errorCodes } from '../errors.ts'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { clientAddress } from './client-address.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import { type NewSession, problem } from './v1-schemas.ts'
@@ -54,6 +55,7 @@ const schemas = {
       413: problem('body_too_large'),
       415: problem('unsupported_media_type'),
       422: problem('invalid_request', 'phone_number_invalid'),
+      429: problem('rate_limited'),
       500: problem('internal'),
       503: problem('overloaded', 'unavailable'),
     },
@@ -125,7 +127,8 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
       const body = request.body as Static<typeof NewSession>
       notePhone(request, body.phone_number)
       const { platform = 'other', id = null, name = null, app_version = null } = body.device ?? {}
-      const device = { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.ip }
+      const ip = clientAddress(request)
+      const device = { platform, deviceId: id, deviceName: name, appVersion: app_version, ip }
       const { token, session, account } = await accounts.signIn(body.phone_number, body.password, device)
       return reply
         .code(201)
