@@ -131,7 +131,8 @@ export const settingsTable = {
   redis: setting({
     name: 'HUFU_REDIS_URL',
     default: '',
-    meaning: 'Redis or Valkey for hot copies: `redis://…`. Empty: none, every check asks the database.',
+    meaning:
+      'Redis or Valkey for hot copies and limits: `redis://…`. Empty: none, every check asks the database.',
     secret: true,
     parse: redisUrl,
   }),

@@ -7,6 +7,7 @@ import { exitCodes } from '../src/cli/output.ts'
 import { errorCodes } from '../src/errors.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { Problem } from '../src/http/v1-schemas.ts'
+import { limitsWith } from '../src/limits/limits.ts'
 import { settingsTable } from '../src/settings.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
 import { databases } from './stores.ts'
@@ -52,6 +53,7 @@ describe('docs/settings.md', () => {
   test('lists the settings in order, each with its default and whether it may come from a file', () => {
     const defaults: Record<string, string> = {
       HUFU_REDIS_URL: '(empty)',
+      HUFU_TRUSTED_PROXIES: '(empty)',
       HUFU_PASSWORD_PARALLEL: 'number of cores less one, at least 1',
     }
     const expected = Object.values(settingsTable).map((setting) => [
@@ -68,6 +70,22 @@ describe('docs/settings.md', () => {
     const known = Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`])
     expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
   })
+})
+
+test('docs/limits.md shows the table of limits, row by row', () => {
+  const period = (seconds: number) =>
+    seconds < 3_600
+      ? `${seconds / 60} min`
+      : seconds < 86_400
+        ? `${seconds / 3_600} h`
+        : `${seconds / 86_400} d`
+  const expected = limitsWith({ smsDailyBudget: -1 }).map(
+    ({ action, by, counts, max, perSeconds, coolDown = ['-'] }) => {
+      const most = max === -1 ? inCode('HUFU_SMS_DAILY_BUDGET') : String(max)
+      return [inCode(action), by, counts, most, period(perSeconds), coolDown.join(', ')]
+    },
+  )
+  expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
 })
 
 describe('docs/errors.md', () => {

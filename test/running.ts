@@ -28,6 +28,8 @@ export interface RunningApp {
 export interface AppOptions {
   readonly environment?: Record<string, string>
   readonly copyLifeSeconds?: number
+  /** 127.0.0.1, if not given. */
+  readonly host?: string
 }
 
 /** Starts everything in this process, on a free port and with a clock that stands still. */
@@ -49,7 +51,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
   await migrate(house.db, settings.database.kind)
   const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
-  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
   const close = async () => {
     await server.close()
     await house.close()

@@ -136,6 +136,16 @@ export class Accounts {
     }
   }
 
+  /**
+   * Forgets the failed sign-ins in a row of a number, which need not have an account, and gives it in E.164.
+   * @throws AppError `phone_number_invalid`, `unavailable`
+   */
+  async unlock(phoneNumber: string): Promise<string> {
+    const number = parsePhoneNumber(phoneNumber, this.#region)
+    await this.#limiter.forgetFailures({ phoneNumber: number })
+    return number
+  }
+
   /** 'hash changed': the stored hash was replaced (or went with its account) while this password was compared with it. */
   async #trySignIn(number: string, password: string, device: Device): Promise<Issued | 'hash changed'> {
     const row = await findAccountByPhoneNumber(this.#db, number)

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
 import { version } from '../version.ts'
-import { addAccount, listAccounts, showAccount } from './accounts.ts'
+import { addAccount, listAccounts, showAccount, unlockAccount } from './accounts.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { migrateDatabase } from './migrate.ts'
@@ -99,6 +99,12 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .description('one account: app_online and its live sessions')
     .option('--json', 'for programs')
     .action(action(showAccount))
+  accounts
+    .command('unlock')
+    .argument('<phone>')
+    .description('forget the failed sign-ins of a number')
+    .option('--json', 'for programs')
+    .action(action(unlockAccount))
 }
 
 function sessionCommands(sessions: Command, action: Wrap): void {

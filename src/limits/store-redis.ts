@@ -174,17 +174,22 @@ export class RedisLimits implements LimitStore {
   async #ask<T>(command: () => Promise<T>): Promise<T> {
     const late = new AbortController()
     try {
-      return await Promise.race([
-        command(),
-        sleep(commandMs, undefined, { signal: late.signal }).then(() => {
-          throw new Error(`Redis did not answer within ${commandMs} ms`)
-        }),
-      ])
+      return await Promise.race([command(), this.#silence(late.signal)])
     } catch (cause) {
       throw new AppError('unavailable', { retryAfterSeconds: 1 }, { cause })
     } finally {
       late.abort()
     }
+  }
+
+  /** A connection that has kept one command waiting is not used again: nobody knows which answer comes next on it. */
+  async #silence(signal: AbortSignal): Promise<never> {
+    await sleep(commandMs, undefined, { signal })
+    if (this.#client.isReady) {
+      this.#client.destroy()
+      this.#client.connect().catch(() => {})
+    }
+    throw new Error(`Redis did not answer within ${commandMs} ms`)
   }
 }
 
