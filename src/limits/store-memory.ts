@@ -13,7 +13,7 @@ interface Bucket {
 
 export interface MemoryLimitsOptions {
   readonly clock: Clock
-  /** Buckets at most, some 500 bytes each; the one that was asked for least lately goes first. */
+  /** Buckets at most, some 1,000 bytes each; the one that was asked for least lately goes first. */
   readonly max?: number
 }
 
@@ -23,7 +23,7 @@ export class MemoryLimits implements LimitStore {
   /** In the order of their last use. */
   readonly #buckets = new Map<string, Bucket>()
 
-  constructor({ clock, max = 200_000 }: MemoryLimitsOptions) {
+  constructor({ clock, max = 100_000 }: MemoryLimitsOptions) {
     this.#clock = clock
     this.#max = max
   }
