@@ -60,7 +60,7 @@ async function attack(limit: Limit, limits: readonly Limit[]) {
   const { limiter, clock } = newLimiter(limits)
   for (let i = 0; ; i++) {
     const answer = await outcome(limiter, limit.action, attacker(limit.by, i))
-    if (answer !== 'allowed') return { allowed: i, answer, limiter, clock }
+    if (answer !== 'allowed' || i > limit.max) return { allowed: i, answer, limiter, clock }
     clock.advance((limit.perSeconds * 900) / limit.max)
   }
 }

@@ -170,3 +170,14 @@ test.skipIf(url === null)('every key in Redis expires when its longest window is
   client.destroy()
   await store.close()
 })
+
+test('without a Redis at all nothing is allowed, and closing is no fault', async () => {
+  const store = new RedisLimits('redis://127.0.0.1:1')
+  const began = performance.now()
+  await store.connect()
+  const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
+  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
+  expect(performance.now() - began).toBeLessThan(2_000)
+  await store.close()
+  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
+})
