@@ -18,6 +18,10 @@ import { forgetEventsBefore } from './events/events.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
+import { Limiter } from './limits/limiter.ts'
+import { limitsWith } from './limits/limits.ts'
+import { MemoryLimits } from './limits/store-memory.ts'
+import { RedisLimits } from './limits/store-redis.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
@@ -47,6 +51,7 @@ export interface House {
   /** Removes what has had its time: closed accounts, old events, old codes. */
   tidy(): Promise<void>
   readonly sms: SmsSender
+  readonly limiter: Limiter
   close(): Promise<void>
 }
 
@@ -77,6 +82,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     life: new Life(settings.sessionLifeMs, settings.sessionMaxLifeMs),
     onTrouble: options.onTrouble ?? (() => {}),
   })
+  const limiter = await openLimiter(settings, clock)
   const passwords = new Passwords({ parallel: settings.passwordParallel, queue: settings.passwordQueue })
   const { region, signUp, secret } = settings
   const onTrouble = options.onTrouble ?? (() => {})
@@ -86,14 +92,14 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
     testNumbers: { codes: settings.testNumbers, until: settings.testNumbersUntil ?? 0 },
   })
-  const accounts = new Accounts({ db, clock, sessions, passwords, region })
-  const signIn = new SignIn({ db, clock, sessions, passwords, codes, region, signUp })
+  const accounts = new Accounts({ db, clock, sessions, passwords, limiter, region })
+  const signIn = new SignIn({ db, clock, sessions, passwords, codes, limiter, region, signUp })
   const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
   const sms = openSms(settings, clock, options.onSmsFailOver)
-  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, spend: async () => 60 })
+  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter })
   const tellMoved = (to: string, newNumber: string) =>
     void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
-  const credentials = new Credentials({ db, sessions, passwords, codes, region, tellMoved })
+  const credentials = new Credentials({ db, sessions, passwords, codes, limiter, region, tellMoved })
   return {
     clock,
     db,
@@ -110,9 +116,11 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
       if (settings.eventsLifeMs !== null) await forgetEventsBefore(db, clock.now() - settings.eventsLifeMs)
     },
     sms,
+    limiter,
     async close() {
       await sendCode.close()
       await sessions.close()
+      await limiter.close()
       await copies.close()
       await db.destroy()
     },
@@ -194,6 +202,15 @@ const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clo
     }),
 }
 
+async function openLimiter({ limits, redis, smsDailyBudget }: Settings, clock: Clock): Promise<Limiter> {
+  if (limits === 'off') return new Limiter({ store: new MemoryLimits({ clock }), limits: [] })
+  const table = limitsWith({ smsDailyBudget })
+  if (redis === null) return new Limiter({ store: new MemoryLimits({ clock }), limits: table })
+  const store = new RedisLimits(redis)
+  await store.connect()
+  return new Limiter({ store, limits: table })
+}
+
 /** The HTTP server of a house, not listening yet. */
 export async function openServer(
   house: House,
@@ -222,6 +239,7 @@ export async function openServer(
     sessions,
     clock: { now: () => house.clock.now(), timeZone: settings.timeZone },
     version,
+    trustedProxies: settings.trustedProxies,
     health,
     log,
     asUnavailable,

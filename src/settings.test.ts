@@ -47,6 +47,11 @@ test.each([
     { HUFU_REDIS_URL: 'redis://a', HUFU_REDIS_URL_FILE: '/x' },
     'HUFU_REDIS_URL and HUFU_REDIS_URL_FILE contradict each other: set one of them.',
   ],
+  [{ HUFU_LIMITS: 'maybe' }, 'HUFU_LIMITS must be one of: on, off (it is "maybe").'],
+  [
+    { HUFU_SMS_DAILY_BUDGET: '-1' },
+    'HUFU_SMS_DAILY_BUDGET must be a whole number from 0 to 100000000 (it is "-1").',
+  ],
   [
     { HUFU_SESSION_MAX_LIFE_DAYS: '7' },
     'HUFU_SESSION_MAX_LIFE_DAYS must not be less than HUFU_SESSION_LIFE_DAYS.',
@@ -179,4 +184,39 @@ test('every setting has a default that is itself acceptable', () => {
   for (const { name, default: text, parse } of Object.values(settingsTable)) {
     expect(() => parse(text), name).not.toThrow()
   }
+})
+
+test.each([
+  'true',
+  '*',
+  '1',
+  'all',
+  'loopback',
+  'proxy.internal',
+  '10.0.0.1:80',
+  '10.0.0.0/0',
+  '0.0.0.0/0',
+  '::/0',
+  '10.0.0.0/33',
+  'fd00::/129',
+  '10.0.0.0/8/8',
+  '10.0.0.0/255.0.0.0',
+  '10.0.0.0/08',
+  '10.0.0',
+  '010.0.0.1',
+  '::ffff:10.0.0.0/104',
+  'fe80::1%eth0',
+  '10.0.0.1,',
+  '10.0.0.1 10.0.0.2',
+  ',',
+])('HUFU_TRUSTED_PROXIES=%s stops the start: only addresses and blocks are trusted', (value) => {
+  const sentence = `HUFU_TRUSTED_PROXIES must be addresses or CIDR blocks with commas between them, for example 10.0.0.5,10.1.0.0/16,fd00::/8, or empty for no proxy (it is "${value}").`
+  expect(() => readSettings({ HUFU_TRUSTED_PROXIES: value })).toThrow(new SettingsError(sentence))
+})
+
+test('HUFU_TRUSTED_PROXIES is empty, or a list with white space where one likes', () => {
+  expect(readSettings({}).trustedProxies).toEqual([])
+  expect(readSettings({ HUFU_TRUSTED_PROXIES: ' ' }).trustedProxies).toEqual([])
+  const list = readSettings({ HUFU_TRUSTED_PROXIES: '10.0.0.5, 10.1.0.0/16 ,fd00::/8,::1' }).trustedProxies
+  expect(list).toEqual(['10.0.0.5', '10.1.0.0/16', 'fd00::/8', '::1'])
 })

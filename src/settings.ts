@@ -1,5 +1,6 @@
 // Every setting once: name, default, unit and meaning. The only reader of the environment.
 import { readFileSync } from 'node:fs'
+import { isIPv4, isIPv6 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
@@ -100,6 +101,23 @@ function host(text: string): string {
   throw new Error('must be an address or a host name to listen on, for example 127.0.0.1 or 0.0.0.0')
 }
 
+/** Addresses and CIDR blocks. Never a number of hops and never "all": both let anybody write the header. */
+function proxies(text: string): readonly string[] {
+  const items = text === '' ? [] : text.split(',').map((item) => item.trim())
+  if (items.every(isAddressOrBlock)) return items
+  throw new Error(
+    'must be addresses or CIDR blocks with commas between them, for example 10.0.0.5,10.1.0.0/16,fd00::/8, or empty for no proxy',
+  )
+}
+
+function isAddressOrBlock(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/')
+  // Without a zone, and IPv4 as such: what is compared with it is never IPv4 in IPv6.
+  const max = isIPv4(address) ? 32 : isIPv6(address) && !/[%.]|^::ffff:/i.test(address) ? 128 : 0
+  const isGood = bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= max)
+  return max > 0 && isGood && more.length === 0
+}
+
 /** The table. docs/settings.md lists exactly these; a test compares the two. */
 export const settingsTable = {
   host: setting({
@@ -136,7 +154,8 @@ export const settingsTable = {
   redis: setting({
     name: 'HUFU_REDIS_URL',
     default: '',
-    meaning: 'Redis or Valkey for hot copies: `redis://…`. Empty: none, every check asks the database.',
+    meaning:
+      'Redis or Valkey for hot copies and limits: `redis://…`. Empty: none, every check asks the database.',
     secret: true,
     parse: redisUrl,
   }),
@@ -145,6 +164,25 @@ export const settingsTable = {
     default: 'CN',
     meaning: 'Region of phone numbers written without a country code (ISO 3166-1, two letters).',
     parse: region,
+  }),
+  trustedProxies: setting({
+    name: 'HUFU_TRUSTED_PROXIES',
+    default: '',
+    meaning:
+      'Addresses or CIDR blocks of the proxies in front, with commas: only their `X-Forwarded-For` is believed. Empty: no header is.',
+    parse: proxies,
+  }),
+  limits: setting({
+    name: 'HUFU_LIMITS',
+    default: 'on',
+    meaning: 'Whether docs/limits.md holds. `off` is only for tests and measurements: anybody may guess.',
+    parse: oneOf('on', 'off'),
+  }),
+  smsDailyBudget: setting({
+    name: 'HUFU_SMS_DAILY_BUDGET',
+    default: '10000',
+    meaning: 'Text messages that the whole installation may send in any 24 hours.',
+    parse: whole(0, 100_000_000),
   }),
   classicApi: setting({
     name: 'HUFU_CLASSIC_API',

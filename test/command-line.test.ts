@@ -228,6 +228,48 @@ describe('doctor', () => {
   })
 })
 
+test('without limits the start message and doctor say so, and with them neither does', async () => {
+  const off = await startProcess({ ...environment, HUFU_LIMITS: 'off' })
+  await off.stop()
+  expect(off.output()).toMatch(/HUFU_LIMITS=off: there are no limits/)
+  const on = await startProcess({ ...environment, HUFU_LIMITS: 'on' })
+  await on.stop()
+  expect(on.output()).not.toContain('HUFU_LIMITS')
+  const warned = await hufu(['doctor'], undefined, { HUFU_LIMITS: 'off' })
+  expect(warned).toMatchObject({ code: 0, stdout: expect.stringMatching(/! limits .*HUFU_LIMITS=off/) })
+  expect((await hufu(['doctor'])).stdout).not.toContain('HUFU_LIMITS')
+})
+
+describe('accounts unlock', () => {
+  test('without Redis it says where the counters are', async () => {
+    const result = await hufu(['accounts', 'unlock', person.phone])
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/restart it/) })
+  })
+
+  test.skipIf(redisUrl() === null)('lets somebody in who failed too often', async () => {
+    const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
+    const server = await startProcess({ ...environment, ...redis, HUFU_LIMITS: 'on' })
+    const phone = '13800005299'
+    const signIn = async (password: string) => {
+      const response = await fetch(`${server.url}/v1/sessions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ phone_number: phone, password }),
+      })
+      await response.text()
+      return response.status
+    }
+    await hufu(['accounts', 'add', phone, '--password-stdin'], 'a good password', redis)
+    for (let i = 0; i < 5; i++) expect(await signIn('wrong')).toBe(401)
+    expect(await signIn('a good password')).toBe(429)
+    const result = await hufu(['accounts', 'unlock', phone, '--json'], undefined, redis)
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(result.stdout)).toEqual({ phone_number: '+8613800005299', unlocked: true })
+    expect(await signIn('a good password')).toBe(201)
+    await server.stop()
+  })
+})
+
 describe('start', () => {
   test('a database that never comes is waited for as long as was said, and then named in one sentence', async () => {
     const port = await freePort()

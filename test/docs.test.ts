@@ -9,6 +9,7 @@ import { errorCodes } from '../src/errors.ts'
 import { eventKinds } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { Problem } from '../src/http/v1-schemas.ts'
+import { limitsWith } from '../src/limits/limits.ts'
 import { settingsTable } from '../src/settings.ts'
 import { smsErrorCodes } from '../src/sms/sms.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
@@ -70,6 +71,22 @@ describe('docs/settings.md', () => {
     const known = Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`])
     expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
   })
+})
+
+test('docs/limits.md shows the table of limits, row by row', () => {
+  const period = (seconds: number) =>
+    seconds < 3_600
+      ? `${seconds / 60} min`
+      : seconds < 86_400
+        ? `${seconds / 3_600} h`
+        : `${seconds / 86_400} d`
+  const expected = limitsWith({ smsDailyBudget: -1 }).map(
+    ({ action, by, counts, max, perSeconds, coolDown = ['-'] }) => {
+      const most = max === -1 ? inCode('HUFU_SMS_DAILY_BUDGET') : String(max)
+      return [inCode(action), by, counts, most, period(perSeconds), coolDown.join(', ')]
+    },
+  )
+  expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
 })
 
 describe('docs/errors.md', () => {

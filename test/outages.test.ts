@@ -1,7 +1,11 @@
 // Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false "signed out",
 // never a session that comes back to life.
+
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
+import { admitKnown } from '../src/sessions/sessions.ts'
+import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { startRedis } from './services/redis.ts'
 import { type DatabaseUnderTest, databases, redisUrl } from './stores.ts'
@@ -19,6 +23,10 @@ function later<T extends { close(): Promise<unknown> }>(thing: T): T {
   return thing
 }
 
+/** With the limits on, whose counters are in Redis too. */
+const start = (url: string, environment: Record<string, string> = {}) =>
+  startApp(url, { environment: { HUFU_LIMITS: 'on', ...environment } })
+
 interface Answer {
   readonly status: number
   readonly code: unknown
@@ -35,13 +43,15 @@ async function ask(app: RunningApp, path: string, init: RequestInit = {}): Promi
 const user = (app: RunningApp, token: string) => ask(app, '/user', { headers: { token } })
 const logout = (app: RunningApp, token: string) => ask(app, '/logout', { headers: { token } })
 
+const signIn: RequestInit = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ phone_number: person.phone, password: person.password }),
+}
+
 async function login(app: RunningApp): Promise<string> {
-  const { phone, password } = person
-  const response = await fetch(`${app.url}/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ phone_number: phone, password }),
-  })
+  const response = await fetch(`${app.url}/login`, signIn)
+  expect(response.status).toBe(200)
   // A sign-in that works has a token.
   return ((await response.json()) as { token: string }).token
 }
@@ -72,28 +82,36 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
 
   usable(
-    'a server starts and works without the Redis that it was told of, and uses it when it comes',
+    'a server starts without the Redis that it was told of: it checks tokens, lets nobody sign in, and does when it comes',
     async () => {
       const redis = await startRedis()
       const { url } = redis
       await redis.kill('SIGKILL')
       closers.push(() => redis.stop())
-      const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: url } }))
-      await addPerson(app.house)
-      const token = await login(app)
+      const app = later(await start(await fresh(database), { HUFU_REDIS_URL: url }))
+      const { id } = await addPerson(app.house)
+      const { token } =
+        (await app.house.sessions.issue({
+          device: phone,
+          origin: noOrigin,
+          method: 'given',
+          admit: admitKnown(id),
+        })) ?? expect.fail('no session')
       expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+      expect(await ask(app, '/login', signIn)).toMatchObject({ status: 503, code: 0, retryAfter: '1' })
       expect(await redisState(app)).toMatchObject({ status: 'ok', redis: 'out_of_reach' })
 
       await redis.restart()
       await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
       expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+      await eventually(async () => expect(await user(app, await login(app))).toMatchObject({ code: 1 }))
     },
   )
 
   usable('killed and restarted under requests, Redis costs no answer and nobody is signed out', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
-    const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: redis.url } }))
+    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
     await addPerson(app.house)
     const token = await login(app)
     const answers: Answer[] = []
@@ -117,22 +135,21 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     for (const answer of answers) expect(answer).toMatchObject({ status: 200, code: 1 })
   })
 
-  usable('a paused Redis is given up within a second, and requests go on from SQL', async () => {
+  usable('a paused Redis is given up within a second, and all but sign-ins goes on from SQL', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
-    const app = later(await startApp(await fresh(database), { environment: { HUFU_REDIS_URL: redis.url } }))
+    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
     await addPerson(app.house)
     const token = await login(app)
     await redis.kill('SIGSTOP')
     closers.push(() => redis.kill('SIGCONT'))
     expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 })
     expect(await user(app, token)).toMatchObject({ status: 200, code: 2 })
-    const next = await login(app)
-    expect(await user(app, next)).toMatchObject({ code: 1 })
+    expect(await ask(app, '/v1/sessions', signIn)).toMatchObject({ status: 503, retryAfter: '1' })
     await redis.kill('SIGCONT')
     await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
     expect(await user(app, token)).toMatchObject({ code: 2 })
-    expect(await user(app, next)).toMatchObject({ code: 1 })
+    await eventually(async () => expect(await user(app, await login(app))).toMatchObject({ code: 1 }))
   })
 
   usable('a session that was signed out stays dead when Redis comes back with an old data set', async () => {
@@ -141,8 +158,8 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const databaseUrl = await fresh(database)
     const environment = { HUFU_REDIS_URL: redis.url }
     const [app, other] = [
-      later(await startApp(databaseUrl, { environment })),
-      later(await startApp(databaseUrl, { environment })),
+      later(await start(databaseUrl, environment)),
+      later(await start(databaseUrl, environment)),
     ]
     await addPerson(app.house)
     const token = await login(app)
@@ -172,8 +189,8 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     async () => {
       const databaseUrl = await fresh(database)
       const proxy = later(await startProxy(redisUrl() ?? ''))
-      const cutOff = later(await startApp(databaseUrl, { environment: { HUFU_REDIS_URL: proxy.url } }))
-      const other = later(await startApp(databaseUrl, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } }))
+      const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
+      const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
       await addPerson(cutOff.house)
       const token = await login(other)
       expect(await user(other, token)).toMatchObject({ code: 1 })
@@ -203,13 +220,10 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   for (const mode of ['refuse', 'stall'] as const) {
     const how = mode === 'refuse' ? 'does not take connections' : 'takes them and is silent'
     usable(`a database that ${how} is answered 503 with Retry-After, never as a bad token`, async () => {
-      const app = later(await startApp(proxy.url))
+      const app = later(await start(proxy.url))
       await addPerson(app.house)
       const token = await login(app)
       proxy.set(mode)
-      const { phone, password } = person
-      const body = JSON.stringify({ phone_number: phone, password })
-      const signIn = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
       const answers = await Promise.all([
         user(app, token),
         logout(app, token),
@@ -230,7 +244,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   usable(
     'a session with a copy is verified while the database is away, and a sign-out is refused, not lost',
     async () => {
-      const app = later(await startApp(proxy.url, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } }))
+      const app = later(await start(proxy.url, { HUFU_REDIS_URL: redisUrl() ?? '' }))
       await addPerson(app.house)
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })

@@ -12,6 +12,9 @@ import { whenProcessEnds } from './services/ending.ts'
 
 export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
 
+/** Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`. */
+const withoutLimits = { HUFU_LIMITS: 'off' }
+
 export interface RunningApp {
   readonly url: string
   readonly house: House
@@ -25,11 +28,18 @@ export interface RunningApp {
 export interface AppOptions {
   readonly environment?: Record<string, string>
   readonly copyLifeSeconds?: number
+  /** 127.0.0.1, if not given. */
+  readonly host?: string
 }
 
 /** Starts everything in this process, on a free port and with a clock that stands still. */
 export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
-  const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_PORT: '0', ...options.environment })
+  const settings = readSettings({
+    HUFU_DATABASE_URL: databaseUrl,
+    HUFU_PORT: '0',
+    ...withoutLimits,
+    ...options.environment,
+  })
   const clock = new ManualClock(Date.UTC(2026, 10, 22))
   const { copyLifeSeconds } = options
   const lines: string[] = []
@@ -41,7 +51,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
   await migrate(house.db, settings.database.kind)
   const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
-  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
   const close = async () => {
     await server.close()
     await house.close()
@@ -89,7 +99,7 @@ export async function startProcess(
 ): Promise<ServerProcess> {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, script ? [root + script] : [main, 'serve'], {
-    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...environment },
+    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...withoutLimits, ...environment },
     stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
     ...(cwd && { cwd }),
   })

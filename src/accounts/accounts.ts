@@ -4,7 +4,9 @@ import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
+
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import { everySession, type SessionRecord } from '../sessions/session-rows.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import {
@@ -16,6 +18,7 @@ import {
   updateAccount,
 } from './account-rows.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
+
 import { parsePhoneNumber, type Region } from './phone.ts'
 
 export type { SessionRecord } from '../sessions/session-rows.ts'
@@ -69,6 +72,7 @@ export interface AccountsOptions {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly passwords: Passwords
+  readonly limiter: Limiter
   readonly region: Region
 }
 
@@ -79,6 +83,7 @@ export class Accounts {
   readonly #clock: Clock
   readonly #sessions: Sessions
   readonly #passwords: Passwords
+  readonly #limiter: Limiter
   readonly #region: Region
 
   constructor(options: AccountsOptions) {
@@ -86,6 +91,7 @@ export class Accounts {
     this.#clock = options.clock
     this.#sessions = options.sessions
     this.#passwords = options.passwords
+    this.#limiter = options.limiter
     this.#region = options.region
   }
 
@@ -183,6 +189,15 @@ export class Accounts {
       for (const row of rows) yield toAccount(row)
       after = rows.length < pageSize ? null : (rows.at(-1) ?? null)
     } while (after)
+  }
+  /**
+   * Forgets the failed sign-ins in a row of a number, which need not have an account, and gives it in E.164.
+   * @throws AppError `phone_number_invalid`, `unavailable`
+   */
+  async unlock(phoneNumber: string): Promise<string> {
+    const number = parsePhoneNumber(phoneNumber, this.#region)
+    await this.#limiter.forgetFailures({ phoneNumber: number })
+    return number
   }
 }
 

@@ -1,9 +1,10 @@
 // What proves a person: changing the password, setting a new one by code, and moving to another number.
-import type { Codes, RightCode } from '../codes/codes.ts'
+import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber, updateAccount } from './account-rows.ts'
 import { type Account, toAccount } from './accounts.ts'
@@ -25,6 +26,7 @@ export interface CredentialsOptions {
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly codes: Codes
+  readonly limiter: Limiter
   readonly region: Region
   /** Tells the old number that the account has moved; not waited for, and never a reason to fail. */
   readonly tellMoved: (from: string, maskedTo: string) => void
@@ -38,6 +40,7 @@ export class Credentials {
   readonly #sessions: Sessions
   readonly #passwords: Passwords
   readonly #codes: Codes
+  readonly #limiter: Limiter
   readonly #region: Region
   readonly #tellMoved: CredentialsOptions['tellMoved']
 
@@ -46,6 +49,7 @@ export class Credentials {
     this.#sessions = options.sessions
     this.#passwords = options.passwords
     this.#codes = options.codes
+    this.#limiter = options.limiter
     this.#region = options.region
     this.#tellMoved = options.tellMoved
   }
@@ -57,7 +61,7 @@ export class Credentials {
   async changePassword(asker: Asker, newPassword: string, stepUp: StepUp): Promise<void> {
     const row = await this.#get(asker.accountId)
     assertAcceptablePassword(newPassword, row.phone_number)
-    const confirmed = await this.#confirm(row, stepUp)
+    const confirmed = await this.#confirm(row, stepUp, asker.origin)
     const hash = await this.#passwords.hash(newPassword)
     await this.#sessions.changeAccount<void>({
       accountId: row.id,
@@ -86,7 +90,7 @@ export class Credentials {
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
-    const right = await this.#codes.check({ phoneNumber, purpose: 'reset_password' }, request.code)
+    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, origin)
     const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
     // No code was sent to a number without an account: whoever says one has guessed.
     if (!row) throw new AppError('code_wrong')
@@ -122,8 +126,8 @@ export class Credentials {
   ): Promise<Account> {
     const row = await this.#get(asker.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
-    const confirmed = await this.#confirm(row, request.confirmation)
-    const right = await this.#codes.check({ phoneNumber, purpose: 'change_phone' }, request.code)
+    const confirmed = await this.#confirm(row, request.confirmation, asker.origin)
+    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker.origin)
     const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
@@ -132,14 +136,15 @@ export class Credentials {
     return account
   }
 
-  /** A code for `purpose` that the account's own number got. @throws AppError `code_wrong`, `account_not_found` */
-  async checkOwnCode(
-    accountId: string,
-    purpose: 'close_account' | 'confirm',
-    code: string,
-  ): Promise<RightCode> {
-    const { phone_number } = await this.#get(accountId)
-    return await this.#codes.check({ phoneNumber: phone_number, purpose }, code)
+  /** The code for closing that the account's own number got. @throws AppError `code_wrong`, `account_not_found`, `rate_limited` */
+  async checkClosingCode({ accountId, origin }: Asker, code: string): Promise<RightCode> {
+    const { phone_number: phoneNumber } = await this.#get(accountId)
+    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, origin)
+  }
+
+  async #checkCode(name: CodeName, code: string, origin: Origin): Promise<RightCode> {
+    const who = { phoneNumber: name.phoneNumber, address: origin.ip, deviceId: null }
+    return await this.#limiter.guarded('check_code', who, () => this.#codes.check(name, code))
   }
 
   async #moveTo(
@@ -177,16 +182,18 @@ export class Credentials {
     return row
   }
 
-  async #confirm(row: AccountsTable, stepUp: StepUp): Promise<Confirmed> {
+  async #confirm(row: AccountsTable, stepUp: StepUp, origin: Origin): Promise<Confirmed> {
+    const phoneNumber = row.phone_number
     if ('code' in stepUp) {
-      const right = await this.#codes.check(
-        { phoneNumber: row.phone_number, purpose: 'confirm' },
-        stepUp.code,
-      )
-      return async (tx, locked) => locked.phone_number === row.phone_number && (await right.use(tx))
+      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, origin)
+      return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
-    const isRight = await this.#passwords.verify(row.password_hash, stepUp.password)
-    if (!isRight || row.password_hash === null) throw new AppError('credentials_wrong', { wrong: 'password' })
+    const who = { phoneNumber, address: origin.ip, deviceId: null }
+    await this.#limiter.guarded('check_password', who, async () => {
+      const isRight = await this.#passwords.verify(row.password_hash, stepUp.password)
+      if (!isRight || row.password_hash === null)
+        throw new AppError('credentials_wrong', { wrong: 'password' })
+    })
     return async (_tx, locked) => locked.password_hash === row.password_hash
   }
 }

@@ -4,6 +4,7 @@ import type { Codes, PreparedCode, Purpose } from '../codes/codes.ts'
 import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import { type Sent, SmsError, type SmsSender } from '../sms/sms.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
@@ -14,8 +15,7 @@ export interface SendCodeOptions {
   readonly codes: Codes
   readonly region: Region
   readonly signUp: 'open' | 'closed'
-  /** Counts a send against all limits, and says in how many seconds the next one for this number is allowed. @throws AppError `rate_limited`, `unavailable` */
-  readonly spend: (request: SendRequest & { phoneNumber: string }) => Promise<number>
+  readonly limiter: Limiter
   readonly sms: SmsSender
   /** Told what went wrong after the answer was given. */
   readonly onTrouble: (error: unknown) => void
@@ -46,9 +46,10 @@ export class SendCode {
    * @throws AppError `phone_number_invalid`, `rate_limited`, `unavailable`, `code_not_sent`
    */
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
-    const { codes, region, spend } = this.#options
+    const { codes, region, limiter } = this.#options
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
-    const resendInSeconds = await spend({ ...request, phoneNumber })
+    const who = { phoneNumber, address: request.origin.ip, deviceId: request.deviceId }
+    const { nextInSeconds: resendInSeconds } = await limiter.spend('send_code', who)
     const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })
     const answer = { resendInSeconds, expiresInSeconds: Math.ceil(prepared.expiresInMs / 1000) }
     if (prepared.isTest) return answer

@@ -1,9 +1,11 @@
 // Signing in: by password, or by a code that proves the number and makes the account where there is none.
 import type { Clock } from '../clock.ts'
 import type { Codes, RightCode } from '../codes/codes.ts'
+import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
 import {
   findAccountByPhoneNumber,
@@ -22,6 +24,7 @@ export interface SignInOptions {
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly codes: Codes
+  readonly limiter: Limiter
   readonly region: Region
   /** Whether a number without an account gets one. */
   readonly signUp: 'open' | 'closed'
@@ -40,6 +43,7 @@ export class SignIn {
   readonly #sessions: Sessions
   readonly #passwords: Passwords
   readonly #codes: Codes
+  readonly #limiter: Limiter
   readonly #region: Region
   readonly #signUp: 'open' | 'closed'
 
@@ -49,6 +53,7 @@ export class SignIn {
     this.#sessions = options.sessions
     this.#passwords = options.passwords
     this.#codes = options.codes
+    this.#limiter = options.limiter
     this.#region = options.region
     this.#signUp = options.signUp
   }
@@ -59,11 +64,13 @@ export class SignIn {
    */
   async byPassword(arrival: Arrival, password: string): Promise<Issued> {
     const number = parsePhoneNumber(arrival.phoneNumber, this.#region)
-    for (let tries = 1; ; tries++) {
-      const issued = await this.#tryPassword(number, password, arrival)
-      if (issued !== 'hash changed') return issued
-      if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
-    }
+    return await this.#limiter.guarded('check_password', whoIs(number, arrival), async () => {
+      for (let tries = 1; ; tries++) {
+        const issued = await this.#tryPassword(number, password, arrival)
+        if (issued !== 'hash changed') return issued
+        if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
+      }
+    })
   }
 
   /**
@@ -72,14 +79,31 @@ export class SignIn {
    */
   async byCode(arrival: Arrival, code: string, nickname: string | null): Promise<Issued> {
     const phoneNumber = parsePhoneNumber(arrival.phoneNumber, this.#region)
+    return await this.#limiter.guarded('check_code', whoIs(phoneNumber, arrival), async () => {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await this.#tryCode(phoneNumber, code, nickname, arrival)
+        } catch (error) {
+          // A command made the account at the same moment: now there is one.
+          if (!isUniqueViolation(error) || tries === 3) throw error
+        }
+      }
+    })
+  }
+
+  async #tryCode(
+    phoneNumber: string,
+    code: string,
+    nickname: string | null,
+    { device, origin }: Arrival,
+  ): Promise<Issued> {
     const right = await this.#codes.check({ phoneNumber, purpose: 'sign_in' }, code).catch(async (error) => {
       if (error instanceof AppError && error.code === 'code_wrong') {
         const account = await findAccountByPhoneNumber(this.#db, phoneNumber)
-        await this.#noteFailure(arrival.origin, phoneNumber, account, 'code')
+        await this.#noteFailure(origin, phoneNumber, account, 'code')
       }
       throw error
     })
-    const { device, origin } = arrival
     const admit = (tx: Database) => this.#admitByCode(tx, phoneNumber, right, nickname)
     const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
     if (!issued) throw new AppError('code_wrong')
@@ -172,6 +196,10 @@ export class SignIn {
     }
     await recordEvents(this.#db, this.#clock.now(), origin, [failed])
   }
+}
+
+function whoIs(phoneNumber: string, { device }: Arrival) {
+  return { phoneNumber, address: device.ip, deviceId: device.deviceId }
 }
 
 /** Signing in takes back the wish to close the account. */

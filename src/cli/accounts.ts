@@ -1,4 +1,4 @@
-// hufu accounts: add, list, show.
+// hufu accounts: add, list, show, unlock.
 import { password as askPassword, text as askText, isCancel } from '@clack/prompts'
 import type { Account } from '../accounts/accounts.ts'
 import { isoTime } from '../http/respond.ts'
@@ -129,6 +129,25 @@ function parseEnd(text: string, output: Output): number {
     )
   }
   return at
+}
+
+/** `accounts unlock <phone>` */
+export async function unlockAccount(context: Context, phone: string): Promise<number> {
+  const { output, settings } = context
+  if (settings.redis === null) {
+    throw new UsageError(
+      output.say(
+        '没有 Redis 时，失败次数记在服务进程里：重启服务即可清除。',
+        'Without Redis the failures are counted in the server itself: restart it to forget them.',
+      ),
+    )
+  }
+  const phoneNumber = await withHouse(context, ({ accounts }) => accounts.unlock(phone))
+  output.line(
+    output.say(`已清除 ${phoneNumber} 的登录失败记录`, `Forgot the failed sign-ins of ${phoneNumber}`),
+  )
+  output.value({ phone_number: phoneNumber, unlocked: true })
+  return exitCodes.done
 }
 
 function describe(account: Account) {

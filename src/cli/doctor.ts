@@ -8,7 +8,7 @@ import { sqlitePath } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
 import { type Settings, settingsTable, withoutPassword } from '../settings.ts'
 import { probeRedis } from './doctor-redis.ts'
-import { exitCodes, type Output } from './output.ts'
+import { exitCodes, limitsOffWarning, type Output } from './output.ts'
 import type { Context } from './run.ts'
 
 interface Finding {
@@ -25,6 +25,7 @@ const lowDiskBytes = 500 * 1024 * 1024
 export async function doctor({ settings, output }: Context): Promise<number> {
   const findings = [
     settingsFinding(output),
+    ...limitsFindings(settings, output),
     ...(await databaseFindings(settings, output)),
     ...(await redisFindings(settings, output)),
     smsFinding(settings, output),
@@ -49,6 +50,11 @@ function settingsFinding(output: Output): Finding {
     status: 'ok',
     text: output.say(`${count} 项设置均有效`, `all ${count} settings are good`),
   }
+}
+
+function limitsFindings({ limits }: Settings, output: Output): Finding[] {
+  if (limits === 'on') return []
+  return [{ check: 'limits', status: 'warning', text: limitsOffWarning(output) }]
 }
 
 async function databaseFindings(settings: Settings, output: Output): Promise<Finding[]> {
@@ -206,8 +212,8 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
     const advice = output.say(
-      '服务会照常运行，只是每次检查都读数据库；请检查 HUFU_REDIS_URL',
-      'the server runs all the same, but every check asks the database; check HUFU_REDIS_URL',
+      '检查令牌会直接读数据库，但没有人能登录；请检查 HUFU_REDIS_URL',
+      'tokens are checked in the database, but nobody can sign in; check HUFU_REDIS_URL',
     )
     return [{ check, status: 'warning', text: `${where}: ${why}; ${advice}` }]
   }

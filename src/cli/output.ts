@@ -102,3 +102,11 @@ export function localTime(ms: number | null): string {
   const time = new Date(ms)
   return new Date(ms - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
 }
+
+/** What whoever starts or checks a server without limits must read. */
+export function limitsOffWarning(output: Output): string {
+  return output.say(
+    'HUFU_LIMITS=off：没有频率限制，任何人都可以不停地猜密码；只用于测试',
+    'HUFU_LIMITS=off: there are no limits, anybody may guess passwords; only for tests',
+  )
+}

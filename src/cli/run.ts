@@ -2,7 +2,9 @@
 import { Command, CommanderError } from 'commander'
 import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
 import { version } from '../version.ts'
-import { addAccount, banAccount, listAccounts, showAccount, unbanAccount } from './accounts.ts'
+
+import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
+
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { listEvents } from './events.ts'
@@ -123,6 +125,12 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .description('end a ban')
     .option('--json', 'for programs')
     .action(action(unbanAccount))
+  accounts
+    .command('unlock')
+    .argument('<phone>')
+    .description('forget the failed sign-ins of a number')
+    .option('--json', 'for programs')
+    .action(action(unlockAccount))
 }
 
 function sessionCommands(sessions: Command, action: Wrap): void {

@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts'
 import { createLog, type Logger, requestLog, withoutValues } from '../log.ts'
 import { type Settings, SettingsError, withoutPassword } from '../settings.ts'
 import { version } from '../version.ts'
-import { exitCodes, type Output } from './output.ts'
+import { exitCodes, limitsOffWarning, type Output } from './output.ts'
 import type { Context } from './run.ts'
 
 const stopWithinMs = 10_000
@@ -27,7 +27,11 @@ export async function serve({ settings, output }: Context): Promise<number> {
       log.warn({ driver, code, gatewayCode }, 'text message refused by one gateway, given to the next'),
     onRedis: (reachable, cause) => {
       if (reachable) log.info('redis in reach: checks are answered from copies')
-      else log.warn({ err: cause }, 'redis out of reach: checks are answered from the database')
+      else
+        log.warn(
+          { err: cause },
+          'redis out of reach: checks are answered from the database, nobody can sign in',
+        )
     },
   })
   try {
@@ -143,6 +147,7 @@ function startMessage(address: string, settings: Settings, output: Output): stri
     `  ${output.say('数据', 'data')}   ${data}`,
     `  Redis  ${copies}`,
     `  ${output.say('文档', 'docs')}   ${address}/docs`,
+    ...(settings.limits === 'off' ? [`  ${limitsOffWarning(output)}`] : []),
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
     `  ${add}`,
     ...(settings.classicApi ? [`  ${signIn}`] : []),

@@ -5,6 +5,7 @@ import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import { clientAddress } from './client-address.ts'
 
 export interface SignedIn {
   readonly session: Session
@@ -71,5 +72,5 @@ export function classicToken(request: FastifyRequest): string {
 
 /** Where a request came from, as events tell it. */
 export function originOf(request: FastifyRequest): Origin {
-  return { ip: request.ip, requestId: request.id }
+  return { ip: clientAddress(request), requestId: request.id }
 }

@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts'
 import { whenKnown } from '../or-promise.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'
+import { clientAddress } from './client-address.ts'
 import { notePhone } from './request-log.ts'
 
 export interface ClassicParts {
@@ -138,5 +139,6 @@ function loginRefusal(error: unknown, tellsUnknownNumber: boolean): string {
 }
 
 function classicDevice(request: FastifyRequest) {
-  return { platform: 'classic', deviceId: null, deviceName: null, appVersion: null, ip: request.ip } as const
+  const ip = clientAddress(request)
+  return { platform: 'classic', deviceId: null, deviceName: null, appVersion: null, ip } as const
 }

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { maskPhoneNumber } from '../accounts/phone.ts'
 import type { AppError } from '../errors.ts'
+import { clientAddress } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -25,7 +26,7 @@ export interface RequestLine {
   readonly path: string
   readonly status: number
   readonly ms: number
-  /** Missing where the connection was gone before anybody asked for it. */
+  /** Missing where the connection was gone before anybody asked for it, or a proxy passed on what is no address. */
   readonly ip: string | undefined
   /** Public id of the session that asked. */
   readonly session: string | undefined
@@ -60,7 +61,7 @@ export class RequestLines {
       // 499: nginx's word for a client that did not wait.
       status: reply.raw.writableFinished ? reply.statusCode : 499,
       ms: Math.round(reply.elapsedTime * 10) / 10,
-      ip: request.ip,
+      ip: clientAddress(request) ?? undefined,
       session: request.signedIn?.session.id,
       phone: request.maskedPhone,
     })

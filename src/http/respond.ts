@@ -99,7 +99,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '验证码未能发送，请稍后再试',
     en: 'The code could not be sent; try again shortly',
   },
-  rate_limited: { status: 429, zh: '操作过于频繁，请稍后再试', en: 'Too many attempts; try again later' },
+  rate_limited: {
+    status: 429,
+    zh: '操作过于频繁，请稍后再试',
+    en: 'Too many tries; try again later',
+  },
   sign_up_closed: { status: 403, zh: '暂不开放注册', en: 'Sign-up is closed' },
   phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'This is not a phone number' },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },

@@ -20,6 +20,8 @@ import { v1SessionRoutes } from './v1-sessions.ts'
 export interface ServerParts extends V1Parts {
   readonly version: string
   readonly clock: WallClock
+  /** Addresses and CIDR blocks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[]
   /** null: no classic API. */
   readonly classic: ClassicParts | null
   readonly health: HealthParts
@@ -36,6 +38,8 @@ const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const app = fastify({
     logger: false,
+    // Only an explicit list: the client is the right-most hop that is not on it.
+    trustProxy: parts.trustedProxies.length > 0 && [...parts.trustedProxies],
     bodyLimit: bodyLimitBytes,
     genReqId: requestIds(),
     requestTimeout: 15_000,

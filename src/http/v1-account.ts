@@ -177,9 +177,9 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
     async function closeAccount(request: FastifyRequest, reply: FastifyReply) {
       // The schema has let only this shape through.
       const { code } = request.body as Static<typeof Closing>
-      const { accountId, sessionId, origin } = asker(request)
-      const right = await credentials.checkOwnCode(accountId, 'close_account', code)
-      const closesAt = await standing.close(accountId, right, { sessionId, origin })
+      const who = asker(request)
+      const right = await credentials.checkClosingCode(who, code)
+      const closesAt = await standing.close(who.accountId, right, who)
       return reply.code(202).send({ closes_at: isoTime(closesAt) })
     }
 

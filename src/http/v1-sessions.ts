@@ -28,6 +28,7 @@ const schemas = {
       413: problem('body_too_large'),
       415: problem('unsupported_media_type'),
       422: problem('invalid_request', 'phone_number_invalid'),
+      429: problem('rate_limited'),
       500: problem('internal'),
       503: problem('overloaded', 'unavailable'),
     },

@@ -1,0 +1,198 @@
+// Counters in Redis, for any number of servers. Where Redis does not answer, nothing is counted and nothing is allowed.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient, defineScript } from 'redis'
+import { AppError } from '../errors.ts'
+import { type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
+
+const commandMs = 500
+const connectMs = 1_000
+/** A connection on which nothing came for so long is closed, with all that waits on it. */
+const silenceMs = 1_500
+const pingEveryMs = 500
+const firstRetryMs = 100
+const lastRetryMs = 2_000
+
+/**
+ * One bucket, one hash: `last`, and `<length of the window>:<slot>` for each slot. The clock is Redis's own, so that the
+ * servers' clocks do not matter. The arithmetic is that of store-memory.ts; one contract suite runs on both.
+ */
+const spendScript = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local last, slots, stale, life = 0, {}, {}, 0
+  for i = 1, #ARGV, 4 do slots[ARGV[i + 1]] = {} end
+
+  local stored = redis.call('HGETALL', KEYS[1])
+  for i = 1, #stored, 2 do
+    local window, slot = string.match(stored[i], '^(%d+):(%d+)$')
+    if stored[i] == 'last' then
+      last = tonumber(stored[i + 1])
+    elseif window and slots[window] then
+      table.insert(slots[window], { tonumber(slot), tonumber(stored[i + 1]), stored[i] })
+    else
+      table.insert(stale, stored[i])
+    end
+  end
+
+  local function wait_of(extra, from, note_stale)
+    local wait = 0
+    for i = 1, #ARGV, 4 do
+      local max, ms, slot_ms = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+      local count, live = extra, {}
+      for _, entry in ipairs(slots[ARGV[i + 1]]) do
+        if (entry[1] + 1) * slot_ms + ms <= now then
+          if note_stale then table.insert(stale, entry[3]) end
+        else
+          count = count + entry[2]
+          table.insert(live, entry)
+        end
+      end
+      if extra > 0 then table.insert(live, { math.floor(now / slot_ms), extra }) end
+      if count >= max then
+        table.sort(live, function(a, b) return a[1] < b[1] end)
+        local left, full = count - max + 1, ms
+        for _, entry in ipairs(live) do
+          left = left - entry[2]
+          if left <= 0 then
+            full = (entry[1] + 1) * slot_ms + ms - now
+            break
+          end
+        end
+        wait = math.max(wait, full)
+      end
+      local cool_downs = {}
+      for cool_down in string.gmatch(ARGV[i + 3], '%d+') do table.insert(cool_downs, tonumber(cool_down)) end
+      if count > 0 and #cool_downs > 0 then
+        wait = math.max(wait, from + cool_downs[math.min(count, #cool_downs)] - now)
+      end
+    end
+    return wait
+  end
+
+  local wait = wait_of(0, last, true)
+  if #stale > 0 then redis.call('HDEL', KEYS[1], unpack(stale)) end
+  if wait > 0 then return { wait, wait, now } end
+  for i = 1, #ARGV, 4 do
+    local ms, slot_ms = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+    redis.call('HINCRBY', KEYS[1], string.format('%s:%.0f', ARGV[i + 1], math.floor(now / slot_ms)), 1)
+    life = math.max(life, ms + slot_ms)
+  end
+  redis.call('HSET', KEYS[1], 'last', string.format('%.0f', now))
+  redis.call('PEXPIRE', KEYS[1], life)
+  return { 0, wait_of(1, now, false), now }`
+
+/** Fields that are there and above 1 lose one; at 1 they go. */
+const giveBackScript = `
+  for _, field in ipairs(ARGV) do
+    local count = tonumber(redis.call('HGET', KEYS[1], field) or 0)
+    if count > 1 then redis.call('HINCRBY', KEYS[1], field, -1)
+    elseif count == 1 then redis.call('HDEL', KEYS[1], field) end
+  end
+  return 1`
+
+function scriptOnOneKey<Reply, T>(text: string, transformReply: (reply: Reply) => T) {
+  return defineScript({
+    SCRIPT: text,
+    NUMBER_OF_KEYS: 1,
+    parseCommand(parser, key: string, args: readonly string[]) {
+      parser.pushKey(key)
+      parser.push(...args)
+    },
+    transformReply,
+  })
+}
+
+function toSpent([waitMs, nextMs, at]: [number, number, number]): Spent {
+  return { waitMs, nextMs, at }
+}
+
+function newClient(url: string) {
+  return createClient({
+    url,
+    RESP: 3,
+    disableOfflineQueue: true,
+    pingInterval: pingEveryMs,
+    socket: {
+      connectTimeout: connectMs,
+      socketTimeout: silenceMs,
+      reconnectStrategy: (retries) =>
+        Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(retries, 10)) * (0.5 + Math.random() / 2),
+    },
+    scripts: {
+      spendLimit: scriptOnOneKey(spendScript, toSpent),
+      giveBackLimit: scriptOnOneKey(giveBackScript, (reply: number) => reply),
+    },
+  })
+}
+
+/** Keys `hufu:limit:…`, each with an expiry, each used alone, so that Redis Cluster needs nothing special. */
+export class RedisLimits implements LimitStore {
+  readonly #client: ReturnType<typeof newClient>
+
+  constructor(url: string) {
+    this.#client = newClient(url)
+    // Without a listener, Node takes a lost connection for a crash. The next command tells of it.
+    this.#client.on('error', () => {})
+  }
+
+  /** Waits for the first connection, not long; further tries go on in the background until `close`. */
+  async connect(): Promise<void> {
+    const late = new AbortController()
+    const first = new Promise<void>((resolve) => {
+      this.#client.once('ready', resolve)
+      this.#client.once('error', () => resolve())
+    })
+    this.#client.connect().catch(() => {})
+    await Promise.race([first, sleep(connectMs, undefined, { signal: late.signal }).catch(() => {})])
+    late.abort()
+  }
+
+  async spend(key: string, windows: readonly Window[]): Promise<Spent> {
+    const args = windows.flatMap((window) => [
+      String(window.max),
+      String(window.ms),
+      String(slotMsOf(window)),
+      window.coolDownMs.join(','),
+    ])
+    return await this.#ask(() => this.#client.spendLimit(keyOf(key), args))
+  }
+
+  async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
+    const fields = windows.map((window) => `${window.ms}:${Math.floor(at / slotMsOf(window))}`)
+    await this.#ask(() => this.#client.giveBackLimit(keyOf(key), fields))
+  }
+
+  async forget(key: string): Promise<void> {
+    await this.#ask(() => this.#client.del(keyOf(key)))
+  }
+
+  async close(): Promise<void> {
+    this.#client.destroy()
+  }
+
+  /** @throws AppError `unavailable` where Redis does not answer in time */
+  async #ask<T>(command: () => Promise<T>): Promise<T> {
+    const late = new AbortController()
+    try {
+      return await Promise.race([command(), this.#silence(late.signal)])
+    } catch (cause) {
+      throw new AppError('unavailable', { retryAfterSeconds: 1 }, { cause })
+    } finally {
+      late.abort()
+    }
+  }
+
+  /** A connection that has kept one command waiting is not used again: nobody knows which answer comes next on it. */
+  async #silence(signal: AbortSignal): Promise<never> {
+    await sleep(commandMs, undefined, { signal })
+    if (this.#client.isReady) {
+      this.#client.destroy()
+      this.#client.connect().catch(() => {})
+    }
+    throw new Error(`Redis did not answer within ${commandMs} ms`)
+  }
+}
+
+function keyOf(name: string): string {
+  return `hufu:limit:${name}`
+}

@@ -1,0 +1,40 @@
+// The contract of what counts, and the arithmetic of a window, which each store follows.
+
+/** At most `max` in any `ms`, with a wait after each one. */
+export interface Window {
+  readonly max: number
+  readonly ms: number
+  /** Milliseconds until the next one after the first, second, … in this window; the last goes on. Empty: no wait. */
+  readonly coolDownMs: readonly number[]
+}
+
+/** What a try to count gave. */
+export interface Spent {
+  /** 0: it was counted. Else nothing was, and this is how long it will be so. */
+  readonly waitMs: number
+  /** How long the next one would have to wait, if it was counted. */
+  readonly nextMs: number
+  /** By the clock of the store. */
+  readonly at: number
+}
+
+/**
+ * Counters that forget. A key is one bucket: all its windows are asked and counted in one step, whoever else asks.
+ * Each window is cut into sixty slots: a slot counts until its end is a whole window ago, so that there never are more than
+ * `max` in any `ms`, a wait is at most a sixtieth too long, and a bucket is small however large `max` is.
+ */
+export interface LimitStore {
+  /** Counts one in each window, or in none of them where one is full or cools down. */
+  spend(key: string, windows: readonly Window[]): Promise<Spent>
+  /** Takes one back that was counted at that time. */
+  giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
+  /** Empties the bucket. */
+  forget(key: string): Promise<void>
+  close(): Promise<void>
+}
+
+export const slotsInWindow = 60
+
+export function slotMsOf({ ms }: Window): number {
+  return Math.ceil(ms / slotsInWindow)
+}

@@ -1,0 +1,183 @@
+// One contract on both stores. Redis has a clock of its own, so that its windows here are short and the waits are real.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { redisUrl } from '../../test/stores.ts'
+import { ManualClock } from '../clock.ts'
+import type { LimitStore, Window } from './store.ts'
+import { MemoryLimits } from './store-memory.ts'
+import { RedisLimits } from './store-redis.ts'
+
+const url = redisUrl()
+const window = (max: number, ms: number, coolDownMs: number[] = []): Window => ({ max, ms, coolDownMs })
+let lastKey = 0
+const newKey = () => `test:${Date.now()}:${lastKey++}`
+
+interface Subject {
+  readonly store: LimitStore
+  readonly wait: (ms: number) => Promise<void>
+}
+
+const clock = new ManualClock()
+const kinds = [
+  {
+    name: 'memory',
+    skipped: false,
+    open: async (): Promise<Subject> => ({
+      store: new MemoryLimits({ clock }),
+      wait: async (ms) => clock.advance(ms),
+    }),
+  },
+  {
+    name: 'redis',
+    skipped: url === null,
+    open: async (): Promise<Subject> => {
+      const store = new RedisLimits(url ?? '')
+      await store.connect()
+      return { store, wait: async (ms) => void (await sleep(ms)) }
+    },
+  },
+]
+
+describe.each(kinds)('counters in $name', ({ skipped, open }) => {
+  let store: LimitStore
+  let wait: Subject['wait']
+  beforeAll(async () => {
+    if (!skipped) ({ store, wait } = await open())
+  })
+  afterAll(async () => await store?.close())
+  const usable = test.skipIf(skipped)
+
+  usable('of 64 at once exactly as many are counted as there is room', async () => {
+    const [key, windows] = [newKey(), [window(10, 60_000), window(100, 600_000)]]
+    for (let i = 0; i < 3; i++) await store.spend(key, windows)
+    const spent = await Promise.all(Array.from({ length: 64 }, () => store.spend(key, windows)))
+    expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(7)
+  })
+
+  usable('what waited as long as it was told has room, and before that has none', async () => {
+    const [key, windows] = [newKey(), [window(2, 1_200)]]
+    await store.spend(key, windows)
+    const second = await store.spend(key, windows)
+    const third = await store.spend(key, windows)
+    expect(second.waitMs).toBe(0)
+    expect(third.waitMs).toBeGreaterThan(800)
+    expect(third.waitMs).toBeLessThanOrEqual(1_220)
+    expect(Math.abs(second.nextMs - third.waitMs)).toBeLessThan(300)
+    await wait(third.waitMs - 300)
+    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+    await wait(300)
+    expect((await store.spend(key, windows)).waitMs).toBe(0)
+  })
+
+  usable('it slides: the end of one window and the beginning of the next are not two rooms', async () => {
+    const [key, windows] = [newKey(), [window(4, 1_200)]]
+    await store.spend(key, windows)
+    await wait(900)
+    for (let i = 0; i < 3; i++) expect((await store.spend(key, windows)).waitMs).toBe(0)
+    await wait(400)
+    expect((await store.spend(key, windows)).waitMs).toBe(0)
+    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+  })
+
+  usable('nothing is counted in any window where one of them is full', async () => {
+    const key = newKey()
+    const both = [window(1, 600), window(3, 60_000)]
+    expect((await store.spend(key, both)).waitMs).toBe(0)
+    for (let i = 0; i < 5; i++) expect((await store.spend(key, both)).waitMs).toBeGreaterThan(0)
+    await wait(650)
+    expect((await store.spend(key, both)).waitMs).toBe(0)
+    await wait(650)
+    expect((await store.spend(key, both)).waitMs).toBe(0)
+    await wait(650)
+    expect((await store.spend(key, both)).waitMs).toBeGreaterThan(50_000)
+  })
+
+  usable('the wait after each grows as listed, and the last goes on', async () => {
+    const [key, windows] = [newKey(), [window(100, 60_000, [0, 200, 400])]]
+    const nexts: number[] = []
+    for (let i = 0; i < 4; i++) {
+      const { waitMs, nextMs } = await store.spend(key, windows)
+      expect(waitMs).toBe(0)
+      nexts.push(nextMs)
+      if (nextMs > 100) expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+      await wait(nextMs + 5)
+    }
+    expect(nexts).toEqual([0, 200, 400, 400])
+  })
+
+  usable('one given back leaves room for another, and only one', async () => {
+    const [key, windows] = [newKey(), [window(2, 60_000)]]
+    await store.spend(key, windows)
+    const { at } = await store.spend(key, windows)
+    await store.giveBack(key, windows, at)
+    expect((await store.spend(key, windows)).waitMs).toBe(0)
+    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+    await store.giveBack(newKey(), windows, at)
+  })
+
+  usable('a bucket that was forgotten is empty', async () => {
+    const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
+    await store.spend(key, windows)
+    await store.forget(key)
+    expect((await store.spend(key, windows)).waitMs).toBe(0)
+  })
+
+  usable('no room at all is a wait of the whole window', async () => {
+    expect(await store.spend(newKey(), [window(0, 60_000)])).toMatchObject({ waitMs: 60_000 })
+  })
+
+  usable('a window that has another length than before is a new one', async () => {
+    const key = newKey()
+    await store.spend(key, [window(1, 60_000)])
+    expect((await store.spend(key, [window(1, 90_000)])).waitMs).toBe(0)
+  })
+})
+
+test('memory holds so many buckets and no more; those in use stay', async () => {
+  const store = new MemoryLimits({ clock: new ManualClock(), max: 1_000 })
+  const windows = [window(2, 60_000)]
+  await store.spend('victim', windows)
+  await store.spend('victim', windows)
+  for (let i = 0; i < 10_000; i++) {
+    await store.spend(`flood:${i}`, windows)
+    if (i % 300 === 0) expect((await store.spend('victim', windows)).waitMs).toBeGreaterThan(0)
+    expect(store.size).toBeLessThanOrEqual(1_000)
+  }
+  expect(store.size).toBeGreaterThan(800)
+})
+
+test('memory drops what counts no more before it drops what does', async () => {
+  const time = new ManualClock()
+  const store = new MemoryLimits({ clock: time, max: 100 })
+  for (let i = 0; i < 50; i++) await store.spend(`long:${i}`, [window(1, 600_000)])
+  for (let i = 0; i < 50; i++) await store.spend(`short:${i}`, [window(1, 1_000)])
+  time.advance(5_000)
+  await store.spend('one more', [window(1, 1_000)])
+  expect(store.size).toBe(51)
+})
+
+test.skipIf(url === null)('every key in Redis expires when its longest window is over', async () => {
+  const store = new RedisLimits(url ?? '')
+  await store.connect()
+  const client = await createClient({ url: url ?? '' }).connect()
+  const key = newKey()
+  await store.spend(key, [window(3, 600_000), window(10, 86_400_000)])
+  expect(await client.hKeys(`hufu:limit:${key}`)).toHaveLength(3)
+  const ttl = await client.pTTL(`hufu:limit:${key}`)
+  expect(ttl).toBeGreaterThan(86_400_000)
+  expect(ttl).toBeLessThanOrEqual(86_400_000 + 1_440_000)
+  client.destroy()
+  await store.close()
+})
+
+test('without a Redis at all nothing is allowed, and closing is no fault', async () => {
+  const store = new RedisLimits('redis://127.0.0.1:1')
+  const began = performance.now()
+  await store.connect()
+  const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
+  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
+  expect(performance.now() - began).toBeLessThan(2_000)
+  await store.close()
+  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
+})

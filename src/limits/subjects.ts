@@ -1,0 +1,74 @@
+// Who is counted: addresses by their network, numbers by their prefix, and all of them as a hash.
+import { hash } from 'node:crypto'
+import { isIPv4, isIPv6 } from 'node:net'
+import { parsePhoneNumberFromString } from 'libphonenumber-js'
+import type { By } from './limits.ts'
+
+/** Who does something, or has it done: the caller's address and device, and the number that it is about. */
+export interface Who {
+  /** E.164. */
+  readonly phoneNumber: string
+  /** null: unknown; all unknown ones share one counter. */
+  readonly address: string | null
+  /** As the app gives it; null: it gives none, and no device is counted. */
+  readonly deviceId: string | null
+}
+
+/** What is counted for `by`, or null where there is nothing to count. Never a number or an address in the clear. */
+export function subjectOf(by: By, who: Who): string | null {
+  const text = textOf(by, who)
+  return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
+}
+
+function textOf(by: By, { phoneNumber, address, deviceId }: Who): string | null {
+  switch (by) {
+    case 'address':
+      return addressBlock(address, 32, 64)
+    case 'network':
+      return addressBlock(address, 24, 48)
+    case 'device':
+      return deviceId
+    case 'number':
+      return phoneNumber
+    case 'prefix':
+      return numberPrefix(phoneNumber)
+    case 'server':
+      return 'server'
+  }
+}
+
+const nationalDigits = 7
+
+/** Country code and the first digits behind it: `+861380000`. */
+export function numberPrefix(e164: string): string {
+  const parsed = parsePhoneNumberFromString(e164)
+  const country = parsed ? `+${parsed.countryCallingCode}` : ''
+  return e164.slice(0, country.length + nationalDigits)
+}
+
+/**
+ * The block that an address lies in, of so many bits of IPv4 or of IPv6 (whole groups of 16), or `unknown`. IPv4 in IPv6
+ * (`::ffff:1.2.3.4`, RFC 4291, section 2.5.5.2) is IPv4.
+ */
+export function addressBlock(address: string | null, bits4: 24 | 32, bits6: 48 | 64): string {
+  const text = address?.split('%', 1)[0] ?? ''
+  if (isIPv4(text)) return text.split('.', bits4 / 8).join('.')
+  if (!isIPv6(text)) return 'unknown'
+  const groups = groupsOf(text)
+  const [g5 = 0, g6 = 0, g7 = 0] = groups.slice(5)
+  if (g5 === 0xffff && groups.slice(0, 5).every((group) => group === 0)) {
+    return addressBlock([g6 >> 8, g6 & 255, g7 >> 8, g7 & 255].join('.'), bits4, bits6)
+  }
+  const kept = groups.slice(0, bits6 / 16).map((group) => group.toString(16))
+  return `${kept.join(':')}::`
+}
+
+/** The eight groups of an IPv6 address. The URL parser writes every spelling of it in one way (RFC 5952). */
+function groupsOf(address: string): number[] {
+  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  const [head = '', tail] = canonical.split('::')
+  const numbers = (text: string | undefined) =>
+    text ? text.split(':').map((group) => Number.parseInt(group, 16)) : []
+  const [first, last] = [numbers(head), numbers(tail)]
+  return [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last]
+}
