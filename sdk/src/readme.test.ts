@@ -19,6 +19,6 @@ test('The README calls every method of the client, and no other', () => {
 })
 
 test('The README tells of every fact of an error', () => {
-  const { name: _, ...facts } = new sdk.HufuError({ code: 'network', title: '' })
+  const { name: _, ...facts } = new sdk.HufuError({ code: 'network', message: '' })
   for (const fact of Object.keys(facts)) expect(readme).toContain(`\`${fact}\``)
 })
