@@ -172,6 +172,7 @@ test('While the server is down the phone stays signed in, also over a restart, a
   const { client: restarted } = phone(storage)
   expect(await restarted.start()).toMatchObject({ is: 'signed_in', account, verified: false })
   await expect(restarted.devices()).rejects.toMatchObject({ code: 'network' })
+  await expect(restarted.me()).rejects.toMatchObject({ code: 'network' })
   expect(restarted.state).toMatchObject({ is: 'signed_in', verified: false })
 
   await restart()

@@ -88,9 +88,14 @@ export function wireSession(id: string) {
 }
 
 /** The answer of a sign-in that gives the token `token-<name>`. */
-export function issued(name: string): Response {
+export function issued(name: string, { created = false } = {}): Response {
   const session = wireSession(`session-${name}`)
-  return json(201, { token: `token-${name}`, session, account: wireAccount, created: false })
+  return json(201, { token: `token-${name}`, session, account: wireAccount, created })
+}
+
+/** The answer of a rotation: `token-<name>` for the session that there is. */
+export function rotated(name: string, sessionId = 'session-1'): Response {
+  return json(200, { token: `token-${name}`, session: wireSession(sessionId) })
 }
 
 /** The answer to "who am I". */
