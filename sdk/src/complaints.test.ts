@@ -304,23 +304,21 @@ describe('Insecure or fixed storage', () => {
   })
 })
 
+const globals = () =>
+  new Map(Object.getOwnPropertyNames(globalThis).map((name) => [name, Reflect.get(globalThis, name)]))
+
 // supertokens-web-js#127, supertokens-react-native#130.
 describe('Patching global fetch', () => {
   test('No global is changed, and with a transport of its own the client never uses the platform’s fetch', async () => {
     const fetch = vi.fn()
     vi.stubGlobal('fetch', fetch)
-    const before = new Map(
-      Object.getOwnPropertyNames(globalThis).map((name) => [name, Reflect.get(globalThis, name)]),
-    )
+    const before = globals()
     const { client, network } = await signedInClient()
     network.answer = offline
     await client.start()
     await client.signOut()
-    const after = new Map(
-      Object.getOwnPropertyNames(globalThis).map((name) => [name, Reflect.get(globalThis, name)]),
-    )
-    expect([...after].filter(([name, value]) => before.get(name) !== value)).toEqual([])
-    expect(after.size).toBe(before.size)
+    expect([...globals()].filter(([name, value]) => !Object.is(before.get(name), value))).toEqual([])
+    expect(globals().size).toBe(before.size)
     expect(fetch).not.toHaveBeenCalled()
   })
 })
