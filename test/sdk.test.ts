@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   type ClientOptions,
   createClient,
+  fetchTransport,
   type HufuClient,
   type HufuStorage,
   memoryStorage,
@@ -36,7 +37,7 @@ function phone(storage: HufuStorage = memoryStorage(), options: Partial<ClientOp
   const { url: baseUrl } = app
   const client = createClient({
     baseUrl,
-    fetch: (url, init) => fetch(url.replace(baseUrl, app.url), init),
+    transport: fetchTransport((url, init) => fetch(url.replace(baseUrl, app.url), init)),
     storage,
     language: 'zh-CN',
     ...options,
@@ -64,8 +65,9 @@ test('Who signs in is told who they are, by the sign-in and by the server afterw
     expiresAt: '2026-12-22T00:00:00.000Z',
     current: true,
   })
-  expect(await client.me()).toEqual(signedIn)
-  expect(client.state).toEqual({ is: 'signed_in', ...signedIn })
+  const { account, session } = signedIn
+  expect(await client.me()).toEqual({ account, session })
+  expect(client.state).toEqual({ is: 'signed_in', account, session, verified: true })
 })
 
 test('A wrong password, a number that is none and an empty field are refused, in Chinese', async () => {
@@ -74,7 +76,7 @@ test('A wrong password, a number that is none and an empty field are refused, in
     name: 'HufuError',
     code: 'credentials_wrong',
     status: 401,
-    title: '手机号或密码错误',
+    message: '手机号或密码错误',
     signedOut: null,
     requestId: expect.stringMatching(/./),
   })
@@ -87,7 +89,7 @@ test('A wrong password, a number that is none and an empty field are refused, in
     status: 422,
     fields: [{ pointer: '/password', problem: expect.any(String) }],
   })
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
 })
 
 test('Each device sees all of them, and which one it is itself', async () => {
@@ -115,11 +117,11 @@ test('A phone that was removed by another device learns the reason, the time and
   const end = {
     reason: 'kicked',
     at: '2026-11-22T00:01:00.000Z',
-    by: { platform: 'android', deviceName: '华为 Mate 60' },
+    byDevice: { platform: 'android', name: '华为 Mate 60' },
     message: '此会话已被移除，请重新登录',
   }
   expect(ends).toEqual([end])
-  expect(first.state).toEqual({ is: 'signed_out', why: end })
+  expect(first.state).toEqual({ is: 'signed_out', ...end })
   await expect(second.endDevice('made-up')).rejects.toMatchObject({ code: 'session_not_found', status: 404 })
   expect(second.state.is).toBe('signed_in')
 })
@@ -130,7 +132,7 @@ test('A phone that was replaced learns by which device', async () => {
   await first.signIn({ ...who, device: iphone })
   await second.signIn({ ...who, device: { platform: 'ios', name: 'iPhone 17' } })
   await expect(first.devices()).rejects.toMatchObject({ code: 'session_replaced' })
-  expect(ends).toMatchObject([{ reason: 'replaced', by: { platform: 'ios', deviceName: 'iPhone 17' } }])
+  expect(ends).toMatchObject([{ reason: 'replaced', byDevice: { platform: 'ios', name: 'iPhone 17' } }])
 })
 
 test('A session that was not used for too long has expired', async () => {
@@ -138,7 +140,7 @@ test('A session that was not used for too long has expired', async () => {
   await client.signIn(who)
   app.clock.advance(31 * 86_400_000)
   await expect(client.me()).rejects.toMatchObject({ code: 'session_expired' })
-  expect(ends).toMatchObject([{ reason: 'expired', by: null }])
+  expect(ends).toMatchObject([{ reason: 'expired', byDevice: null }])
 })
 
 test('A token that the server never gave signs out', async () => {
@@ -155,8 +157,8 @@ test('A sign-out ends the session at the server', async () => {
   const { client, ends } = phone()
   const { account } = await client.signIn(who)
   await client.signOut()
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
-  expect(ends).toMatchObject([{ reason: 'signed_out', by: null, message: '已退出登录' }])
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
+  expect(ends).toMatchObject([{ reason: 'signed_out', byDevice: null, message: '已退出登录' }])
   expect(await app.house.sessions.list(account.id)).toEqual([])
 })
 
@@ -168,10 +170,14 @@ test('While the server is down the phone stays signed in, also over a restart, a
   await expect(client.me()).rejects.toMatchObject({ code: 'network' })
   expect(client.state).toMatchObject({ is: 'signed_in', account })
   const { client: restarted } = phone(storage)
-  expect(await restarted.ready()).toMatchObject({ is: 'signed_in', account })
+  expect(await restarted.start()).toMatchObject({ is: 'signed_in', account, verified: false })
   await expect(restarted.devices()).rejects.toMatchObject({ code: 'network' })
+  await expect(restarted.me()).rejects.toMatchObject({ code: 'network' })
+  expect(restarted.state).toMatchObject({ is: 'signed_in', verified: false })
 
   await restart()
+  await restarted.start()
+  await vi.waitFor(() => expect(restarted.state).toMatchObject({ is: 'signed_in', verified: true }))
   expect(await accountOf(client)).toEqual(account)
   expect(await accountOf(restarted)).toEqual(account)
   expect(ends).toEqual([])
@@ -187,7 +193,7 @@ test('A sign-out without a server is made good when the server is back', async (
   await restart()
   expect(await app.house.sessions.list(account.id)).toHaveLength(1)
   const { client: restarted } = phone(storage)
-  expect(await restarted.ready()).toEqual({ is: 'signed_out', why: null })
+  expect(await restarted.start()).toMatchObject({ is: 'signed_out', reason: null })
   await vi.waitFor(async () => expect(await app.house.sessions.list(account.id)).toEqual([]))
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
 })
@@ -202,7 +208,7 @@ test('Signing in again on the same phone leaves one session, and says nothing of
 })
 
 test('A base URL that leads somewhere else is not taken for the server', async () => {
-  const { client, ends } = phone(undefined, { baseUrl: `${app.url}/docs`, fetch })
+  const { client, ends } = phone(undefined, { baseUrl: `${app.url}/docs`, transport: fetchTransport() })
   await expect(client.signIn(who)).rejects.toMatchObject({ code: expect.stringMatching(/not_/) })
   expect(ends).toEqual([])
 })

@@ -1,7 +1,8 @@
 // What an answer means: our JSON, nothing, a refusal of the server, or somebody else's page.
 import { type FieldProblem, HufuError, type HufuErrorFacts, type ServerErrorCode } from './errors.ts'
 import type { Platform, SignedOut, SignOutReason } from './models.ts'
-import type { Clock, FetchAnswer } from './runtime.ts'
+import type { Clock } from './runtime.ts'
+import type { TransportAnswer } from './transport.ts'
 import { isJson, type Json } from './wire.ts'
 import { say } from './words.ts'
 
@@ -11,10 +12,10 @@ export interface Reader {
 }
 
 /** The error for an answer that no Hufu server gave. */
-export function notHufu(answer: FetchAnswer, reader: Reader): HufuError {
+export function notHufu(answer: TransportAnswer, reader: Reader): HufuError {
   return new HufuError({
     code: 'not_hufu',
-    title: say('not_hufu', reader.language),
+    message: say('not_hufu', reader.language),
     ...factsOf(answer, reader),
   })
 }
@@ -23,12 +24,12 @@ export function notHufu(answer: FetchAnswer, reader: Reader): HufuError {
  * The JSON object of a good answer; null for 204.
  * @throws HufuError with the server's code, or `not_hufu`
  */
-export function readAnswer(answer: FetchAnswer, text: string, reader: Reader): Json | null {
-  const { status } = answer
+export function readAnswer(answer: TransportAnswer, reader: Reader): Json | null {
+  const { status, text } = answer
   if (status === 204) return null
-  const type = answer.headers.get('content-type') ?? ''
+  const type = answer.header('content-type') ?? ''
   const json = /^application\/(problem\+)?json\b/i.test(type) ? parse(text) : null
-  if (json && (status === 200 || status === 201)) return json
+  if (json && status >= 200 && status < 203) return json
   throw json && isProblem(json, status) ? problemError(json, answer, reader) : notHufu(answer, reader)
 }
 
@@ -56,15 +57,16 @@ function isProblem(json: Json, status: number): json is Problem {
   )
 }
 
-function problemError(problem: Problem, answer: FetchAnswer, reader: Reader): HufuError {
+function problemError(problem: Problem, answer: TransportAnswer, reader: Reader): HufuError {
   const facts = factsOf(answer, reader)
   return new HufuError({
     ...facts,
     code: problem.code,
-    title: problem.title,
+    message: problem.title,
     requestId: textOf(problem.request_id) ?? facts.requestId ?? null,
     // The problem is ours, so its facts are what the server's document says of them.
     fields: Array.isArray(problem.fields) ? (problem.fields as FieldProblem[]) : [],
+    rule: textOf(problem.rule),
     bannedUntil: textOf(problem.banned_until),
     signedOut: answer.status === 401 ? signedOutOf(problem, reader.clock) : null,
   })
@@ -79,22 +81,22 @@ function signedOutOf(problem: Problem, clock: Clock): SignedOut | null {
     // A newer server's reason passes as it is: what ends a session must never be overlooked.
     reason: reason as SignOutReason,
     at: textOf(problem.ended_at) ?? new Date(clock.now()).toISOString(),
-    by: isJson(by) ? deviceOf(by) : null,
+    byDevice: isJson(by) ? deviceOf(by) : null,
     message: problem.title,
   }
 }
 
-function deviceOf({ platform, device_name }: Json): SignedOut['by'] {
+function deviceOf({ platform, device_name }: Json): SignedOut['byDevice'] {
   // As the server's document says.
-  return { platform: platform as Platform, deviceName: textOf(device_name) }
+  return { platform: platform as Platform, name: textOf(device_name) }
 }
 
-function factsOf({ status, headers }: FetchAnswer, { clock }: Reader): Partial<HufuErrorFacts> {
+function factsOf({ status, header }: TransportAnswer, { clock }: Reader): Partial<HufuErrorFacts> {
   return {
     // Browsers hide a redirect behind status 0.
     status: status || null,
-    retryAfterSeconds: secondsOf(headers.get('retry-after'), clock),
-    requestId: headers.get('x-request-id'),
+    retryAfterSeconds: secondsOf(header('retry-after'), clock),
+    requestId: header('x-request-id'),
   }
 }
 

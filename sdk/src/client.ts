@@ -1,25 +1,50 @@
 // The package: createClient, and all that an app may name of it.
+import { accountCalls } from './account-client.ts'
 import type { HufuClient } from './contract.ts'
 import { type ClientOptions, connectionOf } from './options.ts'
 import { SessionClient } from './session-client.ts'
 import { memoryStorage } from './storage.ts'
 
-export type { ClientState, HufuClient } from './contract.ts'
+export type { AccountCalls, ClientState, HufuClient, SentCode, SessionCalls } from './contract.ts'
+export { type Countdown, countdown } from './countdown.ts'
 export { type FieldProblem, HufuError, type HufuErrorCode, type ServerErrorCode } from './errors.ts'
-export type { Listener } from './listeners.ts'
 export type {
-  Account,
+  AccountChanges,
+  ChangePhoneInput,
+  CloseAccountInput,
   NewDevice,
-  Platform,
-  Session,
-  SignedIn,
-  SignedOut,
+  ResetPasswordInput,
+  SendCodeInput,
+  SetPasswordInput,
   SignInInput,
-  SignOutReason,
-} from './models.ts'
+} from './inputs.ts'
+export type { Listener } from './listeners.ts'
+export type { Account, NewSignIn, Platform, Session, SignedIn, SignedOut, SignOutReason } from './models.ts'
 export type { ClientOptions } from './options.ts'
 export type { Clock, Fetch, FetchAnswer, FetchInit } from './runtime.ts'
-export { type HufuStorage, memoryStorage, type WebStorage, webStorage } from './storage.ts'
+export {
+  type HufuStorage,
+  memoryStorage,
+  type SecureStore,
+  secureStorage,
+  type WebStorage,
+  webStorage,
+} from './storage.ts'
+export {
+  type Exchange,
+  MethodUnavailable,
+  type Transport,
+  type TransportAnswer,
+  type TransportRequest,
+} from './transport.ts'
+export { fetchTransport } from './transport-fetch.ts'
+export {
+  type PlatformRequest,
+  type RequestOptions,
+  type RequestResult,
+  requestTransport,
+} from './transport-request.ts'
+export type { CodePurpose } from './v1-shapes.ts'
 
 /**
  * A client of the server at `baseUrl`. Nothing is read and nothing is sent before its first call.
@@ -27,5 +52,6 @@ export { type HufuStorage, memoryStorage, type WebStorage, webStorage } from './
  * @throws TypeError for an option that cannot be used
  */
 export function createClient(options: ClientOptions): HufuClient {
-  return new SessionClient(connectionOf(options), options.storage ?? memoryStorage())
+  const sessions = new SessionClient(connectionOf(options), options.storage ?? memoryStorage())
+  return Object.assign(sessions, accountCalls(SessionClient.askingOf(sessions), sessions.me))
 }

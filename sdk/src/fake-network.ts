@@ -1,18 +1,22 @@
 // A network for tests: answers as it is told, late, wrong or not at all, and remembers what was asked.
 import type { Fetch, FetchInit } from './runtime.ts'
+import type { Transport } from './transport.ts'
+import { fetchTransport } from './transport-fetch.ts'
 
 export interface Asked {
   readonly method: string
   readonly path: string
   /** null: sent without a token. */
   readonly token: string | null
+  /** null: no body. */
+  readonly body: unknown
   readonly init: FetchInit
 }
 
 export type Answering = (asked: Asked) => Response | Promise<Response>
 
 export interface FakeNetwork {
-  readonly fetch: Fetch
+  readonly transport: Transport
   readonly asked: Asked[]
   /** How every request is answered from now on. */
   answer: Answering
@@ -21,16 +25,14 @@ export interface FakeNetwork {
 export const baseUrl = 'https://hufu.test'
 
 export function fakeNetwork(answer: Answering = offline): FakeNetwork {
-  const network: FakeNetwork = {
-    asked: [],
-    answer,
-    fetch: async (url, init) => {
-      const token = init.headers.authorization?.replace('Bearer ', '') ?? null
-      const asked = { method: init.method, path: url.slice(baseUrl.length), token, init }
-      network.asked.push(asked)
-      return await network.answer(asked)
-    },
+  const fetch: Fetch = async (url, init) => {
+    const token = init.headers.authorization?.replace('Bearer ', '') ?? null
+    const body: unknown = JSON.parse(init.body ?? 'null')
+    const asked = { method: init.method, path: url.slice(baseUrl.length), token, body, init }
+    network.asked.push(asked)
+    return await network.answer(asked)
   }
+  const network: FakeNetwork = { asked: [], answer, transport: fetchTransport(fetch) }
   return network
 }
 
@@ -62,7 +64,15 @@ export function portal(status = 200): Response {
 
 export const done = (): Response => new Response(null, { status: 204 })
 
-const wireAccount = { id: 'account-1', phone_number: '+8612345678901', nickname: '小明' }
+export const wireAccount = {
+  id: 'account-1',
+  phone_number: '+8612345678901',
+  nickname: '小明',
+  avatar_url: 'https://img.example.com/1.png',
+  locale: 'zh-CN',
+  has_password: true,
+  registered_at: '2026-11-01T00:00:00.000Z',
+}
 
 export function wireSession(id: string) {
   return {
@@ -78,8 +88,14 @@ export function wireSession(id: string) {
 }
 
 /** The answer of a sign-in that gives the token `token-<name>`. */
-export function issued(name: string): Response {
-  return json(201, { token: `token-${name}`, session: wireSession(`session-${name}`), account: wireAccount })
+export function issued(name: string, { created = false } = {}): Response {
+  const session = wireSession(`session-${name}`)
+  return json(201, { token: `token-${name}`, session, account: wireAccount, created })
+}
+
+/** The answer of a rotation: `token-<name>` for the session that there is. */
+export function rotated(name: string, sessionId = 'session-1'): Response {
+  return json(200, { token: `token-${name}`, session: wireSession(sessionId) })
 }
 
 /** The answer to "who am I". */

@@ -22,7 +22,7 @@ async function signedInClient() {
   const storage = memoryStorage()
   const client = createClient({
     baseUrl,
-    fetch: network.fetch,
+    transport: network.transport,
     storage,
     clock,
     timeoutMs: 1_000,
@@ -45,9 +45,9 @@ test('A sign-out is done on the device before the server is told', async () => {
   const signingOut = client.signOut()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
 
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   const message = '已退出登录'
-  const end = { reason: 'signed_out', at: '2026-11-22T00:00:00.000Z', by: null, message }
+  const end = { reason: 'signed_out', at: '2026-11-22T00:00:00.000Z', byDevice: null, message }
   expect(listener.mock.calls).toEqual([[end]])
   await expect(client.me()).rejects.toMatchObject({ code: 'token_missing' })
   answer.resolve(done())
@@ -72,11 +72,11 @@ test.each(
   await client.signOut()
   expect(client.state.is).toBe('signed_out')
 
-  const next = createClient({ baseUrl, fetch: network.fetch, storage })
-  expect(await next.ready()).toEqual({ is: 'signed_out', why: null })
+  const next = createClient({ baseUrl, transport: network.transport, storage })
+  expect(await next.start()).toMatchObject({ is: 'signed_out', reason: null })
   await expect(next.me()).rejects.toMatchObject({ code: 'token_missing' })
   network.answer = done
-  await next.ready()
+  await next.start()
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
   expect(new Set(tokensAsked(network))).toEqual(new Set(['DELETE /v1/session token-1']))
 })
@@ -151,7 +151,7 @@ test('Starts in a row tell the server once while it has not answered', async () 
   await client.signOut()
   const answer = held<Response>()
   network.answer = () => answer.promise
-  await Promise.all([client.ready(), client.ready(), client.ready()])
+  await Promise.all([client.start(), client.start(), client.start()])
   expect(network.asked).toHaveLength(3)
   answer.resolve(done())
 })
@@ -161,13 +161,13 @@ test('A start does not wait for the network', async () => {
   network.answer = offline
   await client.signOut()
   network.answer = () => held<Response>().promise
-  const next = createClient({ baseUrl, fetch: network.fetch, storage, timeoutMs: 60_000 })
-  expect(await next.ready()).toEqual({ is: 'signed_out', why: null })
+  const next = createClient({ baseUrl, transport: network.transport, storage, timeoutMs: 60_000 })
+  expect(await next.start()).toMatchObject({ is: 'signed_out', reason: null })
 })
 
 test('Signing out when nobody is signed in does nothing', async () => {
   const network = fakeNetwork()
-  const client = createClient({ baseUrl, fetch: network.fetch })
+  const client = createClient({ baseUrl, transport: network.transport })
   const listener = vi.fn()
   client.onSignedOut(listener)
   await client.signOut()

@@ -1,13 +1,15 @@
 // Tokens that were signed out on this device: the server is told of each until it has heard.
 import { HufuError } from './errors.ts'
+import { Flights } from './flights.ts'
 import type { Keeper } from './keeper.ts'
 import { finish } from './kept.ts'
 import { type Connection, send } from './send.ts'
+import { nothingOf } from './wire.ts'
 
 export class ForgottenTokens {
   readonly #connection: Connection
   readonly #keeper: Keeper
-  readonly #telling = new Map<string, Promise<void>>()
+  readonly #telling = new Flights<void>()
 
   constructor(connection: Connection, keeper: Keeper) {
     this.#connection = connection
@@ -21,22 +23,17 @@ export class ForgottenTokens {
 
   /** Tells the server of one token. Never fails. */
   end(token: string): Promise<void> {
-    const running = this.#telling.get(token)
-    if (running) return running
-    const telling = this.#tell(token).finally(() => this.#telling.delete(token))
-    this.#telling.set(token, telling)
-    return telling
+    return this.#telling.join(token, () => this.#tell(token))
   }
 
   async #tell(token: string): Promise<void> {
     try {
-      const read = (answer: object | null) => (answer === null ? true : null)
-      await send(this.#connection, { method: 'DELETE', path: '/v1/session', token, read })
+      await send(this.#connection, { method: 'DELETE', path: '/v1/session', token, read: nothingOf })
     } catch (error) {
       const isOver = error instanceof HufuError && error.signedOut !== null
       if (!isOver) return
     }
     // Where the storage fails, the token stays on the list, and the server is told once more.
-    await this.#keeper.change(finish(token)).catch(() => {})
+    await this.#keeper.change(finish(token)).catch(this.#connection.onTrouble)
   }
 }

@@ -11,6 +11,7 @@ import {
   problem,
   replaced,
   signedIn,
+  wireAccount,
   wireSession,
 } from './fake-network.ts'
 
@@ -40,10 +41,12 @@ function fragileStorage() {
 
 async function signedInClient(storage: HufuStorage, name = '1') {
   const network = fakeNetwork(() => issued(name))
-  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  const troubles: unknown[] = []
+  const onTrouble = (error: unknown) => void troubles.push(error)
+  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble })
   await client.signIn(input)
   await vi.waitFor(async () => expect(await storage.get('hufu')).toContain('"toEnd":[]'))
-  return { client, network }
+  return { client, network, troubles }
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -53,23 +56,27 @@ const stateOf = ({ state }: HufuClient) => (state.is === 'signed_in' ? state.ses
 test('A storage that cannot be read now signs nobody out; the next try reads it', async () => {
   const { storage, broke } = fragileStorage()
   await signedInClient(storage)
-  const client = createClient({ baseUrl, fetch: fakeNetwork(() => signedIn('1')).fetch, storage })
+  const { transport } = fakeNetwork(() => signedIn('1'))
+  const client = createClient({ baseUrl, transport, storage, onTrouble: () => {} })
   broke.reading = true
-  await expect(client.ready()).rejects.toBe(broken)
+  await expect(client.start()).rejects.toBe(broken)
   await expect(client.me()).rejects.toBe(broken)
   await expect(client.signOut()).rejects.toBe(broken)
   expect(client.state).toEqual({ is: 'unknown' })
   broke.reading = false
-  expect(await client.ready()).toMatchObject({ is: 'signed_in' })
+  expect(await client.start()).toMatchObject({ is: 'signed_in' })
 })
 
 test('A storage that cannot be read does not keep anybody from signing in', async () => {
   const { storage, broke, text } = fragileStorage()
-  const client = createClient({ baseUrl, fetch: fakeNetwork(() => issued('1')).fetch, storage })
+  const { transport } = fakeNetwork(() => issued('1'))
+  const onTrouble = vi.fn()
+  const client = createClient({ baseUrl, transport, storage, onTrouble })
   const listener = vi.fn()
   client.onSignedIn(listener)
   broke.reading = true
   await client.signIn(input)
+  expect(onTrouble).toHaveBeenCalledWith(broken)
   expect(stateOf(client)).toBe('session-1')
   expect(text()).toContain('token-1')
   expect(listener).toHaveBeenCalledOnce()
@@ -98,16 +105,18 @@ test('A sign-out that cannot be stored tells so, but holds, and the server is to
   expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
 })
 
-test('A refusal signs out where the storage fails, too, and answers do not depend on it', async () => {
+test('A refusal signs out where the storage fails, too; answers do not depend on it, and it is reported', async () => {
   const { storage, broke } = fragileStorage()
-  const { client, network } = await signedInClient(storage)
+  const { client, network, troubles } = await signedInClient(storage)
   broke.reading = true
   broke.writing = true
   network.answer = () => signedIn('1', '大明')
   expect((await client.me()).account.nickname).toBe('大明')
+  expect(troubles).toContain(broken)
+  expect(stateOf(client)).toBe('session-1')
   network.answer = replaced
   await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
-  expect(client.state).toMatchObject({ is: 'signed_out', why: { reason: 'replaced' } })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
 })
 
 test.each([
@@ -123,8 +132,8 @@ test.each([
   const storage = memoryStorage()
   storage.set('hufu', text)
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, fetch: network.fetch, storage })
-  expect(await client.ready()).toEqual({ is: 'signed_out', why: null })
+  const client = createClient({ baseUrl, transport: network.transport, storage })
+  expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
   await client.signOut()
   await client.signIn(input)
   expect(stateOf(client)).toBe('session-1')
@@ -137,7 +146,7 @@ test('A client whose token was refused takes over the session that another one h
   first.onSignedIn(told)
   first.onSignedOut(told)
   network.answer = replaced
-  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
+  const second = createClient({ baseUrl, transport: fakeNetwork(issuedThenDone('2')).transport, storage })
   await second.signIn(input)
 
   await expect(first.me()).rejects.toMatchObject({ code: 'session_replaced' })
@@ -163,8 +172,8 @@ test('A refusal and another client at the same moment do not lose the new sessio
   }
   const { client: first, network } = await signedInClient(storage)
   network.answer = replaced
-  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
-  await second.ready()
+  const second = createClient({ baseUrl, transport: fakeNetwork(issuedThenDone('2')).transport, storage })
+  await second.start()
   const signingIn = second.signIn(input)
   await sleep(5)
   await first.me().catch(() => {})
@@ -198,8 +207,8 @@ test('Two tabs on one localStorage do not lose what the other has written', asyn
 test('Signed out by one client, the other hears of it from the server, once', async () => {
   const storage = memoryStorage()
   const { client: first, network } = await signedInClient(storage)
-  const second = createClient({ baseUrl, fetch: network.fetch, storage })
-  await second.ready()
+  const second = createClient({ baseUrl, transport: network.transport, storage })
+  await second.start()
   network.answer = done
   await second.signOut()
   const told = vi.fn()
@@ -209,7 +218,7 @@ test('Signed out by one client, the other hears of it from the server, once', as
   await Promise.allSettled([first.me(), first.devices()])
   expect(stateOf(first)).toBe('signed_out')
   expect(told.mock.calls).toMatchObject([
-    [{ reason: 'signed_out', by: { platform: 'web', deviceName: null } }],
+    [{ reason: 'signed_out', byDevice: { platform: 'web', name: null } }],
   ])
 })
 
@@ -222,7 +231,7 @@ test('A storage that somebody has emptied signs nobody out, and the server still
   expect(stateOf(client)).toBe('session-1')
   network.answer = replaced
   await client.me().catch(() => {})
-  expect(client.state).toMatchObject({ is: 'signed_out', why: { reason: 'replaced' } })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
 })
 
 test('A sign-out ends the session that is known, though somebody has emptied the storage', async () => {
@@ -244,14 +253,14 @@ test('A refusal that arrives after the own sign-out is no reason', async () => {
   await client.signOut()
   late.resolve(replaced())
   await asking
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(await storage.get('hufu')).toBeNull()
 })
 
 test('A sign-out also ends what another client has stored meanwhile', async () => {
   const storage = memoryStorage()
   const { client: first, network } = await signedInClient(storage)
-  const second = createClient({ baseUrl, fetch: fakeNetwork(issuedThenDone('2')).fetch, storage })
+  const second = createClient({ baseUrl, transport: fakeNetwork(issuedThenDone('2')).transport, storage })
   await second.signIn(input)
   network.answer = done
   await first.signOut()
@@ -259,14 +268,20 @@ test('A sign-out also ends what another client has stored meanwhile', async () =
   expect(network.asked.map(({ token }) => token)).toContain('token-2')
 })
 
-test('The stored text stays below 2 KB with everything as long as the server allows', async () => {
+test('Each value stays below 2 KB with everything as long as the server allows', async () => {
   const storage = memoryStorage()
   const network = fakeNetwork()
-  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  const client = createClient({ baseUrl, transport: network.transport, storage })
   const longest = '🐯'.repeat(64)
   const device = { id: '"'.repeat(128), name: longest, app_version: '🐯'.repeat(32) }
   const session = { ...wireSession('i'.repeat(22)), platform: 'mini_program', device, ip: 'f'.repeat(45) }
-  const account = { id: 'a'.repeat(36), phone_number: `+${'1'.repeat(15)}`, nickname: longest }
+  const account = {
+    ...wireAccount,
+    id: 'a'.repeat(36),
+    phone_number: `+${'1'.repeat(15)}`,
+    nickname: longest,
+    avatar_url: `https://${'a'.repeat(2_000)}`,
+  }
   for (let i = 10; i < 40; i++) {
     network.answer = ({ method }) => {
       if (method === 'DELETE') throw new TypeError('fetch failed')
@@ -274,8 +289,53 @@ test('The stored text stays below 2 KB with everything as long as the server all
     }
     await client.signIn(input)
   }
-  const text = (await storage.get('hufu')) ?? ''
-  expect(text).toContain(longest)
-  expect(text.match(/hf_/g)).toHaveLength(5)
-  expect(new TextEncoder().encode(text).length).toBeLessThan(2048)
+  const [token = '', shown = ''] = [await storage.get('hufu'), await storage.get('hufu.account')]
+  expect(token?.match(/hf_/g)).toHaveLength(5)
+  expect(shown).toContain(longest)
+  for (const text of [token, shown]) expect(new TextEncoder().encode(text ?? '').length).toBeLessThan(2048)
+})
+
+test('The token is stored apart from what is shown of the account', async () => {
+  const storage = memoryStorage()
+  await signedInClient(storage)
+  const [token, shown] = [await storage.get('hufu'), await storage.get('hufu.account')]
+  expect(token).toContain('token-1')
+  expect(token).not.toMatch(/小明|img\.example/)
+  expect(shown).toMatch(/小明.*img\.example/)
+  expect(shown).not.toContain('token-1')
+})
+
+test('Signing out leaves nothing of the person in the storage', async () => {
+  const storage = memoryStorage()
+  const { client, network } = await signedInClient(storage)
+  network.answer = done
+  await client.signOut()
+  expect(await storage.get('hufu')).toBeNull()
+  expect(await storage.get('hufu.account')).toBeNull()
+})
+
+test.each([
+  'lost',
+  'rubbish',
+  'of another account',
+])('Where what is shown of the account is %s, the person is signed in all the same', async (how) => {
+  const storage = memoryStorage()
+  await signedInClient(storage)
+  const texts = {
+    lost: '',
+    rubbish: 'rubbish',
+    'of another account': '{"v":1,"account":{"id":"x","nickname":"x"}}',
+  }
+  // The table above names the keys of this object.
+  storage.set('hufu.account', texts[how as keyof typeof texts])
+  const network = fakeNetwork()
+  const next = createClient({ baseUrl, transport: network.transport, storage })
+  expect(await next.start()).toMatchObject({
+    is: 'signed_in',
+    account: { id: 'account-1', phoneNumber: '+8612345678901', nickname: null, hasPassword: null },
+  })
+  network.answer = () => signedIn('1')
+  await next.me()
+  expect(next.state).toMatchObject({ account: { nickname: '小明' } })
+  expect(await storage.get('hufu.account')).toContain('小明')
 })

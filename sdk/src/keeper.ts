@@ -4,7 +4,7 @@ import type { HufuStorage } from './storage.ts'
 import { Turns } from './turns.ts'
 
 // Secure stores accept letters, digits, dot, hyphen and underscore.
-const key = 'hufu'
+const keys = { token: 'hufu', account: 'hufu.account' } as const
 
 // Two clients on one storage take turns, too. Other processes cannot: where the storage answers at once, as
 // localStorage does, a change reads and writes without a pause between, and nobody else comes in.
@@ -15,16 +15,23 @@ export interface ChangeOptions {
   readonly unreadable?: 'fail' | 'overwrite'
 }
 
+/** Told after the storage was read or written. */
+export interface KeeperEvents {
+  onRead(): void
+  onChange(before: Kept | null, after: Kept): void
+  /** The value that holds the account failed; it only fills screens. */
+  onTrouble(error: unknown): void
+}
+
 export class Keeper {
   readonly #storage: HufuStorage
-  readonly #onChange: (before: Kept | null, after: Kept) => void
+  readonly #events: KeeperEvents
   readonly #turns: Turns
   #known: Kept | null = null
 
-  /** @param onChange told of changes, after the storage was written; not of the first reading */
-  constructor(storage: HufuStorage, onChange: (before: Kept | null, after: Kept) => void) {
+  constructor(storage: HufuStorage, events: KeeperEvents) {
     this.#storage = storage
-    this.#onChange = onChange
+    this.#events = events
     this.#turns = turnsOf.get(storage) ?? new Turns()
     turnsOf.set(storage, this.#turns)
   }
@@ -41,8 +48,11 @@ export class Keeper {
   async load(): Promise<Kept> {
     if (this.#known) return this.#known
     return await this.#turns.take(async () => {
-      this.#known ??= parseKept(await this.#storage.get(key))
-      return this.#known
+      if (this.#known) return this.#known
+      const kept = await this.#read()
+      this.#known = kept
+      this.#events.onRead()
+      return kept
     })
   }
 
@@ -66,23 +76,63 @@ export class Keeper {
   async #store(step: Step, unreadable: 'fail' | 'overwrite'): Promise<Kept | null> {
     let stored = nothingKept
     try {
-      const text = this.#storage.get(key)
+      const read = this.#read()
       // No await where there is nothing to wait for: see turnsOf.
-      stored = parseKept(text === null || typeof text === 'string' ? text : await text)
+      stored = read instanceof Promise ? await read : read
     } catch (error) {
       if (unreadable === 'fail') throw error
     }
     const next = step(stored, this.#known)
-    const text = formatKept(next ?? stored)
-    if (text === formatKept(stored)) return next
-    await (text === null ? this.#storage.remove(key) : this.#storage.set(key, text))
+    const before = formatKept(stored)
+    const after = formatKept(next ?? stored)
+    const writing = before.token === after.token ? undefined : this.#write(keys.token, after.token)
+    const writingAccount = before.account === after.account ? undefined : this.#writeAccount(after.account)
+    const [written] = await Promise.allSettled([writing, writingAccount])
+    if (written.status === 'rejected') throw written.reason
     return next
+  }
+
+  #read(): Kept | Promise<Kept> {
+    const token = this.#storage.get(keys.token)
+    const account = this.#readAccount()
+    if (isText(token) && isText(account)) return parseKept({ token, account })
+    return Promise.all([token, account]).then(([token, account]) => parseKept({ token, account }))
+  }
+
+  #readAccount(): string | null | Promise<string | null> {
+    return this.#tolerate(() => this.#storage.get(keys.account), null)
+  }
+
+  #write(key: string, text: string | null): Promise<void> | void {
+    return text === null ? this.#storage.remove(key) : this.#storage.set(key, text)
+  }
+
+  #writeAccount(text: string | null): Promise<void> | void {
+    return this.#tolerate(() => this.#write(keys.account, text), undefined)
+  }
+
+  /** Does something with the account's value; reports a failure, and goes on with `instead`. */
+  #tolerate<T>(task: () => T | Promise<T>, instead: T): T | Promise<T> {
+    const report = (error: unknown) => {
+      this.#events.onTrouble(error)
+      return instead
+    }
+    try {
+      const result = task()
+      return isText(result) || result === undefined ? result : Promise.resolve(result).catch(report)
+    } catch (error) {
+      return report(error)
+    }
   }
 
   #know(next: Kept | null): void {
     if (next === null) return
     const before = this.#known
     this.#known = next
-    this.#onChange(before, next)
+    this.#events.onChange(before, next)
   }
+}
+
+function isText(value: unknown): value is string | null {
+  return value === null || typeof value === 'string'
 }

@@ -1,9 +1,12 @@
 // What is kept on the device: who is signed in or why nobody is, and the tokens that the server has yet to end.
-import type { SignedIn, SignedOut } from './models.ts'
-import { isJson } from './wire.ts'
+import type { Account, SignedIn, SignedOut } from './models.ts'
+import { type Issued, isJson } from './wire.ts'
 
 /** The oldest is given up when more are waiting; the value has to stay small. */
 const maxToEnd = 4
+
+/** A longer one is not kept, and there again after the next answer. */
+const maxAvatarUrl = 512
 
 interface ToEnd {
   /** Tokens that were signed out here, but of which the server could not be told. For ending, and nothing else. */
@@ -13,6 +16,8 @@ interface ToEnd {
 export interface KeptSession extends SignedIn, ToEnd {
   readonly is: 'signed_in'
   readonly token: string
+  /** The server was asked for a successor of the token, and its answer is not here yet. */
+  readonly rotating: boolean
 }
 
 export interface KeptEnd extends ToEnd {
@@ -24,33 +29,71 @@ export type Kept = KeptSession | KeptEnd
 
 export const nothingKept: Kept = { is: 'signed_out', why: null, toEnd: [] }
 
-/** Reads a stored text. What this version cannot read is as good as nothing. */
-export function parseKept(text: string | null): Kept {
+/**
+ * The texts to store; null where there is nothing to keep. The token stands with the account's id and number, by which
+ * the rest of the account, which only fills screens, is known again in a value of its own.
+ */
+export interface KeptTexts {
+  readonly token: string | null
+  readonly account: string | null
+}
+
+/** Reads stored texts. What this version cannot read is as good as nothing. */
+export function parseKept(texts: KeptTexts): Kept {
+  const kept = parse(texts.token)
+  if (!isKept(kept)) return nothingKept
+  if (kept.is === 'signed_out') return kept
+  const account = parse(texts.account)?.account
+  return { ...kept, account: isAccountOf(kept.account.id, account) ? account : bareAccount(kept.account) }
+}
+
+function parse(text: string | null): Readonly<Record<string, unknown>> | null {
   try {
-    const value: unknown = JSON.parse(text ?? 'null')
-    if (!isJson(value) || value.v !== 1) return nothingKept
-    const { v: _, ...kept } = value
-    return isKept(kept) ? kept : nothingKept
+    const value: unknown = JSON.parse(text || 'null')
+    if (!isJson(value) || value.v !== 1) return null
+    const { v: _, ...rest } = value
+    return rest
   } catch {
-    return nothingKept
+    return null
   }
 }
 
 // formatKept alone writes version 1: what has these parts has all of them.
-function isKept(value: object): value is Kept {
+function isKept(value: object | null): value is Kept {
   if (!isJson(value) || !Array.isArray(value.toEnd)) return false
   if (value.is === 'signed_out') return true
-  return value.is === 'signed_in' && typeof value.token === 'string' && isJson(value.account)
+  const { is, token, account, session } = value
+  return is === 'signed_in' && typeof token === 'string' && isJson(account) && isJson(session)
 }
 
-/** The text to store; null where there is nothing to keep. */
-export function formatKept(kept: Kept): string | null {
+function isAccountOf(id: string, value: unknown): value is Account {
+  return isJson(value) && value.id === id
+}
+
+function bareAccount({ id, phoneNumber }: Account): Account {
+  const unknown = { nickname: null, avatarUrl: null, locale: null, hasPassword: null, registeredAt: null }
+  return { id, phoneNumber, ...unknown }
+}
+
+export function formatKept(kept: Kept): KeptTexts {
   const isNothing = kept.is === 'signed_out' && kept.why === null && kept.toEnd.length === 0
-  return isNothing ? null : JSON.stringify({ v: 1, ...kept })
+  if (isNothing) return { token: null, account: null }
+  if (kept.is === 'signed_out') return { token: JSON.stringify({ v: 1, ...kept }), account: null }
+  const { id, phoneNumber, avatarUrl } = kept.account
+  const shown = { ...kept.account, avatarUrl: (avatarUrl?.length ?? 0) > maxAvatarUrl ? null : avatarUrl }
+  return {
+    token: JSON.stringify({ v: 1, ...kept, account: { id, phoneNumber } }),
+    account: JSON.stringify({ v: 1, account: shown }),
+  }
 }
 
 export function tokenOf(kept: Kept | null): string | null {
   return kept?.is === 'signed_in' ? kept.token : null
+}
+
+/** Stays the same when a token is succeeded by another. */
+export function sessionIdOf(kept: Kept | null): string | null {
+  return kept?.is === 'signed_in' ? kept.session.id : null
 }
 
 /**
@@ -60,12 +103,13 @@ export function tokenOf(kept: Kept | null): string | null {
 export type Step = (stored: Kept, known: Kept | null) => Kept | null
 
 /** A new session. Those from before are to be ended: nobody has their tokens any more. */
-export function begin({ token, account, session }: SignedIn & { readonly token: string }): Step {
+export function begin({ token, account, session }: SignedIn & Issued): Step {
   return (stored, known) => ({
     is: 'signed_in',
     token,
     account,
     session,
+    rotating: false,
     toEnd: alsoToEnd(stored, known),
   })
 }
@@ -76,9 +120,13 @@ export const leave: Step = (stored, known) => {
   return stored.is === 'signed_in' ? { is: 'signed_out', why: null, toEnd } : { ...stored, toEnd }
 }
 
-/** The server has refused `token`. A session with another token stays, and so does an earlier reason. */
-export function refuse(token: string, why: SignedOut): Step {
+/**
+ * The server has refused `token`. A session with another token stays, and so does an earlier reason. A token that is
+ * being succeeded may be refused for that: it stays until the successor is here, or is refused itself (`isLast`).
+ */
+export function refuse(token: string, why: SignedOut, { isLast = false } = {}): Step {
   return (stored, known) => {
+    if (stored.is === 'signed_in' && stored.rotating && !isLast) return stored
     const isStored = tokenOf(stored) === token
     // Another client may have signed out, or the storage was emptied, while this client still had the token.
     const isLost = stored.is === 'signed_out' && stored.why === null && tokenOf(known) === token
@@ -87,9 +135,24 @@ export function refuse(token: string, why: SignedOut): Step {
 }
 
 /** What the server says of the session of `token` now. */
-export function update(token: string, { account, session }: SignedIn): Step {
-  return (stored) =>
-    stored.is === 'signed_in' && stored.token === token ? { ...stored, account, session } : null
+export function update(token: string, facts: Partial<SignedIn>): Step {
+  return (stored) => (stored.is === 'signed_in' && stored.token === token ? { ...stored, ...facts } : null)
+}
+
+/** The server is asked for a successor of `token` (true), or has refused to give one (false). */
+export function rotating(token: string, rotating: boolean): Step {
+  return (stored) => (stored.is === 'signed_in' && stored.token === token ? { ...stored, rotating } : null)
+}
+
+/** The server has given the session of `token` a new one. Where that was signed out meanwhile, the new one is to be ended. */
+export function succeed(token: string, { token: successor, session }: Issued): Step {
+  return (stored) => {
+    if (stored.is === 'signed_in' && stored.token === token) {
+      return { ...stored, token: successor, session, rotating: false }
+    }
+    if (!stored.toEnd.includes(token)) return stored
+    return { ...stored, toEnd: stored.toEnd.map((other) => (other === token ? successor : other)) }
+  }
 }
 
 /** The server has ended `token`: it waits no more, and a storage that could not let go of it has to. */

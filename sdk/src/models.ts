@@ -6,13 +6,19 @@ type Wire = components['schemas']
 /** What an app runs on. `classic`: an app that speaks the older API. */
 export type Platform = Wire['Session']['platform']
 
-/** A person. */
+/** A person. Null means: none, or not known to this client (yet). */
 export interface Account {
   /** UUID. */
   readonly id: string
   /** E.164, for example `+8612345678901`. */
   readonly phoneNumber: string
   readonly nickname: string | null
+  readonly avatarUrl: string | null
+  /** Language tag, for example `zh-CN`. */
+  readonly locale: string | null
+  readonly hasPassword: boolean | null
+  /** ISO 8601 UTC. */
+  readonly registeredAt: string | null
 }
 
 /** One signed-in app on one device. Times are ISO 8601 UTC text, for `new Date(…)`. */
@@ -42,6 +48,12 @@ export interface SignedIn {
   readonly session: Session
 }
 
+/** What a sign-in gives. */
+export interface NewSignIn extends SignedIn {
+  /** Whether this sign-in has made the account. */
+  readonly created: boolean
+}
+
 /** The reason inside a code: `replaced` in `session_replaced`. */
 type ReasonOf<Code extends string> = Code extends `session_${infer Reason}` ? Reason : never
 
@@ -59,25 +71,7 @@ export interface SignedOut {
   /** ISO 8601 UTC. */
   readonly at: string
   /** The device that ended the session; null where it is not known, or was no device. */
-  readonly by: { readonly platform: Platform; readonly deviceName: string | null } | null
+  readonly byDevice: { readonly platform: Platform; readonly name: string | null } | null
   /** One sentence for people, in the client's language. */
   readonly message: string
-}
-
-/** The device that signs in. Its owner sees it in the list of devices. */
-export interface NewDevice {
-  readonly platform?: Exclude<Platform, 'classic'>
-  /** Stays the same on this device. 1 to 128 characters of printable ASCII, no space. */
-  readonly id?: string
-  /** 1 to 64 characters, for example `iPhone 15`. */
-  readonly name?: string
-  /** 1 to 32 characters, for example `2.1.0`. */
-  readonly appVersion?: string
-}
-
-export interface SignInInput {
-  /** With country code, or as it is dialled in the server's default region. */
-  readonly phoneNumber: string
-  readonly password: string
-  readonly device?: NewDevice
 }

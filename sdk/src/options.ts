@@ -1,13 +1,15 @@
 // What createClient is given, checked.
-import { type Clock, type Fetch, runtime } from './runtime.ts'
+import { type Clock, deviceClock, reportTrouble } from './runtime.ts'
 import type { Connection } from './send.ts'
 import type { HufuStorage } from './storage.ts'
+import type { Transport } from './transport.ts'
+import { fetchTransport } from './transport-fetch.ts'
 
 export interface ClientOptions {
   /** Where the server is, for example `https://accounts.example.com`; not an address that redirects. */
   readonly baseUrl: string
-  /** Instead of the platform's own `fetch`. */
-  readonly fetch?: Fetch
+  /** How requests travel. Default: `fetchTransport()`, by the platform's `fetch`. */
+  readonly transport?: Transport
   /** Where the token is kept. Default: in memory, so that every start begins signed out. */
   readonly storage?: HufuStorage
   /** Default: the clock of the device. Only for times that the server does not tell. */
@@ -16,16 +18,16 @@ export interface ClientOptions {
   readonly language?: string
   /** How long one request may take, in milliseconds. Default: 15000. */
   readonly timeoutMs?: number
-}
-
-const platformFetch: Fetch = (url, init) => {
-  if (!runtime.fetch) throw new TypeError('there is no fetch here: give one to createClient')
-  return runtime.fetch(url, init)
+  /**
+   * Told of failures that no call can fail with: of your listeners, and of the storage while something else is done.
+   * None of them signs out. Default: `console.error`.
+   */
+  readonly onTrouble?: (error: unknown) => void
 }
 
 /** @throws TypeError for an option that cannot be used */
 export function connectionOf(options: ClientOptions): Connection {
-  const { baseUrl, fetch = platformFetch, language = null, timeoutMs = 15_000 } = options
+  const { baseUrl, language = null, timeoutMs = 15_000 } = options
   if (!/^https?:\/\/[^/?#\s][^?#\s]*$/i.test(baseUrl)) {
     throw new TypeError('baseUrl must begin with https:// or http:// and have no ? and no #')
   }
@@ -38,9 +40,19 @@ export function connectionOf(options: ClientOptions): Connection {
   }
   return {
     baseUrl: baseUrl.replace(/\/+$/, ''),
-    fetch,
+    transport: options.transport ?? fetchTransport(),
     language,
     timeoutMs,
-    clock: options.clock ?? { now: () => Date.now() },
+    clock: options.clock ?? deviceClock,
+    onTrouble: harmless(options.onTrouble ?? ((error) => reportTrouble('something failed', error))),
+  }
+}
+
+/** A reporter that fails has nobody to tell. */
+function harmless(report: (error: unknown) => void): (error: unknown) => void {
+  return (error) => {
+    try {
+      report(error)
+    } catch {}
   }
 }

@@ -22,7 +22,7 @@ const clock = { now: () => Date.UTC(2026, 10, 22, 4, 5, 6) }
 async function signedInClient({ timeoutMs = 1_000 } = {}) {
   const network = fakeNetwork(() => issued('1'))
   const storage = memoryStorage()
-  const client = createClient({ baseUrl, fetch: network.fetch, storage, clock, timeoutMs })
+  const client = createClient({ baseUrl, transport: network.transport, storage, clock, timeoutMs })
   await client.signIn(input)
   const ends: SignedOut[] = []
   client.onSignedOut((end) => void ends.push(end))
@@ -86,8 +86,8 @@ describe.each(harmless)('After %s', (_name, answer, error) => {
     expect(client.state).toMatchObject({ is: 'signed_in', account: { nickname: '小明' } })
     expect(ends).toEqual([])
 
-    const next = createClient({ baseUrl, fetch: network.fetch, storage })
-    expect(await next.ready()).toMatchObject({ is: 'signed_in', account: { nickname: '小明' } })
+    const next = createClient({ baseUrl, transport: network.transport, storage })
+    expect(await next.start()).toMatchObject({ is: 'signed_in', account: { nickname: '小明' } })
     network.answer = () => signedIn('1')
     await expect(client.me()).resolves.toMatchObject({ session: { id: 'session-1' } })
   })
@@ -109,7 +109,7 @@ test.each(reasons)('A 401 session_%s signs out, with that reason', async (reason
   const { client, network, ends } = await signedInClient()
   network.answer = () => problem(401, `session_${reason}`)
   await expect(client.me()).rejects.toMatchObject({ code: `session_${reason}`, signedOut: { reason } })
-  expect(client.state).toMatchObject({ is: 'signed_out', why: { reason } })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason })
   expect(ends).toMatchObject([{ reason, message: `Title of session_${reason}` }])
 })
 
@@ -120,11 +120,11 @@ test('Whoever was signed out is told why, when, by which device, and in words', 
   const end = {
     reason: 'replaced',
     at: '2026-11-22T01:02:03.000Z',
-    by: { platform: 'android', deviceName: '华为 Mate 60' },
+    byDevice: { platform: 'android', name: '华为 Mate 60' },
     message: 'Title of session_replaced',
   }
   expect(ends).toEqual([end])
-  expect(client.state).toEqual({ is: 'signed_out', why: end })
+  expect(client.state).toEqual({ is: 'signed_out', ...end })
 })
 
 test('A token that the server does not know signs out, at the time of the own clock', async () => {
@@ -132,15 +132,15 @@ test('A token that the server does not know signs out, at the time of the own cl
   network.answer = () => problem(401, 'token_unknown')
   await expect(client.devices()).rejects.toMatchObject({ code: 'token_unknown' })
   const message = 'Title of token_unknown'
-  expect(ends).toEqual([{ reason: 'token_unknown', at: '2026-11-22T04:05:06.000Z', by: null, message }])
+  expect(ends).toEqual([{ reason: 'token_unknown', at: '2026-11-22T04:05:06.000Z', byDevice: null, message }])
 })
 
 test('The reason is still known at the next start, until somebody signs in', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = replaced
   await client.me().catch(() => {})
-  const next = createClient({ baseUrl, fetch: network.fetch, storage })
-  expect(await next.ready()).toMatchObject({ is: 'signed_out', why: { reason: 'replaced' } })
+  const next = createClient({ baseUrl, transport: network.transport, storage })
+  expect(await next.start()).toMatchObject({ is: 'signed_out', reason: 'replaced' })
   network.answer = () => issued('2')
   await next.signIn(input)
   expect(await storage.get('hufu')).not.toContain('replaced')

@@ -3,12 +3,9 @@
 /** The AbortSignal of wherever the SDK is compiled into; `unknown` where that knows none. */
 export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : unknown
 
-/**
- * What the SDK asks of `fetch`: a redirect is an answer, and cookies are not sent. The server itself forbids caches, and
- * `cache: 'no-store'` would make React Native's fetch put a number into the URL.
- */
+/** What the SDK asks of `fetch`. No `cache: 'no-store'`: React Native's fetch would put a number into the URL for it. */
 export interface FetchInit {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly headers: Record<string, string>
   readonly body?: string
   readonly redirect: 'manual'
@@ -31,13 +28,38 @@ export interface Clock {
   now(): number
 }
 
-interface Runtime {
-  readonly fetch?: Fetch
-  readonly AbortController?: new () => { readonly signal: Signal; abort(): void }
-  readonly console?: { error(...facts: unknown[]): void }
-  setTimeout(task: () => void, ms: number): unknown
-  clearTimeout(timer: unknown): void
+export const deviceClock: Clock = { now: () => Date.now() }
+
+interface Abortable {
+  readonly signal: Signal
+  abort(): void
 }
 
-// Every JavaScript that has a network has timers; whatever may be missing is optional above. Read, never written.
-export const runtime = globalThis as unknown as Runtime
+// Bare names, because mini-programs hand them to their scripts without a global object that has them. Read when they
+// are needed, never written.
+declare const fetch: Fetch
+declare const AbortController: new () => Abortable
+declare const console: { error(...facts: unknown[]): void }
+declare const setTimeout: (task: () => void, ms: number) => unknown
+declare const clearTimeout: (timer: unknown) => void
+
+/** The platform's own `fetch`; null where there is none, as in mini-programs. */
+export function findFetch(): Fetch | null {
+  return typeof fetch === 'function' ? fetch : null
+}
+
+/** null where the platform cannot abort. */
+export function newAbortController(): Abortable | null {
+  return typeof AbortController === 'function' ? new AbortController() : null
+}
+
+/** Runs the task later. @returns what keeps it from running */
+export function later(task: () => void, ms: number): () => void {
+  const timer = setTimeout(task, ms)
+  return () => clearTimeout(timer)
+}
+
+/** Tells the developer of a failure that no call of the client can fail with. */
+export function reportTrouble(what: string, error: unknown): void {
+  if (typeof console === 'object') console.error(`@hufu/sdk: ${what}:`, error)
+}

@@ -8,7 +8,7 @@ const clock = { now: () => Date.UTC(2026, 10, 22) }
 
 async function signedInClient(options: Partial<ClientOptions> = {}) {
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, fetch: network.fetch, clock, ...options })
+  const client = createClient({ baseUrl, transport: network.transport, clock, ...options })
   await client.signIn(input)
   return { client, network }
 }
@@ -42,7 +42,7 @@ test('A request carries the token, the language and no cookie, and follows no re
 
 test('A base URL may have a path, and slashes at its end', async () => {
   const network = fakeNetwork(() => issued('1'))
-  await createClient({ baseUrl: `${baseUrl}/accounts//`, fetch: network.fetch }).signIn(input)
+  await createClient({ baseUrl: `${baseUrl}/accounts//`, transport: network.transport }).signIn(input)
   expect(network.asked[0]?.path).toBe('/accounts/v1/sessions')
 })
 
@@ -112,8 +112,7 @@ test('An error tells which request it was, in the words of the server', async ()
   const { client, network } = await signedInClient()
   network.answer = () => problem(503, 'unavailable', { request_id: 'r-9' })
   const error = await failureOf(client.me())
-  expect(error).toMatchObject({ requestId: 'r-9', title: 'Title of unavailable', retryAfterSeconds: null })
-  expect(error.message).toBe('unavailable (HTTP 503): Title of unavailable')
+  expect(error).toMatchObject({ requestId: 'r-9', message: 'Title of unavailable', retryAfterSeconds: null })
 })
 
 test('A refused request tells which fields are wrong', async () => {
@@ -139,10 +138,10 @@ test('A banned account tells until when', async () => {
 test.each([
   ['zh-CN', '网络不可用，请检查网络后重试'],
   ['en', 'There is no connection; check the network and try again'],
-])('What the client says by itself is in the language %s', async (language, title) => {
+])('What the client says by itself is in the language %s', async (language, message) => {
   const { client, network } = await signedInClient({ language })
   network.answer = offline
-  expect((await failureOf(client.me())).title).toBe(title)
+  expect((await failureOf(client.me())).message).toBe(message)
 })
 
 test('No error shows the token or the password', async () => {

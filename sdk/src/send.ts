@@ -2,15 +2,24 @@
 import { notHufu, type Reader, readAnswer } from './answer.ts'
 import type { paths } from './api-types.ts'
 import { HufuError } from './errors.ts'
-import { type Fetch, type FetchAnswer, type FetchInit, runtime } from './runtime.ts'
+import { later } from './runtime.ts'
+import {
+  MethodUnavailable,
+  type Transport,
+  type TransportAnswer,
+  type TransportRequest,
+} from './transport.ts'
+import type { V1Paths } from './v1-shapes.ts'
 import type { Json } from './wire.ts'
 import { say } from './words.ts'
 
 /** Paths of the server's document; `id` fills the place of `{id}`. */
 export interface Call<T> {
-  readonly method: FetchInit['method']
-  readonly path: keyof paths
+  readonly method: TransportRequest['method']
+  readonly path: keyof paths | keyof V1Paths
   readonly id?: string
+  /** With its question mark. */
+  readonly query?: `?${string}`
   readonly body?: object
   /** null: nobody asks. */
   readonly token: string | null
@@ -21,66 +30,58 @@ export interface Call<T> {
 export interface Connection extends Reader {
   /** Without a slash at its end. */
   readonly baseUrl: string
-  readonly fetch: Fetch
+  readonly transport: Transport
   readonly timeoutMs: number
+  /** Told of what no call can fail with. Never throws. */
+  readonly onTrouble: (error: unknown) => void
 }
 
 /**
  * Asks the server once.
- * @throws HufuError with the server's code, `network`, `timeout` or `not_hufu`
+ * @throws HufuError with the server's code, `network`, `timeout`, `not_hufu` or `method_unavailable`
  */
 export async function send<T>(connection: Connection, call: Call<T>): Promise<T> {
-  const { answer, text } = await exchange(connection, call)
-  const value = call.read(readAnswer(answer, text, connection))
+  const answer = await exchange(connection, requestOf(connection, call))
+  const value = call.read(readAnswer(answer, connection))
   if (value === null) throw notHufu(answer, connection)
   return value
 }
 
-interface Exchanged {
-  readonly answer: FetchAnswer
-  readonly text: string
-}
-
-async function exchange(connection: Connection, call: Call<unknown>): Promise<Exchanged> {
-  const { language, timeoutMs } = connection
-  const controller = runtime.AbortController ? new runtime.AbortController() : null
-  let timer: unknown
-  // Not every fetch listens to its signal, so the limit is a race as well.
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = runtime.setTimeout(() => {
-      reject(new HufuError({ code: 'timeout', title: say('timeout', language) }))
-      controller?.abort()
-    }, timeoutMs)
-  })
+async function exchange(connection: Connection, request: TransportRequest): Promise<TransportAnswer> {
+  const { transport, language, timeoutMs } = connection
+  let cancelLimit = () => {}
   try {
-    return await Promise.race([talk(connection, requestOf(connection, call, controller?.signal)), late])
+    const { answer, abort } = transport(request)
+    // Not every platform can abort, so the limit is a race as well.
+    const late = new Promise<never>((_resolve, reject) => {
+      cancelLimit = later(() => {
+        reject(new HufuError({ code: 'timeout', message: say('timeout', language) }))
+        abort()
+      }, timeoutMs)
+    })
+    return await Promise.race([answer, late])
   } catch (cause) {
     if (cause instanceof HufuError) throw cause
-    throw new HufuError({ code: 'network', title: say('network', language), cause })
+    const code = cause instanceof MethodUnavailable ? 'method_unavailable' : 'network'
+    throw new HufuError({ code, message: say(code, language), cause })
   } finally {
-    runtime.clearTimeout(timer)
+    cancelLimit()
   }
 }
 
-async function talk({ fetch }: Connection, { url, init }: ReturnType<typeof requestOf>): Promise<Exchanged> {
-  const answer = await fetch(url, init)
-  return { answer, text: await answer.text() }
-}
-
-function requestOf({ baseUrl, language }: Connection, call: Call<unknown>, signal: FetchInit['signal']) {
-  const { method, path, id = '', body, token } = call
-  const init: FetchInit = {
+function requestOf(connection: Connection, call: Call<unknown>): TransportRequest {
+  const { baseUrl, language, timeoutMs } = connection
+  const { method, path, id = '', query = '', body, token } = call
+  return {
     method,
+    url: baseUrl + path.replace('{id}', encodeURIComponent(id)) + query,
     headers: {
       accept: 'application/json, application/problem+json',
       ...(language !== null && { 'accept-language': language }),
       ...(body && { 'content-type': 'application/json' }),
       ...(token !== null && { authorization: `Bearer ${token}` }),
     },
-    redirect: 'manual',
-    credentials: 'omit',
-    ...(body && { body: JSON.stringify(body) }),
-    ...(signal !== undefined && { signal }),
+    body: body ? JSON.stringify(body) : null,
+    timeoutMs,
   }
-  return { url: baseUrl + path.replace('{id}', encodeURIComponent(id)), init }
 }

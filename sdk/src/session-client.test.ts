@@ -21,19 +21,27 @@ const input = { phoneNumber: '12345678901', password: '123456' }
 /** A client that has signed in with `token-1`, and what it runs on. */
 async function signedInClient(storage = memoryStorage()) {
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, fetch: network.fetch, storage })
+  const client = createClient({ baseUrl, transport: network.transport, storage })
   await client.signIn(input)
   return { client, network, storage }
 }
 
 test('A sign-in sends what it was given and answers the account and the session', async () => {
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, fetch: network.fetch })
+  const client = createClient({ baseUrl, transport: network.transport })
 
   const device = { platform: 'ios', id: 'd-1', name: 'iPhone 15', appVersion: '2.1.0' } as const
   const { account, session } = await client.signIn({ ...input, device })
 
-  expect(account).toEqual({ id: 'account-1', phoneNumber: '+8612345678901', nickname: '小明' })
+  expect(account).toEqual({
+    id: 'account-1',
+    phoneNumber: '+8612345678901',
+    nickname: '小明',
+    avatarUrl: 'https://img.example.com/1.png',
+    locale: 'zh-CN',
+    hasPassword: true,
+    registeredAt: '2026-11-01T00:00:00.000Z',
+  })
   expect(session).toEqual({
     id: 'session-1',
     platform: 'ios',
@@ -54,10 +62,10 @@ test('A sign-in sends what it was given and answers the account and the session'
 
 test('The state is unknown until the storage was read, then it says who is signed in', async () => {
   const { storage } = await signedInClient()
-  const client = createClient({ baseUrl, fetch: fakeNetwork().fetch, storage })
+  const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
 
   expect(client.state).toEqual({ is: 'unknown' })
-  const state = await client.ready()
+  const state = await client.start()
   expect(state).toMatchObject({
     is: 'signed_in',
     account: { nickname: '小明' },
@@ -67,26 +75,26 @@ test('The state is unknown until the storage was read, then it says who is signe
 })
 
 test('An empty storage means signed out, without a reason', async () => {
-  const client = createClient({ baseUrl, fetch: fakeNetwork().fetch })
-  expect(await client.ready()).toEqual({ is: 'signed_out', why: null })
+  const client = createClient({ baseUrl, transport: fakeNetwork().transport })
+  expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
 })
 
 test('The storage is read once, however often the client is asked', async () => {
   const { storage } = await signedInClient()
   const get = vi.fn(storage.get)
-  const client = createClient({ baseUrl, fetch: fakeNetwork().fetch, storage: { ...storage, get } })
-  await Promise.all([client.ready(), client.ready(), client.me().catch(() => {})])
-  await client.ready()
-  expect(get).toHaveBeenCalledOnce()
+  const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage: { ...storage, get } })
+  await Promise.all([client.start(), client.start(), client.me().catch(() => {})])
+  await client.start()
+  expect(get.mock.calls).toEqual([['hufu'], ['hufu.account']])
 })
 
 test('Reading the storage is no sign-in: no listener is told', async () => {
   const { storage } = await signedInClient()
-  const client = createClient({ baseUrl, fetch: fakeNetwork().fetch, storage })
+  const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
   const listener = vi.fn()
   client.onSignedIn(listener)
   client.onSignedOut(listener)
-  await client.ready()
+  await client.start()
   expect(listener).not.toHaveBeenCalled()
 })
 
@@ -106,8 +114,8 @@ test('What the server says of the account is remembered for the next start', asy
   network.answer = () => signedIn('1', '大明')
   expect((await client.me()).account.nickname).toBe('大明')
 
-  const next = createClient({ baseUrl, fetch: fakeNetwork().fetch, storage })
-  expect(await next.ready()).toMatchObject({ is: 'signed_in', account: { nickname: '大明' } })
+  const next = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
+  expect(await next.start()).toMatchObject({ is: 'signed_in', account: { nickname: '大明' } })
 })
 
 test('Devices are the sessions that the server lists, asked for with the token', async () => {
@@ -133,14 +141,14 @@ test('Ending the own device is a sign-out', async () => {
   const { client, network } = await signedInClient()
   network.answer = done
   await client.endDevice('session-1')
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
 })
 
 test('Without a session, calls fail with token_missing and nothing is sent', async () => {
   const network = fakeNetwork()
-  const client = createClient({ baseUrl, fetch: network.fetch, language: 'zh-CN' })
-  const missing = { code: 'token_missing', status: null, title: '请先登录' }
+  const client = createClient({ baseUrl, transport: network.transport, language: 'zh-CN' })
+  const missing = { code: 'token_missing', status: null, message: '请先登录' }
   await expect(client.me()).rejects.toMatchObject(missing)
   await expect(client.devices()).rejects.toMatchObject(missing)
   await expect(client.endDevice('session-2')).rejects.toMatchObject(missing)
@@ -154,11 +162,12 @@ test('A refused sign-in changes nothing', async () => {
   expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-1' } })
 })
 
-/** A storage that writes as late as its test says. */
+/** A storage that writes the token as late as its test says. */
 function slowStorage() {
   const inner = memoryStorage()
   const writes: { proceed: () => void }[] = []
-  const written = async () => {
+  const written = async (key: string) => {
+    if (key !== 'hufu') return
     const { promise, resolve } = held<void>()
     writes.push({ proceed: resolve })
     await promise
@@ -166,11 +175,11 @@ function slowStorage() {
   const storage: HufuStorage = {
     get: inner.get,
     set: async (key, value) => {
-      await written()
+      await written(key)
       await inner.set(key, value)
     },
     remove: async (key) => {
-      await written()
+      await written(key)
       await inner.remove(key)
     },
   }
@@ -179,7 +188,7 @@ function slowStorage() {
 
 test('A sign-in is in the storage before it resolves and before listeners are told', async () => {
   const { storage, inner, writes } = slowStorage()
-  const client = createClient({ baseUrl, fetch: fakeNetwork(() => issued('1')).fetch, storage })
+  const client = createClient({ baseUrl, transport: fakeNetwork(() => issued('1')).transport, storage })
   const seen: string[] = []
   const look = (who: string) => seen.push(`${who}: ${inner.get('hufu') === null ? 'empty' : 'stored'}`)
   client.onSignedIn(() => void look('listener'))
@@ -196,8 +205,8 @@ test('A sign-in is in the storage before it resolves and before listeners are to
 test('A sign-out is in the storage before listeners are told', async () => {
   const { storage, inner, writes } = slowStorage()
   await inner.set('hufu', (await (await signedInClient()).storage.get('hufu')) ?? '')
-  const client = createClient({ baseUrl, fetch: fakeNetwork().fetch, storage })
-  await client.ready()
+  const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
+  await client.start()
   const seen: unknown[] = []
   client.onSignedOut(() => void seen.push(inner.get('hufu')))
   const signingOut = client.signOut()
@@ -212,7 +221,7 @@ test('A sign-out is in the storage before listeners are told', async () => {
 test('A refusal is in the storage before the call fails', async () => {
   const { storage, inner, writes } = slowStorage()
   await inner.set('hufu', (await (await signedInClient()).storage.get('hufu')) ?? '')
-  const client = createClient({ baseUrl, fetch: fakeNetwork(replaced).fetch, storage })
+  const client = createClient({ baseUrl, transport: fakeNetwork(replaced).transport, storage })
   const asking = client.me().catch(() => inner.get('hufu'))
   await vi.waitFor(() => expect(writes).toHaveLength(1))
   writes[0]?.proceed()
@@ -221,7 +230,7 @@ test('A refusal is in the storage before the call fails', async () => {
 
 test('Listeners see the new state, may be asynchronous and may call the client again', async () => {
   const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : issued('1')))
-  const client = createClient({ baseUrl, fetch: network.fetch })
+  const client = createClient({ baseUrl, transport: network.transport })
   const ends: Promise<unknown>[] = []
   const note = (call: () => Promise<unknown>) => async () => {
     const ending = call()
@@ -235,7 +244,7 @@ test('Listeners see the new state, may be asynchronous and may call the client a
   await client.signIn(input)
   await vi.waitFor(() => expect(ends).toHaveLength(6))
   await Promise.all(ends)
-  expect(client.state).toEqual({ is: 'signed_out', why: null })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(await ends[0]).toMatchObject({ is: 'signed_in' })
 })
 
@@ -274,7 +283,7 @@ test('A subscription ends when its function is called', async () => {
 test('Sign-ins take effect in the order of the calls, though the first answer is late', async () => {
   const first = held<Response>()
   const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : first.promise))
-  const client = createClient({ baseUrl, fetch: network.fetch })
+  const client = createClient({ baseUrl, transport: network.transport })
   const signingIn = [client.signIn(input), client.signIn(input)]
   await vi.waitFor(() => expect(network.asked).toHaveLength(1))
   network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
@@ -287,7 +296,7 @@ test('Sign-ins take effect in the order of the calls, though the first answer is
 test('A sign-out during a sign-in comes after it', async () => {
   const answer = held<Response>()
   const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : answer.promise))
-  const client = createClient({ baseUrl, fetch: network.fetch })
+  const client = createClient({ baseUrl, transport: network.transport })
   const signingIn = client.signIn(input)
   const signingOut = client.signOut()
   answer.resolve(issued('1'))

@@ -1,67 +1,93 @@
-// The client: asks the server in the name of the kept session, and lets go of the session when the server says so.
-import type { ClientState, HufuClient } from './contract.ts'
-import { HufuError } from './errors.ts'
+// The client's sessions: who is signed in here, since when the server says so too, and who is told.
+import { Asking } from './asking.ts'
+import type { ClientState, SessionCalls } from './contract.ts'
+import { Flights } from './flights.ts'
 import { ForgottenTokens } from './forgotten.ts'
+import type { SignInInput } from './inputs.ts'
 import { Keeper } from './keeper.ts'
-import { begin, type Kept, leave, refuse, tokenOf, update } from './kept.ts'
+import { begin, finish, type Kept, leave, sessionIdOf, tokenOf, update } from './kept.ts'
 import { type Listener, Listeners } from './listeners.ts'
-import type { Session, SignedIn, SignedOut, SignInInput } from './models.ts'
-import { type Call, type Connection, send } from './send.ts'
+import type { NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
+import { type Connection, send } from './send.ts'
 import type { HufuStorage } from './storage.ts'
 import { Turns } from './turns.ts'
-import { issuedOf, newSession, sessionsOf, signedInOf } from './wire.ts'
+import { newSession, newSignInOf, nothingOf, sessionsOf, signedInOf } from './wire.ts'
 import { say } from './words.ts'
 
-type Question<T> = Omit<Call<T>, 'token'>
-
-export class SessionClient implements HufuClient {
+export class SessionClient implements SessionCalls {
   readonly #connection: Connection
   readonly #keeper: Keeper
   readonly #forgotten: ForgottenTokens
-  readonly #signedIn = new Listeners<SignedIn>()
-  readonly #signedOut = new Listeners<SignedOut>()
+  readonly #asking: Asking
+  readonly #states: Listeners<ClientState>
+  readonly #signedIn: Listeners<SignedIn>
+  readonly #signedOut: Listeners<SignedOut>
+  readonly #checks = new Flights<SignedIn>()
   // Sign-ins and sign-outs take effect in the order of the calls: the last one is what the person wanted.
   readonly #wishes = new Turns()
   #state: ClientState = { is: 'unknown' }
+  /** Id of the session that the server has said yes to since this client was made. */
+  #verified: string | null = null
 
   constructor(connection: Connection, storage: HufuStorage) {
+    const { onTrouble } = connection
     this.#connection = connection
-    this.#keeper = new Keeper(storage, (before, after) => this.#tell(before, after))
+    this.#states = new Listeners(onTrouble)
+    this.#signedIn = new Listeners(onTrouble)
+    this.#signedOut = new Listeners(onTrouble)
+    this.#keeper = new Keeper(storage, {
+      onRead: () => this.#settle(),
+      onChange: (before, after) => this.#tell(before, after),
+      onTrouble,
+    })
     this.#forgotten = new ForgottenTokens(connection, this.#keeper)
+    this.#asking = new Asking({
+      connection,
+      keeper: this.#keeper,
+      forgotten: this.#forgotten,
+      onVerified: ({ id }) => this.#verify(id),
+    })
   }
 
   get state(): ClientState {
-    const state = stateOf(this.#keeper.known)
-    if (JSON.stringify(state) !== JSON.stringify(this.#state)) this.#state = state
     return this.#state
   }
 
-  readonly ready = async (): Promise<ClientState> => {
-    await this.#keeper.load()
+  /** For the calls that are not about sessions. */
+  static askingOf(client: SessionClient): Asking {
+    return client.#asking
+  }
+
+  readonly start = async (): Promise<ClientState> => {
+    const kept = await this.#keeper.load()
     void this.#forgotten.endAll()
+    // Who is offline stays signed in; a refusal is told by the state.
+    if (kept.is === 'signed_in') this.me().catch(() => {})
     return this.state
   }
 
-  readonly signIn = (input: SignInInput): Promise<SignedIn> => this.#wishes.take(() => this.#signIn(input))
+  readonly signIn = (input: SignInInput): Promise<NewSignIn> => this.#wishes.take(() => this.#signIn(input))
 
   readonly me = async (): Promise<SignedIn> => {
-    const { answer, token } = await this.#ask({ method: 'GET', path: '/v1/session', read: signedInOf })
-    // The answer is good, whether or not it can be remembered.
-    await this.#keeper.change(update(token, answer)).catch(() => {})
-    return answer
+    const token = tokenOf(await this.#keeper.load())
+    return await this.#checks.join(token ?? '', () => this.#me())
   }
 
   readonly devices = async (): Promise<readonly Session[]> => {
-    const { answer } = await this.#ask({ method: 'GET', path: '/v1/sessions', read: sessionsOf })
+    const { answer } = await this.#asking.ask({ method: 'GET', path: '/v1/sessions', read: sessionsOf })
     return answer
   }
 
   readonly endDevice = async (id: string): Promise<void> => {
-    const kept = await this.#keeper.load()
-    if (kept.is === 'signed_in' && kept.session.id === id) return await this.signOut()
-    const read = (answer: object | null) => (answer === null ? true : null)
-    await this.#ask({ method: 'DELETE', path: '/v1/sessions/{id}', id, read })
+    if (sessionIdOf(await this.#keeper.load()) === id) return await this.signOut()
+    await this.#asking.ask({ method: 'DELETE', path: '/v1/sessions/{id}', id, read: nothingOf })
   }
+
+  readonly endOtherDevices = async (): Promise<void> => {
+    await this.#asking.ask({ method: 'DELETE', path: '/v1/sessions', read: nothingOf })
+  }
+
+  readonly rotate = (): Promise<Session> => this.#asking.rotate()
 
   readonly signOut = async (): Promise<void> => {
     try {
@@ -71,21 +97,30 @@ export class SessionClient implements HufuClient {
     }
   }
 
+  readonly signOutEverywhere = async (): Promise<void> => {
+    const call = { method: 'DELETE', path: '/v1/sessions', query: '?all=true', read: nothingOf } as const
+    const { token } = await this.#asking.ask(call)
+    await this.#keeper.change(finish(token))
+  }
+
+  readonly subscribe = (listener: Listener<ClientState>): (() => void) => this.#states.add(listener)
+
   readonly onSignedIn = (listener: Listener<SignedIn>): (() => void) => this.#signedIn.add(listener)
 
   readonly onSignedOut = (listener: Listener<SignedOut>): (() => void) => this.#signedOut.add(listener)
 
-  async #signIn(input: SignInInput): Promise<SignedIn> {
+  async #signIn(input: SignInInput): Promise<NewSignIn> {
     // Listeners hear of a change, so the state before has to be known; where it cannot be read it is written over.
-    await this.#keeper.load().catch(() => {})
+    await this.#keeper.load().catch(this.#connection.onTrouble)
     const issued = await send(this.#connection, {
       method: 'POST',
       path: '/v1/sessions',
       body: newSession(input),
       token: null,
-      read: issuedOf,
+      read: newSignInOf,
     })
-    const { token, account, session } = issued
+    const { token, account, session, created } = issued
+    this.#verified = session.id
     try {
       await this.#keeper.change(begin(issued), { unreadable: 'overwrite' })
     } catch (error) {
@@ -94,7 +129,15 @@ export class SessionClient implements HufuClient {
       throw error
     }
     void this.#forgotten.endAll()
-    return { account, session }
+    return { account, session, created }
+  }
+
+  async #me(): Promise<SignedIn> {
+    const question = { method: 'GET', path: '/v1/session', read: signedInOf } as const
+    const { answer, token } = await this.#asking.ask(question)
+    // The answer is good, whether or not it can be remembered.
+    await this.#keeper.change(update(token, answer)).catch(this.#connection.onTrouble)
+    return answer
   }
 
   async #signOutLocally(): Promise<void> {
@@ -102,29 +145,22 @@ export class SessionClient implements HufuClient {
     await this.#keeper.change(leave)
   }
 
-  /** @throws HufuError `token_missing`, without a request, where nobody is signed in */
-  async #ask<T>(question: Question<T>): Promise<{ answer: T; token: string }> {
-    const token = tokenOf(await this.#keeper.load())
-    if (token === null) {
-      throw new HufuError({ code: 'token_missing', title: say('token_missing', this.#connection.language) })
-    }
-    try {
-      const answer = await send(this.#connection, { ...question, token })
-      void this.#forgotten.endAll()
-      return { answer, token }
-    } catch (error) {
-      if (error instanceof HufuError && error.signedOut) await this.#refused(token, error.signedOut)
-      throw error
-    }
+  #verify(sessionId: string): void {
+    this.#verified = sessionId
+    this.#settle()
   }
 
-  async #refused(token: string, why: SignedOut): Promise<void> {
-    // Where the storage fails, the next start is refused again; the caller has to hear of the refusal.
-    await this.#keeper.change(refuse(token, why)).catch(() => {})
+  #settle(): void {
+    const state = stateOf(this.#keeper.known, this.#verified)
+    if (JSON.stringify(state) === JSON.stringify(this.#state)) return
+    this.#state = state
+    this.#states.tell(state)
   }
 
   #tell(before: Kept | null, after: Kept): void {
-    if (tokenOf(before) === tokenOf(after)) return
+    const isSame = sessionIdOf(before) === sessionIdOf(after)
+    this.#settle()
+    if (isSame) return
     if (after.is === 'signed_in') {
       this.#signedIn.tell({ account: after.account, session: after.session })
     } else {
@@ -135,12 +171,15 @@ export class SessionClient implements HufuClient {
   #endedHere(): SignedOut {
     const { clock, language } = this.#connection
     const at = new Date(clock.now()).toISOString()
-    return { reason: 'signed_out', at, by: null, message: say('signed_out', language) }
+    return { reason: 'signed_out', at, byDevice: null, message: say('signed_out', language) }
   }
 }
 
-function stateOf(kept: Kept | null): ClientState {
+function stateOf(kept: Kept | null, verified: string | null): ClientState {
   if (kept === null) return { is: 'unknown' }
-  if (kept.is === 'signed_out') return { is: 'signed_out', why: kept.why }
-  return { is: 'signed_in', account: kept.account, session: kept.session }
+  if (kept.is === 'signed_out') {
+    return { is: 'signed_out', ...(kept.why ?? { reason: null, at: null, byDevice: null, message: null }) }
+  }
+  const { account, session } = kept
+  return { is: 'signed_in', account, session, verified: session.id === verified }
 }

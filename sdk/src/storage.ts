@@ -1,8 +1,9 @@
-// Where the token is kept between starts: the contract, and two adapters.
+// Where the token is kept between starts: the contract, and adapters.
 
 /**
- * A place for small texts: one value, well under 2 KB, which holds the token. Give a secure one where there is one.
- * Each method may answer at once or with a promise. What it throws reaches the caller of the client.
+ * A place for small texts: `hufu` holds the token, `hufu.account` what is shown of the account while there is no network;
+ * each well under 2 KB. Give a secure one where there is one. Each method may answer at once or with a promise. What it
+ * throws reaches the caller of the client, or `onTrouble`; it signs nobody out.
  */
 export interface HufuStorage {
   /** The text that was set last; null where there is none. */
@@ -35,5 +36,25 @@ export function webStorage(storage: WebStorage): HufuStorage {
     get: (key) => storage.getItem(key),
     set: (key, value) => storage.setItem(key, value),
     remove: (key) => storage.removeItem(key),
+  }
+}
+
+/** What `expo-secure-store` looks like. */
+export interface SecureStore<Options> {
+  getItemAsync(key: string, options?: Options): Promise<string | null>
+  setItemAsync(key: string, value: string, options?: Options): Promise<void>
+  deleteItemAsync(key: string, options?: Options): Promise<void>
+}
+
+/**
+ * Keeps the token in `expo-secure-store`, or in anything of that shape: values below 2 KB, keys of letters, digits and
+ * `._-` only.
+ * @param options passed with each call, for example `{ keychainAccessible: SecureStore.AFTER_FIRST_UNLOCK }`
+ */
+export function secureStorage<Options>(store: SecureStore<Options>, options?: Options): HufuStorage {
+  return {
+    get: (key) => store.getItemAsync(key, options),
+    set: (key, value) => store.setItemAsync(key, value, options),
+    remove: (key) => store.deleteItemAsync(key, options),
   }
 }

@@ -1,0 +1,199 @@
+// The calls around the account: what they send, what they make of the answer, and what is remembered.
+import { expect, test, vi } from 'vitest'
+import { createClient, type HufuClient, memoryStorage } from './client.ts'
+import {
+  baseUrl,
+  done,
+  fakeNetwork,
+  issued,
+  json,
+  offline,
+  problem,
+  signedIn,
+  wireAccount,
+} from './fake-network.ts'
+
+const phoneNumber = '12345678901'
+const clock = { now: () => Date.UTC(2026, 10, 22) }
+
+async function signedInClient() {
+  const network = fakeNetwork(() => issued('1'))
+  const storage = memoryStorage()
+  const client = createClient({ baseUrl, transport: network.transport, storage, clock })
+  await client.signIn({ phoneNumber, password: '123456' })
+  return { client, network, storage }
+}
+
+const accountAnswer = (facts: object = {}) => json(200, { ...wireAccount, ...facts })
+
+type Call = (client: HufuClient) => Promise<unknown>
+const calls: [string, Call, string, object | null, () => Response][] = [
+  ['account', (c) => c.account(), 'GET /v1/account', null, accountAnswer],
+  [
+    'updateAccount',
+    (c) => c.updateAccount({ nickname: null, avatarUrl: 'https://x', locale: 'en' }),
+    'PATCH /v1/account',
+    { nickname: null, avatar_url: 'https://x', locale: 'en' },
+    accountAnswer,
+  ],
+  [
+    'updateAccount of one thing',
+    (c) => c.updateAccount({ nickname: '大明' }),
+    'PATCH /v1/account',
+    { nickname: '大明' },
+    accountAnswer,
+  ],
+  [
+    'setPassword with the old one',
+    (c) => c.setPassword({ newPassword: 'n', currentPassword: 'o' }),
+    'PUT /v1/account/password',
+    { new_password: 'n', current_password: 'o' },
+    done,
+  ],
+  [
+    'setPassword with a code',
+    (c) => c.setPassword({ newPassword: 'n', code: '123456' }),
+    'PUT /v1/account/password',
+    { new_password: 'n', code: '123456' },
+    done,
+  ],
+  [
+    'changePhone',
+    (c) => c.changePhone({ phoneNumber: '2', code: '1', confirmation: { password: 'p' } }),
+    'PUT /v1/account/phone',
+    { phone_number: '2', code: '1', confirmation: { password: 'p' } },
+    accountAnswer,
+  ],
+  ['exportAccount', (c) => c.exportAccount(), 'GET /v1/account/export', null, () => json(200, { all: 1 })],
+  ['endOtherDevices', (c) => c.endOtherDevices(), 'DELETE /v1/sessions', null, done],
+]
+
+test.each(calls)('%s asks with the token', async (_name, call, request, body, answer) => {
+  const { client, network } = await signedInClient()
+  network.answer = answer
+  await call(client)
+  const asked = network.asked.at(-1)
+  expect(`${asked?.method} ${asked?.path}`).toBe(request)
+  expect(asked).toMatchObject({ token: 'token-1', body })
+  expect(client.state.is).toBe('signed_in')
+})
+
+test('A code is asked for without a session, and tells when the next one may be', async () => {
+  const network = fakeNetwork(() => json(202, { resend_in: 60, expires_in: 300 }))
+  let now = 0
+  const client = createClient({ baseUrl, transport: network.transport, clock: { now: () => now } })
+  const { resendIn, expiresIn } = await client.sendCode({ phoneNumber, purpose: 'sign_in' })
+  expect(network.asked).toMatchObject([
+    {
+      method: 'POST',
+      path: '/v1/codes',
+      token: null,
+      body: { phone_number: phoneNumber, purpose: 'sign_in' },
+    },
+  ])
+  now = 20_000
+  expect([resendIn.secondsLeft(), expiresIn.secondsLeft()]).toEqual([40, 280])
+})
+
+test('A code that may not be sent yet tells when it may', async () => {
+  const network = fakeNetwork(() => problem(429, 'rate_limited', {}, { 'retry-after': '42' }))
+  const client = createClient({ baseUrl, transport: network.transport })
+  await expect(client.sendCode({ phoneNumber, purpose: 'sign_in' })).rejects.toMatchObject({
+    code: 'rate_limited',
+    status: 429,
+    retryAfterSeconds: 42,
+  })
+})
+
+test('A sign-in by code sends the code, and tells whether it has made the account', async () => {
+  const network = fakeNetwork(() => issued('1', { created: true }))
+  const client = createClient({ baseUrl, transport: network.transport })
+  const { created } = await client.signIn({ phoneNumber, code: '123456', nickname: '小明' })
+  expect(created).toBe(true)
+  expect(network.asked[0]?.body).toEqual({ phone_number: phoneNumber, code: '123456', nickname: '小明' })
+})
+
+test.each([
+  [401, 'code_wrong'],
+  [403, 'sign_up_closed'],
+  [403, 'a_code_of_the_future'],
+])('A refusal %d %s reaches the caller as it is', async (status, code) => {
+  const network = fakeNetwork(() => problem(status, code))
+  const client = createClient({ baseUrl, transport: network.transport })
+  const failing = client.signIn({ phoneNumber, code: '1' })
+  await expect(failing).rejects.toMatchObject({ code, status, message: `Title of ${code}`, requestId: 'r-2' })
+})
+
+test('A refused password tells which rule it breaks', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => problem(422, 'password_refused', { rule: 'too_short' })
+  const failing = client.setPassword({ newPassword: 'n', currentPassword: 'o' })
+  await expect(failing).rejects.toMatchObject({ code: 'password_refused', rule: 'too_short' })
+})
+
+test('A wrong code while signed in signs nobody out', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => problem(401, 'code_wrong')
+  await expect(client.setPassword({ newPassword: 'n', code: '1' })).rejects.toMatchObject({ signedOut: null })
+  expect(client.state.is).toBe('signed_in')
+})
+
+test('A password is reset without a session', async () => {
+  const network = fakeNetwork(done)
+  const client = createClient({ baseUrl, transport: network.transport })
+  await client.resetPassword({ phoneNumber, code: '123456', newPassword: 'n' })
+  expect(network.asked).toMatchObject([
+    {
+      method: 'POST',
+      path: '/v1/password-resets',
+      token: null,
+      body: { phone_number: phoneNumber, code: '123456', new_password: 'n' },
+    },
+  ])
+})
+
+test('What the server says of the account is told, and remembered for the next start', async () => {
+  const { client, network, storage } = await signedInClient()
+  const states = vi.fn()
+  client.subscribe(states)
+  network.answer = () => accountAnswer({ nickname: '大明', has_password: false })
+  await client.updateAccount({ nickname: '大明' })
+  expect(states.mock.calls).toMatchObject([[{ account: { nickname: '大明', hasPassword: false } }]])
+  const next = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
+  expect(await next.start()).toMatchObject({ account: { nickname: '大明' }, session: { id: 'session-1' } })
+})
+
+test('A closed account is signed out where the server says that its session is over', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = ({ method }) =>
+    method === 'DELETE'
+      ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' })
+      : problem(401, 'session_account_closed')
+  const { closesAt } = await client.closeAccount({ code: '123456' })
+  expect(closesAt).toBe('2026-12-07T00:00:00.000Z')
+  expect(network.asked[1]).toMatchObject({ method: 'DELETE', path: '/v1/account', body: { code: '123456' } })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
+})
+
+test('A closed account stays signed in where the server lets it', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = ({ method }) =>
+    method === 'DELETE' ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' }) : signedIn('1')
+  await client.closeAccount({ code: '123456' })
+  expect(client.state.is).toBe('signed_in')
+})
+
+test('Signing out everywhere is done at the server first, and here when it was done there', async () => {
+  const { client, network, storage } = await signedInClient()
+  const listener = vi.fn()
+  client.onSignedOut(listener)
+  network.answer = offline
+  await expect(client.signOutEverywhere()).rejects.toMatchObject({ code: 'network' })
+  expect(client.state.is).toBe('signed_in')
+  network.answer = done
+  await client.signOutEverywhere()
+  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/sessions?all=true' })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
+  expect(listener).toHaveBeenCalledOnce()
+  expect(await storage.get('hufu')).toBeNull()
+})

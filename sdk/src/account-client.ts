@@ -1,0 +1,73 @@
+// The calls around the account: codes, profile, password, phone number, closing, export.
+import type { Asking, Question } from './asking.ts'
+import type { AccountCalls } from './contract.ts'
+import { countdown } from './countdown.ts'
+import { update } from './kept.ts'
+import type { Account } from './models.ts'
+import { send } from './send.ts'
+import type * as V1 from './v1-shapes.ts'
+import { accountChanges, accountOf, closingOf, jsonOf, nothingOf, sentCodeOf } from './wire.ts'
+
+/** @param check asks whether the session still lives */
+export function accountCalls(asking: Asking, check: () => Promise<unknown>): AccountCalls {
+  const { connection, keeper } = asking
+
+  /** Asks for an account, and remembers it. */
+  async function askAccount(question: Omit<Question<Account>, 'read'>): Promise<Account> {
+    const { answer: account, token } = await asking.ask({ ...question, read: accountOf })
+    // The answer is good, whether or not it can be remembered.
+    await keeper.change(update(token, { account })).catch(connection.onTrouble)
+    return account
+  }
+
+  return {
+    async sendCode({ phoneNumber, purpose }) {
+      const body: V1.NewCode = { phone_number: phoneNumber, purpose }
+      const call = { method: 'POST', path: '/v1/codes', body, token: null, read: sentCodeOf } as const
+      const { resendIn, expiresIn } = await send(connection, call)
+      const { clock } = connection
+      return { resendIn: countdown(resendIn, clock), expiresIn: countdown(expiresIn, clock) }
+    },
+
+    account: () => askAccount({ method: 'GET', path: '/v1/account' }),
+
+    updateAccount: (changes) =>
+      askAccount({ method: 'PATCH', path: '/v1/account', body: accountChanges(changes) }),
+
+    async setPassword({ newPassword, code, currentPassword }) {
+      const proof = code === undefined ? { current_password: currentPassword } : { code }
+      const body: V1.NewPassword = { new_password: newPassword, ...proof }
+      await asking.ask({ method: 'PUT', path: '/v1/account/password', body, read: nothingOf })
+    },
+
+    async resetPassword({ phoneNumber, code, newPassword }) {
+      const body: V1.PasswordReset = { phone_number: phoneNumber, code, new_password: newPassword }
+      const call = {
+        method: 'POST',
+        path: '/v1/password-resets',
+        body,
+        token: null,
+        read: nothingOf,
+      } as const
+      await send(connection, call)
+    },
+
+    changePhone({ phoneNumber, code, confirmation }) {
+      const body: V1.NewPhone = { phone_number: phoneNumber, code, confirmation }
+      return askAccount({ method: 'PUT', path: '/v1/account/phone', body })
+    },
+
+    async closeAccount({ code }) {
+      const body: V1.AccountClosing = { code }
+      const { answer } = await asking.ask({ method: 'DELETE', path: '/v1/account', body, read: closingOf })
+      // What closing means for this session is the server's to say.
+      await check().catch(() => {})
+      return answer
+    },
+
+    async exportAccount() {
+      const { answer } = await asking.ask({ method: 'GET', path: '/v1/account/export', read: jsonOf })
+      return answer
+    },
+  }
+}

@@ -1,0 +1,14 @@
+// Tasks of which one at a time is enough.
+
+/** Whoever asks for a task that is under way already gets the result of that one. */
+export class Flights<T> {
+  readonly #running = new Map<string, Promise<T>>()
+
+  join(key: string, task: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(key)
+    if (running) return running
+    const flight = task().finally(() => this.#running.delete(key))
+    this.#running.set(key, flight)
+    return flight
+  }
+}

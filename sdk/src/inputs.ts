@@ -1,0 +1,73 @@
+// What app developers give: the arguments of the client's methods.
+import type { Platform } from './models.ts'
+import type { CodePurpose } from './v1-shapes.ts'
+
+/** The device that signs in. Its owner sees it in the list of devices. */
+export interface NewDevice {
+  readonly platform?: Exclude<Platform, 'classic'>
+  /** Stays the same on this device. 1 to 128 characters of printable ASCII, no space. */
+  readonly id?: string
+  /** 1 to 64 characters, for example `iPhone 15`. */
+  readonly name?: string
+  /** 1 to 32 characters, for example `2.1.0`. */
+  readonly appVersion?: string
+}
+
+/** Phone number and either a password or the code that was sent to it. */
+export type SignInInput = {
+  /** With country code, or as it is dialled in the server's default region. */
+  readonly phoneNumber: string
+  readonly device?: NewDevice
+} & (
+  | { readonly password: string; readonly code?: never; readonly nickname?: never }
+  | {
+      readonly code: string
+      readonly password?: never
+      /** For the account that this sign-in makes, where there is none yet. */
+      readonly nickname?: string
+    }
+)
+
+export interface SendCodeInput {
+  readonly phoneNumber: string
+  /** A code is good for one purpose. `confirm`: for `setPassword` and `changePhone`, sent to the number of now. */
+  readonly purpose: CodePurpose
+}
+
+/** null takes away what is there; what is not named stays. */
+export interface AccountChanges {
+  readonly nickname?: string | null
+  readonly avatarUrl?: string | null
+  /** Language tag, for example `zh-CN`. */
+  readonly locale?: string | null
+}
+
+export type SetPasswordInput = { readonly newPassword: string } & (
+  | { readonly currentPassword: string; readonly code?: never }
+  | {
+      /** A code for `confirm`. */
+      readonly code: string
+      readonly currentPassword?: never
+    }
+)
+
+export interface ResetPasswordInput {
+  readonly phoneNumber: string
+  /** A code for `reset_password`. */
+  readonly code: string
+  readonly newPassword: string
+}
+
+export interface ChangePhoneInput {
+  /** The new number. */
+  readonly phoneNumber: string
+  /** A code for `change_phone`, sent to the new number. */
+  readonly code: string
+  /** That the account is theirs: a code for `confirm`, sent to the number of now, or the password. */
+  readonly confirmation: { readonly code: string } | { readonly password: string }
+}
+
+export interface CloseAccountInput {
+  /** A code for `close_account`. */
+  readonly code: string
+}

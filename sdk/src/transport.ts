@@ -1,0 +1,36 @@
+// How requests travel: the contract between the client and what the platform has for HTTP.
+
+export interface TransportRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON text; null: no body. */
+  readonly body: string | null
+  /** When the client gives up, in milliseconds. It does so by itself; a platform with a limit of its own needs to know. */
+  readonly timeoutMs: number
+}
+
+/** A whole answer, whatever its status. */
+export interface TransportAnswer {
+  readonly status: number
+  /** Finds a header by its name in lower case; null where the answer has none. */
+  header(name: string): string | null
+  readonly text: string
+}
+
+/** A request on its way. */
+export interface Exchange {
+  /** Rejects where no whole answer came. */
+  readonly answer: Promise<TransportAnswer>
+  /** Nobody waits any more. */
+  abort(): void
+}
+
+/**
+ * Sends one request, without cookies. A redirect is an answer where the platform can be told so. Nothing is cached: the
+ * server forbids it itself.
+ */
+export type Transport = (request: TransportRequest) => Exchange
+
+/** A transport rejects with this where the platform has no such HTTP method. */
+export class MethodUnavailable extends Error {}
