@@ -20,6 +20,7 @@ export const errorCodes = [
   'session_phone_changed',
   'session_account_closed',
   'session_expired',
+  'session_token_reused',
   'session_not_found',
   'session_limit_reached',
   'credentials_wrong',

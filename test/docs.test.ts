@@ -142,6 +142,7 @@ describe('docs/api.md', () => {
       'POST /v1/sessions': issued,
       'GET /v1/session': await ask('/v1/session', { headers: bearer }),
       'GET /v1/sessions': await ask('/v1/sessions', { headers: bearer }),
+      'POST /v1/session/rotate': await ask('/v1/session/rotate', { method: 'POST', headers: bearer }),
       'POST /login': signedIn,
       'GET /user': await ask('/user', { headers: token }),
       'GET /logout': await ask('/logout', { headers: token }),

@@ -98,6 +98,16 @@ export const IssuedSession = Type.Object(
   { $id: 'IssuedSession' },
 )
 
+export const RotatedSession = Type.Object(
+  {
+    token: Type.String({
+      description: 'To be used from now on. Write it to the secure storage of the device before you use it.',
+    }),
+    session: Type.Ref('Session'),
+  },
+  { $id: 'RotatedSession' },
+)
+
 export const SessionList = Type.Object({ sessions: Type.Array(Type.Ref('Session')) }, { $id: 'SessionList' })
 
 export const Problem = Type.Object(
@@ -133,7 +143,16 @@ export const Problem = Type.Object(
   { $id: 'Problem', description: 'Problem details (RFC 9457).' },
 )
 
-export const sharedSchemas = [NewSession, Account, Session, SignedIn, IssuedSession, SessionList, Problem]
+export const sharedSchemas = [
+  NewSession,
+  Account,
+  Session,
+  SignedIn,
+  IssuedSession,
+  RotatedSession,
+  SessionList,
+  Problem,
+]
 
 /** The problem answer of a route, with the codes that it can carry. */
 export function problem(...codes: string[]) {

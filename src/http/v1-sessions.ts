@@ -1,11 +1,11 @@
-// /v1: sign in, who am I, my devices, sign out.
+// /v1: sign in, who am I, a new token, my devices, sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Accounts } from '../accounts/accounts.ts'
 import { AppError, errorCodes } from '../errors.ts'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { bearerToken, rotatedBy, type SignedIn, signedInBy } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import { type NewSession, problem } from './v1-schemas.ts'
@@ -72,6 +72,18 @@ const schemas = {
     security,
     response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closed },
   },
+  rotate: {
+    tags,
+    summary: 'New token 换令牌',
+    description:
+      'The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.',
+    operationId: 'rotateToken',
+    security,
+    response: {
+      200: { description: 'The same session with a new token', ...Type.Ref('RotatedSession') },
+      ...closed,
+    },
+  },
   list: {
     tags,
     summary: 'My devices 我的设备',
@@ -98,7 +110,7 @@ const schemas = {
   },
 } as const
 
-/** The routes of /v1/session and /v1/sessions. */
+/** The routes of /v1/session… and /v1/sessions…. */
 export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
   return async (app: FastifyInstance): Promise<void> => {
     app.decorateRequest('signedIn', null)
@@ -117,6 +129,7 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
     app.get('/v1/session', { schema: schemas.current }, getCurrent)
     app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
+    app.post('/v1/session/rotate', { schema: schemas.rotate }, rotateCurrent)
     app.get('/v1/sessions', { schema: schemas.list }, listSessions)
     app.delete('/v1/sessions/:id', { schema: schemas.endOther }, endOther)
 
@@ -141,6 +154,11 @@ export function v1SessionRoutes({ accounts, sessions }: V1Parts) {
       const { id, accountId } = signedIn(request).session
       await sessions.end({ id, accountId, reason: 'signed_out', by: id })
       return reply.code(204).send()
+    }
+
+    async function rotateCurrent(request: FastifyRequest) {
+      const { token, session } = await rotatedBy(bearerToken(request), sessions)
+      return { token, session: publicSession(session, session.id) }
     }
 
     async function listSessions(request: FastifyRequest) {

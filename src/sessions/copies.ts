@@ -6,11 +6,14 @@
 // protocol whole and shows the trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
+import type { Rotation } from './standing.ts'
 
 export interface SessionCopy {
   readonly tokenHash: string
   readonly session: Session
   readonly ending: Ending | null
+  /** null: never rotated. */
+  readonly rotation: Rotation | null
 }
 
 export interface AccountCopy extends SignedInAccount {
@@ -61,4 +64,19 @@ export interface Copies {
   /** Whether copies are in use at this moment. */
   isReachable(): boolean
   close(): Promise<void>
+}
+
+/** Copies of an account and of sessions, of those that are there, under their names. */
+export function copiesOf(
+  account: AccountCopy | null,
+  sessions: readonly (SessionCopy | null)[],
+): CopiesToWrite {
+  const copies = new Map<CopyName, SessionCopy | AccountCopy>()
+  if (account) copies.set(`account:${account.id}`, account)
+  for (const copy of sessions) {
+    if (!copy) continue
+    const { tokenHash, session, ending, rotation } = copy
+    copies.set(`session:${session.id}`, { tokenHash, session, ending, rotation })
+  }
+  return copies
 }
