@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Verified } from '../src/sessions/session.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, otherPhone, signIn } from './domain.ts'
-import { Cut, faults } from './steps.ts'
+import { Cut, faults, nextTurn } from './steps.ts'
 import { redisUrl, stores } from './stores.ts'
 
 const operations = {
@@ -70,6 +70,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
               () => false,
             )
             await victim.close()
+            await nextTurn()
 
             const where = `${fault} step ${n} (${cut.reached})`
             await expectWhole(witness, accountId, name, where)

@@ -70,7 +70,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   /** What Redis holds of a session now, past everything that a process remembers. */
   async function copyOf(sessionId: string) {
     const { domain } = await open()
-    return await domain.copies.session(sessionId)
+    return (await domain.copies.session(sessionId)).value
   }
 
   test.skipIf(skipped !== null)(
@@ -123,8 +123,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const issued = await firstReplaces
 
       const { domain: newcomer } = await open()
-      expect(await newcomer.copies.account(accountId)).toBe('marked')
-      expect(await newcomer.copies.session(id)).toBe('marked')
+      expect(await newcomer.copies.account(accountId)).toMatchObject({ value: 'marked' })
+      expect(await newcomer.copies.session(id)).toMatchObject({ value: 'marked' })
       expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
         ending: { reason: 'signed_out' },
       })

@@ -5,14 +5,11 @@ import { ManualClock } from '../src/clock.ts'
 import type { Verified } from '../src/sessions/session.ts'
 import { issueToken } from '../src/sessions/token.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, signIn } from './domain.ts'
-import { Cut, faults } from './steps.ts'
+import { Cut, faults, nextTurn } from './steps.ts'
 import { redisUrl, stores } from './stores.ts'
 
 const secondMs = 1_000
 const dayMs = 86_400_000
-
-/** The next turn of the event loop: SQLite's copies see another process's commit with the requests of that turn. */
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 async function rotate({ sessions }: Domain, token: string): Promise<string> {
   const rotated = await sessions.rotate(token)

@@ -89,3 +89,6 @@ export class Cut {
     throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
   }
 }
+
+/** The next turn of the event loop: SQLite's copies see what another server has committed with the requests of that turn. */
+export const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
