@@ -39,7 +39,8 @@ function someCopies(from: number, count: number): CopiesToWrite {
       seenAt: now,
       expiresAt: now + 30 * 86_400_000,
     }
-    copies.set(`session:${id}`, { tokenHash: hashToken(issueToken(id)), session, ending: null })
+    const tokenHash = hashToken(issueToken(id))
+    copies.set(`session:${id}`, { tokenHash, session, ending: null, rotation: null })
     const phoneNumber = `+86${13000000000 + i}`
     const state = { state: 'active', bannedUntil: null, appOnline: true } as const
     copies.set(`account:${accountId}`, { id: accountId, phoneNumber, nickname: '测试用户1', ...state })

@@ -21,6 +21,7 @@ export const errorCodes = [
   'session_account_closed',
   'session_phone_proven',
   'session_expired',
+  'session_token_reused',
   'session_not_found',
   'session_limit_reached',
   'credentials_wrong',

@@ -188,6 +188,7 @@ describe('docs/api.md', () => {
       'GET /v1/account/export': { ...(await ask('/v1/account/export', { headers: bearer })), events: [] },
       'GET /v1/session': await ask('/v1/session', { headers: bearer }),
       'GET /v1/sessions': await ask('/v1/sessions', { headers: bearer }),
+      'POST /v1/session/rotate': await ask('/v1/session/rotate', { method: 'POST', headers: bearer }),
       'POST /login': signedIn,
       'GET /user': await ask('/user', { headers: token }),
       'GET /logout': await ask('/logout', { headers: token }),

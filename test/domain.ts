@@ -37,7 +37,7 @@ export const phone: Device = {
 }
 export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
 
-/** Nothing here runs long enough to note the use of a session, so that nothing can go wrong with it. */
+/** The use of a session is noted only where a test turns the clock, and then on a server that is well. */
 function onTrouble(error: unknown): void {
   throw error
 }
@@ -65,6 +65,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     onTrouble,
   })
   const close = async () => {
+    await sessions.close()
     await copies.close()
     await db.destroy()
   }

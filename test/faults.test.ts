@@ -2,37 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Verified } from '../src/sessions/session.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, otherPhone, signIn } from './domain.ts'
-import type { Watcher } from './steps.ts'
+import { Cut, faults, nextTurn } from './steps.ts'
 import { redisUrl, stores } from './stores.ts'
-
-type Fault = 'dies before' | 'dies after' | 'loses the answer'
-const faults: readonly Fault[] = ['dies before', 'dies after', 'loses the answer']
-
-/** Cuts the n-th step. A process that dies does nothing afterwards, not even a rollback. */
-class Cut {
-  steps: string[] = []
-  reached: string | null = null
-  #n = Number.POSITIVE_INFINITY
-  #fault: Fault = 'dies before'
-  #dead = false
-
-  arm(n: number, fault: Fault): void {
-    this.#n = n
-    this.#fault = fault
-    this.steps = []
-  }
-
-  readonly watch: Watcher = async (step, work) => {
-    if (this.#dead) throw new Error('this process is dead')
-    this.steps.push(step)
-    if (this.steps.length !== this.#n) return await work()
-    this.reached = step
-    this.#dead = this.#fault !== 'loses the answer'
-    if (this.#fault === 'dies before') throw new Error(`killed before ${step}`)
-    await work()
-    throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
-  }
-}
 
 const operations = {
   'sign in': {
@@ -99,6 +70,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
               () => false,
             )
             await victim.close()
+            await nextTurn()
 
             // All servers of this test share one process: what another one committed is seen with the next turn.
             await new Promise(setImmediate)

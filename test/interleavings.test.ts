@@ -123,8 +123,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const issued = await firstReplaces
 
       const { domain: newcomer } = await open()
-      expect((await newcomer.copies.account(accountId)).value).toBe('marked')
-      expect((await newcomer.copies.session(id)).value).toBe('marked')
+      expect(await newcomer.copies.account(accountId)).toMatchObject({ value: 'marked' })
+      expect(await newcomer.copies.session(id)).toMatchObject({ value: 'marked' })
       expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
         ending: { reason: 'signed_out' },
       })

@@ -119,6 +119,60 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
+  async function enter(server: string): Promise<string> {
+    const { body } = await post(server, '/v1/sessions', {
+      phone_number: person.phone,
+      password: person.password,
+    })
+    return String(body.token)
+  }
+
+  async function ask(server: string, method: 'GET' | 'POST', token: string) {
+    const path = method === 'POST' ? '/v1/session/rotate' : '/v1/session'
+    // A content type without a body, as some clients send it.
+    const headers = { authorization: `Bearer ${token}`, ...(method === 'POST' && json) }
+    const response = await fetch(server + path, { method, headers })
+    // Every answer of the server is a JSON object.
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel rotations with one token through two servers all get the same successor',
+    async () => {
+      const old = await enter(serverFor(0))
+      const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => ask(serverFor(i), 'POST', old)))
+      for (const answer of answers)
+        expect(answer).toMatchObject({
+          status: 200,
+          body: { session: { id: old.slice(3, 25), current: true } },
+        })
+      const successors = new Set(answers.map(({ body }) => String(body.token)))
+      expect(successors.size).toBe(1)
+      expect(successors).not.toContain(old)
+      for (const token of [old, ...successors])
+        for (const { url } of servers) expect(await ask(url, 'GET', token)).toMatchObject({ status: 200 })
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'an old token that comes back to one server ends the session on the other at once',
+    async () => {
+      for (let i = 0; i < 10; i++) {
+        const [server, other] = [serverFor(i), serverFor(i + 1)]
+        const old = await enter(server)
+        const successor = String((await ask(server, 'POST', old)).body.token)
+        // Both remember that the old one is good.
+        for (const url of [server, other]) expect(await ask(url, 'GET', old)).toMatchObject({ status: 200 })
+        expect(await ask(other, 'GET', successor)).toMatchObject({ status: 200 })
+        expect(await ask(server, 'GET', successor)).toMatchObject({ status: 200 })
+        const reused = { status: 401, body: { code: 'session_token_reused', ended_at: expect.any(String) } }
+        expect(await ask(server, 'GET', old)).toMatchObject(reused)
+        expect(await ask(other, 'GET', successor)).toMatchObject(reused)
+        expect(await ask(server, 'POST', successor)).toMatchObject(reused)
+      }
+    },
+  )
+
   test.skipIf(skipped !== null)(
     'a session ended on one server is dead on the other when the answer is there',
     async () => {
@@ -180,7 +234,7 @@ describe.each(databases)('$name', (database) => {
       ])
       for (const one of both) expect(one).toMatchObject({ code: 0, stderr: '' })
       const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
-      expect(ran).toEqual(['0001-accounts-and-sessions'])
+      expect(ran).toEqual(['0001-accounts-and-sessions', '0002-token-rotation'])
 
       const kind = databaseKind(url) ?? expect.fail()
       const db = openDatabase(dialectFor(url, 1))
@@ -200,8 +254,14 @@ describe.each(databases)('$name', (database) => {
       // As MySQL leaves it when the process dies between a table and the note that the migration ran.
       await db.schema.dropTable('sessions').execute()
       await db.schema.dropTable('kysely_migration').execute()
-      expect(await migrate(db, kind)).toEqual(['0001-accounts-and-sessions'])
+      const all = ['0001-accounts-and-sessions', '0002-token-rotation']
+      expect(await migrate(db, kind)).toEqual(all)
       expect(await db.selectFrom('sessions').selectAll().execute()).toEqual([])
+      // The same between two columns.
+      await db.schema.alterTable('sessions').dropColumn('rotated_at').execute()
+      await db.schema.dropTable('kysely_migration').execute()
+      expect(await migrate(db, kind)).toEqual(all)
+      expect(await db.selectFrom('sessions').select('rotated_at').execute()).toEqual([])
       await db.destroy()
       await drop()
     },

@@ -48,7 +48,8 @@ export function watchCopies(copies: Copies, watch: Watcher): Copies {
     session: (id) => copies.session(id),
     account: (id) => copies.account(id),
     beginRead: () => copies.beginRead(),
-    fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)),
+    // Nobody waits for it, and by its contract it never throws.
+    fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)).catch(() => {}),
     mark: (names) => watch('mark', () => copies.mark(names)),
     confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
     settle: (mark, values) => watch('settle', () => copies.settle(mark, values)),
@@ -59,3 +60,35 @@ export function watchCopies(copies: Copies, watch: Watcher): Copies {
 
 /** Lets everything through. */
 export const pass: Watcher = (_step, work) => work()
+
+export type Fault = 'dies before' | 'dies after' | 'loses the answer'
+export const faults: readonly Fault[] = ['dies before', 'dies after', 'loses the answer']
+
+/** Cuts the n-th step. A process that dies does nothing afterwards, not even a rollback. */
+export class Cut {
+  steps: string[] = []
+  reached: string | null = null
+  #n = Number.POSITIVE_INFINITY
+  #fault: Fault = 'dies before'
+  #dead = false
+
+  arm(n: number, fault: Fault): void {
+    this.#n = n
+    this.#fault = fault
+    this.steps = []
+  }
+
+  readonly watch: Watcher = async (step, work) => {
+    if (this.#dead) throw new Error('this process is dead')
+    this.steps.push(step)
+    if (this.steps.length !== this.#n) return await work()
+    this.reached = step
+    this.#dead = this.#fault !== 'loses the answer'
+    if (this.#fault === 'dies before') throw new Error(`killed before ${step}`)
+    await work()
+    throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
+  }
+}
+
+/** The next turn of the event loop: SQLite's copies see what another server has committed with the requests of that turn. */
+export const nextTurn = () => new Promise((resolve) => setImmediate(resolve))

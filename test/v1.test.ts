@@ -294,16 +294,24 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
         return { ended_by: { platform: 'other', device_name: null } }
       },
     ],
-    ...(['kicked', 'banned', 'password_changed', 'phone_changed', 'account_closed', 'expired'] as const).map(
-      (reason): (typeof endings)[number] => [
-        reason,
-        'by nobody that has a device',
-        async (_phone, { id }, accountId) => {
-          await app().house.sessions.end({ id, accountId, reason, by: null })
-          return {}
-        },
-      ],
-    ),
+    ...(
+      [
+        'kicked',
+        'banned',
+        'password_changed',
+        'phone_changed',
+        'account_closed',
+        'expired',
+        'token_reused',
+      ] as const
+    ).map((reason): (typeof endings)[number] => [
+      reason,
+      'by nobody that has a device',
+      async (_phone, { id }, accountId) => {
+        await app().house.sessions.end({ id, accountId, reason, by: null })
+        return {}
+      },
+    ]),
   ]
 
   test.skipIf(skipped).each(endings)(
@@ -414,6 +422,7 @@ describe('a refused request', () => {
     for (const [method, path] of [
       ['GET', '/v1/session'],
       ['DELETE', '/v1/session'],
+      ['POST', '/v1/session/rotate'],
       ['GET', '/v1/sessions'],
       ['DELETE', '/v1/sessions/x'],
     ] as const) {
@@ -835,6 +844,7 @@ describe('health and description', () => {
         'GET /v1/session',
         'GET /v1/sessions',
         'POST /login',
+        'POST /v1/session/rotate',
         'POST /v1/sessions',
       ].toSorted(),
     )
@@ -894,7 +904,8 @@ describe('health and description', () => {
     const { securitySchemes } = description.components
     const isClassicClosed = (path: string) => path === '/user' || path === '/logout'
     const closed = operations().filter(
-      ({ path, method }) => (path.startsWith('/v1') && method !== 'post') || isClassicClosed(path),
+      ({ path, method }) =>
+        (path.startsWith('/v1') && `${method} ${path}` !== 'post /v1/sessions') || isClassicClosed(path),
     )
     for (const { path, operation } of operations()) {
       const names = (operation.security ?? []).flatMap((one) => Object.keys(one))
@@ -913,6 +924,7 @@ describe('health and description', () => {
       'post /v1/sessions': ['201', '400', '401', '403', '409', '413', '415', '422', '503'],
       'get /v1/session': ['200', '400', '401', '503'],
       'delete /v1/session': ['204', '400', '401', '503'],
+      'post /v1/session/rotate': ['200', '400', '401', '503'],
       'get /v1/sessions': ['200', '400', '401', '503'],
       'delete /v1/sessions/{id}': ['204', '400', '401', '404', '503'],
     }

@@ -60,6 +60,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New token 换令牌
+         * @description The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.
+         */
+        post: operations["rotateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions/{id}": {
         parameters: {
             query?: never;
@@ -411,6 +431,11 @@ export interface components {
             /** @description Whether this sign-in made the account. */
             created: boolean;
         };
+        RotatedSession: {
+            /** @description To be used from now on. Write it to the secure storage of the device before you use it. */
+            token: string;
+            session: components["schemas"]["Session"];
+        };
         SessionList: {
             sessions: components["schemas"]["Session"][];
         };
@@ -427,7 +452,7 @@ export interface components {
              * @description For programs. docs/errors.md tells what each one means.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_proven" | "session_expired" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
+            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_proven" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
             /** @description As in X-Request-Id; absent where the request could not be read. */
             request_id?: string;
             fields?: {
@@ -575,7 +600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -746,7 +771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -802,7 +827,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -856,7 +881,63 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The same session with a new token */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RotatedSession"];
+                };
+            };
+            /** @description bad_request, credentials_conflict, token_in_url */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -913,7 +994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -978,7 +1059,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1038,7 +1119,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, code_wrong */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused, code_wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1134,7 +1215,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1219,7 +1300,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, credentials_wrong, code_wrong */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused, credentials_wrong, code_wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1409,7 +1490,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, credentials_wrong, code_wrong */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused, credentials_wrong, code_wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1510,7 +1591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired */
+            /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_proven, session_expired, session_token_reused */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -102,6 +102,7 @@ const reasons = [
   'phone_changed',
   'account_closed',
   'expired',
+  'token_reused',
   'a_reason_of_the_future',
 ]
 

@@ -1,6 +1,7 @@
 // Brings the schema up to date: each numbered migration once, also when two processes start together.
 import { type MigrationProvider, Migrator } from 'kysely/migration'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
+import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -9,6 +10,7 @@ function migrations(kind: DatabaseKind): MigrationProvider {
   return {
     getMigrations: async () => ({
       '0001-accounts-and-sessions': accountsAndSessions(kind),
+      '0002-token-rotation': tokenRotation(kind),
       '0003-codes-and-events': codesAndEvents(kind),
     }),
   }

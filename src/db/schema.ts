@@ -13,6 +13,7 @@ export const endReasons = [
   'account_closed',
   'phone_proven',
   'expired',
+  'token_reused',
 ] as const
 export type EndReason = (typeof endReasons)[number]
 
@@ -56,6 +57,14 @@ export interface SessionsTable {
   account_id: string
   /** SHA-256 of the token, base64url. */
   token_hash: string
+  /** SHA-256 of what all tokens of the session share, base64url; null: never rotated. */
+  token_family_hash: string | null
+  /** The hash of the token before this one, until this one is first used. */
+  previous_token_hash: string | null
+  /** What makes this token out of the one before, until this one is first used. */
+  rotation_nonce: string | null
+  /** When this token was made out of the one before; null: never rotated. */
+  rotated_at: number | null
   platform: Platform
   device_id: string | null
   device_name: string | null

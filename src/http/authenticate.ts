@@ -4,7 +4,7 @@ import { AppError, type ErrorCode } from '../errors.ts'
 import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
-import type { Sessions } from '../sessions/sessions.ts'
+import type { Rotated, Sessions } from '../sessions/sessions.ts'
 import { clientAddress } from './client-address.ts'
 
 export interface SignedIn {
@@ -20,7 +20,17 @@ export function signedInBy(token: string, sessions: Sessions): OrPromise<SignedI
   return whenKnown(sessions.verify(token), onlyLive)
 }
 
-function onlyLive(verified: Verified): SignedIn {
+/**
+ * The token that follows this one, and the session that it proves.
+ * @throws AppError as `signedInBy` does
+ */
+export async function rotatedBy(token: string, sessions: Sessions): Promise<SignedIn & { token: string }> {
+  return onlyLive<Extract<Rotated, { is: 'live' }>>(await sessions.rotate(token))
+}
+
+type NotLive = Exclude<Verified, { is: 'live' }>
+
+function onlyLive<Live extends { readonly is: 'live' }>(verified: Live | NotLive): Live {
   switch (verified.is) {
     case 'live':
       return verified

@@ -12,7 +12,7 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
       // `parseAs: 'buffer'` gives a Buffer. Some clients name their content type with everything that they send.
-      if ((body as Buffer).length === 0 && request.method === 'DELETE') return done(null, undefined)
+      if ((body as Buffer).length === 0 && !request.routeOptions.schema?.body) return done(null, undefined)
       assertPlainUtf8(request)
       // `parseAs: 'buffer'` gives a Buffer.
       const text = utf8.decode(body as Buffer)

@@ -82,6 +82,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '登录已过期，请重新登录',
     en: 'This session has expired; sign in again',
   },
+  session_token_reused: {
+    status: 401,
+    zh: '旧令牌被再次使用，为安全起见已退出登录，请重新登录',
+    en: 'An old token of this session was used again, so it was ended for safety; sign in again',
+  },
   session_not_found: { status: 404, zh: '没有这个会话', en: 'There is no such session' },
   session_limit_reached: {
     status: 409,

@@ -237,6 +237,16 @@ export const IssuedSession = Type.Object(
   { $id: 'IssuedSession' },
 )
 
+export const RotatedSession = Type.Object(
+  {
+    token: Type.String({
+      description: 'To be used from now on. Write it to the secure storage of the device before you use it.',
+    }),
+    session: Type.Ref('Session'),
+  },
+  { $id: 'RotatedSession' },
+)
+
 export const SessionList = Type.Object({ sessions: Type.Array(Type.Ref('Session')) }, { $id: 'SessionList' })
 
 export const Problem = Type.Object(
@@ -293,6 +303,7 @@ export const sharedSchemas = [
   Session,
   SignedIn,
   IssuedSession,
+  RotatedSession,
   SessionList,
   Problem,
 ]

@@ -1,8 +1,8 @@
-// /v1: sign in, who am I, my devices, sign out.
+// /v1: sign in, who am I, a new token, my devices, sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
-import { originOf } from './authenticate.ts'
+import { bearerToken, originOf, rotatedBy } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts } from './v1.ts'
@@ -46,6 +46,18 @@ const schemas = {
     operationId: 'endSession',
     security,
     response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closed },
+  },
+  rotate: {
+    tags,
+    summary: 'New token 换令牌',
+    description:
+      'The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.',
+    operationId: 'rotateToken',
+    security,
+    response: {
+      200: { description: 'The same session with a new token', ...Type.Ref('RotatedSession') },
+      ...closed,
+    },
   },
   list: {
     tags,
@@ -94,6 +106,7 @@ export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | '
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
     app.get('/v1/session', { schema: schemas.current }, getCurrent)
     app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
+    app.post('/v1/session/rotate', { schema: schemas.rotate }, rotateCurrent)
     app.get('/v1/sessions', { schema: schemas.list }, listSessions)
     app.delete('/v1/sessions', { schema: schemas.endAll }, endSessions)
     app.delete('/v1/sessions/:id', { schema: schemas.endOther }, endOther)
@@ -129,6 +142,11 @@ export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | '
       const { id, accountId } = signedIn(request).session
       await sessions.end({ id, accountId, reason: 'signed_out', by: id, origin: originOf(request) })
       return reply.code(204).send()
+    }
+
+    async function rotateCurrent(request: FastifyRequest) {
+      const { token, session } = await rotatedBy(bearerToken(request), sessions)
+      return { token, session: publicSession(session, session.id) }
     }
 
     async function listSessions(request: FastifyRequest) {

@@ -14,6 +14,7 @@ const account: AccountCopy = {
 const session: SessionCopy = {
   tokenHash: 'hash',
   ending: null,
+  rotation: null,
   session: {
     id: 's',
     accountId: 'a',

@@ -7,11 +7,17 @@ export function namesOf(accountId: string, sessions: readonly LiveSession[]): Co
   return [`account:${accountId}`, ...sessions.map(({ session }): CopyName => `session:${session.id}`)]
 }
 
-/** Copies of an account (if it is given) and of sessions, under their names. */
-export function copiesOf(account: AccountCopy | null, sessions: readonly SessionCopy[]): CopiesToWrite {
+/** Copies of an account and of sessions, of those that are there, under their names. */
+export function copiesOf(
+  account: AccountCopy | null,
+  sessions: readonly (SessionCopy | null)[],
+): CopiesToWrite {
   const copies = new Map<CopyName, SessionCopy | AccountCopy>()
   if (account) copies.set(`account:${account.id}`, account)
-  for (const { session, tokenHash, ending } of sessions)
-    copies.set(`session:${session.id}`, { tokenHash, session, ending })
+  for (const copy of sessions) {
+    if (!copy) continue
+    const { tokenHash, session, ending, rotation } = copy
+    copies.set(`session:${session.id}`, { tokenHash, session, ending, rotation })
+  }
   return copies
 }

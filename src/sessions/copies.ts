@@ -6,11 +6,14 @@
 // protocol whole and shows the trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
+import type { Rotation } from './standing.ts'
 
 export interface SessionCopy {
   readonly tokenHash: string
   readonly session: Session
   readonly ending: Ending | null
+  /** null: never rotated. */
+  readonly rotation: Rotation | null
 }
 
 export interface AccountCopy extends SignedInAccount {

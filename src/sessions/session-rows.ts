@@ -4,6 +4,7 @@ import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
+import type { Rotation } from './standing.ts'
 
 const sessionColumns = [
   'sessions.id',
@@ -18,7 +19,25 @@ const sessionColumns = [
   'sessions.expires_at',
 ] as const
 
-type SessionRow = Omit<SessionsTable, 'token_hash' | 'ended_at' | 'end_reason' | 'ended_by_session'>
+const tokenColumns = [
+  'sessions.token_hash',
+  'sessions.token_family_hash',
+  'sessions.previous_token_hash',
+  'sessions.rotated_at',
+] as const
+
+type ColumnOf<T extends string> = T extends `sessions.${infer Name extends keyof SessionsTable}`
+  ? Name
+  : never
+type SessionRow = Pick<SessionsTable, ColumnOf<(typeof sessionColumns)[number]>>
+type TokenRow = Pick<SessionsTable, ColumnOf<(typeof tokenColumns)[number]>>
+
+function toRotation(row: TokenRow): Rotation | null {
+  const { token_family_hash: familyHash, previous_token_hash: previousHash, rotated_at: rotatedAt } = row
+  if (familyHash === null) return null
+  const pending = previousHash === null || rotatedAt === null ? null : { previousHash, rotatedAt }
+  return { familyHash, pending }
+}
 
 function toSession(row: SessionRow): Session {
   return {
@@ -49,6 +68,7 @@ export async function deleteAccount(tx: Database, id: string): Promise<void> {
 export interface StoredSession {
   readonly session: Session
   readonly tokenHash: string
+  readonly rotation: Rotation | null
   readonly ending: Ending | null
   readonly account: SignedInAccount
 }
@@ -59,7 +79,8 @@ function selectSession(db: Database, id: string) {
     .innerJoin('accounts', 'accounts.id', 'sessions.account_id')
     .leftJoin('sessions as ender', 'ender.id', 'sessions.ended_by_session')
     .select(sessionColumns)
-    .select(['sessions.token_hash', 'sessions.ended_at', 'sessions.end_reason'])
+    .select(tokenColumns)
+    .select(['sessions.ended_at', 'sessions.end_reason'])
     .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
     .select(['accounts.phone_number', 'accounts.nickname', 'accounts.state', 'accounts.banned_until'])
     .where('sessions.id', '=', id)
@@ -71,6 +92,7 @@ function toStoredSession(row: StoredSessionRow): StoredSession {
   return {
     session: toSession(row),
     tokenHash: row.token_hash,
+    rotation: toRotation(row),
     ending:
       row.ended_at === null
         ? null
@@ -126,6 +148,7 @@ export async function everySession(db: Database, accountId: string): Promise<Ses
 export interface LiveSession {
   readonly session: Session
   readonly tokenHash: string
+  readonly rotation: Rotation | null
 }
 
 /** The account's live sessions at `now`, oldest first. */
@@ -133,14 +156,18 @@ export async function liveSessions(db: Database, accountId: string, now: number)
   const rows = await db
     .selectFrom('sessions')
     .select(sessionColumns)
-    .select('token_hash')
+    .select(tokenColumns)
     .where('account_id', '=', accountId)
     .where('ended_at', 'is', null)
     .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
     .orderBy('created_at')
     .orderBy('sessions.id')
     .execute()
-  return rows.map((row) => ({ session: toSession(row), tokenHash: row.token_hash }))
+  return rows.map((row) => ({
+    session: toSession(row),
+    tokenHash: row.token_hash,
+    rotation: toRotation(row),
+  }))
 }
 
 /** Writes a new session. */
@@ -151,6 +178,10 @@ export async function insertSession(tx: Database, session: Session, tokenHash: s
       id: session.id,
       account_id: session.accountId,
       token_hash: tokenHash,
+      token_family_hash: null,
+      previous_token_hash: null,
+      rotation_nonce: null,
+      rotated_at: null,
       platform: session.platform,
       device_id: session.deviceId,
       device_name: session.deviceName,
@@ -164,6 +195,52 @@ export async function insertSession(tx: Database, session: Session, tokenHash: s
       ended_by_session: null,
     })
     .execute()
+}
+
+export interface TokenRotation {
+  readonly id: string
+  readonly previousTokenHash: string
+  readonly tokenHash: string
+  readonly familyHash: string
+  readonly nonce: string
+  readonly at: number
+}
+
+/** Gives a live session a new token, if the previous one is the one that it has. */
+export async function rotateToken(tx: Database, rotation: TokenRotation): Promise<void> {
+  await tx
+    .updateTable('sessions')
+    .set({
+      token_hash: rotation.tokenHash,
+      token_family_hash: rotation.familyHash,
+      previous_token_hash: rotation.previousTokenHash,
+      rotation_nonce: rotation.nonce,
+      rotated_at: rotation.at,
+    })
+    .where('id', '=', rotation.id)
+    .where('token_hash', '=', rotation.previousTokenHash)
+    .where('ended_at', 'is', null)
+    .execute()
+}
+
+/** Forgets the token before this one, and with the nonce the way from the one to the other. */
+export async function retirePreviousToken(
+  tx: Database,
+  { id, tokenHash }: { readonly id: string; readonly tokenHash: string },
+): Promise<void> {
+  await tx
+    .updateTable('sessions')
+    .set({ previous_token_hash: null, rotation_nonce: null })
+    .where('id', '=', id)
+    .where('token_hash', '=', tokenHash)
+    .where('ended_at', 'is', null)
+    .execute()
+}
+
+/** The nonce that leads from the previous token to the current one; null where the previous one is over. */
+export async function findNonce(tx: Database, id: string): Promise<string | null> {
+  const row = await tx.selectFrom('sessions').select('rotation_nonce').where('id', '=', id).executeTakeFirst()
+  return row?.rotation_nonce ?? null
 }
 
 export interface EndOfSessions {

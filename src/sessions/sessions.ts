@@ -1,4 +1,4 @@
-// Who is signed in: issue, verify, list and end sessions. The only place that makes or ends one.
+// Who is signed in: issue, verify, rotate, list and end sessions. The only place that makes or ends one.
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
@@ -8,10 +8,11 @@ import { type NewEvent, noOrigin, type Origin, recordEvents } from '../events/ev
 import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
-import type { AccountCopy, Copies, CopiesToWrite, Found, SessionCopy } from './copies.ts'
+import type { AccountCopy, Copies, CopiesToWrite, Found, ReadTicket, SessionCopy } from './copies.ts'
 import { copiesOf, namesOf } from './copies-of.ts'
 import { decide, type Policy } from './policy.ts'
-import { type ProvedToken, ProvedTokens, type TokenParts } from './proved-tokens.ts'
+import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
+import { Rotations } from './rotation.ts'
 import {
   deviceOf,
   type Ending,
@@ -32,8 +33,10 @@ import {
   liveSessions,
   lockAccount,
   prepareFindSession,
+  type StoredSession,
 } from './session-rows.ts'
-import { hashToken, isSessionId, issueToken, sameHash, sessionIdOf } from './token.ts'
+import { type Proof, standingOf } from './standing.ts'
+import { hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
 
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
@@ -120,14 +123,10 @@ export interface SessionsOptions {
   readonly onTrouble: (error: unknown) => void
 }
 
-/** A token that somebody shows, and what is known of it before any session is looked at. */
-interface Proof extends TokenParts {
-  readonly token: string
-  /** It proved a live session lately. */
-  readonly isProved: boolean
-}
-
 type Live = Extract<Verified, { is: 'live' }>
+
+/** What a rotation answers: the live session with the token to use from now on, or why there is none. */
+export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
 
 const unknown: Verified = { is: 'unknown' }
 
@@ -138,6 +137,7 @@ export class Sessions {
   readonly #policy: Policy
   readonly #life: Life
   readonly #activity: Activity
+  readonly #rotations: Rotations
   readonly #proved = new ProvedTokens()
   readonly #findSession: ReturnType<typeof prepareFindSession>
 
@@ -148,6 +148,7 @@ export class Sessions {
     this.#policy = options.policy
     this.#life = options.life
     this.#activity = new Activity(options)
+    this.#rotations = new Rotations(options)
     this.#findSession = prepareFindSession(options.db, options.prepareRead)
   }
 
@@ -187,7 +188,8 @@ export class Sessions {
     const ended = work.replaced.map((live) => ({ ...live, ending }))
     await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended))
     // A new session's copy, so that its first check needs no SQL.
-    if (ticket) await this.#copies.fill(ticket, copiesOf(null, [{ session, tokenHash, ending: null }]))
+    const newCopy = { session, tokenHash, ending: null, rotation: null }
+    if (ticket) await this.#copies.fill(ticket, copiesOf(null, [newCopy]))
     return { token, session, account, created }
   }
 
@@ -219,36 +221,55 @@ export class Sessions {
   #verifyByCopy(proof: Proof, session: Found<SessionCopy>): OrPromise<Verified> {
     const copy = session.value
     if (copy === null || copy === 'marked') return this.#verifyByTruth(proof)
-    if (!isProofOf(copy, proof)) return unknown
+    const standing = standingOf(copy, proof, this.#clock.now())
+    // Somebody may have rotated a moment ago, and the news is still under way: a new token must not be refused for it.
+    if (standing === 'unknown') return this.#verifyByTruth(proof)
     if (copy.ending) return this.#ended(proof, copy.ending)
+    // What follows from these is written, so the truth decides.
+    if (standing === 'successor' || standing === 'reused') return this.#verifyByTruth(proof)
     return whenKnown(this.#copies.account(copy.session.accountId), (account) => {
       const now = this.#clock.now()
       const live = liveBy(copy, account.value, now)
       if (!live) return this.#verifyByTruth(proof)
-      this.#proved.add(proof, session, account)
+      // A previous token is not remembered: it is good for a time, and each look must see the clock.
+      if (standing === 'current') this.#proved.add(proof, session, account)
       return this.#seen(live, now)
     })
   }
 
   #verifyByTruth(proof: Proof): OrPromise<Verified> {
     const ticket = this.#copies.beginRead()
-    return whenKnown(this.#findSession(proof.id), (stored): OrPromise<Verified> => {
-      if (!stored || !isProofOf(stored, proof)) return unknown
-      const { session, account, ending } = stored
-      const now = this.#clock.now()
-      if (!ending && !hasTimeLeft(session, now)) {
-        return this.#ended(proof, { reason: 'expired', at: session.expiresAt ?? now, by: null })
-      }
-      if (!ending && !maySignIn(account, now)) {
-        const reason = isBanned(account, now) ? 'banned' : 'account_closed'
-        return this.#ended(proof, { reason, at: now, by: null })
-      }
-      if (ticket)
-        void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
-      if (ending) return this.#ended(proof, ending)
-      if (!proof.isProved) this.#proved.add(proof, null, null)
-      return this.#seen({ is: 'live', session, account }, now)
-    })
+    return whenKnown(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
+  }
+
+  /** What the truth says of a token, and what follows from it. */
+  #judge(proof: Proof, stored: StoredSession | null, ticket: ReadTicket | null): OrPromise<Verified> {
+    const now = this.#clock.now()
+    const standing = stored ? standingOf(stored, proof, now) : 'unknown'
+    if (!stored || standing === 'unknown') return unknown
+    const { session, account } = stored
+    const over = stored.ending ?? expiryOf(session, now)
+    if (!over && standing === 'reused') return this.#endReused(proof, session)
+    const ending = over ?? barOf(account, now)
+    if (!ending && standing === 'successor') return this.#acceptSuccessor(proof, session)
+    // Only what is recorded is copied: neither that time has run out nor that the account is barred.
+    if (ticket && ending === stored.ending)
+      void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
+    if (ending) return this.#ended(proof, ending)
+    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null, null)
+    return this.#seen({ is: 'live', session, account }, now)
+  }
+
+  /** The first use of a successor: nobody is told that it is good before the token before it is over everywhere. */
+  async #acceptSuccessor(proof: Proof, { accountId }: Session): Promise<Verified> {
+    return this.#judge(proof, await this.#rotations.retirePrevious(proof, accountId), null)
+  }
+
+  /** A token of the past: its holder or that of the present one is a thief, and nobody can tell which, so both are out. */
+  async #endReused(proof: Proof, { id, accountId }: Session): Promise<Verified> {
+    await this.#end({ id, accountId, reason: 'token_reused', by: null })
+    // Somebody else may have ended it first, for another reason.
+    return this.#verifyByTruth(proof)
   }
 
   #seen(live: Live, now: number): OrPromise<Verified> {
@@ -259,6 +280,24 @@ export class Sessions {
   #ended({ token, isProved }: Proof, ending: Ending): Verified {
     if (isProved) this.#proved.delete(token)
     return { is: 'ended', ending }
+  }
+
+  /**
+   * The token that follows this one. This one stays good until the successor is first used, for a minute at most, and
+   * meanwhile gives the same successor again; shown later, it ends the session as `token_reused`.
+   * @throws AppError `unavailable` where the session was refused under the lock and is live again
+   */
+  async rotate(token: string): Promise<Rotated> {
+    const verified = await this.verify(token)
+    if (verified.is !== 'live') return verified
+    const { id, accountId } = verified.session
+    const proof = { token, id, tokenHash: hashToken(token), isProved: false }
+    const successor = await this.#rotations.rotate(proof, accountId)
+    if (successor !== null) return { ...verified, token: successor }
+    // Between the check and the lock somebody used the successor or ended the session: the truth knows, no copy may.
+    const refused = await this.#verifyByTruth(proof)
+    if (refused.is === 'live') throw new AppError('unavailable', { retryAfterSeconds: 1 })
+    return refused
   }
 
   /** The account's live sessions, oldest first. */
@@ -278,13 +317,18 @@ export class Sessions {
    * @throws AppError `session_not_found` where the account has no such session
    */
   async end(end: EndRequest): Promise<boolean> {
-    const { id, accountId, reason, by, origin = noOrigin } = end
-    if (!isSessionId(id)) throw new AppError('session_not_found')
+    const wasLive = isSessionId(end.id) ? await this.#end(end) : null
+    if (wasLive === null) throw new AppError('session_not_found')
+    return wasLive
+  }
+
+  /** The same; null where the account has no such session. */
+  async #end({ id, accountId, reason, by, origin = noOrigin }: EndRequest): Promise<boolean | null> {
     const work = await inTransaction(this.#db, async (tx) => {
       await lockAccount(tx, accountId)
       const now = this.#clock.now()
       const stored = await findSession(tx, id)
-      if (stored?.session.accountId !== accountId) throw new AppError('session_not_found')
+      if (stored?.session.accountId !== accountId) return null
       const mark = await this.#copies.mark(namesOf(accountId, [stored]))
       const wasLive = stored.ending === null && hasTimeLeft(stored.session, now)
       if (wasLive) {
@@ -298,6 +342,7 @@ export class Sessions {
       const account: AccountCopy = { ...stored.account, appOnline: others.length > 0 }
       return { mark, wasLive, copies: copiesOf(account, ended?.ending ? [ended] : []) }
     })
+    if (!work) return null
     await this.#copies.settle(work.mark, work.copies)
     return work.wasLive
   }
@@ -391,9 +436,15 @@ function liveBy(
   return { is: 'live', session: session.session, account }
 }
 
-/** Whether a token is that of a session. Of one that was proved, the hash is known to be right, and nobody learns from the time. */
-function isProofOf(stored: { readonly tokenHash: string }, { tokenHash, isProved }: Proof): boolean {
-  return isProved ? stored.tokenHash === tokenHash : sameHash(stored.tokenHash, tokenHash)
+/** How a session whose time has run out ended; null where it has time left. */
+function expiryOf(session: Session, now: number): Ending | null {
+  return hasTimeLeft(session, now) ? null : { reason: 'expired', at: session.expiresAt ?? now, by: null }
+}
+
+/** Why an account's sessions are refused at `now`; null where they are not. */
+function barOf(account: SignedInAccount, now: number): Ending | null {
+  if (maySignIn(account, now)) return null
+  return { reason: isBanned(account, now) ? 'banned' : 'account_closed', at: now, by: null }
 }
 
 function idOf({ session }: LiveSession): string {

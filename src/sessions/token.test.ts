@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { newSessionId } from '../ids.ts'
-import { hashToken, issueToken, sameHash, sessionIdOf } from './token.ts'
+import { familyHashOf, hashToken, issueToken, newNonce, sameHash, sessionIdOf, successorOf } from './token.ts'
 
 const id = newSessionId(Date.UTC(2026, 10, 22))
 const token = issueToken(id)
@@ -33,4 +33,25 @@ test('what is stored is the SHA-256 of the whole token', () => {
   expect(sameHash(hashToken(token), hashToken(token))).toBe(true)
   expect(sameHash(hashToken(token), hashToken(`${token}A`))).toBe(false)
   expect(sameHash(hashToken(token), '')).toBe(false)
+})
+
+test('a successor is HMAC-SHA-256 of the nonce under the secret, behind the id and the family', () => {
+  // Known answer, from Python's hmac: the secret is the bytes 0 to 31.
+  const known = 'hf_AaIEC20HckenT4Gxh7XQvQAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
+  expect(successorOf(known, 'AAECAwQFBgcICQoLDA0ODw')).toBe(
+    'hf_AaIEC20HckenT4Gxh7XQvQAAECAwQFBgcICQoL5maWZ2P0ApHXHR7_pIT3ugBLjLY',
+  )
+})
+
+test('a successor is a token of the same session and family, and needs the secret and the nonce', () => {
+  const nonce = newNonce()
+  const successor = successorOf(token, nonce)
+  expect(sessionIdOf(successor)).toBe(id)
+  expect(familyHashOf(successor)).toBe(familyHashOf(token))
+  expect(familyHashOf(issueToken(id))).not.toBe(familyHashOf(token))
+  expect(successorOf(token, nonce)).toBe(successor)
+  const own = (one: string) => one.slice(-27)
+  expect(own(successorOf(token, newNonce()))).not.toBe(own(successor))
+  expect(own(successorOf(issueToken(id), nonce))).not.toBe(own(successor))
+  expect(own(successorOf(successor, nonce))).not.toBe(own(successor))
 })
