@@ -61,8 +61,7 @@ export class SessionClient implements SessionCalls {
   readonly start = async (): Promise<ClientState> => {
     const kept = await this.#keeper.load()
     void this.#forgotten.endAll()
-    // Who is offline stays signed in; a refusal is told by the state.
-    if (kept.is === 'signed_in') this.me().catch(() => {})
+    if (kept.is === 'signed_in') void this.#checkInBackground(kept.token)
     return this.state
   }
 
@@ -130,6 +129,17 @@ export class SessionClient implements SessionCalls {
     }
     void this.#forgotten.endAll()
     return { account, session, created }
+  }
+
+  /** Never fails: who is offline stays signed in, and a refusal is told by the state. */
+  async #checkInBackground(token: string): Promise<void> {
+    const isOld = this.#checks.isUnderWay(token)
+    try {
+      await this.me()
+    } catch {
+      // A check from before the app slept may have died with its connection.
+      if (isOld) await this.me().catch(() => {})
+    }
   }
 
   async #me(): Promise<SignedIn> {
