@@ -119,10 +119,12 @@ export class SessionClient implements SessionCalls {
       read: newSignInOf,
     })
     const { token, account, session, created } = issued
+    const verified = this.#verified
     this.#verified = session.id
     try {
       await this.#keeper.change(begin(issued), { unreadable: 'overwrite' })
     } catch (error) {
+      this.#verified = verified
       // A session that cannot be kept must not live on without an owner.
       void this.#forgotten.end(token)
       throw error
