@@ -45,6 +45,7 @@ export {
   requestTransport,
 } from './transport-request.ts'
 export type { CodePurpose } from './v1-shapes.ts'
+export type { Json } from './wire.ts'
 
 /**
  * A client of the server at `baseUrl`. Nothing is read and nothing is sent before its first call.

@@ -92,7 +92,9 @@ describe('Offline = logged out', () => {
     const { client, network, seen } = started(storage, offline)
     expect(await client.start()).toMatchObject({ account: { nickname: '小明' }, verified: false })
     await client.me().catch(() => {})
+    await new Promise(setImmediate)
     expect(seen).toEqual(['signed_in cached'])
+    expect(network.asked).toHaveLength(1)
 
     network.answer = () => signedIn('1')
     await client.start()
@@ -210,6 +212,19 @@ describe('Background and foreground', () => {
     await Promise.all([client.start(), client.start()])
     late.resolve(signedIn('1'))
     await client.me()
+    expect(network.asked).toHaveLength(2)
+  })
+
+  test('A check that died while the app slept is begun anew when the app comes back', async () => {
+    const { storage } = await signedInClient()
+    const sleeping = held<Response>()
+    const { client, network } = started(storage, () => sleeping.promise)
+    await client.start()
+    await vi.waitFor(() => expect(network.asked).toHaveLength(1))
+    await client.start()
+    network.answer = () => signedIn('1')
+    sleeping.reject(new TypeError('the connection was lost'))
+    await vi.waitFor(() => expect(shortOf(client.state)).toBe('signed_in verified'))
     expect(network.asked).toHaveLength(2)
   })
 

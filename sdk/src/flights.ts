@@ -4,6 +4,10 @@
 export class Flights<T> {
   readonly #running = new Map<string, Promise<T>>()
 
+  isUnderWay(key: string): boolean {
+    return this.#running.has(key)
+  }
+
   join(key: string, task: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key)
     if (running) return running

@@ -90,7 +90,7 @@ test('A sign-in that cannot be stored fails, changes nothing, and leaves no sess
   network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
   broke.writing = true
   await expect(client.signIn(input)).rejects.toBe(broken)
-  expect(stateOf(client)).toBe('session-1')
+  expect(client.state).toMatchObject({ session: { id: 'session-1' }, verified: true })
   expect(listener).not.toHaveBeenCalled()
   await vi.waitFor(() => expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-2' }))
 })

@@ -1,5 +1,5 @@
 // What goes over the wire, and what the facts of an answer become.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type ClientOptions, createClient, HufuError } from './client.ts'
 import { baseUrl, fakeNetwork, held, issued, offline, portal, problem, signedIn } from './fake-network.ts'
 
@@ -89,6 +89,22 @@ test('A request that takes too long is aborted', async () => {
   const error = await failureOf(client.me())
   expect(error).toMatchObject({ code: 'timeout', status: null })
   expect(network.asked[1]?.init.signal?.aborted).toBe(true)
+})
+
+test('Where the platform cannot abort, the limit holds all the same', async () => {
+  vi.stubGlobal('AbortController', undefined)
+  const { client, network } = await signedInClient({ timeoutMs: 20 })
+  network.answer = () => held<Response>().promise
+  expect(await failureOf(client.me())).toMatchObject({ code: 'timeout' })
+  expect(network.asked[1]?.init).not.toHaveProperty('signal')
+  vi.unstubAllGlobals()
+})
+
+test('Where there is no fetch and no transport was given, a call says what is missing', async () => {
+  vi.stubGlobal('fetch', undefined)
+  const error = await failureOf(createClient({ baseUrl }).signIn(input))
+  expect(error).toHaveProperty('cause.message', expect.stringContaining('transport'))
+  vi.unstubAllGlobals()
 })
 
 test('A failure of the network keeps its cause', async () => {

@@ -8,7 +8,6 @@ import {
   held,
   issued,
   json,
-  offline,
   problem,
   replaced,
   signedIn,
@@ -303,16 +302,6 @@ test('A sign-out during a sign-in comes after it', async () => {
   await Promise.all([signingIn, signingOut])
   expect(client.state.is).toBe('signed_out')
   expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-1' })
-})
-
-test('No global is changed', async () => {
-  const { fetch, setTimeout, console } = globalThis
-  const before = Object.getOwnPropertyNames(globalThis)
-  const { client, network } = await signedInClient()
-  network.answer = offline
-  await client.signOut()
-  expect(globalThis).toMatchObject({ fetch, setTimeout, console })
-  expect(Object.getOwnPropertyNames(globalThis)).toEqual(before)
 })
 
 test('Methods work without their client, as event handlers call them', async () => {

@@ -61,8 +61,7 @@ export class SessionClient implements SessionCalls {
   readonly start = async (): Promise<ClientState> => {
     const kept = await this.#keeper.load()
     void this.#forgotten.endAll()
-    // Who is offline stays signed in; a refusal is told by the state.
-    if (kept.is === 'signed_in') this.me().catch(() => {})
+    if (kept.is === 'signed_in') void this.#checkInBackground(kept.token)
     return this.state
   }
 
@@ -120,16 +119,29 @@ export class SessionClient implements SessionCalls {
       read: newSignInOf,
     })
     const { token, account, session, created } = issued
+    const verified = this.#verified
     this.#verified = session.id
     try {
       await this.#keeper.change(begin(issued), { unreadable: 'overwrite' })
     } catch (error) {
+      this.#verified = verified
       // A session that cannot be kept must not live on without an owner.
       void this.#forgotten.end(token)
       throw error
     }
     void this.#forgotten.endAll()
     return { account, session, created }
+  }
+
+  /** Never fails: who is offline stays signed in, and a refusal is told by the state. */
+  async #checkInBackground(token: string): Promise<void> {
+    const isOld = this.#checks.isUnderWay(token)
+    try {
+      await this.me()
+    } catch {
+      // A check from before the app slept may have died with its connection.
+      if (isOld) await this.me().catch(() => {})
+    }
   }
 
   async #me(): Promise<SignedIn> {

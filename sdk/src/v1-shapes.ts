@@ -27,12 +27,6 @@ export interface NewCode {
   readonly purpose: CodePurpose
 }
 
-/** Seconds. */
-export interface SentCode {
-  readonly resend_in: number
-  readonly expires_in: number
-}
-
 export type Account = Wire['Account'] & {
   readonly avatar_url?: string | null
   readonly locale?: string | null
