@@ -1,0 +1,176 @@
+// Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with sign-up closed.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { FakeGateway } from './gateways/gateway.ts'
+import { httpGateway } from './gateways/http.ts'
+import { addPerson, person, type RunningApp, startApp } from './running.ts'
+import { databases } from './stores.ts'
+
+const secret = 'hunter2'
+const phone = '+8613800005223'
+let gateway: FakeGateway
+let clockNow = () => Date.now()
+const closers: (() => Promise<void>)[] = []
+
+beforeAll(async () => {
+  gateway = await FakeGateway.start(httpGateway({ secret, now: () => clockNow() }))
+})
+afterAll(async () => {
+  await gateway?.close()
+})
+beforeEach(() => gateway.reset())
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
+  const [sqlite = expect.fail()] = databases
+  const fresh = await sqlite.create()
+  closers.push(fresh.drop)
+  const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }
+  const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
+  closers.push(() => app.close())
+  clockNow = () => app.clock.now()
+  return app
+}
+
+async function post(app: RunningApp, path: string, body: object) {
+  const answer = await fetch(app.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  return { status: answer.status, body: (await answer.json()) as object, headers: answer.headers }
+}
+
+const askFor = (app: RunningApp, purpose: string, phone_number = phone) =>
+  post(app, '/v1/codes', { phone_number, purpose })
+
+/** The code in the last message that the gateway took. */
+function sentCode(): string {
+  return /\d{6}/.exec(JSON.stringify(gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
+}
+
+async function eventKinds({ house }: RunningApp): Promise<string[]> {
+  const kinds: string[] = []
+  const account = await house.accounts.find(phone)
+  for await (const { kind } of house.accounts.events({ id: account?.id ?? '', phoneNumber: phone }))
+    kinds.push(kind)
+  return kinds
+}
+
+test('the message that a gateway took holds the code that signs up', async () => {
+  const app = await start()
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+  expect(gateway.taken).toMatchObject([{ to: phone }])
+  const signedUp = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  expect(signedUp).toMatchObject({ status: 201, body: { created: true } })
+  expect(await eventKinds(app)).toEqual(expect.arrayContaining(['code_sent', 'signed_in']))
+  expect(app.lines.join('')).not.toContain(sentCode())
+})
+
+test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
+  const app = await start()
+  gateway.behaviour = { fault: 'server_error' }
+  const refused = await askFor(app, 'sign_in')
+  expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+  expect(await eventKinds(app)).toEqual(['code_not_sent'])
+  gateway.behaviour = 'take'
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+  expect((await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })).status).toBe(201)
+})
+
+test('where an account decides whether anything is sent, the gateway changes nothing about the answer', async () => {
+  const app = await start()
+  await addPerson(app.house, phone)
+  const [known, unknown] = [
+    await askFor(app, 'reset_password'),
+    await askFor(app, 'reset_password', '13900005224'),
+  ]
+  expect([known.status, unknown.status]).toEqual([202, 202])
+  expect(unknown.body).toEqual(known.body)
+  await app.house.sendCode.close()
+  expect(gateway.taken.map(({ to }) => to)).toEqual([phone])
+  gateway.behaviour = { fault: 'server_error' }
+  expect((await askFor(app, 'confirm')).status).toBe(202)
+  await app.house.sendCode.close()
+  expect(await eventKinds(app)).toContain('code_not_sent')
+})
+
+test('the old number is told when an account moves, and never the new one in full', async () => {
+  const app = await start()
+  await askFor(app, 'sign_in')
+  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  const { token } = body as { token: string }
+  await askFor(app, 'confirm')
+  await app.house.sendCode.close()
+  const confirm = sentCode()
+  await askFor(app, 'change_phone', '13900005224')
+  const moved = await fetch(`${app.url}/v1/account/phone`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ phone_number: '13900005224', code: sentCode(), confirmation: { code: confirm } }),
+  })
+  expect(moved.status).toBe(200)
+  await expect.poll(() => gateway.taken.at(-1)?.to).toBe(phone)
+  expect(JSON.stringify(gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
+})
+
+test('numbers for reviewers have their code until the day is over, and nothing is sent to them', async () => {
+  const environment = { HUFU_TEST_NUMBERS: `${phone}=246810`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
+  const app = await start(environment)
+  const signIn = () => post(app, '/v1/sessions', { phone_number: phone, code: '246810' })
+  expect((await signIn()).status).toBe(401)
+  await askFor(app, 'sign_in')
+  expect((await signIn()).status).toBe(201)
+  app.clock.advance(2 * 86_400_000)
+  expect(gateway.taken).toEqual([])
+  await askFor(app, 'sign_in')
+  expect(gateway.taken).toHaveLength(1)
+  if (sentCode() !== '246810') expect((await signIn()).status).toBe(401)
+})
+
+test('with sign-up closed, a number without an account gets no message and no account, and cannot tell', async () => {
+  const app = await start({ HUFU_SIGN_UP: 'closed' })
+  await addPerson(app.house)
+  const [unknown, known] = [await askFor(app, 'sign_in'), await askFor(app, 'sign_in', person.phone)]
+  expect(unknown).toMatchObject({ status: 202, body: known.body })
+  await app.house.sendCode.close()
+  expect(gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
+  expect((await post(app, '/v1/sessions', { phone_number: person.phone, code: sentCode() })).status).toBe(201)
+  expect(await app.house.accounts.find(phone)).toBeNull()
+})
+
+test('the countdown is what the limits say, and who does not wait is told how long', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  expect(await askFor(app, 'sign_in')).toMatchObject({
+    status: 202,
+    body: { resend_in: 60, expires_in: 300 },
+  })
+  const again = await askFor(app, 'sign_in')
+  expect(again).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  expect(again.headers.get('retry-after')).toBe('60')
+  expect(gateway.taken).toHaveLength(1)
+  app.clock.advance(60_000)
+  expect(await askFor(app, 'sign_in')).toMatchObject({
+    status: 202,
+    body: { resend_in: 120, expires_in: 240 },
+  })
+  const [first, second] = gateway.taken.map(({ content }) => /\d{6}/.exec(JSON.stringify(content))?.[0])
+  expect(second).toBe(first)
+})
+
+test('guesses are limited whatever they are for, and a password still lets its owner in', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  await addPerson(app.house)
+  const statuses: number[] = []
+  for (const path of ['/v1/sessions', '/v1/password-resets']) {
+    for (let i = 0; i < 4; i++) {
+      const body = { phone_number: person.phone, code: '000000' }
+      const more = path === '/v1/sessions' ? {} : { new_password: 'correct horse battery' }
+      statuses.push((await post(app, path, { ...body, ...more })).status)
+    }
+  }
+  expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
+  const password = { phone_number: person.phone, password: person.password }
+  expect((await post(app, '/v1/sessions', password)).status).toBe(201)
+})
