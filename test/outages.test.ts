@@ -249,7 +249,8 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })
       proxy.set('refuse')
-      expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+      // On a busy machine the line to Redis may just have been given up; then the copy is there with the next one.
+      await eventually(async () => expect(await user(app, token)).toMatchObject({ status: 200, code: 1 }))
       expect(await logout(app, token)).toMatchObject({ status: 503, retryAfter: '1' })
       proxy.set('pass')
       await eventually(async () => expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 }))

@@ -365,6 +365,22 @@ for (const { name, skipped, database, redis } of stores) {
         })
       })
 
+      test('a confirmation counts once, also where two changes meet', async () => {
+        const who = await signUp(app)
+        const confirmation = { code: await codeFor(app, who.phone, 'confirm') }
+        const numbers = [newNumber(), newNumber()]
+        const codes = await Promise.all(numbers.map((phone) => codeFor(app, phone, 'change_phone')))
+        const moves = await Promise.all(
+          numbers.map((phone_number, i) =>
+            ask(app, 'PUT', '/v1/account/phone', {
+              token: who.token,
+              body: { phone_number, code: codes[i], confirmation },
+            }),
+          ),
+        )
+        expect(moves.map(({ status }) => status).sort()).toEqual([200, 401])
+      })
+
       test('it closes with a code, opens again at a sign-in, and is gone for good after 15 days', async () => {
         const who = await signUp(app)
         const close = async (token: string) => {
@@ -436,6 +452,11 @@ for (const { name, skipped, database, redis } of stores) {
         await signUp(app, who.phone)
         await app.house.standing.ban(who.accountId, { until: null, reason: null })
         await app.house.standing.unban(who.accountId)
+        // What a ban ended stays ended.
+        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_banned' },
+        })
         await signUp(app, who.phone)
       })
     })

@@ -6,6 +6,7 @@ import { addAccount, openDomain, signIn } from './domain.ts'
 import { person, runCommand, type ServerProcess, startProcess } from './running.ts'
 import { databases, redisUrl, stores } from './stores.ts'
 
+const allMigrations = ['0001-accounts-and-sessions', '0002-token-rotation', '0003-codes-and-events']
 const json = { 'content-type': 'application/json' }
 
 async function post(
@@ -234,7 +235,7 @@ describe.each(databases)('$name', (database) => {
       ])
       for (const one of both) expect(one).toMatchObject({ code: 0, stderr: '' })
       const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
-      expect(ran).toEqual(['0001-accounts-and-sessions', '0002-token-rotation'])
+      expect(ran).toEqual(allMigrations)
 
       const kind = databaseKind(url) ?? expect.fail()
       const db = openDatabase(dialectFor(url, 1))
@@ -254,14 +255,15 @@ describe.each(databases)('$name', (database) => {
       // As MySQL leaves it when the process dies between a table and the note that the migration ran.
       await db.schema.dropTable('sessions').execute()
       await db.schema.dropTable('kysely_migration').execute()
-      const all = ['0001-accounts-and-sessions', '0002-token-rotation']
-      expect(await migrate(db, kind)).toEqual(all)
+      expect(await migrate(db, kind)).toEqual(allMigrations)
       expect(await db.selectFrom('sessions').selectAll().execute()).toEqual([])
       // The same between two columns.
       await db.schema.alterTable('sessions').dropColumn('rotated_at').execute()
+      await db.schema.alterTable('accounts').dropColumn('closes_at').execute()
       await db.schema.dropTable('kysely_migration').execute()
-      expect(await migrate(db, kind)).toEqual(all)
+      expect(await migrate(db, kind)).toEqual(allMigrations)
       expect(await db.selectFrom('sessions').select('rotated_at').execute()).toEqual([])
+      expect(await db.selectFrom('accounts').select('closes_at').execute()).toEqual([])
       await db.destroy()
       await drop()
     },

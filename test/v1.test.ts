@@ -903,9 +903,10 @@ describe('health and description', () => {
   test('what needs a token says so, and its scheme is described', () => {
     const { securitySchemes } = description.components
     const isClassicClosed = (path: string) => path === '/user' || path === '/logout'
+    const open = ['post /v1/codes', 'post /v1/password-resets', 'post /v1/sessions']
     const closed = operations().filter(
       ({ path, method }) =>
-        (path.startsWith('/v1') && `${method} ${path}` !== 'post /v1/sessions') || isClassicClosed(path),
+        (path.startsWith('/v1') && !open.includes(`${method} ${path}`)) || isClassicClosed(path),
     )
     for (const { path, operation } of operations()) {
       const names = (operation.security ?? []).flatMap((one) => Object.keys(one))
@@ -917,6 +918,27 @@ describe('health and description', () => {
       token: expect.objectContaining({ type: 'http', scheme: 'bearer' }),
       classicToken: expect.objectContaining({ type: 'apiKey', in: 'header', name: 'token' }),
     })
+  })
+
+  test('every route that needs a token refuses who has none, or one that nobody issued', async () => {
+    const needToken = operations().filter(
+      ({ path, operation }) => path.startsWith('/v1') && operation.security !== undefined,
+    )
+    expect(needToken.length).toBeGreaterThan(10)
+    const stranger = { authorization: `Bearer hf_${'A'.repeat(65)}` }
+    for (const { method, path } of needToken) {
+      for (const [headers, code] of [
+        [{}, 'token_missing'],
+        [stranger, 'token_unknown'],
+      ] as const) {
+        const answer = await fetch(app.url + path.replace('{id}', 'A'.repeat(22)), {
+          method: method.toUpperCase(),
+          headers,
+        })
+        const body = await answer.json()
+        expect({ method, path, status: answer.status, body }).toMatchObject({ status: 401, body: { code } })
+      }
+    }
   })
 
   test('every status that these tests met is described', () => {
