@@ -174,3 +174,21 @@ test('guesses are limited whatever they are for, and a password still lets its o
   const password = { phone_number: person.phone, password: person.password }
   expect((await post(app, '/v1/sessions', password)).status).toBe(201)
 })
+
+test('with no time to think it over, a closed account is gone when the answer is there', async () => {
+  const app = await start({ HUFU_CLOSING_DAYS: '0' })
+  await askFor(app, 'sign_in')
+  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  const { token } = body as { token: string }
+  await askFor(app, 'close_account')
+  await app.house.sendCode.close()
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+  const closed = await fetch(`${app.url}/v1/account`, {
+    method: 'DELETE',
+    headers,
+    body: JSON.stringify({ code: sentCode() }),
+  })
+  expect(closed.status).toBe(202)
+  expect(await app.house.accounts.find(phone)).toBeNull()
+  expect((await fetch(`${app.url}/v1/session`, { headers })).status).toBe(401)
+})

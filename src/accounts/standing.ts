@@ -88,7 +88,7 @@ export class Standing {
     code: RightCode,
     by: { sessionId: string; origin: Origin },
   ): Promise<number> {
-    return await this.#sessions.changeAccount({
+    const closesAt = await this.#sessions.changeAccount({
       accountId,
       origin: by.origin,
       work: async (tx, row, now) => {
@@ -104,6 +104,8 @@ export class Standing {
         }
       },
     })
+    if (this.#closingMs === 0) await this.#purgeOne(accountId)
+    return closesAt
   }
 
   /** Removes accounts whose time to think it over has passed, and returns how many. */
