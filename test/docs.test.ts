@@ -112,6 +112,12 @@ describe('docs/errors.md', () => {
     expect(table.filter((name) => /^(is|has)_/.test(name)).toSorted()).toEqual([...words].toSorted())
   })
 
+  test('lists the rules that a refused password breaks', () => {
+    const [, union = ''] = /readonly rule\?: (.*)/.exec(read('src/errors.ts')) ?? []
+    const rules = [...union.matchAll(/'(\w+)'/g)].map(([, rule]) => rule)
+    expect(names(rows(section('docs/errors.md', '## Why a password is refused')))).toEqual(rules)
+  })
+
   test.each(documents)('%s names no code of a session that does not exist', (path) => {
     const named = [...read(path).matchAll(/[`"](session_[a-z_]+)[`"]/g)].map(([, code]) => code)
     const others: readonly string[] = [...eventKinds, 'session_id']

@@ -1,6 +1,7 @@
 import { hash } from '@node-rs/argon2'
 import { expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
+import { commonPasswords } from './common-passwords.ts'
 import { assertAcceptablePassword, needsRehash, Passwords } from './password.ts'
 
 const phone = '+8613800005223'
@@ -53,15 +54,75 @@ test.each([
   ['x'.repeat(257), 'too_long'],
   ['13800005223', 'is_phone_number'],
   ['+8613800005223', 'is_phone_number'],
+  ['138 0000 5223', 'is_phone_number'],
+  ['１３８００００５２２３', 'is_phone_number'],
+  ['32250000831', 'is_phone_number'],
 ] as const)('%s is refused: %s', (password, rule) => {
   expect(() => assertAcceptablePassword(password, phone)).toThrow(new AppError('password_refused', { rule }))
 })
 
+/** Other ways to write the same word. */
+const spellings: Record<string, (password: string) => string> = {
+  'as it is': (password) => password,
+  'in capitals': (password) => password.toUpperCase(),
+  'in leet': (password) =>
+    password.replace(
+      /[aeilos]/g,
+      (letter) => ({ a: '@', e: '3', i: '1', l: '1', o: '0', s: '$' })[letter] ?? letter,
+    ),
+  'from behind': (password) => [...password].reverse().join(''),
+}
+
+test.each(Object.entries(spellings))('every common password is refused %s', (_name, spell) => {
+  expect(commonPasswords.length).toBeGreaterThan(10_000)
+  const refused = new AppError('password_refused', { rule: 'is_common' })
+  for (const password of commonPasswords)
+    expect(() => assertAcceptablePassword(spell(password), phone), spell(password)).toThrow(refused)
+})
+
+test('the list has what our length lets through, and nothing twice', () => {
+  expect(commonPasswords.filter((password) => [...password].length < 8)).toEqual([])
+  expect(new Set(commonPasswords).size).toBe(commonPasswords.length)
+})
+
 test.each([
-  '🐯'.repeat(8),
-  '        ',
-  'aaaaaaaa',
-  'x'.repeat(256),
+  ...['woaini1314', 'woaini520', 'woaini123', 'aini1314', 'iloveyou1314', '5211314520', '520520520'],
+  ...['zhangwei', 'wangwei123456', 'wangfang1990', '1988liwei', '123456zhang', 'zh4ngw31'],
+  ...['66668888', '88888888', '147258369', 'a123456789', 'qq123456', 'abc123456', '123qweasd', '1q2w3e4r'],
+])('%s is refused: people in China choose it', (password) => {
+  expect(() => assertAcceptablePassword(password, phone)).toThrow(/password_refused/)
+})
+
+test.each([
+  ...['aaaaaaaa', '        ', '🐯'.repeat(8), 'x'.repeat(256)],
+  ...[
+    '12345678901',
+    '98765432',
+    '89012345678901234',
+    'qwertyuiop',
+    'poiuytrewq',
+    '1qaz2wsx3edc',
+    'abcdefghij',
+  ],
+])('%s is refused: one character, or a run of them', (password) => {
+  expect(() => assertAcceptablePassword(password, phone)).toThrow(/password_refused/)
+})
+
+test.each([
+  ...['hufu2026', 'HUFU1234', 'hufuhufu', '虎符12345678', '2026-hufu', 'hufu@2026', '6202ufuh'],
+])("%s is refused: the product's name with digits", (password) => {
+  expect(() => assertAcceptablePassword(password, phone)).toThrow(/password_refused/)
+})
+
+test.each([
+  'correct horse',
+  'battery staple',
+  'zhangwei likes tigers',
+  'hufu is a tally',
+  '83920174',
+  'kfjwnqpa',
+  '🐯🐅'.repeat(4),
+  'xy'.repeat(128),
   '老虎老虎老虎老虎',
 ])('%s is accepted: any character, no mixture', (password) => {
   expect(() => assertAcceptablePassword(password, phone)).not.toThrow()

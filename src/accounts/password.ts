@@ -1,6 +1,7 @@
 // Passwords: what is accepted, and argon2id hashing in a bounded pool with a bounded queue.
 import { hash, verify } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
+import { isCommonPassword } from './common-passwords.ts'
 
 /** OWASP's floor for argon2id (algorithm 2 in this library): 19 MiB, two passes, one lane. */
 const cost = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
@@ -15,8 +16,8 @@ function normalize(password: string): string {
 }
 
 /**
- * Refuses passwords of fewer than 8 or more than 256 code points, and the phone number itself. Any character is
- * welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
+ * Refuses passwords of fewer than 8 or more than 256 code points, the phone number itself, and those that guessers try
+ * first. Any character is welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
  * @throws AppError `password_refused`
  */
 export function assertAcceptablePassword(password: string, phoneNumber: string): void {
@@ -24,10 +25,16 @@ export function assertAcceptablePassword(password: string, phoneNumber: string):
   const length = [...text].length
   if (length < minLength) throw new AppError('password_refused', { rule: 'too_short' })
   if (length > maxLength) throw new AppError('password_refused', { rule: 'too_long' })
-  const digits = text.replace(/\D/g, '')
-  if (/^[+\d ()-]+$/.test(text) && digits.length >= minLength && phoneNumber.endsWith(digits)) {
+  if (isNumber(text.normalize('NFKC'), phoneNumber))
     throw new AppError('password_refused', { rule: 'is_phone_number' })
-  }
+  if (isCommonPassword(text)) throw new AppError('password_refused', { rule: 'is_common' })
+}
+
+/** Whether a text is the phone number, with or without its country code, or that from behind. */
+function isNumber(text: string, phoneNumber: string): boolean {
+  const digits = text.replace(/\D/g, '')
+  if (!/^[+\d ()-]+$/.test(text) || digits.length < minLength) return false
+  return phoneNumber.endsWith(digits) || phoneNumber.endsWith([...digits].reverse().join(''))
 }
 
 /** Whether a stored PHC string was made with other parameters than the ones in use. */
