@@ -129,6 +129,37 @@ test('docs/events.md lists the kinds of events', () => {
   expect(names(rows(read('docs/events.md')))).toEqual([...eventKinds])
 })
 
+describe('docs/security.md', () => {
+  const table = rows(section('docs/security.md', '## The table'))
+
+  test('says of each requirement where it is met and which test shows it, or what is missing', () => {
+    expect(table.length).toBeGreaterThan(50)
+    for (const row of table) {
+      const [requirement = '', where = '', shown = ''] = row
+      expect(
+        row.filter((cell) => cell !== ''),
+        requirement,
+      ).toHaveLength(3)
+      expect(requirement).toMatch(/^(\d+\.\d+\.\d+(, | to )?)+ \([12](, [12])?\) \S/)
+      if (where === 'not yet') continue
+      expect(where, requirement).toMatch(/^`(src|sdk)\/[^`]+`(, `(src|sdk)\/[^`]+`)*$/)
+      expect(shown, requirement).toMatch(/^`[^`]+\.test\.ts` "/)
+    }
+  })
+
+  test('names only files that there are, and tests that stand in them', () => {
+    const text = read('docs/security.md')
+    const files = [...text.matchAll(/`((?:src|sdk|test)\/[^`]+)`/g)].map(([, path = '']) => path)
+    expect(files.filter((path) => !existsSync(join(root, path)))).toEqual([])
+    const shown = [...text.matchAll(/`([^`]+\.test\.ts)`(?: "([^"]+)")?/g)]
+    expect(shown.length).toBeGreaterThan(50)
+    for (const [cell, path = '', name] of shown) {
+      expect(name, cell).toBeDefined()
+      expect(read(path), cell).toContain(name)
+    }
+  })
+})
+
 describe('docs/sms.md', () => {
   test('says of each code of a text message, and of no other, what it means and what to do', () => {
     const table = rows(section('docs/sms.md', '## When it goes wrong'))
