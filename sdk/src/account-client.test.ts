@@ -24,6 +24,7 @@ async function signedInClient() {
   return { client, network, storage }
 }
 
+const exported = { account: wireAccount, sessions: [], events: [] }
 const accountAnswer = (facts: object = {}) => json(200, { ...wireAccount, ...facts })
 
 type Call = (client: HufuClient) => Promise<unknown>
@@ -64,7 +65,7 @@ const calls: [string, Call, string, object | null, () => Response][] = [
     { phone_number: '2', code: '1', confirmation: { password: 'p' } },
     accountAnswer,
   ],
-  ['exportAccount', (c) => c.exportAccount(), 'GET /v1/account/export', null, () => json(200, { all: 1 })],
+  ['exportAccount', (c) => c.exportAccount(), 'GET /v1/account/export', null, () => json(200, exported)],
   ['endOtherDevices', (c) => c.endOtherDevices(), 'DELETE /v1/sessions', null, done],
 ]
 
@@ -82,13 +83,18 @@ test('A code is asked for without a session, and tells when the next one may be'
   const network = fakeNetwork(() => json(202, { resend_in: 60, expires_in: 300 }))
   let now = 0
   const client = createClient({ baseUrl, transport: network.transport, clock: { now: () => now } })
-  const { resendIn, expiresIn } = await client.sendCode({ phoneNumber, purpose: 'sign_in' })
+  const device = { platform: 'ios', id: 'd-1', appVersion: '2.1.0' } as const
+  const { resendIn, expiresIn } = await client.sendCode({ phoneNumber, purpose: 'sign_in', device })
   expect(network.asked).toMatchObject([
     {
       method: 'POST',
       path: '/v1/codes',
       token: null,
-      body: { phone_number: phoneNumber, purpose: 'sign_in' },
+      body: {
+        phone_number: phoneNumber,
+        purpose: 'sign_in',
+        device: { platform: 'ios', id: 'd-1', app_version: '2.1.0' },
+      },
     },
   ])
   now = 20_000
@@ -161,6 +167,39 @@ test('What the server says of the account is told, and remembered for the next s
   expect(states.mock.calls).toMatchObject([[{ account: { nickname: '大明', hasPassword: false } }]])
   const next = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
   expect(await next.start()).toMatchObject({ account: { nickname: '大明' }, session: { id: 'session-1' } })
+})
+
+test('A check changes what it tells of the account, and lets the rest stay, also over a restart', async () => {
+  const { client, network, storage } = await signedInClient()
+  network.answer = () => accountAnswer()
+  const account = await client.account()
+  expect(account).toMatchObject({ avatarUrl: 'https://img.example.com/1.png', locale: 'zh-CN' })
+  network.answer = () => signedIn('1', '大明')
+  const now = { ...account, nickname: '大明' }
+  expect((await client.me()).account).toEqual(now)
+  expect(client.state).toMatchObject({ account: now })
+  const next = createClient({
+    baseUrl,
+    transport: fakeNetwork(() => signedIn('1', '大明')).transport,
+    storage,
+  })
+  expect(await next.start()).toMatchObject({ account: now })
+  expect((await next.me()).account).toEqual(now)
+})
+
+test('Who has set a password is known to have one', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => accountAnswer({ has_password: false })
+  await client.account()
+  network.answer = done
+  await client.setPassword({ newPassword: 'n', code: '123456' })
+  expect(client.state).toMatchObject({ account: { hasPassword: true, nickname: '小明' } })
+})
+
+test('An export that has no account is none', async () => {
+  const { client, network } = await signedInClient()
+  network.answer = () => json(200, { ...exported, account: null })
+  await expect(client.exportAccount()).rejects.toMatchObject({ code: 'not_hufu' })
 })
 
 test('A closed account is signed out where the server says that its session is over', async () => {

@@ -1,12 +1,14 @@
 // The calls around the account: codes, profile, password, phone number, closing, export.
+import type { components } from './api-types.ts'
 import type { Asking, Question } from './asking.ts'
 import type { AccountCalls } from './contract.ts'
 import { countdown } from './countdown.ts'
 import { update } from './kept.ts'
 import type { Account } from './models.ts'
 import { send } from './send.ts'
-import type * as V1 from './v1-shapes.ts'
-import { accountChanges, accountOf, closingOf, jsonOf, nothingOf, sentCodeOf } from './wire.ts'
+import { accountChanges, accountOf, closingOf, exportOf, newDevice, nothingOf, sentCodeOf } from './wire.ts'
+
+type Wire = components['schemas']
 
 /** @param check asks whether the session still lives */
 export function accountCalls(asking: Asking, check: () => Promise<unknown>): AccountCalls {
@@ -21,8 +23,12 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
   }
 
   return {
-    async sendCode({ phoneNumber, purpose }) {
-      const body: V1.NewCode = { phone_number: phoneNumber, purpose }
+    async sendCode({ phoneNumber, purpose, device }) {
+      const body: Wire['NewCode'] = {
+        phone_number: phoneNumber,
+        purpose,
+        ...(device && { device: newDevice(device) }),
+      }
       const call = { method: 'POST', path: '/v1/codes', body, token: null, read: sentCodeOf } as const
       const { resendIn, expiresIn } = await send(connection, call)
       const { clock } = connection
@@ -36,12 +42,14 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
 
     async setPassword({ newPassword, code, currentPassword }) {
       const proof = code === undefined ? { current_password: currentPassword } : { code }
-      const body: V1.NewPassword = { new_password: newPassword, ...proof }
-      await asking.ask({ method: 'PUT', path: '/v1/account/password', body, read: nothingOf })
+      const body: Wire['NewPassword'] = { new_password: newPassword, ...proof }
+      const question = { method: 'PUT', path: '/v1/account/password', body, read: nothingOf } as const
+      const { token } = await asking.ask(question)
+      await keeper.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
     },
 
     async resetPassword({ phoneNumber, code, newPassword }) {
-      const body: V1.PasswordReset = { phone_number: phoneNumber, code, new_password: newPassword }
+      const body: Wire['PasswordReset'] = { phone_number: phoneNumber, code, new_password: newPassword }
       const call = {
         method: 'POST',
         path: '/v1/password-resets',
@@ -53,12 +61,12 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     },
 
     changePhone({ phoneNumber, code, confirmation }) {
-      const body: V1.NewPhone = { phone_number: phoneNumber, code, confirmation }
+      const body: Wire['NewPhone'] = { phone_number: phoneNumber, code, confirmation }
       return askAccount({ method: 'PUT', path: '/v1/account/phone', body })
     },
 
     async closeAccount({ code }) {
-      const body: V1.AccountClosing = { code }
+      const body: Wire['Closing'] = { code }
       const { answer } = await asking.ask({ method: 'DELETE', path: '/v1/account', body, read: closingOf })
       // What closing means for this session is the server's to say.
       await check().catch(() => {})
@@ -66,7 +74,7 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     },
 
     async exportAccount() {
-      const { answer } = await asking.ask({ method: 'GET', path: '/v1/account/export', read: jsonOf })
+      const { answer } = await asking.ask({ method: 'GET', path: '/v1/account/export', read: exportOf })
       return answer
     },
   }

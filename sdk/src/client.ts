@@ -12,6 +12,7 @@ export type {
   AccountChanges,
   ChangePhoneInput,
   CloseAccountInput,
+  CodePurpose,
   NewDevice,
   ResetPasswordInput,
   SendCodeInput,
@@ -19,7 +20,16 @@ export type {
   SignInInput,
 } from './inputs.ts'
 export type { Listener } from './listeners.ts'
-export type { Account, NewSignIn, Platform, Session, SignedIn, SignedOut, SignOutReason } from './models.ts'
+export type {
+  Account,
+  AccountExport,
+  NewSignIn,
+  Platform,
+  Session,
+  SignedIn,
+  SignedOut,
+  SignOutReason,
+} from './models.ts'
 export type { ClientOptions } from './options.ts'
 export type { Clock, Fetch, FetchAnswer, FetchInit } from './runtime.ts'
 export {
@@ -44,8 +54,6 @@ export {
   type RequestResult,
   requestTransport,
 } from './transport-request.ts'
-export type { CodePurpose } from './v1-shapes.ts'
-export type { Json } from './wire.ts'
 
 /**
  * A client of the server at `baseUrl`. Nothing is read and nothing is sent before its first call.

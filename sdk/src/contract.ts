@@ -10,8 +10,7 @@ import type {
   SignInInput,
 } from './inputs.ts'
 import type { Listener } from './listeners.ts'
-import type { Account, NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
-import type { Json } from './wire.ts'
+import type { Account, AccountExport, NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
 
 /**
  * What is known at this moment, without asking anybody:
@@ -140,6 +139,6 @@ export interface AccountCalls {
   /** Closes the account, at `closesAt` (ISO 8601 UTC). Codes: `code_wrong`, … */
   closeAccount(input: CloseAccountInput): Promise<{ readonly closesAt: string }>
 
-  /** All that the server has about the account, as it says it. */
-  exportAccount(): Promise<Json>
+  /** All that the server has about the account. */
+  exportAccount(): Promise<AccountExport>
 }

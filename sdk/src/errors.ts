@@ -1,10 +1,9 @@
 // What a call of the client can fail with: one error class, and a closed list of codes.
 import type { components } from './api-types.ts'
 import type { SignedOut } from './models.ts'
-import type { V1Code } from './v1-shapes.ts'
 
 /** What the server can refuse with; its docs/errors.md tells what each code means. */
-export type ServerErrorCode = components['schemas']['Problem']['code'] | V1Code
+export type ServerErrorCode = components['schemas']['Problem']['code']
 
 /**
  * Why a call failed: what the server said, or

@@ -87,10 +87,14 @@ export function wireSession(id: string) {
   }
 }
 
+/** What the server tells of the account with a session. */
+const { id, phone_number, nickname } = wireAccount
+const wireShortAccount = { id, phone_number, nickname }
+
 /** The answer of a sign-in that gives the token `token-<name>`. */
 export function issued(name: string, { created = false } = {}): Response {
   const session = wireSession(`session-${name}`)
-  return json(201, { token: `token-${name}`, session, account: wireAccount, created })
+  return json(201, { token: `token-${name}`, session, account: wireShortAccount, created })
 }
 
 /** The answer of a rotation: `token-<name>` for the session that there is. */
@@ -100,7 +104,7 @@ export function rotated(name: string, sessionId = 'session-1'): Response {
 
 /** The answer to "who am I". */
 export function signedIn(name: string, nickname = wireAccount.nickname): Response {
-  return json(200, { session: wireSession(`session-${name}`), account: { ...wireAccount, nickname } })
+  return json(200, { session: wireSession(`session-${name}`), account: { ...wireShortAccount, nickname } })
 }
 
 export const replaced = (): Response =>

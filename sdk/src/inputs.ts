@@ -1,6 +1,9 @@
 // What app developers give: the arguments of the client's methods.
+import type { components } from './api-types.ts'
 import type { Platform } from './models.ts'
-import type { CodePurpose } from './v1-shapes.ts'
+
+/** What a code is good for; `sign_in` is for signing up as well. */
+export type CodePurpose = components['schemas']['NewCode']['purpose']
 
 /** The device that signs in. Its owner sees it in the list of devices. */
 export interface NewDevice {
@@ -32,6 +35,8 @@ export interface SendCodeInput {
   readonly phoneNumber: string
   /** A code is good for one purpose. `confirm`: for `setPassword` and `changePhone`, sent to the number of now. */
   readonly purpose: CodePurpose
+  /** The server limits codes by its `id`, too. */
+  readonly device?: NewDevice
 }
 
 /** null takes away what is there; what is not named stays. */

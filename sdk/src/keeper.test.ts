@@ -289,6 +289,8 @@ test('Each value stays below 2 KB with everything as long as the server allows',
     }
     await client.signIn(input)
   }
+  network.answer = () => json(200, account)
+  await client.account()
   const [token = '', shown = ''] = [await storage.get('hufu'), await storage.get('hufu.account')]
   expect(token?.match(/hf_/g)).toHaveLength(5)
   expect(shown).toContain(longest)
@@ -297,7 +299,9 @@ test('Each value stays below 2 KB with everything as long as the server allows',
 
 test('The token is stored apart from what is shown of the account', async () => {
   const storage = memoryStorage()
-  await signedInClient(storage)
+  const { client, network } = await signedInClient(storage)
+  network.answer = () => json(200, wireAccount)
+  await client.account()
   const [token, shown] = [await storage.get('hufu'), await storage.get('hufu.account')]
   expect(token).toContain('token-1')
   expect(token).not.toMatch(/小明|img\.example/)
@@ -312,6 +316,18 @@ test('Signing out leaves nothing of the person in the storage', async () => {
   await client.signOut()
   expect(await storage.get('hufu')).toBeNull()
   expect(await storage.get('hufu.account')).toBeNull()
+})
+
+test('Where what is shown of the account is lost meanwhile, a check does not forget it here, and keeps it again', async () => {
+  const storage = memoryStorage()
+  const { client, network } = await signedInClient(storage)
+  network.answer = () => json(200, wireAccount)
+  const account = await client.account()
+  await storage.remove('hufu.account')
+  network.answer = () => signedIn('1')
+  expect((await client.me()).account).toEqual(account)
+  expect(client.state).toMatchObject({ account })
+  expect(await storage.get('hufu.account')).toContain('img.example')
 })
 
 test.each([

@@ -1,11 +1,11 @@
 // What is kept on the device: who is signed in or why nobody is, and the tokens that the server has yet to end.
-import type { Account, SignedIn, SignedOut } from './models.ts'
-import { type Issued, isJson } from './wire.ts'
+import type { Account, Session, SignedIn, SignedOut } from './models.ts'
+import { bareAccount, type Issued, isJson } from './wire.ts'
 
 /** The oldest is given up when more are waiting; the value has to stay small. */
 const maxToEnd = 4
 
-/** A longer one is not kept, and there again after the next answer. */
+/** A longer one is not kept, and there again after the next `account()`. The server takes none that is longer. */
 const maxAvatarUrl = 512
 
 interface ToEnd {
@@ -44,7 +44,11 @@ export function parseKept(texts: KeptTexts): Kept {
   if (!isKept(kept)) return nothingKept
   if (kept.is === 'signed_out') return kept
   const account = parse(texts.account)?.account
-  return { ...kept, account: isAccountOf(kept.account.id, account) ? account : bareAccount(kept.account) }
+  const { id, phoneNumber } = kept.account
+  return {
+    ...kept,
+    account: isAccountOf(id, account) ? account : bareAccount({ id, phoneNumber, nickname: null }),
+  }
 }
 
 function parse(text: string | null): Readonly<Record<string, unknown>> | null {
@@ -70,11 +74,6 @@ function isAccountOf(id: string, value: unknown): value is Account {
   return isJson(value) && value.id === id
 }
 
-function bareAccount({ id, phoneNumber }: Account): Account {
-  const unknown = { nickname: null, avatarUrl: null, locale: null, hasPassword: null, registeredAt: null }
-  return { id, phoneNumber, ...unknown }
-}
-
 export function formatKept(kept: Kept): KeptTexts {
   const isNothing = kept.is === 'signed_out' && kept.why === null && kept.toEnd.length === 0
   if (isNothing) return { token: null, account: null }
@@ -94,6 +93,12 @@ export function tokenOf(kept: Kept | null): string | null {
 /** Stays the same when a token is succeeded by another. */
 export function sessionIdOf(kept: Kept | null): string | null {
   return kept?.is === 'signed_in' ? kept.session.id : null
+}
+
+/** What one answer says of a session and its account. */
+export interface Facts {
+  readonly session?: Session
+  readonly account?: Partial<Account>
 }
 
 /**
@@ -134,9 +139,19 @@ export function refuse(token: string, why: SignedOut, { isLast = false } = {}): 
   }
 }
 
-/** What the server says of the session of `token` now. */
-export function update(token: string, facts: Partial<SignedIn>): Step {
-  return (stored) => (stored.is === 'signed_in' && stored.token === token ? { ...stored, ...facts } : null)
+/** What the server says of the session of `token` now. What it does not say of the account stays as it is known. */
+export function update(token: string, facts: Facts): Step {
+  return (stored, known) => {
+    if (stored.is !== 'signed_in' || stored.token !== token) return null
+    const { session = stored.session, account } = facts
+    return { ...stored, session, account: { ...fullerAccount(stored, known), ...account } }
+  }
+}
+
+/** The stored account; what this client knows of it where its value in the storage was lost. */
+function fullerAccount({ account }: KeptSession, known: Kept | null): Account {
+  const isLost = account.registeredAt === null && known?.is === 'signed_in' && known.account.id === account.id
+  return isLost ? known.account : account
 }
 
 /** The server is asked for a successor of `token` (true), or has refused to give one (false). */

@@ -6,7 +6,7 @@ type Wire = components['schemas']
 /** What an app runs on. `classic`: an app that speaks the older API. */
 export type Platform = Wire['Session']['platform']
 
-/** A person. Null means: none, or not known to this client (yet). */
+/** A person. Null means: none, or not known to this client (yet): sign-ins and checks tell only the first three. */
 export interface Account {
   /** UUID. */
   readonly id: string
@@ -20,6 +20,9 @@ export interface Account {
   /** ISO 8601 UTC. */
   readonly registeredAt: string | null
 }
+
+/** All that the server has about an account, in its own words: a document to hand over. */
+export type AccountExport = Wire['AccountExport']
 
 /** One signed-in app on one device. Times are ISO 8601 UTC text, for `new Date(…)`. */
 export interface Session {

@@ -9,14 +9,13 @@ import {
   type TransportAnswer,
   type TransportRequest,
 } from './transport.ts'
-import type { V1Paths } from './v1-shapes.ts'
 import type { Json } from './wire.ts'
 import { say } from './words.ts'
 
 /** Paths of the server's document; `id` fills the place of `{id}`. */
 export interface Call<T> {
   readonly method: TransportRequest['method']
-  readonly path: keyof paths | keyof V1Paths
+  readonly path: keyof paths
   readonly id?: string
   /** With its question mark. */
   readonly query?: `?${string}`

@@ -11,7 +11,7 @@ import type { NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
 import { type Connection, send } from './send.ts'
 import type { HufuStorage } from './storage.ts'
 import { Turns } from './turns.ts'
-import { newSession, newSignInOf, nothingOf, sessionsOf, signedInOf } from './wire.ts'
+import { bareAccount, newSession, newSignInOf, nothingOf, sessionsOf, signedInOf } from './wire.ts'
 import { say } from './words.ts'
 
 export class SessionClient implements SessionCalls {
@@ -149,7 +149,10 @@ export class SessionClient implements SessionCalls {
     const { answer, token } = await this.#asking.ask(question)
     // The answer is good, whether or not it can be remembered.
     await this.#keeper.change(update(token, answer)).catch(this.#connection.onTrouble)
-    return answer
+    const { known } = this.#keeper
+    const isKnown = known?.is === 'signed_in' && known.account.id === answer.account.id
+    const account = isKnown ? known.account : bareAccount(answer.account)
+    return { session: answer.session, account: { ...account, ...answer.account } }
   }
 
   async #signOutLocally(): Promise<void> {

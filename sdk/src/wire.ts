@@ -1,8 +1,7 @@
 // Between the wire's snake_case and our models: what is sent, and what an answer must look like to be believed.
 import type { components } from './api-types.ts'
 import type { AccountChanges, NewDevice, SignInInput } from './inputs.ts'
-import type { Account, NewSignIn, Session, SignedIn } from './models.ts'
-import type * as V1 from './v1-shapes.ts'
+import type { Account, AccountExport, NewSignIn, Session } from './models.ts'
 
 type Wire = components['schemas']
 
@@ -14,16 +13,17 @@ export function isJson(value: unknown): value is Json {
 }
 
 /** The body of `POST /v1/sessions`. */
-export function newSession({ phoneNumber, device, ...proof }: SignInInput): V1.NewSession {
+export function newSession({ phoneNumber, device, ...proof }: SignInInput): Wire['NewSession'] {
   return { phone_number: phoneNumber, ...proof, ...(device && { device: newDevice(device) }) }
 }
 
-function newDevice({
+/** What is known of the device that asks. */
+export function newDevice({
   platform,
   id,
   name,
   appVersion,
-}: NewDevice): Exclude<V1.NewSession['device'], undefined> {
+}: NewDevice): Exclude<Wire['NewSession']['device'], undefined> {
   return {
     ...(platform !== undefined && { platform }),
     ...(id !== undefined && { id }),
@@ -33,7 +33,7 @@ function newDevice({
 }
 
 /** The body of `PATCH /v1/account`. */
-export function accountChanges({ nickname, avatarUrl, locale }: AccountChanges): V1.AccountChanges {
+export function accountChanges({ nickname, avatarUrl, locale }: AccountChanges): Wire['AccountChange'] {
   return {
     ...(nickname !== undefined && { nickname }),
     ...(avatarUrl !== undefined && { avatar_url: avatarUrl }),
@@ -42,9 +42,9 @@ export function accountChanges({ nickname, avatarUrl, locale }: AccountChanges):
 }
 
 /** Reads the answer of `GET /v1/session`; null where it is something else. */
-export function signedInOf(answer: Json | null): SignedIn | null {
+export function signedInOf(answer: Json | null): { account: ShortAccount; session: Session } | null {
   const { account: wireAccount, session } = answer ?? {}
-  const account = accountOf(wireAccount)
+  const account = shortAccountOf(wireAccount)
   return account && isSession(session) ? { account, session: sessionOf(session) } : null
 }
 
@@ -65,8 +65,10 @@ export function issuedOf(answer: Json | null): Issued | null {
 /** Reads the answer of `POST /v1/sessions`; null where it is something else. */
 export function newSignInOf(answer: Json | null): (NewSignIn & Issued) | null {
   const issued = issuedOf(answer)
-  const account = accountOf(answer?.account)
-  return issued && account ? { ...issued, account, created: answer?.created === true } : null
+  const account = shortAccountOf(answer?.account)
+  return issued && account
+    ? { ...issued, account: bareAccount(account), created: answer?.created === true }
+    : null
 }
 
 /** Reads the answer of `GET /v1/sessions`; null where it is something else. */
@@ -87,9 +89,9 @@ export function closingOf(answer: Json | null): { closesAt: string } | null {
   return typeof closesAt === 'string' ? { closesAt } : null
 }
 
-/** Any JSON object will do. */
-export function jsonOf(answer: Json | null): Json | null {
-  return answer
+/** Reads the answer of `GET /v1/account/export`; null where it is something else. */
+export function exportOf(answer: Json | null): AccountExport | null {
+  return isExport(answer) ? answer : null
 }
 
 /** Reads "done" out of 204, which carries nothing. */
@@ -97,7 +99,7 @@ export function nothingOf(answer: Json | null): true | null {
   return answer === null ? true : null
 }
 
-/** Reads an account; null where it is something else. */
+/** Reads the answer of a route that is about the account; null where it is something else. */
 export function accountOf(value: unknown): Account | null {
   if (!isAccount(value)) return null
   const { id, phone_number, nickname, avatar_url, locale, has_password, registered_at } = value
@@ -105,16 +107,38 @@ export function accountOf(value: unknown): Account | null {
     id,
     phoneNumber: phone_number,
     nickname,
-    avatarUrl: avatar_url ?? null,
-    locale: locale ?? null,
-    hasPassword: has_password ?? null,
-    registeredAt: registered_at ?? null,
+    avatarUrl: avatar_url,
+    locale,
+    hasPassword: has_password,
+    registeredAt: registered_at,
   }
 }
 
+/** As much of the account as the server tells with a session. */
+export type ShortAccount = Pick<Account, 'id' | 'phoneNumber' | 'nickname'>
+
+function shortAccountOf(value: unknown): ShortAccount | null {
+  if (!isShortAccount(value)) return null
+  const { id, phone_number: phoneNumber, nickname } = value
+  return { id, phoneNumber, nickname }
+}
+
+/** An account of which nothing else is known. */
+export function bareAccount({ id, phoneNumber, nickname }: ShortAccount): Account {
+  return { id, phoneNumber, nickname, avatarUrl: null, locale: null, hasPassword: null, registeredAt: null }
+}
+
 // What nobody but a Hufu server answers is looked for; the rest is as its document says.
-function isAccount(value: unknown): value is V1.Account {
+function isShortAccount(value: unknown): value is Wire['Account'] {
   return isJson(value) && typeof value.id === 'string' && typeof value.phone_number === 'string'
+}
+
+function isAccount(value: unknown): value is Wire['AccountDetails'] {
+  return isJson(value) && typeof value.has_password === 'boolean' && isShortAccount(value)
+}
+
+function isExport(value: Json | null): value is Json & AccountExport {
+  return isAccount(value?.account) && Array.isArray(value?.sessions) && Array.isArray(value?.events)
 }
 
 function isSession(value: unknown): value is Wire['Session'] {
