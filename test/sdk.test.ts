@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   type ClientOptions,
+  type CodePurpose,
   createClient,
   fetchTransport,
   type HufuClient,
@@ -9,6 +10,9 @@ import {
   memoryStorage,
   type SignedOut,
 } from '../sdk/src/client.ts'
+import { codeOf } from '../src/codes/code-digits.ts'
+import { findCode } from '../src/codes/code-rows.ts'
+import { storedKey } from '../src/codes/server-key.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
 
@@ -49,6 +53,42 @@ function phone(storage: HufuStorage = memoryStorage(), options: Partial<ClientOp
 
 async function restart(): Promise<void> {
   app = await startApp(database.url)
+}
+
+const newPhone = '+8613800005223'
+const otherPhone = '+8613900005224'
+const goodPassword = 'correct horse battery'
+const betterPassword = 'staple the better horse'
+
+/** Asks for a code, and reads what the message would say. */
+async function codeFor(client: HufuClient, phoneNumber: string, purpose: CodePurpose): Promise<string> {
+  await client.sendCode({ phoneNumber, purpose, device: iphone })
+  const { db } = app.house
+  const row = await findCode(db, { phoneNumber, purpose })
+  if (!row) throw new Error('no code was sent')
+  return codeOf(await storedKey(db), { phoneNumber, purpose, nonce: row.nonce })
+}
+
+const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
+
+/** Somebody who has signed up by code on an iPhone. */
+async function signedUp(options: Partial<ClientOptions> = {}) {
+  const all = phone(memoryStorage(), options)
+  const code = await codeFor(all.client, newPhone, 'sign_in')
+  const signedIn = await all.client.signIn({
+    phoneNumber: newPhone,
+    code,
+    nickname: '小明',
+    device: iphone,
+  })
+  return { ...all, signedIn }
+}
+
+/** The same person with another device. */
+async function alsoOn(device: typeof mate, phoneNumber = newPhone) {
+  const all = phone()
+  const code = await codeFor(all.client, phoneNumber, 'sign_in')
+  return { ...all, signedIn: await all.client.signIn({ phoneNumber, code, device }) }
 }
 
 const accountOf = async (client: HufuClient) => (await client.me()).account
@@ -211,4 +251,227 @@ test('A base URL that leads somewhere else is not taken for the server', async (
   const { client, ends } = phone(undefined, { baseUrl: `${app.url}/docs`, transport: fetchTransport() })
   await expect(client.signIn(who)).rejects.toMatchObject({ code: expect.stringMatching(/not_/) })
   expect(ends).toEqual([])
+})
+
+test('A code signs up who is new, and signs in who is known', async () => {
+  const { client, signedIn } = await signedUp()
+  const { account } = signedIn
+  expect(signedIn).toMatchObject({ created: true, account: { phoneNumber: newPhone, nickname: '小明' } })
+  const again = await alsoOn(mate)
+  expect(again.signedIn).toMatchObject({ created: false, account: { id: account.id, nickname: '小明' } })
+  expect(await client.devices()).toHaveLength(2)
+})
+
+test('A wrong code is refused, and leaves whoever is signed in signed in', async () => {
+  const { client } = phone()
+  const code = await codeFor(client, newPhone, 'sign_in')
+  const failing = client.signIn({ phoneNumber: newPhone, code: wrong(code) })
+  await expect(failing).rejects.toMatchObject({ code: 'code_wrong', status: 401, signedOut: null })
+  expect(client.state.is).toBe('signed_out')
+
+  await client.signIn({ phoneNumber: newPhone, code })
+  const confirm = await codeFor(client, newPhone, 'confirm')
+  const setting = client.setPassword({ newPassword: goodPassword, code: wrong(confirm) })
+  await expect(setting).rejects.toMatchObject({ code: 'code_wrong', status: 401, signedOut: null })
+  const closing = client.closeAccount({ code: '000000' })
+  await expect(closing).rejects.toMatchObject({ code: 'code_wrong', signedOut: null })
+  expect(client.state.is).toBe('signed_in')
+})
+
+test('The account is told in full, changed in part, and not forgotten by a check', async () => {
+  const { client, storage } = await signedUp()
+  expect(await client.account()).toEqual({
+    id: expect.any(String),
+    phoneNumber: newPhone,
+    nickname: '小明',
+    avatarUrl: null,
+    locale: null,
+    hasPassword: false,
+    registeredAt: '2026-11-22T00:00:00.000Z',
+  })
+  await client.updateAccount({ avatarUrl: 'https://example.com/a.png', locale: 'zh-CN' })
+  const account = await client.updateAccount({ nickname: null })
+  expect(account).toMatchObject({ nickname: null, avatarUrl: 'https://example.com/a.png', locale: 'zh-CN' })
+  expect(await client.account()).toEqual(account)
+
+  expect(await accountOf(client)).toEqual(account)
+  expect(client.state).toMatchObject({ account })
+  const { client: restarted } = phone(storage)
+  expect(await restarted.start()).toMatchObject({ account })
+  expect(await accountOf(restarted)).toEqual(account)
+  await expect(client.updateAccount({ avatarUrl: 'http://example.com' })).rejects.toMatchObject({
+    code: 'invalid_request',
+    fields: [{ pointer: '/avatar_url', problem: expect.any(String) }],
+  })
+})
+
+test('A first password is set by a code, the next one by the one before; all other devices are signed out', async () => {
+  const { client } = await signedUp()
+  const other = await alsoOn(mate)
+  const code = await codeFor(client, newPhone, 'confirm')
+  await expect(client.setPassword({ newPassword: '123', code })).rejects.toMatchObject({
+    code: 'password_refused',
+    rule: 'too_short',
+  })
+  await client.setPassword({ newPassword: goodPassword, code: await codeFor(client, newPhone, 'confirm') })
+  expect(client.state).toMatchObject({ is: 'signed_in', account: { hasPassword: true } })
+  expect(await client.account()).toMatchObject({ hasPassword: true })
+  await expect(other.client.me()).rejects.toMatchObject({ code: 'session_password_changed' })
+  expect(other.ends).toMatchObject([{ reason: 'password_changed', byDevice: { name: 'iPhone 15' } }])
+
+  const guess = client.setPassword({ newPassword: betterPassword, currentPassword: 'not this one' })
+  await expect(guess).rejects.toMatchObject({ code: 'credentials_wrong', signedOut: null })
+  await client.setPassword({ newPassword: betterPassword, currentPassword: goodPassword })
+  expect(client.state.is).toBe('signed_in')
+  await other.client.signIn({ phoneNumber: newPhone, password: betterPassword, device: mate })
+  expect(other.client.state.is).toBe('signed_in')
+})
+
+test('A forgotten password is reset without a session, and all sessions end', async () => {
+  const { client, ends } = await signedUp()
+  const { client: stranger } = phone()
+  const code = await codeFor(stranger, newPhone, 'reset_password')
+  await stranger.resetPassword({ phoneNumber: newPhone, code, newPassword: goodPassword })
+  await expect(client.me()).rejects.toMatchObject({ code: 'session_password_changed' })
+  expect(ends).toMatchObject([{ reason: 'password_changed' }])
+  const { created } = await client.signIn({ phoneNumber: newPhone, password: goodPassword })
+  expect(created).toBe(false)
+})
+
+test('An account moves to another number, confirmed by a code or by the password', async () => {
+  const { client } = await signedUp()
+  const other = await alsoOn(mate)
+  const confirmation = { code: await codeFor(client, newPhone, 'confirm') }
+  const code = await codeFor(client, otherPhone, 'change_phone')
+  const account = await client.changePhone({ phoneNumber: otherPhone, code, confirmation })
+  expect(account).toMatchObject({ phoneNumber: otherPhone, hasPassword: false })
+  expect(client.state).toMatchObject({ is: 'signed_in', account })
+  await expect(other.client.me()).rejects.toMatchObject({ code: 'session_phone_changed' })
+  expect(other.ends).toMatchObject([{ reason: 'phone_changed' }])
+
+  const confirm = await codeFor(client, otherPhone, 'confirm')
+  await client.setPassword({ newPassword: goodPassword, code: confirm })
+  const back = await codeFor(client, newPhone, 'change_phone')
+  const moved = await client.changePhone({
+    phoneNumber: newPhone,
+    code: back,
+    confirmation: { password: goodPassword },
+  })
+  expect(moved).toMatchObject({ id: account.id, phoneNumber: newPhone, hasPassword: true })
+})
+
+test('A number that somebody has is refused to everybody else', async () => {
+  const { client } = await signedUp()
+  const confirmation = { code: await codeFor(client, newPhone, 'confirm') }
+  const code = await codeFor(client, '+8612345678901', 'change_phone')
+  const failing = client.changePhone({ phoneNumber: person.phone, code, confirmation })
+  await expect(failing).rejects.toMatchObject({ code: 'phone_number_taken', status: 409 })
+})
+
+test('Who closes the account is signed out for that reason, and may take it back in time', async () => {
+  const { client, ends, signedIn } = await signedUp()
+  const code = await codeFor(client, newPhone, 'close_account')
+  const { closesAt } = await client.closeAccount({ code })
+  expect(Date.parse(closesAt)).toBeGreaterThan(app.clock.now())
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
+  expect(ends).toMatchObject([{ reason: 'account_closed', byDevice: { name: 'iPhone 15' } }])
+
+  const again = await alsoOn(mate)
+  expect(again.signedIn).toMatchObject({ created: false, account: { id: signedIn.account.id } })
+})
+
+test('All that is known of somebody can be taken away', async () => {
+  const { client, signedIn } = await signedUp()
+  const { account, sessions, events } = await client.exportAccount()
+  expect(account).toMatchObject({ id: signedIn.account.id, phone_number: newPhone, has_password: false })
+  expect(sessions).toMatchObject([{ id: signedIn.session.id, device_name: 'iPhone 15', ended_at: null }])
+  expect(events.length).toBeGreaterThan(0)
+})
+
+test('All other devices are signed out at once, or this one with them', async () => {
+  const { client, ends } = await signedUp()
+  const other = await alsoOn(mate)
+  await client.endOtherDevices()
+  expect(await client.devices()).toMatchObject([{ current: true }])
+  await expect(other.client.me()).rejects.toMatchObject({ code: 'session_kicked' })
+
+  const { client: third, signedIn } = await alsoOn(mate)
+  await client.signOutEverywhere()
+  expect(ends).toMatchObject([{ reason: 'signed_out' }])
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
+  await expect(third.me()).rejects.toMatchObject({ code: 'session_kicked' })
+  expect(await app.house.sessions.list(signedIn.account.id)).toEqual([])
+})
+
+test('A rotated token goes on with the session; the one before it ends it when it is shown later', async () => {
+  const { client, storage, ends, signedIn } = await signedUp()
+  const stolen = memoryStorage()
+  await stolen.set('hufu', (await storage.get('hufu')) ?? '')
+  expect(await client.rotate()).toMatchObject({ id: signedIn.session.id, current: true })
+  expect(await storage.get('hufu')).not.toBe(await stolen.get('hufu'))
+  expect(await client.me()).toMatchObject({ session: { id: signedIn.session.id } })
+
+  const thief = phone(stolen)
+  await expect(thief.client.me()).rejects.toMatchObject({ code: 'session_token_reused' })
+  await expect(client.me()).rejects.toMatchObject({ code: 'session_token_reused' })
+  expect(ends).toMatchObject([{ reason: 'token_reused', byDevice: null }])
+})
+
+test('Rotations in the midst of other calls, of two clients on one storage, end nothing', async () => {
+  const { client, storage, ends } = await signedUp()
+  const { client: sibling } = phone(storage)
+  const { client: tab } = phone({ ...storage })
+  await Promise.all([sibling.start(), tab.start()])
+  await tab.me()
+  for (let round = 0; round < 5; round++) {
+    await Promise.all([
+      client.me(),
+      sibling.devices(),
+      client.rotate(),
+      client.devices(),
+      sibling.me(),
+      sibling.rotate(),
+      client.account(),
+    ])
+    // Another tab, which was not there meanwhile, goes on with the token of now.
+    await tab.devices()
+  }
+  expect(ends).toEqual([])
+  expect(await client.devices()).toHaveLength(1)
+})
+
+test('A rotation whose answer was lost is made good by the next call', async () => {
+  let isLost = false
+  const { url: baseUrl } = app
+  const { client, storage, ends } = await signedUp({
+    transport: fetchTransport(async (url, init) => {
+      const answer = await fetch(url.replace(baseUrl, app.url), init)
+      if (isLost) throw new TypeError('fetch failed')
+      return answer
+    }),
+  })
+  const before = await storage.get('hufu')
+  isLost = true
+  await expect(client.rotate()).rejects.toMatchObject({ code: 'network' })
+  isLost = false
+  app.clock.advance(30_000)
+  const [devices] = await Promise.all([client.devices(), client.me()])
+  expect(devices).toHaveLength(1)
+  expect(await storage.get('hufu')).toContain('"rotating":false')
+  expect(await storage.get('hufu')).not.toBe(before)
+  expect(ends).toEqual([])
+})
+
+test('Who asks for codes too often is told how long to wait, before and after', async () => {
+  await app.close()
+  app = await startApp(database.url, { environment: { HUFU_LIMITS: 'on' } })
+  const { client } = phone(undefined, { clock: app.clock })
+  const ask = () => client.sendCode({ phoneNumber: newPhone, purpose: 'sign_in' })
+  const { resendIn, expiresIn } = await ask()
+  expect([resendIn.secondsLeft(), expiresIn.secondsLeft()]).toEqual([60, 300])
+  app.clock.advance(20_000)
+  await expect(ask()).rejects.toMatchObject({ code: 'rate_limited', status: 429, retryAfterSeconds: 40 })
+  app.clock.advance(40_000)
+  expect(resendIn.secondsLeft()).toBe(0)
+  expect((await ask()).expiresIn.secondsLeft()).toBe(240)
 })

@@ -2,8 +2,9 @@
 import { HufuError } from './errors.ts'
 import { Flights } from './flights.ts'
 import type { ForgottenTokens } from './forgotten.ts'
+import type { Gate } from './gate.ts'
 import type { Keeper } from './keeper.ts'
-import { type KeptSession, refuse, rotating, succeed } from './kept.ts'
+import { catchUp, type KeptSession, refuse, rotating, succeed } from './kept.ts'
 import type { Session } from './models.ts'
 import { type Call, type Connection, send } from './send.ts'
 import { issuedOf } from './wire.ts'
@@ -20,6 +21,7 @@ export interface Answered<T> {
 export interface AskingParts {
   readonly connection: Connection
   readonly keeper: Keeper
+  readonly gate: Gate
   readonly forgotten: ForgottenTokens
   /** The server has said yes to this session. */
   onVerified(session: Session): void
@@ -34,13 +36,15 @@ const rotate: Question<{ token: string; session: Session }> = {
 export class Asking {
   readonly connection: Connection
   readonly keeper: Keeper
+  readonly #gate: Gate
   readonly #forgotten: ForgottenTokens
   readonly #onVerified: (session: Session) => void
   readonly #rotations = new Flights<Session>()
 
-  constructor({ connection, keeper, forgotten, onVerified }: AskingParts) {
+  constructor({ connection, keeper, gate, forgotten, onVerified }: AskingParts) {
     this.connection = connection
     this.keeper = keeper
+    this.#gate = gate
     this.#forgotten = forgotten
     this.#onVerified = onVerified
   }
@@ -50,23 +54,30 @@ export class Asking {
    * @throws HufuError `token_missing`, without a request, where nobody is signed in
    */
   async ask<T>(question: Question<T>): Promise<Answered<T>> {
-    const kept = await this.#finishRotation(await this.#signedIn())
-    try {
+    let kept = await this.#finishRotation(await this.#signedIn())
+    const attempt = async () => {
+      kept = await this.#current(kept)
       return await this.#attempt(kept, question)
+    }
+    try {
+      return await this.#gate.enter(attempt)
     } catch (error) {
-      const successor = isEnd(error) ? await this.#successorOf(kept) : null
-      if (!successor) throw error
-      return await this.#attempt(successor, question)
+      if (!isEnd(error) || !(await this.#hasSuccessor(kept))) throw error
+      return await this.#gate.enter(attempt)
     }
   }
 
-  /** Gives the session a new token, and keeps it. A second call meanwhile gets the same. */
+  /**
+   * Gives the session a new token, and keeps it, when the calls under way are over. A second rotation meanwhile gets
+   * the same.
+   */
   async rotate(): Promise<Session> {
-    const { token } = await this.#signedIn()
-    return await this.#rotations.join(token, () => this.#rotate(token))
+    const kept = await this.#signedIn()
+    return await this.#rotations.join(kept.token, () => this.#gate.alone(() => this.#rotate(kept)))
   }
 
-  async #rotate(token: string): Promise<Session> {
+  async #rotate(kept: KeptSession): Promise<Session> {
+    const { token } = await this.#current(kept)
     // Kept first: whoever dies before the answer asks again at the next start, and gets the same successor.
     await this.keeper.change(rotating(token, true))
     try {
@@ -107,8 +118,22 @@ export class Asking {
   async #signedIn(): Promise<KeptSession> {
     const kept = await this.keeper.load()
     if (kept.is === 'signed_in') return kept
-    const { language } = this.connection
-    throw new HufuError({ code: 'token_missing', message: say('token_missing', language) })
+    throw this.#tokenMissing()
+  }
+
+  #tokenMissing(): HufuError {
+    return new HufuError({ code: 'token_missing', message: say('token_missing', this.connection.language) })
+  }
+
+  /**
+   * The session with its token of now. To be asked within the gate, where no client of the storage is rotating.
+   * @throws HufuError `token_missing` where it was signed out meanwhile: whoever is signed in now has not asked
+   */
+  async #current({ session }: KeptSession): Promise<KeptSession> {
+    await this.keeper.change(catchUp).catch(this.connection.onTrouble)
+    const now = await this.#signedIn()
+    if (now.session.id !== session.id) throw this.#tokenMissing()
+    return now
   }
 
   /** While a rotation is open, nobody knows how long the old token is good for. */
@@ -122,12 +147,12 @@ export class Asking {
     return await this.#signedIn()
   }
 
-  /** The session of `kept` with another token, which another call or another client may have got; null where there is none. */
-  async #successorOf(kept: KeptSession): Promise<KeptSession | null> {
+  /** Whether the session goes on with another token, which another client may have got. */
+  async #hasSuccessor({ token, session }: KeptSession): Promise<boolean> {
     const { known } = this.keeper
-    if (known?.is !== 'signed_in' || known.session.id !== kept.session.id) return null
+    if (known?.is !== 'signed_in' || known.session.id !== session.id) return false
     const now = await this.#finishRotation(known).catch(() => null)
-    return now && now.token !== kept.token ? now : null
+    return now !== null && now.token !== token
   }
 }
 

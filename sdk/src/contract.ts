@@ -82,8 +82,10 @@ export interface SessionCalls {
   endOtherDevices(): Promise<void>
 
   /**
-   * Gives the session a new token; the old one is good no more. Where the answer is lost, the next call asks again
-   * before it does anything else, and gets the same new token.
+   * Gives the session a new token. The old one ends the session when it is shown after the first use of the new one, so
+   * a rotation waits for the calls under way, and calls that come meanwhile wait for it; other programs on the same
+   * storage (tabs) cannot wait. Where the answer is lost, the next call asks again before it does anything else, and gets
+   * the same new token, if it comes within a minute; later, the session is over (`token_reused`).
    */
   rotate(): Promise<Session>
 

@@ -154,6 +154,10 @@ function fullerAccount({ account }: KeptSession, known: Kept | null): Account {
   return isLost ? known.account : account
 }
 
+/** Another client has got a new token for the session that this one knows. */
+export const catchUp: Step = (stored, known) =>
+  sessionIdOf(stored) === sessionIdOf(known) && tokenOf(stored) !== tokenOf(known) ? stored : null
+
 /** The server is asked for a successor of `token` (true), or has refused to give one (false). */
 export function rotating(token: string, rotating: boolean): Step {
   return (stored) => (stored.is === 'signed_in' && stored.token === token ? { ...stored, rotating } : null)

@@ -8,11 +8,14 @@ import {
   fakeNetwork,
   held,
   issued,
+  json,
   offline,
   problem,
   rotated,
   signedIn,
 } from './fake-network.ts'
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const input = { phoneNumber: '12345678901', password: '123456' }
 
@@ -88,45 +91,110 @@ test('Where the answer is lost, the next call asks again, though the server take
   expect(told).not.toHaveBeenCalled()
 })
 
-test('A call that the rotation has overtaken is asked again with the new token, and signs nobody out', async () => {
-  const { client, network, told } = await signedInClient()
+test('A rotation waits for the calls under way, and calls that come meanwhile wait for it', async () => {
+  const { client, network } = await signedInClient()
+  const late = { call: held<Response>(), rotation: held<Response>() }
+  network.answer = ({ path, token }) => {
+    if (path === '/v1/session/rotate') return late.rotation.promise
+    return token === 'token-1' ? late.call.promise : json(200, { sessions: [] })
+  }
+  const before = client.me()
+  await vi.waitFor(() => expect(network.asked).toHaveLength(2))
+  const rotating = client.rotate()
+  const after = client.devices()
+  await sleep(5)
+  expect(network.asked).toHaveLength(2)
+  late.call.resolve(signedIn('1'))
+  await before
+  await vi.waitFor(() => expect(network.asked).toHaveLength(3))
+  await sleep(5)
+  expect(network.asked.at(-1)).toMatchObject({ path: '/v1/session/rotate', token: 'token-1' })
+  late.rotation.resolve(rotated('2'))
+  await Promise.all([rotating, after])
+  expect(network.asked.slice(3)).toMatchObject([{ path: '/v1/sessions', token: 'token-2' }])
+})
+
+test('A call under way that fails does not stop the rotation', async () => {
+  const { client, network } = await signedInClient()
+  const late = held<Response>()
+  network.answer = (asked) => (asked.path === '/v1/session' ? late.promise : rotatingServer(asked))
+  const failing = client.me()
+  await vi.waitFor(() => expect(network.asked).toHaveLength(2))
+  const rotating = client.rotate()
+  late.reject(new TypeError('fetch failed'))
+  await expect(failing).rejects.toMatchObject({ code: 'network' })
+  expect(await rotating).toMatchObject({ id: 'session-1' })
+})
+
+test('Another client on the storage waits for the rotation, too, and never shows the old token after it', async () => {
+  const { client, network, storage } = await signedInClient()
+  const other = createClient({ baseUrl, transport: network.transport, storage })
+  const late = held<Response>()
+  network.answer = () => signedIn('1')
+  await other.me()
+  network.answer = (asked) => (asked.path === '/v1/session/rotate' ? late.promise : rotatingServer(asked))
+  const rotating = client.rotate()
+  const asking = other.me()
+  await vi.waitFor(() => expect(network.asked).toHaveLength(3))
+  await sleep(5)
+  late.resolve(rotated('2'))
+  await Promise.all([rotating, asking])
+  expect(network.asked.map(({ token }) => token)).toEqual([null, 'token-1', 'token-1', 'token-2'])
+})
+
+test('Who has signed in while a call of somebody else was waiting is not asked for', async () => {
+  const { client, network } = await signedInClient()
+  const late = held<Response>()
+  network.answer = ({ path, method }) => {
+    if (path === '/v1/session/rotate') return late.promise
+    return method === 'DELETE' ? done() : issued('3')
+  }
+  const rotating = client.rotate()
+  const waiting = client.updateAccount({ nickname: '小红' })
+  await client.signIn(input)
+  late.resolve(rotated('2'))
+  await rotating
+  await expect(waiting).rejects.toMatchObject({ code: 'token_missing' })
+  expect(network.asked.map(({ method }) => method)).not.toContain('PATCH')
+})
+
+test('A call that the rotation of another program has overtaken is asked again with the new token', async () => {
+  const { client, network, storage, told } = await signedInClient()
+  // The same values, but not the same object: as another tab has it.
+  const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
   const late = held<Response>()
   network.answer = ({ token }) => (token === 'token-1' ? late.promise : signedIn('1'))
   const asking = client.me()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
   network.answer = rotatingServer
-  await client.rotate()
+  await other.rotate()
   late.resolve(problem(401, 'token_unknown'))
   expect(await asking).toMatchObject({ session: { id: 'session-1' } })
   expect(told).not.toHaveBeenCalled()
 })
 
-test('A call that is refused while the rotation is under way waits for it', async () => {
-  const { client, network, told } = await signedInClient()
-  const late = { call: held<Response>(), rotation: held<Response>() }
-  network.answer = ({ path, token }) => {
-    if (path === '/v1/session/rotate') return late.rotation.promise
-    return token === 'token-1' ? late.call.promise : signedIn('1')
-  }
+test('A call that is refused while another program is rotating waits for the new token', async () => {
+  const { client, network, storage, told } = await signedInClient()
+  const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
+  const late = held<Response>()
+  network.answer = ({ token }) => (token === 'token-1' ? late.promise : signedIn('1'))
   const asking = client.me()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
-  const rotating = client.rotate()
-  await vi.waitFor(() => expect(network.asked).toHaveLength(3))
-  late.call.resolve(problem(401, 'token_unknown'))
-  late.rotation.resolve(rotated('2'))
-  await rotating
+  network.answer = offline
+  await other.rotate().catch(() => {})
+  network.answer = rotatingServer
+  late.resolve(problem(401, 'token_unknown'))
   expect(await asking).toMatchObject({ session: { id: 'session-1' } })
   expect(told).not.toHaveBeenCalled()
 })
 
 test('A tab whose token another tab has rotated goes on with the new one', async () => {
   const { client, network, storage, told } = await signedInClient()
-  const other = createClient({ baseUrl, transport: network.transport, storage })
-  await other.start()
+  const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
   network.answer = rotatingServer
   await other.rotate()
   await client.me()
-  expect(network.asked.at(-1)).toMatchObject({ token: 'token-2' })
+  expect(network.asked.slice(1).map(({ token }) => token)).toEqual(['token-1', 'token-2'])
   expect(told).not.toHaveBeenCalled()
 })
 

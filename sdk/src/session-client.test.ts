@@ -78,8 +78,8 @@ test('An empty storage means signed out, without a reason', async () => {
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
 })
 
-test('The storage is read once, however often the client is asked', async () => {
-  const { storage } = await signedInClient()
+test('The storage is read once for the state, however often that is asked for', async () => {
+  const storage = memoryStorage()
   const get = vi.fn(storage.get)
   const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage: { ...storage, get } })
   await Promise.all([client.start(), client.start(), client.me().catch(() => {})])

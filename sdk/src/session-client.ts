@@ -3,6 +3,7 @@ import { Asking } from './asking.ts'
 import type { ClientState, SessionCalls } from './contract.ts'
 import { Flights } from './flights.ts'
 import { ForgottenTokens } from './forgotten.ts'
+import { gateOf } from './gate.ts'
 import type { SignInInput } from './inputs.ts'
 import { Keeper } from './keeper.ts'
 import { begin, finish, type Kept, leave, sessionIdOf, tokenOf, update } from './kept.ts'
@@ -44,6 +45,7 @@ export class SessionClient implements SessionCalls {
     this.#asking = new Asking({
       connection,
       keeper: this.#keeper,
+      gate: gateOf(storage),
       forgotten: this.#forgotten,
       onVerified: ({ id }) => this.#verify(id),
     })
