@@ -99,7 +99,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter })
   const tellMoved = (to: string, newNumber: string) =>
     void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
-  const credentials = new Credentials({ db, sessions, passwords, codes, limiter, region, tellMoved })
+  const credentials = new Credentials({ db, clock, sessions, passwords, codes, limiter, region, tellMoved })
   return {
     clock,
     db,

@@ -504,10 +504,19 @@ for (const { name, skipped, database, redis } of stores) {
       await setPassword(app, who, 'correct horse')
       const wrongPassword = { phone_number: who.phone, password: 'wrong' }
       await ask(app, 'POST', '/v1/sessions', { body: wrongPassword })
+      const noProof = { new_password: 'battery staple', current_password: 'wrong' }
+      await ask(app, 'PUT', '/v1/account/password', { token: who.token, body: noProof })
       await ask(app, 'DELETE', '/v1/session', { token: who.token })
       const kinds = await kindsOf(app, who.accountId, who.phone)
       expect(kinds.filter((kind) => kind !== 'code_sent').sort()).toEqual(
-        ['account_created', 'password_set', 'session_ended', 'sign_in_failed', 'signed_in'].sort(),
+        [
+          'account_created',
+          'password_set',
+          'proof_failed',
+          'session_ended',
+          'sign_in_failed',
+          'signed_in',
+        ].sort(),
       )
       app.clock.advance(181 * dayMs)
       await app.house.tidy()

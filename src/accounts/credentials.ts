@@ -1,9 +1,10 @@
 // What proves a person: changing the password, setting a new one by code, and moving to another number.
+import type { Clock } from '../clock.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import type { NewEvent, Origin } from '../events/events.ts'
+import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber, updateAccount } from './account-rows.ts'
@@ -23,6 +24,7 @@ export interface Asker {
 
 export interface CredentialsOptions {
   readonly db: Database
+  readonly clock: Clock
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly codes: Codes
@@ -37,6 +39,7 @@ type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 
 export class Credentials {
   readonly #db: Database
+  readonly #clock: Clock
   readonly #sessions: Sessions
   readonly #passwords: Passwords
   readonly #codes: Codes
@@ -46,6 +49,7 @@ export class Credentials {
 
   constructor(options: CredentialsOptions) {
     this.#db = options.db
+    this.#clock = options.clock
     this.#sessions = options.sessions
     this.#passwords = options.passwords
     this.#codes = options.codes
@@ -144,7 +148,21 @@ export class Credentials {
 
   async #checkCode(name: CodeName, code: string, origin: Origin): Promise<RightCode> {
     const who = { phoneNumber: name.phoneNumber, address: origin.ip, deviceId: null }
-    return await this.#limiter.guarded('check_code', who, () => this.#codes.check(name, code))
+    return await this.#limiter.guarded('check_code', who, () =>
+      this.#codes.check(name, code).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
+    )
+  }
+
+  /** Writes down that a proof was wrong, and throws the refusal on. */
+  #noteWrong(phoneNumber: string, proof: string, origin: Origin) {
+    return async (error: unknown): Promise<never> => {
+      if (error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')) {
+        const account = await findAccountByPhoneNumber(this.#db, phoneNumber)
+        const failed = { accountId: account?.id ?? null, phoneNumber, detail: { proof } }
+        await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'proof_failed', ...failed }])
+      }
+      throw error
+    }
   }
 
   async #moveTo(
@@ -182,6 +200,11 @@ export class Credentials {
     return row
   }
 
+  async #comparePassword({ password_hash: stored }: AccountsTable, password: string): Promise<void> {
+    const isRight = await this.#passwords.verify(stored, password)
+    if (!isRight || stored === null) throw new AppError('credentials_wrong', { wrong: 'password' })
+  }
+
   async #confirm(row: AccountsTable, stepUp: StepUp, origin: Origin): Promise<Confirmed> {
     const phoneNumber = row.phone_number
     if ('code' in stepUp) {
@@ -189,11 +212,9 @@ export class Credentials {
       return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
     const who = { phoneNumber, address: origin.ip, deviceId: null }
-    await this.#limiter.guarded('check_password', who, async () => {
-      const isRight = await this.#passwords.verify(row.password_hash, stepUp.password)
-      if (!isRight || row.password_hash === null)
-        throw new AppError('credentials_wrong', { wrong: 'password' })
-    })
+    await this.#limiter.guarded('check_password', who, () =>
+      this.#comparePassword(row, stepUp.password).catch(this.#noteWrong(phoneNumber, 'password', origin)),
+    )
     return async (_tx, locked) => locked.password_hash === row.password_hash
   }
 }

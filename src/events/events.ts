@@ -18,6 +18,7 @@ export const eventKinds = [
   'password_set',
   'signed_in',
   'sign_in_failed',
+  'proof_failed',
   'session_ended',
   'code_sent',
   'code_not_sent',
