@@ -1,9 +1,13 @@
 // A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on every server.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { updateAccount } from '../src/accounts/account-rows.ts'
+import { noOrigin } from '../src/events/events.ts'
 import type { Verified } from '../src/sessions/session.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, otherPhone, signIn } from './domain.ts'
 import { Cut, faults, nextTurn } from './steps.ts'
 import { redisUrl, stores } from './stores.ts'
+
+const newHash = 'new'
 
 const operations = {
   'sign in': {
@@ -17,7 +21,30 @@ const operations = {
     act: signOutOnly,
     writes: ['sql select for update', 'sql update', 'sql commit'],
   },
+  'change of an account': {
+    before: signIn,
+    act: changePassword,
+    writes: ['sql select for update', 'sql update', 'sql insert', 'sql commit'],
+  },
 } as const
+
+/** As credentials.ts and standing.ts do it: the row changes, all sessions end, an event tells it. */
+async function changePassword({ sessions }: Domain, accountId: string): Promise<void> {
+  await sessions.changeAccount<void>({
+    accountId,
+    origin: noOrigin,
+    work: async (tx, row, now) => {
+      const change = { password_hash: newHash, updated_at: now }
+      await updateAccount(tx, accountId, change)
+      return {
+        account: { ...row, ...change },
+        end: { reason: 'password_changed', by: null, except: null },
+        events: [{ kind: 'password_set', accountId }],
+        result: undefined,
+      }
+    },
+  })
+}
 
 async function signInOnly(domain: Domain, accountId: string): Promise<void> {
   await signIn(domain, accountId, otherPhone)
@@ -70,12 +97,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
               () => false,
             )
             await victim.close()
+            // All servers of this test share one process: what another one committed is seen with the next turn.
             await nextTurn()
 
-            // All servers of this test share one process: what another one committed is seen with the next turn.
-            await new Promise(setImmediate)
             const where = `${fault} step ${n} (${cut.reached})`
             await expectWhole(witness, accountId, name, where)
+            await expectTold(witness, accountId, where)
             if (old) await expectTrue(witness, url, redis, old, where)
             if (acknowledged && old)
               expect((await witness.sessions.verify(old.token)).is, where).toBe('ended')
@@ -116,6 +143,27 @@ async function expectWhole(
   }
   if (operation === 'replace') expect(live, where).toHaveLength(1)
   for (const row of rows) expect(row.ended_at === null, where).toBe(row.end_reason === null)
+}
+
+/** Events tell exactly what has happened: each end, each sign-in, each change of the account. */
+async function expectTold({ db }: Domain, accountId: string, where: string): Promise<void> {
+  const events = await db.selectFrom('events').select('kind').where('account_id', '=', accountId).execute()
+  const told = (kind: string) => events.filter((event) => event.kind === kind).length
+  const rows = await db
+    .selectFrom('sessions')
+    .select('ended_at')
+    .where('account_id', '=', accountId)
+    .execute()
+  const account = await db
+    .selectFrom('accounts')
+    .select('password_hash')
+    .where('id', '=', accountId)
+    .executeTakeFirstOrThrow()
+  expect([told('signed_in'), told('session_ended'), told('password_set')], where).toEqual([
+    rows.length,
+    rows.filter((row) => row.ended_at !== null).length,
+    account.password_hash === newHash ? 1 : 0,
+  ])
 }
 
 /** Every server says of the old token what SQL says: the one that remembers it, and one that has just started. */
