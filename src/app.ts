@@ -69,7 +69,7 @@ export interface HouseOptions {
 
 /** Opens everything but the HTTP server. Migrations are not run here. */
 export async function openHouse(settings: Settings, options: HouseOptions = {}): Promise<House> {
-  const clock = options.clock ?? systemClock
+  const { clock = systemClock, onTrouble = () => {} } = options
   const dialect = openDialect(settings)
   const db = openDatabase(dialect)
   const copies = await openCopies(settings, dialect, options)
@@ -80,12 +80,11 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     clock,
     policy: { scope: settings.sessionScope, max: settings.sessionMax, whenFull: settings.sessionWhenFull },
     life: new Life(settings.sessionLifeMs, settings.sessionMaxLifeMs),
-    onTrouble: options.onTrouble ?? (() => {}),
+    onTrouble,
   })
   const limiter = await openLimiter(settings, clock)
   const passwords = new Passwords({ parallel: settings.passwordParallel, queue: settings.passwordQueue })
   const { region, signUp, secret } = settings
-  const onTrouble = options.onTrouble ?? (() => {})
   const codes = new Codes({
     db,
     clock,

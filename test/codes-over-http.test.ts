@@ -53,7 +53,7 @@ function sentCode(): string {
 async function eventKinds({ house }: RunningApp): Promise<string[]> {
   const kinds: string[] = []
   const account = await house.accounts.find(phone)
-  for await (const { kind } of house.accounts.events({ id: account?.id ?? '', phoneNumber: phone }))
+  for await (const { kind } of house.accounts.events({ id: account?.id ?? null, phoneNumber: phone }))
     kinds.push(kind)
   return kinds
 }

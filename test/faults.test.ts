@@ -1,6 +1,5 @@
 // A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on every server.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { updateAccount } from '../src/accounts/account-rows.ts'
 import { noOrigin } from '../src/events/events.ts'
 import type { Verified } from '../src/sessions/session.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, otherPhone, signIn } from './domain.ts'
@@ -30,19 +29,14 @@ const operations = {
 
 /** As credentials.ts and standing.ts do it: the row changes, all sessions end, an event tells it. */
 async function changePassword({ sessions }: Domain, accountId: string): Promise<void> {
-  await sessions.changeAccount<void>({
+  await sessions.changeAccount({
     accountId,
     origin: noOrigin,
-    work: async (tx, row, now) => {
-      const change = { password_hash: newHash, updated_at: now }
-      await updateAccount(tx, accountId, change)
-      return {
-        account: { ...row, ...change },
-        end: { reason: 'password_changed', by: null, except: null },
-        events: [{ kind: 'password_set', accountId }],
-        result: undefined,
-      }
-    },
+    decide: async () => ({
+      set: { password_hash: newHash },
+      end: { reason: 'password_changed', by: null, except: null },
+      events: [{ kind: 'password_set', accountId }],
+    }),
   })
 }
 
@@ -51,7 +45,12 @@ async function signInOnly(domain: Domain, accountId: string): Promise<void> {
 }
 
 async function signOutOnly(domain: Domain, accountId: string, sessionId: string | undefined): Promise<void> {
-  await domain.sessions.end({ id: sessionId ?? '', accountId, reason: 'signed_out', by: sessionId ?? null })
+  await domain.sessions.end({
+    id: sessionId ?? '',
+    accountId,
+    reason: 'signed_out',
+    by: sessionId ?? null,
+  })
 }
 
 describe.each(stores)('$name', ({ database, redis, skipped }) => {

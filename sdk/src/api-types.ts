@@ -508,7 +508,7 @@ export interface operations {
                     "application/json": components["schemas"]["SentCode"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1385,7 +1385,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request */
             400: {
                 headers: {
                     [name: string]: unknown;

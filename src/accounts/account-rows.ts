@@ -54,15 +54,6 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
   }
 }
 
-/** Changes columns of an account. @throws the driver's unique violation where a number is taken */
-export async function updateAccount(
-  tx: Database,
-  id: string,
-  change: Partial<Omit<AccountsTable, 'id'>>,
-): Promise<void> {
-  await tx.updateTable('accounts').set(change).where('id', '=', id).execute()
-}
-
 /** Ids of accounts whose cooling-off is over at `now`. */
 export async function accountsToPurge(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db

@@ -15,7 +15,6 @@ import {
   insertAccount,
   listAccounts,
   newAccountRow,
-  updateAccount,
 } from './account-rows.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 
@@ -141,30 +140,21 @@ export class Accounts {
 
   /** The account with this id. @throws AppError `account_not_found` */
   async getById(id: string): Promise<Account> {
-    const row = await findAccountById(this.#db, id)
-    if (!row) throw new AppError('account_not_found')
-    return toAccount(row)
+    return toAccount(existing(await findAccountById(this.#db, id)))
   }
 
   /** Changes what a person says of themselves. @throws AppError `account_not_found` */
   async update(id: string, change: ProfileChange, origin: Origin): Promise<Account> {
-    return await this.#sessions.changeAccount({
-      accountId: id,
-      origin,
-      work: async (tx, row, now) => {
-        const { nickname = row.nickname, avatarUrl = row.avatar_url, locale = row.locale } = change
-        const columns = { nickname, avatar_url: avatarUrl, locale, updated_at: now }
-        await updateAccount(tx, id, columns)
-        const account = { ...row, ...columns }
-        const detail = { fields: Object.keys(change).join(' ') }
-        return {
-          account,
-          end: null,
-          events: [{ kind: 'account_updated', accountId: id, detail }],
-          result: toAccount(account),
-        }
-      },
-    })
+    const { nickname, avatarUrl, locale } = change
+    const set = {
+      ...(nickname !== undefined && { nickname }),
+      ...(avatarUrl !== undefined && { avatar_url: avatarUrl }),
+      ...(locale !== undefined && { locale }),
+    }
+    const event = { accountId: id, detail: { fields: Object.keys(change).join(' ') } }
+    const decide = async () => ({ set, events: [{ kind: 'account_updated', ...event } as const] })
+    const { account } = await this.#sessions.changeAccount({ accountId: id, origin, decide })
+    return toAccount(existing(account))
   }
 
   /** All that is known of a person, for them to take away. @throws AppError `account_not_found` */
@@ -176,8 +166,8 @@ export class Accounts {
     return { account, sessions: await everySession(this.#db, id), events }
   }
 
-  /** What happened to an account and to its number, newest first. */
-  events({ id, phoneNumber }: Pick<Account, 'id' | 'phoneNumber'>): AsyncGenerator<Event> {
+  /** What happened to an account (null: there is none) and to its number, newest first. */
+  events({ id, phoneNumber }: { id: string | null; phoneNumber: string }): AsyncGenerator<Event> {
     return eventsOf(this.#db, { accountId: id, phoneNumber })
   }
 
@@ -190,6 +180,7 @@ export class Accounts {
       after = rows.length < pageSize ? null : (rows.at(-1) ?? null)
     } while (after)
   }
+
   /**
    * Forgets the failed sign-ins in a row of a number, which need not have an account, and gives it in E.164.
    * @throws AppError `phone_number_invalid`, `unavailable`
@@ -199,6 +190,12 @@ export class Accounts {
     await this.#limiter.forgetFailures({ phoneNumber: number })
     return number
   }
+}
+
+/** The row. @throws AppError `account_not_found` where there is none */
+export function existing(row: AccountsTable | null): AccountsTable {
+  if (!row) throw new AppError('account_not_found')
+  return row
 }
 
 /** A row as the rest of the program knows it. */

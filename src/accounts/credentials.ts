@@ -4,13 +4,14 @@ import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { findAccountById, findAccountByPhoneNumber, updateAccount } from './account-rows.ts'
-import { type Account, toAccount } from './accounts.ts'
+import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
+import { type Account, existing, toAccount } from './accounts.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from './phone.ts'
+import { comparePassword, noteWrong } from './wrong-proofs.ts'
 
 /** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
 export type StepUp = { readonly password: string } | { readonly code: string }
@@ -34,7 +35,7 @@ export interface CredentialsOptions {
   readonly tellMoved: (from: string, maskedTo: string) => void
 }
 
-/** A step-up that was right; `stillRight` is asked again under the account's lock. */
+/** A step-up that was right; asked again under the account's lock, where a code is used up. */
 type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 
 export class Credentials {
@@ -67,18 +68,15 @@ export class Credentials {
     assertAcceptablePassword(newPassword, row.phone_number)
     const confirmed = await this.#confirm(row, stepUp, asker.origin)
     const hash = await this.#passwords.hash(newPassword)
-    await this.#sessions.changeAccount<void>({
+    await this.#sessions.changeAccount({
       accountId: row.id,
       origin: asker.origin,
-      work: async (tx, locked, now) => {
+      decide: async (tx, locked) => {
         if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
-        const change = { password_hash: hash, updated_at: now }
-        await updateAccount(tx, row.id, change)
         return {
-          account: { ...locked, ...change },
+          set: { password_hash: hash },
           end: { reason: 'password_changed', by: asker.sessionId, except: asker.sessionId },
           events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
-          result: undefined,
         }
       },
     })
@@ -99,22 +97,15 @@ export class Credentials {
     // No code was sent to a number without an account: whoever says one has guessed.
     if (!row) throw new AppError('code_wrong')
     const hash = await this.#passwords.hash(request.newPassword)
-    await this.#sessions.changeAccount<void>({
+    await this.#sessions.changeAccount({
       accountId: row.id,
       origin,
-      work: async (tx, locked, now) => {
+      decide: async (tx, locked, now) => {
         if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
-        const change = {
-          password_hash: hash,
-          phone_proven_at: locked.phone_proven_at ?? now,
-          updated_at: now,
-        }
-        await updateAccount(tx, row.id, change)
         return {
-          account: { ...locked, ...change },
+          set: { password_hash: hash, phone_proven_at: locked.phone_proven_at ?? now },
           end: { reason: 'password_changed', by: null, except: null },
           events: [passwordSet(locked, 'reset')],
-          result: undefined,
         }
       },
     })
@@ -153,16 +144,9 @@ export class Credentials {
     )
   }
 
-  /** Writes down that a proof was wrong, and throws the refusal on. */
   #noteWrong(phoneNumber: string, proof: string, origin: Origin) {
-    return async (error: unknown): Promise<never> => {
-      if (error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')) {
-        const account = await findAccountByPhoneNumber(this.#db, phoneNumber)
-        const failed = { accountId: account?.id ?? null, phoneNumber, detail: { proof } }
-        await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'proof_failed', ...failed }])
-      }
-      throw error
-    }
+    const refusal = { kind: 'proof_failed', phoneNumber, detail: { proof }, origin } as const
+    return noteWrong({ db: this.#db, clock: this.#clock }, refusal)
   }
 
   async #moveTo(
@@ -171,23 +155,20 @@ export class Credentials {
     assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
   ): Promise<Account> {
     try {
-      return await this.#sessions.changeAccount({
+      const { account } = await this.#sessions.changeAccount({
         accountId: asker.accountId,
         origin: asker.origin,
-        work: async (tx, locked, now) => {
+        decide: async (tx, locked, now) => {
           await assertProven(tx, locked)
-          const change = { phone_number: phoneNumber, phone_proven_at: now, updated_at: now }
-          await updateAccount(tx, locked.id, change)
-          const account = { ...locked, ...change }
           const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
           return {
-            account,
+            set: { phone_number: phoneNumber, phone_proven_at: now },
             end: { reason: 'phone_changed', by: asker.sessionId, except: asker.sessionId },
             events: [{ kind: 'phone_changed', ...moved }],
-            result: toAccount(account),
           }
         },
       })
+      return toAccount(existing(account))
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError('phone_number_taken', {}, { cause: error })
       throw error
@@ -195,14 +176,7 @@ export class Credentials {
   }
 
   async #get(accountId: string): Promise<AccountsTable> {
-    const row = await findAccountById(this.#db, accountId)
-    if (!row) throw new AppError('account_not_found')
-    return row
-  }
-
-  async #comparePassword({ password_hash: stored }: AccountsTable, password: string): Promise<void> {
-    const isRight = await this.#passwords.verify(stored, password)
-    if (!isRight || stored === null) throw new AppError('credentials_wrong', { wrong: 'password' })
+    return existing(await findAccountById(this.#db, accountId))
   }
 
   async #confirm(row: AccountsTable, stepUp: StepUp, origin: Origin): Promise<Confirmed> {
@@ -213,7 +187,9 @@ export class Credentials {
     }
     const who = { phoneNumber, address: origin.ip, deviceId: null }
     await this.#limiter.guarded('check_password', who, () =>
-      this.#comparePassword(row, stepUp.password).catch(this.#noteWrong(phoneNumber, 'password', origin)),
+      comparePassword(this.#passwords, row, stepUp.password).catch(
+        this.#noteWrong(phoneNumber, 'password', origin),
+      ),
     )
     return async (_tx, locked) => locked.password_hash === row.password_hash
   }

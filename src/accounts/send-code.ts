@@ -1,7 +1,7 @@
 // Sending a code to a number: the same answer whether or not anybody has an account there.
 import type { Clock } from '../clock.ts'
 import type { Codes, PreparedCode, Purpose } from '../codes/codes.ts'
-import type { Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
@@ -54,7 +54,8 @@ export class SendCode {
     const answer = { resendInSeconds, expiresInSeconds: Math.ceil(prepared.expiresInMs / 1000) }
     if (prepared.isTest) return answer
     if (this.#goesToAnyNumber(request.purpose)) {
-      const failure = await this.#deliver(phoneNumber, prepared, request)
+      const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
+      const failure = await this.#deliver(phoneNumber, account, prepared, request)
       if (failure?.code === 'number_invalid') throw new AppError('phone_number_invalid')
       if (failure)
         throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds }, { cause: failure })
@@ -80,12 +81,13 @@ export class SendCode {
 
   async #deliverToOwner(phoneNumber: string, prepared: PreparedCode, request: SendRequest): Promise<void> {
     const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-    if (account) await this.#deliver(phoneNumber, prepared, request)
+    if (account) await this.#deliver(phoneNumber, account, prepared, request)
   }
 
   /** What kept the message from being sent, or null. Written down either way. */
   async #deliver(
     phoneNumber: string,
+    account: AccountsTable | null,
     { code, expiresInMs }: PreparedCode,
     { purpose, origin }: SendRequest,
   ): Promise<SmsError | null> {
@@ -95,7 +97,6 @@ export class SendCode {
       if (error instanceof SmsError) return error
       throw error
     })
-    const account = await findAccountByPhoneNumber(db, phoneNumber)
     const about = { accountId: account?.id ?? null, phoneNumber }
     const event: NewEvent =
       sent instanceof SmsError

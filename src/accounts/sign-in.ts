@@ -4,8 +4,9 @@ import type { Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { updateAccount } from '../sessions/session-rows.ts'
 import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
 import {
   findAccountByPhoneNumber,
@@ -13,10 +14,10 @@ import {
   lockAccountByPhoneNumber,
   newAccountRow,
   replacePasswordHash,
-  updateAccount,
 } from './account-rows.ts'
 import { needsRehash, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
+import { comparePassword, noteWrong } from './wrong-proofs.ts'
 
 export interface SignInOptions {
   readonly db: Database
@@ -97,13 +98,9 @@ export class SignIn {
     nickname: string | null,
     { device, origin }: Arrival,
   ): Promise<Issued> {
-    const right = await this.#codes.check({ phoneNumber, purpose: 'sign_in' }, code).catch(async (error) => {
-      if (error instanceof AppError && error.code === 'code_wrong') {
-        const account = await findAccountByPhoneNumber(this.#db, phoneNumber)
-        await this.#noteFailure(origin, phoneNumber, account, 'code')
-      }
-      throw error
-    })
+    const right = await this.#codes
+      .check({ phoneNumber, purpose: 'sign_in' }, code)
+      .catch(this.#noteWrong(phoneNumber, 'code', origin))
     const admit = (tx: Database) => this.#admitByCode(tx, phoneNumber, right, nickname)
     const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
     if (!issued) throw new AppError('code_wrong')
@@ -114,12 +111,9 @@ export class SignIn {
   async #tryPassword(number: string, password: string, arrival: Arrival): Promise<Issued | 'hash changed'> {
     const { device, origin } = arrival
     const row = await findAccountByPhoneNumber(this.#db, number)
-    const stored = row?.password_hash ?? null
-    const isRight = await this.#passwords.verify(stored, password)
-    if (!row || !isRight || stored === null) {
-      await this.#noteFailure(origin, number, row, 'password')
-      throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
-    }
+    const stored = await comparePassword(this.#passwords, row, password).catch(
+      this.#noteWrong(number, 'password', origin),
+    )
     const rehashed = needsRehash(stored) ? await this.#passwords.hash(password) : null
     const admit = (tx: Database) => this.#admitByPassword(tx, number, stored, rehashed)
     return (await this.#sessions.issue({ device, origin, method: 'password', admit })) ?? 'hash changed'
@@ -165,36 +159,20 @@ export class SignIn {
     { account, events }: Pick<Admission, 'account' | 'events'>,
     now: number,
   ): Promise<Pick<Admission, 'account' | 'events'>> {
-    const wiped = {
-      phone_proven_at: now,
-      password_hash: null,
-      nickname: null,
-      avatar_url: null,
-      locale: null,
-    }
-    await updateAccount(tx, account.id, { ...wiped, updated_at: now })
+    const nothing = { password_hash: null, nickname: null, avatar_url: null, locale: null }
+    const wiped = await updateAccount(tx, account, { ...nothing, phone_proven_at: now }, now)
     const proven: NewEvent = {
       kind: 'phone_proven',
       accountId: account.id,
       phoneNumber: account.phone_number,
       detail: { had_password: account.password_hash !== null },
     }
-    return { account: { ...account, ...wiped }, events: [...events, proven] }
+    return { account: wiped, events: [...events, proven] }
   }
 
-  async #noteFailure(
-    origin: Origin,
-    phoneNumber: string,
-    account: AccountsTable | null,
-    method: string,
-  ): Promise<void> {
-    const failed: NewEvent = {
-      kind: 'sign_in_failed',
-      accountId: account?.id ?? null,
-      phoneNumber,
-      detail: { method },
-    }
-    await recordEvents(this.#db, this.#clock.now(), origin, [failed])
+  #noteWrong(phoneNumber: string, method: string, origin: Origin) {
+    const refusal = { kind: 'sign_in_failed', phoneNumber, detail: { method }, origin } as const
+    return noteWrong({ db: this.#db, clock: this.#clock }, refusal)
   }
 }
 
@@ -209,7 +187,6 @@ async function reopened(
   now: number,
 ): Promise<Pick<Admission, 'account' | 'events'>> {
   if (row.state !== 'closing') return { account: row, events: [] }
-  const change = { state: 'active', closes_at: null } as const
-  await updateAccount(tx, row.id, { ...change, updated_at: now })
-  return { account: { ...row, ...change }, events: [{ kind: 'account_reopened', accountId: row.id }] }
+  const account = await updateAccount(tx, row, { state: 'active', closes_at: null }, now)
+  return { account, events: [{ kind: 'account_reopened', accountId: row.id }] }
 }

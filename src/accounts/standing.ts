@@ -7,8 +7,8 @@ import { AppError } from '../errors.ts'
 import { forgetPerson } from '../events/event-rows.ts'
 import { noOrigin, type Origin } from '../events/events.ts'
 import type { Change, Sessions } from '../sessions/sessions.ts'
-import { accountsToPurge, updateAccount } from './account-rows.ts'
-import { type Account, toAccount } from './accounts.ts'
+import { accountsToPurge } from './account-rows.ts'
+import { type Account, existing, toAccount } from './accounts.ts'
 
 export interface StandingOptions {
   readonly db: Database
@@ -25,6 +25,7 @@ export interface Ban {
 }
 
 const purgedAtOnce = 100
+const nothing: Change = { set: {}, events: [] }
 
 export class Standing {
   readonly #db: Database
@@ -41,42 +42,33 @@ export class Standing {
 
   /** Bans an account; its sessions are dead on every server when this returns. @throws AppError `account_not_found` */
   async ban(accountId: string, { until, reason }: Ban): Promise<Account> {
-    return await this.#sessions.changeAccount({
+    const { account } = await this.#sessions.changeAccount({
       accountId,
       origin: noOrigin,
-      work: async (tx, row, now) => {
-        const change = { state: 'banned', banned_until: until, ban_reason: reason, updated_at: now } as const
-        await updateAccount(tx, accountId, change)
-        const account = { ...row, ...change }
-        return {
-          account,
-          end: { reason: 'banned', by: null, except: null },
-          events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
-          result: toAccount(account),
-        }
-      },
+      decide: async () => ({
+        set: { state: 'banned', banned_until: until, ban_reason: reason },
+        end: { reason: 'banned', by: null, except: null },
+        events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
+      }),
     })
+    return toAccount(existing(account))
   }
 
   /** Ends a ban. An account that was closing when it was banned goes on closing. @throws AppError `account_not_found` */
   async unban(accountId: string): Promise<Account> {
-    return await this.#sessions.changeAccount({
+    const { account } = await this.#sessions.changeAccount({
       accountId,
       origin: noOrigin,
-      work: async (tx, row, now): Promise<Change<Account>> => {
-        if (row.state !== 'banned') return { account: row, end: null, events: [], result: toAccount(row) }
+      decide: async (_tx, row) => {
+        if (row.state !== 'banned') return nothing
         const state = row.closes_at === null ? 'active' : 'closing'
-        const change = { state, banned_until: null, ban_reason: null, updated_at: now } as const
-        await updateAccount(tx, accountId, change)
-        const account = { ...row, ...change }
         return {
-          account,
-          end: null,
+          set: { state, banned_until: null, ban_reason: null },
           events: [{ kind: 'account_unbanned', accountId }],
-          result: toAccount(account),
         }
       },
     })
+    return toAccount(existing(account))
   }
 
   /**
@@ -88,19 +80,16 @@ export class Standing {
     code: RightCode,
     by: { sessionId: string; origin: Origin },
   ): Promise<number> {
-    const closesAt = await this.#sessions.changeAccount({
+    const closesAt = this.#clock.now() + this.#closingMs
+    await this.#sessions.changeAccount({
       accountId,
       origin: by.origin,
-      work: async (tx, row, now) => {
+      decide: async (tx) => {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
-        const closesAt = now + this.#closingMs
-        const change = { state: 'closing', closes_at: closesAt, updated_at: now } as const
-        await updateAccount(tx, accountId, change)
         return {
-          account: { ...row, ...change },
+          set: { state: 'closing', closes_at: closesAt },
           end: { reason: 'account_closed', by: by.sessionId, except: null },
           events: [{ kind: 'account_closing', accountId, detail: { closes_at: closesAt } }],
-          result: closesAt,
         }
       },
     })
@@ -121,17 +110,18 @@ export class Standing {
   /** False where somebody else was first, or the person has signed in again. */
   async #purgeOne(accountId: string): Promise<boolean> {
     try {
-      return await this.#sessions.changeAccount({
+      const { account } = await this.#sessions.changeAccount({
         accountId,
         origin: noOrigin,
-        work: async (tx, row, now): Promise<Change<boolean>> => {
+        decide: async (tx, row, now) => {
           const isDue = row.state === 'closing' && row.closes_at !== null && row.closes_at <= now
-          if (!isDue) return { account: row, end: null, events: [], result: false }
+          if (!isDue) return nothing
           await deleteCodesOf(tx, row.phone_number)
           await forgetPerson(tx, accountId, row.phone_number)
-          return { account: null, end: null, events: [{ kind: 'account_purged', accountId }], result: true }
+          return { set: null, events: [{ kind: 'account_purged', accountId }] }
         },
       })
+      return account === null
     } catch (error) {
       if (error instanceof AppError && error.code === 'account_not_found') return false
       throw error

@@ -1,6 +1,6 @@
 // hufu events: what happened to an account and to its number.
 import { parsePhoneNumber } from '../accounts/phone.ts'
-import { type Event, eventsOf } from '../events/events.ts'
+import type { Event } from '../events/events.ts'
 import { isoTime } from '../http/respond.ts'
 import { exitCodes, localTime } from './output.ts'
 import type { Context } from './run.ts'
@@ -9,11 +9,11 @@ import { withHouse } from './with-house.ts'
 /** `events <phone>`: newest first, also for a number without an account. */
 export async function listEvents(context: Context, phone: string): Promise<number> {
   const { output, settings } = context
-  await withHouse(context, async ({ accounts, db }) => {
+  await withHouse(context, async ({ accounts }) => {
     const phoneNumber = parsePhoneNumber(phone, settings.region)
     const account = await accounts.find(phone)
     let count = 0
-    for await (const event of eventsOf(db, { accountId: account?.id ?? null, phoneNumber })) {
+    for await (const event of accounts.events({ id: account?.id ?? null, phoneNumber })) {
       count++
       output.line(eventLine(event))
       output.value(describeEvent(event))

@@ -5,7 +5,16 @@ import type { Account, SessionRecord } from '../accounts/accounts.ts'
 import { originOf } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
-import { closed, eitherOf, security, signedIn, type V1Parts, withBody } from './v1.ts'
+import {
+  closed,
+  closedWithBody,
+  eitherOf,
+  security,
+  signedIn,
+  tokenRefused,
+  type V1Parts,
+  withBody,
+} from './v1.ts'
 import {
   type AccountChange,
   type Closing,
@@ -16,12 +25,7 @@ import {
 } from './v1-schemas.ts'
 
 const tags = ['account']
-const proofWrong = ['credentials_wrong', 'code_wrong']
-
-function alsoRefuses(...codes: string[]) {
-  const { description } = closed[401]
-  return { ...closed[401], description: [description, ...codes].join(', ') }
-}
+const proofRefused = ['credentials_wrong', 'code_wrong']
 
 const schemas = {
   get: {
@@ -39,8 +43,7 @@ const schemas = {
     body: Type.Ref('AccountChange'),
     response: {
       200: { description: 'The account as it is now', ...Type.Ref('AccountDetails') },
-      ...closed,
-      ...withBody,
+      ...closedWithBody,
       422: problem('invalid_request'),
     },
   },
@@ -53,9 +56,8 @@ const schemas = {
     body: Type.Ref('NewPassword'),
     response: {
       204: { description: 'Changed', type: 'null' },
-      ...closed,
-      ...withBody,
-      401: alsoRefuses(...proofWrong),
+      ...closedWithBody,
+      401: problem(...tokenRefused, ...proofRefused),
       422: problem('invalid_request', 'password_refused'),
       429: problem('rate_limited'),
       503: problem('unavailable', 'overloaded'),
@@ -86,9 +88,8 @@ const schemas = {
     body: Type.Ref('NewPhone'),
     response: {
       200: { description: 'The account with its new number', ...Type.Ref('AccountDetails') },
-      ...closed,
-      ...withBody,
-      401: alsoRefuses(...proofWrong),
+      ...closedWithBody,
+      401: problem(...tokenRefused, ...proofRefused),
       409: problem('phone_number_taken'),
       422: problem('invalid_request', 'phone_number_invalid'),
       429: problem('rate_limited'),
@@ -105,9 +106,8 @@ const schemas = {
     body: Type.Ref('Closing'),
     response: {
       202: { description: 'It will be removed', ...Type.Ref('ClosingAccount') },
-      ...closed,
-      ...withBody,
-      401: alsoRefuses('code_wrong'),
+      ...closedWithBody,
+      401: problem(...tokenRefused, 'code_wrong'),
       422: problem('invalid_request'),
       429: problem('rate_limited'),
     },

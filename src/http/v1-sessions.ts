@@ -5,7 +5,7 @@ import type { Session, SignedInAccount } from '../sessions/session.ts'
 import { bearerToken, originOf, rotatedBy } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
-import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts } from './v1.ts'
+import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts, withBody } from './v1.ts'
 import { type NewSession, problem } from './v1-schemas.ts'
 
 const tags = ['sessions']
@@ -21,12 +21,10 @@ const schemas = {
     body: Type.Ref('NewSession'),
     response: {
       201: { description: 'Signed in', ...Type.Ref('IssuedSession') },
-      400: problem('invalid_json', 'bad_request'),
+      ...withBody,
       401: problem('credentials_wrong', 'code_wrong'),
       403: problem('account_banned', 'sign_up_closed'),
       409: problem('session_limit_reached'),
-      413: problem('body_too_large'),
-      415: problem('unsupported_media_type'),
       422: problem('invalid_request', 'phone_number_invalid'),
       429: problem('rate_limited'),
       500: problem('internal'),

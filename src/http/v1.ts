@@ -35,19 +35,29 @@ export interface V1Parts {
 export const security = [{ token: [] }]
 const ended = errorCodes.filter((code) => /^session_(?!not_found|limit)/.test(code))
 
+/** Codes of a 401 that every closed route may answer. */
+export const tokenRefused = ['token_missing', 'token_unknown', ...ended]
+
 /** What every closed route may answer. */
 export const closed = {
   400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
-  401: problem('token_missing', 'token_unknown', ...ended),
+  401: problem(...tokenRefused),
   500: problem('internal'),
   503: problem('unavailable'),
 }
 
-/** What every route with a body may answer besides. */
+/** What every route with a body may answer. */
 export const withBody = {
-  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
+  400: problem('invalid_json', 'bad_request'),
   413: problem('body_too_large'),
   415: problem('unsupported_media_type'),
+}
+
+/** Both. */
+export const closedWithBody = {
+  ...closed,
+  ...withBody,
+  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
 }
 
 /** Asks who is there, before the body is read: a stranger costs one header. */

@@ -6,7 +6,7 @@
 // protocol whole and shows the trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
-import type { Rotation } from './standing.ts'
+import type { Rotation } from './token-standing.ts'
 
 export interface SessionCopy {
   readonly tokenHash: string

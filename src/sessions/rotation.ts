@@ -13,8 +13,8 @@ import {
   rotateToken,
   type StoredSession,
 } from './session-rows.ts'
-import { type Proof, standingOf } from './standing.ts'
 import { familyHashOf, hashToken, newNonce, successorOf } from './token.ts'
+import { type Proof, standingOf } from './token-standing.ts'
 
 export interface RotationsOptions {
   readonly db: Database

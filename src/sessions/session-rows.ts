@@ -4,7 +4,7 @@ import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
-import type { Rotation } from './standing.ts'
+import type { Rotation } from './token-standing.ts'
 
 const sessionColumns = [
   'sessions.id',
@@ -58,6 +58,20 @@ function toSession(row: SessionRow): Session {
 export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
   const row = await tx.selectFrom('accounts').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
   return row ?? null
+}
+
+export type AccountChange = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
+
+/** Changes columns of an account, and returns the row as it is then. @throws the driver's unique violation where a number is taken */
+export async function updateAccount(
+  tx: Database,
+  row: AccountsTable,
+  set: AccountChange,
+  now: number,
+): Promise<AccountsTable> {
+  const change = { ...set, updated_at: now }
+  await tx.updateTable('accounts').set(change).where('id', '=', row.id).execute()
+  return { ...row, ...change }
 }
 
 /** Removes an account, and by its foreign keys everything that hangs on it. */

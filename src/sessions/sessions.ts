@@ -25,6 +25,7 @@ import {
   type Verified,
 } from './session.ts'
 import {
+  type AccountChange,
   deleteAccount,
   endSessions,
   findSession,
@@ -34,9 +35,10 @@ import {
   lockAccount,
   prepareFindSession,
   type StoredSession,
+  updateAccount,
 } from './session-rows.ts'
-import { type Proof, standingOf } from './standing.ts'
 import { hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
+import { type Proof, standingOf } from './token-standing.ts'
 
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
@@ -92,24 +94,27 @@ export interface EndAllRequest extends Omit<EndRequest, 'id'> {
   readonly except: string | null
 }
 
-/** What a change did to an account, inside the transaction. */
-export interface Change<T> {
-  /** The row as it is now; null: it is to be deleted, with everything that hangs on it. */
-  readonly account: AccountsTable | null
-  /** Which sessions end: all, or all but one. null: none. */
-  readonly end: {
-    readonly reason: EndReason
-    readonly by: string | null
-    readonly except: string | null
-  } | null
+/** What is to happen to an account. */
+export interface Change {
+  /** The columns that change; null: the account is removed, with everything that hangs on it. */
+  readonly set: AccountChange | null
+  /** Which sessions end: all, or all but one. Absent: none. */
+  readonly end?: Pick<EndAllRequest, 'reason' | 'by' | 'except'>
   readonly events: readonly NewEvent[]
-  readonly result: T
 }
 
-export interface ChangeRequest<T> {
+export interface ChangeRequest {
   readonly accountId: string
   readonly origin: Origin
-  readonly work: (tx: Database, row: AccountsTable, now: number) => Promise<Change<T>>
+  /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
+  readonly decide: (tx: Database, row: AccountsTable, now: number) => Promise<Change>
+}
+
+export interface Changed {
+  /** The row as it is now; null: removed. */
+  readonly account: AccountsTable | null
+  /** How many sessions ended. */
+  readonly ended: number
 }
 
 export interface SessionsOptions {
@@ -350,45 +355,49 @@ export class Sessions {
   /** Ends the account's sessions, all or all but one; dead on every server when this returns. @throws AppError `account_not_found` */
   async endAll(request: EndAllRequest): Promise<number> {
     const { accountId, reason, by, except, origin = noOrigin } = request
-    return await this.changeAccount({
-      accountId,
-      origin,
-      work: async (tx, account, now) => {
-        const live = await liveSessions(tx, accountId, now)
-        const result = live.filter(({ session }) => session.id !== except).length
-        return { account, end: { reason, by, except }, events: [], result }
-      },
-    })
+    const decide = async () => ({ set: {}, end: { reason, by, except }, events: [] })
+    return (await this.changeAccount({ accountId, origin, decide })).ended
   }
 
   /**
    * Changes an account under its lock and ends sessions of it, in one transaction; what ended is dead on every server
    * when this returns. The only way to change what copies know of an account.
-   * @throws AppError `account_not_found`, and whatever `work` throws
+   * @throws AppError `account_not_found`, and whatever `decide` throws
    */
-  async changeAccount<T>(request: ChangeRequest<T>): Promise<T> {
-    const { accountId, origin, work } = request
+  async changeAccount({ accountId, origin, decide }: ChangeRequest): Promise<Changed> {
     const done = await inTransaction(this.#db, async (tx) => {
       const row = await lockAccount(tx, accountId)
       if (!row) throw new AppError('account_not_found')
       const now = this.#clock.now()
-      const change = await work(tx, row, now)
+      const { set, end, events } = await decide(tx, row, now)
       const live = await liveSessions(tx, accountId, now)
-      const { end } = change
-      const ending = end ? live.filter(({ session }) => session.id !== end.except) : []
-      const mark = await this.#copies.mark(namesOf(accountId, ending))
-      if (end) await endSessions(tx, { ids: ending.map(idOf), at: now, reason: end.reason, by: end.by })
+      const ended = end ? live.filter(({ session }) => session.id !== end.except) : []
+      const mark = await this.#copies.mark(namesOf(accountId, ended))
+      const account = await this.#write(tx, row, set, now)
+      if (end) await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: end.by })
       await recordEvents(tx, now, origin, [
-        ...change.events,
-        ...ending.map(({ session }) => endedEvent(session, end?.reason ?? 'kicked', end?.by ?? null)),
+        ...events,
+        ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, end.by)) : []),
       ])
-      if (change.account === null) await deleteAccount(tx, accountId)
       await this.#copies.confirm(mark)
-      const copies = change.account && copiesAfter(change.account, live, ending, end, now)
-      return { mark, copies: copies ?? new Map(), result: change.result }
+      return { mark, copies: copiesAfter(account, live, ended, end, now), account, ended: ended.length }
     })
     await this.#copies.settle(done.mark, done.copies)
-    return done.result
+    return done
+  }
+
+  /** The row after a change. */
+  async #write(
+    tx: Database,
+    row: AccountsTable,
+    set: AccountChange | null,
+    now: number,
+  ): Promise<AccountsTable | null> {
+    if (set === null) {
+      await deleteAccount(tx, row.id)
+      return null
+    }
+    return Object.keys(set).length === 0 ? row : await updateAccount(tx, row, set, now)
   }
 
   /** Writes what is still to be noted about sessions that were seen, and stops noting. */
@@ -459,19 +468,22 @@ function endedEvent(session: Session, reason: EndReason, by: string | null): New
   return { ...about(session), kind: 'session_ended', detail: { reason, by } }
 }
 
+/** What copies say after a change; of a removed account there is nothing to say. */
 function copiesAfter(
-  account: AccountsTable,
+  account: AccountsTable | null,
   live: readonly LiveSession[],
   ended: readonly LiveSession[],
-  end: Change<unknown>['end'],
+  end: Change['end'],
   now: number,
 ): CopiesToWrite {
-  const ender = live.find(({ session }) => session.id === end?.by)
-  const by = ender ? deviceOf(ender.session) : null
-  const ending: Ending = { reason: end?.reason ?? 'kicked', at: now, by }
+  if (!account) return copiesOf(null, [])
   const appOnline = live.length > ended.length
+  const copy = { ...toSignedInAccount(account), appOnline }
+  if (!end) return copiesOf(copy, [])
+  const ender = live.find(({ session }) => session.id === end.by)
+  const ending: Ending = { reason: end.reason, at: now, by: ender ? deviceOf(ender.session) : null }
   return copiesOf(
-    { ...toSignedInAccount(account), appOnline },
+    copy,
     ended.map((session) => ({ ...session, ending })),
   )
 }

@@ -2,8 +2,8 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../columns.ts'
-import { createTable } from '../create-table.ts'
 import type { DatabaseKind } from '../open.ts'
+import { createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function accountsAndSessions(kind: DatabaseKind): Migration {

@@ -1,7 +1,8 @@
 // What a session remembers of the token before its present one.
 import type { Migration } from 'kysely/migration'
-import { columnNames, columnTypes } from '../columns.ts'
+import { columnTypes } from '../columns.ts'
 import type { DatabaseKind } from '../open.ts'
+import { addColumns } from '../tables.ts'
 
 /** Every column is added only where it is not there: MySQL commits each statement by itself, and a crash can come between. */
 export function tokenRotation(kind: DatabaseKind): Migration {
@@ -14,11 +15,7 @@ export function tokenRotation(kind: DatabaseKind): Migration {
   }
   return {
     async up(db) {
-      const present = await columnNames(db, kind, 'sessions')
-      for (const [name, columnType] of Object.entries(columns)) {
-        if (present.includes(name)) continue
-        await db.schema.alterTable('sessions').addColumn(name, columnType).execute()
-      }
+      await addColumns(db, kind, 'sessions', columns)
     },
   }
 }

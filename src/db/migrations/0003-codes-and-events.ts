@@ -2,25 +2,18 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../columns.ts'
-import { createTable } from '../create-table.ts'
 import type { DatabaseKind } from '../open.ts'
+import { addColumns, createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function codesAndEvents(kind: DatabaseKind): Migration {
   const type = columnTypes(kind)
 
-  async function addMissingColumns(db: Kysely<unknown>): Promise<void> {
-    const tables = await db.introspection.getTables()
-    const present = new Set(tables.find(({ name }) => name === 'accounts')?.columns.map(({ name }) => name))
-    const wanted = {
-      avatar_url: type.text(512),
-      locale: type.exact(16),
-      phone_proven_at: type.time,
-      closes_at: type.time,
-    }
-    for (const [name, columnType] of Object.entries(wanted)) {
-      if (!present.has(name)) await db.schema.alterTable('accounts').addColumn(name, columnType).execute()
-    }
+  const accountColumns = {
+    avatar_url: type.text(512),
+    locale: type.exact(16),
+    phone_proven_at: type.time,
+    closes_at: type.time,
   }
 
   const codes = (db: Kysely<unknown>) =>
@@ -59,7 +52,7 @@ export function codesAndEvents(kind: DatabaseKind): Migration {
 
   return {
     async up(db) {
-      await addMissingColumns(db)
+      await addColumns(db, kind, 'accounts', accountColumns)
       await createTable(db, kind, { name: 'codes', statement: codes(db) }, { expires_at: ['expires_at'] })
       await createTable(
         db,

@@ -1,0 +1,48 @@
+// A wrong password or code: compared in one place, and written down in one place.
+import type { Clock } from '../clock.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import { type EventKind, type Origin, recordEvents } from '../events/events.ts'
+import { findAccountByPhoneNumber } from './account-rows.ts'
+import type { Passwords } from './password.ts'
+
+export interface Refusal {
+  readonly kind: Extract<EventKind, 'sign_in_failed' | 'proof_failed'>
+  /** E.164. */
+  readonly phoneNumber: string
+  readonly detail: Readonly<Record<string, string>>
+  readonly origin: Origin
+}
+
+/** For `catch`: writes down that a proof was wrong, about the number and the account that it has, and throws on. */
+export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal: Refusal) {
+  return async (error: unknown): Promise<never> => {
+    const isWrong =
+      error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')
+    if (isWrong) {
+      const { kind, phoneNumber, detail, origin } = refusal
+      const account = await findAccountByPhoneNumber(db, phoneNumber)
+      await recordEvents(db, clock.now(), origin, [
+        { kind, accountId: account?.id ?? null, phoneNumber, detail },
+      ])
+    }
+    throw error
+  }
+}
+
+/**
+ * The stored hash that a password proves. Where there is no account, or no password, it costs the same work.
+ * @throws AppError `credentials_wrong`, `overloaded`
+ */
+export async function comparePassword(
+  passwords: Passwords,
+  row: AccountsTable | null,
+  password: string,
+): Promise<string> {
+  const stored = row?.password_hash ?? null
+  const isRight = await passwords.verify(stored, password)
+  if (!isRight || stored === null) {
+    throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
+  }
+  return stored
+}
