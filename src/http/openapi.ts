@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger'
 import scalar from '@scalar/fastify-api-reference'
 import type { FastifyInstance } from 'fastify'
+import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
 
 /** Register before the routes that it describes. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
@@ -17,11 +18,14 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
       },
       servers: [{ url: '/' }],
       tags: [
+        { name: 'codes', description: 'Text messages with six digits.' },
         { name: 'sessions', description: 'Sign in, who am I, my devices, sign out.' },
+        { name: 'account', description: 'Profile, password, phone number, export, closing.' },
         { name: 'classic', description: "The tutorial's routes. They answer HTTP 200 and tell by `code`." },
         { name: 'health', description: 'For balancers and supervisors.' },
       ],
       components: {
+        examples: problemExamples(),
         securitySchemes: {
           classicToken: {
             type: 'apiKey',
@@ -32,6 +36,14 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
           token: { type: 'http', scheme: 'bearer', description: 'The token that `POST /v1/sessions` gave.' },
         },
       },
+    },
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) throw new Error('the routes are described in OpenAPI 3 only')
+      const items = Object.values(document.openapiObject.paths ?? {})
+      // Our routes put nothing but operations into a path.
+      for (const item of items)
+        for (const operation of Object.values(item ?? {}) as Operation[]) addExamples(operation)
+      return document.openapiObject
     },
     refResolver: {
       // Every shared schema has a name of its own: v1-schemas.ts.

@@ -196,31 +196,38 @@ function detailOf({ code, facts }: AppError, language: Language, clock: WallCloc
   return `Your account was signed in at ${time} on ${device ?? 'another device'}. If this was not you, change your password.`
 }
 
-/** Answers with problem details (RFC 9457). */
+/** The problem details (RFC 9457) of an error. */
+export function problemOf(
+  error: AppError,
+  { language, clock, requestId }: { language: Language; clock: WallClock; requestId: string },
+) {
+  const { status, zh, en } = publicErrors[error.code]
+  const detail = detailOf(error, language, clock)
+  return {
+    type: `urn:hufu:problem:${error.code}`,
+    title: language === 'zh-CN' ? zh : en,
+    status,
+    ...(detail !== undefined && { detail }),
+    code: error.code,
+    request_id: requestId,
+    ...publicFacts(error.facts),
+  }
+}
+
+/** Answers with problem details. */
 export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
   error: AppError,
   clock: WallClock,
 ): FastifyReply {
-  const { status, zh, en } = publicErrors[error.code]
   const language = languageOf(request.headers['accept-language'])
   setErrorHeaders(reply, error)
-  const detail = detailOf(error, language, clock)
-  const problem = {
-    type: `urn:hufu:problem:${error.code}`,
-    title: language === 'zh-CN' ? zh : en,
-    status,
-    ...(detail !== undefined && { detail }),
-    code: error.code,
-    request_id: request.id,
-    ...publicFacts(error.facts),
-  }
   return reply
-    .code(status)
+    .code(publicErrors[error.code].status)
     .header('content-language', language)
     .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problem))
+    .send(JSON.stringify(problemOf(error, { language, clock, requestId: request.id })))
 }
 
 /** Codes that the tutorial's apps meet as an ordinary answer: HTTP 200, `code` 0 or 2, and these words. */

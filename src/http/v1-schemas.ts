@@ -308,10 +308,13 @@ export const sharedSchemas = [
   Problem,
 ]
 
-/** The problem answer of a route, with the codes that it can carry. */
+/** The problem answer of a route, with the codes that it can carry. Their examples stand in openapi-examples.ts. */
 export function problem(...codes: string[]) {
+  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])
   return {
     description: codes.join(', '),
-    content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+    content: {
+      'application/problem+json': { schema: Type.Ref('Problem'), examples: Object.fromEntries(examples) },
+    },
   }
 }

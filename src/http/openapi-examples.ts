@@ -1,0 +1,200 @@
+// What /docs shows of each route: whole bodies and answers that a server could have taken and given. A test checks each
+// of them against the schema of its route, and that no route is without.
+import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../errors.ts'
+import { problemOf } from './respond.ts'
+
+/** Under the names that people choose from. */
+type Examples = Readonly<Record<string, unknown>>
+
+interface RouteExamples {
+  readonly body?: Examples
+  /** By status; a problem needs none here, `problem` of v1-schemas.ts names those of its codes. */
+  readonly answers?: Readonly<Record<number, Examples>>
+}
+
+const phone_number = '12345678901'
+const code = '493817'
+const password = 'a horse, a staple'
+const token = 'hf_0R4f8Xk2mQ9vT1wZ7yB3nC5Kq8d2LxwVtRz0mEJ6sNu4hGfYbPpQaSoWiUeXcAA'
+const device = { platform: 'ios', id: '8C1F0A52-77B1-4E0A', name: 'iPhone 15', app_version: '2.1.0' }
+const at = '2026-11-22T02:32:05.120Z'
+const later = '2026-12-22T02:32:05.120Z'
+const id = '019aa9b4-5c60-7f3e-9a61-3d5c1e0f7b21'
+const account = { id, phone_number: '+8612345678901', nickname: '测试用户1' }
+const details = { ...account, avatar_url: null, locale: 'zh-CN', has_password: true, registered_at: at }
+const session = {
+  id: '0R4f8Xk2mQ9vT1wZ7yB3nC',
+  platform: 'ios',
+  device: { id: device.id, name: device.name, app_version: device.app_version },
+  ip: '203.0.113.7',
+  created_at: at,
+  seen_at: at,
+  expires_at: later,
+  current: true,
+}
+const tablet = {
+  ...session,
+  id: '0R4f2Ab6cD8eF1gH3jK5mN',
+  platform: 'android',
+  device: { id: null, name: 'Xiaomi Pad 6', app_version: '2.0.3' },
+  current: false,
+}
+const issued = { token, session, account, created: false }
+const exported = {
+  account: details,
+  sessions: [
+    {
+      id: session.id,
+      platform: session.platform,
+      device_id: device.id,
+      device_name: device.name,
+      app_version: device.app_version,
+      ip: session.ip,
+      created_at: at,
+      seen_at: at,
+      ended_at: null,
+      end_reason: null,
+    },
+  ],
+  events: [
+    {
+      at,
+      kind: 'signed_in',
+      session_id: session.id,
+      ip: session.ip,
+      detail: { method: 'code', platform: 'ios' },
+    },
+  ],
+}
+const badToken = { code: 2, message: '验证信息错误' }
+
+/** By `operationId`. */
+const routes: Readonly<Record<string, RouteExamples>> = {
+  createCode: {
+    body: {
+      'To sign in or up': { phone_number, purpose: 'sign_in', device },
+      'To show that it is me': { phone_number, purpose: 'confirm' },
+    },
+    answers: { 202: { Sent: { resend_in: 60, expires_in: 300 } } },
+  },
+  createSession: {
+    body: {
+      'With a code': { phone_number, code, nickname: '测试用户1', device },
+      'With a password': { phone_number, password, device },
+    },
+    answers: { 201: { 'Signed in': issued, 'Signed up': { ...issued, created: true } } },
+  },
+  getSession: { answers: { 200: { 'Signed in': { session, account } } } },
+  rotateToken: { answers: { 200: { 'The next token': { token, session } } } },
+  listSessions: { answers: { 200: { 'Two devices': { sessions: [session, tablet] } } } },
+  getAccount: { answers: { 200: { 'My account': details } } },
+  updateAccount: {
+    body: {
+      'A new name': { nickname: '小虎' },
+      'No picture any more': { avatar_url: null },
+    },
+    answers: { 200: { Changed: { ...details, nickname: '小虎' } } },
+  },
+  changePassword: {
+    body: {
+      'With the old one': { current_password: '123456', new_password: password },
+      'With a code for confirm': { code, new_password: password },
+    },
+  },
+  resetPassword: {
+    body: { 'With a code for reset_password': { phone_number, code, new_password: password } },
+  },
+  changePhone: {
+    body: {
+      'And my password': { phone_number: '13800138000', code, confirmation: { password } },
+      'And a code from the old number': {
+        phone_number: '13800138000',
+        code,
+        confirmation: { code: '027164' },
+      },
+    },
+    answers: { 200: { Moved: { ...details, phone_number: '+8613800138000' } } },
+  },
+  closeAccount: {
+    body: { 'With a code for close_account': { code } },
+    answers: { 202: { 'Will be removed': { closes_at: later } } },
+  },
+  exportAccount: { answers: { 200: { Everything: exported } } },
+  getLive: { answers: { 200: { Alive: { status: 'ok' } } } },
+  getReady: {
+    answers: {
+      200: { Ready: { status: 'ok', database: 'ok', redis: 'not_used' } },
+      503: {
+        'Without its database': { status: 'not_ready', database: 'out_of_reach', redis: 'ok' },
+        Stopping: { status: 'stopping', database: 'ok', redis: 'ok' },
+      },
+    },
+  },
+  sayHello: { answers: { 200: { Text: 'Hello World!' } } },
+  classicSignIn: {
+    body: { Anybody: { phone_number, password: '123456' } },
+    answers: {
+      200: {
+        'Signed in': { code: 1, message: '成功登录', nickname: '测试用户1', token },
+        Refused: { code: 0, message: '手机号或密码错误' },
+      },
+    },
+  },
+  classicUser: {
+    answers: {
+      200: {
+        'Signed in': { code: 1, nickname: '测试用户1', phone_number },
+        'Sign in again': badToken,
+        'No token': { code: 0, message: '需要验证' },
+      },
+    },
+  },
+  classicSignOut: {
+    answers: { 200: { 'Signed out': { code: 1, message: '成功注销' }, 'Sign in again': badToken } },
+  },
+}
+
+const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
+  invalid_request: { fields: [{ pointer: '/phone_number', problem: 'is_missing' }] },
+  password_refused: { rule: 'is_common' },
+  session_replaced: {
+    endedAt: Date.parse(at),
+    endedBy: { platform: 'ios', deviceName: 'iPhone 15' },
+  },
+  session_kicked: { endedAt: Date.parse(at), endedBy: { platform: 'ios', deviceName: 'iPhone 15' } },
+  session_banned: { endedAt: Date.parse(at), bannedUntil: Date.parse(later) },
+  account_banned: { bannedUntil: Date.parse(later) },
+}
+const clock = { now: () => Date.parse(at) + 60_000, timeZone: 'Asia/Shanghai' }
+
+/** `components.examples`: each problem once, for all routes that can answer it. */
+export function problemExamples(): Record<string, { value: unknown }> {
+  const entries = errorCodes.map((code) => {
+    const error = new AppError(code, facts[code])
+    return [code, { value: problemOf(error, { language: 'en', clock, requestId: 'q83PzT0b-1k' }) }] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+/** As far as it matters here: an operation object of OpenAPI 3.1. */
+export interface Operation {
+  readonly operationId?: string
+  readonly requestBody?: { readonly content: MediaTypes }
+  readonly responses?: Readonly<Record<string, { readonly content?: MediaTypes }>>
+}
+type MediaTypes = Record<string, { examples?: unknown }>
+
+/** Writes the examples of an operation into its description. */
+export function addExamples(operation: Operation): void {
+  const own = routes[operation.operationId ?? '']
+  if (!own) return
+  if (own.body) show(operation.requestBody?.content, own.body)
+  for (const [status, examples] of Object.entries(own.answers ?? {})) {
+    show(operation.responses?.[status]?.content, examples)
+  }
+}
+
+function show(content: MediaTypes | undefined, examples: Examples): void {
+  const named = Object.entries(examples).map(([name, value]) => [name, { value }])
+  for (const mediaType of Object.values(content ?? {})) mediaType.examples = Object.fromEntries(named)
+}

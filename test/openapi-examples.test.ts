@@ -1,0 +1,130 @@
+// What /docs shows of each route: an example of every body and answer, and each of them is one that the schema allows.
+import { Errors } from 'typebox/schema'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
+import { admitKnown } from '../src/sessions/sessions.ts'
+import { phone } from './domain.ts'
+import { addPerson, type RunningApp, startApp } from './running.ts'
+import { databases } from './stores.ts'
+
+type MediaTypes = Record<
+  string,
+  { schema: object; examples?: Record<string, { value?: unknown; $ref?: string }> }
+>
+interface Operation {
+  readonly requestBody?: { content: MediaTypes }
+  readonly responses: Record<string, { content?: MediaTypes }>
+}
+interface Description {
+  readonly paths: Record<string, Record<string, Operation>>
+  readonly components: { examples: Record<string, { value: unknown }> }
+}
+interface Shown {
+  /** `put /v1/account/phone 401` */
+  readonly where: string
+  readonly schema: object
+  /** name and value */
+  readonly examples: readonly (readonly [string, unknown])[]
+}
+
+let app: RunningApp
+let drop: () => Promise<void>
+let description: Description
+
+beforeAll(async () => {
+  const fresh = await (databases[0] ?? expect.fail()).create()
+  drop = fresh.drop
+  app = await startApp(fresh.url)
+  // It is what it says in the test of v1.
+  description = (await (await fetch(`${app.url}/openapi.json`)).json()) as Description
+})
+
+afterAll(async () => {
+  await app.close()
+  await drop()
+})
+
+function shown(): Shown[] {
+  return Object.entries(description.paths).flatMap(([path, item]) =>
+    Object.entries(item).flatMap(([method, { requestBody, responses }]) => [
+      ...of(`${method} ${path} body`, requestBody?.content),
+      ...Object.entries(responses).flatMap(([status, { content }]) =>
+        of(`${method} ${path} ${status}`, content),
+      ),
+    ]),
+  )
+}
+
+function of(where: string, content: MediaTypes = {}): Shown[] {
+  return Object.values(content).map(({ schema, examples = {} }) => ({
+    where,
+    schema,
+    examples: Object.entries(examples).map(([name, { value, $ref }]) => [
+      name,
+      $ref === undefined ? value : description.components.examples[$ref.split('/').at(-1) ?? '']?.value,
+    ]),
+  }))
+}
+
+/** The same schema, where an object may have no field that it does not name. */
+function strict(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strict)
+  if (schema === null || typeof schema !== 'object') return schema
+  const inner = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, strict(value)]))
+  return 'properties' in inner ? { additionalProperties: false, ...inner } : inner
+}
+
+describe('/openapi.json', () => {
+  test('shows an example of every body, and of every answer that has one', () => {
+    expect(shown().length).toBeGreaterThan(80)
+    expect(shown().filter(({ examples }) => examples.length === 0)).toEqual([])
+  })
+
+  test('shows none that its own schema would refuse, or that has a field of no schema', () => {
+    const components = strict(description.components) as object
+    for (const { where, schema, examples } of shown()) {
+      for (const [name, value] of examples) {
+        const whole = { ...(strict(schema) as object), components }
+        expect({ where, name, errors: Errors(whole, value)[1] }).toEqual({ where, name, errors: [] })
+      }
+    }
+  })
+
+  test('shows for each code of a problem the example of that code and status', () => {
+    const problems = shown().filter(({ examples }) =>
+      examples.some(([, value]) => Object(value).type?.startsWith?.('urn:hufu:')),
+    )
+    expect(problems.length).toBeGreaterThan(50)
+    for (const { where, examples } of problems) {
+      for (const [code, value] of examples) {
+        expect({ where, value }).toMatchObject({ where, value: { code, status: Number(where.slice(-3)) } })
+      }
+    }
+  })
+
+  test('shows bodies that the server takes: none is refused for its shape', async () => {
+    const bodies = shown().filter(({ where }) => where.endsWith(' body'))
+    expect(bodies.length).toBeGreaterThan(6)
+    const { id } = await addPerson(app.house)
+    const issued = await app.house.sessions.issue({
+      device: phone,
+      origin: noOrigin,
+      method: 'given',
+      admit: admitKnown(id),
+    })
+    const authorization = `Bearer ${issued?.token}`
+    for (const { where, examples } of bodies) {
+      const [method = '', path = ''] = where.split(' ')
+      for (const [name, value] of examples) {
+        const answer = await fetch(app.url + path, {
+          method: method.toUpperCase(),
+          headers: { 'content-type': 'application/json', authorization },
+          body: JSON.stringify(value),
+        })
+        // A code or a password of an example is not one that anybody was sent: 401 with such a code is as far as it goes.
+        const { code } = answer.status >= 400 ? ((await answer.json()) as { code: string }) : { code: 'done' }
+        expect(['done', 'code_wrong', 'credentials_wrong', 0], `${where} ${name}`).toContain(code)
+      }
+    }
+  })
+})
