@@ -1,9 +1,12 @@
 // Many at once, through two server processes: one winner, on every database.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { findCode } from '../src/codes/code-rows.ts'
 import { migrate, pendingMigrations } from '../src/db/migrate.ts'
 import { databaseKind, dialectFor, openDatabase } from '../src/db/open.ts'
+import type { Database } from '../src/db/schema.ts'
 import { addAccount, openDomain, signIn } from './domain.ts'
 import { person, runCommand, type ServerProcess, startProcess } from './running.ts'
+import { startRedis } from './services/redis.ts'
 import { databases, redisUrl, stores } from './stores.ts'
 
 const allMigrations = ['0001-accounts-and-sessions', '0002-token-rotation', '0003-codes-and-events']
@@ -120,6 +123,80 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
+  /** Asks for a code to sign in with, and reads it where the message would go: the server's standard error. */
+  async function codeFor(phoneNumber: string): Promise<string> {
+    const asked = await post(serverFor(0), '/v1/codes', { phone_number: phoneNumber, purpose: 'sign_in' })
+    expect(asked).toMatchObject({ status: 202 })
+    const text = new RegExp(`${phoneNumber.slice(-4)}  您的验证码是 (\\d{6})`)
+    return await vi.waitFor(() => text.exec(servers[0]?.output() ?? '')?.[1] ?? expect.fail('no message'))
+  }
+
+  async function inDatabase<T>(ask: (db: Database) => Promise<T>): Promise<T> {
+    const db = openDatabase(dialectFor(environment.HUFU_DATABASE_URL ?? '', 1))
+    try {
+      return await ask(db)
+    } finally {
+      await db.destroy()
+    }
+  }
+
+  const accountsWith = (phoneNumber: string) =>
+    inDatabase((db) =>
+      db.selectFrom('accounts').select('id').where('phone_number', '=', phoneNumber).execute(),
+    )
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel sign-ups with one code through two servers one makes the account, and no other gets in',
+    async () => {
+      for (let round = 0; round < 2; round++) {
+        const phoneNumber = `+861390000700${round}`
+        const code = await codeFor(phoneNumber)
+        const answers = await Promise.all(
+          Array.from({ length: 64 }, (_, i) =>
+            post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code }),
+          ),
+        )
+        expect(answers.filter(({ status }) => status === 201)).toMatchObject([{ body: { created: true } }])
+        const refused = answers.filter(({ status }) => status !== 201)
+        expect(new Set(refused.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
+          new Set(['401 code_wrong']),
+        )
+        expect(await accountsWith(phoneNumber)).toHaveLength(1)
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel guesses through two servers, the right one among them, five are compared and one wins at most',
+    async () => {
+      let won = 0
+      for (let round = 0; round < 4; round++) {
+        const phoneNumber = `+861390000800${round}`
+        const code = await codeFor(phoneNumber)
+        // Every second one is right in the last rounds, so that some of the five surely are.
+        const isRight = (i: number) => (round < 2 ? i === 7 * round : (i >> 1) % 2 === 0)
+        const answers = await Promise.all(
+          Array.from({ length: 64 }, (_, i) => {
+            const guess = isRight(i) ? code : String((Number(code) + i + 1) % 1e6).padStart(6, '0')
+            return post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code: guess })
+          }),
+        )
+        const wins = answers.filter(({ status }) => status === 201).length
+        expect(wins).toBeLessThanOrEqual(1)
+        won += wins
+        for (const { status, body } of answers) expect([201, 401], JSON.stringify(body)).toContain(status)
+        expect(await accountsWith(phoneNumber)).toHaveLength(wins)
+        // Whatever was guessed: the code is over.
+        const late = await post(serverFor(1), '/v1/sessions', { phone_number: phoneNumber, code })
+        expect(late).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+        const row = await inDatabase((db) => findCode(db, { phoneNumber, purpose: 'sign_in' }))
+        expect(row?.guesses).toBeGreaterThan(0)
+        expect(row?.guesses).toBeLessThanOrEqual(5)
+      }
+      expect(won).toBeGreaterThan(0)
+    },
+  )
+
   async function enter(server: string): Promise<string> {
     const { body } = await post(server, '/v1/sessions', {
       phone_number: person.phone,
@@ -195,6 +272,40 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 })
+
+test.skipIf(redisUrl() === null)(
+  'of 64 codes that are asked for through two servers, the last of the day goes to one number',
+  async () => {
+    const { url, drop } = await (databases[0] ?? expect.fail()).create()
+    const redis = await startRedis()
+    const environment = {
+      HUFU_DATABASE_URL: url,
+      HUFU_REDIS_URL: redis.url,
+      HUFU_LIMITS: 'on',
+      HUFU_SMS_DAILY_BUDGET: '3',
+      HUFU_TRUSTED_PROXIES: '127.0.0.1',
+    }
+    const servers = await Promise.all([startProcess(environment), startProcess(environment)])
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, (_, i) =>
+        fetch(`${servers[i % 2]?.url}/v1/codes`, {
+          method: 'POST',
+          // Each from another network, to a number of another range: only the budget is in the way.
+          headers: { ...json, 'x-forwarded-for': `198.${i}.100.7` },
+          body: JSON.stringify({ phone_number: `+86138${1000 + i}0009`, purpose: 'sign_in' }),
+        }),
+      ),
+    )
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses.filter((status) => status === 202)).toHaveLength(3)
+    expect(statuses.filter((status) => status === 429)).toHaveLength(61)
+    const sent = servers.map(({ output }) => output().match(/您的验证码是/g)?.length ?? 0)
+    expect(sent.reduce((a, b) => a + b)).toBe(3)
+    for (const server of servers) await server.stop()
+    await redis.stop()
+    await drop()
+  },
+)
 
 describe.each(databases)('$name', (database) => {
   test.skipIf(database.skipped !== null)(
