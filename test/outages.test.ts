@@ -3,6 +3,10 @@
 
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { codeOf } from '../src/codes/code-digits.ts'
+import { findCode } from '../src/codes/code-rows.ts'
+import type { Purpose } from '../src/codes/codes.ts'
+import { storedKey } from '../src/codes/server-key.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { phone } from './domain.ts'
@@ -90,13 +94,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       closers.push(() => redis.stop())
       const app = later(await start(await fresh(database), { HUFU_REDIS_URL: url }))
       const { id } = await addPerson(app.house)
-      const { token } =
-        (await app.house.sessions.issue({
-          device: phone,
-          origin: noOrigin,
-          method: 'given',
-          admit: admitKnown(id),
-        })) ?? expect.fail('no session')
+      const token = await issue(app, id)
       expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
       expect(await ask(app, '/login', signIn)).toMatchObject({ status: 503, code: 0, retryAfter: '1' })
       expect(await redisState(app)).toMatchObject({ status: 'ok', redis: 'out_of_reach' })
@@ -204,6 +202,95 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       expect(await user(cutOff, token)).toMatchObject({ code: 2 })
     },
   )
+})
+
+/** Everything that ends sessions, as people and operators do it. Each gives the reason that the old token is refused with. */
+const endings: Record<string, (app: RunningApp, who: { id: string; token: string }) => Promise<string>> = {
+  async ban({ house }, { id }) {
+    await house.standing.ban(id, { until: null, reason: 'spam' })
+    return 'session_banned'
+  },
+  async 'end of all sessions'({ house }, { id }) {
+    await house.sessions.endAll({ accountId: id, reason: 'kicked', by: null, except: null })
+    return 'session_kicked'
+  },
+  async 'password reset'(app, { id }) {
+    const { phoneNumber } = await app.house.accounts.getById(id)
+    const code = await codeFor(app, phoneNumber, 'reset_password')
+    const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
+    expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
+    return 'session_password_changed'
+  },
+  async 'change of the number'(app, { id, token }) {
+    const next = nextNumber()
+    const body = {
+      phone_number: next,
+      code: await codeFor(app, next, 'change_phone'),
+      confirmation: { password: person.password },
+    }
+    // All sessions but the one that asks end, so another one asks.
+    const asker = await issue(app, id)
+    expect(await user(app, token)).toMatchObject({ code: 1 })
+    expect(await send(app, 'PUT', '/v1/account/phone', body, asker)).toBe(200)
+    return 'session_phone_changed'
+  },
+  async closing(app, { id, token }) {
+    const { phoneNumber } = await app.house.accounts.getById(id)
+    const code = await codeFor(app, phoneNumber, 'close_account')
+    expect(await send(app, 'DELETE', '/v1/account', { code }, token)).toBe(202)
+    return 'session_account_closed'
+  },
+}
+
+let numbers = 13_600_000_000
+const nextNumber = () => `+86${++numbers}`
+
+async function issue({ house }: RunningApp, accountId: string): Promise<string> {
+  const admit = admitKnown(accountId)
+  const issued = await house.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit })
+  return (issued ?? expect.fail('no session')).token
+}
+
+/** Asks for a code and works out what the message says. */
+async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
+  expect(await send(app, 'POST', '/v1/codes', { phone_number: phoneNumber, purpose })).toBe(202)
+  const row = await findCode(app.house.db, { phoneNumber, purpose })
+  return codeOf(await storedKey(app.house.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
+}
+
+async function send(app: RunningApp, method: string, path: string, body: object, token?: string) {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = { 'content-type': 'application/json', ...authorization }
+  return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
+}
+
+describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, under $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+
+  usable('whatever ends a session ends it: here at once, and elsewhere when Redis is back', async () => {
+    const databaseUrl = await fresh(database)
+    const proxy = later(await startProxy(redisUrl() ?? ''))
+    // What the limits do without Redis is not the question here.
+    const environment = { HUFU_LIMITS: 'off', HUFU_SESSION_SCOPE: 'device', HUFU_SESSION_MAX: '2' }
+    const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
+    const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
+    for (const [name, end] of Object.entries(endings)) {
+      const { id } = await addPerson(cutOff.house, nextNumber())
+      const token = await issue(cutOff, id)
+      for (const server of [cutOff, other]) expect(await user(server, token), name).toMatchObject({ code: 1 })
+
+      proxy.set('refuse')
+      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+      const code = await end(cutOff, { id, token })
+      const authorization = `Bearer ${token}`
+      const who = (server: RunningApp) => ask(server, '/v1/session', { headers: { authorization } })
+      expect(await who(cutOff), name).toMatchObject({ status: 401, code })
+      proxy.set('pass')
+      await eventually(async () => expect(await who(other), name).toMatchObject({ status: 401, code }))
+      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'ok' }))
+      expect(await who(cutOff), name).toMatchObject({ status: 401, code })
+    }
+  })
 })
 
 describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of reach', (database) => {
