@@ -77,6 +77,29 @@ async function emptyRedis(): Promise<void> {
   client.destroy()
 }
 
+test('whoever holds a token tries codes for one new number after the other thirty times an hour, and no more', async () => {
+  const app = await start()
+  const enter = async (phone: string) => String((await v1(app, phone, person.password)).body.token)
+  const move = (token: string, i: number) =>
+    ask(`${app.url}/v1/account/phone`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({
+        phone_number: `+861390${1000 + i}009`,
+        code: '000000',
+        confirmation: { password: person.password },
+      }),
+    })
+  const token = await enter(person.phone)
+  for (let i = 0; i < 30; i++) {
+    expect(await move(token, i)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+    app.clock.advance(100_000)
+  }
+  expect(await move(token, 30)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  await addPerson(app.house, '13900000098')
+  expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
+})
+
 describe.each(stores)('counters $name', ({ skipped, environment }) => {
   const usable = test.skipIf(skipped)
   const begin = async (more: Record<string, string> = {}) => {
@@ -252,6 +275,7 @@ describe.skipIf(noRedis)('servers on one Redis', () => {
         phoneNumber: '+8613800005223',
         address: '203.0.113.7',
         deviceId: null,
+        accountId: null,
       }),
     ).rejects.toMatchObject({ code: 'unavailable', facts: { retryAfterSeconds: 1 } })
 

@@ -35,6 +35,12 @@ export interface CredentialsOptions {
   readonly tellMoved: (from: string, maskedTo: string) => void
 }
 
+/** Who proves something: `accountId` is null for somebody who is not signed in. */
+interface Prover {
+  readonly accountId: string | null
+  readonly origin: Origin
+}
+
 /** A step-up that was right; asked again under the account's lock, where a code is used up. */
 type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 
@@ -66,7 +72,7 @@ export class Credentials {
   async changePassword(asker: Asker, newPassword: string, stepUp: StepUp): Promise<void> {
     const row = await this.#get(asker.accountId)
     assertAcceptablePassword(newPassword, row.phone_number)
-    const confirmed = await this.#confirm(row, stepUp, asker.origin)
+    const confirmed = await this.#confirm(row, stepUp, asker)
     const hash = await this.#passwords.hash(newPassword)
     await this.#sessions.changeAccount({
       accountId: row.id,
@@ -92,7 +98,10 @@ export class Credentials {
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
-    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, origin)
+    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, {
+      accountId: null,
+      origin,
+    })
     const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
     // No code was sent to a number without an account: whoever says one has guessed.
     if (!row) throw new AppError('code_wrong')
@@ -121,8 +130,8 @@ export class Credentials {
   ): Promise<Account> {
     const row = await this.#get(asker.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
-    const confirmed = await this.#confirm(row, request.confirmation, asker.origin)
-    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker.origin)
+    const confirmed = await this.#confirm(row, request.confirmation, asker)
+    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker)
     const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
@@ -132,13 +141,13 @@ export class Credentials {
   }
 
   /** The code for closing that the account's own number got. @throws AppError `code_wrong`, `account_not_found`, `rate_limited` */
-  async checkClosingCode({ accountId, origin }: Asker, code: string): Promise<RightCode> {
-    const { phone_number: phoneNumber } = await this.#get(accountId)
-    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, origin)
+  async checkClosingCode(asker: Asker, code: string): Promise<RightCode> {
+    const { phone_number: phoneNumber } = await this.#get(asker.accountId)
+    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, asker)
   }
 
-  async #checkCode(name: CodeName, code: string, origin: Origin): Promise<RightCode> {
-    const who = { phoneNumber: name.phoneNumber, address: origin.ip, deviceId: null }
+  async #checkCode(name: CodeName, code: string, { accountId, origin }: Prover): Promise<RightCode> {
+    const who = { phoneNumber: name.phoneNumber, address: origin.ip, deviceId: null, accountId }
     return await this.#limiter.guarded('check_code', who, () =>
       this.#codes.check(name, code).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
     )
@@ -179,13 +188,14 @@ export class Credentials {
     return existing(await findAccountById(this.#db, accountId))
   }
 
-  async #confirm(row: AccountsTable, stepUp: StepUp, origin: Origin): Promise<Confirmed> {
+  async #confirm(row: AccountsTable, stepUp: StepUp, asker: Asker): Promise<Confirmed> {
     const phoneNumber = row.phone_number
     if ('code' in stepUp) {
-      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, origin)
+      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, asker)
       return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
-    const who = { phoneNumber, address: origin.ip, deviceId: null }
+    const { accountId, origin } = asker
+    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId }
     await this.#limiter.guarded('check_password', who, () =>
       comparePassword(this.#passwords, row, stepUp.password).catch(
         this.#noteWrong(phoneNumber, 'password', origin),

@@ -48,7 +48,7 @@ export class SendCode {
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
     const { codes, region, limiter } = this.#options
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
-    const who = { phoneNumber, address: request.origin.ip, deviceId: request.deviceId }
+    const who = { phoneNumber, address: request.origin.ip, deviceId: request.deviceId, accountId: null }
     const { nextInSeconds: resendInSeconds } = await limiter.spend('send_code', who)
     const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })
     const answer = { resendInSeconds, expiresInSeconds: Math.ceil(prepared.expiresInMs / 1000) }

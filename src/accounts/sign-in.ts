@@ -177,7 +177,7 @@ export class SignIn {
 }
 
 function whoIs(phoneNumber: string, { device }: Arrival) {
-  return { phoneNumber, address: device.ip, deviceId: device.deviceId }
+  return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null }
 }
 
 /** Signing in takes back the wish to close the account. */

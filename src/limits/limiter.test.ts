@@ -20,6 +20,7 @@ function person(i: number, fixed: Partial<Who> = {}): Who {
     phoneNumber: `+861${3_000_000 + i * 37}${String(i % 1000).padStart(3, '0')}`,
     address: `${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${i % 250}.1`,
     deviceId: `device-${i}`,
+    accountId: `account-${i}`,
     ...fixed,
   }
 }
@@ -33,6 +34,8 @@ function attacker(by: By, i: number): Who {
       return person(i, { address: `203.0.113.${i % 256}` })
     case 'device':
       return person(i, { deviceId: 'install-1' })
+    case 'account':
+      return person(i, { accountId: 'account' })
     case 'number':
       return person(i, { phoneNumber: '+8613800005223' })
     case 'prefix':

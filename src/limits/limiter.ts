@@ -107,7 +107,7 @@ export class Limiter {
 
   /** Forgets the failures in a row of a number, by every method. @throws AppError `unavailable` */
   async forgetFailures({ phoneNumber }: Pick<Who, 'phoneNumber'>): Promise<void> {
-    const who = { phoneNumber, address: null, deviceId: null }
+    const who = { phoneNumber, address: null, deviceId: null, accountId: null }
     const keys = this.#buckets.flatMap((bucket) => (bucket.counts === 'in_a_row' ? keyOf(bucket, who) : []))
     await Promise.all(keys.map((key) => key !== null && this.#store.forget(key)))
   }

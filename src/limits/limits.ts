@@ -7,9 +7,9 @@ export type Check = 'check_code' | 'check_password'
 
 /**
  * Whose counter it is: `address` an IPv4 address or an IPv6 /64, `network` the /24 or /48 around it, `device` the device
- * id that the app gives, `number` the phone number, `prefix` its country and first 7 national digits, `server` everybody.
+ * id that the app gives, `account` who is signed in and asks, `number` the phone number, `prefix` its country and first 7 national digits, `server` everybody.
  */
-export type By = 'address' | 'network' | 'device' | 'number' | 'prefix' | 'server'
+export type By = 'address' | 'network' | 'device' | 'account' | 'number' | 'prefix' | 'server'
 
 /**
  * `all` tries; only the `wrong` ones; or the wrong ones `in_a_row`, which a success by any method forgets. Each is counted
@@ -79,6 +79,8 @@ export function limitsWith({ smsDailyBudget }: { readonly smsDailyBudget: number
     // A whole city of phones may share the address of a carrier.
     ...byAddress('check_code', [100, 10 * minutes], [1_000, days]),
     ...limit('check_code', 'device', 'all', [30, hours], [100, days]),
+    // Whoever holds a token may try codes for one new number after the other.
+    ...limit('check_code', 'account', 'all', [30, hours], [100, days]),
     inARow('check_code'),
     ...limit('check_code', 'number', 'wrong', [10, hours], [50, days]),
     // Ten thousand numbers with fifty guesses a day each would be one account lost every second day.
@@ -86,6 +88,7 @@ export function limitsWith({ smsDailyBudget }: { readonly smsDailyBudget: number
 
     ...byAddress('check_password', [100, 10 * minutes], [1_000, days]),
     ...limit('check_password', 'device', 'all', [30, hours], [100, days]),
+    ...limit('check_password', 'account', 'all', [30, hours], [100, days]),
     inARow('check_password'),
     ...limit('check_password', 'number', 'all', [30, 10 * minutes], [300, days]),
   ]

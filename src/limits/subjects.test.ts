@@ -46,10 +46,16 @@ test.each([
 ])('the prefix of %s is %s', (number, prefix) => expect(numberPrefix(number)).toBe(prefix))
 
 test('a counter is named by a hash: the number, the address and the device cannot be read in it', () => {
-  const who = { phoneNumber: '+8613800005223', address: '203.0.113.7', deviceId: 'A1\r\nDEL *' }
-  for (const by of ['address', 'network', 'device', 'number', 'prefix', 'server'] as const) {
+  const who = {
+    phoneNumber: '+8613800005223',
+    address: '203.0.113.7',
+    deviceId: 'A1\r\nDEL *',
+    accountId: 'a',
+  }
+  for (const by of ['address', 'network', 'device', 'account', 'number', 'prefix', 'server'] as const) {
     expect(subjectOf(by, who)).toMatch(/^[\w-]{22}$/)
   }
   expect(subjectOf('device', { ...who, deviceId: null })).toBeNull()
+  expect(subjectOf('account', { ...who, accountId: null })).toBeNull()
   expect(subjectOf('number', who)).not.toBe(subjectOf('number', { ...who, phoneNumber: '+8613800005224' }))
 })

@@ -4,7 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { parsePhoneNumberFromString } from 'libphonenumber-js'
 import type { By } from './limits.ts'
 
-/** Who does something, or has it done: the caller's address and device, and the number that it is about. */
+/** Who does something, or has it done: the caller's address, device and account, and the number that it is about. */
 export interface Who {
   /** E.164. */
   readonly phoneNumber: string
@@ -12,6 +12,8 @@ export interface Who {
   readonly address: string | null
   /** As the app gives it; null: it gives none, and no device is counted. */
   readonly deviceId: string | null
+  /** Of somebody who is signed in and proves once more that it is him; null: nobody is, and no account is counted. */
+  readonly accountId: string | null
 }
 
 /** What is counted for `by`, or null where there is nothing to count. Never a number or an address in the clear. */
@@ -20,7 +22,7 @@ export function subjectOf(by: By, who: Who): string | null {
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
-function textOf(by: By, { phoneNumber, address, deviceId }: Who): string | null {
+function textOf(by: By, { phoneNumber, address, deviceId, accountId }: Who): string | null {
   switch (by) {
     case 'address':
       return addressBlock(address, 32, 64)
@@ -28,6 +30,8 @@ function textOf(by: By, { phoneNumber, address, deviceId }: Who): string | null 
       return addressBlock(address, 24, 48)
     case 'device':
       return deviceId
+    case 'account':
+      return accountId
     case 'number':
       return phoneNumber
     case 'prefix':
