@@ -1,21 +1,34 @@
 // Many copies in Redis, written through the same door as the server's own.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../src/clock.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { dialectFor, openDatabase } from '../src/db/open.ts'
 import { newAccountId, newSessionId } from '../src/ids.ts'
 import type { AccountCopy, CopiesToWrite, CopyName, SessionCopy } from '../src/sessions/copies.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
+import { Feed } from '../src/sessions/feed.ts'
 import { hashToken, issueToken } from '../src/sessions/token.ts'
 
 const batch = 500
 
 /** Fills the copies of `count` live sessions, each of an account of its own. */
 export async function addFilledSessions(redisUrl: string, count: number): Promise<void> {
-  const copies = new RedisCopies({ url: redisUrl })
-  await copies.connect()
+  // What the copies stand for is not asked: an empty database is enough.
+  const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
+  const db = openDatabase(dialectFor(`sqlite:${join(folder, 'hufu.db')}`, 1))
+  await migrate(db, 'sqlite')
+  const feed = new Feed({ db, clock: systemClock })
+  const copies = new RedisCopies({ url: redisUrl, feed })
+  await Promise.all([feed.start(), copies.connect()])
   for (let made = 0; made < count; made += batch) {
     const ticket = copies.beginRead()
     if (!ticket) throw new Error('Redis went away')
     await copies.fill(ticket, someCopies(made, Math.min(batch, count - made)))
   }
   await copies.close()
+  rmSync(folder, { recursive: true, force: true })
 }
 
 function someCopies(from: number, count: number): CopiesToWrite {

@@ -27,6 +27,7 @@ import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
 import { RedisCopies } from './sessions/copies-redis.ts'
+import { Feed, forgetOldChanges } from './sessions/feed.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { type Settings, SettingsError } from './settings.ts'
 import { AliyunSms } from './sms/driver-aliyun.ts'
@@ -72,7 +73,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const { clock = systemClock, onTrouble = () => {} } = options
   const dialect = openDialect(settings)
   const db = openDatabase(dialect)
-  const copies = await openCopies(settings, dialect, options)
+  const copies = await openCopies(settings, dialect, clock, options)
   const sessions = new Sessions({
     db,
     prepareRead: preparedReads(db, dialect),
@@ -112,6 +113,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     async tidy() {
       await standing.purge()
       await codes.forgetOld()
+      await forgetOldChanges(db, clock.now())
       if (settings.eventsLifeMs !== null) await forgetEventsBefore(db, clock.now() - settings.eventsLifeMs)
     },
     sms,
@@ -138,18 +140,26 @@ function openDialect({ database, databasePool }: Settings): Dialect {
 async function openCopies(
   settings: Settings,
   dialect: Dialect,
+  clock: Clock,
   { onRedis, copyLifeSeconds }: HouseOptions,
 ): Promise<Copies> {
   if (settings.redis === null) {
     const readVersion = versionReader(dialect)
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
+  const feed = new Feed({
+    db: openDatabase(openDialect({ ...settings, databasePool: 1 })),
+    clock,
+    onChange: ({ accountId }) => copies.forgetAccount(accountId),
+  })
   const copies = new RedisCopies({
     url: settings.redis,
+    feed,
+    trustWithoutDatabase: settings.withoutDatabase === 'trust_copies',
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
     ...(onRedis && { onChange: onRedis }),
   })
-  await copies.connect()
+  await Promise.all([feed.start(), copies.connect()])
   return copies
 }
 

@@ -159,6 +159,13 @@ export const settingsTable = {
     secret: true,
     parse: redisUrl,
   }),
+  withoutDatabase: setting({
+    name: 'HUFU_WITHOUT_DATABASE',
+    default: 'refuse',
+    meaning:
+      'What a check with Redis does while the database is away: `refuse` it (503), or `trust_copies`, which may accept for up to 10 minutes what another server has ended.',
+    parse: oneOf('refuse', 'trust_copies'),
+  }),
   region: setting({
     name: 'HUFU_DEFAULT_REGION',
     default: 'CN',

@@ -101,7 +101,7 @@ async function copiesInRedis(suffix: string): Promise<Map<string, Json>> {
       // Null: it ran out while we looked.
       if (text === null) continue
       expect({ key, expires: seconds >= 0 || seconds === -2 }).toEqual({ key, expires: true })
-      copies.set(key, text.startsWith('mark:') ? { mark: text } : JSON.parse(text))
+      copies.set(key, text.startsWith('mark:') ? { mark: text } : JSON.parse(text.replace(/^\d+ /, '')))
     }
     return copies
   } finally {

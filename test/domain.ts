@@ -10,6 +10,7 @@ import type { Copies } from '../src/sessions/copies.ts'
 import { MemoryCopies } from '../src/sessions/copies-memory.ts'
 import { NoCopies } from '../src/sessions/copies-none.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
+import { Feed } from '../src/sessions/feed.ts'
 import { admitKnown, type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
 import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
 
@@ -49,8 +50,13 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const dialect = watchDialect(unwatched, watch)
   const db = openDatabase(dialect)
   const prepareRead = preparedReads(db, dialect)
-  const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl })
-  await redis?.connect()
+  const feed = new Feed({
+    db: openDatabase(dialectFor(databaseUrl, 1)),
+    clock,
+    onChange: ({ accountId }) => redis?.forgetAccount(accountId),
+  })
+  const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl, feed })
+  if (redis) await Promise.all([feed.start(), redis.connect()])
   const readVersion = versionReader(unwatched)
   const embedded = readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   const copies = watchCopies(redis ?? embedded, watch)

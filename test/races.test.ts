@@ -9,7 +9,12 @@ import { person, runCommand, type ServerProcess, startProcess } from './running.
 import { startRedis } from './services/redis.ts'
 import { databases, redisUrl, stores } from './stores.ts'
 
-const allMigrations = ['0001-accounts-and-sessions', '0002-token-rotation', '0003-codes-and-events']
+const allMigrations = [
+  '0001-accounts-and-sessions',
+  '0002-token-rotation',
+  '0003-codes-and-events',
+  '0004-account-changes',
+]
 const json = { 'content-type': 'application/json' }
 
 async function post(

@@ -52,7 +52,7 @@ export function watchCopies(copies: Copies, watch: Watcher): Copies {
     fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)).catch(() => {}),
     mark: (names) => watch('mark', () => copies.mark(names)),
     confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
-    settle: (mark, values) => watch('settle', () => copies.settle(mark, values)),
+    settle: (mark, values, position) => watch('settle', () => copies.settle(mark, values, position)),
     isReachable: () => copies.isReachable(),
     close: () => copies.close(),
   }

@@ -3,6 +3,7 @@ import { type MigrationProvider, Migrator } from 'kysely/migration'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
 import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
+import { accountChanges } from './migrations/0004-account-changes.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 
@@ -12,6 +13,7 @@ function migrations(kind: DatabaseKind): MigrationProvider {
       '0001-accounts-and-sessions': accountsAndSessions(kind),
       '0002-token-rotation': tokenRotation(kind),
       '0003-codes-and-events': codesAndEvents(kind),
+      '0004-account-changes': accountChanges(kind),
     }),
   }
 }

@@ -1,5 +1,5 @@
 // The tables of the truth, as Kysely sees them. Times are milliseconds since 1970 UTC, in every database.
-import type { Kysely, Transaction } from 'kysely'
+import type { Generated, Kysely, Transaction } from 'kysely'
 
 export type AccountState = 'active' | 'banned' | 'closing'
 
@@ -111,6 +111,14 @@ export interface EventsTable {
   detail: string | null
 }
 
+/** One row for each transaction that changed an account or a session of it: sessions/feed.ts reads it. */
+export interface AccountChangesTable {
+  /** Given out by the database in the order in which transactions come here. */
+  position: Generated<number>
+  account_id: string
+  at: number
+}
+
 export interface ServerKeysTable {
   name: string
   /** 256 random bits, base64url. */
@@ -119,6 +127,7 @@ export interface ServerKeysTable {
 
 export interface Tables {
   accounts: AccountsTable
+  account_changes: AccountChangesTable
   codes: CodesTable
   events: EventsTable
   server_keys: ServerKeysTable

@@ -52,7 +52,7 @@ export class MemoryCopies implements Copies {
 
   beginRead(): ReadTicket {
     this.refresh()
-    return { run: 'memory', beganAt: this.#generation }
+    return { run: 'memory', beganAt: this.#generation, position: 0 }
   }
 
   fill({ beganAt }: ReadTicket, copies: CopiesToWrite): void {

@@ -1,7 +1,8 @@
 // Copies in Redis, remembered once more in this process (remembered.ts).
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
-import type { OrPromise } from '../or-promise.ts'
+import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type {
   AccountCopy,
   Copies,
@@ -12,7 +13,8 @@ import type {
   ReadTicket,
   SessionCopy,
 } from './copies.ts'
-import { type RedisConnection, RedisLink } from './link-redis.ts'
+import { type Feed, freshMs } from './feed.ts'
+import { type Dated, type RedisConnection, RedisLink } from './link-redis.ts'
 import type { Remembered } from './remembered.ts'
 
 /** No copy lives longer, whatever happens to it. */
@@ -22,34 +24,44 @@ const markLifeSeconds = 60
 const fillWithinMs = 10_000
 /** A transaction that holds its mark longer must not commit: db/transaction.ts gives up far earlier. */
 const confirmWithinMs = 30_000
+/** A server that still believes copies has begun to read the feed after the commit. Timers may come a little early. */
+const untilEveryoneKnowsMs = freshMs + 20
 const markPrefix = 'mark:'
 const outOfReach: Found<never> = { value: null, isCurrent: false }
 
 interface StandingMark extends Mark {
-  readonly run: string | null
+  /** The Redis process where the mark stands; null: nowhere. */
+  run: string | null
   readonly setAt: number
 }
 
 export interface RedisCopiesOptions {
   readonly url: string
+  readonly feed: Feed
+  /** Believe copies also while the database, and with it the feed, is out of reach. */
+  readonly trustWithoutDatabase?: boolean
   readonly copyLifeSeconds?: number
   /** Told when copies come into use, and with a cause when they go out of use. */
   readonly onChange?: (reachable: boolean, cause?: unknown) => void
 }
 
-/** Copies under `hufu:<run>:session:<id>` and `hufu:<run>:account:<id>`, readable with redis-cli. */
+/**
+ * Copies under `hufu:<run>:session:<id>` and `hufu:<run>:account:<id>`, readable with redis-cli: the position of the feed at
+ * which the copy was read, and the copy.
+ */
 export class RedisCopies implements Copies {
   readonly #link: RedisLink
+  readonly #feed: Feed
+  readonly #trustWithoutDatabase: boolean
   readonly #copyLifeSeconds: number
-  readonly #unmarked: UnmarkedCopies
 
   constructor(options: RedisCopiesOptions) {
+    this.#feed = options.feed
+    this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
     this.#copyLifeSeconds = options.copyLifeSeconds ?? copyLifeSeconds
-    this.#unmarked = new UnmarkedCopies(this.#copyLifeSeconds * 1000)
     this.#link = new RedisLink({
       url: options.url,
       rememberMs: this.#copyLifeSeconds * 1000,
-      prepare: (connection) => this.#markWhatWasMissed(connection),
       ...(options.onChange && { onChange: options.onChange }),
     })
   }
@@ -59,28 +71,52 @@ export class RedisCopies implements Copies {
     await this.#link.connect()
   }
 
-  refresh(): void {}
+  refresh(): void {
+    if (!this.#mayBelieve()) this.#link.forgetAll()
+  }
+
+  /** An account has changed: whoever relies on what is remembered of it or of its sessions has to look again. */
+  forgetAccount(accountId: string): void {
+    this.#link.connection?.remembered.account.forget(accountId)
+  }
 
   session(id: string): OrPromise<Found<SessionCopy>> {
     const connection = this.#link.connection
-    if (!connection) return outOfReach
+    if (!connection || !this.#mayBelieve()) return outOfReach
     const { session } = connection.remembered
-    return session.get(id) ?? this.#ask(connection, session, id, `session:${id}`)
+    const found = session.get(id) ?? this.#ask(connection, session, id, `session:${id}`)
+    // That a session has ended is so for ever.
+    return whenKnown(found, (one) =>
+      this.#believed(one, (copy) => (copy.ending ? null : copy.session.accountId)),
+    )
   }
 
   account(id: string): OrPromise<Found<AccountCopy>> {
     const connection = this.#link.connection
-    if (!connection) return outOfReach
+    if (!connection || !this.#mayBelieve()) return outOfReach
     const { account } = connection.remembered
-    return account.get(id) ?? this.#ask(connection, account, id, `account:${id}`)
+    const found = account.get(id) ?? this.#ask(connection, account, id, `account:${id}`)
+    return whenKnown(found, (one) => this.#believed(one, () => id))
+  }
+
+  /** Without a fresh look at the feed nobody knows what another server has ended while it was cut off from Redis. */
+  #mayBelieve(): boolean {
+    return this.#feed.isFresh() || (this.#trustWithoutDatabase && this.#feed.hasBegun())
+  }
+
+  /** What was found, unless the account has changed since it was read. */
+  #believed<T>(found: Found<Dated<T>>, accountOf: (copy: T) => string | null): Found<T> {
+    if (found.value === null || found.value === 'marked') return { value: found.value, isCurrent: false }
+    const accountId = accountOf(found.value)
+    return accountId === null || this.#feed.isCurrent(accountId, found.value.position) ? found : outOfReach
   }
 
   async #ask<T>(
     connection: RedisConnection,
-    remembered: Remembered<T>,
+    remembered: Remembered<Dated<T>>,
     id: string,
     name: CopyName,
-  ): Promise<Found<T>> {
+  ): Promise<Found<Dated<T>>> {
     try {
       return await remembered.read(id, async () => parse(await connection.client.get(connection.key(name))))
     } catch (error) {
@@ -91,59 +127,76 @@ export class RedisCopies implements Copies {
 
   beginRead(): ReadTicket | null {
     const connection = this.#link.connection
-    return connection && { run: connection.run, beganAt: performance.now() }
+    if (!connection || !this.#feed.hasBegun()) return null
+    return { run: connection.run, beganAt: performance.now(), position: this.#feed.position }
   }
 
   async fill(ticket: ReadTicket, copies: CopiesToWrite): Promise<void> {
     const connection = this.#link.connection
     if (connection?.run !== ticket.run || performance.now() - ticket.beganAt > fillWithinMs) return
-    const expiration = { type: 'EX', value: this.#copyLifeSeconds } as const
+    const { client, key } = connection
+    const [position, life] = [String(ticket.position), String(this.#copyLifeSeconds)]
     await this.#tell(connection, () =>
       Promise.all(
         [...copies].map(([name, copy]) =>
-          connection.client.set(connection.key(name), JSON.stringify(copy), { condition: 'NX', expiration }),
+          client.fill(key(name), written(ticket.position, copy), position, life),
         ),
       ),
     )
   }
 
   async mark(names: readonly CopyName[]): Promise<StandingMark> {
-    const id = randomBytes(9).toString('base64url')
-    const setAt = performance.now()
-    const connection = this.#link.connection
-    if (connection && (await this.#tell(connection, () => setMarks(connection, names, id)))) {
-      return { id, names, run: connection.run, setAt }
+    const mark: StandingMark = {
+      id: randomBytes(9).toString('base64url'),
+      names,
+      run: null,
+      setAt: performance.now(),
     }
-    this.#unmarked.add(names)
-    return { id, names, run: null, setAt }
+    await this.#set(mark)
+    return mark
   }
 
   async confirm(mark: Mark): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
-    const { run, setAt, names, id } = mark as StandingMark
-    if (performance.now() - setAt > confirmWithinMs)
+    const standing = mark as StandingMark
+    if (performance.now() - standing.setAt > confirmWithinMs)
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
-    const connection = this.#link.connection
-    if (connection && connection.run === run) return
     // Redis went, came back, or is another one, since we marked: what readers see now may not be marked.
-    if (!connection || !(await this.#tell(connection, () => setMarks(connection, names, id)))) {
-      this.#unmarked.add(names)
-    }
+    if (standing.run === null || this.#link.connection?.run !== standing.run) await this.#set(standing)
   }
 
-  async settle(mark: Mark, copies: CopiesToWrite): Promise<void> {
+  async #set(mark: StandingMark): Promise<void> {
+    mark.run = null
     const connection = this.#link.connection
-    if (!connection || !(await this.#tell(connection, () => this.#settleEach(connection, mark, copies)))) {
-      this.#unmarked.add(mark.names)
-    }
+    if (!connection) return
+    const expiration = { type: 'EX', value: markLifeSeconds } as const
+    const { client, key, run } = connection
+    const set = () =>
+      Promise.all(mark.names.map((name) => client.set(key(name), markPrefix + mark.id, { expiration })))
+    if (await this.#tell(connection, set)) mark.run = run
   }
 
-  async #settleEach({ client, key }: RedisConnection, mark: Mark, copies: CopiesToWrite): Promise<void> {
+  async settle(mark: Mark, copies: CopiesToWrite, position: number): Promise<void> {
+    const connection = this.#link.connection
+    const settled =
+      connection && (await this.#tell(connection, () => this.#settleEach(connection, mark, copies, position)))
+    // Every Mark that this class gets back is one that it gave out.
+    const { run, names } = mark as StandingMark
+    const takesAway = names.some((name) => name.startsWith('session:'))
+    if (run === null && !settled && takesAway) await sleep(untilEveryoneKnowsMs)
+  }
+
+  async #settleEach(
+    { client, key }: RedisConnection,
+    mark: Mark,
+    copies: CopiesToWrite,
+    position: number,
+  ): Promise<void> {
     const life = String(this.#copyLifeSeconds)
     await Promise.all(
       mark.names.map((name) => {
         const copy = copies.get(name)
-        return client.settle(key(name), markPrefix + mark.id, copy ? JSON.stringify(copy) : '', life)
+        return client.settle(key(name), markPrefix + mark.id, copy ? written(position, copy) : '', life)
       }),
     )
   }
@@ -154,6 +207,7 @@ export class RedisCopies implements Copies {
 
   async close(): Promise<void> {
     await this.#link.close()
+    await this.#feed.close()
   }
 
   /** Runs commands on a connection; true if they were done in time, false (and the connection is dropped) if not. */
@@ -166,60 +220,16 @@ export class RedisCopies implements Copies {
       return false
     }
   }
-
-  /** Before a new connection is used: marks what changed while there was none, so that no server trusts the old copy. */
-  async #markWhatWasMissed(connection: RedisConnection): Promise<void> {
-    const missed = this.#unmarked.list()
-    await setMarks(connection, [...missed.keys()], randomBytes(9).toString('base64url'))
-    this.#unmarked.delete(missed)
-  }
 }
 
-/** Copies that changed in SQL while Redis was out of reach: until their life is over, another server may hold the old one. */
-class UnmarkedCopies {
-  readonly #lifeMs: number
-  /** In the order in which they run out. */
-  readonly #until = new Map<CopyName, number>()
-
-  constructor(lifeMs: number) {
-    this.#lifeMs = lifeMs
-  }
-
-  add(names: readonly CopyName[]): void {
-    for (const name of names) {
-      this.#until.delete(name)
-      this.#until.set(name, performance.now() + this.#lifeMs)
-    }
-    this.#forgetOld()
-  }
-
-  list(): ReadonlyMap<CopyName, number> {
-    this.#forgetOld()
-    return new Map(this.#until)
-  }
-
-  /** Removes what `list` gave, unless it was added again since. */
-  delete(listed: ReadonlyMap<CopyName, number>): void {
-    for (const [name, until] of listed) if (this.#until.get(name) === until) this.#until.delete(name)
-  }
-
-  #forgetOld(): void {
-    for (const [name, until] of this.#until) {
-      if (until > performance.now()) return
-      this.#until.delete(name)
-    }
-  }
-}
-
-async function setMarks(connection: RedisConnection, names: readonly CopyName[], id: string): Promise<void> {
-  const expiration = { type: 'EX', value: markLifeSeconds } as const
-  await Promise.all(
-    names.map((name) => connection.client.set(connection.key(name), markPrefix + id, { expiration })),
-  )
+function written(position: number, copy: SessionCopy | AccountCopy): string {
+  return `${position} ${JSON.stringify(copy)}`
 }
 
 /** What is stored under a name is what this class wrote there: a mark, or a copy of that kind. */
-function parse<T>(text: string | null): Found<T>['value'] {
+function parse<T>(text: string | null): Found<Dated<T>>['value'] {
   if (text === null) return null
-  return text.startsWith(markPrefix) ? 'marked' : JSON.parse(text)
+  if (text.startsWith(markPrefix)) return 'marked'
+  const end = text.indexOf(' ')
+  return { ...JSON.parse(text.slice(end)), position: Number(text.slice(0, end)) }
 }

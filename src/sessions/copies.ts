@@ -1,8 +1,9 @@
 // What a process may remember of the truth so that a check costs no SQL: the contract of mark, commit, settle.
 //
 // A transaction that ends a session or changes an account first takes the account's row lock, then `mark`s every copy
-// that it touches, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask the
-// truth, and do not fill. docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the
+// that it touches, writes into the feed that the account changes, `confirm`s the marks before it commits, and `settle`s them
+// afterwards. A marked copy means: ask the truth, and do not fill. A copy that is older than what the feed tells means: ask
+// the truth, and fill. docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the
 // protocol whole and shows the trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
@@ -43,6 +44,8 @@ export interface Mark {
 export interface ReadTicket {
   readonly run: string
   readonly beganAt: number
+  /** All changes up to this position of the feed are in what is read. */
+  readonly position: number
 }
 
 export interface Copies {
@@ -53,14 +56,18 @@ export interface Copies {
   account(id: string): OrPromise<Found<AccountCopy>>
   /** To be called before the truth is read; null where nothing can be filled now. */
   beginRead(): ReadTicket | null
-  /** Writes copies that are not there yet, if the read began a short while ago. Never throws: a copy is a favour. */
+  /** Writes copies that are not there yet, or are older, if the read began a short while ago. Never throws: a copy is a favour. */
   fill(ticket: ReadTicket, copies: CopiesToWrite): OrPromise<void>
-  /** Marks copies, inside the transaction and under the account's lock. Where they are out of reach, goes on trying. */
+  /** Marks copies, inside the transaction and under the account's lock, where they are in reach. */
   mark(names: readonly CopyName[]): Promise<Mark>
   /** The last thing before a commit: makes sure that the marks stand where readers look now. */
   confirm(mark: Mark): Promise<void>
-  /** After the commit: replaces our own marks by what is now true. Never throws: a mark that stays runs out. */
-  settle(mark: Mark, copies: CopiesToWrite): Promise<void>
+  /**
+   * After the commit: replaces our own marks by what is now true; `position` is that of this change in the feed. Where nothing
+   * could be marked, it waits until every server has read the feed or believes no copy. Never throws: a mark that stays
+   * runs out.
+   */
+  settle(mark: Mark, copies: CopiesToWrite, position: number): Promise<void>
   /** Whether copies are in use at this moment. */
   isReachable(): boolean
   close(): Promise<void>

@@ -36,6 +36,24 @@ const settleScript = defineScript({
   transformReply: (reply: number) => reply,
 })
 
+/** Writes a copy where there is none, or an older one; never where there is a mark. Copies begin with their position. */
+const fillScript = defineScript({
+  SCRIPT: `
+    local now = redis.call('GET', KEYS[1])
+    if now then
+      local position = tonumber(string.match(now, '^(%d+) '))
+      if not position or position >= tonumber(ARGV[2]) then return 0 end
+    end
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
+    return 1`,
+  NUMBER_OF_KEYS: 1,
+  parseCommand(parser, key: string, copy: string, position: string, lifeSeconds: string) {
+    parser.pushKey(key)
+    parser.push(copy, position, lifeSeconds)
+  },
+  transformReply: (reply: number) => reply,
+})
+
 function newClient(url: string) {
   return createClient({
     url,
@@ -43,13 +61,16 @@ function newClient(url: string) {
     disableOfflineQueue: true,
     emitInvalidate: true,
     socket: { connectTimeout: commandMs * 2, reconnectStrategy: false },
-    scripts: { settle: settleScript },
+    scripts: { settle: settleScript, fill: fillScript },
   })
 }
 
+/** A copy with the position of the feed at which it was read. */
+export type Dated<T> = T & { readonly position: number }
+
 export interface RememberedCopies {
-  readonly session: Remembered<SessionCopy>
-  readonly account: Remembered<AccountCopy>
+  readonly session: Remembered<Dated<SessionCopy>>
+  readonly account: Remembered<Dated<AccountCopy>>
 }
 
 export interface RedisConnection {
@@ -64,8 +85,6 @@ export interface RedisLinkOptions {
   readonly url: string
   /** How long what was read may be remembered. */
   readonly rememberMs: number
-  /** Called on a fresh connection before anybody else may use it. */
-  prepare(connection: RedisConnection): Promise<void>
   readonly onChange?: (reachable: boolean, cause?: unknown) => void
 }
 
@@ -107,6 +126,11 @@ export class RedisLink {
     void this.#reconnect()
   }
 
+  /** Forgets what this process remembers; the connection stays. */
+  forgetAll(): void {
+    if (this.#connection) forget(this.#connection.remembered, null)
+  }
+
   /** What the commands give, or a rejection when Redis is too slow. */
   async within<T>(commands: Promise<T>): Promise<T> {
     return await withinMs(commandMs, commands)
@@ -133,8 +157,8 @@ export class RedisLink {
     const client = newClient(this.#options.url)
     const { rememberMs } = this.#options
     const remembered = {
-      session: new Remembered<SessionCopy>(maxRemembered, rememberMs),
-      account: new Remembered<AccountCopy>(maxRemembered, rememberMs),
+      session: new Remembered<Dated<SessionCopy>>(maxRemembered, rememberMs),
+      account: new Remembered<Dated<AccountCopy>>(maxRemembered, rememberMs),
     }
     try {
       // The listener keeps node from treating a lost connection as a crash; it also is what tells us first.
@@ -148,7 +172,6 @@ export class RedisLink {
       client.on('invalidate', (key) =>
         forget(remembered, key === null ? null : String(key).slice(prefix.length)),
       )
-      await withinMs(commandMs, this.#options.prepare(connection))
       if (this.#closed || !client.isReady) throw new Error('the connection was lost again')
       onLost = (cause) => this.drop(connection, cause)
       this.#connection = connection

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { insertChange } from './change-rows.ts'
 import type { Copies } from './copies.ts'
 import { copiesOf } from './copies-of.ts'
 import { hasTimeLeft, maySignIn } from './session.ts'
@@ -54,10 +55,14 @@ export class Rotations {
       const mark = await this.#copies.mark([`session:${proof.id}`])
       const successor = await writeSuccessor(tx, proof, now)
       const rotated = await findSession(tx, proof.id)
+      const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
-      return { successor, written: { mark, rotated } }
+      return { successor, written: { mark, rotated, position } }
     })
-    if (work?.written) await this.#copies.settle(work.written.mark, copiesOf(null, [work.written.rotated]))
+    if (work?.written) {
+      const { mark, rotated, position } = work.written
+      await this.#copies.settle(mark, copiesOf(null, [rotated]), position)
+    }
     return work?.successor ?? null
   }
 
@@ -68,10 +73,11 @@ export class Rotations {
       const mark = await this.#copies.mark([`session:${id}`])
       await retirePreviousToken(tx, { id, tokenHash })
       const retired = await findSession(tx, id)
+      const position = await insertChange(tx, accountId, this.#clock.now())
       await this.#copies.confirm(mark)
-      return { mark, retired }
+      return { mark, retired, position }
     })
-    await this.#copies.settle(work.mark, copiesOf(null, [work.retired]))
+    await this.#copies.settle(work.mark, copiesOf(null, [work.retired]), work.position)
     return work.retired
   }
 }

@@ -1,4 +1,5 @@
 // Who is signed in: issue, verify, rotate, list and end sessions. The only place that makes or ends one.
+
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
@@ -8,6 +9,7 @@ import { type NewEvent, noOrigin, type Origin, recordEvents } from '../events/ev
 import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
+import { insertChange } from './change-rows.ts'
 import type { AccountCopy, Copies, CopiesToWrite, Found, ReadTicket, SessionCopy } from './copies.ts'
 import { copiesOf, namesOf } from './copies-of.ts'
 import { decide, type Policy } from './policy.ts'
@@ -184,17 +186,29 @@ export class Sessions {
         { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
         ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
       ])
+      const position = await insertChange(tx, account.id, now)
       await this.#copies.confirm(mark)
-      return { ticket, mark, replaced, reason, token, tokenHash, session, account, created: admission.isNew }
+      return {
+        ticket,
+        mark,
+        position,
+        replaced,
+        reason,
+        token,
+        tokenHash,
+        session,
+        account,
+        created: admission.isNew,
+      }
     })
     if (!work) return null
     const { token, session, account, tokenHash, ticket, reason, created } = work
     const ending: Ending = { reason, at: session.createdAt, by: deviceOf(session) }
     const ended = work.replaced.map((live) => ({ ...live, ending }))
-    await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended))
+    await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended), work.position)
     // A new session's copy, so that its first check needs no SQL.
     const newCopy = { session, tokenHash, ending: null, rotation: null }
-    if (ticket) await this.#copies.fill(ticket, copiesOf(null, [newCopy]))
+    if (ticket) await this.#copies.fill({ ...ticket, position: work.position }, copiesOf(null, [newCopy]))
     return { token, session, account, created }
   }
 
@@ -343,12 +357,13 @@ export class Sessions {
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
       const others = await liveSessions(tx, accountId, now)
+      const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
       const account: AccountCopy = { ...stored.account, appOnline: others.length > 0 }
-      return { mark, wasLive, copies: copiesOf(account, ended?.ending ? [ended] : []) }
+      return { mark, position, wasLive, copies: copiesOf(account, ended?.ending ? [ended] : []) }
     })
     if (!work) return null
-    await this.#copies.settle(work.mark, work.copies)
+    await this.#copies.settle(work.mark, work.copies, work.position)
     return work.wasLive
   }
 
@@ -379,10 +394,17 @@ export class Sessions {
         ...events,
         ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, end.by)) : []),
       ])
+      const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
-      return { mark, copies: copiesAfter(account, live, ended, end, now), account, ended: ended.length }
+      return {
+        mark,
+        position,
+        copies: copiesAfter(account, live, ended, end, now),
+        account,
+        ended: ended.length,
+      }
     })
-    await this.#copies.settle(done.mark, done.copies)
+    await this.#copies.settle(done.mark, done.copies, done.position)
     return done
   }
 

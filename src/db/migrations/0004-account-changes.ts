@@ -1,0 +1,28 @@
+// The feed: a row for each change of an account or of a session of it, in the order of which every server can read it.
+import type { Kysely } from 'kysely'
+import type { Migration } from 'kysely/migration'
+import { columnTypes } from '../columns.ts'
+import type { DatabaseKind } from '../open.ts'
+import { createTable } from '../tables.ts'
+
+/** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
+export function accountChanges(kind: DatabaseKind): Migration {
+  const type = columnTypes(kind)
+
+  // No foreign key: that an account was removed is a change too.
+  const changes = (db: Kysely<unknown>) =>
+    db.schema
+      .createTable('account_changes')
+      .ifNotExists()
+      .addColumn('position', kind === 'postgres' ? 'bigserial' : type.time, (column) =>
+        kind === 'postgres' ? column.primaryKey() : column.primaryKey().autoIncrement(),
+      )
+      .addColumn('account_id', type.exact(36), (column) => column.notNull())
+      .addColumn('at', type.time, (column) => column.notNull())
+
+  return {
+    async up(db) {
+      await createTable(db, kind, { name: 'account_changes', statement: changes(db) }, { at: ['at'] })
+    },
+  }
+}
