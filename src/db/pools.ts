@@ -115,6 +115,8 @@ export function postgresPool(url: string, size: number): PostgresPool {
   })
   // An idle connection that the server closes is not an error of ours: the pool makes a new one.
   pool.on('error', () => {})
+  // Nor is one in use: its next statement tells. Without a listener, Node takes it for a fault and ends the process.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const deadlinePool = {
     options: {},
     async connect() {
