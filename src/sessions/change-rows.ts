@@ -28,29 +28,28 @@ export async function listChanges(db: Database, after: number, limit: number): P
   return rows.map(({ position, account_id: accountId }) => ({ position, accountId }))
 }
 
-/**
- * The position before the first change since `at`, or before the last `count` of them, where that is earlier; 0 where there
- * is none.
- */
+/** The position before all changes since `at`, and before the last `count` positions that were given out and committed. */
 export async function positionBefore(db: Database, at: number, count: number): Promise<number> {
-  const { last } = await db
-    .selectFrom('account_changes')
-    .select(({ fn }) => fn.max('position').as('last'))
-    .executeTakeFirstOrThrow()
+  const last = await lastPosition(db)
   const { first } = await db
     .selectFrom('account_changes')
     .select(({ fn }) => fn.min('position').as('first'))
-    .where((where) => where.or([where('at', '>=', at), where('position', '>', Number(last ?? 0) - count)]))
+    .where((where) => where.or([where('at', '>=', at), where('position', '>', last - count)]))
     .executeTakeFirstOrThrow()
-  return first === null ? 0 : Number(first) - 1
+  return Math.max(0, Math.min(Number(first ?? 0) - 1, last - count))
 }
 
-/** Deletes up to `limit` changes from before a time, and returns how many that were. */
-export async function deleteChangesBefore(db: Database, at: number, limit: number): Promise<number> {
+/** Deletes up to `limit` changes from before a time, but none of the last `keep`, and returns how many that were. */
+export async function deleteChangesBefore(
+  db: Database,
+  at: number,
+  { keep, limit }: { readonly keep: number; readonly limit: number },
+): Promise<number> {
   const old = await db
     .selectFrom('account_changes')
     .select('position')
     .where('at', '<', at)
+    .where('position', '<=', (await lastPosition(db)) - keep)
     .orderBy('position')
     .limit(limit)
     .execute()
@@ -61,4 +60,12 @@ export async function deleteChangesBefore(db: Database, at: number, limit: numbe
     .where('position', 'in', positions)
     .executeTakeFirst()
   return Number(numDeletedRows)
+}
+
+async function lastPosition(db: Database): Promise<number> {
+  const { last } = await db
+    .selectFrom('account_changes')
+    .select(({ fn }) => fn.max('position').as('last'))
+    .executeTakeFirstOrThrow()
+  return Number(last ?? 0)
 }

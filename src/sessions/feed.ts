@@ -14,11 +14,11 @@ const startWithinMs = 1_000
 const pageSize = 5_000
 /** Longer than a copy lives, and than servers' clocks differ: what was changed before has no copy from before it. */
 const startMs = 20 * 60_000
-/** At the start these are looked through as well, for a position that was given out and is not committed yet. */
-const startCount = 1_000
+/** So many positions may be given out and not committed yet: they are looked for, and their neighbours never removed. */
+const openCount = 1_000
 /** A position that was given out is committed within this time or never: db/transaction.ts gives up far earlier. */
 const openMs = 60_000
-const maxAccounts = 100_000
+const defaultMaxAccounts = 100_000
 const keepMs = 3_600_000
 
 export interface FeedOptions {
@@ -27,6 +27,8 @@ export interface FeedOptions {
   readonly clock: Clock
   /** Told of each change, once. */
   readonly onChange?: (change: AccountChanged) => void
+  /** Accounts whose last change is known by name. */
+  readonly maxAccounts?: number
 }
 
 /**
@@ -38,6 +40,7 @@ export class Feed {
   readonly #db: Database
   readonly #clock: Clock
   readonly #onChange: (change: AccountChanged) => void
+  readonly #maxAccounts: number
   readonly #changedAt = new Map<string, number>()
   /** Seen, but behind a position that is open. */
   readonly #ahead = new Set<number>()
@@ -50,10 +53,11 @@ export class Feed {
   readonly #closing = new AbortController()
   #running: Promise<void> = Promise.resolve()
 
-  constructor({ db, clock, onChange = () => {} }: FeedOptions) {
+  constructor({ db, clock, onChange = () => {}, maxAccounts = defaultMaxAccounts }: FeedOptions) {
     this.#db = db
     this.#clock = clock
     this.#onChange = onChange
+    this.#maxAccounts = maxAccounts
   }
 
   /** Reads once, and from then on four times a second, until `close`. Where the database is away, goes on trying. */
@@ -111,7 +115,7 @@ export class Feed {
   }
 
   async #begin(): Promise<void> {
-    this.#position = await positionBefore(this.#db, this.#clock.now() - startMs, startCount)
+    this.#position = await positionBefore(this.#db, this.#clock.now() - startMs, openCount)
     this.#last = this.#position
     this.#floor = this.#position
   }
@@ -130,7 +134,7 @@ export class Feed {
   #note(change: AccountChanged): void {
     const { accountId, position } = change
     this.#ahead.add(position)
-    for (let missed = Math.max(this.#last + 1, position - startCount); missed < position; missed++) {
+    for (let missed = Math.max(this.#last + 1, position - openCount); missed < position; missed++) {
       this.#missedAt.set(missed, performance.now())
     }
     this.#missedAt.delete(position)
@@ -140,7 +144,7 @@ export class Feed {
       this.#changedAt.delete(accountId)
       this.#changedAt.set(accountId, position)
     }
-    if (this.#changedAt.size > maxAccounts) this.#forgetOldest()
+    if (this.#changedAt.size > this.#maxAccounts) this.#forgetOldest()
     this.#onChange(change)
   }
 
@@ -166,6 +170,6 @@ export class Feed {
 
 /** Removes changes that no server looks back to. */
 export async function forgetOldChanges(db: Database, now: number): Promise<void> {
-  const batch = 1_000
-  while ((await deleteChangesBefore(db, now - keepMs, batch)) === batch);
+  const batch = { keep: openCount, limit: 1_000 }
+  while ((await deleteChangesBefore(db, now - keepMs, batch)) === batch.limit);
 }
