@@ -310,6 +310,32 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     }
   })
 
+  usable(
+    'a token that was rotated away on a server without Redis is over on all when its successor is answered',
+    async () => {
+      const databaseUrl = await fresh(database)
+      const proxy = later(await startProxy(redisUrl() ?? ''))
+      const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
+      const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      await addPerson(cutOff.house)
+      const old = await login(other)
+      expect(await user(other, old)).toMatchObject({ code: 1 })
+      proxy.set('refuse')
+      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+      const authorization = `Bearer ${old}`
+      const rotated = await fetch(`${cutOff.url}/v1/session/rotate`, {
+        method: 'POST',
+        headers: { authorization },
+      })
+      // It is 200: the token of the answer is used in the next line.
+      const { token } = (await rotated.json()) as { token: string }
+      expect(await user(other, old)).toMatchObject({ code: 1 })
+      expect(await user(cutOff, token)).toMatchObject({ code: 1 })
+      expect(await user(other, token)).toMatchObject({ code: 1 })
+      expect(await user(other, old)).toMatchObject({ code: 2 })
+    },
+  )
+
   usable('a server that dies while it is cut off takes nothing with it', async () => {
     const databaseUrl = await fresh(database)
     const proxy = later(await startProxy(redisUrl() ?? ''))
