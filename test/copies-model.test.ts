@@ -10,8 +10,8 @@ interface Rules {
   readonly settleCompares: boolean
   /** A settle that finds no mark, but a copy or nothing, marks again: its own mark ran out. */
   readonly settleMarksAgain: boolean
-  /** A fill writes only where nothing is. */
-  readonly fillOnlyEmpty: boolean
+  /** A fill writes only where nothing is, or what is older. */
+  readonly fillOnlyOlder: boolean
   /** A reader that meets a mark does not fill. */
   readonly markForbidsFill: boolean
   /** A mark may run out while its writer still works: slower than every deadline allows. */
@@ -24,7 +24,7 @@ const designed: Rules = {
   lockFirst: true,
   settleCompares: true,
   settleMarksAgain: true,
-  fillOnlyEmpty: true,
+  fillOnlyOlder: true,
   markForbidsFill: true,
   marksRunOutEarly: false,
   writersDie: true,
@@ -105,7 +105,8 @@ function otherSteps(state: State, rules: Rules): Step[] {
     steps.push({ name: `reader reads ${truth}`, state: { ...state, pending: truth, markedSince: [] } })
   }
   if (pending !== null) {
-    const filled = !rules.fillOnlyEmpty || copy === null ? { version: pending } : copy
+    const isOlder = copy === null || (!isMark(copy) && copy.version < pending)
+    const filled = !rules.fillOnlyOlder || isOlder ? { version: pending } : copy
     steps.push({
       name: `reader fills ${pending}`,
       state: { ...state, copy: filled, pending: null, markedSince: [] },
@@ -176,12 +177,12 @@ test.each([
   ],
   [
     'a fill writes over what is there',
-    { fillOnlyEmpty: false },
+    { fillOnlyOlder: false },
     'w0 locks > reader reads 0 > w0 marks > w0 commits 1 > w0 settles > reader fills 0',
   ],
   [
     'a reader fills although it met a mark',
-    { markForbidsFill: false, fillOnlyEmpty: false },
+    { markForbidsFill: false, fillOnlyOlder: false },
     'w0 locks > w0 marks > reader reads 0 > w0 commits 1 > w0 settles > reader fills 0',
   ],
   [
