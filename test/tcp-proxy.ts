@@ -2,19 +2,23 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-type Mode = 'pass' | 'refuse' | 'stall'
+type Mode = 'pass' | 'refuse' | 'stall' | 'slow'
+
+const slowMs = 150
 
 export interface TcpProxy {
   /** The target's URL, through the proxy. */
   readonly url: string
-  /** `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more. */
+  /** `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes everything 150 ms late. */
   set(mode: Mode): void
+  /** New lines lead there; those that are open are cut. */
+  leadTo(targetUrl: string): void
   close(): Promise<void>
 }
 
 /** A proxy on a free port of 127.0.0.1 to the host and port of `targetUrl`. */
 export async function startProxy(targetUrl: string): Promise<TcpProxy> {
-  const target = new URL(targetUrl)
+  let target = new URL(targetUrl)
   const lines = new Set<Socket>()
   let mode: Mode = 'pass'
   const server = createServer((near) => {
@@ -30,6 +34,8 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       lines.add(from)
       from.on('data', (chunk) => {
         if (mode === 'pass') to.write(chunk)
+        // In order: timers of one length fire in the order in which they were set.
+        else if (mode === 'slow') setTimeout(() => to.writable && to.write(chunk), slowMs)
       })
       from.on('error', () => {})
       from.on('close', () => {
@@ -52,6 +58,10 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
     set(next) {
       mode = next
       if (next === 'refuse') cut()
+    },
+    leadTo(next) {
+      target = new URL(next)
+      cut()
     },
     async close() {
       cut()

@@ -12,6 +12,8 @@ export type Mariadb = {
   /** `mysql://root@127.0.0.1:PORT`, without a database. */
   readonly url: string
   readonly pid: number
+  /** Kills it (SIGKILL) or ends it in order (SIGTERM), and starts it again where it was. */
+  restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
   stop(): Promise<void>
 }
 
@@ -31,10 +33,17 @@ export async function startMariadb(): Promise<Mariadb> {
   const port = await freePort()
   const url = `mysql://root@127.0.0.1:${port}`
   const args = [...shared, ...serverSettings(port, folder)]
-  const server = await startServer({ file, args, folder, owner: null }, () => ask(url, ping))
+  const start = () => startServer({ file, args, folder, owner: null }, () => ask(url, ping))
+  let server = await start()
   return {
     url,
-    pid: server.pid,
+    get pid() {
+      return server.pid
+    },
+    async restart(signal) {
+      await server.kill(signal)
+      server = await start()
+    },
     async stop() {
       await server.stop()
       removeFolder(folder)

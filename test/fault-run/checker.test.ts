@@ -1,0 +1,84 @@
+// The checker sees what it is there for, and nothing else.
+import { expect, test } from 'vitest'
+import { check } from './checker.ts'
+import type { Operation, Trouble } from './history.ts'
+
+const options = { boundMs: 1_000, calmMs: 50, deadlineMs: 15_000 }
+const base = { account: 'a', server: 's1', outcome: 'done', answer: '200' } as const
+
+const signIn = (token: string | null, start: number, more: Partial<Operation> = {}): Operation => ({
+  ...base,
+  kind: 'sign_in',
+  token,
+  start,
+  end: start + 10,
+  ...more,
+})
+const signOut = (token: string, start: number, more: Partial<Operation> = {}): Operation => ({
+  ...base,
+  kind: 'sign_out',
+  token,
+  start,
+  end: start + 10,
+  ...more,
+})
+const look = (token: string, start: number, more: Partial<Operation> = {}): Operation => ({
+  ...base,
+  kind: 'check',
+  token,
+  start,
+  end: start + 1,
+  ...more,
+})
+const rules = (operations: Operation[], troubles: Trouble[] = []) =>
+  check({ operations, troubles }, options).map(({ rule }) => rule)
+const fault = { name: 'fault', start: 0, end: 5_000 }
+const refused = { outcome: 'refused', answer: '401' } as const
+
+test('an ordinary life has no violation', () => {
+  const one = [signIn('t1', 0), look('t1', 20), signOut('t1', 30), look('t1', 100, refused)]
+  expect(rules([...one, signIn('t2', 200), look('t2', 220)])).toEqual([])
+})
+
+test('accepted after its end: at once where all is well, after the bound where it is not', () => {
+  const late = [signIn('t1', 0), signOut('t1', 100), look('t1', 400)]
+  expect(rules(late)).toEqual(['accepted after its end'])
+  expect(rules(late, [fault])).toEqual([])
+  expect(rules([signIn('t1', 0), signOut('t1', 100), look('t1', 1_200)], [fault])).toEqual([
+    'accepted after its end',
+  ])
+})
+
+test('accepted after its end: a second sign-in ends the first', () => {
+  expect(rules([signIn('t1', 0), signIn('t2', 100), look('t1', 300)])).toEqual(['accepted after its end'])
+  expect(rules([signIn('t1', 0), signIn('t2', 100, { account: 'b' }), look('t1', 300)])).toEqual([])
+})
+
+test('an end that nobody answered is no promise, but a reason', () => {
+  const lost = signOut('t1', 100, { outcome: 'unknown' })
+  expect(rules([signIn('t1', 0), lost, look('t1', 5_000)])).toEqual([])
+  expect(rules([signIn('t1', 0), lost, look('t1', 5_000, refused)])).toEqual([])
+})
+
+test('refused without a reason', () => {
+  expect(rules([signIn('t1', 0), look('t1', 50, refused), signOut('t1', 500)])).toEqual([
+    'refused without a reason',
+  ])
+  expect(rules([signIn('t1', 0), look('t1', 50, { outcome: 'unavailable' })])).toEqual([])
+})
+
+test('of two sign-ins that overlap, either may have ended the other', () => {
+  const both = [signIn('t1', 0, { end: 60 }), signIn('t2', 10, { end: 50 })]
+  expect(rules([...both, look('t1', 500), look('t2', 500, refused)])).toEqual([])
+  expect(rules([...both, look('t2', 500), look('t1', 500, refused)])).toEqual([])
+})
+
+test('two sign-ins with one code, a wrong answer, and none at all', () => {
+  const code = { code: 'a:1' }
+  expect(rules([signIn('t1', 0, code), signIn('t2', 1, code)])).toEqual(['two sign-ins with one code'])
+  expect(rules([signIn('t1', 0, code), signIn(null, 1, { ...code, ...refused })])).toEqual([])
+  expect(rules([signIn(null, 0, { outcome: 'wrong', answer: '500' })])).toEqual([
+    'answer that nobody should see',
+  ])
+  expect(rules([signIn(null, 0, { outcome: 'unknown', end: 20_000 })])).toEqual(['no answer in time'])
+})

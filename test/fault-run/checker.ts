@@ -1,0 +1,101 @@
+// Reads a history and says what must not have happened. Pure; checker.test.ts shows that it sees each kind of violation.
+import type { History, Operation, Trouble } from './history.ts'
+
+export type Rule =
+  | 'accepted after its end'
+  | 'refused without a reason'
+  | 'two sign-ins with one code'
+  | 'answer that nobody should see'
+  | 'no answer in time'
+
+export interface Violation {
+  readonly rule: Rule
+  readonly at: number
+  /** The fault that it fell into, or null. */
+  readonly during: string | null
+  readonly text: string
+}
+
+export interface CheckerOptions {
+  /** How long after the answered end a token may be accepted while something is broken. */
+  readonly boundMs: number
+  /** The same while all is well: what a message needs from one process to the other. */
+  readonly calmMs: number
+  /** No request may be without an answer for longer. */
+  readonly deadlineMs: number
+}
+
+interface TokenLife {
+  readonly account: string
+  /** When the sign-in that gave it began, and when it was answered. */
+  readonly askedAt: number
+  readonly givenAt: number
+  /** When the first operation began that may have ended it. */
+  mayEndAt: number
+  /** When the first operation was answered that surely ended it. */
+  endedAt: number
+}
+
+export function check({ operations, troubles }: History, options: CheckerOptions): Violation[] {
+  const lives = livesOf(operations)
+  const found: Violation[] = []
+  const add = (rule: Rule, { start, account, server, answer }: Operation, why: string) => {
+    const during = troubleAt(troubles, start)?.name ?? null
+    found.push({ rule, at: start, during, text: `${account} on ${server}: ${answer}; ${why}` })
+  }
+  for (const operation of operations) {
+    const { kind, token, start, end, outcome } = operation
+    if (outcome === 'wrong') add('answer that nobody should see', operation, kind)
+    if (end - start > options.deadlineMs) add('no answer in time', operation, `${Math.round(end - start)} ms`)
+    const life = token === null || kind === 'sign_in' ? undefined : lives.get(token)
+    if (!life) continue
+    const since = start - life.endedAt
+    const bound = troubleBetween(troubles, life.endedAt, start) ? options.boundMs : options.calmMs
+    if (outcome === 'done' && since > bound) {
+      add('accepted after its end', operation, `${Math.round(since)} ms after its end was answered`)
+    }
+    if (outcome === 'refused' && end < life.mayEndAt) {
+      add('refused without a reason', operation, `nobody had asked to end it yet`)
+    }
+  }
+  for (const [code, tries] of Map.groupBy(operations, (operation) => operation.code)) {
+    const done = tries.filter(({ outcome }) => outcome === 'done')
+    if (code !== undefined && done.length > 1 && done[1])
+      add('two sign-ins with one code', done[1], `${done.length} of ${tries.length}`)
+  }
+  return found
+}
+
+/** An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own. */
+function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
+  const lives = new Map<string, TokenLife>()
+  for (const { kind, token, outcome, account, start, end } of operations) {
+    if (kind !== 'sign_in' || token === null || outcome !== 'done') continue
+    lives.set(token, { account, askedAt: start, givenAt: end, mayEndAt: Infinity, endedAt: Infinity })
+  }
+  const byAccount = Map.groupBy(lives, ([, { account }]) => account)
+  for (const operation of operations) {
+    if (operation.kind === 'check' || operation.outcome === 'refused') continue
+    for (const [token, life] of byAccount.get(operation.account) ?? []) endsBy(operation, token, life)
+  }
+  return lives
+}
+
+function endsBy(operation: Operation, token: string, life: TokenLife): void {
+  const { kind, start, end, outcome } = operation
+  if (kind === 'sign_out' && operation.token !== token) return
+  if (kind === 'sign_in' && operation.token === token) return
+  // Of two that overlap, either may have come first inside the servers.
+  if (kind === 'sign_in' && end < life.askedAt) return
+  life.mayEndAt = Math.min(life.mayEndAt, start)
+  const isSurelyAfter = kind === 'sign_out' || start > life.givenAt
+  if (outcome === 'done' && isSurelyAfter) life.endedAt = Math.min(life.endedAt, end)
+}
+
+function troubleAt(troubles: readonly Trouble[], at: number): Trouble | undefined {
+  return troubles.find(({ start, end }) => start <= at && at <= end)
+}
+
+function troubleBetween(troubles: readonly Trouble[], from: number, to: number): boolean {
+  return troubles.some(({ start, end }) => start <= to && end >= from)
+}

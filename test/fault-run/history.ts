@@ -1,0 +1,45 @@
+// What a client did and what came of it: the only thing that the checker believes, beside the stores themselves.
+
+/** - `sign_in`: a new token for an account; ends the one before it
+ * - `sign_out`: ends the token
+ * - `check`: is the token good?
+ */
+export type Kind = 'sign_in' | 'sign_out' | 'check'
+
+/**
+ * - `done`: signed in, signed out, or the token is good
+ * - `refused`: 401, or 401 with a wrong code: the server says no
+ * - `unavailable`: 503 with Retry-After
+ * - `unknown`: no answer, or the line broke: it may have happened or not
+ * - `wrong`: an answer that no client should ever see
+ */
+export type Outcome = 'done' | 'refused' | 'unavailable' | 'unknown' | 'wrong'
+
+export interface Operation {
+  readonly kind: Kind
+  readonly account: string
+  /** Of a sign-in: the one that it gave, or null. */
+  readonly token: string | null
+  /** A sign-in by a code says which: two of them must never succeed. */
+  readonly code?: string
+  readonly server: string
+  /** Milliseconds on one monotonic clock. */
+  readonly start: number
+  readonly end: number
+  readonly outcome: Outcome
+  /** For people: status and problem code, or what broke. */
+  readonly answer: string
+}
+
+/** From when to when something was broken. */
+export interface Trouble {
+  readonly name: string
+  readonly start: number
+  /** Until it had healed, and a second more, so that what was under way is over. */
+  readonly end: number
+}
+
+export interface History {
+  readonly operations: readonly Operation[]
+  readonly troubles: readonly Trouble[]
+}
