@@ -151,7 +151,8 @@ export class Accounts {
       ...(avatarUrl !== undefined && { avatar_url: avatarUrl }),
       ...(locale !== undefined && { locale }),
     }
-    const event = { accountId: id, detail: { fields: Object.keys(change).join(' ') } }
+    if (Object.keys(set).length === 0) return await this.getById(id)
+    const event = { accountId: id, detail: { fields: Object.keys(set).join(' ') } }
     const decide = async () => ({ set, events: [{ kind: 'account_updated', ...event } as const] })
     const { account } = await this.#sessions.changeAccount({ accountId: id, origin, decide })
     return toAccount(existing(account))
@@ -162,7 +163,9 @@ export class Accounts {
     const account = await this.getById(id)
     await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'account_exported', accountId: id }])
     const events: Event[] = []
-    for await (const event of this.events(account)) events.push(event)
+    // Not those of the number: somebody else may have had it before.
+    const own = eventsOf(this.#db, { accountId: id, phoneNumber: null })
+    for await (const event of own) events.push(event)
     return { account, sessions: await everySession(this.#db, id), events }
   }
 
@@ -182,12 +185,12 @@ export class Accounts {
   }
 
   /**
-   * Forgets the failed sign-ins in a row of a number, which need not have an account, and gives it in E.164.
+   * Forgets everything that was counted against a number, which need not have an account, and gives it in E.164.
    * @throws AppError `phone_number_invalid`, `unavailable`
    */
   async unlock(phoneNumber: string): Promise<string> {
     const number = parsePhoneNumber(phoneNumber, this.#region)
-    await this.#limiter.forgetFailures({ phoneNumber: number })
+    await this.#limiter.forgetNumber(number)
     return number
   }
 }

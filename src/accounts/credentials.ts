@@ -130,13 +130,17 @@ export class Credentials {
   ): Promise<Account> {
     const row = await this.#get(asker.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
-    const confirmed = await this.#confirm(row, request.confirmation, asker)
-    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker)
+    if (phoneNumber === row.phone_number) throw new AppError('phone_number_taken')
+    // One after the other, so that a typing error in the one does not use up the guesses of the other.
+    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker).catch(
+      at('/code'),
+    )
+    const confirmed = await this.#confirm(row, request.confirmation, asker).catch(at('/confirmation'))
     const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
     })
-    if (phoneNumber !== row.phone_number) this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
+    this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
     return account
   }
 
@@ -202,6 +206,17 @@ export class Credentials {
       ),
     )
     return async (_tx, locked) => locked.password_hash === row.password_hash
+  }
+}
+
+/** For `catch`: says which of two proofs was wrong. */
+function at(pointer: string) {
+  return (error: unknown): never => {
+    const isWrong =
+      error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')
+    if (!isWrong) throw error
+    const fields = [{ pointer, problem: 'is_wrong' }]
+    throw new AppError(error.code, { ...error.facts, fields }, { cause: error })
   }
 }
 

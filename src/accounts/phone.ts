@@ -3,8 +3,10 @@ import {
   type CountryCode,
   getCountryCallingCode,
   isSupportedCountry,
+  Metadata,
+  type PhoneNumber,
   parsePhoneNumberFromString,
-} from 'libphonenumber-js'
+} from 'libphonenumber-js/mobile'
 import { AppError } from '../errors.ts'
 
 /** A region whose national spelling of numbers is understood: ISO 3166-1 alpha-2. */
@@ -19,15 +21,30 @@ export function parseRegion(text: string): Region | null {
 const spelling = /^[+(]?[0-9][0-9 ().-]{0,30}[0-9]$/
 
 /**
- * E.164 of a *possible* number (right length for its country, valid or not), for example `+8613800005223`.
+ * E.164 of a *possible* mobile number (right length for its country, given out or not: the tutorial's 12345678901 is not), for example `+8613800005223`.
  * @throws AppError `phone_number_invalid`
  */
 export function parsePhoneNumber(text: string, region: Region): string {
   const parsed = spelling.test(text)
     ? parsePhoneNumberFromString(text, { defaultCountry: region, extract: false })
     : undefined
-  if (!parsed?.isPossible() || parsed.ext) throw new AppError('phone_number_invalid')
+  if (!parsed?.isPossible() || parsed.ext || !hasMobileLength(parsed))
+    throw new AppError('phone_number_invalid')
   return parsed.number
+}
+
+/** The library's types leave out what it has for each type of number. */
+interface TypedMetadata extends Metadata {
+  type(name: 'MOBILE'): { possibleLengths(): readonly number[] } | undefined
+}
+
+function hasMobileLength({ country, nationalNumber }: PhoneNumber): boolean {
+  // A number that some countries share is of none of them as long as it is not given out.
+  if (!country) return true
+  const metadata = new Metadata()
+  metadata.selectNumberingPlan(country)
+  const lengths = (metadata as TypedMetadata).type('MOBILE')?.possibleLengths()
+  return lengths === undefined || lengths.includes(nationalNumber.length)
 }
 
 const rememberedNumbers = 10_000

@@ -23,15 +23,21 @@ export async function insertCode(db: Database, row: CodesTable): Promise<void> {
   await db.insertInto('codes').values(row).execute()
 }
 
-/** Puts a new code in the place of one that has run out or was used; does nothing where that one is still good. */
-export async function replaceDeadCode(db: Database, row: CodesTable): Promise<void> {
+/** Puts a new code in the place of one that has run out, was used, or has no guess left; else does nothing. */
+export async function replaceDeadCode(db: Database, row: CodesTable, maxGuesses: number): Promise<void> {
   const { phone_number, purpose, ...values } = row
   await db
     .updateTable('codes')
     .set(values)
     .where('phone_number', '=', phone_number)
     .where('purpose', '=', purpose)
-    .where((where) => where.or([where('expires_at', '<=', row.sent_at), where('used_at', 'is not', null)]))
+    .where((where) =>
+      where.or([
+        where('expires_at', '<=', row.sent_at),
+        where('used_at', 'is not', null),
+        where('guesses', '>=', maxGuesses),
+      ]),
+    )
     .execute()
 }
 

@@ -65,24 +65,22 @@ export class Codes {
   }
 
   /**
-   * The code to be sent to a number: the one that is good, with the guesses that were counted, or a new one.
-   * @throws AppError `rate_limited` where all guesses of the good one are used up: until it runs out there is no other
+   * The code to be sent to a number: the one that is good, with the guesses that were counted, or a new one. How many guesses
+   * a number has, over all of its codes, is for the limits to say.
    */
   async prepare(name: CodeName): Promise<PreparedCode> {
     for (;;) {
       const now = this.#clock.now()
       const fresh = freshCode(name, now)
-      await replaceDeadCode(this.#db, fresh)
+      await replaceDeadCode(this.#db, fresh, maxGuesses)
       const row = await findCode(this.#db, name)
       if (!row) {
         await this.#insert(fresh)
         continue
       }
       const expiresInMs = row.expires_at - now
-      // It ran out, or was used, between the two statements.
-      if (row.used_at !== null || expiresInMs <= 0) continue
-      if (row.guesses >= maxGuesses)
-        throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(expiresInMs / 1000) })
+      // It ran out, or was used up, between the two statements.
+      if (row.used_at !== null || row.guesses >= maxGuesses || expiresInMs <= 0) continue
       return { ...(await this.#expected(name, row.nonce, now)), expiresInMs }
     }
   }

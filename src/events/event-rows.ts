@@ -10,10 +10,10 @@ export async function insertEvents(tx: Database, events: readonly EventsTable[])
       .execute()
 }
 
-/** Up to `limit` events about an account or a number, newest first, older than `before`. */
+/** Up to `limit` events about an account, or about a number where one is given, newest first, older than `before`. */
 export async function listEvents(
   db: Database,
-  about: { readonly accountId: string | null; readonly phoneNumber: string },
+  about: { readonly accountId: string | null; readonly phoneNumber: string | null },
   before: { readonly at: number; readonly id: string } | null,
   limit: number,
 ): Promise<EventsTable[]> {
@@ -49,13 +49,19 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
   return Number(numDeletedRows)
 }
 
-/** Takes out of all events what tells who an account's person is: number, address, details. */
+/**
+ * Takes out of events what tells who an account's person is: number, address, details. Those of the number that belong to
+ * another account, which had it before, stay as they are.
+ */
 export async function forgetPerson(tx: Database, accountId: string, phoneNumber: string): Promise<void> {
   await tx
     .updateTable('events')
     .set({ phone_number: null, ip: null, detail: null })
     .where((where) =>
-      where.or([where('account_id', '=', accountId), where('phone_number', '=', phoneNumber)]),
+      where.or([
+        where('account_id', '=', accountId),
+        where.and([where('account_id', 'is', null), where('phone_number', '=', phoneNumber)]),
+      ]),
     )
     .execute()
 }

@@ -79,10 +79,10 @@ export async function recordEvents(
   )
 }
 
-/** Events of an account or a number, newest first, a page at a time. */
+/** Events of an account, or of a number where one is given, newest first, a page at a time. */
 export async function* eventsOf(
   db: Database,
-  about: { readonly accountId: string | null; readonly phoneNumber: string },
+  about: { readonly accountId: string | null; readonly phoneNumber: string | null },
 ): AsyncGenerator<Event> {
   const pageSize = 500
   let before: { at: number; id: string } | null = null

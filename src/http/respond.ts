@@ -178,6 +178,16 @@ export interface WallClock {
   readonly timeZone: string
 }
 
+/** For people, where the device has no name. Of `classic` and `other` there is nothing to say. */
+const platformNames: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
+  ios: { 'zh-CN': 'iOS 设备', en: 'an iOS device' },
+  android: { 'zh-CN': 'Android 设备', en: 'an Android device' },
+  harmony: { 'zh-CN': '鸿蒙设备', en: 'a HarmonyOS device' },
+  mini_program: { 'zh-CN': '小程序', en: 'a mini program' },
+  web: { 'zh-CN': '网页', en: 'the web' },
+  desktop: { 'zh-CN': '电脑', en: 'a computer' },
+}
+
 /** What happened this time, where the title alone does not say it. */
 function detailOf({ code, facts }: AppError, language: Language, clock: WallClock): string | undefined {
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
@@ -189,7 +199,8 @@ function detailOf({ code, facts }: AppError, language: Language, clock: WallCloc
     hourCycle: 'h23',
     ...(!isToday && { month: 'short', day: 'numeric' }),
   }).format(facts.endedAt)
-  const device = facts.endedBy?.deviceName ?? facts.endedBy?.platform ?? null
+  const { deviceName, platform } = facts.endedBy ?? {}
+  const device = deviceName ?? platformNames[platform ?? '']?.[language] ?? null
   if (language === 'zh-CN') {
     return `您的账号于 ${time} 在${device === null ? '另一台设备' : ` ${device} `}登录。如非本人操作，请尽快修改密码。`
   }

@@ -10,7 +10,11 @@ const time = (description?: string) =>
   Type.String({ format: 'date-time', ...(description !== undefined && { description }) })
 
 // No control characters, halves of characters, line separators, or characters that turn the direction of text or hide.
-const plainText = '^[^\\p{Cc}\\p{Cs}\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'
+const plainText =
+  '^(?=.*\\S)[^\\p{Cc}\\p{Cs}\\u00AD\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'
+// RFC 3986: a host name, perhaps a port, then a path or a query of the characters that a URL may have.
+const httpsUrl =
+  '^https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:[/?][A-Za-z0-9._~:/?#@!$&()*+,;=%\\x27\\[\\]-]*)?$'
 const printableAscii = '^[\\x21-\\x7E]+$'
 
 export const appPlatforms = platforms.filter((platform) => platform !== 'classic')
@@ -110,9 +114,7 @@ export const AccountDetails = Type.Object(
 export const AccountChange = Type.Object(
   {
     nickname: Type.Optional(nullable(Nickname)),
-    avatar_url: Type.Optional(
-      nullable(Type.String({ maxLength: 512, pattern: '^https://[\\x21-\\x7E]+$' }), 'https only.'),
-    ),
+    avatar_url: Type.Optional(nullable(Type.String({ maxLength: 512, pattern: httpsUrl }), 'https only.')),
     locale: Type.Optional(
       nullable(Type.String({ maxLength: 16, pattern: '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$' }), 'BCP 47.'),
     ),

@@ -82,7 +82,13 @@ export class Limiter {
       await work().catch(() => {})
     }
     return {
-      succeeded: () => settle(() => Promise.all([this.#giveBack(counted), this.forgetFailures(who)])),
+      succeeded: () =>
+        settle(() =>
+          Promise.all([
+            this.#giveBack(counted),
+            this.#forget((bucket) => bucket.counts === 'in_a_row', who.phoneNumber),
+          ]),
+        ),
       notCompared: () => settle(() => this.#giveBack(counted)),
     }
   }
@@ -105,10 +111,14 @@ export class Limiter {
     }
   }
 
-  /** Forgets the failures in a row of a number, by every method. @throws AppError `unavailable` */
-  async forgetFailures({ phoneNumber }: Pick<Who, 'phoneNumber'>): Promise<void> {
+  /** Forgets everything that was counted against a number: codes sent, and tries by every method. @throws AppError `unavailable` */
+  async forgetNumber(phoneNumber: string): Promise<void> {
+    await this.#forget((bucket) => bucket.by === 'number', phoneNumber)
+  }
+
+  async #forget(which: (bucket: Bucket) => boolean, phoneNumber: string): Promise<void> {
     const who = { phoneNumber, address: null, deviceId: null, accountId: null }
-    const keys = this.#buckets.flatMap((bucket) => (bucket.counts === 'in_a_row' ? keyOf(bucket, who) : []))
+    const keys = this.#buckets.filter(which).map((bucket) => keyOf(bucket, who))
     await Promise.all(keys.map((key) => key !== null && this.#store.forget(key)))
   }
 

@@ -1,7 +1,7 @@
 // Who is counted: addresses by their network, numbers by their prefix, and all of them as a hash.
 import { hash } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
-import { parsePhoneNumberFromString } from 'libphonenumber-js'
+import { parsePhoneNumberFromString } from 'libphonenumber-js/mobile'
 import type { By } from './limits.ts'
 
 /** Who does something, or has it done: the caller's address, device and account, and the number that it is about. */
