@@ -108,7 +108,8 @@ describe('docs/errors.md', () => {
     const table = names(rows(section('docs/errors.md', '## Members')))
     const members = table.filter((name) => !/^(is|has)_/.test(name))
     expect(members.toSorted()).toEqual(Object.keys(Problem.properties).toSorted())
-    const words = new Set(read('src/http/request-errors.ts').match(/(?<=')(?:is|has)_[a-z_]+(?=')/g))
+    const sources = read('src/http/request-errors.ts') + read('src/accounts/credentials.ts')
+    const words = new Set(sources.match(/(?<=')(?:is|has)_[a-z_]+(?=')/g))
     expect(table.filter((name) => /^(is|has)_/.test(name)).toSorted()).toEqual([...words].toSorted())
   })
 

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
-import type { Platform } from '../sessions/session.ts'
+import type { Device } from '../sessions/sessions.ts'
 import { problemOf } from './respond.ts'
 
 const at = Date.parse('2026-11-22T02:32:00Z')
 const clock = { now: () => at + 60_000, timeZone: 'Asia/Shanghai' }
 
-test.each<[Platform, string | null, string, string]>([
+test.each<[Device['platform'], string | null, string, string]>([
   ['ios', 'iPhone 15', '您的账号于 10:32 在 iPhone 15 登录', 'at 10:32 on iPhone 15.'],
   ['ios', null, '您的账号于 10:32 在 iOS 设备 登录', 'at 10:32 on an iOS device.'],
   ['mini_program', null, '您的账号于 10:32 在 小程序 登录', 'at 10:32 on a mini program.'],
