@@ -1,6 +1,7 @@
 // A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be killed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { type House, openHouse, openServer } from '../src/app.ts'
@@ -88,6 +89,8 @@ export interface ProcessOptions {
   readonly cwd?: string
   /** Another script of this project that says where it listens as the server does. */
   readonly script?: string
+  /** Another copy of this project whose server is to run. */
+  readonly source?: string
   /** false: forget standard output, because a load test writes a line for each request. */
   readonly keepOutput?: boolean
 }
@@ -95,10 +98,11 @@ export interface ProcessOptions {
 /** Starts `node src/main.ts serve` with these settings and waits until it listens. */
 export async function startProcess(
   environment: Record<string, string>,
-  { cwd, script, keepOutput = true }: ProcessOptions = {},
+  { cwd, script, source, keepOutput = true }: ProcessOptions = {},
 ): Promise<ServerProcess> {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, script ? [root + script] : [main, 'serve'], {
+  const program = source === undefined ? main : join(source, 'src', 'main.ts')
+  const child = spawn(process.execPath, script ? [root + script] : [program, 'serve'], {
     env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...withoutLimits, ...environment },
     stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
     ...(cwd && { cwd }),

@@ -1,0 +1,50 @@
+// Afterwards, with everything well again: what the stores say must fit together, and fit what the client was told.
+import type { Client } from './client.ts'
+import type { Operation } from './history.ts'
+import type { Stage } from './stage.ts'
+
+/** What does not fit, in words. */
+export async function audit(client: Client, stage: Stage): Promise<string[]> {
+  return [...(await auditSql(stage)), ...(await auditAcknowledged(client.operations, stage))]
+}
+
+async function auditSql({ db }: Stage): Promise<string[]> {
+  const found: string[] = []
+  const rows = await db.selectFrom('sessions').selectAll().execute()
+  const events = await db.selectFrom('events').select(['kind', 'session_id']).execute()
+  const ids = new Set(rows.map(({ id }) => id))
+  const told = (kind: string, id: string) =>
+    events.filter((event) => event.kind === kind && event.session_id === id).length
+  for (const [account, mine] of Map.groupBy(rows, (row) => row.account_id)) {
+    const live = mine.filter(({ ended_at }) => ended_at === null)
+    if (live.length > 1) found.push(`account ${account} has ${live.length} live sessions`)
+  }
+  for (const row of rows) {
+    if ((row.ended_at === null) !== (row.end_reason === null)) found.push(`session ${row.id} is half ended`)
+    if (row.end_reason === 'replaced' && !ids.has(row.ended_by_session ?? ''))
+      found.push(`session ${row.id} was replaced by none`)
+    if (told('signed_in', row.id) !== 1) found.push(`the start of session ${row.id} is not told once`)
+    const ends = row.ended_at === null ? 0 : 1
+    if (told('session_ended', row.id) !== ends)
+      found.push(`the end of session ${row.id} is told wrongly: ${ends} wanted`)
+  }
+  return found
+}
+
+/** A sign-in that was acknowledged is there; the last one of an account that nobody has ended is good on both servers. */
+async function auditAcknowledged(operations: readonly Operation[], stage: Stage): Promise<string[]> {
+  const found: string[] = []
+  const rows = await stage.db.selectFrom('sessions').select(['id', 'ended_at']).execute()
+  const live = new Map(rows.map(({ id, ended_at }) => [id, ended_at === null]))
+  for (const { kind, token, outcome, account } of operations) {
+    if (kind !== 'sign_in' || outcome !== 'done' || token === null) continue
+    const isLive = live.get(token.slice(3, 25))
+    if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged and is not there`)
+    for (const { name, url } of isLive === undefined ? [] : stage.servers) {
+      const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+      if (status !== (isLive ? 200 : 401))
+        found.push(`${name} says ${status} of a session that is ${isLive ? 'live' : 'over'}`)
+    }
+  }
+  return found
+}

@@ -1,0 +1,97 @@
+// A client that does one thing at a time and writes down what came of it.
+import type { Kind, Operation, Outcome } from './history.ts'
+
+export interface Server {
+  readonly name: string
+  readonly url: string
+}
+
+interface Request {
+  readonly kind: Kind
+  readonly account: string
+  readonly token: string | null
+  readonly code?: string
+  readonly method: string
+  readonly path: string
+  readonly body?: object
+}
+
+/** Longer than any answer may take: what comes later counts as no answer, and the checker says so. */
+const giveUpMs = 20_000
+
+export class Client {
+  readonly operations: Operation[] = []
+
+  signIn(
+    server: Server,
+    account: string,
+    proof: { readonly password: string } | { readonly code: string; readonly name: string },
+  ): Promise<Operation> {
+    const body = { phone_number: account, ...('code' in proof ? { code: proof.code } : proof), device }
+    const code = 'name' in proof ? { code: proof.name } : {}
+    const request = { kind: 'sign_in', account, token: null, ...code } as const
+    return this.#do(server, { ...request, method: 'POST', path: '/v1/sessions', body })
+  }
+
+  signOut(server: Server, account: string, token: string): Promise<Operation> {
+    return this.#do(server, { kind: 'sign_out', account, token, method: 'DELETE', path: '/v1/session' })
+  }
+
+  check(server: Server, account: string, token: string): Promise<Operation> {
+    return this.#do(server, { kind: 'check', account, token, method: 'GET', path: '/v1/session' })
+  }
+
+  async #do(server: Server, request: Request): Promise<Operation> {
+    const { kind, account, token, code, method, path, body } = request
+    const start = performance.now()
+    const seen = await ask(server.url + path, method, token, body)
+    const operation: Operation = {
+      kind,
+      account,
+      token: kind === 'sign_in' ? seen.token : token,
+      ...(code !== undefined && { code }),
+      server: server.name,
+      start,
+      end: performance.now(),
+      outcome: seen.outcome,
+      answer: seen.answer,
+    }
+    this.operations.push(operation)
+    return operation
+  }
+}
+
+const device = { platform: 'ios', name: 'iPhone 15' }
+
+interface Seen {
+  readonly outcome: Outcome
+  readonly answer: string
+  readonly token: string | null
+}
+
+async function ask(url: string, method: string, token: string | null, body?: object): Promise<Seen> {
+  try {
+    const response = await fetch(url, {
+      method,
+      headers: {
+        ...(token !== null && { authorization: `Bearer ${token}` }),
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(giveUpMs),
+    })
+    const text = await response.text()
+    const { code = '', token: given = null } = text === '' ? {} : JSON.parse(text)
+    const answer = `${response.status} ${code}`.trim()
+    return { outcome: outcomeOf(response), answer, token: given }
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+    return { outcome: 'unknown', answer: cause, token: null }
+  }
+}
+
+function outcomeOf({ ok, status, headers }: Response): Outcome {
+  if (ok) return 'done'
+  if (status === 401) return 'refused'
+  return status === 503 && headers.has('retry-after') ? 'unavailable' : 'wrong'
+}

@@ -1,0 +1,83 @@
+// Constant mixed load: people who sign in, replace themselves and sign out, somebody who tries one code many times at once, and
+// many who ask all the time whether a token is good, new ones and old ones.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Client } from './client.ts'
+import type { Stage } from './stage.ts'
+
+export const password = 'a horse, a staple'
+const people = 4
+const codePeople = 2
+const parallelTries = 4
+/** Of each account, so many of the last tokens are asked for. */
+const tokensKept = 3
+
+export interface Workload {
+  /** Ends it, and waits until everything that was asked is answered. */
+  stop(): Promise<void>
+}
+
+/** Numbers that have a password. */
+export const passwordNumbers = Array.from({ length: people }, (_, i) => `+861390000100${i}`)
+export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390000200${i}`)
+
+export function startWorkload(client: Client, stage: Stage): Workload {
+  let isOn = true
+  const tokens = new Map<string, string[]>()
+  const anyServer = () => stage.servers[Math.random() < 0.5 ? 0 : 1]
+  const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
+
+  function keep(account: string, token: string | null): void {
+    if (token === null) return
+    tokens.set(account, [token, ...(tokens.get(account) ?? [])].slice(0, tokensKept))
+  }
+
+  async function signInAndOut(account: string): Promise<void> {
+    const { token } = await client.signIn(anyServer(), account, { password })
+    keep(account, token)
+    await sleep(Math.random() * 300)
+    if (token !== null && Math.random() < 0.6) await client.signOut(anyServer(), account, token)
+    await sleep(Math.random() * 200)
+  }
+
+  let codes = 0
+  async function tryCodes(account: string): Promise<void> {
+    const asked = await fetch(`${anyServer().url}/v1/codes`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ phone_number: account, purpose: 'sign_in' }),
+      signal: AbortSignal.timeout(20_000),
+    }).catch(() => null)
+    await asked?.arrayBuffer().catch(() => {})
+    const code = asked?.status === 202 ? await stage.codeOf(account).catch(() => null) : null
+    if (code !== null) {
+      const proof = { code, name: `${account} #${codes++}` }
+      const tries = Array.from({ length: parallelTries }, (_, i) =>
+        client.signIn(stage.servers[i % 2 === 0 ? 0 : 1], account, proof),
+      )
+      for (const { token } of await Promise.all(tries)) keep(account, token)
+    }
+    await sleep(200)
+  }
+
+  async function look(account: string): Promise<void> {
+    const token = anyOf(tokens.get(account) ?? [])
+    if (token !== undefined) await client.check(anyServer(), account, token)
+    await sleep(token === undefined ? 50 : 4)
+  }
+
+  const loop = async (work: () => Promise<void>) => {
+    while (isOn) await work()
+  }
+  const everybody = [...passwordNumbers, ...codeNumbers]
+  const running = [
+    ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
+    ...codeNumbers.map((account) => loop(() => tryCodes(account))),
+    ...everybody.map((account) => loop(() => look(account))),
+  ]
+  return {
+    async stop() {
+      isOn = false
+      await Promise.all(running)
+    },
+  }
+}
