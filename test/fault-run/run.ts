@@ -23,7 +23,7 @@ const healMs = 2_000
 const rules = {
   // What a client on a busy machine adds when it looks at its clock.
   boundMs: freshMs + 100,
-  calmMs: 150,
+  calmMs: 50,
   deadlineMs: 15_000,
 }
 
