@@ -1,16 +1,14 @@
 // What strangers send: each bad input gets its exact refusal, writes nothing, and the server goes on.
 
 import { STATUS_CODES } from 'node:http'
-import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ErrorCode } from '../src/errors.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
+import { type Bytes, type Reply, send } from './raw-http.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
-
-type Bytes = string | Buffer
 
 interface Row {
   readonly name: string
@@ -20,8 +18,8 @@ interface Row {
   /** The JSON of the answer but for `request_id`, or its text. */
   readonly body: unknown
   readonly headers?: Record<string, unknown>
-  /** Who answers below HTTP: our own words for what is no HTTP, Node alone, or nobody. */
-  readonly below?: 'us' | 'node' | 'nobody'
+  /** Who answers below HTTP: our own words for what is no HTTP, or Node alone. */
+  readonly below?: 'us' | 'node'
 }
 
 const json = 'content-type: application/json\r\n'
@@ -45,58 +43,6 @@ function postRaw(path: string, headers: string, body = ''): string {
 
 function bearer(token: string): string {
   return `authorization: Bearer ${token}\r\n`
-}
-
-interface Reply {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly text: string
-}
-
-const noReply: Reply = { status: 0, headers: {}, text: '' }
-
-function parseReply(text: string): Reply {
-  if (text === '') return noReply
-  const end = text.indexOf('\r\n\r\n')
-  const [first = '', ...lines] = text.slice(0, end).split('\r\n')
-  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1])
-  if (status === 100) return parseReply(text.slice(end + 4))
-  const headers: Record<string, string> = {}
-  for (const line of lines) {
-    const colon = line.indexOf(':')
-    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
-  }
-  const body = text.slice(end + 4)
-  return { status, headers, text: headers['transfer-encoding'] === 'chunked' ? unchunk(body) : body }
-}
-
-function unchunk(body: string): string {
-  const size = /^([0-9a-f]+)\r\n/.exec(body)
-  if (!size) return ''
-  const [line, hex = ''] = size
-  const end = line.length + Number.parseInt(hex, 16)
-  return body.slice(line.length, end) + (hex === '0' ? '' : unchunk(body.slice(end + 2)))
-}
-
-/** Writes bytes to a connection of their own and reads until the server closes it. `end`: then says that no more will come. */
-function send(app: RunningApp, request: Bytes, { end = false } = {}): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
-    const chunks: Buffer[] = []
-    const late = setTimeout(() => {
-      socket.destroy()
-      reject(new Error(`still open after 5 s, having said: ${Buffer.concat(chunks)}`))
-    }, 5_000)
-    socket.on('data', (chunk) => chunks.push(chunk))
-    // A server that has refused does not read the rest: the answer came all the same.
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      clearTimeout(late)
-      resolve(parseReply(Buffer.concat(chunks).toString('utf8')))
-    })
-    if (end) socket.end(request)
-    else socket.write(request)
-  })
 }
 
 function problem(code: ErrorCode, facts: object = {}) {
@@ -514,12 +460,15 @@ const belowTheRoutes: Row[] = [
     `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`,
   ),
   noHttp('line feeds alone', post('/login', validText).toString().replaceAll('\r\n', '\n')),
-  noHttp(
-    'a body longer than announced',
-    post('/login', validText)
+  {
+    // What was announced is answered; the rest would be the next request, and is none.
+    name: 'a body longer than announced',
+    request: post('/login', validText)
       .toString()
       .replace(/length: \d+/, 'length: 2'),
-  ),
+    status: 400,
+    body: invalidJson,
+  },
   noHttp('a space in a header name', get('/user', 'x y: z\r\n')),
   noHttp('a folded header', get('/user', 'a: b\r\n c\r\n')),
   noHttp('a NUL in a header', get('/user', 'a: b\0c\r\n')),
@@ -551,13 +500,7 @@ const belowTheRoutes: Row[] = [
     body: '',
     below: 'node',
   },
-  {
-    name: 'CONNECT',
-    request: 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\n',
-    status: 0,
-    body: '',
-    below: 'nobody',
-  },
+  noHttp('CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\n'),
 ]
 
 // 42: paths that are written in another way.
@@ -629,6 +572,24 @@ const paths: Row[] = [
   },
 ]
 
+// 44: the one query that there is. A session must not end because somebody wrote it wrongly.
+function refusedQuery(name: string, query: string, pointer: string, what: string): Row {
+  const request = (token: string) => get(`/v1/sessions?${query}`, bearer(token), 'DELETE')
+  return { name: `a query ${name}`, request, status: 422, body: field(pointer, what) }
+}
+const queries: Row[] = [
+  refusedQuery('with another value', 'all=1', '/all', 'is_not_one_of_the_allowed'),
+  refusedQuery('with another case', 'all=TRUE', '/all', 'is_not_one_of_the_allowed'),
+  refusedQuery('without a value', 'all', '/all', 'is_not_one_of_the_allowed'),
+  refusedQuery('with two values', 'all=true&all=true', '/all', 'has_wrong_type'),
+  refusedQuery('that would be a list elsewhere', 'all[]=true', '/all[]', 'is_unknown'),
+  refusedQuery('with a prototype', '__proto__[all]=true', '/__proto__[all]', 'is_unknown'),
+  refusedQuery('with __proto__', '__proto__=true', '/__proto__', 'is_unknown'),
+  refusedQuery('with a limit', 'limit=-1', '/limit', 'is_unknown'),
+  refusedQuery('of 1,000 parameters', 'a=b&'.repeat(1000), '/a', 'is_unknown'),
+  noHttp('a query of 64 KB', get(`/v1/sessions?${'a'.repeat(65_536)}`, '', 'DELETE'), 431),
+]
+
 // 47: ids of sessions.
 const noSession = problem('session_not_found')
 const ids: Row[] = [
@@ -697,6 +658,7 @@ const rows: Row[] = [
   ...credentials,
   ...belowTheRoutes,
   ...paths,
+  ...queries,
   ...ids,
   ...methods,
 ]
@@ -781,7 +743,6 @@ function typeOf({ status, body }: Row): unknown {
 
 function expectedHeaders(row: Row): Record<string, unknown> {
   const named = { 'content-type': typeOf(row), ...row.headers }
-  if (row.below === 'nobody') return {}
   if (row.below === 'node') return { connection: 'close' }
   if (row.below === 'us') return { ...named, connection: 'close', 'cache-control': 'no-store' }
   return { ...named, 'cache-control': 'no-store', 'x-request-id': expect.stringMatching(/^[\w.-]{1,64}$/) }

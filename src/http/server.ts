@@ -1,9 +1,9 @@
 // The HTTP server: which routes there are, what every answer carries, and how errors are answered.
 import { randomBytes } from 'node:crypto'
-import type { Socket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { acceptJsonOnly } from './body.ts'
+import { BrokenConnections } from './broken-connections.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
 import { refuseOtherMethods } from './methods.ts'
@@ -36,6 +36,7 @@ const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_
 
 /** All routes, ready to listen or to be asked with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
+  const broken = new BrokenConnections()
   const app = fastify({
     logger: false,
     // Only an explicit list: the client is the right-most hop that is not on it.
@@ -44,7 +45,10 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     genReqId: requestIds(),
     requestTimeout: 15_000,
     keepAliveTimeout: 75_000,
-    http: { maxHeaderSize: 16_384, headersTimeout: 10_000 },
+    // Who does not read the answers would otherwise hold them, and the connection, for ever.
+    connectionTimeout: 20_000,
+    // Node looks every 30 s by itself: then a limit of 10 s is one of 40 s.
+    http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
     forceCloseConnections: 'idle',
     // What reaches us on a kept connection while we stop is answered like anything else.
     return503OnClosing: false,
@@ -52,7 +56,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     // Nothing is converted, dropped or filled in: what a client sends is what is checked.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     exposeHeadRoutes: false,
-    clientErrorHandler: refuseConnection,
+    clientErrorHandler: (error, socket) => broken.refuse(error, socket),
     // Fastify runs no hooks for a URL that it cannot read.
     frameworkErrors: (error, request, reply) => {
       begin(request, reply)
@@ -68,22 +72,27 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
 
   function begin(request: FastifyRequest, reply: FastifyReply): void {
     lines.follow(request, reply)
+    broken.follow(request.raw.socket, reply.raw)
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
-    // Whoever asks while we stop is answered, and told to take its next request elsewhere.
-    if (parts.health.isStopping()) reply.header('connection', 'close')
+    // Whoever asks while we stop is answered, and told to take its next request elsewhere. Behind an offer of another
+    // protocol Node drops what came in the same piece, so that who waits for an answer to it would wait for ever.
+    if (parts.health.isStopping() || request.raw.headers.upgrade !== undefined)
+      reply.header('connection', 'close')
   }
 
   const isClassic = (request: FastifyRequest) =>
     parts.classic !== null && !(request.routeOptions.url ?? request.raw.url ?? '').startsWith('/v1')
 
+  app.server.on('connect', (_request, socket) => broken.refuseTunnel(socket))
   acceptJsonOnly(app)
   for (const schema of sharedSchemas) app.addSchema(schema)
   const lines = new RequestLines(app, parts.log)
   app.addHook('onRequest', (request, reply, done) => {
     begin(request, reply)
     // Nothing is asked of the body of a request for nothing.
-    done(request.is404 ? new AppError('not_found') : undefined)
+    if (request.is404) done(new AppError('not_found'))
+    else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
   })
   app.setErrorHandler(answerError)
   app.setNotFoundHandler(async () => {
@@ -104,6 +113,11 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   return app
 }
 
+/** There is none here. Other protocols may be offered and not taken (RFC 9110, section 7.8): some clients offer h2c each time. */
+function wantsWebSocket({ raw }: FastifyRequest): boolean {
+  return raw.headers.upgrade !== undefined && /websocket/i.test(raw.headers.upgrade)
+}
+
 /** The client's own X-Request-Id where it is harmless text, else one that no other request has. */
 function requestIds() {
   const prefix = randomBytes(6).toString('base64url')
@@ -114,27 +128,4 @@ function requestIds() {
     count++
     return `${prefix}-${count.toString(36)}`
   }
-}
-
-const connectionErrors: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-}
-
-/** What Node's parser could not read as HTTP: there is no request to answer, only a connection to close. */
-function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const status = connectionErrors[error.code ?? ''] ?? '400 Bad Request'
-  const body = JSON.stringify({
-    type: 'urn:hufu:problem:bad_request',
-    title: status.slice(4),
-    status: Number(status.slice(0, 3)),
-    code: 'bad_request',
-  })
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json; charset=utf-8\r\ncache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  )
 }

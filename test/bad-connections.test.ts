@@ -1,0 +1,310 @@
+// What strangers do to a connection: answers stay in order, what is no HTTP ends it, and who is slow is not waited for.
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
+import { phone } from './domain.ts'
+import { RawConnection, type Reply, send } from './raw-http.ts'
+import { addPerson, person, type RunningApp, startApp } from './running.ts'
+import { databases } from './stores.ts'
+
+const guest = '13800005223'
+const signIn = JSON.stringify({
+  phone_number: guest,
+  password: person.password,
+  device: { platform: 'ios' },
+})
+
+let app: RunningApp
+let drop: () => Promise<void>
+let token: string
+
+beforeAll(async () => {
+  const fresh = await (databases[0] ?? expect.fail()).create()
+  drop = fresh.drop
+  app = await startApp(fresh.url)
+  await addPerson(app.house)
+  await addPerson(app.house, guest)
+  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
+  token = (await app.house.signIn.byPassword(arrival, person.password)).token
+})
+
+afterAll(async () => {
+  await app.close()
+  await drop()
+})
+
+beforeEach(async () => {
+  const { id } = await app.house.accounts.get(guest)
+  await app.house.db.deleteFrom('sessions').where('account_id', '=', id).execute()
+  app.lines.length = 0
+})
+
+/** A request that leaves the connection open, with an id that its answer carries. */
+function ask(id: string, line: string, headers = '', body = ''): string {
+  const length = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`
+  return `${line} HTTP/1.1\r\nhost: hufu.test\r\nx-request-id: ${id}\r\n${headers}${length}\r\n${body}`
+}
+
+const bearer = () => `authorization: Bearer ${token}\r\n`
+
+async function guestSessions() {
+  return await app.house.sessions.list((await app.house.accounts.get(guest)).id)
+}
+
+/** Everybody else: somebody who is signed in, on a connection of their own. */
+async function expectOthersServed(): Promise<void> {
+  const reply = await send(app, ask('other', 'GET /user', `connection: close\r\ntoken: ${token}\r\n`))
+  expect(JSON.parse(reply.text)).toMatchObject({ code: 1, nickname: person.nickname })
+}
+
+function told(reply: Reply | null) {
+  return reply && [reply.headers['x-request-id'], reply.status]
+}
+
+/** All that comes until the server ends the connection: which request it answers, and how. */
+async function untilClosed(connection: RawConnection): Promise<unknown[]> {
+  const all: unknown[] = []
+  for (;;) {
+    const reply = await connection.answer()
+    if (reply === null) return all
+    all.push(told(reply))
+  }
+}
+
+describe('many requests on one connection', () => {
+  /** Half of them bad, none of them so bad that nobody knows where the next one begins. */
+  const kinds: readonly (readonly [number, (id: string) => string])[] = [
+    [200, (id) => ask(id, 'GET /user', `token: ${token}\r\n`)],
+    [422, (id) => ask(id, 'POST /v1/sessions', '', '{"phone_number":1}')],
+    [200, (id) => ask(id, 'GET /v1/session', bearer())],
+    [401, (id) => ask(id, 'DELETE /v1/account', '', '{"code":"123456"}')],
+    [200, (id) => ask(id, 'GET /readyz')],
+    [404, (id) => ask(id, 'GET /v1//session')],
+    [200, (id) => ask(id, 'GET /v1/sessions', bearer())],
+    [405, (id) => ask(id, 'TRACE /user')],
+    [200, (id) => ask(id, 'GET /v1/account', bearer())],
+    [404, (id) => ask(id, 'POST /nothing', 'content-encoding: gzip\r\n', signIn)],
+    [200, (id) => ask(id, 'GET /')],
+    [400, (id) => ask(id, 'GET /%zz')],
+  ]
+
+  test('1,000 at once, half of them bad, are answered in order, each its own', async () => {
+    const asked = Array.from({ length: 1000 }, (_, i) => {
+      const [status, request] = kinds[i % kinds.length] ?? expect.fail()
+      return { id: `r${i}`, status, bytes: request(`r${i}`) }
+    })
+    const connection = await RawConnection.open(app)
+    connection.write(asked.map(({ bytes }) => bytes).join(''))
+    for (const { id, status } of asked) expect(told(await connection.answer())).toEqual([id, status])
+    expect(connection.unread).toBe('')
+    await connection.close()
+  })
+
+  const post = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
+  test.each([
+    ['no header', 'GET /user HTTP/1.1\r\nx y: z\r\n\r\n'],
+    ['no request line', '\0\0\0\0\r\n\r\n'],
+    ['two lengths', `${post}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['headers of 17 KB', `GET /user HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(17_000)}\r\n\r\n`, 431],
+    ['a chunk that is none', `${post}transfer-encoding: chunked\r\n\r\nzz\r\n\r\n`],
+    ['a second chunk that is none', `${post}transfer-encoding: chunked\r\n\r\n1\r\n{\r\nzz\r\n\r\n`],
+    ['CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\nSSH-2.0-x\r\n'],
+    ['rubbish that goes on', `\x16\x03\x01${'\0'.repeat(100_000)}`],
+  ])('%s is refused last, after the answers that take longer', async (_name, rubbish, status = 400) => {
+    const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
+    const connection = await RawConnection.open(app)
+    connection.write(
+      ask('one', 'POST /login', '', slow) + ask('two', 'POST /v1/sessions', '', slow) + rubbish,
+    )
+    const answers = [
+      ['one', 200],
+      ['two', 401],
+      [undefined, status],
+    ]
+    expect(await untilClosed(connection)).toEqual(answers)
+    await expectOthersServed()
+  })
+})
+
+describe('a request that is cut off', () => {
+  const whole = ask('cut', 'POST /v1/sessions', '', signIn)
+  const chunks = `9\r\n${signIn.slice(0, 9)}\r\n${(signIn.length - 9).toString(16)};x=y\r\n${signIn.slice(9)}\r\n0\r\n\r\n`
+  const inChunks = `POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunks}`
+
+  test.each([
+    ['with a length', whole],
+    ['in chunks', inChunks],
+  ])('%s, after each byte, by an end or by a reset, does nothing', async (_name, request) => {
+    for (let bytes = 0; bytes < request.length; bytes++) {
+      const [ended, reset] = [await RawConnection.open(app), await RawConnection.open(app)]
+      ended.end(request.slice(0, bytes))
+      for (const answer of await untilClosed(ended)) expect(answer).toEqual([undefined, 400])
+      reset.write(request.slice(0, bytes))
+      await reset.reset()
+    }
+    await expectOthersServed()
+    expect(await guestSessions()).toEqual([])
+    expect(app.lines.filter((line) => !line.startsWith('{"level":30'))).toEqual([])
+    // The whole of it would have signed in.
+    const connection = await RawConnection.open(app)
+    connection.write(request)
+    expect((await connection.answer())?.status).toBe(201)
+    await connection.close()
+  })
+
+  test('a sign-in whose answer nobody took is a session in the list, and the next one takes its place', async () => {
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    connection.write(whole)
+    const [orphan] = await vi.waitFor(async () => {
+      const sessions = await guestSessions()
+      expect(sessions).toHaveLength(1)
+      return sessions
+    })
+    await connection.reset()
+    const again = await send(app, ask('again', 'POST /v1/sessions', 'connection: close\r\n', signIn))
+    expect(again.status).toBe(201)
+    const sessions = await guestSessions()
+    expect(sessions).toHaveLength(1)
+    expect(sessions[0]?.id).not.toBe(orphan?.id)
+  })
+})
+
+describe('an upgrade', () => {
+  const handshake = [
+    'connection: upgrade',
+    'upgrade: websocket',
+    'sec-websocket-version: 13',
+    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+  ]
+  const lines = (headers: readonly string[]) => headers.map((header) => `${header}\r\n`).join('')
+
+  async function routes(): Promise<string[]> {
+    const { paths = {} } = app.server.swagger()
+    return Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations ?? {}).map((method) => `${method.toUpperCase()} ${path.replace('{id}', 'x')}`),
+    )
+  }
+
+  /** What a request is told on a connection of its own, which must end with it. */
+  async function toldAndClosed(bytes: string | Buffer): Promise<unknown[]> {
+    const connection = await RawConnection.open(app)
+    connection.write(bytes)
+    return await untilClosed(connection)
+  }
+
+  test('to WebSocket is refused on every route, signed in or not, and ends the connection', async () => {
+    expect((await routes()).length).toBeGreaterThan(18)
+    for (const route of [...(await routes()), 'GET /openapi.json', 'GET /docs']) {
+      for (const headers of [lines(handshake), lines(handshake) + bearer(), 'upgrade: h2c, WebSocket\r\n']) {
+        const answers = await toldAndClosed(ask('upgrade', route, headers))
+        expect({ route, answers }).toEqual({ route, answers: [['upgrade', 400]] })
+      }
+    }
+    const reply = await send(app, ask('one', 'GET /v1/session', lines(handshake) + bearer()))
+    expect(JSON.parse(reply.text)).toMatchObject({ code: 'bad_request', request_id: 'one' })
+    expect(await app.house.sessions.list((await app.house.accounts.get(person.phone)).id)).toHaveLength(1)
+  })
+
+  test.each([
+    ['without a key', lines(handshake.slice(0, 3))],
+    ['of version 7', lines(handshake).replace('13', '7')],
+    ['with a strange extension', `${lines(handshake)}sec-websocket-extensions: constructor\r\n`],
+    ['with a length', `${lines(handshake)}content-length: 0\r\n`],
+  ])('to WebSocket %s is refused just so, and what is pipelined behind it is not waited for', async (_name, headers) => {
+    const both = ask('one', 'GET /user', headers) + ask('two', 'GET /livez')
+    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+  })
+
+  test('frames behind a handshake change nothing', async () => {
+    const frame = Buffer.from('818537fa213d7f9f4d5158', 'hex')
+    const both = Buffer.concat([Buffer.from(ask('one', 'GET /user', lines(handshake))), frame])
+    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+  })
+
+  test('30 KB in a header of the handshake are too much', async () => {
+    const long = `sec-websocket-protocol: a${' '.repeat(30_000)}b\r\n`
+    expect(await toldAndClosed(ask('one', 'GET /user', lines(handshake) + long))).toEqual([[undefined, 431]])
+  })
+
+  // RFC 9110, section 7.8: a server may go on as if nobody had asked, and clients that offer h2c with each request live on it.
+  test('to HTTP/2 is not made: the request is answered as any other, body and all, and ends the connection', async () => {
+    const h2c = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'
+    const user = ask('one', 'GET /user', `${h2c}token: ${token}\r\n`) + ask('two', 'GET /livez', h2c)
+    expect(await toldAndClosed(user)).toEqual([['one', 200]])
+    expect(await toldAndClosed(ask('one', 'POST /v1/sessions', h2c, signIn))).toEqual([['one', 201]])
+  })
+})
+
+describe('who is slow', () => {
+  /** Sends what it has got a byte at a time, for as long as the server takes it. */
+  function drip(connection: RawConnection, byte: string): void {
+    const timer = setInterval(() => connection.write(byte), 200)
+    void connection.whenClosed.then(() => clearInterval(timer))
+  }
+
+  test.concurrent('is told so, or cut off, and nobody else waits', async () => {
+    const begun = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
+    const slow = {
+      'says nothing': { request: '', byte: null, status: 408 },
+      'sends headers slowly': { request: `${begun}a: `, byte: 'x', status: 408 },
+      'sends header after header': { request: begun, byte: 'a: b\r\n', status: 408 },
+      'sends a body slowly': { request: `${begun}content-length: 9999\r\n\r\n`, byte: ' ', status: 408 },
+      'sends chunks slowly': {
+        request: `${begun}transfer-encoding: chunked\r\n\r\n`,
+        byte: '1\r\n \r\n',
+        status: 408,
+      },
+    }
+    const ends = Object.entries(slow).map(async ([name, { request, byte, status }]) => {
+      const connection = await RawConnection.open(app)
+      connection.write(request)
+      if (byte !== null) drip(connection, byte)
+      return { name, answers: await untilClosed(connection), expected: [[undefined, status]] }
+    })
+    await expectOthersServed()
+    for (const { name, answers, expected } of await Promise.all(ends))
+      expect({ name, answers }).toEqual({ name, answers: expected })
+    await expectOthersServed()
+  })
+
+  test.concurrent('who reads no answers is cut off, and few of them are made', async () => {
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    const before = process.memoryUsage().rss
+    const asks = Array.from({ length: 5_000 }, (_, i) => ask(`deaf${i}`, 'GET /openapi.json'))
+    connection.write(asks.join(''))
+    await expectOthersServed()
+    const cut = await vi.waitFor(
+      () => {
+        const lines = app.lines.filter(
+          (line) => line.includes('/openapi.json') && line.includes('"status":499'),
+        )
+        expect(lines).not.toEqual([])
+        return lines
+      },
+      { timeout: 80_000, interval: 250 },
+    )
+    expect(JSON.parse(cut[0] ?? '')).toMatchObject({ level: 30, path: '/openapi.json' })
+    // All of them would be hundreds of megabytes.
+    const made = app.lines.filter((line) => line.includes('/openapi.json') && line.includes('"status":200'))
+    expect(made.length).toBeLessThan(500)
+    expect(process.memoryUsage().rss - before).toBeLessThan(150e6)
+    await expectOthersServed()
+    await connection.close()
+  })
+
+  test('5,000 that keep their connections and ask nothing more hinder nobody', async () => {
+    const idle: RawConnection[] = []
+    for (let i = 0; i < 50; i++) {
+      const some = await Promise.all(Array.from({ length: 100 }, () => RawConnection.open(app)))
+      for (const connection of some) connection.write(ask('idle', 'GET /livez'))
+      for (const connection of some) expect(told(await connection.answer())).toEqual(['idle', 200])
+      idle.push(...some)
+    }
+    await expectOthersServed()
+    const again = idle[0] ?? expect.fail()
+    again.write(ask('again', 'GET /livez'))
+    expect(told(await again.answer())).toEqual(['again', 200])
+    await Promise.all(idle.map((connection) => connection.close()))
+  })
+})
