@@ -80,7 +80,11 @@ const schemas = {
       },
       { additionalProperties: false },
     ),
-    response: { 204: { description: 'They are over, on every server', type: 'null' }, ...closed },
+    response: {
+      204: { description: 'They are over, on every server', type: 'null' },
+      ...closed,
+      422: problem('invalid_request'),
+    },
   },
   endOther: {
     tags,
