@@ -238,7 +238,8 @@ async function prepare(server: ServerProcess) {
 }
 
 const count = Number(process.env.HUFU_TEST_REQUESTS ?? 100_000)
-const round = 2_000
+/** Then the sessions of most of those people are over, and others come. */
+const round = 1_000
 /** What a server may hold more at the end than after a third: less than 40 bytes for each request between. It was 0.2 MB. */
 const heldMore = Math.max(2.5e6, count * 25)
 /** The rest is the allocator's: pages that argon2 and SQLite used and gave back. */

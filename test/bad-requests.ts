@@ -74,7 +74,12 @@ export function badRequest(
 function goodRequest(random: Random, routes: readonly Route[], world: World): Draft {
   const route = random.pick(routes)
   const headers: [string, string][] = [['host', 'hufu.test']]
-  const isEnd = route.method === 'DELETE' || /logout|rotate/.test(route.path)
+  const isEnd = [
+    'GET /logout',
+    'DELETE /v1/session',
+    'DELETE /v1/sessions',
+    'POST /v1/session/rotate',
+  ].includes(`${route.method} ${route.path}`)
   const token = random.pick(isEnd ? world.spareTokens : world.tokens)
   if (route.token === 'bearer') headers.push(['authorization', `Bearer ${token}`])
   if (route.token === 'classic') headers.push(['token', token])
