@@ -1,5 +1,7 @@
 // hufu serve: start, say what runs, and stop in order.
-import { setTimeout as delay } from 'node:timers/promises'
+import { once } from 'node:events'
+import { Server } from 'node:net'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type House, openHouse, openServer } from '../app.ts'
 import { migrate } from '../db/migrate.ts'
@@ -15,6 +17,8 @@ const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
 /** How long connections are still taken after a signal: what clients had sent by then would otherwise be reset. */
 const takeConnectionsForMs = 300
+/** How long a proxy has to close the connections that it keeps; deploy/nginx.conf closes unused ones after 2 s. */
+const proxyClosesWithinMs = 3_000
 
 /** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
@@ -51,7 +55,8 @@ export async function serve({ settings, output }: Context): Promise<number> {
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
-    await delay(takeConnectionsForMs)
+    if (settings.trustedProxies.length === 0) await delay(takeConnectionsForMs)
+    else await letProxyGo(server)
     // Connections that were busy when the stop began are kept alive by their clients once they are answered.
     setInterval(() => server.server.closeIdleConnections(), 50).unref()
     await server.close()
@@ -59,6 +64,26 @@ export async function serve({ settings, output }: Context): Promise<number> {
   } finally {
     await house.close()
   }
+}
+
+/**
+ * Takes no more connections, and waits until the proxy has closed those that it keeps. A connection that is refused the
+ * proxy makes to another server; a POST that is under way on a connection that we close, it cannot send again. For the same
+ * reason it comes first and not after a wait: a proxy with kept connections makes few new ones, but "connection: close"
+ * on every answer would have it make one for each request, and those not yet taken when we close are reset.
+ */
+async function letProxyGo({ server }: FastifyInstance): Promise<void> {
+  // What is ready to be taken is taken in the turn that ends here.
+  await turn()
+  const late = new AbortController()
+  const allClosed = once(server, 'close')
+  // http.Server's own close would end unused connections at once.
+  Server.prototype.close.call(server)
+  await Promise.race([
+    allClosed,
+    delay(proxyClosesWithinMs, undefined, { signal: late.signal }).catch(() => {}),
+  ])
+  late.abort()
 }
 
 /** Removes what has had its time, at the start and every hour; servers that do it together do it once. */
