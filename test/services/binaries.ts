@@ -45,3 +45,18 @@ function isExecutable(file: string): boolean {
     return false
   }
 }
+
+/**
+ * Why tests that need a program cannot run, or null when they can. Says so where it is missing; with CI=true that is an
+ * error and no reason to skip.
+ */
+export function whyMissing(names: readonly [string, ...string[]], debianPackage: string): string | null {
+  try {
+    getBinary(names, debianPackage)
+    return null
+  } catch (error) {
+    if (!(error instanceof MissingBinary) || process.env.CI === 'true') throw error
+    console.warn(`skipped: ${error.message}`)
+    return error.message
+  }
+}

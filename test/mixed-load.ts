@@ -1,0 +1,140 @@
+// What many apps do at once, as fast as they are answered: sign in, ask who they are, list their devices, sign out.
+
+export interface Failure {
+  readonly request: string
+  /** null: there was no answer. */
+  readonly status: number | null
+  /** The code of the problem, or what the connection broke of. */
+  readonly code: string
+}
+
+interface Step {
+  readonly request: string
+  readonly status: number
+  readonly code?: string
+  readonly token?: string
+  readonly body?: object
+}
+
+/** Numbers sign in at most so often: one more within ten minutes is refused. */
+const signInsPerNumber = 30
+/** Tokens that each client keeps; the oldest of more is signed out. */
+const kept = 3
+
+/** Clients that each use tokens of their own, so that whatever is refused to them is a fault. */
+export class MixedLoad {
+  /** What was not answered as it must be. */
+  readonly failures: Failure[] = []
+  /** Tokens of sign-ins that were answered, without those whose sign-out was sent. */
+  readonly live = new Set<string>()
+  /** Tokens whose sign-out was answered. */
+  readonly ended = new Set<string>()
+  /** Requests that were answered as they must be. */
+  readonly counts: Record<string, number> = {}
+  readonly #url: string
+  readonly #people: readonly string[]
+  readonly #password: string
+  #signIns = 0
+  #done = 0
+  #waiting: { readonly at: number; readonly resolve: () => void }[] = []
+  #stopping = false
+  #clients: Promise<void>[] = []
+
+  constructor(url: string, people: readonly string[], password: string) {
+    this.#url = url
+    this.#people = people
+    this.#password = password
+  }
+
+  start(clients: number): void {
+    this.#clients = Array.from({ length: clients }, () => this.#client())
+  }
+
+  /** Resolves when so many more requests have come back. */
+  async more(requests: number): Promise<void> {
+    const at = this.#done + requests
+    await Promise.race([
+      new Promise<void>((resolve) => this.#waiting.push({ at, resolve })),
+      // A fault of the load itself must not look like a server that is slow.
+      Promise.all(this.#clients).then(() => Promise.reject(new Error('the clients have stopped'))),
+    ])
+  }
+
+  /** Lets each client finish what it does. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#clients)
+  }
+
+  async #client(): Promise<void> {
+    const tokens: string[] = []
+    while (!this.#stopping) {
+      const issued = await this.#signIn()
+      if (issued !== null) tokens.push(issued)
+      for (const token of [...tokens, ...tokens])
+        await this.#ask({ request: 'GET /v1/session', status: 200, token })
+      for (const token of tokens) await this.#ask({ request: 'GET /v1/sessions', status: 200, token })
+      if (tokens.length > kept) await this.#signOut(tokens.shift() ?? '')
+    }
+  }
+
+  async #signIn(): Promise<string | null> {
+    const turn = this.#signIns++
+    if (turn >= this.#people.length * signInsPerNumber) throw new Error('too few people for so many sign-ins')
+    const person = turn % this.#people.length
+    const body = {
+      phone_number: this.#people[person],
+      password: this.#password,
+      device: { platform: 'ios' },
+    }
+    const answer = await this.#ask({ request: 'POST /v1/sessions', status: 201, body }, person)
+    if (answer === null) return null
+    // A sign-in that was answered 201 has a token.
+    const { token } = answer as { token: string }
+    this.live.add(token)
+    return token
+  }
+
+  async #signOut(token: string): Promise<void> {
+    this.live.delete(token)
+    if ((await this.#ask({ request: 'DELETE /v1/session', status: 204, token })) === null) return
+    this.ended.add(token)
+    await this.#ask({ request: 'GET /v1/session', status: 401, code: 'session_signed_out', token })
+  }
+
+  /** The body of the answer; null, and a failure more, where it is not what it must be. */
+  async #ask(step: Step, person = 0): Promise<object | null> {
+    const { status, code, body } = await this.#send(step, person).catch((error: Error) => ({
+      status: null,
+      code: String(error.cause ?? error),
+      body: null,
+    }))
+    const isRight = status === step.status && (step.code === undefined || step.code === code)
+    const name = `${step.request} ${step.status}`
+    if (isRight) this.counts[name] = (this.counts[name] ?? 0) + 1
+    else this.failures.push({ request: step.request, status, code })
+    this.#done++
+    for (const { resolve } of this.#waiting.filter(({ at }) => at <= this.#done)) resolve()
+    this.#waiting = this.#waiting.filter(({ at }) => at > this.#done)
+    return isRight ? body : null
+  }
+
+  async #send({ request, token, body }: Step, person: number) {
+    const [method = '', path = ''] = request.split(' ')
+    const response = await fetch(this.#url + path, {
+      method,
+      headers: {
+        // Each person from a network of their own: nginx adds our address, which Hufu trusts, behind this one.
+        'x-forwarded-for': `198.51.${person}.7`,
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    // Every answer of Hufu with a body is a JSON object; nginx's own answers are HTML.
+    const answer = (isJson ? JSON.parse(text) : {}) as { code?: string }
+    return { status: response.status, code: answer.code ?? text.slice(0, 80), body: answer }
+  }
+}
