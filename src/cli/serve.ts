@@ -19,6 +19,8 @@ const tidyEveryMs = 3_600_000
 const takeConnectionsForMs = 300
 /** How long a proxy has to close the connections that it keeps; deploy/nginx.conf closes unused ones after 2 s. */
 const proxyClosesWithinMs = 3_000
+/** How long a start waits for Redis, without which it could check tokens but let nobody sign in. */
+const redisWithinMs = 5_000
 
 /** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
@@ -45,6 +47,9 @@ export async function serve({ settings, output }: Context): Promise<number> {
       log: requestLog(programLog),
       isStopping: () => stopping,
     })
+    // It compiles all routes; nothing that Redis says is read meanwhile.
+    await server.ready()
+    await waitForRedis(house)
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
@@ -64,6 +69,19 @@ export async function serve({ settings, output }: Context): Promise<number> {
   } finally {
     await house.close()
   }
+}
+
+/**
+ * Waits until copies and counters are in reach, but not long: with Redis away, a server that checks tokens is better than
+ * none. On a busy machine loading the program alone can take so long that the first connections are given up again; in
+ * a rolling restart sign-ins would then be refused here, while another server could take them.
+ */
+async function waitForRedis({ copies, limiter }: House): Promise<void> {
+  const giveUpAt = performance.now() + redisWithinMs
+  do {
+    // Before the first look too: whoever watches a connection finds out in a timer that it is too old to be trusted.
+    await delay(20)
+  } while (!(copies.isReachable() && limiter.isReachable()) && performance.now() < giveUpAt)
 }
 
 /**

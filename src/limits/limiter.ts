@@ -122,6 +122,11 @@ export class Limiter {
     await Promise.all(keys.map((key) => key !== null && this.#store.forget(key)))
   }
 
+  /** Whether the counters are in reach: while they are not, what they would count is refused as `unavailable`. */
+  isReachable(): boolean {
+    return this.#store.isReachable()
+  }
+
   async close(): Promise<void> {
     await this.#store.close()
   }

@@ -67,6 +67,10 @@ export class MemoryLimits implements LimitStore {
     this.#buckets.delete(key)
   }
 
+  isReachable(): boolean {
+    return true
+  }
+
   async close(): Promise<void> {
     this.#buckets.clear()
   }

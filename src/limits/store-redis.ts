@@ -166,6 +166,10 @@ export class RedisLimits implements LimitStore {
     await this.#ask(() => this.#client.del(keyOf(key)))
   }
 
+  isReachable(): boolean {
+    return this.#client.isReady
+  }
+
   async close(): Promise<void> {
     this.#client.destroy()
   }

@@ -30,6 +30,8 @@ export interface LimitStore {
   giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */
   forget(key: string): Promise<void>
+  /** Whether the next command would be sent: false while there is no connection to the counters. */
+  isReachable(): boolean
   close(): Promise<void>
 }
 
