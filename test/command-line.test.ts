@@ -1,17 +1,21 @@
 // The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running server.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { Output } from '../src/cli/output.ts'
 import { type CommandResult, person, runCommand, type ServerProcess, startProcess } from './running.ts'
 import { freePort } from './services/ports.ts'
 import { redisUrl } from './stores.ts'
 
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'hufu-cli-'))
 const environment = { HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` }
 const hufu = (args: string[], stdin?: string, more: Record<string, string> = {}) =>
@@ -221,6 +225,16 @@ describe('doctor', () => {
     expect(result.stdout + result.stderr).not.toContain('hunter2')
   })
 
+  test('tries to make a file where the embedded database is to be, and leaves nothing behind', async () => {
+    const cwd = mkdtempSync(join(folder, 'doctor-'))
+    const good = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: `sqlite:${cwd}/data/x.db` })
+    expect(good.stdout).toMatch(/✓ database .* will be made at the first start/)
+    expect(readdirSync(cwd)).toEqual([])
+    // Everybody may write there as far as its permissions say, root at least; nobody can.
+    const bad = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: 'sqlite:/proc/x.db' })
+    expect(bad).toMatchObject({ code: 1, stdout: expect.stringMatching(/✗ database .*HUFU_DATABASE_URL/) })
+  })
+
   test.skipIf(redisUrl() === null)('knows a Redis that it can use', async () => {
     const result = await hufu(['doctor'], undefined, { HUFU_REDIS_URL: redisUrl() ?? '' })
     expect(result).toMatchObject({ code: 0 })
@@ -284,6 +298,51 @@ describe('start', () => {
     )
     expect(sentence).toMatch(/HUFU_DATABASE_URL/)
     expect(result.stderr).not.toContain('hunter2')
+  })
+
+  test.each([
+    ['serve', 'sqlite:/proc/x.db', 'unable to open database file'],
+    ['serve', `sqlite:${folder}`, 'unable to open database file'],
+    ['serve', `sqlite:${main}`, 'file is not a database'],
+    ['migrate', `sqlite:${main}`, 'file is not a database'],
+  ])('%s on a file that no waiting makes a database (%s) ends at once with one sentence', async (command, url, why) => {
+    const began = performance.now()
+    const result = await hufu([command], undefined, { HUFU_DATABASE_URL: url })
+    expect(result).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `HUFU_DATABASE_URL names a file that cannot be used: ${why} (${url.slice(7)}).\n`,
+    })
+    expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
+  test('an embedded database that somebody holds is waited for, and then named in one sentence', async () => {
+    const path = join(folder, 'held.db')
+    const holder = new DatabaseSync(path)
+    holder.exec('begin exclusive')
+    const result = await hufu(['serve'], undefined, {
+      HUFU_DATABASE_URL: `sqlite:${path}`,
+      HUFU_DATABASE_WAIT_SECONDS: '3',
+    })
+    holder.close()
+    expect(result).toMatchObject({ code: 3, stdout: '' })
+    expect(result.stderr).toMatch(/^Waiting up to 3 s .*\n.*database is locked.*HUFU_DATABASE_URL\)\n$/)
+  })
+
+  test('a database that nobody may write to is called read-only, not busy', () => {
+    const path = join(folder, 'read-only.db')
+    new DatabaseSync(path).close()
+    const file = new DatabaseSync(path, { readOnly: true })
+    const told = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    try {
+      file.exec('create table x (y)')
+      expect.fail('it was written to')
+    } catch (error) {
+      expect(new Output({ json: false, chinese: false }).failure(error)).toBe(3)
+      expect(told.mock.calls.join()).toMatch(/^The database is read-only, .*HUFU_DATABASE_URL/)
+    } finally {
+      told.mockRestore()
+    }
   })
 
   test('settings also come from .env, the environment wins, and a wrong one there stops the start', async () => {

@@ -1,6 +1,6 @@
 // hufu doctor: look at everything that a server stands on, and say what to do.
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { openHouse } from '../app.ts'
 import { pendingMigrations } from '../db/migrate.ts'
@@ -99,8 +99,11 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
 
 function newFileFinding(path: string, output: Output): Finding {
   const folder = nearestFolder(dirname(path))
+  // Permissions do not tell all: a file system may be read-only, full, or take no files at all.
+  const trial = join(folder, `.hufu-doctor-${process.pid}`)
   try {
-    accessSync(folder, constants.W_OK)
+    writeFileSync(trial, '', { flag: 'wx' })
+    rmSync(trial)
     return {
       check: 'database',
       status: 'ok',
@@ -111,8 +114,8 @@ function newFileFinding(path: string, output: Output): Finding {
       check: 'database',
       status: 'problem',
       text: output.say(
-        `不能写入 ${folder}：请修改权限或 HUFU_DATABASE_URL`,
-        `cannot write to ${folder}: change its permissions or HUFU_DATABASE_URL`,
+        `不能在 ${folder} 创建文件：请修改权限或 HUFU_DATABASE_URL`,
+        `cannot make a file in ${folder}: change its permissions or HUFU_DATABASE_URL`,
       ),
     }
   }

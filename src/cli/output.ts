@@ -1,6 +1,6 @@
 // How commands speak: to people in their language, to programs in JSON, and with exit codes that scripts can use.
 import { styleText } from 'node:util'
-import { asUnavailable } from '../db/failures.ts'
+import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { AppError } from '../errors.ts'
 import { publicErrors } from '../http/respond.ts'
 import { SettingsError } from '../settings.ts'
@@ -62,6 +62,9 @@ export class Output {
   /** Says what went wrong, on standard error, and returns the exit code. */
   failure(thrown: unknown): number {
     const error = asUnavailable(thrown)
+    const cause = error instanceof AppError ? error.cause : error
+    if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
+    if (cause instanceof Error && isReadOnly(cause)) return this.#readOnly(cause)
     if (error instanceof SettingsError || error instanceof UsageError)
       return this.fail(exitCodes.usage, 'usage', error.message)
     if (!(error instanceof AppError)) {
@@ -72,12 +75,28 @@ export class Output {
       )
     }
     const { zh, en } = publicErrors[error.code]
-    const cause = error.code === 'unavailable' && error.cause instanceof Error ? error.cause.message : null
-    const reason = error.facts.rule ?? cause
+    const why = error.code === 'unavailable' && cause instanceof Error ? cause.message : null
+    const reason = error.facts.rule ?? why
     const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}`
     const code =
       error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
     return this.fail(code, error.code, text)
+  }
+
+  #unusableFile({ message }: Error): number {
+    const text = this.say(
+      `HUFU_DATABASE_URL 指定的文件无法使用：${message}。`,
+      `HUFU_DATABASE_URL names a file that cannot be used: ${message}.`,
+    )
+    return this.fail(exitCodes.usage, 'usage', text)
+  }
+
+  #readOnly({ message }: Error): number {
+    const text = this.say(
+      `数据库是只读的，无法写入；请检查 HUFU_DATABASE_URL 和权限（${message}）`,
+      `The database is read-only, and Hufu has to write: see HUFU_DATABASE_URL and its permissions (${message})`,
+    )
+    return this.fail(exitCodes.unavailable, 'unavailable', text)
   }
 
   /** Says on standard error that it was not done, to programs with these facts, and returns the exit code. */

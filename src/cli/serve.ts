@@ -4,6 +4,7 @@ import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type House, openHouse, openServer } from '../app.ts'
+import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { migrate } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
@@ -126,6 +127,7 @@ async function prepareDatabase({ db }: House, settings: Settings, output: Output
       )
     })
   } catch (cause) {
+    if (isUnusableFile(cause) || isReadOnly(cause)) throw cause
     const why = cause instanceof Error ? causeText(cause) : String(cause)
     const problem = new Error(`${where}: ${why}; HUFU_DATABASE_URL`)
     throw new AppError('unavailable', {}, { cause: problem })

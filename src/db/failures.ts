@@ -68,6 +68,19 @@ const outOfReach = new Set<unknown>([
   26, // SQLITE_NOTADB
 ])
 
+/** What no waiting changes: somebody has to change the setting, the file or its permissions. */
+const unusableFile = new Set<unknown>([
+  3, // SQLITE_PERM
+  14, // SQLITE_CANTOPEN
+  26, // SQLITE_NOTADB
+])
+
+const readOnly = new Set<unknown>([
+  'ER_OPTION_PREVENTS_STATEMENT',
+  '25006',
+  8, // SQLITE_READONLY
+])
+
 function codesOf(error: unknown): unknown[] {
   if (typeof error !== 'object' || error === null) return []
   const codes: unknown[] = []
@@ -98,6 +111,16 @@ export function isOutOfReach(error: unknown): boolean {
     (error instanceof Error &&
       /^(Connection terminated|Client has encountered|Can't add new command)/.test(error.message))
   )
+}
+
+/** True where the file of an embedded database can never be opened as it is. */
+export function isUnusableFile(error: unknown): boolean {
+  return codesOf(error).some((code) => unusableFile.has(code))
+}
+
+/** True where the database lets nobody write, or not us. */
+export function isReadOnly(error: unknown): boolean {
+  return codesOf(error).some((code) => readOnly.has(code))
 }
 
 /** `unavailable` for an error that says that the truth cannot be asked now; any other error as it is. */

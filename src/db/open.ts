@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import type { OrPromise } from '../or-promise.ts'
+import { isReadOnly, isUnusableFile } from './failures.ts'
 import { mysqlPool, postgresPool } from './pools.ts'
 import type { Database, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
@@ -75,7 +76,7 @@ export function versionReader(dialect: Dialect): (() => number) | null {
 }
 
 /**
- * Waits until the database answers, for `seconds` at most.
+ * Waits until the database answers, for `seconds` at most; not at all for a file that no waiting makes usable.
  * @param onWait told once, with the cause, when the first try fails
  * @throws what the last try threw
  */
@@ -90,6 +91,7 @@ export async function waitForDatabase(
       await sql`select 1`.execute(db)
       return
     } catch (error) {
+      if (isUnusableFile(error) || isReadOnly(error)) throw error
       if (tries === 0) onWait(error)
       if (performance.now() >= giveUpAt) throw error
       await sleep(500)

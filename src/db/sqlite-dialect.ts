@@ -1,4 +1,5 @@
 // Kysely on node:sqlite: one connection, every transaction takes the write lock when it begins.
+import { accessSync, constants } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -17,6 +18,7 @@ import {
 /** How long a statement waits for the write lock of another process. */
 const busyWithinMs = 2_000
 const sqliteBusy = 5
+const sqliteReadOnly = 8
 const statementsKept = 200
 
 /** The embedded database: a file in WAL mode that survives power loss (`synchronous=FULL`). */
@@ -88,20 +90,18 @@ class LockFreeCompiler extends SqliteQueryCompiler {
 }
 
 class NodeSqliteDriver implements Driver {
-  readonly #path: string
   readonly #onDestroy: () => void
-  #connection: NodeSqliteConnection | null = null
+  readonly #connection: NodeSqliteConnection
 
   constructor(path: string, onDestroy: () => void) {
-    this.#path = path
+    this.#connection = new NodeSqliteConnection(path)
     this.#onDestroy = onDestroy
   }
 
   async init(): Promise<void> {}
 
+  /** Never fails: Kysely would keep the lock on its one connection for ever. The first statement opens the file. */
   async acquireConnection(): Promise<DatabaseConnection> {
-    // Opened on first use and not in init, so that a file that cannot be opened is an error that may pass.
-    this.#connection ??= new NodeSqliteConnection(openFile(this.#path))
     return this.#connection
   }
 
@@ -121,18 +121,37 @@ class NodeSqliteDriver implements Driver {
 
   async destroy(): Promise<void> {
     this.#onDestroy()
-    this.#connection?.close()
-    this.#connection = null
+    this.#connection.close()
   }
 }
 
+/** @throws the error of SQLite with its code, its message with the path */
 function openFile(path: string): DatabaseSync {
-  const file = new DatabaseSync(path)
-  file.exec(`pragma busy_timeout = ${busyWithinMs}`)
-  file.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
-  // From here on executeQuery waits instead, because SQLite's own waiting stops the whole process.
-  file.exec('pragma busy_timeout = 0')
-  return file
+  let file: DatabaseSync | null = null
+  try {
+    file = new DatabaseSync(path)
+    assertWritable(path)
+    file.exec(`pragma busy_timeout = ${busyWithinMs}`)
+    file.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+    // From here on executeQuery waits instead, because SQLite's own waiting stops the whole process.
+    file.exec('pragma busy_timeout = 0')
+    return file
+  } catch (error) {
+    file?.close()
+    if (!(error instanceof Error && 'errcode' in error)) throw error
+    const { errcode, message } = error
+    throw Object.assign(new Error(`${message} (${path})`, { cause: error }), { errcode })
+  }
+}
+
+/** SQLite opens a file that it may only read, and says so at the first write: hours after the start, perhaps. */
+function assertWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (cause) {
+    const message = 'attempt to write a readonly database'
+    throw Object.assign(new Error(message, { cause }), { errcode: sqliteReadOnly })
+  }
 }
 
 interface PreparedStatement {
@@ -141,11 +160,12 @@ interface PreparedStatement {
 }
 
 class NodeSqliteConnection implements DatabaseConnection {
-  readonly #file: DatabaseSync
+  readonly #path: string
   readonly #statements = new Map<string, PreparedStatement>()
+  #file: DatabaseSync | null = null
 
-  constructor(file: DatabaseSync) {
-    this.#file = file
+  constructor(path: string) {
+    this.#path = path
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
@@ -175,13 +195,16 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
 
   close(): void {
-    this.#file.close()
+    this.#statements.clear()
+    this.#file?.close()
+    this.#file = null
   }
 
   #prepare(sql: string): PreparedStatement {
     const known = this.#statements.get(sql)
     if (known) return known
     if (this.#statements.size >= statementsKept) this.#statements.clear()
+    this.#file ??= openFile(this.#path)
     const statement = this.#file.prepare(sql)
     const prepared = { statement, givesRows: statement.columns().length > 0 }
     this.#statements.set(sql, prepared)
