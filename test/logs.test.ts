@@ -230,6 +230,19 @@ describe('the log', () => {
     expect(answer.id).toMatch(/^[\w.-]{1,64}$/)
   })
 
+  test('says how long a request took, in milliseconds', async () => {
+    const began = performance.now()
+    await tokenOf()
+    await send(app.url, { method: 'GET', path: '/livez' })
+    const took = performance.now() - began
+    const [signIn, live] = (await linesOf(2)).map(({ ms }) => Number(ms))
+    // argon2id with 19 MiB is not done in a millisecond anywhere.
+    expect(signIn).toBeGreaterThan(1)
+    expect(signIn).toBeLessThan(took)
+    expect(live).toBeGreaterThanOrEqual(0)
+    expect(live).toBeLessThan(took)
+  })
+
   test('names the session that asked by its public id', async () => {
     const token = await tokenOf()
     const { id } = await send(app.url, {
