@@ -23,3 +23,10 @@ export class ManualClock implements Clock {
     this.#now += ms
   }
 }
+
+/** When a day (`2027-01-31`) begins in UTC, in milliseconds since 1970; null where the calendar has no such day. */
+export function startOfDay(text: string): number | null {
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
+  // Date.parse takes the 30th of February for the 2nd of March.
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text) ? at : null
+}

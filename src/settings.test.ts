@@ -47,6 +47,14 @@ test.each([
     { HUFU_REDIS_URL: 'redis://a', HUFU_REDIS_URL_FILE: '/x' },
     'HUFU_REDIS_URL and HUFU_REDIS_URL_FILE contradict each other: set one of them.',
   ],
+  [
+    { HUFU_DATABASE_URL: 'sqlite::memory:' },
+    'HUFU_DATABASE_URL must name a file: what is only in memory would be lost at every stop.',
+  ],
+  [
+    { HUFU_TEST_NUMBERS_UNTIL: '2027-02-30' },
+    'HUFU_TEST_NUMBERS_UNTIL must be a day, for example 2027-01-31 (it is "2027-02-30").',
+  ],
   [{ HUFU_LIMITS: 'maybe' }, 'HUFU_LIMITS must be one of: on, off (it is "maybe").'],
   [
     { HUFU_SMS_DAILY_BUDGET: '-1' },

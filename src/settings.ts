@@ -4,6 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
+import { startOfDay } from './clock.ts'
 import { type DatabaseKind, databaseKind } from './db/open.ts'
 import type { Policy } from './sessions/policy.ts'
 import { type Setting, setting } from './setting.ts'
@@ -46,6 +47,8 @@ function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
       'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
     )
   }
+  if (/^sqlite::memory:/.test(text))
+    throw new Error('must name a file: what is only in memory would be lost at every stop')
   return { url: text, kind }
 }
 
@@ -85,8 +88,8 @@ function testNumbers(text: string): ReadonlyMap<string, string> {
 /** The first moment after a day, in UTC: a test number is good through its last day. */
 function lastDay(text: string): number | null {
   if (text === '') return null
-  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
-  if (Number.isNaN(at)) throw new Error('must be a day, for example 2027-01-31')
+  const at = startOfDay(text)
+  if (at === null) throw new Error('must be a day, for example 2027-01-31')
   return at + 86_400_000
 }
 
@@ -325,12 +328,24 @@ export function readEnvironment(): Environment {
 
 function readEnvFile(path: string): Environment {
   try {
-    return parseEnv(readFileSync(path, 'utf8'))
+    const text = readFileSync(path, 'utf8')
+    assertAssigned(path, text)
+    return parseEnv(text)
   } catch (error) {
+    if (error instanceof SettingsError) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
     throw new SettingsError(
       `The file ${path} cannot be read: ${error instanceof Error ? error.message : error}.`,
     )
+  }
+}
+
+/** parseEnv leaves out a line without `=`, and whoever wrote it would not learn that it does nothing. */
+function assertAssigned(path: string, text: string): void {
+  for (const [i, line] of text.split('\n').entries()) {
+    const [, name] = /^\s*(?:export\s+)?(HUFU_\w*)[^=]*$/.exec(line) ?? []
+    // What follows the name may be a secret.
+    if (name !== undefined) throw new SettingsError(`Line ${i + 1} of ${path} has no "=" after ${name}.`)
   }
 }
 

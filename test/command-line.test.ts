@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -254,6 +254,45 @@ test('without limits the start message and doctor say so, and with them neither 
   expect((await hufu(['doctor'])).stdout).not.toContain('HUFU_LIMITS')
 })
 
+test('test numbers whose last day is past are told of by the start message and doctor, coming ones are not', async () => {
+  const over = { HUFU_TEST_NUMBERS: '+8613800000000=123456', HUFU_TEST_NUMBERS_UNTIL: '2020-01-31' }
+  const server = await startProcess({ ...environment, ...over })
+  await server.stop()
+  expect(server.output()).toMatch(/HUFU_TEST_NUMBERS_UNTIL is past/)
+  expect((await hufu(['doctor'], undefined, over)).stdout).toMatch(/! sms .*HUFU_TEST_NUMBERS_UNTIL is past/)
+  const later = { ...over, HUFU_TEST_NUMBERS_UNTIL: '2999-01-31' }
+  expect((await hufu(['doctor'], undefined, later)).stdout).not.toContain('HUFU_TEST_NUMBERS_UNTIL')
+})
+
+describe('accounts ban', () => {
+  test.each([
+    '2999-02-30',
+    '2999-02-30T12:00:00Z',
+    '2999-13-01',
+    '2999-1-1',
+    '2020-01-31',
+    'tomorrow',
+  ])('refuses the end %s, which no calendar has to come', async (until) => {
+    const result = await hufu(['accounts', 'ban', person.phone, '--until', until])
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--until must be a day/) })
+  })
+
+  test('that ran out is no state any more', async () => {
+    const phone = '13800005277'
+    await add(phone)
+    expect((await hufu(['accounts', 'ban', phone, '--until', '2999-01-31'])).code).toBe(0)
+    expect(json(await hufu(['accounts', 'show', phone, '--json']))).toMatchObject({ state: 'banned' })
+    const file = new DatabaseSync(join(folder, 'hufu.db'))
+    file.exec(`update accounts set banned_until = ${Date.now() - 1000} where phone_number = '+86${phone}'`)
+    file.close()
+    expect(json(await hufu(['accounts', 'show', phone, '--json']))).toMatchObject({ state: 'active' })
+    const shown = await hufu(['accounts', 'show', phone])
+    expect(shown.stdout).toMatch(/^state +active$/m)
+    expect(shown.stdout).not.toContain('banned')
+    expect((await hufu(['accounts', 'list'])).stdout).toMatch(/\+8613800005277 +active/)
+  })
+})
+
 describe('accounts unlock', () => {
   test('without Redis it says where the counters are', async () => {
     const result = await hufu(['accounts', 'unlock', person.phone])
@@ -357,6 +396,32 @@ describe('start', () => {
     expect((await fetch(`${server.url}/user`)).status).toBe(404)
     expect(server.output()).not.toContain('/login')
     await server.stop()
+  })
+
+  test('a line of .env without "=" stops the start, with its number and not with what it says', async () => {
+    const cwd = mkdtempSync(join(folder, 'env-'))
+    writeFileSync(join(cwd, '.env'), '# mine\nHUFU_PORT=5002\n\nexport HUFU_SECRET hunter2\nOTHER\n')
+    const wrong = await runCommand(['migrate'], environment, { cwd })
+    expect(wrong).toMatchObject({ code: 2, stderr: 'Line 4 of .env has no "=" after HUFU_SECRET.\n' })
+  })
+
+  test('SIGTERM to npm start ends the server, and not npm alone', async () => {
+    const { PATH = '', HOME = '' } = process.env
+    const npm = spawn('npm', ['start'], {
+      cwd: dirname(dirname(main)),
+      env: { PATH, HOME, HUFU_PORT: '0', ...environment },
+    })
+    const { url, pid } = await new Promise<{ url: string; pid: number }>((resolve) => {
+      let output = ''
+      npm.stderr.on('data', (chunk) => {
+        output += chunk
+        const found = /(http:\S+)[\s\S]*npm run demo/.exec(output)?.[1]
+        if (found !== undefined) resolve({ url: found, pid: npm.pid ?? 0 })
+      })
+    })
+    process.kill(pid, 'SIGTERM')
+    await once(npm, 'exit')
+    await vi.waitFor(() => expect(fetch(`${url}/livez`)).rejects.toThrow(), { timeout: 5_000 })
   })
 
   test('SIGTERM finishes what is in flight, refuses what comes, and ends with 0', async () => {

@@ -2,10 +2,11 @@
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
-import type { Database } from '../db/schema.ts'
+import type { AccountState, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { forgetPerson } from '../events/event-rows.ts'
 import { noOrigin, type Origin } from '../events/events.ts'
+import { isBanned } from '../sessions/session.ts'
 import type { Change, Sessions } from '../sessions/sessions.ts'
 import { accountsToPurge } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
@@ -26,6 +27,15 @@ export interface Ban {
 
 const purgedAtOnce = 100
 const nothing: Change = { set: {}, events: [] }
+
+/** How an account stands at `now`. A ban that ran out leaves the row as it is, and means nothing any more. */
+export function stateAt(
+  account: Pick<Account, 'state' | 'bannedUntil' | 'closesAt'>,
+  now: number,
+): AccountState {
+  if (account.state !== 'banned' || isBanned(account, now)) return account.state
+  return account.closesAt === null ? 'active' : 'closing'
+}
 
 export class Standing {
   readonly #db: Database

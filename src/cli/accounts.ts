@@ -1,6 +1,8 @@
 // hufu accounts: add, list, show, unlock.
 import { password as askPassword, text as askText, isCancel } from '@clack/prompts'
 import type { Account } from '../accounts/accounts.ts'
+import { stateAt } from '../accounts/standing.ts'
+import { startOfDay } from '../clock.ts'
 import { isoTime } from '../http/respond.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
 import type { Context } from './run.ts'
@@ -71,8 +73,9 @@ export async function showAccount(context: Context, phone: string): Promise<numb
     output.line(`phone_number   ${account.phoneNumber}`)
     output.line(`nickname       ${account.nickname ?? '-'}`)
     output.line(`id             ${account.id}`)
-    output.line(`state          ${account.state}`)
-    if (account.state === 'banned') {
+    const state = stateAt(account, Date.now())
+    output.line(`state          ${state}`)
+    if (state === 'banned') {
       output.line(`banned_until   ${localTime(account.bannedUntil)}`)
       output.line(`ban_reason     ${account.banReason ?? '-'}`)
     }
@@ -117,10 +120,10 @@ export async function unbanAccount(context: Context, phone: string): Promise<num
 
 /** A day (its end, local time) or a moment in ISO 8601. */
 function parseEnd(text: string, output: Output): number {
-  const isDay = /^\d{4}-\d\d-\d\d$/.test(text)
+  const isDay = text.length === 10
   const at = Date.parse(isDay ? `${text}T23:59:59.999` : text)
-  const isMoment = isDay || /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
-  if (!isMoment || Number.isNaN(at) || at <= Date.now()) {
+  const isMoment = isDay || /^.{10}T[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
+  if (startOfDay(text.slice(0, 10)) === null || !isMoment || Number.isNaN(at) || at <= Date.now()) {
     throw new UsageError(
       output.say(
         '--until 必须是将来的日期或时间，例如 2027-01-31 或 2027-01-31T12:00:00+08:00。',
@@ -155,7 +158,7 @@ function describe(account: Account) {
     id: account.id,
     phone_number: account.phoneNumber,
     nickname: account.nickname,
-    state: account.state,
+    state: stateAt(account, Date.now()),
     has_password: account.hasPassword,
     phone_proven_at: isoTime(account.phoneProvenAt),
     banned_until: isoTime(account.bannedUntil),
@@ -165,7 +168,9 @@ function describe(account: Account) {
   }
 }
 
-function accountLine({ id, phoneNumber, state, registeredAt, nickname }: Account): string {
+function accountLine(account: Account): string {
+  const { id, phoneNumber, registeredAt, nickname } = account
+  const state = stateAt(account, Date.now())
   return `${id}  ${phoneNumber.padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
 }
 

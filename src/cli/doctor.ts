@@ -8,7 +8,7 @@ import { sqlitePath } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
 import { type Settings, settingsTable, withoutPassword } from '../settings.ts'
 import { probeRedis } from './doctor-redis.ts'
-import { exitCodes, limitsOffWarning, type Output } from './output.ts'
+import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
 interface Finding {
@@ -29,6 +29,7 @@ export async function doctor({ settings, output }: Context): Promise<number> {
     ...(await databaseFindings(settings, output)),
     ...(await redisFindings(settings, output)),
     smsFinding(settings, output),
+    ...testNumberFindings(settings, output),
   ]
   const marks = {
     ok: output.style('green', '✓'),
@@ -190,6 +191,11 @@ function smsFinding({ sms }: Settings, output: Output): Finding {
     : first
   const advice = output.say('试发一条：hufu sms test <手机号>', 'to try it: hufu sms test <phone>')
   return { check, status: 'ok', text: `${drivers} (${advice})` }
+}
+
+function testNumberFindings(settings: Settings, output: Output): Finding[] {
+  const text = testNumbersOverWarning(settings, output)
+  return text === null ? [] : [{ check: 'sms', status: 'warning', text }]
 }
 
 async function redisFindings(settings: Settings, output: Output): Promise<Finding[]> {

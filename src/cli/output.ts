@@ -3,7 +3,7 @@ import { styleText } from 'node:util'
 import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { AppError } from '../errors.ts'
 import { publicErrors } from '../http/respond.ts'
-import { SettingsError } from '../settings.ts'
+import { type Settings, SettingsError } from '../settings.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
 export const exitCodes = {
@@ -120,6 +120,18 @@ export function localTime(ms: number | null): string {
   if (ms === null) return '-'
   const time = new Date(ms)
   return new Date(ms - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
+}
+
+/** What whoever starts or checks a server must read where its test numbers are over; null where they are not. */
+export function testNumbersOverWarning(
+  { testNumbers, testNumbersUntil }: Pick<Settings, 'testNumbers' | 'testNumbersUntil'>,
+  output: Output,
+): string | null {
+  if (testNumbers.size === 0 || testNumbersUntil === null || testNumbersUntil > Date.now()) return null
+  return output.say(
+    'HUFU_TEST_NUMBERS_UNTIL 已过：测试号码不再有固定验证码',
+    'HUFU_TEST_NUMBERS_UNTIL is past: the test numbers have no fixed code any more',
+  )
 }
 
 /** What whoever starts or checks a server without limits must read. */

@@ -11,7 +11,7 @@ import { AppError } from '../errors.ts'
 import { createLog, type Logger, requestLog, withoutValues } from '../log.ts'
 import { type Settings, SettingsError, withoutPassword } from '../settings.ts'
 import { version } from '../version.ts'
-import { exitCodes, limitsOffWarning, type Output } from './output.ts'
+import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
 const stopWithinMs = 10_000
@@ -185,6 +185,10 @@ function startMessage(address: string, settings: Settings, output: Output): stri
     redis === null
       ? output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
       : withoutPassword(redis)
+  const warnings = [
+    settings.limits === 'off' ? limitsOffWarning(output) : null,
+    testNumbersOverWarning(settings, output),
+  ]
   const add = 'npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --allow-weak-password'
   const signIn = `curl ${address}/login -H 'Content-Type: application/json' -d '{"phone_number":"12345678901","password":"123456"}'`
   return [
@@ -192,7 +196,7 @@ function startMessage(address: string, settings: Settings, output: Output): stri
     `  ${output.say('数据', 'data')}   ${data}`,
     `  Redis  ${copies}`,
     `  ${output.say('文档', 'docs')}   ${address}/docs`,
-    ...(settings.limits === 'off' ? [`  ${limitsOffWarning(output)}`] : []),
+    ...warnings.filter((warning) => warning !== null).map((warning) => `  ${warning}`),
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
     `  ${add}`,
     ...(settings.classicApi ? [`  ${signIn}`] : []),
