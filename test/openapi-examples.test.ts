@@ -1,8 +1,11 @@
 // What /docs shows of each route: an example of every body and answer, and each of them is one that the schema allows.
 import { Errors } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { endReasons } from '../src/db/schema.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
+import { familyHashOf, isSessionId, sessionIdOf } from '../src/sessions/token.ts'
+import { settingsTable } from '../src/settings.ts'
 import { phone } from './domain.ts'
 import { addPerson, type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
@@ -99,6 +102,80 @@ describe('/openapi.json', () => {
       for (const [code, value] of examples) {
         expect({ where, value }).toMatchObject({ where, value: { code, status: Number(where.slice(-3)) } })
       }
+    }
+  })
+
+  test('shows tokens, ids and times as the server makes them', () => {
+    const examples = shown().flatMap(({ where, examples }) =>
+      examples.map(([, value]) => ({ where, value: Object(value) })),
+    )
+    const tokens = new Map(examples.map(({ where, value }) => [where, value.token]))
+    for (const { where, value } of examples) {
+      const { token, session, account } = value
+      if (token !== undefined) expect(sessionIdOf(token), where).toMatch(/^[\w-]{22}$/)
+      if (token !== undefined && session !== undefined) expect(sessionIdOf(token), where).toBe(session.id)
+      for (const { id } of [session, ...(value.sessions ?? [])].filter(Boolean)) {
+        expect(isSessionId(id) && Buffer.from(id, 'base64url').toString('base64url'), where).toBe(id)
+        expect(Buffer.from(id, 'base64url').readUInt8(6) >> 4, where).toBe(7)
+      }
+      if (account !== undefined) expect(account.id, where).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-/)
+    }
+    const first = tokens.get('post /v1/sessions 201')
+    const next = tokens.get('post /v1/session/rotate 200')
+    expect(familyHashOf(next)).toBe(familyHashOf(first))
+    expect(next).not.toBe(first)
+    const closing = examples.find(({ where }) => where === 'delete /v1/account 202')?.value.closes_at
+    const asked = examples.find(({ where }) => where === 'get /v1/session 200')?.value.session.created_at
+    const { closingMs } = settingsTable
+    expect(Date.parse(closing) - Date.parse(asked)).toBe(closingMs.parse(closingMs.default))
+  })
+
+  test('shows the classic words of the default settings, and text where the answer is text', async () => {
+    await addPerson(app.house, '13800005231')
+    const login = async (phone_number: string) => {
+      const body = JSON.stringify({ phone_number, password: 'wrong' })
+      const headers = { 'content-type': 'application/json' }
+      return await (await fetch(`${app.url}/login`, { method: 'POST', headers, body })).json()
+    }
+    const [{ examples } = expect.fail()] = shown().filter(({ where }) => where === 'post /login 200')
+    const values = examples.map(([, value]) => value)
+    expect(values).toContainEqual(await login('13800005231'))
+    expect(values).toContainEqual(await login('13800005232'))
+    const hello = await fetch(app.url)
+    expect(Object.keys(description.paths['/']?.get?.responses['200']?.content ?? {})).toEqual([
+      hello.headers.get('content-type')?.split(';')[0],
+    ])
+    expect(description.paths['/v1/sessions']?.delete?.responses).toHaveProperty('422')
+  })
+
+  test('shows for each way that a session ends the members that the server tells', async () => {
+    const { id } = await addPerson(app.house, '13800005233')
+    const signIn = () =>
+      app.house.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit: admitKnown(id) })
+    const membersOf = (problem: object) =>
+      Object.keys(problem)
+        .filter((key) => key !== 'detail')
+        .toSorted()
+    const { sessions, standing } = app.house
+    const day = 86_400_000
+    for (const reason of endReasons) {
+      const issued = (await signIn()) ?? expect.fail()
+      const { id: sessionId } = issued.session
+      if (reason === 'expired') app.clock.advance(31 * day)
+      else if (reason === 'banned') await standing.ban(id, { until: app.clock.now() + day, reason: null })
+      else {
+        const by = reason === 'token_reused' ? null : sessionId
+        await sessions.end({ id: sessionId, accountId: id, reason, by, origin: noOrigin })
+      }
+      const headers = { authorization: `Bearer ${issued.token}` }
+      // A refused token is answered with a problem.
+      const answer = (await (await fetch(`${app.url}/v1/session`, { headers })).json()) as { code: string }
+      const example = description.components.examples[`session_${reason}`]?.value
+      expect({ code: answer.code, members: membersOf(answer) }).toEqual({
+        code: `session_${reason}`,
+        members: membersOf(Object(example)),
+      })
+      if (reason === 'banned') await standing.unban(id)
     }
   })
 

@@ -965,6 +965,19 @@ describe('health and description', () => {
     expect(schemas.Problem.properties.code.enum).toEqual([...errorCodes])
   })
 
+  test.each([
+    '/docs',
+    '/docs/',
+    '/docs/js/scalar.js',
+  ])('%s knows no method but GET, and says so', async (path) => {
+    for (const method of ['HEAD', 'OPTIONS', 'PATCH', 'POST']) {
+      const answer = await fetch(app.url + path, { method, redirect: 'manual' })
+      expect(answer.status, method).toBe(405)
+      expect(answer.headers.get('allow'), method).toBe('GET')
+    }
+    expect((await fetch(`${app.url}/docs/nothing`, { method: 'PATCH' })).status).toBe(404)
+  })
+
   test('/docs is a page that nothing from outside can reach, or be reached by', async () => {
     const page = await fetch(`${app.url}/docs`)
     expect(page.status).toBe(200)

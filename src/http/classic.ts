@@ -49,7 +49,7 @@ const schemas = {
     tags,
     operationId: 'sayHello',
     summary: 'Is anybody there?',
-    response: { 200: { description: 'Text', type: 'string' } },
+    response: { 200: { description: 'Text', content: { 'text/plain': { schema: Type.String() } } } },
   },
   login: {
     tags,

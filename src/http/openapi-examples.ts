@@ -15,15 +15,19 @@ interface RouteExamples {
 const phone_number = '12345678901'
 const code = '493817'
 const password = 'a horse, a staple'
-const token = 'hf_0R4f8Xk2mQ9vT1wZ7yB3nC5Kq8d2LxwVtRz0mEJ6sNu4hGfYbPpQaSoWiUeXcAA'
+const token = 'hf_AaIBGLEAet2tp7E0JbgHfQ1fW1lUsX2shMW7BXOidT5kDfWKh068C44hxiUf2Iw9M'
+/** What that one was rotated to: the same session and family, another end. */
+const nextToken = 'hf_AaIBGLEAet2tp7E0JbgHfQ1fW1lUsX2shMW7BX5zSy027jvMKHdyt4ZV7sKhrgyWo'
 const device = { platform: 'ios', id: '8C1F0A52-77B1-4E0A', name: 'iPhone 15', app_version: '2.1.0' }
 const at = '2026-11-22T02:32:05.120Z'
 const later = '2026-12-22T02:32:05.120Z'
-const id = '019aa9b4-5c60-7f3e-9a61-3d5c1e0f7b21'
+/** HUFU_CLOSING_DAYS after `at`. */
+const closesAt = '2026-12-07T02:32:05.120Z'
+const id = '01a20118-b100-7e74-8bfc-a4850c38b84f'
 const account = { id, phone_number: '+8612345678901', nickname: '测试用户1' }
 const details = { ...account, avatar_url: null, locale: 'zh-CN', has_password: true, registered_at: at }
 const session = {
-  id: '0R4f8Xk2mQ9vT1wZ7yB3nC',
+  id: 'AaIBGLEAet2tp7E0JbgHfQ',
   platform: 'ios',
   device: { id: device.id, name: device.name, app_version: device.app_version },
   ip: '203.0.113.7',
@@ -34,7 +38,7 @@ const session = {
 }
 const tablet = {
   ...session,
-  id: '0R4f2Ab6cD8eF1gH3jK5mN',
+  id: 'AaIBGLEAdY-zPMNXdyZgbw',
   platform: 'android',
   device: { id: null, name: 'Xiaomi Pad 6', app_version: '2.0.3' },
   current: false,
@@ -85,7 +89,7 @@ const routes: Readonly<Record<string, RouteExamples>> = {
     answers: { 201: { 'Signed in': issued, 'Signed up': { ...issued, created: true } } },
   },
   getSession: { answers: { 200: { 'Signed in': { session, account } } } },
-  rotateToken: { answers: { 200: { 'The next token': { token, session } } } },
+  rotateToken: { answers: { 200: { 'The next token': { token: nextToken, session } } } },
   listSessions: { answers: { 200: { 'Two devices': { sessions: [session, tablet] } } } },
   getAccount: { answers: { 200: { 'My account': details } } },
   updateAccount: {
@@ -117,7 +121,7 @@ const routes: Readonly<Record<string, RouteExamples>> = {
   },
   closeAccount: {
     body: { 'With a code for close_account': { code } },
-    answers: { 202: { 'Will be removed': { closes_at: later } } },
+    answers: { 202: { 'Will be removed': { closes_at: closesAt } } },
   },
   exportAccount: { answers: { 200: { Everything: exported } } },
   getLive: { answers: { 200: { Alive: { status: 'ok' } } } },
@@ -136,7 +140,8 @@ const routes: Readonly<Record<string, RouteExamples>> = {
     answers: {
       200: {
         'Signed in': { code: 1, message: '成功登录', nickname: '测试用户1', token },
-        Refused: { code: 0, message: '手机号或密码错误' },
+        'Wrong password': { code: 0, message: '密码错误' },
+        'Unknown number': { code: 0, message: '没有此用户' },
       },
     },
   },
@@ -154,15 +159,21 @@ const routes: Readonly<Record<string, RouteExamples>> = {
   },
 }
 
+const ended = { endedAt: Date.parse(at) }
+const endedByDevice = { ...ended, endedBy: { platform: 'ios', deviceName: 'iPhone 15' } }
 const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
   invalid_request: { fields: [{ pointer: '/phone_number', problem: 'is_missing' }] },
   password_refused: { rule: 'is_common' },
-  session_replaced: {
-    endedAt: Date.parse(at),
-    endedBy: { platform: 'ios', deviceName: 'iPhone 15' },
-  },
-  session_kicked: { endedAt: Date.parse(at), endedBy: { platform: 'ios', deviceName: 'iPhone 15' } },
-  session_banned: { endedAt: Date.parse(at), bannedUntil: Date.parse(later) },
+  session_signed_out: endedByDevice,
+  session_replaced: endedByDevice,
+  session_kicked: endedByDevice,
+  session_password_changed: endedByDevice,
+  session_phone_changed: endedByDevice,
+  session_account_closed: endedByDevice,
+  session_phone_proven: endedByDevice,
+  session_banned: ended,
+  session_expired: ended,
+  session_token_reused: ended,
   account_banned: { bannedUntil: Date.parse(later) },
 }
 const clock = { now: () => Date.parse(at) + 60_000, timeZone: 'Asia/Shanghai' }

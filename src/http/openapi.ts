@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger'
 import scalar from '@scalar/fastify-api-reference'
 import type { FastifyInstance } from 'fastify'
+import { refuseOtherMethods } from './methods.ts'
 import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
 
 /** Register before the routes that it describes. */
@@ -69,6 +70,7 @@ export async function serveDescription(app: FastifyInstance): Promise<void> {
       // The script of the page is large and says nothing about anybody.
       if (request.url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
     })
+    const others = refuseOtherMethods(docs, (url) => url.startsWith('/docs'))
     await docs.register(scalar, {
       routePrefix: '/docs',
       configuration: {
@@ -81,5 +83,6 @@ export async function serveDescription(app: FastifyInstance): Promise<void> {
         mcp: { disabled: true },
       },
     })
+    others.finish()
   })
 }
