@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { exitCodes } from '../src/cli/output.ts'
 import { errorCodes } from '../src/errors.ts'
 import { eventKinds } from '../src/events/events.ts'
@@ -12,7 +12,7 @@ import { Problem } from '../src/http/v1-schemas.ts'
 import { limitsWith } from '../src/limits/limits.ts'
 import { settingsTable } from '../src/settings.ts'
 import { smsErrorCodes } from '../src/sms/sms.ts'
-import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
+import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { databases } from './stores.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -311,6 +311,37 @@ describe('the documents', () => {
     )
     expect(english?.join('')).toContain('npm ci && npm start')
     expect(chinese).toEqual(english)
+  })
+
+  test.each([
+    ...readmes,
+    'docs/command-line.md',
+  ])('%s shows every migration where it shows one', async (path) => {
+    const all = globSync('[0-9]*.ts', { cwd: join(root, 'src/db/migrations') }).map((file) =>
+      file.slice(0, -3),
+    )
+    expect([...new Set(read(path).match(/\b\d{4}-[a-z]+-[a-z-]+\b/g))].toSorted()).toEqual(all.toSorted())
+  })
+
+  test.each(
+    readmes,
+  )('%s shows the start message and what doctor says of settings as they are', async (path) => {
+    const chinese = path === 'README.zh-CN.md'
+    const fresh = await (databases[0] ?? expect.fail()).create()
+    const server = await startProcess({
+      HUFU_DATABASE_URL: fresh.url,
+      HUFU_LIMITS: 'on',
+      LANG: chinese ? 'zh_CN.UTF-8' : 'C.UTF-8',
+    })
+    await vi.waitFor(() => expect(server.output()).toContain('npm run demo\n'))
+    await server.stop()
+    await fresh.drop()
+    const shown = server.output().replaceAll(server.url, 'http://127.0.0.1:5001')
+    const [message = ''] = blocks(read(path), 'text')
+    const lines = (text: string) => text.split('\n').filter((line) => !/^\{|^ {2}(data|数据) /.test(line))
+    expect(lines(message)).toEqual(lines(shown))
+    const { stdout } = await runCommand(['doctor'], chinese ? { LANG: 'zh_CN.UTF-8' } : {})
+    expect(read(path)).toContain(`\n${stdout.split('\n')[0]}\n`)
   })
 
   test.each(readmes)('%s lists every command', (path) => {

@@ -189,7 +189,8 @@ function startMessage(address: string, settings: Settings, output: Output): stri
     settings.limits === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),
   ]
-  const add = 'npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --allow-weak-password'
+  const add =
+    'echo 123456 | npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --password-stdin --allow-weak-password'
   const signIn = `curl ${address}/login -H 'Content-Type: application/json' -d '{"phone_number":"12345678901","password":"123456"}'`
   return [
     `Hufu 虎符 ${version}  ${address}`,
