@@ -1,12 +1,14 @@
 // Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false "signed out",
 // never a session that comes back to life.
 
+import { renameSync } from 'node:fs'
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
 import type { Purpose } from '../src/codes/codes.ts'
 import { storedKey } from '../src/codes/server-key.ts'
+import { sqlitePath } from '../src/db/open.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { freshMs } from '../src/sessions/feed.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
@@ -469,4 +471,22 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
       expect(await user(app, token)).toMatchObject({ code: 2 })
     },
   )
+})
+
+test('a SQLite file that is taken away while the server runs: nothing is acknowledged that would be lost', async () => {
+  const url = await fresh(databases[0] ?? expect.fail())
+  const app = later(await start(url))
+  await addPerson(app.house)
+  const token = await login(app)
+  const path = sqlitePath(url)
+  renameSync(path, `${path}.away`)
+  for (const answer of [
+    await ask(app, '/v1/sessions', signIn),
+    await logout(app, token),
+    await ask(app, '/readyz'),
+  ])
+    expect(answer).toMatchObject({ status: 503, retryAfter: '1' })
+  renameSync(`${path}.away`, path)
+  expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
+  expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 })
 })

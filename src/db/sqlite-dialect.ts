@@ -1,5 +1,5 @@
 // Kysely on node:sqlite: one connection, every transaction takes the write lock when it begins.
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -18,6 +18,7 @@ import {
 /** How long a statement waits for the write lock of another process. */
 const busyWithinMs = 2_000
 const sqliteBusy = 5
+const sqliteIoError = 10
 const sqliteReadOnly = 8
 const statementsKept = 200
 
@@ -163,6 +164,8 @@ class NodeSqliteConnection implements DatabaseConnection {
   readonly #path: string
   readonly #statements = new Map<string, PreparedStatement>()
   #file: DatabaseSync | null = null
+  /** Of the file that was opened. */
+  #inode: number | null = null
 
   constructor(path: string) {
     this.#path = path
@@ -172,6 +175,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     const giveUpAt = performance.now() + busyWithinMs
     for (;;) {
       try {
+        this.#assertThere()
         return this.#execute(query)
       } catch (error) {
         // Only a transaction's `begin immediate`, or a statement without one, can meet somebody else's lock.
@@ -179,6 +183,16 @@ class NodeSqliteConnection implements DatabaseConnection {
         await sleep(1 + Math.random() * 10)
       }
     }
+  }
+
+  /**
+   * A file that was deleted or replaced can still be written, by whoever has it open and for nobody: what is acknowledged then
+   * is gone with the process. Inside a transaction it is not looked at, so that it can be rolled back.
+   */
+  #assertThere(): void {
+    if (!this.#file || this.#file.isTransaction) return
+    if (statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return
+    throw Object.assign(new Error(`the file ${this.#path} was taken away`), { errcode: sqliteIoError })
   }
 
   #execute<R>(query: CompiledQuery): QueryResult<R> {
@@ -204,7 +218,10 @@ class NodeSqliteConnection implements DatabaseConnection {
     const known = this.#statements.get(sql)
     if (known) return known
     if (this.#statements.size >= statementsKept) this.#statements.clear()
-    this.#file ??= openFile(this.#path)
+    if (!this.#file) {
+      this.#file = openFile(this.#path)
+      this.#inode = statSync(this.#path).ino
+    }
     const statement = this.#file.prepare(sql)
     const prepared = { statement, givesRows: statement.columns().length > 0 }
     this.#statements.set(sql, prepared)

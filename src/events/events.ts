@@ -1,4 +1,4 @@
-// What happened to accounts, told in the same transaction as it happened: the audit, and the feed for other servers.
+// What happened to accounts, told in the same transaction as it happened: the audit.
 import type { Database } from '../db/schema.ts'
 import { newSessionId } from '../ids.ts'
 import { deleteEventsBefore, insertEvents, listEvents } from './event-rows.ts'
