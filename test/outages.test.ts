@@ -37,14 +37,16 @@ const start = (url: string, environment: Record<string, string> = {}) =>
 interface Answer {
   readonly status: number
   readonly code: unknown
+  readonly nickname: unknown
   readonly retryAfter: string | null
 }
 
 async function ask(app: RunningApp, path: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(app.url + path, { signal: AbortSignal.timeout(15_000), ...init })
   // Every answer of these routes is a JSON object.
-  const body = (await response.json()) as { code?: unknown }
-  return { status: response.status, code: body.code, retryAfter: response.headers.get('retry-after') }
+  const body = (await response.json()) as { code?: unknown; nickname?: unknown }
+  const { code, nickname } = body
+  return { status: response.status, code, nickname, retryAfter: response.headers.get('retry-after') }
 }
 
 const user = (app: RunningApp, token: string) => ask(app, '/user', { headers: { token } })
@@ -83,6 +85,23 @@ async function fresh(database: DatabaseUnderTest): Promise<string> {
   const { url, drop } = await database.create()
   closers.push(drop)
   return url
+}
+
+/** Reads and writes the copies in Redis by hand. */
+async function clientOf(url: string) {
+  const client = await createClient({ url }).connect()
+  const keys = async (id: string) => await client.keys(`hufu:*:${id}`)
+  return {
+    async copies(...ids: string[]) {
+      const found = await Promise.all((await Promise.all(ids.map(keys))).flat().map((key) => client.get(key)))
+      return found.filter((text) => text !== null && !text.startsWith('mark:')).map(String)
+    },
+    async write(ids: readonly string[], text: string) {
+      for (const key of (await Promise.all(ids.map(keys))).flat())
+        await client.set(key, text, { KEEPTTL: true })
+    },
+    close: async () => client.destroy(),
+  }
 }
 
 describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
@@ -190,6 +209,40 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const looker = await createClient({ url: redis.url }).connect()
     expect(await copiesIn(looker)).toHaveLength(1)
     looker.destroy()
+  })
+
+  usable("what is no copy, or somebody else's, is not believed, and harms nobody", async () => {
+    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
+    const { id } = await addPerson(app.house)
+    const other = await addPerson(app.house, '13600005555', 'somebody else')
+    const token = await login(app)
+    const theirs = await issue(app, other.id)
+    const sessionId = (of: string) => of.slice(3, 25)
+    const client = later(await clientOf(redisUrl() ?? ''))
+    await eventually(async () => {
+      for (const one of [token, theirs]) expect(await user(app, one)).toMatchObject({ code: 1 })
+      expect(await client.copies(sessionId(theirs), other.id)).toHaveLength(2)
+    })
+    const [session = '', account = ''] = await client.copies(sessionId(theirs), other.id)
+    const high = '999999 '
+    for (const bad of [
+      'x',
+      '',
+      '5',
+      '5 {',
+      '5 null',
+      '5 {}',
+      `${high}{}`,
+      `${high}{"session":7}`,
+      session,
+      account,
+    ]) {
+      await client.write([sessionId(token), id], bad)
+      expect(await user(app, token), bad).toMatchObject({ status: 200, code: 1, nickname: person.nickname })
+      expect(await redisState(app)).toMatchObject({ redis: 'ok' })
+    }
+    expect(await logout(app, token)).toMatchObject({ code: 1 })
+    expect(await user(app, token)).toMatchObject({ code: 2 })
   })
 
   usable(

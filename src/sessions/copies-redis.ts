@@ -84,7 +84,8 @@ export class RedisCopies implements Copies {
     const connection = this.#link.connection
     if (!connection || !this.#mayBelieve()) return outOfReach
     const { session } = connection.remembered
-    const found = session.get(id) ?? this.#ask(connection, session, id, `session:${id}`)
+    const found =
+      session.get(id) ?? this.#ask(connection, session, `session:${id}`, (copy) => copy.session?.id === id)
     // That a session has ended is so for ever.
     return whenKnown(found, (one) =>
       this.#believed(one, (copy) => (copy.ending ? null : copy.session.accountId)),
@@ -95,7 +96,7 @@ export class RedisCopies implements Copies {
     const connection = this.#link.connection
     if (!connection || !this.#mayBelieve()) return outOfReach
     const { account } = connection.remembered
-    const found = account.get(id) ?? this.#ask(connection, account, id, `account:${id}`)
+    const found = account.get(id) ?? this.#ask(connection, account, `account:${id}`, (copy) => copy.id === id)
     return whenKnown(found, (one) => this.#believed(one, () => id))
   }
 
@@ -114,11 +115,14 @@ export class RedisCopies implements Copies {
   async #ask<T>(
     connection: RedisConnection,
     remembered: Remembered<Dated<T>>,
-    id: string,
     name: CopyName,
+    isOurs: (copy: Partial<T>) => boolean,
   ): Promise<Found<Dated<T>>> {
     try {
-      return await remembered.read(id, async () => parse(await connection.client.get(connection.key(name))))
+      const id = name.slice(name.indexOf(':') + 1)
+      return await remembered.read(id, async () =>
+        parse(await connection.client.get(connection.key(name)), isOurs),
+      )
     } catch (error) {
       this.#link.drop(connection, error)
       return outOfReach
@@ -226,10 +230,15 @@ function written(position: number, copy: SessionCopy | AccountCopy): string {
   return `${position} ${JSON.stringify(copy)}`
 }
 
-/** What is stored under a name is what this class wrote there: a mark, or a copy of that kind. */
-function parse<T>(text: string | null): Found<Dated<T>>['value'] {
+/** A mark, or a copy that says itself that it is the one that was asked for. Whatever else stands there, the truth is asked. */
+function parse<T>(text: string | null, isOurs: (copy: Partial<T>) => boolean): Found<Dated<T>>['value'] {
   if (text === null) return null
   if (text.startsWith(markPrefix)) return 'marked'
   const end = text.indexOf(' ')
-  return { ...JSON.parse(text.slice(end)), position: Number(text.slice(0, end)) }
+  try {
+    const copy = { ...JSON.parse(text.slice(end)), position: Number(text.slice(0, end)) }
+    return isOurs(copy) ? copy : 'marked'
+  } catch {
+    return 'marked'
+  }
 }
