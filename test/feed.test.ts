@@ -134,8 +134,9 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(last - first).toBeGreaterThan(1_200)
   })
 
-  // SQLite gives the next position only when the transaction before it is over.
-  describe.skipIf(skipped !== null || name === 'sqlite')('positions that are open', () => {
+  // SQLite gives the next position only when the transaction before it is over: nothing is ever open.
+  if (name === 'sqlite') return
+  describe.skipIf(skipped !== null)('positions that are open', () => {
     test('a change that is committed after a later one is seen, and until then nothing read counts as after it', async () => {
       const { feed, seen } = await start()
       const open = await held('slow')

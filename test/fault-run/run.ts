@@ -77,13 +77,15 @@ interface Planted {
 /** Each is a mistake that the tests of a lesser house would not see. */
 const planted: readonly Planted[] = [
   {
-    name: 'marks are left out',
+    // A settle that finds no mark marks again, before the answer: that one has to go too.
+    name: 'marks are left out, and no settle makes up for it',
     changes: [
       [
         'src/sessions/copies-redis.ts',
         'if (await this.#tell(connection, set)) mark.run = run',
         'mark.run = run; void set',
       ],
+      ['src/sessions/link-redis.ts', "redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)", ''],
     ],
     finds: 'accepted after its end',
   },
