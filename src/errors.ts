@@ -70,3 +70,8 @@ export class AppError extends Error {
     this.facts = facts
   }
 }
+
+/** Whether a password or a code that somebody gave was wrong. */
+export function isWrongProof(error: unknown): error is AppError {
+  return error instanceof AppError && (error.code === 'credentials_wrong' || error.code === 'code_wrong')
+}

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isWrongProof } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -212,9 +212,7 @@ export class Credentials {
 /** For `catch`: says which of two proofs was wrong. */
 function at(pointer: string) {
   return (error: unknown): never => {
-    const isWrong =
-      error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')
-    if (!isWrong) throw error
+    if (!isWrongProof(error)) throw error
     const fields = [{ pointer, problem: 'is_wrong' }]
     throw new AppError(error.code, { ...error.facts, fields }, { cause: error })
   }

@@ -1,7 +1,7 @@
 // A wrong password or code: compared in one place, and written down in one place.
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isWrongProof } from '../errors.ts'
 import { type EventKind, type Origin, recordEvents } from '../events/events.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import type { Passwords } from './password.ts'
@@ -17,9 +17,7 @@ export interface Refusal {
 /** For `catch`: writes down that a proof was wrong, about the number and the account that it has, and throws on. */
 export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal: Refusal) {
   return async (error: unknown): Promise<never> => {
-    const isWrong =
-      error instanceof AppError && (error.code === 'code_wrong' || error.code === 'credentials_wrong')
-    if (isWrong) {
+    if (isWrongProof(error)) {
       const { kind, phoneNumber, detail, origin } = refusal
       const account = await findAccountByPhoneNumber(db, phoneNumber)
       await recordEvents(db, clock.now(), origin, [

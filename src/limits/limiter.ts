@@ -1,5 +1,5 @@
 // Asks the table of limits before something is sent or compared, and refuses with `rate_limited`.
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError, isWrongProof } from '../errors.ts'
 import type { Action, By, Check, Counts, Limit } from './limits.ts'
 import type { LimitStore, Window } from './store.ts'
 import { subjectOf, type Who } from './subjects.ts'
@@ -40,7 +40,6 @@ const shared: readonly By[] = ['network', 'prefix', 'server']
 const sharedRetrySeconds = 600
 /** Nobody is told to wait for longer, however long it is. */
 const longestRetrySeconds = 86_400
-const wrongSecrets = new Set<ErrorCode>(['credentials_wrong', 'code_wrong'])
 
 export interface LimiterOptions {
   readonly store: LimitStore
@@ -105,8 +104,7 @@ export class Limiter {
       await attempt.succeeded()
       return result
     } catch (error) {
-      const wasWrong = error instanceof AppError && wrongSecrets.has(error.code)
-      if (!wasWrong) await attempt.notCompared()
+      if (!isWrongProof(error)) await attempt.notCompared()
       throw error
     }
   }
