@@ -1,4 +1,5 @@
 // Many copies in Redis, written through the same door as the server's own.
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { systemClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import { newAccountId, newSessionId } from '../src/ids.ts'
-import type { AccountCopy, CopiesToWrite, CopyName, SessionCopy } from '../src/sessions/copies.ts'
+import type { SessionCopy } from '../src/sessions/copies.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
 import { Feed } from '../src/sessions/feed.ts'
 import { hashToken, issueToken } from '../src/sessions/token.ts'
@@ -31,32 +32,31 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
   rmSync(folder, { recursive: true, force: true })
 }
 
-function someCopies(from: number, count: number): CopiesToWrite {
+/** As an app on a phone signs in: it names the device, and the device has an id. */
+function someCopies(from: number, count: number): SessionCopy[] {
   const now = Date.now()
-  const copies = new Map<CopyName, SessionCopy | AccountCopy>()
-  for (let i = from; i < from + count; i++) {
-    const id = newSessionId(now)
-    const accountId = newAccountId(now)
-    const device = {
-      platform: 'ios',
-      deviceId: null,
-      deviceName: 'iPhone 15',
-      appVersion: '2.1.0',
-      ip: '203.0.113.7',
-    } as const
+  return Array.from({ length: count }, (_, i) => {
+    const [id, accountId] = [newSessionId(now), newAccountId(now)]
     const session = {
       id,
       accountId,
-      ...device,
+      platform: 'ios',
+      deviceId: randomUUID().toUpperCase(),
+      deviceName: 'iPhone 15 Pro',
+      appVersion: '2.1.0',
+      ip: '203.0.113.7',
       createdAt: now,
       seenAt: now,
       expiresAt: now + 30 * 86_400_000,
-    }
-    const tokenHash = hashToken(issueToken(id))
-    copies.set(`session:${id}`, { tokenHash, session, ending: null, rotation: null })
-    const phoneNumber = `+86${13000000000 + i}`
-    const state = { state: 'active', bannedUntil: null, appOnline: true } as const
-    copies.set(`account:${accountId}`, { id: accountId, phoneNumber, nickname: '测试用户1', ...state })
-  }
-  return copies
+    } as const
+    const phoneNumber = `+86${13000000000 + from + i}`
+    const account = {
+      id: accountId,
+      phoneNumber,
+      nickname: '测试用户1',
+      state: 'active',
+      bannedUntil: null,
+    } as const
+    return { tokenHash: hashToken(issueToken(id)), session, account, ending: null, rotation: null }
+  })
 }

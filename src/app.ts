@@ -147,11 +147,7 @@ async function openCopies(
     const readVersion = versionReader(dialect)
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
-  const feed = new Feed({
-    db: openDatabase(openDialect({ ...settings, databasePool: 1 })),
-    clock,
-    onChange: ({ accountId }) => copies.forgetAccount(accountId),
-  })
+  const feed = new Feed({ db: openDatabase(openDialect({ ...settings, databasePool: 1 })), clock })
   const copies = new RedisCopies({
     url: settings.redis,
     feed,

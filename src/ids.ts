@@ -12,9 +12,12 @@ function uuid7(now: number): Buffer {
 
 /** An account's id: UUIDv7 text, 36 characters. */
 export function newAccountId(now: number): string {
-  return uuid7(now)
-    .toString('hex')
-    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  return uuidText(uuid7(now))
+}
+
+/** The 16 bytes of a UUID as text (RFC 9562, section 4). */
+export function uuidText(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
 /** A session's id: UUIDv7 bytes in base64url, 22 characters, because it is part of every token and of every Redis key. */

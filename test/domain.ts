@@ -50,11 +50,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const dialect = watchDialect(unwatched, watch)
   const db = openDatabase(dialect)
   const prepareRead = preparedReads(db, dialect)
-  const feed = new Feed({
-    db: openDatabase(dialectFor(databaseUrl, 1)),
-    clock,
-    onChange: ({ accountId }) => redis?.forgetAccount(accountId),
-  })
+  const feed = new Feed({ db: openDatabase(dialectFor(databaseUrl, 1)), clock })
   const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl, feed })
   if (redis) await Promise.all([feed.start(), redis.connect()])
   const readVersion = versionReader(unwatched)

@@ -2,11 +2,12 @@
 import { connect } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { sql } from 'kysely'
-import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest'
 import { openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
+import { keyOf } from '../src/sessions/link-redis.ts'
 import { readSettings } from '../src/settings.ts'
+import { openCopiesInRedis } from './copies-in-redis.ts'
 import { type RunningApp, type ServerProcess, startApp, startProcess } from './running.ts'
 import { databases, type FreshDatabase, redisUrl } from './stores.ts'
 
@@ -531,15 +532,11 @@ async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
   const url = redisUrl()
   expect(url === null).toBe(inject('redis').skipped !== null)
   if (url === null) return
-  const client = createClient({ url, socket: { reconnectStrategy: false } })
-  client.on('error', () => {})
-  await client.connect()
+  const copies = await openCopiesInRedis(url)
   try {
-    const found: string[] = []
-    for (const key of await client.keys('*')) found.push(`${key} ${await client.get(key)}`)
-    const everything = found.join('\n')
+    const everything = await copies.everything()
     // The copies are there: it is them that we look through.
-    expect(everything).toContain(`:session:${tokens.at(-1)?.slice(3, 25)}`)
+    expect(everything).toContain(keyOf(tokens.at(-1)?.slice(3, 25) ?? ''))
     for (const secret of [
       password,
       wrongPassword,
@@ -550,6 +547,6 @@ async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
     ])
       expect(everything).not.toContain(secret)
   } finally {
-    client.destroy()
+    await copies.close()
   }
 }

@@ -46,11 +46,11 @@ export function watchCopies(copies: Copies, watch: Watcher): Copies {
   return {
     refresh: () => copies.refresh(),
     session: (id) => copies.session(id),
-    account: (id) => copies.account(id),
+    believes: (found) => copies.believes(found),
     beginRead: () => copies.beginRead(),
     // Nobody waits for it, and by its contract it never throws.
     fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)).catch(() => {}),
-    mark: (names) => watch('mark', () => copies.mark(names)),
+    mark: (ids) => watch('mark', () => copies.mark(ids)),
     confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
     settle: (mark, values, position) => watch('settle', () => copies.settle(mark, values, position)),
     isReachable: () => copies.isReachable(),

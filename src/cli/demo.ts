@@ -1,6 +1,7 @@
 // hufu demo: the tutorial's walk, against a running server, telling what it does.
 import { openHouse } from '../app.ts'
 import { AppError } from '../errors.ts'
+import { keyOf } from '../sessions/link-redis.ts'
 import { exitCodes, UsageError } from './output.ts'
 import type { Context } from './run.ts'
 import { withHouse } from './with-house.ts'
@@ -113,9 +114,8 @@ class Walk {
         this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }
-      output.line(`    redis-cli --scan --pattern 'hufu:*:session:${id}'`)
-      this.#comes(`Redis  session: ${JSON.stringify(await house.copies.session(id))}`)
-      this.#comes(`Redis  account: ${JSON.stringify(await house.copies.account(account.id))}`)
+      output.line(`    redis-cli get ${keyOf(id)}`)
+      this.#comes(`Redis  ${JSON.stringify((await house.copies.session(id)).value)}`)
     } finally {
       await house.close()
     }

@@ -1,37 +1,8 @@
 import { expect, test } from 'vitest'
-import type { AccountCopy, CopiesToWrite, CopyName, SessionCopy } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
+import { aCopy } from './some-copies.ts'
 
-const account: AccountCopy = {
-  id: 'a',
-  phoneNumber: '+8612345678901',
-  nickname: null,
-  state: 'active',
-  bannedUntil: null,
-  appOnline: true,
-}
-const session: SessionCopy = {
-  tokenHash: 'hash',
-  ending: null,
-  rotation: null,
-  session: {
-    id: 's',
-    accountId: 'a',
-    platform: 'ios',
-    deviceId: null,
-    deviceName: null,
-    appVersion: null,
-    ip: null,
-    createdAt: 0,
-    seenAt: 0,
-    expiresAt: null,
-  },
-}
-const both: CopiesToWrite = new Map<CopyName, SessionCopy | AccountCopy>([
-  ['session:s', session],
-  ['account:a', account],
-])
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Copies on a database whose version a test can change. */
@@ -47,23 +18,20 @@ function open() {
 
 test('what was filled is there until anybody commits anything, and whoever held it sees that it is not current', async () => {
   const { database, copies } = open()
-  copies.fill(copies.beginRead(), both)
-  const held = [copies.session('s'), copies.account('a')]
-  expect(held.map(({ value, isCurrent }) => [value, isCurrent])).toEqual([
-    [session, true],
-    [account, true],
-  ])
+  copies.fill(copies.beginRead(), [aCopy])
+  const held = copies.session('s')
+  expect(held.value).toBe(aCopy)
+  expect(copies.believes(held)).toBe(true)
   await nextTurn()
   database.version = 2
   copies.refresh()
   expect(copies.session('s').value).toBeNull()
-  expect(copies.account('a').value).toBeNull()
-  expect(held.map(({ isCurrent }) => isCurrent)).toEqual([false, false])
+  expect(copies.believes(held)).toBe(false)
 })
 
 test('the database is asked once in a turn, and again after a commit of our own', async () => {
   const { database, copies } = open()
-  copies.fill(copies.beginRead(), both)
+  copies.fill(copies.beginRead(), [aCopy])
   copies.refresh()
   copies.refresh()
   expect(database.asked).toBe(1)
@@ -82,20 +50,20 @@ test('a read that began before a commit fills nothing after it', async () => {
   const ticket = copies.beginRead()
   database.version = 2
   await copies.settle()
-  copies.fill(ticket, both)
+  copies.fill(ticket, [aCopy])
   expect(copies.session('s').value).toBeNull()
 })
 
 test('where the database cannot tell, nothing is believed', async () => {
   const { database, copies } = open()
-  copies.fill(copies.beginRead(), both)
+  copies.fill(copies.beginRead(), [aCopy])
   const held = copies.session('s')
   database.isBroken = true
   for (let turn = 0; turn < 2; turn++) {
     await nextTurn()
     copies.refresh()
-    copies.fill(copies.beginRead(), both)
-    expect(held.isCurrent).toBe(false)
+    copies.fill(copies.beginRead(), [aCopy])
+    expect(copies.believes(held)).toBe(false)
   }
   await nextTurn()
   copies.refresh()
@@ -104,7 +72,7 @@ test('where the database cannot tell, nothing is believed', async () => {
 
 test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
   const tokens = new ProvedTokens(2)
-  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, null, null)
+  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, null)
   expect(tokens.get('t1')).toBeUndefined()
   expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
   tokens.delete('t3')

@@ -1,10 +1,16 @@
 // Copies in this process's own memory, for a database that can tell cheaply whether anything in it has changed: SQLite.
-import type { AccountCopy, Copies, CopiesToWrite, Found, Mark, ReadTicket, SessionCopy } from './copies.ts'
+import {
+  type Copies,
+  type Found,
+  type Mark,
+  nothingFound,
+  type ReadTicket,
+  type SessionCopy,
+} from './copies.ts'
 import { KeptCopies } from './kept-copies.ts'
 
 const maxCopies = 100_000
-const nothing: Found<never> = { value: null, isCurrent: false }
-const noMark: Mark = { id: 'none', names: [] }
+const noMark: Mark = { id: 'none', sessionIds: [] }
 
 /**
  * Everything is forgotten as soon as anybody, in this process or another, has committed anything. Marks are not
@@ -14,8 +20,7 @@ const noMark: Mark = { id: 'none', names: [] }
  */
 export class MemoryCopies implements Copies {
   readonly #readVersion: () => number
-  readonly #sessions = new KeptCopies<SessionCopy>(maxCopies)
-  readonly #accounts = new KeptCopies<AccountCopy>(maxCopies)
+  readonly #kept = new KeptCopies(maxCopies)
   #version = Number.NaN
   #isChecked = false
   /** Counts how often everything was forgotten. */
@@ -42,12 +47,12 @@ export class MemoryCopies implements Copies {
     setImmediate(this.#endOfTurn)
   }
 
-  session(id: string): Found<SessionCopy> {
-    return this.#sessions.get(id) ?? nothing
+  session(id: string): Found {
+    return this.#kept.get(id) ?? nothingFound
   }
 
-  account(id: string): Found<AccountCopy> {
-    return this.#accounts.get(id) ?? nothing
+  believes(found: Found): boolean {
+    return found.isCurrent
   }
 
   beginRead(): ReadTicket {
@@ -55,13 +60,10 @@ export class MemoryCopies implements Copies {
     return { run: 'memory', beganAt: this.#generation, position: 0 }
   }
 
-  fill({ beganAt }: ReadTicket, copies: CopiesToWrite): void {
+  fill({ beganAt }: ReadTicket, copies: readonly SessionCopy[]): void {
     this.refresh()
     if (beganAt !== this.#generation) return
-    for (const [name, value] of copies) {
-      if ('tokenHash' in value) this.#sessions.keep(name.slice('session:'.length), value, Infinity)
-      else this.#accounts.keep(name.slice('account:'.length), value, Infinity)
-    }
+    for (const value of copies) this.#kept.keep(value.session.id, { value, position: 0 }, Infinity)
   }
 
   async mark(): Promise<Mark> {
@@ -87,7 +89,6 @@ export class MemoryCopies implements Copies {
 
   #forgetAll(): void {
     this.#generation++
-    this.#sessions.forgetAll()
-    this.#accounts.forgetAll()
+    this.#kept.forgetAll()
   }
 }

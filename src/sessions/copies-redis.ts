@@ -3,19 +3,17 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
-import type {
-  AccountCopy,
-  Copies,
-  CopiesToWrite,
-  CopyName,
-  Found,
-  Mark,
-  ReadTicket,
-  SessionCopy,
+import {
+  type Copies,
+  type Found,
+  type Mark,
+  nothingFound,
+  type ReadTicket,
+  type SessionCopy,
 } from './copies.ts'
+import { packCopy, unpackCopy } from './copy-bytes.ts'
 import { type Feed, freshMs } from './feed.ts'
-import { type Dated, type RedisConnection, RedisLink } from './link-redis.ts'
-import type { Remembered } from './remembered.ts'
+import { keyOf, type RedisConnection, RedisLink } from './link-redis.ts'
 
 /** No copy lives longer, whatever happens to it. */
 export const copyLifeSeconds = 600
@@ -27,7 +25,6 @@ const confirmWithinMs = 30_000
 /** A server that still believes copies has begun to read the feed after the commit. Timers may come a little early. */
 const untilEveryoneKnowsMs = freshMs + 20
 const markPrefix = 'mark:'
-const outOfReach: Found<never> = { value: null, isCurrent: false }
 
 interface StandingMark extends Mark {
   /** The Redis process where the mark stands; null: nowhere. */
@@ -46,8 +43,8 @@ export interface RedisCopiesOptions {
 }
 
 /**
- * Copies under `hufu:<run>:session:<id>` and `hufu:<run>:account:<id>`, readable with redis-cli: the position of the feed at
- * which the copy was read, and the copy.
+ * Copies under `hufu:s:<session id>`: the run of the Redis process that they were written to, the position of the feed at
+ * which they were read, and their bytes.
  */
 export class RedisCopies implements Copies {
   readonly #link: RedisLink
@@ -75,29 +72,21 @@ export class RedisCopies implements Copies {
     if (!this.#mayBelieve()) this.#link.forgetAll()
   }
 
-  /** An account has changed: whoever relies on what is remembered of it or of its sessions has to look again. */
-  forgetAccount(accountId: string): void {
-    this.#link.connection?.remembered.account.forget(accountId)
+  session(id: string): OrPromise<Found> {
+    const connection = this.#link.connection
+    if (!connection || !this.#mayBelieve()) return nothingFound
+    const found = connection.remembered.get(id) ?? this.#ask(connection, id)
+    return whenKnown(found, (one) => (one.value === 'marked' || this.#isUpToDate(one) ? one : nothingFound))
   }
 
-  session(id: string): OrPromise<Found<SessionCopy>> {
-    const connection = this.#link.connection
-    if (!connection || !this.#mayBelieve()) return outOfReach
-    const { session } = connection.remembered
-    const found =
-      session.get(id) ?? this.#ask(connection, session, `session:${id}`, (copy) => copy.session?.id === id)
-    // That a session has ended is so for ever.
-    return whenKnown(found, (one) =>
-      this.#believed(one, (copy) => (copy.ending ? null : copy.session.accountId)),
-    )
+  believes(found: Found): boolean {
+    return found.isCurrent && this.#isUpToDate(found)
   }
 
-  account(id: string): OrPromise<Found<AccountCopy>> {
-    const connection = this.#link.connection
-    if (!connection || !this.#mayBelieve()) return outOfReach
-    const { account } = connection.remembered
-    const found = account.get(id) ?? this.#ask(connection, account, `account:${id}`, (copy) => copy.id === id)
-    return whenKnown(found, (one) => this.#believed(one, () => id))
+  /** The account has not changed since the copy was read. That a session has ended is so for ever. */
+  #isUpToDate({ value, position }: Found): boolean {
+    if (value === null || value === 'marked') return false
+    return value.ending !== null || this.#feed.isCurrent(value.session.accountId, position)
   }
 
   /** Without a fresh look at the feed nobody knows what another server has ended while it was cut off from Redis. */
@@ -105,27 +94,13 @@ export class RedisCopies implements Copies {
     return this.#feed.isFresh() || (this.#trustWithoutDatabase && this.#feed.hasBegun())
   }
 
-  /** What was found, unless the account has changed since it was read. */
-  #believed<T>(found: Found<Dated<T>>, accountOf: (copy: T) => string | null): Found<T> {
-    if (found.value === null || found.value === 'marked') return { value: found.value, isCurrent: false }
-    const accountId = accountOf(found.value)
-    return accountId === null || this.#feed.isCurrent(accountId, found.value.position) ? found : outOfReach
-  }
-
-  async #ask<T>(
-    connection: RedisConnection,
-    remembered: Remembered<Dated<T>>,
-    name: CopyName,
-    isOurs: (copy: Partial<T>) => boolean,
-  ): Promise<Found<Dated<T>>> {
+  async #ask(connection: RedisConnection, id: string): Promise<Found> {
     try {
-      const id = name.slice(name.indexOf(':') + 1)
-      return await remembered.read(id, async () =>
-        parse(await connection.client.get(connection.key(name)), isOurs),
-      )
+      const { run, remembered } = connection
+      return await remembered.read(id, async () => parse(await connection.get(keyOf(id)), id, run))
     } catch (error) {
       this.#link.drop(connection, error)
-      return outOfReach
+      return nothingFound
     }
   }
 
@@ -135,24 +110,22 @@ export class RedisCopies implements Copies {
     return { run: connection.run, beganAt: performance.now(), position: this.#feed.position }
   }
 
-  async fill(ticket: ReadTicket, copies: CopiesToWrite): Promise<void> {
+  async fill(ticket: ReadTicket, copies: readonly SessionCopy[]): Promise<void> {
     const connection = this.#link.connection
     if (connection?.run !== ticket.run || performance.now() - ticket.beganAt > fillWithinMs) return
-    const { client, key } = connection
-    const [position, life] = [String(ticket.position), String(this.#copyLifeSeconds)]
-    await this.#tell(connection, () =>
-      Promise.all(
-        [...copies].map(([name, copy]) =>
-          client.fill(key(name), written(ticket.position, copy), position, life),
-        ),
-      ),
-    )
+    const { client, run } = connection
+    const about = { run, position: ticket.position, life: this.#copyLifeSeconds }
+    const fillOne = async (copy: SessionCopy) => {
+      const bytes = written(run, ticket.position, copy)
+      if (bytes) await client.fill(keyOf(copy.session.id), bytes, about)
+    }
+    await this.#tell(connection, () => Promise.all(copies.map(fillOne)))
   }
 
-  async mark(names: readonly CopyName[]): Promise<StandingMark> {
+  async mark(sessionIds: readonly string[]): Promise<StandingMark> {
     const mark: StandingMark = {
       id: randomBytes(9).toString('base64url'),
-      names,
+      sessionIds,
       run: null,
       setAt: performance.now(),
     }
@@ -174,33 +147,34 @@ export class RedisCopies implements Copies {
     const connection = this.#link.connection
     if (!connection) return
     const expiration = { type: 'EX', value: markLifeSeconds } as const
-    const { client, key, run } = connection
+    const { client, run } = connection
     const set = () =>
-      Promise.all(mark.names.map((name) => client.set(key(name), markPrefix + mark.id, { expiration })))
+      Promise.all(mark.sessionIds.map((id) => client.set(keyOf(id), markPrefix + mark.id, { expiration })))
     if (await this.#tell(connection, set)) mark.run = run
   }
 
-  async settle(mark: Mark, copies: CopiesToWrite, position: number): Promise<void> {
+  async settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void> {
+    if (mark.sessionIds.length === 0) return
     const connection = this.#link.connection
     const settled =
       connection && (await this.#tell(connection, () => this.#settleEach(connection, mark, copies, position)))
     // Every Mark that this class gets back is one that it gave out.
-    const { run, names } = mark as StandingMark
-    const takesAway = names.some((name) => name.startsWith('session:'))
-    if (run === null && !settled && takesAway) await sleep(untilEveryoneKnowsMs)
+    const { run } = mark as StandingMark
+    if (run === null && !settled) await sleep(untilEveryoneKnowsMs)
   }
 
   async #settleEach(
-    { client, key }: RedisConnection,
+    { client, run }: RedisConnection,
     mark: Mark,
-    copies: CopiesToWrite,
+    copies: readonly SessionCopy[],
     position: number,
   ): Promise<void> {
-    const life = String(this.#copyLifeSeconds)
+    const byId = new Map(copies.map((copy) => [copy.session.id, copy]))
     await Promise.all(
-      mark.names.map((name) => {
-        const copy = copies.get(name)
-        return client.settle(key(name), markPrefix + mark.id, copy ? written(position, copy) : '', life)
+      mark.sessionIds.map((id) => {
+        const copy = byId.get(id)
+        const bytes = copy ? written(run, position, copy) : null
+        return client.settle(keyOf(id), markPrefix + mark.id, bytes ?? '', this.#copyLifeSeconds)
       }),
     )
   }
@@ -226,19 +200,19 @@ export class RedisCopies implements Copies {
   }
 }
 
-function written(position: number, copy: SessionCopy | AccountCopy): string {
-  return `${position} ${JSON.stringify(copy)}`
+function written(run: string, position: number, copy: SessionCopy): Buffer | null {
+  const bytes = packCopy(copy)
+  return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
 }
 
-/** A mark, or a copy that says itself that it is the one that was asked for. Whatever else stands there, the truth is asked. */
-function parse<T>(text: string | null, isOurs: (copy: Partial<T>) => boolean): Found<Dated<T>>['value'] {
-  if (text === null) return null
-  if (text.startsWith(markPrefix)) return 'marked'
-  const end = text.indexOf(' ')
-  try {
-    const copy = { ...JSON.parse(text.slice(end)), position: Number(text.slice(0, end)) }
-    return isOurs(copy) ? copy : 'marked'
-  } catch {
-    return 'marked'
-  }
+/** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
+function parse(bytes: Buffer | null, id: string, run: string): Omit<Found, 'isCurrent'> {
+  if (bytes === null) return nothingFound
+  const space = bytes.indexOf(' ', run.length + 1)
+  // Too little is not a position either.
+  const [writtenTo, position] = bytes.toString('latin1', 0, Math.max(space, 0)).split(' ')
+  if (position === undefined || !/^\d+$/.test(position)) return { value: 'marked', position: 0 }
+  if (writtenTo !== run) return nothingFound
+  const copy = unpackCopy(id, bytes.subarray(space + 1))
+  return { value: copy ?? 'marked', position: Number(position) }
 }

@@ -1,10 +1,11 @@
 // What a process may remember of the truth so that a check costs no SQL: the contract of mark, commit, settle.
 //
-// A transaction that ends a session or changes an account first takes the account's row lock, then `mark`s every copy
-// that it touches, writes into the feed that the account changes, `confirm`s the marks before it commits, and `settle`s them
-// afterwards. A marked copy means: ask the truth, and do not fill. A copy that is older than what the feed tells means: ask
-// the truth, and fill. docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the
-// protocol whole and shows the trace that breaks it when a rule is left out.
+// There is one copy for each session, and it holds the account as well. A transaction that ends sessions or changes an
+// account first takes the account's row lock, then `mark`s the copy of each session that it touches, writes into the feed
+// that the account changes, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask
+// the truth, and do not fill. A copy that is older than what the feed tells means: ask the truth, and fill.
+// docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the protocol whole and shows the
+// trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 import type { Rotation } from './token-standing.ts'
@@ -12,32 +13,29 @@ import type { Rotation } from './token-standing.ts'
 export interface SessionCopy {
   readonly tokenHash: string
   readonly session: Session
+  readonly account: SignedInAccount
   readonly ending: Ending | null
   /** null: never rotated. */
   readonly rotation: Rotation | null
 }
 
-export interface AccountCopy extends SignedInAccount {
-  /** The tutorial's `app_online`: has a live session. */
-  readonly appOnline: boolean
-}
-
-export type CopyName = `session:${string}` | `account:${string}`
-
-/** What was found under a copy's name: the copy, a mark, or nothing. In the last two cases the truth must be asked. */
-export interface Found<T> {
-  readonly value: T | 'marked' | null
-  /** Turns false for good as soon as this may no longer be so. */
+/** What was found under a session's id: its copy, a mark, or nothing. In the last two cases the truth must be asked. */
+export interface Found {
+  readonly value: SessionCopy | 'marked' | null
+  /** Of the feed: all changes up to here are in it. */
+  readonly position: number
+  /** Turns false for good as soon as this may no longer be what stands there. */
   readonly isCurrent: boolean
 }
 
-/** Copies to be written, by name. */
-export type CopiesToWrite = ReadonlyMap<CopyName, SessionCopy | AccountCopy>
+/** Nothing: the truth must be asked. */
+export const nothingFound: Found = { value: null, position: 0, isCurrent: false }
 
 /** The marks of one transaction. */
 export interface Mark {
   readonly id: string
-  readonly names: readonly CopyName[]
+  /** Of the sessions whose copies are marked. */
+  readonly sessionIds: readonly string[]
 }
 
 /** Proof of when a read of the truth began; without it nothing may be filled. */
@@ -52,14 +50,15 @@ export interface Copies {
   /** To be called first of all in each check: whatever is not so any more is not current after it. */
   refresh(): void
   /** At once where this process remembers it. Never throws. */
-  session(id: string): OrPromise<Found<SessionCopy>>
-  account(id: string): OrPromise<Found<AccountCopy>>
+  session(id: string): OrPromise<Found>
+  /** Whether what was found a while ago still says what the truth says. */
+  believes(found: Found): boolean
   /** To be called before the truth is read; null where nothing can be filled now. */
   beginRead(): ReadTicket | null
   /** Writes copies that are not there yet, or are older, if the read began a short while ago. Never throws: a copy is a favour. */
-  fill(ticket: ReadTicket, copies: CopiesToWrite): OrPromise<void>
+  fill(ticket: ReadTicket, copies: readonly SessionCopy[]): OrPromise<void>
   /** Marks copies, inside the transaction and under the account's lock, where they are in reach. */
-  mark(names: readonly CopyName[]): Promise<Mark>
+  mark(sessionIds: readonly string[]): Promise<Mark>
   /** The last thing before a commit: makes sure that the marks stand where readers look now. */
   confirm(mark: Mark): Promise<void>
   /**
@@ -67,7 +66,7 @@ export interface Copies {
    * could be marked, it waits until every server has read the feed or believes no copy. Never throws: a mark that stays
    * runs out.
    */
-  settle(mark: Mark, copies: CopiesToWrite, position: number): Promise<void>
+  settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void>
   /** Whether copies are in use at this moment. */
   isReachable(): boolean
   close(): Promise<void>

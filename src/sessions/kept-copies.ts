@@ -1,32 +1,32 @@
-// Copies that a process holds by id. Whoever got one sees by `isCurrent` that it left, for whatever reason.
+// Copies that a process holds by session id. Whoever got one sees by `isCurrent` that it left, for whatever reason.
 import type { Found } from './copies.ts'
 
-interface Kept<T> extends Found<T> {
+interface Kept extends Found {
   isCurrent: boolean
   /** On the clock of performance.now(). */
   readonly until: number
 }
 
 /** A bounded number of them; when there are more, the one that was kept first goes. */
-export class KeptCopies<T> {
+export class KeptCopies {
   readonly #max: number
-  readonly #kept = new Map<string, Kept<T>>()
+  readonly #kept = new Map<string, Kept>()
 
   constructor(max: number) {
     this.#max = max
   }
 
-  get(id: string): Found<T> | undefined {
+  get(id: string): Found | undefined {
     return this.#kept.get(id)
   }
 
-  keep(id: string, value: Found<T>['value'], lifeMs: number): Found<T> {
+  keep(id: string, { value, position }: Omit<Found, 'isCurrent'>, lifeMs: number): Found {
     this.forget(id)
     if (this.#kept.size >= this.#max) {
       const oldest = this.#kept.keys().next()
       if (!oldest.done) this.forget(oldest.value)
     }
-    const kept = { value, isCurrent: true, until: performance.now() + lifeMs }
+    const kept = { value, position, isCurrent: true, until: performance.now() + lifeMs }
     this.#kept.set(id, kept)
     return kept
   }

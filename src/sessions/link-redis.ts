@@ -1,7 +1,6 @@
 // One watched connection to Redis: it is there and answers, or it is null. Nothing waits for it.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient, defineScript } from 'redis'
-import type { AccountCopy, CopyName, SessionCopy } from './copies.ts'
+import { createClient, defineScript, RESP_TYPES } from 'redis'
 import { Remembered } from './remembered.ts'
 
 /** A connection that has not answered a PING for this long is given up, and with it all that this process remembers. */
@@ -10,7 +9,7 @@ const pingEveryMs = 200
 const commandMs = 500
 const firstRetryMs = 100
 const lastRetryMs = 2_000
-/** Names of copies that this process remembers at most, some 600 bytes each; the oldest goes first. */
+/** Copies that this process remembers at most, some 800 bytes each; the oldest goes first. */
 const maxRemembered = 100_000
 
 /**
@@ -29,27 +28,30 @@ const settleScript = defineScript({
     redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)
     return 0`,
   NUMBER_OF_KEYS: 1,
-  parseCommand(parser, key: string, mark: string, copy: string, lifeSeconds: string) {
+  parseCommand(parser, key: string, mark: string, copy: Buffer | string, life: number) {
     parser.pushKey(key)
-    parser.push(mark, copy, lifeSeconds)
+    parser.push(mark, copy, String(life))
   },
   transformReply: (reply: number) => reply,
 })
 
-/** Writes a copy where there is none, or an older one; never where there is a mark. Copies begin with their position. */
+/**
+ * Writes a copy where there is none, or an older one, or one of another Redis process; never where there is a mark or what
+ * is no copy. A copy begins with the run of its Redis process and its position in the feed.
+ */
 const fillScript = defineScript({
   SCRIPT: `
     local now = redis.call('GET', KEYS[1])
     if now then
-      local position = tonumber(string.match(now, '^(%d+) '))
-      if not position or position >= tonumber(ARGV[2]) then return 0 end
+      local run, position = string.match(now, '^(%w+) (%d+) ')
+      if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end
     end
-    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
     return 1`,
   NUMBER_OF_KEYS: 1,
-  parseCommand(parser, key: string, copy: string, position: string, lifeSeconds: string) {
+  parseCommand(parser, key: string, copy: Buffer, about: { run: string; position: number; life: number }) {
     parser.pushKey(key)
-    parser.push(copy, position, lifeSeconds)
+    parser.push(copy, about.run, String(about.position), String(about.life))
   },
   transformReply: (reply: number) => reply,
 })
@@ -65,20 +67,20 @@ function newClient(url: string) {
   })
 }
 
-/** A copy with the position of the feed at which it was read. */
-export type Dated<T> = T & { readonly position: number }
-
-export interface RememberedCopies {
-  readonly session: Remembered<Dated<SessionCopy>>
-  readonly account: Remembered<Dated<AccountCopy>>
-}
-
 export interface RedisConnection {
   readonly client: ReturnType<typeof newClient>
-  /** Which Redis process this is. Keys carry it, so that a restart or a fail-over starts from nothing, not from an old truth. */
+  /** The bytes under a key. */
+  get(key: string): Promise<Buffer | null>
+  /** Which Redis process this is. Copies carry it, so that a restart or a fail-over starts from nothing, not from an old truth. */
   readonly run: string
-  key(name: CopyName): string
-  readonly remembered: RememberedCopies
+  readonly remembered: Remembered
+}
+
+const keyPrefix = 'hufu:s:'
+
+/** Where a session's copy stands. 29 characters: one more than 30 would take 16 bytes more of Redis's memory. */
+export function keyOf(sessionId: string): string {
+  return keyPrefix + sessionId
 }
 
 export interface RedisLinkOptions {
@@ -118,7 +120,7 @@ export class RedisLink {
   drop(connection: RedisConnection, cause: unknown): void {
     if (this.#connection !== connection) return
     this.#connection = null
-    forget(connection.remembered, null)
+    connection.remembered.forgetAll()
     if (this.#pings) clearInterval(this.#pings)
     connection.client.destroy()
     if (this.#closed) return
@@ -128,7 +130,7 @@ export class RedisLink {
 
   /** Forgets what this process remembers; the connection stays. */
   forgetAll(): void {
-    if (this.#connection) forget(this.#connection.remembered, null)
+    this.#connection?.remembered.forgetAll()
   }
 
   /** What the commands give, or a rejection when Redis is too slow. */
@@ -140,7 +142,7 @@ export class RedisLink {
     this.#closed = true
     const connection = this.#connection
     this.#connection = null
-    if (connection) forget(connection.remembered, null)
+    connection?.remembered.forgetAll()
     if (this.#pings) clearInterval(this.#pings)
     connection?.client.destroy()
   }
@@ -155,23 +157,20 @@ export class RedisLink {
   /** null when the connection stands, else what was wrong. */
   async #tryOnce(): Promise<unknown> {
     const client = newClient(this.#options.url)
-    const { rememberMs } = this.#options
-    const remembered = {
-      session: new Remembered<Dated<SessionCopy>>(maxRemembered, rememberMs),
-      account: new Remembered<Dated<AccountCopy>>(maxRemembered, rememberMs),
-    }
+    const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+    const remembered = new Remembered(maxRemembered, this.#options.rememberMs)
     try {
       // The listener keeps node from treating a lost connection as a crash; it also is what tells us first.
       let onLost: (cause: unknown) => void = () => {}
       client.on('error', (cause) => onLost(cause))
       await withinMs(commandMs * 3, client.connect())
-      const run = /^run_id:(\w{12})/m.exec(await withinMs(commandMs, client.info('server')))?.[1]
+      const run = /^run_id:(\w{8})/m.exec(await withinMs(commandMs, client.info('server')))?.[1]
       if (!run) throw new Error('Redis did not tell its run_id')
-      const prefix = `hufu:${run}:`
-      const connection = { client, run, key: (name: CopyName) => prefix + name, remembered }
-      client.on('invalidate', (key) =>
-        forget(remembered, key === null ? null : String(key).slice(prefix.length)),
-      )
+      const connection = { client, get: (key: string) => bytes.get(key), run, remembered }
+      client.on('invalidate', (key) => {
+        if (key === null) remembered.forgetAll()
+        else remembered.forget(String(key).slice(keyPrefix.length))
+      })
       if (this.#closed || !client.isReady) throw new Error('the connection was lost again')
       onLost = (cause) => this.drop(connection, cause)
       this.#connection = connection
@@ -187,10 +186,8 @@ export class RedisLink {
   /** A paused or cut-off Redis says nothing at all, so it is asked all the time. */
   #watch(connection: RedisConnection): void {
     let answeredAt = performance.now()
-    const { session, account } = connection.remembered
     this.#pings = setInterval(() => {
-      session.forgetOld()
-      account.forgetOld()
+      connection.remembered.forgetOld()
       if (performance.now() - answeredAt > silenceMs) {
         this.drop(connection, new Error(`no answer for ${silenceMs} ms`))
         return
@@ -204,15 +201,6 @@ export class RedisLink {
     }, pingEveryMs)
     this.#pings.unref()
   }
-}
-
-/** Redis says that the copy with this name has changed; null: that all of them have. */
-function forget({ session, account }: RememberedCopies, name: string | null): void {
-  if (name === null) {
-    session.forgetAll()
-    account.forgetAll()
-  } else if (name.startsWith('session:')) session.forget(name.slice('session:'.length))
-  else account.forget(name.slice('account:'.length))
 }
 
 async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
-// Tokens that proved a live session lately, and what was found then: SHA-256 and looking up two copies for each request
-// cost more than the rest of a check.
-import type { AccountCopy, Found, SessionCopy } from './copies.ts'
+// Tokens that proved a live session lately, and what was found then: SHA-256 and looking up a copy for each request cost
+// more than the rest of a check.
+import type { Found } from './copies.ts'
 
 const maxTokens = 100_000
 
@@ -11,9 +11,8 @@ export interface TokenParts {
 }
 
 export interface ProvedToken extends TokenParts {
-  /** What was found then; to be believed as long as it is current. null: nothing that stays. */
-  readonly session: Found<SessionCopy> | null
-  readonly account: Found<AccountCopy> | null
+  /** What was found then; null: nothing that stays. */
+  readonly copy: Found | null
 }
 
 /**
@@ -32,17 +31,12 @@ export class ProvedTokens {
     return this.#proved.get(token)
   }
 
-  add(
-    proof: TokenParts & { token: string },
-    session: ProvedToken['session'],
-    account: ProvedToken['account'],
-  ): void {
-    const { token, id, tokenHash } = proof
+  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found | null): void {
     if (this.#proved.size >= this.#max && !this.#proved.has(token)) {
       const oldest = this.#proved.keys().next()
       if (!oldest.done) this.#proved.delete(oldest.value)
     }
-    this.#proved.set(token, { id, tokenHash, session, account })
+    this.#proved.set(token, { id, tokenHash, copy })
   }
 
   delete(token: string): void {

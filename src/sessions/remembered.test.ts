@@ -1,35 +1,38 @@
 import { expect, test } from 'vitest'
 import type { Found } from './copies.ts'
 import { Remembered } from './remembered.ts'
+import { aCopy } from './some-copies.ts'
 
-type Value = Found<object>['value']
+type Answer = Omit<Found, 'isCurrent'>
 
 const id = 'a'
-const copy = { is: 'a copy' }
+const copy: Answer = { value: aCopy, position: 7 }
+const nothing: Answer = { value: null, position: 0 }
+const marked: Answer = { value: 'marked', position: 0 }
 
 /** An answer that comes when the test says so. */
 function deferred() {
-  let answer: (value: Value) => void = () => {}
-  const promise = new Promise<Value>((resolve) => {
+  let answer: (value: Answer) => void = () => {}
+  const promise = new Promise<Answer>((resolve) => {
     answer = resolve
   })
   return { ask: () => promise, answer }
 }
 
 test('what was read once is not asked again, and neither is what was not there', async () => {
-  const remembered = new Remembered<object>(10, 60_000)
-  expect(await remembered.read(id, async () => copy)).toMatchObject({ value: copy })
+  const remembered = new Remembered(10, 60_000)
+  expect(await remembered.read(id, async () => copy)).toMatchObject(copy)
   expect(await remembered.read(id, () => expect.fail())).toEqual({
-    value: copy,
+    ...copy,
     isCurrent: true,
     until: expect.any(Number),
   })
-  expect(await remembered.read('b', async () => null)).toMatchObject({ value: null })
+  expect(await remembered.read('b', async () => nothing)).toMatchObject({ value: null })
   expect(await remembered.read('b', () => expect.fail())).toMatchObject({ value: null })
 })
 
 test('many that ask at once ask once', async () => {
-  const remembered = new Remembered<object>(10, 60_000)
+  const remembered = new Remembered(10, 60_000)
   const { ask, answer } = deferred()
   let asked = 0
   const counted = () => {
@@ -38,24 +41,24 @@ test('many that ask at once ask once', async () => {
   }
   const reads = [remembered.read(id, counted), remembered.read(id, counted), remembered.read(id, counted)]
   answer(copy)
-  expect((await Promise.all(reads)).map(({ value }) => value)).toEqual([copy, copy, copy])
+  expect((await Promise.all(reads)).map(({ value }) => value)).toEqual([aCopy, aCopy, aCopy])
   expect(asked).toBe(1)
 })
 
 test('a change that is announced while an answer is on its way keeps that answer out', async () => {
-  const remembered = new Remembered<object>(10, 60_000)
+  const remembered = new Remembered(10, 60_000)
   const { ask, answer } = deferred()
   const read = remembered.read(id, ask)
   remembered.forget(id)
   // Who asks after the change was announced must not get an answer that may be from before it.
-  expect(await remembered.read(id, async () => 'marked')).toMatchObject({ value: 'marked' })
+  expect(await remembered.read(id, async () => marked)).toMatchObject(marked)
   answer(copy)
-  expect(await read).toEqual({ value: copy, isCurrent: false })
+  expect(await read).toEqual({ ...copy, isCurrent: false })
   expect(remembered.get(id)).toMatchObject({ value: 'marked', isCurrent: true })
 })
 
 test('an announced change forgets one name, and no name at all forgets everything', async () => {
-  const remembered = new Remembered<object>(10, 60_000)
+  const remembered = new Remembered(10, 60_000)
   const a = await remembered.read(id, async () => copy)
   const b = await remembered.read('b', async () => copy)
   remembered.forget(id)
@@ -66,30 +69,30 @@ test('an announced change forgets one name, and no name at all forgets everythin
   const read = remembered.read('c', ask)
   remembered.forgetAll()
   answer(copy)
-  expect(await read).toMatchObject({ value: copy, isCurrent: false })
+  expect(await read).toMatchObject({ ...copy, isCurrent: false })
   expect(b.isCurrent).toBe(false)
   expect(remembered.get('b')).toBeUndefined()
   expect(remembered.get('c')).toBeUndefined()
 })
 
 test('a failed read is told to everybody who waits for it, and is not remembered', async () => {
-  const remembered = new Remembered<object>(10, 60_000)
+  const remembered = new Remembered(10, 60_000)
   const fail = async () => {
     throw new Error('gone')
   }
   await expect(Promise.all([remembered.read(id, fail), remembered.read(id, fail)])).rejects.toThrow('gone')
-  expect(await remembered.read(id, async () => copy)).toMatchObject({ value: copy })
+  expect(await remembered.read(id, async () => copy)).toMatchObject(copy)
 })
 
 test('it remembers a bounded number, and nothing longer than its life', async () => {
-  const bounded = new Remembered<object>(2, 60_000)
+  const bounded = new Remembered(2, 60_000)
   const a = await bounded.read('a', async () => copy)
   for (const id of ['b', 'c']) await bounded.read(id, async () => copy)
   expect(bounded.get('a')).toBeUndefined()
   // Nobody would tell who still holds it that it has changed.
   expect(a.isCurrent).toBe(false)
-  expect(bounded.get('c')?.value).toBe(copy)
-  const shortLived = new Remembered<object>(2, 0)
+  expect(bounded.get('c')?.value).toBe(aCopy)
+  const shortLived = new Remembered(2, 0)
   const short = await shortLived.read(id, async () => copy)
   shortLived.forgetOld()
   expect(short.isCurrent).toBe(false)

@@ -1,10 +1,12 @@
-// What this process remembers of one kind of copy on one Redis connection, by id: RESP3 tracking tells when a key that
-// was read has changed.
+// What this process remembers of copies on one Redis connection, by session id: RESP3 tracking tells when a key that was
+// read has changed.
 import type { Found } from './copies.ts'
 import { KeptCopies } from './kept-copies.ts'
 
-interface Read<T> {
-  readonly answer: Promise<Found<T>['value']>
+type Answer = Omit<Found, 'isCurrent'>
+
+interface Read {
+  readonly answer: Promise<Answer>
   /** False once Redis said that the key changed: the answer may still be used by who asked, but not be remembered. */
   isCurrent: boolean
 }
@@ -14,10 +16,10 @@ interface Read<T> {
  * of a check. The order that keeps this true is Redis's: a change after a read is announced after that read's answer,
  * on the same connection. With the connection, everything remembered goes.
  */
-export class Remembered<T> {
+export class Remembered {
   readonly #lifeMs: number
-  readonly #kept: KeptCopies<T>
-  readonly #reads = new Map<string, Read<T>>()
+  readonly #kept: KeptCopies
+  readonly #reads = new Map<string, Read>()
 
   constructor(max: number, lifeMs: number) {
     this.#lifeMs = lifeMs
@@ -25,21 +27,21 @@ export class Remembered<T> {
   }
 
   /** What is remembered under an id, or undefined. */
-  get(id: string): Found<T> | undefined {
+  get(id: string): Found | undefined {
     return this.#kept.get(id)
   }
 
   /** What is remembered, or else what `ask` answers; many that ask at once ask once. */
-  async read(id: string, ask: () => Promise<Found<T>['value']>): Promise<Found<T>> {
+  async read(id: string, ask: () => Promise<Answer>): Promise<Found> {
     const known = this.get(id)
     if (known !== undefined) return known
     const running = this.#reads.get(id)
-    if (running) return { value: await running.answer, isCurrent: false }
-    const read: Read<T> = { answer: ask(), isCurrent: true }
+    if (running) return { ...(await running.answer), isCurrent: false }
+    const read: Read = { answer: ask(), isCurrent: true }
     this.#reads.set(id, read)
     try {
-      const value = await read.answer
-      return read.isCurrent ? this.#kept.keep(id, value, this.#lifeMs) : { value, isCurrent: false }
+      const answer = await read.answer
+      return read.isCurrent ? this.#kept.keep(id, answer, this.#lifeMs) : { ...answer, isCurrent: false }
     } finally {
       if (this.#reads.get(id) === read) this.#reads.delete(id)
     }

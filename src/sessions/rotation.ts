@@ -4,7 +4,6 @@ import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { insertChange } from './change-rows.ts'
 import type { Copies } from './copies.ts'
-import { copiesOf } from './copies-of.ts'
 import { hasTimeLeft, maySignIn } from './session.ts'
 import {
   findNonce,
@@ -52,7 +51,7 @@ export class Rotations {
         return nonce === null ? null : { successor: successorOf(proof.token, nonce), written: null }
       }
       if (standing !== 'current' && standing !== 'successor') return null
-      const mark = await this.#copies.mark([`session:${proof.id}`])
+      const mark = await this.#copies.mark([proof.id])
       const successor = await writeSuccessor(tx, proof, now)
       const rotated = await findSession(tx, proof.id)
       const position = await insertChange(tx, accountId, now)
@@ -61,7 +60,7 @@ export class Rotations {
     })
     if (work?.written) {
       const { mark, rotated, position } = work.written
-      await this.#copies.settle(mark, copiesOf(null, [rotated]), position)
+      await this.#copies.settle(mark, rotated ? [rotated] : [], position)
     }
     return work?.successor ?? null
   }
@@ -70,14 +69,14 @@ export class Rotations {
   async retirePrevious({ id, tokenHash }: Proof, accountId: string): Promise<StoredSession | null> {
     const work = await inTransaction(this.#db, async (tx) => {
       await lockAccount(tx, accountId)
-      const mark = await this.#copies.mark([`session:${id}`])
+      const mark = await this.#copies.mark([id])
       await retirePreviousToken(tx, { id, tokenHash })
       const retired = await findSession(tx, id)
       const position = await insertChange(tx, accountId, this.#clock.now())
       await this.#copies.confirm(mark)
       return { mark, retired, position }
     })
-    await this.#copies.settle(work.mark, copiesOf(null, [work.retired]), work.position)
+    await this.#copies.settle(work.mark, work.retired ? [work.retired] : [], work.position)
     return work.retired
   }
 }

@@ -10,8 +10,7 @@ import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
 import { insertChange } from './change-rows.ts'
-import type { AccountCopy, Copies, CopiesToWrite, Found, ReadTicket, SessionCopy } from './copies.ts'
-import { copiesOf, namesOf } from './copies-of.ts'
+import type { Copies, Found, ReadTicket, SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
@@ -178,7 +177,7 @@ export class Sessions {
       const live = await liveSessions(tx, account.id, now)
       const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
       const reason = admission.endOthers ?? 'replaced'
-      const mark = await this.#copies.mark(namesOf(account.id, replaced))
+      const mark = await this.#copies.mark(replaced.map(idOf))
       await insertSession(tx, session, tokenHash)
       await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
       await recordEvents(tx, now, origin, [
@@ -186,29 +185,19 @@ export class Sessions {
         { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
         ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
       ])
-      const position = await insertChange(tx, account.id, now)
+      // What is only new makes nothing untrue that anybody remembers.
+      const position = replaced.length > 0 ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
       await this.#copies.confirm(mark)
-      return {
-        ticket,
-        mark,
-        position,
-        replaced,
-        reason,
-        token,
-        tokenHash,
-        session,
-        account,
-        created: admission.isNew,
-      }
+      const ending: Ending = { reason, at: now, by: deviceOf(session) }
+      const ended = replaced.map((old) => ({ ...old, account, ending }))
+      return { ticket, mark, position, ended, token, tokenHash, session, account, created: admission.isNew }
     })
     if (!work) return null
-    const { token, session, account, tokenHash, ticket, reason, created } = work
-    const ending: Ending = { reason, at: session.createdAt, by: deviceOf(session) }
-    const ended = work.replaced.map((live) => ({ ...live, ending }))
-    await this.#copies.settle(work.mark, copiesOf({ ...account, appOnline: true }, ended), work.position)
+    const { token, session, account, tokenHash, ticket, position, created } = work
+    await this.#copies.settle(work.mark, work.ended, position)
     // A new session's copy, so that its first check needs no SQL.
-    const newCopy = { session, tokenHash, ending: null, rotation: null }
-    if (ticket) await this.#copies.fill({ ...ticket, position: work.position }, copiesOf(null, [newCopy]))
+    const newCopy = { session, account, tokenHash, ending: null, rotation: null }
+    if (ticket) await this.#copies.fill({ ...ticket, position }, [newCopy])
     return { token, session, account, created }
   }
 
@@ -227,33 +216,31 @@ export class Sessions {
   }
 
   #verifyProved(token: string, proved: ProvedToken): OrPromise<Verified> {
-    const { id, tokenHash, session, account } = proved
-    if (session?.isCurrent && account?.isCurrent) {
+    const { id, tokenHash, copy } = proved
+    if (copy && this.#copies.believes(copy)) {
       const now = this.#clock.now()
-      const live = liveBy(session.value, account.value, now)
+      const live = liveBy(copy.value, now)
       if (live) return this.#seen(live, now)
     }
     const proof = { token, id, tokenHash, isProved: true }
     return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
   }
 
-  #verifyByCopy(proof: Proof, session: Found<SessionCopy>): OrPromise<Verified> {
-    const copy = session.value
+  #verifyByCopy(proof: Proof, found: Found): OrPromise<Verified> {
+    const copy = found.value
     if (copy === null || copy === 'marked') return this.#verifyByTruth(proof)
-    const standing = standingOf(copy, proof, this.#clock.now())
+    const now = this.#clock.now()
+    const standing = standingOf(copy, proof, now)
     // Somebody may have rotated a moment ago, and the news is still under way: a new token must not be refused for it.
     if (standing === 'unknown') return this.#verifyByTruth(proof)
     if (copy.ending) return this.#ended(proof, copy.ending)
     // What follows from these is written, so the truth decides.
     if (standing === 'successor' || standing === 'reused') return this.#verifyByTruth(proof)
-    return whenKnown(this.#copies.account(copy.session.accountId), (account) => {
-      const now = this.#clock.now()
-      const live = liveBy(copy, account.value, now)
-      if (!live) return this.#verifyByTruth(proof)
-      // A previous token is not remembered: it is good for a time, and each look must see the clock.
-      if (standing === 'current') this.#proved.add(proof, session, account)
-      return this.#seen(live, now)
-    })
+    const live = liveBy(copy, now)
+    if (!live) return this.#verifyByTruth(proof)
+    // A previous token is not remembered: it is good for a time, and each look must see the clock.
+    if (standing === 'current') this.#proved.add(proof, found)
+    return this.#seen(live, now)
   }
 
   #verifyByTruth(proof: Proof): OrPromise<Verified> {
@@ -272,10 +259,9 @@ export class Sessions {
     const ending = over ?? barOf(account, now)
     if (!ending && standing === 'successor') return this.#acceptSuccessor(proof, session)
     // Only what is recorded is copied: neither that time has run out nor that the account is barred.
-    if (ticket && ending === stored.ending)
-      void this.#copies.fill(ticket, copiesOf(ending ? null : { ...account, appOnline: true }, [stored]))
+    if (ticket && ending === stored.ending) void this.#copies.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
-    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null, null)
+    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null)
     return this.#seen({ is: 'live', session, account }, now)
   }
 
@@ -348,7 +334,7 @@ export class Sessions {
       const now = this.#clock.now()
       const stored = await findSession(tx, id)
       if (stored?.session.accountId !== accountId) return null
-      const mark = await this.#copies.mark(namesOf(accountId, [stored]))
+      const mark = await this.#copies.mark([id])
       const wasLive = stored.ending === null && hasTimeLeft(stored.session, now)
       if (wasLive) {
         await endSessions(tx, { ids: [id], at: now, reason, by })
@@ -356,11 +342,9 @@ export class Sessions {
       }
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
-      const others = await liveSessions(tx, accountId, now)
       const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
-      const account: AccountCopy = { ...stored.account, appOnline: others.length > 0 }
-      return { mark, position, wasLive, copies: copiesOf(account, ended?.ending ? [ended] : []) }
+      return { mark, position, wasLive, copies: ended?.ending ? [ended] : [] }
     })
     if (!work) return null
     await this.#copies.settle(work.mark, work.copies, work.position)
@@ -386,8 +370,8 @@ export class Sessions {
       const now = this.#clock.now()
       const { set, end, events } = await decide(tx, row, now)
       const live = await liveSessions(tx, accountId, now)
-      const ended = end ? live.filter(({ session }) => session.id !== end.except) : []
-      const mark = await this.#copies.mark(namesOf(accountId, ended))
+      const ended = live.filter((session) => isEnded(session, end))
+      const mark = await this.#copies.mark(live.map(idOf))
       const account = await this.#write(tx, row, set, now)
       if (end) await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: end.by })
       await recordEvents(tx, now, origin, [
@@ -399,7 +383,7 @@ export class Sessions {
       return {
         mark,
         position,
-        copies: copiesAfter(account, live, ended, end, now),
+        copies: copiesAfter(account, live, end, now),
         account,
         ended: ended.length,
       }
@@ -456,15 +440,11 @@ export class Sessions {
   }
 }
 
-/** What two copies say where they say yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
-function liveBy(
-  session: SessionCopy | 'marked' | null,
-  account: AccountCopy | 'marked' | null,
-  now: number,
-): Live | null {
-  if (session === null || session === 'marked' || account === null || account === 'marked') return null
-  if (session.ending || !hasTimeLeft(session.session, now) || !maySignIn(account, now)) return null
-  return { is: 'live', session: session.session, account }
+/** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
+function liveBy(copy: Found['value'], now: number): Live | null {
+  if (copy === null || copy === 'marked' || copy.ending) return null
+  const { session, account } = copy
+  return hasTimeLeft(session, now) && maySignIn(account, now) ? { is: 'live', session, account } : null
 }
 
 /** How a session whose time has run out ended; null where it has time left. */
@@ -490,24 +470,22 @@ function endedEvent(session: Session, reason: EndReason, by: string | null): New
   return { ...about(session), kind: 'session_ended', detail: { reason, by } }
 }
 
-/** What copies say after a change; of a removed account there is nothing to say. */
+/** What the copies of an account's sessions say after a change; of a removed account there is nothing to say. */
 function copiesAfter(
-  account: AccountsTable | null,
+  row: AccountsTable | null,
   live: readonly LiveSession[],
-  ended: readonly LiveSession[],
   end: Change['end'],
   now: number,
-): CopiesToWrite {
-  if (!account) return copiesOf(null, [])
-  const appOnline = live.length > ended.length
-  const copy = { ...toSignedInAccount(account), appOnline }
-  if (!end) return copiesOf(copy, [])
-  const ender = live.find(({ session }) => session.id === end.by)
-  const ending: Ending = { reason: end.reason, at: now, by: ender ? deviceOf(ender.session) : null }
-  return copiesOf(
-    copy,
-    ended.map((session) => ({ ...session, ending })),
-  )
+): SessionCopy[] {
+  if (!row) return []
+  const account = toSignedInAccount(row)
+  const ender = live.find(({ session }) => session.id === end?.by)
+  const ending = end && { reason: end.reason, at: now, by: ender ? deviceOf(ender.session) : null }
+  return live.map((one) => ({ ...one, account, ending: isEnded(one, end) ? (ending ?? null) : null }))
+}
+
+function isEnded({ session }: LiveSession, end: Change['end']): boolean {
+  return end !== undefined && session.id !== end.except
 }
 
 function assertMaySignIn(row: AccountsTable, now: number): SignedInAccount {
