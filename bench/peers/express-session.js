@@ -1,0 +1,36 @@
+// A peer of the bench: Express with express-session and connect-redis, set up as their READMEs advise. JavaScript, because the
+// types of its packages are not there when the project is checked.
+import { randomBytes } from 'node:crypto'
+import { RedisStore } from 'connect-redis'
+import express from 'express'
+import session from 'express-session'
+import { createClient } from 'redis'
+import { sayWhereAndStop } from './listening.js'
+
+const client = await createClient({ url: process.env.PEER_REDIS_URL }).connect()
+const app = express()
+app.use(
+  session({
+    store: new RedisStore({ client, prefix: 'express-session:' }),
+    resave: false,
+    saveUninitialized: false,
+    secret: randomBytes(32).toString('base64url'),
+  }),
+)
+
+// The README's "user login": a new session against fixation, saved before the answer. Nobody's password is asked.
+app.post('/sign-in', express.json(), (request, response, next) => {
+  request.session.regenerate((error) => {
+    if (error) return next(error)
+    request.session.account = request.body
+    request.session.save((failure) => (failure ? next(failure) : response.sendStatus(204)))
+  })
+})
+
+app.get('/user', (request, response) => {
+  const { account } = request.session
+  if (account) response.json({ code: 1, nickname: account.nickname, phone_number: account.phone_number })
+  else response.status(401).json({ code: 2, message: '验证信息错误' })
+})
+
+const server = app.listen(0, '127.0.0.1', () => sayWhereAndStop('express-session', server))
