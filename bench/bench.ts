@@ -1,5 +1,5 @@
-// npm run bench: every workload in one run; the table is printed and written to bench/RESULTS.md. `npm run bench coherence`
-// measures how long an ended session is accepted, and writes bench/COHERENCE.md.
+// npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the figures to
+// bench/results.json. `npm run bench coherence` measures how long an ended session is accepted, and writes bench/COHERENCE.md.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -7,13 +7,20 @@ import { freshMs } from '../src/sessions/feed.ts'
 import { version } from '../src/version.ts'
 import { createMariadbDatabase, startMariadb } from '../test/services/mariadb.ts'
 import { startRedis } from '../test/services/redis.ts'
+import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
-import { benchMemory, type MemoryResult } from './memory.ts'
-import { benchSignIn, type SignInResult } from './sign-in.ts'
-import { benchUser, type UserResult } from './user.ts'
-
-/** What we want to reach, as ratios within one run. */
-const wanted = { sqlite: 0.6, 'MariaDB + Redis': 0.8, signIn: 0.9 } as const
+import { benchMemory } from './memory.ts'
+import { betterAuth, expressSession, installPeers } from './peers.ts'
+import {
+  checksSection,
+  memorySection,
+  reportJson,
+  reportText,
+  type Section,
+  signInSection,
+} from './report.ts'
+import { benchSignIn } from './sign-in.ts'
+import { bareRoutes, hufu, redisReads } from './subjects.ts'
 
 const isShort = process.argv.includes('--short')
 const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
@@ -27,31 +34,57 @@ try {
 }
 
 async function speed(): Promise<void> {
-  const sqlite = (name: string) => ({ HUFU_DATABASE_URL: `sqlite:${join(folder, name)}.db` })
-  const onMariadb = async () => ({ HUFU_DATABASE_URL: await createMariadbDatabase(mariadb.url) })
-  const users = await benchUser(
-    [
-      { name: 'bare route, no check', environment: null },
-      { name: 'SQLite', environment: sqlite('user') },
-      { name: 'MariaDB + Redis', environment: { ...(await onMariadb()), HUFU_REDIS_URL: redis.url } },
-      { name: 'MariaDB', environment: await onMariadb() },
-      { name: 'SQLite, no request log', environment: { ...sqlite('silent'), HUFU_LOG_LEVEL: 'warn' } },
-      {
-        name: 'MariaDB + Redis, no request log',
-        environment: { ...(await onMariadb()), HUFU_REDIS_URL: redis.url, HUFU_LOG_LEVEL: 'warn' },
-      },
-    ],
-    { tokens: 1024, rounds: isShort ? 2 : 7, secondsPerRound: isShort ? 1 : 4, connections: 64 },
-  )
-  const signIns = await benchSignIn(sqlite('sign-in'), {
-    rounds: isShort ? 1 : 5,
-    secondsPerRound: isShort ? 1 : 5,
-    accounts: 200,
-  })
-  const memory = await benchMemory(redis, isShort ? 10_000 : 100_000)
-  const text = await report(users, signIns, memory)
+  const sections = [await checks(), await signIns(), await memory()]
+  const text = reportText(machine(), sections)
   process.stdout.write(text)
-  if (!isShort) writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
+  if (isShort) return
+  writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
+  writeFileSync(new URL('./results.json', import.meta.url), reportJson(machine(), sections))
+}
+
+async function checks(): Promise<Section> {
+  const quiet = { HUFU_LOG_LEVEL: 'warn' }
+  const peersMissing = await installPeers()
+  const subjects: Subject[] = [
+    bareRoutes,
+    hufu('SQLite', sqlite('user'), 'both'),
+    hufu('MariaDB + Redis', { ...(await onMariadb()), ...onRedis(0) }, 'both'),
+    hufu('MariaDB', await onMariadb(), 'user'),
+    hufu('SQLite, no request log', { ...sqlite('silent'), ...quiet }, 'user'),
+    hufu('MariaDB + Redis, no request log', { ...(await onMariadb()), ...onRedis(1), ...quiet }, 'user'),
+    redisReads("HGETALL, kept by the client library's cache", 'cached-hash', `${redis.url}/2`),
+    redisReads('two GETs', 'two-gets', `${redis.url}/3`),
+  ]
+  if (peersMissing === null) {
+    const databaseUrl = await createMariadbDatabase(mariadb.url)
+    subjects.push(expressSession(`${redis.url}/4`), betterAuth(databaseUrl, `${redis.url}/5`))
+  }
+  const size = isShort
+    ? { tokens: 1000, rounds: 2, secondsPerRound: 1 }
+    : { tokens: 10_000, rounds: 7, secondsPerRound: 2 }
+  const storePids = [mariadb.pid, redis.pid]
+  return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
+}
+
+async function signIns(): Promise<Section> {
+  const size = isShort ? { rounds: 1, secondsPerRound: 1 } : { rounds: 5, secondsPerRound: 5 }
+  return signInSection(await benchSignIn(sqlite('sign-in'), { ...size, accounts: 200 }))
+}
+
+async function memory(): Promise<Section> {
+  return memorySection(await benchMemory(redis, isShort ? 10_000 : 100_000))
+}
+
+function sqlite(name: string) {
+  return { HUFU_DATABASE_URL: `sqlite:${join(folder, name)}.db` }
+}
+
+async function onMariadb() {
+  return { HUFU_DATABASE_URL: await createMariadbDatabase(mariadb.url) }
+}
+
+function onRedis(logicalDatabase: number) {
+  return { HUFU_REDIS_URL: `${redis.url}/${logicalDatabase}` }
 }
 
 async function coherence(): Promise<void> {
@@ -71,51 +104,6 @@ ${coherenceTable(results)}`
   process.stdout.write(text)
   if (!isShort) writeFileSync(new URL('./COHERENCE.md', import.meta.url), text)
   if (results.some(({ accepted }) => accepted.some((ms) => ms > freshMs))) process.exitCode = 1
-}
-
-async function report(
-  users: readonly UserResult[],
-  signIn: SignInResult,
-  memory: MemoryResult,
-): Promise<string> {
-  const bare = users[0]?.requestsPerSecond ?? Number.NaN
-  const rows = users.map((user) => {
-    const ratio = user.requestsPerSecond / bare
-    return `| ${user.name} | ${Math.round(user.requestsPerSecond)} | ${user.p50Ms} | ${user.p99Ms} | ${ratio.toFixed(2)} | ${goal(user.name, ratio)} |`
-  })
-  const signInRatio = signIn.signInsPerSecond / signIn.rawPerSecond
-  return `# Results of \`npm run bench\`
-
-${machine()}
-
-\`GET /user\` with a live token, 1,024 sessions, 64 connections, one process; beside a bare Fastify route that gives the same
-answer (headers too) and checks and logs nothing. Medians of rounds that take turns.
-
-| | requests/s | p50 ms | p99 ms | ratio | wanted |
-|---|--:|--:|--:|--:|--:|
-${rows.join('\n')}
-
-Sign-ins through HTTP on SQLite, beside argon2 alone with the same parameters and ${signIn.parallel} at once:
-
-| | per second | ratio | wanted |
-|---|--:|--:|--:|
-| argon2 alone | ${signIn.rawPerSecond.toFixed(1)} | 1.00 | |
-| sign-in | ${signIn.signInsPerSecond.toFixed(1)} | ${signInRatio.toFixed(2)} | ${wanted.signIn.toFixed(2)} ${reached(signInRatio, wanted.signIn)} |
-
-Redis memory: ${Math.round(memory.bytesPerSession)} bytes for each of ${memory.sessions} live sessions, the copy of its account included.
-
-Why a figure is missed: [PROFILE.md](PROFILE.md).
-`
-}
-
-function goal(name: string, ratio: number): string {
-  const value =
-    name === 'SQLite' ? wanted.sqlite : name === 'MariaDB + Redis' ? wanted['MariaDB + Redis'] : null
-  return value === null ? '' : `${value.toFixed(2)} ${reached(ratio, value)}`
-}
-
-function reached(ratio: number, value: number): string {
-  return ratio >= value ? 'reached' : 'missed'
 }
 
 function machine(): string {

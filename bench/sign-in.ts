@@ -5,7 +5,7 @@ import { openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { readSettings } from '../src/settings.ts'
 import { startProcess } from '../test/running.ts'
-import { median } from './user.ts'
+import { median } from './median.ts'
 
 export interface SignInResult {
   readonly rawPerSecond: number

@@ -1,0 +1,101 @@
+// Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and latency.
+import type { ServerProcess } from '../test/running.ts'
+import { type Cores, takeCores } from './cores.ts'
+import { type Asked, type Shot, shoot } from './load.ts'
+import { median } from './median.ts'
+import { assertSameBytes } from './same-bytes.ts'
+
+/** A route that a bare Fastify answers to the byte, or what others do in its place. */
+export type Route = 'GET /user' | 'GET /v1/session' | 'others'
+
+export interface Target extends Asked {
+  readonly route: Route
+  /** The answer must be as long as the bare one of this route, headers too; null is somebody else's answer. */
+  readonly bytesOf: Exclude<Route, 'others'> | null
+  readonly isBare: boolean
+}
+
+export interface StartedSubject {
+  readonly process: ServerProcess
+  readonly targets: readonly Target[]
+}
+
+/** A server to measure: starts it with so many live tokens. */
+export type Subject = (tokens: number) => Promise<StartedSubject>
+
+export interface CheckResult {
+  readonly route: Route
+  readonly name: string
+  readonly isBare: boolean
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly busy: number | null
+}
+
+export interface CheckOptions {
+  readonly tokens: number
+  readonly rounds: number
+  readonly secondsPerRound: number
+  readonly connections: number
+  /** The process ids of the stores that the servers ask. */
+  readonly storePids: readonly number[]
+}
+
+export interface Checks {
+  readonly results: readonly CheckResult[]
+  readonly options: CheckOptions
+  /** Where each process ran. */
+  readonly cores: string
+}
+
+/** Measures every target in turn, round after round, so that a noisy moment of the machine hits all of them; gives medians. */
+export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
+  const started: StartedSubject[] = []
+  const { connections, secondsPerRound } = options
+  let cores: Cores | null = null
+  try {
+    for (const start of subjects) started.push(await start(options.tokens))
+    const targets = started.flatMap((subject) => subject.targets)
+    await assertBytesOfBare(targets)
+    cores = takeCores(options.storePids)
+    for (const { process } of started) if (process.child.pid) cores.pinServer(process.child.pid)
+    for (const target of targets) await warmUp(target, connections)
+    const shots = new Map<Target, Shot[]>(targets.map((target) => [target, []]))
+    for (let round = 0; round < options.rounds; round++) {
+      for (const [target, taken] of shots)
+        taken.push(await shoot(target, { connections, seconds: secondsPerRound }))
+    }
+    const results = [...shots].map(([target, taken]) => middleOf(target, taken))
+    return { results, options, cores: cores.description }
+  } finally {
+    cores?.free()
+    await Promise.all(started.map((subject) => subject.process.stop()))
+  }
+}
+
+/** Each token is shown once, for those who remember; then a second for the compiler. */
+async function warmUp(target: Target, connections: number): Promise<void> {
+  await shoot(target, { connections, seconds: 'each once' })
+  await shoot(target, { connections, seconds: 1 })
+}
+
+async function assertBytesOfBare(targets: readonly Target[]): Promise<void> {
+  for (const target of targets) {
+    const bare = targets.find(({ isBare, route }) => isBare && route === target.bytesOf)
+    if (bare && bare !== target) await assertSameBytes(bare, target)
+  }
+}
+
+function middleOf({ route, name, isBare }: Target, shots: readonly Shot[]): CheckResult {
+  const busy = shots.flatMap((shot) => shot.busy ?? [])
+  return {
+    route,
+    name,
+    isBare,
+    requestsPerSecond: median(shots.map((shot) => shot.requestsPerSecond)),
+    p50Ms: median(shots.map((shot) => shot.p50Ms)),
+    p99Ms: median(shots.map((shot) => shot.p99Ms)),
+    busy: busy.length > 0 ? median(busy) : null,
+  }
+}

@@ -1,0 +1,71 @@
+// Which core does what while checks are measured: the server has one for itself, so that neither the load nor a store takes from it.
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { findBinary } from '../test/services/binaries.ts'
+
+export interface Cores {
+  /** One sentence for the report: who ran where, or why nobody was pinned. */
+  readonly description: string
+  /** Gives the server its core. */
+  pinServer(pid: number): void
+  /** Lets this process and the stores run anywhere again. */
+  free(): void
+}
+
+/** Pins this process (the load) to one core and the stores to the others, away from the server's. */
+export function takeCores(storePids: readonly number[]): Cores {
+  const taskset = findBinary(['taskset'])
+  const allowed = allowedCores()
+  const [server, load, ...others] = allowed
+  if (taskset === null) return unpinned('there is no taskset')
+  if (server === undefined || load === undefined) return unpinned('there is one core')
+  const stores = others.length > 0 ? others : [load]
+  const pin = (pid: number, cores: readonly number[]) =>
+    spawnSync(taskset, ['-acp', cores.join(','), String(pid)]).status === 0
+  const free = () => {
+    for (const pid of [process.pid, ...storePids]) pin(pid, allowed)
+  }
+  if (!pin(process.pid, [load]) || !storePids.every((pid) => pin(pid, stores))) {
+    free()
+    return unpinned('taskset was refused')
+  }
+  return {
+    description: `The server was pinned to core ${server}, the load to core ${load}, MariaDB and Redis to ${stores.join(', ')}.`,
+    pinServer(pid) {
+      if (!pin(pid, [server])) throw new Error(`taskset refused core ${server} for the server`)
+    },
+    free,
+  }
+}
+
+function unpinned(why: string): Cores {
+  return {
+    description: `Nothing was pinned to a core, because ${why}: load, stores and server disturb each other.`,
+    pinServer() {},
+    free() {},
+  }
+}
+
+/** The cores that this process may use, as Linux tells them: `0-3,8`; none elsewhere. */
+function allowedCores(): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readOr('/proc/self/status', ''))?.[1] ?? ''
+  return list.split(',').flatMap((range) => {
+    const [from = Number.NaN, to = from] = range.split('-').map(Number)
+    return Array.from({ length: to - from + 1 || 0 }, (_, i) => from + i)
+  })
+}
+
+/** CPU time that a process has taken so far, in seconds; null where there is no /proc. */
+export function cpuSeconds(pid: number): number | null {
+  const fields = readOr(`/proc/${pid}/stat`, '').split(') ')[1]?.split(' ')
+  // utime and stime, in hundredths of a second: proc_pid_stat(5).
+  return fields ? (Number(fields[11]) + Number(fields[12])) / 100 : null
+}
+
+function readOr(file: string, otherwise: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return otherwise
+  }
+}

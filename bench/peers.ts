@@ -1,0 +1,143 @@
+// What others take for the same question: peers from npm, installed apart from Hufu in bench/peers, set up as their documents advise.
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { type ServerProcess, startProcess } from '../test/running.ts'
+import type { Subject, Target } from './checks.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = fileURLToPath(new URL('./peers', import.meta.url))
+const production = { NODE_ENV: 'production' }
+const nickname = '测试用户1'
+
+/** Installs the peers where they are missing or old; gives why that cannot be, or null. */
+export async function installPeers(): Promise<string | null> {
+  if (areInstalled()) return null
+  process.stderr.write('Installing the peers: npm ci --prefix bench/peers\n')
+  try {
+    // Under `npm run --silent` it would keep to itself why it failed.
+    const args = [
+      'ci',
+      '--prefix',
+      'bench/peers',
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+    ]
+    await promisify(execFile)('npm', args, { cwd: root, timeout: 300_000 })
+    return null
+  } catch (error) {
+    return `npm ci --prefix bench/peers failed: ${reasonOf(error)}`
+  }
+}
+
+/** npm writes its hidden lock file when everything else is there. */
+function areInstalled(): boolean {
+  try {
+    const installedAt = statSync(`${folder}/node_modules/.package-lock.json`).mtimeMs
+    return installedAt >= statSync(`${folder}/package-lock.json`).mtimeMs
+  } catch {
+    return false
+  }
+}
+
+/** npm's first line that is a sentence. */
+function reasonOf(error: unknown): string {
+  // execFile rejects with what the command wrote to standard error, where the command could be started.
+  const { stderr = '', message } = error as Error & { stderr?: string }
+  return /^npm error (?!code |syscall |errno )(\S.*)$/m.exec(stderr)?.[1] ?? message.trim()
+}
+
+/** express-session with connect-redis, on an empty logical database of Redis. */
+export function expressSession(redisUrl: string): Subject {
+  return async (count) => {
+    const process = await startPeer('express-session.js', { PEER_REDIS_URL: redisUrl })
+    const cookies = await forEach(count, async (i) => {
+      const account = { nickname, phone_number: String(13000000000 + i) }
+      const answer = await post(`${process.url}/sign-in`, account)
+      return answer.headers.getSetCookie()[0]?.split(';', 1)[0]
+    })
+    const requests = cookies.map((cookie) => ({ path: '/user', headers: { cookie } }))
+    const name = named('express-session', 'connect-redis')
+    const isRight = (body: string) => body.startsWith(`{"code":1,"nickname":"${nickname}"`)
+    return { process, targets: [target(name, process, requests, isRight)] }
+  }
+}
+
+/** better-auth on MariaDB, with Redis as its secondary storage, asked with the bearer tokens that it gave. */
+export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
+  return async (count) => {
+    const process = await startPeer('better-auth.js', {
+      PEER_DATABASE_URL: databaseUrl,
+      PEER_REDIS_URL: redisUrl,
+      BETTER_AUTH_SECRET: randomBytes(32).toString('base64'),
+    })
+    const tokens = await forEach(count, async (i) => {
+      const user = { name: nickname, email: `user${i}@example.com`, password: 'correct horse battery' }
+      const answer = await post(`${process.url}/api/auth/sign-up/email`, user)
+      return answer.headers.get('set-auth-token')
+    })
+    const requests = tokens.map((token) => ({
+      path: '/api/auth/get-session',
+      headers: { authorization: `Bearer ${token}` },
+    }))
+    const name = named('better-auth', '@better-auth/redis-storage')
+    // Somebody unknown is answered 200 too, with `null`.
+    const isRight = (body: string) =>
+      body.startsWith('{"session":{"') && body.includes(`"user":{"name":"${nickname}"`)
+    return { process, targets: [target(name, process, requests, isRight)] }
+  }
+}
+
+async function startPeer(script: string, environment: Record<string, string>): Promise<ServerProcess> {
+  return await startProcess({ ...production, ...environment }, { script: `bench/peers/${script}` })
+}
+
+function target(
+  name: string,
+  { url, child }: ServerProcess,
+  requests: Target['requests'],
+  isRight: Target['isRight'],
+): Target {
+  return { name, url, pid: child.pid, requests, isRight, route: 'others', bytesOf: null, isBare: false }
+}
+
+async function post(url: string, body: unknown): Promise<Response> {
+  const { origin } = new URL(url)
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin },
+    body: JSON.stringify(body),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${text.slice(0, 200)}`)
+  return answer
+}
+
+/** What `make` gives for 0 to count - 1, 32 at a time. */
+async function forEach(
+  count: number,
+  make: (i: number) => Promise<string | null | undefined>,
+): Promise<string[]> {
+  const made: string[] = []
+  let next = 0
+  const work = async () => {
+    while (next < count) {
+      const i = next++
+      const one = await make(i)
+      if (!one) throw new Error('signed in, and given nothing to show')
+      made[i] = one
+    }
+  }
+  await Promise.all(Array.from({ length: 32 }, work))
+  return made
+}
+
+/** `express-session 1.19.0 + connect-redis 10.0.0` */
+function named(...packages: readonly string[]): string {
+  const { dependencies } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+  return packages.map((name) => `${name} ${dependencies[name]}`).join(' + ')
+}

@@ -1,0 +1,37 @@
+// Whether two routes send the same number of bytes, so that comparing their speed compares the check and not the answer.
+import { get } from 'node:http'
+import type { Asked } from './load.ts'
+
+/**
+ * Compares the first answer of each.
+ * @throws Error that names the header or the body that differs
+ */
+export async function assertSameBytes(bare: Asked, other: Asked): Promise<void> {
+  const [expected, found] = [await sizes(bare), await sizes(other)]
+  for (const part of new Set([...expected.keys(), ...found.keys()])) {
+    const [wanted, given] = [expected.get(part), found.get(part)]
+    if (wanted !== given) {
+      const say = (size: number | undefined) => (size === undefined ? 'none' : `${size} bytes`)
+      const path = other.requests[0]?.path
+      throw new Error(
+        `${path}: ${part} is ${say(given)} in "${other.name}", ${say(wanted)} in "${bare.name}"`,
+      )
+    }
+  }
+}
+
+/** The size of each header and of the body. */
+async function sizes({ name, url, requests: [request] }: Asked): Promise<Map<string, number>> {
+  if (!request) throw new Error(`${name}: nothing to ask`)
+  return await new Promise((resolve, reject) => {
+    get(`${url}${request.path}`, { headers: request.headers }, async (answer) => {
+      let body = 0
+      for await (const chunk of answer) body += chunk.length
+      const found = new Map([['the body', body]])
+      for (const [header, value] of Object.entries(answer.headers)) found.set(header, String(value).length)
+      // It ends in a counter: as long as the others' after a while.
+      if (found.has('x-request-id')) found.set('x-request-id', 12)
+      resolve(found)
+    }).on('error', reject)
+  })
+}

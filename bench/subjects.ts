@@ -1,0 +1,83 @@
+// What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on Redis.
+import { createClient } from 'redis'
+import { type ServerProcess, startProcess } from '../test/running.ts'
+import type { Subject, Target } from './checks.ts'
+import { issueTokens } from './tokens.ts'
+
+const startOfUser = '{"code":1,"nickname":"测试用户1","phone_number":"13'
+const startOfSession = '{"session":{"id":"'
+
+/** Routes that give Hufu's answers and check nothing. */
+export const bareRoutes: Subject = async (count) => {
+  const process = await startProcess({}, { script: 'bench/bare.ts' })
+  const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
+  const name = 'bare route, no check'
+  const targets = [userTarget(name, process, tokens), sessionTarget(name, process, tokens)]
+  return { process, targets: targets.map((target) => ({ ...target, isBare: true })) }
+}
+
+/** Hufu with these settings; `GET /v1/session` too, unless that tells nothing new. */
+export function hufu(name: string, environment: Record<string, string>, routes: 'both' | 'user'): Subject {
+  return async (count) => {
+    const tokens = await issueTokens(environment, count)
+    const process = await startProcess(environment, { keepOutput: false })
+    const targets = [userTarget(name, process, tokens)]
+    if (routes === 'both') targets.push(sessionTarget(name, process, tokens))
+    return { process, targets }
+  }
+}
+
+/** What bench/redis-reads.ts does, on an empty logical database of Redis. */
+export function redisReads(name: string, reads: 'cached-hash' | 'two-gets', redisUrl: string): Subject {
+  return async (count) => {
+    const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
+    await fill(tokens, reads, redisUrl)
+    const environment = { BENCH_READS: reads, BENCH_REDIS_URL: redisUrl }
+    const process = await startProcess(environment, { script: 'bench/redis-reads.ts' })
+    return { process, targets: [{ ...userTarget(name, process, tokens), route: 'others' }] }
+  }
+}
+
+async function fill(tokens: readonly string[], reads: string, redisUrl: string): Promise<void> {
+  const client = await createClient({ url: redisUrl }).connect()
+  const write = async (token: string, i: number) => {
+    const account = { nickname: '测试用户1', phone_number: String(13000000000 + i) }
+    if (reads === 'cached-hash') return await client.hSet(`session:${token}`, account)
+    await client.set(`session:${token}`, String(i))
+    return await client.set(`account:${i}`, JSON.stringify(account))
+  }
+  await Promise.all(tokens.map(write))
+  client.destroy()
+}
+
+/** As long as a real one. */
+function madeUpToken(i: number): string {
+  return `hf_${String(i).padStart(65, '0')}`
+}
+
+function userTarget(name: string, process: ServerProcess, tokens: readonly string[]): Target {
+  return {
+    ...of(name, process),
+    route: 'GET /user',
+    bytesOf: 'GET /user',
+    requests: tokens.map((token) => ({ path: '/user', headers: { token } })),
+    isRight: (body) => body.startsWith(startOfUser),
+  }
+}
+
+function sessionTarget(name: string, process: ServerProcess, tokens: readonly string[]): Target {
+  return {
+    ...of(name, process),
+    route: 'GET /v1/session',
+    bytesOf: 'GET /v1/session',
+    requests: tokens.map((token) => ({
+      path: '/v1/session',
+      headers: { authorization: `Bearer ${token}` },
+    })),
+    isRight: (body) => body.startsWith(startOfSession) && body.includes('"nickname":"测试用户1"'),
+  }
+}
+
+function of(name: string, { url, child }: ServerProcess) {
+  return { name, url, pid: child.pid, isBare: false }
+}

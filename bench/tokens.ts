@@ -1,0 +1,43 @@
+// Many live sessions for a measurement.
+import { type House, openHouse } from '../src/app.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { noOrigin } from '../src/events/events.ts'
+import { admitKnown } from '../src/sessions/sessions.ts'
+import { readSettings } from '../src/settings.ts'
+
+/** Live sessions of as many accounts, made by the domain itself, without the cost of their passwords. */
+export async function issueTokens(environment: Record<string, string>, count: number): Promise<string[]> {
+  const settings = readSettings(environment)
+  const house = await openHouse(settings)
+  try {
+    await migrate(house.db, settings.database.kind)
+    // Many at once: a database server writes them to its disk together.
+    const tokens: string[] = []
+    let next = 0
+    const issueOn = async () => {
+      while (next < count) {
+        const i = next++
+        tokens[i] = await issueToken(house, String(13000000000 + i))
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, issueOn))
+    return tokens
+  } finally {
+    await house.close()
+  }
+}
+
+async function issueToken(house: House, phoneNumber: string): Promise<string> {
+  const account = await house.accounts.add({ phoneNumber, nickname: '测试用户1', password: null })
+  const device = {
+    platform: 'classic',
+    deviceId: null,
+    deviceName: null,
+    appVersion: null,
+    ip: '127.0.0.1',
+  } as const
+  const admit = admitKnown(account.id)
+  const issued = await house.sessions.issue({ device, origin: noOrigin, method: 'given', admit })
+  if (!issued) throw new Error(`no session for ${phoneNumber}`)
+  return issued.token
+}
