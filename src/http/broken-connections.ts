@@ -8,21 +8,22 @@ const statuses: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
+const newest = Symbol('the newest answer')
+const before = Symbol('the answer before it')
+
+type Followed = ServerResponse & { [before]?: Followed | undefined }
+type FollowedSocket = Socket & { [newest]?: Followed }
+
 /** Knows which answers a connection still waits for, so that a refusal is not taken for one of them. */
 export class BrokenConnections {
-  /** In the order of their requests. */
-  readonly #underWay = new WeakMap<Socket, Set<ServerResponse>>()
   readonly #refused = new WeakSet<Socket>()
 
-  /** Call for each request when it begins. */
-  follow(socket: Socket, response: ServerResponse): void {
-    let underWay = this.#underWay.get(socket)
-    if (!underWay) {
-      underWay = new Set()
-      this.#underWay.set(socket, underWay)
-    }
-    underWay.add(response)
-    response.once('close', () => underWay.delete(response))
+  /** Call for each request when it begins. It costs next to nothing: no listener, no map. */
+  follow(socket: FollowedSocket, response: Followed): void {
+    const last = socket[newest]
+    // Who pipelines has several under way; of those that are over nothing is kept.
+    if (last && !last.closed) response[before] = last
+    socket[newest] = response
   }
 
   /** Answers CONNECT. Node by itself ends the connection without a word, and takes the answers before it along. */
@@ -42,17 +43,24 @@ export class BrokenConnections {
     // Node tells of every further piece of the same rubbish.
     if (this.#refused.has(socket)) return
     this.#refused.add(socket)
-    const underWay = [...(this.#underWay.get(socket) ?? [])]
+    const underWay = underWayOn(socket)
     // The rubbish is the rest of the newest request: its answer never comes, unless it was given without the body.
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
-    const before = underWay.at(-1)
+    const last = underWay.at(-1)
     const refuse = () => {
       if (broken?.headersSent) socket.end()
       else if (socket.writable) socket.end(answerTo(error))
     }
-    if (before) before.once('close', refuse)
+    if (last) last.once('close', refuse)
     else refuse()
   }
+}
+
+/** The answers that a connection waits for, in the order of their requests. */
+function underWayOn(socket: FollowedSocket): ServerResponse[] {
+  const found: ServerResponse[] = []
+  for (let answer = socket[newest]; answer; answer = answer[before]) if (!answer.closed) found.unshift(answer)
+  return found
 }
 
 function answerTo({ code = '' }: { code?: string }): string {

@@ -8,6 +8,7 @@ import { whenKnown } from '../or-promise.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'
 import { clientAddress } from './client-address.ts'
+import { KeptAnswers } from './kept-answers.ts'
 import { notePhone } from './request-log.ts'
 
 export interface ClassicParts {
@@ -104,12 +105,13 @@ export function classicRoutes(parts: ClassicParts) {
       }
     })
 
-    app.get('/user', { schema: schemas.user }, (request: FastifyRequest) =>
-      whenKnown(signedInBy(classicToken(request), sessions), ({ account }) => ({
-        code: 1,
-        nickname: account.nickname,
-        phone_number: numbers.of(account.phoneNumber),
-      })),
+    const answers = new KeptAnswers(({ account }) => ({
+      code: 1,
+      nickname: account.nickname,
+      phone_number: numbers.of(account.phoneNumber),
+    }))
+    app.get('/user', { schema: schemas.user }, (request: FastifyRequest, reply) =>
+      whenKnown(signedInBy(classicToken(request), sessions), (who) => answers.send(reply, who)),
     )
 
     app.get('/logout', { schema: schemas.logout }, async (request: FastifyRequest) => {

@@ -9,7 +9,10 @@ import type { FastifyRequest } from 'fastify'
 export function clientAddress(request: FastifyRequest): string | null {
   // Fastify's type does not tell that there is none once the connection is gone.
   const ip: string | undefined = request.ip
-  if (ip === undefined || isIP(ip) === 0) return null
+  if (ip === undefined) return null
+  // Only what a proxy says may be anything.
+  if (ip !== request.raw.socket.remoteAddress && isIP(ip) === 0) return null
+  if (!ip.includes(':')) return ip
   const address = ip.includes('%') ? ip.slice(0, ip.indexOf('%')) : ip
   return /^::ffff:\d+\./i.test(address) ? address.slice(7) : address
 }

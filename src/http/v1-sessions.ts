@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import { bearerToken, originOf, rotatedBy } from './authenticate.ts'
+import { KeptAnswers } from './kept-answers.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts, withBody } from './v1.ts'
@@ -135,9 +136,12 @@ export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | '
       })
     }
 
-    function getCurrent(request: FastifyRequest) {
-      const { session, account } = signedIn(request)
-      return { session: publicSession(session, session.id), account: publicAccount(account) }
+    const currents = new KeptAnswers(({ session, account }) => ({
+      session: publicSession(session, session.id),
+      account: publicAccount(account),
+    }))
+    function getCurrent(request: FastifyRequest, reply: FastifyReply) {
+      return currents.send(reply, signedIn(request))
     }
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {

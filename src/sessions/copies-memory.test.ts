@@ -72,7 +72,7 @@ test('where the database cannot tell, nothing is believed', async () => {
 
 test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
   const tokens = new ProvedTokens(2)
-  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, null)
+  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, null, null)
   expect(tokens.get('t1')).toBeUndefined()
   expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
   tokens.delete('t3')

@@ -1,6 +1,7 @@
 // Tokens that proved a live session lately, and what was found then: SHA-256 and looking up a copy for each request cost
 // more than the rest of a check.
 import type { Found } from './copies.ts'
+import type { Live } from './session.ts'
 
 const maxTokens = 100_000
 
@@ -11,8 +12,9 @@ export interface TokenParts {
 }
 
 export interface ProvedToken extends TokenParts {
-  /** What was found then; null: nothing that stays. */
+  /** The copy that was found then, and what it said; null: nothing that stays. */
   readonly copy: Found | null
+  readonly live: Live | null
 }
 
 /**
@@ -31,12 +33,12 @@ export class ProvedTokens {
     return this.#proved.get(token)
   }
 
-  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found | null): void {
+  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found | null, live: Live | null): void {
     if (this.#proved.size >= this.#max && !this.#proved.has(token)) {
       const oldest = this.#proved.keys().next()
       if (!oldest.done) this.#proved.delete(oldest.value)
     }
-    this.#proved.set(token, { id, tokenHash, copy })
+    this.#proved.set(token, { id, tokenHash, copy, live })
   }
 
   delete(token: string): void {

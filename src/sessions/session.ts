@@ -35,11 +35,15 @@ export interface SignedInAccount {
   readonly bannedUntil: number | null
 }
 
+/** Somebody is signed in. The same object is given out as long as it is so. */
+export interface Live {
+  readonly is: 'live'
+  readonly session: Session
+  readonly account: SignedInAccount
+}
+
 /** What verification answers. It never throws for a bad token; it throws where the truth cannot be asked. */
-export type Verified =
-  | { readonly is: 'live'; readonly session: Session; readonly account: SignedInAccount }
-  | { readonly is: 'ended'; readonly ending: Ending }
-  | { readonly is: 'unknown' }
+export type Verified = Live | { readonly is: 'ended'; readonly ending: Ending } | { readonly is: 'unknown' }
 
 /** True while the session has time left at `now`. */
 export function hasTimeLeft(session: Session, now: number): boolean {

@@ -19,6 +19,7 @@ import {
   type Ending,
   hasTimeLeft,
   isBanned,
+  type Live,
   maySignIn,
   type Session,
   type SignedInAccount,
@@ -129,8 +130,6 @@ export interface SessionsOptions {
   readonly onTrouble: (error: unknown) => void
 }
 
-type Live = Extract<Verified, { is: 'live' }>
-
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
 
@@ -216,11 +215,10 @@ export class Sessions {
   }
 
   #verifyProved(token: string, proved: ProvedToken): OrPromise<Verified> {
-    const { id, tokenHash, copy } = proved
-    if (copy && this.#copies.believes(copy)) {
+    const { id, tokenHash, copy, live } = proved
+    if (copy && live && this.#copies.believes(copy)) {
       const now = this.#clock.now()
-      const live = liveBy(copy.value, now)
-      if (live) return this.#seen(live, now)
+      if (isStillLive(live, now)) return this.#seen(live, now)
     }
     const proof = { token, id, tokenHash, isProved: true }
     return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
@@ -239,7 +237,7 @@ export class Sessions {
     const live = liveBy(copy, now)
     if (!live) return this.#verifyByTruth(proof)
     // A previous token is not remembered: it is good for a time, and each look must see the clock.
-    if (standing === 'current') this.#proved.add(proof, found)
+    if (standing === 'current') this.#proved.add(proof, found, live)
     return this.#seen(live, now)
   }
 
@@ -261,7 +259,7 @@ export class Sessions {
     // Only what is recorded is copied: neither that time has run out nor that the account is barred.
     if (ticket && ending === stored.ending) void this.#copies.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
-    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null)
+    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null, null)
     return this.#seen({ is: 'live', session, account }, now)
   }
 
@@ -444,7 +442,12 @@ export class Sessions {
 function liveBy(copy: Found['value'], now: number): Live | null {
   if (copy === null || copy === 'marked' || copy.ending) return null
   const { session, account } = copy
-  return hasTimeLeft(session, now) && maySignIn(account, now) ? { is: 'live', session, account } : null
+  const live = { is: 'live', session, account } as const
+  return isStillLive(live, now) ? live : null
+}
+
+function isStillLive({ session, account }: Live, now: number): boolean {
+  return hasTimeLeft(session, now) && maySignIn(account, now)
 }
 
 /** How a session whose time has run out ended; null where it has time left. */
