@@ -84,7 +84,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     onTrouble,
   })
   const limiter = await openLimiter(settings, clock)
-  const passwords = new Passwords({ parallel: settings.passwordParallel, queue: settings.passwordQueue })
+  const passwords = new Passwords({
+    parallel: Math.max(1, Math.floor(settings.passwordParallel / settings.workers)),
+    queue: Math.ceil(settings.passwordQueue / settings.workers),
+  })
   const { region, signUp, secret } = settings
   const codes = new Codes({
     db,

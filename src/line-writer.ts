@@ -3,18 +3,23 @@ import { write, writeSync } from 'node:fs'
 
 const blockLength = 32 * 1024
 const writeEveryMs = 250
+/** Of so many bytes a pipe takes all at once or none (PIPE_BUF, pipe(7)), so that the lines of several processes stay whole. */
+const wholeLength = 4096
 /** Lines that wait for a reader that has stopped; further ones are dropped and counted. */
 const maxWaitingLength = 16 * 1024 * 1024
 
 /** Where pino writes to. Lines appear within 250 ms; at the end of the process all of them are written. */
 export class LineWriter {
   readonly #fd: number
+  readonly #isShared: boolean
   #waiting = ''
   #dropped = 0
   #isWriting = false
 
-  constructor(fd: number) {
+  /** @param isShared other processes write lines to it too */
+  constructor(fd: number, isShared = false) {
     this.#fd = fd
+    this.#isShared = isShared
     setInterval(() => this.#writeOn(), writeEveryMs).unref()
     process.once('exit', () => this.writeAll())
   }
@@ -32,7 +37,7 @@ export class LineWriter {
   writeAll(): void {
     try {
       let rest = Buffer.from(this.#take())
-      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
+      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, this.#nextOf(rest)))
     } catch {
       // Nobody reads any more; there is nobody to tell.
     }
@@ -53,8 +58,15 @@ export class LineWriter {
     this.#writeRest(Buffer.from(this.#take()))
   }
 
+  /** What is written with one call: of shared lines so many that they fit a pipe, but one at least. */
+  #nextOf(rest: Buffer): Buffer {
+    if (!this.#isShared || rest.length <= wholeLength) return rest
+    const end = rest.lastIndexOf(10, wholeLength - 1)
+    return rest.subarray(0, (end >= 0 ? end : rest.indexOf(10)) + 1 || rest.length)
+  }
+
   #writeRest(rest: Buffer): void {
-    write(this.#fd, rest, (error, written) => {
+    write(this.#fd, this.#nextOf(rest), (error, written) => {
       if (error?.code === 'EAGAIN') {
         setTimeout(() => this.#writeRest(rest), 50)
         return

@@ -20,9 +20,12 @@ export interface LineStream {
 }
 
 /** The program's log. `isTerminal` says whether a person looks at standard output. */
-export function createLog(settings: Pick<Settings, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
+export function createLog(
+  settings: Pick<Settings, 'logLevel' | 'logFormat' | 'workers'>,
+  isTerminal: boolean,
+): Log {
   const asText = settings.logFormat === 'text' || (settings.logFormat === 'auto' && isTerminal)
-  return logTo(asText ? prettyStream(isTerminal) : new LineWriter(1), settings.logLevel)
+  return logTo(asText ? prettyStream(isTerminal) : new LineWriter(1, settings.workers > 1), settings.logLevel)
 }
 
 /** A log whose lines go to a stream. */

@@ -69,6 +69,10 @@ test.each([
     'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
   ],
   [
+    { HUFU_WORKERS: '2' },
+    'HUFU_WORKERS is 2, but HUFU_REDIS_URL is empty: processes count sign-ins together only in Redis.',
+  ],
+  [
     { HUFU_SMS: 'sms' },
     'HUFU_SMS must be one of: console, http, aliyun, tencent, twilio; or two different ones with a comma between them, the second for fail-over (it is "sms").',
   ],

@@ -135,6 +135,12 @@ export const settingsTable = {
     meaning: 'TCP port to listen on. `0` takes any free one.',
     parse: whole(0, 65_535),
   }),
+  workers: setting({
+    name: 'HUFU_WORKERS',
+    default: '1',
+    meaning: 'Processes that serve this port together. More than one need Redis, where they count together.',
+    parse: whole(1, 128),
+  }),
   database: setting({
     name: 'HUFU_DATABASE_URL',
     default: 'sqlite:./data/hufu.db',
@@ -291,13 +297,14 @@ export const settingsTable = {
     name: 'HUFU_PASSWORD_PARALLEL',
     default: String(Math.max(1, availableParallelism() - 1)),
     meaning:
-      'Password hashes computed at once. Default: the number of cores less one (19 MiB of memory each).',
+      'Password hashes computed at once, by all workers together. Default: the number of cores less one (19 MiB of memory each).',
     parse: whole(1, 128),
   }),
   passwordQueue: setting({
     name: 'HUFU_PASSWORD_QUEUE',
     default: '100',
-    meaning: 'Sign-ins that may wait for a password hash; more are answered 503 with `Retry-After` at once.',
+    meaning:
+      'Sign-ins that may wait for a password hash, in all workers together; more are answered 503 with `Retry-After` at once.',
     parse: whole(0, 100_000),
   }),
   logLevel: setting({
@@ -412,6 +419,11 @@ function assertConsistent(settings: Settings): void {
   if (settings.sessionMax === 0 && settings.sessionWhenFull === 'refuse') {
     throw new SettingsError(
       'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
+    )
+  }
+  if (settings.workers > 1 && settings.redis === null && settings.limits === 'on') {
+    throw new SettingsError(
+      `HUFU_WORKERS is ${settings.workers}, but HUFU_REDIS_URL is empty: processes count sign-ins together only in Redis.`,
     )
   }
   const missing = missingForSms(settings)

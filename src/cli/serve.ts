@@ -1,4 +1,5 @@
 // hufu serve: start, say what runs, and stop in order.
+import cluster, { type Address } from 'node:cluster'
 import { once } from 'node:events'
 import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
@@ -8,11 +9,13 @@ import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { migrate } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
-import { createLog, type Logger, requestLog, withoutValues } from '../log.ts'
+import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { type Settings, SettingsError, withoutPassword } from '../settings.ts'
 import { version } from '../version.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
+import { stopSignal } from './signals.ts'
+import { runWorkers, toldToStop } from './workers.ts'
 
 const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
@@ -28,6 +31,27 @@ export async function serve({ settings, output }: Context): Promise<number> {
   const programLog = createLog(settings, process.stdout.isTTY)
   const log = programLog.logger
   diesLoudly(log)
+  const sayStarted = (address: string) => process.stderr.write(startMessage(address, settings, output))
+  if (settings.workers === 1)
+    return await serveHere({ settings, output }, programLog, { sayStarted, stopSignal })
+  if (cluster.isWorker)
+    return await serveHere({ settings, output }, programLog, { sayStarted: () => {}, stopSignal: toldToStop })
+  const onListening = ({ address, port }: Address) => sayStarted(`http://${address}:${port}`)
+  return await runWorkers({ count: settings.workers, log, onListening })
+}
+
+interface Surroundings {
+  readonly sayStarted: (address: string) => void
+  /** Called once, when there may be something in flight. */
+  readonly stopSignal: () => Promise<void>
+}
+
+async function serveHere(
+  { settings, output }: Context,
+  programLog: Log,
+  { sayStarted, stopSignal }: Surroundings,
+): Promise<number> {
+  const log = programLog.logger
   const house = await openHouse(settings, {
     onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
     onSmsFailOver: ({ driver, code, gatewayCode }) =>
@@ -54,7 +78,7 @@ export async function serve({ settings, output }: Context): Promise<number> {
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
-    process.stderr.write(startMessage(address, settings, output))
+    sayStarted(address)
     const tidying = keepTidy(house, log)
     await signalled
     clearInterval(tidying)
@@ -152,20 +176,6 @@ async function listen(server: FastifyInstance, { host, port }: Settings): Promis
     }
     throw new SettingsError(`HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`)
   }
-}
-
-/** The first SIGTERM or SIGINT. The second one does not wait for anything. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(exitCodes.internal)
-        asked = true
-        resolve()
-      })
-    }
-  })
 }
 
 /** A fault that nothing caught: state may be half changed in memory, so the process ends and its supervisor starts a new one. */
