@@ -2,6 +2,7 @@
 // never a session that comes back to life.
 
 import { renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
@@ -14,7 +15,8 @@ import { freshMs } from '../src/sessions/feed.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { openCopiesInRedis } from './copies-in-redis.ts'
 import { phone } from './domain.ts'
-import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
+import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
+import { openDisk, whyNoFullDisk } from './services/disk.ts'
 import { startRedis } from './services/redis.ts'
 import { type DatabaseUnderTest, databases, redisUrl } from './stores.ts'
 import { startProxy, type TcpProxy } from './tcp-proxy.ts'
@@ -35,6 +37,8 @@ function later<T extends { close(): Promise<unknown> }>(thing: T): T {
 const start = (url: string, environment: Record<string, string> = {}) =>
   startApp(url, { environment: { HUFU_LIMITS: 'on', ...environment } })
 
+type Reachable = Pick<RunningApp, 'url'>
+
 interface Answer {
   readonly status: number
   readonly code: unknown
@@ -42,7 +46,7 @@ interface Answer {
   readonly retryAfter: string | null
 }
 
-async function ask(app: RunningApp, path: string, init: RequestInit = {}): Promise<Answer> {
+async function ask(app: Reachable, path: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(app.url + path, { signal: AbortSignal.timeout(15_000), ...init })
   // Every answer of these routes is a JSON object.
   const body = (await response.json()) as { code?: unknown; nickname?: unknown }
@@ -50,8 +54,8 @@ async function ask(app: RunningApp, path: string, init: RequestInit = {}): Promi
   return { status: response.status, code, nickname, retryAfter: response.headers.get('retry-after') }
 }
 
-const user = (app: RunningApp, token: string) => ask(app, '/user', { headers: { token } })
-const logout = (app: RunningApp, token: string) => ask(app, '/logout', { headers: { token } })
+const user = (app: Reachable, token: string) => ask(app, '/user', { headers: { token } })
+const logout = (app: Reachable, token: string) => ask(app, '/logout', { headers: { token } })
 
 const signIn: RequestInit = {
   method: 'POST',
@@ -59,7 +63,7 @@ const signIn: RequestInit = {
   body: JSON.stringify({ phone_number: person.phone, password: person.password }),
 }
 
-async function login(app: RunningApp): Promise<string> {
+async function login(app: Reachable): Promise<string> {
   const response = await fetch(`${app.url}/login`, signIn)
   expect(response.status).toBe(200)
   // A sign-in that works has a token.
@@ -529,3 +533,36 @@ test('a SQLite file that is taken away while the server runs: nothing is acknowl
   expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
   expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 })
 })
+
+/** A server of its own process, whose disk can be filled. */
+async function onSmallDisk() {
+  const disk = openDisk()
+  closers.push(async () => disk.close())
+  const databaseUrl = `sqlite:${join(disk.folder, 'hufu.db')}`
+  const add = ['accounts', 'add', person.phone, '--password-stdin', '--allow-weak-password']
+  const added = await runCommand(add, { HUFU_DATABASE_URL: databaseUrl }, { stdin: person.password })
+  expect(added).toMatchObject({ code: 0 })
+  const server = await startProcess({ HUFU_DATABASE_URL: databaseUrl })
+  closers.push(() => server.stop('SIGKILL'))
+  const pid = server.child.pid ?? expect.fail('no process')
+  return { server, fill: () => disk.fill(pid), makeRoom: () => disk.makeRoom(pid) }
+}
+
+test.skipIf(whyNoFullDisk() !== null)(
+  'a full disk under SQLite: what cannot be written is 503 and not done, and without a restart goes on when there is room',
+  async () => {
+    const { server, fill, makeRoom } = await onSmallDisk()
+    const token = await login(server)
+    fill()
+    // There may be room left in the last block of the log.
+    let answer = await ask(server, '/v1/sessions', signIn)
+    while (answer.status === 201) answer = await ask(server, '/v1/sessions', signIn)
+    expect(answer).toMatchObject({ status: 503, retryAfter: '1' })
+    expect(await logout(server, token)).toMatchObject({ status: 503, retryAfter: '1' })
+    expect(await user(server, token)).toMatchObject({ status: 200, code: 1 })
+    makeRoom()
+    expect(await logout(server, token)).toMatchObject({ status: 200, code: 1 })
+    expect(await user(server, token)).toMatchObject({ status: 200, code: 2 })
+    expect(await user(server, await login(server))).toMatchObject({ status: 200, code: 1 })
+  },
+)

@@ -114,8 +114,12 @@ class NodeSqliteDriver implements Driver {
     await connection.executeQuery(CompiledQuery.raw('commit'))
   }
 
+  /**
+   * Where the disk is full or broken, SQLite has rolled back by itself, and a second time would be an error that hides the
+   * cause (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction).
+   */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'))
+    if (this.#connection.isInTransaction()) await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 
   async releaseConnection(): Promise<void> {}
@@ -206,6 +210,10 @@ class NodeSqliteConnection implements DatabaseConnection {
 
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
     yield await this.executeQuery<R>(query)
+  }
+
+  isInTransaction(): boolean {
+    return this.#file?.isTransaction ?? false
   }
 
   close(): void {
