@@ -1,16 +1,21 @@
-// A TCP proxy between a server and a store, to cut or to stall the line between them.
+// A TCP proxy before a server or a store, to cut or to stall the line to it.
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-type Mode = 'pass' | 'refuse' | 'stall' | 'slow'
+export type Mode = 'pass' | 'refuse' | 'stall' | 'slow' | 'vanish'
 
 const slowMs = 150
 
 export interface TcpProxy {
   /** The target's URL, through the proxy. */
   readonly url: string
-  /** `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes everything 150 ms late. */
+  /**
+   * `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes everything 150 ms late;
+   * `vanish` leaves the open lines as a machine does whose power was cut: nothing is read, and no end is answered.
+   */
   set(mode: Mode): void
+  /** Which ports the target knows the open lines by. */
+  portsAtTarget(): number[]
   /** New lines lead there; those that are open are cut. */
   leadTo(targetUrl: string): void
   close(): Promise<void>
@@ -20,6 +25,7 @@ export interface TcpProxy {
 export async function startProxy(targetUrl: string): Promise<TcpProxy> {
   let target = new URL(targetUrl)
   const lines = new Set<Socket>()
+  const toTarget = new Set<Socket>()
   let mode: Mode = 'pass'
   const server = createServer((near) => {
     if (mode === 'refuse') {
@@ -27,6 +33,8 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       return
     }
     const far = connect(Number(target.port), target.hostname)
+    toTarget.add(far)
+    far.on('close', () => toTarget.delete(far))
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -58,7 +66,10 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
     set(next) {
       mode = next
       if (next === 'refuse') cut()
+      // A socket that is not read does not see its other end go.
+      if (next === 'vanish') for (const line of lines) line.pause()
     },
+    portsAtTarget: () => [...toTarget].map(({ localPort }) => localPort ?? 0),
     leadTo(next) {
       target = new URL(next)
       cut()

@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Client } from 'pg'
 import { getBinary } from './binaries.ts'
@@ -13,11 +14,22 @@ export type Postgres = {
   /** `postgres://hufu@127.0.0.1:PORT`, without a database. */
   readonly url: string
   readonly pid: number
+  /** Sends a signal to the server and to the process of each connection. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void
+  /** Kills all its processes (SIGKILL) or ends it in order (SIGINT), and starts it again where it was. */
+  restart(signal: 'SIGKILL' | 'SIGINT'): Promise<void>
   stop(): Promise<void>
 }
 
+export type PostgresOptions = {
+  /** What was committed outlives a kill. Off, if not given: most tests need it fast. */
+  isDurable?: boolean
+  /** 300, if not given. */
+  maxConnections?: number
+}
+
 /** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
-export async function startPostgres(): Promise<Postgres> {
+export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const initdb = getBinary(['initdb'], 'postgresql')
   const owner = serverOwner()
   const folder = createFolder('postgres', owner)
@@ -26,14 +38,27 @@ export async function startPostgres(): Promise<Postgres> {
   await run({ file: initdb, args: init, folder, owner })
   const port = await freePort()
   const url = `postgres://hufu@127.0.0.1:${port}`
-  const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
+  const args = ['-D', data, '-p', `${port}`, ...settingsFor(options).flatMap((setting) => ['-c', setting])]
   const file = join(dirname(initdb), 'postgres')
   // Killed by SIGKILL, it would leave its System V shared memory behind; SIGQUIT ends it as fast.
   const command = { file, args, folder, owner, abort: 'SIGQUIT' } as const
-  const server = await startServer(command, () => ask(url, 'select 1'))
+  const start = () => startServer(command, () => ask(url, 'select 1'))
+  let server = await start()
   return {
     url,
-    pid: server.pid,
+    get pid() {
+      return server.pid
+    },
+    signal(signal) {
+      // The server first: while it stands still, it makes no process for a new connection.
+      for (const pid of [server.pid, ...childrenOf(server.pid)]) process.kill(pid, signal)
+    },
+    async restart(signal) {
+      const children = signal === 'SIGKILL' ? childrenOf(server.pid) : []
+      await server.kill(signal)
+      for (const pid of children) killIfAlive(pid)
+      server = await start()
+    },
     async stop() {
       // SIGTERM would wait for all clients to leave ("smart shutdown"); SIGINT sends them away.
       await server.stop('SIGINT')
@@ -55,14 +80,30 @@ export async function dropPostgresDatabase(url: string): Promise<void> {
   await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`)
 }
 
-const settings = [
-  'listen_addresses=127.0.0.1',
-  'unix_socket_directories=',
-  'max_connections=300',
-  'fsync=off',
-  'synchronous_commit=off',
-  'full_page_writes=off',
-]
+function settingsFor({ isDurable = false, maxConnections = 300 }: PostgresOptions): string[] {
+  return [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    `max_connections=${maxConnections}`,
+    // The system keeps what a killed process has written; only a power cut would take it.
+    'fsync=off',
+    `synchronous_commit=${isDurable ? 'on' : 'off'}`,
+    'full_page_writes=off',
+  ]
+}
+
+/** The processes of connections, and those that work behind; Linux alone tells them. */
+function childrenOf(pid: number): number[] {
+  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return pids.split(' ').filter(Boolean).map(Number)
+}
+
+/** Those whose server is gone end by themselves, in their own time. */
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {}
+}
 
 /** PostgreSQL refuses to run as root: then it runs as a user without rights. */
 function serverOwner(): Owner | null {
