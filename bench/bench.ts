@@ -1,14 +1,14 @@
 // npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the figures to
 // bench/results.json. `npm run bench coherence` measures how long an ended session is accepted, and writes bench/COHERENCE.md.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, release, tmpdir, totalmem } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freshMs } from '../src/sessions/feed.ts'
-import { version } from '../src/version.ts'
 import { createMariadbDatabase, startMariadb } from '../test/services/mariadb.ts'
 import { startRedis } from '../test/services/redis.ts'
 import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
+import { machine } from './machine.ts'
 import { benchMemory } from './memory.ts'
 import { betterAuth, expressSession, installPeers } from './peers.ts'
 import {
@@ -104,9 +104,4 @@ ${coherenceTable(results)}`
   process.stdout.write(text)
   if (!isShort) writeFileSync(new URL('./COHERENCE.md', import.meta.url), text)
   if (results.some(({ accepted }) => accepted.some((ms) => ms > freshMs))) process.exitCode = 1
-}
-
-function machine(): string {
-  const [cpu] = cpus()
-  return `${new Date().toISOString().slice(0, 10)}, Hufu ${version}, Node ${process.versions.node}, Linux ${release().split('-', 1)[0]}, ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB.`
 }

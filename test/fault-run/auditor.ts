@@ -1,11 +1,24 @@
 // Afterwards, with everything well again: what the stores say must fit together, and fit what the client was told.
+import { sql } from 'kysely'
+import { databaseKind } from '../../src/db/open.ts'
 import type { Client } from './client.ts'
 import type { Operation } from './history.ts'
 import type { Stage } from './stage.ts'
 
 /** What does not fit, in words. */
 export async function audit(client: Client, stage: Stage): Promise<string[]> {
-  return [...(await auditSql(stage)), ...(await auditAcknowledged(client.operations, stage))]
+  return [
+    ...(await auditFile(stage)),
+    ...(await auditSql(stage)),
+    ...(await auditAcknowledged(client.operations, stage)),
+  ]
+}
+
+/** A database in one file says itself whether it is whole. */
+async function auditFile({ db, databaseUrl }: Stage): Promise<string[]> {
+  if (databaseKind(databaseUrl) !== 'sqlite') return []
+  const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db)
+  return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok')
 }
 
 async function auditSql({ db }: Stage): Promise<string[]> {
@@ -31,7 +44,7 @@ async function auditSql({ db }: Stage): Promise<string[]> {
   return found
 }
 
-/** A sign-in that was acknowledged is there; the last one of an account that nobody has ended is good on both servers. */
+/** A sign-in that was acknowledged is there; the last one of an account that nobody has ended is good on each server. */
 async function auditAcknowledged(operations: readonly Operation[], stage: Stage): Promise<string[]> {
   const found: string[] = []
   const rows = await stage.db.selectFrom('sessions').select(['id', 'ended_at']).execute()

@@ -30,9 +30,9 @@ const look = (token: string, start: number, more: Partial<Operation> = {}): Oper
   end: start + 1,
   ...more,
 })
-const rules = (operations: Operation[], troubles: Trouble[] = []) =>
-  check({ operations, troubles }, options).map(({ rule }) => rule)
-const fault = { name: 'fault', start: 0, end: 5_000 }
+const rules = (operations: Operation[], troubles: Trouble[] = [], servers: string[] = []) =>
+  check({ servers, operations, troubles }, options).map(({ rule }) => rule)
+const fault = { name: 'fault', isCalm: false, isFelt: false, start: 0, healedAt: 4_000, end: 5_000 }
 const refused = { outcome: 'refused', answer: '401' } as const
 
 test('an ordinary life has no violation', () => {
@@ -81,4 +81,34 @@ test('two sign-ins with one code, a wrong answer, and none at all', () => {
     'answer that nobody should see',
   ])
   expect(rules([signIn(null, 0, { outcome: 'unknown', end: 20_000 })])).toEqual(['no answer in time'])
+})
+
+test('a time in which nothing was broken has the strict bound', () => {
+  const late = [signIn('t1', 0), signOut('t1', 100), look('t1', 400)]
+  expect(rules(late, [{ ...fault, isCalm: true }])).toEqual(['accepted after its end'])
+})
+
+test('a fault that must be felt, and that nobody felt, was none', () => {
+  const felt = { ...fault, isFelt: true }
+  expect(rules([signIn('t1', 10), look('t1', 100)], [felt])).toEqual(['nobody felt it'])
+  expect(rules([signIn('t1', 10), look('t1', 100, { outcome: 'unavailable' })], [felt])).toEqual([])
+  expect(rules([signIn(null, 10, { outcome: 'unknown' })], [felt])).toEqual([])
+  expect(rules([look('t1', 6_000, { outcome: 'unavailable' })], [felt])).toEqual(['nobody felt it'])
+})
+
+test('after a fault somebody signs in on each server', () => {
+  const servers = ['s1', 's2']
+  const on = (server: string, start: number) => signIn(`t-${server}`, start, { server, account: server })
+  expect(rules([on('s1', 4_100), on('s2', 4_200)], [fault], servers)).toEqual([])
+  expect(rules([on('s1', 4_100), on('s2', 3_900)], [fault], servers)).toEqual(['not well again'])
+  expect(rules([on('s1', 4_100)], [fault], servers)).toEqual(['not well again'])
+  expect(
+    rules([on('s1', 4_100), signIn(null, 4_200, { server: 's2', outcome: 'wrong' })], [fault], servers),
+  ).toEqual(['answer that nobody should see', 'not well again'])
+})
+
+test('a clock that jumps excuses no refusal of a token, and that of a code needs no excuse', () => {
+  const jump = { ...fault, name: 'the clock of one server jumps an hour ahead' }
+  expect(rules([signIn('t1', 0), look('t1', 50, refused)], [jump])).toEqual(['refused without a reason'])
+  expect(rules([signIn(null, 0, { ...refused, code: 'a:1' })], [jump])).toEqual([])
 })

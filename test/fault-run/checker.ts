@@ -1,4 +1,8 @@
 // Reads a history and says what must not have happened. Pure; checker.test.ts shows that it sees each kind of violation.
+//
+// A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and an end that was asked
+// for does not depend on any clock. Codes live for five minutes by the clock of the server that is asked: one may be refused for it,
+// and a refused sign-in is nobody's violation; two sign-ins with one code are, by any clock.
 import type { History, Operation, Trouble } from './history.ts'
 
 export type Rule =
@@ -7,6 +11,9 @@ export type Rule =
   | 'two sign-ins with one code'
   | 'answer that nobody should see'
   | 'no answer in time'
+  | 'not well again'
+  | 'nobody felt it'
+  | 'left behind'
 
 export interface Violation {
   readonly rule: Rule
@@ -36,7 +43,15 @@ interface TokenLife {
   endedAt: number
 }
 
-export function check({ operations, troubles }: History, options: CheckerOptions): Violation[] {
+export function check(history: History, options: CheckerOptions): Violation[] {
+  return [
+    ...checkOperations(history, options),
+    ...history.troubles.flatMap((one) => checkTrouble(one, history)),
+  ]
+}
+
+function checkOperations({ operations, troubles: all }: History, options: CheckerOptions): Violation[] {
+  const troubles = all.filter(({ isCalm }) => !isCalm)
   const lives = livesOf(operations)
   const found: Violation[] = []
   const add = (rule: Rule, { start, account, server, answer }: Operation, why: string) => {
@@ -64,6 +79,25 @@ export function check({ operations, troubles }: History, options: CheckerOptions
       add('two sign-ins with one code', done[1], `${done.length} of ${tries.length}`)
   }
   return found
+}
+
+/** A fault that kept nobody from working shows nothing; and when it is over, people can sign in on each server without a restart. */
+function checkTrouble(trouble: Trouble, { operations, servers }: History): Violation[] {
+  const { name, start, healedAt, end, isFelt } = trouble
+  const found = (rule: Rule, text: string) => ({ rule, at: start, during: name, text })
+  const within = operations.filter((operation) => operation.start >= start && operation.start < end)
+  const isHindered = ({ outcome }: Operation) => outcome === 'unavailable' || outcome === 'unknown'
+  const works = (server: string) => (operation: Operation) =>
+    operation.server === server &&
+    operation.kind === 'sign_in' &&
+    operation.outcome === 'done' &&
+    operation.start >= healedAt
+  return [
+    ...(isFelt && !within.some(isHindered) ? [found('nobody felt it', 'no operation was hindered')] : []),
+    ...servers
+      .filter((server) => !within.some(works(server)))
+      .map((server) => found('not well again', `nobody signed in on ${server} after it`)),
+  ]
 }
 
 /** An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own. */

@@ -34,12 +34,20 @@ export interface Operation {
 /** From when to when something was broken. */
 export interface Trouble {
   readonly name: string
+  /** Nothing was broken: the strict bounds held. */
+  readonly isCalm: boolean
+  /** It keeps somebody from working for sure. */
+  readonly isFelt: boolean
   readonly start: number
-  /** Until it had healed, and a second more, so that what was under way is over. */
+  /** When it had been healed. */
+  readonly healedAt: number
+  /** When all was well again, and what had been under way was over. */
   readonly end: number
 }
 
 export interface History {
+  /** The names of the servers. */
+  readonly servers: readonly string[]
   readonly operations: readonly Operation[]
   readonly troubles: readonly Trouble[]
 }

@@ -1,27 +1,30 @@
-// Two servers, a database and Redis as real processes, with a line of its own from each server to each store.
+// What faults are played on: servers, a database and perhaps Redis as real processes, with a line of its own from each server to
+// each store.
+import { openHouse } from '../../src/app.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
 import { storedKey } from '../../src/codes/server-key.ts'
+import { migrate } from '../../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../../src/db/open.ts'
 import type { Database } from '../../src/db/schema.ts'
+import { readSettings } from '../../src/settings.ts'
 import { type ServerProcess, startProcess } from '../running.ts'
-import { createMariadbDatabase, startMariadb } from '../services/mariadb.ts'
 import { freePort } from '../services/ports.ts'
-import { type RedisServer, startRedis } from '../services/redis.ts'
-import { startProxy, type TcpProxy } from '../tcp-proxy.ts'
+import type { RedisServer } from '../services/redis.ts'
+import type { TcpProxy } from '../tcp-proxy.ts'
 import type { Server } from './client.ts'
+import { createClock } from './clock.ts'
 
 export interface HufuServer extends Server {
-  readonly toDatabase: TcpProxy
-  readonly toRedis: TcpProxy
   process: ServerProcess
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** Its wall clock is off by so much from now on. */
+  setClock(offsetMs: number): void
+  close(): Promise<void>
 }
 
 export interface Stage {
-  readonly servers: readonly [HufuServer, HufuServer]
-  readonly redis: RedisServer
-  readonly mariadb: Awaited<ReturnType<typeof startMariadb>>
+  readonly servers: readonly [HufuServer, ...HufuServer[]]
   /** Straight to the database, past the lines. */
   readonly databaseUrl: string
   readonly db: Database
@@ -30,18 +33,57 @@ export interface Stage {
   close(): Promise<void>
 }
 
-/** @param source the folder whose `src/main.ts` the servers run: this project, or a copy that was broken on purpose */
-export async function openStage(source: string): Promise<Stage> {
-  const [mariadb, redis] = await Promise.all([startMariadb(), startRedis({ save: 'rdb' })])
-  const databaseUrl = await createMariadbDatabase(mariadb.url)
-  const start = (name: string) => startServer(name, source, databaseUrl, redis.url)
-  const first = await start('s1')
-  const servers = [first, await start('s2')] as const
+/** A server whose stores are behind lines that can be cut. */
+export interface LinkedServer extends HufuServer {
+  readonly toDatabase: TcpProxy
+  readonly toRedis: TcpProxy
+}
+
+export interface LinkedStage extends Stage {
+  readonly servers: readonly [LinkedServer, LinkedServer]
+  /** The one that the servers' lines lead to. */
+  readonly redis: RedisServer
+  /** Kills it, and makes this replica of it the one that all lines lead to. */
+  promote(replica: RedisServer): Promise<void>
+}
+
+/** @param source the folder whose `src/main.ts` the server runs: this project, or a copy that was broken on purpose */
+export async function startHufu(
+  name: string,
+  source: string,
+  stores: Record<string, string>,
+): Promise<HufuServer> {
+  const port = await freePort()
+  const clock = createClock()
+  const environment = {
+    HUFU_PORT: String(port),
+    HUFU_LOG_LEVEL: 'silent',
+    HUFU_PASSWORD_QUEUE: '1000',
+    ...clock.environment,
+    ...stores,
+  }
+  const start = () => startProcess(environment, { source })
+  const server: HufuServer = {
+    name,
+    url: `http://127.0.0.1:${port}`,
+    process: await start(),
+    async restart(signal) {
+      await server.process.stop(signal)
+      server.process = await start()
+    },
+    setClock: (offsetMs) => clock.set(offsetMs, server.process.child),
+    async close() {
+      await server.process.stop('SIGKILL')
+      clock.close()
+    },
+  }
+  return server
+}
+
+/** The parts of a stage that need only its database. */
+export function openTruth(databaseUrl: string): Pick<Stage, 'databaseUrl' | 'db' | 'codeOf'> {
   const db = openDatabase(dialectFor(databaseUrl, 3))
   return {
-    servers,
-    redis,
-    mariadb,
     databaseUrl,
     db,
     async codeOf(phoneNumber) {
@@ -50,41 +92,18 @@ export async function openStage(source: string): Promise<Stage> {
       if (!row) throw new Error(`no code was sent to ${phoneNumber}`)
       return codeOf(await storedKey(db), { ...name, nonce: row.nonce })
     },
-    async close() {
-      await Promise.all(servers.map(({ process }) => process.stop('SIGKILL')))
-      await Promise.all(servers.flatMap(({ toDatabase, toRedis }) => [toDatabase.close(), toRedis.close()]))
-      await db.destroy()
-      await Promise.all([mariadb.stop(), redis.stop()])
-    },
   }
 }
 
-async function startServer(
-  name: string,
-  source: string,
+/** Makes the tables, and accounts with a password for these numbers. */
+export async function addPeople(
   databaseUrl: string,
-  redisUrl: string,
-): Promise<HufuServer> {
-  const [toDatabase, toRedis] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
-  const port = await freePort()
-  const environment = {
-    HUFU_PORT: String(port),
-    HUFU_DATABASE_URL: toDatabase.url,
-    HUFU_REDIS_URL: toRedis.url,
-    HUFU_LOG_LEVEL: 'silent',
-    HUFU_PASSWORD_QUEUE: '1000',
-  }
-  const start = () => startProcess(environment, { source })
-  const server: HufuServer = {
-    name,
-    url: `http://127.0.0.1:${port}`,
-    toDatabase,
-    toRedis,
-    process: await start(),
-    async restart(signal) {
-      await server.process.stop(signal)
-      server.process = await start()
-    },
-  }
-  return server
+  phoneNumbers: readonly string[],
+  password: string,
+): Promise<void> {
+  const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl })
+  const house = await openHouse(settings)
+  await migrate(house.db, settings.database.kind)
+  for (const phoneNumber of phoneNumbers) await house.accounts.add({ phoneNumber, nickname: null, password })
+  await house.close()
 }

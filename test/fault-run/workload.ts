@@ -23,8 +23,9 @@ export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390
 export function startWorkload(client: Client, stage: Stage): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
-  const anyServer = () => stage.servers[Math.random() < 0.5 ? 0 : 1]
   const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
+  const serverOf = (i: number) => stage.servers[i % stage.servers.length] ?? stage.servers[0]
+  const anyServer = () => anyOf(stage.servers) ?? stage.servers[0]
 
   function keep(account: string, token: string | null): void {
     if (token === null) return
@@ -52,7 +53,7 @@ export function startWorkload(client: Client, stage: Stage): Workload {
     if (code !== null) {
       const proof = { code, name: `${account} #${codes++}` }
       const tries = Array.from({ length: parallelTries }, (_, i) =>
-        client.signIn(stage.servers[i % 2 === 0 ? 0 : 1], account, proof),
+        client.signIn(serverOf(i), account, proof),
       )
       for (const { token } of await Promise.all(tries)) keep(account, token)
     }

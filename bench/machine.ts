@@ -1,0 +1,8 @@
+// The line that says when, with what and on which machine something was measured.
+import { cpus, release, totalmem } from 'node:os'
+import { version } from '../src/version.ts'
+
+export function machine(): string {
+  const [cpu] = cpus()
+  return `${new Date().toISOString().slice(0, 10)}, Hufu ${version}, Node ${process.versions.node}, Linux ${release().split('-', 1)[0]}, ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB.`
+}

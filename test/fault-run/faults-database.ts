@@ -1,0 +1,99 @@
+// What happens to MariaDB and PostgreSQL.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { createConnection } from 'mysql2/promise'
+import { Client } from 'pg'
+import { brokenMs, type Fault, paused } from './faults.ts'
+import type { LinkedStage } from './stage.ts'
+import type { MariadbStage, PostgresStage } from './stage-linked.ts'
+
+export const mariadbFaults: readonly Fault<MariadbStage>[] = [
+  { name: 'MariaDB is killed', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGKILL') },
+  { name: 'MariaDB is restarted', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGTERM') },
+  { name: 'MariaDB is paused', run: ({ mariadb }) => paused((signal) => process.kill(mariadb.pid, signal)) },
+  { name: 'MariaDB ends all connections', run: (stage) => overAndOver(() => endMariadbConnections(stage)) },
+  {
+    name: 'MariaDB has no room for connections',
+    isFelt: true,
+    async run(stage) {
+      // The fewest that it takes.
+      await sql`set global max_connections = 10`.execute(stage.db)
+      await noRoom(stage, () => openMariadbConnection(stage.databaseUrl))
+      await sql`set global max_connections = 300`.execute(stage.db)
+    },
+  },
+]
+
+export const postgresFaults: readonly Fault<PostgresStage>[] = [
+  { name: 'PostgreSQL is killed', isFelt: true, run: ({ postgres }) => postgres.restart('SIGKILL') },
+  { name: 'PostgreSQL is restarted', isFelt: true, run: ({ postgres }) => postgres.restart('SIGINT') },
+  {
+    name: 'PostgreSQL is paused',
+    run: ({ postgres }) => paused((signal) => postgres.signal(signal)),
+  },
+  {
+    name: 'PostgreSQL ends all connections',
+    run: ({ db }) =>
+      overAndOver(() =>
+        sql`select pg_terminate_backend(pid) from pg_stat_activity
+            where pid <> pg_backend_pid() and backend_type = 'client backend'`.execute(db),
+      ),
+  },
+  {
+    name: 'PostgreSQL has no room for connections',
+    isFelt: true,
+    run: (stage) => noRoom(stage, () => openPostgresConnection(stage.databaseUrl)),
+  },
+]
+
+async function overAndOver(work: () => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < 5; i++) {
+    // It may have been its own connection's turn.
+    await work().catch(() => {})
+    await sleep(brokenMs / 5)
+  }
+}
+
+async function endMariadbConnections({ db }: MariadbStage): Promise<void> {
+  const { rows } = await sql<{ id: number }>`
+    select id from information_schema.processlist where command <> 'Daemon' and id <> connection_id()`.execute(
+    db,
+  )
+  for (const { id } of rows) await sql`kill ${sql.lit(id)}`.execute(db).catch(() => {})
+}
+
+type Close = () => unknown
+
+/** Takes every connection that the database has to give, also those that others let go, while the servers come for new ones. */
+async function noRoom({ servers }: LinkedStage, open: () => Promise<Close>): Promise<void> {
+  const taken: Close[] = []
+  const takeAll = async () => {
+    for (let close = await tryOpen(open); close; close = await tryOpen(open)) taken.push(close)
+  }
+  for (const { toDatabase } of servers) toDatabase.set('refuse')
+  await takeAll()
+  for (const { toDatabase } of servers) toDatabase.set('pass')
+  const until = performance.now() + brokenMs
+  while (performance.now() < until) {
+    await takeAll()
+    await sleep(20)
+  }
+  for (const close of taken) close()
+}
+
+async function tryOpen(open: () => Promise<Close>): Promise<Close | null> {
+  return await open().catch(() => null)
+}
+
+async function openMariadbConnection(url: string): Promise<Close> {
+  const connection = await createConnection({ uri: url, connectTimeout: 2_000 })
+  connection.on('error', () => {})
+  return () => connection.destroy()
+}
+
+async function openPostgresConnection(url: string): Promise<Close> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
+  client.on('error', () => {})
+  await client.connect()
+  return () => client.end().catch(() => {})
+}

@@ -1,0 +1,89 @@
+// Programs that were broken on purpose: the checker must find each of them, or what it says of the real one is worth nothing. Each
+// is a mistake that the tests of a lesser house would not see.
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Rule } from './checker.ts'
+import { nothing } from './faults.ts'
+import { play } from './play.ts'
+import { openMariadbStage } from './stage-linked.ts'
+
+export interface Planted {
+  readonly name: string
+  /** The lines of the source that are broken, as they stand there: who changes these lines mends this list. */
+  readonly changes: readonly (readonly [file: string, from: string, to: string])[]
+  readonly finds: Rule
+}
+
+export const planted: readonly Planted[] = [
+  {
+    // A settle that finds no mark marks again, before the answer: that one has to go too.
+    name: 'marks are left out, and no settle makes up for it',
+    changes: [
+      [
+        'src/sessions/copies-redis.ts',
+        'if (await this.#tell(connection, set)) mark.run = run',
+        'mark.run = run; void set',
+      ],
+      ['src/sessions/link-redis.ts', "redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)", ''],
+    ],
+    finds: 'accepted after its end',
+  },
+  {
+    name: 'a fill writes over what is there, and the feed is not looked at',
+    changes: [
+      [
+        'src/sessions/link-redis.ts',
+        'if not position or position >= tonumber(ARGV[2]) then return 0 end',
+        '',
+      ],
+      [
+        'src/sessions/copies-redis.ts',
+        'return accountId === null ||',
+        'return true || accountId === null ||',
+      ],
+    ],
+    finds: 'accepted after its end',
+  },
+  {
+    name: 'the UPDATE that uses up a code has no guard',
+    changes: [
+      [
+        'src/codes/code-rows.ts',
+        "    .where('nonce', '=', nonce)\n    .where('used_at', 'is', null)",
+        "    .where('nonce', '=', nonce)",
+      ],
+    ],
+    finds: 'two sign-ins with one code',
+  },
+]
+
+/** How many violations of the wanted rule the checker sees when nothing but the program is broken. */
+export async function findPlanted(project: string, { changes, finds }: Planted): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'hufu-planted-'))
+  const ofRule = ({ rule }: { readonly rule: Rule }) => rule === finds
+  try {
+    breakCopy(project, folder, changes)
+    const { violations } = await play({
+      open: openMariadbStage,
+      source: folder,
+      faults: [nothing, nothing, nothing],
+      isEnough: (found) => found.some(ofRule),
+    })
+    return violations.filter(ofRule).length
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Makes a copy of the project that can run, with these lines changed. */
+function breakCopy(project: string, folder: string, changes: Planted['changes']): void {
+  for (const part of ['src', 'package.json'])
+    cpSync(join(project, part), join(folder, part), { recursive: true })
+  symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'))
+  for (const [file, from, to] of changes) {
+    const text = readFileSync(join(folder, file), 'utf8')
+    if (!text.includes(from)) throw new Error(`${file} has no line that can be broken: ${from}`)
+    writeFileSync(join(folder, file), text.replace(from, to))
+  }
+}

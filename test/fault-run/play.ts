@@ -1,0 +1,119 @@
+// Plays faults on a stage, one after the other, under a workload that never stops, and has everything checked.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freshMs } from '../../src/sessions/feed.ts'
+import { audit } from './auditor.ts'
+import { check, type Violation } from './checker.ts'
+import { Client, type Server } from './client.ts'
+import type { Fault, Later } from './faults.ts'
+import type { Trouble } from './history.ts'
+import { addPeople, type Stage } from './stage.ts'
+import { password, passwordNumbers, startWorkload } from './workload.ts'
+
+/** After each fault: what was under way is over. */
+const calmMs = 700
+/** After that something is wrong that does not heal by itself; the checker says so. */
+const wellWithinMs = 15_000
+
+const rules = {
+  // What a client on a busy machine adds when it looks at its clock.
+  boundMs: freshMs + 100,
+  calmMs: 50,
+  deadlineMs: 15_000,
+}
+
+export interface Result {
+  readonly client: Client
+  readonly troubles: readonly Trouble[]
+  readonly violations: readonly Violation[]
+  /** What in the stores contradicts itself, or what the client was told. */
+  readonly audited: readonly string[]
+}
+
+export interface Play<S extends Stage> {
+  /** @param source the folder whose `src/main.ts` the servers run */
+  open(source: string): Promise<S>
+  readonly source: string
+  readonly faults: readonly Fault<S>[]
+  /** Asked after each fault: what was to be found is found, and the rest can be left out. */
+  isEnough?(violations: readonly Violation[]): boolean
+}
+
+export async function play<S extends Stage>({ open, source, faults, isEnough }: Play<S>): Promise<Result> {
+  const stage = await open(source)
+  const client = new Client()
+  const troubles: Trouble[] = []
+  const leftBehind: { trouble: Trouble; ask: () => Promise<string[]> }[] = []
+  const names = stage.servers.map(({ name }) => name)
+  const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
+  try {
+    await addPeople(stage.databaseUrl, passwordNumbers, password)
+    const workload = startWorkload(client, stage)
+    await untilWell(stage, client, performance.now())
+    for (const fault of faults) {
+      if (isLeftOut(fault, stage)) continue
+      const asks: (() => Promise<string[]>)[] = []
+      const trouble = await underFault(fault, stage, client, (ask) => asks.push(ask))
+      troubles.push(trouble)
+      leftBehind.push(...asks.map((ask) => ({ trouble, ask })))
+      if (isEnough?.(checked())) break
+    }
+    await workload.stop()
+    const left: Violation[] = []
+    for (const { trouble, ask } of leftBehind) {
+      const texts = await ask()
+      for (const text of texts)
+        left.push({ rule: 'left behind', at: trouble.start, during: trouble.name, text })
+    }
+    return { client, troubles, violations: [...checked(), ...left], audited: await audit(client, stage) }
+  } finally {
+    await stage.close()
+  }
+}
+
+/** Says so; with CI=true it is a failure, as a missing server is. */
+function isLeftOut<S extends Stage>({ name, missing }: Fault<S>, stage: S): boolean {
+  const why = missing?.(stage) ?? null
+  if (why === null) return false
+  if (process.env.CI === 'true') throw new Error(`${name}: ${why}`)
+  console.warn(`left out: ${name}: ${why}`)
+  return true
+}
+
+async function underFault<S extends Stage>(
+  fault: Fault<S>,
+  stage: S,
+  client: Client,
+  later: Later,
+): Promise<Trouble> {
+  const start = performance.now()
+  await fault.run(stage, later)
+  const healedAt = performance.now()
+  await sleep(calmMs)
+  await untilWell(stage, client, healedAt)
+  const { name, isCalm = false, isFelt = false } = fault
+  return { name, isCalm, isFelt, start, healedAt, end: performance.now() }
+}
+
+/** Until each server has its stores again, and has let somebody sign in since then; the next fault is to meet a server that works. */
+async function untilWell({ servers }: Stage, { operations }: Client, since: number): Promise<void> {
+  const giveUpAt = performance.now() + wellWithinMs
+  const signsIn = ({ name }: Server) =>
+    operations.some(
+      ({ server, kind, outcome, start }) =>
+        server === name && kind === 'sign_in' && outcome === 'done' && start >= since,
+    )
+  const isWell = async (server: Server) => signsIn(server) && (await isReady(server))
+  while (!(await Promise.all(servers.map(isWell))).every(Boolean)) {
+    if (performance.now() > giveUpAt) return
+    await sleep(50)
+  }
+}
+
+async function isReady({ url }: Server): Promise<boolean> {
+  try {
+    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) })
+    return !(await response.text()).includes('out_of_reach') && response.ok
+  } catch {
+    return false
+  }
+}

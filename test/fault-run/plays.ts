@@ -1,0 +1,51 @@
+// Which faults are played on which database.
+import { type Fault, nothing, serverFaults } from './faults.ts'
+import { mariadbFaults, postgresFaults } from './faults-database.ts'
+import { lineFaults, redisFaults } from './faults-redis.ts'
+import { sqliteFaults } from './faults-sqlite.ts'
+import { halfOpenClients } from './half-open.ts'
+import { play, type Result } from './play.ts'
+import type { Stage } from './stage.ts'
+import { openMariadbStage, openPostgresStage } from './stage-linked.ts'
+import { openSqliteStage } from './stage-sqlite.ts'
+
+export interface DatabasePlay {
+  readonly database: string
+  readonly faults: readonly string[]
+  /** Plays those faults whose names are wanted; null where there is none. */
+  run(source: string, isWanted: (fault: string) => boolean): Promise<Result | null>
+}
+
+export const plays: readonly DatabasePlay[] = [
+  playOn('MariaDB', openMariadbStage, [
+    nothing,
+    ...serverFaults,
+    halfOpenClients,
+    ...redisFaults,
+    ...lineFaults,
+    ...mariadbFaults,
+  ]),
+  playOn('PostgreSQL', openPostgresStage, [
+    nothing,
+    ...serverFaults,
+    ...redisFaults,
+    ...lineFaults,
+    ...postgresFaults,
+  ]),
+  playOn('SQLite', openSqliteStage, [nothing, ...serverFaults, ...sqliteFaults]),
+]
+
+function playOn<S extends Stage>(
+  database: string,
+  open: (source: string) => Promise<S>,
+  all: readonly Fault<S>[],
+): DatabasePlay {
+  return {
+    database,
+    faults: all.map(({ name }) => name),
+    async run(source, isWanted) {
+      const faults = all.filter(({ name }) => isWanted(name))
+      return faults.length === 0 ? null : await play({ open, source, faults })
+    },
+  }
+}

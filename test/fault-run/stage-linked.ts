@@ -1,0 +1,81 @@
+// Two servers with Redis, on MariaDB or PostgreSQL.
+import { createMariadbDatabase, type Mariadb, startMariadb } from '../services/mariadb.ts'
+import { createPostgresDatabase, type Postgres, startPostgres } from '../services/postgres.ts'
+import { type RedisServer, startRedis } from '../services/redis.ts'
+import { startProxy } from '../tcp-proxy.ts'
+import { type LinkedServer, type LinkedStage, openTruth, startHufu } from './stage.ts'
+
+export interface MariadbStage extends LinkedStage {
+  readonly mariadb: Mariadb
+}
+
+export interface PostgresStage extends LinkedStage {
+  readonly postgres: Postgres
+}
+
+export async function openMariadbStage(source: string): Promise<MariadbStage> {
+  const mariadb = await startMariadb()
+  const stage = await openLinkedStage(source, await createMariadbDatabase(mariadb.url), () => mariadb.stop())
+  return Object.assign(stage, { mariadb })
+}
+
+/** Few enough for a fault to take all of them, and more than two servers need. */
+const postgresConnections = 50
+
+export async function openPostgresStage(source: string): Promise<PostgresStage> {
+  const postgres = await startPostgres({ isDurable: true, maxConnections: postgresConnections })
+  const url = await createPostgresDatabase(postgres.url)
+  const stage = await openLinkedStage(source, url, () => postgres.stop())
+  return Object.assign(stage, { postgres })
+}
+
+async function openLinkedStage(
+  source: string,
+  databaseUrl: string,
+  stopDatabase: () => Promise<void>,
+): Promise<LinkedStage> {
+  let redis: RedisServer = await startRedis({ save: 'rdb' })
+  const start = (name: string) => startLinked(name, source, databaseUrl, redis.url)
+  const servers = [await start('s1'), await start('s2')] as const
+  const truth = openTruth(databaseUrl)
+  return {
+    ...truth,
+    servers,
+    // It is another one after a fail-over: whoever asks late has to see that.
+    get redis() {
+      return redis
+    },
+    async promote(replica) {
+      const old = redis
+      await old.kill('SIGKILL')
+      redis = replica
+      for (const { toRedis } of servers) toRedis.leadTo(replica.url)
+      await old.stop()
+    },
+    async close() {
+      await Promise.all(servers.map((server) => server.close()))
+      await truth.db.destroy()
+      await Promise.all([stopDatabase(), redis.stop()])
+    },
+  }
+}
+
+async function startLinked(
+  name: string,
+  source: string,
+  databaseUrl: string,
+  redisUrl: string,
+): Promise<LinkedServer> {
+  const [toDatabase, toRedis] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
+  const stores = { HUFU_DATABASE_URL: toDatabase.url, HUFU_REDIS_URL: toRedis.url }
+  const server = await startHufu(name, source, stores)
+  const closeServer = server.close
+  return Object.assign(server, {
+    toDatabase,
+    toRedis,
+    async close() {
+      await closeServer()
+      await Promise.all([toDatabase.close(), toRedis.close()])
+    },
+  })
+}

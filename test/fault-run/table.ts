@@ -1,0 +1,26 @@
+// What a run says to people: tables in Markdown.
+import type { Planted } from './planted.ts'
+import type { Result } from './play.ts'
+
+export const plantedHead = '| broken on purpose | must be seen as | seen | |\n|---|---|--:|---|'
+
+export function plantedRow({ name, finds }: Planted, seen: number): string {
+  return `| ${name} | ${finds} | ${seen} | ${seen > 0 ? 'found' : 'MISSED'} |`
+}
+
+export const faultHead =
+  '| database | fault | operations | refused 503 | no answer | violations |\n|---|---|--:|--:|--:|--:|'
+
+export function faultRows(database: string, { client, troubles, violations }: Result): string[] {
+  return troubles.map(({ name, start, end }) => {
+    // By their ends: what was asked before a fault may be what it left without an answer.
+    const within = client.operations.filter((operation) => operation.end >= start && operation.end < end)
+    const count = (outcome: string) => within.filter((operation) => operation.outcome === outcome).length
+    const bad = violations.filter(({ at }) => at >= start && at < end).length
+    return `| ${database} | ${name} | ${within.length} | ${count('unavailable')} | ${count('unknown')} | ${bad} |`
+  })
+}
+
+export function sumLine(database: string, { client, violations, audited }: Result): string {
+  return `${database}: ${client.operations.length} operations, ${violations.length} violations, ${audited.length} contradictions in the stores`
+}
