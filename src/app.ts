@@ -8,7 +8,7 @@ import { NationalNumbers } from './accounts/phone.ts'
 import { SendCode } from './accounts/send-code.ts'
 import { SignIn } from './accounts/sign-in.ts'
 import { Standing } from './accounts/standing.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
 import { keyOfSecret, storedKey } from './codes/server-key.ts'
 import { asUnavailable } from './db/failures.ts'
@@ -83,7 +83,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     life: new Life(settings.sessionLifeMs, settings.sessionMaxLifeMs),
     onTrouble,
   })
-  const limiter = await openLimiter(settings, clock)
+  const limiter = await openLimiter(settings, options.clock ?? steadyClock)
   const passwords = new Passwords({
     parallel: Math.max(1, Math.floor(settings.passwordParallel / settings.workers)),
     queue: Math.ceil(settings.passwordQueue / settings.workers),

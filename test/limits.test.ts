@@ -1,7 +1,8 @@
 // The limits over HTTP: who is stopped, what is answered, and what happens when the counters are out of reach.
 import { createClient } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
-import { addPerson, person, type RunningApp, startApp, startProcess } from './running.ts'
+import { createClock } from './fault-run/clock.ts'
+import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { startRedis } from './services/redis.ts'
 import { databases, redisUrl } from './stores.ts'
 import { startProxy } from './tcp-proxy.ts'
@@ -98,6 +99,32 @@ test('whoever holds a token tries codes for one new number after the other thirt
   expect(await move(token, 30)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
   await addPerson(app.house, '13900000098')
   expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
+})
+
+test('a clock that is set back makes nobody wait for what was counted before', async () => {
+  const { url, drop } = await sqlite.create()
+  closers.push(drop)
+  const other = '13900000098'
+  for (const phone of [person.phone, other]) {
+    const add = ['accounts', 'add', phone, '--password-stdin', '--allow-weak-password']
+    expect(await runCommand(add, { HUFU_DATABASE_URL: url }, { stdin: person.password })).toMatchObject({
+      code: 0,
+    })
+  }
+  const clock = createClock()
+  closers.push(async () => clock.close())
+  const server = await startProcess({ HUFU_DATABASE_URL: url, HUFU_LIMITS: 'on', ...clock.environment })
+  closers.push(() => server.stop())
+  expect(await v1(server, person.phone, wrong)).toMatchObject({ status: 401 })
+
+  clock.set(-3_600_000, server.child)
+  // A new session tells which clock it was begun by.
+  const agoMs = async () => {
+    const { session } = (await v1(server, other, person.password)).body
+    return Date.now() - Date.parse((session as { created_at: string }).created_at)
+  }
+  await expect.poll(agoMs, { timeout: 10_000 }).toBeGreaterThan(3_000_000)
+  expect(await v1(server, person.phone, person.password)).toMatchObject({ status: 201 })
 })
 
 describe.each(stores)('counters $name', ({ skipped, environment }) => {
