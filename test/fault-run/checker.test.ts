@@ -93,6 +93,7 @@ test('a fault that must be felt, and that nobody felt, was none', () => {
   expect(rules([signIn('t1', 10), look('t1', 100)], [felt])).toEqual(['nobody felt it'])
   expect(rules([signIn('t1', 10), look('t1', 100, { outcome: 'unavailable' })], [felt])).toEqual([])
   expect(rules([signIn(null, 10, { outcome: 'unknown' })], [felt])).toEqual([])
+  expect(rules([signIn(null, -10, { outcome: 'unknown', end: 10 })], [felt])).toEqual([])
   expect(rules([look('t1', 6_000, { outcome: 'unavailable' })], [felt])).toEqual(['nobody felt it'])
 })
 

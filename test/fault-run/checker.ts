@@ -55,7 +55,7 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
   const lives = livesOf(operations)
   const found: Violation[] = []
   const add = (rule: Rule, { start, account, server, answer }: Operation, why: string) => {
-    const during = troubleAt(troubles, start)?.name ?? null
+    const during = troubleAt(all, start)?.name ?? null
     found.push({ rule, at: start, during, text: `${account} on ${server}: ${answer}; ${why}` })
   }
   for (const operation of operations) {
@@ -85,7 +85,8 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
 function checkTrouble(trouble: Trouble, { operations, servers }: History): Violation[] {
   const { name, start, healedAt, end, isFelt } = trouble
   const found = (rule: Rule, text: string) => ({ rule, at: start, during: name, text })
-  const within = operations.filter((operation) => operation.start >= start && operation.start < end)
+  // What was asked before a fault may be what it hindered.
+  const within = operations.filter((operation) => operation.end >= start && operation.end < end)
   const isHindered = ({ outcome }: Operation) => outcome === 'unavailable' || outcome === 'unknown'
   const works = (server: string) => (operation: Operation) =>
     operation.server === server &&

@@ -3,13 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
-import { brokenMs, type Fault, paused } from './faults.ts'
+import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
 import type { LinkedStage } from './stage.ts'
 import type { MariadbStage, PostgresStage } from './stage-linked.ts'
 
+/** Else a quick one is back before anybody asks. */
+const downMs = brokenMs / 2
+
 export const mariadbFaults: readonly Fault<MariadbStage>[] = [
-  { name: 'MariaDB is killed', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGKILL') },
-  { name: 'MariaDB is restarted', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGTERM') },
+  { name: 'MariaDB is killed', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs) },
+  { name: 'MariaDB is restarted', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs) },
   { name: 'MariaDB is paused', run: ({ mariadb }) => paused((signal) => process.kill(mariadb.pid, signal)) },
   { name: 'MariaDB ends all connections', run: (stage) => overAndOver(() => endMariadbConnections(stage)) },
   {
@@ -25,8 +28,12 @@ export const mariadbFaults: readonly Fault<MariadbStage>[] = [
 ]
 
 export const postgresFaults: readonly Fault<PostgresStage>[] = [
-  { name: 'PostgreSQL is killed', isFelt: true, run: ({ postgres }) => postgres.restart('SIGKILL') },
-  { name: 'PostgreSQL is restarted', isFelt: true, run: ({ postgres }) => postgres.restart('SIGINT') },
+  { name: 'PostgreSQL is killed', isFelt: true, run: ({ postgres }) => postgres.restart('SIGKILL', downMs) },
+  {
+    name: 'PostgreSQL is restarted',
+    isFelt: true,
+    run: ({ postgres }) => postgres.restart('SIGINT', downMs),
+  },
   {
     name: 'PostgreSQL is paused',
     run: ({ postgres }) => paused((signal) => postgres.signal(signal)),
@@ -45,14 +52,6 @@ export const postgresFaults: readonly Fault<PostgresStage>[] = [
     run: (stage) => noRoom(stage, () => openPostgresConnection(stage.databaseUrl)),
   },
 ]
-
-async function overAndOver(work: () => Promise<unknown>): Promise<void> {
-  for (let i = 0; i < 5; i++) {
-    // It may have been its own connection's turn.
-    await work().catch(() => {})
-    await sleep(brokenMs / 5)
-  }
-}
 
 async function endMariadbConnections({ db }: MariadbStage): Promise<void> {
   const { rows } = await sql<{ id: number }>`

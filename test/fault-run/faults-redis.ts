@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { type RedisServer, startRedis } from '../services/redis.ts'
 import { type Mode, startProxy } from '../tcp-proxy.ts'
-import { brokenMs, type Fault, paused } from './faults.ts'
+import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
 import type { LinkedStage } from './stage.ts'
 
 export const redisFaults: readonly Fault<LinkedStage>[] = [
@@ -26,10 +26,8 @@ export const redisFaults: readonly Fault<LinkedStage>[] = [
   },
   { name: 'Redis is paused', run: ({ redis }) => paused((signal) => redis.kill(signal)) },
   {
-    name: 'Redis is flushed',
-    async run({ redis }) {
-      await tell(redis, ['FLUSHALL'])
-    },
+    name: 'Redis is flushed, over and over',
+    run: ({ redis }) => overAndOver(() => tell(redis, ['FLUSHALL'])),
   },
   {
     name: 'Redis is out of memory',

@@ -34,7 +34,7 @@ export interface Operation {
 /** From when to when something was broken. */
 export interface Trouble {
   readonly name: string
-  /** Nothing was broken: the strict bounds held. */
+  /** Nothing was broken between servers and stores: the strict bounds held. */
   readonly isCalm: boolean
   /** It keeps somebody from working for sure. */
   readonly isFelt: boolean

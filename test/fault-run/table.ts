@@ -24,3 +24,18 @@ export function faultRows(database: string, { client, troubles, violations }: Re
 export function sumLine(database: string, { client, violations, audited }: Result): string {
   return `${database}: ${client.operations.length} operations, ${violations.length} violations, ${audited.length} contradictions in the stores`
 }
+
+/** What bench/FAULTS.md says. */
+export function report(machine: string, lines: readonly string[]): string {
+  return `# Results of \`npm run test:faults\`
+
+${machine}
+
+Real processes under a load that never stops; one thing after the other breaks. What is checked, and what each fault is:
+[docs/guarantees.md](../docs/guarantees.md#the-faults-and-who-looks). "Refused 503" and "no answer" are what a fault costs: the
+client was told to try again, or its connection broke. A violation is what must not be, such as a token that is accepted
+after its end, or refused without a reason.
+
+${lines.join('\n')}
+`
+}

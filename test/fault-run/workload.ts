@@ -8,8 +8,8 @@ export const password = 'a horse, a staple'
 const people = 4
 const codePeople = 2
 const parallelTries = 4
-/** Of each account, so many of the last tokens are asked for. */
-const tokensKept = 3
+/** Of each account, so many of the last tokens are asked for: those that ended before a fail-over too. */
+const tokensKept = 8
 
 export interface Workload {
   /** Ends it, and waits until everything that was asked is answered. */

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { getBinary } from './binaries.ts'
 import { createFolder, removeFolder } from './folders.ts'
@@ -12,8 +13,8 @@ export type Mariadb = {
   /** `mysql://root@127.0.0.1:PORT`, without a database. */
   readonly url: string
   readonly pid: number
-  /** Kills it (SIGKILL) or ends it in order (SIGTERM), and starts it again where it was. */
-  restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** Kills it (SIGKILL) or ends it in order (SIGTERM), and `downMs` later starts it again where it was. */
+  restart(signal: 'SIGKILL' | 'SIGTERM', downMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -40,8 +41,9 @@ export async function startMariadb(): Promise<Mariadb> {
     get pid() {
       return server.pid
     },
-    async restart(signal) {
+    async restart(signal, downMs = 0) {
       await server.kill(signal)
+      await sleep(downMs)
       server = await start()
     },
     async stop() {

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { getBinary } from './binaries.ts'
 import { createFolder, type Owner, removeFolder } from './folders.ts'
@@ -16,8 +17,8 @@ export type Postgres = {
   readonly pid: number
   /** Sends a signal to the server and to the process of each connection. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void
-  /** Kills all its processes (SIGKILL) or ends it in order (SIGINT), and starts it again where it was. */
-  restart(signal: 'SIGKILL' | 'SIGINT'): Promise<void>
+  /** Kills all its processes (SIGKILL) or ends it in order (SIGINT), and `downMs` later starts it again where it was. */
+  restart(signal: 'SIGKILL' | 'SIGINT', downMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,10 +54,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       // The server first: while it stands still, it makes no process for a new connection.
       for (const pid of [server.pid, ...childrenOf(server.pid)]) process.kill(pid, signal)
     },
-    async restart(signal) {
+    async restart(signal, downMs = 0) {
       const children = signal === 'SIGKILL' ? childrenOf(server.pid) : []
       await server.kill(signal)
       for (const pid of children) killIfAlive(pid)
+      await sleep(downMs)
       server = await start()
     },
     async stop() {
