@@ -34,13 +34,13 @@ export const planted: readonly Planted[] = [
     changes: [
       [
         'src/sessions/link-redis.ts',
-        'if not position or position >= tonumber(ARGV[2]) then return 0 end',
+        'if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end',
         '',
       ],
       [
         'src/sessions/copies-redis.ts',
-        'return accountId === null ||',
-        'return true || accountId === null ||',
+        'return value.ending !== null ||',
+        'return true || value.ending !== null ||',
       ],
     ],
     finds: 'accepted after its end',
