@@ -287,7 +287,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'all that can happen to an account at once',
     [
       ['test/races.test.ts', 'a session ended on one server is dead on the other when the answer is there'],
-      ['test/copies-model.test.ts', 'as designed no copy is older than the truth'],
+      ['test/copies-model.test.ts', 'as designed no check is answered from before an end'],
     ],
   ],
   [

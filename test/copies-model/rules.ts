@@ -1,0 +1,127 @@
+// The rules of the protocol, each of which can be left out, and the small worlds in which it is searched.
+
+export interface Rules {
+  /** A writer takes the account's lock before it marks. sessions.ts, rotation.ts */
+  readonly locksFirst: boolean
+  /** A sign-in reads under the lock which sessions are live. Sessions.issue */
+  readonly decidesUnderLock: boolean
+  /** A writer that touches a session marks its copy before it commits. Copies.mark */
+  readonly marks: boolean
+  /** Before it commits, it looks whether the mark stands where readers look now. RedisCopies.confirm */
+  readonly confirms: boolean
+  /** A mark outlives the transaction that set it: 60 s against 10 s, and 30 s in `confirm`. */
+  readonly marksOutliveWriters: boolean
+  /** Copies of what is written are written after the commit. */
+  readonly settlesAfterCommit: boolean
+  /** A settle replaces only its own mark. settleScript */
+  readonly settleCompares: boolean
+  /** A settle that finds neither a mark nor its own marks again. settleScript */
+  readonly settleMarksAgain: boolean
+  /**
+   * When a writer waits after its commit until every process has read the feed or believes no copy (RedisCopies.settle):
+   * where nothing was marked and the settle could not be made; or, which is the rule that holds, unless the settle was
+   * done in the Redis process where the mark stood.
+   */
+  readonly waits: 'never' | 'whereUnmarked' | 'unlessSettled'
+  /** A fill does not write over a mark. fillScript */
+  readonly markForbidsFill: boolean
+  /** A fill writes only over a copy from an earlier position. fillScript */
+  readonly fillsOnlyOlder: boolean
+  /** A fill comes within 10 s of the beginning of its read: sooner than a mark of after that beginning runs out. fillWithinMs */
+  readonly fillsInTime: boolean
+  /** A fill goes only to the Redis process that was there when its read began. ReadTicket.run */
+  readonly fillsSameRun: boolean
+  /** Position and run of a read are taken before the truth is read. Copies.beginRead */
+  readonly ticketBeforeRead: boolean
+  /** Keys carry the run id, so that another Redis process begins with nothing. RedisConnection.key */
+  readonly runInKeys: boolean
+  /** With its connection, everything that a process remembers goes. RedisLink.drop */
+  readonly forgetsWithLink: boolean
+  /** An answer is not remembered if a message about its key came before it was kept. Remembered.read */
+  readonly invalidatedIsNotKept: boolean
+  /** Messages about keys make a process forget. Remembered.forget */
+  readonly messagesForget: boolean
+  /** A copy from before the account's last change that the feed told is not believed. RedisCopies.#believed */
+  readonly positionsCount: boolean
+  /** What the feed tells makes a process forget what it remembers of the account. RedisCopies.forgetAccount */
+  readonly feedForgets: boolean
+  /** A process that has not read the feed lately believes no copy. RedisCopies.#mayBelieve */
+  readonly freshness: boolean
+  /** What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead */
+  readonly freshFromBeginning: boolean
+  /** The feed's position does not pass one that was given out and is not committed yet. Feed.#advance */
+  readonly waitsForGaps: boolean
+}
+
+/** All of them. */
+export const designed: Rules = {
+  locksFirst: true,
+  decidesUnderLock: true,
+  marks: true,
+  confirms: true,
+  marksOutliveWriters: true,
+  settlesAfterCommit: true,
+  settleCompares: true,
+  settleMarksAgain: true,
+  waits: 'unlessSettled',
+  markForbidsFill: true,
+  fillsOnlyOlder: true,
+  fillsInTime: true,
+  fillsSameRun: true,
+  ticketBeforeRead: true,
+  runInKeys: true,
+  forgetsWithLink: true,
+  invalidatedIsNotKept: true,
+  messagesForget: true,
+  positionsCount: true,
+  feedForgets: true,
+  freshness: true,
+  freshFromBeginning: true,
+  waitsForGaps: true,
+}
+
+/**
+ * What a writer does. The session that is watched is A, there from the start, or B, which the first writer makes.
+ * - `signIn`: makes a session, in a place for one: whoever is live is replaced
+ * - `end`: ends the watched session
+ * - `change`: changes the account (or rotates a token): the watched session, where it is live, is touched
+ * - `endOther`: ends another session of the account: a change in the feed, and no mark on the watched one
+ */
+export type Operation = 'signIn' | 'end' | 'change' | 'endOther'
+
+export interface Writer {
+  readonly on: 0 | 1
+  readonly does: Operation
+}
+
+/** What may go wrong in a world; each but the first three takes one of the world's `faults`. */
+export interface World {
+  /**
+   * From when on a change must be seen where Redis works: as soon as it is committed (the default, and stronger than what is
+   * promised), or as soon as it is answered.
+   */
+  readonly since?: 'commit' | 'answer'
+  readonly watched: 'A' | 'B'
+  readonly writers: readonly [Writer] | readonly [Writer, Writer]
+  readonly faults?: number
+  /** Writers may die anywhere. A process that dies is a writer that dies and a connection that is lost. */
+  readonly deaths?: boolean
+  /** The database may be away for a process, so that it cannot read the feed. */
+  readonly staleFeeds?: boolean
+  /** Reading the truth takes time after its ticket was taken. Else both are one: a later read is a newer one. */
+  readonly slowReads?: boolean
+  /** Reading the feed takes time. */
+  readonly slowFeeds?: boolean
+  /** Another account has a change in the feed, too. */
+  readonly stranger?: boolean
+  /** Redis may die, and come back as another process, empty or with old data under the old keys. */
+  readonly redisDies?: boolean
+  /** A process may lose its line to Redis, and find a new one. */
+  readonly linesBreak?: boolean
+  /** A line may be silent for a while before the process gives it up. What it sent may be done, not be done, or be done late. */
+  readonly linesFallSilent?: boolean
+  /** The second process may be led to another Redis process than the first. */
+  readonly redisSplits?: boolean
+  /** Redis may lose what it holds, marks too, and lives on: flush, eviction. */
+  readonly redisForgets?: boolean
+}

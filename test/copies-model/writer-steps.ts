@@ -1,0 +1,201 @@
+// A writer, statement by statement, as in sessions.ts and rotation.ts: lock, mark, write, confirm, commit, settle.
+
+import { endWriter, type Fate, fates, lateKinds, send } from './redis-steps.ts'
+import type { Operation, Rules, World } from './rules.ts'
+import type { Offer } from './search.ts'
+import {
+  both,
+  checker,
+  copyOf,
+  newWriter,
+  phase,
+  type State,
+  type Which,
+  type WriterState,
+} from './states.ts'
+import { exists, watchedBit } from './truth.ts'
+
+const sure: readonly Fate[] = ['is lost']
+
+interface Working {
+  readonly state: State
+  readonly rules: Rules
+  readonly world: World
+  readonly w: Which
+  readonly on: Which
+  readonly does: Operation
+}
+
+export function offerWriterSteps(state: State, rules: Rules, world: World, offer: Offer<State>): void {
+  for (const w of both) {
+    const plan = world.writers[w]
+    if (!plan) continue
+    const working = { state, rules, world, w, ...plan }
+    offerStepsOf(working, `${plan.does} on P${plan.on}`, offer)
+    if (world.deaths) offerDeath(working, `${plan.does} on P${plan.on}`, offer)
+  }
+}
+
+function offerStepsOf(working: Working, name: string, offer: Offer<State>): void {
+  const { state, rules, world, w, on, does } = working
+  const writer = state.writers[w]
+  const isFree = state.lock === 0
+  // What a command of this process may come to, where its line is silent; one late command at a time.
+  const ends = !state.processes[on].isSilent ? sure : state.late === 0 ? fates : fates.slice(0, 2)
+  const told = (fate: Fate) => (ends === sure ? '' : ` and that ${fate}`)
+  switch (writer.phase) {
+    case phase.start:
+      if (does === 'end' && !exists(state, world, state.version)) return
+      if (does === 'signIn' && !rules.decidesUnderLock)
+        offer(name, 'looks who is live', (s) => look(s, working))
+      else if (!rules.locksFirst)
+        for (const fate of ends) offer(name, `marks${told(fate)}`, (s) => markEarly(s, working, fate))
+      else if (isFree) offer(name, 'locks', (s) => lock(s, working))
+      return
+    case phase.looked:
+      if (isFree) offer(name, 'locks', (s) => lock(s, working))
+      return
+    case phase.locked:
+      for (const fate of ends) offer(name, `marks${told(fate)}`, (s) => mark(s, working, fate))
+      return
+    case phase.marked:
+      if (!rules.locksFirst && state.lock !== w + 1) {
+        if (isFree) offer(name, 'locks', (s) => holdLock(s, w))
+        return
+      }
+      for (const fate of ends) offer(name, `confirms${told(fate)}`, (s) => confirm(s, working, fate))
+      return
+    case phase.written:
+      if (rules.settlesAfterCommit || writer.version > 0) offer(name, 'commits', (s) => commit(s, working))
+      else for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settleEarly(s, working, fate))
+      return
+    case phase.committed:
+      for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settle(s, working, fate))
+      return
+    case phase.waiting:
+      if (everyoneKnows(state, rules, writer))
+        offer(name, 'answers after its wait', (s) => finish(s, working))
+      return
+    case phase.filling:
+      for (const fate of ends) offer(name, `fills its copy${told(fate)}`, (s) => fillOwn(s, working, fate))
+  }
+}
+
+function holdLock(s: State, w: Which): void {
+  s.lock = w + 1
+}
+
+/** Which sessions it ends, and whether it touches the watched one. */
+function look(s: State, { w, does, world, rules }: Working): void {
+  const writer = s.writers[w]
+  const bit = watchedBit(world)
+  const own = w === 0 ? 2 : 4
+  if (does === 'signIn') writer.ends = s.live & ~own
+  if (does === 'end') writer.ends = bit
+  const isMaker = w === 0 && world.watched === 'B'
+  writer.touches = !isMaker && (does === 'end' || (does !== 'endOther' && (s.live & bit) > 0))
+  if (isMaker) writer.ticketRun = s.processes[0].link
+  if (!rules.decidesUnderLock && does === 'signIn') writer.phase = phase.looked
+}
+
+function lock(s: State, working: Working): void {
+  const { w } = working
+  const writer = s.writers[w]
+  if (writer.phase === phase.start) look(s, working)
+  holdLock(s, w)
+  writer.phase = phase.locked
+}
+
+/** RedisCopies.#set */
+function mark(s: State, { w, on, rules }: Working, fate: Fate): void {
+  const writer = s.writers[w]
+  writer.phase = phase.marked
+  writer.run = 0
+  if (!writer.touches || !rules.marks) return
+  if (send(s, rules, on, fate, lateKinds.mark, w)) writer.run = s.processes[on].link
+}
+
+function markEarly(s: State, working: Working, fate: Fate): void {
+  look(s, working)
+  mark(s, working, fate)
+}
+
+/** Takes its position in the feed, which is the last statement before the commit, and looks after its mark. */
+function confirm(s: State, working: Working, fate: Fate): void {
+  const { w, on, rules } = working
+  const writer = s.writers[w]
+  s.lastPosition++
+  writer.position = s.lastPosition
+  if (rules.confirms && (writer.run === 0 || writer.run !== s.processes[on].link)) mark(s, working, fate)
+  writer.phase = phase.written
+}
+
+function commit(s: State, { w, does }: Working): void {
+  const writer = s.writers[w]
+  s.version++
+  s.lock = 0
+  s.live &= ~writer.ends
+  if (does === 'signIn') s.live |= w === 0 ? 2 : 4
+  const isSettled = writer.version > 0
+  writer.version = s.version
+  if (isSettled) endWriter(writer)
+  else writer.phase = phase.committed
+}
+
+function settleEarly(s: State, { w, on, rules }: Working, fate: Fate): void {
+  const writer = s.writers[w]
+  writer.version = s.version + 1
+  if (writer.touches) send(s, rules, on, fate, lateKinds.settle, w)
+}
+
+/** RedisCopies.settle */
+function settle(s: State, working: Working, fate: Fate): void {
+  const { w, on, rules } = working
+  const writer = s.writers[w]
+  const isSettled = !writer.touches || send(s, rules, on, fate, lateKinds.settle, w)
+  const isSettledThere = isSettled && writer.run !== 0 && writer.run === s.processes[on].link
+  const waits = {
+    never: false,
+    whereUnmarked: writer.run === 0 && !isSettled,
+    unlessSettled: !isSettledThere,
+  }
+  if (writer.touches && waits[rules.waits]) writer.phase = phase.waiting
+  else finish(s, working)
+}
+
+function finish(s: State, { w, world }: Working): void {
+  const isMaker = w === 0 && world.watched === 'B'
+  if (isMaker) s.writers[w].phase = phase.filling
+  else endWriter(s.writers[w])
+}
+
+/** The wait is longer than anyone stays fresh: 1,020 ms against 1,000 ms from the beginning of a reading. */
+function everyoneKnows(state: State, rules: Rules, { position, outlasted }: WriterState): boolean {
+  const { isFresh, changedAt, isReading, seenChangedAt } = state.processes[checker]
+  if (changedAt >= position || (outlasted & (1 << checker)) > 0) return true
+  return !isFresh && !(isReading && seenChangedAt < position && rules.freshFromBeginning)
+}
+
+/** A sign-in fills the copy of the session that it has made, at its own position. */
+function fillOwn(s: State, { w, on, rules }: Working, fate: Fate): void {
+  const { version, position, ticketRun } = s.writers[w]
+  const { link } = s.processes[on]
+  endWriter(s.writers[w])
+  if (ticketRun === 0 || link === 0 || (link !== ticketRun && rules.fillsSameRun)) return
+  send(s, rules, on, fate, lateKinds.fill, copyOf(version, position))
+}
+
+/** Before it has marked, a death changes nothing; and after it has answered. */
+function offerDeath({ state, w }: Working, name: string, offer: Offer<State>): void {
+  const at = state.writers[w].phase
+  if (at === phase.marked || at === phase.written)
+    offer(name, 'dies', (s) => {
+      if (s.lock === w + 1) s.lock = 0
+      const { phase: _, ...none } = newWriter()
+      Object.assign(s.writers[w], none, { phase: phase.diedBefore })
+    })
+  if (at >= phase.committed && at < phase.answered)
+    offer(name, 'dies', (s) => {
+      s.writers[w].phase = phase.diedAfter
+    })
+}
