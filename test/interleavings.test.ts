@@ -1,5 +1,5 @@
 // Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
-// (copies-model.test.ts prints them): the real code, real databases, real Redis.
+// (copies-model.test.ts prints such): the real code, real databases, real Redis.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openCopiesInRedis } from './copies-in-redis.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, phone, signIn } from './domain.ts'

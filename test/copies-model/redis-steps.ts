@@ -170,22 +170,28 @@ function areKnown(state: State, writers: number): boolean {
   return true
 }
 
-/**
- * Then a fill is more than 10 s late if its read began before this was written, or had read the truth before the
- * mark's writer committed: 30 s and 10 s are less than 60 s.
- */
+/** Then a fill is more than 10 s late if its read began before this was written, or was before the commit of its mark's writer. */
 function runOut(state: State, rules: Rules, run: number): void {
   const cell = cellAt(state, run)
-  const marker = state.writers[cell === markOf(1) ? 1 : 0]
   setCell(state, run, nothing)
   if (!rules.fillsInTime) return
   for (const p of both) {
     const { ticket, ticketSince, ticketVersion } = state.processes[p]
-    const isFromBefore = isMark(cell) && isCommitted(marker) && ticketVersion < marker.version
-    if ((ticketSince & run) > 0 || (ticket === 2 && isFromBefore)) endTicket(state, p)
+    const isTooOld = ticket === 2 && isMark(cell) && ticketVersion < versionUnder(state, rules, cell)
+    if ((ticketSince & run) > 0 || isTooOld) endTicket(state, p)
   }
   const [maker] = state.writers
   if (maker.phase === phase.filling) endWriter(maker)
+}
+
+/**
+ * What was committed under a mark was so 30 s after the mark at the latest, so a fill of what was read before came 10 s
+ * later at the latest, and the mark lives for 60 s. Without the lock, others commit under it as well.
+ */
+function versionUnder({ writers, version }: State, rules: Rules, mark: number): number {
+  const marker = writers[mark === markOf(1) ? 1 : 0]
+  if (!rules.locksFirst) return version
+  return isCommitted(marker) ? marker.version : 0
 }
 
 /** It has answered: what it needed for that is forgotten, so that like states are the same. */

@@ -19,8 +19,8 @@ export interface Rules {
   readonly settleMarksAgain: boolean
   /**
    * When a writer waits after its commit until every process has read the feed or believes no copy (RedisCopies.settle):
-   * where nothing was marked and the settle could not be made; or, which is the rule that holds, unless the settle was
-   * done in the Redis process where the mark stood.
+   * where nothing was marked and the settle could not be made, as in the code; or, which is the rule that holds, unless the
+   * settle was done in the Redis process where the mark stood.
    */
   readonly waits: 'never' | 'whereUnmarked' | 'unlessSettled'
   /** A fill does not write over a mark. fillScript */
@@ -53,7 +53,7 @@ export interface Rules {
   readonly waitsForGaps: boolean
 }
 
-/** All of them. */
+/** All of them; as in the code, but for `waits`. */
 export const designed: Rules = {
   locksFirst: true,
   decidesUnderLock: true,
