@@ -232,7 +232,6 @@ export function send(
 ): boolean {
   const { isSilent, link } = state.processes[p]
   const run = runFor(state, rules, p)
-  setLate(state, state.late, state.lateWith, state.lateRun)
   if (isSilent && fate === 'is lost') return false
   if (isSilent && fate === 'is late') {
     setLate(state, kind, argument, link)

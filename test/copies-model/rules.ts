@@ -94,7 +94,7 @@ export interface Writer {
   readonly does: Operation
 }
 
-/** What may go wrong in a world; each but the first three takes one of the world's `faults`. */
+/** Who does what, and what may go wrong beside it. */
 export interface World {
   /**
    * From when on a change must be seen where Redis works: as soon as it is committed (the default, and stronger than what is
@@ -103,6 +103,7 @@ export interface World {
   readonly since?: 'commit' | 'answer'
   readonly watched: 'A' | 'B'
   readonly writers: readonly [Writer] | readonly [Writer, Writer]
+  /** How many of the faults named last may happen: of Redis and of the lines to it. */
   readonly faults?: number
   /** Writers may die anywhere. A process that dies is a writer that dies and a connection that is lost. */
   readonly deaths?: boolean
