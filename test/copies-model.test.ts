@@ -11,6 +11,10 @@ const changeAndEnd: readonly [Writer, Writer] = [
   { on: 0, does: 'change' },
   { on: 1, does: 'end' },
 ]
+const endAndAnother: readonly [Writer, Writer] = [
+  { on: 1, does: 'end' },
+  { on: 0, does: 'endOther' },
+]
 const signInAndEnd: readonly [Writer, Writer] = [
   { on: 1, does: 'signIn' },
   { on: 0, does: 'end' },
@@ -48,6 +52,7 @@ const worlds: readonly [string, World][] = [
     { ...oneByChecker, redisSplits: true, redisForgets: true, faults: 1 },
   ],
   ['a change and an end', two],
+  ['an end, and another session ends', { watched: 'A', writers: endAndAnother }],
   ['a change and an end, and a line is lost', twoWithLines],
   ['two sign-ins, the older one watched', { watched: 'B', writers: signIns, deaths: true }],
   ['two sign-ins, what they replace watched', { watched: 'A', writers: signInsCrossed, deaths: true }],
