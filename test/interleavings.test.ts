@@ -1,10 +1,13 @@
 // Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
 // (copies-model.test.ts prints such): the real code, real databases, real Redis.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
 import { openCopiesInRedis } from './copies-in-redis.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, phone, signIn } from './domain.ts'
+import { type RedisServer, startRedis } from './services/redis.ts'
 import type { Watcher } from './steps.ts'
 import { redisUrl, stores } from './stores.ts'
+import { startProxy, type TcpProxy } from './tcp-proxy.ts'
 
 /** Stops one server before a step until the test lets it go on. */
 class Gate {
@@ -44,7 +47,8 @@ const withRedis = stores.filter(({ redis }) => redis)
 describe.each(withRedis)('$name', ({ database, skipped }) => {
   let url: string
   let drop: () => Promise<void>
-  let domains: Domain[] = []
+  const domains: Domain[] = []
+  const closers: (() => Promise<unknown>)[] = []
 
   beforeAll(async () => {
     if (skipped !== null) return
@@ -54,8 +58,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     await migrateFresh(url)
   })
   afterEach(async () => {
-    for (const domain of domains) await domain.close()
-    domains = []
+    for (const domain of domains.splice(0)) await domain.close()
+    for (const close of closers.splice(0).reverse()) await close()
   })
   afterAll(async () => {
     await drop?.()
@@ -179,6 +183,74 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     await ended
 
     expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+  })
+
+  describe.skipIf(skipped !== null)('a settle that finds another Redis than the mark did', () => {
+    let redis: RedisServer
+
+    beforeEach(async () => {
+      redis = await startRedis()
+      closers.push(() => redis.stop())
+    })
+
+    /** A server with a line of its own to Redis. */
+    async function openBehindLine(): Promise<{ gate: Gate; domain: Domain; line: TcpProxy }> {
+      const line = await startProxy(redis.url)
+      closers.push(() => line.close())
+      const gate = new Gate()
+      const domain = await openDomain({ databaseUrl: url, redisUrl: line.url, watch: gate.watch })
+      domains.push(domain)
+      return { gate, domain, line }
+    }
+
+    test('a reader that filled the new one before the commit is not believed after the answer', async () => {
+      const [writer, reader] = [await openBehindLine(), await openBehindLine()]
+      const accountId = await addAccount(reader.domain.db)
+      const { token, session } = await signIn(reader.domain, accountId)
+      const another = await startRedis()
+      closers.push(() => another.stop())
+
+      const commits = writer.gate.stopBefore('sql commit')
+      const ended = writer.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
+      await commits
+      // Redis dies and comes back as another process; the writer has not found it yet.
+      writer.line.set('refuse')
+      reader.line.leadTo(another.url)
+      await until(() => !reader.domain.copies.isReachable() && !writer.domain.copies.isReachable())
+      await until(() => reader.domain.copies.isReachable())
+      expect((await reader.domain.sessions.verify(token)).is).toBe('live')
+      const copies = await openCopiesInRedis(another.url)
+      closers.push(() => copies.close())
+      await vi.waitFor(async () => expect((await copies.read(session.id))?.copy).toBeTruthy())
+      writer.gate.release()
+      expect(await ended).toBe(true)
+      expect(await reader.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+    })
+
+    test("another's mark that it finds and leaves does not turn into a copy from before", async () => {
+      const [first, second] = [await openBehindLine(), await openBehindLine()]
+      const accountId = await addAccount(first.domain.db)
+      const { token, session } = await signIn(first.domain, accountId)
+      const settles = first.gate.stopBefore('settle')
+      const changed = first.domain.sessions.changeAccount({
+        accountId,
+        origin: noOrigin,
+        decide: async () => ({ set: { nickname: 'new' }, events: [] }),
+      })
+      await settles
+      second.line.set('refuse')
+      await until(() => !second.domain.copies.isReachable())
+      const commits = second.gate.stopBefore('sql commit')
+      const ended = second.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
+      await commits
+      second.line.set('pass')
+      await until(() => second.domain.copies.isReachable())
+      second.gate.release()
+      expect(await ended).toBe(true)
+      first.gate.release()
+      await changed
+      expect(await first.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+    })
   })
 
   /** Removes a copy, as if its life were over. */

@@ -160,7 +160,8 @@ export class RedisCopies implements Copies {
       connection && (await this.#tell(connection, () => this.#settleEach(connection, mark, copies, position)))
     // Every Mark that this class gets back is one that it gave out.
     const { run } = mark as StandingMark
-    if (run === null && !settled) await sleep(untilEveryoneKnowsMs)
+    // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
+    if (!settled || connection.run !== run) await sleep(untilEveryoneKnowsMs)
   }
 
   async #settleEach(

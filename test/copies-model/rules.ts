@@ -19,7 +19,7 @@ export interface Rules {
   readonly settleMarksAgain: boolean
   /**
    * When a writer waits after its commit until every process has read the feed or believes no copy (RedisCopies.settle):
-   * where nothing was marked and the settle could not be made, as in the code; or, which is the rule that holds, unless the
+   * where nothing was marked and the settle could not be made; or, which is the rule that holds, unless the
    * settle was done in the Redis process where the mark stood.
    */
   readonly waits: 'never' | 'whereUnmarked' | 'unlessSettled'
@@ -53,7 +53,7 @@ export interface Rules {
   readonly waitsForGaps: boolean
 }
 
-/** All of them; as in the code, but for `waits`. */
+/** All of them, as in the code. */
 export const designed: Rules = {
   locksFirst: true,
   decidesUnderLock: true,
