@@ -124,6 +124,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     async close() {
       await sendCode.close()
       await sessions.close()
+      await passwords.close()
       await limiter.close()
       await copies.close()
       await db.destroy()

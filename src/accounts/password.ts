@@ -1,7 +1,8 @@
 // Passwords: what is accepted, and argon2id hashing in a bounded pool with a bounded queue.
-import { hash, verify } from '@node-rs/argon2'
+import { hash } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { isCommonPassword } from './common-passwords.ts'
+import { HashThreads } from './hash-threads.ts'
 
 /** OWASP's floor for argon2id (algorithm 2 in this library): 19 MiB, two passes, one lane. */
 const cost = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
@@ -43,83 +44,41 @@ export function needsRehash(phc: string): boolean {
 }
 
 export interface PasswordsOptions {
-  /** How many hashes run at once. */
+  /** How many hashes are computed at once. */
   readonly parallel: number
   /** How many more may wait. */
   readonly queue: number
 }
 
-/** Hashes and verifies. When the pool and its queue are full, it refuses at once instead of making everybody wait. */
+/** Hashes and verifies. When the threads and the queue are full, it refuses at once instead of making everybody wait. */
 export class Passwords {
-  readonly #slots: Slots
+  readonly #threads: HashThreads
   /** The hash of nothing that anybody knows, for the same work where there is no password to compare with. */
   #decoy: Promise<string> | null = null
 
-  constructor(options: PasswordsOptions) {
-    this.#slots = new Slots(options.parallel, options.queue)
+  constructor({ parallel, queue }: PasswordsOptions) {
+    this.#threads = new HashThreads(parallel, queue)
   }
 
   /** The PHC string of a password. @throws AppError `overloaded` */
   async hash(password: string): Promise<string> {
-    return await this.#slots.run(() => hash(normalize(password), cost))
+    return String(await this.#threads.run({ password: normalize(password), cost }))
   }
 
   /** Whether the password is the stored one. null is compared with a decoy: no, after the same work. @throws AppError `overloaded` */
   async verify(phc: string | null, password: string): Promise<boolean> {
-    if (phc === null) {
-      this.#decoy ??= hash(crypto.randomUUID(), cost)
-      const decoy = await this.#decoy
-      await this.#slots.run(() => verify(decoy, normalize(password)))
-      return false
-    }
-    return await this.#slots.run(() => verify(phc, normalize(password)))
+    if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), cost)
+    const stored = phc ?? (await this.#decoy)
+    const isIt = await this.#threads.run({ password: normalize(password), phc: String(stored) })
+    return phc !== null && isIt === true
   }
 
-  /** How many hashes run or wait now. */
+  /** How many hashes are computed or wait now. */
   get load(): number {
-    return this.#slots.load
-  }
-}
-
-/** Runs a bounded number of tasks at once, keeps a bounded number waiting, first come, first served. */
-class Slots {
-  readonly #parallel: number
-  readonly #queue: number
-  readonly #waiting: (() => void)[] = []
-  #running = 0
-  /** A running mean of how long one task takes. */
-  #taskMs = 50
-
-  constructor(parallel: number, queue: number) {
-    this.#parallel = parallel
-    this.#queue = queue
+    return this.#threads.load
   }
 
-  get load(): number {
-    return this.#running + this.#waiting.length
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#parallel) {
-      if (this.#waiting.length >= this.#queue)
-        throw new AppError('overloaded', { retryAfterSeconds: this.#secondsToDrain() })
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    } else {
-      this.#running++
-    }
-    const began = performance.now()
-    try {
-      return await task()
-    } finally {
-      this.#taskMs = 0.9 * this.#taskMs + 0.1 * (performance.now() - began)
-      const next = this.#waiting.shift()
-      // The slot passes straight to the next in line, so that nobody can slip in between.
-      if (next) next()
-      else this.#running--
-    }
-  }
-
-  #secondsToDrain(): number {
-    return Math.max(1, Math.ceil((this.load / this.#parallel) * (this.#taskMs / 1000)))
+  async close(): Promise<void> {
+    await this.#threads.close()
   }
 }

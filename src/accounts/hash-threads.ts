@@ -1,0 +1,112 @@
+// A bounded number of threads that hash, and a bounded queue before them, first come, first served.
+import { Worker } from 'node:worker_threads'
+import { AppError } from '../errors.ts'
+import type { HashDone, HashJob } from './hash-thread.ts'
+
+/** A thread has its next job already when it is done with one: it need not wait for a turn of the event loop. */
+const jobsAhead = 2
+const thread = new URL(
+  import.meta.url.endsWith('.ts') ? './hash-thread.ts' : './hash-thread.js',
+  import.meta.url,
+)
+
+interface Asked {
+  readonly job: HashJob
+  readonly resolve: (result: string | boolean) => void
+  readonly reject: (error: Error) => void
+}
+
+interface Thread {
+  readonly worker: Worker
+  /** What it works on, and what it takes next. */
+  readonly asked: Asked[]
+  beganAt: number
+}
+
+/** Threads start when they are needed first, and keep no process alive that has nothing else to do. */
+export class HashThreads {
+  readonly #count: number
+  readonly #queue: number
+  readonly #threads: Thread[] = []
+  readonly #waiting: Asked[] = []
+  /** A running mean of how long one job takes. */
+  #jobMs = 50
+
+  /** @param queue how many jobs may wait while `count` are computed */
+  constructor(count: number, queue: number) {
+    this.#count = count
+    this.#queue = queue
+  }
+
+  /** How many jobs are computed or wait now. */
+  get load(): number {
+    return this.#threads.reduce((sum, { asked }) => sum + asked.length, this.#waiting.length)
+  }
+
+  /** @throws AppError `overloaded` where no more may wait */
+  run(job: HashJob): Promise<string | boolean> {
+    if (this.load >= this.#count + this.#queue) {
+      const seconds = Math.ceil((this.load / this.#count) * (this.#jobMs / 1000))
+      throw new AppError('overloaded', { retryAfterSeconds: Math.max(1, seconds) })
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ job, resolve, reject })
+      this.#handOut()
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()))
+  }
+
+  #handOut(): void {
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const free = this.#freest()
+      if (!free) return
+      this.#waiting.shift()
+      if (free.asked.length === 0) {
+        free.worker.ref()
+        free.beganAt = performance.now()
+      }
+      free.asked.push(next)
+      free.worker.postMessage(next.job)
+    }
+  }
+
+  #freest(): Thread | null {
+    const [least] = this.#threads.toSorted((a, b) => a.asked.length - b.asked.length)
+    if (least?.asked.length === 0) return least
+    if (this.#threads.length < this.#count) return this.#start()
+    return least && least.asked.length < jobsAhead ? least : null
+  }
+
+  #start(): Thread {
+    const worker = new Worker(thread, { execArgv: [] })
+    const started: Thread = { worker, asked: [], beganAt: performance.now() }
+    worker.on('message', (done: HashDone) => this.#finish(started, done))
+    // A thread that dies takes its jobs along; the next job starts another one.
+    worker.on('error', (error) => this.#lose(started, error))
+    worker.on('exit', () => this.#lose(started, new Error('the hashing thread has ended')))
+    worker.unref()
+    this.#threads.push(started)
+    return started
+  }
+
+  #finish(thread: Thread, done: HashDone): void {
+    const now = performance.now()
+    this.#jobMs = 0.9 * this.#jobMs + 0.1 * (now - thread.beganAt)
+    thread.beganAt = now
+    const first = thread.asked.shift()
+    if (thread.asked.length === 0) thread.worker.unref()
+    if ('error' in done) first?.reject(new Error(done.error))
+    else first?.resolve(done.result)
+    this.#handOut()
+  }
+
+  #lose(thread: Thread, error: Error): void {
+    const at = this.#threads.indexOf(thread)
+    if (at >= 0) this.#threads.splice(at, 1)
+    for (const { reject } of thread.asked.splice(0)) reject(error)
+    this.#handOut()
+  }
+}
