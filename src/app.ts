@@ -21,12 +21,10 @@ import { buildServer } from './http/server.ts'
 import { Limiter } from './limits/limiter.ts'
 import { limitsWith } from './limits/limits.ts'
 import { MemoryLimits } from './limits/store-memory.ts'
-import { RedisLimits } from './limits/store-redis.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
-import { RedisCopies } from './sessions/copies-redis.ts'
 import { Feed, forgetOldChanges } from './sessions/feed.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { type Settings, SettingsError } from './settings.ts'
@@ -151,6 +149,7 @@ async function openCopies(
     const readVersion = versionReader(dialect)
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
+  const { RedisCopies } = await import('./sessions/copies-redis.ts')
   const feed = new Feed({ db: openDatabase(openDialect({ ...settings, databasePool: 1 })), clock })
   const copies = new RedisCopies({
     url: settings.redis,
@@ -215,6 +214,7 @@ async function openLimiter({ limits, redis, smsDailyBudget }: Settings, clock: C
   if (limits === 'off') return new Limiter({ store: new MemoryLimits({ clock }), limits: [] })
   const table = limitsWith({ smsDailyBudget })
   if (redis === null) return new Limiter({ store: new MemoryLimits({ clock }), limits: table })
+  const { RedisLimits } = await import('./limits/store-redis.ts')
   const store = new RedisLimits(redis)
   await store.connect()
   return new Limiter({ store, limits: table })

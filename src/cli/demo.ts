@@ -1,7 +1,6 @@
 // hufu demo: the tutorial's walk, against a running server, telling what it does.
 import { openHouse } from '../app.ts'
 import { AppError } from '../errors.ts'
-import { keyOf } from '../sessions/link-redis.ts'
 import { exitCodes, UsageError } from './output.ts'
 import type { Context } from './run.ts'
 import { withHouse } from './with-house.ts'
@@ -114,6 +113,7 @@ class Walk {
         this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }
+      const { keyOf } = await import('../sessions/link-redis.ts')
       output.line(`    redis-cli get ${keyOf(id)}`)
       this.#comes(`Redis  ${JSON.stringify((await house.copies.session(id)).value)}`)
     } finally {

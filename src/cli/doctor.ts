@@ -7,7 +7,8 @@ import { pendingMigrations } from '../db/migrate.ts'
 import { sqlitePath } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
 import { type Settings, withoutPassword } from '../settings.ts'
-import { probeRedis } from './doctor-redis.ts'
+
+import type { RedisFacts } from './doctor-redis.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
@@ -210,6 +211,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
   const where = withoutPassword(settings.redis)
   try {
+    const { probeRedis } = await import('./doctor-redis.ts')
     const facts = await probeRedis(settings.redis)
     const found: Finding = {
       check,
@@ -227,7 +229,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
 }
 
-function redisAdvice(facts: Awaited<ReturnType<typeof probeRedis>>, output: Output): Finding[] {
+function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
   const findings: Finding[] = []
   const major = Number(facts.version.split('.')[0])
   if (major < 6) {

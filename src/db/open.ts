@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import type { OrPromise } from '../or-promise.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
-import { mysqlPool, postgresPool } from './pools.ts'
 import type { Database, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
@@ -28,6 +27,9 @@ export function sqlitePath(url: string): string {
 const mysqlSession = "set session innodb_lock_wait_timeout = 4, sql_mode = 'TRADITIONAL'"
 const mariadbSession = 'set session idle_transaction_timeout = 10, max_statement_time = 5'
 
+/** The drivers are loaded by who needs them: a start on SQLite is to take less than a second. */
+const pools = () => import('./pools.ts')
+
 /** The Kysely dialect for a URL. Nothing is opened yet. */
 export function dialectFor(url: string, poolSize: number): Dialect {
   switch (databaseKind(url)) {
@@ -38,14 +40,14 @@ export function dialectFor(url: string, poolSize: number): Dialect {
     }
     case 'mysql':
       return new MysqlDialect({
-        pool: mysqlPool(url, poolSize),
+        pool: async () => (await pools()).mysqlPool(url, poolSize),
         onCreateConnection: async (connection) => {
           await connection.executeQuery(CompiledQuery.raw(mysqlSession))
           await connection.executeQuery(CompiledQuery.raw(mariadbSession)).catch(() => {})
         },
       })
     case 'postgres':
-      return new PostgresDialect({ pool: postgresPool(url, poolSize) })
+      return new PostgresDialect({ pool: async () => (await pools()).postgresPool(url, poolSize) })
     case null:
       throw new TypeError('not a database URL: sqlite:<path>, mysql://… or postgres://…')
   }

@@ -82,9 +82,6 @@ const page = `<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Huf
 export function classicRoutes(parts: ClassicParts) {
   return async (app: FastifyInstance): Promise<void> => {
     const { signIn, sessions, numbers, tellsUnknownNumber } = parts
-    // Answers are plain small objects: their schemas are for the documents, JSON.stringify writes them.
-    app.setSerializerCompiler(() => JSON.stringify)
-
     app.get('/', { schema: schemas.hello, exposeHeadRoute: true }, async (request, reply) => {
       if (!(request.headers.accept ?? '').includes('text/html'))
         return reply.type('text/plain').send('Hello World!')

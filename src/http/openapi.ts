@@ -1,7 +1,6 @@
 // /openapi.json (3.1) from the routes' own schemas, and /docs to read and try them, without anything from outside.
 import swagger from '@fastify/swagger'
-import scalar from '@scalar/fastify-api-reference'
-import type { FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import { refuseOtherMethods } from './methods.ts'
 import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
 
@@ -65,24 +64,39 @@ export async function serveDescription(app: FastifyInstance): Promise<void> {
     return reply.type('application/json; charset=utf-8').send(text)
   })
   await app.register(async (docs) => {
-    docs.addHook('onSend', async (request, reply) => {
-      reply.header('content-security-policy', policy)
-      // The script of the page is large and says nothing about anybody.
-      if (request.url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
-    })
     const others = refuseOtherMethods(docs, (url) => url.startsWith('/docs'))
-    await docs.register(scalar, {
-      routePrefix: '/docs',
-      configuration: {
-        url: '/openapi.json',
-        withDefaultFonts: false,
-        hideClientButton: true,
-        telemetry: false,
-        showDeveloperTools: 'never',
-        agent: { disabled: true },
-        mcp: { disabled: true },
-      },
-    })
+    for (const url of ['/docs', '/docs/', '/docs/js/scalar.js']) {
+      docs.get(url, { schema: { hide: true } }, async (request, reply) => {
+        page ??= openPage()
+        const { statusCode, headers, rawPayload } = await (await page).inject({ url: request.url })
+        for (const name of ['content-type', 'location']) if (headers[name]) reply.header(name, headers[name])
+        reply.header('content-security-policy', policy)
+        // The script of the page is large and says nothing about anybody.
+        if (url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
+        return reply.code(statusCode).send(rawPayload)
+      })
+    }
     others.finish()
   })
+}
+
+let page: Promise<FastifyInstance> | null = null
+
+/** The page on a server of its own that does not listen: its script has megabytes, which no start waits for. */
+async function openPage(): Promise<FastifyInstance> {
+  const { default: scalar } = await import('@scalar/fastify-api-reference')
+  const docs = fastify()
+  await docs.register(scalar, {
+    routePrefix: '/docs',
+    configuration: {
+      url: '/openapi.json',
+      withDefaultFonts: false,
+      hideClientButton: true,
+      telemetry: false,
+      showDeveloperTools: 'never',
+      agent: { disabled: true },
+      mcp: { disabled: true },
+    },
+  })
+  return docs
 }

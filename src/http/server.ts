@@ -84,6 +84,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const isClassic = (request: FastifyRequest) =>
     parts.classic !== null && !(request.routeOptions.url ?? request.raw.url ?? '').startsWith('/v1')
 
+  // Answers are plain small objects: their schemas are for the documents, JSON.stringify writes them.
+  app.setSerializerCompiler(() => JSON.stringify)
   app.server.on('connect', (_request, socket) => broken.refuseTunnel(socket))
   acceptJsonOnly(app)
   for (const schema of sharedSchemas) app.addSchema(schema)
