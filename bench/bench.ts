@@ -1,26 +1,40 @@
 // npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the figures to
-// bench/results.json. `npm run bench coherence` measures how long an ended session is accepted, and writes bench/COHERENCE.md.
+// bench/results.json, and the chart of the README is made anew. With the names of workloads only these are measured, and nothing
+// is written. `npm run bench coherence` measures how long an ended session is accepted, and writes bench/COHERENCE.md; `npm run
+// bench chart` measures nothing.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freshMs } from '../src/sessions/feed.ts'
 import { createMariadbDatabase, startMariadb } from '../test/services/mariadb.ts'
 import { startRedis } from '../test/services/redis.ts'
+import { writeChart } from './chart.ts'
 import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
+import { benchCrowd } from './crowd.ts'
 import { machine } from './machine.ts'
-import { benchMemory } from './memory.ts'
 import { betterAuth, expressSession, installPeers } from './peers.ts'
 import {
   checksSection,
-  memorySection,
+  crowdSection,
   reportJson,
   reportText,
   type Section,
   signInSection,
+  startSection,
+  stormSection,
+  workersSection,
 } from './report.ts'
 import { benchSignIn } from './sign-in.ts'
+import { benchStart } from './start.ts'
+import { benchStorm } from './storm.ts'
 import { bareRoutes, hufu, redisReads } from './subjects.ts'
+import { benchWorkers } from './workers.ts'
+
+if (process.argv.includes('chart')) {
+  writeChart()
+  process.exit()
+}
 
 const isShort = process.argv.includes('--short')
 const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
@@ -34,12 +48,17 @@ try {
 }
 
 async function speed(): Promise<void> {
-  const sections = [await checks(), await signIns(), await memory()]
+  const workloads = { checks, 'sign-in': signIns, storm, workers, crowd, start }
+  const only = Object.entries(workloads).filter(([name]) => process.argv.includes(name))
+  const chosen = only.length > 0 ? only : Object.entries(workloads)
+  const sections: Section[] = []
+  for (const [, workload] of chosen) sections.push(await workload())
   const text = reportText(machine(), sections)
   process.stdout.write(text)
-  if (isShort) return
+  if (isShort || only.length > 0) return
   writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
   writeFileSync(new URL('./results.json', import.meta.url), reportJson(machine(), sections))
+  writeChart()
 }
 
 async function checks(): Promise<Section> {
@@ -71,8 +90,32 @@ async function signIns(): Promise<Section> {
   return signInSection(await benchSignIn(sqlite('sign-in'), { ...size, accounts: 200 }))
 }
 
-async function memory(): Promise<Section> {
-  return memorySection(await benchMemory(redis, isShort ? 10_000 : 100_000))
+async function storm(): Promise<Section> {
+  const size = isShort ? { rounds: 1, secondsPerRound: 2 } : { rounds: 5, secondsPerRound: 4 }
+  const storePids = [mariadb.pid, redis.pid]
+  const environment = { ...(await onMariadb()), ...onRedis(6) }
+  return stormSection(
+    await benchStorm(environment, { waiting: 500, clients: 700, checksPerSecond: 4_000, ...size, storePids }),
+  )
+}
+
+async function workers(): Promise<Section> {
+  const size = isShort ? { rounds: 1, secondsPerRound: 1 } : { rounds: 5, secondsPerRound: 2 }
+  let next = 7
+  const newEnvironment = async () => ({ ...(await onMariadb()), ...onRedis(next++) })
+  return workersSection(await benchWorkers(newEnvironment, { counts: [1, 2], ...size }))
+}
+
+async function crowd(): Promise<Section> {
+  const size = isShort
+    ? { many: 20_000, rounds: 1, secondsPerRound: 1 }
+    : { many: 1_000_000, rounds: 7, secondsPerRound: 2 }
+  const newDatabase = () => createMariadbDatabase(mariadb.url)
+  return crowdSection(await benchCrowd({ redis, newDatabase, few: 1_000, ...size }))
+}
+
+async function start(): Promise<Section> {
+  return startSection(await benchStart(join(folder, 'start.db'), isShort ? 1 : 5))
 }
 
 function sqlite(name: string) {

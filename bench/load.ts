@@ -22,14 +22,18 @@ export interface Shot {
   readonly busy: number | null
 }
 
+export interface ShotSize {
+  readonly connections: number
+  readonly seconds: number | 'each once'
+  /** Requests in all; absent: each connection asks again as soon as it is answered. */
+  readonly perSecond?: number
+}
+
 /**
  * Asks for `seconds`, or until each request was made once.
  * @throws Error when any answer was not 2xx, not right, or did not come
  */
-export async function shoot(
-  asked: Asked,
-  { connections, seconds }: { connections: number; seconds: number | 'each once' },
-): Promise<Shot> {
+export async function shoot(asked: Asked, { connections, seconds, perSecond }: ShotSize): Promise<Shot> {
   const { requests } = asked
   const share = Math.ceil(requests.length / connections)
   let next = 0
@@ -40,6 +44,7 @@ export async function shoot(
   const result = await autocannon({
     url: asked.url,
     connections,
+    ...(perSecond !== undefined && { overallRate: perSecond }),
     ...(seconds === 'each once' ? { amount: share * connections } : { duration: seconds }),
     // Every connection has tokens of its own: one long list for all of them would slow the load down, not the server.
     setupClient(client) {

@@ -1,11 +1,10 @@
 // Sign-ins per second beside the raw rate of argon2 with the same parameters on as many threads, interleaved in one run.
 import autocannon from 'autocannon'
 import { Passwords } from '../src/accounts/password.ts'
-import { openHouse } from '../src/app.ts'
-import { migrate } from '../src/db/migrate.ts'
 import { readSettings } from '../src/settings.ts'
 import { startProcess } from '../test/running.ts'
 import { median } from './median.ts'
+import { addPeople, password } from './people.ts'
 
 export interface SignInResult {
   readonly rawPerSecond: number
@@ -19,15 +18,13 @@ export interface SignInOptions {
   readonly accounts: number
 }
 
-const password = 'correct horse battery'
-
 /** Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads; gives medians. */
 export async function benchSignIn(
   environment: Record<string, string>,
   options: SignInOptions,
 ): Promise<SignInResult> {
   const settings = readSettings(environment)
-  const numbers = await addAccounts(environment, options.accounts)
+  const numbers = await addPeople(environment, options.accounts)
   const server = await startProcess(environment, { keepOutput: false })
   const parallel = settings.passwordParallel
   const raw: number[] = []
@@ -44,34 +41,23 @@ export async function benchSignIn(
   return { rawPerSecond: median(raw), signInsPerSecond: median(whole), parallel }
 }
 
-async function addAccounts(environment: Record<string, string>, count: number): Promise<string[]> {
-  const settings = readSettings(environment)
-  const house = await openHouse(settings)
-  try {
-    await migrate(house.db, settings.database.kind)
-    const numbers = Array.from({ length: count }, (_, i) => String(15000000000 + i))
-    for (const phoneNumber of numbers) await house.accounts.add({ phoneNumber, nickname: null, password })
-    return numbers
-  } finally {
-    await house.close()
-  }
-}
-
-/** argon2 verifications per second, always `parallel` of them at once. */
+/** argon2 verifications per second, always `parallel` of them at once and the next ones waiting. */
 async function verifies(parallel: number, seconds: number): Promise<number> {
-  const passwords = new Passwords({ parallel, queue: 0 })
+  const passwords = new Passwords({ parallel, queue: parallel })
   const stored = await passwords.hash(password)
   const began = performance.now()
   let done = 0
   await Promise.all(
-    Array.from({ length: parallel }, async () => {
+    Array.from({ length: 2 * parallel }, async () => {
       while (performance.now() - began < seconds * 1000) {
         await passwords.verify(stored, password)
         done++
       }
     }),
   )
-  return done / ((performance.now() - began) / 1000)
+  const perSecond = done / ((performance.now() - began) / 1000)
+  await passwords.close()
+  return perSecond
 }
 
 async function signIns(

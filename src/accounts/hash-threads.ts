@@ -44,11 +44,15 @@ export class HashThreads {
   }
 
   /** @throws AppError `overloaded` where no more may wait */
+  assertRoom(): void {
+    if (this.load < this.#count + this.#queue) return
+    const seconds = Math.ceil((this.load / this.#count) * (this.#jobMs / 1000))
+    throw new AppError('overloaded', { retryAfterSeconds: Math.max(1, seconds) })
+  }
+
+  /** @throws AppError `overloaded` */
   run(job: HashJob): Promise<string | boolean> {
-    if (this.load >= this.#count + this.#queue) {
-      const seconds = Math.ceil((this.load / this.#count) * (this.#jobMs / 1000))
-      throw new AppError('overloaded', { retryAfterSeconds: Math.max(1, seconds) })
-    }
+    this.assertRoom()
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, resolve, reject })
       this.#handOut()

@@ -73,6 +73,11 @@ export class Passwords {
     return phc !== null && isIt === true
   }
 
+  /** For who wants to refuse before anything is counted or read. @throws AppError `overloaded` */
+  assertRoom(): void {
+    this.#threads.assertRoom()
+  }
+
   /** How many hashes are computed or wait now. */
   get load(): number {
     return this.#threads.load

@@ -65,6 +65,8 @@ export class SignIn {
    */
   async byPassword(arrival: Arrival, password: string): Promise<Issued> {
     const number = parsePhoneNumber(arrival.phoneNumber, this.#region)
+    // In a storm of sign-ins who does not fit costs nothing but this.
+    this.#passwords.assertRoom()
     return await this.#limiter.guarded('check_password', whoIs(number, arrival), async () => {
       for (let tries = 1; ; tries++) {
         const issued = await this.#tryPassword(number, password, arrival)

@@ -193,7 +193,9 @@ function startMessage(address: string, settings: Settings, output: Output): stri
   const data = database.kind === 'sqlite' ? sqlitePath(database.url) : withoutPassword(database.url)
   const copies =
     redis === null
-      ? output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
+      ? database.kind === 'sqlite'
+        ? output.say('无（SQLite 不需要）', 'none (SQLite needs none)')
+        : output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
       : withoutPassword(redis)
   const warnings = [
     settings.limits === 'off' ? limitsOffWarning(output) : null,

@@ -1,0 +1,100 @@
+// npm run bench chart: the chart and the table of the READMEs, from the results that stand in bench/. A test compares them.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+export const chartFile = `${root}docs/checks.svg`
+export const readmes = [`${root}README.md`, `${root}README.zh-CN.md`] as const
+
+interface Bar {
+  readonly label: string
+  readonly note: string
+  readonly value: number
+  readonly color: string
+}
+
+const [ours, bare, others] = ['#c0392b', '#7f8c8d', '#5d8aa8']
+/** From how the names of results.json begin to what people read; in this order. */
+const bars: readonly (readonly [begin: string, label: string, note: string, color: string])[] = [
+  ['GET /user, bare route, no check', 'Fastify, no check', '不校验', bare],
+  ['GET /user, MariaDB + Redis', 'Hufu, MariaDB + Redis', '', ours],
+  ['GET /user, SQLite', 'Hufu, SQLite', '', ours],
+  ["HGETALL, kept by the client library's cache", 'one cached HGETALL', '', others],
+  ['two GETs', 'two Redis GETs', '', others],
+  ['express-session', 'express-session + connect-redis', '', others],
+  ['better-auth', 'better-auth', '', others],
+]
+
+/** The chart of checks per second, from the text of results.json. */
+export function chartOf(results: string): string {
+  const { machine, figures } = JSON.parse(results) as {
+    machine: string
+    figures: readonly { name: string; value: number; unit: string }[]
+  }
+  const shown = bars.flatMap(([begin, label, note, color]): Bar[] => {
+    const figure = figures.find(({ name, unit }) => name.startsWith(begin) && unit === 'requests/s')
+    return figure ? [{ label, note, color, value: figure.value }] : []
+  })
+  const most = Math.max(...shown.map(({ value }) => value))
+  const rows = shown.map((bar, i) => row(bar, 64 + i * 30, most))
+  const height = 64 + shown.length * 30 + 34
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 ${height}" font-family="system-ui, sans-serif" font-size="14" role="img">
+<title>Checks per second: ${shown.map(({ label, value }) => `${label} ${Math.round(value)}`).join(', ')}</title>
+<rect width="760" height="${height}" rx="8" fill="#ffffff"/>
+<text x="20" y="30" font-size="17" font-weight="600" fill="#222">Who is signed in? Checks per second, one process · 每秒校验次数，单进程</text>
+${rows.join('\n')}
+<text x="20" y="${height - 14}" font-size="11" fill="#777">${escaped(machine)} npm run bench</text>
+</svg>
+`
+}
+
+function row({ label, note, value, color }: Bar, y: number, most: number): string {
+  const width = Math.max(2, Math.round((value / most) * 420))
+  const text = note === '' ? label : `${label} ${note}`
+  return `<text x="228" y="${y + 5}" text-anchor="end" fill="#222">${escaped(text)}</text><rect x="238" y="${y - 9}" width="${width}" height="18" rx="3" fill="${color}"/><text x="${246 + width}" y="${y + 5}" fill="#222">${Math.round(value).toLocaleString('en-US')}</text>`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+}
+
+const words = {
+  en: '| database | faults | operations under them | refused 503 | no answer | violations |',
+  zh: '| 数据库 | 故障 | 期间的操作 | 拒绝 503 | 没有回答 | 违反 |',
+}
+
+/** A line for each database, from the text of FAULTS.md. */
+export function faultSummaryOf(faults: string, language: keyof typeof words): string {
+  const rows = faults
+    .split('\n')
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+    .filter((cells) => cells.length === 8 && /^\d+$/.test(cells[3] ?? ''))
+    .map(([, database = '', fault = '', ...numbers]) => ({
+      database,
+      fault,
+      numbers: numbers.slice(0, 4).map(Number),
+    }))
+    .filter(({ fault }) => fault !== 'nothing')
+  const lines = [...new Set(rows.map(({ database }) => database))].map((database) => {
+    const of = rows.filter((one) => one.database === database)
+    const sums = [0, 1, 2, 3].map((i) => of.reduce((sum, { numbers }) => sum + (numbers[i] ?? 0), 0))
+    return `| ${[database, of.length, ...sums].join(' | ')} |`
+  })
+  return [words[language], '|---|--:|--:|--:|--:|--:|', ...lines].join('\n')
+}
+
+/** A README with its table made anew. */
+export function withFaults(readme: string, summary: string): string {
+  const between = /(<!-- faults: made by "npm run bench chart" -->\n)[\s\S]*?(\n<!-- end -->)/
+  if (!between.test(readme)) throw new Error('the README has no place for the table of faults')
+  return readme.replace(between, (_all, begin, end) => begin + summary + end)
+}
+
+export function writeChart(): void {
+  writeFileSync(chartFile, chartOf(readFileSync(`${root}bench/results.json`, 'utf8')))
+  const faults = readFileSync(`${root}bench/FAULTS.md`, 'utf8')
+  for (const file of readmes) {
+    const language = file.endsWith('zh-CN.md') ? 'zh' : 'en'
+    writeFileSync(file, withFaults(readFileSync(file, 'utf8'), faultSummaryOf(faults, language)))
+  }
+}

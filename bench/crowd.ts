@@ -1,0 +1,132 @@
+// Does a check cost the same when a million people are signed in as when a thousand are? And what do they take of Redis's memory?
+import { randomUUID } from 'node:crypto'
+import { createClient } from 'redis'
+import { openHouse } from '../src/app.ts'
+import type { Database } from '../src/db/schema.ts'
+import { newAccountId, newSessionId } from '../src/ids.ts'
+import { hashToken, issueToken } from '../src/sessions/token.ts'
+import { readSettings } from '../src/settings.ts'
+import { startProcess } from '../test/running.ts'
+import type { RedisServer } from '../test/services/redis.ts'
+import { addFilledSessions } from './filled-sessions.ts'
+import { type Asked, type Shot, shoot } from './load.ts'
+import { median } from './median.ts'
+import { issueTokens } from './tokens.ts'
+
+export interface CrowdResult {
+  readonly few: number
+  readonly many: number
+  readonly fewPerSecond: number
+  readonly manyPerSecond: number
+  /** Bytes of Redis's memory for each of the many. */
+  readonly bytesPerSession: number
+}
+
+export interface CrowdOptions {
+  readonly redis: RedisServer
+  readonly newDatabase: () => Promise<string>
+  readonly few: number
+  readonly many: number
+  readonly rounds: number
+  readonly secondsPerRound: number
+}
+
+/** Two servers on MariaDB and Redis, asked in turns with as many tokens; one of them has a crowd beside these. */
+export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
+  const { redis, few, many } = options
+  const client = await createClient({ url: redis.url }).connect()
+  await client.flushAll()
+  const before = await usedMemory(client)
+  await addFilledSessions(redis.url, many)
+  const bytesPerSession = ((await usedMemory(client)) - before) / (await client.dbSize())
+  const small = await open(
+    { HUFU_DATABASE_URL: await options.newDatabase(), HUFU_REDIS_URL: `${redis.url}/1` },
+    few,
+  )
+  const environment = { HUFU_DATABASE_URL: await options.newDatabase(), HUFU_REDIS_URL: redis.url }
+  const large = await open(environment, few, many)
+  const shots = { few: [] as Shot[], many: [] as Shot[] }
+  try {
+    for (const { asked } of [small, large]) await shoot(asked, { connections: 64, seconds: 'each once' })
+    for (let round = 0; round <= options.rounds; round++) {
+      const size = { connections: 64, seconds: options.secondsPerRound }
+      const taken = [await shoot(small.asked, size), await shoot(large.asked, size)] as const
+      // The first one is for the compiler.
+      if (round > 0) shots.few.push(taken[0])
+      if (round > 0) shots.many.push(taken[1])
+    }
+  } finally {
+    await Promise.all([small.stop(), large.stop()])
+    await client.flushAll()
+    client.destroy()
+  }
+  const perSecond = (list: readonly Shot[]) => median(list.map(({ requestsPerSecond }) => requestsPerSecond))
+  return {
+    few,
+    many,
+    fewPerSecond: perSecond(shots.few),
+    manyPerSecond: perSecond(shots.many),
+    bytesPerSession,
+  }
+}
+
+async function open(environment: Record<string, string>, tokenCount: number, crowd = 0) {
+  const tokens = await issueTokens(environment, tokenCount)
+  if (crowd > 0) {
+    const house = await openHouse(readSettings(environment))
+    await addRows(house.db, crowd)
+    await house.close()
+  }
+  const server = await startProcess(environment, { keepOutput: false })
+  const asked: Asked = {
+    name: `GET /user, ${crowd} more`,
+    url: server.url,
+    pid: server.child.pid,
+    requests: tokens.map((token) => ({ path: '/user', headers: { token } })),
+    isRight: (body) => body.startsWith('{"code":1'),
+  }
+  return { asked, stop: () => server.stop() }
+}
+
+const rowsAtOnce = 2_000
+
+/** Accounts with one live session each, as sign-ins would have left them. */
+async function addRows(db: Database, count: number): Promise<void> {
+  const now = Date.now()
+  for (let made = 0; made < count; made += rowsAtOnce) {
+    const ids = Array.from({ length: Math.min(rowsAtOnce, count - made) }, () => newAccountId(now))
+    const accounts = ids.map((id, i) => ({
+      id,
+      phone_number: `+86${17_000_000_000 + made + i}`,
+      nickname: '测试用户1',
+      password_hash: null,
+      state: 'active' as const,
+      banned_until: null,
+      ban_reason: null,
+      registered_at: now,
+      updated_at: now,
+    }))
+    const sessions = ids.map((accountId) => {
+      const id = newSessionId(now)
+      return {
+        id,
+        account_id: accountId,
+        token_hash: hashToken(issueToken(id)),
+        platform: 'ios' as const,
+        device_id: randomUUID(),
+        device_name: 'iPhone 15 Pro',
+        app_version: '2.1.0',
+        ip: '203.0.113.7',
+        created_at: now,
+        seen_at: now,
+        expires_at: now + 30 * 86_400_000,
+      }
+    })
+    await db.insertInto('accounts').values(accounts).execute()
+    await db.insertInto('sessions').values(sessions).execute()
+  }
+}
+
+async function usedMemory(client: { info(section: string): Promise<string> }): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
+}
