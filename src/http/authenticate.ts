@@ -50,8 +50,7 @@ function endedError({ reason, at, by }: Ending): AppError {
  * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
  * @throws AppError `token_missing`, `token_unknown` for any other scheme, `credentials_conflict`, `token_in_url`
  */
-export function bearerToken(request: FastifyRequest): string {
-  const { raw } = request
+export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (raw.url?.includes('token=')) throw new AppError('token_in_url')
   const header = raw.headers.authorization
   if (header === undefined || header === '') throw new AppError('token_missing')
@@ -74,8 +73,8 @@ function countAuthorization(rawHeaders: readonly string[]): number {
  * The tutorial's header `token`.
  * @throws AppError `token_missing`
  */
-export function classicToken(request: FastifyRequest): string {
-  const { token } = request.raw.headers
+export function classicToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
+  const { token } = raw.headers
   if (typeof token !== 'string' || token === '') throw new AppError('token_missing')
   return token
 }

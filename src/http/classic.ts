@@ -9,6 +9,7 @@ import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'
 import { clientAddress } from './client-address.ts'
 import { KeptAnswers } from './kept-answers.ts'
+import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 
 export interface ClassicParts {
@@ -79,7 +80,7 @@ const page = `<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Huf
 <h1>Hello World!</h1><p><a href="/docs">API</a></p></html>`
 
 /** The four routes. Errors are answered by http/server.ts in the classic form. */
-export function classicRoutes(parts: ClassicParts) {
+export function classicRoutes(parts: ClassicParts, quick: QuickRoutes) {
   return async (app: FastifyInstance): Promise<void> => {
     const { signIn, sessions, numbers, tellsUnknownNumber } = parts
     app.get('/', { schema: schemas.hello, exposeHeadRoute: true }, async (request, reply) => {
@@ -107,6 +108,7 @@ export function classicRoutes(parts: ClassicParts) {
       nickname: account.nickname,
       phone_number: numbers.of(account.phoneNumber),
     }))
+    quick.set('/user', { tokenOf: classicToken, answers, namesSession: false })
     app.get('/user', { schema: schemas.user }, (request: FastifyRequest, reply) =>
       whenKnown(signedInBy(classicToken(request), sessions), (who) => answers.send(reply, who)),
     )

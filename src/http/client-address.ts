@@ -12,7 +12,14 @@ export function clientAddress(request: FastifyRequest): string | null {
   if (ip === undefined) return null
   // Only what a proxy says may be anything.
   if (ip !== request.raw.socket.remoteAddress && isIP(ip) === 0) return null
-  if (!ip.includes(':')) return ip
+  return plainAddress(ip)
+}
+
+/** An address of a connection, IPv4 in IPv6 as IPv4 and without a zone. */
+export function plainAddress(ip: string): string
+export function plainAddress(ip: string | undefined): string | undefined
+export function plainAddress(ip: string | undefined): string | undefined {
+  if (!ip?.includes(':')) return ip
   const address = ip.includes('%') ? ip.slice(0, ip.indexOf('%')) : ip
   return /^::ffff:\d+\./i.test(address) ? address.slice(7) : address
 }

@@ -2,6 +2,8 @@
 import type { FastifyReply } from 'fastify'
 import type { SignedIn } from './authenticate.ts'
 
+export const jsonType = 'application/json; charset=utf-8'
+
 /** Answers of one route. They go with what they were made of. */
 export class KeptAnswers {
   readonly #make: (who: SignedIn) => object
@@ -12,12 +14,17 @@ export class KeptAnswers {
     this.#make = make
   }
 
-  send(reply: FastifyReply, who: SignedIn): FastifyReply {
+  /** JSON. */
+  textFor(who: SignedIn): string {
     let text = this.#kept.get(who)
     if (text === undefined) {
       text = JSON.stringify(this.#make(who))
       this.#kept.set(who, text)
     }
-    return reply.header('content-type', 'application/json; charset=utf-8').send(text)
+    return text
+  }
+
+  send(reply: FastifyReply, who: SignedIn): FastifyReply {
+    return reply.header('content-type', jsonType).send(this.textFor(who))
   }
 }

@@ -1,8 +1,9 @@
 // One line for each request: who asked for what, how it ended, how long it took. Never a secret.
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { maskPhoneNumber } from '../accounts/phone.ts'
 import type { AppError } from '../errors.ts'
-import { clientAddress } from './client-address.ts'
+import { clientAddress, plainAddress } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -52,21 +53,33 @@ export class RequestLines {
   follow(request: FastifyRequest, reply: FastifyReply): void {
     // Fastify's own reply.elapsedTime stays 0 without its logger.
     const began = performance.now()
-    reply.raw.on('close', () => this.#write(request, reply, performance.now() - began))
+    reply.raw.on('close', () =>
+      this.#write(reply.raw, began, {
+        requestId: request.id,
+        method: request.method,
+        path: this.#pathOf(request),
+        ip: clientAddress(request) ?? undefined,
+        session: request.signedIn?.session.id,
+        phone: request.maskedPhone,
+      }),
+    )
   }
 
-  #write(request: FastifyRequest, reply: FastifyReply, ms: number): void {
-    this.#log.request({
-      requestId: request.id,
-      method: request.method,
-      path: this.#pathOf(request),
-      // 499: nginx's word for a client that did not wait.
-      status: reply.raw.writableFinished ? reply.statusCode : 499,
-      ms: Math.round(ms * 10) / 10,
-      ip: clientAddress(request) ?? undefined,
-      session: request.signedIn?.session.id,
-      phone: request.maskedPhone,
+  /** The same for a request that Fastify never sees: GET of a plain route. */
+  followQuick(request: IncomingMessage, response: ServerResponse, requestId: string, session?: string): void {
+    const began = performance.now()
+    const ip = plainAddress(request.socket.remoteAddress)
+    response.on('close', () => {
+      const path = request.url ?? ''
+      this.#write(response, began, { requestId, method: 'GET', path, ip, session, phone: null })
     })
+  }
+
+  #write(response: ServerResponse, began: number, line: Omit<RequestLine, 'status' | 'ms'>): void {
+    const ms = Math.round((performance.now() - began) * 10) / 10
+    // 499: nginx's word for a client that did not wait.
+    const status = response.writableFinished ? response.statusCode : 499
+    this.#log.request({ ...line, status, ms })
   }
 
   #pathOf(request: FastifyRequest): string {

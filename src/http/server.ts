@@ -8,6 +8,7 @@ import { type ClassicParts, classicRoutes } from './classic.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
 import { refuseOtherMethods } from './methods.ts'
 import { describeRoutes, serveDescription } from './openapi.ts'
+import { answerQuickly, type QuickRoutes } from './quick-checks.ts'
 import { asRequestError } from './request-errors.ts'
 import { RequestLines, type RequestLog } from './request-log.ts'
 import { sendClassic, sendProblem, type WallClock } from './respond.ts'
@@ -34,28 +35,34 @@ const bodyLimitBytes = 16 * 1024
 /** What a client can do nothing about, so that somebody should read why it happened. */
 const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
 
+const fixedOptions = {
+  logger: false,
+  bodyLimit: bodyLimitBytes,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 75_000,
+  // Who does not read the answers would otherwise hold them, and the connection, for ever.
+  connectionTimeout: 20_000,
+  // Node looks every 30 s by itself: then a limit of 10 s is one of 40 s.
+  http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+  forceCloseConnections: 'idle',
+  // What reaches us on a kept connection while we stop is answered like anything else.
+  return503OnClosing: false,
+  routerOptions: { maxParamLength: 200 },
+  // Nothing is converted, dropped or filled in: what a client sends is what is checked.
+  ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  exposeHeadRoutes: false,
+} as const
+
 /** All routes, ready to listen or to be asked with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const broken = new BrokenConnections()
+  const newRequestId = requestIds()
+  const quick: QuickRoutes = new Map()
   const app = fastify({
-    logger: false,
+    ...fixedOptions,
     // Only an explicit list: the client is the right-most hop that is not on it.
     trustProxy: parts.trustedProxies.length > 0 && [...parts.trustedProxies],
-    bodyLimit: bodyLimitBytes,
-    genReqId: requestIds(),
-    requestTimeout: 15_000,
-    keepAliveTimeout: 75_000,
-    // Who does not read the answers would otherwise hold them, and the connection, for ever.
-    connectionTimeout: 20_000,
-    // Node looks every 30 s by itself: then a limit of 10 s is one of 40 s.
-    http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
-    forceCloseConnections: 'idle',
-    // What reaches us on a kept connection while we stop is answered like anything else.
-    return503OnClosing: false,
-    routerOptions: { maxParamLength: 200 },
-    // Nothing is converted, dropped or filled in: what a client sends is what is checked.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
-    exposeHeadRoutes: false,
+    genReqId: newRequestId,
     clientErrorHandler: (error, socket) => broken.refuse(error, socket),
     // Fastify runs no hooks for a URL that it cannot read.
     frameworkErrors: (error, request, reply) => {
@@ -102,16 +109,19 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   })
   const others = refuseOtherMethods(app, (url) => !url.startsWith('/docs'))
   await describeRoutes(app, parts.version)
-  if (parts.classic) await app.register(classicRoutes(parts.classic))
+  if (parts.classic) await app.register(classicRoutes(parts.classic, quick))
   await app.register(async (v1) => {
     authenticate(v1, parts.sessions)
     await v1.register(v1CodeRoutes(parts))
-    await v1.register(v1SessionRoutes(parts))
+    await v1.register(v1SessionRoutes(parts, quick))
     await v1.register(v1AccountRoutes(parts))
   })
   await app.register(healthRoutes(parts.health))
   await serveDescription(app)
   others.finish()
+  const { isStopping } = parts.health
+  if (parts.trustedProxies.length === 0)
+    answerQuickly(app, { sessions: parts.sessions, routes: quick, lines, broken, newRequestId, isStopping })
   return app
 }
 

@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import { bearerToken, originOf, rotatedBy } from './authenticate.ts'
 import { KeptAnswers } from './kept-answers.ts'
+import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts, withBody } from './v1.ts'
@@ -104,7 +105,10 @@ const schemas = {
 } as const
 
 /** The routes of /v1/session and /v1/sessions. */
-export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | 'sessions'>) {
+export function v1SessionRoutes(
+  { signIn, sessions }: Pick<V1Parts, 'signIn' | 'sessions'>,
+  quick: QuickRoutes,
+) {
   return async (app: FastifyInstance): Promise<void> => {
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
     app.get('/v1/session', { schema: schemas.current }, getCurrent)
@@ -136,12 +140,13 @@ export function v1SessionRoutes({ signIn, sessions }: Pick<V1Parts, 'signIn' | '
       })
     }
 
-    const currents = new KeptAnswers(({ session, account }) => ({
+    const answers = new KeptAnswers(({ session, account }) => ({
       session: publicSession(session, session.id),
       account: publicAccount(account),
     }))
+    quick.set('/v1/session', { tokenOf: bearerToken, answers, namesSession: true })
     function getCurrent(request: FastifyRequest, reply: FastifyReply) {
-      return currents.send(reply, signedIn(request))
+      return answers.send(reply, signedIn(request))
     }
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {

@@ -12,7 +12,7 @@ import { Activity, type Life } from './activity.ts'
 import { insertChange } from './change-rows.ts'
 import type { Copies, Found, ReadTicket, SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
-import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
+import { ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
 import {
   deviceOf,
@@ -205,23 +205,27 @@ export class Sessions {
    * reach. At once, without a promise, where this process remembers the answer.
    */
   verify(token: string): OrPromise<Verified> {
-    this.#copies.refresh()
-    const proved = this.#proved.get(token)
-    if (proved) return this.#verifyProved(token, proved)
+    const known = this.recognize(token)
+    if (known) return known
     const id = sessionIdOf(token)
     if (id === null) return unknown
-    const proof = { token, id, tokenHash: hashToken(token), isProved: false }
+    const proved = this.#proved.get(token)
+    const proof = {
+      token,
+      id,
+      tokenHash: proved?.tokenHash ?? hashToken(token),
+      isProved: proved !== undefined,
+    }
     return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
   }
 
-  #verifyProved(token: string, proved: ProvedToken): OrPromise<Verified> {
-    const { id, tokenHash, copy, live } = proved
-    if (copy && live && this.#copies.believes(copy)) {
-      const now = this.#clock.now()
-      if (isStillLive(live, now)) return this.#seen(live, now)
-    }
-    const proof = { token, id, tokenHash, isProved: true }
-    return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
+  /** The live session of a token that this process remembers; null says nothing: `verify` knows. */
+  recognize(token: string): OrPromise<Live> | null {
+    this.#copies.refresh()
+    const proved = this.#proved.get(token)
+    if (!proved?.live || !proved.copy || !this.#copies.believes(proved.copy)) return null
+    const now = this.#clock.now()
+    return isStillLive(proved.live, now) ? this.#seen(proved.live, now) : null
   }
 
   #verifyByCopy(proof: Proof, found: Found): OrPromise<Verified> {
@@ -275,7 +279,7 @@ export class Sessions {
     return this.#verifyByTruth(proof)
   }
 
-  #seen(live: Live, now: number): OrPromise<Verified> {
+  #seen(live: Live, now: number): OrPromise<Live> {
     const urgent = this.#activity.seen(live.session, now)
     return urgent ? urgent.then(() => live) : live
   }

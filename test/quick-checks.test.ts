@@ -1,0 +1,93 @@
+// "Who am I" has a short way in front of Fastify: it gives the very same answer, and leaves to Fastify whatever is not plain.
+import { connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { addPerson, person, type RunningApp, startApp } from './running.ts'
+import { redisUrl, stores } from './stores.ts'
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  let app: RunningApp
+  let token = ''
+  const closers: (() => Promise<unknown>)[] = []
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const { url, drop } = await database.create()
+    closers.push(drop)
+    app = await startApp(url, { environment: redis ? { HUFU_REDIS_URL: redisUrl() ?? '' } : {} })
+    closers.push(() => app.close())
+    await addPerson(app.house)
+    const answer = await fetch(`${app.url}/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ phone_number: person.phone, password: person.password }),
+    })
+    token = ((await answer.json()) as { token: string }).token
+  })
+  afterAll(async () => {
+    for (const close of closers.reverse()) await close()
+  })
+
+  /** The bytes of the answer to these lines, without what differs from time to time. */
+  async function raw(lines: readonly string[]): Promise<string> {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    socket.write([...lines, 'host: x', 'connection: close', '', ''].join('\r\n'))
+    let bytes = ''
+    for await (const chunk of socket) bytes += chunk
+    return bytes.replace(/^date: .*$/im, 'date').replace(/^x-request-id: .*$/im, 'x-request-id')
+  }
+
+  /** How the bytes differ between the two ways is nothing but the order of the headers. */
+  const sorted = (answer: string) => {
+    const [head = '', body] = answer.split('\r\n\r\n')
+    const [status, ...headers] = head.split('\r\n')
+    return [status, ...headers.map((line) => line.toLowerCase()).sort(), body]
+  }
+
+  const routes = [
+    ['/user', () => `token: ${token}`],
+    ['/v1/session', () => `authorization: Bearer ${token}`],
+  ] as const
+
+  test.skipIf(skipped !== null).each(routes)(
+    'GET %s: both ways give the same bytes',
+    async (path, header) => {
+      const quick: string[] = []
+      // A query sends a request the long way; the first ones of a token go there, too.
+      for (let i = 0; i < 4; i++) quick.push(await raw([`GET ${path} HTTP/1.1`, header()]))
+      const long = await raw([`GET ${path}?x HTTP/1.1`, header()])
+      expect(long).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+      for (const answer of quick) expect(sorted(answer)).toEqual(sorted(long))
+    },
+  )
+
+  test.skipIf(skipped !== null).each(routes)(
+    'GET %s: the line in the log is the same',
+    async (path, header) => {
+      app.lines.length = 0
+      for (const url of [path, path, `${path}?x`]) await raw([`GET ${url} HTTP/1.1`, header()])
+      const found = () =>
+        app.lines
+          .map((line) => JSON.parse(line) as { path?: string })
+          .filter((line) => line.path === path)
+          .map((line) => ({ ...line, ms: 0, requestId: '', time: '' }))
+      await expect.poll(() => found().length).toBe(3)
+      const [first, ...others] = found()
+      for (const line of others) expect(line).toEqual(first)
+    },
+  )
+
+  test.skipIf(skipped !== null)('what is not plain goes the long way, and is answered as ever', async () => {
+    const bearer = `authorization: Bearer ${token}`
+    const status = async (...lines: string[]) => Number((await raw(lines)).slice(9, 12))
+    expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(200)
+    expect(await status('GET /v1/session HTTP/1.1', bearer, bearer)).toBe(400)
+    expect(await status(`GET /v1/session?token=${token} HTTP/1.1`, bearer)).toBe(400)
+    expect(await status('GET /v1/session HTTP/1.1')).toBe(401)
+    expect(await status('GET /v1/session HTTP/1.1', `authorization: Bearer ${token}x`)).toBe(401)
+    expect(await status('POST /v1/session HTTP/1.1', bearer)).toBe(405)
+    expect(await status('GET /v1/session HTTP/1.1', bearer, 'upgrade: websocket')).toBe(400)
+    const end = await fetch(`${app.url}/logout`, { headers: { token } })
+    expect(await end.json()).toMatchObject({ code: 1 })
+    expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(401)
+  })
+})
