@@ -1,6 +1,5 @@
 // What happens to Redis, and to the lines of servers that have one.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient } from 'redis'
 import { type RedisServer, startRedis } from '../services/redis.ts'
 import { type Mode, startProxy } from '../tcp-proxy.ts'
 import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
@@ -18,7 +17,7 @@ export const redisFaults: readonly Fault<LinkedStage>[] = [
   {
     name: 'Redis is killed, and comes back with old data',
     async run({ redis }) {
-      await tell(redis, ['SAVE'])
+      await redis.tell('SAVE')
       await sleep(500)
       await redis.kill('SIGKILL')
       await redis.restart()
@@ -27,7 +26,7 @@ export const redisFaults: readonly Fault<LinkedStage>[] = [
   { name: 'Redis is paused', run: ({ redis }) => paused((signal) => redis.kill(signal)) },
   {
     name: 'Redis is flushed, over and over',
-    run: ({ redis }) => overAndOver(() => tell(redis, ['FLUSHALL'])),
+    run: ({ redis }) => overAndOver(() => redis.tell('FLUSHALL')),
   },
   {
     name: 'Redis is out of memory',
@@ -88,25 +87,16 @@ async function broken(line: { set(mode: Mode): void }, how: 'refuse' | 'stall' |
   line.set('pass')
 }
 
-async function tell(redis: RedisServer, command: readonly string[]): Promise<unknown> {
-  const client = await createClient({ url: redis.url }).connect()
-  try {
-    return await client.sendCommand(command)
-  } finally {
-    client.destroy()
-  }
-}
-
 async function between(redis: RedisServer, begin: readonly string[], end: readonly string[]): Promise<void> {
-  await tell(redis, begin)
+  await redis.tell(...begin)
   await sleep(brokenMs)
-  await tell(redis, end)
+  await redis.tell(...end)
 }
 
 /** The replica's line goes silent, people go on signing in and out, the primary dies, and the replica takes its place. */
 async function failOver(stage: LinkedStage): Promise<void> {
   // Else it waits for five seconds whether more replicas come.
-  await tell(stage.redis, ['CONFIG', 'SET', 'repl-diskless-sync-delay', '0'])
+  await stage.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
   const line = await startProxy(stage.redis.url)
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', new URL(line.url).port] })
   await untilFollows(replica)
@@ -114,7 +104,7 @@ async function failOver(stage: LinkedStage): Promise<void> {
   await sleep(brokenMs / 2)
   const missed = (await offsetOf(stage.redis)) - (await offsetOf(replica))
   await stage.promote(replica)
-  await tell(replica, ['REPLICAOF', 'NO', 'ONE'])
+  await replica.tell('REPLICAOF', 'NO', 'ONE')
   await line.close()
   await sleep(brokenMs)
   if (missed <= 0) throw new Error('the replica had missed nothing')
@@ -122,7 +112,7 @@ async function failOver(stage: LinkedStage): Promise<void> {
 
 async function untilFollows(replica: RedisServer): Promise<void> {
   const giveUpAt = performance.now() + 15_000
-  while (!/^master_link_status:up/m.test(String(await tell(replica, ['INFO', 'replication'])))) {
+  while (!/^master_link_status:up/m.test(String(await replica.tell('INFO', 'replication')))) {
     if (performance.now() > giveUpAt) throw new Error('the replica of Redis does not follow it')
     await sleep(50)
   }
@@ -130,6 +120,6 @@ async function untilFollows(replica: RedisServer): Promise<void> {
 
 /** How many bytes of writes a Redis has seen. */
 async function offsetOf(redis: RedisServer): Promise<number> {
-  const info = String(await tell(redis, ['INFO', 'replication']))
+  const info = String(await redis.tell('INFO', 'replication'))
   return Number(/^(?:slave|master)_repl_offset:(\d+)/m.exec(info)?.[1])
 }

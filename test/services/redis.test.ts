@@ -3,48 +3,47 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createClient } from 'redis'
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
 import { redisUrl } from '../stores.ts'
-import { type RedisOptions, type RedisServer, startRedis } from './redis.ts'
+import { type RedisOptions, type RedisServer, startRedis, tellRedis } from './redis.ts'
 
 describe.skipIf(inject('redis').skipped !== null)('redis', () => {
   test('the shared one answers in a logical database of this file', async () => {
     const url = redisUrl() ?? ''
     expect(url).not.toMatch(/\/0$/)
-    expect(await command(url, 'DBSIZE')).toBe(0)
+    expect(await tellRedis(url, 'DBSIZE')).toBe(0)
   })
 
   test('a killed one starts again on its port with the data set it had saved', async () => {
     const server = await startOwn({ save: 'rdb' })
     const { pid, url } = server
-    await command(url, 'SET', 'saved', 'yes')
-    await command(url, 'SAVE')
-    await command(url, 'SET', 'unsaved', 'yes')
+    await tellRedis(url, 'SET', 'saved', 'yes')
+    await tellRedis(url, 'SAVE')
+    await tellRedis(url, 'SET', 'unsaved', 'yes')
     await server.kill('SIGKILL')
     expect(isAlive(pid)).toBe(false)
-    await expect(command(url, 'PING')).rejects.toThrow(/ECONNREFUSED/)
+    await expect(tellRedis(url, 'PING')).rejects.toThrow(/ECONNREFUSED/)
 
     await server.restart()
     expect(server.pid).not.toBe(pid)
-    expect(await command(url, 'MGET', 'saved', 'unsaved')).toEqual(['yes', null])
+    expect(await tellRedis(url, 'MGET', 'saved', 'unsaved')).toEqual(['yes', null])
   })
 
   test('a restart in order keeps everything, but nothing with save none', async () => {
     const keeping = await startOwn({ save: 'rdb' })
     const forgetting = await startOwn({ save: 'none' })
     for (const server of [keeping, forgetting]) {
-      await command(server.url, 'SET', 'key', 'value')
+      await tellRedis(server.url, 'SET', 'key', 'value')
       await server.restart()
     }
-    expect(await command(keeping.url, 'GET', 'key')).toBe('value')
-    expect(await command(forgetting.url, 'GET', 'key')).toBeNull()
+    expect(await tellRedis(keeping.url, 'GET', 'key')).toBe('value')
+    expect(await tellRedis(forgetting.url, 'GET', 'key')).toBeNull()
   })
 
   test('a paused one answers only after it goes on', async () => {
     const server = await startOwn({})
     await server.kill('SIGSTOP')
-    const answer = command(server.url, 'PING')
+    const answer = tellRedis(server.url, 'PING')
     const silence = new Promise((resolve) => setTimeout(resolve, 200, 'silence'))
     expect(await Promise.race([answer, silence])).toBe('silence')
     await server.kill('SIGCONT')
@@ -71,26 +70,15 @@ test.skipIf(inject('redis').skipped !== null)('a server ends with the process th
   onTestFinished(() => void starter.kill('SIGKILL'))
   const [line] = await once(starter.stdout, 'data')
   const url = String(line).trim()
-  expect(await command(url, 'PING')).toBe('PONG')
+  expect(await tellRedis(url, 'PING')).toBe('PONG')
   starter.kill('SIGTERM')
-  await vi.waitFor(() => expect(command(url, 'PING')).rejects.toThrow(/ECONNREFUSED/), { timeout: 5000 })
+  await vi.waitFor(() => expect(tellRedis(url, 'PING')).rejects.toThrow(/ECONNREFUSED/), { timeout: 5000 })
 })
 
 async function startOwn(options: RedisOptions): Promise<RedisServer> {
   const server = await startRedis(options)
   onTestFinished(() => server.stop())
   return server
-}
-
-async function command(url: string, ...words: string[]): Promise<unknown> {
-  const client = createClient({ url, socket: { reconnectStrategy: false } })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    return await client.sendCommand(words)
-  } finally {
-    client.destroy()
-  }
 }
 
 function isAlive(pid: number): boolean {

@@ -1,6 +1,6 @@
 /** Redis servers that a test can kill, pause, and start again where they were. */
 
-import { createClient } from 'redis'
+import { createClient, ErrorReply } from 'redis'
 import { getBinary } from './binaries.ts'
 import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
@@ -53,9 +53,21 @@ export class RedisServer {
     return this.#process.pid
   }
 
+  /** One command on a connection of its own, and its answer (RESP2). */
+  async tell(...words: string[]): Promise<unknown> {
+    return await tellRedis(this.url, ...words)
+  }
+
   /** Sends a signal; resolves after SIGKILL and SIGTERM when the server is dead, after SIGSTOP and SIGCONT at once. */
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     await this.#process.kill(signal)
+  }
+
+  /** Lets a replica lose its primary for good without losing what it has: it misses what is written from now on. */
+  async missWrites(): Promise<void> {
+    // It offers a password that the primary does not know.
+    await this.tell('CONFIG', 'SET', 'masterauth', 'wrong')
+    await this.tell('CLIENT', 'KILL', 'TYPE', 'master')
   }
 
   /** Starts the server again on its port with what it has saved; one that is still alive ends in order first. */
@@ -72,16 +84,50 @@ export class RedisServer {
 }
 
 async function ping(url: string): Promise<void> {
+  await tellRedis(url, 'PING')
+}
+
+/** One command on a connection of its own, and its answer (RESP2); throws where nobody answers within 2 s. */
+export async function tellRedis(url: string, ...words: string[]): Promise<unknown> {
+  const client = newTeller(url)
+  try {
+    await client.connect()
+    return await client.sendCommand(words)
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Commands on one connection, which is made anew when it was lost. */
+export function keepTelling(url: string) {
+  let open: Promise<ReturnType<typeof newTeller>> | null = null
+  const close = async () => {
+    const client = await open?.catch(() => null)
+    open = null
+    client?.destroy()
+  }
+  const tell = async (...words: string[]): Promise<unknown> => {
+    // It may have been lost since.
+    if ((await open?.catch(() => null))?.isReady === false) await close()
+    open ??= newTeller(url).connect()
+    try {
+      return await (await open).sendCommand(words)
+    } catch (error) {
+      if (!(error instanceof ErrorReply)) await close()
+      throw error
+    }
+  }
+  return { tell, close }
+}
+
+function newTeller(url: string) {
   const client = createClient({
     url,
+    RESP: 2,
+    disableOfflineQueue: true,
     socket: { reconnectStrategy: false, connectTimeout: 2000, socketTimeout: 2000 },
   })
   // The client reports to a listener what it also throws, and ends the process without one.
   client.on('error', () => {})
-  try {
-    await client.connect()
-    await client.ping()
-  } finally {
-    client.destroy()
-  }
+  return client
 }

@@ -1,0 +1,109 @@
+/** A Redis primary with two replicas, watched by three sentinels: six real processes on free ports. */
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { getBinary } from './binaries.ts'
+import { createFolder, removeFolder } from './folders.ts'
+import { freePort } from './ports.ts'
+import { startServer } from './processes.ts'
+import { type RedisServer, startRedis, tellRedis } from './redis.ts'
+import { until } from './until.ts'
+
+export interface RedisSentinels {
+  /** As HUFU_REDIS_URL takes it. */
+  readonly url: string
+  readonly servers: readonly RedisServer[]
+  readonly sentinels: readonly Sentinel[]
+  /** The one that the sentinels take for the primary. */
+  primary(): Promise<RedisServer>
+  /** Resolves when the sentinels have made another one the primary, and the others follow it. */
+  failedOver(from: RedisServer): Promise<RedisServer>
+  stop(): Promise<void>
+}
+
+export interface Sentinel {
+  readonly url: string
+  tell(...words: string[]): Promise<unknown>
+  stop(): Promise<void>
+}
+
+export const primaryName = 'hufu-primary'
+const downAfterMs = 500
+const failoverMs = 3_000
+/**
+ * Sentinels that talk more often than they do for others: a test waits for them. Four times the period of publishing must be
+ * enough for a fail-over: then another sentinel sends back what it takes for a primary of its own making.
+ */
+const periodsMs = { 'info-period': 100, 'ping-period': 100, 'ask-period': 100, 'publish-period': 600 }
+
+/** Starts them and waits until each sentinel knows all the others; throws MissingBinary. */
+export async function startRedisSentinels(): Promise<RedisSentinels> {
+  const first = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  const follow = ['--replicaof', '127.0.0.1', `${first.port}`, '--repl-diskless-sync-delay', '0']
+  const servers = [
+    first,
+    ...(await Promise.all([startRedis({ args: follow }), startRedis({ args: follow })])),
+  ]
+  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinel(first.port)))
+  const stop = async () => {
+    await Promise.all([...sentinels, ...servers].map((server) => server.stop()))
+  }
+  const primary = async (asked = sentinels[0]) => {
+    const [, port] = (await asked?.tell('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName)) as string[]
+    return servers.find((server) => server.port === Number(port)) ?? Promise.reject(new Error('no primary'))
+  }
+  try {
+    await until(async () => {
+      const infos = await Promise.all(sentinels.map(({ tell }) => tell('INFO', 'sentinel').then(String)))
+      const replication = String(await first.tell('INFO', 'replication'))
+      const isWhole = infos.every((info) => /status=ok.*slaves=2,sentinels=3/.test(info))
+      return isWhole && replication.match(/state=online/g)?.length === 2
+    })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    url: `redis+sentinel://${sentinels.map(({ url }) => new URL(url).host).join(',')}/${primaryName}`,
+    servers,
+    sentinels,
+    primary,
+    async failedOver(from) {
+      await until(async () => {
+        const seen = await Promise.all(sentinels.map((sentinel) => primary(sentinel).catch(() => from)))
+        return seen.every((server) => server !== from && server === seen[0])
+      })
+      return await primary()
+    },
+    stop,
+  }
+}
+
+async function startSentinel(primaryPort: number): Promise<Sentinel> {
+  const file = getBinary(['redis-server', 'valkey-server'], 'redis-server')
+  const [port, folder] = [await freePort(), createFolder('sentinel')]
+  const url = `redis://127.0.0.1:${port}`
+  // A sentinel writes into its file what it learns.
+  const path = join(folder, 'sentinel.conf')
+  const settings = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${folder}`,
+    `sentinel monitor ${primaryName} 127.0.0.1 ${primaryPort} 2`,
+    `sentinel down-after-milliseconds ${primaryName} ${downAfterMs}`,
+    `sentinel failover-timeout ${primaryName} ${failoverMs}`,
+    `sentinel parallel-syncs ${primaryName} 2`,
+  ]
+  writeFileSync(path, `${settings.join('\n')}\n`)
+  const tell = (...words: string[]) => tellRedis(url, ...words)
+  const command = { file, args: [path, '--sentinel'], folder, owner: null }
+  const server = await startServer(command, () => tell('PING').then(() => {}))
+  // Redis 7 and newer; an older one takes some seconds more.
+  for (const [period, ms] of Object.entries(periodsMs))
+    await tell('SENTINEL', 'DEBUG', period, `${ms}`).catch(() => {})
+  const stop = async () => {
+    await server.stop()
+    removeFolder(folder)
+  }
+  return { url, tell, stop }
+}

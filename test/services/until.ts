@@ -1,0 +1,15 @@
+/** Waits for something that servers do by themselves. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const pollMs = 25
+const giveUpMs = 30_000
+
+/** Polls until it holds; throws after 30 s. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
+  const giveUpAt = performance.now() + giveUpMs
+  while (!(await holds())) {
+    if (performance.now() > giveUpAt) throw new Error(`it did not happen within ${giveUpMs} ms: ${holds}`)
+    await sleep(pollMs)
+  }
+}
