@@ -48,6 +48,10 @@ test.each([
     'HUFU_REDIS_URL and HUFU_REDIS_URL_FILE contradict each other: set one of them.',
   ],
   [
+    { HUFU_REDIS_URL: 'redis+sentinel://:hunter2@a,b' },
+    'HUFU_REDIS_URL must end with the name of the primary, as "sentinel monitor" has it: redis+sentinel://host:26379,host:26379/mymaster.',
+  ],
+  [
     { HUFU_DATABASE_URL: 'sqlite::memory:' },
     'HUFU_DATABASE_URL must name a file: what is only in memory would be lost at every stop.',
   ],
@@ -189,6 +193,12 @@ test('a URL is shown without its password', () => {
   expect(withoutPassword('mysql://hufu:hunter2@db:3306/hufu?ssl=%7B%7D')).toBe(
     'mysql://hufu:***@db:3306/hufu',
   )
+  for (const several of [
+    'redis+sentinel://me:hunter2@a,b:26380/main?sentinel_password=hunter2',
+    'redis+sentinel://me:hunter2@a/main?sentinel_password=hunter2',
+    'rediss+cluster://:hunter2@a:1,b:2',
+  ])
+    expect(withoutPassword(several)).toBe(several.replace('hunter2', '***').replace(/\?.*/, ''))
   expect(withoutPassword('sqlite:./data/hufu.db')).toBe('sqlite:./data/hufu.db')
 })
 

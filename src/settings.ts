@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
 import { startOfDay } from './clock.ts'
 import { type DatabaseKind, databaseKind } from './db/open.ts'
+import { redisPlace } from './redis/place.ts'
 import type { Policy } from './sessions/policy.ts'
 import { type Setting, setting } from './setting.ts'
 import { missingForSms, smsSettings } from './settings-sms.ts'
@@ -54,8 +55,8 @@ function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
 
 function redisUrl(text: string): string | null {
   if (text === '') return null
-  if (/^rediss?:\/\/./.test(text) && URL.canParse(text)) return text
-  throw new Error('must be redis://user:password@host:port (or rediss:// for TLS), or empty for no Redis')
+  redisPlace(text)
+  return text
 }
 
 function secret(text: string): string | null {
@@ -164,7 +165,7 @@ export const settingsTable = {
     name: 'HUFU_REDIS_URL',
     default: '',
     meaning:
-      'Redis or Valkey for hot copies and limits: `redis://…`. Empty: none, every check asks the database.',
+      'Redis or Valkey for hot copies and limits: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check asks the database.',
     secret: true,
     parse: redisUrl,
   }),
@@ -432,7 +433,9 @@ function assertConsistent(settings: Settings): void {
 
 /** A URL as it may be shown: without its password. */
 export function withoutPassword(url: string): string {
-  if (!URL.canParse(url) || url.startsWith('sqlite:')) return url
+  if (url.startsWith('sqlite:')) return url
+  // Several hosts make a URL that no parser takes.
+  if (!URL.canParse(url)) return url.replace(/^([^/]*:\/\/[^:@/]*:)[^/?#]*@/, '$1***@').replace(/[?#].*$/, '')
   const shown = new URL(url)
   if (shown.password !== '') shown.password = '***'
   shown.search = ''

@@ -1,8 +1,8 @@
 // What Redis holds of sessions, read and written by hand.
 import { createClient, RESP_TYPES } from 'redis'
+import { keyOf } from '../src/sessions/client-redis.ts'
 import type { SessionCopy } from '../src/sessions/copies.ts'
 import { unpackCopy } from '../src/sessions/copy-bytes.ts'
-import { keyOf } from '../src/sessions/link-redis.ts'
 
 export interface CopyInRedis {
   readonly bytes: Buffer
@@ -15,6 +15,8 @@ export async function openCopiesInRedis(url: string) {
   const client = createClient({ url, socket: { reconnectStrategy: false } })
   client.on('error', () => {})
   await client.connect()
+  // So that a replica in a cluster answers too.
+  await client.sendCommand(['READONLY']).catch(() => {})
   const reader = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   return {
     /** null where there is nothing. */

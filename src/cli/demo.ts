@@ -113,7 +113,7 @@ class Walk {
         this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }
-      const { keyOf } = await import('../sessions/link-redis.ts')
+      const { keyOf } = await import('../sessions/client-redis.ts')
       output.line(`    redis-cli get ${keyOf(id)}`)
       this.#comes(`Redis  ${JSON.stringify((await house.copies.session(id)).value)}`)
     } finally {

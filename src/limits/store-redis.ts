@@ -1,16 +1,10 @@
 // Counters in Redis, for any number of servers. Where Redis does not answer, nothing is counted and nothing is allowed.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, defineScript } from 'redis'
 import { AppError } from '../errors.ts'
+import { RedisLink } from '../redis/link.ts'
+import { nodeOptions } from '../redis/node.ts'
+import { redisPlace } from '../redis/place.ts'
 import { type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
-
-const commandMs = 500
-const connectMs = 1_000
-/** A connection on which nothing came for so long is closed, with all that waits on it. */
-const silenceMs = 1_500
-const pingEveryMs = 500
-const firstRetryMs = 100
-const lastRetryMs = 2_000
 
 /**
  * One bucket, one hash: `last`, and `<length of the window>:<slot>` for each slot. The clock is Redis's own, so that the
@@ -108,16 +102,7 @@ function toSpent([waitMs, nextMs, at]: [number, number, number]): Spent {
 
 function newClient(url: string) {
   return createClient({
-    url,
-    RESP: 3,
-    disableOfflineQueue: true,
-    pingInterval: pingEveryMs,
-    socket: {
-      connectTimeout: connectMs,
-      socketTimeout: silenceMs,
-      reconnectStrategy: (retries) =>
-        Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(retries, 10)) * (0.5 + Math.random() / 2),
-    },
+    ...nodeOptions(url),
     scripts: {
       spendLimit: scriptOnOneKey(spendScript, toSpent),
       giveBackLimit: scriptOnOneKey(giveBackScript, (reply: number) => reply),
@@ -125,26 +110,27 @@ function newClient(url: string) {
   })
 }
 
-/** Keys `hufu:limit:…`, each with an expiry, each used alone, so that Redis Cluster needs nothing special. */
+type Client = ReturnType<typeof newClient>
+
+/** Keys `hufu:limit:…`, each with an expiry, each used alone, so that a cluster needs nothing special. */
 export class RedisLimits implements LimitStore {
-  readonly #client: ReturnType<typeof newClient>
+  readonly #link: RedisLink<Client, null>
 
   constructor(url: string) {
-    this.#client = newClient(url)
-    // Without a listener, Node takes a lost connection for a crash. The next command tells of it.
-    this.#client.on('error', () => {})
+    this.#link = new RedisLink({
+      place: redisPlace(url),
+      newClient,
+      async begin(client) {
+        // A command that follows its slot to another node holds the door open for one command, not for a second try.
+        await Promise.all([spendScript, giveBackScript].map((script) => client.scriptLoad(script)))
+        return null
+      },
+    })
   }
 
-  /** Waits for the first connection, not long; further tries go on in the background until `close`. */
+  /** Tries to connect once; further tries go on in the background until `close`. */
   async connect(): Promise<void> {
-    const late = new AbortController()
-    const first = new Promise<void>((resolve) => {
-      this.#client.once('ready', resolve)
-      this.#client.once('error', () => resolve())
-    })
-    this.#client.connect().catch(() => {})
-    await Promise.race([first, sleep(connectMs, undefined, { signal: late.signal }).catch(() => {})])
-    late.abort()
+    await this.#link.connect()
   }
 
   async spend(key: string, windows: readonly Window[]): Promise<Spent> {
@@ -154,49 +140,33 @@ export class RedisLimits implements LimitStore {
       String(slotMsOf(window)),
       window.coolDownMs.join(','),
     ])
-    return await this.#ask(() => this.#client.spendLimit(keyOf(key), args))
+    return await this.#ask(key, (client, name) => client.spendLimit(name, args))
   }
 
   async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
     const fields = windows.map((window) => `${window.ms}:${Math.floor(at / slotMsOf(window))}`)
-    await this.#ask(() => this.#client.giveBackLimit(keyOf(key), fields))
+    await this.#ask(key, (client, name) => client.giveBackLimit(name, fields))
   }
 
   async forget(key: string): Promise<void> {
-    await this.#ask(() => this.#client.del(keyOf(key)))
+    await this.#ask(key, (client, name) => client.del(name))
   }
 
   isReachable(): boolean {
-    return this.#client.isReady
+    return this.#link.isReachable()
   }
 
   async close(): Promise<void> {
-    this.#client.destroy()
+    await this.#link.close()
   }
 
   /** @throws AppError `unavailable` where Redis does not answer in time */
-  async #ask<T>(command: () => Promise<T>): Promise<T> {
-    const late = new AbortController()
+  async #ask<T>(key: string, command: (client: Client, name: string) => Promise<T>): Promise<T> {
+    const name = `hufu:limit:${key}`
     try {
-      return await Promise.race([command(), this.#silence(late.signal)])
+      return await this.#link.ask(name, ({ client }) => command(client, name))
     } catch (cause) {
       throw new AppError('unavailable', { retryAfterSeconds: 1 }, { cause })
-    } finally {
-      late.abort()
     }
   }
-
-  /** A connection that has kept one command waiting is not used again: nobody knows which answer comes next on it. */
-  async #silence(signal: AbortSignal): Promise<never> {
-    await sleep(commandMs, undefined, { signal })
-    if (this.#client.isReady) {
-      this.#client.destroy()
-      this.#client.connect().catch(() => {})
-    }
-    throw new Error(`Redis did not answer within ${commandMs} ms`)
-  }
-}
-
-function keyOf(name: string): string {
-  return `hufu:limit:${name}`
 }

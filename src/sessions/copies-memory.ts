@@ -57,12 +57,12 @@ export class MemoryCopies implements Copies {
 
   beginRead(): ReadTicket {
     this.refresh()
-    return { run: 'memory', beganAt: this.#generation, position: 0 }
+    return { generation: this.#generation, beganAt: 0, position: 0 }
   }
 
-  fill({ beganAt }: ReadTicket, copies: readonly SessionCopy[]): void {
+  fill({ generation }: ReadTicket, copies: readonly SessionCopy[]): void {
     this.refresh()
-    if (beganAt !== this.#generation) return
+    if (generation !== this.#generation) return
     for (const value of copies) this.#kept.keep(value.session.id, { value, position: 0 }, Infinity)
   }
 

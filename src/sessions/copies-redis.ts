@@ -3,6 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { RedisLink } from '../redis/link.ts'
+import { redisPlace } from '../redis/place.ts'
+import {
+  beginReading,
+  type CopiesClient,
+  type CopiesConnection,
+  keyOf,
+  newCopiesClient,
+  type ReadCopies,
+} from './client-redis.ts'
 import {
   type Copies,
   type Found,
@@ -13,7 +23,6 @@ import {
 } from './copies.ts'
 import { packCopy, unpackCopy } from './copy-bytes.ts'
 import { type Feed, freshMs } from './feed.ts'
-import { keyOf, type RedisConnection, RedisLink } from './link-redis.ts'
 
 /** No copy lives longer, whatever happens to it. */
 export const copyLifeSeconds = 600
@@ -27,8 +36,8 @@ const untilEveryoneKnowsMs = freshMs + 20
 const markPrefix = 'mark:'
 
 interface StandingMark extends Mark {
-  /** The Redis process where the mark stands; null: nowhere. */
-  run: string | null
+  /** By session, the Redis process where the mark stands; without one, it stands nowhere. */
+  readonly runs: Map<string, string>
   readonly setAt: number
 }
 
@@ -47,7 +56,7 @@ export interface RedisCopiesOptions {
  * which they were read, and their bytes.
  */
 export class RedisCopies implements Copies {
-  readonly #link: RedisLink
+  readonly #link: RedisLink<CopiesClient, ReadCopies>
   readonly #feed: Feed
   readonly #trustWithoutDatabase: boolean
   readonly #copyLifeSeconds: number
@@ -56,10 +65,12 @@ export class RedisCopies implements Copies {
     this.#feed = options.feed
     this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
     this.#copyLifeSeconds = options.copyLifeSeconds ?? copyLifeSeconds
+    const rememberMs = this.#copyLifeSeconds * 1000
     this.#link = new RedisLink({
-      url: options.url,
-      rememberMs: this.#copyLifeSeconds * 1000,
-      ...(options.onChange && { onChange: options.onChange }),
+      place: redisPlace(options.url),
+      newClient: newCopiesClient,
+      begin: (client) => beginReading(client, rememberMs),
+      onChange: options.onChange,
     })
   }
 
@@ -73,9 +84,9 @@ export class RedisCopies implements Copies {
   }
 
   session(id: string): OrPromise<Found> {
-    const connection = this.#link.connection
+    const connection = this.#link.connectionFor(keyOf(id))
     if (!connection || !this.#mayBelieve()) return nothingFound
-    const found = connection.remembered.get(id) ?? this.#ask(connection, id)
+    const found = connection.held.remembered.get(id) ?? this.#ask(connection, id)
     return whenKnown(found, (one) => (one.value === 'marked' || this.#isUpToDate(one) ? one : nothingFound))
   }
 
@@ -94,42 +105,39 @@ export class RedisCopies implements Copies {
     return this.#feed.isFresh() || (this.#trustWithoutDatabase && this.#feed.hasBegun())
   }
 
-  async #ask(connection: RedisConnection, id: string): Promise<Found> {
+  async #ask(connection: CopiesConnection, id: string): Promise<Found> {
+    const { run, held } = connection
     try {
-      const { run, remembered } = connection
-      return await remembered.read(id, async () => parse(await connection.get(keyOf(id)), id, run))
+      return await held.remembered.read(id, async () => parse(await held.get(keyOf(id)), id, run))
     } catch (error) {
-      this.#link.drop(connection, error)
+      this.#link.failed(connection, keyOf(id), error)
       return nothingFound
     }
   }
 
   beginRead(): ReadTicket | null {
-    const connection = this.#link.connection
-    if (!connection || !this.#feed.hasBegun()) return null
-    return { run: connection.run, beganAt: performance.now(), position: this.#feed.position }
+    if (!this.#feed.hasBegun()) return null
+    const { generation } = this.#link
+    return { generation, beganAt: performance.now(), position: this.#feed.position }
   }
 
   async fill(ticket: ReadTicket, copies: readonly SessionCopy[]): Promise<void> {
-    const connection = this.#link.connection
-    if (connection?.run !== ticket.run || performance.now() - ticket.beganAt > fillWithinMs) return
-    const { client, run } = connection
-    const about = { run, position: ticket.position, life: this.#copyLifeSeconds }
-    const fillOne = async (copy: SessionCopy) => {
-      const bytes = written(run, ticket.position, copy)
-      if (bytes) await client.fill(keyOf(copy.session.id), bytes, about)
-    }
-    await this.#tell(connection, () => Promise.all(copies.map(fillOne)))
+    const { generation, beganAt, position } = ticket
+    // A mark that stood when the read began may be gone with its Redis process.
+    if (this.#link.generation !== generation || performance.now() - beganAt > fillWithinMs) return
+    const life = this.#copyLifeSeconds
+    const fillOne = async (copy: SessionCopy) =>
+      await this.#tell(copy.session.id, async ({ client, run }, key) => {
+        const bytes = written(run, position, copy)
+        if (bytes) await client.fill(key, bytes, { run, position, life })
+      })
+    await Promise.all(copies.map(fillOne))
   }
 
   async mark(sessionIds: readonly string[]): Promise<StandingMark> {
-    const mark: StandingMark = {
-      id: randomBytes(9).toString('base64url'),
-      sessionIds,
-      run: null,
-      setAt: performance.now(),
-    }
-    await this.#set(mark)
+    const id = randomBytes(9).toString('base64url')
+    const mark: StandingMark = { id, sessionIds, runs: new Map(), setAt: performance.now() }
+    await this.#set(mark, sessionIds)
     return mark
   }
 
@@ -139,49 +147,47 @@ export class RedisCopies implements Copies {
     if (performance.now() - standing.setAt > confirmWithinMs)
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
     // Redis went, came back, or is another one, since we marked: what readers see now may not be marked.
-    if (standing.run === null || this.#link.connection?.run !== standing.run) await this.#set(standing)
+    const stands = (id: string) => {
+      const run = standing.runs.get(id)
+      return run !== undefined && run === this.#link.connectionFor(keyOf(id))?.run
+    }
+    const lost = standing.sessionIds.filter((id) => !stands(id))
+    await this.#set(standing, lost)
   }
 
-  async #set(mark: StandingMark): Promise<void> {
-    mark.run = null
-    const connection = this.#link.connection
-    if (!connection) return
+  async #set({ id: markId, runs }: StandingMark, sessionIds: readonly string[]): Promise<void> {
     const expiration = { type: 'EX', value: markLifeSeconds } as const
-    const { client, run } = connection
-    const set = () =>
-      Promise.all(mark.sessionIds.map((id) => client.set(keyOf(id), markPrefix + mark.id, { expiration })))
-    if (await this.#tell(connection, set)) mark.run = run
+    const setOne = async (id: string) => {
+      runs.delete(id)
+      const run = await this.#tell(id, ({ client }, key) =>
+        client.set(key, markPrefix + markId, { expiration }),
+      )
+      if (run !== null) runs.set(id, run)
+    }
+    await Promise.all(sessionIds.map(setOne))
   }
 
   async settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void> {
-    if (mark.sessionIds.length === 0) return
-    const connection = this.#link.connection
-    const settled =
-      connection && (await this.#tell(connection, () => this.#settleEach(connection, mark, copies, position)))
     // Every Mark that this class gets back is one that it gave out.
-    const { run } = mark as StandingMark
-    // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
-    if (!settled || connection.run !== run) await sleep(untilEveryoneKnowsMs)
-  }
-
-  async #settleEach(
-    { client, run }: RedisConnection,
-    mark: Mark,
-    copies: readonly SessionCopy[],
-    position: number,
-  ): Promise<void> {
+    const { id: markId, sessionIds, runs } = mark as StandingMark
     const byId = new Map(copies.map((copy) => [copy.session.id, copy]))
-    await Promise.all(
-      mark.sessionIds.map((id) => {
+    const settleOne = async (id: string): Promise<boolean> => {
+      let wasOurs = false
+      const settledIn = await this.#tell(id, async ({ client, run }, key) => {
         const copy = byId.get(id)
         const bytes = copy ? written(run, position, copy) : null
-        return client.settle(keyOf(id), markPrefix + mark.id, bytes ?? '', this.#copyLifeSeconds)
-      }),
-    )
+        wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#copyLifeSeconds)) === 1
+      })
+      // It may have moved to another process with its slot.
+      return wasOurs || (settledIn !== null && settledIn === runs.get(id))
+    }
+    const stood = await Promise.all(sessionIds.map(settleOne))
+    // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
+    if (stood.includes(false)) await sleep(untilEveryoneKnowsMs)
   }
 
   isReachable(): boolean {
-    return this.#link.connection !== null
+    return this.#link.isReachable()
   }
 
   async close(): Promise<void> {
@@ -189,14 +195,20 @@ export class RedisCopies implements Copies {
     await this.#feed.close()
   }
 
-  /** Runs commands on a connection; true if they were done in time, false (and the connection is dropped) if not. */
-  async #tell(connection: RedisConnection, commands: () => Promise<unknown>): Promise<boolean> {
+  /** Runs a command on a session's key. Gives the run of the Redis process that did it in time; null: none. */
+  async #tell(
+    id: string,
+    command: (connection: CopiesConnection, key: string) => Promise<unknown>,
+  ): Promise<string | null> {
+    const key = keyOf(id)
+    if (!this.#link.connectionFor(key)) return null
     try {
-      await this.#link.within(commands())
-      return true
-    } catch (error) {
-      this.#link.drop(connection, error)
-      return false
+      return await this.#link.ask(key, async (connection) => {
+        await command(connection, key)
+        return connection.run
+      })
+    } catch {
+      return null
     }
   }
 }

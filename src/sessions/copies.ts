@@ -40,7 +40,8 @@ export interface Mark {
 
 /** Proof of when a read of the truth began; without it nothing may be filled. */
 export interface ReadTicket {
-  readonly run: string
+  /** Changes when it is not certain any more that marks stand where they stood. */
+  readonly generation: number
   readonly beganAt: number
   /** All changes up to this position of the feed are in what is read. */
   readonly position: number

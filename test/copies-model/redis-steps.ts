@@ -1,4 +1,4 @@
-// Redis, the lines to it, and the commands of copies-redis.ts and link-redis.ts, each done whole or not at all.
+// Redis, the lines to it, and the commands of copies-redis.ts and client-redis.ts, each done whole or not at all.
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {

@@ -17,7 +17,7 @@ export interface Fault<S extends Stage = Stage> {
 /** Asks at the end of the stage what is left of a fault, in words; nothing should be. */
 export type Later = (ask: () => Promise<string[]>) => void
 
-/** Longer than anything is remembered without asking: copies 1 s, lines 0.9 s. */
+/** Longer than anything is remembered without asking: copies 1 s, lines 0.7 s. */
 export const brokenMs = 2_000
 
 export const nothing: Fault = { name: 'nothing', isCalm: true, run: () => sleep(brokenMs).then(() => {}) }

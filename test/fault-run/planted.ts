@@ -22,10 +22,10 @@ export const planted: readonly Planted[] = [
     changes: [
       [
         'src/sessions/copies-redis.ts',
-        'if (await this.#tell(connection, set)) mark.run = run',
-        'mark.run = run; void set',
+        'client.set(key, markPrefix + markId, { expiration })',
+        'Promise.resolve(client)',
       ],
-      ['src/sessions/link-redis.ts', "redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)", ''],
+      ['src/sessions/client-redis.ts', "redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)", ''],
     ],
     finds: 'accepted after its end',
   },
@@ -33,7 +33,7 @@ export const planted: readonly Planted[] = [
     name: 'a fill writes over what is there, and the feed is not looked at',
     changes: [
       [
-        'src/sessions/link-redis.ts',
+        'src/sessions/client-redis.ts',
         'if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end',
         '',
       ],

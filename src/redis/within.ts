@@ -1,0 +1,25 @@
+// How long Redis may take, for copies and for counters alike.
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+
+/** A command that takes longer ends its connection: nobody knows which answer comes next on it. */
+export const commandMs = 500
+export const connectMs = 1_000
+
+/**
+ * What the work gives, or a rejection when it takes too long. Where it was this process that did nothing for so long, an
+ * answer that has come meanwhile is read first.
+ */
+export async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = new AbortController()
+  try {
+    return await Promise.race([
+      work,
+      sleep(ms, undefined, { signal: late.signal }).then(async () => {
+        await turn()
+        throw new Error(`Redis did not answer within ${ms} ms`)
+      }),
+    ])
+  } finally {
+    late.abort()
+  }
+}
