@@ -1,30 +1,79 @@
-// What doctor wants to know about a Redis.
-import { createClient } from 'redis'
+// What doctor and the start message want to know about Redis.
+import { findPrimaries } from '../redis/find.ts'
+import { onNode } from '../redis/node.ts'
+import { type Address, type RedisPlace, redisPlace, urlOf } from '../redis/place.ts'
+import { askSentinels } from '../redis/sentinel.ts'
+import { withoutPassword } from '../settings.ts'
+import type { Output } from './output.ts'
 
 export interface RedisFacts {
+  readonly primaries: readonly Address[]
+  /** Of the oldest. */
   readonly version: string
+  /** All that are set. */
   readonly maxmemoryPolicy: string
   readonly isReplica: boolean
-  /** How far its clock is ahead of ours, in milliseconds. */
+  /** A node of a cluster that the setting takes for a server by itself. */
+  readonly isTakenForOne: boolean
+  /** How far the clock that is furthest from ours is ahead of it, in milliseconds. */
   readonly clockAheadMs: number
+  /** Primaries that nobody would take over from. */
+  readonly alone: readonly Address[]
+  readonly silentSentinels: readonly Address[]
 }
 
-/** Asks a Redis for facts about itself. @throws what the connection threw, within two seconds */
+/** Asks Redis for facts about itself: each primary of it. @throws what the connection threw, within some seconds */
 export async function probeRedis(url: string): Promise<RedisFacts> {
-  const client = createClient({ url, RESP: 3, socket: { connectTimeout: 2_000, reconnectStrategy: false } })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    const info = await client.info()
+  const place = redisPlace(url)
+  const primaries = await findPrimaries(place)
+  const nodes = await Promise.all(primaries.map((address) => probeNode(place, address)))
+  const words = place.kind === 'sentinel' ? await askSentinels(place) : []
+  const sentinels = place.kind === 'sentinel' ? place.sentinels : []
+  const clocks = nodes.map(({ aheadMs }) => aheadMs).toSorted((a, b) => Math.abs(b) - Math.abs(a))
+  return {
+    primaries,
+    version: nodes.map(({ version }) => version).toSorted(byNumbers)[0] ?? '',
+    maxmemoryPolicy: [...new Set(nodes.map(({ policy }) => policy))].join(', '),
+    isReplica: nodes.some(({ role }) => role !== 'master'),
+    isTakenForOne: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
+    clockAheadMs: clocks[0] ?? 0,
+    alone: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
+    silentSentinels: sentinels.filter((_, i) => words[i]?.status === 'rejected'),
+  }
+}
+
+const byNumbers = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
+
+async function probeNode(place: RedisPlace, address: Address) {
+  return await onNode(urlOf(place.nodes, address), async (tell) => {
+    const info = String(await tell('INFO'))
     const read = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
-    const [seconds = '0', microseconds = '0'] = await client.sendCommand<string[]>(['TIME'])
+    const [seconds, microseconds] = String(await tell('TIME'))
+      .split(',')
+      .map(Number)
     return {
       version: read('redis_version'),
-      maxmemoryPolicy: read('maxmemory_policy'),
-      isReplica: read('role') !== 'master',
-      clockAheadMs: Math.round(Number(seconds) * 1000 + Number(microseconds) / 1000 - Date.now()),
+      policy: read('maxmemory_policy'),
+      role: read('role'),
+      isInCluster: read('cluster_enabled') === '1',
+      replicas: read('connected_slaves'),
+      aheadMs: Math.round((seconds ?? 0) * 1000 + (microseconds ?? 0) / 1000 - Date.now()),
     }
-  } finally {
-    client.destroy()
-  }
+  })
+}
+
+/** For the start message: where Redis is, and which primary that is now. */
+export async function shownRedis(url: string, output: Output): Promise<string> {
+  const found = await findPrimaries(redisPlace(url)).catch(() => null)
+  const where = withoutPassword(url)
+  const primaries = found && shownPrimaries(url, found, output)
+  return primaries ? output.say(`${where}（${primaries}）`, `${where} (${primaries})`) : where
+}
+
+/** null where the setting says it itself. */
+export function shownPrimaries(url: string, primaries: readonly Address[], output: Output): string | null {
+  const { kind } = redisPlace(url)
+  if (kind === 'one') return null
+  if (kind === 'sentinel') return output.say(`主节点 ${primaries[0]}`, `primary ${primaries[0]}`)
+  return output.say(`${primaries.length} 个主节点`, `${primaries.length} primaries`)
 }

@@ -7,7 +7,6 @@ import { pendingMigrations } from '../db/migrate.ts'
 import { sqlitePath } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
 import { type Settings, withoutPassword } from '../settings.ts'
-
 import type { RedisFacts } from './doctor-redis.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
@@ -211,12 +210,13 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
   const where = withoutPassword(settings.redis)
   try {
-    const { probeRedis } = await import('./doctor-redis.ts')
+    const { probeRedis, shownPrimaries } = await import('./doctor-redis.ts')
     const facts = await probeRedis(settings.redis)
+    const primaries = shownPrimaries(settings.redis, facts.primaries, output)
     const found: Finding = {
       check,
       status: 'ok',
-      text: `${where} (${facts.version}, ${facts.maxmemoryPolicy})`,
+      text: `${where} (${[primaries, facts.version, facts.maxmemoryPolicy].filter(Boolean).join(', ')})`,
     }
     return [found, ...redisAdvice(facts, output), clockFinding('redis', facts.clockAheadMs, output)]
   } catch (error) {
@@ -230,37 +230,37 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
 }
 
 function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
-  const findings: Finding[] = []
   const major = Number(facts.version.split('.')[0])
-  if (major < 6) {
-    findings.push({
-      check: 'redis',
-      status: 'warning',
-      text: output.say(
-        '需要 Redis 6 以上（RESP3 客户端缓存）',
-        'Redis 6 or newer is needed (RESP3 client-side caching)',
-      ),
-    })
-  }
-  if (facts.isReplica) {
-    findings.push({
-      check: 'redis',
-      status: 'warning',
-      text: output.say(
-        '这是只读副本：请指向主节点',
-        'this is a replica: point HUFU_REDIS_URL to the primary',
-      ),
-    })
-  }
-  if (/volatile-(ttl|random)/.test(facts.maxmemoryPolicy)) {
-    findings.push({
-      check: 'redis',
-      status: 'warning',
-      text: output.say(
-        'maxmemory-policy 会先淘汰保护标记：请用 noeviction 或 allkeys-lru',
-        'maxmemory-policy drops the guarding marks first: use noeviction or allkeys-lru',
-      ),
-    })
-  }
-  return findings
+  const [silent, alone] = [facts.silentSentinels, facts.alone].map((addresses) => addresses.join(', '))
+  const advice: readonly (readonly [isSo: boolean, zh: string, en: string])[] = [
+    [
+      major < 6,
+      '需要 Redis 6 以上（RESP3 客户端缓存）',
+      'Redis 6 or newer is needed (RESP3 client-side caching)',
+    ],
+    [facts.isReplica, '这是只读副本：请指向主节点', 'this is a replica: point HUFU_REDIS_URL to the primary'],
+    [
+      facts.isTakenForOne,
+      '这是集群的一个节点：HUFU_REDIS_URL 请以 redis+cluster:// 开头',
+      'this is a node of a cluster: HUFU_REDIS_URL must begin with redis+cluster://',
+    ],
+    [
+      silent !== '',
+      `哨兵没有回答，或不认识这个主节点：${silent}`,
+      `sentinels that do not answer, or do not know this primary: ${silent}`,
+    ],
+    [
+      alone !== '',
+      `主节点没有副本，故障时无人接替：${alone}`,
+      `without a replica, so that nobody takes over: ${alone}`,
+    ],
+    [
+      /volatile-(ttl|random)/.test(facts.maxmemoryPolicy),
+      'maxmemory-policy 会先淘汰保护标记：请用 noeviction 或 allkeys-lru',
+      'maxmemory-policy drops the guarding marks first: use noeviction or allkeys-lru',
+    ],
+  ]
+  return advice
+    .filter(([isSo]) => isSo)
+    .map(([, zh, en]) => ({ check: 'redis', status: 'warning', text: output.say(zh, en) }))
 }

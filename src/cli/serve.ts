@@ -31,17 +31,22 @@ export async function serve({ settings, output }: Context): Promise<number> {
   const programLog = createLog(settings, process.stdout.isTTY)
   const log = programLog.logger
   diesLoudly(log)
-  const sayStarted = (address: string) => process.stderr.write(startMessage(address, settings, output))
+  const sayStarted = async (address: string) => {
+    process.stderr.write(await startMessage(address, settings, output))
+  }
   if (settings.workers === 1)
     return await serveHere({ settings, output }, programLog, { sayStarted, stopSignal })
   if (cluster.isWorker)
-    return await serveHere({ settings, output }, programLog, { sayStarted: () => {}, stopSignal: toldToStop })
-  const onListening = ({ address, port }: Address) => sayStarted(`http://${address}:${port}`)
+    return await serveHere({ settings, output }, programLog, {
+      sayStarted: async () => {},
+      stopSignal: toldToStop,
+    })
+  const onListening = ({ address, port }: Address) => void sayStarted(`http://${address}:${port}`)
   return await runWorkers({ count: settings.workers, log, onListening })
 }
 
 interface Surroundings {
-  readonly sayStarted: (address: string) => void
+  readonly sayStarted: (address: string) => Promise<void>
   /** Called once, when there may be something in flight. */
   readonly stopSignal: () => Promise<void>
 }
@@ -78,7 +83,7 @@ async function serveHere(
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
-    sayStarted(address)
+    await sayStarted(address)
     const tidying = keepTidy(house, log)
     await signalled
     clearInterval(tidying)
@@ -188,7 +193,7 @@ function diesLoudly(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
-function startMessage(address: string, settings: Settings, output: Output): string {
+async function startMessage(address: string, settings: Settings, output: Output): Promise<string> {
   const { database, redis } = settings
   const data = database.kind === 'sqlite' ? sqlitePath(database.url) : withoutPassword(database.url)
   const copies =
@@ -196,7 +201,7 @@ function startMessage(address: string, settings: Settings, output: Output): stri
       ? database.kind === 'sqlite'
         ? output.say('无（SQLite 不需要）', 'none (SQLite needs none)')
         : output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
-      : withoutPassword(redis)
+      : await (await import('./doctor-redis.ts')).shownRedis(redis, output)
   const warnings = [
     settings.limits === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),
