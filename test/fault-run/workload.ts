@@ -1,8 +1,7 @@
 // Constant mixed load: people who sign in, replace themselves and sign out, somebody who tries one code many times at once, and
 // many who ask all the time whether a token is good, new ones and old ones.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client } from './client.ts'
-import type { Stage } from './stage.ts'
+import type { Client, Server } from './client.ts'
 
 export const password = 'a horse, a staple'
 const people = 4
@@ -10,6 +9,13 @@ const codePeople = 2
 const parallelTries = 4
 /** Of each account, so many of the last tokens are asked for: those that ended before a fail-over too. */
 const tokensKept = 8
+
+/** What it needs of a stage. */
+export interface Place {
+  readonly servers: readonly [Server, ...Server[]]
+  /** The code that was sent to a number last. */
+  codeOf(phoneNumber: string): Promise<string>
+}
 
 export interface Workload {
   /** Ends it, and waits until everything that was asked is answered. */
@@ -20,7 +26,7 @@ export interface Workload {
 export const passwordNumbers = Array.from({ length: people }, (_, i) => `+861390000100${i}`)
 export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390000200${i}`)
 
-export function startWorkload(client: Client, stage: Stage): Workload {
+export function startWorkload(client: Client, stage: Place, codes = codeNumbers): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
   const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
@@ -40,7 +46,7 @@ export function startWorkload(client: Client, stage: Stage): Workload {
     await sleep(Math.random() * 200)
   }
 
-  let codes = 0
+  let codesTried = 0
   async function tryCodes(account: string): Promise<void> {
     const asked = await fetch(`${anyServer().url}/v1/codes`, {
       method: 'POST',
@@ -51,7 +57,7 @@ export function startWorkload(client: Client, stage: Stage): Workload {
     await asked?.arrayBuffer().catch(() => {})
     const code = asked?.status === 202 ? await stage.codeOf(account).catch(() => null) : null
     if (code !== null) {
-      const proof = { code, name: `${account} #${codes++}` }
+      const proof = { code, name: `${account} #${codesTried++}` }
       const tries = Array.from({ length: parallelTries }, (_, i) =>
         client.signIn(serverOf(i), account, proof),
       )
@@ -69,10 +75,10 @@ export function startWorkload(client: Client, stage: Stage): Workload {
   const loop = async (work: () => Promise<void>) => {
     while (isOn) await work()
   }
-  const everybody = [...passwordNumbers, ...codeNumbers]
+  const everybody = [...passwordNumbers, ...codes]
   const running = [
     ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
-    ...codeNumbers.map((account) => loop(() => tryCodes(account))),
+    ...codes.map((account) => loop(() => tryCodes(account))),
     ...everybody.map((account) => loop(() => look(account))),
   ]
   return {
