@@ -30,8 +30,13 @@ export const planted: readonly Planted[] = [
     finds: 'accepted after its end',
   },
   {
-    name: 'a fill writes over what is there, and the feed is not looked at',
+    name: 'a fill comes late and writes over what is there, and the feed is not looked at',
     changes: [
+      [
+        'src/sessions/copies-redis.ts',
+        'await Promise.all(copies.map(fillOne))',
+        'await sleep(50)\n    await Promise.all(copies.map(fillOne))',
+      ],
       [
         'src/sessions/client-redis.ts',
         'if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end',
