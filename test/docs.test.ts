@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { chartOf, faultSummaryOf, withFaults } from '../bench/chart.ts'
 import { exitCodes } from '../src/cli/output.ts'
 import { errorCodes } from '../src/errors.ts'
 import { eventKinds } from '../src/events/events.ts'
@@ -352,4 +353,15 @@ describe('the documents', () => {
     for (const command of commands)
       expect(read(path)).toContain(`| ${inCode(short[command] ?? `npm run -s hufu -- ${command}`)} |`)
   })
+})
+
+// `npm run bench chart` makes them anew.
+test('the chart and the tables of faults in the READMEs are made from the last results', () => {
+  expect(read('docs/checks.svg')).toBe(chartOf(read('bench/results.json')))
+  const faults = read('bench/FAULTS.md')
+  for (const [path, language] of [
+    ['README.md', 'en'],
+    ['README.zh-CN.md', 'zh'],
+  ] as const)
+    expect(read(path), path).toBe(withFaults(read(path), faultSummaryOf(faults, language)))
 })
