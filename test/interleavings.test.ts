@@ -1,6 +1,7 @@
 // Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
 // (copies-model.test.ts prints such): the real code, real databases, real Redis.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { ManualClock } from '../src/clock.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { openCopiesInRedis } from './copies-in-redis.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, phone, signIn } from './domain.ts'
@@ -65,9 +66,14 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     await drop?.()
   })
 
-  async function open(): Promise<{ gate: Gate; domain: Domain }> {
+  async function open(clock?: ManualClock): Promise<{ gate: Gate; domain: Domain }> {
     const gate = new Gate()
-    const domain = await openDomain({ databaseUrl: url, redisUrl: redisUrl(), watch: gate.watch })
+    const domain = await openDomain({
+      databaseUrl: url,
+      redisUrl: redisUrl(),
+      watch: gate.watch,
+      ...(clock && { clock }),
+    })
     domains.push(domain)
     return { gate, domain }
   }
@@ -184,6 +190,29 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
 
     expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
   })
+
+  test.skipIf(skipped !== null)(
+    'a session that is used just before its end, and whose longer life is written late, does not outlive its end by somebody',
+    async () => {
+      const clock = new ManualClock(Date.UTC(2026, 10, 22))
+      const [user, ender] = [await open(clock), await open(clock)]
+      const accountId = await addAccount(user.domain.db)
+      const { token, session } = await signIn(user.domain, accountId)
+      clock.advance((session.expiresAt ?? expect.fail()) - clock.now() - 1_000)
+      const writes = user.gate.stopBefore('sql update')
+      const used = user.domain.sessions.verify(token)
+      await writes
+      clock.advance(2_000)
+      await ender.domain.sessions.endAll({ accountId, reason: 'kicked', by: null, except: null })
+      user.gate.release()
+      expect((await used).is).toBe('live')
+      for (const { domain } of [user, ender])
+        expect(await domain.sessions.verify(token)).toMatchObject({
+          is: 'ended',
+          ending: { reason: 'kicked' },
+        })
+    },
+  )
 
   describe.skipIf(skipped !== null)('a settle that finds another Redis than the mark did', () => {
     let redis: RedisServer

@@ -8,6 +8,8 @@ const minuteMs = 60_000
 const dayMs = 86_400_000
 const flushEveryMs = 5_000
 const batchSize = 500
+/** A use is too old to lengthen a session that has run out since. */
+const lateMs = 10_000
 /** Notes kept so that a session is not noted twice a minute; when there are more, all are forgotten. */
 const maxNoted = 100_000
 
@@ -109,7 +111,8 @@ export class Activity {
     const extended = batch.filter(([, note]) => note.extend)
     if (extended.length > 0) {
       const ids = extended.map(([id]) => id)
-      const usedAt = Math.min(...extended.map(([, note]) => note.usedAt))
+      // Far less than `mayLiveOnMs` with all that a statement may wait.
+      const usedAt = Math.max(now - lateMs, Math.min(...extended.map(([, note]) => note.usedAt)))
       const { lifeMs, maxLifeMs, extendEveryMs } = this.#life
       const expiresAt = lifeMs === null ? null : now + lifeMs
       // A copy that was read may be older than the last extension: `behindMs` keeps it from being written every minute.

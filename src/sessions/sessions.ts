@@ -20,6 +20,7 @@ import {
   hasTimeLeft,
   isBanned,
   type Live,
+  mayLiveOnMs,
   maySignIn,
   type Session,
   type SignedInAccount,
@@ -173,7 +174,7 @@ export class Sessions {
       const session = this.#newSession(account.id, device, now)
       const token = issueToken(session.id)
       const tokenHash = hashToken(token)
-      const live = await liveSessions(tx, account.id, now)
+      const live = await liveSessions(tx, account.id, now - mayLiveOnMs)
       const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
       const reason = admission.endOthers ?? 'replaced'
       const mark = await this.#copies.mark(replaced.map(idOf))
@@ -337,7 +338,7 @@ export class Sessions {
       const stored = await findSession(tx, id)
       if (stored?.session.accountId !== accountId) return null
       const mark = await this.#copies.mark([id])
-      const wasLive = stored.ending === null && hasTimeLeft(stored.session, now)
+      const wasLive = stored.ending === null && hasTimeLeft(stored.session, now - mayLiveOnMs)
       if (wasLive) {
         await endSessions(tx, { ids: [id], at: now, reason, by })
         await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by)])
@@ -371,7 +372,7 @@ export class Sessions {
       if (!row) throw new AppError('account_not_found')
       const now = this.#clock.now()
       const { set, end, events } = await decide(tx, row, now)
-      const live = await liveSessions(tx, accountId, now)
+      const live = await liveSessions(tx, accountId, now - mayLiveOnMs)
       const ended = live.filter((session) => isEnded(session, end))
       const mark = await this.#copies.mark(live.map(idOf))
       const account = await this.#write(tx, row, set, now)
