@@ -319,17 +319,18 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   const remembers = redis || database.name === 'sqlite'
-  test.skipIf(skipped !== null || !remembers)(
-    'a check takes no promise before any rotation, and again after the first use of the successor',
-    async () => {
-      const { token: old } = await begin()
-      expect(here.sessions.verify(old)).not.toBeInstanceOf(Promise)
-      const successor = await rotate(here, old)
-      expect(await say(here, successor)).toBe('live')
-      expect(await say(here, successor)).toBe('live')
-      expect(here.sessions.verify(successor)).toMatchObject({ is: 'live' })
-    },
-  )
+  if (remembers)
+    test.skipIf(skipped !== null)(
+      'a check takes no promise before any rotation, and again after the first use of the successor',
+      async () => {
+        const { token: old } = await begin()
+        expect(here.sessions.verify(old)).not.toBeInstanceOf(Promise)
+        const successor = await rotate(here, old)
+        expect(await say(here, successor)).toBe('live')
+        expect(await say(here, successor)).toBe('live')
+        expect(here.sessions.verify(successor)).toMatchObject({ is: 'live' })
+      },
+    )
 
   test.skipIf(skipped !== null)(
     'nobody who asks after the first use was acknowledged is told that the old token is good',
