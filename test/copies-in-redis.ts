@@ -44,3 +44,11 @@ export async function openCopiesInRedis(url: string) {
     close: async () => client.destroy(),
   }
 }
+
+/** Whether a Redis holds a copy that says that a session is live. */
+export async function holdsLiveCopy(url: string, sessionId: string): Promise<boolean> {
+  const copies = await openCopiesInRedis(url)
+  const found = await copies.read(sessionId)
+  await copies.close()
+  return found?.copy?.ending === null
+}

@@ -13,7 +13,7 @@ import { sqlitePath } from '../src/db/open.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { freshMs } from '../src/sessions/feed.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
 import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { openDisk, whyNoFullDisk } from './services/disk.ts'
@@ -173,12 +173,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const token = await login(app)
     expect(await user(other, token)).toMatchObject({ code: 1 })
     const client = await createClient({ url: redis.url }).connect()
-    const saysYes = async () => {
-      const copies = await openCopiesInRedis(redis.url)
-      const found = await copies.read(token.slice(3, 25))
-      await copies.close()
-      return found?.copy?.ending === null
-    }
+    const saysYes = () => holdsLiveCopy(redis.url, token.slice(3, 25))
     await eventually(async () => {
       expect(await user(other, token)).toMatchObject({ code: 1 })
       expect(await saysYes()).toBe(true)

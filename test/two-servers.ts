@@ -9,12 +9,15 @@ import { password, passwordNumbers, startWorkload } from './fault-run/workload.t
 import { type RunningApp, startApp } from './running.ts'
 import { until } from './services/until.ts'
 import { databases } from './stores.ts'
+import { ask } from './v1-calls.ts'
 
 export interface TwoServers {
   readonly apps: readonly [RunningApp, RunningApp]
   readonly databaseUrl: string
   /** Signs in and out, and asks for tokens of before and after, until `work` is done and both servers have all of Redis. */
   underLoad(work: () => Promise<void>): Promise<readonly Operation[]>
+  /** For longer than a server may believe an old copy, both refuse the one token as signed out and accept the other. */
+  expectStillSo(tokens: { readonly ended: string; readonly live: string }): Promise<void>
   /** Resolves when both servers have all of Redis. */
   haveRedis(): Promise<void>
   close(): Promise<void>
@@ -41,6 +44,15 @@ export async function startTwoServers(
     apps,
     databaseUrl,
     haveRedis,
+    async expectStillSo({ ended, live }) {
+      const end = performance.now() + freshMs + 500
+      while (performance.now() < end) {
+        for (const app of apps) {
+          expect(await ask(app, ended)).toMatchObject({ status: 401, code: 'session_signed_out' })
+          expect((await ask(app, live)).status).toBe(200)
+        }
+      }
+    },
     async underLoad(work) {
       const client = new Client()
       const servers = [
