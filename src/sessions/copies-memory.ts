@@ -63,7 +63,7 @@ export class MemoryCopies implements Copies {
   fill({ generation }: ReadTicket, copies: readonly SessionCopy[]): void {
     this.refresh()
     if (generation !== this.#generation) return
-    for (const value of copies) this.#kept.keep(value.session.id, { value, position: 0 }, Infinity)
+    for (const value of copies) this.#kept.keep(value.session.id, { value, position: 0, slot: 0 }, Infinity)
   }
 
   async mark(): Promise<Mark> {

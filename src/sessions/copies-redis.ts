@@ -34,6 +34,7 @@ const confirmWithinMs = 30_000
 /** A server that still believes copies has begun to read the feed after the commit. Timers may come a little early. */
 const untilEveryoneKnowsMs = freshMs + 20
 const markPrefix = 'mark:'
+const markFound: Found = { ...nothingFound, value: 'marked' }
 
 interface StandingMark extends Mark {
   /** By session, the Redis process where the mark stands; without one, it stands nowhere. */
@@ -95,9 +96,10 @@ export class RedisCopies implements Copies {
   }
 
   /** The account has not changed since the copy was read. That a session has ended is so for ever. */
-  #isUpToDate({ value, position }: Found): boolean {
-    if (value === null || value === 'marked') return false
-    return value.ending !== null || this.#feed.isCurrent(value.session.accountId, position)
+  #isUpToDate({ value, position, slot }: Found): boolean {
+    return (
+      this.#feed.isCurrent(slot, position) || (value !== null && value !== 'marked' && value.ending !== null)
+    )
   }
 
   /** Without a fresh look at the feed nobody knows what another server has ended while it was cut off from Redis. */
@@ -108,11 +110,24 @@ export class RedisCopies implements Copies {
   async #ask(connection: CopiesConnection, id: string): Promise<Found> {
     const { run, held } = connection
     try {
-      return await held.remembered.read(id, async () => parse(await held.get(keyOf(id)), id, run))
+      return await held.remembered.read(id, async () => this.#parse(await held.get(keyOf(id)), id, run))
     } catch (error) {
       this.#link.failed(connection, keyOf(id), error)
       return nothingFound
     }
+  }
+
+  /** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
+  #parse(bytes: Buffer | null, id: string, run: string): Omit<Found, 'isCurrent'> {
+    if (bytes === null) return nothingFound
+    const space = bytes.indexOf(' ', run.length + 1)
+    // Too little is not a position either.
+    const [writtenTo, position] = bytes.toString('latin1', 0, Math.max(space, 0)).split(' ')
+    if (position === undefined || !/^\d+$/.test(position)) return markFound
+    if (writtenTo !== run) return nothingFound
+    const copy = unpackCopy(id, bytes.subarray(space + 1))
+    if (!copy) return markFound
+    return { value: copy, position: Number(position), slot: this.#feed.slotOf(copy.session.accountId) }
   }
 
   beginRead(): ReadTicket | null {
@@ -216,16 +231,4 @@ export class RedisCopies implements Copies {
 function written(run: string, position: number, copy: SessionCopy): Buffer | null {
   const bytes = packCopy(copy)
   return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
-}
-
-/** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
-function parse(bytes: Buffer | null, id: string, run: string): Omit<Found, 'isCurrent'> {
-  if (bytes === null) return nothingFound
-  const space = bytes.indexOf(' ', run.length + 1)
-  // Too little is not a position either.
-  const [writtenTo, position] = bytes.toString('latin1', 0, Math.max(space, 0)).split(' ')
-  if (position === undefined || !/^\d+$/.test(position)) return { value: 'marked', position: 0 }
-  if (writtenTo !== run) return nothingFound
-  const copy = unpackCopy(id, bytes.subarray(space + 1))
-  return { value: copy ?? 'marked', position: Number(position) }
 }

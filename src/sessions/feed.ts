@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
 import { type AccountChanged, deleteChangesBefore, listChanges, positionBefore } from './change-rows.ts'
+import { ChangedAccounts } from './changed-accounts.ts'
 
 /** For so long after the beginning of a reading, a process knows enough to believe a copy. The bound of docs/guarantees. */
 export const freshMs = 1_000
@@ -18,17 +19,12 @@ const startMs = 20 * 60_000
 const openCount = 1_000
 /** A position that was given out is committed within this time or never: db/transaction.ts gives up far earlier. */
 const openMs = 60_000
-const defaultMaxAccounts = 100_000
 const keepMs = 3_600_000
 
 export interface FeedOptions {
   /** Of its own, with one connection that nobody else waits for. `close` ends it. */
   readonly db: Database
   readonly clock: Clock
-  /** Told of each change, once. */
-  readonly onChange?: (change: AccountChanged) => void
-  /** Accounts whose last change is known by name. */
-  readonly maxAccounts?: number
 }
 
 /**
@@ -39,25 +35,22 @@ export interface FeedOptions {
 export class Feed {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #onChange: (change: AccountChanged) => void
-  readonly #maxAccounts: number
-  readonly #changedAt = new Map<string, number>()
+  readonly #changed = new ChangedAccounts()
   /** Seen, but behind a position that is open. */
   readonly #ahead = new Set<number>()
   /** When a position was first missed, on the clock of performance.now(). */
   readonly #missedAt = new Map<number, number>()
   #position = 0
+  /** Where the first reading began: of what was changed before, nothing is known. */
   #floor = Number.POSITIVE_INFINITY
   #last = 0
   #freshUntil = Number.NEGATIVE_INFINITY
   readonly #closing = new AbortController()
   #running: Promise<void> = Promise.resolve()
 
-  constructor({ db, clock, onChange = () => {}, maxAccounts = defaultMaxAccounts }: FeedOptions) {
+  constructor({ db, clock }: FeedOptions) {
     this.#db = db
     this.#clock = clock
-    this.#onChange = onChange
-    this.#maxAccounts = maxAccounts
   }
 
   /** Reads once, and from then on four times a second, until `close`. Where the database is away, goes on trying. */
@@ -82,9 +75,14 @@ export class Feed {
     return this.#position
   }
 
-  /** Whether what was read at a position still says what the truth said of an account when this was last read. */
-  isCurrent(accountId: string, position: number): boolean {
-    return position >= this.#floor && position >= (this.#changedAt.get(accountId) ?? 0)
+  /** Where an account stands in what is remembered here, for `isCurrent`. */
+  slotOf(accountId: string): number {
+    return this.#changed.slotOf(accountId)
+  }
+
+  /** Whether what was read at a position still says what the truth said of the accounts in a slot when this was last read. */
+  isCurrent(slot: number, position: number): boolean {
+    return position >= this.#floor && position >= this.#changed.lastOf(slot)
   }
 
   async close(): Promise<void> {
@@ -131,30 +129,14 @@ export class Feed {
     this.#advance()
   }
 
-  #note(change: AccountChanged): void {
-    const { accountId, position } = change
+  #note({ accountId, position }: AccountChanged): void {
     this.#ahead.add(position)
     for (let missed = Math.max(this.#last + 1, position - openCount); missed < position; missed++) {
       this.#missedAt.set(missed, performance.now())
     }
     this.#missedAt.delete(position)
     this.#last = Math.max(this.#last, position)
-    if (position > (this.#changedAt.get(accountId) ?? 0)) {
-      // In the order of positions, but for those few that were open.
-      this.#changedAt.delete(accountId)
-      this.#changedAt.set(accountId, position)
-    }
-    if (this.#changedAt.size > this.#maxAccounts) this.#forgetOldest()
-    this.#onChange(change)
-  }
-
-  /** A copy that is older than what is forgotten may be of that account: none of them is believed. */
-  #forgetOldest(): void {
-    const oldest = this.#changedAt.entries().next()
-    if (oldest.done) return
-    const [accountId, position] = oldest.value
-    this.#changedAt.delete(accountId)
-    this.#floor = Math.max(this.#floor, position)
+    this.#changed.note(accountId, position)
   }
 
   #advance(): void {
