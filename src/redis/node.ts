@@ -8,6 +8,8 @@ export function nodeOptions(url: string) {
     url,
     RESP: 3,
     disableOfflineQueue: true,
+    // `withinMs` and the watch of the connection are the limits; the client's own makes an error for each command, 5 s later.
+    commandOptions: { timeout: 0 },
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
   } as const
 }

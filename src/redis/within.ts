@@ -1,5 +1,4 @@
 // How long Redis may take, for copies and for counters alike.
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 
 /** A command that takes longer ends its connection: nobody knows which answer comes next on it. */
 export const commandMs = 500
@@ -10,16 +9,12 @@ export const connectMs = 1_000
  * answer that has come meanwhile is read first.
  */
 export async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
-  const late = new AbortController()
+  const late = Promise.withResolvers<never>()
+  const tell = () => late.reject(new Error(`Redis did not answer within ${ms} ms`))
+  const timer = setTimeout(() => setImmediate(tell), ms)
   try {
-    return await Promise.race([
-      work,
-      sleep(ms, undefined, { signal: late.signal }).then(async () => {
-        await turn()
-        throw new Error(`Redis did not answer within ${ms} ms`)
-      }),
-    ])
+    return await Promise.race([work, late.promise])
   } finally {
-    late.abort()
+    clearTimeout(timer)
   }
 }
