@@ -1,4 +1,4 @@
-// What is no HTTP: there is no request to answer, only a connection to close, after the answers to what was asked on it before.
+// Connections that have to be closed: what comes on them is no HTTP, or nobody reads the answers.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -14,16 +14,24 @@ const before = Symbol('the answer before it')
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 type FollowedSocket = Socket & { [newest]?: Followed }
 
-/** Knows which answers a connection still waits for, so that a refusal is not taken for one of them. */
+/** Who does not read the answers would otherwise hold them, and the connection, for ever. */
+const silenceMs = 20_000
+
+/**
+ * Knows which answers a connection still waits for, so that a refusal is not taken for one of them, and closes it when nothing
+ * moves on it meanwhile.
+ */
 export class BrokenConnections {
   readonly #refused = new WeakSet<Socket>()
 
-  /** Call for each request when it begins. It costs next to nothing: no listener, no map. */
+  /** Call for each request when it begins, or before it is left unanswered. It costs little: no listener, no map. */
   follow(socket: FollowedSocket, response: Followed): void {
     const last = socket[newest]
+    if (last === response) return
     // Who pipelines has several under way; of those that are over nothing is kept.
     if (last && !last.closed) response[before] = last
     socket[newest] = response
+    limitSilence(socket)
   }
 
   /** Answers CONNECT. Node by itself ends the connection without a word, and takes the answers before it along. */
@@ -43,6 +51,9 @@ export class BrokenConnections {
     // Node tells of every further piece of the same rubbish.
     if (this.#refused.has(socket)) return
     this.#refused.add(socket)
+    limitSilence(socket)
+    // Of a connection that it has let go of, Node does not do it.
+    socket.on('timeout', () => socket.destroy())
     const underWay = underWayOn(socket)
     // The rubbish is the rest of the newest request: its answer never comes, unless it was given without the body.
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
@@ -54,6 +65,11 @@ export class BrokenConnections {
     if (last) last.once('close', refuse)
     else refuse()
   }
+}
+
+/** Closes the connection when nothing has moved on it for so long. Node itself sets another limit between two requests. */
+function limitSilence(socket: Socket): void {
+  if (socket.timeout !== silenceMs) socket.setTimeout(silenceMs)
 }
 
 /** The answers that a connection waits for, in the order of their requests. */

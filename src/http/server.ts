@@ -40,8 +40,6 @@ const fixedOptions = {
   bodyLimit: bodyLimitBytes,
   requestTimeout: 15_000,
   keepAliveTimeout: 75_000,
-  // Who does not read the answers would otherwise hold them, and the connection, for ever.
-  connectionTimeout: 20_000,
   // Node looks every 30 s by itself: then a limit of 10 s is one of 40 s.
   http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
   forceCloseConnections: 'idle',
