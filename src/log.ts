@@ -61,9 +61,20 @@ function isoClock(): () => string {
 
 /** The lines of requests, written to a log. */
 export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
-  const isOn = logger.isLevelEnabled('info')
+  let time = ''
+  let start = ''
+  const startNow = () => {
+    const now = isoNow()
+    if (now !== time) {
+      time = now
+      // `join` makes one text of them; `+` would keep all three, and put them together anew for each line.
+      start = ['{"level":30,"time":"', now, '","requestId":"'].join('')
+    }
+    return start
+  }
   return {
-    request: (line) => isOn && stream.write(asJson(line, isoNow())),
+    isOn: logger.isLevelEnabled('info'),
+    request: (line) => stream.write(asJson(line, startNow())),
     trouble: (request, error) => {
       logger[error.code === 'internal' ? 'error' : 'warn'](
         { requestId: request.id, err: withoutValues(error.cause ?? error) },
@@ -73,18 +84,13 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
   }
 }
 
-const mustEscape = /[^ !#-[\]-~]/
-
-/** As pino at level info would write it, for a quarter of the cost: only a path can hold something to be escaped. */
-function asJson(
-  { requestId, method, path, status, ms, ip, session, phone }: RequestLine,
-  time: string,
-): string {
+/** As pino at level info would write it, for a quarter of the cost, which is mostly that of putting pieces of text together. */
+function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine, start: string): string {
   const from = ip ? `,"ip":"${ip}"` : ''
-  const where = mustEscape.test(path) ? JSON.stringify(path) : `"${path}"`
   const who = session ? `,"session":"${session}"` : ''
   const about = phone ? `,"phone":"${phone}"` : ''
-  return `{"level":30,"time":"${time}","requestId":"${requestId}","method":"${method}","path":${where},"status":${status},"ms":${ms}${from}${who}${about}}\n`
+  const how = `${status},"ms":${ms}`
+  return `${start}${requestId}${what}${how}${from}${who}${about}}\n`
 }
 
 /** What a driver says about an error, without the statement that it was about: the values of people are in it. */

@@ -4,11 +4,10 @@ import { Type } from 'typebox'
 import type { NationalNumbers } from '../accounts/phone.ts'
 import type { SignIn } from '../accounts/sign-in.ts'
 import { AppError } from '../errors.ts'
-import { whenKnown } from '../or-promise.ts'
+import type { SignedInAccount } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'
 import { clientAddress } from './client-address.ts'
-import { KeptAnswers } from './kept-answers.ts'
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 
@@ -103,14 +102,14 @@ export function classicRoutes(parts: ClassicParts, quick: QuickRoutes) {
       }
     })
 
-    const answers = new KeptAnswers(({ account }) => ({
+    const answer = ({ account }: { account: SignedInAccount }) => ({
       code: 1,
       nickname: account.nickname,
       phone_number: numbers.of(account.phoneNumber),
-    }))
-    quick.set('/user', { tokenOf: classicToken, answers, namesSession: false })
-    app.get('/user', { schema: schemas.user }, (request: FastifyRequest, reply) =>
-      whenKnown(signedInBy(classicToken(request), sessions), (who) => answers.send(reply, who)),
+    })
+    quick.set('/user', { tokenOf: classicToken, answer, namesSession: false })
+    app.get('/user', { schema: schemas.user }, async (request: FastifyRequest) =>
+      answer(await signedInBy(classicToken(request), sessions)),
     )
 
     app.get('/logout', { schema: schemas.logout }, async (request: FastifyRequest) => {

@@ -2,16 +2,17 @@
 // much as the check. Whatever is not plain goes on to Fastify, which gives the same answer; a test compares the bytes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { whenKnown } from '../or-promise.ts'
+import type { ProvedToken } from '../sessions/proved-tokens.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import type { SignedIn } from './authenticate.ts'
 import type { BrokenConnections } from './broken-connections.ts'
-import { jsonType, type KeptAnswers } from './kept-answers.ts'
-import type { RequestLines } from './request-log.ts'
+import { type RequestLines, whatPart } from './request-log.ts'
 
 export interface QuickRoute {
   /** @throws where there is no plain token; Fastify's route says why */
   readonly tokenOf: (request: Pick<FastifyRequest, 'raw'>) => string
-  readonly answers: KeptAnswers
+  /** It may depend on nothing but `who`: it is made once for each token that is remembered. */
+  readonly answer: (who: SignedIn) => object
   /** Whether the line in the log names the session. */
   readonly namesSession: boolean
 }
@@ -33,39 +34,92 @@ export function answerQuickly(app: FastifyInstance, parts: QuickChecksParts): vo
   const { server } = app
   const [handle] = server.listeners('request')
   if (handle === undefined) throw new Error('Fastify listens to its server in another way now')
+  const checks = new QuickChecks(parts)
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!tryToAnswer(request, response, parts)) handle.call(server, request, response)
+    if (!checks.tryToAnswer(request, response)) handle.call(server, request, response)
   })
 }
 
-/** Whether it was answered, or will be. */
-function tryToAnswer(request: IncomingMessage, response: ServerResponse, parts: QuickChecksParts): boolean {
-  if (request.method !== 'GET') return false
-  const route = parts.routes.get(request.url ?? '')
-  if (!route || request.headers.upgrade !== undefined || hasBody(request) || parts.isStopping()) return false
-  let token: string
-  try {
-    token = route.tokenOf({ raw: request })
-  } catch {
-    return false
+interface Route extends QuickRoute {
+  /** As the log tells what was asked for. */
+  readonly what: string
+}
+
+class QuickChecks {
+  readonly #parts: QuickChecksParts
+  readonly #routes: ReadonlyMap<string, Route>
+
+  constructor(parts: QuickChecksParts) {
+    this.#parts = parts
+    const known = [...parts.routes].map(
+      ([path, route]) => [path, { ...route, what: whatPart('GET', path) }] as const,
+    )
+    this.#routes = new Map(known)
   }
-  const live = parts.sessions.recognize(token)
-  if (!live) return false
-  const requestId = parts.newRequestId(request)
-  parts.broken.follow(request.socket, response)
-  void whenKnown(live, (who) => {
-    parts.lines.followQuick(request, response, requestId, route.namesSession ? who.session.id : undefined)
-    const text = route.answers.textFor(who)
+
+  /** Whether it was answered, or will be. */
+  tryToAnswer(request: IncomingMessage, response: ServerResponse): boolean {
+    if (request.method !== 'GET') return false
+    const route = this.#routes.get(request.url ?? '')
+    if (!route || request.headers.upgrade !== undefined || hasBody(request) || this.#parts.isStopping())
+      return false
+    let token: string
+    try {
+      token = route.tokenOf({ raw: request })
+    } catch {
+      return false
+    }
+    const proved = this.#parts.sessions.recognize(token)
+    if (proved === null) return false
+    const asked = { request, response, route, began: performance.now() }
+    if (proved instanceof Promise) {
+      this.#parts.broken.follow(request.socket, response)
+      void proved.then((one) => this.#answer(asked, one))
+    } else this.#answer(asked, proved)
+    return true
+  }
+
+  #answer({ request, response, route, began }: Asked, proved: ProvedToken): void {
+    const requestId = this.#parts.newRequestId(request)
+    const bytes = bytesOf(route, proved)
     response.writeHead(200, {
       'x-request-id': requestId,
       'cache-control': 'no-store',
-      'content-type': jsonType,
-      'content-length': Buffer.byteLength(text),
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': bytes.length,
     })
-    response.end(text)
-  })
-  return true
+    response.end(bytes, 'latin1')
+    const isOver = isTaken(response)
+    if (!isOver) this.#parts.broken.follow(request.socket, response)
+    const session = route.namesSession ? proved.id : undefined
+    this.#parts.lines.followQuick(request, response, { began, isOver, requestId, what: route.what, session })
+  }
+}
+
+/** Whether the system has taken all of an answer that was just given. Node itself says so a moment later, to who listens. */
+function isTaken({ socket, writableLength }: ServerResponse): boolean {
+  // Who pipelines has an answer before this one: then there is no socket yet.
+  return socket !== null && writableLength === 0 && !socket.destroyed && socket.errored === null
+}
+
+interface Asked {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly route: Route
+  readonly began: number
+}
+
+/**
+ * The bytes of the JSON, one character for each of them (`latin1`): as text with Chinese in it they would be twice as long in
+ * memory, and encoded anew for each answer.
+ */
+function bytesOf(route: Route, proved: ProvedToken): string {
+  if (proved.answeredBy !== route) {
+    proved.answer = Buffer.from(JSON.stringify(route.answer(proved.live))).toString('latin1')
+    proved.answeredBy = route
+  }
+  return proved.answer
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -14,6 +14,8 @@ declare module 'fastify' {
 
 /** Where lines go. */
 export interface RequestLog {
+  /** Whether anybody wants a line for each request. */
+  readonly isOn: boolean
   /** One finished request. */
   request(line: RequestLine): void
   /** An error that the client was told nothing about. */
@@ -22,9 +24,8 @@ export interface RequestLog {
 
 export interface RequestLine {
   readonly requestId: string
-  readonly method: string
-  /** The route's pattern; for an address that is not there, the path without its query. */
-  readonly path: string
+  /** Method and path: `whatPart`. */
+  readonly what: string
   readonly status: number
   readonly ms: number
   /** Missing where the connection was gone before anybody asked for it, or a proxy passed on what is no address. */
@@ -33,6 +34,13 @@ export interface RequestLine {
   readonly session: string | undefined
   /** Masked: +86138****5223. */
   readonly phone: string | null
+}
+
+export interface QuickRequest extends Pick<RequestLine, 'requestId' | 'what' | 'session'> {
+  /** On the clock of performance.now(). */
+  readonly began: number
+  /** Nothing of the answer waits any more. */
+  readonly isOver: boolean
 }
 
 /** Writes a line for each request of an app. */
@@ -51,34 +59,34 @@ export class RequestLines {
 
   /** Writes the line when the request is over. Fastify's onResponse is left out where the client did not wait. */
   follow(request: FastifyRequest, reply: FastifyReply): void {
+    if (!this.#log.isOn) return
     // Fastify's own reply.elapsedTime stays 0 without its logger.
     const began = performance.now()
-    reply.raw.on('close', () =>
-      this.#write(reply.raw, began, {
+    reply.raw.on('close', () => {
+      const line = {
         requestId: request.id,
-        method: request.method,
-        path: this.#pathOf(request),
+        what: whatPart(request.method, this.#pathOf(request)),
         ip: clientAddress(request) ?? undefined,
         session: request.signedIn?.session.id,
         phone: request.maskedPhone,
-      }),
-    )
-  }
-
-  /** The same for a request that Fastify never sees: GET of a plain route. */
-  followQuick(request: IncomingMessage, response: ServerResponse, requestId: string, session?: string): void {
-    const began = performance.now()
-    const ip = plainAddress(request.socket.remoteAddress)
-    response.on('close', () => {
-      const path = request.url ?? ''
-      this.#write(response, began, { requestId, method: 'GET', path, ip, session, phone: null })
+      }
+      this.#write(line, began, statusOf(reply.raw))
     })
   }
 
-  #write(response: ServerResponse, began: number, line: Omit<RequestLine, 'status' | 'ms'>): void {
+  /** The same for a request that Fastify never sees, once it is answered. */
+  followQuick(request: IncomingMessage, response: ServerResponse, about: QuickRequest): void {
+    if (!this.#log.isOn) return
+    const ip = plainAddress(request.socket.remoteAddress)
+    const { began, isOver, requestId, what, session } = about
+    const line = { requestId, what, ip, session, phone: null }
+    // A listener would cost more than the line.
+    if (isOver) this.#write(line, began, response.statusCode)
+    else response.on('close', () => this.#write(line, began, statusOf(response)))
+  }
+
+  #write(line: Omit<RequestLine, 'status' | 'ms'>, began: number, status: number): void {
     const ms = Math.round((performance.now() - began) * 10) / 10
-    // 499: nginx's word for a client that did not wait.
-    const status = response.writableFinished ? response.statusCode : 499
     this.#log.request({ ...line, status, ms })
   }
 
@@ -86,6 +94,23 @@ export class RequestLines {
     const url = request.raw.url ?? ''
     return this.#plainRoutes.has(url) ? url : (request.routeOptions.url ?? unknownPath(url))
   }
+}
+
+/** How a request ended that is over. */
+function statusOf(response: ServerResponse): number {
+  // 499: nginx's word for a client that did not wait.
+  return response.writableFinished ? response.statusCode : 499
+}
+
+const mustEscape = /[^ !#-[\]-~]/
+
+/**
+ * What was asked for, as that part of a line which stands between the request's id and the status.
+ * @param path the route's pattern; for an address that is not there, the path without its query
+ */
+export function whatPart(method: string, path: string): string {
+  const text = mustEscape.test(path) ? JSON.stringify(path) : `"${path}"`
+  return ['","method":"', method, '","path":', text, ',"status":'].join('')
 }
 
 /** Notes for the log whose number a request is about. */

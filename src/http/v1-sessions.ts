@@ -2,8 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
-import { bearerToken, originOf, rotatedBy } from './authenticate.ts'
-import { KeptAnswers } from './kept-answers.ts'
+import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.ts'
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
@@ -110,8 +109,9 @@ export function v1SessionRoutes(
   quick: QuickRoutes,
 ) {
   return async (app: FastifyInstance): Promise<void> => {
+    quick.set('/v1/session', { tokenOf: bearerToken, answer: describe, namesSession: true })
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
-    app.get('/v1/session', { schema: schemas.current }, getCurrent)
+    app.get('/v1/session', { schema: schemas.current }, async (request) => describe(signedIn(request)))
     app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
     app.post('/v1/session/rotate', { schema: schemas.rotate }, rotateCurrent)
     app.get('/v1/sessions', { schema: schemas.list }, listSessions)
@@ -132,21 +132,7 @@ export function v1SessionRoutes(
         'code' in proof
           ? await signIn.byCode(arrival, proof.code, body.nickname ?? null)
           : await signIn.byPassword(arrival, proof.password)
-      return reply.code(201).send({
-        token,
-        session: publicSession(session, session.id),
-        account: publicAccount(account),
-        created,
-      })
-    }
-
-    const answers = new KeptAnswers(({ session, account }) => ({
-      session: publicSession(session, session.id),
-      account: publicAccount(account),
-    }))
-    quick.set('/v1/session', { tokenOf: bearerToken, answers, namesSession: true })
-    function getCurrent(request: FastifyRequest, reply: FastifyReply) {
-      return answers.send(reply, signedIn(request))
+      return reply.code(201).send({ token, ...describe({ session, account }), created })
     }
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {
@@ -198,6 +184,11 @@ function publicSession(session: Session, currentId: string) {
     expires_at: isoTime(session.expiresAt),
     current: session.id === currentId,
   }
+}
+
+/** What a session's own app is told. */
+function describe({ session, account }: SignedIn) {
+  return { session: publicSession(session, session.id), account: publicAccount(account) }
 }
 
 function publicAccount({ id, phoneNumber, nickname }: SignedInAccount) {

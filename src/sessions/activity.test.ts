@@ -27,20 +27,20 @@ test('a life slides with use, at most to the absolute end', () => {
 
 test('an extension is written about once a day, not with every use', () => {
   const life = new Life(30 * day, null)
-  expect(life.isExtensionDue(session({}), day - 1)).toBe(false)
-  expect(life.isExtensionDue(session({}), day)).toBe(true)
+  expect(life.extensionDueAt(session({}))).toBe(day)
 })
 
 test('a life of one day is extended before it is over', () => {
-  expect(new Life(day, null).isExtensionDue(session({ expiresAt: day }), day / 2)).toBe(true)
+  expect(new Life(day, null).extensionDueAt(session({ expiresAt: day }))).toBe(day / 2)
 })
 
 test('an end is never moved nearer, and the absolute end not at all', () => {
-  expect(new Life(7 * day, null).isExtensionDue(session({}), day)).toBe(false)
-  expect(new Life(30 * day, 30 * day).isExtensionDue(session({}), 20 * day)).toBe(false)
+  expect(new Life(7 * day, null).extensionDueAt(session({}))).toBe(24 * day)
+  expect(new Life(30 * day, 30 * day).extensionDueAt(session({}))).toBe(Infinity)
+  expect(new Life(30 * day, 31 * day).extensionDueAt(session({}))).toBe(day)
 })
 
 test('where sessions now live for ever, an old end is taken away at the next use', () => {
-  expect(new Life(null, null).isExtensionDue(session({}), 1)).toBe(true)
-  expect(new Life(null, null).isExtensionDue(session({ expiresAt: null }), 1)).toBe(false)
+  expect(new Life(null, null).extensionDueAt(session({}))).toBe(-Infinity)
+  expect(new Life(null, null).extensionDueAt(session({ expiresAt: null }))).toBe(Infinity)
 })

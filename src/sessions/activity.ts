@@ -35,11 +35,15 @@ export class Life {
     return Math.min(dayMs, (this.lifeMs ?? dayMs) / 2)
   }
 
-  /** Whether the end is far enough behind the use at `now` to be written again: about once a day. */
-  isExtensionDue(session: Session, now: number): boolean {
-    if (session.expiresAt === null) return false
-    const end = this.endFrom(session.createdAt, now)
-    return end === null || end - session.expiresAt >= this.extendEveryMs
+  /**
+   * From when on the end is so far behind a use that it is written again: about once a day.
+   * @returns milliseconds since 1970; -Infinity: at once, Infinity: never
+   */
+  extensionDueAt({ createdAt, expiresAt }: Session): number {
+    if (expiresAt === null) return Infinity
+    const { lifeMs, maxLifeMs, extendEveryMs } = this
+    if (maxLifeMs !== null && createdAt + maxLifeMs - expiresAt < extendEveryMs) return Infinity
+    return lifeMs === null ? -Infinity : expiresAt + extendEveryMs - lifeMs
   }
 }
 
@@ -74,7 +78,7 @@ export class Activity {
 
   /** Notes that a live session was used at `now`. Waits only for a session that would run out before the next batch. */
   seen(session: Session, now: number): Promise<void> | undefined {
-    const extend = this.#life.isExtensionDue(session, now)
+    const extend = now >= this.#life.extensionDueAt(session)
     if (!extend && now - session.seenAt < minuteMs) return undefined
     const notedAt = this.#notedAt.get(session.id)
     if (notedAt !== undefined && now - notedAt < minuteMs) return undefined
@@ -85,6 +89,12 @@ export class Activity {
     if (runsOutSoon) return this.flush()
     this.#timer ??= setTimeout(() => void this.flush(), flushEveryMs).unref()
     return undefined
+  }
+
+  /** Until when a use of this session, which was used just now, need not be noted: milliseconds since 1970. */
+  quietUntil(session: Session): number {
+    const again = Math.min(session.seenAt + minuteMs, this.#life.extensionDueAt(session))
+    return Math.max(again, (this.#notedAt.get(session.id) ?? -Infinity) + minuteMs)
   }
 
   /** Writes the notes now. Never throws: what could not be written is noted again at the next use. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { nothingFound } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
 import { aCopy } from './some-copies.ts'
@@ -72,7 +73,8 @@ test('where the database cannot tell, nothing is believed', async () => {
 
 test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
   const tokens = new ProvedTokens(2)
-  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, null, null)
+  const live = { is: 'live', session: aCopy.session, account: aCopy.account } as const
+  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, nothingFound, live)
   expect(tokens.get('t1')).toBeUndefined()
   expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
   tokens.delete('t3')

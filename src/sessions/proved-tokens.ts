@@ -11,10 +11,19 @@ export interface TokenParts {
   readonly tokenHash: string
 }
 
+/** A token that proved a live session, and what goes with it as long as what was found then is still so. */
 export interface ProvedToken extends TokenParts {
-  /** The copy that was found then, and what it said; null: nothing that stays. */
-  readonly copy: Found | null
-  readonly live: Live | null
+  /** The copy that was found then, if any, and who was signed in. */
+  readonly copy: Found
+  readonly live: Live
+  /**
+   * Whole seconds since 1970: until then nothing but a change can end the session, and its use need not be noted. (V8 keeps a
+   * small whole number in the object itself.)
+   */
+  quietUntil: number
+  /** What a route said of `live`, kept for the next time, and by which route: apps ask one of them. */
+  answer: string
+  answeredBy: unknown
 }
 
 /**
@@ -33,15 +42,19 @@ export class ProvedTokens {
     return this.#proved.get(token)
   }
 
-  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found | null, live: Live | null): void {
+  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found, live: Live): void {
     if (this.#proved.size >= this.#max && !this.#proved.has(token)) {
       const oldest = this.#proved.keys().next()
       if (!oldest.done) this.#proved.delete(oldest.value)
     }
-    this.#proved.set(token, { id, tokenHash, copy, live })
+    this.#proved.set(token, { id, tokenHash, copy, live, quietUntil: 0, answer: '', answeredBy: null })
   }
 
   delete(token: string): void {
     this.#proved.delete(token)
+  }
+
+  clear(): void {
+    this.#proved.clear()
   }
 }

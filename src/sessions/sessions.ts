@@ -10,9 +10,9 @@ import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { Activity, type Life } from './activity.ts'
 import { insertChange } from './change-rows.ts'
-import type { Copies, Found, ReadTicket, SessionCopy } from './copies.ts'
+import { type Copies, type Found, nothingFound, type ReadTicket, type SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
-import { ProvedTokens } from './proved-tokens.ts'
+import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
 import {
   deviceOf,
@@ -153,7 +153,14 @@ export class Sessions {
     this.#clock = options.clock
     this.#policy = options.policy
     this.#life = options.life
-    this.#activity = new Activity(options)
+    this.#activity = new Activity({
+      ...options,
+      onTrouble: (error) => {
+        // Uses that could not be noted are noted with the next one.
+        this.#proved.clear()
+        options.onTrouble(error)
+      },
+    })
     this.#rotations = new Rotations(options)
     this.#findSession = prepareFindSession(options.db, options.prepareRead)
   }
@@ -207,7 +214,7 @@ export class Sessions {
    */
   verify(token: string): OrPromise<Verified> {
     const known = this.recognize(token)
-    if (known) return known
+    if (known) return whenKnown(known, ({ live }) => live)
     const id = sessionIdOf(token)
     if (id === null) return unknown
     const proved = this.#proved.get(token)
@@ -220,13 +227,24 @@ export class Sessions {
     return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
   }
 
-  /** The live session of a token that this process remembers; null says nothing: `verify` knows. */
-  recognize(token: string): OrPromise<Live> | null {
+  /** A token whose session is live, where this process remembers that it is; null says nothing: `verify` knows. */
+  recognize(token: string): OrPromise<ProvedToken> | null {
     this.#copies.refresh()
     const proved = this.#proved.get(token)
-    if (!proved?.live || !proved.copy || !this.#copies.believes(proved.copy)) return null
+    if (proved === undefined || !this.#copies.believes(proved.copy)) return null
     const now = this.#clock.now()
-    return isStillLive(proved.live, now) ? this.#seen(proved.live, now) : null
+    if (now < proved.quietUntil * 1000) return proved
+    return isStillLive(proved.live, now) ? this.#noteUse(proved, now) : null
+  }
+
+  #noteUse(proved: ProvedToken, now: number): OrPromise<ProvedToken> {
+    return whenKnown(this.#seen(proved.live, now), ({ session, account }) => {
+      // A ban that is over is looked at each time: clocks can be set back.
+      const isPlain = account.state === 'active'
+      const until = Math.min(session.expiresAt ?? Infinity, this.#activity.quietUntil(session))
+      proved.quietUntil = isPlain ? Math.floor(until / 1000) : 0
+      return proved
+    })
   }
 
   #verifyByCopy(proof: Proof, found: Found): OrPromise<Verified> {
@@ -264,8 +282,9 @@ export class Sessions {
     // Only what is recorded is copied: neither that time has run out nor that the account is barred.
     if (ticket && ending === stored.ending) void this.#copies.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
-    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, null, null)
-    return this.#seen({ is: 'live', session, account }, now)
+    const live = { is: 'live', session, account } as const
+    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, nothingFound, live)
+    return this.#seen(live, now)
   }
 
   /** The first use of a successor: nobody is told that it is good before the token before it is over everywhere. */
