@@ -80,7 +80,7 @@ async function checks(): Promise<Section> {
   }
   const size = isShort
     ? { tokens: 1000, rounds: 2, secondsPerRound: 1 }
-    : { tokens: 10_000, rounds: 7, secondsPerRound: 2 }
+    : { tokens: 10_000, rounds: 15, secondsPerRound: 1 }
   const storePids = [mariadb.pid, redis.pid]
   return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
 }

@@ -30,7 +30,11 @@ export interface CheckResult {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  /** What a request takes, in microseconds: of the server's core; where nobody knows that, of the time. */
+  readonly cpuMicros: number
   readonly busy: number | null
+  /** Of the same round, beside the bare route: what that takes of the core, to what this one takes; and this one's p99 to its. */
+  readonly toBare: { readonly cpu: number; readonly p99: number }
 }
 
 export interface CheckOptions {
@@ -49,7 +53,10 @@ export interface Checks {
   readonly cores: string
 }
 
-/** Measures every target in turn, round after round, so that a noisy moment of the machine hits all of them; gives medians. */
+/**
+ * Measures every target in turn, round after round, each round beginning with another one, so that a noisy moment of the machine
+ * hits all of them. Gives medians; those of ratios are medians of each round's ratio.
+ */
 export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
   const started: StartedSubject[] = []
   const { connections, secondsPerRound } = options
@@ -63,10 +70,15 @@ export async function benchChecks(subjects: readonly Subject[], options: CheckOp
     for (const target of targets) await warmUp(target, connections)
     const shots = new Map<Target, Shot[]>(targets.map((target) => [target, []]))
     for (let round = 0; round < options.rounds; round++) {
-      for (const [target, taken] of shots)
-        taken.push(await shoot(target, { connections, seconds: secondsPerRound }))
+      const first = (round * 5) % targets.length
+      for (const target of [...targets.slice(first), ...targets.slice(0, first)])
+        shots.get(target)?.push(await shoot(target, { connections, seconds: secondsPerRound }))
     }
-    const results = [...shots].map(([target, taken]) => middleOf(target, taken))
+    const results = [...shots].map(([target, taken]) => {
+      const yardstick = target.route === 'others' ? 'GET /user' : target.route
+      const bare = targets.find(({ isBare, route }) => isBare && route === yardstick)
+      return middleOf(target, taken, (bare && shots.get(bare)) ?? taken)
+    })
     return { results, options, cores: cores.description }
   } finally {
     cores?.free()
@@ -87,15 +99,30 @@ async function assertBytesOfBare(targets: readonly Target[]): Promise<void> {
   }
 }
 
-function middleOf({ route, name, isBare }: Target, shots: readonly Shot[]): CheckResult {
-  const busy = shots.flatMap((shot) => shot.busy ?? [])
+function middleOf(
+  { route, name, isBare }: Target,
+  shots: readonly Shot[],
+  bare: readonly Shot[],
+): CheckResult {
+  const middle = (figure: (shot: Shot) => number) => median(shots.map(figure))
+  const toBare = (ratio: (shot: Shot, bare: Shot) => number) =>
+    median(shots.map((shot, round) => ratio(shot, bare[round] ?? shot)))
   return {
     route,
     name,
     isBare,
-    requestsPerSecond: median(shots.map((shot) => shot.requestsPerSecond)),
-    p50Ms: median(shots.map((shot) => shot.p50Ms)),
-    p99Ms: median(shots.map((shot) => shot.p99Ms)),
-    busy: busy.length > 0 ? median(busy) : null,
+    requestsPerSecond: middle((shot) => shot.requestsPerSecond),
+    p50Ms: middle((shot) => shot.p50Ms),
+    p99Ms: middle((shot) => shot.p99Ms),
+    cpuMicros: middle(cpuMicros),
+    busy: shots.some(({ busy }) => busy === null) ? null : middle(({ busy }) => busy ?? 0),
+    toBare: {
+      cpu: toBare((shot, yardstick) => cpuMicros(yardstick) / cpuMicros(shot)),
+      p99: toBare((shot, yardstick) => shot.p99Ms / yardstick.p99Ms),
+    },
   }
+}
+
+function cpuMicros({ busy, requestsPerSecond }: Shot): number {
+  return ((busy ?? 1) * 1_000_000) / requestsPerSecond
 }

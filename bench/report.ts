@@ -35,23 +35,18 @@ const wantedBytes: Wanted = { atMost: 336 }
 
 /** A table for each of Hufu's routes, beside the bare one, and a table of what others take. */
 export function checksSection({ results, options, cores }: Checks, peersMissing: string | null): Section {
-  const bareOf = (route: Route) =>
-    results.find((result) => result.isBare && result.route === (route === 'others' ? 'GET /user' : route))
-  const rows = results.flatMap((result) => {
-    const bare = bareOf(result.route)
-    return bare ? [checkRow(result, bare)] : []
-  })
+  const rows = results.map(checkRow)
   const table = (route: Route) => {
     const lines = rows.filter((row) => row.route === route).map(({ text }) => text)
     return `| | requests/s | CPU µs | p50 ms | p99 ms | ratio | wanted | p99 to the bare's | wanted |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|
 ${lines.join('\n')}`
   }
-  const busy = bareOf('GET /user')?.busy ?? null
+  const busy = results.find(({ isBare }) => isBare)?.busy ?? null
   const text = `A check with a live token: ${options.tokens} sessions, each of its own account, ${options.connections} connections, one process; beside a bare
 Fastify route that gives the same answer (headers too) and checks and logs nothing. Medians of ${options.rounds} rounds of ${options.secondsPerRound} s that take
 turns. "CPU" is what a request takes of the server's core; the ratio is that of the bare route to it, because requests/s flatter
-whoever is compared with a route that is faster than the load.
+whoever is compared with a route that is faster than the load. Ratios are medians of each round's own.
 
 ${cores}${busy ? ` ${busySentence(busy)}` : ''}
 
@@ -71,10 +66,9 @@ ${peersMissing === null ? '' : `\nPeers: not measured, because ${peersMissing}\n
   return { text, figures: rows.flatMap((row) => row.figures) }
 }
 
-function checkRow(result: CheckResult, bare: CheckResult) {
-  const { route, requestsPerSecond, p50Ms, p99Ms } = result
-  const ratio = cpuOf(bare) / cpuOf(result)
-  const p99Ratio = p99Ms / bare.p99Ms
+function checkRow(result: CheckResult) {
+  const { route, requestsPerSecond, p50Ms, p99Ms, cpuMicros } = result
+  const { cpu: ratio, p99: p99Ratio } = result.toBare
   const wanted = wantedOf(result)
   const name = route === 'others' ? result.name : `${route}, ${result.name}`
   const figure = (unit: string, value: number, goal: Wanted | null = null) => ({
@@ -88,7 +82,7 @@ function checkRow(result: CheckResult, bare: CheckResult) {
     figure('requests/s', requestsPerSecond),
     figure('ms, p50', p50Ms),
     figure('ms, p99', p99Ms),
-    figure('µs of CPU', cpuOf(result)),
+    figure('µs of CPU', cpuMicros),
     figure('of the bare route', ratio, wanted),
     figure("of the bare route's p99", p99Ratio, p99Wanted),
     ...(result.busy === null ? [] : [figure('of the time computing', result.busy)]),
@@ -96,7 +90,7 @@ function checkRow(result: CheckResult, bare: CheckResult) {
   const cells = [
     result.name,
     Math.round(requestsPerSecond),
-    cpuOf(result).toFixed(1),
+    cpuMicros.toFixed(1),
     p50Ms.toFixed(1),
     p99Ms.toFixed(1),
     ratio.toFixed(2),
@@ -105,11 +99,6 @@ function checkRow(result: CheckResult, bare: CheckResult) {
     verdict(p99Ratio, p99Wanted),
   ]
   return { route, text: `| ${cells.join(' | ')} |`, figures }
-}
-
-/** What a request takes, in µs: of the core; where nobody knows that, of the time. */
-function cpuOf({ busy, requestsPerSecond }: CheckResult): number {
-  return ((busy ?? 1) * 1_000_000) / requestsPerSecond
 }
 
 /** Where the bare server has to wait for load, everything beside it looks better than it is. */

@@ -125,6 +125,22 @@ describe('many requests on one connection', () => {
     expect(await untilClosed(connection)).toEqual(answers)
     await expectOthersServed()
   })
+
+  // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
+  test('a request whose body is broken is answered behind one that was answered in an instant', async () => {
+    const quick = (id: string) => ask(id, 'GET /v1/session', bearer())
+    const broken = ask('broken', 'GET /nowhere', 'transfer-encoding: chunked\r\n')
+    const connection = await RawConnection.open(app)
+    for (const id of ['a', 'b', 'c']) {
+      connection.write(quick(id))
+      expect(told(await connection.answer())).toEqual([id, 200])
+    }
+    connection.write(`${quick('d')}${broken}fffffffffffffffff\r\nab\r\n`)
+    expect(await untilClosed(connection)).toEqual([
+      ['d', 200],
+      ['broken', 404],
+    ])
+  })
 })
 
 describe('a request that is cut off', () => {

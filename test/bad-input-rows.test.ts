@@ -248,7 +248,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'who is slow',
     [
       [connections, 'is told so, or cut off, and nobody else waits'],
-      [connections, 'who reads no answers is cut off'],
+      [connections, 'who reads no answers of $path is cut off'],
       [connections, '5,000 that keep their connections'],
     ],
   ],

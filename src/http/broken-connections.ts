@@ -8,11 +8,9 @@ const statuses: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-const newest = Symbol('the newest answer')
 const before = Symbol('the answer before it')
 
 type Followed = ServerResponse & { [before]?: Followed | undefined }
-type FollowedSocket = Socket & { [newest]?: Followed }
 
 /** Who does not read the answers would otherwise hold them, and the connection, for ever. */
 const silenceMs = 20_000
@@ -23,14 +21,16 @@ const silenceMs = 20_000
  */
 export class BrokenConnections {
   readonly #refused = new WeakSet<Socket>()
+  /** The newest answer of each connection. A property of the connection would make all that Node does with connections slower. */
+  readonly #newest = new WeakMap<Socket, Followed>()
 
-  /** Call for each request when it begins, or before it is left unanswered. It costs little: no listener, no map. */
-  follow(socket: FollowedSocket, response: Followed): void {
-    const last = socket[newest]
+  /** Call for each request when it begins, or before it is left unanswered. It costs little: no listener. */
+  follow(socket: Socket, response: Followed): void {
+    const last = this.#newest.get(socket)
     if (last === response) return
     // Who pipelines has several under way; of those that are over nothing is kept.
     if (last && !last.closed) response[before] = last
-    socket[newest] = response
+    this.#newest.set(socket, response)
     limitSilence(socket)
   }
 
@@ -54,10 +54,11 @@ export class BrokenConnections {
     limitSilence(socket)
     // Of a connection that it has let go of, Node does not do it.
     socket.on('timeout', () => socket.destroy())
-    const underWay = underWayOn(socket)
+    const underWay = this.#underWayOn(socket)
     // The rubbish is the rest of the newest request: its answer never comes, unless it was given without the body.
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
-    const last = underWay.at(-1)
+    // An answer that was given is still to be sent, where it waits for one that the system has only just taken.
+    const last = broken?.headersSent ? broken : underWay.at(-1)
     const refuse = () => {
       if (broken?.headersSent) socket.end()
       else if (socket.writable) socket.end(answerTo(error))
@@ -65,18 +66,19 @@ export class BrokenConnections {
     if (last) last.once('close', refuse)
     else refuse()
   }
+
+  /** The answers that a connection waits for, in the order of their requests. */
+  #underWayOn(socket: Socket): ServerResponse[] {
+    const found: ServerResponse[] = []
+    for (let answer = this.#newest.get(socket); answer; answer = answer[before])
+      if (!answer.closed) found.unshift(answer)
+    return found
+  }
 }
 
 /** Closes the connection when nothing has moved on it for so long. Node itself sets another limit between two requests. */
 function limitSilence(socket: Socket): void {
   if (socket.timeout !== silenceMs) socket.setTimeout(silenceMs)
-}
-
-/** The answers that a connection waits for, in the order of their requests. */
-function underWayOn(socket: FollowedSocket): ServerResponse[] {
-  const found: ServerResponse[] = []
-  for (let answer = socket[newest]; answer; answer = answer[before]) if (!answer.closed) found.unshift(answer)
-  return found
 }
 
 function answerTo({ code = '' }: { code?: string }): string {
