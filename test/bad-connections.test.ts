@@ -173,11 +173,14 @@ describe('a request that is cut off', () => {
     const connection = await RawConnection.open(app)
     connection.stopReading()
     connection.write(whole)
-    const [orphan] = await vi.waitFor(async () => {
-      const sessions = await guestSessions()
-      expect(sessions).toHaveLength(1)
-      return sessions
-    })
+    const [orphan] = await vi.waitFor(
+      async () => {
+        const sessions = await guestSessions()
+        expect(sessions).toHaveLength(1)
+        return sessions
+      },
+      { timeout: 10_000 },
+    )
     await connection.reset()
     const again = await send(app, ask('again', 'POST /v1/sessions', 'connection: close\r\n', signIn))
     expect(again.status).toBe(201)
