@@ -81,12 +81,17 @@ class QuickChecks {
   #answer({ request, response, route, began }: Asked, proved: ProvedToken): void {
     const requestId = this.#parts.newRequestId(request)
     const bytes = bytesOf(route, proved)
-    response.writeHead(200, {
-      'x-request-id': requestId,
-      'cache-control': 'no-store',
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': bytes.length,
-    })
+    // A list of names and values costs Node less than an object.
+    response.writeHead(200, [
+      'x-request-id',
+      requestId,
+      'cache-control',
+      'no-store',
+      'content-type',
+      'application/json; charset=utf-8',
+      'content-length',
+      bytes.length,
+    ])
     response.end(bytes, 'latin1')
     const isOver = isTaken(response)
     if (!isOver) this.#parts.broken.follow(request.socket, response)

@@ -63,14 +63,15 @@ export class RequestLines {
     // Fastify's own reply.elapsedTime stays 0 without its logger.
     const began = performance.now()
     reply.raw.on('close', () => {
-      const line = {
+      this.#log.request({
         requestId: request.id,
         what: whatPart(request.method, this.#pathOf(request)),
+        status: statusOf(reply.raw),
+        ms: msSince(began),
         ip: clientAddress(request) ?? undefined,
         session: request.signedIn?.session.id,
         phone: request.maskedPhone,
-      }
-      this.#write(line, began, statusOf(reply.raw))
+      })
     })
   }
 
@@ -79,21 +80,22 @@ export class RequestLines {
     if (!this.#log.isOn) return
     const ip = plainAddress(request.socket.remoteAddress)
     const { began, isOver, requestId, what, session } = about
-    const line = { requestId, what, ip, session, phone: null }
+    const write = (status: number) =>
+      this.#log.request({ requestId, what, status, ms: msSince(began), ip, session, phone: null })
     // A listener would cost more than the line.
-    if (isOver) this.#write(line, began, response.statusCode)
-    else response.on('close', () => this.#write(line, began, statusOf(response)))
-  }
-
-  #write(line: Omit<RequestLine, 'status' | 'ms'>, began: number, status: number): void {
-    const ms = Math.round((performance.now() - began) * 10) / 10
-    this.#log.request({ ...line, status, ms })
+    if (isOver) write(response.statusCode)
+    else response.on('close', () => write(statusOf(response)))
   }
 
   #pathOf(request: FastifyRequest): string {
     const url = request.raw.url ?? ''
     return this.#plainRoutes.has(url) ? url : (request.routeOptions.url ?? unknownPath(url))
   }
+}
+
+/** Milliseconds with one decimal. */
+function msSince(began: number): number {
+  return Math.round((performance.now() - began) * 10) / 10
 }
 
 /** How a request ended that is over. */

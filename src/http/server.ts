@@ -128,14 +128,21 @@ function wantsWebSocket({ raw }: FastifyRequest): boolean {
   return raw.headers.upgrade !== undefined && /websocket/i.test(raw.headers.upgrade)
 }
 
+/** Two digits of a request's id. */
+const endings = Array.from({ length: 36 ** 2 }, (_, i) => i.toString(36).padStart(2, '0'))
+
 /** The client's own X-Request-Id where it is harmless text, else one that no other request has. */
 function requestIds() {
   const prefix = randomBytes(6).toString('base64url')
   let count = 0
+  // Writing a number with 36 digits costs as much as a look into a map of tokens: it is done once for so many requests.
+  let start = ''
   return ({ headers }: { headers: Record<string, string | string[] | undefined> }): string => {
     const given = headers['x-request-id']
     if (typeof given === 'string' && /^[\w.-]{1,64}$/.test(given)) return given
+    const ending = count % endings.length
+    if (ending === 0) start = `${prefix}-${(count / endings.length).toString(36)}`
     count++
-    return `${prefix}-${count.toString(36)}`
+    return start + endings[ending]
   }
 }
