@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
 
 // Node keeps a context for each callback. Where what it has for that is in place before anything has run, V8 compiles the look at
-// it away; otherwise, in every other process, it takes 3 % of each request (bench/PROFILE.md).
+// it away; otherwise, in most processes, it takes 3 % of each request (bench/PROFILE.md).
 new AsyncLocalStorage().run(null, () => {})
 
 const [major = 0] = process.versions.node.split('.').map(Number)
