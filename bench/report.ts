@@ -112,8 +112,7 @@ function wantedOf({ route, name }: CheckResult): Wanted | null {
 }
 
 /** Sign-ins beside argon2 alone. */
-export function signInSection({ rawPerSecond, signInsPerSecond, parallel }: SignInResult): Section {
-  const ratio = signInsPerSecond / rawPerSecond
+export function signInSection({ rawPerSecond, signInsPerSecond, ratio, parallel }: SignInResult): Section {
   return {
     text: `Sign-ins through HTTP on SQLite, beside argon2 alone with the same parameters and ${parallel} at once:
 

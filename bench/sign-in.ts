@@ -9,6 +9,8 @@ import { addPeople, password } from './people.ts'
 export interface SignInResult {
   readonly rawPerSecond: number
   readonly signInsPerSecond: number
+  /** Sign-ins to argon2 alone: the median of each round's own. */
+  readonly ratio: number
   readonly parallel: number
 }
 
@@ -38,7 +40,8 @@ export async function benchSignIn(
   } finally {
     await server.stop()
   }
-  return { rawPerSecond: median(raw), signInsPerSecond: median(whole), parallel }
+  const ratio = median(whole.map((perSecond, round) => perSecond / (raw[round] ?? Number.NaN)))
+  return { rawPerSecond: median(raw), signInsPerSecond: median(whole), ratio, parallel }
 }
 
 /** argon2 verifications per second, always `parallel` of them at once and the next ones waiting. */

@@ -12,7 +12,7 @@ export async function openApiDocument() {
     // Whatever the environment says: the document must be the same everywhere.
     const settings = readSettings({ HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` })
     const house = await openHouse(settings)
-    const log = { request() {}, trouble() {} }
+    const log = { isOn: false, request() {}, trouble() {} }
     const server = await openServer(house, settings, { log, isStopping: () => false })
     await server.ready()
     const document = server.swagger()
