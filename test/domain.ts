@@ -27,6 +27,8 @@ export interface DomainOptions {
   readonly redisUrl: string | null
   readonly clock?: ManualClock
   readonly watch?: Watcher
+  /** Told what kept the use of sessions from being noted. */
+  readonly onTrouble?: (error: unknown) => void
 }
 
 export const phone: Device = {
@@ -39,7 +41,7 @@ export const phone: Device = {
 export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
 
 /** The use of a session is noted only where a test turns the clock, and then on a server that is well. */
-function onTrouble(error: unknown): void {
+function throwIt(error: unknown): void {
   throw error
 }
 
@@ -64,7 +66,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     clock,
     policy,
     life: new Life(30 * 86_400_000, null),
-    onTrouble,
+    onTrouble: options.onTrouble ?? throwIt,
   })
   const close = async () => {
     await sessions.close()
