@@ -1,6 +1,8 @@
 // "Who am I" has a short way in front of Fastify: it gives the very same answer, and leaves to Fastify whatever is not plain.
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
+import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { redisUrl, stores } from './stores.ts'
 
@@ -26,6 +28,31 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   afterAll(async () => {
     for (const close of closers.reverse()) await close()
   })
+
+  test.skipIf(skipped !== null)(
+    'a session that is asked for all the time is over when its time is',
+    async () => {
+      const { url, drop } = await database.create()
+      const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
+      const short = await startApp(url, {
+        environment: { ...environment, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
+      })
+      await addPerson(short.house)
+      const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
+      const issued = await short.house.signIn.byPassword(arrival, person.password)
+      const status = async () =>
+        (await fetch(`${short.url}/v1/session`, { headers: { authorization: `Bearer ${issued.token}` } }))
+          .status
+      short.clock.advance(7 * 86_400_000 - 30_000)
+      for (let i = 0; i < 5; i++) expect(await status()).toBe(200)
+      short.clock.advance(29_999)
+      expect(await status()).toBe(200)
+      short.clock.advance(1)
+      expect(await status()).toBe(401)
+      await short.close()
+      await drop()
+    },
+  )
 
   /** The bytes of the answer to these lines, without what differs from time to time. */
   async function raw(lines: readonly string[]): Promise<string> {
