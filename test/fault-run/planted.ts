@@ -42,11 +42,7 @@ export const planted: readonly Planted[] = [
         'if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end',
         '',
       ],
-      [
-        'src/sessions/copies-redis.ts',
-        'return value.ending !== null ||',
-        'return true || value.ending !== null ||',
-      ],
+      ['src/sessions/copies-redis.ts', 'this.#feed.isCurrent(slot, position) ||', 'true ||'],
     ],
     finds: 'accepted after its end',
   },
