@@ -107,7 +107,7 @@ export function classicRoutes(parts: ClassicParts, quick: QuickRoutes) {
       nickname: account.nickname,
       phone_number: numbers.of(account.phoneNumber),
     })
-    quick.set('/user', { tokenOf: classicToken, answer, namesSession: false })
+    quick.push({ path: '/user', tokenOf: classicToken, answer, namesSession: false })
     app.get('/user', { schema: schemas.user }, async (request: FastifyRequest) =>
       answer(await signedInBy(classicToken(request), sessions)),
     )

@@ -9,6 +9,8 @@ import type { BrokenConnections } from './broken-connections.ts'
 import { type RequestLines, whatPart } from './request-log.ts'
 
 export interface QuickRoute {
+  /** As it stands in the request: no pattern, no query. */
+  readonly path: string
   /** @throws where there is no plain token; Fastify's route says why */
   readonly tokenOf: (request: Pick<FastifyRequest, 'raw'>) => string
   /** It may depend on nothing but `who`: it is made once for each token that is remembered. */
@@ -17,8 +19,8 @@ export interface QuickRoute {
   readonly namesSession: boolean
 }
 
-/** By URL, as it stands in the request. */
-export type QuickRoutes = Map<string, QuickRoute>
+/** Few: comparing is faster than a map, which would have to hash each request's address. */
+export type QuickRoutes = QuickRoute[]
 
 export interface QuickChecksParts {
   readonly sessions: Sessions
@@ -42,19 +44,17 @@ export function answerQuickly(app: FastifyInstance, parts: QuickChecksParts): vo
 }
 
 interface Route extends QuickRoute {
-  readonly path: string
   /** As the log tells what was asked for. */
   readonly what: string
 }
 
 class QuickChecks {
   readonly #parts: QuickChecksParts
-  /** Two of them: comparing is faster than a map, which would have to hash each request's address. */
   readonly #routes: readonly Route[]
 
   constructor(parts: QuickChecksParts) {
     this.#parts = parts
-    this.#routes = [...parts.routes].map(([path, route]) => ({ ...route, path, what: whatPart('GET', path) }))
+    this.#routes = parts.routes.map((route) => ({ ...route, what: whatPart('GET', route.path) }))
   }
 
   /** Whether it was answered, or will be. */

@@ -55,7 +55,7 @@ const fixedOptions = {
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const broken = new BrokenConnections()
   const newRequestId = requestIds()
-  const quick: QuickRoutes = new Map()
+  const quick: QuickRoutes = []
   const app = fastify({
     ...fixedOptions,
     // Only an explicit list: the client is the right-most hop that is not on it.

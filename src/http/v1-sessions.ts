@@ -109,7 +109,7 @@ export function v1SessionRoutes(
   quick: QuickRoutes,
 ) {
   return async (app: FastifyInstance): Promise<void> => {
-    quick.set('/v1/session', { tokenOf: bearerToken, answer: describe, namesSession: true })
+    quick.push({ path: '/v1/session', tokenOf: bearerToken, answer: describe, namesSession: true })
     app.post('/v1/sessions', { schema: schemas.create, config: { open: true } }, createSession)
     app.get('/v1/session', { schema: schemas.current }, async (request) => describe(signedIn(request)))
     app.delete('/v1/session', { schema: schemas.endCurrent }, endCurrent)
