@@ -36,7 +36,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   const { id } = await app.house.accounts.get(guest)
-  await app.house.db.deleteFrom('sessions').where('account_id', '=', id).execute()
+  await app.byHand.deleteFrom('sessions').where('account_id', '=', id).execute()
   app.lines.length = 0
 })
 

@@ -7,6 +7,8 @@ import type { FastifyInstance } from 'fastify'
 import { type House, openHouse, openServer } from '../src/app.ts'
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
+import { dialectFor, openDatabase } from '../src/db/open.ts'
+import type { Database } from '../src/db/schema.ts'
 import { logTo, requestLog } from '../src/log.ts'
 import { readSettings } from '../src/settings.ts'
 import { whenProcessEnds } from './services/ending.ts'
@@ -19,6 +21,8 @@ const withoutLimits = { HUFU_LIMITS: 'off' }
 export interface RunningApp {
   readonly url: string
   readonly house: House
+  /** The same database as another process sees it: that of a person with a tool. */
+  readonly byHand: Database
   readonly server: FastifyInstance
   readonly clock: ManualClock
   /** Every line that was logged. */
@@ -50,14 +54,16 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
   })
   await migrate(house.db, settings.database.kind)
+  const byHand = openDatabase(dialectFor(databaseUrl, 1))
   const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
   const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
   const close = async () => {
     await server.close()
     await house.close()
+    await byHand.destroy()
   }
-  return { url, house, server, clock, lines, close }
+  return { url, house, byHand, server, clock, lines, close }
 }
 
 /** Adds the tutorial's person, or another one with the same password. */

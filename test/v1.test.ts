@@ -489,7 +489,7 @@ describe('a refused request', () => {
     const { phone, id } = await newcomer(app)
     const { token } = await client().enter(phone, phone14)
     const until = app.clock.now() + dayMs
-    await app.house.db
+    await app.byHand
       .updateTable('accounts')
       .set({ state: 'banned', banned_until: until })
       .where('id', '=', id)
@@ -508,9 +508,9 @@ describe('a refused request', () => {
   test('a closing account has no live session, a deleted one no session at all', async () => {
     const { phone, id } = await newcomer(app)
     const { token } = await client().enter(phone, phone14)
-    await app.house.db.updateTable('accounts').set({ state: 'closing' }).where('id', '=', id).execute()
+    await app.byHand.updateTable('accounts').set({ state: 'closing' }).where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
-    await app.house.db.deleteFrom('accounts').where('id', '=', id).execute()
+    await app.byHand.deleteFrom('accounts').where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })
   })
 })

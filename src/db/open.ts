@@ -72,7 +72,7 @@ export function preparedReads(db: Database, dialect: Dialect): PrepareRead {
       (await db.executeQuery<R>({ ...query, parameters })).rows
 }
 
-/** For a database that tells cheaply whether anything in it has changed: reads a number that is then another one. */
+/** For a database that tells cheaply whether another process has changed anything in it: reads a number that is then another one. */
 export function versionReader(dialect: Dialect): (() => number) | null {
   return dialect instanceof NodeSqliteDialect ? () => dialect.dataVersion() : null
 }

@@ -25,11 +25,12 @@ const statementsKept = 200
 /** The embedded database: a file in WAL mode that survives power loss (`synchronous=FULL`). */
 export class NodeSqliteDialect implements Dialect {
   readonly #path: string
+  readonly #connection: NodeSqliteConnection
   #reader: DatabaseSync | null = null
-  #version: StatementSync | null = null
 
   constructor(path: string) {
     this.#path = path
+    this.#connection = new NodeSqliteConnection(path)
   }
 
   createAdapter(): SqliteAdapter {
@@ -37,7 +38,7 @@ export class NodeSqliteDialect implements Dialect {
   }
 
   createDriver(): Driver {
-    return new NodeSqliteDriver(this.#path, () => this.closeReader())
+    return new NodeSqliteDriver(this.#connection, () => this.#closeReader())
   }
 
   createIntrospector(db: Kysely<unknown>): SqliteIntrospector {
@@ -58,16 +59,18 @@ export class NodeSqliteDialect implements Dialect {
     }
   }
 
-  /** A number that is another one after every commit, whoever made it (https://sqlite.org/pragma.html#pragma_data_version). */
+  /**
+   * A number that is another one after every commit of another process, and the same after one of ours
+   * (https://sqlite.org/pragma.html#pragma_data_version).
+   * @throws the error of SQLite
+   */
   dataVersion(): number {
-    this.#version ??= this.#openReader().prepare('pragma data_version')
-    return Number(this.#version.get()?.data_version)
+    return this.#connection.dataVersion()
   }
 
-  closeReader(): void {
+  #closeReader(): void {
     this.#reader?.close()
     this.#reader = null
-    this.#version = null
   }
 
   #openReader(): DatabaseSync {
@@ -94,8 +97,8 @@ class NodeSqliteDriver implements Driver {
   readonly #onDestroy: () => void
   readonly #connection: NodeSqliteConnection
 
-  constructor(path: string, onDestroy: () => void) {
-    this.#connection = new NodeSqliteConnection(path)
+  constructor(connection: NodeSqliteConnection, onDestroy: () => void) {
+    this.#connection = connection
     this.#onDestroy = onDestroy
   }
 
@@ -210,6 +213,10 @@ class NodeSqliteConnection implements DatabaseConnection {
 
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
     yield await this.executeQuery<R>(query)
+  }
+
+  dataVersion(): number {
+    return Number(this.#prepare('pragma data_version').statement.get()?.data_version)
   }
 
   isInTransaction(): boolean {

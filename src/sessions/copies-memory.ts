@@ -1,4 +1,5 @@
-// Copies in this process's own memory, for a database that can tell cheaply whether anything in it has changed: SQLite.
+// Copies in this process's own memory, for a database that can tell cheaply whether another process has changed anything in it:
+// SQLite.
 import {
   type Copies,
   type Found,
@@ -10,23 +11,26 @@ import {
 import { KeptCopies } from './kept-copies.ts'
 
 const maxCopies = 100_000
-const noMark: Mark = { id: 'none', sessionIds: [] }
+/** Of whom was seen when, a copy may be so old. */
+const copyLifeMs = 180_000
+const noSessions: readonly string[] = []
 
 /**
- * Everything is forgotten as soon as anybody, in this process or another, has committed anything. Marks are not
- * needed: a copy is used only after the database has said that it is as it was when the copy was made. It is asked once
- * in each turn of the event loop, and again after each commit of our own; so what another process commits is seen with
- * the requests of the next turn.
+ * Everything is forgotten as soon as another process has committed anything. The database is asked once in each turn of the
+ * event loop, so what another process commits is seen with the requests of the next turn. Of our own commits only those
+ * matter that mark sessions: what is marked is forgotten, and is not filled until it is settled.
  */
 export class MemoryCopies implements Copies {
   readonly #readVersion: () => number
   readonly #kept = new KeptCopies(maxCopies)
   #version = Number.NaN
   #isChecked = false
-  /** Counts how often everything was forgotten. */
+  /** Counts how often what was read before may not be so any more. */
   #generation = 0
+  /** Of the last transaction that marked any: of one process, only one runs at a time. If it failed, they are released by the next one. */
+  #marked = noSessions
 
-  /** @param readVersion a number that is another one after every commit of another connection */
+  /** @param readVersion a number that is another one after every commit of another process */
   constructor(readVersion: () => number) {
     this.#readVersion = readVersion
   }
@@ -41,8 +45,10 @@ export class MemoryCopies implements Copies {
     }
     if (version !== this.#version) {
       this.#version = version
-      this.#forgetAll()
+      this.#generation++
+      this.#kept.forgetAll()
     }
+    this.#kept.forgetOld()
     this.#isChecked = true
     setImmediate(this.#endOfTurn)
   }
@@ -63,18 +69,25 @@ export class MemoryCopies implements Copies {
   fill({ generation }: ReadTicket, copies: readonly SessionCopy[]): void {
     this.refresh()
     if (generation !== this.#generation) return
-    for (const value of copies) this.#kept.keep(value.session.id, { value, position: 0, slot: 0 }, Infinity)
+    for (const value of copies) {
+      const { id } = value.session
+      if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, slot: 0 }, copyLifeMs)
+    }
   }
 
-  async mark(): Promise<Mark> {
-    return noMark
+  async mark(sessionIds: readonly string[]): Promise<Mark> {
+    if (sessionIds.length > 0) {
+      this.#generation++
+      this.#marked = sessionIds
+      for (const id of sessionIds) this.#kept.forget(id)
+    }
+    return { id: 'none', sessionIds }
   }
 
   async confirm(): Promise<void> {}
 
-  async settle(): Promise<void> {
-    // Something was committed in this turn, and nobody has been told yet.
-    this.#isChecked = false
+  async settle({ sessionIds }: Mark): Promise<void> {
+    if (this.#marked === sessionIds) this.#marked = noSessions
   }
 
   isReachable(): boolean {
@@ -85,10 +98,5 @@ export class MemoryCopies implements Copies {
 
   readonly #endOfTurn = (): void => {
     this.#isChecked = false
-  }
-
-  #forgetAll(): void {
-    this.#generation++
-    this.#kept.forgetAll()
   }
 }
