@@ -435,9 +435,9 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
     'in %s is logged with its cause, and without a secret',
     async (table) => {
       if (!running) throw new Error('the app did not start')
-      const { url, house, lines } = running
+      const { url, byHand, lines } = running
       const tokens = await useEverything(url)
-      await house.db.schema.alterTable(table).renameTo('away').execute()
+      await byHand.schema.alterTable(table).renameTo('away').execute()
       lines.length = 0
       const [, , current] = tokens
       const asks: Sent[] = [

@@ -1,10 +1,11 @@
 // "Who am I" has a short way in front of Fastify: it gives the very same answer, and leaves to Fastify whatever is not plain.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
 import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
-import { redisUrl, stores } from './stores.ts'
+import { databases, redisUrl, stores } from './stores.ts'
 
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let app: RunningApp
@@ -116,5 +117,37 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const end = await fetch(`${app.url}/logout`, { headers: { token } })
     expect(await end.json()).toMatchObject({ code: 1 })
     expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(401)
+  })
+})
+
+describe.each([
+  ['without a list of proxies', {}, '127.0.0.1'],
+  ['behind a proxy on the list', { HUFU_TRUSTED_PROXIES: '127.0.0.1' }, '203.0.113.7'],
+])('%s', (_name, environment, address) => {
+  test('a token that is remembered does not reach the framework, and the log tells the same address', async () => {
+    const [sqlite = expect.fail()] = databases
+    const { url, drop } = await sqlite.create()
+    const app = await startApp(url, { environment: environment as Record<string, string> })
+    await addPerson(app.house)
+    const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
+    const { token } = await app.house.signIn.byPassword(arrival, person.password)
+    const headers = { token, 'x-forwarded-for': '198.51.100.9, 203.0.113.7' }
+    let reached = 0
+    const count = () => reached++
+    subscribe('tracing:fastify.request.handler:start', count)
+    try {
+      for (let i = 0; i < 5; i++) expect((await fetch(`${app.url}/user`, { headers })).status).toBe(200)
+      // A token is remembered when its copy has been found once.
+      expect(reached).toBe(1)
+      await fetch(`${app.url}/user?long`, { headers })
+      expect(reached).toBe(2)
+    } finally {
+      unsubscribe('tracing:fastify.request.handler:start', count)
+    }
+    const asked = () => app.lines.filter((line) => line.includes('"/user"'))
+    await expect.poll(() => asked().length).toBe(6)
+    expect(asked().map((line) => (JSON.parse(line) as { ip: string }).ip)).toEqual(Array(6).fill(address))
+    await app.close()
+    await drop()
   })
 })

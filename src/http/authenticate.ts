@@ -5,7 +5,6 @@ import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Rotated, Sessions } from '../sessions/sessions.ts'
-import { clientAddress } from './client-address.ts'
 
 export interface SignedIn {
   readonly session: Session
@@ -81,5 +80,5 @@ export function classicToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
 
 /** Where a request came from, as events tell it. */
 export function originOf(request: FastifyRequest): Origin {
-  return { ip: clientAddress(request), requestId: request.id }
+  return { ip: request.clientAddress, requestId: request.id }
 }

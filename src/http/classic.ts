@@ -7,7 +7,6 @@ import { AppError } from '../errors.ts'
 import type { SignedInAccount } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'
-import { clientAddress } from './client-address.ts'
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 
@@ -139,6 +138,6 @@ function loginRefusal(error: unknown, tellsUnknownNumber: boolean): string {
 }
 
 function classicDevice(request: FastifyRequest) {
-  const ip = clientAddress(request)
+  const ip = request.clientAddress
   return { platform: 'classic', deviceId: null, deviceName: null, appVersion: null, ip } as const
 }

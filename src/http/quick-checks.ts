@@ -31,7 +31,7 @@ export interface QuickChecksParts {
   readonly isStopping: () => boolean
 }
 
-/** Puts them in front. Not behind a proxy: there the client's address is Fastify's business. */
+/** Puts them in front. */
 export function answerQuickly(app: FastifyInstance, parts: QuickChecksParts): void {
   const { server } = app
   const [handle] = server.listeners('request')

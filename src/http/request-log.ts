@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { maskPhoneNumber } from '../accounts/phone.ts'
 import type { AppError } from '../errors.ts'
-import { clientAddress, plainAddress } from './client-address.ts'
+import type { ClientAddressOf } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -46,11 +46,13 @@ export interface QuickRequest extends Pick<RequestLine, 'requestId' | 'what' | '
 /** Writes a line for each request of an app. */
 export class RequestLines {
   readonly #log: RequestLog
+  readonly #addressOf: ClientAddressOf
   /** Addresses that are routes as they stand: looking one up is cheaper than asking Fastify which route it was. */
   readonly #plainRoutes = new Set<string>()
 
-  constructor(app: FastifyInstance, log: RequestLog) {
+  constructor(app: FastifyInstance, log: RequestLog, addressOf: ClientAddressOf) {
     this.#log = log
+    this.#addressOf = addressOf
     app.decorateRequest('maskedPhone', null)
     app.addHook('onRoute', ({ url }) => {
       if (!/[:*]/.test(url)) this.#plainRoutes.add(url)
@@ -68,7 +70,7 @@ export class RequestLines {
         what: whatPart(request.method, this.#pathOf(request)),
         status: statusOf(reply.raw),
         ms: msSince(began),
-        ip: clientAddress(request) ?? undefined,
+        ip: this.#addressOf(request.raw) ?? undefined,
         session: request.signedIn?.session.id,
         phone: request.maskedPhone,
       })
@@ -78,7 +80,7 @@ export class RequestLines {
   /** The same for a request that Fastify never sees, once it is answered. */
   followQuick(request: IncomingMessage, response: ServerResponse, about: QuickRequest): void {
     if (!this.#log.isOn) return
-    const ip = plainAddress(request.socket.remoteAddress)
+    const ip = this.#addressOf(request) ?? undefined
     const { began, isOver, requestId, what, session } = about
     const write = (status: number) =>
       this.#log.request({ requestId, what, status, ms: msSince(began), ip, session, phone: null })

@@ -5,6 +5,7 @@ import { AppError, type ErrorCode } from '../errors.ts'
 import { acceptJsonOnly } from './body.ts'
 import { BrokenConnections } from './broken-connections.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
+import { clientAddresses, tellClientAddress } from './client-address.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
 import { refuseOtherMethods } from './methods.ts'
 import { describeRoutes, serveDescription } from './openapi.ts'
@@ -58,8 +59,6 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const quick: QuickRoutes = []
   const app = fastify({
     ...fixedOptions,
-    // Only an explicit list: the client is the right-most hop that is not on it.
-    trustProxy: parts.trustedProxies.length > 0 && [...parts.trustedProxies],
     genReqId: newRequestId,
     clientErrorHandler: (error, socket) => broken.refuse(error, socket),
     // Fastify runs no hooks for a URL that it cannot read.
@@ -94,7 +93,9 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   app.server.on('connect', (_request, socket) => broken.refuseTunnel(socket))
   acceptJsonOnly(app)
   for (const schema of sharedSchemas) app.addSchema(schema)
-  const lines = new RequestLines(app, parts.log)
+  const addressOf = clientAddresses(parts.trustedProxies)
+  tellClientAddress(app, addressOf)
+  const lines = new RequestLines(app, parts.log, addressOf)
   app.addHook('onRequest', (request, reply, done) => {
     begin(request, reply)
     // Nothing is asked of the body of a request for nothing.
@@ -118,8 +119,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   await serveDescription(app)
   others.finish()
   const { isStopping } = parts.health
-  if (parts.trustedProxies.length === 0)
-    answerQuickly(app, { sessions: parts.sessions, routes: quick, lines, broken, newRequestId, isStopping })
+  answerQuickly(app, { sessions: parts.sessions, routes: quick, lines, broken, newRequestId, isStopping })
   return app
 }
 

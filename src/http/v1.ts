@@ -9,7 +9,6 @@ import type { Standing } from '../accounts/standing.ts'
 import { AppError, errorCodes } from '../errors.ts'
 import type { Device, Sessions } from '../sessions/sessions.ts'
 import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
-import { clientAddress } from './client-address.ts'
 import { type NewDevice, problem } from './v1-schemas.ts'
 
 declare module 'fastify' {
@@ -84,7 +83,7 @@ export function signedIn(request: FastifyRequest): SignedIn {
 /** The device that a body tells of, and the address that it came from. */
 export function deviceOf(request: FastifyRequest, device: Static<typeof NewDevice> | undefined): Device {
   const { platform = 'other', id = null, name = null, app_version = null } = device ?? {}
-  return { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: clientAddress(request) }
+  return { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.clientAddress }
 }
 
 /**
