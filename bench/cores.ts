@@ -62,6 +62,11 @@ export function cpuSeconds(pid: number): number | null {
   return fields ? (Number(fields[11]) + Number(fields[12])) / 100 : null
 }
 
+/** The processes that a process has started and that are there now; none where there is no /proc. */
+export function childrenOf(pid: number): number[] {
+  return readOr(`/proc/${pid}/task/${pid}/children`, '').split(' ').filter(Boolean).map(Number)
+}
+
 function readOr(file: string, otherwise: string): string {
   try {
     return readFileSync(file, 'utf8')

@@ -1,13 +1,23 @@
-// HUFU_WORKERS: what a second process adds. Requests come many at once on each connection, so that the load takes as little
-// as it can of the cores that it shares with the server.
-import autocannon from 'autocannon'
-import { startProcess } from '../test/running.ts'
+// HUFU_WORKERS: what further processes add, on a machine whose cores they share with the load and the stores.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ServerProcess, startProcess } from '../test/running.ts'
+import { childrenOf, cpuSeconds } from './cores.ts'
 import { median } from './median.ts'
+import { pipelinedLoad } from './pipelined-load.ts'
 import { issueTokens } from './tokens.ts'
+
+const connections = 32
+export const requestsInAPiece = 32
 
 export interface WorkersResult {
   readonly workers: number
   readonly requestsPerSecond: number
+  /** The part of the CPU time that the least busy worker took, to its fair one. null, as below: nobody knows. */
+  readonly leastShare: number | null
+  /** Of all workers together, for a request. */
+  readonly cpuMicros: number | null
+  /** What a request takes of the cores with one worker, to what it takes with so many. */
+  readonly cpuOfOne: number | null
 }
 
 export interface WorkersOptions {
@@ -16,36 +26,99 @@ export interface WorkersOptions {
   readonly secondsPerRound: number
 }
 
-/** Servers with so many workers, asked in turns; gives medians. */
+interface Shot {
+  readonly requestsPerSecond: number
+  readonly leastShare: number | null
+  readonly cpuMicros: number | null
+}
+
+interface Subject {
+  readonly workers: number
+  readonly server: ServerProcess
+  /** Of the processes that answer. */
+  readonly pids: readonly number[]
+  readonly tokens: readonly string[]
+  readonly shots: Shot[]
+}
+
+/** Servers with so many workers, asked in turns, each round beginning with another one. Gives medians; those of ratios are medians of each round's. */
 export async function benchWorkers(
   newEnvironment: () => Promise<Record<string, string>>,
   { counts, rounds, secondsPerRound }: WorkersOptions,
 ): Promise<WorkersResult[]> {
-  const subjects = await Promise.all(
-    counts.map(async (workers) => {
-      const environment = { ...(await newEnvironment()), HUFU_WORKERS: String(workers) }
-      const tokens = await issueTokens(environment, 100)
-      const server = await startProcess(environment, { keepOutput: false })
-      return { workers, server, tokens, shots: [] as number[] }
-    }),
-  )
+  const subjects: Subject[] = []
   try {
-    for (let round = 0; round <= rounds; round++) {
-      for (const { server, tokens, shots } of subjects) {
-        const shot = await shootMany(server.url, tokens, secondsPerRound)
-        // The first one is for the compiler.
-        if (round > 0) shots.push(shot)
-      }
+    for (const workers of counts) subjects.push(await start(workers, await newEnvironment()))
+    // For the compiler.
+    for (const subject of subjects) await shoot(subject, 2)
+    for (let round = 0; round < rounds; round++) {
+      const first = round % subjects.length
+      for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)])
+        subject.shots.push(await shoot(subject, secondsPerRound))
     }
   } finally {
     for (const { server } of subjects) await server.stop()
   }
-  return subjects.map(({ workers, shots }) => ({ workers, requestsPerSecond: median(shots) }))
+  const one = subjects.find(({ workers }) => workers === 1)
+  return subjects.map(({ workers, shots }) => ({
+    workers,
+    requestsPerSecond: median(shots.map((shot) => shot.requestsPerSecond)),
+    leastShare: middle(shots.map((shot) => shot.leastShare)),
+    cpuMicros: middle(shots.map((shot) => shot.cpuMicros)),
+    cpuOfOne: middle(shots.map(({ cpuMicros }, round) => quotient(one?.shots[round]?.cpuMicros, cpuMicros))),
+  }))
 }
 
-async function shootMany(url: string, tokens: readonly string[], seconds: number): Promise<number> {
-  const requests = tokens.map((token) => ({ method: 'GET', path: '/user', headers: { token } }) as const)
-  const result = await autocannon({ url, connections: 32, pipelining: 16, duration: seconds, requests })
-  if (result.non2xx > 0 || result.errors > 0) throw new Error('a check failed')
-  return result.requests.average
+async function start(workers: number, settings: Record<string, string>): Promise<Subject> {
+  const environment = { ...settings, HUFU_WORKERS: String(workers) }
+  const tokens = await issueTokens(environment, 100)
+  const server = await startProcess(environment, { keepOutput: false })
+  return { workers, server, tokens, pids: await answering(server, workers), shots: [] }
+}
+
+/** The processes that answer: with one worker there is only the first; of several, the first one answers nobody. */
+async function answering({ child }: ServerProcess, workers: number): Promise<number[]> {
+  if (child.pid === undefined) throw new Error('the server has no process id')
+  if (workers === 1) return [child.pid]
+  const giveUpAt = performance.now() + 10_000
+  for (;;) {
+    const children = childrenOf(child.pid)
+    // Without /proc nobody knows them.
+    if (children.length === workers || performance.now() > giveUpAt) return children
+    await sleep(50)
+  }
+}
+
+async function shoot({ server, tokens, pids }: Subject, seconds: number): Promise<Shot> {
+  const pieces = Array.from({ length: connections }, (_, i) => {
+    const some = Array.from(
+      { length: requestsInAPiece },
+      (_, j) => tokens[(i * requestsInAPiece + j) % tokens.length],
+    )
+    return some.map((token) => `GET /user HTTP/1.1\r\nhost: x\r\ntoken: ${token}\r\n\r\n`).join('')
+  })
+  const before = pids.map(cpuSeconds)
+  const began = performance.now()
+  const requestsPerSecond = await pipelinedLoad(server.url, pieces, {
+    each: requestsInAPiece,
+    connections,
+    seconds,
+  })
+  const took = (performance.now() - began) / 1000
+  const taken = pids.map((worker, i) => (cpuSeconds(worker) ?? Number.NaN) - (before[i] ?? Number.NaN))
+  const all = pids.length === 0 ? Number.NaN : taken.reduce((sum, one) => sum + one, 0)
+  return {
+    requestsPerSecond,
+    cpuMicros: Number.isNaN(all) ? null : (all * 1_000_000) / (requestsPerSecond * took),
+    leastShare: Number.isNaN(all) ? null : (Math.min(...taken) / all) * pids.length,
+  }
+}
+
+function quotient(a: number | null | undefined, b: number | null): number | null {
+  return a === null || a === undefined || b === null ? null : a / b
+}
+
+function middle(figures: readonly (number | null)[]): number | null {
+  const known = figures.filter((figure) => figure !== null)
+  return known.length < figures.length ? null : median(known)
 }
