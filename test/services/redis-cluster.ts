@@ -1,6 +1,7 @@
 /** A Redis Cluster of real processes: three primaries, each with a replica, on free ports. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { TlsFiles } from './certificates.ts'
 import { freePort } from './ports.ts'
 import { keepTelling, type RedisServer, startRedis } from './redis.ts'
 import { until } from './until.ts'
@@ -32,8 +33,8 @@ const shards = 3
 const nodeTimeoutMs = 1_000
 
 /** Starts it and waits until every node says that it is whole; throws MissingBinary. */
-export async function startRedisCluster(): Promise<RedisCluster> {
-  const servers = await Promise.all(Array.from({ length: shards * 2 }, () => startNode()))
+export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
+  const servers = await Promise.all(Array.from({ length: shards * 2 }, () => startNode(tls)))
   const nodes = await Promise.all(servers.map(nodeOf))
   try {
     await join(nodes)
@@ -55,7 +56,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
     return nodes.find((node) => node.id === id) ?? Promise.reject(new Error(`nobody has slot ${slot}`))
   }
   return {
-    url: `redis+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: `${tls ? 'rediss' : 'redis'}+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     nodes,
     primaries,
     primaryOf,
@@ -74,7 +75,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   }
 }
 
-async function startNode(): Promise<RedisServer> {
+async function startNode(tls?: TlsFiles): Promise<RedisServer> {
   const args = [
     ['--cluster-enabled', 'yes'],
     ['--cluster-port', `${await freePort()}`],
@@ -83,7 +84,7 @@ async function startNode(): Promise<RedisServer> {
     ['--cluster-replica-validity-factor', '0'],
     ['--repl-diskless-sync-delay', '0'],
   ]
-  return await startRedis({ args: args.flat() })
+  return await startRedis({ tls, args: args.flat() })
 }
 
 async function nodeOf(server: RedisServer): Promise<ClusterNode> {

@@ -3,10 +3,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { getBinary } from './binaries.ts'
+import type { TlsFiles } from './certificates.ts'
 import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { startServer } from './processes.ts'
-import { type RedisServer, startRedis, tellRedis } from './redis.ts'
+import { type RedisServer, startRedis, tellRedis, tlsSettings } from './redis.ts'
 import { until } from './until.ts'
 
 export interface RedisSentinels {
@@ -37,14 +38,14 @@ const failoverMs = 3_000
 const periodsMs = { 'info-period': 100, 'ping-period': 100, 'ask-period': 100, 'publish-period': 600 }
 
 /** Starts them and waits until each sentinel knows all the others; throws MissingBinary. */
-export async function startRedisSentinels(): Promise<RedisSentinels> {
-  const first = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+export async function startRedisSentinels(tls?: TlsFiles): Promise<RedisSentinels> {
+  const first = await startRedis({ tls, args: ['--repl-diskless-sync-delay', '0'] })
   const follow = ['--replicaof', '127.0.0.1', `${first.port}`, '--repl-diskless-sync-delay', '0']
   const servers = [
     first,
-    ...(await Promise.all([startRedis({ args: follow }), startRedis({ args: follow })])),
+    ...(await Promise.all([startRedis({ tls, args: follow }), startRedis({ tls, args: follow })])),
   ]
-  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinel(first.port)))
+  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinel(first.port, tls)))
   const stop = async () => {
     await Promise.all([...sentinels, ...servers].map((server) => server.stop()))
   }
@@ -64,7 +65,7 @@ export async function startRedisSentinels(): Promise<RedisSentinels> {
     throw error
   }
   return {
-    url: `redis+sentinel://${sentinels.map(({ url }) => new URL(url).host).join(',')}/${primaryName}`,
+    url: `${tls ? 'rediss' : 'redis'}+sentinel://${sentinels.map(({ url }) => new URL(url).host).join(',')}/${primaryName}`,
     servers,
     sentinels,
     primary,
@@ -79,14 +80,14 @@ export async function startRedisSentinels(): Promise<RedisSentinels> {
   }
 }
 
-async function startSentinel(primaryPort: number): Promise<Sentinel> {
+async function startSentinel(primaryPort: number, tls?: TlsFiles): Promise<Sentinel> {
   const file = getBinary(['redis-server', 'valkey-server'], 'redis-server')
   const [port, folder] = [await freePort(), createFolder('sentinel')]
-  const url = `redis://127.0.0.1:${port}`
+  const url = `${tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`
   // A sentinel writes into its file what it learns.
   const path = join(folder, 'sentinel.conf')
   const settings = [
-    `port ${port}`,
+    ...(tls ? tlsSettings(port, tls).map((setting) => setting.join(' ')) : [`port ${port}`]),
     'bind 127.0.0.1',
     `dir ${folder}`,
     `sentinel monitor ${primaryName} 127.0.0.1 ${primaryPort} 2`,

@@ -2,6 +2,7 @@
 
 import { createClient, ErrorReply } from 'redis'
 import { getBinary } from './binaries.ts'
+import type { TlsFiles } from './certificates.ts'
 import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { type ServerProcess, startServer } from './processes.ts'
@@ -13,6 +14,8 @@ export type RedisOptions = {
   dir?: string
   /** `rdb` saves the data set on SAVE and at an orderly end; `none`, the default, never. */
   save?: 'none' | 'rdb'
+  /** It speaks TLS and nothing else, also with its replicas and in a cluster. */
+  tls?: TlsFiles | undefined
   /** More words for the command line, such as `--appendonly`, `yes`. */
   args?: readonly string[]
 }
@@ -21,14 +24,34 @@ export type RedisOptions = {
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const file = getBinary(['redis-server', 'valkey-server'], 'redis-server')
   const port = options.port ?? (await freePort())
-  const url = `redis://127.0.0.1:${port}`
+  const { tls } = options
+  const url = `${tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`
   const dir = options.dir ?? createFolder('redis')
   const save = options.save === 'rdb' ? '3600 1' : ''
-  const fixed = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', save]
+  const listening = tls ? tlsSettings(port, tls).flatMap(asWords) : ['--port', `${port}`]
+  const fixed = [...listening, '--bind', '127.0.0.1', '--dir', dir, '--save', save]
   const command = { file, args: [...fixed, ...(options.args ?? [])], folder: dir, owner: null }
   const start = () => startServer(command, () => ping(url))
   const end = options.dir === undefined ? () => removeFolder(dir) : () => {}
   return new RedisServer({ url, port, dir, start, end }, await start())
+}
+
+type RedisSetting = readonly [name: string, value: string]
+
+const asWords = ([name, value]: RedisSetting): string[] => [`--${name}`, value]
+
+/** What makes a server or a sentinel speak TLS on its port, and only TLS. */
+export function tlsSettings(port: number, { certificate, key, authority }: TlsFiles): RedisSetting[] {
+  return [
+    ['port', '0'],
+    ['tls-port', `${port}`],
+    ['tls-cert-file', certificate],
+    ['tls-key-file', key],
+    ['tls-ca-cert-file', authority],
+    ['tls-auth-clients', 'no'],
+    ['tls-replication', 'yes'],
+    ['tls-cluster', 'yes'],
+  ]
 }
 
 type Place = { url: string; port: number; dir: string; start: () => Promise<ServerProcess>; end: () => void }
@@ -125,7 +148,13 @@ function newTeller(url: string) {
     url,
     RESP: 2,
     disableOfflineQueue: true,
-    socket: { reconnectStrategy: false, connectTimeout: 2000, socketTimeout: 2000 },
+    socket: {
+      reconnectStrategy: false,
+      connectTimeout: 2000,
+      socketTimeout: 2000,
+      // A test talks to an impostor, too.
+      ...(url.startsWith('rediss:') && { tls: true, rejectUnauthorized: false }),
+    },
   })
   // The client reports to a listener what it also throws, and ends the process without one.
   client.on('error', () => {})
