@@ -1,6 +1,7 @@
 // What strangers do to a connection: answers stay in order, what is no HTTP ends it, and who is slow is not waited for.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
 import { phone } from './domain.ts'
@@ -47,6 +48,11 @@ function ask(id: string, line: string, headers = '', body = ''): string {
 }
 
 const bearer = () => `authorization: Bearer ${token}\r\n`
+
+async function signInGuest(): Promise<string> {
+  const arrival = { phoneNumber: guest, device: phone, origin: noOrigin }
+  return (await app.house.signIn.byPassword(arrival, person.password)).token
+}
 
 async function guestSessions() {
   return await app.house.sessions.list((await app.house.accounts.get(guest)).id)
@@ -124,6 +130,48 @@ describe('many requests on one connection', () => {
     ]
     expect(await untilClosed(connection)).toEqual(answers)
     await expectOthersServed()
+  })
+
+  test.each([
+    ['no JSON', '{'],
+    ['a body that is empty', ''],
+    ['no UTF-8', '\xff\xfe'],
+    ['a prototype', '{"__proto__":{}}'],
+    ['an unknown type', '<a/>', 'application/xml'],
+  ])('%s is refused, and the request behind it answered', async (_name, body, type = 'application/json') => {
+    const live = await signInGuest()
+    const connection = await RawConnection.open(app)
+    const headers = `content-type: ${type}\r\ncontent-length: ${body.length}\r\n`
+    const refused = ask('refused', 'POST /v1/sessions', headers) + body
+    const end = ask('end', 'DELETE /v1/session', `authorization: Bearer ${live}\r\n`)
+    connection.write(Buffer.from(refused + end, 'latin1'))
+    const status = type === 'application/xml' ? 415 : 400
+    expect(told(await connection.answer())).toEqual(['refused', status])
+    expect(told(await connection.answer())).toEqual(['end', 204])
+    await connection.close()
+    expect(await guestSessions()).toEqual([])
+  })
+
+  // RFC 9112, section 9.6.
+  test.each([
+    ['with its length', (body: string) => `content-length: ${body.length}\r\n\r\n${body}`],
+    [
+      'in chunks',
+      (body: string) =>
+        `transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+    ],
+  ])('a body that is too long, %s: either the request behind it is answered, or it is not done', async (_how, framed) => {
+    const live = await signInGuest()
+    const connection = await RawConnection.open(app)
+    const start =
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\nx-request-id: refused\r\ncontent-type: application/json\r\n'
+    const end = ask('end', 'DELETE /v1/session', `authorization: Bearer ${live}\r\n`)
+    connection.write(start + framed('x'.repeat(20_000)) + end)
+    const answers = await Promise.race([untilClosed(connection), sleep(1_000).then(() => null)])
+    expect(answers?.[0] ?? ['refused', 413]).toEqual(['refused', 413])
+    const isAnswered = answers === null || answers.length === 2
+    expect(await guestSessions()).toHaveLength(isAnswered ? 0 : 1)
+    await connection.close()
   })
 
   // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
@@ -340,6 +388,23 @@ describe('who is slow', () => {
     expect(ours.destroyed).toBe(false)
     await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 30_000, interval: 250 })
     client.destroy()
+  })
+
+  test('the script of /docs is in memory once, however many ask for it and do not read it', async () => {
+    const path = '/docs/js/scalar.js'
+    const { byteLength } = await (await fetch(`${app.url}${path}`)).arrayBuffer()
+    expect(byteLength).toBeGreaterThan(1_000_000)
+    const before = process.memoryUsage()
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    socket.pause()
+    socket.write(ask('docs', `GET ${path}`).repeat(200))
+    for (let i = 0; i < 20; i++) {
+      await expectOthersServed()
+      const { heapUsed, external } = process.memoryUsage()
+      expect(heapUsed + external - before.heapUsed - before.external).toBeLessThan(10 * byteLength)
+      await sleep(50)
+    }
+    socket.destroy()
   })
 
   test('5,000 that keep their connections and ask nothing more hinder nobody', async () => {

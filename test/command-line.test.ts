@@ -50,12 +50,12 @@ async function askedToGoOn(url: string) {
 }
 
 /** A request that the server's kernel has, and the server perhaps not yet. */
-async function sentRequest(url: string) {
+async function sentRequests(url: string, count: number) {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   const answer = text(socket)
-  await new Promise<void>((resolve) =>
-    socket.write('GET /livez HTTP/1.1\r\nHost: hufu\r\n\r\n', () => resolve()),
-  )
+  const request =
+    'POST /v1/sessions HTTP/1.1\r\nHost: hufu\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'
+  await new Promise<void>((resolve) => socket.write(request.repeat(count), () => resolve()))
   return { answer }
 }
 
@@ -442,11 +442,15 @@ describe('start', () => {
     const server = await startProcess(environment)
     // Signalled while it cannot take connections, the process finds both when it goes on.
     server.child.kill('SIGSTOP')
-    const sent = await Promise.all(Array.from({ length: 8 }, () => sentRequest(server.url)))
+    const sent = await Promise.all(Array.from({ length: 8 }, (_, i) => sentRequests(server.url, 1 + i)))
     const ended = server.stop('SIGTERM')
     server.child.kill('SIGCONT')
-    for (const answer of await Promise.all(sent.map((request) => request.answer))) {
-      expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nconnection: close\r\n/i)
+    const answers = await Promise.all(sent.map((request) => request.answer))
+    for (const [i, answer] of answers.entries()) {
+      expect(answer.match(/HTTP\/1\.1 422 /g)).toHaveLength(1 + i)
+      // The last one says it, or those behind it would be lost.
+      expect(answer.match(/^connection: close\r$/gim)).toHaveLength(1)
+      expect(answer).toMatch(/\r\nconnection: close\r\n(?:(?!HTTP)[\s\S])*$/i)
     }
     expect(await ended).toBe(0)
   })

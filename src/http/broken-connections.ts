@@ -29,9 +29,24 @@ export class BrokenConnections {
     const last = this.#newest.get(socket)
     if (last === response) return
     // Who pipelines has several under way; of those that are over nothing is kept.
-    if (last && !last.closed) response[before] = last
+    if (last && !last.closed) {
+      response[before] = last
+      // The connection ends with the newest answer, or those behind it would never come.
+      if (!last.headersSent) keepAlive(last)
+    }
     this.#newest.set(socket, response)
     limitSilence(socket)
+  }
+
+  /** Nothing that comes on this connection from now on is answered. */
+  closeAfter(socket: Socket): void {
+    this.#refused.add(socket)
+  }
+
+  /** Whether an answer has been given, or is being given, that ends the connection. */
+  isClosing(socket: Socket): boolean {
+    const last = this.#newest.get(socket)
+    return this.#refused.has(socket) || (last?.headersSent === true && !last.shouldKeepAlive)
   }
 
   /** Answers CONNECT. Node by itself ends the connection without a word, and takes the answers before it along. */
@@ -74,6 +89,12 @@ export class BrokenConnections {
       if (!answer.closed) found.unshift(answer)
     return found
   }
+}
+
+function keepAlive(response: ServerResponse): void {
+  response.shouldKeepAlive = true
+  // Fastify's own word, once it is closing.
+  if (response.hasHeader('connection')) response.setHeader('connection', 'keep-alive')
 }
 
 /** Closes the connection when nothing has moved on it for so long. Node itself sets another limit between two requests. */

@@ -1,6 +1,7 @@
 // /openapi.json (3.1) from the routes' own schemas, and /docs to read and try them, without anything from outside.
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
+import { AppError } from '../errors.ts'
 import { refuseOtherMethods } from './methods.ts'
 import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
 
@@ -65,26 +66,39 @@ export async function serveDescription(app: FastifyInstance): Promise<void> {
   })
   await app.register(async (docs) => {
     const others = refuseOtherMethods(docs, (url) => url.startsWith('/docs'))
-    for (const url of ['/docs', '/docs/', '/docs/js/scalar.js']) {
-      docs.get(url, { schema: { hide: true } }, async (request, reply) => {
-        page ??= openPage()
-        const { statusCode, headers, rawPayload } = await (await page).inject({ url: request.url })
-        for (const name of ['content-type', 'location']) if (headers[name]) reply.header(name, headers[name])
-        reply.header('content-security-policy', policy)
+    for (const url of docsUrls) {
+      docs.get(url, { schema: { hide: true } }, async (_request, reply) => {
+        docsPages ??= readDocsPages()
+        const page = (await docsPages).get(url)
+        if (!page) throw new AppError('not_found')
+        const { statusCode, headers, body } = page
+        reply.headers(headers).header('content-security-policy', policy)
         // The script of the page is large and says nothing about anybody.
         if (url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
-        return reply.code(statusCode).send(rawPayload)
+        return reply.code(statusCode).send(body)
       })
     }
     others.finish()
   })
 }
 
-let page: Promise<FastifyInstance> | null = null
+const docsUrls = ['/docs', '/docs/', '/docs/js/scalar.js']
 
-/** The page on a server of its own that does not listen: its script has megabytes, which no start waits for. */
-async function openPage(): Promise<FastifyInstance> {
+interface DocsPage {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/**
+ * Read by the first who asks: the script has megabytes, which no start waits for. They are the same bytes for everybody, because
+ * who asks for them hundreds of times without reading must not have as many copies made.
+ */
+let docsPages: Promise<ReadonlyMap<string, DocsPage>> | null = null
+
+async function readDocsPages(): Promise<ReadonlyMap<string, DocsPage>> {
   const { default: scalar } = await import('@scalar/fastify-api-reference')
+  // A server of its own, which does not listen.
   const docs = fastify()
   await docs.register(scalar, {
     routePrefix: '/docs',
@@ -98,5 +112,15 @@ async function openPage(): Promise<FastifyInstance> {
       mcp: { disabled: true },
     },
   })
-  return docs
+  const pages = new Map<string, DocsPage>()
+  for (const url of docsUrls) {
+    const { statusCode, headers, rawPayload } = await docs.inject({ url })
+    const kept = ['content-type', 'location'].flatMap((name) => {
+      const value = headers[name]
+      return value === undefined ? [] : [[name, String(value)]]
+    })
+    pages.set(url, { statusCode, headers: Object.fromEntries(kept), body: rawPayload })
+  }
+  await docs.close()
+  return pages
 }

@@ -63,26 +63,41 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     clientErrorHandler: (error, socket) => broken.refuse(error, socket),
     // Fastify runs no hooks for a URL that it cannot read.
     frameworkErrors: (error, request, reply) => {
-      begin(request, reply)
-      answerError(error, request, reply)
+      if (begin(request, reply)) answerError(error, request, reply)
     },
   })
 
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
     const known = asRequestError(error, parts.asUnavailable)
+    if (reply.hasHeader('connection')) sayWhetherItEnds(request, reply)
     if (isForOperators.has(known.code)) parts.log.trouble(request, known)
     return isClassic(request) ? sendClassic(reply, known) : sendProblem(request, reply, known, parts.clock)
   }
 
-  function begin(request: FastifyRequest, reply: FastifyReply): void {
+  /**
+   * Fastify ends the connection where a body is wrong. Of one that has come whole nothing is left that could be taken for the next
+   * request, which may be under way; of any other nobody wants the rest.
+   */
+  function sayWhetherItEnds({ raw }: FastifyRequest, reply: FastifyReply): void {
+    if (raw.complete) reply.header('connection', reply.raw.shouldKeepAlive ? 'keep-alive' : 'close')
+    else broken.closeAfter(raw.socket)
+  }
+
+  /** Whether the request is to be answered. RFC 9112, section 9.6: not behind an answer that ends the connection. */
+  function begin(request: FastifyRequest, reply: FastifyReply): boolean {
     lines.follow(request, reply)
+    if (broken.isClosing(request.raw.socket)) {
+      reply.hijack()
+      return false
+    }
     broken.follow(request.raw.socket, reply.raw)
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
     // Whoever asks while we stop is answered, and told to take its next request elsewhere. Behind an offer of another
     // protocol Node drops what came in the same piece, so that who waits for an answer to it would wait for ever.
     if (parts.health.isStopping() || request.raw.headers.upgrade !== undefined)
-      reply.header('connection', 'close')
+      reply.raw.shouldKeepAlive = false
+    return true
   }
 
   const isClassic = (request: FastifyRequest) =>
@@ -97,7 +112,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   tellClientAddress(app, addressOf)
   const lines = new RequestLines(app, parts.log, addressOf)
   app.addHook('onRequest', (request, reply, done) => {
-    begin(request, reply)
+    if (!begin(request, reply)) return
     // Nothing is asked of the body of a request for nothing.
     if (request.is404) done(new AppError('not_found'))
     else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
