@@ -145,3 +145,16 @@ usable('what keeps the first worker from starting ends the program with one mess
     /ended with 2: (?!.*HUFU_PORT.*HUFU_PORT).*HUFU_PORT/s,
   )
 })
+
+// While they wait for Redis, and for the port, nothing else keeps them alive.
+test.each([
+  ['Redis is away', { HUFU_REDIS_URL: 'redis://127.0.0.1:1' }],
+  ['there is no Redis, and no limits', { HUFU_LIMITS: 'off' }],
+])('they start where %s', async (_where, environment) => {
+  const { url, drop } = (await database?.create()) ?? expect.fail('no database')
+  closers.push(drop)
+  const server = await startProcess({ HUFU_DATABASE_URL: url, HUFU_WORKERS: '2', ...environment })
+  closers.push(() => server.stop())
+  await bothAnswer(server)
+  expect(await server.stop('SIGTERM')).toBe(0)
+})

@@ -15,7 +15,7 @@ import { version } from '../version.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 import { stopSignal } from './signals.ts'
-import { runWorkers, toldToStop } from './workers.ts'
+import { letGoOfFirst, runWorkers, toldToStop } from './workers.ts'
 
 const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
@@ -36,11 +36,17 @@ export async function serve({ settings, output }: Context): Promise<number> {
   }
   if (settings.workers === 1)
     return await serveHere({ settings, output }, programLog, { sayStarted, stopSignal })
-  if (cluster.isWorker)
-    return await serveHere({ settings, output }, programLog, {
-      sayStarted: async () => {},
-      stopSignal: toldToStop,
-    })
+  if (cluster.isWorker) {
+    try {
+      const sayNothing = async () => {}
+      return await serveHere({ settings, output }, programLog, {
+        sayStarted: sayNothing,
+        stopSignal: toldToStop,
+      })
+    } finally {
+      letGoOfFirst()
+    }
+  }
   const onListening = ({ address, port }: Address) => void sayStarted(`http://${address}:${port}`)
   return await runWorkers({ count: settings.workers, log, onListening })
 }

@@ -22,9 +22,12 @@ export function toldToStop(): Promise<void> {
     process.on('message', (word) => {
       if (word === stopWord) resolve()
     })
-    // Else this line would keep a worker alive that has nothing to do any more.
-    process.channel?.unref()
   })
+}
+
+/** In a worker that has nothing to do any more: the line to the first process keeps it alive no longer. */
+export function letGoOfFirst(): void {
+  process.channel?.unref()
 }
 
 export interface WorkersOptions {
