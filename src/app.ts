@@ -173,9 +173,14 @@ export function openSms(
   return new SmsSender([open(first), ...more.map(open)], onFailOver)
 }
 
+const writeToTerminal = (line: string) =>
+  new Promise<void>((resolve, reject) => {
+    process.stderr.write(line, (error) => (error ? reject(error) : resolve()))
+  })
+
 /** What a driver cannot do without is there: settings.ts refuses a start without it. */
 const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clock) => SmsDriver>> = {
-  console: () => new ConsoleSms((line) => process.stderr.write(line)),
+  console: () => new ConsoleSms(writeToTerminal),
   http: (settings, clock) => new HttpSms({ url: settings.smsHttpUrl, secret: settings.smsHttpSecret, clock }),
   aliyun: (settings, clock) =>
     new AliyunSms({

@@ -242,3 +242,13 @@ test('HUFU_TRUSTED_PROXIES is empty, or a list with white space where one likes'
   const list = readSettings({ HUFU_TRUSTED_PROXIES: '10.0.0.5, 10.1.0.0/16 ,fd00::/8,::1' }).trustedProxies
   expect(list).toEqual(['10.0.0.5', '10.1.0.0/16', 'fd00::/8', '::1'])
 })
+
+test.each([
+  'mysql://u:hunter2@db',
+  'mysql://u:hunter2@db:3306/',
+  'mariadb://u:hunter2@db?ssl=true',
+])('%s is refused: it names no database', (url) => {
+  expect(() => readSettings({ HUFU_DATABASE_URL: url })).toThrow(
+    /^HUFU_DATABASE_URL must be sqlite:<path>, mysql:\/\/user:password@host:port\/database or (?!.*hunter2)/,
+  )
+})

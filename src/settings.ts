@@ -43,7 +43,9 @@ function days(text: string): number | null {
 
 function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
   const kind = databaseKind(text)
-  if (kind === null || (kind !== 'sqlite' && !URL.canParse(text))) {
+  // PostgreSQL has a database of its own for each user; MySQL has none that nobody names.
+  const namesNone = kind === 'mysql' && /^[^/]*:\/\/[^/?#]*\/?(?:[?#]|$)/.test(text)
+  if (kind === null || (kind !== 'sqlite' && !URL.canParse(text)) || namesNone) {
     throw new Error(
       'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
     )

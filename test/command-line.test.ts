@@ -455,6 +455,19 @@ describe('start', () => {
     expect(await ended).toBe(0)
   })
 
+  test('nobody reads its standard error any more: codes are refused, and it goes on', async () => {
+    const server = await startProcess(environment)
+    server.child.stderr?.destroy()
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ phone_number: '+8613900000001', purpose: 'sign_in' })
+    for (let i = 0; i < 3; i++) {
+      const answer = await fetch(`${server.url}/v1/codes`, { method: 'POST', headers, body })
+      expect(await answer.json()).toMatchObject({ status: 503, code: 'code_not_sent' })
+    }
+    expect((await fetch(`${server.url}/livez`)).status).toBe(200)
+    expect(await server.stop()).toBe(0)
+  })
+
   test('an old Node is told what is needed, before anything else happens', async () => {
     const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(new URL('../src/main.ts', import.meta.url).href)})`
     const child = spawn(process.execPath, ['--input-type=module', '-e', script])

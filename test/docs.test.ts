@@ -334,10 +334,13 @@ describe('the documents', () => {
       HUFU_LIMITS: 'on',
       LANG: chinese ? 'zh_CN.UTF-8' : 'C.UTF-8',
     })
-    await vi.waitFor(() => expect(server.output()).toContain('npm run demo\n'))
+    // On another port than that of the settings, it says which.
+    const elsewhere = `npm run demo -- --url ${server.url}\n`
+    await vi.waitFor(() => expect(server.output()).toContain(elsewhere))
     await server.stop()
     await fresh.drop()
-    const shown = server.output().replaceAll(server.url, 'http://127.0.0.1:5001')
+    const output = server.output().replace(elsewhere, 'npm run demo\n')
+    const shown = output.replaceAll(server.url, 'http://127.0.0.1:5001')
     const [message = ''] = blocks(read(path), 'text')
     const lines = (text: string) => text.split('\n').filter((line) => !/^\{|^ {2}(data|数据) /.test(line))
     expect(lines(message)).toEqual(lines(shown))

@@ -247,6 +247,43 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await app.house.accounts.get(phone)).hasPassword).toBe(true)
       })
 
+      test('nor does it where the owner begins with a new password', async () => {
+        const phone = newNumber()
+        await app.house.accounts.add({
+          phoneNumber: phone,
+          nickname: '占位者',
+          password: person.password,
+          allowWeakPassword: true,
+        })
+        const password = { phone_number: phone, password: person.password, device: { platform: 'android' } }
+        const token = String((await ask(app, 'POST', '/v1/sessions', { body: password })).body.token)
+        const avatar_url = 'https://example.com/a.png'
+        expect((await ask(app, 'PATCH', '/v1/account', { token, body: { avatar_url } })).status).toBe(200)
+        const reset = async () => {
+          const body = { phone_number: phone, code: await codeFor(app, phone, 'reset_password') }
+          const answer = await ask(app, 'POST', '/v1/password-resets', {
+            body: { ...body, new_password: 'correct horse' },
+          })
+          expect(answer.status).toBe(204)
+        }
+        await reset()
+        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_phone_proven' },
+        })
+        const entered = await ask(app, 'POST', '/v1/sessions', {
+          body: { ...password, password: 'correct horse' },
+        })
+        const own = String(entered.body.token)
+        expect(await ask(app, 'GET', '/v1/account', { token: own })).toMatchObject({
+          body: { nickname: null, avatar_url: null, has_password: true },
+        })
+        const change = { nickname: '主人' }
+        expect((await ask(app, 'PATCH', '/v1/account', { token: own, body: change })).status).toBe(200)
+        await reset()
+        expect((await app.house.accounts.get(phone)).nickname).toBe('主人')
+      })
+
       test('the profile is changed a field at a time, and every check tells the new name', async () => {
         const who = await signUp(app)
         const change = { nickname: '大明', avatar_url: 'https://example.com/a.png', locale: 'zh-CN' }

@@ -4,7 +4,6 @@ import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
-
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { everySession, type SessionRecord } from '../sessions/session-rows.ts'
@@ -17,7 +16,6 @@ import {
   newAccountRow,
 } from './account-rows.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
-
 import { parsePhoneNumber, type Region } from './phone.ts'
 
 export type { SessionRecord } from '../sessions/session-rows.ts'

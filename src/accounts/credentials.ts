@@ -9,6 +9,7 @@ import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
+import { firstProof } from './first-proof.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from './phone.ts'
 import { comparePassword, noteWrong } from './wrong-proofs.ts'
@@ -111,10 +112,11 @@ export class Credentials {
       origin,
       decide: async (tx, locked, now) => {
         if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
+        const first = locked.phone_proven_at === null ? firstProof(locked, now) : null
         return {
-          set: { password_hash: hash, phone_proven_at: locked.phone_proven_at ?? now },
-          end: { reason: 'password_changed', by: null, except: null },
-          events: [passwordSet(locked, 'reset')],
+          set: { ...first?.set, password_hash: hash },
+          end: { reason: first ? 'phone_proven' : 'password_changed', by: null, except: null },
+          events: [...(first ? [first.event] : []), passwordSet(locked, 'reset')],
         }
       },
     })

@@ -15,6 +15,7 @@ import {
   newAccountRow,
   replacePasswordHash,
 } from './account-rows.ts'
+import { firstProof } from './first-proof.ts'
 import { needsRehash, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
 import { comparePassword, noteWrong } from './wrong-proofs.ts'
@@ -152,24 +153,9 @@ export class SignIn {
     }
     const open = await reopened(tx, row, now)
     if (row.phone_proven_at !== null) return { ...open, isNew: false, endOthers: null }
-    return { ...(await this.#proven(tx, open, now)), isNew: false, endOthers: 'phone_proven' }
-  }
-
-  /** Whoever set up an account on a number before its owner came keeps nothing there: no password, no session, no name. */
-  async #proven(
-    tx: Database,
-    { account, events }: Pick<Admission, 'account' | 'events'>,
-    now: number,
-  ): Promise<Pick<Admission, 'account' | 'events'>> {
-    const nothing = { password_hash: null, nickname: null, avatar_url: null, locale: null }
-    const wiped = await updateAccount(tx, account, { ...nothing, phone_proven_at: now }, now)
-    const proven: NewEvent = {
-      kind: 'phone_proven',
-      accountId: account.id,
-      phoneNumber: account.phone_number,
-      detail: { had_password: account.password_hash !== null },
-    }
-    return { account: wiped, events: [...events, proven] }
+    const { set, event } = firstProof(open.account, now)
+    const account = await updateAccount(tx, open.account, set, now)
+    return { account, events: [...open.events, event], isNew: false, endOthers: 'phone_proven' }
   }
 
   #noteWrong(phoneNumber: string, method: string, origin: Origin) {

@@ -113,7 +113,7 @@ export async function unbanAccount(context: Context, phone: string): Promise<num
   const account = await withHouse(context, async ({ accounts, standing }) =>
     standing.unban((await accounts.get(phone)).id),
   )
-  output.line(output.say(`已解封 ${account.phoneNumber}`, `${account.phoneNumber} is not banned`))
+  output.line(output.say(`已解封 ${account.phoneNumber}`, `${account.phoneNumber} is banned no more`))
   output.value(describe(account))
   return exitCodes.done
 }

@@ -97,7 +97,7 @@ class Walk {
 
   /** The tutorial looks into Redis here. What is there, and in SQL, is the same; only a usable token is nowhere. */
   async lookInside(token: string): Promise<void> {
-    const { say, output } = this.#words()
+    const { say } = this.#words()
     const { settings } = this.#context
     this.#title(say('看看服务器记住了什么', 'Look at what the server remembers'))
     const house = await openHouse(settings)
@@ -114,8 +114,8 @@ class Walk {
         return
       }
       const { keyOf } = await import('../sessions/client-redis.ts')
-      output.line(`    redis-cli get ${keyOf(id)}`)
-      this.#comes(`Redis  ${JSON.stringify((await house.copies.session(id)).value)}`)
+      // Its bytes are for programs (docs/architecture.md); this is what they say.
+      this.#comes(`Redis  ${keyOf(id)}  ${JSON.stringify((await house.copies.session(id)).value)}`)
     } finally {
       await house.close()
     }

@@ -107,8 +107,10 @@ export class Output {
   }
 }
 
-/** A reader that goes away (`| head`) ends the command without a complaint. */
+/** A reader that goes away (`| head`) ends the command without a complaint; one of standard error is missed by nobody. */
 export function endWithReader(): void {
+  // Without a listener, Node takes a disk that is full, or a pipe that nobody reads, for a crash.
+  process.stderr.on('error', () => {})
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done)
     throw error

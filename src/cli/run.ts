@@ -2,9 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
 import { version } from '../version.ts'
-
 import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
-
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { listEvents } from './events.ts'

@@ -10,7 +10,7 @@ import { migrate } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
-import { type Settings, SettingsError, withoutPassword } from '../settings.ts'
+import { type Settings, SettingsError, settingsTable, withoutPassword } from '../settings.ts'
 import { version } from '../version.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
@@ -164,8 +164,7 @@ async function prepareDatabase({ db }: House, settings: Settings, output: Output
   } catch (cause) {
     if (isUnusableFile(cause) || isReadOnly(cause)) throw cause
     const why = cause instanceof Error ? causeText(cause) : String(cause)
-    const problem = new Error(`${where}: ${why}; HUFU_DATABASE_URL`)
-    throw new AppError('unavailable', {}, { cause: problem })
+    throw new AppError('unavailable', {}, { cause: new Error(`${where}: ${why}; check HUFU_DATABASE_URL`) })
   }
   await migrate(db, settings.database.kind)
 }
@@ -224,7 +223,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
     `  ${add}`,
     ...(settings.classicApi ? [`  ${signIn}`] : []),
-    `  npm run demo`,
+    `  npm run demo${settings.port === Number(settingsTable.port.default) ? '' : ` -- --url ${address}`}`,
     '',
   ].join('\n')
 }

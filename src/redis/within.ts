@@ -10,7 +10,7 @@ export const connectMs = 1_000
  */
 export async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>()
-  const tell = () => late.reject(new Error(`Redis did not answer within ${ms} ms`))
+  const tell = () => late.reject(new Error(`Redis did not answer within ${Math.ceil(ms)} ms`))
   const timer = setTimeout(() => setImmediate(tell), ms)
   try {
     return await Promise.race([work, late.promise])

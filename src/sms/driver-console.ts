@@ -1,19 +1,23 @@
 // Development: the message goes to the terminal, not to a phone.
 import { maskPhoneNumber } from '../accounts/phone.ts'
-import { type Accepted, type SmsDriver, type SmsMessage, smsText } from './sms.ts'
+import { type Accepted, type SmsDriver, SmsError, type SmsMessage, smsText } from './sms.ts'
 
 /** Prints each message in one line. It is the one place that shows a code, because nobody else would. */
 export class ConsoleSms implements SmsDriver {
   readonly name = 'console'
-  readonly #write: (line: string) => void
+  readonly #write: (line: string) => Promise<void>
 
-  constructor(write: (line: string) => void) {
+  constructor(write: (line: string) => Promise<void>) {
     this.#write = write
   }
 
   async send(message: SmsMessage): Promise<Accepted> {
     const words = `${smsText(message, 'zh-CN')} / ${smsText(message, 'en')}`
-    this.#write(`[短信 SMS] ${maskPhoneNumber(message.to)}  ${words}\n`)
+    try {
+      await this.#write(`[短信 SMS] ${maskPhoneNumber(message.to)}  ${words}\n`)
+    } catch (cause) {
+      throw new SmsError(this.name, 'unavailable', { surelyNotSent: true }, { cause })
+    }
     return { outcome: 'sent', gatewayId: null }
   }
 }

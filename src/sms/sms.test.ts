@@ -173,7 +173,7 @@ describe('fail-over from aliyun to tencent', () => {
 
 test('console prints the code in one line in both languages, and the number masked', async () => {
   const lines: string[] = []
-  const sms = new SmsSender([new ConsoleSms((line) => lines.push(line))])
+  const sms = new SmsSender([new ConsoleSms(async (line) => void lines.push(line))])
   expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'console', gatewayId: null })
   await sms.send(changed)
   expect(lines).toEqual([
