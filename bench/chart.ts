@@ -59,8 +59,8 @@ function escaped(text: string): string {
 }
 
 const words = {
-  en: '| database | faults | operations under them | refused 503 | no answer | violations |',
-  zh: '| 数据库 | 故障 | 期间的操作 | 拒绝 503 | 没有回答 | 违反 |',
+  en: '| stores | faults | operations under them | refused 503 | no answer | violations |',
+  zh: '| 存储 | 故障 | 期间的操作 | 拒绝 503 | 没有回答 | 违反 |',
 }
 
 /** A line for each database, from the text of FAULTS.md. */

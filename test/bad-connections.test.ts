@@ -372,6 +372,32 @@ describe('who is slow', () => {
     await connection.close()
   })
 
+  test.concurrent('who reads a byte a second is cut off, and hinders nobody', async () => {
+    const accepted: Socket[] = []
+    app.server.server.on('connection', (socket: Socket) => accepted.push(socket))
+    let taken = 0
+    const client = connect({
+      port: Number(new URL(app.url).port),
+      host: '127.0.0.1',
+      onread: {
+        buffer: Buffer.alloc(1),
+        callback() {
+          taken++
+          setTimeout(() => client.resume(), 1_000)
+          return false
+        },
+      },
+    })
+    client.on('error', () => {})
+    client.write(ask('slow', 'GET /docs/js/scalar.js'))
+    await vi.waitFor(() => expect(taken).toBeGreaterThan(0))
+    const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 50_000, interval: 250 })
+    expect(taken).toBeLessThan(60)
+    await expectOthersServed()
+    client.destroy()
+  })
+
   test.concurrent.each([
     ['what is no HTTP', 'no HTTP\r\n\r\n'],
     ['CONNECT', 'CONNECT hufu.test:443 HTTP/1.1\r\nhost: hufu.test\r\n\r\n'],

@@ -249,6 +249,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     [
       [connections, 'is told so, or cut off, and nobody else waits'],
       [connections, 'who reads no answers of $path is cut off'],
+      [connections, 'who reads a byte a second is cut off, and hinders nobody'],
       [connections, '5,000 that keep their connections'],
     ],
   ],

@@ -1,12 +1,14 @@
 // Which faults are played on which database.
 import { type Fault, nothing, serverFaults } from './faults.ts'
 import { mariadbFaults, postgresFaults } from './faults-database.ts'
+import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
 import { lineFaults, redisFaults } from './faults-redis.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
 import { halfOpenClients } from './half-open.ts'
 import { play, type Result } from './play.ts'
 import type { Stage } from './stage.ts'
 import { openMariadbStage, openPostgresStage } from './stage-linked.ts'
+import { openClusterStage, openSentinelStage } from './stage-nodes.ts'
 import { openSqliteStage } from './stage-sqlite.ts'
 
 export interface DatabasePlay {
@@ -32,6 +34,8 @@ export const plays: readonly DatabasePlay[] = [
     ...lineFaults,
     ...postgresFaults,
   ]),
+  playOn('MariaDB, Redis behind Sentinel', openSentinelStage, [nothing, ...sentinelFaults]),
+  playOn('MariaDB, Redis Cluster', openClusterStage, [nothing, ...clusterFaults]),
   playOn('SQLite', openSqliteStage, [nothing, ...serverFaults, ...sqliteFaults]),
 ]
 

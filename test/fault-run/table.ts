@@ -9,7 +9,7 @@ export function plantedRow({ name, finds }: Planted, seen: number): string {
 }
 
 export const faultHead =
-  '| database | fault | operations | refused 503 | no answer | violations |\n|---|---|--:|--:|--:|--:|'
+  '| stores | fault | operations | refused 503 | no answer | violations |\n|---|---|--:|--:|--:|--:|'
 
 export function faultRows(database: string, { client, troubles, violations }: Result): string[] {
   return troubles.map(({ name, start, end }) => {

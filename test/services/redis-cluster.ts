@@ -68,6 +68,13 @@ export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
     async move(slot, to, pauseMs = 0) {
       await move(slot, await primaryOf(slot), to, pauseMs)
       for (const node of await primaries()) await node.tell('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
+      // The next one to be asked may be any of them.
+      const knowsIt = (node: ClusterNode) =>
+        ownerOf(node, slot).then(
+          (id) => id === to.id,
+          () => true,
+        )
+      await until(async () => (await Promise.all(nodes.map(knowsIt))).every(Boolean))
     },
     async stop() {
       await Promise.all(nodes.map((node) => node.stop()))

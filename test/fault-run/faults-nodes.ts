@@ -1,0 +1,142 @@
+// What happens to a Redis of several nodes: others take over, with or without what was written last.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisServer } from '../services/redis.ts'
+import type { ClusterNode, RedisCluster } from '../services/redis-cluster.ts'
+import type { RedisSentinels } from '../services/redis-sentinel.ts'
+import { until } from '../services/until.ts'
+import { brokenMs, type Fault } from './faults.ts'
+import type { ClusterStage, SentinelStage } from './stage-nodes.ts'
+
+type Ending = 'SIGKILL' | 'SIGSTOP'
+
+export const sentinelFaults: readonly Fault<SentinelStage>[] = [
+  {
+    name: 'the primary is killed, and another one takes over',
+    run: ({ redis }) => failOver(redis, 'SIGKILL'),
+  },
+  {
+    name: 'the primary is paused, and another one takes over',
+    run: ({ redis }) => failOver(redis, 'SIGSTOP'),
+  },
+  {
+    name: 'a replica that missed the last writes takes over',
+    async run({ redis }) {
+      const primary = await redis.primary()
+      const replicas = redis.servers.filter((server) => server !== primary)
+      await missing(replicas, () => failOver(redis, 'SIGKILL', () => followAgain(replicas)))
+    },
+  },
+]
+
+export const clusterFaults: readonly Fault<ClusterStage>[] = [
+  {
+    name: 'a primary is killed, and its replica takes over',
+    run: async ({ redis }) => takeOver(redis, await aPrimary(redis), 'SIGKILL'),
+  },
+  {
+    name: 'a primary is paused, and its replica takes over',
+    run: async ({ redis }) => takeOver(redis, await aPrimary(redis), 'SIGSTOP'),
+  },
+  {
+    name: 'a replica that missed the last writes takes over',
+    async run({ redis }) {
+      const primary = await aPrimary(redis)
+      const replica = await redis.replicaOf(primary)
+      await missing([replica.server], () =>
+        takeOver(redis, primary, 'SIGKILL', () => followAgain([replica.server])),
+      )
+    },
+  },
+  { name: 'slots move to another node and back', run: ({ redis }) => moveSlots(redis) },
+  {
+    name: 'most nodes are paused: the cluster is down',
+    async run({ redis }) {
+      const primaries = (await redis.primaries()).slice(0, 2)
+      const replicas = await Promise.all(primaries.map((primary) => redis.replicaOf(primary)))
+      const nodes = [...primaries, ...replicas]
+      for (const { server } of nodes) await server.kill('SIGSTOP')
+      await sleep(brokenMs)
+      for (const { server } of nodes) await server.kill('SIGCONT')
+      await redis.isWhole()
+    },
+  },
+]
+
+async function failOver(
+  redis: RedisSentinels,
+  ending: Ending,
+  afterwards: () => Promise<unknown> = async () => {},
+): Promise<void> {
+  const primary = await redis.primary()
+  await primary.kill(ending)
+  await redis.failedOver(primary)
+  await afterwards()
+  await sleep(brokenMs / 2)
+  await comeBack(primary, ending)
+  // The next fault is to meet replicas that have everything.
+  const inStep = async (server: RedisServer) =>
+    /role:master|master_link_status:up/.test(String(await server.tell('INFO', 'replication').catch(() => '')))
+  const now = await redis.primary()
+  await until(
+    async () =>
+      !/role:master/.test(String(await primary.tell('INFO', 'replication').catch(() => 'role:master'))),
+  )
+  await until(async () => (await Promise.all(redis.servers.map(inStep))).every(Boolean))
+  if (now === primary) throw new Error('nobody took over')
+}
+
+async function takeOver(
+  redis: RedisCluster,
+  primary: ClusterNode,
+  ending: Ending,
+  afterwards: () => Promise<unknown> = async () => {},
+): Promise<void> {
+  const replica = await redis.replicaOf(primary)
+  await primary.server.kill(ending)
+  await until(async () => String(await replica.tell('ROLE')).startsWith('master'))
+  await afterwards()
+  await sleep(brokenMs / 2)
+  await comeBack(primary.server, ending)
+  await redis.isWhole()
+}
+
+async function comeBack(server: RedisServer, ending: Ending): Promise<void> {
+  if (ending === 'SIGKILL') await server.restart()
+  else await server.kill('SIGCONT')
+}
+
+async function aPrimary(redis: RedisCluster): Promise<ClusterNode> {
+  const [primary] = await redis.primaries()
+  if (!primary) throw new Error('the cluster has no primary')
+  return primary
+}
+
+/** People go on signing in and out while these replicas are told nothing. */
+async function missing(replicas: readonly RedisServer[], work: () => Promise<void>): Promise<void> {
+  for (const replica of replicas) await replica.missWrites()
+  await sleep(brokenMs / 2)
+  await work()
+}
+
+async function followAgain(replicas: readonly RedisServer[]): Promise<void> {
+  for (const replica of replicas) await replica.tell('CONFIG', 'SET', 'masterauth', '')
+}
+
+/** Slots with copies in them, each from one node to the next and back again. */
+async function moveSlots(redis: RedisCluster): Promise<void> {
+  const primaries = await redis.primaries()
+  const giveUpAt = performance.now() + brokenMs
+  let moved = 0
+  while (performance.now() < giveUpAt) {
+    for (const [i, from] of primaries.entries()) {
+      const to = primaries[(i + 1) % primaries.length]
+      const key = await from.tell('RANDOMKEY')
+      if (!to || typeof key !== 'string') continue
+      const slot = Number(await from.tell('CLUSTER', 'KEYSLOT', key))
+      await redis.move(slot, to)
+      await redis.move(slot, from)
+      moved++
+    }
+  }
+  if (moved === 0) throw new Error('no slot had a key')
+}

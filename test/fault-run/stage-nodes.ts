@@ -1,0 +1,39 @@
+// Two servers on MariaDB, with a Redis of several nodes. They talk to the nodes themselves, so there are no lines to be cut.
+import { createMariadbDatabase, startMariadb } from '../services/mariadb.ts'
+import { type RedisCluster, startRedisCluster } from '../services/redis-cluster.ts'
+import { type RedisSentinels, startRedisSentinels } from '../services/redis-sentinel.ts'
+import { openTruth, type Stage, startHufu } from './stage.ts'
+
+export interface SentinelStage extends Stage {
+  readonly redis: RedisSentinels
+}
+
+export interface ClusterStage extends Stage {
+  readonly redis: RedisCluster
+}
+
+export async function openSentinelStage(source: string): Promise<SentinelStage> {
+  return await openNodesStage(source, await startRedisSentinels())
+}
+
+export async function openClusterStage(source: string): Promise<ClusterStage> {
+  return await openNodesStage(source, await startRedisCluster())
+}
+
+async function openNodesStage<R extends RedisSentinels | RedisCluster>(source: string, redis: R) {
+  const mariadb = await startMariadb()
+  const databaseUrl = await createMariadbDatabase(mariadb.url)
+  const stores = { HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }
+  const servers = [await startHufu('s1', source, stores), await startHufu('s2', source, stores)] as const
+  const truth = openTruth(databaseUrl)
+  return {
+    ...truth,
+    servers,
+    redis,
+    async close() {
+      await Promise.all(servers.map((server) => server.close()))
+      await truth.db.destroy()
+      await Promise.all([mariadb.stop(), redis.stop()])
+    },
+  }
+}
