@@ -13,6 +13,7 @@ import { KeptCopies } from './kept-copies.ts'
 const maxCopies = 100_000
 /** Of whom was seen when, a copy may be so old. */
 const copyLifeMs = 180_000
+const lookEveryMs = 1_000
 const noSessions: readonly string[] = []
 
 /**
@@ -25,6 +26,7 @@ export class MemoryCopies implements Copies {
   readonly #kept = new KeptCopies(maxCopies)
   #version = Number.NaN
   #isChecked = false
+  #lookAgainAt = 0
   /** Counts how often what was read before may not be so any more. */
   #generation = 0
   /** Of the last transaction that marked any: of one process, only one runs at a time. If it failed, they are released by the next one. */
@@ -48,7 +50,7 @@ export class MemoryCopies implements Copies {
       this.#generation++
       this.#kept.forgetAll()
     }
-    this.#kept.forgetOld()
+    this.#forgetOld()
     this.#isChecked = true
     setImmediate(this.#endOfTurn)
   }
@@ -95,6 +97,14 @@ export class MemoryCopies implements Copies {
   }
 
   async close(): Promise<void> {}
+
+  /** Not in each turn: a map remembers for a while what was removed from it, and passes it over one by one. */
+  #forgetOld(): void {
+    const now = performance.now()
+    if (now < this.#lookAgainAt) return
+    this.#lookAgainAt = now + lookEveryMs
+    this.#kept.forgetOld()
+  }
 
   readonly #endOfTurn = (): void => {
     this.#isChecked = false
