@@ -135,7 +135,10 @@ function openDialect({ database, databasePool }: Settings): Dialect {
     return dialectFor(database.url, databasePool)
   } catch (error) {
     const why = error instanceof Error ? error.message : error
-    throw new SettingsError(`HUFU_DATABASE_URL names a place that cannot be used: ${why}.`)
+    throw new SettingsError(
+      `HUFU_DATABASE_URL 指定的位置用不了：${why}。`,
+      `HUFU_DATABASE_URL names a place that cannot be used: ${why}.`,
+    )
   }
 }
 

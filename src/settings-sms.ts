@@ -1,5 +1,5 @@
 // The settings of text messages: rows of the table in settings.ts, and what each driver cannot do without.
-import { setting } from './setting.ts'
+import { setting, WrongValue } from './setting.ts'
 import { type SmsDriverName, type SmsMessage, smsDriverNames } from './sms/sms.ts'
 import { parametersOf, type Template, type TemplateParameter } from './sms/template.ts'
 
@@ -8,43 +8,59 @@ function drivers(text: string): readonly [SmsDriverName, ...SmsDriverName[]] {
   const [first, ...more] = words.flatMap((word) => smsDriverNames.filter((name) => name === word))
   const areKnown = first !== undefined && more.length === words.length - 1
   if (!areKnown || new Set(words).size !== words.length) {
-    throw new Error(
+    throw new WrongValue(
+      `必须是其中之一：${smsDriverNames.join('、')}；或者用逗号隔开的两个，第二个用于故障切换`,
       `must be one of: ${smsDriverNames.join(', ')}; or two different ones with a comma between them, the second for fail-over`,
     )
   }
-  if (more.length > 1) throw new Error('must name two drivers at most')
+  if (more.length > 1) throw new WrongValue('最多写两个驱动', 'must name two drivers at most')
   if (more.length > 0 && words.includes('console'))
-    throw new Error('must not combine console with a gateway: codes would be printed instead of sent')
+    throw new WrongValue(
+      '不能把 console 和短信网关放在一起：验证码会被打印而不是发出',
+      'must not combine console with a gateway: codes would be printed instead of sent',
+    )
   return [first, ...more]
 }
 
 /** Empty: not set. Nothing but visible text, because it becomes part of headers and addresses. */
 function word(text: string): string {
   if (/^[!-~]*$/.test(text)) return text
-  throw new Error('must be letters, digits and signs without white space')
+  throw new WrongValue(
+    '必须是不含空白的字母、数字和符号',
+    'must be letters, digits and signs without white space',
+  )
 }
 
 function signName(text: string): string {
   if (!/\p{Cc}|[【】]/u.test(text)) return text
-  throw new Error('must be the name of the signature alone, without 【】')
+  throw new WrongValue('只写签名的名称，不带【】', 'must be the name of the signature alone, without 【】')
 }
 
 function httpUrl(text: string): string {
   if (text === '') return text
   const url = URL.parse(text)
   if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href
-  throw new Error('must be an http:// or https:// URL without a name and a password in it')
+  throw new WrongValue(
+    '必须是不含用户名和密码的 http:// 或 https:// 网址',
+    'must be an http:// or https:// URL without a name and a password in it',
+  )
 }
 
 function origin(text: string): string {
   const url = URL.parse(text)
   if (url && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin
-  throw new Error('must be https://host or http://host:port, and nothing behind it')
+  throw new WrongValue(
+    '必须是 https://host 或 http://host:port，后面什么都没有',
+    'must be https://host or http://host:port, and nothing behind it',
+  )
 }
 
 function twilioFrom(text: string): string {
   if (/^(\+[1-9]\d{3,14}|\d{3,8}|MG[0-9a-f]{32}|[A-Za-z0-9 ]{1,11}|)$/.test(text)) return text
-  throw new Error('must be a number such as +15005550006, a sender of 11 letters or digits at most, or MG…')
+  throw new WrongValue(
+    '必须是号码（例如 +15005550006）、最多 11 个字母或数字的发送者，或 MG…',
+    'must be a number such as +15005550006, a sender of 11 letters or digits at most, or MG…',
+  )
 }
 
 /** `<id>` or `<id>:<parameter>,<parameter>`; empty: no such template. */
@@ -52,13 +68,20 @@ function template(kind: SmsMessage['template'], byDefault: readonly TemplatePara
   return (text: string): Template | null => {
     if (text === '') return null
     const [, id, list] = /^([\w-]{1,64})(?::([a-z,]*))?$/.exec(text) ?? []
-    if (id === undefined) throw new Error('must be the id of a template, for example SMS_154950909:code')
+    if (id === undefined)
+      throw new WrongValue(
+        '必须是模板的编号，例如 SMS_154950909:code',
+        'must be the id of a template, for example SMS_154950909:code',
+      )
     if (list === undefined) return { id, parameters: byDefault }
     const words = list === '' ? [] : list.split(',')
     const parameters = words.flatMap((name) => parametersOf[kind].filter((known) => known === name))
     const isComplete = parameters.length === words.length && new Set(words).size === words.length
     if (!isComplete || (kind === 'code' && !parameters.includes('code'))) {
-      throw new Error(`has a list of parameters that is not made of: ${parametersOf[kind].join(', ')}`)
+      throw new WrongValue(
+        `的参数列表只能由这些组成：${parametersOf[kind].join('、')}`,
+        `has a list of parameters that is not made of: ${parametersOf[kind].join(', ')}`,
+      )
     }
     return { id, parameters }
   }
@@ -220,12 +243,11 @@ const needed: Readonly<Record<SmsDriverName, readonly (keyof typeof smsSettings)
   twilio: ['smsTwilioAccountSid', 'smsTwilioAuthToken', 'smsTwilioFrom'],
 }
 
-/** One sentence about the first setting that a chosen driver lacks; null where nothing is missing. */
+/** The name of the first setting that a chosen driver lacks; null where nothing is missing. */
 export function missingForSms(settings: SmsSettings): string | null {
   for (const driver of settings.sms) {
     const missing = needed[driver].find((key) => settings[key] === '' || settings[key] === null)
-    if (missing)
-      return `HUFU_SMS is "${settings.sms.join(',')}", but ${smsSettings[missing].name} is not set.`
+    if (missing) return smsSettings[missing].name
   }
   return null
 }

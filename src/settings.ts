@@ -8,31 +8,38 @@ import { startOfDay } from './clock.ts'
 import { type DatabaseKind, databaseKind } from './db/open.ts'
 import { redisPlace } from './redis/place.ts'
 import type { Policy } from './sessions/policy.ts'
-import { type Setting, setting } from './setting.ts'
+import { type Setting, setting, WrongValue } from './setting.ts'
 import { missingForSms, smsSettings } from './settings-sms.ts'
 
-/** A setting that cannot be used. Its message is one sentence that names the setting. */
-export class SettingsError extends Error {}
+/** A setting that cannot be used. One sentence, in Chinese and in English, that names the setting. */
+export class SettingsError extends Error {
+  readonly zh: string
+
+  constructor(zh: string, en: string) {
+    super(en)
+    this.zh = zh
+  }
+}
 
 function whole(min: number, max: number) {
   return (text: string): number => {
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     if (value >= min && value <= max) return value
-    throw new Error(`must be a whole number from ${min} to ${max}`)
+    throw new WrongValue(`必须是 ${min} 到 ${max} 的整数`, `must be a whole number from ${min} to ${max}`)
   }
 }
 
 function yesOrNo(text: string): boolean {
   if (/^(true|yes|on|1)$/i.test(text)) return true
   if (/^(false|no|off|0)$/i.test(text)) return false
-  throw new Error('must be true or false')
+  throw new WrongValue('必须是 true 或 false', 'must be true or false')
 }
 
 function oneOf<T extends string>(...words: T[]) {
   return (text: string): T => {
     const word = words.find((known) => known === text)
     if (word) return word
-    throw new Error(`must be one of: ${words.join(', ')}`)
+    throw new WrongValue(`必须是其中之一：${words.join('、')}`, `must be one of: ${words.join(', ')}`)
   }
 }
 
@@ -46,12 +53,16 @@ function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
   // PostgreSQL has a database of its own for each user; MySQL has none that nobody names.
   const namesNone = kind === 'mysql' && /^[^/]*:\/\/[^/?#]*\/?(?:[?#]|$)/.test(text)
   if (kind === null || (kind !== 'sqlite' && !URL.canParse(text)) || namesNone) {
-    throw new Error(
+    throw new WrongValue(
+      '必须是 sqlite:<路径>、mysql://user:password@host:port/database 或 postgres://user:password@host:port/database',
       'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
     )
   }
   if (/^sqlite::memory:/.test(text))
-    throw new Error('must name a file: what is only in memory would be lost at every stop')
+    throw new WrongValue(
+      '必须指定一个文件：只在内存里的数据一停机就没了',
+      'must name a file: what is only in memory would be lost at every stop',
+    )
   return { url: text, kind }
 }
 
@@ -64,14 +75,20 @@ function redisUrl(text: string): string | null {
 function secret(text: string): string | null {
   if (text === '') return null
   if (text.length >= 32) return text
-  throw new Error('must have at least 32 characters, for example the output of: openssl rand -base64 33')
+  throw new WrongValue(
+    '至少要有 32 个字符，例如这条命令的输出：openssl rand -base64 33',
+    'must have at least 32 characters, for example the output of: openssl rand -base64 33',
+  )
 }
 
 function timeZone(text: string): string {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone
   } catch {
-    throw new Error('must be a time zone of the IANA database, for example Asia/Shanghai')
+    throw new WrongValue(
+      '必须是 IANA 数据库里的时区，例如 Asia/Shanghai',
+      'must be a time zone of the IANA database, for example Asia/Shanghai',
+    )
   }
 }
 
@@ -82,7 +99,10 @@ function testNumbers(text: string): ReadonlyMap<string, string> {
   for (const pair of pairs) {
     const [, number, code] = /^(\+[1-9]\d{6,14})=(\d{6})$/.exec(pair) ?? []
     if (number === undefined || code === undefined)
-      throw new Error('must be numbers in E.164 with six digits each: +8613800000000=123456,…')
+      throw new WrongValue(
+        '必须是 E.164 格式的号码，各带六位数字：+8613800000000=123456,…',
+        'must be numbers in E.164 with six digits each: +8613800000000=123456,…',
+      )
     codes.set(number, code)
   }
   return codes
@@ -92,26 +112,34 @@ function testNumbers(text: string): ReadonlyMap<string, string> {
 function lastDay(text: string): number | null {
   if (text === '') return null
   const at = startOfDay(text)
-  if (at === null) throw new Error('must be a day, for example 2027-01-31')
+  if (at === null)
+    throw new WrongValue('必须是日期，例如 2027-01-31', 'must be a day, for example 2027-01-31')
   return at + 86_400_000
 }
 
 function region(text: string): Region {
   const known = parseRegion(text)
   if (known) return known
-  throw new Error('must be a region in two capital letters (ISO 3166-1), for example CN')
+  throw new WrongValue(
+    '必须是两个大写字母的地区代码（ISO 3166-1），例如 CN',
+    'must be a region in two capital letters (ISO 3166-1), for example CN',
+  )
 }
 
 function host(text: string): string {
   if (/^[\w.:-]+$/.test(text)) return text
-  throw new Error('must be an address or a host name to listen on, for example 127.0.0.1 or 0.0.0.0')
+  throw new WrongValue(
+    '必须是要监听的地址或主机名，例如 127.0.0.1 或 0.0.0.0',
+    'must be an address or a host name to listen on, for example 127.0.0.1 or 0.0.0.0',
+  )
 }
 
 /** Addresses and CIDR blocks. Never a number of hops and never "all": both let anybody write the header. */
 function proxies(text: string): readonly string[] {
   const items = text === '' ? [] : text.split(',').map((item) => item.trim())
   if (items.every(isAddressOrBlock)) return items
-  throw new Error(
+  throw new WrongValue(
+    '必须是用逗号隔开的地址或 CIDR 网段，例如 10.0.0.5,10.1.0.0/16,fd00::/8；没有代理就留空',
     'must be addresses or CIDR blocks with commas between them, for example 10.0.0.5,10.1.0.0/16,fd00::/8, or empty for no proxy',
   )
 }
@@ -344,9 +372,8 @@ function readEnvFile(path: string): Environment {
   } catch (error) {
     if (error instanceof SettingsError) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    throw new SettingsError(
-      `The file ${path} cannot be read: ${error instanceof Error ? error.message : error}.`,
-    )
+    const why = error instanceof Error ? error.message : error
+    throw new SettingsError(`读不了文件 ${path}：${why}。`, `The file ${path} cannot be read: ${why}.`)
   }
 }
 
@@ -355,7 +382,11 @@ function assertAssigned(path: string, text: string): void {
   for (const [i, line] of text.split('\n').entries()) {
     const [, name] = /^\s*(?:export\s+)?(HUFU_\w*)[^=]*$/.exec(line) ?? []
     // What follows the name may be a secret.
-    if (name !== undefined) throw new SettingsError(`Line ${i + 1} of ${path} has no "=" after ${name}.`)
+    if (name !== undefined)
+      throw new SettingsError(
+        `${path} 第 ${i + 1} 行的 ${name} 后面没有“=”。`,
+        `Line ${i + 1} of ${path} has no "=" after ${name}.`,
+      )
   }
 }
 
@@ -370,9 +401,11 @@ export function readSettings(environment: Environment): Settings {
     try {
       return [key, description.parse(text)] as const
     } catch (error) {
-      const value = 'secret' in description || text === '' ? '' : ` (it is "${text}")`
+      if (!(error instanceof WrongValue)) throw error
+      const isShown = !('secret' in description) && text !== ''
       throw new SettingsError(
-        `${description.name} ${error instanceof Error ? error.message : error}${value}.`,
+        `${description.name} ${error.zh}${isShown ? `（现在是“${text}”）` : ''}。`,
+        `${description.name} ${error.message}${isShown ? ` (it is "${text}")` : ''}.`,
       )
     }
   })
@@ -388,14 +421,22 @@ function textOf(description: Setting<unknown>, environment: Environment): string
   const file = environment[`${name}_FILE`]
   if (file === undefined || file === '') return value === undefined ? description.default : value.trim()
   if (!description.secret)
-    throw new SettingsError(`${name}_FILE is not known: only secrets are read from files; set ${name}.`)
+    throw new SettingsError(
+      `没有 ${name}_FILE 这个设置：只有机密可以从文件读取；请设置 ${name}。`,
+      `${name}_FILE is not known: only secrets are read from files; set ${name}.`,
+    )
   if (value !== undefined)
-    throw new SettingsError(`${name} and ${name}_FILE contradict each other: set one of them.`)
+    throw new SettingsError(
+      `${name} 和 ${name}_FILE 互相矛盾：只设置其中一个。`,
+      `${name} and ${name}_FILE contradict each other: set one of them.`,
+    )
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (error) {
+    const why = error instanceof Error ? error.message : error
     throw new SettingsError(
-      `${name}_FILE names a file that cannot be read: ${error instanceof Error ? error.message : error}.`,
+      `${name}_FILE 指定的文件读不了：${why}。`,
+      `${name}_FILE names a file that cannot be read: ${why}.`,
     )
   }
 }
@@ -404,7 +445,10 @@ function assertNamesKnown(environment: Environment): void {
   const known = new Set(Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`]))
   for (const name of Object.keys(environment)) {
     if (name.startsWith('HUFU_') && !known.has(name)) {
-      throw new SettingsError(`${name} is not a setting of Hufu; docs/settings.md lists them.`)
+      throw new SettingsError(
+        `Hufu 没有 ${name} 这个设置；全部设置见 docs/settings.md。`,
+        `${name} is not a setting of Hufu; docs/settings.md lists them.`,
+      )
     }
   }
 }
@@ -412,25 +456,37 @@ function assertNamesKnown(environment: Environment): void {
 function assertConsistent(settings: Settings): void {
   const { sessionLifeMs, sessionMaxLifeMs } = settings
   if (sessionLifeMs !== null && sessionMaxLifeMs !== null && sessionMaxLifeMs < sessionLifeMs) {
-    throw new SettingsError('HUFU_SESSION_MAX_LIFE_DAYS must not be less than HUFU_SESSION_LIFE_DAYS.')
+    throw new SettingsError(
+      'HUFU_SESSION_MAX_LIFE_DAYS 不能小于 HUFU_SESSION_LIFE_DAYS。',
+      'HUFU_SESSION_MAX_LIFE_DAYS must not be less than HUFU_SESSION_LIFE_DAYS.',
+    )
   }
   if (settings.testNumbers.size > 0 && settings.testNumbersUntil === null) {
     throw new SettingsError(
+      '设置了 HUFU_TEST_NUMBERS 就要设置 HUFU_TEST_NUMBERS_UNTIL：这些号码使用固定验证码的最后一天。',
       'HUFU_TEST_NUMBERS needs HUFU_TEST_NUMBERS_UNTIL, the last day on which these numbers have a fixed code.',
     )
   }
   if (settings.sessionMax === 0 && settings.sessionWhenFull === 'refuse') {
     throw new SettingsError(
+      'HUFU_SESSION_WHEN_FULL 是“refuse”，但 HUFU_SESSION_MAX 是 0，永远不会满。',
       'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
     )
   }
   if (settings.workers > 1 && settings.redis === null && settings.limits === 'on') {
     throw new SettingsError(
+      `HUFU_WORKERS 是 ${settings.workers}，但 HUFU_REDIS_URL 是空的：几个进程只有在 Redis 里才能一起计数。`,
       `HUFU_WORKERS is ${settings.workers}, but HUFU_REDIS_URL is empty: processes count sign-ins together only in Redis.`,
     )
   }
   const missing = missingForSms(settings)
-  if (missing !== null) throw new SettingsError(missing)
+  if (missing !== null) {
+    const drivers = settings.sms.join(',')
+    throw new SettingsError(
+      `HUFU_SMS 是“${drivers}”，但没有设置 ${missing}。`,
+      `HUFU_SMS is "${drivers}", but ${missing} is not set.`,
+    )
+  }
 }
 
 /** A URL as it may be shown: without its password. */

@@ -65,8 +65,9 @@ export class Output {
     const cause = error instanceof AppError ? error.cause : error
     if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
     if (cause instanceof Error && isReadOnly(cause)) return this.#readOnly(cause)
-    if (error instanceof SettingsError || error instanceof UsageError)
-      return this.fail(exitCodes.usage, 'usage', error.message)
+    if (error instanceof SettingsError)
+      return this.fail(exitCodes.usage, 'usage', this.say(error.zh, error.message))
+    if (error instanceof UsageError) return this.fail(exitCodes.usage, 'usage', error.message)
     if (!(error instanceof AppError)) {
       return this.fail(
         exitCodes.internal,

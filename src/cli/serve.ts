@@ -181,10 +181,14 @@ async function listen(server: FastifyInstance, { host, port }: Settings): Promis
     if (!(error instanceof Error) || !('code' in error)) throw error
     if (error.code === 'EADDRINUSE') {
       throw new SettingsError(
+        `HUFU_PORT ${port} 在 ${host} 上已被别的程序占用；请停掉它，或者换一个端口。`,
         `HUFU_PORT ${port} is in use by another program on ${host}; stop it or choose another port.`,
       )
     }
-    throw new SettingsError(`HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`)
+    throw new SettingsError(
+      `HUFU_HOST 和 HUFU_PORT：无法在 ${host}:${port} 上监听（${error.code}）。`,
+      `HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`,
+    )
   }
 }
 
