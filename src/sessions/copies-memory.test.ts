@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest'
+import { aCopy } from '../../test/a-copy.ts'
 import { nothingFound } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
-import { aCopy } from './some-copies.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

@@ -4,6 +4,11 @@
 // account first takes the account's row lock, then `mark`s the copy of each session that it touches, writes into the feed
 // that the account changes, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask
 // the truth, and do not fill. A copy that is older than what the feed tells means: ask the truth, and fill.
+//
+// A process has up to three memories in a row: Sessions keeps tokens with what was found for them (proved-tokens.ts), as long as the
+// copy that it found is believed; MemoryCopies on SQLite, or what a connection to Redis has read (remembered.ts), keep copies by
+// session (kept-copies.ts); and RedisCopies share theirs with other processes. NoCopies keep nothing.
+//
 // docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the protocol whole and shows the
 // trace that breaks it when a rule is left out.
 import type { OrPromise } from '../or-promise.ts'

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { aCopy } from '../../test/a-copy.ts'
 import { endReasons, platforms } from '../db/schema.ts'
 import { newAccountId, newSessionId } from '../ids.ts'
 import type { SessionCopy } from './copies.ts'
 import { packCopy, unpackCopy } from './copy-bytes.ts'
-import { aCopy } from './some-copies.ts'
 import { hashToken } from './token.ts'
 
 const time = fc.integer({ min: 0, max: 2 ** 47 })

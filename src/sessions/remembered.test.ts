@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { aCopy } from '../../test/a-copy.ts'
 import type { Found } from './copies.ts'
 import { Remembered } from './remembered.ts'
-import { aCopy } from './some-copies.ts'
 
 type Answer = Omit<Found, 'isCurrent'>
 

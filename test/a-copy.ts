@@ -1,5 +1,5 @@
 // A copy for tests of what holds copies.
-import type { SessionCopy } from './copies.ts'
+import type { SessionCopy } from '../src/sessions/copies.ts'
 
 export const aCopy: SessionCopy = {
   tokenHash: 'hash',
