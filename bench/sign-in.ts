@@ -1,5 +1,6 @@
 // Sign-ins per second beside the raw rate of argon2 with the same parameters on as many threads, interleaved in one run.
-import autocannon from 'autocannon'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { Passwords } from '../src/accounts/password.ts'
 import { readSettings } from '../src/settings.ts'
 import { startProcess } from '../test/running.ts'
@@ -16,76 +17,102 @@ export interface SignInResult {
 
 export interface SignInOptions {
   readonly rounds: number
-  readonly secondsPerRound: number
+  /** So many sign-ins, and as many hashes: the shorter a round, the less the machine's speed changes within it. */
+  readonly perRound: number
   readonly accounts: number
 }
 
 /** Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads; gives medians. */
 export async function benchSignIn(
   environment: Record<string, string>,
-  options: SignInOptions,
+  { rounds, perRound, accounts }: SignInOptions,
 ): Promise<SignInResult> {
   const settings = readSettings(environment)
-  const numbers = await addPeople(environment, options.accounts)
+  const numbers = await addPeople(environment, accounts)
   const server = await startProcess(environment, { keepOutput: false })
   const parallel = settings.passwordParallel
+  const passwords = new Passwords({ parallel, queue: parallel })
+  // Some more than are hashed at once, so that the pool never waits for the network.
+  const lines = Array.from(
+    { length: 4 * parallel },
+    (_, i) => new Line(server.url, fairShare(numbers, i, 4 * parallel)),
+  )
   const raw: number[] = []
   const whole: number[] = []
   try {
-    await signIns(server.url, numbers, parallel, 1)
-    for (let round = 0; round < options.rounds; round++) {
-      raw.push(await verifies(parallel, options.secondsPerRound))
-      whole.push(await signIns(server.url, numbers, parallel, options.secondsPerRound))
+    const stored = await passwords.hash(password)
+    // Two wait while one is hashed, so that no thread waits for the next one.
+    const hashes = Array.from({ length: 2 * parallel }, () => () => passwords.verify(stored, password))
+    const hash = () => perSecond(perRound, hashes)
+    const signIn = () =>
+      perSecond(
+        perRound,
+        lines.map((line) => () => line.signIn()),
+      )
+    // For the compiler.
+    await hash()
+    for (let i = 0; i < 3; i++) await signIn()
+    for (let round = 0; round < rounds; round++) {
+      // Each of the two comes first as often as the other.
+      if (round % 2 === 0) raw.push(await hash())
+      whole.push(await signIn())
+      if (round % 2 === 1) raw.push(await hash())
     }
   } finally {
+    for (const line of lines) line.close()
+    await passwords.close()
     await server.stop()
   }
-  const ratio = median(whole.map((perSecond, round) => perSecond / (raw[round] ?? Number.NaN)))
+  const ratio = median(whole.map((one, round) => one / (raw[round] ?? Number.NaN)))
   return { rawPerSecond: median(raw), signInsPerSecond: median(whole), ratio, parallel }
 }
 
-/** argon2 verifications per second, always `parallel` of them at once and the next ones waiting. */
-async function verifies(parallel: number, seconds: number): Promise<number> {
-  const passwords = new Passwords({ parallel, queue: parallel })
-  const stored = await passwords.hash(password)
-  const began = performance.now()
-  let done = 0
-  await Promise.all(
-    Array.from({ length: 2 * parallel }, async () => {
-      while (performance.now() - began < seconds * 1000) {
-        await passwords.verify(stored, password)
-        done++
-      }
-    }),
-  )
-  const perSecond = done / ((performance.now() - began) / 1000)
-  await passwords.close()
-  return perSecond
+/** Every n-th, beginning with the i-th. */
+function fairShare<T>(items: readonly T[], i: number, n: number): T[] {
+  return items.filter((_, at) => at % n === i)
 }
 
-async function signIns(
-  url: string,
-  numbers: readonly string[],
-  parallel: number,
-  seconds: number,
-): Promise<number> {
-  const requests = numbers.map(
-    (phone_number) =>
-      ({
-        method: 'POST',
-        path: '/login',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ phone_number, password }),
-      }) as const,
-  )
-  const result = await autocannon({
-    url,
-    // Some more than are hashed at once, so that the pool never waits for the network.
-    connections: parallel * 4,
-    duration: seconds,
-    requests,
-    verifyBody: (body) => String(body).startsWith('{"code":1'),
-  })
-  if (result.non2xx > 0 || result.errors > 0 || result.mismatches > 0) throw new Error('a sign-in failed')
-  return result.requests.total / result.duration
+/**
+ * Does something so many times, always some of them at once, and gives how often a second: from the first that is done to the last,
+ * because how it begins and ends says nothing of how it goes on.
+ */
+async function perSecond(times: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
+  const ends: number[] = []
+  let left = times
+  const one = async (work: () => Promise<unknown>) => {
+    while (left-- > 0) {
+      await work()
+      ends.push(performance.now())
+    }
+  }
+  await Promise.all(works.map(one))
+  return (times - 1) / (((ends.at(-1) ?? Number.NaN) - (ends[0] ?? Number.NaN)) / 1000)
+}
+
+/** Signs people in, one after the other, on a connection of its own. An HTTP client would take more of the machine than the server. */
+class Line {
+  readonly #socket: Socket
+  readonly #requests: readonly string[]
+  #next = 0
+
+  constructor(url: string, numbers: readonly string[]) {
+    this.#socket = connect(Number(new URL(url).port), new URL(url).hostname)
+    this.#requests = numbers.map((phone_number) => {
+      const body = JSON.stringify({ phone_number, password })
+      const headers = `host: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}`
+      return `POST /login HTTP/1.1\r\n${headers}\r\n\r\n${body}`
+    })
+  }
+
+  async signIn(): Promise<void> {
+    this.#socket.write(this.#requests[this.#next++ % this.#requests.length] ?? '')
+    let answer = ''
+    // It is one object in JSON.
+    while (!answer.endsWith('}')) answer += String((await once(this.#socket, 'data'))[0])
+    if (!answer.includes('\r\n\r\n{"code":1')) throw new Error(`a sign-in failed: ${answer}`)
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
 }

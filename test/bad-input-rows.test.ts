@@ -39,7 +39,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
       ['test/bad-inputs-v1.test.ts', 'every body of the API is spoilt here'],
     ],
   ],
-  [5, 'a key twice', [[inputs, 'of two equal keys the last one wins']]],
+  [5, 'a key twice', [[inputs, 'an object with a name twice']]],
   [
     6,
     'keys of prototypes',

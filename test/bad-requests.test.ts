@@ -240,8 +240,11 @@ const count = Number(process.env.HUFU_TEST_REQUESTS ?? 100_000)
 const round = 1_000
 /** What a server may hold more at the end than after a third: less than 40 bytes for each request between. It was 0.2 MB. */
 const heldMore = Math.max(2.5e6, count * 25)
-/** The rest is the allocator's: pages that argon2 and SQLite used and gave back. */
-const rssMore = 64e6
+/**
+ * The rest is the allocator's: pages that argon2 and SQLite used and gave back. With 400,000 requests it was 432 MB after a third, and
+ * 436 MB at the end; with 100,000 it is still on its way there.
+ */
+const rssMore = 128e6
 
 describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
   test(`${count} of them do no harm and leave nothing behind`, { timeout: 3_600_000 }, async () => {

@@ -20,6 +20,7 @@ export function acceptJsonOnly(app: FastifyInstance): void {
       if (text.startsWith('\uFEFF')) throw new AppError('invalid_json')
       parseJson(request, text, (error, value) => {
         if (error) return done(new AppError('invalid_json', {}, { cause: error }))
+        if (hasDoubledName(text, value)) return done(new AppError('invalid_json'))
         if (surrogateEscape.test(text) && hasHalfCharacter(value)) return done(new AppError('invalid_json'))
         done(null, value)
       })
@@ -36,14 +37,31 @@ function assertPlainUtf8({ headers }: FastifyRequest): void {
   if (encoding.toLowerCase() !== 'identity') throw new AppError('unsupported_media_type')
 }
 
-/** Whether any text inside has a surrogate without its other half. Walks without recursion: a stranger chose the depth. */
+/**
+ * Whether an object has a name twice (RFC 8259, section 4: who reads it may take either). Each name of the text is followed by
+ * a colon, and what was read has each name once.
+ */
+function hasDoubledName(text: string, value: unknown): boolean {
+  const written = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
+  let read = 0
+  for (const item of everything(value))
+    if (typeof item === 'object' && item !== null && !Array.isArray(item)) read += Object.keys(item).length
+  return written !== read
+}
+
+/** Whether any text inside has a surrogate without its other half. */
 function hasHalfCharacter(value: unknown): boolean {
+  for (const item of everything(value)) if (typeof item === 'string' && !item.isWellFormed()) return true
+  return false
+}
+
+/** A value and all that is in it, names too. Without recursion: a stranger chose the depth. */
+function* everything(value: unknown): Generator<unknown> {
   const rest = [value]
   while (rest.length > 0) {
     const item = rest.pop()
-    if (typeof item === 'string' && !item.isWellFormed()) return true
+    yield item
     if (typeof item !== 'object' || item === null) continue
     for (const [key, inner] of Object.entries(item)) rest.push(key, inner)
   }
-  return false
 }
