@@ -242,7 +242,7 @@ export function reportText(machine: string, sections: readonly Section[]): strin
 ${machine}
 
 ${sections.map(({ text }) => text).join('\n')}
-Why a figure is missed: [PROFILE.md](PROFILE.md).
+Where the time goes, and why a figure is missed: [PROFILE.md](PROFILE.md).
 `
 }
 
