@@ -390,7 +390,7 @@ describe('who is slow', () => {
     })
     client.on('error', () => {})
     client.write(ask('slow', 'GET /docs/js/scalar.js'))
-    await vi.waitFor(() => expect(taken).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(taken).toBeGreaterThan(0), 15_000)
     const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
     await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 50_000, interval: 250 })
     expect(taken).toBeLessThan(60)

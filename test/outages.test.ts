@@ -276,7 +276,8 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     const code = await codeFor(app, phoneNumber, 'reset_password')
     const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
     expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
-    return 'session_password_changed'
+    // Nobody had proved the number before.
+    return 'session_phone_proven'
   },
   async 'change of the number'(app, { id, token }) {
     const next = nextNumber()

@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const pollMs = 25
-const giveUpMs = 30_000
+const giveUpMs = 60_000
 
-/** Polls until it holds; throws after 30 s. */
+/** Polls until it holds; throws after a minute. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
   const giveUpAt = performance.now() + giveUpMs
   while (!(await holds())) {
