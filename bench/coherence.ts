@@ -36,6 +36,8 @@ interface Stage {
 
 interface Fault {
   readonly name: string
+  /** Both have a line to Redis that can be cut. It goes through this process, which is busy: what comes by it comes some ms later. */
+  readonly hasLines?: true
   /** The ender has another Redis than the asked one, or none. */
   readonly enderRedis?: 'another' | 'none'
   /** Before the ends, while all is well. */
@@ -48,11 +50,13 @@ const faults: readonly Fault[] = [
   { name: 'nothing is broken' },
   {
     name: 'the line of the server that ends is cut',
+    hasLines: true,
     begin: ({ enderLine }) => enderLine.set('refuse'),
     end: ({ enderLine }) => enderLine.set('pass'),
   },
   {
     name: 'the line of the server that is asked goes silent',
+    hasLines: true,
     begin: ({ askedLine }) => askedLine.set('stall'),
     end: ({ askedLine }) => askedLine.set('refuse'),
   },
@@ -92,18 +96,16 @@ export async function benchCoherence(options: CoherenceOptions): Promise<Coheren
 async function underFault(fault: Fault, options: CoherenceOptions): Promise<CoherenceResult> {
   const databaseUrl = await options.newDatabase()
   const [redis, another] = await Promise.all([startRedis({ save: 'rdb' }), startRedis()])
-  const [enderLine, askedLine] = await Promise.all([
-    startProxy(fault.enderRedis === 'another' ? another.url : redis.url),
-    startProxy(redis.url),
-  ])
+  const endersRedis = fault.enderRedis === 'another' ? another.url : redis.url
+  const [enderLine, askedLine] = await Promise.all([startProxy(endersRedis), startProxy(redis.url)])
   const house = await openHouse(readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }))
   await migrate(house.db, 'mysql')
   const environment = { HUFU_DATABASE_URL: databaseUrl, HUFU_LOG_LEVEL: 'error' }
   const serverOn = (redisUrl: string | null) =>
     startProcess({ ...environment, ...(redisUrl !== null && { HUFU_REDIS_URL: redisUrl }) })
   const [ender, asked] = await Promise.all([
-    serverOn(fault.enderRedis === 'none' ? null : enderLine.url),
-    serverOn(askedLine.url),
+    serverOn(fault.enderRedis === 'none' ? null : fault.hasLines ? enderLine.url : endersRedis),
+    serverOn(fault.hasLines ? askedLine.url : redis.url),
   ])
   const stage = { ender, asked, redis, enderLine, askedLine }
   const tally: Tally = { ends: 0, asked: 0, accepted: [], others: new Map(), endMs: [] }
