@@ -1,6 +1,7 @@
 // Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and latency.
 import type { ServerProcess } from '../test/running.ts'
 import { type Cores, takeCores } from './cores.ts'
+import { inTurn } from './in-turn.ts'
 import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'
 import { assertSameBytes } from './same-bytes.ts'
@@ -70,8 +71,7 @@ export async function benchChecks(subjects: readonly Subject[], options: CheckOp
     for (const target of targets) await warmUp(target, connections)
     const shots = new Map<Target, Shot[]>(targets.map((target) => [target, []]))
     for (let round = 0; round < options.rounds; round++) {
-      const first = (round * 5) % targets.length
-      for (const target of [...targets.slice(first), ...targets.slice(0, first)])
+      for (const target of inTurn(targets, round * 5))
         shots.get(target)?.push(await shoot(target, { connections, seconds: secondsPerRound }))
     }
     const results = [...shots].map(([target, taken]) => {

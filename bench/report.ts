@@ -4,7 +4,7 @@ import type { CrowdResult } from './crowd.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
-import { requestsInAPiece as pipelined, type WorkersResult } from './workers.ts'
+import { requestsInAPiece, type WorkersResult } from './workers.ts'
 
 export interface Figure {
   readonly name: string
@@ -223,7 +223,7 @@ export function workersSection(results: readonly WorkersResult[]): Section {
   })
   return {
     text: `\`HUFU_WORKERS\`, \`GET /user\` on MariaDB and Redis, nothing pinned. The load and the stores have their part of the same cores: the
-load writes ${pipelined} requests in one piece and counts the answers. "CPU" is what a request takes of all workers together, and the ratio
+load writes ${requestsInAPiece} requests in one piece and counts the answers. "CPU" is what a request takes of all workers together, and the ratio
 what it takes with one to what it takes with several: where that does not grow, as many free cores answer as many times more. The
 least share is what the least busy worker computes, to its fair part.
 

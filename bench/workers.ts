@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ServerProcess, startProcess } from '../test/running.ts'
 import { childrenOf, cpuSeconds } from './cores.ts'
+import { inTurn } from './in-turn.ts'
 import { median } from './median.ts'
 import { pipelinedLoad } from './pipelined-load.ts'
 import { issueTokens } from './tokens.ts'
@@ -52,9 +53,7 @@ export async function benchWorkers(
     // For the compiler.
     for (const subject of subjects) await shoot(subject, 2)
     for (let round = 0; round < rounds; round++) {
-      const first = round % subjects.length
-      for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)])
-        subject.shots.push(await shoot(subject, secondsPerRound))
+      for (const subject of inTurn(subjects, round)) subject.shots.push(await shoot(subject, secondsPerRound))
     }
   } finally {
     for (const { server } of subjects) await server.stop()
