@@ -234,7 +234,7 @@ export async function openServer(
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const { accounts, signIn, credentials, standing, sendCode, sessions, db, copies } = house
+  const { accounts, signIn, credentials, standing, sendCode, sessions, limiter, db, copies } = house
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
     redis: () => (settings.redis === null ? 'not_used' : copies.isReachable() ? 'ok' : 'out_of_reach'),
@@ -254,6 +254,7 @@ export async function openServer(
     standing,
     sendCode,
     sessions,
+    limiter,
     clock: { now: () => house.clock.now(), timeZone: settings.timeZone },
     version,
     trustedProxies: settings.trustedProxies,

@@ -5,7 +5,7 @@ import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
-import type { Limiter } from '../limits/limiter.ts'
+import type { Limiter, Writer } from '../limits/limiter.ts'
 import { everySession, type SessionRecord } from '../sessions/session-rows.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import {
@@ -141,24 +141,33 @@ export class Accounts {
     return toAccount(existing(await findAccountById(this.#db, id)))
   }
 
-  /** Changes what a person says of themselves. @throws AppError `account_not_found` */
-  async update(id: string, change: ProfileChange, origin: Origin): Promise<Account> {
-    const { nickname, avatarUrl, locale } = change
-    const set = {
-      ...(nickname !== undefined && { nickname }),
-      ...(avatarUrl !== undefined && { avatar_url: avatarUrl }),
-      ...(locale !== undefined && { locale }),
-    }
-    if (Object.keys(set).length === 0) return await this.getById(id)
-    const event = { accountId: id, detail: { fields: Object.keys(set).join(' ') } }
-    const decide = async () => ({ set, events: [{ kind: 'account_updated', ...event } as const] })
-    const { account } = await this.#sessions.changeAccount({ accountId: id, origin, decide })
+  /**
+   * Changes the profile. Values that are there already are neither written nor told by an event nor counted: some apps send the
+   * whole profile at each start.
+   * @throws AppError `account_not_found`, `rate_limited`, `unavailable`
+   */
+  async update(writer: Writer, change: ProfileChange, origin: Origin): Promise<Account> {
+    const { accountId } = writer
+    const row = existing(await findAccountById(this.#db, accountId))
+    if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
+    await this.#limiter.countWrite('change_profile', writer)
+    const { account } = await this.#sessions.changeAccount({
+      accountId,
+      origin,
+      decide: async (_tx, locked) => {
+        const set = changedColumns(locked, change)
+        const fields = Object.keys(set).join(' ')
+        return { set, events: fields ? [{ kind: 'account_updated', accountId, detail: { fields } }] : [] }
+      },
+    })
     return toAccount(existing(account))
   }
 
-  /** All that is known of a person, for them to take away. @throws AppError `account_not_found` */
-  async export(id: string, origin: Origin): Promise<AccountExport> {
+  /** All that is known of a person, for them to take away. @throws AppError `account_not_found`, `rate_limited`, `unavailable` */
+  async export(writer: Writer, origin: Origin): Promise<AccountExport> {
+    const id = writer.accountId
     const account = await this.getById(id)
+    await this.#limiter.countWrite('export_account', writer)
     await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'account_exported', accountId: id }])
     const events: Event[] = []
     // Not those of the number: somebody else may have had it before.
@@ -190,6 +199,15 @@ export class Accounts {
     const number = parsePhoneNumber(phoneNumber, this.#region)
     await this.#limiter.forgetNumber(number)
     return number
+  }
+}
+
+/** The columns that a change gives another value. */
+function changedColumns(row: AccountsTable, { nickname, avatarUrl, locale }: ProfileChange) {
+  return {
+    ...(nickname !== undefined && nickname !== row.nickname && { nickname }),
+    ...(avatarUrl !== undefined && avatarUrl !== row.avatar_url && { avatar_url: avatarUrl }),
+    ...(locale !== undefined && locale !== row.locale && { locale }),
   }
 }
 

@@ -45,6 +45,7 @@ const schemas = {
       200: { description: 'The account as it is now', ...Type.Ref('AccountDetails') },
       ...closedWithBody,
       422: problem('invalid_request'),
+      429: problem('rate_limited'),
     },
   },
   changePassword: {
@@ -117,7 +118,11 @@ const schemas = {
     summary: 'All that is known of me 导出个人信息',
     operationId: 'exportAccount',
     security,
-    response: { 200: { description: 'Account, sessions, events', ...Type.Ref('AccountExport') }, ...closed },
+    response: {
+      200: { description: 'Account, sessions, events', ...Type.Ref('AccountExport') },
+      ...closed,
+      429: problem('rate_limited'),
+    },
   },
 } as const
 
@@ -144,7 +149,7 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
         ...(avatarUrl !== undefined && { avatarUrl }),
         ...(locale !== undefined && { locale }),
       }
-      return details(await accounts.update(signedIn(request).account.id, change, originOf(request)))
+      return details(await accounts.update(asker(request), change, originOf(request)))
     }
 
     async function changePassword(request: FastifyRequest, reply: FastifyReply) {
@@ -184,10 +189,7 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
     }
 
     async function exportAccount(request: FastifyRequest) {
-      const { account, sessions, events } = await accounts.export(
-        signedIn(request).account.id,
-        originOf(request),
-      )
+      const { account, sessions, events } = await accounts.export(asker(request), originOf(request))
       return {
         account: details(account),
         sessions: sessions.map(exportedSession),

@@ -1,6 +1,7 @@
 // /v1: sign in, who am I, a new token, my devices, sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
+import type { Writer } from '../limits/limiter.ts'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.ts'
 import type { QuickRoutes } from './quick-checks.ts'
@@ -56,6 +57,7 @@ const schemas = {
     response: {
       200: { description: 'The same session with a new token', ...Type.Ref('RotatedSession') },
       ...closed,
+      429: problem('rate_limited'),
     },
   },
   list: {
@@ -85,6 +87,7 @@ const schemas = {
       204: { description: 'They are over, on every server', type: 'null' },
       ...closed,
       422: problem('invalid_request'),
+      429: problem('rate_limited'),
     },
   },
   endOther: {
@@ -99,13 +102,14 @@ const schemas = {
       204: { description: 'The session is over, on every server', type: 'null' },
       ...closed,
       404: problem('session_not_found'),
+      429: problem('rate_limited'),
     },
   },
 } as const
 
 /** The routes of /v1/session and /v1/sessions. */
 export function v1SessionRoutes(
-  { signIn, sessions }: Pick<V1Parts, 'signIn' | 'sessions'>,
+  { signIn, sessions, limiter }: Pick<V1Parts, 'signIn' | 'sessions' | 'limiter'>,
   quick: QuickRoutes,
 ) {
   return async (app: FastifyInstance): Promise<void> => {
@@ -142,6 +146,7 @@ export function v1SessionRoutes(
     }
 
     async function rotateCurrent(request: FastifyRequest) {
+      await limiter.countWrite('rotate_token', writerOf(request))
       const { token, session } = await rotatedBy(bearerToken(request), sessions)
       return { token, session: publicSession(session, session.id) }
     }
@@ -157,6 +162,8 @@ export function v1SessionRoutes(
       // The schema has let only this shape through.
       const { all } = request.query as { all?: string }
       const except = all === 'true' ? null : id
+      // Signing out is never refused by a limit: a session can end itself once.
+      if (except !== null) await limiter.countWrite('end_session', { accountId, sessionId: id })
       await sessions.endAll({ accountId, except, reason: 'kicked', by: id, origin: originOf(request) })
       return reply.code(204).send()
     }
@@ -167,10 +174,16 @@ export function v1SessionRoutes(
       const { id } = request.params as Static<typeof SessionId>
       const reason = id === current.id ? 'signed_out' : 'kicked'
       const { accountId } = current
+      if (id !== current.id) await limiter.countWrite('end_session', { accountId, sessionId: current.id })
       await sessions.end({ id, accountId, reason, by: current.id, origin: originOf(request) })
       return reply.code(204).send()
     }
   }
+}
+
+function writerOf(request: FastifyRequest): Writer {
+  const { id, accountId } = signedIn(request).session
+  return { accountId, sessionId: id }
 }
 
 function publicSession(session: Session, currentId: string) {

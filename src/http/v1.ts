@@ -7,6 +7,7 @@ import type { SendCode } from '../accounts/send-code.ts'
 import type { SignIn } from '../accounts/sign-in.ts'
 import type { Standing } from '../accounts/standing.ts'
 import { AppError, errorCodes } from '../errors.ts'
+import type { Limiter } from '../limits/limiter.ts'
 import type { Device, Sessions } from '../sessions/sessions.ts'
 import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
 import { type NewDevice, problem } from './v1-schemas.ts'
@@ -29,6 +30,7 @@ export interface V1Parts {
   readonly standing: Standing
   readonly sendCode: SendCode
   readonly sessions: Sessions
+  readonly limiter: Limiter
 }
 
 export const security = [{ token: [] }]

@@ -21,6 +21,7 @@ function person(i: number, fixed: Partial<Who> = {}): Who {
     address: `${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${i % 250}.1`,
     deviceId: `device-${i}`,
     accountId: `account-${i}`,
+    sessionId: `session-${i}`,
     ...fixed,
   }
 }
@@ -36,6 +37,8 @@ function attacker(by: By, i: number): Who {
       return person(i, { deviceId: 'install-1' })
     case 'account':
       return person(i, { accountId: 'account' })
+    case 'session':
+      return person(i, { sessionId: 'session' })
     case 'number':
       return person(i, { phoneNumber: '+8613800005223' })
     case 'prefix':
@@ -48,7 +51,8 @@ function attacker(by: By, i: number): Who {
 async function outcome(limiter: Limiter, action: Limit['action'], who: Who) {
   try {
     if (action === 'send_code') await limiter.spend(action, who)
-    else await limiter.attempt(action, who)
+    else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, who)
+    else await limiter.countWrite(action, { accountId: who.accountId ?? '', sessionId: who.sessionId ?? '' })
     return 'allowed'
   } catch (error) {
     return error

@@ -1,6 +1,6 @@
 // Asks the table of limits before something is sent or compared, and refuses with `rate_limited`.
 import { AppError, isWrongProof } from '../errors.ts'
-import type { Action, By, Check, Counts, Limit } from './limits.ts'
+import type { Action, By, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Window } from './store.ts'
 import { subjectOf, type Who } from './subjects.ts'
 
@@ -21,6 +21,12 @@ export interface Attempt {
   notCompared(): Promise<void>
 }
 
+/** The session that writes, and its account. */
+export interface Writer {
+  readonly accountId: string
+  readonly sessionId: string
+}
+
 interface Bucket {
   readonly action: Action
   readonly by: By
@@ -37,6 +43,7 @@ interface Counted {
 
 /** Counters that more than one person shares: how full they are is nobody's business. */
 const shared: readonly By[] = ['network', 'prefix', 'server']
+const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
 const sharedRetrySeconds = 600
 /** Nobody is told to wait for longer, however long it is. */
 const longestRetrySeconds = 86_400
@@ -106,6 +113,21 @@ export class Limiter {
     } catch (error) {
       if (!isWrongProof(error)) await attempt.notCompared()
       throw error
+    }
+  }
+
+  /**
+   * Counts a write on behalf of a session, before it is done. Ending sessions and new tokens go on while the counters are out of
+   * reach: they help no guesser, and a person who removes a stolen device must not wait for a store of counters.
+   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then it must not be done
+   */
+  async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
+    const who = { phoneNumber: '', address: null, deviceId: null, accountId, sessionId }
+    try {
+      await this.#count(action, who)
+    } catch (error) {
+      const isOutOfReach = error instanceof AppError && error.code === 'unavailable'
+      if (!isOutOfReach || !needsNoCounters.includes(action)) throw error
     }
   }
 

@@ -1,15 +1,25 @@
 // How often anybody may do what costs money or helps to guess: one table. docs/limits.md shows it, a test compares the two.
 
 /** What is counted. The two checks are the methods of signing in; each has counters of its own for a number. */
-export const actions = ['send_code', 'check_code', 'check_password'] as const
+export const actions = [
+  'send_code',
+  'check_code',
+  'check_password',
+  'change_profile',
+  'export_account',
+  'rotate_token',
+  'end_session',
+] as const
 export type Action = (typeof actions)[number]
 export type Check = 'check_code' | 'check_password'
+/** What a signed-in client writes without proving anything again. */
+export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' | 'end_session'
 
 /**
  * Whose counter it is: `address` an IPv4 address or an IPv6 /64, `network` the /24 or /48 around it, `device` the device
- * id that the app gives, `account` who is signed in and asks, `number` the phone number, `prefix` its country and first 7 national digits, `server` everybody.
+ * id that the app gives, `account` who is signed in and asks, `session` the session that asks, `number` the phone number, `prefix` its country and first 7 national digits, `server` everybody.
  */
-export type By = 'address' | 'network' | 'device' | 'account' | 'number' | 'prefix' | 'server'
+export type By = 'address' | 'network' | 'device' | 'account' | 'session' | 'number' | 'prefix' | 'server'
 
 /**
  * `all` tries; only the `wrong` ones; or the wrong ones `in_a_row`, which a success by any method forgets. Each is counted
@@ -91,5 +101,12 @@ export function limitsWith({ smsDailyBudget }: { readonly smsDailyBudget: number
     ...limit('check_password', 'account', 'all', [30, hours], [100, days]),
     inARow('check_password'),
     ...limit('check_password', 'number', 'all', [30, 10 * minutes], [300, days]),
+
+    // Writes that need no proof. They bound what one account costs the others; no app that people use comes near.
+    ...limit('change_profile', 'account', 'all', [30, 10 * minutes], [200, days]),
+    ...limit('export_account', 'account', 'all', [5, hours], [20, days]),
+    // By session: the holder of a stolen token must not use up what the owner needs to remove that session.
+    ...limit('rotate_token', 'session', 'all', [30, 10 * minutes], [300, days]),
+    ...limit('end_session', 'session', 'all', [100, 10 * minutes], [1_000, days]),
   ]
 }

@@ -14,6 +14,8 @@ export interface Who {
   readonly deviceId: string | null
   /** Of somebody who is signed in and proves once more that it is him; null: nobody is, and no account is counted. */
   readonly accountId: string | null
+  /** The session that asks, where sessions are counted. */
+  readonly sessionId?: string
 }
 
 /** What is counted for `by`, or null where there is nothing to count. Never a number or an address in the clear. */
@@ -22,7 +24,7 @@ export function subjectOf(by: By, who: Who): string | null {
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
-function textOf(by: By, { phoneNumber, address, deviceId, accountId }: Who): string | null {
+function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId }: Who): string | null {
   switch (by) {
     case 'address':
       return addressBlock(address, 32, 64)
@@ -32,6 +34,8 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId }: Who): str
       return deviceId
     case 'account':
       return accountId
+    case 'session':
+      return sessionId ?? null
     case 'number':
       return phoneNumber
     case 'prefix':
