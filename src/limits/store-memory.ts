@@ -1,6 +1,6 @@
 // Counters in this process: for a server that is alone.
 import type { Clock } from '../clock.ts'
-import { type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
+import { type AskedBucket, type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
 
 interface Bucket {
   /** When the last one was counted. */
@@ -33,22 +33,23 @@ export class MemoryLimits implements LimitStore {
   }
 
   async spend(key: string, windows: readonly Window[]): Promise<Spent> {
+    const [spent] = await this.spendAll([{ key, windows }])
+    if (!spent) throw new TypeError('one bucket has one answer')
+    return spent
+  }
+
+  async spendAll(asked: readonly AskedBucket[]): Promise<readonly Spent[]> {
     const now = this.#clock.now()
-    const bucket = this.#buckets.get(key) ?? { last: 0, until: 0, slots: new Map() }
-    const waitMs = waitOf(bucket, windows, now)
-    if (waitMs > 0) {
+    const found = asked.map(({ key, windows }) => {
+      const bucket = this.#buckets.get(key) ?? { last: 0, until: 0, slots: new Map() }
+      return { key, windows, bucket, waitMs: waitOf(bucket, windows, now) }
+    })
+    const isRefused = found.some(({ waitMs }) => waitMs > 0)
+    return found.map(({ key, windows, bucket, waitMs }) => {
+      if (!isRefused) count(bucket, windows, now)
       this.#keep(key, bucket)
-      return { waitMs, nextMs: waitMs, at: now }
-    }
-    for (const window of windows) {
-      const slot = Math.floor(now / slotMsOf(window))
-      const slots = slotsOf(bucket, window)
-      slots.set(slot, (slots.get(slot) ?? 0) + 1)
-      bucket.until = Math.max(bucket.until, now + window.ms + slotMsOf(window))
-    }
-    bucket.last = now
-    this.#keep(key, bucket)
-    return { waitMs: 0, nextMs: waitOf(bucket, windows, now), at: now }
+      return { waitMs, nextMs: isRefused ? waitMs : waitOf(bucket, windows, now), at: now }
+    })
   }
 
   async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
@@ -93,6 +94,16 @@ export class MemoryLimits implements LimitStore {
       this.#buckets.delete(key)
     }
   }
+}
+
+function count(bucket: Bucket, windows: readonly Window[], now: number): void {
+  for (const window of windows) {
+    const slot = Math.floor(now / slotMsOf(window))
+    const slots = slotsOf(bucket, window)
+    slots.set(slot, (slots.get(slot) ?? 0) + 1)
+    bucket.until = Math.max(bucket.until, now + window.ms + slotMsOf(window))
+  }
+  bucket.last = now
 }
 
 function slotsOf({ slots }: Bucket, { ms }: Window): Map<number, number> {

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { RedisLink } from '../redis/link.ts'
 import { nodeOptions } from '../redis/node.ts'
 import { redisPlace } from '../redis/place.ts'
-import { type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
+import { type AskedBucket, type LimitStore, type Spent, slotMsOf, type Window } from './store.ts'
 
 /**
  * One bucket, one hash: `last`, and `<length of the window>:<slot>` for each slot. The clock is Redis's own, so that the
@@ -141,6 +141,19 @@ export class RedisLimits implements LimitStore {
       window.coolDownMs.join(','),
     ])
     return await this.#ask(key, (client, name) => client.spendLimit(name, args))
+  }
+
+  /** One bucket after the other, because each may be on another primary; what was counted before a refusal is taken back. */
+  async spendAll(asked: readonly AskedBucket[]): Promise<readonly Spent[]> {
+    const spent: Spent[] = []
+    for (const { key, windows } of asked) spent.push(await this.spend(key, windows))
+    if (!spent.some(({ waitMs }) => waitMs > 0)) return spent
+    const counted = asked.flatMap((bucket, i) => {
+      const { waitMs = 0, at = 0 } = spent[i] ?? {}
+      return waitMs > 0 ? [] : [{ ...bucket, at }]
+    })
+    await Promise.all(counted.map(({ key, windows, at }) => this.giveBack(key, windows, at)))
+    return spent
   }
 
   async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {

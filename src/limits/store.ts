@@ -18,6 +18,20 @@ export interface Spent {
   readonly at: number
 }
 
+/** A bucket that is asked: its name and all its windows. */
+export interface AskedBucket {
+  readonly key: string
+  readonly windows: readonly Window[]
+}
+
+export interface SpendOptions {
+  /**
+   * The caller has shown a device proof: where only so many can wait for the counters, some places are kept for such callers.
+   * It changes nothing about what is counted.
+   */
+  readonly reserved?: boolean
+}
+
 /**
  * Counters that forget. A key is one bucket: all its windows are asked and counted in one step, whoever else asks.
  * Each window is cut into sixty slots: a slot counts until its end is a whole window ago, so that there never are more than
@@ -26,6 +40,12 @@ export interface Spent {
 export interface LimitStore {
   /** Counts one in each window, or in none of them where one is full or cools down. */
   spend(key: string, windows: readonly Window[]): Promise<Spent>
+  /**
+   * Counts one in each of several buckets, or in none of them where any has no room: then at least one answer has a wait.
+   * No key may be there twice. The answers are in the order of the buckets.
+   * @throws AppError `unavailable` or `overloaded`: nothing may be done
+   */
+  spendAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
   /** Takes one back that was counted at that time. */
   giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */

@@ -116,6 +116,24 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     await store.giveBack(newKey(), windows, at)
   })
 
+  usable('several buckets are counted together, or none of them', async () => {
+    const [wide, narrow] = [newKey(), newKey()]
+    const asked = [
+      { key: wide, windows: [window(3, 60_000)] },
+      { key: narrow, windows: [window(1, 60_000)] },
+    ]
+    expect(await store.spendAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
+    for (let i = 0; i < 5; i++) {
+      const [first, second] = await store.spendAll(asked)
+      expect(first?.waitMs).toBe(0)
+      expect(second?.waitMs).toBeGreaterThan(50_000)
+    }
+    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBe(0)
+    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBe(0)
+    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBeGreaterThan(0)
+    expect(await store.spendAll([])).toEqual([])
+  })
+
   usable('a bucket that was forgotten is empty', async () => {
     const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
     await store.spend(key, windows)
