@@ -41,7 +41,7 @@ export class MemoryLimits implements LimitStore {
   async spendAll(asked: readonly AskedBucket[]): Promise<readonly Spent[]> {
     const now = this.#clock.now()
     const found = asked.map(({ key, windows }) => {
-      const bucket = this.#buckets.get(key) ?? { last: 0, until: 0, slots: new Map() }
+      const bucket = this.#buckets.get(key) ?? newBucket()
       return { key, windows, bucket, waitMs: waitOf(bucket, windows, now) }
     })
     const isRefused = found.some(({ waitMs }) => waitMs > 0)
@@ -50,6 +50,10 @@ export class MemoryLimits implements LimitStore {
       this.#keep(key, bucket)
       return { waitMs, nextMs: isRefused ? waitMs : waitOf(bucket, windows, now), at: now }
     })
+  }
+
+  async peek(key: string, windows: readonly Window[]): Promise<number> {
+    return waitOf(this.#buckets.get(key) ?? newBucket(), windows, this.#clock.now())
   }
 
   async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
@@ -94,6 +98,10 @@ export class MemoryLimits implements LimitStore {
       this.#buckets.delete(key)
     }
   }
+}
+
+function newBucket(): Bucket {
+  return { last: 0, until: 0, slots: new Map() }
 }
 
 function count(bucket: Bucket, windows: readonly Window[], now: number): void {

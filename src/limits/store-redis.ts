@@ -10,7 +10,7 @@ import { type AskedBucket, type LimitStore, type Spent, slotMsOf, type Window } 
  * One bucket, one hash: `last`, and `<length of the window>:<slot>` for each slot. The clock is Redis's own, so that the
  * servers' clocks do not matter. The arithmetic is that of store-memory.ts; one contract suite runs on both.
  */
-const spendScript = `
+const waitScript = `
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local last, slots, stale, life = 0, {}, {}, 0
@@ -64,7 +64,13 @@ const spendScript = `
   end
 
   local wait = wait_of(0, last, true)
-  if #stale > 0 then redis.call('HDEL', KEYS[1], unpack(stale)) end
+  if #stale > 0 then redis.call('HDEL', KEYS[1], unpack(stale)) end`
+
+/** Says how long one more would have to wait, and counts nothing. */
+const peekScript = `${waitScript}
+  return wait`
+
+const spendScript = `${waitScript}
   if wait > 0 then return { wait, wait, now } end
   for i = 1, #ARGV, 4 do
     local ms, slot_ms = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
@@ -100,11 +106,21 @@ function toSpent([waitMs, nextMs, at]: [number, number, number]): Spent {
   return { waitMs, nextMs, at }
 }
 
+function argumentsOf(windows: readonly Window[]): string[] {
+  return windows.flatMap((window) => [
+    String(window.max),
+    String(window.ms),
+    String(slotMsOf(window)),
+    window.coolDownMs.join(','),
+  ])
+}
+
 function newClient(url: string) {
   return createClient({
     ...nodeOptions(url),
     scripts: {
       spendLimit: scriptOnOneKey(spendScript, toSpent),
+      peekLimit: scriptOnOneKey(peekScript, (wait: number) => wait),
       giveBackLimit: scriptOnOneKey(giveBackScript, (reply: number) => reply),
     },
   })
@@ -122,7 +138,9 @@ export class RedisLimits implements LimitStore {
       newClient,
       async begin(client) {
         // A command that follows its slot to another node holds the door open for one command, not for a second try.
-        await Promise.all([spendScript, giveBackScript].map((script) => client.scriptLoad(script)))
+        await Promise.all(
+          [spendScript, peekScript, giveBackScript].map((script) => client.scriptLoad(script)),
+        )
         return null
       },
     })
@@ -134,13 +152,13 @@ export class RedisLimits implements LimitStore {
   }
 
   async spend(key: string, windows: readonly Window[]): Promise<Spent> {
-    const args = windows.flatMap((window) => [
-      String(window.max),
-      String(window.ms),
-      String(slotMsOf(window)),
-      window.coolDownMs.join(','),
-    ])
+    const args = argumentsOf(windows)
     return await this.#ask(key, (client, name) => client.spendLimit(name, args))
+  }
+
+  async peek(key: string, windows: readonly Window[]): Promise<number> {
+    const args = argumentsOf(windows)
+    return await this.#ask(key, (client, name) => client.peekLimit(name, args))
   }
 
   /** One bucket after the other, because each may be on another primary; what was counted before a refusal is taken back. */

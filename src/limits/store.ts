@@ -46,6 +46,8 @@ export interface LimitStore {
    * @throws AppError `unavailable` or `overloaded`: nothing may be done
    */
   spendAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
+  /** How long one more would have to wait, in milliseconds; 0: it has room. Counts nothing. */
+  peek(key: string, windows: readonly Window[]): Promise<number>
   /** Takes one back that was counted at that time. */
   giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */

@@ -134,6 +134,18 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.spendAll([])).toEqual([])
   })
 
+  usable('a bucket can be looked at without counting', async () => {
+    const [key, windows] = [newKey(), [window(2, 60_000)]]
+    for (let i = 0; i < 5; i++) expect(await store.peek(key, windows)).toBe(0)
+    await store.spend(key, windows)
+    expect(await store.peek(key, windows)).toBe(0)
+    const { nextMs } = await store.spend(key, windows)
+    const waitMs = await store.peek(key, windows)
+    expect(waitMs).toBeGreaterThan(nextMs - 1_000)
+    expect(waitMs).toBeLessThanOrEqual(nextMs)
+    expect(await store.peek(newKey(), [window(0, 60_000)])).toBe(60_000)
+  })
+
   usable('a bucket that was forgotten is empty', async () => {
     const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
     await store.spend(key, windows)
