@@ -11,8 +11,10 @@ export class Flights<T> {
   join(key: string, task: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key)
     if (running) return running
-    const flight = task().finally(() => this.#running.delete(key))
+    const flight = task()
     this.#running.set(key, flight)
+    const land = () => void this.#running.delete(key)
+    flight.then(land, land)
     return flight
   }
 }

@@ -87,8 +87,12 @@ export class Keeper {
     const after = formatKept(next ?? stored)
     const writing = before.token === after.token ? undefined : this.#write(keys.token, after.token)
     const writingAccount = before.account === after.account ? undefined : this.#writeAccount(after.account)
-    const [written] = await Promise.allSettled([writing, writingAccount])
-    if (written.status === 'rejected') throw written.reason
+    try {
+      await writing
+    } finally {
+      // It never fails. The next change must not begin before it is over.
+      await writingAccount
+    }
     return next
   }
 
