@@ -32,6 +32,13 @@ const good: Record<string, Record<string, unknown>> = {
   },
   'delete /v1/account': { code: '000000' },
 }
+for (const [route, twin] of [
+  ['patch /v1/account', 'post /v1/account/update'],
+  ['put /v1/account/password', 'post /v1/account/password'],
+  ['put /v1/account/phone', 'post /v1/account/phone'],
+  ['delete /v1/account', 'post /v1/account/close'],
+] as const)
+  good[twin] = good[route] ?? {}
 
 /** JSON texts that no field takes, or that no field may choke on. */
 const wrong: Record<string, string> = {

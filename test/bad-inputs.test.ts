@@ -636,6 +636,10 @@ const methods: Row[] = [
     refusedMethod(method, '/v1/session', 'DELETE, GET'),
   ),
   ...['GET', 'HEAD', 'POST', 'PUT'].map((method) => refusedMethod(method, '/v1/sessions/x', 'DELETE')),
+  ...['GET', 'DELETE', 'PATCH'].map((method) => refusedMethod(method, '/v1/session/end', 'POST')),
+  ...['GET', 'DELETE'].map((method) => refusedMethod(method, '/v1/sessions/end', 'POST')),
+  refusedMethod('POST', '/v1/account', 'DELETE, GET, PATCH'),
+  refusedMethod('GET', '/v1/account/password', 'POST, PUT'),
   { name: 'OPTIONS /nothing', request: get('/nothing', '', 'OPTIONS'), status: 404, body: notFound },
   {
     name: 'TRACE /v1/nothing',

@@ -79,6 +79,8 @@ function goodRequest(random: Random, routes: readonly Route[], world: World): Dr
     'DELETE /v1/session',
     'DELETE /v1/sessions',
     'POST /v1/session/rotate',
+    'POST /v1/session/end',
+    'POST /v1/sessions/end',
   ].includes(`${route.method} ${route.path}`)
   const token = random.pick(isEnd ? world.spareTokens : world.tokens)
   if (route.token === 'bearer') headers.push(['authorization', `Bearer ${token}`])

@@ -2,6 +2,7 @@
 // of them against the schema of its route, and that no route is without.
 import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../errors.ts'
 import { problemOf } from './respond.ts'
+import { withoutTwin } from './twins.ts'
 
 /** Under the names that people choose from. */
 type Examples = Readonly<Record<string, unknown>>
@@ -197,7 +198,7 @@ type MediaTypes = Record<string, { examples?: unknown }>
 
 /** Writes the examples of an operation into its description. */
 export function addExamples(operation: Operation): void {
-  const own = routes[operation.operationId ?? '']
+  const own = routes[withoutTwin(operation.operationId ?? '')]
   if (!own) return
   if (own.body) show(operation.requestBody?.content, own.body)
   for (const [status, examples] of Object.entries(own.answers ?? {})) {

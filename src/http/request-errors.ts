@@ -44,8 +44,16 @@ export function asRequestError(error: unknown, asUnavailable: (error: unknown) =
 
 function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError) {
   const name = params.missingProperty ?? params.additionalProperty
-  // RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short.
-  const last =
-    typeof name === 'string' ? `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}` : ''
+  const last = typeof name === 'string' ? pointerTo(name) : ''
   return { pointer: instancePath + last, problem: problems[keyword] ?? 'is_not_valid' }
+}
+
+/** RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short. */
+function pointerTo(name: string): string {
+  return `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** What is wrong with a member of a body where no such member is known. */
+export function unknownField(name: string) {
+  return { pointer: pointerTo(name), problem: 'is_unknown' }
 }

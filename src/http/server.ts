@@ -13,7 +13,8 @@ import { answerQuickly, type QuickRoutes } from './quick-checks.ts'
 import { asRequestError } from './request-errors.ts'
 import { RequestLines, type RequestLog } from './request-log.ts'
 import { sendClassic, sendProblem, type WallClock } from './respond.ts'
-import { authenticate, type V1Parts } from './v1.ts'
+import { addTwins } from './twins.ts'
+import { authenticate, refuseUnexpectedBody, type V1Parts } from './v1.ts'
 import { v1AccountRoutes } from './v1-account.ts'
 import { v1CodeRoutes } from './v1-codes.ts'
 import { sharedSchemas } from './v1-schemas.ts'
@@ -124,18 +125,24 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const others = refuseOtherMethods(app, (url) => !url.startsWith('/docs'))
   await describeRoutes(app, parts.version)
   if (parts.classic) await app.register(classicRoutes(parts.classic, quick))
-  await app.register(async (v1) => {
-    authenticate(v1, parts.sessions)
-    await v1.register(v1CodeRoutes(parts))
-    await v1.register(v1SessionRoutes(parts, quick))
-    await v1.register(v1AccountRoutes(parts))
-  })
+  await app.register(v1Routes(parts, quick))
   await app.register(healthRoutes(parts.health))
   await serveDescription(app)
   others.finish()
   const { isStopping } = parts.health
   answerQuickly(app, { sessions: parts.sessions, routes: quick, lines, broken, newRequestId, isStopping })
   return app
+}
+
+function v1Routes(parts: V1Parts, quick: QuickRoutes) {
+  return async (app: FastifyInstance): Promise<void> => {
+    authenticate(app, parts.sessions)
+    refuseUnexpectedBody(app)
+    addTwins(app)
+    await app.register(v1CodeRoutes(parts))
+    await app.register(v1SessionRoutes(parts, quick))
+    await app.register(v1AccountRoutes(parts))
+  }
 }
 
 /** There is none here. Other protocols may be offered and not taken (RFC 9110, section 7.8): some clients offer h2c each time. */

@@ -134,7 +134,7 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
     app.put('/v1/account/password', { schema: schemas.changePassword }, changePassword)
     app.post('/v1/password-resets', { schema: schemas.resetPassword, config: { open: true } }, resetPassword)
     app.put('/v1/account/phone', { schema: schemas.changePhone }, changePhone)
-    app.delete('/v1/account', { schema: schemas.close }, closeAccount)
+    app.delete('/v1/account', { schema: schemas.close, config: { twin: '/v1/account/close' } }, closeAccount)
     app.get('/v1/account/export', { schema: schemas.export }, exportAccount)
 
     async function getAccount(request: FastifyRequest) {

@@ -7,7 +7,16 @@ import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
-import { closed, deviceOf, eitherOf, security, signedIn, type V1Parts, withBody } from './v1.ts'
+import {
+  closed,
+  closedWithoutBody,
+  deviceOf,
+  eitherOf,
+  security,
+  signedIn,
+  type V1Parts,
+  withBody,
+} from './v1.ts'
 import { type NewSession, problem } from './v1-schemas.ts'
 
 const tags = ['sessions']
@@ -45,7 +54,7 @@ const schemas = {
     summary: 'Sign out 注销',
     operationId: 'endSession',
     security,
-    response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closed },
+    response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closedWithoutBody },
   },
   rotate: {
     tags,
@@ -56,7 +65,7 @@ const schemas = {
     security,
     response: {
       200: { description: 'The same session with a new token', ...Type.Ref('RotatedSession') },
-      ...closed,
+      ...closedWithoutBody,
       429: problem('rate_limited'),
     },
   },
@@ -85,8 +94,7 @@ const schemas = {
     ),
     response: {
       204: { description: 'They are over, on every server', type: 'null' },
-      ...closed,
-      422: problem('invalid_request'),
+      ...closedWithoutBody,
       429: problem('rate_limited'),
     },
   },
@@ -100,7 +108,7 @@ const schemas = {
     params: SessionId,
     response: {
       204: { description: 'The session is over, on every server', type: 'null' },
-      ...closed,
+      ...closedWithoutBody,
       404: problem('session_not_found'),
       429: problem('rate_limited'),
     },

@@ -10,6 +10,7 @@ import { AppError, errorCodes } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Device, Sessions } from '../sessions/sessions.ts'
 import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { unknownField } from './request-errors.ts'
 import { type NewDevice, problem } from './v1-schemas.ts'
 
 declare module 'fastify' {
@@ -61,6 +62,9 @@ export const closedWithBody = {
   400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
 }
 
+/** What every closed route that is not read and takes no body may answer: a body is looked at all the same. */
+export const closedWithoutBody = { ...closedWithBody, 422: problem('invalid_request') }
+
 /** Asks who is there, before the body is read: a stranger costs one header. */
 export function authenticate(app: FastifyInstance, sessions: Sessions): void {
   app.decorateRequest('signedIn', null)
@@ -73,6 +77,17 @@ export function authenticate(app: FastifyInstance, sessions: Sessions): void {
     }
     if (signedIn instanceof Promise) signedIn.then(goOn, done)
     else goOn(signedIn)
+  })
+}
+
+/** Refuses members in the body of a route that takes none: `{"all":true}` would be dropped without a word. */
+export function refuseUnexpectedBody(app: FastifyInstance): void {
+  app.addHook('preValidation', (request, _reply, done) => {
+    const { body } = request
+    if (request.routeOptions.schema?.body !== undefined || typeof body !== 'object' || body === null)
+      return done()
+    const [name] = Object.keys(body)
+    done(name === undefined ? undefined : new AppError('invalid_request', { fields: [unknownField(name)] }))
   })
 }
 
