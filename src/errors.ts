@@ -51,6 +51,11 @@ export interface ErrorFacts {
   readonly wrong?: 'phone_number' | 'password'
   /** For `password_refused`: which rule it breaks. */
   readonly rule?: 'too_short' | 'too_long' | 'is_phone_number' | 'is_common'
+  /** For `phone_number_invalid`: why, and the region (ISO 3166-1) whose national spelling is understood. */
+  readonly phone?: {
+    readonly problem: 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
+    readonly region: string
+  }
   /** For codes of ended sessions: when it ended, in milliseconds since 1970 UTC, and by which device. */
   readonly endedAt?: number
   readonly endedBy?: { readonly platform: string; readonly deviceName: string | null } | null

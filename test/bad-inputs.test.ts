@@ -299,14 +299,7 @@ const mediaTypes: Row[] = [
 // 17, 18, 19, 20: what is no phone number.
 const notNumbers: Row[] = [
   ['Arabic-Indic digits', '١٣٨٠٠٠٠٥٢٢٣'],
-  ['fullwidth digits', '１３８００００５２２３'],
-  ['mathematical digits', '𝟏𝟑𝟖𝟎𝟎𝟎𝟎𝟓𝟐𝟐𝟑'],
-  ['a space behind', `${guest} `],
-  ['a space before', ` ${guest}`],
-  ['a no-break space inside', '138\u00a000005223'],
-  ['a zero-width space inside', '138\u200b00005223'],
   ['a NUL behind', `${guest}\0`],
-  ['a line feed behind', `${guest}\n`],
   ['a tel: URL', `tel:${guest}`],
   ['an extension', `${guest};ext=5`],
   ['an extension in words', `${guest} ext. 5`],
@@ -325,7 +318,10 @@ const notNumbers: Row[] = [
     `a phone number with ${name}`,
     (path) => post(path, JSON.stringify({ ...valid, phone_number: phone })),
     [200, noUser],
-    problem('phone_number_invalid'),
+    problem('phone_number_invalid', {
+      detail: expect.any(String),
+      fields: [{ pointer: '/phone_number', problem: expect.any(String) }],
+    }),
   ),
 )
 
@@ -357,8 +353,8 @@ const shortNumber: Row = {
   body: field('/phone_number', 'is_too_short'),
 }
 const longNumber: Row = {
-  name: 'a phone number of 33 characters, v1',
-  request: post('/v1/sessions', JSON.stringify({ ...valid, phone_number: '1'.repeat(33) })),
+  name: 'a phone number of 65 characters, v1',
+  request: post('/v1/sessions', JSON.stringify({ ...valid, phone_number: '1'.repeat(65) })),
   status: 422,
   body: field('/phone_number', 'is_too_long'),
 }
@@ -869,10 +865,20 @@ describe('what is not as bad as it looks', () => {
     '138-0000-5223',
     '(138) 0000 5223',
     '86 13800005223',
-  ])('%s is the same person', async (phone) => {
+    '(+86)13800005223',
+    ' 13800005223\n',
+    '１３８００００５２２３',
+    '＋８６　１３８－００００－５２２３',
+    '𝟏𝟑𝟖𝟎𝟎𝟎𝟎𝟓𝟐𝟐𝟑',
+    '138\u00a00000\u00a05223',
+    '\u202d138\u200b0000–5223\u202c',
+    '\u2068+86 138 0000 5223\u2069',
+  ])('%j is the same person, for both APIs', async (phone) => {
     const reply = await send(app, post('/v1/sessions', JSON.stringify({ ...valid, phone_number: phone })))
     expect(reply.status).toBe(201)
     expect(bodyOf(reply)).toMatchObject({ account: { phone_number: '+8613800005223', nickname: '客人' } })
+    const classic = await send(app, post('/login', JSON.stringify({ ...valid, phone_number: phone })))
+    expect(bodyOf(classic)).toMatchObject({ code: 1, nickname: '客人' })
   })
 
   test.each([

@@ -68,6 +68,78 @@ test('the message that a gateway took holds the code that signs up', async () =>
   expect(app.lines.join('')).not.toContain(sentCode())
 })
 
+test('a code and a number are the same in every route, however they were typed or pasted', async () => {
+  const app = await start()
+  const wide = (text: string) =>
+    text.replace(/[+0-9]/g, (sign) => String.fromCodePoint((sign.codePointAt(0) ?? 0) + 0xfee0))
+  const pasted = `\u202d${wide(phone)}\u202c\n`
+  /** Asks for a code with a spelling of the number, and gives it back as a person may type it. */
+  const codeFor = async (purpose: string, number = pasted) => {
+    expect((await askFor(app, purpose, number)).status).toBe(202)
+    await app.house.sendCode.close()
+    const code = sentCode()
+    return `\u200b${wide(code.slice(0, 3))} ${code.slice(3)} `
+  }
+  const change = async (token: string, method: string, path: string, body: object) => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+    return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
+  }
+  const signIn = async (number: string) => {
+    const answer = await post(app, '/v1/sessions', {
+      phone_number: number,
+      code: await codeFor('sign_in', number),
+    })
+    expect(answer).toMatchObject({ status: 201 })
+    return answer.body as { token: string; created: boolean }
+  }
+  const { token } = await signIn(pasted)
+  const new_password = 'correct horse battery'
+  expect(
+    await change(token, 'PUT', '/v1/account/password', { code: await codeFor('confirm'), new_password }),
+  ).toBe(204)
+  const reset = { phone_number: pasted, code: await codeFor('reset_password'), new_password }
+  expect(await change(token, 'POST', '/v1/password-resets', reset)).toBe(204)
+  const again = await signIn('(+86)138-0000-5223')
+  expect(again.created).toBe(false)
+  const moved = '139 0000 5224\u00a0'
+  const [code, confirmation] = [await codeFor('change_phone', moved), { code: await codeFor('confirm') }]
+  expect(
+    await change(again.token, 'PUT', '/v1/account/phone', { phone_number: moved, code, confirmation }),
+  ).toBe(200)
+  const closing = { code: await codeFor('close_account', moved) }
+  expect(await change(again.token, 'DELETE', '/v1/account', closing)).toBe(202)
+})
+
+test.each(['12345', '1234567', '12345a', '１２３４５', '٠١٢٣٤٥', ''])('%j is no code', async (code) => {
+  const app = await start()
+  const refused = await post(app, '/v1/sessions', { phone_number: phone, code })
+  expect(refused).toMatchObject({
+    status: 422,
+    body: { code: 'invalid_request', fields: [{ pointer: '/code', problem: 'has_wrong_form' }] },
+  })
+})
+
+test('a number that fits no plan is answered with what to do, in the language of the person', async () => {
+  const app = await start()
+  const ask = async (language: string) => {
+    const answer = await fetch(`${app.url}/v1/codes`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'accept-language': language },
+      body: JSON.stringify({ phone_number: '2025550123', purpose: 'sign_in' }),
+    })
+    return await answer.json()
+  }
+  const fields = [{ pointer: '/phone_number', problem: 'has_no_country_code' }]
+  expect(await ask('en')).toMatchObject({
+    detail: expect.stringMatching(/China.*\+ and the country code/),
+    fields,
+  })
+  expect(await ask('zh-CN')).toMatchObject({
+    detail: expect.stringMatching(/不是中国的手机号.*\+ 和国家代码/),
+    fields,
+  })
+})
+
 test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
   const app = await start()
   gateway.behaviour = { fault: 'server_error' }

@@ -104,7 +104,7 @@ describe('accounts', () => {
   test('a number that cannot be one is refused, and an unknown one is not found', async () => {
     expect(await hufu(['accounts', 'show', 'abc'])).toMatchObject({
       code: 1,
-      stderr: 'This is not a phone number\n',
+      stderr: expect.stringMatching(/^Enter a valid phone number\. Use digits/),
     })
     const unknown = await hufu(['accounts', 'show', '13800005224', '--json'])
     expect(unknown).toMatchObject({ code: 1, stdout: '' })

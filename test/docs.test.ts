@@ -109,7 +109,9 @@ describe('docs/errors.md', () => {
     const table = names(rows(section('docs/errors.md', '## Members')))
     const members = table.filter((name) => !/^(is|has)_/.test(name))
     expect(members.toSorted()).toEqual(Object.keys(Problem.properties).toSorted())
-    const sources = read('src/http/request-errors.ts') + read('src/accounts/credentials.ts')
+    const sources = ['http/request-errors', 'accounts/credentials', 'accounts/phone']
+      .map((name) => read(`src/${name}.ts`))
+      .join('')
     const words = new Set(sources.match(/(?<=')(?:is|has)_[a-z_]+(?=')/g))
     expect(table.filter((name) => /^(is|has)_/.test(name)).toSorted()).toEqual([...words].toSorted())
   })

@@ -313,7 +313,7 @@ export interface components {
     schemas: {
         NewCode: {
             /**
-             * @description With country code, or as it is dialled in the default region.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
              * @example 12345678901
              */
             phone_number: string;
@@ -346,14 +346,14 @@ export interface components {
         /** @description With either `password` or `code`. */
         NewSession: {
             /**
-             * @description With country code, or as it is dialled in the default region.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
              * @example 12345678901
              */
             phone_number: string;
             /** @example 123456 */
             password?: string;
             /**
-             * @description Six digits, from the message.
+             * @description Six digits, from the message. Spaces and full-width digits change nothing.
              * @example 123456
              */
             code?: string;
@@ -417,19 +417,19 @@ export interface components {
             /** @example 123456 */
             current_password?: string;
             /**
-             * @description Six digits, from the message.
+             * @description Six digits, from the message. Spaces and full-width digits change nothing.
              * @example 123456
              */
             code?: string;
         };
         PasswordReset: {
             /**
-             * @description With country code, or as it is dialled in the default region.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
              * @example 12345678901
              */
             phone_number: string;
             /**
-             * @description Six digits, from the message.
+             * @description Six digits, from the message. Spaces and full-width digits change nothing.
              * @example 123456
              */
             code: string;
@@ -438,12 +438,12 @@ export interface components {
         };
         NewPhone: {
             /**
-             * @description With country code, or as it is dialled in the default region.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
              * @example 12345678901
              */
             phone_number: string;
             /**
-             * @description Six digits, from the message.
+             * @description Six digits, from the message. Spaces and full-width digits change nothing.
              * @example 123456
              */
             code: string;
@@ -452,7 +452,7 @@ export interface components {
                 /** @example 123456 */
                 password?: string;
                 /**
-                 * @description Six digits, from the message.
+                 * @description Six digits, from the message. Spaces and full-width digits change nothing.
                  * @example 123456
                  */
                 code?: string;
@@ -460,7 +460,7 @@ export interface components {
         };
         Closing: {
             /**
-             * @description Six digits, from the message.
+             * @description Six digits, from the message. Spaces and full-width digits change nothing.
              * @example 123456
              */
             code: string;

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
 import { maskPhoneNumber, NationalNumbers, parsePhoneNumber, parseRegion } from './phone.ts'
 
@@ -9,7 +10,17 @@ test.each([
   '+86 13800005223',
   '+8613800005223',
   '0086 13800005223',
-])('%s is one number', (text) => {
+  '(+86)13800005223',
+  '+(86) 138 0000 5223',
+  '86 13800005223',
+  '13800005223 ',
+  '\t13800005223\n',
+  '１３８００００５２２３',
+  '＋８６　１３８－００００－５２２３',
+  '\u202d138\u00a00000\u20115223\u202c',
+  '\u2068+86 138–0000—5223\u2069',
+  '1\u200b3\u200c8\u200d0\u2060000\ufeff5223',
+])('%j is one number', (text) => {
   expect(parsePhoneNumber(text, 'CN')).toBe('+8613800005223')
 })
 
@@ -21,9 +32,6 @@ test.each([
   '',
   '1',
   '1234',
-  '12345678901 ',
-  ' 12345678901',
-  '１２３４５６７８９０１',
   '١٢٣٤٥٦٧٨٩٠١',
   '12345678901\u0000',
   '12345678901;ext=5',
@@ -39,7 +47,125 @@ test.each([
   "12345678901' or '1'='1",
   '1'.repeat(5000),
 ])('%j is no number', (text) => {
-  expect(() => parsePhoneNumber(text, 'CN')).toThrow(new AppError('phone_number_invalid'))
+  expect(() => parsePhoneNumber(text, 'CN')).toThrow(AppError)
+})
+
+describe('however a number is spelt', () => {
+  const unseen = [
+    '\u00ad',
+    '\u200b',
+    '\u200d',
+    '\u200e',
+    '\u202a',
+    '\u202c',
+    '\u202e',
+    '\u2066',
+    '\u2069',
+    '\ufeff',
+  ]
+  const separators = ['', ' ', '-', '.', '\u00a0', '\u2009', '\u3000', '\u2011', '\u2013', '\uff0d', ') (']
+  const white = ['', ' ', '\n', '\t ', '\u00a0', '\u3000\u2028']
+  const fullWidth = (text: string) =>
+    text.replace(/[+0-9()]/g, (c) => String.fromCodePoint((c.codePointAt(0) ?? 0) + 0xfee0))
+  /** One of the texts, separators between its characters, invisible characters everywhere, any width. */
+  const spelt = (...texts: string[]) =>
+    fc.constantFrom(...texts).chain((text) =>
+      fc
+        .array(
+          fc.record({
+            between: fc.oneof({ weight: 3, arbitrary: fc.constant('') }, fc.constantFrom(...separators)),
+            hidden: fc.array(fc.constantFrom(...unseen), { maxLength: 2 }),
+            isWide: fc.boolean(),
+          }),
+          { minLength: text.length, maxLength: text.length },
+        )
+        .chain((parts) =>
+          fc.tuple(fc.constantFrom(...white), fc.constantFrom(...white)).map(([before, behind]) => {
+            const letters = [...text].map((letter, i) => {
+              const { between = '', hidden = [], isWide = false } = parts[i] ?? {}
+              // A separator stands between two digits.
+              const isBetween = i > 0 && /\d/.test(text[i - 1] ?? '')
+              return `${isBetween ? between : ''}${hidden.join('')}${isWide ? fullWidth(letter) : letter}`
+            })
+            return before + letters.join('') + behind
+          }),
+        ),
+    )
+  const outcome = (text: string) => {
+    try {
+      return parsePhoneNumber(text, 'CN')
+    } catch (error) {
+      return error instanceof AppError ? error.facts.phone?.problem : error
+    }
+  }
+
+  test.each([
+    [
+      '+8613800005223',
+      ['13800005223', '+8613800005223', '008613800005223', '(+86)13800005223', '8613800005223'],
+    ],
+    ['+8612345678901', ['12345678901', '+8612345678901', '008612345678901']],
+    ['+447911123456', ['+447911123456', '00447911123456', '+44(0)7911123456']],
+    ['+12025550123', ['+12025550123', '0012025550123', '+1(202)5550123']],
+  ])('%s is the same account', (e164, texts) => {
+    fc.assert(
+      fc.property(spelt(...texts), (text) => {
+        expect(parsePhoneNumber(text, 'CN')).toBe(e164)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('what is refused in one spelling is refused in every one, for the same reason', () => {
+    const refused = fc.constantFrom(
+      '1',
+      '110',
+      '138000052',
+      '1380000522311111',
+      '+99912345678901',
+      '+013800005223',
+      '2025550123',
+      '13800005223x',
+      '1380000٥223',
+    )
+    fc.assert(
+      fc.property(
+        refused.chain((text) => fc.tuple(fc.constant(text), spelt(text))),
+        ([text, spelling]) => {
+          expect(outcome(text)).toMatch(/^(has|is)_/)
+          expect(outcome(spelling)).toBe(outcome(text))
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('any text is one number for good, or none', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.string({ unit: 'binary' }), spelt('13800005223', '+12025550123', '12345678901')),
+        (text) => {
+          const result = String(outcome(text))
+          if (result.startsWith('+')) expect(outcome(result)).toBe(result)
+        },
+      ),
+      { numRuns: 1_000 },
+    )
+  })
+})
+
+test.each([
+  ['abc', 'has_wrong_form'],
+  ['13800005223 ext. 5', 'has_wrong_form'],
+  ['2025550123', 'has_no_country_code'],
+  ['1380000522', 'has_no_country_code'],
+  ['+86 1380000522', 'is_not_possible'],
+  ['+99912345678901', 'is_not_possible'],
+] as const)('of %s it says why: %s', (text, problem) => {
+  const facts = { phone: { problem, region: 'CN' } }
+  expect(() => parsePhoneNumber(text, 'CN')).toThrow(
+    expect.objectContaining({ code: 'phone_number_invalid', facts }),
+  )
 })
 
 test('the region decides what a number without a country code means', () => {
@@ -57,6 +183,7 @@ test('a number of the region is written as it is dialled there, another one as E
 test('a masked number shows neither the whole of it nor anything that is no number', () => {
   expect(maskPhoneNumber('13800005223')).toBe('138****5223')
   expect(maskPhoneNumber('+8613800005223')).toBe('+86138****5223')
+  expect(maskPhoneNumber('\u202d１３８ 0000 5223\u202c')).toBe('138****5223')
   expect(maskPhoneNumber('a secret')).toBe('****')
   expect(maskPhoneNumber('1234')).toBe('****')
 })

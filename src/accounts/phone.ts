@@ -8,6 +8,7 @@ import {
   parsePhoneNumberFromString,
 } from 'libphonenumber-js/mobile'
 import { AppError } from '../errors.ts'
+import { visibleText } from '../typed-text.ts'
 
 /** A region whose national spelling of numbers is understood: ISO 3166-1 alpha-2. */
 export type Region = CountryCode
@@ -17,20 +18,36 @@ export function parseRegion(text: string): Region | null {
   return isSupportedCountry(text) ? text : null
 }
 
-// Only what a person types for a number: no letters, no other scripts' digits, nothing before or after it.
-const spelling = /^[+(]?[0-9][0-9 ().-]{0,30}[0-9]$/
+/** Why a text is no phone number; http/respond.ts says what to do about each. */
+export type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
+
+// After the white space, hyphens and dashes of every script became ASCII: no letters, no other scripts' digits, no extension.
+const spelling = /^(?:\(?\+?|\+\()[0-9][0-9 ().-]{0,30}[0-9]$/
+
+/** A spelling as `+` and digits, or digits alone; null where it is no spelling of a number. */
+function compact(text: string): string | null {
+  const ascii = visibleText(text)
+    .replace(/[\p{Dash_Punctuation}\u2212\u30FC]/gu, '-')
+    .replace(/\s/g, ' ')
+  return spelling.test(ascii) ? ascii.replace(/[ ().-]/g, '') : null
+}
 
 /**
- * E.164 of a *possible* mobile number (right length for its country, given out or not: the tutorial's 12345678901 is not), for example `+8613800005223`.
- * @throws AppError `phone_number_invalid`
+ * E.164 of a *possible* mobile number (right length for its country, given out or not: the tutorial's 12345678901 is not), for
+ * example `+8613800005223`. Spellings that a person cannot tell apart give the same number, or are refused alike.
+ * @throws AppError `phone_number_invalid` with the reason
  */
 export function parsePhoneNumber(text: string, region: Region): string {
-  const parsed = spelling.test(text)
-    ? parsePhoneNumberFromString(text, { defaultCountry: region, extract: false })
-    : undefined
-  if (!parsed?.isPossible() || parsed.ext || !hasMobileLength(parsed))
-    throw new AppError('phone_number_invalid')
-  return parsed.number
+  const digits = compact(text)
+  if (digits === null) throw invalid('has_wrong_form', region)
+  const parsed = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false })
+  if (parsed?.isPossible() && !parsed.ext && hasMobileLength(parsed)) return parsed.number
+  const isInternational = digits.startsWith('+') || digits.startsWith('00')
+  throw invalid(isInternational ? 'is_not_possible' : 'has_no_country_code', region)
+}
+
+function invalid(problem: PhoneProblem, region: Region): AppError {
+  return new AppError('phone_number_invalid', { phone: { problem, region } })
 }
 
 /** The library's types leave out what it has for each type of number. */
@@ -73,6 +90,6 @@ export class NationalNumbers {
 
 /** For logs: `13800005223` -> `138****5223`; what is not a number shows nothing. */
 export function maskPhoneNumber(text: string): string {
-  const digits = text.replace(/[ ().-]/g, '')
+  const digits = compact(text) ?? ''
   return /^\+?\d{9,15}$/.test(digits) ? `${digits.slice(0, -8)}****${digits.slice(-4)}` : '****'
 }

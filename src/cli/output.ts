@@ -2,7 +2,7 @@
 import { styleText } from 'node:util'
 import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { AppError } from '../errors.ts'
-import { publicErrors } from '../http/respond.ts'
+import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
 import { type Settings, SettingsError } from '../settings.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
@@ -78,7 +78,8 @@ export class Output {
     const { zh, en } = publicErrors[error.code]
     const why = error.code === 'unavailable' && cause instanceof Error ? cause.message : null
     const reason = error.facts.rule ?? why
-    const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}`
+    const advice = phoneAdviceOf(error, this.#chinese ? 'zh-CN' : 'en')
+    const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}${advice ? this.say(`：${advice}`, `. ${advice}`) : ''}`
     const code =
       error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
     return this.fail(code, error.code, text)

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
+import { visibleText } from '../typed-text.ts'
 import { codeOf, newNonce } from './code-digits.ts'
 import {
   type CodeName,
@@ -86,7 +87,7 @@ export class Codes {
   }
 
   /**
-   * Counts a guess, then compares.
+   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing.
    * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, no guess left
    */
   async check(name: CodeName, code: string): Promise<RightCode> {
@@ -95,7 +96,7 @@ export class Codes {
     const row = isCounted ? await findCode(this.#db, name) : null
     if (!row) throw new AppError('code_wrong')
     const expected = await this.#expected(name, row.nonce, now)
-    if (!isSame(expected.code, code)) throw new AppError('code_wrong')
+    if (!isSame(expected.code, digitsOf(code))) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }
 
@@ -131,6 +132,11 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number) {
     expires_at: now + codeLifeMs,
     used_at: null,
   }
+}
+
+/** A code as it was sent, from how it was typed or pasted: `１２３ 456` -> `123456`. */
+function digitsOf(code: string): string {
+  return visibleText(code).replace(/[\s-]/g, '')
 }
 
 function isSame(expected: string, given: string): boolean {

@@ -110,7 +110,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     en: 'Too many tries; try again later',
   },
   sign_up_closed: { status: 403, zh: '暂不开放注册', en: 'Sign-up is closed' },
-  phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'This is not a phone number' },
+  phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'Enter a valid phone number' },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
   account_not_found: { status: 404, zh: '没有此用户', en: 'There is no such account' },
@@ -152,9 +152,10 @@ export function isoTime(ms: number | null): string | null {
 }
 
 /** Which facts each problem tells. What is not named here stays inside. */
-function publicFacts({ fields, rule, endedAt, endedBy, bannedUntil }: ErrorFacts) {
+function publicFacts({ fields, phone, rule, endedAt, endedBy, bannedUntil }: ErrorFacts) {
   return {
     ...(fields && { fields }),
+    ...(phone && { fields: [{ pointer: '/phone_number', problem: phone.problem }] }),
     ...(rule && { rule }),
     ...(endedAt !== undefined && { ended_at: isoTime(endedAt) }),
     ...(endedBy && { ended_by: { platform: endedBy.platform, device_name: endedBy.deviceName } }),
@@ -188,8 +189,37 @@ const platformNames: Readonly<Record<string, Readonly<Record<Language, string>>>
   desktop: { 'zh-CN': '电脑', en: 'a computer' },
 }
 
+type PhoneProblem = NonNullable<ErrorFacts['phone']>['problem']
+
+/** What a person can do about a phone number that is refused; `region` is the name of the server's default region. */
+const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, (region: string) => string>>>> = {
+  has_wrong_form: {
+    'zh-CN': () => '请只输入数字，可以有空格、连字符和括号；国家代码前面写 +。',
+    en: () => 'Use digits, spaces, hyphens and brackets only, and + in front of a country code.',
+  },
+  has_no_country_code: {
+    'zh-CN': (region) =>
+      `这不是${region}的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。`,
+    en: (region) =>
+      `This is not a mobile number of ${region}. Write the number of another country with + and the country code, for example +44 7400 123456.`,
+  },
+  is_not_possible: {
+    'zh-CN': () => '没有这样的手机号：请检查国家代码和位数。',
+    en: () => 'There is no such mobile number: check the country code and the number of digits.',
+  },
+}
+
+/** What to do about the phone number of an error, for people; null where it says nothing about one. */
+export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language): string | null {
+  if (!phone) return null
+  const region = new Intl.DisplayNames(language, { type: 'region' }).of(phone.region) ?? phone.region
+  return phoneAdvice[phone.problem][language](region)
+}
+
 /** What happened this time, where the title alone does not say it. */
-function detailOf({ code, facts }: AppError, language: Language, clock: WallClock): string | undefined {
+function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
+  const { code, facts } = error
+  if (facts.phone) return phoneAdviceOf(error, language) ?? undefined
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
   const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
   const time = new Intl.DateTimeFormat(language, {

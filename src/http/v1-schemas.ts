@@ -46,16 +46,21 @@ export const NewDevice = Type.Object(
   },
 )
 
+// White space and what a person cannot see, before, between and behind the digits, as keyboards and contacts add them.
+const unseen = '[\\s\\p{Default_Ignorable_Code_Point}-]*'
+
 const PhoneNumber = Type.String({
   minLength: 1,
-  maxLength: 32,
-  description: 'With country code, or as it is dialled in the default region.',
+  maxLength: 64,
+  description:
+    'With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.',
   examples: ['12345678901'],
 })
 const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
 const Code = Type.String({
-  pattern: '^\\d{6}$',
-  description: 'Six digits, from the message.',
+  maxLength: 64,
+  pattern: `^${unseen}(?:[0-9\\uFF10-\\uFF19]${unseen}){6}$`,
+  description: 'Six digits, from the message. Spaces and full-width digits change nothing.',
   examples: ['123456'],
 })
 const Nickname = Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['测试用户1'] })
