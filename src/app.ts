@@ -11,10 +11,12 @@ import { Standing } from './accounts/standing.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
 import { keyOfSecret, storedKey } from './codes/server-key.ts'
+import { databaseNow } from './db/database-clock.ts'
 import { asUnavailable } from './db/failures.ts'
 import { dialectFor, openDatabase, preparedReads, versionReader } from './db/open.ts'
+import { type PurgeReport, type PurgeStep, Purges } from './db/purges.ts'
 import type { Database } from './db/schema.ts'
-import { forgetEventsBefore } from './events/events.ts'
+import { deleteEventsBefore } from './events/event-rows.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
@@ -47,8 +49,8 @@ export interface House {
   readonly standing: Standing
   readonly sendCode: SendCode
   readonly sessions: Sessions
-  /** Removes what has had its time: closed accounts, old events, old codes. */
-  tidy(): Promise<void>
+  /** Removes what has had its time, where the clocks can be trusted or a person says that they can: db/purges.ts. */
+  tidy(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
   readonly limiter: Limiter
   close(): Promise<void>
@@ -56,6 +58,10 @@ export interface House {
 
 export interface HouseOptions {
   readonly clock?: Clock
+  /** A clock that nobody sets; with a clock for tests the same one, if not given. */
+  readonly steady?: Clock
+  /** For tests: what the database says when it is asked for the time. */
+  readonly databaseNow?: () => Promise<number>
   /** Told when Redis comes into reach, and with a cause when it goes out of reach. */
   readonly onRedis?: (reachable: boolean, cause?: unknown) => void
   /** Told what went wrong off the path of any request. */
@@ -98,6 +104,13 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
   const sms = openSms(settings, clock, options.onSmsFailOver)
   const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter })
+  const purges = new Purges({
+    db,
+    clock,
+    steady: options.steady ?? options.clock ?? steadyClock,
+    databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.kind)),
+    steps: purgeSteps({ db, standing, codes, settings }),
+  })
   const tellMoved = (to: string, newNumber: string) =>
     void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
   const credentials = new Credentials({ db, clock, sessions, passwords, codes, limiter, region, tellMoved })
@@ -111,12 +124,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     standing,
     sendCode,
     sessions,
-    async tidy() {
-      await standing.purge()
-      await codes.forgetOld()
-      await forgetOldChanges(db, clock.now())
-      if (settings.eventsLifeMs !== null) await forgetEventsBefore(db, clock.now() - settings.eventsLifeMs)
-    },
+    tidy: (how) => purges.run(how),
     sms,
     limiter,
     async close() {
@@ -128,6 +136,27 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
       await db.destroy()
     },
   }
+}
+
+/** Everything that is removed when its time is over. What else grows with time gets its step here. */
+function purgeSteps(parts: {
+  readonly db: Database
+  readonly standing: Standing
+  readonly codes: Codes
+  readonly settings: Settings
+}): PurgeStep[] {
+  const { db, standing, codes, settings } = parts
+  const { eventsLifeMs } = settings
+  const events: PurgeStep[] =
+    eventsLifeMs === null
+      ? []
+      : [{ name: 'events', remove: (now, limit) => deleteEventsBefore(db, now - eventsLifeMs, limit) }]
+  return [
+    { name: 'accounts', remove: (now, limit) => standing.purge(now, limit) },
+    { name: 'codes', remove: (now, limit) => codes.forgetOld(now, limit) },
+    { name: 'account_changes', remove: (now, limit) => forgetOldChanges(db, now, limit) },
+    ...events,
+  ]
 }
 
 function openDialect({ database, databasePool }: Settings): Dialect {

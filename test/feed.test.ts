@@ -110,7 +110,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     await db.insertInto('account_changes').values(old).execute()
     clock.advance(61 * minuteMs)
     const last = await change('young')
-    await forgetOldChanges(db, clock.now())
+    await forgetOldChanges(db, clock.now(), 1_000)
     const left = await db.selectFrom('account_changes').select('position').orderBy('position').execute()
     expect(left.at(-1)).toEqual({ position: last })
     // The last thousand stay, so that a server that starts can tell what is open from what is long over.

@@ -103,6 +103,8 @@ for (const { name, skipped, database, redis } of stores) {
       drop = fresh.drop
       const url = redis ? redisUrl() : null
       app = await startApp(fresh.url, { environment: { ...(url !== null && { HUFU_REDIS_URL: url }) } })
+      // As a server does at its start: what is due is removed from a day later on.
+      await app.house.tidy()
     })
 
     afterAll(async () => {

@@ -50,6 +50,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
   const lines: string[] = []
   const house = await openHouse(settings, {
     clock,
+    databaseNow: async () => clock.now(),
     onTrouble: (error) => lines.push(JSON.stringify({ trouble: String(error) })),
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
   })

@@ -25,7 +25,6 @@ export interface Ban {
   readonly reason: string | null
 }
 
-const purgedAtOnce = 100
 const nothing: Change = { set: {}, events: [] }
 
 /** How an account stands at `now`. A ban that ran out leaves the row as it is, and means nothing any more. */
@@ -103,27 +102,36 @@ export class Standing {
         }
       },
     })
-    if (this.#closingMs === 0) await this.#purgeOne(accountId)
+    if (this.#closingMs === 0) await this.#purgeOne(accountId, closesAt)
     return closesAt
   }
 
-  /** Removes accounts whose time to think it over has passed, and returns how many. */
-  async purge(): Promise<number> {
+  /**
+   * Removes up to `limit` accounts whose time to think it over has passed at `now`, and returns how many. One that cannot
+   * be removed does not keep the others. @throws the first error, when the others are removed
+   */
+  async purge(now: number, limit: number): Promise<number> {
+    const ids = await accountsToPurge(this.#db, now, limit)
+    const errors: unknown[] = []
     let purged = 0
-    for (;;) {
-      const ids = await accountsToPurge(this.#db, this.#clock.now(), purgedAtOnce)
-      for (const id of ids) if (await this.#purgeOne(id)) purged++
-      if (ids.length < purgedAtOnce) return purged
+    for (const id of ids) {
+      try {
+        if (await this.#purgeOne(id, now)) purged++
+      } catch (error) {
+        errors.push(error)
+      }
     }
+    if (errors.length > 0) throw errors[0]
+    return purged
   }
 
   /** False where somebody else was first, or the person has signed in again. */
-  async #purgeOne(accountId: string): Promise<boolean> {
+  async #purgeOne(accountId: string, now: number): Promise<boolean> {
     try {
       const { account } = await this.#sessions.changeAccount({
         accountId,
         origin: noOrigin,
-        decide: async (tx, row, now) => {
+        decide: async (tx, row) => {
           const isDue = row.state === 'closing' && row.closes_at !== null && row.closes_at <= now
           if (!isDue) return nothing
           await deleteCodesOf(tx, row.phone_number)

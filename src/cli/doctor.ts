@@ -3,6 +3,7 @@ import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { openHouse } from '../app.ts'
+import { databaseNow } from '../db/database-clock.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { sqlitePath } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
@@ -83,7 +84,9 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
             ),
           }
     const clock =
-      kind === 'sqlite' ? [] : [clockFinding('database', await databaseClockAheadMs(house.db, kind), output)]
+      kind === 'sqlite'
+        ? []
+        : [clockFinding('database', (await databaseNow(house.db, kind)) - Date.now(), output)]
     return [reached, schema, ...clock, ...(kind === 'sqlite' ? [diskFinding(where, output)] : [])]
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
@@ -147,15 +150,6 @@ async function databaseVersion(db: Database, kind: Settings['database']['kind'])
       : sql<{ v: string }>`select version() as v`
   const { rows } = await version.execute(db)
   return `${kind} ${rows[0]?.v ?? ''}`.slice(0, 80)
-}
-
-async function databaseClockAheadMs(db: Database, kind: Settings['database']['kind']): Promise<number> {
-  const now =
-    kind === 'mysql'
-      ? sql<{ ms: number }>`select round(unix_timestamp(now(3)) * 1000) as ms`
-      : sql<{ ms: number }>`select round(extract(epoch from clock_timestamp()) * 1000) as ms`
-  const { rows } = await now.execute(db)
-  return Number(rows[0]?.ms) - Date.now()
 }
 
 function clockFinding(of: string, aheadMs: number, output: Output): Finding {

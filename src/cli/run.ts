@@ -8,6 +8,7 @@ import { doctor } from './doctor.ts'
 import { listEvents } from './events.ts'
 import { migrateDatabase } from './migrate.ts'
 import { endWithReader, exitCodes, Output } from './output.ts'
+import { purge } from './purge.ts'
 import { serve } from './serve.ts'
 import { endSession, listSessions } from './sessions.ts'
 import { testSms } from './sms.ts'
@@ -63,6 +64,12 @@ function program(result: { code: number }): Command {
     .description('bring the database up to date; serve does it by itself')
     .option('--json', 'for programs')
     .action(action(migrateDatabase))
+  hufu
+    .command('purge')
+    .description('remove what has had its time; serve does it every hour')
+    .option('--now', 'the time is right: do not wait after a jump of the clock')
+    .option('--json', 'one line each')
+    .action(action(purge))
   accountCommands(hufu.command('accounts').description('who people are'), action)
   hufu
     .command('events')

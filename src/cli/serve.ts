@@ -13,6 +13,7 @@ import { createLog, type Log, type Logger, requestLog, withoutValues } from '../
 import { type Settings, SettingsError, settingsTable, withoutPassword } from '../settings.ts'
 import { version } from '../version.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
+import { logPurges } from './purge.ts'
 import type { Context } from './run.ts'
 import { stopSignal } from './signals.ts'
 import { letGoOfFirst, runWorkers, toldToStop } from './workers.ts'
@@ -142,10 +143,15 @@ async function letProxyGo({ server }: FastifyInstance): Promise<void> {
 
 /** Removes what has had its time, at the start and every hour; servers that do it together do it once. */
 function keepTidy(house: House, log: Logger): NodeJS.Timeout {
-  const tidy = () =>
-    void house.tidy().catch((error) => log.warn({ err: withoutValues(error) }, 'old data not removed'))
-  tidy()
-  return setInterval(tidy, tidyEveryMs).unref()
+  const tidy = async () => {
+    try {
+      logPurges(await house.tidy(), log)
+    } catch (error) {
+      log.warn({ err: withoutValues(error) }, 'old data not removed')
+    }
+  }
+  void tidy()
+  return setInterval(() => void tidy(), tidyEveryMs).unref()
 }
 
 async function prepareDatabase({ db }: House, settings: Settings, output: Output): Promise<void> {

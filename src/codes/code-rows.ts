@@ -78,7 +78,21 @@ export async function deleteCodesOf(tx: Database, phoneNumber: string): Promise<
   await tx.deleteFrom('codes').where('phone_number', '=', phoneNumber).execute()
 }
 
-/** Deletes codes that ran out before a time. */
-export async function deleteCodesBefore(db: Database, at: number): Promise<void> {
-  await db.deleteFrom('codes').where('expires_at', '<', at).execute()
+/** Deletes up to `limit` codes that ran out before a time, and returns how many. */
+export async function deleteCodesBefore(db: Database, at: number, limit: number): Promise<number> {
+  const old = await db
+    .selectFrom('codes')
+    .select(['phone_number', 'purpose'])
+    .where('expires_at', '<', at)
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute()
+  if (old.length === 0) return 0
+  const { numDeletedRows } = await db
+    .deleteFrom('codes')
+    .where('phone_number', 'in', [...new Set(old.map((code) => code.phone_number))])
+    // A code that was asked for since is not due.
+    .where('expires_at', '<', at)
+    .executeTakeFirst()
+  return Number(numDeletedRows)
 }

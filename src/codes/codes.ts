@@ -100,9 +100,9 @@ export class Codes {
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }
 
-  /** Removes codes that ran out an hour ago and more. */
-  async forgetOld(): Promise<void> {
-    await deleteCodesBefore(this.#db, this.#clock.now() - 3_600_000)
+  /** Removes up to `limit` codes that ran out an hour before `now` and more, and returns how many. */
+  async forgetOld(now: number, limit: number): Promise<number> {
+    return await deleteCodesBefore(this.#db, now - 3_600_000, limit)
   }
 
   async #insert(fresh: ReturnType<typeof freshCode>): Promise<void> {

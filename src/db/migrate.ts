@@ -4,6 +4,7 @@ import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
 import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
 import { accountChanges } from './migrations/0004-account-changes.ts'
+import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 
@@ -14,6 +15,7 @@ function migrations(kind: DatabaseKind): MigrationProvider {
       '0002-token-rotation': tokenRotation(kind),
       '0003-codes-and-events': codesAndEvents(kind),
       '0004-account-changes': accountChanges(kind),
+      '0009-purges-and-indexes': purgesAndIndexes(kind),
     }),
   }
 }

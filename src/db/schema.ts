@@ -119,6 +119,17 @@ export interface AccountChangesTable {
   at: number
 }
 
+/** One row for each purge step: db/purges.ts. */
+export interface PurgesTable {
+  name: string
+  /** The time of the last visit, by the clock that purges go by. */
+  seen_at: number
+  /** How long the step has still to wait after a jump of the clock; 0: it may run. */
+  wait_ms: number
+  /** When the step last ran; null: never. */
+  ran_at: number | null
+}
+
 export interface ServerKeysTable {
   name: string
   /** 256 random bits, base64url. */
@@ -130,6 +141,7 @@ export interface Tables {
   account_changes: AccountChangesTable
   codes: CodesTable
   events: EventsTable
+  hufu_purges: PurgesTable
   server_keys: ServerKeysTable
   sessions: SessionsTable
 }

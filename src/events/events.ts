@@ -1,7 +1,7 @@
 // What happened to accounts, told in the same transaction as it happened: the audit.
 import type { Database } from '../db/schema.ts'
 import { newSessionId } from '../ids.ts'
-import { deleteEventsBefore, insertEvents, listEvents } from './event-rows.ts'
+import { insertEvents, listEvents } from './event-rows.ts'
 
 /** docs/events.md lists exactly these. */
 export const eventKinds = [
@@ -104,16 +104,5 @@ export async function* eventsOf(
     const last = rows.at(-1)
     if (!last || rows.length < pageSize) return
     before = last
-  }
-}
-
-/** Removes events from before a time, a batch at a time, and returns how many. */
-export async function forgetEventsBefore(db: Database, at: number): Promise<number> {
-  const batch = 1000
-  let removed = 0
-  for (;;) {
-    const count = await deleteEventsBefore(db, at, batch)
-    removed += count
-    if (count < batch) return removed
   }
 }

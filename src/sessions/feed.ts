@@ -150,8 +150,7 @@ export class Feed {
   }
 }
 
-/** Removes changes that no server looks back to. */
-export async function forgetOldChanges(db: Database, now: number): Promise<void> {
-  const batch = { keep: openCount, limit: 1_000 }
-  while ((await deleteChangesBefore(db, now - keepMs, batch)) === batch.limit);
+/** Removes up to `limit` changes that no server looks back to at `now`, and returns how many. */
+export async function forgetOldChanges(db: Database, now: number, limit: number): Promise<number> {
+  return await deleteChangesBefore(db, now - keepMs, { keep: openCount, limit })
 }
