@@ -27,7 +27,8 @@ export function notHufu(answer: TransportAnswer, reader: Reader): HufuError {
 export function readAnswer(answer: TransportAnswer, reader: Reader): Json | null {
   const { status, text } = answer
   if (status === 204) return null
-  const type = answer.header('content-type') ?? ''
+  // A platform that hands over no headers leaves the body to tell by itself.
+  const type = answer.header('content-type') ?? 'application/json'
   const json = /^application\/(problem\+)?json\b/i.test(type) ? parse(text) : null
   if (json && status >= 200 && status < 203) return json
   throw json && isProblem(json, status) ? problemError(json, answer, reader) : notHufu(answer, reader)

@@ -1,7 +1,20 @@
 // What uni.request and wx.request get, and what is made of the many ways in which they answer.
-import { expect, test, vi } from 'vitest'
-import { createClient, HufuError, MethodUnavailable, type RequestResult, requestTransport } from './client.ts'
-import { baseUrl, issued, replaced } from './fake-network.ts'
+import { describe, expect, test, vi } from 'vitest'
+import {
+  createClient,
+  HufuError,
+  MethodUnavailable,
+  type PlatformRequest,
+  type RequestResult,
+  requestTransport,
+} from './client.ts'
+import {
+  type PlatformAnswer,
+  type PlatformAsked,
+  type PlatformServer,
+  platforms,
+} from './fake-mini-programs.ts'
+import { baseUrl, done, issued, json, portal, problem, replaced, signedIn } from './fake-network.ts'
 import { fakeUni, resultOf } from './fake-uni.ts'
 import type { TransportRequest } from './transport.ts'
 
@@ -26,6 +39,7 @@ test('It is asked for text, with text, and for a little longer than the client w
       url: 'https://hufu.test/v1/sessions',
       method: 'POST',
       header: { accept: 'application/json' },
+      headers: { accept: 'application/json' },
       data: '{"a":1}',
       dataType: 'text',
       timeout: 2_000,
@@ -51,15 +65,46 @@ test.each([
   ['in upper case', { header: { 'CONTENT-TYPE': 'x/y' } }],
   ['of Alipay', { headers: { 'Content-Type': 'x/y' } }],
   ['in a list', { header: { 'Content-Type': ['x/y'] } }],
+  ['in an object of its own', { headers: [{ Date: 'x' }, { 'Content-Type': 'x/y' }] }],
+  ['by name and value', { headers: [{ name: 'Content-Type', value: 'x/y' }] }],
+  ['by key and value', { headers: [{ key: 'Content-Type', value: 'x/y' }] }],
+  ['beside an empty object', { header: {}, headers: { 'Content-Type': 'x/y' } }],
 ])('A header %s is found', async (_name, result) => {
   const answer = await answerTo({ statusCode: 200, ...result })
   expect(answer.header('content-type')).toBe('x/y')
   expect(answer.header('retry-after')).toBeNull()
 })
 
-test('The status is found under either of its names', async () => {
-  expect((await answerTo({ statusCode: 401 })).status).toBe(401)
-  expect((await answerTo({ status: 503 })).status).toBe(503)
+test.each([
+  [{ statusCode: 401 }, 401],
+  [{ statusCode: '401' }, 401],
+  [{ status: 503 }, 503],
+  [{ error: 429 }, 429],
+  [{ error: 19, status: 401 }, 401],
+  [{ error: 12, status: 12, statusCode: 502 }, 502],
+])('The status of %j is %d, and a failure that has one is an answer', async (result, status) => {
+  expect((await answerTo(result)).status).toBe(status)
+  const failing = requestTransport(({ fail }) => fail(result))
+  expect((await failing(request).answer).status).toBe(status)
+})
+
+test.each([
+  { errMsg: 'request:fail ', statusCode: 0 },
+  { errMsg: 'request:fail', statusCode: -1 },
+  { errMsg: 'request:ok', statusCode: undefined, header: undefined },
+  { error: 12, errorMessage: 'no network' },
+  { error: 9, status: 9 },
+  { errCode: 202, errMsg: 'Baidu: the parameters are wrong' },
+  {},
+  null,
+  undefined,
+  'request:fail',
+])('%j carries no HTTP status, so that it is no answer', async (result) => {
+  for (const settle of ['success', 'fail'] as const) {
+    // What platforms give is wider than their types.
+    const transport = requestTransport((options) => options[settle](result as RequestResult))
+    await expect(transport(request).answer, settle).rejects.toBeInstanceOf(Error)
+  }
 })
 
 test('A request that fails is a failure of the network, and keeps what the platform said', async () => {
@@ -131,4 +176,73 @@ test('A refusal that the platform has parsed signs out with its reason', async (
   await client.signIn({ phoneNumber: '1', password: 'x' })
   await client.me().catch(() => {})
   expect(listener.mock.calls).toMatchObject([[{ reason: 'replaced', byDevice: { name: '华为 Mate 60' } }]])
+})
+
+/** A client on the platform, and a server there that gives the same answer until it is told another. */
+function clientOn(platform: (server: PlatformServer) => PlatformRequest) {
+  let answer: PlatformAnswer | null = null
+  const asked: PlatformAsked[] = []
+  const request = platform((it) => {
+    asked.push(it)
+    return answer
+  })
+  const client = createClient({ baseUrl, language: 'zh-CN', transport: requestTransport(request) })
+  const answers = async (response: Response | null) => {
+    const headers = Object.fromEntries(response?.headers ?? [])
+    answer = response && { status: response.status, headers, text: await response.text() }
+  }
+  return { client, asked, answers }
+}
+
+describe.each(Object.entries(platforms))('With %s', (_name, platform) => {
+  const input = { phoneNumber: '12345678901', password: '123456' }
+
+  test('201, 202 and 204 are successes, and the token is sent', async () => {
+    const { client, asked, answers } = clientOn(platform)
+    await answers(json(202, { resend_in: 60, expires_in: 300 }))
+    const { resendIn } = await client.sendCode({ phoneNumber: '1', purpose: 'sign_in' })
+    expect(resendIn.secondsLeft()).toBe(60)
+    await answers(issued('1'))
+    await client.signIn(input)
+    expect(asked.at(-1)).toMatchObject({ body: expect.stringContaining('"123456"') })
+    await answers(signedIn('1'))
+    await client.me()
+    expect(client.state).toMatchObject({ is: 'signed_in', verified: true })
+    expect(asked.at(-1)).toMatchObject({ headers: { authorization: 'Bearer token-1' } })
+    await answers(done())
+    await client.resetPassword({ phoneNumber: '1', code: '1', newPassword: 'x' })
+  })
+
+  test('a wrong password is a wrong password, and no failure of the network', async () => {
+    const { client, answers } = clientOn(platform)
+    await answers(problem(401, 'credentials_wrong'))
+    const signingIn = client.signIn(input)
+    await expect(signingIn).rejects.toMatchObject({ code: 'credentials_wrong', status: 401 })
+  })
+
+  test('a session that was replaced is over, with its reason', async () => {
+    const { client, answers } = clientOn(platform)
+    await answers(issued('1'))
+    await client.signIn(input)
+    await answers(replaced())
+    await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
+    expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
+  })
+
+  test('an overloaded server is not taken for no network, nor a page of another for the server', async () => {
+    const { client, answers } = clientOn(platform)
+    await answers(problem(503, 'overloaded'))
+    await expect(client.signIn(input)).rejects.toMatchObject({ code: 'overloaded', status: 503 })
+    await answers(portal(502))
+    await expect(client.signIn(input)).rejects.toMatchObject({ code: 'not_hufu', status: 502 })
+  })
+
+  test('no network is no network, and leaves the person signed in', async () => {
+    const { client, answers } = clientOn(platform)
+    await answers(issued('1'))
+    await client.signIn(input)
+    await answers(null)
+    await expect(client.me()).rejects.toMatchObject({ code: 'network', status: null })
+    expect(client.state.is).toBe('signed_in')
+  })
 })

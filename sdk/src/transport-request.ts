@@ -1,4 +1,4 @@
-// Requests by `uni.request`, `wx.request` and their likes: uni-app and mini-programs.
+// Requests by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and their likes: uni-app and mini-programs.
 import { type Exchange, MethodUnavailable, type Transport, type TransportAnswer } from './transport.ts'
 
 /** What the SDK asks of `uni.request`. */
@@ -7,6 +7,8 @@ export interface RequestOptions {
   // PATCH is missing in the types, also of platforms that have it.
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly header: Record<string, string>
+  /** The same for Alipay and DingTalk, which ignore `header`. */
+  readonly headers: Record<string, string>
   readonly data?: string
   readonly dataType: string
   readonly timeout: number
@@ -14,44 +16,53 @@ export interface RequestOptions {
   readonly fail: (failure: unknown) => void
 }
 
-/** What the SDK reads of its answer. Alipay says `status` and `headers`. */
+/** What the SDK reads of an answer. Each platform puts the status and the headers where it likes. */
 export interface RequestResult {
-  readonly statusCode?: number
-  readonly status?: number
+  readonly statusCode?: unknown
+  readonly status?: unknown
+  readonly error?: unknown
   readonly header?: unknown
   readonly headers?: unknown
   readonly data?: unknown
 }
 
-/** `uni.request`, `wx.request`, or another function of that shape. */
+/** `uni.request`, `wx.request`, `my.request`, `dd.httpRequest`, or another function of that shape. */
 export type PlatformRequest = (options: RequestOptions) => unknown
 
 /**
- * Sends by `uni.request` or `wx.request`. What the platform cannot be told: it follows redirects.
- * Some platforms lack PATCH (WeChat), or PUT and DELETE, too (Alipay, Kuaishou): such calls fail with `method_unavailable`.
+ * Sends by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and the like. Whatever carries an HTTP status is an
+ * answer, also where the platform calls it a failure: Alipay and DingTalk do so for all but 200.
+ * What the platform cannot be told: it follows redirects.
  */
 export function requestTransport(request: PlatformRequest): Transport {
   return ({ method, url, headers, body, timeoutMs }): Exchange => {
     let task: unknown
     const answer = new Promise<TransportAnswer>((resolve, reject) => {
-      const fail = (failure: unknown) => reject(errorOf(failure, method))
+      const settle = (result: unknown) => {
+        const found = answerOf(result)
+        if (found) resolve(found)
+        else reject(errorOf(result, method))
+      }
       try {
         task = request({
           url,
           // See RequestOptions; a platform without PATCH says so.
           method: method as RequestOptions['method'],
           header: { ...headers },
+          headers: { ...headers },
           // Text, because objects are turned into whatever the platform takes for right.
           ...(body !== null && { data: body }),
           // Anything but "json" is not parsed, as a rule.
           dataType: 'text',
           // Behind the client's own limit, so that the client says what happened.
           timeout: timeoutMs + 1_000,
-          success: (result) => resolve(answerOf(result)),
-          fail,
+          success: settle,
+          fail: settle,
         })
+        // Some platforms give a promise as well, which must not fail unheard.
+        if (task instanceof Promise) task.catch(() => {})
       } catch (error) {
-        fail(error)
+        settle(error)
       }
     })
     return { answer, abort: () => abort(task) }
@@ -64,14 +75,31 @@ function abort(task: unknown): void {
   if (typeof task.abort === 'function') task.abort()
 }
 
-function answerOf({ statusCode, status, header, headers, data }: RequestResult): TransportAnswer {
-  const all = namesInLowerCase(header ?? headers)
-  return { status: statusCode ?? status ?? 0, header: (name) => all.get(name) ?? null, text: textOf(data) }
+/** null where the platform has no HTTP status to tell: no answer came. */
+function answerOf(result: unknown): TransportAnswer | null {
+  if (typeof result !== 'object' || result === null) return null
+  // Each part is looked at before it is believed.
+  const { statusCode, status, error, header, headers, data } = result as RequestResult
+  // Alipay has numbers of its own in `error` (12: no network, 19: not 200), old versions of it in `status`.
+  const found = [statusCode, status, error].map(Number).find((number) => number >= 100 && number < 600)
+  if (found === undefined) return null
+  const all = namesInLowerCase([header, headers])
+  return { status: found, header: (name) => all.get(name) ?? null, text: textOf(data) }
 }
 
+/** Headers come as an object, or as a list of such objects, each with one header: by its name, or as `name` and `value`. */
 function namesInLowerCase(headers: unknown): Map<string, string> {
-  const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : []
-  return new Map(entries.map(([name, value]) => [name.toLowerCase(), String(value)]))
+  const found = new Map<string, string>()
+  const add = (name: string, value: unknown) => void found.set(name.toLowerCase(), String(value))
+  const visit = (item: unknown) => {
+    if (Array.isArray(item)) return item.forEach(visit)
+    if (typeof item !== 'object' || item === null) return
+    const { name, key = name, value } = item as Readonly<Record<string, unknown>>
+    if (typeof key === 'string' && value !== undefined) add(key, value)
+    else for (const [name, value] of Object.entries(item)) add(name, value)
+  }
+  visit(headers)
+  return found
 }
 
 // Some platforms parse JSON, whatever they are told.
