@@ -389,7 +389,8 @@ describe('who is slow', () => {
       },
     })
     client.on('error', () => {})
-    client.write(ask('slow', 'GET /docs/js/scalar.js'))
+    // More than the system takes for a client that does not read.
+    client.write(ask('slow', 'GET /docs/js/scalar.js').repeat(15))
     await vi.waitFor(() => expect(taken).toBeGreaterThan(0), 15_000)
     const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
     await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 50_000, interval: 250 })

@@ -1,9 +1,13 @@
 // /openapi.json (3.1) from the routes' own schemas, and /docs to read and try them, without anything from outside.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import swagger from '@fastify/swagger'
-import fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { AppError } from '../errors.ts'
+import type { DocsPage, DocsUrl } from './docs-thread.ts'
 import { refuseOtherMethods } from './methods.ts'
 import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
+import { sendStored, storeAnswer } from './stored-answer.ts'
 
 /** Register before the routes that it describes. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
@@ -59,68 +63,52 @@ const policy =
 
 /** /openapi.json and /docs. */
 export async function serveDescription(app: FastifyInstance): Promise<void> {
-  let text: string | null = null
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
-    text ??= JSON.stringify(app.swagger())
-    return reply.type('application/json; charset=utf-8').send(text)
-  })
+  const makeDescription = async () =>
+    await storeAnswer(Buffer.from(JSON.stringify(app.swagger())), {
+      contentType: 'application/json; charset=utf-8',
+      cacheControl: 'no-cache',
+    })
+  const description = onFirstUse(makeDescription)
+  app.get('/openapi.json', { schema: { hide: true }, exposeHeadRoute: true }, async (request, reply) =>
+    sendStored(request, reply, await description()),
+  )
   await app.register(async (docs) => {
     const others = refuseOtherMethods(docs, (url) => url.startsWith('/docs'))
     for (const url of docsUrls) {
-      docs.get(url, { schema: { hide: true } }, async (_request, reply) => {
-        docsPages ??= readDocsPages()
-        const page = (await docsPages).get(url)
+      docs.get(url, { schema: { hide: true }, exposeHeadRoute: true }, async (request, reply) => {
+        const page = (await docsPages()).get(url)
         if (!page) throw new AppError('not_found')
-        const { statusCode, headers, body } = page
-        reply.headers(headers).header('content-security-policy', policy)
-        // The script of the page is large and says nothing about anybody.
-        if (url.endsWith('.js')) reply.header('cache-control', 'public, max-age=3600')
-        return reply.code(statusCode).send(body)
+        if ('location' in page) return reply.redirect(page.location, 301)
+        reply.header('content-security-policy', policy)
+        return sendStored(request, reply, page)
       })
     }
     others.finish()
   })
 }
 
-const docsUrls = ['/docs', '/docs/', '/docs/js/scalar.js']
-
-interface DocsPage {
-  readonly statusCode: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Buffer
-}
+const docsUrls: readonly DocsUrl[] = ['/docs', '/docs/', '/docs/js/scalar.js']
 
 /**
- * Read by the first who asks: the script has megabytes, which no start waits for. They are the same bytes for everybody, because
- * who asks for them hundreds of times without reading must not have as many copies made.
+ * Made by the first request: no start waits for megabytes. All requests share the same bytes, because a client that asks for them
+ * hundreds of times without reading must not have as many copies made.
  */
-let docsPages: Promise<ReadonlyMap<string, DocsPage>> | null = null
-
-async function readDocsPages(): Promise<ReadonlyMap<string, DocsPage>> {
-  const { default: scalar } = await import('@scalar/fastify-api-reference')
-  // A server of its own, which does not listen.
-  const docs = fastify()
-  await docs.register(scalar, {
-    routePrefix: '/docs',
-    configuration: {
-      url: '/openapi.json',
-      withDefaultFonts: false,
-      hideClientButton: true,
-      telemetry: false,
-      showDeveloperTools: 'never',
-      agent: { disabled: true },
-      mcp: { disabled: true },
-    },
-  })
-  const pages = new Map<string, DocsPage>()
-  for (const url of docsUrls) {
-    const { statusCode, headers, rawPayload } = await docs.inject({ url })
-    const kept = ['content-type', 'location'].flatMap((name) => {
-      const value = headers[name]
-      return value === undefined ? [] : [[name, String(value)]]
-    })
-    pages.set(url, { statusCode, headers: Object.fromEntries(kept), body: rawPayload })
-  }
-  await docs.close()
+const docsPages = onFirstUse(async () => {
+  const name = import.meta.url.endsWith('.ts') ? './docs-thread.ts' : './docs-thread.js'
+  const worker = new Worker(new URL(name, import.meta.url), { execArgv: [] })
+  // What docs-thread.ts posts.
+  const [pages] = (await once(worker, 'message')) as [ReadonlyMap<DocsUrl, DocsPage>]
   return pages
+})
+
+/** Work that the first call does for all; a failure is forgotten, so that the next call tries again. */
+function onFirstUse<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | null = null
+  return () => {
+    done ??= work().catch((error) => {
+      done = null
+      throw error
+    })
+    return done
+  }
 }
