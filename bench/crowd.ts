@@ -125,8 +125,8 @@ async function addRows(db: Database, count: number): Promise<void> {
         expires_at: now + 30 * 86_400_000,
       }
     })
-    await db.insertInto('accounts').values(accounts).execute()
-    await db.insertInto('sessions').values(sessions).execute()
+    await db.insertInto('hufu_accounts').values(accounts).execute()
+    await db.insertInto('hufu_sessions').values(sessions).execute()
   }
 }
 

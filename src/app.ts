@@ -159,6 +159,11 @@ function purgeSteps(parts: {
   ]
 }
 
+/** The database with one connection and nothing around it: for waiting until it answers, and for migrations. */
+export function openDatabaseAlone(settings: Settings): Database {
+  return openDatabase(openDialect({ ...settings, databasePool: 1 }))
+}
+
 function openDialect({ database, databasePool }: Settings): Dialect {
   try {
     return dialectFor(database.url, databasePool)
@@ -182,7 +187,7 @@ async function openCopies(
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
   const { RedisCopies } = await import('./sessions/copies-redis.ts')
-  const feed = new Feed({ db: openDatabase(openDialect({ ...settings, databasePool: 1 })), clock })
+  const feed = new Feed({ db: openDatabaseAlone(settings), clock })
   const copies = new RedisCopies({
     url: settings.redis,
     feed,

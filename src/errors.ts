@@ -19,7 +19,7 @@ export const errorCodes = [
   'session_password_changed',
   'session_phone_changed',
   'session_account_closed',
-  'session_phone_proven',
+  'session_phone_verified',
   'session_expired',
   'session_token_reused',
   'session_not_found',

@@ -37,7 +37,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   const { id } = await app.house.accounts.get(guest)
-  await app.byHand.deleteFrom('sessions').where('account_id', '=', id).execute()
+  await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
   app.lines.length = 0
 })
 

@@ -718,7 +718,7 @@ async function signIn({ house }: RunningApp, phone: string): Promise<string> {
 // A bad input that was let in must not spoil the next.
 afterEach(async () => {
   const { id } = await app.house.accounts.get(guest)
-  await app.byHand.deleteFrom('sessions').where('account_id', '=', id).execute()
+  await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
 })
 
 async function guestSessions() {

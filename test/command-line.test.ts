@@ -283,7 +283,9 @@ describe('accounts ban', () => {
     expect((await hufu(['accounts', 'ban', phone, '--until', '2999-01-31'])).code).toBe(0)
     expect(json(await hufu(['accounts', 'show', phone, '--json']))).toMatchObject({ state: 'banned' })
     const file = new DatabaseSync(join(folder, 'hufu.db'))
-    file.exec(`update accounts set banned_until = ${Date.now() - 1000} where phone_number = '+86${phone}'`)
+    file.exec(
+      `update hufu_accounts set banned_until = ${Date.now() - 1000} where phone_number = '+86${phone}'`,
+    )
     file.close()
     expect(json(await hufu(['accounts', 'show', phone, '--json']))).toMatchObject({ state: 'active' })
     const shown = await hufu(['accounts', 'show', phone])

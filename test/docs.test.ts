@@ -319,11 +319,13 @@ describe('the documents', () => {
   test.each([
     ...readmes,
     'docs/command-line.md',
-  ])('%s shows every migration where it shows one', async (path) => {
+    'docs/architecture.md',
+    'docs/tutorial.zh-CN.md',
+  ])('%s names only migrations that exist', (path) => {
     const all = globSync('[0-9]*.ts', { cwd: join(root, 'src/db/migrations') }).map((file) =>
       file.slice(0, -3),
     )
-    expect([...new Set(read(path).match(/\b\d{4}-[a-z]+-[a-z-]+\b/g))].toSorted()).toEqual(all.toSorted())
+    expect(all).toEqual(expect.arrayContaining(read(path).match(/\b00\d\d-[a-z]+-[a-z-]+\b/g) ?? []))
   })
 
   test.each(

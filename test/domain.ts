@@ -89,7 +89,7 @@ export async function migrateFresh(databaseUrl: string): Promise<void> {
 export async function addAccount(db: Database): Promise<string> {
   const id = newAccountId(Date.now())
   await db
-    .insertInto('accounts')
+    .insertInto('hufu_accounts')
     .values({
       id,
       phone_number: `+86${id.replaceAll('-', '').slice(-16)}`,

@@ -45,7 +45,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     await insertSession(db, session, accountId)
     await extendSessions(db, { ids: [id], usedAt: 2_000, behindMs: 100, ...change })
     const row = await db
-      .selectFrom('sessions')
+      .selectFrom('hufu_sessions')
       .select('expires_at')
       .where('id', '=', id)
       .executeTakeFirstOrThrow()

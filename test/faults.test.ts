@@ -131,7 +131,7 @@ async function expectWhole(
   operation: string,
   where: string,
 ): Promise<void> {
-  const rows = await db.selectFrom('sessions').selectAll().where('account_id', '=', accountId).execute()
+  const rows = await db.selectFrom('hufu_sessions').selectAll().where('account_id', '=', accountId).execute()
   const live = await sessions.list(accountId)
   expect(live.length, where).toBeLessThanOrEqual(1)
   for (const row of rows.filter(({ end_reason }) => end_reason === 'replaced')) {
@@ -146,15 +146,19 @@ async function expectWhole(
 
 /** Events tell exactly what has happened: each end, each sign-in, each change of the account. */
 async function expectTold({ db }: Domain, accountId: string, where: string): Promise<void> {
-  const events = await db.selectFrom('events').select('kind').where('account_id', '=', accountId).execute()
+  const events = await db
+    .selectFrom('hufu_events')
+    .select('kind')
+    .where('account_id', '=', accountId)
+    .execute()
   const told = (kind: string) => events.filter((event) => event.kind === kind).length
   const rows = await db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .select('ended_at')
     .where('account_id', '=', accountId)
     .execute()
   const account = await db
-    .selectFrom('accounts')
+    .selectFrom('hufu_accounts')
     .select('password_hash')
     .where('id', '=', accountId)
     .executeTakeFirstOrThrow()
@@ -174,7 +178,7 @@ async function expectTrue(
   where: string,
 ): Promise<void> {
   const row = await witness.db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .select(['ended_at', 'end_reason'])
     .where('id', '=', old.session.id)
     .executeTakeFirstOrThrow()

@@ -107,11 +107,11 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     const first = await change('old')
     const at = clock.now()
     const old = Array.from({ length: 1_200 }, () => ({ account_id: id('old'), at }))
-    await db.insertInto('account_changes').values(old).execute()
+    await db.insertInto('hufu_account_changes').values(old).execute()
     clock.advance(61 * minuteMs)
     const last = await change('young')
     await forgetOldChanges(db, clock.now(), 1_000)
-    const left = await db.selectFrom('account_changes').select('position').orderBy('position').execute()
+    const left = await db.selectFrom('hufu_account_changes').select('position').orderBy('position').execute()
     expect(left.at(-1)).toEqual({ position: last })
     // The last thousand stay, so that a server that starts can tell what is open from what is long over.
     expect(left[0]?.position).toBe(last - 1_000 + 1)

@@ -513,7 +513,7 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
     for (const failure of failures) await send(server.url, failure)
     await expectNothingInRedis(tokens)
     const database = new DatabaseSync(file)
-    database.exec('alter table accounts rename to away')
+    database.exec('alter table hufu_accounts rename to away')
     database.close()
     for (const ask of signIns(phone, password)) expect((await send(server.url, ask)).status).toBe(500)
     await server.stop()

@@ -24,7 +24,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     const seenAt = async () =>
       (
         await db
-          .selectFrom('sessions')
+          .selectFrom('hufu_sessions')
           .select('seen_at')
           .where('id', '=', session.id)
           .executeTakeFirstOrThrow()

@@ -277,7 +277,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
     expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
     // Nobody had proved the number before.
-    return 'session_phone_proven'
+    return 'session_phone_verified'
   },
   async 'change of the number'(app, { id, token }) {
     const next = nextNumber()

@@ -237,7 +237,7 @@ for (const { name, skipped, database, redis } of stores) {
         const token = String(squatter.body.token)
         expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
           status: 401,
-          body: { code: 'session_phone_proven' },
+          body: { code: 'session_phone_verified' },
         })
         expect((await ask(app, 'POST', '/v1/sessions', { body: password })).status).toBe(401)
         expect(await ask(app, 'GET', '/v1/account', { token: owner.token })).toMatchObject({
@@ -271,7 +271,7 @@ for (const { name, skipped, database, redis } of stores) {
         await reset()
         expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
           status: 401,
-          body: { code: 'session_phone_proven' },
+          body: { code: 'session_phone_verified' },
         })
         const entered = await ask(app, 'POST', '/v1/sessions', {
           body: { ...password, password: 'correct horse' },
@@ -455,7 +455,7 @@ for (const { name, skipped, database, redis } of stores) {
         app.clock.advance(16 * dayMs)
         await app.house.tidy()
         const told = await app.house.db
-          .selectFrom('events')
+          .selectFrom('hufu_events')
           .select('phone_number')
           .where('account_id', '=', first.accountId)
           .where('kind', '=', 'sign_in_failed')
@@ -511,7 +511,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await ask(app, 'GET', '/v1/session', { token: back.token })).toMatchObject({ status: 401 })
         const { db } = app.house
         const left = await db
-          .selectFrom('events')
+          .selectFrom('hufu_events')
           .selectAll()
           .where('account_id', '=', who.accountId)
           .execute()

@@ -65,7 +65,7 @@ describe.each(databases)('purges on $name', (database) => {
   /** An account that closes in 15 days, and the events of its short life. */
   async function addClosing({ accounts, db, clock }: House, phoneNumber: string): Promise<string> {
     const { id } = await addPerson({ accounts } as House, phoneNumber, null)
-    await sql`update accounts set state = 'closing', closes_at = ${clock.now() + 15 * dayMs} where id = ${id}`.execute(
+    await sql`update hufu_accounts set state = 'closing', closes_at = ${clock.now() + 15 * dayMs} where id = ${id}`.execute(
       db,
     )
     await recordEvents(db, clock.now(), noOrigin, [{ kind: 'account_closing', accountId: id }])
@@ -76,7 +76,7 @@ describe.each(databases)('purges on $name', (database) => {
     Number(
       (
         await db
-          .selectFrom('events')
+          .selectFrom('hufu_events')
           .select(({ fn }) => fn.countAll().as('n'))
           .executeTakeFirstOrThrow()
       ).n,
@@ -260,7 +260,9 @@ test('one account that cannot be removed does not keep the others', async () => 
     await migrate(house.db, 'sqlite')
     const numbers = ['13600000001', '13600000002', '13600000003']
     for (const number of numbers) await addPerson(house, number, null)
-    await sql`update accounts set state = 'closing', closes_at = ${machine.clock.now()}`.execute(house.db)
+    await sql`update hufu_accounts set state = 'closing', closes_at = ${machine.clock.now()}`.execute(
+      house.db,
+    )
     await sql`create trigger keep before delete on accounts when old.phone_number = '+8613600000002'
       begin select raise(abort, 'kept by a trigger'); end`.execute(house.db)
     const reports = await house.tidy({ isClockRight: true })

@@ -1,4 +1,6 @@
 // Many at once, through two server processes: one winner, on every database.
+import { readdirSync } from 'node:fs'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findCode } from '../src/codes/code-rows.ts'
 import { migrate, pendingMigrations } from '../src/db/migrate.ts'
@@ -9,12 +11,9 @@ import { person, runCommand, type ServerProcess, startProcess } from './running.
 import { startRedis } from './services/redis.ts'
 import { databases, redisUrl, stores } from './stores.ts'
 
-const allMigrations = [
-  '0001-accounts-and-sessions',
-  '0002-token-rotation',
-  '0003-codes-and-events',
-  '0004-account-changes',
-]
+const allMigrations = readdirSync(new URL('../src/db/migrations', import.meta.url))
+  .map((file) => file.replace(/\.ts$/, ''))
+  .sort()
 const json = { 'content-type': 'application/json' }
 
 async function post(
@@ -147,7 +146,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
 
   const accountsWith = (phoneNumber: string) =>
     inDatabase((db) =>
-      db.selectFrom('accounts').select('id').where('phone_number', '=', phoneNumber).execute(),
+      db.selectFrom('hufu_accounts').select('id').where('phone_number', '=', phoneNumber).execute(),
     )
 
   test.skipIf(skipped !== null)(
@@ -369,17 +368,17 @@ describe.each(databases)('$name', (database) => {
       const db = openDatabase(dialectFor(url, 1))
       await migrate(db, kind)
       // As MySQL leaves it when the process dies between a table and the note that the migration ran.
-      await db.schema.dropTable('sessions').execute()
-      await db.schema.dropTable('kysely_migration').execute()
+      await db.schema.dropTable('hufu_sessions').execute()
+      await sql`delete from hufu_migrations`.execute(db)
       expect(await migrate(db, kind)).toEqual(allMigrations)
-      expect(await db.selectFrom('sessions').selectAll().execute()).toEqual([])
+      expect(await db.selectFrom('hufu_sessions').selectAll().execute()).toEqual([])
       // The same between two columns.
-      await db.schema.alterTable('sessions').dropColumn('rotated_at').execute()
-      await db.schema.alterTable('accounts').dropColumn('closes_at').execute()
-      await db.schema.dropTable('kysely_migration').execute()
+      await db.schema.alterTable('hufu_sessions').dropColumn('rotated_at').execute()
+      await db.schema.alterTable('hufu_accounts').dropColumn('closes_at').execute()
+      await sql`delete from hufu_migrations`.execute(db)
       expect(await migrate(db, kind)).toEqual(allMigrations)
-      expect(await db.selectFrom('sessions').select('rotated_at').execute()).toEqual([])
-      expect(await db.selectFrom('accounts').select('closes_at').execute()).toEqual([])
+      expect(await db.selectFrom('hufu_sessions').select('rotated_at').execute()).toEqual([])
+      expect(await db.selectFrom('hufu_accounts').select('closes_at').execute()).toEqual([])
       await db.destroy()
       await drop()
     },

@@ -54,7 +54,7 @@ async function open(database: DatabaseUnderTest) {
   load.start(clients)
   closers.push(() => load.stop())
   const countSignIns = async () => {
-    const counting = sql<{ n: number }>`select count(*) as n from events where kind = 'signed_in'`
+    const counting = sql<{ n: number }>`select count(*) as n from hufu_events where kind = 'signed_in'`
     return Number((await counting.execute(house.db)).rows[0]?.n)
   }
   return { load, servers, start, countSignIns, nginx }

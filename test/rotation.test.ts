@@ -27,7 +27,7 @@ async function say({ sessions }: Domain, token: string): Promise<string> {
 
 async function rowOf({ db }: Domain, token: string) {
   return await db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .selectAll()
     .where('id', '=', token.slice(3, 25))
     .executeTakeFirstOrThrow()
@@ -238,7 +238,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
 
       /** By hand, as an operator does, with the copies gone. */
       async function setState(state: 'active' | 'banned'): Promise<void> {
-        await here.db.updateTable('accounts').set({ state }).where('id', '=', accountId).execute()
+        await here.db.updateTable('hufu_accounts').set({ state }).where('id', '=', accountId).execute()
         if (redis) await forgetCopies()
         await nextTurn()
       }

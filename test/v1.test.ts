@@ -490,7 +490,7 @@ describe('a refused request', () => {
     const { token } = await client().enter(phone, phone14)
     const until = app.clock.now() + dayMs
     await app.byHand
-      .updateTable('accounts')
+      .updateTable('hufu_accounts')
       .set({ state: 'banned', banned_until: until })
       .where('id', '=', id)
       .execute()
@@ -508,9 +508,9 @@ describe('a refused request', () => {
   test('a closing account has no live session, a deleted one no session at all', async () => {
     const { phone, id } = await newcomer(app)
     const { token } = await client().enter(phone, phone14)
-    await app.byHand.updateTable('accounts').set({ state: 'closing' }).where('id', '=', id).execute()
+    await app.byHand.updateTable('hufu_accounts').set({ state: 'closing' }).where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
-    await app.byHand.deleteFrom('accounts').where('id', '=', id).execute()
+    await app.byHand.deleteFrom('hufu_accounts').where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })
   })
 })
@@ -683,13 +683,13 @@ describe('password hashes', () => {
     cost: { memoryCost: number; timeCost: number },
   ) {
     const password_hash = await hash(person.password, { algorithm: 2, parallelism: 1, ...cost })
-    await house.db.updateTable('accounts').set({ password_hash }).where('id', '=', id).execute()
+    await house.db.updateTable('hufu_accounts').set({ password_hash }).where('id', '=', id).execute()
     return password_hash
   }
 
   async function storedHash({ house }: RunningApp, id: string): Promise<string> {
     const row = await house.db
-      .selectFrom('accounts')
+      .selectFrom('hufu_accounts')
       .select('password_hash')
       .where('id', '=', id)
       .executeTakeFirstOrThrow()

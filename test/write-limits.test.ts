@@ -99,9 +99,9 @@ test('a profile that is there already is written nowhere, told by no event, and 
 async function written({ byHand, house }: RunningApp) {
   const { id } = await house.accounts.get(person.phone)
   return {
-    events: (await byHand.selectFrom('events').select('id').execute()).length,
-    changes: (await byHand.selectFrom('account_changes').select('position').execute()).length,
-    account: await byHand.selectFrom('accounts').selectAll().where('id', '=', id).execute(),
+    events: (await byHand.selectFrom('hufu_events').select('id').execute()).length,
+    changes: (await byHand.selectFrom('hufu_account_changes').select('position').execute()).length,
+    account: await byHand.selectFrom('hufu_accounts').selectAll().where('id', '=', id).execute(),
   }
 }
 

@@ -8,7 +8,7 @@ export async function findAccountByPhoneNumber(
   phoneNumber: string,
 ): Promise<AccountsTable | null> {
   const row = await db
-    .selectFrom('accounts')
+    .selectFrom('hufu_accounts')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .executeTakeFirst()
@@ -21,7 +21,7 @@ export async function lockAccountByPhoneNumber(
   phoneNumber: string,
 ): Promise<AccountsTable | null> {
   const row = await tx
-    .selectFrom('accounts')
+    .selectFrom('hufu_accounts')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .forUpdate()
@@ -31,7 +31,7 @@ export async function lockAccountByPhoneNumber(
 
 /** The account with this id, or null. */
 export async function findAccountById(db: Database, id: string): Promise<AccountsTable | null> {
-  const row = await db.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  const row = await db.selectFrom('hufu_accounts').selectAll().where('id', '=', id).executeTakeFirst()
   return row ?? null
 }
 
@@ -49,7 +49,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
     updated_at: now,
     avatar_url: null,
     locale: null,
-    phone_proven_at: null,
+    phone_verified_at: null,
     closes_at: null,
   }
 }
@@ -57,7 +57,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
 /** Ids of accounts whose cooling-off is over at `now`. */
 export async function accountsToPurge(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db
-    .selectFrom('accounts')
+    .selectFrom('hufu_accounts')
     .select('id')
     .where('state', '=', 'closing')
     .where('closes_at', '<=', now)
@@ -68,7 +68,7 @@ export async function accountsToPurge(db: Database, now: number, limit: number):
 
 /** Writes a new account. @throws the driver's unique violation where the number is taken */
 export async function insertAccount(db: Database, account: AccountsTable): Promise<void> {
-  await db.insertInto('accounts').values(account).execute()
+  await db.insertInto('hufu_accounts').values(account).execute()
 }
 
 /** Up to `limit` accounts in order of registration, after the account `after`. */
@@ -77,7 +77,7 @@ export async function listAccounts(
   after: Pick<AccountsTable, 'registered_at' | 'id'> | null,
   limit: number,
 ): Promise<AccountsTable[]> {
-  let query = db.selectFrom('accounts').selectAll()
+  let query = db.selectFrom('hufu_accounts').selectAll()
   if (after) {
     query = query.where((where) =>
       where.or([
@@ -95,7 +95,7 @@ export async function replacePasswordHash(
   change: { id: string; from: string; to: string; now: number },
 ): Promise<void> {
   await db
-    .updateTable('accounts')
+    .updateTable('hufu_accounts')
     .set({ password_hash: change.to, updated_at: change.now })
     .where('id', '=', change.id)
     .where('password_hash', '=', change.from)

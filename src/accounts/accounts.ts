@@ -35,7 +35,7 @@ export interface Account {
   /** BCP 47. */
   readonly locale: string | null
   /** null: nobody has shown yet that the number is theirs. */
-  readonly phoneProvenAt: number | null
+  readonly phoneVerifiedAt: number | null
   /** When a closing account is removed. */
   readonly closesAt: number | null
 }
@@ -61,7 +61,7 @@ export interface NewAccount {
   /** For imports and demos: any password of 1 to 256 code points. */
   readonly allowWeakPassword?: boolean
   /** The operator vouches that the number is this person's: the first code does not wipe what was set here. */
-  readonly isProven?: boolean
+  readonly isVerified?: boolean
 }
 
 export interface AccountsOptions {
@@ -106,7 +106,7 @@ export class Accounts {
       ...newAccountRow(phoneNumber, now),
       nickname: account.nickname,
       password_hash: passwordHash,
-      phone_proven_at: account.isProven ? now : null,
+      phone_verified_at: account.isVerified ? now : null,
     }
     try {
       await inTransaction(this.#db, async (tx) => {
@@ -230,7 +230,7 @@ export function toAccount(row: AccountsTable): Account {
     registeredAt: row.registered_at,
     avatarUrl: row.avatar_url,
     locale: row.locale,
-    phoneProvenAt: row.phone_proven_at,
+    phoneVerifiedAt: row.phone_verified_at,
     closesAt: row.closes_at,
   }
 }

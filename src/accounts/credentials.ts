@@ -9,7 +9,7 @@ import type { Limiter } from '../limits/limiter.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
-import { firstProof } from './first-proof.ts'
+import { firstVerification } from './first-verification.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from './phone.ts'
 import { comparePassword, noteWrong } from './wrong-proofs.ts'
@@ -112,10 +112,10 @@ export class Credentials {
       origin,
       decide: async (tx, locked, now) => {
         if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
-        const first = locked.phone_proven_at === null ? firstProof(locked, now) : null
+        const first = locked.phone_verified_at === null ? firstVerification(locked, now) : null
         return {
           set: { ...first?.set, password_hash: hash },
-          end: { reason: first ? 'phone_proven' : 'password_changed', by: null, except: null },
+          end: { reason: first ? 'phone_verified' : 'password_changed', by: null, except: null },
           events: [...(first ? [first.event] : []), passwordSet(locked, 'reset')],
         }
       },
@@ -177,7 +177,7 @@ export class Credentials {
           await assertProven(tx, locked)
           const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
           return {
-            set: { phone_number: phoneNumber, phone_proven_at: now },
+            set: { phone_number: phoneNumber, phone_verified_at: now },
             end: { reason: 'phone_changed', by: asker.sessionId, except: asker.sessionId },
             events: [{ kind: 'phone_changed', ...moved }],
           }

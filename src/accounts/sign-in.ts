@@ -15,7 +15,7 @@ import {
   newAccountRow,
   replacePasswordHash,
 } from './account-rows.ts'
-import { firstProof } from './first-proof.ts'
+import { firstVerification } from './first-verification.ts'
 import { needsRehash, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
 import { comparePassword, noteWrong } from './wrong-proofs.ts'
@@ -146,16 +146,16 @@ export class SignIn {
     if (!row && this.#signUp === 'closed') throw new AppError('sign_up_closed')
     if (!(await right.use(tx))) return null
     if (!row) {
-      const account = { ...newAccountRow(phoneNumber, now), nickname, phone_proven_at: now }
+      const account = { ...newAccountRow(phoneNumber, now), nickname, phone_verified_at: now }
       await insertAccount(tx, account)
       const created: NewEvent = { kind: 'account_created', accountId: account.id, phoneNumber }
       return { account, isNew: true, endOthers: null, events: [created] }
     }
     const open = await reopened(tx, row, now)
-    if (row.phone_proven_at !== null) return { ...open, isNew: false, endOthers: null }
-    const { set, event } = firstProof(open.account, now)
+    if (row.phone_verified_at !== null) return { ...open, isNew: false, endOthers: null }
+    const { set, event } = firstVerification(open.account, now)
     const account = await updateAccount(tx, open.account, set, now)
-    return { account, events: [...open.events, event], isNew: false, endOthers: 'phone_proven' }
+    return { account, events: [...open.events, event], isNew: false, endOthers: 'phone_verified' }
   }
 
   #noteWrong(phoneNumber: string, method: string, origin: Origin) {

@@ -18,7 +18,7 @@ interface AddOptions {
   readonly nickname?: string
   readonly passwordStdin?: boolean
   readonly allowWeakPassword?: boolean
-  readonly proven?: boolean
+  readonly verified?: boolean
 }
 
 const nicknameMax = 64
@@ -42,7 +42,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
       nickname,
       password,
       allowWeakPassword,
-      isProven: options.proven ?? false,
+      isVerified: options.verified ?? false,
     }),
   )
   output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Made the account ${account.phoneNumber}`))
@@ -160,7 +160,7 @@ function describe(account: Account) {
     nickname: account.nickname,
     state: stateAt(account, Date.now()),
     has_password: account.hasPassword,
-    phone_proven_at: isoTime(account.phoneProvenAt),
+    phone_verified_at: isoTime(account.phoneVerifiedAt),
     banned_until: isoTime(account.bannedUntil),
     ban_reason: account.banReason,
     closes_at: isoTime(account.closesAt),

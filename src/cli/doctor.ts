@@ -79,8 +79,8 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
             check: 'schema',
             status: 'warning',
             text: output.say(
-              `待执行 ${pending.join(', ')}：启动服务或 hufu migrate 会执行`,
-              `${pending.join(', ')} to run: serve or "hufu migrate" does it`,
+              '不是最新：启动服务或 hufu migrate 会更新',
+              'not up to date: serve or "hufu migrate" brings it up to date',
             ),
           }
     const clock =

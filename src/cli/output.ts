@@ -1,6 +1,7 @@
 // How commands speak: to people in their language, to programs in JSON, and with exit codes that scripts can use.
 import { styleText } from 'node:util'
 import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
+import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
 import { type Settings, SettingsError } from '../settings.ts'
@@ -67,6 +68,8 @@ export class Output {
     if (cause instanceof Error && isReadOnly(cause)) return this.#readOnly(cause)
     if (error instanceof SettingsError)
       return this.fail(exitCodes.usage, 'usage', this.say(error.zh, error.message))
+    if (error instanceof UnusableDatabaseError)
+      return this.fail(exitCodes.refused, 'database_unusable', this.say(error.zh, error.message))
     if (error instanceof UsageError) return this.fail(exitCodes.usage, 'usage', error.message)
     if (!(error instanceof AppError)) {
       return this.fail(

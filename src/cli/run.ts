@@ -102,7 +102,7 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .option('--nickname <name>', 'what to call the person')
     .option('--password-stdin', 'read the password from standard input')
     .option('--allow-weak-password', 'take any password, for imports and demos')
-    .option('--proven', "the number is known to be this person's: their first code wipes nothing")
+    .option('--verified', "the number is known to be this person's: their first code wipes nothing")
     .option('--json', 'for programs')
     .action(action(addAccount))
   accounts

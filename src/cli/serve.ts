@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { type House, openHouse, openServer } from '../app.ts'
+import { type House, openDatabaseAlone, openHouse, openServer } from '../app.ts'
 import { isReadOnly, isUnusableFile } from '../db/failures.ts'
-import { migrate } from '../db/migrate.ts'
+import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
@@ -64,6 +64,7 @@ async function serveHere(
   { sayStarted, stopSignal }: Surroundings,
 ): Promise<number> {
   const log = programLog.logger
+  await prepareDatabase(settings, output)
   const house = await openHouse(settings, {
     onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
     onSmsFailOver: ({ driver, code, gatewayCode }) =>
@@ -78,7 +79,6 @@ async function serveHere(
     },
   })
   try {
-    await prepareDatabase(house, settings, output)
     let stopping = false
     const server = await openServer(house, settings, {
       log: requestLog(programLog),
@@ -154,7 +154,9 @@ function keepTidy(house: House, log: Logger): NodeJS.Timeout {
   return setInterval(() => void tidy(), tidyEveryMs).unref()
 }
 
-async function prepareDatabase({ db }: House, settings: Settings, output: Output): Promise<void> {
+/** Waits until the database answers, and brings its schema up to date, before anything else reads it. */
+async function prepareDatabase(settings: Settings, output: Output): Promise<void> {
+  const db = openDatabaseAlone(settings)
   const seconds = settings.databaseWaitSeconds
   const where = withoutPassword(settings.database.url)
   try {
@@ -171,8 +173,10 @@ async function prepareDatabase({ db }: House, settings: Settings, output: Output
     if (isUnusableFile(cause) || isReadOnly(cause)) throw cause
     const why = cause instanceof Error ? causeText(cause) : String(cause)
     throw new AppError('unavailable', {}, { cause: new Error(`${where}: ${why}; check HUFU_DATABASE_URL`) })
+  } finally {
+    await db.destroy()
   }
-  await migrate(db, settings.database.kind)
+  await upgrade(() => openDatabaseAlone(settings), settings.database.kind)
 }
 
 /** Node reports a refused connection on several addresses as one error without words. */

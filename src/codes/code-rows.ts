@@ -10,7 +10,7 @@ export interface CodeName {
 /** The code that was asked for last, or null. */
 export async function findCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<CodesTable | null> {
   const row = await db
-    .selectFrom('codes')
+    .selectFrom('hufu_codes')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .where('purpose', '=', purpose)
@@ -20,14 +20,14 @@ export async function findCode(db: Database, { phoneNumber, purpose }: CodeName)
 
 /** Writes the first code of its name. @throws the driver's unique violation where there is one */
 export async function insertCode(db: Database, row: CodesTable): Promise<void> {
-  await db.insertInto('codes').values(row).execute()
+  await db.insertInto('hufu_codes').values(row).execute()
 }
 
 /** Puts a new code in the place of one that has run out, was used, or has no guess left; else does nothing. */
 export async function replaceDeadCode(db: Database, row: CodesTable, maxGuesses: number): Promise<void> {
   const { phone_number, purpose, ...values } = row
   await db
-    .updateTable('codes')
+    .updateTable('hufu_codes')
     .set(values)
     .where('phone_number', '=', phone_number)
     .where('purpose', '=', purpose)
@@ -49,7 +49,7 @@ export async function countGuess(
   maxGuesses: number,
 ): Promise<boolean> {
   const result = await db
-    .updateTable('codes')
+    .updateTable('hufu_codes')
     .set((row) => ({ guesses: row('guesses', '+', 1) }))
     .where('phone_number', '=', phoneNumber)
     .where('purpose', '=', purpose)
@@ -63,7 +63,7 @@ export async function countGuess(
 /** Marks exactly this code as used; false where it was used before. */
 export async function useCode(tx: Database, name: CodeName, nonce: string, now: number): Promise<boolean> {
   const result = await tx
-    .updateTable('codes')
+    .updateTable('hufu_codes')
     .set({ used_at: now })
     .where('phone_number', '=', name.phoneNumber)
     .where('purpose', '=', name.purpose)
@@ -75,13 +75,13 @@ export async function useCode(tx: Database, name: CodeName, nonce: string, now: 
 
 /** Deletes the codes of a number. */
 export async function deleteCodesOf(tx: Database, phoneNumber: string): Promise<void> {
-  await tx.deleteFrom('codes').where('phone_number', '=', phoneNumber).execute()
+  await tx.deleteFrom('hufu_codes').where('phone_number', '=', phoneNumber).execute()
 }
 
 /** Deletes up to `limit` codes that ran out before a time, and returns how many. */
 export async function deleteCodesBefore(db: Database, at: number, limit: number): Promise<number> {
   const old = await db
-    .selectFrom('codes')
+    .selectFrom('hufu_codes')
     .select(['phone_number', 'purpose'])
     .where('expires_at', '<', at)
     .orderBy('expires_at')
@@ -89,7 +89,7 @@ export async function deleteCodesBefore(db: Database, at: number, limit: number)
     .execute()
   if (old.length === 0) return 0
   const { numDeletedRows } = await db
-    .deleteFrom('codes')
+    .deleteFrom('hufu_codes')
     .where('phone_number', 'in', [...new Set(old.map((code) => code.phone_number))])
     // A code that was asked for since is not due.
     .where('expires_at', '<', at)

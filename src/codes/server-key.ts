@@ -13,11 +13,15 @@ export function keyOfSecret(secret: string): Buffer {
 /** The key in the database; made by whoever asks first. */
 export async function storedKey(db: Database): Promise<Buffer> {
   for (;;) {
-    const row = await db.selectFrom('server_keys').select('value').where('name', '=', name).executeTakeFirst()
+    const row = await db
+      .selectFrom('hufu_server_keys')
+      .select('value')
+      .where('name', '=', name)
+      .executeTakeFirst()
     if (row) return Buffer.from(row.value, 'base64url')
     try {
       const value = randomBytes(32).toString('base64url')
-      await db.insertInto('server_keys').values({ name, value }).execute()
+      await db.insertInto('hufu_server_keys').values({ name, value }).execute()
     } catch (error) {
       // Another server was first; its key is the one.
       if (!isUniqueViolation(error)) throw error

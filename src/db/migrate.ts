@@ -1,22 +1,60 @@
 // Brings the schema up to date: each numbered migration once, also when two processes start together.
-import { type MigrationProvider, Migrator } from 'kysely/migration'
+import { type Migration, Migrator } from 'kysely/migration'
+import { renameFirstTables } from './first-names.ts'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
 import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
 import { accountChanges } from './migrations/0004-account-changes.ts'
+import { ownNames } from './migrations/0005-own-names.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
+import { tableNames } from './tables.ts'
+import { UnusableDatabaseError } from './unusable.ts'
 
-function migrations(kind: DatabaseKind): MigrationProvider {
+/** The tables of `Tables` (schema.ts): a test compares the list with what the migrations make. */
+export const ownTables: readonly string[] = [
+  'hufu_account_changes',
+  'hufu_accounts',
+  'hufu_codes',
+  'hufu_events',
+  'hufu_purges',
+  'hufu_server_keys',
+  'hufu_sessions',
+]
+
+function migrations(kind: DatabaseKind): Record<string, Migration> {
   return {
-    getMigrations: async () => ({
-      '0001-accounts-and-sessions': accountsAndSessions(kind),
-      '0002-token-rotation': tokenRotation(kind),
-      '0003-codes-and-events': codesAndEvents(kind),
-      '0004-account-changes': accountChanges(kind),
-      '0009-purges-and-indexes': purgesAndIndexes(kind),
-    }),
+    '0001-accounts-and-sessions': accountsAndSessions(kind),
+    '0002-token-rotation': tokenRotation(kind),
+    '0003-codes-and-events': codesAndEvents(kind),
+    '0004-account-changes': accountChanges(kind),
+    '0005-own-names': ownNames(kind),
+    '0009-purges-and-indexes': purgesAndIndexes(kind),
+  }
+}
+
+function migrator(db: Database, kind: DatabaseKind): Migrator {
+  return new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations(kind) },
+    migrationTableName: 'hufu_migrations',
+    migrationLockTableName: 'hufu_migration_lock',
+  })
+}
+
+/**
+ * Brings a database up to date, one from before 0.1.0 too, and returns the names of the migrations that ran.
+ * @param open opens the database with one connection
+ * @throws UnusableDatabaseError where it holds tables with our names that are not ours, or is still used by a version from before 0.1.0
+ */
+export async function upgrade(open: () => Database, kind: DatabaseKind): Promise<string[]> {
+  await renameFirstTables(open, kind)
+  const db = open()
+  try {
+    return await migrate(db, kind)
+  } finally {
+    await db.destroy()
   }
 }
 
@@ -25,13 +63,40 @@ function migrations(kind: DatabaseKind): MigrationProvider {
  * @throws the first failure; what ran before it stays recorded, and a second run goes on from there
  */
 export async function migrate(db: Database, kind: DatabaseKind): Promise<string[]> {
-  const { error, results = [] } = await new Migrator({ db, provider: migrations(kind) }).migrateToLatest()
+  const executed = await executedMigrations(db, kind)
+  // A newer version may have been here: its migrations leave this one able to work, and the library would refuse them.
+  if (Object.keys(migrations(kind)).every((name) => executed.includes(name))) return []
+  const { error, results = [] } = await migrator(db, kind).migrateToLatest()
   if (error) throw error
   return results.map((result) => result.migrationName)
 }
 
-/** The names of migrations that have not run yet. */
+/** The names of migrations that have not run yet. @throws UnusableDatabaseError as `migrate` does */
 export async function pendingMigrations(db: Database, kind: DatabaseKind): Promise<string[]> {
-  const known = await new Migrator({ db, provider: migrations(kind) }).getMigrations()
-  return known.filter((migration) => !migration.executedAt).map((migration) => migration.name)
+  const executed = await executedMigrations(db, kind)
+  return Object.keys(migrations(kind)).filter((name) => !executed.includes(name))
+}
+
+/** @throws UnusableDatabaseError where there are tables with our names, and nothing tells that we made them */
+async function executedMigrations(db: Database, kind: DatabaseKind): Promise<string[]> {
+  const present = await tableNames(db, kind)
+  if (!present.includes('hufu_migrations')) {
+    // The library makes that table before all others.
+    const foreign = present.filter((name) => ownTables.includes(name))
+    if (foreign.length > 0) throw foreignTables(foreign.join(', '))
+    return []
+  }
+  const rows = await db
+    .withTables<{ hufu_migrations: { name: string } }>()
+    .selectFrom('hufu_migrations')
+    .select('name')
+    .execute()
+  return rows.map(({ name }) => name)
+}
+
+function foreignTables(names: string): UnusableDatabaseError {
+  return new UnusableDatabaseError(
+    `数据库里已有名为 ${names} 的表，但没有 Hufu 的迁移记录（表 hufu_migrations）：Hufu 不会改动它们，请换一个数据库（修改 HUFU_DATABASE_URL）。`,
+    `This database has tables named ${names}, but no record of Hufu's migrations (table hufu_migrations): Hufu leaves them alone; set HUFU_DATABASE_URL to another database.`,
+  )
 }

@@ -11,7 +11,7 @@ export const endReasons = [
   'password_changed',
   'phone_changed',
   'account_closed',
-  'phone_proven',
+  'phone_verified',
   'expired',
   'token_reused',
 ] as const
@@ -46,7 +46,7 @@ export interface AccountsTable {
   /** BCP 47, as the app told it. */
   locale: string | null
   /** When somebody first showed that the number is theirs; null: never. */
-  phone_proven_at: number | null
+  phone_verified_at: number | null
   /** When an account whose state is `closing` may be removed. */
   closes_at: number | null
 }
@@ -137,13 +137,13 @@ export interface ServerKeysTable {
 }
 
 export interface Tables {
-  accounts: AccountsTable
-  account_changes: AccountChangesTable
-  codes: CodesTable
-  events: EventsTable
+  hufu_account_changes: AccountChangesTable
+  hufu_accounts: AccountsTable
+  hufu_codes: CodesTable
+  hufu_events: EventsTable
   hufu_purges: PurgesTable
-  server_keys: ServerKeysTable
-  sessions: SessionsTable
+  hufu_server_keys: ServerKeysTable
+  hufu_sessions: SessionsTable
 }
 
 /** The truth, or one transaction on it. */

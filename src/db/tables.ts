@@ -28,6 +28,41 @@ export async function createTable<T extends string>(
   }
 }
 
+/**
+ * Renames an index, and on PostgreSQL the constraint that it stands for. SQLite has no such statement: there the index is
+ * made again from its own text.
+ */
+export async function renameIndex(
+  db: Kysely<unknown>,
+  kind: DatabaseKind,
+  table: string,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  if (kind === 'postgres') await sql`alter index ${sql.id(from)} rename to ${sql.id(to)}`.execute(db)
+  else if (kind === 'mysql')
+    await sql`alter table ${sql.table(table)} rename index ${sql.id(from)} to ${sql.id(to)}`.execute(db)
+  else {
+    const { rows } = await sql<{ text: string }>`select sql as text from sqlite_master
+      where type = 'index' and name = ${from}`.execute(db)
+    await db.schema.dropIndex(from).execute()
+    for (const { text } of rows) await sql.raw(text.replace(`"${from}"`, `"${to}"`)).execute(db)
+  }
+}
+
+/** Renames a column where it still has its old name. */
+export async function renameColumn(
+  db: Kysely<unknown>,
+  kind: DatabaseKind,
+  table: string,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const present = await columnNames(db, kind, table)
+  if (!present.includes(from)) return
+  // Both are there where the migrations before this one ran a second time.
+  if (present.includes(to)) await db.schema.alterTable(table).dropColumn(from).execute()
+  else await db.schema.alterTable(table).renameColumn(from, to).execute()
+}
+
 /** Adds those of the columns that the table does not have: MySQL commits each statement by itself, and a crash can come between. */
 export async function addColumns(
   db: Kysely<unknown>,
@@ -41,8 +76,8 @@ export async function addColumns(
   }
 }
 
-/** The columns that a table has now: no migration of MySQL or SQLite can say "add it if it is not there". */
-async function columnNames(db: Kysely<unknown>, kind: DatabaseKind, table: string): Promise<string[]> {
+/** The columns that a table has now, none where there is no such table. */
+export async function columnNames<T>(db: Kysely<T>, kind: DatabaseKind, table: string): Promise<string[]> {
   const inSchema = (schema: RawBuilder<unknown>) =>
     sql<{ name: string }>`select column_name as name from information_schema.columns
       where table_schema = ${schema} and table_name = ${table}`
@@ -50,6 +85,35 @@ async function columnNames(db: Kysely<unknown>, kind: DatabaseKind, table: strin
     sqlite: sql<{ name: string }>`select name from pragma_table_info(${table})`,
     mysql: inSchema(sql`database()`),
     postgres: inSchema(sql`current_schema()`),
+  }
+  const { rows } = await queries[kind].execute(db)
+  return rows.map(({ name }) => name)
+}
+
+/** The tables of this database (on PostgreSQL: of the current schema), those of other programs too. */
+export async function tableNames<T>(db: Kysely<T>, kind: DatabaseKind): Promise<string[]> {
+  const inSchema = (schema: RawBuilder<unknown>) =>
+    sql<{
+      name: string
+    }>`select table_name as name from information_schema.tables where table_schema = ${schema}`
+  const queries = {
+    sqlite: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
+    mysql: inSchema(sql`database()`),
+    postgres: inSchema(sql`current_schema()`),
+  }
+  const { rows } = await queries[kind].execute(db)
+  return rows.map(({ name }) => name)
+}
+
+/** The indexes of a table that have a name of their own: none that the database made for a constraint on SQLite. */
+export async function indexNames<T>(db: Kysely<T>, kind: DatabaseKind, table: string): Promise<string[]> {
+  const queries = {
+    sqlite: sql<{ name: string }>`select name from sqlite_master
+      where type = 'index' and tbl_name = ${table} and sql is not null`,
+    mysql: sql<{ name: string }>`select distinct index_name as name from information_schema.statistics
+      where table_schema = database() and table_name = ${table}`,
+    postgres: sql<{ name: string }>`select indexname as name from pg_indexes
+      where schemaname = current_schema() and tablename = ${table}`,
   }
   const { rows } = await queries[kind].execute(db)
   return rows.map(({ name }) => name)

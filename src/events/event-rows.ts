@@ -5,7 +5,7 @@ import type { Database, EventsTable } from '../db/schema.ts'
 export async function insertEvents(tx: Database, events: readonly EventsTable[]): Promise<void> {
   if (events.length > 0)
     await tx
-      .insertInto('events')
+      .insertInto('hufu_events')
       .values([...events])
       .execute()
 }
@@ -18,7 +18,7 @@ export async function listEvents(
   limit: number,
 ): Promise<EventsTable[]> {
   let query = db
-    .selectFrom('events')
+    .selectFrom('hufu_events')
     .selectAll()
     .where((where) =>
       where.or([where('account_id', '=', about.accountId), where('phone_number', '=', about.phoneNumber)]),
@@ -37,7 +37,7 @@ export async function listEvents(
 /** Deletes up to `limit` of the oldest events from before a time, and returns how many that were. */
 export async function deleteEventsBefore(db: Database, at: number, limit: number): Promise<number> {
   const old = await db
-    .selectFrom('events')
+    .selectFrom('hufu_events')
     .select('id')
     .where('at', '<', at)
     .orderBy('at')
@@ -45,7 +45,7 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
     .execute()
   if (old.length === 0) return 0
   const ids = old.map(({ id }) => id)
-  const { numDeletedRows } = await db.deleteFrom('events').where('id', 'in', ids).executeTakeFirst()
+  const { numDeletedRows } = await db.deleteFrom('hufu_events').where('id', 'in', ids).executeTakeFirst()
   return Number(numDeletedRows)
 }
 
@@ -55,7 +55,7 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
  */
 export async function forgetPerson(tx: Database, accountId: string, phoneNumber: string): Promise<void> {
   await tx
-    .updateTable('events')
+    .updateTable('hufu_events')
     .set({ phone_number: null, ip: null, detail: null })
     .where((where) =>
       where.or([

@@ -13,7 +13,7 @@ export const eventKinds = [
   'account_reopened',
   'account_purged',
   'account_exported',
-  'phone_proven',
+  'phone_verified',
   'phone_changed',
   'password_set',
   'signed_in',

@@ -171,7 +171,7 @@ const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
   session_password_changed: endedByDevice,
   session_phone_changed: endedByDevice,
   session_account_closed: endedByDevice,
-  session_phone_proven: endedByDevice,
+  session_phone_verified: endedByDevice,
   session_banned: ended,
   session_expired: ended,
   session_token_reused: ended,

@@ -72,7 +72,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     en: 'The phone number was changed; sign in again',
   },
   session_account_closed: { status: 401, zh: '此账号已注销', en: 'This account was closed' },
-  session_phone_proven: {
+  session_phone_verified: {
     status: 401,
     zh: '手机号的主人已验证此号码，请重新登录',
     en: 'The owner of the phone number has proved it; sign in again',

@@ -8,7 +8,7 @@ export interface AccountChanged {
 
 /** Writes that an account, or a session of it, changes with this transaction. Returns the position of the change. */
 export async function insertChange(tx: Database, accountId: string, at: number): Promise<number> {
-  const insert = tx.insertInto('account_changes').values({ account_id: accountId, at })
+  const insert = tx.insertInto('hufu_account_changes').values({ account_id: accountId, at })
   // MySQL tells the number that it gave to one row; the others return the row.
   if (!tx.getExecutor().adapter.supportsReturning) {
     return Number((await insert.executeTakeFirstOrThrow()).insertId)
@@ -19,7 +19,7 @@ export async function insertChange(tx: Database, accountId: string, at: number):
 /** Up to `limit` changes behind a position, in order. */
 export async function listChanges(db: Database, after: number, limit: number): Promise<AccountChanged[]> {
   const rows = await db
-    .selectFrom('account_changes')
+    .selectFrom('hufu_account_changes')
     .select(['position', 'account_id'])
     .where('position', '>', after)
     .orderBy('position')
@@ -32,7 +32,7 @@ export async function listChanges(db: Database, after: number, limit: number): P
 export async function positionBefore(db: Database, at: number, count: number): Promise<number> {
   const last = await lastPosition(db)
   const { first } = await db
-    .selectFrom('account_changes')
+    .selectFrom('hufu_account_changes')
     .select(({ fn }) => fn.min('position').as('first'))
     .where((where) => where.or([where('at', '>=', at), where('position', '>', last - count)]))
     .executeTakeFirstOrThrow()
@@ -46,7 +46,7 @@ export async function deleteChangesBefore(
   { keep, limit }: { readonly keep: number; readonly limit: number },
 ): Promise<number> {
   const old = await db
-    .selectFrom('account_changes')
+    .selectFrom('hufu_account_changes')
     .select('position')
     .where('at', '<', at)
     .where('position', '<=', (await lastPosition(db)) - keep)
@@ -56,7 +56,7 @@ export async function deleteChangesBefore(
   if (old.length === 0) return 0
   const positions = old.map(({ position }) => position)
   const { numDeletedRows } = await db
-    .deleteFrom('account_changes')
+    .deleteFrom('hufu_account_changes')
     .where('position', 'in', positions)
     .executeTakeFirst()
   return Number(numDeletedRows)
@@ -64,7 +64,7 @@ export async function deleteChangesBefore(
 
 async function lastPosition(db: Database): Promise<number> {
   const { last } = await db
-    .selectFrom('account_changes')
+    .selectFrom('hufu_account_changes')
     .select(({ fn }) => fn.max('position').as('last'))
     .executeTakeFirstOrThrow()
   return Number(last ?? 0)

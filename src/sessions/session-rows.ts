@@ -7,26 +7,26 @@ import type { Ending, Session, SignedInAccount } from './session.ts'
 import type { Rotation } from './token-standing.ts'
 
 const sessionColumns = [
-  'sessions.id',
-  'sessions.account_id',
-  'sessions.platform',
-  'sessions.device_id',
-  'sessions.device_name',
-  'sessions.app_version',
-  'sessions.ip',
-  'sessions.created_at',
-  'sessions.seen_at',
-  'sessions.expires_at',
+  'hufu_sessions.id',
+  'hufu_sessions.account_id',
+  'hufu_sessions.platform',
+  'hufu_sessions.device_id',
+  'hufu_sessions.device_name',
+  'hufu_sessions.app_version',
+  'hufu_sessions.ip',
+  'hufu_sessions.created_at',
+  'hufu_sessions.seen_at',
+  'hufu_sessions.expires_at',
 ] as const
 
 const tokenColumns = [
-  'sessions.token_hash',
-  'sessions.token_family_hash',
-  'sessions.previous_token_hash',
-  'sessions.rotated_at',
+  'hufu_sessions.token_hash',
+  'hufu_sessions.token_family_hash',
+  'hufu_sessions.previous_token_hash',
+  'hufu_sessions.rotated_at',
 ] as const
 
-type ColumnOf<T extends string> = T extends `sessions.${infer Name extends keyof SessionsTable}`
+type ColumnOf<T extends string> = T extends `hufu_sessions.${infer Name extends keyof SessionsTable}`
   ? Name
   : never
 type SessionRow = Pick<SessionsTable, ColumnOf<(typeof sessionColumns)[number]>>
@@ -56,7 +56,12 @@ function toSession(row: SessionRow): Session {
 
 /** An account as sessions need it, its row locked until the transaction ends; null where it is gone. */
 export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
-  const row = await tx.selectFrom('accounts').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+  const row = await tx
+    .selectFrom('hufu_accounts')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
   return row ?? null
 }
 
@@ -70,13 +75,13 @@ export async function updateAccount(
   now: number,
 ): Promise<AccountsTable> {
   const change = { ...set, updated_at: now }
-  await tx.updateTable('accounts').set(change).where('id', '=', row.id).execute()
+  await tx.updateTable('hufu_accounts').set(change).where('id', '=', row.id).execute()
   return { ...row, ...change }
 }
 
 /** Removes an account, and by its foreign keys everything that hangs on it. */
 export async function deleteAccount(tx: Database, id: string): Promise<void> {
-  await tx.deleteFrom('accounts').where('id', '=', id).execute()
+  await tx.deleteFrom('hufu_accounts').where('id', '=', id).execute()
 }
 
 export interface StoredSession {
@@ -89,15 +94,20 @@ export interface StoredSession {
 
 function selectSession(db: Database, id: string) {
   return db
-    .selectFrom('sessions')
-    .innerJoin('accounts', 'accounts.id', 'sessions.account_id')
-    .leftJoin('sessions as ender', 'ender.id', 'sessions.ended_by_session')
+    .selectFrom('hufu_sessions')
+    .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
+    .leftJoin('hufu_sessions as ender', 'ender.id', 'hufu_sessions.ended_by_session')
     .select(sessionColumns)
     .select(tokenColumns)
-    .select(['sessions.ended_at', 'sessions.end_reason'])
+    .select(['hufu_sessions.ended_at', 'hufu_sessions.end_reason'])
     .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
-    .select(['accounts.phone_number', 'accounts.nickname', 'accounts.state', 'accounts.banned_until'])
-    .where('sessions.id', '=', id)
+    .select([
+      'hufu_accounts.phone_number',
+      'hufu_accounts.nickname',
+      'hufu_accounts.state',
+      'hufu_accounts.banned_until',
+    ])
+    .where('hufu_sessions.id', '=', id)
 }
 
 type StoredSessionRow = InferResult<ReturnType<typeof selectSession>>[number]
@@ -150,7 +160,7 @@ export interface SessionRecord extends Session {
 /** All sessions that an account has had, oldest first. */
 export async function everySession(db: Database, accountId: string): Promise<SessionRecord[]> {
   const rows = await db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .select(sessionColumns)
     .select(['ended_at', 'end_reason'])
     .where('account_id', '=', accountId)
@@ -168,14 +178,14 @@ export interface LiveSession {
 /** The account's live sessions at `now`, oldest first. */
 export async function liveSessions(db: Database, accountId: string, now: number): Promise<LiveSession[]> {
   const rows = await db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .select(sessionColumns)
     .select(tokenColumns)
     .where('account_id', '=', accountId)
     .where('ended_at', 'is', null)
     .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
     .orderBy('created_at')
-    .orderBy('sessions.id')
+    .orderBy('hufu_sessions.id')
     .execute()
   return rows.map((row) => ({
     session: toSession(row),
@@ -187,7 +197,7 @@ export async function liveSessions(db: Database, accountId: string, now: number)
 /** Writes a new session. */
 export async function insertSession(tx: Database, session: Session, tokenHash: string): Promise<void> {
   await tx
-    .insertInto('sessions')
+    .insertInto('hufu_sessions')
     .values({
       id: session.id,
       account_id: session.accountId,
@@ -223,7 +233,7 @@ export interface TokenRotation {
 /** Gives a live session a new token, if the previous one is the one that it has. */
 export async function rotateToken(tx: Database, rotation: TokenRotation): Promise<void> {
   await tx
-    .updateTable('sessions')
+    .updateTable('hufu_sessions')
     .set({
       token_hash: rotation.tokenHash,
       token_family_hash: rotation.familyHash,
@@ -243,7 +253,7 @@ export async function retirePreviousToken(
   { id, tokenHash }: { readonly id: string; readonly tokenHash: string },
 ): Promise<void> {
   await tx
-    .updateTable('sessions')
+    .updateTable('hufu_sessions')
     .set({ previous_token_hash: null, rotation_nonce: null })
     .where('id', '=', id)
     .where('token_hash', '=', tokenHash)
@@ -253,7 +263,11 @@ export async function retirePreviousToken(
 
 /** The nonce that leads from the previous token to the current one; null where the previous one is over. */
 export async function findNonce(tx: Database, id: string): Promise<string | null> {
-  const row = await tx.selectFrom('sessions').select('rotation_nonce').where('id', '=', id).executeTakeFirst()
+  const row = await tx
+    .selectFrom('hufu_sessions')
+    .select('rotation_nonce')
+    .where('id', '=', id)
+    .executeTakeFirst()
   return row?.rotation_nonce ?? null
 }
 
@@ -268,7 +282,7 @@ export interface EndOfSessions {
 export async function endSessions(tx: Database, end: EndOfSessions): Promise<number> {
   if (end.ids.length === 0) return 0
   const result = await tx
-    .updateTable('sessions')
+    .updateTable('hufu_sessions')
     .set({ ended_at: end.at, end_reason: end.reason, ended_by_session: end.by })
     .where('id', 'in', [...end.ids])
     .where('ended_at', 'is', null)
@@ -284,7 +298,7 @@ export async function updateSeen(
   atMostEveryMs: number,
 ): Promise<void> {
   await db
-    .updateTable('sessions')
+    .updateTable('hufu_sessions')
     .set({ seen_at: now })
     .where('id', 'in', [...ids])
     .where('ended_at', 'is', null)
@@ -315,7 +329,7 @@ export async function extendSessions(db: Database, extension: Extension): Promis
         ? latest
         : sql<number>`case when ${latest} < ${expiresAt} then ${latest} else ${expiresAt} end`
   await db
-    .updateTable('sessions')
+    .updateTable('hufu_sessions')
     .set({ expires_at: end })
     .where('id', 'in', [...ids])
     .where('ended_at', 'is', null)

@@ -23,8 +23,8 @@ async function auditFile({ db, databaseUrl }: Stage): Promise<string[]> {
 
 async function auditSql({ db }: Stage): Promise<string[]> {
   const found: string[] = []
-  const rows = await db.selectFrom('sessions').selectAll().execute()
-  const events = await db.selectFrom('events').select(['kind', 'session_id']).execute()
+  const rows = await db.selectFrom('hufu_sessions').selectAll().execute()
+  const events = await db.selectFrom('hufu_events').select(['kind', 'session_id']).execute()
   const ids = new Set(rows.map(({ id }) => id))
   const told = (kind: string, id: string) =>
     events.filter((event) => event.kind === kind && event.session_id === id).length
@@ -47,7 +47,7 @@ async function auditSql({ db }: Stage): Promise<string[]> {
 /** A sign-in that was acknowledged is there; the last one of an account that nobody has ended is good on each server. */
 async function auditAcknowledged(operations: readonly Operation[], stage: Stage): Promise<string[]> {
   const found: string[] = []
-  const rows = await stage.db.selectFrom('sessions').select(['id', 'ended_at']).execute()
+  const rows = await stage.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const live = new Map(rows.map(({ id, ended_at }) => [id, ended_at === null]))
   for (const { kind, token, outcome, account } of operations) {
     if (kind !== 'sign_in' || outcome !== 'done' || token === null) continue

@@ -69,7 +69,7 @@ async function clockJumps({ servers: [server], db }: Stage, offsetMs: number): P
   await sleep(brokenMs)
   const far = Date.now() + offsetMs / 2
   const rows = db
-    .selectFrom('sessions')
+    .selectFrom('hufu_sessions')
     .select('id')
     .where('created_at', offsetMs > 0 ? '>' : '<', far)
   const giveUpAt = performance.now() + 10_000

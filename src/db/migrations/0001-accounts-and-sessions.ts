@@ -11,7 +11,7 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
 
   const accounts = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('accounts')
+      .createTable('hufu_accounts')
       .ifNotExists()
       .addColumn('id', type.exact(36), (column) => column.primaryKey())
       .addColumn('phone_number', type.exact(20), (column) => column.notNull().unique())
@@ -25,7 +25,7 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
 
   const sessions = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('sessions')
+      .createTable('hufu_sessions')
       .ifNotExists()
       .addColumn('id', type.exact(22), (column) => column.primaryKey())
       .addColumn('account_id', type.exact(36), (column) => column.notNull())
@@ -41,7 +41,7 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
       .addColumn('ended_at', type.time)
       .addColumn('end_reason', type.exact(32))
       .addColumn('ended_by_session', type.exact(22))
-      .addForeignKeyConstraint('sessions_account', ['account_id'], 'accounts', ['id'], (key) =>
+      .addForeignKeyConstraint('hufu_sessions_account', ['account_id'], 'hufu_accounts', ['id'], (key) =>
         key.onDelete('cascade'),
       )
 
@@ -50,7 +50,7 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
       await createTable(
         db,
         kind,
-        { name: 'accounts', statement: accounts(db) },
+        { name: 'hufu_accounts', statement: accounts(db) },
         {
           nickname: ['nickname'],
           registered_at: ['registered_at', 'id'],
@@ -59,7 +59,7 @@ export function accountsAndSessions(kind: DatabaseKind): Migration {
       await createTable(
         db,
         kind,
-        { name: 'sessions', statement: sessions(db) },
+        { name: 'hufu_sessions', statement: sessions(db) },
         {
           account: ['account_id', 'ended_at'],
           expires_at: ['expires_at'],

@@ -15,7 +15,7 @@ export function tokenRotation(kind: DatabaseKind): Migration {
   }
   return {
     async up(db) {
-      await addColumns(db, kind, 'sessions', columns)
+      await addColumns(db, kind, 'hufu_sessions', columns)
     },
   }
 }

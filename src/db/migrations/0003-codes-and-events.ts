@@ -18,7 +18,7 @@ export function codesAndEvents(kind: DatabaseKind): Migration {
 
   const codes = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('codes')
+      .createTable('hufu_codes')
       .ifNotExists()
       .addColumn('phone_number', type.exact(20), (column) => column.notNull())
       .addColumn('purpose', type.exact(16), (column) => column.notNull())
@@ -27,11 +27,11 @@ export function codesAndEvents(kind: DatabaseKind): Migration {
       .addColumn('sent_at', type.time, (column) => column.notNull())
       .addColumn('expires_at', type.time, (column) => column.notNull())
       .addColumn('used_at', type.time)
-      .addPrimaryKeyConstraint('codes_primary', ['phone_number', 'purpose'])
+      .addPrimaryKeyConstraint('hufu_codes_primary', ['phone_number', 'purpose'])
 
   const events = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('events')
+      .createTable('hufu_events')
       .ifNotExists()
       .addColumn('id', type.exact(22), (column) => column.primaryKey())
       .addColumn('at', type.time, (column) => column.notNull())
@@ -45,19 +45,24 @@ export function codesAndEvents(kind: DatabaseKind): Migration {
 
   const keys = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('server_keys')
+      .createTable('hufu_server_keys')
       .ifNotExists()
       .addColumn('name', type.exact(32), (column) => column.primaryKey())
       .addColumn('value', type.exact(64), (column) => column.notNull())
 
   return {
     async up(db) {
-      await addColumns(db, kind, 'accounts', accountColumns)
-      await createTable(db, kind, { name: 'codes', statement: codes(db) }, { expires_at: ['expires_at'] })
+      await addColumns(db, kind, 'hufu_accounts', accountColumns)
       await createTable(
         db,
         kind,
-        { name: 'events', statement: events(db) },
+        { name: 'hufu_codes', statement: codes(db) },
+        { expires_at: ['expires_at'] },
+      )
+      await createTable(
+        db,
+        kind,
+        { name: 'hufu_events', statement: events(db) },
         {
           at: ['at', 'id'],
           account: ['account_id', 'at'],

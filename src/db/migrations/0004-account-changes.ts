@@ -12,7 +12,7 @@ export function accountChanges(kind: DatabaseKind): Migration {
   // No foreign key: that an account was removed is a change too.
   const changes = (db: Kysely<unknown>) =>
     db.schema
-      .createTable('account_changes')
+      .createTable('hufu_account_changes')
       .ifNotExists()
       .addColumn('position', kind === 'postgres' ? 'bigserial' : type.time, (column) =>
         kind === 'postgres' ? column.primaryKey() : column.primaryKey().autoIncrement(),
@@ -22,7 +22,7 @@ export function accountChanges(kind: DatabaseKind): Migration {
 
   return {
     async up(db) {
-      await createTable(db, kind, { name: 'account_changes', statement: changes(db) }, { at: ['at'] })
+      await createTable(db, kind, { name: 'hufu_account_changes', statement: changes(db) }, { at: ['at'] })
     },
   }
 }

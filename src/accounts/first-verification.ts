@@ -3,12 +3,15 @@ import type { AccountsTable } from '../db/schema.ts'
 import type { NewEvent } from '../events/events.ts'
 import type { AccountChange } from '../sessions/session-rows.ts'
 
-/** What such a proof changes in the account, beside the end of its sessions (`phone_proven`). */
-export function firstProof(account: AccountsTable, now: number): { set: AccountChange; event: NewEvent } {
+/** What such a proof changes in the account, beside the end of its sessions (`phone_verified`). */
+export function firstVerification(
+  account: AccountsTable,
+  now: number,
+): { set: AccountChange; event: NewEvent } {
   return {
-    set: { password_hash: null, nickname: null, avatar_url: null, locale: null, phone_proven_at: now },
+    set: { password_hash: null, nickname: null, avatar_url: null, locale: null, phone_verified_at: now },
     event: {
-      kind: 'phone_proven',
+      kind: 'phone_verified',
       accountId: account.id,
       phoneNumber: account.phone_number,
       detail: { had_password: account.password_hash !== null },
