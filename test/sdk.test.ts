@@ -8,6 +8,8 @@ import {
   type HufuClient,
   type HufuStorage,
   memoryStorage,
+  type PlatformRequest,
+  requestTransport,
   type SignedOut,
 } from '../sdk/src/client.ts'
 import { codeOf } from '../src/codes/code-digits.ts'
@@ -474,4 +476,46 @@ test('Who asks for codes too often is told how long to wait, before and after', 
   app.clock.advance(40_000)
   expect(resendIn.secondsLeft()).toBe(0)
   expect((await ask()).expiresIn.secondsLeft()).toBe(240)
+})
+
+/** A platform that sends GET and POST alone, and a content type with every POST, as mini-programs do. */
+function miniProgram(emptyBody: string | undefined): PlatformRequest {
+  return ({ url, method, header, data, success, fail }) => {
+    if (!/^(GET|POST)$/.test(method)) return fail({ errMsg: 'request:fail method is invalid' })
+    const posts = method === 'POST'
+    const body = data ?? (posts ? emptyBody : undefined)
+    const init = { method, headers: { ...header, ...(posts && { 'content-type': 'application/json' }) } }
+    void fetch(url, { ...init, ...(body !== undefined && { body }) }).then(async (answer) => {
+      const headers = Object.fromEntries(answer.headers)
+      success({ statusCode: answer.status, header: headers, data: await answer.text() })
+    }, fail)
+  }
+}
+
+test.each([
+  ['nothing', undefined],
+  ['an empty text', ''],
+  ['an empty object', '{}'],
+])('All that a person can do works by GET and POST, where a POST without a body has %s', async (_name, body) => {
+  const transport = requestTransport(miniProgram(body))
+  const { client, signedIn } = await signedUp({ transport })
+  const other = await alsoOn(mate)
+  await client.endDevice(other.signedIn.session.id)
+  expect(await client.devices()).toHaveLength(1)
+  await alsoOn(mate)
+  await client.endOtherDevices()
+  expect(await client.devices()).toHaveLength(1)
+  expect(await client.updateAccount({ nickname: '大明' })).toMatchObject({ nickname: '大明' })
+  await client.setPassword({ newPassword: goodPassword, code: await codeFor(client, newPhone, 'confirm') })
+  const code = await codeFor(client, otherPhone, 'change_phone')
+  await client.changePhone({ phoneNumber: otherPhone, code, confirmation: { password: goodPassword } })
+  expect(await client.rotate()).toMatchObject({ id: signedIn.session.id })
+  expect(await client.exportAccount()).toMatchObject({ account: { phone_number: otherPhone } })
+  await client.signOutEverywhere()
+  await client.signIn({ phoneNumber: otherPhone, password: goodPassword, device: iphone })
+  await client.signOut()
+  expect(await app.house.sessions.list(signedIn.account.id)).toEqual([])
+  await client.signIn({ phoneNumber: otherPhone, password: goodPassword, device: iphone })
+  await client.closeAccount({ code: await codeFor(client, otherPhone, 'close_account') })
+  expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
 })

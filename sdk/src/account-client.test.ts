@@ -33,40 +33,40 @@ const calls: [string, Call, string, object | null, () => Response][] = [
   [
     'updateAccount',
     (c) => c.updateAccount({ nickname: null, avatarUrl: 'https://x', locale: 'en' }),
-    'PATCH /v1/account',
+    'POST /v1/account/update',
     { nickname: null, avatar_url: 'https://x', locale: 'en' },
     accountAnswer,
   ],
   [
     'updateAccount of one thing',
     (c) => c.updateAccount({ nickname: '大明' }),
-    'PATCH /v1/account',
+    'POST /v1/account/update',
     { nickname: '大明' },
     accountAnswer,
   ],
   [
     'setPassword with the old one',
     (c) => c.setPassword({ newPassword: 'n', currentPassword: 'o' }),
-    'PUT /v1/account/password',
+    'POST /v1/account/password',
     { new_password: 'n', current_password: 'o' },
     done,
   ],
   [
     'setPassword with a code',
     (c) => c.setPassword({ newPassword: 'n', code: '123456' }),
-    'PUT /v1/account/password',
+    'POST /v1/account/password',
     { new_password: 'n', code: '123456' },
     done,
   ],
   [
     'changePhone',
     (c) => c.changePhone({ phoneNumber: '2', code: '1', confirmation: { password: 'p' } }),
-    'PUT /v1/account/phone',
+    'POST /v1/account/phone',
     { phone_number: '2', code: '1', confirmation: { password: 'p' } },
     accountAnswer,
   ],
   ['exportAccount', (c) => c.exportAccount(), 'GET /v1/account/export', null, () => json(200, exported)],
-  ['endOtherDevices', (c) => c.endOtherDevices(), 'DELETE /v1/sessions', null, done],
+  ['endOtherDevices', (c) => c.endOtherDevices(), 'POST /v1/sessions/end', null, done],
 ]
 
 test.each(calls)('%s asks with the token', async (_name, call, request, body, answer) => {
@@ -204,20 +204,24 @@ test('An export that has no account is none', async () => {
 
 test('A closed account is signed out where the server says that its session is over', async () => {
   const { client, network } = await signedInClient()
-  network.answer = ({ method }) =>
-    method === 'DELETE'
+  network.answer = ({ path }) =>
+    path === '/v1/account/close'
       ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' })
       : problem(401, 'session_account_closed')
   const { closesAt } = await client.closeAccount({ code: '123456' })
   expect(closesAt).toBe('2026-12-07T00:00:00.000Z')
-  expect(network.asked[1]).toMatchObject({ method: 'DELETE', path: '/v1/account', body: { code: '123456' } })
+  expect(network.asked[1]).toMatchObject({
+    method: 'POST',
+    path: '/v1/account/close',
+    body: { code: '123456' },
+  })
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
 })
 
 test('A closed account stays signed in where the server lets it', async () => {
   const { client, network } = await signedInClient()
-  network.answer = ({ method }) =>
-    method === 'DELETE' ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' }) : signedIn('1')
+  network.answer = ({ path }) =>
+    path === '/v1/account/close' ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' }) : signedIn('1')
   await client.closeAccount({ code: '123456' })
   expect(client.state.is).toBe('signed_in')
 })
@@ -231,7 +235,7 @@ test('Signing out everywhere is done at the server first, and here when it was d
   expect(client.state.is).toBe('signed_in')
   network.answer = done
   await client.signOutEverywhere()
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/sessions?all=true' })
+  expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/sessions/end?all=true' })
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(listener).toHaveBeenCalledOnce()
   expect(await storage.get('hufu')).toBeNull()

@@ -38,12 +38,12 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     account: () => askAccount({ method: 'GET', path: '/v1/account' }),
 
     updateAccount: (changes) =>
-      askAccount({ method: 'PATCH', path: '/v1/account', body: accountChanges(changes) }),
+      askAccount({ method: 'POST', path: '/v1/account/update', body: accountChanges(changes) }),
 
     async setPassword({ newPassword, code, currentPassword }) {
       const proof = code === undefined ? { current_password: currentPassword } : { code }
       const body: Wire['NewPassword'] = { new_password: newPassword, ...proof }
-      const question = { method: 'PUT', path: '/v1/account/password', body, read: nothingOf } as const
+      const question = { method: 'POST', path: '/v1/account/password', body, read: nothingOf } as const
       const { token } = await asking.ask(question)
       await keeper.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
     },
@@ -62,12 +62,13 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
 
     changePhone({ phoneNumber, code, confirmation }) {
       const body: Wire['NewPhone'] = { phone_number: phoneNumber, code, confirmation }
-      return askAccount({ method: 'PUT', path: '/v1/account/phone', body })
+      return askAccount({ method: 'POST', path: '/v1/account/phone', body })
     },
 
     async closeAccount({ code }) {
       const body: Wire['Closing'] = { code }
-      const { answer } = await asking.ask({ method: 'DELETE', path: '/v1/account', body, read: closingOf })
+      const question = { method: 'POST', path: '/v1/account/close', body, read: closingOf } as const
+      const { answer } = await asking.ask(question)
       // What closing means for this session is the server's to say.
       await check().catch(() => {})
       return answer

@@ -40,12 +40,11 @@ export {
   type WebStorage,
   webStorage,
 } from './storage.ts'
-export {
-  type Exchange,
-  MethodUnavailable,
-  type Transport,
-  type TransportAnswer,
-  type TransportRequest,
+export type {
+  Exchange,
+  Transport,
+  TransportAnswer,
+  TransportRequest,
 } from './transport.ts'
 export { fetchTransport } from './transport-fetch.ts'
 export {

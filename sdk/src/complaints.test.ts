@@ -67,7 +67,7 @@ describe('Random logouts by racing', () => {
     network.answer = () => late.promise
     const old = client.me()
     await vi.waitFor(() => expect(network.asked).toHaveLength(2))
-    network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+    network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
     await client.signIn(input)
     network.answer = () => signedIn('2')
     expect(await client.me()).toMatchObject({ session: { id: 'session-2' } })
@@ -123,7 +123,7 @@ describe('Deadlocks in the event callback', () => {
   test('A listener may wait for every kind of call inside', async () => {
     const { client, network } = await signedInClient()
     network.answer = ({ method, path }) => {
-      if (method === 'DELETE') return done()
+      if (path.endsWith('/end')) return done()
       return path === '/v1/sessions' && method === 'POST' ? issued('2') : signedIn('2')
     }
     const finished: string[] = []
@@ -151,7 +151,7 @@ describe('Deadlocks in the event callback', () => {
     const { client, network } = await signedInClient()
     client.onSignedOut(() => held<void>().promise)
     client.subscribe(() => held<void>().promise)
-    network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+    network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
     await client.signOut()
     await client.signIn(input)
     expect(client.state).toMatchObject({ session: { id: 'session-2' } })
@@ -163,7 +163,7 @@ describe('Deadlocks in the event callback', () => {
     client.subscribe((state) => void seen.push(shortOf(state)))
     client.onSignedIn(() => void seen.push(`in, ${client.state.is}`))
     client.onSignedOut(() => void seen.push(`out, ${client.state.is}`))
-    network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+    network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
     await Promise.all([client.signOut(), client.signIn(input), client.signOut()])
     const out = ['signed_out', 'out, signed_out']
     expect(seen).toEqual([...out, 'signed_in verified', 'in, signed_in', ...out])
@@ -390,8 +390,8 @@ describe('One device per user', () => {
 describe('uni-app and mini-programs', () => {
   test('All goes without fetch, AbortController, URL, TextEncoder and window', async () => {
     const [first, second] = [await resultOf(issued('1')), await resultOf(signedIn('1'))]
-    const uni = fakeUni(({ method, url }) => {
-      if (method === 'DELETE') return { statusCode: 204, data: '' }
+    const uni = fakeUni(({ url }) => {
+      if (url.endsWith('/end')) return { statusCode: 204, data: '' }
       return url.endsWith('/v1/sessions') ? first : second
     })
     for (const name of [
@@ -420,6 +420,9 @@ describe('uni-app and mini-programs', () => {
     expect(await next.start()).toMatchObject({ is: 'signed_in', session: { id: 'session-1' } })
     await next.signOut()
     expect(values.size).toBe(0)
-    expect(uni.asked.at(-1)).toMatchObject({ method: 'DELETE', header: { authorization: 'Bearer token-1' } })
+    expect(uni.asked.at(-1)).toMatchObject({
+      url: `${baseUrl}/v1/session/end`,
+      header: { authorization: 'Bearer token-1' },
+    })
   })
 })

@@ -126,7 +126,7 @@ export interface AccountCalls {
   /** Asks the server for the account, and remembers the answer. */
   account(): Promise<Account>
 
-  /** Changes what is named. Codes: `invalid_request`, …; `method_unavailable` where the platform has no PATCH. */
+  /** Changes what is named. Codes: `invalid_request`, … */
   updateAccount(changes: AccountChanges): Promise<Account>
 
   /** Sets the first password, or a new one. Codes: `password_refused`, `credentials_wrong`, `code_wrong`, … */

@@ -10,11 +10,10 @@ export type ServerErrorCode = components['schemas']['Problem']['code']
  * - `network`: no answer came, or it broke off; the server may have done what was asked
  * - `timeout`: no whole answer came in time; the server may have done what was asked
  * - `not_hufu`: something else than a Hufu server answered: a Wi-Fi sign-in page, a proxy, a wrong `baseUrl`
- * - `method_unavailable`: this platform cannot send the HTTP method that the call needs
  *
  * A newer server may send a code that this version does not list, so give a `switch` a default.
  */
-export type HufuErrorCode = ServerErrorCode | 'network' | 'timeout' | 'not_hufu' | 'method_unavailable'
+export type HufuErrorCode = ServerErrorCode | 'network' | 'timeout' | 'not_hufu'
 
 /** A field of the request that the server refused. */
 export interface FieldProblem {

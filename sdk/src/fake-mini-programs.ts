@@ -21,11 +21,10 @@ export type PlatformServer = (asked: PlatformAsked) => PlatformAnswer | null
 type Platform = (server: PlatformServer) => PlatformRequest
 
 /** A platform with the habits of WeChat: each answer is a success, and `header` is the name. */
-function likeWeChat(failure: object, { parses = false, methods = /^(?!PATCH)/ } = {}): Platform {
+function likeWeChat(failure: object, { parses = false } = {}): Platform {
   return (server) => (options) => {
     const { method, url, header, data, success, fail } = options
     void Promise.resolve().then(() => {
-      if (!methods.test(method)) return fail({ errMsg: 'request:fail method is invalid' })
       const answer = server({ method, url, headers: header, body: data ?? null })
       if (answer === null) return fail(failure)
       const { status: statusCode, headers, text } = answer
@@ -58,15 +57,13 @@ function parsed(text: string): unknown {
   }
 }
 
-const isGetOrPost = /^(GET|POST)$/
-
 /** By name; the shapes are those of the documents and of bug reports. */
 export const platforms: Readonly<Record<string, Platform>> = {
   'wx.request': likeWeChat({ errMsg: 'request:fail ', errno: 600_001 }),
   'uni.request in an app': likeWeChat({ errMsg: 'request:fail abort statusCode:-1 Unable to resolve host' }),
   'tt.request (Douyin)': likeWeChat({ errMsg: 'request:fail network error', errNo: 103 }, { parses: true }),
   'swan.request (Baidu)': likeWeChat({ errMsg: 'request:fail', errCode: 202 }, { parses: true }),
-  'ks.request (Kuaishou)': likeWeChat({ errMsg: 'request:fail' }, { methods: isGetOrPost }),
+  'ks.request (Kuaishou)': likeWeChat({ errMsg: 'request:fail' }),
   'my.request (Alipay)': likeAlipay(({ status, headers, text }) => ({ status, headers, data: text }), {
     error: 12,
     errorMessage: '网络异常，请稍后再试',

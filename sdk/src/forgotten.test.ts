@@ -53,7 +53,7 @@ test('A sign-out is done on the device before the server is told', async () => {
   answer.resolve(done())
   await signingOut
   expect(await storage.get('hufu')).toBeNull()
-  expect(tokensAsked(network)).toEqual(['DELETE /v1/session token-1'])
+  expect(tokensAsked(network)).toEqual(['POST /v1/session/end token-1'])
 })
 
 const untold: [string, Answering][] = [
@@ -78,17 +78,17 @@ test.each(
   network.answer = done
   await next.start()
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
-  expect(new Set(tokensAsked(network))).toEqual(new Set(['DELETE /v1/session token-1']))
+  expect(new Set(tokensAsked(network))).toEqual(new Set(['POST /v1/session/end token-1']))
 })
 
 test('After an offline sign-out the server is told at the next call that gets through', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   await client.signIn(input)
   await vi.waitFor(async () => expect(await storage.get('hufu')).not.toContain('token-1'))
-  expect(tokensAsked(network).at(-1)).toBe('DELETE /v1/session token-1')
+  expect(tokensAsked(network).at(-1)).toBe('POST /v1/session/end token-1')
   expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-2' } })
 })
 
@@ -96,10 +96,10 @@ test('Any call that gets through makes up for it', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
-  network.answer = ({ method }) => (method === 'DELETE' ? offline() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? offline() : issued('2'))
   await client.signIn(input)
   await vi.waitFor(() => expect(tokensAsked(network)).toHaveLength(2))
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : signedIn('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : signedIn('2'))
   await client.me()
   await vi.waitFor(async () => expect(await storage.get('hufu')).not.toContain('token-1'))
 })
@@ -108,15 +108,15 @@ test('A token that is to be ended is used for nothing else, and the new one is n
   const { client, network } = await signedInClient()
   network.answer = offline
   await client.signOut()
-  network.answer = ({ method, path }) => {
-    if (method === 'DELETE') throw new TypeError('fetch failed')
+  network.answer = ({ path }) => {
+    if (path.endsWith('/end')) throw new TypeError('fetch failed')
     return path === '/v1/sessions' ? issued('2') : signedIn('2')
   }
   await client.signIn(input)
   await client.me()
   await client.me()
   const asked = new Set(tokensAsked(network))
-  expect(asked).toEqual(new Set(['DELETE /v1/session token-1', 'GET /v1/session token-2']))
+  expect(asked).toEqual(new Set(['POST /v1/session/end token-1', 'GET /v1/session token-2']))
 })
 
 test.each([
@@ -127,7 +127,7 @@ test.each([
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
-  network.answer = ({ method }) => (method === 'DELETE' ? problem(401, code) : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? problem(401, code) : issued('2'))
   const listener = vi.fn()
   client.onSignedOut(listener)
   await client.signIn(input)
@@ -138,9 +138,9 @@ test.each([
 
 test('Who signs in over another session does not leave that one alive', async () => {
   const { client, network, storage } = await signedInClient()
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   await client.signIn(input)
-  await vi.waitFor(() => expect(tokensAsked(network)).toEqual(['DELETE /v1/session token-1']))
+  await vi.waitFor(() => expect(tokensAsked(network)).toEqual(['POST /v1/session/end token-1']))
   await vi.waitFor(async () => expect(await storage.get('hufu')).not.toContain('token-1'))
   expect(client.state).toMatchObject({ session: { id: 'session-2' } })
 })

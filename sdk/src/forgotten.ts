@@ -28,7 +28,7 @@ export class ForgottenTokens {
 
   async #tell(token: string): Promise<void> {
     try {
-      await send(this.#connection, { method: 'DELETE', path: '/v1/session', token, read: nothingOf })
+      await send(this.#connection, { method: 'POST', path: '/v1/session/end', token, read: nothingOf })
     } catch (error) {
       const isOver = error instanceof HufuError && error.signedOut !== null
       if (!isOver) return

@@ -87,12 +87,14 @@ test('A sign-in that cannot be stored fails, changes nothing, and leaves no sess
   const { client, network } = await signedInClient(storage)
   const listener = vi.fn()
   client.onSignedIn(listener)
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   broke.writing = true
   await expect(client.signIn(input)).rejects.toBe(broken)
   expect(client.state).toMatchObject({ session: { id: 'session-1' }, verified: true })
   expect(listener).not.toHaveBeenCalled()
-  await vi.waitFor(() => expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-2' }))
+  await vi.waitFor(() =>
+    expect(network.asked.at(-1)).toMatchObject({ path: '/v1/session/end', token: 'token-2' }),
+  )
 })
 
 test('A sign-out that cannot be stored tells so, but holds, and the server is told', async () => {
@@ -102,7 +104,7 @@ test('A sign-out that cannot be stored tells so, but holds, and the server is to
   broke.writing = true
   await expect(client.signOut()).rejects.toBe(broken)
   expect(stateOf(client)).toBe('signed_out')
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
+  expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
 })
 
 test('A refusal signs out where the storage fails, too; answers do not depend on it, and it is reported', async () => {
@@ -159,7 +161,7 @@ test('A client whose token was refused takes over the session that another one h
 })
 
 function issuedThenDone(name: string) {
-  return ({ method }: { method: string }) => (method === 'DELETE' ? done() : issued(name))
+  return ({ path }: { path: string }) => (path.endsWith('/end') ? done() : issued(name))
 }
 
 test('A refusal and another client at the same moment do not lose the new session', async () => {
@@ -240,14 +242,14 @@ test('A sign-out ends the session that is known, though somebody has emptied the
   storage.remove('hufu')
   network.answer = done
   await client.signOut()
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
+  expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
 })
 
 test('A refusal that arrives after the own sign-out is no reason', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   const late = held<Response>()
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : late.promise)
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : late.promise)
   const asking = client.me().catch(() => {})
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
   await client.signOut()
@@ -283,8 +285,8 @@ test('Each value stays below 2 KB with everything as long as the server allows',
     avatar_url: `https://${'a'.repeat(2_000)}`,
   }
   for (let i = 10; i < 40; i++) {
-    network.answer = ({ method }) => {
-      if (method === 'DELETE') throw new TypeError('fetch failed')
+    network.answer = ({ path }) => {
+      if (path.endsWith('/end')) throw new TypeError('fetch failed')
       return json(201, { token: `hf_${i}${'t'.repeat(70)}`, session, account })
     }
     await client.signIn(input)

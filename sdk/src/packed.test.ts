@@ -93,8 +93,8 @@ function answerTo(method: string, path: string): readonly [status: number, body:
   if (path === '/v1/account/export') return [200, { account, sessions: [], events: [] }]
   if (path === '/v1/account/phone') return [200, account]
   if (path === '/v1/account/password' || path === '/v1/password-resets') return [204, null]
-  if (path === '/v1/account' && method === 'DELETE') return [200, { closes_at: '2026-12-22T00:00:00.000Z' }]
-  if (path === '/v1/account') return [200, account]
+  if (path === '/v1/account/close') return [200, { closes_at: '2026-12-22T00:00:00.000Z' }]
+  if (path === '/v1/account' || path === '/v1/account/update') return [200, account]
   if (method === 'POST' && path === '/v1/sessions') {
     return [201, { token: 'token-1', session, account, created: false }]
   }

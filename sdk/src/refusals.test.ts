@@ -161,7 +161,7 @@ test('A refusal of the old token does not end a sign-in that came meanwhile', as
   network.answer = () => late.promise
   const asking = client.me()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
-  network.answer = ({ method }) => (method === 'DELETE' ? replaced() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? replaced() : issued('2'))
   await client.signIn(input)
 
   late.resolve(replaced())
@@ -177,7 +177,7 @@ test('A late answer to the old token does not overwrite the new session', async 
   network.answer = () => late.promise
   const asking = client.me()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   await client.signIn(input)
   late.resolve(signedIn('1', 'old'))
   expect((await asking).account.nickname).toBe('old')
@@ -187,7 +187,7 @@ test('A late answer to the old token does not overwrite the new session', async 
 test('A late answer after a sign-out does not sign in again', async () => {
   const { client, network, storage } = await signedInClient()
   const late = held<Response>()
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : late.promise)
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : late.promise)
   const asking = client.me()
   await vi.waitFor(() => expect(network.asked).toHaveLength(2))
   await client.signOut()

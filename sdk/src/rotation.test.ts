@@ -30,8 +30,8 @@ async function signedInClient(storage: HufuStorage = memoryStorage()) {
 }
 
 /** A server that gives `token-2` for `token-1`, as often as it is asked, and then takes no other one. */
-const rotatingServer: Answering = ({ path, token, method }) => {
-  if (method === 'DELETE') return done()
+const rotatingServer: Answering = ({ path, token }) => {
+  if (path.endsWith('/end')) return done()
   if (path === '/v1/session/rotate') return rotated('2')
   return token === 'token-2' ? signedIn('1') : problem(401, 'token_unknown')
 }
@@ -53,7 +53,7 @@ test('The old token is not ended: the session goes on', async () => {
   network.answer = rotatingServer
   await client.rotate()
   await client.me()
-  expect(network.asked.map(({ method }) => method)).not.toContain('DELETE')
+  expect(network.asked.map(({ path }) => path)).not.toContain('/v1/session/end')
 })
 
 test('Rotations at the same time are one', async () => {
@@ -145,9 +145,9 @@ test('Another client on the storage waits for the rotation, too, and never shows
 test('Who has signed in while a call of somebody else was waiting is not asked for', async () => {
   const { client, network } = await signedInClient()
   const late = held<Response>()
-  network.answer = ({ path, method }) => {
+  network.answer = ({ path }) => {
     if (path === '/v1/session/rotate') return late.promise
-    return method === 'DELETE' ? done() : issued('3')
+    return path.endsWith('/end') ? done() : issued('3')
   }
   const rotating = client.rotate()
   const waiting = client.updateAccount({ nickname: '小红' })
@@ -155,7 +155,7 @@ test('Who has signed in while a call of somebody else was waiting is not asked f
   late.resolve(rotated('2'))
   await rotating
   await expect(waiting).rejects.toMatchObject({ code: 'token_missing' })
-  expect(network.asked.map(({ method }) => method)).not.toContain('PATCH')
+  expect(network.asked.map(({ path }) => path)).not.toContain('/v1/account/update')
 })
 
 test('A call that the rotation of another program has overtaken is asked again with the new token', async () => {
@@ -245,5 +245,5 @@ test('Who signs out during a rotation leaves no token behind', async () => {
   await rotating
   expect(client.state.is).toBe('signed_out')
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-2' })
+  expect(network.asked.at(-1)).toMatchObject({ path: '/v1/session/end', token: 'token-2' })
 })

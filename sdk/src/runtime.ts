@@ -1,11 +1,12 @@
 // What the SDK uses of the JavaScript it runs in, in words of its own: no types of Node or of a browser are needed.
+import type { TransportRequest } from './transport.ts'
 
 /** The AbortSignal of wherever the SDK is compiled into; `unknown` where that knows none. */
 export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : unknown
 
 /** What the SDK asks of `fetch`. No `cache: 'no-store'`: React Native's fetch would put a number into the URL for it. */
 export interface FetchInit {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly method: TransportRequest['method']
   readonly headers: Record<string, string>
   readonly body?: string
   readonly redirect: 'manual'

@@ -3,12 +3,7 @@ import { notHufu, type Reader, readAnswer } from './answer.ts'
 import type { paths } from './api-types.ts'
 import { HufuError } from './errors.ts'
 import { later } from './runtime.ts'
-import {
-  MethodUnavailable,
-  type Transport,
-  type TransportAnswer,
-  type TransportRequest,
-} from './transport.ts'
+import type { Transport, TransportAnswer, TransportRequest } from './transport.ts'
 import type { Json } from './wire.ts'
 import { say } from './words.ts'
 
@@ -37,7 +32,7 @@ export interface Connection extends Reader {
 
 /**
  * Asks the server once.
- * @throws HufuError with the server's code, `network`, `timeout`, `not_hufu` or `method_unavailable`
+ * @throws HufuError with the server's code, `network`, `timeout` or `not_hufu`
  */
 export async function send<T>(connection: Connection, call: Call<T>): Promise<T> {
   const answer = await exchange(connection, requestOf(connection, call))
@@ -61,8 +56,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
     return await Promise.race([answer, late])
   } catch (cause) {
     if (cause instanceof HufuError) throw cause
-    const code = cause instanceof MethodUnavailable ? 'method_unavailable' : 'network'
-    throw new HufuError({ code, message: say(code, language), cause })
+    throw new HufuError({ code: 'network', message: say('network', language), cause })
   } finally {
     cancelLimit()
   }

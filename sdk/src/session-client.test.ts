@@ -129,8 +129,8 @@ test('Another device is ended by the id of its session', async () => {
   network.answer = done
   await client.endDevice('a/b')
   expect(network.asked.at(-1)).toMatchObject({
-    method: 'DELETE',
-    path: '/v1/sessions/a%2Fb',
+    method: 'POST',
+    path: '/v1/sessions/a%2Fb/end',
     token: 'token-1',
   })
   expect(client.state.is).toBe('signed_in')
@@ -141,7 +141,7 @@ test('Ending the own device is a sign-out', async () => {
   network.answer = done
   await client.endDevice('session-1')
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', path: '/v1/session', token: 'token-1' })
+  expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
 })
 
 test('Without a session, calls fail with token_missing and nothing is sent', async () => {
@@ -228,7 +228,7 @@ test('A refusal is in the storage before the call fails', async () => {
 })
 
 test('Listeners see the new state, may be asynchronous and may call the client again', async () => {
-  const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : issued('1')))
+  const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : issued('1')))
   const client = createClient({ baseUrl, transport: network.transport })
   const ends: Promise<unknown>[] = []
   const note = (call: () => Promise<unknown>) => async () => {
@@ -281,27 +281,29 @@ test('A subscription ends when its function is called', async () => {
 
 test('Sign-ins take effect in the order of the calls, though the first answer is late', async () => {
   const first = held<Response>()
-  const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : first.promise))
+  const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : first.promise))
   const client = createClient({ baseUrl, transport: network.transport })
   const signingIn = [client.signIn(input), client.signIn(input)]
   await vi.waitFor(() => expect(network.asked).toHaveLength(1))
-  network.answer = ({ method }) => (method === 'DELETE' ? done() : issued('2'))
+  network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   first.resolve(issued('1'))
   await Promise.all(signingIn)
   expect(client.state).toMatchObject({ session: { id: 'session-2' } })
-  await vi.waitFor(() => expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-1' }))
+  await vi.waitFor(() =>
+    expect(network.asked.at(-1)).toMatchObject({ path: '/v1/session/end', token: 'token-1' }),
+  )
 })
 
 test('A sign-out during a sign-in comes after it', async () => {
   const answer = held<Response>()
-  const network = fakeNetwork(({ method }) => (method === 'DELETE' ? done() : answer.promise))
+  const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : answer.promise))
   const client = createClient({ baseUrl, transport: network.transport })
   const signingIn = client.signIn(input)
   const signingOut = client.signOut()
   answer.resolve(issued('1'))
   await Promise.all([signingIn, signingOut])
   expect(client.state.is).toBe('signed_out')
-  expect(network.asked.at(-1)).toMatchObject({ method: 'DELETE', token: 'token-1' })
+  expect(network.asked.at(-1)).toMatchObject({ path: '/v1/session/end', token: 'token-1' })
 })
 
 test('Methods work without their client, as event handlers call them', async () => {

@@ -81,11 +81,11 @@ export class SessionClient implements SessionCalls {
 
   readonly endDevice = async (id: string): Promise<void> => {
     if (sessionIdOf(await this.#keeper.load()) === id) return await this.signOut()
-    await this.#asking.ask({ method: 'DELETE', path: '/v1/sessions/{id}', id, read: nothingOf })
+    await this.#asking.ask({ method: 'POST', path: '/v1/sessions/{id}/end', id, read: nothingOf })
   }
 
   readonly endOtherDevices = async (): Promise<void> => {
-    await this.#asking.ask({ method: 'DELETE', path: '/v1/sessions', read: nothingOf })
+    await this.#asking.ask({ method: 'POST', path: '/v1/sessions/end', read: nothingOf })
   }
 
   readonly rotate = (): Promise<Session> => this.#asking.rotate()
@@ -99,7 +99,7 @@ export class SessionClient implements SessionCalls {
   }
 
   readonly signOutEverywhere = async (): Promise<void> => {
-    const call = { method: 'DELETE', path: '/v1/sessions', query: '?all=true', read: nothingOf } as const
+    const call = { method: 'POST', path: '/v1/sessions/end', query: '?all=true', read: nothingOf } as const
     const { token } = await this.#asking.ask(call)
     await this.#keeper.change(finish(token))
   }

@@ -1,11 +1,10 @@
 // Requests by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and their likes: uni-app and mini-programs.
-import { type Exchange, MethodUnavailable, type Transport, type TransportAnswer } from './transport.ts'
+import type { Exchange, Transport, TransportAnswer } from './transport.ts'
 
 /** What the SDK asks of `uni.request`. */
 export interface RequestOptions {
   readonly url: string
-  // PATCH is missing in the types, also of platforms that have it.
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST'
   readonly header: Record<string, string>
   /** The same for Alipay and DingTalk, which ignore `header`. */
   readonly headers: Record<string, string>
@@ -41,13 +40,12 @@ export function requestTransport(request: PlatformRequest): Transport {
       const settle = (result: unknown) => {
         const found = answerOf(result)
         if (found) resolve(found)
-        else reject(errorOf(result, method))
+        else reject(new Error(sayingOf(result)))
       }
       try {
         task = request({
           url,
-          // See RequestOptions; a platform without PATCH says so.
-          method: method as RequestOptions['method'],
+          method,
           header: { ...headers },
           headers: { ...headers },
           // Text, because objects are turned into whatever the platform takes for right.
@@ -106,12 +104,6 @@ function namesInLowerCase(headers: unknown): Map<string, string> {
 function textOf(data: unknown): string {
   if (typeof data === 'string') return data
   return data === null || data === undefined ? '' : JSON.stringify(data)
-}
-
-function errorOf(failure: unknown, method: string): Error {
-  const said = sayingOf(failure)
-  const isRare = method !== 'GET' && method !== 'POST'
-  return isRare && /method|not support|不支持/i.test(said) ? new MethodUnavailable(said) : new Error(said)
 }
 
 function sayingOf(failure: unknown): string {

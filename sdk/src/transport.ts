@@ -1,7 +1,11 @@
 // How requests travel: the contract between the client and what the platform has for HTTP.
 
 export interface TransportRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /**
+   * Nothing else: WeChat has no PATCH, Kuaishou and others have GET and POST only, and some lose the body of a DELETE. The
+   * server does by POST all that it does by other methods.
+   */
+  readonly method: 'GET' | 'POST'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   /** JSON text; null: no body. */
@@ -31,6 +35,3 @@ export interface Exchange {
  * server forbids it itself.
  */
 export type Transport = (request: TransportRequest) => Exchange
-
-/** A transport rejects with this where the platform has no such HTTP method. */
-export class MethodUnavailable extends Error {}

@@ -32,7 +32,7 @@ export function newDevice({
   }
 }
 
-/** The body of `PATCH /v1/account`. */
+/** The body of `POST /v1/account/update`. */
 export function accountChanges({ nickname, avatarUrl, locale }: AccountChanges): Wire['AccountChange'] {
   return {
     ...(nickname !== undefined && { nickname }),
@@ -83,7 +83,7 @@ export function sentCodeOf(answer: Json | null): { resendIn: number; expiresIn: 
   return typeof resendIn === 'number' && typeof expiresIn === 'number' ? { resendIn, expiresIn } : null
 }
 
-/** Reads the answer of `DELETE /v1/account`; null where it is something else. */
+/** Reads the answer of `POST /v1/account/close`; null where it is something else. */
 export function closingOf(answer: Json | null): { closesAt: string } | null {
   const closesAt = answer?.closes_at
   return typeof closesAt === 'string' ? { closesAt } : null

@@ -13,10 +13,6 @@ const words = {
     zh: '回应的不是 Hufu 服务器，请检查网络（如 Wi-Fi 登录页）或服务器地址',
     en: 'Something else than the Hufu server answered; check the network (a Wi-Fi sign-in page?) or the address',
   },
-  method_unavailable: {
-    zh: '此平台不支持这种请求，请在其他设备上操作',
-    en: 'This platform cannot send such a request; do it on another device',
-  },
   token_missing: { zh: '请先登录', en: 'Sign in first' },
   signed_out: { zh: '已退出登录', en: 'You signed out' },
 } as const
