@@ -71,7 +71,7 @@ export type CopiesConnection = Connection<CopiesClient, ReadCopies>
 /** What goes with one connection, and is forgotten with it. */
 export interface ReadCopies extends Memory {
   readonly remembered: Remembered
-  /** The bytes under a key. */
+  /** The bytes under a key. Redis announces changes of keys that are there, and only of these. */
   get(key: string): Promise<Buffer | null>
 }
 
@@ -83,11 +83,20 @@ export async function beginReading(client: CopiesClient, rememberMs: number): Pr
     if (key === null) remembered.forgetAll()
     else remembered.forget(String(key).slice(keyPrefix.length))
   })
+  // Redis remembers each key of which it has to announce changes (`tracking-table-max-keys`, a million). With OPTIN these are the
+  // keys that we name: anybody can send tokens with made-up ids, and their keys would fill that table for nothing.
+  await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
+  await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'OPTIN'])
   // A command that follows its slot to another node may not be tried a second time there.
   await Promise.all([settleScript, fillScript].map(({ SCRIPT }) => client.scriptLoad(SCRIPT)))
   return {
     remembered,
-    get: (key) => bytes.get(key),
+    async get(key) {
+      if ((await client.exists(key)) === 0) return null
+      // Without a pause between the two, nothing comes between them on the connection: CACHING is for the next command.
+      const [, value] = await Promise.all([client.sendCommand(['CLIENT', 'CACHING', 'YES']), bytes.get(key)])
+      return value
+    },
     forgetAll: () => remembered.forgetAll(),
     forgetOld: () => remembered.forgetOld(),
   }

@@ -41,7 +41,10 @@ export class Remembered {
     this.#reads.set(id, read)
     try {
       const answer = await read.answer
-      return read.isCurrent ? this.#kept.keep(id, answer, this.#lifeMs) : { ...answer, isCurrent: false }
+      // Of what is not there nothing is kept: a stranger can name any number of sessions.
+      return read.isCurrent && answer.value !== null
+        ? this.#kept.keep(id, answer, this.#lifeMs)
+        : { ...answer, isCurrent: false }
     } finally {
       if (this.#reads.get(id) === read) this.#reads.delete(id)
     }
