@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
+import { CodeDestinations, servedCountries } from './accounts/code-destinations.ts'
 import { Credentials } from './accounts/credentials.ts'
 import { Passwords } from './accounts/password.ts'
 import { NationalNumbers } from './accounts/phone.ts'
@@ -103,7 +104,8 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, limiter, region, signUp })
   const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
   const sms = openSms(settings, clock, options.onSmsFailOver)
-  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter })
+  const destinations = openDestinations(settings)
+  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter, destinations })
   const purges = new Purges({
     db,
     clock,
@@ -197,6 +199,20 @@ async function openCopies(
   })
   await Promise.all([feed.start(), copies.connect()])
   return copies
+}
+
+/** Which numbers get codes. */
+export function openDestinations({
+  smsCountries: listed,
+  smsNumbers: numbers,
+  region,
+  smsDailyBudget: dailyBudget,
+}: Settings): CodeDestinations {
+  return new CodeDestinations({
+    countries: servedCountries({ listed, region, dailyBudget }),
+    numbers,
+    region,
+  })
 }
 
 /** Text messages through the drivers that are set. It asks nobody until something is sent. */

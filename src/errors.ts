@@ -30,6 +30,8 @@ export const errorCodes = [
   'rate_limited',
   'sign_up_closed',
   'phone_number_invalid',
+  'phone_number_not_mobile',
+  'country_not_served',
   'phone_number_taken',
   'password_refused',
   'account_not_found',
@@ -51,10 +53,18 @@ export interface ErrorFacts {
   readonly wrong?: 'phone_number' | 'password'
   /** For `password_refused`: which rule it breaks. */
   readonly rule?: 'too_short' | 'too_long' | 'is_phone_number' | 'is_common'
-  /** For `phone_number_invalid`: why, and the region (ISO 3166-1) whose national spelling is understood. */
+  /** For a phone number that is refused. */
   readonly phone?: {
-    readonly problem: 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
+    readonly problem:
+      | 'has_wrong_form'
+      | 'has_no_country_code'
+      | 'is_not_possible'
+      | 'is_not_mobile'
+      | 'is_not_served'
+    /** ISO 3166-1: whose national spelling is understood. */
     readonly region: string
+    /** For `country_not_served`: the regions that get codes. */
+    readonly served?: readonly string[]
   }
   /** For codes of ended sessions: when it ended, in milliseconds since 1970 UTC, and by which device. */
   readonly endedAt?: number

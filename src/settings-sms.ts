@@ -1,4 +1,5 @@
 // The settings of text messages: rows of the table in settings.ts, and what each driver cannot do without.
+import { parseRegion, type Region } from './accounts/phone.ts'
 import { setting, WrongValue } from './setting.ts'
 import { type SmsDriverName, type SmsMessage, smsDriverNames } from './sms/sms.ts'
 import { parametersOf, type Template, type TemplateParameter } from './sms/template.ts'
@@ -20,6 +21,29 @@ function drivers(text: string): readonly [SmsDriverName, ...SmsDriverName[]] {
       'must not combine console with a gateway: codes would be printed instead of sent',
     )
   return [first, ...more]
+}
+
+const countriesForm = [
+  '必须是用逗号隔开的地区代码（ISO 3166-1），可带每天的条数，例如 CN,HK=200；* 表示所有其他地区',
+  'must be regions (ISO 3166-1) with commas between them, each perhaps with messages a day, for example CN,HK=200; * is every other region',
+] as const
+
+/** `CN,HK=200,*=50` -> regions and the messages of a day that each may get; null where none is said. */
+function countries(text: string): ReadonlyMap<Region | '*', number | null> {
+  const items = text === '' ? [] : text.split(',').map((item) => item.trim())
+  const listed = new Map<Region | '*', number | null>()
+  for (const item of items) {
+    const [, name = '', budget] = /^([A-Z]{2}|\*)(?:=(\d{1,9}))?$/.exec(item) ?? []
+    const region = name === '*' ? name : parseRegion(name)
+    if (region === null || listed.has(region)) throw new WrongValue(...countriesForm)
+    listed.set(region, budget === undefined ? null : Number(budget))
+  }
+  return listed
+}
+
+function numbers(text: string): 'mobile' | 'possible' {
+  if (text === 'mobile' || text === 'possible') return text
+  throw new WrongValue('必须是其中之一：mobile、possible', 'must be one of: mobile, possible')
 }
 
 /** Empty: not set. Nothing but visible text, because it becomes part of headers and addresses. */
@@ -96,6 +120,20 @@ export const smsSettings = {
     meaning:
       'How text messages are sent: `console` (printed, for development), `http`, `aliyun`, `tencent` or `twilio`; `first,second` for fail-over.',
     parse: drivers,
+  }),
+  smsCountries: setting({
+    name: 'HUFU_SMS_COUNTRIES',
+    default: '',
+    meaning:
+      'Countries whose numbers get codes (ISO 3166-1), each perhaps with its messages a day: `CN,HK=200`; `*`: every other one. Empty: the default region.',
+    parse: countries,
+  }),
+  smsNumbers: setting({
+    name: 'HUFU_SMS_NUMBERS',
+    default: 'mobile',
+    meaning:
+      'Which numbers get codes: `mobile` ones by the numbering plan of their country, or every `possible` one.',
+    parse: numbers,
   }),
   smsHttpUrl: setting({
     name: 'HUFU_SMS_HTTP_URL',

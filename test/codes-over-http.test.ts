@@ -140,6 +140,82 @@ test('a number that fits no plan is answered with what to do, in the language of
   })
 })
 
+test('numbers that get no codes are refused before anything is counted, with and without an account', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  const refused: Record<string, string> = {
+    '0755-8123-4567': 'phone_number_not_mobile',
+    [person.phone]: 'phone_number_not_mobile',
+    '+881612345678': 'country_not_served',
+    '+8821612345678': 'country_not_served',
+    '+883510001234567': 'country_not_served',
+    '+12025550123': 'country_not_served',
+  }
+  const ask = async (number: string, purpose: string) => {
+    const { status, body } = await askFor(app, purpose, number)
+    return { status, ...body, request_id: null }
+  }
+  const all = async () => {
+    const answers: Record<string, object> = {}
+    for (const [number, code] of Object.entries(refused))
+      for (const purpose of ['sign_in', 'reset_password', 'change_phone']) {
+        if (code === 'phone_number_not_mobile' && purpose === 'reset_password') continue
+        answers[`${purpose} ${number}`] = await ask(number, purpose)
+      }
+    return answers
+  }
+  const without = await all()
+  for (const [name, answer] of Object.entries(without))
+    expect(answer, name).toMatchObject({ status: 422, code: refused[name.split(' ')[1] ?? ''] })
+  for (const number of Object.keys(refused)) await addPerson(app.house, number)
+  expect(await all()).toEqual(without)
+  expect(gateway.requests).toEqual([])
+  // 28 refusals from one address: five codes in ten minutes are still there.
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+})
+
+test('an account whose number is no mobile number keeps its password, and codes for its owner', async () => {
+  const app = await start()
+  await addPerson(app.house)
+  const signedIn = await post(app, '/v1/sessions', { phone_number: person.phone, password: person.password })
+  expect(signedIn.status).toBe(201)
+  const unknown = await askFor(app, 'reset_password', '12345678902')
+  const known = await askFor(app, 'reset_password', person.phone)
+  expect(known).toMatchObject({ status: 202, body: unknown.body })
+  await app.house.sendCode.close()
+  expect(gateway.taken).toMatchObject([{ to: '+8612345678901' }])
+  const reset = { phone_number: person.phone, code: sentCode(), new_password: 'correct horse battery' }
+  const answer = await fetch(`${app.url}/v1/password-resets`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(reset),
+  })
+  expect(answer.status).toBe(204)
+})
+
+test('the operator says which countries get codes, and the answer names them', async () => {
+  const app = await start({ HUFU_SMS_COUNTRIES: 'CN,HK=200' })
+  expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
+  const refused = await askFor(app, 'sign_in', '+12025550123')
+  expect(refused).toMatchObject({
+    status: 422,
+    body: {
+      code: 'country_not_served',
+      detail: 'Codes go to: China, Hong Kong SAR China.',
+      fields: [{ pointer: '/phone_number', problem: 'is_not_served' }],
+    },
+  })
+})
+
+test('a test number needs no plan and no country', async () => {
+  const environment = { HUFU_TEST_NUMBERS: '+881612345678=246810', HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
+  const app = await start(environment)
+  expect((await askFor(app, 'sign_in', '+881612345678')).status).toBe(202)
+  app.clock.advance(2 * 86_400_000)
+  expect(await askFor(app, 'sign_in', '+881612345678')).toMatchObject({
+    body: { code: 'country_not_served' },
+  })
+})
+
 test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
   const app = await start()
   gateway.behaviour = { fault: 'server_error' }

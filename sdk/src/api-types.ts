@@ -560,7 +560,7 @@ export interface components {
              * @description For programs. docs/errors.md tells what each one means.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
+            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
             /** @description As in X-Request-Id; absent where the request could not be read. */
             request_id?: string;
             fields?: {
@@ -643,7 +643,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description invalid_request, phone_number_invalid */
+            /** @description invalid_request, phone_number_invalid, phone_number_not_mobile, country_not_served */
             422: {
                 headers: {
                     [name: string]: unknown;

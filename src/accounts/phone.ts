@@ -1,6 +1,7 @@
 // Phone numbers: any spelling in, E.164 (ITU-T) inside, and back to how people of the region write it.
 import {
   type CountryCode,
+  getCountries,
   getCountryCallingCode,
   isSupportedCountry,
   Metadata,
@@ -16,6 +17,30 @@ export type Region = CountryCode
 /** The region with this name, or null where the metadata knows none. */
 export function parseRegion(text: string): Region | null {
   return isSupportedCountry(text) ? text : null
+}
+
+/** Every region whose numbering plan is known. */
+export function allRegions(): readonly Region[] {
+  return getCountries()
+}
+
+/** What the numbering plans say of a number. */
+export interface NumberPlan {
+  /**
+   * The region of the number. Several where regions share a calling code and the number is in no mobile range of any of them; none
+   * for satellite networks and other numbers that belong to no region (+881, +882, +883).
+   */
+  readonly regions: readonly Region[]
+  /** Whether it is in a mobile range; where a plan does not tell mobile from fixed numbers (United States), in a range of both. */
+  readonly isMobile: boolean
+}
+
+/** @param e164 of `parsePhoneNumber` */
+export function planOf(e164: string): NumberPlan {
+  const parsed = parsePhoneNumberFromString(e164)
+  if (!parsed) return { regions: [], isMobile: false }
+  const regions = parsed.country ? [parsed.country] : parsed.getPossibleCountries()
+  return { regions: parsed.isNonGeographic() ? [] : regions, isMobile: parsed.isValid() }
 }
 
 /** Why a text is no phone number; http/respond.ts says what to do about each. */

@@ -7,6 +7,7 @@ import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { type Sent, SmsError, type SmsSender } from '../sms/sms.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
+import type { CodeDestinations } from './code-destinations.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
 
 export interface SendCodeOptions {
@@ -14,6 +15,7 @@ export interface SendCodeOptions {
   readonly clock: Clock
   readonly codes: Codes
   readonly region: Region
+  readonly destinations: CodeDestinations
   readonly signUp: 'open' | 'closed'
   readonly limiter: Limiter
   readonly sms: SmsSender
@@ -43,11 +45,15 @@ export class SendCode {
   /**
    * Sends the code for a purpose. Whether a number has an account decides in some cases whether anything is sent at all;
    * then the answer does not wait for the gateway, and does not depend on it.
-   * @throws AppError `phone_number_invalid`, `rate_limited`, `unavailable`, `code_not_sent`
+   * @throws AppError `phone_number_invalid`, `phone_number_not_mobile`, `country_not_served`, `rate_limited`, `unavailable`,
+   * `code_not_sent`
    */
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
-    const { codes, region, limiter } = this.#options
+    const { codes, region, limiter, destinations } = this.#options
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
+    const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
+    // Before anything is counted: such a request costs no message, and the person corrects the number at once.
+    if (!codes.isTestNumber(phoneNumber)) destinations.assertServed(phoneNumber, to)
     const who = { phoneNumber, address: request.origin.ip, deviceId: request.deviceId, accountId: null }
     const { nextInSeconds: resendInSeconds } = await limiter.spend('send_code', who)
     const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })

@@ -1,7 +1,7 @@
 // hufu sms: test.
 import { randomInt } from 'node:crypto'
 import { maskPhoneNumber, parsePhoneNumber } from '../accounts/phone.ts'
-import { openSms } from '../app.ts'
+import { openDestinations, openSms } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { SmsError, type SmsErrorCode } from '../sms/sms.ts'
 import { exitCodes, type Output } from './output.ts'
@@ -10,6 +10,7 @@ import type { Context } from './run.ts'
 /** `sms test <phone>`: the code is random and opens nothing. */
 export async function testSms({ settings, output }: Context, phone: string): Promise<number> {
   const to = parsePhoneNumber(phone, settings.region)
+  openDestinations(settings).assertServed(to, 'anyone')
   const code = String(randomInt(1_000_000)).padStart(6, '0')
   const sms = openSms(settings, systemClock, (refusal) => output.line(failureText(refusal, output)))
   try {

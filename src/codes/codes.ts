@@ -86,6 +86,11 @@ export class Codes {
     }
   }
 
+  /** Whether a number has a fixed code that is never sent. */
+  isTestNumber(phoneNumber: string): boolean {
+    return this.#fixedCodeOf(phoneNumber, this.#clock.now()) !== null
+  }
+
   /**
    * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing.
    * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, no guess left
@@ -114,9 +119,14 @@ export class Codes {
     }
   }
 
+  #fixedCodeOf(phoneNumber: string, now: number): string | null {
+    const { codes, until } = this.#testNumbers
+    return (now < until ? codes.get(phoneNumber) : undefined) ?? null
+  }
+
   async #expected(name: CodeName, nonce: string, now: number): Promise<{ code: string; isTest: boolean }> {
-    const fixed = now < this.#testNumbers.until ? this.#testNumbers.codes.get(name.phoneNumber) : undefined
-    if (fixed !== undefined) return { code: fixed, isTest: true }
+    const fixed = this.#fixedCodeOf(name.phoneNumber, now)
+    if (fixed !== null) return { code: fixed, isTest: true }
     this.#key ??= await this.#readKey()
     return { code: codeOf(this.#key, { ...name, nonce }), isTest: false }
   }

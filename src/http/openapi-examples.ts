@@ -14,6 +14,8 @@ interface RouteExamples {
 }
 
 const phone_number = '12345678901'
+/** A number that gets codes; that of the tutorial is no mobile number. */
+const mobile = '13800138000'
 const code = '493817'
 const password = 'a horse, a staple'
 const token = 'hf_AaIBGLEAet2tp7E0JbgHfQ1fW1lUsX2shMW7BXOidT5kDfWKh068C44hxiUf2Iw9M'
@@ -77,14 +79,14 @@ const badToken = { code: 2, message: '验证信息错误' }
 const routes: Readonly<Record<string, RouteExamples>> = {
   createCode: {
     body: {
-      'To sign in or up': { phone_number, purpose: 'sign_in', device },
+      'To sign in or up': { phone_number: mobile, purpose: 'sign_in', device },
       'To show that it is me': { phone_number, purpose: 'confirm' },
     },
     answers: { 202: { Sent: { resend_in: 60, expires_in: 300 } } },
   },
   createSession: {
     body: {
-      'With a code': { phone_number, code, nickname: '测试用户1', device },
+      'With a code': { phone_number: mobile, code, nickname: '测试用户1', device },
       'With a password': { phone_number, password, device },
     },
     answers: { 201: { 'Signed in': issued, 'Signed up': { ...issued, created: true } } },
@@ -111,9 +113,9 @@ const routes: Readonly<Record<string, RouteExamples>> = {
   },
   changePhone: {
     body: {
-      'And my password': { phone_number: '13800138000', code, confirmation: { password } },
+      'And my password': { phone_number: mobile, code, confirmation: { password } },
       'And a code from the old number': {
-        phone_number: '13800138000',
+        phone_number: mobile,
         code,
         confirmation: { code: '027164' },
       },
@@ -163,6 +165,9 @@ const routes: Readonly<Record<string, RouteExamples>> = {
 const ended = { endedAt: Date.parse(at) }
 const endedByDevice = { ...ended, endedBy: { platform: 'ios', deviceName: 'iPhone 15' } }
 const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
+  phone_number_invalid: { phone: { problem: 'has_no_country_code', region: 'CN' } },
+  phone_number_not_mobile: { phone: { problem: 'is_not_mobile', region: 'CN' } },
+  country_not_served: { phone: { problem: 'is_not_served', region: 'CN', served: ['CN', 'HK'] } },
   invalid_request: { fields: [{ pointer: '/phone_number', problem: 'is_missing' }] },
   password_refused: { rule: 'is_common' },
   session_signed_out: endedByDevice,

@@ -111,6 +111,16 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   sign_up_closed: { status: 403, zh: '暂不开放注册', en: 'Sign-up is closed' },
   phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'Enter a valid phone number' },
+  phone_number_not_mobile: {
+    status: 422,
+    zh: '此号码不能接收验证码，请使用手机号',
+    en: 'This number cannot receive codes; use a mobile number',
+  },
+  country_not_served: {
+    status: 422,
+    zh: '暂不向该国家或地区的号码发送验证码',
+    en: 'Codes are not sent to numbers of this country or region',
+  },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
   account_not_found: { status: 404, zh: '没有此用户', en: 'There is no such account' },
@@ -191,8 +201,10 @@ const platformNames: Readonly<Record<string, Readonly<Record<Language, string>>>
 
 type PhoneProblem = NonNullable<ErrorFacts['phone']>['problem']
 
-/** What a person can do about a phone number that is refused; `region` is the name of the server's default region. */
-const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, (region: string) => string>>>> = {
+type Advice = (region: string, served: string) => string
+
+/** What a person can do about a phone number that is refused, with the names of the server's default region and of the regions served. */
+const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, Advice>>>> = {
   has_wrong_form: {
     'zh-CN': () => '请只输入数字，可以有空格、连字符和括号；国家代码前面写 +。',
     en: () => 'Use digits, spaces, hyphens and brackets only, and + in front of a country code.',
@@ -203,17 +215,34 @@ const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, (regi
     en: (region) =>
       `This is not a mobile number of ${region}. Write the number of another country with + and the country code, for example +44 7400 123456.`,
   },
+  is_not_mobile: {
+    'zh-CN': (region) =>
+      `验证码只能发到手机。其他国家或地区的手机号请写上 + 和国家代码，否则按${region}的号码处理。`,
+    en: (region) =>
+      `Codes are text messages and go to mobile numbers only. A number without + and a country code is read as a number of ${region}.`,
+  },
+  is_not_served: {
+    'zh-CN': (_region, served) => `验证码只发往：${served}。`,
+    en: (_region, served) => `Codes go to: ${served}.`,
+  },
   is_not_possible: {
     'zh-CN': () => '没有这样的手机号：请检查国家代码和位数。',
     en: () => 'There is no such mobile number: check the country code and the number of digits.',
   },
 }
 
+/** How many of the regions that get codes are named. */
+const namedRegions = 10
+
 /** What to do about the phone number of an error, for people; null where it says nothing about one. */
 export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language): string | null {
   if (!phone) return null
-  const region = new Intl.DisplayNames(language, { type: 'region' }).of(phone.region) ?? phone.region
-  return phoneAdvice[phone.problem][language](region)
+  const names = new Intl.DisplayNames(language, { type: 'region' })
+  const nameOf = (region: string) => names.of(region) ?? region
+  const served = phone.served?.slice(0, namedRegions).map(nameOf) ?? []
+  const more = (phone.served?.length ?? 0) > namedRegions ? ['…'] : []
+  const list = [...served, ...more].join(language === 'zh-CN' ? '、' : ', ')
+  return phoneAdvice[phone.problem][language](nameOf(phone.region), list)
 }
 
 /** What happened this time, where the title alone does not say it. */

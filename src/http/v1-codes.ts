@@ -6,6 +6,8 @@ import { notePhone } from './request-log.ts'
 import { type V1Parts, withBody } from './v1.ts'
 import { type NewCode, problem } from './v1-schemas.ts'
 
+const refusedNumbers = ['phone_number_invalid', 'phone_number_not_mobile', 'country_not_served']
+
 const create = {
   tags: ['codes'],
   summary: 'Send a code 发送验证码',
@@ -16,7 +18,7 @@ const create = {
   response: {
     202: { description: 'Sent, or as if', ...Type.Ref('SentCode') },
     ...withBody,
-    422: problem('invalid_request', 'phone_number_invalid'),
+    422: problem('invalid_request', ...refusedNumbers),
     429: problem('rate_limited'),
     500: problem('internal'),
     503: problem('unavailable', 'code_not_sent'),
