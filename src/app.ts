@@ -36,7 +36,8 @@ import { ConsoleSms } from './sms/driver-console.ts'
 import { HttpSms } from './sms/driver-http.ts'
 import { TencentSms } from './sms/driver-tencent.ts'
 import { TwilioSms } from './sms/driver-twilio.ts'
-import { type SmsDriver, type SmsDriverName, type SmsError, SmsSender } from './sms/sms.ts'
+import type { SmsDriver, SmsDriverName, SmsError } from './sms/sms.ts'
+import { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
 
 /** The domain on its database and its copies: all that the command line needs. */
@@ -103,7 +104,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const accounts = new Accounts({ db, clock, sessions, passwords, limiter, region })
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, limiter, region, signUp })
   const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
-  const sms = openSms(settings, clock, options.onSmsFailOver)
+  const sms = openSms(settings, clock, {
+    steady: options.steady ?? options.clock ?? steadyClock,
+    onFailOver: options.onSmsFailOver,
+  })
   const destinations = openDestinations(settings)
   const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter, destinations })
   const purges = new Purges({
@@ -219,11 +223,15 @@ export function openDestinations({
 export function openSms(
   settings: Settings,
   clock: Clock,
-  onFailOver?: (refusal: SmsError) => void,
+  options: { readonly steady?: Clock; readonly onFailOver?: ((refusal: SmsError) => void) | undefined } = {},
 ): SmsSender {
   const [first, ...more] = settings.sms
   const open = (name: SmsDriverName) => smsDrivers[name](settings, clock)
-  return new SmsSender([open(first), ...more.map(open)], onFailOver)
+  return new SmsSender({
+    drivers: [open(first), ...more.map(open)],
+    clock: options.steady ?? steadyClock,
+    ...(options.onFailOver && { onFailOver: options.onFailOver }),
+  })
 }
 
 const writeToTerminal = (line: string) =>

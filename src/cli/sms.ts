@@ -12,7 +12,9 @@ export async function testSms({ settings, output }: Context, phone: string): Pro
   const to = parsePhoneNumber(phone, settings.region)
   openDestinations(settings).assertServed(to, 'anyone')
   const code = String(randomInt(1_000_000)).padStart(6, '0')
-  const sms = openSms(settings, systemClock, (refusal) => output.line(failureText(refusal, output)))
+  const sms = openSms(settings, systemClock, {
+    onFailOver: (refusal) => output.line(failureText(refusal, output)),
+  })
   try {
     const sent = await sms.send({ to, template: 'code', code, minutes: 5 })
     if (sent.outcome === 'skipped') {
@@ -68,6 +70,10 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
   number_blocked: {
     zh: '这个号码已退订或在黑名单中：需要机主或网关解除。',
     en: 'The number has opted out or is on a block list: its owner or the gateway must lift that.',
+  },
+  destination_refused: {
+    zh: '网关不向这个号码的国家、地区或网络发送：请在网关的控制台开通，或换一个网关。',
+    en: "The gateway does not send to this number's country or network: allow it in the gateway's console, or use another gateway.",
   },
   rate_limited: {
     zh: '超过了网关的频率或限额：请等一等，或在网关的控制台调整。',

@@ -72,12 +72,25 @@ function aliyunNumber(e164: string): string {
 const known = new Map<string, SmsErrorCode>([
   ['isv.MOBILE_NUMBER_ILLEGAL', 'number_invalid'],
   ['isv.CUSTOMER_REFUSED', 'number_blocked'],
+  ['isv.DOMESTIC_NUMBER_NOT_SUPPORTED', 'destination_refused'],
   ['isv.BUSINESS_LIMIT_CONTROL', 'rate_limited'],
   ['isv.DAY_LIMIT_CONTROL', 'rate_limited'],
   ['isv.MONTH_LIMIT_CONTROL', 'rate_limited'],
   ['isv.AMOUNT_NOT_ENOUGH', 'out_of_funds'],
   ['isv.OUT_OF_SERVICE', 'out_of_funds'],
 ])
+
+/**
+ * Refusals that come for every number: the account, the signature, the template, the caller's address, the key, the clock. What is not
+ * here may depend on the number.
+ */
+const everyNumber: readonly RegExp[] = [
+  /^isv\.(AMOUNT_NOT_ENOUGH|OUT_OF_SERVICE|ACCOUNT_NOT_EXISTS|ACCOUNT_ABNORMAL|PRODUCT_UN_?SUBSCRI(PT|BE))$/,
+  /^isv\.(SMS_SIGNATURE_ILLEGAL|SMS_SIGN_ILLEGAL|SIGN_NAME_ILLEGAL|SIGN_STATE_ILLEGAL|SMS_SIGNATURE_SCENE_ILLEGAL)$/,
+  /^isv\.(SMS_TEMPLATE_ILLEGAL|TEMPLATE_MISSING_PARAMETERS|TEMPLATE_PARAMS_ILLEGAL|DENY_IP_RANGE)$/,
+  /^isp\.RAM_PERMISSION_DENY$/,
+  /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|InvalidTimeStamp|Forbidden|NoPermission)/,
+]
 
 /** Who is at fault, and whether the message can have been sent, by how a code begins. */
 const families: readonly [RegExp, SmsErrorCode, 'surely' | 'perhaps'][] = [
@@ -101,6 +114,7 @@ function refusal(gatewayCode: string, text: string | null): SmsError {
   const [, code, sureness] = family ?? [null, 'unavailable' as const, 'perhaps' as const]
   return new SmsError('aliyun', exact ?? code, {
     surelyNotSent: exact !== undefined || sureness === 'surely',
+    affectsEveryNumber: everyNumber.some((pattern) => pattern.test(gatewayCode)),
     gatewayCode,
     retryAfterSeconds: gatewayCode === 'isv.BUSINESS_LIMIT_CONTROL' ? limitSeconds(text ?? '') : null,
   })

@@ -16,7 +16,12 @@ export class ConsoleSms implements SmsDriver {
     try {
       await this.#write(`[短信 SMS] ${maskPhoneNumber(message.to)}  ${words}\n`)
     } catch (cause) {
-      throw new SmsError(this.name, 'unavailable', { surelyNotSent: true }, { cause })
+      throw new SmsError(
+        this.name,
+        'unavailable',
+        { surelyNotSent: true, affectsEveryNumber: true },
+        { cause },
+      )
     }
     return { outcome: 'sent', gatewayId: null }
   }

@@ -64,6 +64,15 @@ function bodyOf(message: SmsMessage, id: string) {
     : { id, to, template, new_number: message.newNumber, text }
 }
 
+/** Statuses that do not depend on the number: about the key, the address or the method. */
+const refusedForEveryNumber: readonly number[] = [401, 403, 404, 405, 410, 415]
+/** Words of a gateway that say so. */
+const affectingEveryNumber: readonly (SmsErrorCode | undefined)[] = [
+  'misconfigured',
+  'out_of_funds',
+  'unavailable',
+]
+
 // Said by status alone. Other statuses say nothing sure: a proxy may have made them after the gateway did its work.
 const refusedByStatus: Readonly<Record<number, SmsErrorCode>> = {
   400: 'misconfigured',
@@ -85,6 +94,9 @@ function refusal(answer: GatewayAnswer): SmsError {
   if (code === undefined) return unreadable('http', answer.status)
   return new SmsError('http', code, {
     surelyNotSent: true,
+    affectsEveryNumber: said
+      ? affectingEveryNumber.includes(said)
+      : refusedForEveryNumber.includes(answer.status),
     gatewayCode: gatewayCode ?? `HTTP_${answer.status}`,
     retryAfterSeconds: retryAfterSeconds(answer.headers),
   })

@@ -89,7 +89,13 @@ const known = new Map<string, [SmsErrorCode, retryAfterSeconds?: number]>([
   ['LimitExceeded.PhoneNumberDailyLimit', ['rate_limited', 86_400]],
   ['LimitExceeded.PhoneNumberSameContentDailyLimit', ['rate_limited', 86_400]],
   ['LimitExceeded.PhoneNumberCountLimit', ['misconfigured']],
-  ['LimitExceeded.AppCountryOrRegionInBlacklist', ['misconfigured']],
+  ['LimitExceeded.AppCountryOrRegionInBlacklist', ['destination_refused']],
+  ['LimitExceeded.AppCountryOrRegionDailyLimit', ['destination_refused']],
+  ['UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone', ['destination_refused']],
+  ['UnsupportedOperation.GlobalTemplateToChineseMainlandPhone', ['destination_refused']],
+  ['UnsupportedOperation.UnsupportedRegion', ['destination_refused']],
+  // As it is spelt in their own list.
+  ['UnsupportedOperation.UnsuportedRegion', ['destination_refused']],
   ['FailedOperation.InsufficientBalanceInSmsPackage', ['out_of_funds']],
   ['UnauthorizedOperation.ServiceSuspendDueToArrears', ['out_of_funds']],
   // As it is spelt in some of their own lists.
@@ -116,12 +122,27 @@ const families: readonly [RegExp, SmsErrorCode][] = [
   [/^(UnsupportedProtocol|UnsupportedRegion|IpInBlacklist|IpNotInWhitelist)$/, 'misconfigured'],
 ]
 
+/**
+ * Refusals that come for every number: the key, the rights, the account, the signature, the template, the application, the clock. What
+ * is not here may depend on the number.
+ */
+const everyNumber: readonly RegExp[] = [
+  /^(AuthFailure|UnauthorizedOperation)(\.|$)/,
+  /^FailedOperation\.InsufficientBalanceInSmsPackage$/,
+  /^FailedOperation\.(SignatureIncorrectOrUnapproved|Template(IncorrectOrUnapproved|UnapprovedOrNotExist))$/,
+  /^FailedOperation\.TemplateParamSetNotMatchApprovedTemplate$/,
+  /^InvalidParameterValue\.SdkAppIdNotExist$/,
+  /^InternalError\.(RequestTimeException|SigVerificationFail|SigFieldMissing)$/,
+  /^(InvalidAction|NoSuchVersion|NoSuchProduct|ActionOffline|IpInBlacklist|IpNotInWhitelist)$/,
+]
+
 function refusal(gatewayCode: string): SmsError {
   const [code, retryAfterSeconds] = known.get(gatewayCode) ?? []
   const said = code ?? families.find(([pattern]) => pattern.test(gatewayCode))?.[1]
   // What is left, InternalError.Timeout above all, is trouble on the gateway's side that may come after the sending.
   return new SmsError('tencent', said ?? 'unavailable', {
     surelyNotSent: said !== undefined,
+    affectsEveryNumber: everyNumber.some((pattern) => pattern.test(gatewayCode)),
     gatewayCode,
     retryAfterSeconds: retryAfterSeconds ?? null,
   })

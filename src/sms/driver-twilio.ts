@@ -59,11 +59,18 @@ export class TwilioSms implements SmsDriver {
       throw unreadable(this.name, answer.status)
     throw new SmsError(this.name, known[code] ?? 'misconfigured', {
       surelyNotSent: true,
+      affectsEveryNumber: everyNumber.includes(code),
       gatewayCode: String(code),
       retryAfterSeconds: retryAfterSeconds(answer.headers),
     })
   }
 }
+
+/**
+ * Refusals that come for every number: authentication, a suspended or closed account, a sender or service that is not ours. What is
+ * not here may depend on the number.
+ */
+const everyNumber: readonly number[] = [20003, 20005, 20006, 20008, 20404, 21603, 21660, 21701, 21703, 30002]
 
 /** https://www.twilio.com/docs/api/errors; every other refusal is about the account, the sender or the route. */
 const known: Readonly<Record<number, SmsErrorCode>> = {
@@ -74,6 +81,9 @@ const known: Readonly<Record<number, SmsErrorCode>> = {
   21635: 'number_invalid',
   21610: 'number_blocked',
   30004: 'number_blocked',
+  // No permission for the country, no route from this sender to the number.
+  21408: 'destination_refused',
+  21612: 'destination_refused',
   63038: 'rate_limited',
   // Suspended: a balance below zero, as a rule.
   20005: 'out_of_funds',

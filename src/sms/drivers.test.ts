@@ -44,6 +44,8 @@ interface Kind {
   readonly gatewayId: string
   /** Its words, ours, and seconds to wait. */
   readonly refusals: readonly [string, SmsErrorCode, number | null][]
+  /** Those of its words that may depend on the number, although they are about our account or the gateway. */
+  readonly perhapsOneNumber: readonly string[]
   /** Its words for trouble that may have come after the sending. */
   readonly doubts: readonly string[]
   /** What it says to somebody with a wrong key, and to a clock that is a day wrong (null: it does not look). */
@@ -87,6 +89,7 @@ const kinds: Kind[] = [
       ['404', 'misconfigured', null],
       ['429', 'rate_limited', null],
     ],
+    perhapsOneNumber: ['400'],
     doubts: ['500', '503', '504', '408', '409', 'no_such_word'],
     strangers: { key: 'HTTP_401', clock: 'HTTP_401' },
   },
@@ -121,7 +124,10 @@ const kinds: Kind[] = [
       ['isv.AMOUNT_NOT_ENOUGH', 'out_of_funds', null],
       ['isv.OUT_OF_SERVICE', 'out_of_funds', null],
       ['Throttling.User', 'unavailable', null],
+      ['isv.DOMESTIC_NUMBER_NOT_SUPPORTED', 'destination_refused', null],
+      ['isv.SOMETHING_NEW', 'misconfigured', null],
     ],
+    perhapsOneNumber: ['Throttling.User', 'isv.SOMETHING_NEW'],
     doubts: ['isp.SYSTEM_ERROR', 'ServiceUnavailable', 'InternalError', 'constructor', '短信'],
     strangers: { key: 'SignatureDoesNotMatch', clock: 'InvalidTimeStamp.Expired' },
   },
@@ -159,6 +165,13 @@ const kinds: Kind[] = [
       ['UnauthorizedOperation.ServiceSuspendDueToArrears', 'out_of_funds', null],
       ['RequestLimitExceeded', 'unavailable', null],
       ['RequestLimitExceeded.UinLimitExceeded', 'unavailable', null],
+      ['UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone', 'destination_refused', null],
+      ['UnsupportedOperation.SomethingNew', 'misconfigured', null],
+    ],
+    perhapsOneNumber: [
+      'RequestLimitExceeded',
+      'RequestLimitExceeded.UinLimitExceeded',
+      'UnsupportedOperation.SomethingNew',
     ],
     doubts: ['InternalError', 'InternalError.Timeout', 'FailedOperation', 'constructor', '短信'],
     strangers: { key: 'AuthFailure.SignatureFailure', clock: 'AuthFailure.SignatureExpire' },
@@ -194,15 +207,20 @@ const kinds: Kind[] = [
       ['21610', 'number_blocked', null],
       ['63038', 'rate_limited', null],
       ['21606', 'misconfigured', null],
-      ['21408', 'misconfigured', null],
+      ['21408', 'destination_refused', null],
       ['20003', 'misconfigured', null],
       ['20005', 'out_of_funds', null],
       ['20429', 'unavailable', null],
     ],
+    // 21606: not a valid sender for this destination.
+    perhapsOneNumber: ['21606', '20429'],
     doubts: ['20500'],
     strangers: { key: '20003', clock: null },
   },
 ]
+
+/** What is about our account or the gateway, not about a number. */
+const ofUs: readonly SmsErrorCode[] = ['misconfigured', 'out_of_funds', 'unavailable']
 
 async function refusalOf(sending: Promise<unknown>): Promise<SmsError> {
   const error = await sending.then(
@@ -267,6 +285,7 @@ describe.each(kinds)('$name', (kind) => {
       driver: kind.name,
       code: ours,
       surelyNotSent: true,
+      affectsEveryNumber: ofUs.includes(ours) && !kind.perhapsOneNumber.includes(word),
       retryAfterSeconds: seconds,
     })
     expect(`${kind.name === 'http' ? error.gatewayCode?.replace('HTTP_', '') : error.gatewayCode}`).toBe(
@@ -280,6 +299,7 @@ describe.each(kinds)('$name', (kind) => {
     expect(await refusalOf(driver().send(code, id))).toMatchObject({
       code: 'unavailable',
       surelyNotSent: false,
+      affectsEveryNumber: false,
     })
     expect(gateway.requests).toHaveLength(1)
   })
@@ -347,7 +367,12 @@ describe.each(kinds)('$name', (kind) => {
   test('a connection that cannot be made has surely sent nothing', async () => {
     const url = `http://127.0.0.1:${await closedPort()}`
     const error = await refusalOf(driver({ url }).send(code, id))
-    expect(error).toMatchObject({ code: 'unavailable', surelyNotSent: true, gatewayCode: null })
+    expect(error).toMatchObject({
+      code: 'unavailable',
+      surelyNotSent: true,
+      affectsEveryNumber: true,
+      gatewayCode: null,
+    })
     expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' })
   })
 

@@ -47,7 +47,9 @@ export async function postToGateway(driver: SmsDriverName, request: GatewayReque
   } catch (error) {
     if (error instanceof SmsError) throw error
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    throw new SmsError(driver, 'unavailable', { surelyNotSent: failedToConnect(cause) }, { cause })
+    const isAway = failedToConnect(cause)
+    const facts = { surelyNotSent: isAway, affectsEveryNumber: isAway }
+    throw new SmsError(driver, 'unavailable', facts, { cause })
   }
 }
 

@@ -7,7 +7,8 @@ import { ManualClock } from '../clock.ts'
 import { AliyunSms } from './driver-aliyun.ts'
 import { ConsoleSms } from './driver-console.ts'
 import { TencentSms } from './driver-tencent.ts'
-import { SmsError, type SmsMessage, SmsSender } from './sms.ts'
+import { SmsError, type SmsMessage } from './sms.ts'
+import { breakMs, SmsSender } from './sms-sender.ts'
 import type { Template } from './template.ts'
 
 const clock = new ManualClock()
@@ -61,7 +62,7 @@ describe('fail-over from aliyun to tencent', () => {
       sdkAppId: '1400006666',
       templates: { code: codeTemplate, phone_changed: secondChanged },
     })
-    return new SmsSender([aliyun, tencent], (refusal) => told.push(refusal))
+    return new SmsSender({ drivers: [aliyun, tencent], clock, onFailOver: (refusal) => told.push(refusal) })
   }
   const takenByBoth = () => [first.taken.length, second.taken.length]
   const thrownBy = (sending: Promise<unknown>) => expect(sending).rejects
@@ -147,6 +148,81 @@ describe('fail-over from aliyun to tencent', () => {
     expect(takenByBoth()).toEqual([0, 1])
   })
 
+  test('a driver that failed for a reason of ours is not asked for 30 s; the second one takes over meanwhile', async () => {
+    const sms = sender()
+    first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
+    await sms.send(code)
+    first.behaviour = 'take'
+    clock.advance(breakMs - 1)
+    expect(await sms.send(code)).toMatchObject({ driver: 'tencent' })
+    expect([first.requests.length, second.requests.length]).toEqual([1, 2])
+    clock.advance(1)
+    expect(await sms.send(code)).toMatchObject({ driver: 'aliyun' })
+    expect(takenByBoth()).toEqual([1, 2])
+  })
+
+  test('where both have a break nobody is asked, and the error says for how long', async () => {
+    const sms = sender()
+    first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
+    second.behaviour = { refuse: 'AuthFailure.SecretIdNotFound' }
+    await thrownBy(sms.send(code)).toMatchObject({ driver: 'tencent', affectsEveryNumber: true })
+    clock.advance(10_000)
+    expect(sms.breakSeconds('anyone')).toBe(20)
+    await thrownBy(sms.send(code)).toMatchObject({
+      code: 'misconfigured',
+      surelyNotSent: true,
+      affectsEveryNumber: true,
+      retryAfterSeconds: 20,
+    })
+    expect([first.requests.length, second.requests.length]).toEqual([1, 1])
+    clock.advance(20_000)
+    expect(sms.breakSeconds('anyone')).toBe(0)
+  })
+
+  test.each([
+    'isv.MOBILE_NUMBER_ILLEGAL',
+    'isv.BUSINESS_LIMIT_CONTROL/hour',
+    'isv.DOMESTIC_NUMBER_NOT_SUPPORTED',
+    'isv.SOMETHING_NEW',
+    'Throttling.User',
+  ])('%s may depend on the number, so that nobody can stop the codes of others with it', async (word) => {
+    const sms = sender()
+    first.behaviour = { refuse: word }
+    await sms.send(code).catch(() => {})
+    first.behaviour = 'take'
+    expect(await sms.send(code)).toMatchObject({ driver: 'aliyun' })
+  })
+
+  test('a gateway that leaves three messages in a row in doubt is away; one that answers between them is not', async () => {
+    const sms = sender()
+    const fail = async () => {
+      first.behaviour = { fault: 'breaks_the_connection' }
+      await thrownBy(sms.send(code)).toMatchObject({ surelyNotSent: false })
+      first.behaviour = 'take'
+    }
+    await fail()
+    await fail()
+    expect(await sms.send(code)).toMatchObject({ driver: 'aliyun' })
+    for (let i = 0; i < 3; i++) await fail()
+    expect(await sms.send(code)).toMatchObject({ driver: 'tencent' })
+    clock.advance(breakMs)
+    expect(await sms.send(code)).toMatchObject({ driver: 'aliyun' })
+  })
+
+  test('a break that a message to an owner caused does not show in messages to anyone, the other way round it does', async () => {
+    const sms = sender()
+    first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
+    second.behaviour = { refuse: 'FailedOperation.InsufficientBalanceInSmsPackage' }
+    await thrownBy(sms.send(code, 'owner')).toMatchObject({ code: 'out_of_funds' })
+    expect([sms.breakSeconds('owner'), sms.breakSeconds('anyone')]).toEqual([30, 0])
+    await thrownBy(sms.send(code, 'anyone')).toMatchObject({ code: 'out_of_funds' })
+    expect(first.requests).toHaveLength(2)
+    clock.advance(breakMs)
+    await thrownBy(sms.send(code, 'anyone')).toMatchObject({ code: 'out_of_funds' })
+    await thrownBy(sms.send(code, 'owner')).toMatchObject({ code: 'out_of_funds' })
+    expect(first.requests).toHaveLength(3)
+  })
+
   test('a kind of message without a template anywhere is skipped with a reason', async () => {
     expect(await sender().send(changed)).toMatchObject({
       outcome: 'skipped',
@@ -173,7 +249,7 @@ describe('fail-over from aliyun to tencent', () => {
 
 test('console prints the code in one line in both languages, and the number masked', async () => {
   const lines: string[] = []
-  const sms = new SmsSender([new ConsoleSms(async (line) => void lines.push(line))])
+  const sms = new SmsSender({ drivers: [new ConsoleSms(async (line) => void lines.push(line))], clock })
   expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'console', gatewayId: null })
   await sms.send(changed)
   expect(lines).toEqual([

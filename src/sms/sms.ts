@@ -1,5 +1,4 @@
-// Sending a text message: the contract of a driver, its errors, the words, and when a second driver may try.
-import { randomUUID } from 'node:crypto'
+// Text messages: the contract of a driver, its errors, and the words. sms-sender.ts sends them.
 
 /** What is sent. Numbers in `to` are E.164; `newNumber` is masked already. */
 export type SmsMessage =
@@ -13,6 +12,7 @@ export type SmsDriverName = (typeof smsDriverNames)[number]
 export const smsErrorCodes = [
   'number_invalid',
   'number_blocked',
+  'destination_refused',
   'rate_limited',
   'misconfigured',
   'out_of_funds',
@@ -23,6 +23,11 @@ export type SmsErrorCode = (typeof smsErrorCodes)[number]
 export interface SmsErrorFacts {
   /** false: the message may be on its way, and must not be sent again. */
   readonly surelyNotSent: boolean
+  /**
+   * true: the next message fails in the same way, whatever its number: key, funds, template, or a gateway that is away. Only where that is
+   * certain: it stops the asking for a while, and a caller who could bring it about with a number would stop everybody's codes.
+   */
+  readonly affectsEveryNumber?: boolean
   /** The gateway's own word for it; null where it said none, or none that may be shown. */
   readonly gatewayCode?: string | null
   readonly retryAfterSeconds?: number | null
@@ -36,6 +41,7 @@ export class SmsError extends Error {
   readonly code: SmsErrorCode
   readonly driver: SmsDriverName
   readonly surelyNotSent: boolean
+  readonly affectsEveryNumber: boolean
   readonly gatewayCode: string | null
   readonly retryAfterSeconds: number | null
 
@@ -52,6 +58,7 @@ export class SmsError extends Error {
     this.code = code
     this.driver = driver
     this.surelyNotSent = facts.surelyNotSent
+    this.affectsEveryNumber = facts.affectsEveryNumber ?? false
     this.gatewayCode = gatewayCode
     this.retryAfterSeconds = facts.retryAfterSeconds ?? null
   }
@@ -81,55 +88,6 @@ export interface SmsDriver {
 
 /** What became of a message, with our id for it and the driver that said so. */
 export type Sent = (Accepted | Skipped) & { readonly id: string; readonly driver: SmsDriverName }
-
-// About our account with the gateway or the gateway itself: another one may do better. The others are about the
-// person's number. A rate limit is too, mostly, and our own limits are tighter than any gateway's: who meets one is
-// flooding a phone or has spent the operator's budget, and a second gateway would count from zero and go on.
-const anotherMayDoBetter: ReadonlySet<SmsErrorCode> = new Set([
-  'misconfigured',
-  'out_of_funds',
-  'unavailable',
-])
-
-/** Sends through the first driver, and through the next one only where no message can have been sent. */
-export class SmsSender {
-  readonly #drivers: readonly SmsDriver[]
-  readonly #onFailOver: (refusal: SmsError) => void
-
-  /** `onFailOver` is told what a driver refused with before the next one is asked. */
-  constructor(
-    drivers: readonly [SmsDriver, ...SmsDriver[]],
-    onFailOver: (refusal: SmsError) => void = () => {},
-  ) {
-    this.#drivers = drivers
-    this.#onFailOver = onFailOver
-  }
-
-  /**
-   * Sends a message once, or not at all. Where no driver has a template for it, it is skipped.
-   * @throws SmsError of the last driver that was asked
-   */
-  async send(message: SmsMessage): Promise<Sent> {
-    const id = randomUUID()
-    let refusal: SmsError | null = null
-    let skipped: Sent | null = null
-    for (const driver of this.#drivers) {
-      if (refusal) this.#onFailOver(refusal)
-      try {
-        const result = await driver.send(message, id)
-        if (result.outcome === 'sent') return { ...result, id, driver: driver.name }
-        skipped ??= { ...result, id, driver: driver.name }
-      } catch (error) {
-        if (!(error instanceof SmsError)) throw error
-        if (!error.surelyNotSent || !anotherMayDoBetter.has(error.code)) throw error
-        refusal = error
-      }
-    }
-    // One that refused could have sent it: that says more than one that was never set up for it.
-    if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a driver')
-    return skipped
-  }
-}
 
 export type SmsLanguage = 'zh-CN' | 'en'
 
