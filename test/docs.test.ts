@@ -81,10 +81,11 @@ test('docs/limits.md shows the table of limits, row by row', () => {
       : seconds < 86_400
         ? `${seconds / 3_600} h`
         : `${seconds / 86_400} d`
-  const expected = limitsWith({ smsDailyBudget: -1 }).map(
-    ({ action, by, counts, max, perSeconds, coolDown = ['-'] }) => {
-      const most = max === -1 ? inCode('HUFU_SMS_DAILY_BUDGET') : String(max)
-      return [inCode(action), by, counts, most, period(perSeconds), coolDown.join(', ')]
+  const budget = Number(settingsTable.smsDailyBudget.default)
+  const expected = limitsWith({ smsDailyBudget: budget }).map(
+    ({ action, by, callers, counts, max, perSeconds, coolDown = ['-'] }) => {
+      const who = callers.replace('_', ' ')
+      return [inCode(action), by, who, counts, String(max), period(perSeconds), coolDown.join(', ')]
     },
   )
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)

@@ -259,11 +259,11 @@ describe.skipIf(noRedis)('servers on one Redis', () => {
     closers.push(async () => client.destroy())
     const keys = await client.keys('hufu:limit:*')
     expect(keys.map((key) => key.replace(/:[\w-]{22}$/, ':…')).toSorted()).toEqual([
-      'hufu:limit:check_password:address:all:…',
-      'hufu:limit:check_password:device:all:…',
-      'hufu:limit:check_password:network:all:…',
-      'hufu:limit:check_password:number:all:…',
-      'hufu:limit:check_password:number:in_a_row:…',
+      'hufu:limit:check_password:address:without_proof:all:…',
+      'hufu:limit:check_password:caller:without_proof:in_a_row:…',
+      'hufu:limit:check_password:device:without_proof:all:…',
+      'hufu:limit:check_password:network:without_proof:all:…',
+      'hufu:limit:check_password:number:without_proof:wrong:…',
     ])
     for (const key of keys) {
       expect(await client.ttl(key)).toBeGreaterThan(0)
@@ -298,11 +298,12 @@ describe.skipIf(noRedis)('servers on one Redis', () => {
     expect(await me()).toMatchObject({ status: 200 })
     expect(await user()).toMatchObject({ status: 200, body: { code: 1 } })
     await expect(
-      app.house.limiter.spend('send_code', {
+      app.house.limiter.askForCode({
         phoneNumber: '+8613800005223',
         address: '203.0.113.7',
         deviceId: null,
         accountId: null,
+        proof: null,
       }),
     ).rejects.toMatchObject({ code: 'unavailable', facts: { retryAfterSeconds: 1 } })
 

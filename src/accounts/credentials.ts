@@ -36,10 +36,12 @@ export interface CredentialsOptions {
   readonly tellMoved: (from: string, maskedTo: string) => void
 }
 
-/** Who proves something: `accountId` is null for somebody who is not signed in. */
+/** The caller who proves something: `accountId` is null for a client that is not signed in. */
 interface Prover {
   readonly accountId: string | null
   readonly origin: Origin
+  /** What opens the reserved part of the limits of this number, as in `Who`. */
+  readonly proof?: string | null
 }
 
 /** A step-up that was right; asked again under the account's lock, where a code is used up. */
@@ -149,13 +151,18 @@ export class Credentials {
   /** The code for closing that the account's own number got. @throws AppError `code_wrong`, `account_not_found`, `rate_limited` */
   async checkClosingCode(asker: Asker, code: string): Promise<RightCode> {
     const { phone_number: phoneNumber } = await this.#get(asker.accountId)
-    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, asker)
+    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(asker))
   }
 
-  async #checkCode(name: CodeName, code: string, { accountId, origin }: Prover): Promise<RightCode> {
-    const who = { phoneNumber: name.phoneNumber, address: origin.ip, deviceId: null, accountId }
-    return await this.#limiter.guarded('check_code', who, () =>
-      this.#codes.check(name, code).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
+  async #checkCode(
+    name: CodeName,
+    code: string,
+    { accountId, origin, proof = null }: Prover,
+  ): Promise<RightCode> {
+    const { phoneNumber } = name
+    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, proof }
+    return await this.#limiter.guarded('check_code', who, (guess) =>
+      this.#codes.check(name, code, guess).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
     )
   }
 
@@ -197,18 +204,24 @@ export class Credentials {
   async #confirm(row: AccountsTable, stepUp: StepUp, asker: Asker): Promise<Confirmed> {
     const phoneNumber = row.phone_number
     if ('code' in stepUp) {
-      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, asker)
+      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(asker))
       return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
     const { accountId, origin } = asker
-    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId }
-    await this.#limiter.guarded('check_password', who, () =>
-      comparePassword(this.#passwords, row, stepUp.password).catch(
+    const { proof } = owner(asker)
+    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, proof }
+    await this.#limiter.guarded('check_password', who, (guess) =>
+      comparePassword(this.#passwords, { row, password: stepUp.password, guess }).catch(
         this.#noteWrong(phoneNumber, 'password', origin),
       ),
     )
     return async (_tx, locked) => locked.password_hash === row.password_hash
   }
+}
+
+/** A session of the account is as good as a device proof for the account's own number. */
+function owner(asker: Asker) {
+  return { ...asker, proof: `account ${asker.accountId}` }
 }
 
 /** For `catch`: says which of two proofs was wrong. */

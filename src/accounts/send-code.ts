@@ -1,10 +1,10 @@
 // Sending a code to a number: the same answer whether or not anybody has an account there.
 import type { Clock } from '../clock.ts'
-import type { Codes, PreparedCode, Purpose } from '../codes/codes.ts'
+import { type Codes, codeLifeMs, type PreparedCode, type Purpose } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
-import type { Limiter } from '../limits/limiter.ts'
+import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { type Sent, SmsError } from '../sms/sms.ts'
 import type { SmsSender } from '../sms/sms-sender.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
@@ -35,6 +35,13 @@ export interface SentCode {
   readonly expiresInSeconds: number
 }
 
+function answerTo({ resendInSeconds }: CodeRequest, prepared?: PreparedCode): SentCode {
+  return { resendInSeconds, expiresInSeconds: Math.ceil((prepared?.expiresInMs ?? codeLifeMs) / 1000) }
+}
+
+/** Always the same: how much others have used is not told. */
+const budgetRetrySeconds = 600
+
 export class SendCode {
   readonly #options: SendCodeOptions
   readonly #underWay = new Set<Promise<void>>()
@@ -55,21 +62,17 @@ export class SendCode {
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     // Before anything is counted: such a request costs no message, and the person corrects the number at once.
     if (!codes.isTestNumber(phoneNumber)) destinations.assertServed(phoneNumber, to)
-    const who = { phoneNumber, address: request.origin.ip, deviceId: request.deviceId, accountId: null }
-    const { nextInSeconds: resendInSeconds } = await limiter.spend('send_code', who)
-    const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })
-    const answer = { resendInSeconds, expiresInSeconds: Math.ceil(prepared.expiresInMs / 1000) }
-    if (prepared.isTest) return answer
-    if (this.#goesToAnyNumber(request.purpose)) {
-      const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-      const failure = await this.#deliver(phoneNumber, account, prepared, request)
-      if (failure?.code === 'number_invalid') throw new AppError('phone_number_invalid')
-      if (failure)
-        throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds }, { cause: failure })
-      return answer
-    }
-    this.#inBackground(this.#deliverToOwner(phoneNumber, prepared, request))
-    return answer
+    const { origin, deviceId } = request
+    const asked = await limiter.askForCode({
+      phoneNumber,
+      address: origin.ip,
+      deviceId,
+      accountId: null,
+      proof: null,
+    })
+    if (to === 'anyone') return await this.#sendNow(phoneNumber, asked, request)
+    this.#inBackground(this.#sendToOwner(phoneNumber, asked, request))
+    return answerTo(asked)
   }
 
   /** Waits for what is being sent. */
@@ -86,9 +89,35 @@ export class SendCode {
     this.#underWay.add(safe)
   }
 
-  async #deliverToOwner(phoneNumber: string, prepared: PreparedCode, request: SendRequest): Promise<void> {
-    const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-    if (account) await this.#deliver(phoneNumber, account, prepared, request)
+  /** Where the number has had its messages for now, the answer is the same as if one were sent. */
+  async #sendNow(phoneNumber: string, asked: CodeRequest, request: SendRequest): Promise<SentCode> {
+    const { codes, db } = this.#options
+    const name = { phoneNumber, purpose: request.purpose }
+    if (codes.isTestNumber(phoneNumber)) return answerTo(asked, await codes.prepare(name))
+    const room = await asked.message('anyone')
+    if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
+    if (room === 'number_full') return answerTo(asked)
+    const prepared = await codes.prepare(name)
+    const account = await findAccountByPhoneNumber(db, phoneNumber)
+    const failure = await this.#deliver(phoneNumber, account, prepared, request)
+    if (failure?.code === 'number_invalid') throw new AppError('phone_number_invalid')
+    const { resendInSeconds } = asked
+    if (failure)
+      throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds }, { cause: failure })
+    return answerTo(asked, prepared)
+  }
+
+  /**
+   * Nothing is made for a number without an account: a code that no message carries must not count as one that is out, or wrong
+   * guesses at it would fill the counters of the installation for free.
+   */
+  async #sendToOwner(phoneNumber: string, asked: CodeRequest, request: SendRequest): Promise<void> {
+    const { codes, db } = this.#options
+    const account = await findAccountByPhoneNumber(db, phoneNumber)
+    const isTest = codes.isTestNumber(phoneNumber)
+    if (!account || (!isTest && (await asked.message('owner')) !== 'room')) return
+    const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })
+    if (!isTest) await this.#deliver(phoneNumber, account, prepared, request)
   }
 
   /** What kept the message from being sent, or null. Written down either way. */

@@ -5,7 +5,7 @@ import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
-import type { Limiter } from '../limits/limiter.ts'
+import type { Guess, Limiter } from '../limits/limiter.ts'
 import { updateAccount } from '../sessions/session-rows.ts'
 import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
 import {
@@ -68,9 +68,9 @@ export class SignIn {
     const number = parsePhoneNumber(arrival.phoneNumber, this.#region)
     // In a storm of sign-ins who does not fit costs nothing but this.
     this.#passwords.assertRoom()
-    return await this.#limiter.guarded('check_password', whoIs(number, arrival), async () => {
+    return await this.#limiter.guarded('check_password', whoIs(number, arrival), async (guess) => {
       for (let tries = 1; ; tries++) {
-        const issued = await this.#tryPassword(number, password, arrival)
+        const issued = await this.#tryPassword({ number, password, guess }, arrival)
         if (issued !== 'hash changed') return issued
         if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
       }
@@ -83,10 +83,10 @@ export class SignIn {
    */
   async byCode(arrival: Arrival, code: string, nickname: string | null): Promise<Issued> {
     const phoneNumber = parsePhoneNumber(arrival.phoneNumber, this.#region)
-    return await this.#limiter.guarded('check_code', whoIs(phoneNumber, arrival), async () => {
+    return await this.#limiter.guarded('check_code', whoIs(phoneNumber, arrival), async (guess) => {
       for (let tries = 1; ; tries++) {
         try {
-          return await this.#tryCode(phoneNumber, code, nickname, arrival)
+          return await this.#tryCode({ phoneNumber, code, guess }, nickname, arrival)
         } catch (error) {
           // A command made the account at the same moment: now there is one.
           if (!isUniqueViolation(error) || tries === 3) throw error
@@ -96,13 +96,12 @@ export class SignIn {
   }
 
   async #tryCode(
-    phoneNumber: string,
-    code: string,
+    { phoneNumber, code, guess }: { phoneNumber: string; code: string; guess: Guess },
     nickname: string | null,
     { device, origin }: Arrival,
   ): Promise<Issued> {
     const right = await this.#codes
-      .check({ phoneNumber, purpose: 'sign_in' }, code)
+      .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
       .catch(this.#noteWrong(phoneNumber, 'code', origin))
     const admit = (tx: Database) => this.#admitByCode(tx, phoneNumber, right, nickname)
     const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
@@ -111,10 +110,13 @@ export class SignIn {
   }
 
   /** 'hash changed': the stored hash was replaced (or went with its account) while this password was compared with it. */
-  async #tryPassword(number: string, password: string, arrival: Arrival): Promise<Issued | 'hash changed'> {
+  async #tryPassword(
+    { number, password, guess }: { number: string; password: string; guess: Guess },
+    arrival: Arrival,
+  ): Promise<Issued | 'hash changed'> {
     const { device, origin } = arrival
     const row = await findAccountByPhoneNumber(this.#db, number)
-    const stored = await comparePassword(this.#passwords, row, password).catch(
+    const stored = await comparePassword(this.#passwords, { row, password, guess }).catch(
       this.#noteWrong(number, 'password', origin),
     )
     const rehashed = needsRehash(stored) ? await this.#passwords.hash(password) : null
@@ -165,7 +167,7 @@ export class SignIn {
 }
 
 function whoIs(phoneNumber: string, { device }: Arrival) {
-  return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null }
+  return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null, proof: null }
 }
 
 /** Signing in takes back the wish to close the account. */

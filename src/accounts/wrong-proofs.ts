@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import { type EventKind, type Origin, recordEvents } from '../events/events.ts'
+import type { Guess } from '../limits/limiter.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import type { Passwords } from './password.ts'
 
@@ -29,17 +30,19 @@ export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal
 }
 
 /**
- * The stored hash that a password proves. Where there is no account, or no password, it costs the same work.
- * @throws AppError `credentials_wrong`, `overloaded`
+ * The stored hash that a password proves. Where there is no account, or no password, it costs the same work. When the number has seen
+ * too many wrong passwords from callers without a device proof (`full`), a right one of theirs is refused like a wrong one: a code is
+ * the way in.
+ * @throws AppError `credentials_wrong`, `overloaded`, `unavailable`
  */
 export async function comparePassword(
   passwords: Passwords,
-  row: AccountsTable | null,
-  password: string,
+  { row, password, guess }: { row: AccountsTable | null; password: string; guess: Guess },
 ): Promise<string> {
   const stored = row?.password_hash ?? null
+  const judged = await guess.count(stored !== null)
   const isRight = await passwords.verify(stored, password)
-  if (!isRight || stored === null) {
+  if (!isRight || stored === null || judged === 'full') {
     throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
   }
   return stored

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
+import type { Guess } from '../limits/limiter.ts'
 import { visibleText } from '../typed-text.ts'
 import { codeOf, newNonce } from './code-digits.ts'
 import {
@@ -92,16 +93,22 @@ export class Codes {
   }
 
   /**
-   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing.
-   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, no guess left
+   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing. A code bears five guesses of callers without a device proof. After them, or when the number or the
+   * installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`, and the next code that this
+   * caller gets right is accepted. So guessing on is hopeless, and a person who receives the messages is not kept out.
+   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, right for the first of two times
    */
-  async check(name: CodeName, code: string): Promise<RightCode> {
+  async check(name: CodeName, code: string, guess: Guess): Promise<RightCode> {
     const now = this.#clock.now()
-    const isCounted = await countGuess(this.#db, name, now, maxGuesses)
-    const row = isCounted ? await findCode(this.#db, name) : null
-    if (!row) throw new AppError('code_wrong')
+    const row = await findCode(this.#db, name)
+    const isOut = row !== null && row.used_at === null && row.expires_at > now
+    const judged = await guess.count(isOut)
+    const isCounted = judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
+    if (!isOut) throw new AppError('code_wrong')
     const expected = await this.#expected(name, row.nonce, now)
     if (!isSame(expected.code, digitsOf(code))) throw new AppError('code_wrong')
+    const mayEnter = judged === 'reserved' || isCounted || (await guess.wasRightAgain(row.nonce))
+    if (!mayEnter) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }
 

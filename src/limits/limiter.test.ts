@@ -1,20 +1,23 @@
-// The whole table on its own: each limit stops an attack that changes everything else, and none stops anybody else.
+// The whole table on its own: each limit stops an attack that changes everything else, and nobody but the attacker feels it.
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.ts'
 import { Limiter } from './limiter.ts'
-import { type By, type Check, type Limit, limitsWith } from './limits.ts'
+import { type Action, type By, type Check, type Limit, limitsWith } from './limits.ts'
 import { MemoryLimits } from './store-memory.ts'
 import { addressBlock, type Who } from './subjects.ts'
 
 const table = limitsWith({ smsDailyBudget: 400 })
 const checks: readonly Check[] = ['check_code', 'check_password']
+const sharedBy: readonly By[] = ['number', 'prefix', 'server']
+const minute = 60_000
+const day = 86_400_000
 
 function newLimiter(limits: readonly Limit[] = table) {
   const clock = new ManualClock()
   return { clock, limiter: new Limiter({ store: new MemoryLimits({ clock }), limits }) }
 }
 
-/** The i-th of many people, who have nothing in common, but what is fixed. */
+/** The i-th of many people, who have nothing in common but what is fixed. */
 function person(i: number, fixed: Partial<Who> = {}): Who {
   return {
     phoneNumber: `+861${3_000_000 + i * 37}${String(i % 1000).padStart(3, '0')}`,
@@ -22,15 +25,23 @@ function person(i: number, fixed: Partial<Who> = {}): Who {
     deviceId: `device-${i}`,
     accountId: `account-${i}`,
     sessionId: `session-${i}`,
+    proof: null,
     ...fixed,
   }
 }
 
+const number = '+8613800005223'
+const at = '203.0.113.7'
+
 /** Everything new each time, but what is attacked. */
 function attacker(by: By, i: number): Who {
   switch (by) {
+    case 'proof':
+      return person(i, { proof: 'proof' })
+    case 'caller':
+      return person(i, { phoneNumber: number, address: at })
     case 'address':
-      return person(i, { address: '203.0.113.7' })
+      return person(i, { address: at })
     case 'network':
       return person(i, { address: `203.0.113.${i % 256}` })
     case 'device':
@@ -40,7 +51,7 @@ function attacker(by: By, i: number): Who {
     case 'session':
       return person(i, { sessionId: 'session' })
     case 'number':
-      return person(i, { phoneNumber: '+8613800005223' })
+      return person(i, { phoneNumber: number })
     case 'prefix':
       return person(i, { phoneNumber: `+861380000${String(i).padStart(4, '0')}` })
     case 'server':
@@ -48,10 +59,12 @@ function attacker(by: By, i: number): Who {
   }
 }
 
-async function outcome(limiter: Limiter, action: Limit['action'], who: Who) {
+/** What the caller's own counters say: 'allowed', or the refusal. */
+async function own(limiter: Limiter, action: Action, who: Who) {
   try {
-    if (action === 'send_code') await limiter.spend(action, who)
+    if (action === 'send_code') await limiter.askForCode(who)
     else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, who)
+    else if (action === 'refused') expect.fail('it is counted, not asked for')
     else await limiter.countWrite(action, { accountId: who.accountId ?? '', sessionId: who.sessionId ?? '' })
     return 'allowed'
   } catch (error) {
@@ -59,66 +72,107 @@ async function outcome(limiter: Limiter, action: Limit['action'], who: Who) {
   }
 }
 
+/** What the counters of all callers say to a caller whom his own ones let through. */
+async function shared(limiter: Limiter, action: Action, who: Who, isReal = true) {
+  if (action === 'send_code') return await (await limiter.askForCode(who)).message('anyone')
+  if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
+  return await (await limiter.attempt(action, who)).guess.count(isReal)
+}
+
 const refused = (seconds: unknown = expect.any(Number)) =>
   expect.objectContaining({ code: 'rate_limited', facts: { retryAfterSeconds: seconds } })
 
+/** All the others, but the other windows of the same counters: these stop it before. */
+function beside(limit: Limit): Limit[] {
+  const { coolDown: _, ...plain } = limit
+  return table.flatMap((other) => {
+    if (other === limit) return [plain]
+    return other.by === limit.by && other.action === limit.action ? [] : [other]
+  })
+}
+
 /** Tries spread over most of the window, so that the shorter windows of other counters do not come first. */
-async function attack(limit: Limit, limits: readonly Limit[]) {
-  const { limiter, clock } = newLimiter(limits)
+async function attack(limit: Limit, ask: typeof own | typeof shared) {
+  const { limiter, clock } = newLimiter(beside(limit))
   for (let i = 0; ; i++) {
-    const answer = await outcome(limiter, limit.action, attacker(limit.by, i))
-    if (answer !== 'allowed' || i > limit.max) return { allowed: i, answer, limiter, clock }
+    const answer = await ask(limiter, limit.action, attacker(limit.by, i))
+    const isAllowed = answer === 'allowed' || answer === 'room'
+    if (!isAllowed || i > limit.max) return { allowed: i, answer, limiter, clock }
     clock.advance((limit.perSeconds * 900) / limit.max)
   }
 }
 
-describe.each(table)('$action by $by ($counts): $max in $perSeconds s', (limit) => {
-  const { coolDown: _, ...plain } = limit
-  /** With all the others, but the other windows of the same kind: these stop it before. */
-  const limits = table.flatMap((other) => {
-    if (other === limit) return [plain]
-    return other.by === limit.by && other.action === limit.action ? [] : [other]
-  })
+const ofCaller = table.filter(
+  ({ by, callers, action }) => !sharedBy.includes(by) && callers !== 'with_proof' && action !== 'refused',
+)
+const ofAll = table.filter(({ by }) => sharedBy.includes(by))
 
-  test('stops whoever changes everything else, and nobody else', async () => {
-    const { allowed, answer, limiter } = await attack(plain, limits)
+describe.each(ofCaller)('$action by $by ($counts): $max in $perSeconds s', (limit) => {
+  test('stops a caller who changes everything else, and nobody else', async () => {
+    const { allowed, answer, limiter } = await attack(limit, own)
     expect(allowed).toBe(limit.max)
     expect(answer).toEqual(refused())
-    const stranger = await outcome(limiter, limit.action, person(40_000))
-    expect(stranger).toEqual(limit.by === 'server' ? refused() : 'allowed')
+    expect(await own(limiter, limit.action, person(40_000))).toBe('allowed')
   })
 
-  test('tells how long, and nothing of what others did', async () => {
-    const { answer, limiter, clock } = await attack(plain, limits)
-    if (['network', 'prefix', 'server'].includes(limit.by)) expect(answer).toEqual(refused(600))
+  test('tells how long, and nothing of what neighbours did', async () => {
+    const { answer, limiter, clock } = await attack(limit, own)
+    if (limit.by === 'network') expect(answer).toEqual(refused(600))
     // The refusal is one of ours: it was looked at in the test above.
     const seconds = (answer as { facts: { retryAfterSeconds: number } }).facts.retryAfterSeconds
     expect(seconds).toBeLessThanOrEqual(86_400)
-    if (['network', 'prefix', 'server'].includes(limit.by) || seconds === 86_400) return
+    if (limit.by === 'network' || seconds === 86_400) return
     clock.advance((seconds - 1) * 1000)
-    expect(await outcome(limiter, limit.action, attacker(limit.by, limit.max))).toEqual(refused(1))
+    expect(await own(limiter, limit.action, attacker(limit.by, limit.max))).toEqual(refused(1))
     clock.advance(1000)
-    expect(await outcome(limiter, limit.action, attacker(limit.by, limit.max))).toBe('allowed')
+    expect(await own(limiter, limit.action, attacker(limit.by, limit.max))).toBe('allowed')
+  })
+})
+
+describe.each(ofAll)('$action by $by of $callers callers ($counts): $max in $perSeconds s', (limit) => {
+  const full =
+    limit.action === 'send_code' ? (limit.by === 'number' ? 'number_full' : 'budget_spent') : 'full'
+
+  test('is full after so many, and no caller is refused by it', async () => {
+    const { allowed, answer, limiter } = await attack(limit, shared)
+    expect(allowed).toBe(limit.max)
+    expect(answer).toBe(full)
+    expect(await own(limiter, limit.action, attacker(limit.by, 40_000))).toBe('allowed')
+    const stranger = await shared(limiter, limit.action, person(40_001))
+    expect(stranger).toBe(limit.by === 'server' ? full : 'room')
+  })
+
+  test('leaves room for a caller with a device proof, unless all messages of the day are spent', async () => {
+    const { limiter } = await attack(limit, shared)
+    const owner = { ...attacker(limit.by, 40_000), proof: 'of the owner' }
+    const judged = await shared(limiter, limit.action, owner)
+    const isAllSpent = limit.by === 'server' && limit.callers === 'all'
+    expect(judged).toBe(isAllSpent ? 'budget_spent' : limit.action === 'send_code' ? 'room' : 'reserved')
   })
 })
 
 test('no counter has two windows of one length', () => {
-  const names = table.map(({ action, by, counts, perSeconds }) => `${action} ${by} ${counts} ${perSeconds}`)
+  const names = table.map(
+    ({ action, by, callers, counts, perSeconds }) => `${action} ${by} ${callers} ${counts} ${perSeconds}`,
+  )
   expect(new Set(names).size).toBe(names.length)
 })
 
-describe('sending codes', () => {
+test('no counter lives for longer than a month', () => {
+  for (const { perSeconds } of table) expect(perSeconds).toBeLessThanOrEqual(30 * 86_400)
+})
+
+describe('asking for codes', () => {
   const who = person(1)
 
-  test('the next one to the same number waits 60, 120, then as long as its windows say', async () => {
+  test('the same caller waits 60, 120, then as long as his own windows say', async () => {
     const { limiter, clock } = newLimiter()
     const nexts: number[] = []
     for (let i = 0; i < 5; i++) {
-      const { nextInSeconds } = await limiter.spend('send_code', { ...who, address: null, deviceId: null })
-      nexts.push(nextInSeconds)
-      const others = person(1, { address: `9.9.${i}.9`, deviceId: `x${i}` })
-      clock.advance((nextInSeconds - 1) * 1000)
-      expect(await outcome(limiter, 'send_code', others)).toEqual(refused(1))
+      const { resendInSeconds } = await limiter.askForCode({ ...who, deviceId: null })
+      nexts.push(resendInSeconds)
+      clock.advance((resendInSeconds - 1) * 1000)
+      expect(await own(limiter, 'send_code', { ...who, deviceId: null })).toEqual(refused(1))
       clock.advance(1000)
     }
     expect(nexts.slice(0, 2)).toEqual([60, 120])
@@ -129,21 +183,89 @@ describe('sending codes', () => {
     expect(nexts[4]).toBeGreaterThan(900)
   })
 
-  test('who is stopped as an address uses up nothing of a number', async () => {
-    const { limiter, clock } = newLimiter()
-    for (let i = 0; i < 200; i++) {
-      await outcome(limiter, 'send_code', person(i, { address: '203.0.113.7' }))
-      await outcome(limiter, 'send_code', { ...who, address: '203.0.113.7' })
+  test('what a caller is told does not depend on what others asked for the same number', async () => {
+    const [quiet, busy] = [newLimiter(), newLimiter()]
+    for (let i = 0; i < 50; i++) await shared(busy.limiter, 'send_code', person(i, { phoneNumber: number }))
+    const told = async ({ limiter, clock }: typeof quiet) => {
+      const answers: unknown[] = []
+      for (let i = 0; i < 12; i++) {
+        const mine = person(900, { phoneNumber: number })
+        const asked = await limiter.askForCode(mine).catch((error: unknown) => error)
+        answers.push('resendInSeconds' in Object(asked) ? Object(asked).resendInSeconds : asked)
+        clock.advance(40_000)
+      }
+      return answers
     }
-    clock.advance(120_000)
-    expect(await outcome(limiter, 'send_code', { ...who, address: '198.51.100.1' })).toBe('allowed')
+    expect(await told(busy)).toEqual(await told(quiet))
+  })
+
+  test('four taps that the wait refuses cost the address nothing', async () => {
+    const { limiter } = newLimiter()
+    expect(await own(limiter, 'send_code', person(0, { address: at }))).toBe('allowed')
+    for (let i = 0; i < 4; i++)
+      expect(await own(limiter, 'send_code', person(0, { address: at }))).toEqual(refused(60))
+    for (let i = 1; i < 5; i++)
+      expect(await own(limiter, 'send_code', person(i, { address: at }))).toBe('allowed')
+    expect(await own(limiter, 'send_code', person(5, { address: at }))).toEqual(refused())
+  })
+
+  test('120 refused requests of one address in ten minutes, and it is refused at once', async () => {
+    const { limiter, clock } = newLimiter()
+    const tap = () => own(limiter, 'send_code', person(0, { address: at }))
+    await tap()
+    for (let i = 0; i < 120; i++) expect(await tap()).toEqual(refused(60))
+    clock.advance(minute)
+    for (const action of ['send_code', 'check_code', 'check_password'] as const) {
+      expect(await own(limiter, action, person(1, { address: at }))).toEqual(refused())
+      expect(await own(limiter, action, person(1, { address: at, proof: 'mine' }))).toBe('allowed')
+      expect(await own(limiter, action, person(1))).toBe('allowed')
+    }
+    clock.advance(10 * minute)
+    expect(await own(limiter, 'send_code', person(1, { address: at }))).toBe('allowed')
+  })
+
+  test('a message goes out at least every four hours, whoever asks', async () => {
+    const { limiter, clock } = newLimiter()
+    const sentAt: number[] = []
+    for (let i = 0; i < 3 * 24 * 60; i++) {
+      const room = await shared(limiter, 'send_code', person(i, { phoneNumber: number }))
+      if (room === 'room') sentAt.push(clock.now())
+      clock.advance(minute)
+    }
+    const gaps = sentAt.slice(1).map((time, i) => time - (sentAt[i] ?? 0))
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(4 * 60 * minute)
+    for (let i = 0; i < sentAt.length; i++) {
+      const inADay = sentAt.filter((time) => time >= (sentAt[i] ?? 0) && time < (sentAt[i] ?? 0) + day)
+      expect(inADay.length).toBeLessThanOrEqual(10)
+    }
+  })
+
+  test('a message that was not sent leaves room for another; a fault of ours costs the caller nothing', async () => {
+    const { limiter, clock } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
+    for (let i = 0; i < 20; i++) {
+      const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
+      expect(await asked.message('anyone')).toBe('room')
+      await asked.messageNotSent()
+      await asked.notTheCallersFault()
+      clock.advance(minute)
+    }
+    expect(await shared(limiter, 'send_code', person(1))).toBe('room')
+    expect(await shared(limiter, 'send_code', person(2))).toBe('budget_spent')
+  })
+
+  test('messages to owners of accounts do not fill a prefix', async () => {
+    const { limiter } = newLimiter()
+    for (let i = 0; i < 25; i++) {
+      const asked = await limiter.askForCode(attacker('prefix', i))
+      expect(await asked.message('owner')).toBe('room')
+    }
+    expect(await shared(limiter, 'send_code', attacker('prefix', 30))).toBe('room')
   })
 
   test('unknown addresses share one counter', async () => {
     const { limiter } = newLimiter()
     const answers = []
-    for (let i = 0; i < 6; i++)
-      answers.push(await outcome(limiter, 'send_code', person(i, { address: null })))
+    for (let i = 0; i < 6; i++) answers.push(await own(limiter, 'send_code', person(i, { address: null })))
     expect(answers.slice(0, 5)).toEqual(Array(5).fill('allowed'))
     expect(answers[5]).toEqual(refused())
   })
@@ -151,22 +273,22 @@ describe('sending codes', () => {
   test('without a device id the other limits hold', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 5; i++) {
-      const one = person(i, { deviceId: null, address: '203.0.113.7' })
-      expect(await outcome(limiter, 'send_code', one)).toBe('allowed')
+      const one = person(i, { deviceId: null, address: at })
+      expect(await own(limiter, 'send_code', one)).toBe('allowed')
     }
-    const sixth = person(6, { deviceId: null, address: '203.0.113.7' })
-    expect(await outcome(limiter, 'send_code', sixth)).toEqual(refused())
+    const sixth = person(6, { deviceId: null, address: at })
+    expect(await own(limiter, 'send_code', sixth)).toEqual(refused())
   })
 
   test('an IPv6 /64 is one address, and IPv4 in IPv6 is IPv4', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 5; i++) {
-      await limiter.spend('send_code', person(i, { address: `2001:db8:1:2:${i}::1` }))
-      await limiter.spend('send_code', person(100 + i, { address: '203.0.113.7' }))
+      await limiter.askForCode(person(i, { address: `2001:db8:1:2:${i}::1` }))
+      await limiter.askForCode(person(100 + i, { address: at }))
     }
     const answers = await Promise.all(
       ['2001:db8:1:2:ffff::9', '2001:db8:1:3::1', '::ffff:203.0.113.7', '::ffff:cb00:7107'].map(
-        (address, i) => outcome(limiter, 'send_code', person(200 + i, { address })),
+        (address, i) => own(limiter, 'send_code', person(200 + i, { address })),
       ),
     )
     expect(answers).toEqual([refused(), 'allowed', refused(), refused()])
@@ -175,105 +297,158 @@ describe('sending codes', () => {
 
   test('a daily budget of 0 sends nothing', async () => {
     const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 0 }))
-    expect(await outcome(limiter, 'send_code', who)).toEqual(refused(600))
+    expect(await shared(limiter, 'send_code', who)).toBe('budget_spent')
+    expect(await shared(limiter, 'send_code', { ...who, proof: 'mine' })).toBe('budget_spent')
   })
 })
 
-describe.each(checks)('failures in a row of %s', (method) => {
+describe.each(checks)('wrong guesses of %s', (method) => {
   const other: Check = method === 'check_code' ? 'check_password' : 'check_code'
-  const number = '+8613800005223'
-  /** Only this counter, so that the attacker can go on to the end. */
+  const mine = person(0, { phoneNumber: number, address: at })
+  /** Only what is counted in a row, so that the caller can go on to the end. */
   const inARow = table.filter(({ counts }) => counts === 'in_a_row')
-  const victim = (i = 0) => person(i, { phoneNumber: number })
+  const anybody = (i: number) => person(i, { phoneNumber: number })
 
   test('five are free, then the delay doubles up to 15 minutes', async () => {
     const { limiter, clock } = newLimiter(inARow)
     const delays: number[] = []
-    for (let i = 0; i < 13; i++) {
-      const refusal = await outcome(limiter, method, victim(i))
+    for (let i = 0; i < 10; i++) {
+      const refusal = await own(limiter, method, mine)
       if (refusal === 'allowed') continue
       // Only our own refusals have come so far, or the comparison below fails.
       const { retryAfterSeconds } = (refusal as { facts: { retryAfterSeconds: number } }).facts
       delays.push(i, retryAfterSeconds)
       clock.advance((retryAfterSeconds - 1) * 1000)
-      expect(await outcome(limiter, method, victim(i))).toEqual(refused(1))
+      expect(await own(limiter, method, mine)).toEqual(refused(1))
       clock.advance(1000)
-      expect(await outcome(limiter, method, victim(i))).toBe('allowed')
+      expect(await own(limiter, method, mine)).toBe('allowed')
     }
-    expect(delays).toEqual([5, 30, 6, 60, 7, 120, 8, 240, 9, 480, 10, 900, 11, 900, 12, 900])
+    expect(delays).toEqual([5, 30, 6, 60, 7, 120, 8, 240, 9, 480])
   })
 
   test('of 64 at once five come to a comparison', async () => {
     const { limiter } = newLimiter()
-    const all = await Promise.all(Array.from({ length: 64 }, (_, i) => outcome(limiter, method, victim(i))))
+    const all = await Promise.all(Array.from({ length: 64 }, () => own(limiter, method, mine)))
     expect(all.filter((one) => one === 'allowed')).toHaveLength(5)
   })
 
-  test('after 100 the method is off for the number, for good, and the other one is as it was', async () => {
-    const { limiter, clock } = newLimiter(inARow)
-    for (let i = 0; i < 100; i++) {
-      expect(await outcome(limiter, method, victim(i))).toBe('allowed')
-      clock.advance(900_000)
-    }
-    for (let day = 0; day < 300; day++) {
-      expect(await outcome(limiter, method, victim(day))).toEqual(refused(86_400))
-      clock.advance(86_400_000)
-    }
-    expect(await outcome(limiter, method, person(9))).toBe('allowed')
-    const attempt = await limiter.attempt(other, victim())
-    await attempt.succeeded()
-    expect(await outcome(limiter, method, victim())).toBe('allowed')
-  })
-
-  test('under the whole table too, whoever attacks one method leaves the other alone', async () => {
-    const { limiter, clock } = newLimiter()
-    let allowed = 0
-    for (let i = 0; i < 20_000; i++) {
-      if ((await outcome(limiter, method, victim(i))) === 'allowed') allowed++
-      clock.advance(60_000)
-    }
-    expect(allowed).toBe(100)
-    expect(await outcome(limiter, other, victim(3_001))).toBe('allowed')
-  })
-
-  test('a success forgets them; what never came to a comparison is none', async () => {
+  test('2,000 of them where there is nothing to guess change nothing for anybody', async () => {
     const { limiter } = newLimiter()
-    for (let i = 0; i < 4; i++) await limiter.attempt(method, victim(i))
-    await (await limiter.attempt(method, victim(4))).succeeded()
-    for (let i = 5; i < 9; i++) await limiter.attempt(method, victim(i))
-    for (let i = 9; i < 15; i++) await (await limiter.attempt(method, victim(i))).notCompared()
-    expect(await outcome(limiter, method, victim(20))).toBe('allowed')
-    expect(await outcome(limiter, method, victim(21))).toEqual(refused(30))
+    for (let i = 0; i < 2_100; i++) await shared(limiter, method, person(i), false)
+    for (let i = 0; i < 100; i++) await shared(limiter, method, anybody(i), false)
+    expect(await shared(limiter, method, anybody(5_000))).toBe('room')
+    expect(await shared(limiter, method, person(5_001))).toBe('room')
   })
 
-  test('what is refused by a limit behind it is no failure', async () => {
-    const { limiter, clock } = newLimiter(
-      table.map((limit) =>
-        limit.action === method && limit.by === 'number' && limit.counts !== 'in_a_row'
-          ? { ...limit, max: 3 }
-          : limit,
-      ),
-    )
-    for (let i = 0; i < 3; i++) await limiter.attempt(method, victim(i))
-    for (let i = 3; i < 20; i++) expect(await outcome(limiter, method, victim(i))).not.toEqual(refused(30))
-    clock.advance(90_000_000)
-    for (let i = 30; i < 32; i++) expect(await outcome(limiter, method, victim(i))).toBe('allowed')
+  test('a stranger sees the same at a number where there is something to guess and where there is not', async () => {
+    const [real, none] = [newLimiter(), newLimiter()]
+    for (let i = 1; i < 200; i++) {
+      await shared(real.limiter, method, anybody(i), true)
+      await shared(none.limiter, method, anybody(i), false)
+    }
+    for (let i = 0; i < 40; i++) {
+      const seen = await Promise.all(
+        [real, none].map(async ({ limiter }, j) => {
+          const attempt = await limiter.attempt(method, mine).catch((error: unknown) => error)
+          if (attempt instanceof Error) return attempt
+          await (attempt as Awaited<ReturnType<Limiter['attempt']>>).guess.count(j === 0)
+          return 'allowed'
+        }),
+      )
+      expect(seen[0]).toEqual(seen[1])
+      for (const { clock } of [real, none]) clock.advance(20_000)
+    }
+  })
+
+  test('a botnet fills one method at a number, the other one and other numbers are as they were', async () => {
+    const { limiter, clock } = newLimiter()
+    let counted = 0
+    for (let i = 0; i < 30 * 24 * 4; i++) {
+      if ((await shared(limiter, method, anybody(i))) === 'room') counted++
+      clock.advance(15 * minute)
+    }
+    expect(counted).toBe(30)
+    expect(await shared(limiter, other, anybody(9_000))).toBe('room')
+    expect(await shared(limiter, method, person(9_001))).toBe('room')
+    expect(await shared(limiter, method, { ...anybody(9_002), proof: 'mine' })).toBe('reserved')
+  })
+
+  test('a success forgets those of the caller; what never came to a comparison is none', async () => {
+    const { limiter } = newLimiter()
+    for (let i = 0; i < 4; i++) await limiter.attempt(method, mine)
+    await (await limiter.attempt(method, mine)).succeeded()
+    for (let i = 5; i < 9; i++) await limiter.attempt(method, mine)
+    for (let i = 9; i < 15; i++) await (await limiter.attempt(method, mine)).notCompared()
+    expect(await own(limiter, method, mine)).toBe('allowed')
+    expect(await own(limiter, method, mine)).toEqual(refused(30))
+  })
+
+  test('a right one is taken back at the number too', async () => {
+    const { limiter } = newLimiter()
+    for (let i = 0; i < 50; i++) {
+      const attempt = await limiter.attempt(method, anybody(i))
+      expect(await attempt.guess.count(true)).toBe('room')
+      await attempt.succeeded()
+      await attempt.notCompared()
+    }
+  })
+
+  test('a second comparison of the same try is no second guess', async () => {
+    const { limiter } = newLimiter()
+    const aDay = method === 'check_code' ? 10 : 15
+    for (let i = 0; i < aDay; i++) {
+      const { guess } = await limiter.attempt(method, anybody(i))
+      expect(await guess.count(true)).toBe('room')
+      expect(await guess.count(true)).toBe('room')
+    }
+    expect(await shared(limiter, method, anybody(aDay))).toBe('full')
+  })
+
+  test('a stolen proof gives 30 guesses a month, waits like any caller, and then is as if none was sent', async () => {
+    const { limiter, clock } = newLimiter()
+    const thief = { ...mine, proof: 'stolen' }
+    let reserved = 0
+    for (let i = 0; i < 30 * 24 * 2; i++) {
+      const judged = await shared(limiter, method, { ...thief, address: `198.51.${i % 250}.1` }).catch(
+        () => null,
+      )
+      if (judged === 'reserved') reserved++
+      clock.advance(30 * minute)
+    }
+    expect(reserved).toBe(30)
+    expect(await shared(limiter, method, { ...mine, proof: 'of the owner' })).toBe('reserved')
+  })
+
+  test('unlocking gives the number and each caller everything back', async () => {
+    const { limiter, clock } = newLimiter()
+    for (let i = 1; i < 20; i++) await shared(limiter, method, anybody(i))
+    for (let i = 0; i < 6; i++) await own(limiter, method, mine)
+    expect(await own(limiter, method, mine)).toEqual(refused(30))
+    await limiter.forgetNumber(number)
+    expect(await shared(limiter, method, mine)).toBe('room')
+    clock.advance(20 * minute)
+    for (let i = 0; i < 6; i++) await own(limiter, method, mine)
+    expect(await own(limiter, method, mine)).toEqual(refused())
   })
 })
 
-test('a right code is not one of the wrong ones', async () => {
-  const { limiter } = newLimiter()
-  for (let i = 0; i < 30; i++) {
-    const attempt = await limiter.attempt('check_code', person(i, { phoneNumber: '+8613800005223' }))
-    await attempt.succeeded()
-    await attempt.notCompared()
-  }
+test('while a number is full, a second right code of the same caller counts, and the same one twice does not', async () => {
+  const { limiter, clock } = newLimiter()
+  const guessOf = async (who: Who) => (await limiter.attempt('check_code', who)).guess
+  const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
+  expect(await (await guessOf(mine)).wasRightAgain('first')).toBe(false)
+  expect(await (await guessOf(mine)).wasRightAgain('first')).toBe(false)
+  expect(await (await guessOf(thief)).wasRightAgain('second')).toBe(false)
+  clock.advance(4 * 60 * minute)
+  expect(await (await guessOf(mine)).wasRightAgain('second')).toBe(true)
+  clock.advance(9 * 60 * minute)
+  expect(await (await guessOf(mine)).wasRightAgain('third')).toBe(false)
 })
 
 test('without a table nothing is refused', async () => {
   const { limiter } = newLimiter([])
   for (let i = 0; i < 500; i++) {
-    expect(await outcome(limiter, 'check_password', person(1))).toBe('allowed')
-    expect(await limiter.spend('send_code', person(1))).toEqual({ nextInSeconds: 0 })
+    expect(await shared(limiter, 'check_password', person(1))).toBe('room')
+    expect(await limiter.askForCode(person(1))).toMatchObject({ resendInSeconds: 0 })
   }
 })

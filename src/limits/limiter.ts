@@ -1,13 +1,51 @@
 // Asks the table of limits before something is sent or compared, and refuses with `rate_limited`.
+import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
-import type { Action, By, Check, Counts, Limit, SessionWrite } from './limits.ts'
-import type { LimitStore, Window } from './store.ts'
+import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
+import type { LimitStore, Spent, Window } from './store.ts'
 import { subjectOf, type Who } from './subjects.ts'
 
-/** What a counted action gives back. */
-export interface Allowed {
-  /** How long the next one about the same number would be refused, as far as the counters of this number say. */
-  readonly nextInSeconds: number
+/**
+ * Whether a message may go out. `number_full`: the number has had its messages for now, and the caller gets the same answer as if one
+ * were sent. `budget_spent`: the messages of its range of numbers, or of the installation, are used up.
+ */
+export type Room = 'room' | 'number_full' | 'budget_spent'
+
+/** A caller who may ask for a code. */
+export interface CodeRequest {
+  /** Seconds until this caller may ask again for this number, as far as the caller's own requests say. */
+  readonly resendInSeconds: number
+  /**
+   * Counts a message in what all callers share, before it is sent. Call it only for a message that would really go out. One that goes
+   * to the owner of an account is not counted by prefix: the answer of a full prefix would tell which numbers have accounts.
+   * @throws AppError `unavailable`
+   */
+  message(to: 'anyone' | 'owner'): Promise<Room>
+  /** For a message that surely was not sent: takes it back from what all callers share. Never fails. */
+  messageNotSent(): Promise<void>
+  /** For a fault of ours: takes the request back from the caller's own counters. Never fails. */
+  notTheCallersFault(): Promise<void>
+}
+
+/**
+ * How a guess is judged. `reserved`: with a device proof, by counters of its own. `room`: one right guess is enough. `full`: the number,
+ * or the installation, has seen too many wrong guesses; a code then has to be right twice, and a password is not compared.
+ */
+export type Judged = 'reserved' | 'room' | 'full'
+
+/** One guess at a secret, counted in the caller's own counters already. */
+export interface Guess {
+  /**
+   * Counts it in what all callers share, before the comparison; where there is nothing to guess, in a counter that nobody reads, so
+   * that it costs the same work. Only the first call counts.
+   * @throws AppError `unavailable`
+   */
+  count(isReal: boolean): Promise<Judged>
+  /**
+   * Notes that this caller had this code right while the counters were full, and says whether an earlier one was right too.
+   * @throws AppError `unavailable`
+   */
+  wasRightAgain(codeId: string): Promise<boolean>
 }
 
 /**
@@ -15,7 +53,8 @@ export interface Allowed {
  * counts, and none of them fails: a count too many is better than a sign-in that was right and is refused.
  */
 export interface Attempt {
-  /** It was right: forgets the failures in a row of this number, those of the other method too. */
+  readonly guess: Guess
+  /** It was right: forgets the caller's failures in a row at this number, those of the other method too. */
   succeeded(): Promise<void>
   /** It never came to a comparison: it is no failure. */
   notCompared(): Promise<void>
@@ -30,23 +69,37 @@ export interface Writer {
 interface Bucket {
   readonly action: Action
   readonly by: By
+  readonly callers: Callers
   readonly counts: Counts
   readonly windows: readonly Window[]
 }
 
-interface Counted {
+interface Keyed {
   readonly bucket: Bucket
   readonly key: string
-  readonly at: number
-  readonly nextMs: number
 }
 
-/** Counters that more than one person shares: how full they are is nobody's business. */
-const shared: readonly By[] = ['network', 'prefix', 'server']
-const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
-const sharedRetrySeconds = 600
-/** Nobody is told to wait for longer, however long it is. */
+interface Asked extends Keyed {
+  readonly spent: Spent
+}
+
+/** Whose counters a caller is counted in. */
+type Lane = Exclude<Callers, 'all'>
+
+/** Counters of all callers. A caller never sees how full they are, except that the budget for messages is spent. */
+const shared: readonly By[] = ['number', 'prefix', 'server']
+/** How many neighbours of a caller did what is not told either: the wait is always the same. */
+const networkRetrySeconds = 600
+/** The longest wait that an answer tells. */
 const longestRetrySeconds = 86_400
+/** A proof that would have to wait for longer counts as none: its thief must not be able to keep its owner out. */
+const longestProofWaitMs = 900_000
+const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
+
+/** How long one right code of a caller is remembered while the counters are full: longer than two messages may be apart. */
+const rightOnce: readonly Window[] = [{ max: 1, ms: 12 * 3_600_000, coolDownMs: [] }]
+/** How long `accounts unlock` also lifts the waits of each caller at the number. */
+const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, coolDownMs: [] }]
 
 export interface LimiterOptions {
   readonly store: LimitStore
@@ -65,22 +118,38 @@ export class Limiter {
   }
 
   /**
-   * Counts one action, before it is done.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then it must not be done
+   * Counts one request for a code in the caller's own counters.
+   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be sent
    */
-  async spend(action: 'send_code', who: Who): Promise<Allowed> {
-    const counted = await this.#count(action, who)
-    const ofNumber = counted.filter(({ bucket }) => bucket.by === 'number')
-    return { nextInSeconds: Math.ceil(Math.max(0, ...ofNumber.map(({ nextMs }) => nextMs)) / 1000) }
+  async askForCode(who: Who): Promise<CodeRequest> {
+    const { counted, lane } = await this.#countOwn('send_code', who)
+    const ofCaller = counted.filter(({ bucket }) => bucket.by === 'caller' || bucket.by === 'proof')
+    const nextMs = Math.max(0, ...ofCaller.map(({ spent }) => spent.nextMs))
+    let message: readonly Asked[] = []
+    return {
+      resendInSeconds: Math.ceil(nextMs / 1000),
+      message: async (to) => {
+        const buckets = this.#sharedBuckets('send_code', lane).filter(
+          ({ by }) => to === 'anyone' || by !== 'prefix',
+        )
+        const asked = await this.#spendAll(buckets, who, lane)
+        if (!isRefused(asked)) message = asked
+        return roomOf(asked)
+      },
+      messageNotSent: () => this.#giveBack(message),
+      notTheCallersFault: () => this.#giveBack(counted),
+    }
   }
 
   /**
-   * Counts one try of a method as a failure, before anything is compared. It knows nothing of accounts: a number without one
-   * is counted and refused like any other.
+   * Counts one try of a method as a failure of the caller, before anything is compared. It knows nothing of accounts: the caller of a
+   * number without one is counted and refused like any other.
    * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be compared
    */
   async attempt(action: Check, who: Who): Promise<Attempt> {
-    const counted = await this.#count(action, who)
+    const { counted, lane } = await this.#countOwn(action, who)
+    const failures = counted.filter(({ bucket }) => bucket.counts !== 'all')
+    const guess = new CountedGuess((isReal) => this.#countGuess(action, who, lane, isReal), this.#store, who)
     let isSettled = false
     const settle = async (work: () => Promise<unknown>): Promise<void> => {
       if (isSettled) return
@@ -88,14 +157,15 @@ export class Limiter {
       await work().catch(() => {})
     }
     return {
+      guess,
       succeeded: () =>
         settle(() =>
           Promise.all([
-            this.#giveBack(counted),
-            this.#forget((bucket) => bucket.counts === 'in_a_row', who.phoneNumber),
+            this.#giveBack([...failures, ...guess.shared]),
+            this.#forget(({ by, counts }) => counts === 'in_a_row' && !shared.includes(by), who),
           ]),
         ),
-      notCompared: () => settle(() => this.#giveBack(counted)),
+      notCompared: () => settle(() => this.#giveBack([...failures, ...guess.shared])),
     }
   }
 
@@ -104,10 +174,10 @@ export class Limiter {
    * went wrong does not.
    * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
    */
-  async guarded<T>(action: Check, who: Who, compare: () => Promise<T>): Promise<T> {
+  async guarded<T>(action: Check, who: Who, compare: (guess: Guess) => Promise<T>): Promise<T> {
     const attempt = await this.attempt(action, who)
     try {
-      const result = await compare()
+      const result = await compare(attempt.guess)
       await attempt.succeeded()
       return result
     } catch (error) {
@@ -122,24 +192,26 @@ export class Limiter {
    * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then it must not be done
    */
   async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
-    const who = { phoneNumber: '', address: null, deviceId: null, accountId, sessionId }
+    const who = { ...nobody, accountId, sessionId }
     try {
-      await this.#count(action, who)
+      const asked = await this.#spendAll(this.#ownBuckets(action, 'without_proof'), who, 'without_proof')
+      if (isRefused(asked)) throw refusalOf(asked)
     } catch (error) {
       const isOutOfReach = error instanceof AppError && error.code === 'unavailable'
       if (!isOutOfReach || !needsNoCounters.includes(action)) throw error
     }
   }
 
-  /** Forgets everything that was counted against a number: codes sent, and tries by every method. @throws AppError `unavailable` */
+  /**
+   * Forgets what was counted against a number for all callers: messages, and guesses by every method. For a quarter of an hour, the
+   * waits of each single caller at this number are lifted too.
+   * @throws AppError `unavailable`
+   */
   async forgetNumber(phoneNumber: string): Promise<void> {
-    await this.#forget((bucket) => bucket.by === 'number', phoneNumber)
-  }
-
-  async #forget(which: (bucket: Bucket) => boolean, phoneNumber: string): Promise<void> {
-    const who = { phoneNumber, address: null, deviceId: null, accountId: null }
-    const keys = this.#buckets.filter(which).map((bucket) => keyOf(bucket, who))
-    await Promise.all(keys.map((key) => key !== null && this.#store.forget(key)))
+    const who = { ...nobody, phoneNumber }
+    await this.#forget(({ by }) => by === 'number', who)
+    await this.#store.forget(unlockedKey(who))
+    await this.#store.spend(unlockedKey(who), unlocked)
   }
 
   /** Whether the counters are in reach: while they are not, what they would count is refused as `unavailable`. */
@@ -151,35 +223,131 @@ export class Limiter {
     await this.#store.close()
   }
 
-  /** Counts in one bucket after the other. Where one refuses, those behind it are not touched. */
-  async #count(action: Action, who: Who): Promise<Counted[]> {
-    const counted: Counted[] = []
-    try {
-      for (const bucket of this.#buckets) {
-        const key = bucket.action === action ? keyOf(bucket, who) : null
-        if (key === null) continue
-        const { waitMs, nextMs, at } = await this.#store.spend(key, bucket.windows)
-        if (waitMs > 0) throw refusal(bucket.by, waitMs)
-        counted.push({ bucket, key, at, nextMs })
-      }
-      return counted
-    } catch (error) {
-      // What is refused is not compared, so it is no failure.
-      await this.#giveBack(counted).catch(() => {})
-      throw error
+  /** Counts in all counters of the caller, or in none of them. */
+  async #countOwn(action: Action, who: Who): Promise<{ counted: readonly Asked[]; lane: Lane }> {
+    if (who.proof !== null) {
+      const asked = await this.#spendAll(this.#ownBuckets(action, 'with_proof'), who, 'with_proof')
+      if (!isRefused(asked)) return { counted: asked, lane: 'with_proof' }
+      if (longestWaitMs(asked) <= longestProofWaitMs) throw refusalOf(asked)
+    }
+    await this.#assertFewRefused(who)
+    const asked = await this.#spendOwn(action, who)
+    if (!isRefused(asked)) return { counted: asked, lane: 'without_proof' }
+    await this.#spendAll(this.#ownBuckets('refused', 'without_proof'), who, 'without_proof')
+    throw refusalOf(asked)
+  }
+
+  /** An address that was refused very often is refused at once. Asked first, because it is one look at one counter. */
+  async #assertFewRefused(who: Who): Promise<void> {
+    for (const { bucket, key } of keyed(this.#ownBuckets('refused', 'without_proof'), who)) {
+      const waitMs = await this.#store.peek(key, bucket.windows)
+      if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
     }
   }
 
-  /** Takes back what counts only failures. */
-  async #giveBack(counted: readonly Counted[]): Promise<void> {
-    const failures = counted.filter(({ bucket }) => bucket.counts !== 'all')
-    await Promise.all(failures.map(({ bucket, key, at }) => this.#store.giveBack(key, bucket.windows, at)))
+  async #spendOwn(action: Action, who: Who): Promise<readonly Asked[]> {
+    const buckets = this.#ownBuckets(action, 'without_proof')
+    const asked = await this.#spendAll(buckets, who, 'without_proof')
+    const [refusing, ...more] = asked.filter(({ spent }) => spent.waitMs > 0)
+    if (refusing?.bucket.by !== 'caller' || more.length > 0) return asked
+    if ((await this.#store.peek(unlockedKey(who), unlocked)) === 0) return asked
+    await this.#store.forget(refusing.key)
+    return await this.#spendAll(buckets, who, 'without_proof')
+  }
+
+  /** Counts a guess for all callers without a proof: at the number, and in the installation. */
+  async #countGuess(action: Check, who: Who, lane: Lane, isReal: boolean): Promise<readonly Asked[] | null> {
+    if (lane === 'with_proof') return null
+    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, isReal ? '' : 'decoy:')
+  }
+
+  async #spendAll(
+    buckets: readonly Bucket[],
+    who: Who,
+    lane: Lane,
+    keyPrefix = '',
+  ): Promise<readonly Asked[]> {
+    const asked = keyed(buckets, who).map(({ bucket, key }) => ({ bucket, key: `${keyPrefix}${key}` }))
+    const spent = await this.#store.spendAll(
+      asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
+      { reserved: lane === 'with_proof' },
+    )
+    return asked.flatMap((one, i) => {
+      const answer = spent[i]
+      return answer ? [{ ...one, spent: answer }] : []
+    })
+  }
+
+  /** Never fails: what is not taken back counts for a while longer. */
+  async #giveBack(counted: readonly Asked[]): Promise<void> {
+    await Promise.allSettled(
+      counted.map(({ bucket, key, spent }) => this.#store.giveBack(key, bucket.windows, spent.at)),
+    )
+  }
+
+  async #forget(which: (bucket: Bucket) => boolean, who: Who): Promise<void> {
+    await Promise.all(keyed(this.#buckets.filter(which), who).map(({ key }) => this.#store.forget(key)))
+  }
+
+  #ownBuckets(action: Action, lane: Lane): Bucket[] {
+    return this.#bucketsFor(action, lane).filter(({ by }) => !shared.includes(by))
+  }
+
+  #sharedBuckets(action: Action, lane: Lane): Bucket[] {
+    return this.#bucketsFor(action, lane).filter(({ by }) => shared.includes(by))
+  }
+
+  #bucketsFor(action: Action, lane: Lane): Bucket[] {
+    return this.#buckets.filter(
+      (bucket) => bucket.action === action && (bucket.callers === 'all' || bucket.callers === lane),
+    )
   }
 }
 
-/** One bucket for each action, kind of subject and kind of counting, with all its windows. */
+/** What it counted for all callers is kept, to be taken back where the guess was right. */
+class CountedGuess implements Guess {
+  readonly #spend: (isReal: boolean) => Promise<readonly Asked[] | null>
+  readonly #store: LimitStore
+  readonly #rightOnceKey: string
+  shared: readonly Asked[] = []
+  #judged: Promise<Judged> | null = null
+
+  constructor(spend: (isReal: boolean) => Promise<readonly Asked[] | null>, store: LimitStore, who: Who) {
+    this.#spend = spend
+    this.#store = store
+    this.#rightOnceKey = `right_once:${subjectOf('caller', who)}`
+  }
+
+  async count(isReal: boolean): Promise<Judged> {
+    // A second comparison of the same try (the account was changed meanwhile) is no second guess.
+    this.#judged ??= this.#count(isReal)
+    return await this.#judged
+  }
+
+  async #count(isReal: boolean): Promise<Judged> {
+    const asked = await this.#spend(isReal)
+    if (asked === null) return 'reserved'
+    if (isRefused(asked)) return 'full'
+    this.shared = asked
+    return 'room'
+  }
+
+  async wasRightAgain(codeId: string): Promise<boolean> {
+    const ofCode = hash('sha256', `${this.#rightOnceKey} ${codeId}`, 'base64url').slice(0, 22)
+    const { waitMs } = await this.#store.spend(`right_code:${ofCode}`, rightOnce)
+    if (waitMs > 0) return false
+    return (await this.#store.spend(this.#rightOnceKey, rightOnce)).waitMs > 0
+  }
+}
+
+const nobody: Who = { phoneNumber: '', address: null, deviceId: null, accountId: null, proof: null }
+
+/** One bucket for each counter, with all its windows. */
 function bucketsOf(limits: readonly Limit[]): Bucket[] {
-  const groups = Map.groupBy(limits, ({ action, by, counts }) => `${action}:${by}:${counts}`)
+  const groups = Map.groupBy(
+    limits,
+    ({ action, by, callers, counts }) => `${action}:${by}:${callers}:${counts}`,
+  )
   return [...groups.values()].flatMap((group) => {
     const [first] = group
     const windows = group.map(({ max, perSeconds, coolDown = [] }) => ({
@@ -187,17 +355,45 @@ function bucketsOf(limits: readonly Limit[]): Bucket[] {
       ms: perSeconds * 1000,
       coolDownMs: coolDown.map((seconds) => seconds * 1000),
     }))
-    return first ? [{ action: first.action, by: first.by, counts: first.counts, windows }] : []
+    return first ? [{ ...first, windows }] : []
   })
 }
 
-function keyOf({ action, by, counts }: Bucket, who: Who): string | null {
-  const subject = subjectOf(by, who)
-  return subject === null ? null : `${action}:${by}:${counts}:${subject}`
+function keyed(buckets: readonly Bucket[], who: Who): Keyed[] {
+  return buckets.flatMap((bucket) => {
+    const { action, by, callers, counts } = bucket
+    const subject = subjectOf(by, who)
+    return subject === null ? [] : [{ bucket, key: `${action}:${by}:${callers}:${counts}:${subject}` }]
+  })
 }
 
-/** Which limit it was is told to nobody, and how full the counters of other people are neither. */
-function refusal(by: By, waitMs: number): AppError {
-  const seconds = shared.includes(by) ? sharedRetrySeconds : Math.ceil(waitMs / 1000)
+function unlockedKey(who: Who): string {
+  return `unlocked:${subjectOf('number', who)}`
+}
+
+function isRefused(asked: readonly Asked[]): boolean {
+  return asked.some(({ spent }) => spent.waitMs > 0)
+}
+
+function roomOf(asked: readonly Asked[]): Room {
+  const refusing = asked.filter(({ spent }) => spent.waitMs > 0)
+  if (refusing.some(({ bucket }) => bucket.by === 'number')) return 'number_full'
+  return refusing.length > 0 ? 'budget_spent' : 'room'
+}
+
+function longestWaitMs(asked: readonly Asked[]): number {
+  return Math.max(0, ...asked.map(({ spent }) => spent.waitMs))
+}
+
+/** The caller learns the wait, and not which limit it is. */
+function refusalOf(asked: readonly Asked[]): AppError {
+  const waits = asked.filter(({ spent }) => spent.waitMs > 0)
+  const seconds = waits.map(({ bucket, spent }) =>
+    bucket.by === 'network' ? networkRetrySeconds : Math.ceil(spent.waitMs / 1000),
+  )
+  return rateLimited(Math.max(...seconds))
+}
+
+function rateLimited(seconds: number): AppError {
   return new AppError('rate_limited', { retryAfterSeconds: Math.min(longestRetrySeconds, seconds) })
 }

@@ -1,7 +1,8 @@
 // How often anybody may do what costs money or helps to guess: one table. docs/limits.md shows it, a test compares the two.
 
-/** What is counted. The two checks are the methods of signing in; each has counters of its own for a number. */
+/** What is counted. The two checks are the methods of signing in; each has counters of its own. */
 export const actions = [
+  'refused',
   'send_code',
   'check_code',
   'check_password',
@@ -16,21 +17,37 @@ export type Check = 'check_code' | 'check_password'
 export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' | 'end_session'
 
 /**
- * Whose counter it is: `address` an IPv4 address or an IPv6 /64, `network` the /24 or /48 around it, `device` the device
- * id that the app gives, `account` who is signed in and asks, `session` the session that asks, `number` the phone number, `prefix` its country and first 7 national digits, `server` everybody.
+ * Whose counter it is. The caller's own: `proof` the device proof (or the session of the account whose number it is), `caller` the
+ * address together with the number, `device` the id that the app gives, `account` and `session` of a signed-in client, `address` an
+ * IPv4 address or an IPv6 /64, `network` the /24 or /48 around it. Shared by all callers: `number` the phone number, `prefix` its
+ * country and first 7 national digits, `server` the whole installation.
  */
-export type By = 'address' | 'network' | 'device' | 'account' | 'session' | 'number' | 'prefix' | 'server'
+export type By =
+  | 'proof'
+  | 'caller'
+  | 'device'
+  | 'account'
+  | 'session'
+  | 'address'
+  | 'network'
+  | 'number'
+  | 'prefix'
+  | 'server'
 
 /**
- * `all` tries; only the `wrong` ones; or the wrong ones `in_a_row`, which a success by any method forgets. Each is counted
- * before it is compared, and a right one is taken back, so that parallel tries cannot slip through.
+ * `all` tries; only the `wrong` ones; or the wrong ones `in_a_row`, which a success of the same caller by any method forgets. A try is
+ * counted before the comparison, and taken back where it was right, so that parallel tries cannot slip through.
  */
 export type Counts = 'all' | 'wrong' | 'in_a_row'
+
+/** Which callers a limit counts: all of them, or only those without, or with, a good device proof for the number. */
+export type Callers = 'all' | 'without_proof' | 'with_proof'
 
 /** At most `max` in any `perSeconds`. */
 export interface Limit {
   readonly action: Action
   readonly by: By
+  readonly callers: Callers
   readonly counts: Counts
   readonly max: number
   readonly perSeconds: number
@@ -42,71 +59,125 @@ const minutes = 60
 const hours = 3_600
 const days = 86_400
 
-/** Between codes to one number. */
+type Windows = readonly (readonly [max: number, perSeconds: number, coolDown?: readonly number[]])[]
+
+/** Between codes for one number that one caller asks for. */
 const betweenSends = [60, 120, 300, 900]
+/** What one caller, or one device proof, may ask for about one number. */
+const sendsOfOne: Windows = [
+  [3, 10 * minutes],
+  [5, hours, betweenSends],
+  [10, days],
+]
+/**
+ * Between messages to one number for all callers without a device proof. The wait grows with the messages of the last day, so that
+ * an attacker cannot use up a day in an hour: a message goes out at least every four hours, and it reaches the owner's phone.
+ */
+const betweenMessages = [60, 120, 900, 3_600, 14_400]
 /** Five wrong ones are free; then the delay doubles, up to a quarter of an hour. */
 const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
-/** A neighbourhood has five times the room of one address. */
+/** A network has five times the allowance of one address. */
 const neighbours = 5
 
-/** Several windows of one counter. */
-function limit(action: Action, by: By, counts: Counts, ...windows: (readonly [number, number])[]): Limit[] {
-  return windows.map(([max, perSeconds]) => ({ action, by, counts, max, perSeconds }))
+type Counter = Pick<Limit, 'action' | 'by' | 'callers' | 'counts'>
+
+/** One counter with all its windows. */
+function counter(action: Action, by: By, callers: Callers, counts: Counts, ...windows: Windows): Limit[] {
+  const about: Counter = { action, by, callers, counts }
+  return windows.map(([max, perSeconds, coolDown]) => ({
+    ...about,
+    max,
+    perSeconds,
+    ...(coolDown && { coolDown }),
+  }))
 }
 
 /** The same windows for an address and, wider, for the network around it. */
 function byAddress(action: Action, ...windows: (readonly [number, number])[]): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * neighbours, perSeconds] as const)
-  return [...limit(action, 'address', 'all', ...windows), ...limit(action, 'network', 'all', ...wider)]
-}
-
-/** The ceiling of NIST SP 800-63B-4, section 3.2.2: 100 failures in a row and this method is off for this number. */
-function inARow(action: Check): Limit {
-  return {
-    action,
-    by: 'number',
-    counts: 'in_a_row',
-    max: 100,
-    perSeconds: 365 * days,
-    coolDown: betweenFailures,
-  }
-}
-
-/**
- * The table, in the order in which it is asked: the caller's own counters first, so that a caller who is stopped there uses
- * up nothing of the number; what everybody shares last.
- */
-export function limitsWith({ smsDailyBudget }: { readonly smsDailyBudget: number }): readonly Limit[] {
   return [
-    ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
-    ...limit('send_code', 'device', 'all', [5, hours], [10, days]),
-    ...limit('send_code', 'number', 'all', [3, 10 * minutes]),
-    { action: 'send_code', by: 'number', counts: 'all', max: 5, perSeconds: hours, coolDown: betweenSends },
-    ...limit('send_code', 'number', 'all', [10, days]),
-    ...limit('send_code', 'prefix', 'all', [20, 10 * minutes]),
-    ...limit('send_code', 'server', 'all', [smsDailyBudget, days]),
+    ...counter(action, 'address', 'without_proof', 'all', ...windows),
+    ...counter(action, 'network', 'without_proof', 'all', ...wider),
+  ]
+}
 
+/** Between wrong guesses of one caller at one number, by one method. */
+function byCaller(action: Check, perDay: number): Limit[] {
+  return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay, days, betweenFailures])
+}
+
+/** A stolen proof gives no more guesses than the number gives to everybody without one. */
+function byProof(action: Check): Limit[] {
+  return [
+    ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
+    ...counter(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
+  ]
+}
+
+/** Real guesses at one number by one method, of all callers without a device proof: 365 a year. */
+const realGuessesPerMonth = 30
+
+function byNumber(action: Check, perDay: number): Limit[] {
+  return counter(action, 'number', 'without_proof', 'wrong', [perDay, days], [realGuessesPerMonth, 30 * days])
+}
+
+/** What callers without a device proof may use of the installation's messages of a day; the rest is kept for those with one. */
+const withoutProof = 3 / 4
+/** Typing errors grow with the number of messages, and so does what the installation bears of them. */
+const wrongPerMessage = 1 / 5
+const wrongAtLeast = 2_000
+
+export interface LimitsOptions {
+  readonly smsDailyBudget: number
+}
+
+/** The table, from the narrowest counter of an action to the widest. docs/limits.md explains it. */
+export function limitsWith({ smsDailyBudget }: LimitsOptions): readonly Limit[] {
+  const wrongADay = Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage))
+  return [
+    ...counter('refused', 'address', 'without_proof', 'all', [120, 10 * minutes]),
+
+    ...counter('send_code', 'proof', 'with_proof', 'all', ...sendsOfOne),
+    ...counter('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
+    ...counter('send_code', 'device', 'without_proof', 'all', [5, hours], [10, days]),
+    ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
+    ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
+    ...counter('send_code', 'prefix', 'without_proof', 'all', [20, 10 * minutes]),
+    ...counter('send_code', 'server', 'without_proof', 'all', [
+      Math.ceil(smsDailyBudget * withoutProof),
+      days,
+    ]),
+    ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
+
+    ...byProof('check_code'),
+    ...byCaller('check_code', 10),
+    ...counter('check_code', 'device', 'without_proof', 'all', [30, hours], [100, days]),
+    // A client that holds a token could try codes for one new number after the other.
+    ...counter('check_code', 'account', 'all', 'all', [30, hours], [100, days]),
     // A whole city of phones may share the address of a carrier.
     ...byAddress('check_code', [100, 10 * minutes], [1_000, days]),
-    ...limit('check_code', 'device', 'all', [30, hours], [100, days]),
-    // Whoever holds a token may try codes for one new number after the other.
-    ...limit('check_code', 'account', 'all', [30, hours], [100, days]),
-    inARow('check_code'),
-    ...limit('check_code', 'number', 'wrong', [10, hours], [50, days]),
-    // Ten thousand numbers with fifty guesses a day each would be one account lost every second day.
-    ...limit('check_code', 'server', 'wrong', [2_000, hours], [10_000, days]),
+    ...byNumber('check_code', 10),
+    ...counter(
+      'check_code',
+      'server',
+      'without_proof',
+      'wrong',
+      [Math.floor(wrongADay / 4), hours],
+      [wrongADay, days],
+    ),
 
+    ...byProof('check_password'),
+    ...byCaller('check_password', 15),
+    ...counter('check_password', 'device', 'without_proof', 'all', [30, hours], [100, days]),
+    ...counter('check_password', 'account', 'all', 'all', [30, hours], [100, days]),
     ...byAddress('check_password', [100, 10 * minutes], [1_000, days]),
-    ...limit('check_password', 'device', 'all', [30, hours], [100, days]),
-    ...limit('check_password', 'account', 'all', [30, hours], [100, days]),
-    inARow('check_password'),
-    ...limit('check_password', 'number', 'all', [30, 10 * minutes], [300, days]),
+    ...byNumber('check_password', 15),
 
     // Writes that need no proof. They bound what one account costs the others; no app that people use comes near.
-    ...limit('change_profile', 'account', 'all', [30, 10 * minutes], [200, days]),
-    ...limit('export_account', 'account', 'all', [5, hours], [20, days]),
+    ...counter('change_profile', 'account', 'all', 'all', [30, 10 * minutes], [200, days]),
+    ...counter('export_account', 'account', 'all', 'all', [5, hours], [20, days]),
     // By session: the holder of a stolen token must not use up what the owner needs to remove that session.
-    ...limit('rotate_token', 'session', 'all', [30, 10 * minutes], [300, days]),
-    ...limit('end_session', 'session', 'all', [100, 10 * minutes], [1_000, days]),
+    ...counter('rotate_token', 'session', 'all', 'all', [30, 10 * minutes], [300, days]),
+    ...counter('end_session', 'session', 'all', 'all', [100, 10 * minutes], [1_000, days]),
   ]
 }

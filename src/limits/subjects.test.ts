@@ -51,11 +51,24 @@ test('a counter is named by a hash: the number, the address and the device canno
     address: '203.0.113.7',
     deviceId: 'A1\r\nDEL *',
     accountId: 'a',
+    proof: 'p',
   }
-  for (const by of ['address', 'network', 'device', 'account', 'number', 'prefix', 'server'] as const) {
+  for (const by of [
+    'proof',
+    'caller',
+    'device',
+    'account',
+    'address',
+    'network',
+    'number',
+    'prefix',
+    'server',
+  ] as const) {
     expect(subjectOf(by, who)).toMatch(/^[\w-]{22}$/)
   }
   expect(subjectOf('device', { ...who, deviceId: null })).toBeNull()
   expect(subjectOf('account', { ...who, accountId: null })).toBeNull()
+  expect(subjectOf('proof', { ...who, proof: null })).toBeNull()
+  expect(subjectOf('caller', who)).not.toBe(subjectOf('caller', { ...who, address: '203.0.113.8' }))
   expect(subjectOf('number', who)).not.toBe(subjectOf('number', { ...who, phoneNumber: '+8613800005224' }))
 })

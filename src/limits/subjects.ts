@@ -4,7 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { parsePhoneNumberFromString } from 'libphonenumber-js/mobile'
 import type { By } from './limits.ts'
 
-/** Who does something, or has it done: the caller's address, device and account, and the number that it is about. */
+/** A caller, and the number that the request is about. */
 export interface Who {
   /** E.164. */
   readonly phoneNumber: string
@@ -12,8 +12,10 @@ export interface Who {
   readonly address: string | null
   /** As the app gives it; null: it gives none, and no device is counted. */
   readonly deviceId: string | null
-  /** Of somebody who is signed in and proves once more that it is him; null: nobody is, and no account is counted. */
+  /** Of a signed-in client that confirms its identity again; null: not signed in, and no account is counted. */
   readonly accountId: string | null
+  /** Names the good device proof, or the account that is signed in and whose number it is; null: there is none. */
+  readonly proof: string | null
   /** The session that asks, where sessions are counted. */
   readonly sessionId?: string
 }
@@ -24,8 +26,12 @@ export function subjectOf(by: By, who: Who): string | null {
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
-function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId }: Who): string | null {
+function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, proof }: Who): string | null {
   switch (by) {
+    case 'proof':
+      return proof
+    case 'caller':
+      return `${addressBlock(address, 32, 64)} ${phoneNumber}`
     case 'address':
       return addressBlock(address, 32, 64)
     case 'network':
