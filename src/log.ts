@@ -1,8 +1,9 @@
 // Where log lines go: JSON for machines, text for people at a terminal. Standard output, and nothing else.
-import { type Logger, pino } from 'pino'
+import { type Logger, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
 import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
+import { type Hide, hideIn, hideNothing } from './secrets.ts'
 import type { Settings } from './settings.ts'
 
 export type { Logger } from 'pino'
@@ -19,20 +20,26 @@ export interface LineStream {
   write(line: string): unknown
 }
 
-/** The program's log. `isTerminal` says whether a person looks at standard output. */
+/** The program's log. `isTerminal` says whether a person looks at standard output; `hide` takes secrets out of errors. */
 export function createLog(
   settings: Pick<Settings, 'logLevel' | 'logFormat' | 'workers'>,
   isTerminal: boolean,
+  hide: Hide = hideNothing,
 ): Log {
   const asText = settings.logFormat === 'text' || (settings.logFormat === 'auto' && isTerminal)
-  return logTo(asText ? prettyStream(isTerminal) : new LineWriter(1, settings.workers > 1), settings.logLevel)
+  return logTo(
+    asText ? prettyStream(isTerminal) : new LineWriter(1, settings.workers > 1),
+    settings.logLevel,
+    hide,
+  )
 }
 
 /** A log whose lines go to a stream. */
-export function logTo(stream: LineStream, level: string): Log {
+export function logTo(stream: LineStream, level: string, hide: Hide = hideNothing): Log {
   const isoNow = isoClock()
   const timestamp = () => `,"time":"${isoNow()}"`
-  return { logger: pino({ level, base: null, timestamp }, stream), stream, isoNow }
+  const serializers = { err: (error: Error) => hideIn(stdSerializers.err(error), hide) }
+  return { logger: pino({ level, base: null, timestamp, serializers }, stream), stream, isoNow }
 }
 
 function prettyStream(colorize: boolean): LineStream {

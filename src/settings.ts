@@ -5,8 +5,9 @@ import { availableParallelism } from 'node:os'
 import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
 import { startOfDay } from './clock.ts'
-import { type DatabaseKind, databaseKind } from './db/open.ts'
+import { type DatabaseKind, databasePlace } from './db/place.ts'
 import { redisPlace } from './redis/place.ts'
+import { secretPartsOf } from './secrets.ts'
 import type { Policy } from './sessions/policy.ts'
 import { type Setting, setting, WrongValue } from './setting.ts'
 import { missingForSms, smsSettings } from './settings-sms.ts'
@@ -49,21 +50,7 @@ function days(text: string): number | null {
 }
 
 function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
-  const kind = databaseKind(text)
-  // PostgreSQL has a database of its own for each user; MySQL has none that nobody names.
-  const namesNone = kind === 'mysql' && /^[^/]*:\/\/[^/?#]*\/?(?:[?#]|$)/.test(text)
-  if (kind === null || (kind !== 'sqlite' && !URL.canParse(text)) || namesNone) {
-    throw new WrongValue(
-      '必须是 sqlite:<路径>、mysql://user:password@host:port/database 或 postgres://user:password@host:port/database',
-      'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
-    )
-  }
-  if (/^sqlite::memory:/.test(text))
-    throw new WrongValue(
-      '必须指定一个文件：只在内存里的数据一停机就没了',
-      'must name a file: what is only in memory would be lost at every stop',
-    )
-  return { url: text, kind }
+  return { url: text, kind: databasePlace(text).kind }
 }
 
 function redisUrl(text: string): string | null {
@@ -415,6 +402,19 @@ export function readSettings(environment: Environment): Settings {
   return settings
 }
 
+/** Every text of the secret settings that must not be printed; also where a setting is wrong. */
+export function secretTexts(environment: Environment): string[] {
+  return Object.values(settingsTable).flatMap((description) => {
+    if (!('secret' in description)) return []
+    try {
+      return secretPartsOf(textOf(description, environment))
+    } catch {
+      // A file that cannot be read holds nothing that could be printed.
+      return []
+    }
+  })
+}
+
 function textOf(description: Setting<unknown>, environment: Environment): string {
   const { name } = description
   const value = environment[name]
@@ -487,17 +487,6 @@ function assertConsistent(settings: Settings): void {
       `HUFU_SMS is "${drivers}", but ${missing} is not set.`,
     )
   }
-}
-
-/** A URL as it may be shown: without its password. */
-export function withoutPassword(url: string): string {
-  if (url.startsWith('sqlite:')) return url
-  // Several hosts make a URL that no parser takes.
-  if (!URL.canParse(url)) return url.replace(/^([^/]*:\/\/[^:@/]*:)[^/?#]*@/, '$1***@').replace(/[?#].*$/, '')
-  const shown = new URL(url)
-  if (shown.password !== '') shown.password = '***'
-  shown.search = ''
-  return shown.href
 }
 
 /** Whether the terminal is set to Chinese (POSIX: LC_ALL before LC_MESSAGES before LANG). */

@@ -2,7 +2,7 @@
 // and what has ended stays ended.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { withoutPassword } from '../src/settings.ts'
+import { withoutPassword } from '../src/url-parts.ts'
 import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
 import { password, passwordNumbers } from './fault-run/workload.ts'
 import { leastRights, makeUser } from './redis-users.ts'

@@ -3,7 +3,7 @@ import { findPrimaries } from '../redis/find.ts'
 import { onNode } from '../redis/node.ts'
 import { type Address, type RedisPlace, redisPlace, urlOf } from '../redis/place.ts'
 import { askSentinels } from '../redis/sentinel.ts'
-import { withoutPassword } from '../settings.ts'
+import { withoutPassword } from '../url-parts.ts'
 import type { Output } from './output.ts'
 
 export interface RedisFacts {

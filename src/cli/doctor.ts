@@ -6,13 +6,16 @@ import { openHouse } from '../app.ts'
 import { databaseNow } from '../db/database-clock.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { sqlitePath } from '../db/open.ts'
+import { databasePlace } from '../db/place.ts'
 import type { Database } from '../db/schema.ts'
-import { type Settings, withoutPassword } from '../settings.ts'
+import type { Settings } from '../settings.ts'
+import { withoutPassword } from '../url-parts.ts'
 import type { RedisFacts } from './doctor-redis.ts'
+import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
-interface Finding {
+export interface Finding {
   readonly check: string
   readonly status: 'ok' | 'warning' | 'problem'
   readonly text: string
@@ -37,7 +40,8 @@ export async function doctor({ settings, output }: Context): Promise<number> {
     warning: output.style('yellow', '!'),
     problem: output.style('red', '✗'),
   }
-  for (const { check, status, text } of findings) {
+  for (const { check, status, text: said } of findings) {
+    const text = output.hide(said)
     output.line(`${marks[status]} ${check.padEnd(10)} ${text}`)
     output.value({ check, status, text })
   }
@@ -87,7 +91,9 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
       kind === 'sqlite'
         ? []
         : [clockFinding('database', (await databaseNow(house.db, kind)) - Date.now(), output)]
-    return [reached, schema, ...clock, ...(kind === 'sqlite' ? [diskFinding(where, output)] : [])]
+    const place = databasePlace(url)
+    const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(house.db, place, output)]
+    return [reached, ...tls, schema, ...clock, ...(kind === 'sqlite' ? [diskFinding(where, output)] : [])]
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
     const advice = output.say(
@@ -212,7 +218,8 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
       status: 'ok',
       text: `${where} (${[primaries, facts.version, facts.maxmemoryPolicy].filter(Boolean).join(', ')})`,
     }
-    return [found, ...redisAdvice(facts, output), clockFinding('redis', facts.clockAheadMs, output)]
+    const tls = redisTlsFinding(settings.redis, facts.primaries, output)
+    return [found, tls, ...redisAdvice(facts, output), clockFinding('redis', facts.clockAheadMs, output)]
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
     const advice = output.say(

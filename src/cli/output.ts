@@ -4,6 +4,7 @@ import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
+import { type Hide, hideIn, hideNothing } from '../secrets.ts'
 import { type Settings, SettingsError } from '../settings.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
@@ -27,10 +28,13 @@ type Style = Parameters<typeof styleText>[0]
 /** One command's voice. */
 export class Output {
   readonly json: boolean
+  /** Takes known secrets out of what others have written, such as a driver about an error. */
+  readonly hide: Hide
   readonly #chinese: boolean
 
-  constructor(options: { json: boolean; chinese: boolean }) {
+  constructor(options: { json: boolean; chinese: boolean; hide?: Hide }) {
     this.json = options.json
+    this.hide = options.hide ?? hideNothing
     this.#chinese = options.chinese
   }
 
@@ -106,8 +110,8 @@ export class Output {
 
   /** Says on standard error that it was not done, to programs with these facts, and returns the exit code. */
   fail(exitCode: number, code: string, text: string, facts: Readonly<Record<string, unknown>> = {}): number {
-    const value = { error: code, message: text, ...facts }
-    process.stderr.write(this.json ? `${JSON.stringify(value)}\n` : `${text}\n`)
+    const value = hideIn({ error: code, message: text, ...facts }, this.hide)
+    process.stderr.write(this.json ? `${JSON.stringify(value)}\n` : `${this.hide(text)}\n`)
     return exitCode
   }
 }

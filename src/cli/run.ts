@@ -1,6 +1,7 @@
 // The command line: which commands there are, and what surrounds each of them.
 import { Command, CommanderError } from 'commander'
-import { prefersChinese, readEnvironment, readSettings, type Settings } from '../settings.ts'
+import { hiderOf } from '../secrets.ts'
+import { prefersChinese, readEnvironment, readSettings, type Settings, secretTexts } from '../settings.ts'
 import { version } from '../version.ts'
 import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
 import { demo } from './demo.ts'
@@ -43,7 +44,11 @@ function program(result: { code: number }): Command {
       const args = given.slice(0, -1) as A
       const options = given.at(-2) as { json?: boolean }
       const environment = readEnvironmentOrNothing()
-      const output = new Output({ json: options.json ?? false, chinese: prefersChinese(environment) })
+      const output = new Output({
+        json: options.json ?? false,
+        chinese: prefersChinese(environment),
+        hide: hiderOf(secretTexts(environment)),
+      })
       try {
         result.code = await act({ settings: readSettings(readEnvironment()), output }, ...args)
       } catch (error) {

@@ -10,7 +10,8 @@ import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
-import { type Settings, SettingsError, settingsTable, withoutPassword } from '../settings.ts'
+import { type Settings, SettingsError, settingsTable } from '../settings.ts'
+import { withoutPassword } from '../url-parts.ts'
 import { version } from '../version.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
@@ -29,7 +30,7 @@ const redisWithinMs = 5_000
 
 /** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
-  const programLog = createLog(settings, process.stdout.isTTY)
+  const programLog = createLog(settings, process.stdout.isTTY, output.hide)
   const log = programLog.logger
   diesLoudly(log)
   const sayStarted = async (address: string) => {
@@ -73,7 +74,7 @@ async function serveHere(
       if (reachable) log.info('redis in reach: checks are answered from copies')
       else
         log.warn(
-          { err: cause },
+          { err: withoutValues(cause) },
           'redis out of reach: checks are answered from the database, nobody can sign in',
         )
     },
@@ -163,9 +164,11 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
     await waitForDatabase(db, seconds, (cause) => {
       const why = cause instanceof Error ? causeText(cause) : String(cause)
       process.stderr.write(
-        output.say(
-          `等待数据库 ${where}，最多 ${seconds} 秒：${why}\n`,
-          `Waiting up to ${seconds} s for the database at ${where}: ${why}\n`,
+        output.hide(
+          output.say(
+            `等待数据库 ${where}，最多 ${seconds} 秒：${why}\n`,
+            `Waiting up to ${seconds} s for the database at ${where}: ${why}\n`,
+          ),
         ),
       )
     })

@@ -1,26 +1,21 @@
 // From HUFU_DATABASE_URL to the truth: which dialect, which pool, and waiting for a database that is not up yet.
 import { mkdirSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import type { OrPromise } from '../or-promise.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
+import { databasePlace } from './place.ts'
 import type { Database, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
-export type DatabaseKind = 'sqlite' | 'mysql' | 'postgres'
+export { type DatabaseKind, databaseKind } from './place.ts'
 
-/** Which kind of database a URL names, or null where it names none that we know. */
-export function databaseKind(url: string): DatabaseKind | null {
-  if (/^sqlite:./.test(url)) return 'sqlite'
-  if (/^(mysql|mariadb):\/\/./.test(url)) return 'mysql'
-  if (/^postgres(ql)?:\/\/./.test(url)) return 'postgres'
-  return null
-}
-
-/** The path of the file that a `sqlite:` URL names. */
+/** The path of the file that a `sqlite:` URL names. @throws WrongValue for any other URL */
 export function sqlitePath(url: string): string {
-  return resolve(url.slice('sqlite:'.length))
+  const place = databasePlace(url)
+  if (place.kind === 'sqlite') return place.path
+  throw new TypeError('not a sqlite: URL')
 }
 
 // MariaDB ends a forgotten transaction itself; MySQL has no such variable, and says so only to those who ask.
@@ -30,26 +25,24 @@ const mariadbSession = 'set session idle_transaction_timeout = 10, max_statement
 /** The drivers are loaded by who needs them: a start on SQLite is to take less than a second. */
 const pools = () => import('./pools.ts')
 
-/** The Kysely dialect for a URL. Nothing is opened yet. */
+/** The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for what databasePlace does not take */
 export function dialectFor(url: string, poolSize: number): Dialect {
-  switch (databaseKind(url)) {
+  const place = databasePlace(url)
+  switch (place.kind) {
     case 'sqlite': {
-      const path = sqlitePath(url)
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      return new NodeSqliteDialect(path)
+      mkdirSync(dirname(place.path), { recursive: true, mode: 0o700 })
+      return new NodeSqliteDialect(place.path)
     }
     case 'mysql':
       return new MysqlDialect({
-        pool: async () => (await pools()).mysqlPool(url, poolSize),
+        pool: async () => (await pools()).mysqlPool(place, poolSize),
         onCreateConnection: async (connection) => {
           await connection.executeQuery(CompiledQuery.raw(mysqlSession))
           await connection.executeQuery(CompiledQuery.raw(mariadbSession)).catch(() => {})
         },
       })
     case 'postgres':
-      return new PostgresDialect({ pool: async () => (await pools()).postgresPool(url, poolSize) })
-    case null:
-      throw new TypeError('not a database URL: sqlite:<path>, mysql://… or postgres://…')
+      return new PostgresDialect({ pool: async () => (await pools()).postgresPool(place, poolSize) })
   }
 }
 

@@ -1,7 +1,10 @@
 // Pools of connections to MySQL / MariaDB and PostgreSQL that never wait without an end.
+import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
 import pg from 'pg'
+import type { DatabaseServer } from './place.ts'
+import type { DatabaseTls } from './place-tls.ts'
 
 /** How long to wait for a connection, and for the answer to one statement. Marks live 60 s: stay far below. */
 const acquireMs = 2_000
@@ -69,10 +72,37 @@ function typeCast(field: TypeCastField, next: () => unknown): unknown {
   return field.type === 'VAR_STRING' ? field.string('utf8') : next()
 }
 
-/** A pool for Kysely's MysqlDialect. `url` is `mysql://user:password@host:port/database`, options in its query as mysql2 has them. */
-export function mysqlPool(url: string, size: number): MysqlPool {
+/** What Node's TLS needs to know, under names that both drivers pass on. */
+function tlsFor({ mode, authority, certificate, key }: DatabaseTls) {
+  return {
+    rejectUnauthorized: mode !== 'require',
+    ...(authority !== null && { ca: authority }),
+    ...(certificate !== null && key !== null && { cert: certificate, key }),
+  }
+}
+
+/**
+ * A connection whose host is known to Node's check of certificates: mysql2 passes on a name, and no address, which would then be
+ * compared with "localhost".
+ */
+function streamTo(host: string, port: number) {
+  const socket = connect({ host, port, keepAlive: true, noDelay: true })
+  return Object.assign(socket, { _host: host })
+}
+
+/** A pool for Kysely's MysqlDialect. */
+export function mysqlPool(place: DatabaseServer, size: number): MysqlPool {
+  const { host, port, user, password, database, socket, tls } = place
   const pool = createMysqlPool({
-    uri: url.replace(/^mariadb:/, 'mysql:'),
+    host,
+    port: port ?? 3306,
+    ...(user !== null && { user }),
+    ...(password !== null && { password }),
+    ...(database !== null && { database }),
+    ...(socket !== null && { socketPath: socket }),
+    // Without it mysql2 speaks plaintext; with it, never.
+    ...(tls !== null && { ssl: { ...tlsFor(tls), verifyIdentity: tls.mode === 'verify-full' } }),
+    ...(tls !== null && socket === null && { stream: () => streamTo(host, port ?? 3306) }),
     connectionLimit: size,
     connectTimeout: acquireMs,
     charset: 'utf8mb4_general_ci',
@@ -100,10 +130,28 @@ export function mysqlPool(url: string, size: number): MysqlPool {
   return deadlinePool as unknown as MysqlPool
 }
 
-/** A pool for Kysely's PostgresDialect. `url` as libpq writes it. */
-export function postgresPool(url: string, size: number): PostgresPool {
+/** As pg wants them. What is not said here, pg would read from PGSSLMODE and its like. */
+function postgresTls(tls: DatabaseTls | null) {
+  if (tls === null) return { ssl: false }
+  return {
+    ssl: { ...tlsFor(tls), ...(tls.mode !== 'verify-full' && { checkServerIdentity: () => undefined }) },
+    enableChannelBinding: true,
+    ...(tls.direct && { sslnegotiation: 'direct' as const }),
+  }
+}
+
+/** A pool for Kysely's PostgresDialect. */
+export function postgresPool(place: DatabaseServer, size: number): PostgresPool {
+  const { host, port, user, password, database, socket, tls, options, applicationName } = place
   const pool = new pg.Pool({
-    connectionString: url,
+    host: socket ?? host,
+    ...(port !== null && { port }),
+    ...(user !== null && { user }),
+    ...(password !== null && { password }),
+    ...(database !== null && { database }),
+    ...(options !== null && { options }),
+    application_name: applicationName ?? 'hufu',
+    ...postgresTls(tls),
     max: size,
     connectionTimeoutMillis: acquireMs,
     statement_timeout: statementMs,

@@ -17,8 +17,6 @@ test.each([
     'redis+cluster://:pw@a:7000,b,[fd00::1]:7002',
     'redis://:pw@a:7000/,redis://:pw@b:6379/,redis://:pw@[fd00::1]:7002/',
   ],
-  // As every parser of URLs takes it.
-  ['redis://:p@ss@host', 'redis://:p@ss@host:6379/'],
   ['rediss+cluster://a:7000/0', 'rediss://a:7000/'],
   ['redis+sentinel://:pw@a,b:26380/mymaster', 'redis://a:26379/,redis://b:26380/'],
   ['redis+sentinel://:pw@a/mymaster?sentinel_password=x%40y', 'redis://:x%40y@a:26379/'],
@@ -45,17 +43,27 @@ describe('what cannot be meant is refused, with what to write instead', () => {
     ['redis+valkey://a', forms],
     ['redis://a,b', /^has several hosts: begin with redis\+sentinel:.*, or begin with redis\+cluster:/],
     ['redis://a/zero', /^must name a database by its number$/],
-    ['redis://a?x=1', /^must have nothing behind a "\?"/],
+    ['redis://a?x=1', /^has the option x, which cannot be used: only redis\+sentinel:\/\/ takes options$/],
+    ['redis://a?ssl_cert_reqs=required', /^has the option ssl_cert_reqs, .*: for TLS write rediss:\/\/, /],
+    ['redis://a?tls=true', /^has the option tls, .*: for TLS write rediss:\/\/, /],
+    ['redis://a?db=1', /^has the option db, .*: write it behind the host/],
+    ['redis://a?password=x', /^has the option password, .*: write it before the host/],
+    ['redis://:p@ss@host', /percent-encode them, "@" as %40/],
+    ['redis://secret@host', /^has no ":" before the "@": write redis:\/\/:password@host/],
+    [
+      'redis+sentinel://a/m?sentinelPassword=x',
+      /^has the option sentinelPassword, .*: write sentinel_password$/,
+    ],
     ['redis://:50%@a', /^has a "%" .*: write it as %25$/],
     ['redis+sentinel://a,b', /^must end with the name of the primary.*\/mymaster$/],
     ['redis+sentinel://a,b/', /^must end with the name of the primary/],
     [
       'redis+sentinel://a/name?password=x',
-      /^must have nothing behind a "\?" but db, sentinel_user, sentinel_password$/,
+      /^has the option password, which cannot be used: write it before the host/,
     ],
     ['redis+sentinel://a/name?db=x', /^must name a database by its number$/],
     ['redis+cluster://a,b/1', /^must name no database behind a "\/": Redis Cluster has one$/],
-    ['redis+cluster://a,b?db=1', /^must have nothing behind a "\?"/],
+    ['redis+cluster://a,b?db=1', /^has the option db, which cannot be used/],
   ])('%s', (text, message) => {
     expect(() => redisPlace(text)).toThrow(message)
   })

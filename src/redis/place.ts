@@ -1,5 +1,6 @@
 // Where Redis is, as HUFU_REDIS_URL says: one server, a primary that sentinels name, or a cluster.
 import { WrongValue } from '../setting.ts'
+import { decodedPart, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
 
 /** `host:port`, with brackets around an IPv6 address. */
 export type Address = string
@@ -44,22 +45,17 @@ const wrongForm = () =>
 const defaultPorts = { one: 6379, sentinel: 26_379, cluster: 6379 }
 const sentinelOptions = ['db', 'sentinel_user', 'sentinel_password']
 
-/** @throws WrongValue */
+/** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
 export function redisPlace(text: string): RedisPlace {
-  const found =
-    /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^/?#]*)@)?([^@/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/
-  const [isForm, scheme = '', named, login = '', hosts = '', path = '', query = ''] = found.exec(text) ?? []
+  const { scheme: form, userinfo, hosts, path, query } = splitUrl(text, wrongForm)
+  const [isForm, scheme = '', named] = /^(rediss?)(?:\+(sentinel|cluster))?$/.exec(form) ?? []
   if (!isForm) throw wrongForm()
   const kind = named === 'sentinel' || named === 'cluster' ? named : 'one'
   const addresses = hosts.split(',').map((host) => addressOf(host, defaultPorts[kind]))
   const [address = ''] = addresses
-  const nodes = { scheme, login: loginOf(login), database: '' }
-  if (kind === 'sentinel') return sentinelPlace(addresses, nodes, path, new URLSearchParams(query))
-  if (query !== '')
-    throw new WrongValue(
-      '的“?”后面不能有东西：只有 redis+sentinel:// 有选项',
-      'must have nothing behind a "?": only redis+sentinel:// takes options',
-    )
+  const nodes = { scheme, login: loginOf(userinfo), database: '' }
+  if (kind === 'sentinel') return sentinelPlace(addresses, nodes, path, optionsOf(query, sentinelOptions))
+  optionsOf(query, [])
   if (kind === 'cluster') {
     if (path !== '' && path !== '0')
       throw new WrongValue(
@@ -76,25 +72,65 @@ export function redisPlace(text: string): RedisPlace {
   return { kind, address, nodes: { ...nodes, database: databaseOf(path) } }
 }
 
+/** What other clients take behind a "?", and how it is written here. */
+const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
+  [
+    /^(ssl|tls|usessl|usetls|sslmode|sslcertreqs|sslverify|rejectunauthorized)$/,
+    'TLS 请写 rediss://，证书一定会被验证',
+    'for TLS write rediss://, which always verifies the certificate',
+  ],
+  [
+    /^(sslca|sslcacerts|cafile|ca|sslrootcert)$/,
+    '自己的 CA 请用环境变量 NODE_EXTRA_CA_CERTS',
+    'name an authority of your own in NODE_EXTRA_CA_CERTS in the environment',
+  ],
+  [
+    /^(user|username|password|auth)$/,
+    '请写在主机前面：redis://user:password@host',
+    'write it before the host: redis://user:password@host',
+  ],
+  [/^(db|database)$/, '请写在主机后面：redis://host:6379/1', 'write it behind the host: redis://host:6379/1'],
+  [/time?out$|^retry/, '超时由 Hufu 自己规定，请去掉', 'Hufu has its own time limits: leave it out'],
+]
+
+function optionsOf(query: string, known: readonly string[]): ReadonlyMap<string, string> {
+  const options = new Map<string, string>()
+  for (const pair of query === '' ? [] : query.split('&')) {
+    const [rawName, value] = optionParts(pair)
+    const name = decodedPart(rawName)
+    if (!known.includes(name)) throw unknownOption(name, known)
+    if (options.has(name)) throw new WrongValue(`的选项 ${name} 出现了两次`, `has the option ${name} twice`)
+    options.set(name, decodedPart(value))
+  }
+  return options
+}
+
+function unknownOption(name: string, known: readonly string[]): WrongValue {
+  const near = known.find((one) => plain(one) === plain(name))
+  const advice = instead.find(([names]) => names.test(plain(name)))
+  const [listZh, listEn] =
+    known.length === 0
+      ? ['只有 redis+sentinel:// 有选项', 'only redis+sentinel:// takes options']
+      : [`只认识 ${known.join('、')}`, `the known ones are ${known.join(', ')}`]
+  return new WrongValue(
+    `里有不能用的选项 ${shown(name)}：${near ? `应写作 ${near}` : (advice?.[1] ?? listZh)}`,
+    `has the option ${shown(name)}, which cannot be used: ${near ? `write ${near}` : (advice?.[2] ?? listEn)}`,
+  )
+}
+
 function sentinelPlace(
   sentinels: readonly Address[],
   nodes: NodeUrl,
   path: string,
-  options: URLSearchParams,
+  options: ReadonlyMap<string, string>,
 ): SentinelRedis {
-  const name = decoded(path)
+  const name = decodedPart(path)
   if (name === '' || name.includes('/')) {
     throw new WrongValue(
       '必须以主节点的名字结尾，和“sentinel monitor”里的一样：redis+sentinel://host:26379,host:26379/mymaster',
       'must end with the name of the primary, as "sentinel monitor" has it: redis+sentinel://host:26379,host:26379/mymaster',
     )
   }
-  for (const key of options.keys())
-    if (!sentinelOptions.includes(key))
-      throw new WrongValue(
-        `的“?”后面只能有 ${sentinelOptions.join('、')}`,
-        `must have nothing behind a "?" but ${sentinelOptions.join(', ')}`,
-      )
   const [user, password] = [options.get('sentinel_user') ?? '', options.get('sentinel_password') ?? '']
   const login = user + password === '' ? '' : `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`
   return {
@@ -114,25 +150,21 @@ function addressOf(host: string, defaultPort: number): Address {
   return `${given[1]}:${given[2] ?? defaultPort}`
 }
 
-function loginOf(login: string): string {
-  decoded(login)
-  return login === '' ? '' : `${login}@`
+function loginOf(userinfo: string | null): string {
+  if (userinfo === null || userinfo === '') return ''
+  decodedPart(userinfo)
+  // Who writes one word means the password; as a user without one it would be refused, and printed.
+  if (!userinfo.includes(':'))
+    throw new WrongValue(
+      '的“@”前面没有“:”：只有密码时请写 redis://:password@host，有用户时写 redis://user:password@host',
+      'has no ":" before the "@": write redis://:password@host for a password alone, or redis://user:password@host',
+    )
+  return `${userinfo}@`
 }
 
 function databaseOf(text: string): string {
   if (/^\d*$/.test(text)) return text
   throw new WrongValue('的数据库要用编号表示', 'must name a database by its number')
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new WrongValue(
-      '里有一个“%”后面不是两位十六进制数字：请写成 %25',
-      'has a "%" with no two hexadecimal digits behind it: write it as %25',
-    )
-  }
 }
 
 /** The URL of one node, for a client. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { getBinary } from './binaries.ts'
+import type { TlsFiles } from './certificates.ts'
 import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { run, startServer } from './processes.ts'
@@ -18,8 +19,15 @@ export type Mariadb = {
   stop(): Promise<void>
 }
 
+export type MariadbOptions = {
+  /** It offers TLS; without it, it speaks plaintext alone. */
+  tls?: TlsFiles
+  /** More words for the command line. */
+  args?: readonly string[]
+}
+
 /** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
-export async function startMariadb(): Promise<Mariadb> {
+export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}): Promise<Mariadb> {
   const file = getBinary(['mariadbd', 'mysqld'], 'mariadb-server')
   const installer = getBinary(['mariadb-install-db', 'mysql_install_db'], 'mariadb-server')
   const folder = createFolder('mariadb')
@@ -33,7 +41,8 @@ export async function startMariadb(): Promise<Mariadb> {
   await run({ file: installer, args: install, folder, owner: null })
   const port = await freePort()
   const url = `mysql://root@127.0.0.1:${port}`
-  const args = [...shared, ...serverSettings(port, folder)]
+  const speaking = tls ? [`--ssl-cert=${tls.certificate}`, `--ssl-key=${tls.key}`] : []
+  const args = [...shared, ...serverSettings(port, folder), ...speaking, ...more]
   const start = () => startServer({ file, args, folder, owner: null }, () => ask(url, ping))
   let server = await start()
   return {

@@ -2,11 +2,12 @@
 
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { getBinary } from './binaries.ts'
+import type { TlsFiles } from './certificates.ts'
 import { createFolder, type Owner, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { run, startServer } from './processes.ts'
@@ -27,6 +28,8 @@ export type PostgresOptions = {
   isDurable?: boolean
   /** 300, if not given. */
   maxConnections?: number
+  /** It offers TLS; without it, it speaks plaintext alone. */
+  tls?: TlsFiles
 }
 
 /** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
@@ -39,6 +42,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   await run({ file: initdb, args: init, folder, owner })
   const port = await freePort()
   const url = `postgres://hufu@127.0.0.1:${port}`
+  if (options.tls) giveCertificate(options.tls, data, owner)
   const args = ['-D', data, '-p', `${port}`, ...settingsFor(options).flatMap((setting) => ['-c', setting])]
   const file = join(dirname(initdb), 'postgres')
   // Killed by SIGKILL, it would leave its System V shared memory behind; SIGQUIT ends it as fast.
@@ -82,8 +86,22 @@ export async function dropPostgresDatabase(url: string): Promise<void> {
   await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`)
 }
 
-function settingsFor({ isDurable = false, maxConnections = 300 }: PostgresOptions): string[] {
+/** A key that others can read is refused. */
+function giveCertificate({ certificate, key }: TlsFiles, data: string, owner: Owner | null): void {
+  for (const [from, name] of [
+    [certificate, 'server.crt'],
+    [key, 'server.key'],
+  ] as const) {
+    const to = join(data, name)
+    copyFileSync(from, to)
+    chmodSync(to, 0o600)
+    if (owner) chownSync(to, owner.uid, owner.gid)
+  }
+}
+
+function settingsFor({ isDurable = false, maxConnections = 300, tls }: PostgresOptions): string[] {
   return [
+    ...(tls ? ['ssl=on'] : []),
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     `max_connections=${maxConnections}`,

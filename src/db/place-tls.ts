@@ -1,0 +1,163 @@
+// TLS to a database server, as the options of its URL say: MySQL's words, PostgreSQL's, and those of their drivers and hosts.
+import { getCACertificates } from 'node:tls'
+import { WrongValue } from '../setting.ts'
+import { readPem, shown } from '../url-parts.ts'
+
+export interface DatabaseTls {
+  /** `require`: encrypted, and anybody may be at the other end. `verify-ca`: with a certificate that an authority signed. */
+  readonly mode: 'require' | 'verify-ca' | 'verify-full'
+  /** PEM; null: the authorities that Node knows, with those of NODE_EXTRA_CA_CERTS. */
+  readonly authority: string | null
+  /** PEM of a certificate of our own, with its key. */
+  readonly certificate: string | null
+  readonly key: string | null
+  /** PostgreSQL 17: TLS from the first byte. */
+  readonly direct: boolean
+}
+
+type Mode = DatabaseTls['mode'] | 'disable'
+
+/** What was read so far. */
+export interface TlsOptions {
+  mode: Mode | null
+  authority: string | null
+  certificate: string | null
+  key: string | null
+  /** channel_binding=require: nobody may stand in between. */
+  needsProof: boolean
+  direct: boolean
+}
+
+/** Each option that chooses a mode, and what its values mean; they are compared without capitals, "-" and "_". */
+const modes: Readonly<Record<string, Readonly<Record<string, Mode>>>> = {
+  // libpq, mysql, Connector/J, MariaDB's connectors, node-postgres.
+  sslmode: {
+    disable: 'disable',
+    disabled: 'disable',
+    require: 'require',
+    required: 'require',
+    trust: 'require',
+    noverify: 'require',
+    verifyca: 'verify-ca',
+    verifyfull: 'verify-full',
+    verifyidentity: 'verify-full',
+  },
+  ssl: { true: 'verify-full', '1': 'verify-full', false: 'disable', '0': 'disable', noverify: 'require' },
+  // Connector/J before 8.
+  usessl: { true: 'require', false: 'disable' },
+  requiressl: { true: 'require' },
+  verifyservercertificate: { true: 'verify-ca', false: 'require' },
+  // Prisma, PlanetScale, TiDB.
+  sslaccept: { strict: 'verify-full', acceptinvalidcerts: 'require' },
+  // Go.
+  tls: { true: 'verify-full', skipverify: 'require', false: 'disable' },
+}
+
+const onlyMysql = new Set(['usessl', 'requiressl', 'verifyservercertificate', 'tls'])
+const strength: readonly (Mode | null)[] = [null, 'disable', 'require', 'verify-ca', 'verify-full']
+
+/** Reads one option into `tls`. @returns whether it is one of TLS. @throws WrongValue */
+export function tlsOptionOf(
+  kind: 'mysql' | 'postgres',
+  tls: TlsOptions,
+  key: string,
+  name: string,
+  value: string,
+): boolean {
+  if (modes[key] && !(kind === 'postgres' && onlyMysql.has(key))) setMode(tls, name, modeOf(key, name, value))
+  else if (['sslca', 'sslrootcert', 'serversslcert'].includes(key))
+    tls.authority = kind === 'postgres' && value === 'system' ? systemAuthorities() : readPem(name, value)
+  else if (key === 'sslcert') tls.certificate = readPem(name, value)
+  else if (key === 'sslkey') tls.key = readPem(name, value)
+  else if (kind === 'postgres' && key === 'channelbinding') tls.needsProof = needsProof(name, value)
+  else if (kind === 'postgres' && key === 'sslnegotiation') tls.direct = isDirect(name, value)
+  else return false
+  return true
+}
+
+function modeOf(key: string, name: string, value: string): Mode {
+  const word = value.toLowerCase().replaceAll(/[-_]/g, '')
+  if (/^(allow|prefer|preferred)$/.test(word)) {
+    throw new WrongValue(
+      `的选项 ${shown(name)} 可能悄悄退回明文：请写 verify-full、verify-ca、require 或 disable`,
+      `has the option ${shown(name)}, which may fall back to plaintext: write verify-full, verify-ca, require or disable`,
+    )
+  }
+  // What drivers of Node take, and PlanetScale shows.
+  const [, rejects] = /^\{\s*(?:"rejectunauthorized"\s*:\s*(true|false))?\s*\}$/.exec(word) ?? []
+  const known =
+    modes[key]?.[word] ?? (key === 'ssl' && /^\{/.test(word) ? jsonMode(word, rejects) : undefined)
+  if (known) return known
+  throw new WrongValue(
+    `的选项 ${shown(name)} 的值不认识：请写 verify-full、verify-ca、require 或 disable`,
+    `has the option ${shown(name)} with a value that is not known: write ssl-mode=verify-full, verify-ca, require or disable`,
+  )
+}
+
+function jsonMode(word: string, rejects: string | undefined): Mode | undefined {
+  if (rejects === 'false') return 'require'
+  return rejects === 'true' || /^\{\s*\}$/.test(word) ? 'verify-full' : undefined
+}
+
+/** Two options may say the same in two ways; `useSSL=true&verifyServerCertificate=true` means the stronger one. */
+function setMode(tls: TlsOptions, name: string, mode: Mode): void {
+  if (tls.mode !== null && (tls.mode === 'disable') !== (mode === 'disable')) {
+    throw new WrongValue(
+      `的选项 ${shown(name)} 与另一个 TLS 选项矛盾`,
+      `has the option ${shown(name)}, which contradicts another option of TLS`,
+    )
+  }
+  if (strength.indexOf(mode) >= strength.indexOf(tls.mode)) tls.mode = mode
+}
+
+function needsProof(name: string, value: string): boolean {
+  if (/^(disable|prefer|require)$/.test(value)) return value === 'require'
+  throw new WrongValue(
+    `的选项 ${shown(name)} 必须是 require、prefer 或 disable`,
+    `has the option ${shown(name)}, which must be require, prefer or disable`,
+  )
+}
+
+function isDirect(name: string, value: string): boolean {
+  if (/^(postgres|direct)$/.test(value)) return value === 'direct'
+  throw new WrongValue(
+    `的选项 ${shown(name)} 必须是 postgres 或 direct`,
+    `has the option ${shown(name)}, which must be postgres or direct`,
+  )
+}
+
+function systemAuthorities(): string {
+  return [...getCACertificates('default'), ...getCACertificates('system')].join('\n')
+}
+
+/**
+ * What all options together mean. An authority without a mode is there to verify with, so it verifies; libpq and mysql would go
+ * on without TLS where the server has none.
+ * @throws WrongValue
+ */
+export function databaseTls(options: TlsOptions): DatabaseTls | null {
+  const { authority, certificate, key, needsProof, direct } = options
+  const isAsked = authority !== null || certificate !== null || key !== null || needsProof || direct
+  const mode = options.mode ?? (isAsked ? 'verify-full' : 'disable')
+  if (mode === 'disable' && isAsked)
+    throw new WrongValue(
+      '一边关闭了 TLS，一边又给出了 TLS 的选项',
+      'turns TLS off and has options of TLS: take one of the two out',
+    )
+  if ((certificate === null) !== (key === null))
+    throw new WrongValue(
+      '的客户端证书和私钥要一起给出',
+      'must name a certificate of the client and its key together',
+    )
+  if (mode === 'disable') return null
+  return { mode: strictMode(mode, options), authority, certificate, key, direct }
+}
+
+/**
+ * As libpq: `require` with an authority verifies the certificate. Channel binding is there so that nobody stands in between; the driver
+ * cannot insist on it, and a verified name keeps out the same.
+ */
+function strictMode(mode: DatabaseTls['mode'], { authority, needsProof }: TlsOptions): DatabaseTls['mode'] {
+  if (needsProof) return 'verify-full'
+  return mode === 'require' && authority !== null ? 'verify-ca' : mode
+}

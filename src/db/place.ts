@@ -1,0 +1,252 @@
+// Where the database is, as HUFU_DATABASE_URL says: a file, or a server with its login, its TLS and its options.
+import { isAbsolute, resolve } from 'node:path'
+import { WrongValue } from '../setting.ts'
+import { decodedPart, isLoopback, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
+import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './place-tls.ts'
+
+export type DatabaseKind = 'sqlite' | 'mysql' | 'postgres'
+
+export interface DatabaseFile {
+  readonly kind: 'sqlite'
+  readonly path: string
+}
+
+export interface DatabaseServer {
+  readonly kind: 'mysql' | 'postgres'
+  readonly host: string
+  /** null: the driver's default. */
+  readonly port: number | null
+  readonly user: string | null
+  readonly password: string | null
+  /** null only on PostgreSQL, where the name of the user stands in for it. */
+  readonly database: string | null
+  /** The path of a Unix socket (MySQL) or of its folder (PostgreSQL); null: TCP. */
+  readonly socket: string | null
+  /** null: plaintext. */
+  readonly tls: DatabaseTls | null
+  /** PostgreSQL only: what libpq sends under these names. */
+  readonly options: string | null
+  readonly applicationName: string | null
+}
+
+export type DatabasePlace = DatabaseFile | DatabaseServer
+
+/** Which kind of database a URL names, or null where it names none that Hufu knows. */
+export function databaseKind(url: string): DatabaseKind | null {
+  if (/^sqlite:./.test(url)) return 'sqlite'
+  if (/^(mysql|mariadb):\/\/./.test(url)) return 'mysql'
+  if (/^postgres(ql)?:\/\/./.test(url)) return 'postgres'
+  return null
+}
+
+/** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
+export function databasePlace(url: string): DatabasePlace {
+  const kind = databaseKind(url)
+  if (kind === null) throw wrongForm(url)
+  return kind === 'sqlite' ? filePlace(url.slice('sqlite:'.length)) : serverPlace(kind, url)
+}
+
+function wrongForm(url: string): WrongValue {
+  // What other programs write in front: SQLAlchemy names its driver, JDBC itself.
+  const [, jdbc = '', scheme, driver = ''] =
+    /^(jdbc:)?(mysql|mariadb|postgres(?:ql)?)(\+\w{1,20})?:\/\//.exec(url) ?? []
+  if (scheme !== undefined && jdbc + driver !== '')
+    throw new WrongValue(
+      `必须以 ${scheme}:// 开头，而不是 ${jdbc}${scheme}${driver}://`,
+      `must begin with ${scheme}:// and not with ${jdbc}${scheme}${driver}://`,
+    )
+  return new WrongValue(
+    '必须是 sqlite:<路径>、mysql://user:password@host:port/database 或 postgres://user:password@host:port/database',
+    'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
+  )
+}
+
+function filePlace(path: string): DatabaseFile {
+  if (/^:memory:|^file:.*memory/.test(path))
+    throw new WrongValue(
+      '必须指定一个文件：只在内存里的数据一停机就没了',
+      'must name a file: what is only in memory would be lost at every stop',
+    )
+  if (/^\/\/|^~|^file:/.test(path))
+    throw new WrongValue(
+      '里 sqlite: 后面直接写路径：sqlite:./data/hufu.db 或 sqlite:/var/lib/hufu/hufu.db',
+      'must have the path right behind sqlite: as in sqlite:./data/hufu.db or sqlite:/var/lib/hufu/hufu.db',
+    )
+  if (path.includes('?'))
+    throw new WrongValue(
+      '的 sqlite: 后面只有路径，没有“?”选项',
+      'must have no options: sqlite: takes a path alone',
+    )
+  return { kind: 'sqlite', path: resolve(path) }
+}
+
+function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
+  const { userinfo, hosts, path, query } = splitUrl(url, () => wrongForm(url))
+  if (hosts.includes(','))
+    throw new WrongValue(
+      '只能写一个主机：请写始终指向主库的名字',
+      'must name one host: a name or an address that always leads to the primary',
+    )
+  const [, user = null, , password = null] = /^([^:]*)(:(.*))?$/s.exec(userinfo ?? '') ?? []
+  const [, host = '', port = null] = /^([\w.-]+|\[[\da-fA-F:.]+\]|)(?::(\d{1,5}))?$/.exec(hosts) ?? []
+  const database = decodedPart(path)
+  const options = readOptions(kind, query)
+  if ((host === '' && options.socket === null) || Number(port) > 65_535) throw wrongForm(url)
+  // PostgreSQL has a database of its own for each user; MySQL has none that nobody names.
+  if ((database === '' && kind === 'mysql') || database.includes('/')) throw wrongForm(url)
+  const bare = host.replace(/^\[|\]$/g, '')
+  return {
+    kind,
+    host: bare === '' ? 'localhost' : bare,
+    port: port === null ? null : Number(port),
+    user: user === null || user === '' ? null : decodedPart(user),
+    password: password === null ? null : decodedPart(password),
+    database: database === '' ? null : database,
+    socket: options.socket,
+    tls: databaseTls(options.tls),
+    options: options.options,
+    applicationName: options.applicationName,
+  }
+}
+
+interface ServerOptions {
+  socket: string | null
+  options: string | null
+  applicationName: string | null
+  tls: TlsOptions
+}
+
+function readOptions(kind: 'mysql' | 'postgres', query: string): ServerOptions {
+  const options: ServerOptions = {
+    socket: null,
+    options: null,
+    applicationName: null,
+    tls: { mode: null, authority: null, certificate: null, key: null, needsProof: false, direct: false },
+  }
+  const seen = new Set<string>()
+  for (const pair of query === '' ? [] : query.split('&')) {
+    const [rawName, rawValue] = optionParts(pair)
+    const name = decodedPart(rawName)
+    // As libpq does and a query in a browser does not: "+" is a plus.
+    const value = decodedPart(rawValue)
+    if (seen.has(plain(name)))
+      throw new WrongValue(`的选项 ${shown(name)} 出现了两次`, `has the option ${shown(name)} twice`)
+    seen.add(plain(name))
+    if (!readOption(kind, options, name, value)) throw unknownOption(kind, name)
+  }
+  return options
+}
+
+/** Whether the option is known. */
+function readOption(
+  kind: 'mysql' | 'postgres',
+  options: ServerOptions,
+  name: string,
+  value: string,
+): boolean {
+  const key = plain(name)
+  if (tlsOptionOf(kind, options.tls, key, name, value)) return true
+  if (isWhatWeDo(kind, key, value)) return true
+  if (kind === 'mysql' && ['socket', 'socketpath', 'unixsocket'].includes(key)) {
+    options.socket = absolute(name, value)
+    return true
+  }
+  if (kind === 'postgres' && key === 'host') options.socket = absolute(name, value)
+  else if (kind === 'postgres' && key === 'options') options.options = value
+  else if (kind === 'postgres' && key === 'applicationname') options.applicationName = value
+  else return false
+  return true
+}
+
+/** What consoles and tutorials write, and what Hufu does anyway: UTF-8, and a primary. */
+function isWhatWeDo(kind: 'mysql' | 'postgres', key: string, value: string): boolean {
+  const word = value.toLowerCase().replaceAll(/[-_]/g, '')
+  if (['charset', 'characterencoding', 'clientencoding', 'encoding'].includes(key))
+    return word === 'utf8' || word === 'utf8mb4'
+  if (key === 'useunicode' || key === 'uselibpqcompat') return word === 'true'
+  return kind === 'postgres' && key === 'targetsessionattrs' && /^(any|primary|readwrite)$/.test(word)
+}
+
+function absolute(name: string, value: string): string {
+  if (isAbsolute(value)) return value
+  throw new WrongValue(
+    `的选项 ${shown(name)} 必须是 Unix 套接字的绝对路径`,
+    `has the option ${shown(name)}, which must be the absolute path of a Unix socket`,
+  )
+}
+
+const supported = {
+  mysql: ['ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key', 'socket', 'charset'],
+  postgres: [
+    'sslmode',
+    'sslrootcert',
+    'sslcert',
+    'sslkey',
+    'sslnegotiation',
+    'channel_binding',
+    'application_name',
+    'options',
+    'host',
+    'target_session_attrs',
+    'client_encoding',
+  ],
+}
+
+/** What other programs know, and what stands in its place here. */
+const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
+  [
+    /^(connectionlimit|poolsize|poolmaxsize|maxpoolsize|poolmax|max|maxconnections)$/,
+    '连接数请用 HUFU_DATABASE_POOL 设置',
+    'set HUFU_DATABASE_POOL instead',
+  ],
+  [/time?out$/, '超时由 Hufu 自己规定，请去掉', 'Hufu has its own time limits: leave it out'],
+  [
+    /^(schema|currentschema|searchpath)$/,
+    '请写 options=-c%20search_path%3D<模式>',
+    'write options=-c%20search_path%3D<schema>',
+  ],
+  [
+    /^(pgbouncer|preparethreshold|statementcachesize|preparedstatements)$/,
+    '请直接连接数据库，或使用会话模式的连接池，并去掉它',
+    'connect directly or through a pool in session mode, and leave it out',
+  ],
+  [/^(user|username|password|passwd|port|dbname|database)$/, '请写在“?”前面', 'write it before the "?"'],
+  [/^targetsessionattrs$/, 'Hufu 需要主库：请写 read-write', 'Hufu needs the primary: write read-write'],
+  [
+    /^(charset|characterencoding|clientencoding|encoding|useunicode)$/,
+    'Hufu 使用 UTF-8：请去掉',
+    'Hufu speaks UTF-8: leave it out',
+  ],
+]
+
+function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
+  const key = plain(name)
+  const advice = instead.find(([known]) => known.test(key))
+  const near = supported[kind].find((known) => distance(plain(known), key) <= 2)
+  const list = supported[kind].join(', ')
+  const zh = advice?.[1] ?? (near ? `应写作 ${near}` : `只认识 ${list}`)
+  const en = advice?.[2] ?? (near ? `write ${near}` : `the known ones are ${list}`)
+  return new WrongValue(
+    `里有不能用的选项 ${shown(name)}：${zh}`,
+    `has the option ${shown(name)}, which cannot be used: ${en}`,
+  )
+}
+
+/** How many letters must be put in, left out or changed to make one word of the other. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+/** Whether nobody but this machine can hear what is said to the server. */
+export function isOnThisMachine({ host, socket }: Pick<DatabaseServer, 'host' | 'socket'>): boolean {
+  return socket !== null || isLoopback(host)
+}

@@ -1,0 +1,96 @@
+// The parts of a URL that has a password in it: cut so strictly that no part of the password is taken for anything else.
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { WrongValue } from './setting.ts'
+
+export interface UrlParts {
+  readonly scheme: string
+  /** Percent-encoded; null where there is no "@". */
+  readonly userinfo: string | null
+  /** One host, or several with commas, each with its port. */
+  readonly hosts: string
+  /** Without the "/" in front; percent-encoded. */
+  readonly path: string
+  readonly query: string
+}
+
+/**
+ * Parsers of URLs disagree about a second "@", and end the host at the first "/", "?" or "#": then part of a password is a host or a
+ * path, and is printed. So an "@" stands only once, behind the login.
+ * @throws WrongValue, or what `wrongForm` makes; neither quotes the URL
+ */
+export function splitUrl(url: string, wrongForm: () => Error): UrlParts {
+  const [, scheme = '', rest] = /^([a-z][a-z+]*):\/\/(.*)$/s.exec(url) ?? []
+  if (rest === undefined) throw wrongForm()
+  if (!/^(?:[^@/?#]*@)?[^@]*$/s.test(rest)) throw notEncoded()
+  // The same for what no URL may have at all: a client would encode it, or drop it.
+  if (/[^!-~]|["<>\\^`{|}]/.test(/^[^@]*(?=@)/.exec(rest)?.[0] ?? '')) throw notEncoded()
+  const found = /^(?:([^@]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(rest)
+  if (!found) throw wrongForm()
+  const [, userinfo = null, hosts = '', path = '', query = ''] = found
+  return { scheme, userinfo, hosts, path, query }
+}
+
+function notEncoded(): WrongValue {
+  return new WrongValue(
+    '的用户名或密码里有 @、/、?、# 等特殊字符：请用百分号编码，例如 @ 写成 %40，/ 写成 %2F，? 写成 %3F，# 写成 %23',
+    'has special characters in its user name or password: percent-encode them, "@" as %40, "/" as %2F, "?" as %3F, "#" as %23',
+  )
+}
+
+/** @throws WrongValue where a "%" begins nothing */
+export function decodedPart(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new WrongValue(
+      '里有一个“%”后面不是两位十六进制数字：请写成 %25',
+      'has a "%" with no two hexadecimal digits behind it: write it as %25',
+    )
+  }
+}
+
+/** A URL as it may be shown: without its password and its options. Also one that nobody has checked. */
+export function withoutPassword(url: string): string {
+  if (url.startsWith('sqlite:')) return url
+  return url
+    .replace(/[?#][^@]*$/s, '')
+    .replace(/^([^:/]*:\/\/)(?:([^:@/?#]*):(?=[^@]))?.*@/s, (_all, scheme: string, user?: string) =>
+      user === undefined ? `${scheme}***@` : `${scheme}${user}:***@`,
+    )
+}
+
+/** Names are compared without capitals, "-" and "_": ssl-mode, sslMode and SSL_MODE are one option. */
+export const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '')
+
+/** Name and value of an option, percent-encoded. @throws WrongValue where it has no "=": then it may be the rest of a password */
+export function optionParts(pair: string): [name: string, value: string] {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? []
+  if (name !== undefined && value !== undefined) return [name, value]
+  throw new WrongValue(
+    '的“?”后面有一个没有“=”的选项：值里的 & 要写成 %26',
+    'has an option without a "=" behind its "?": write an "&" in a value as %26',
+  )
+}
+
+/** The name of an option as it may be printed. */
+export function shown(name: string): string {
+  return /^[\w.-]{1,40}$/.test(name) ? name : '…'
+}
+
+/** @throws WrongValue that names the option */
+export function readPem(name: string, path: string): string {
+  try {
+    const text = readFileSync(path, 'utf8')
+    if (text.includes('-----BEGIN ')) return text
+  } catch {}
+  throw new WrongValue(
+    `的选项 ${shown(name)} 指定的文件读不了，或不是 PEM`,
+    `has the option ${shown(name)}, which names a file that cannot be read or is not PEM`,
+  )
+}
+
+/** Whether nobody but this machine hears what is said to a host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || (isIP(host) === 4 ? host.startsWith('127.') : host === '::1')
+}
