@@ -103,7 +103,7 @@ async function addRows(db: Database, count: number): Promise<void> {
       phone_number: `+86${17_000_000_000 + made + i}`,
       nickname: '测试用户1',
       password_hash: null,
-      state: 'active' as const,
+      banned_at: null,
       banned_until: null,
       ban_reason: null,
       registered_at: now,

@@ -54,8 +54,8 @@ function someCopies(from: number, count: number): SessionCopy[] {
       id: accountId,
       phoneNumber,
       nickname: '测试用户1',
-      state: 'active',
-      bannedUntil: null,
+      ban: null,
+      closesAt: null,
     } as const
     return { tokenHash: hashToken(issueToken(id)), session, account, ending: null, rotation: null }
   })

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
+import { BarredNumbers } from './accounts/barred-numbers.ts'
 import { CodeDestinations, servedCountries } from './accounts/code-destinations.ts'
 import { Credentials } from './accounts/credentials.ts'
 import { Passwords } from './accounts/password.ts'
@@ -101,9 +102,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
     testNumbers: { codes: settings.testNumbers, until: settings.testNumbersUntil ?? 0 },
   })
-  const accounts = new Accounts({ db, clock, sessions, passwords, limiter, region })
-  const signIn = new SignIn({ db, clock, sessions, passwords, codes, limiter, region, signUp })
-  const standing = new Standing({ db, clock, sessions, closingMs: settings.closingMs })
+  const barredNumbers = new BarredNumbers(db)
+  const accounts = new Accounts({ db, clock, sessions, passwords, barredNumbers, limiter, region })
+  const signIn = new SignIn({ db, clock, sessions, passwords, codes, barredNumbers, limiter, region, signUp })
+  const standing = new Standing({ db, clock, sessions, barredNumbers, closingMs: settings.closingMs })
   const sms = openSms(settings, clock, {
     steady: options.steady ?? options.clock ?? steadyClock,
     onFailOver: options.onSmsFailOver,
@@ -119,7 +121,17 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   })
   const tellMoved = (to: string, newNumber: string) =>
     void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
-  const credentials = new Credentials({ db, clock, sessions, passwords, codes, limiter, region, tellMoved })
+  const credentials = new Credentials({
+    db,
+    clock,
+    sessions,
+    passwords,
+    codes,
+    barredNumbers,
+    limiter,
+    region,
+    tellMoved,
+  })
   return {
     clock,
     db,

@@ -17,5 +17,5 @@ export const aCopy: SessionCopy = {
     seenAt: 0,
     expiresAt: null,
   },
-  account: { id: 'a', phoneNumber: '+8612345678901', nickname: null, state: 'active', bannedUntil: null },
+  account: { id: 'a', phoneNumber: '+8612345678901', nickname: null, ban: null, closesAt: null },
 }

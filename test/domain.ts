@@ -95,9 +95,6 @@ export async function addAccount(db: Database): Promise<string> {
       phone_number: `+86${id.replaceAll('-', '').slice(-16)}`,
       nickname: null,
       password_hash: null,
-      state: 'active',
-      banned_until: null,
-      ban_reason: null,
       registered_at: 0,
       updated_at: 0,
     })

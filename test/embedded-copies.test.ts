@@ -89,7 +89,7 @@ test('in the midst of a transaction of its own it sees nothing of it, and afterw
     await held
     return { set: {}, end: { reason: 'signed_out', by: null, except: null }, events: [] } as const
   })
-  const changing = one.sessions.changeAccount({ accountId, origin: noOrigin, decide })
+  const changing = one.sessions.changeAccount({ accountId, by: null, origin: noOrigin, decide })
   await vi.waitFor(() => expect(decide).toHaveBeenCalled())
   await nextTurn()
   expect(remembers(token)).toBe(true)

@@ -31,10 +31,11 @@ const operations = {
 async function changePassword({ sessions }: Domain, accountId: string): Promise<void> {
   await sessions.changeAccount({
     accountId,
+    by: null,
     origin: noOrigin,
     decide: async () => ({
       set: { password_hash: newHash },
-      end: { reason: 'password_changed', by: null, except: null },
+      end: { reason: 'password_changed', except: null },
       events: [{ kind: 'password_set', accountId }],
     }),
   })
@@ -49,7 +50,7 @@ async function signOutOnly(domain: Domain, accountId: string, sessionId: string 
     id: sessionId ?? '',
     accountId,
     reason: 'signed_out',
-    by: sessionId ?? null,
+    by: null,
   })
 }
 

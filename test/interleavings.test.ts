@@ -128,7 +128,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const [made] = await reader.domain.sessions.list(accountId)
       const id = made?.id ?? expect.fail()
       const secondDies = second.gate.stopBefore('settle')
-      void second.domain.sessions.end({ id, accountId, reason: 'signed_out', by: id }).catch(() => {})
+      void second.domain.sessions.end({ id, accountId, reason: 'signed_out', by: null }).catch(() => {})
       await secondDies
       first.gate.release()
       const issued = await firstReplaces
@@ -158,7 +158,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
         id: old.session.id,
         accountId,
         reason: 'signed_out',
-        by: old.session.id,
+        by: null,
       })
       slow.gate.release()
 
@@ -263,6 +263,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const settles = first.gate.stopBefore('settle')
       const changed = first.domain.sessions.changeAccount({
         accountId,
+        by: null,
         origin: noOrigin,
         decide: async () => ({ set: { nickname: 'new' }, events: [] }),
       })

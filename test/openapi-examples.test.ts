@@ -164,7 +164,8 @@ describe('/openapi.json', () => {
       if (reason === 'expired') app.clock.advance(31 * day)
       else if (reason === 'banned') await standing.ban(id, { until: app.clock.now() + day, reason: null })
       else {
-        const by = reason === 'token_reused' ? null : sessionId
+        const { token } = issued
+        const by = reason === 'token_reused' ? null : { accountId: id, sessionId, token }
         await sessions.end({ id: sessionId, accountId: id, reason, by, origin: noOrigin })
       }
       const headers = { authorization: `Bearer ${issued.token}` }

@@ -507,7 +507,7 @@ for (const { name, skipped, database, redis } of stores) {
         await close(back.token)
         app.clock.advance(15 * dayMs - 1)
         await app.house.tidy()
-        expect(await app.house.accounts.find(who.phone)).toMatchObject({ state: 'closing' })
+        expect(await app.house.accounts.find(who.phone)).toMatchObject({ closesAt: expect.any(Number) })
         app.clock.advance(1)
         await Promise.all([app.house.tidy(), app.house.tidy()])
         expect(await app.house.accounts.find(who.phone)).toBeNull()

@@ -226,19 +226,19 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     async () => {
       const { token: first, accountId } = await begin()
       const second = await rotate(here, first)
-      await setState('banned')
+      await setBan(1)
       for (const token of [first, second]) expect(await say(await open(), token)).toBe('banned')
       expect((await here.sessions.rotate(second)).is).toBe('ended')
-      await setState('active')
+      await setBan(null)
       expect(await everywhere(second)).toEqual(all('live'))
-      await setState('banned')
+      await setBan(1)
       expect(await say(await open(), first)).toBe('token_reused')
-      await setState('active')
+      await setBan(null)
       expect(await everywhere(second)).toEqual(all('token_reused'))
 
       /** By hand, as an operator does, with the copies gone. */
-      async function setState(state: 'active' | 'banned'): Promise<void> {
-        await here.db.updateTable('hufu_accounts').set({ state }).where('id', '=', accountId).execute()
+      async function setBan(banned_at: number | null): Promise<void> {
+        await here.db.updateTable('hufu_accounts').set({ banned_at }).where('id', '=', accountId).execute()
         if (redis) await forgetCopies()
         await nextTurn()
       }

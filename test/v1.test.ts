@@ -257,14 +257,19 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   const endings: [
     EndReason,
     string,
-    (phone: string, mine: { id: string }, accountId: string) => Promise<object>,
+    (phone: string, mine: { id: string; token: string }, accountId: string) => Promise<object>,
   ][] = [
     [
       'signed_out',
       'by itself',
-      async (phone, { id }) => {
+      async (phone, { id, token }) => {
         const stored = await app().house.accounts.get(phone)
-        await app().house.sessions.end({ id, accountId: stored.id, reason: 'signed_out', by: id })
+        await app().house.sessions.end({
+          id,
+          accountId: stored.id,
+          reason: 'signed_out',
+          by: { accountId: stored.id, sessionId: id, token },
+        })
         return { ended_by: { platform: 'ios', device_name: '小明的 iPhone 14' } }
       },
     ],
@@ -491,7 +496,7 @@ describe('a refused request', () => {
     const until = app.clock.now() + dayMs
     await app.byHand
       .updateTable('hufu_accounts')
-      .set({ state: 'banned', banned_until: until })
+      .set({ banned_at: app.clock.now(), banned_until: until })
       .where('id', '=', id)
       .execute()
     const refused = await client().signIn(phone, phone14)
@@ -508,7 +513,7 @@ describe('a refused request', () => {
   test('a closing account has no live session, a deleted one no session at all', async () => {
     const { phone, id } = await newcomer(app)
     const { token } = await client().enter(phone, phone14)
-    await app.byHand.updateTable('hufu_accounts').set({ state: 'closing' }).where('id', '=', id).execute()
+    await app.byHand.updateTable('hufu_accounts').set({ closes_at: 1 }).where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
     await app.byHand.deleteFrom('hufu_accounts').where('id', '=', id).execute()
     expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })

@@ -42,7 +42,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
     phone_number: phoneNumber,
     nickname: null,
     password_hash: null,
-    state: 'active',
+    banned_at: null,
     banned_until: null,
     ban_reason: null,
     registered_at: now,
@@ -54,13 +54,20 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
   }
 }
 
-/** Ids of accounts whose cooling-off is over at `now`. */
+/** Ids of up to `limit` accounts that are to be removed at `now`: their time to think it over is past, and no timed ban is in force. */
 export async function accountsToPurge(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('hufu_accounts')
     .select('id')
-    .where('state', '=', 'closing')
     .where('closes_at', '<=', now)
+    .where((where) =>
+      where.or([
+        where('banned_at', 'is', null),
+        where('banned_until', 'is', null),
+        where('banned_until', '<=', now),
+      ]),
+    )
+    .orderBy('closes_at')
     .limit(limit)
     .execute()
   return rows.map(({ id }) => id)

@@ -1,12 +1,14 @@
 // Who people are: adding, finding, listing and changing accounts, and taking a copy of all that is known of one.
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
-import type { AccountState, AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
-import type { Limiter, Writer } from '../limits/limiter.ts'
-import { everySession, type SessionRecord } from '../sessions/session-rows.ts'
+import type { Limiter } from '../limits/limiter.ts'
+import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
+import { assertStillLive, type Caller } from '../sessions/caller.ts'
+import { everySession, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import {
   findAccountById,
@@ -15,6 +17,8 @@ import {
   listAccounts,
   newAccountRow,
 } from './account-rows.ts'
+import { isBarredNumber } from './barred-number-rows.ts'
+import type { BarredNumbers } from './barred-numbers.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
 
@@ -27,8 +31,7 @@ export interface Account {
   readonly phoneNumber: string
   readonly nickname: string | null
   readonly hasPassword: boolean
-  readonly state: AccountState
-  readonly bannedUntil: number | null
+  readonly ban: Ban | null
   readonly banReason: string | null
   readonly registeredAt: number
   readonly avatarUrl: string | null
@@ -69,6 +72,7 @@ export interface AccountsOptions {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly passwords: Passwords
+  readonly barredNumbers: BarredNumbers
   readonly limiter: Limiter
   readonly region: Region
 }
@@ -80,6 +84,7 @@ export class Accounts {
   readonly #clock: Clock
   readonly #sessions: Sessions
   readonly #passwords: Passwords
+  readonly #barredNumbers: BarredNumbers
   readonly #limiter: Limiter
   readonly #region: Region
 
@@ -88,19 +93,21 @@ export class Accounts {
     this.#clock = options.clock
     this.#sessions = options.sessions
     this.#passwords = options.passwords
+    this.#barredNumbers = options.barredNumbers
     this.#limiter = options.limiter
     this.#region = options.region
   }
 
   /**
    * Makes an account.
-   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `password_refused`, `overloaded`
+   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `account_banned`, `password_refused`, `overloaded`
    */
   async add(account: NewAccount): Promise<Account> {
     const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#region)
     if (account.password !== null && !account.allowWeakPassword)
       assertAcceptablePassword(account.password, phoneNumber)
     const passwordHash = account.password === null ? null : await this.#passwords.hash(account.password)
+    const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
     const now = this.#clock.now()
     const row = {
       ...newAccountRow(phoneNumber, now),
@@ -110,6 +117,7 @@ export class Accounts {
     }
     try {
       await inTransaction(this.#db, async (tx) => {
+        if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
         await insertAccount(tx, row)
         const { id, phone_number } = row
         await recordEvents(tx, now, noOrigin, [
@@ -121,6 +129,11 @@ export class Accounts {
       throw error
     }
     return toAccount(row)
+  }
+
+  /** A number in E.164, however it is written. @throws AppError `phone_number_invalid` */
+  numberOf(phoneNumber: string): string {
+    return parsePhoneNumber(phoneNumber, this.#region)
   }
 
   /** The account with this number, or null. @throws AppError `phone_number_invalid` */
@@ -146,13 +159,14 @@ export class Accounts {
    * whole profile at each start.
    * @throws AppError `account_not_found`, `rate_limited`, `unavailable`
    */
-  async update(writer: Writer, change: ProfileChange, origin: Origin): Promise<Account> {
-    const { accountId } = writer
+  async update(caller: Caller, change: ProfileChange, origin: Origin): Promise<Account> {
+    const { accountId } = caller
     const row = existing(await findAccountById(this.#db, accountId))
     if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
-    await this.#limiter.countWrite('change_profile', writer)
+    await this.#limiter.countWrite('change_profile', caller)
     const { account } = await this.#sessions.changeAccount({
       accountId,
+      by: caller,
       origin,
       decide: async (_tx, locked) => {
         const set = changedColumns(locked, change)
@@ -164,16 +178,26 @@ export class Accounts {
   }
 
   /** All that is known of a person, for them to take away. @throws AppError `account_not_found`, `rate_limited`, `unavailable` */
-  async export(writer: Writer, origin: Origin): Promise<AccountExport> {
-    const id = writer.accountId
+  async export(caller: Caller, origin: Origin): Promise<AccountExport> {
+    const id = caller.accountId
     const account = await this.getById(id)
-    await this.#limiter.countWrite('export_account', writer)
-    await recordEvents(this.#db, this.#clock.now(), origin, [{ kind: 'account_exported', accountId: id }])
+    await this.#limiter.countWrite('export_account', caller)
+    await this.#noteExport(caller, origin)
     const events: Event[] = []
     // Not those of the number: somebody else may have had it before.
     const own = eventsOf(this.#db, { accountId: id, phoneNumber: null })
     for await (const event of own) events.push(event)
     return { account, sessions: await everySession(this.#db, id), events }
+  }
+
+  async #noteExport(caller: Caller, origin: Origin): Promise<void> {
+    const { accountId } = caller
+    await inTransaction(this.#db, async (tx) => {
+      const row = await lockAccount(tx, accountId)
+      const now = this.#clock.now()
+      await assertStillLive(tx, row, caller, now)
+      await recordEvents(tx, now, origin, [{ kind: 'account_exported', accountId }])
+    })
   }
 
   /** What happened to an account (null: there is none) and to its number, newest first. */
@@ -224,13 +248,11 @@ export function toAccount(row: AccountsTable): Account {
     phoneNumber: row.phone_number,
     nickname: row.nickname,
     hasPassword: row.password_hash !== null,
-    state: row.state,
-    bannedUntil: row.banned_until,
+    ...accountFactsOf(row),
     banReason: row.ban_reason,
     registeredAt: row.registered_at,
     avatarUrl: row.avatar_url,
     locale: row.locale,
     phoneVerifiedAt: row.phone_verified_at,
-    closesAt: row.closes_at,
   }
 }

@@ -6,9 +6,13 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { assertNotBanned } from '../sessions/account-state.ts'
+import type { Caller } from '../sessions/caller.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
+import { isBarredNumber } from './barred-number-rows.ts'
+import type { BarredNumbers } from './barred-numbers.ts'
 import { firstVerification } from './first-verification.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from './phone.ts'
@@ -18,9 +22,7 @@ import { comparePassword, noteWrong } from './wrong-proofs.ts'
 export type StepUp = { readonly password: string } | { readonly code: string }
 
 /** Who asks: the session, and from where. */
-export interface Asker {
-  readonly accountId: string
-  readonly sessionId: string
+export interface Asker extends Caller {
   readonly origin: Origin
 }
 
@@ -30,6 +32,7 @@ export interface CredentialsOptions {
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly codes: Codes
+  readonly barredNumbers: BarredNumbers
   readonly limiter: Limiter
   readonly region: Region
   /** Tells the old number that the account has moved; not waited for, and never a reason to fail. */
@@ -53,6 +56,7 @@ export class Credentials {
   readonly #sessions: Sessions
   readonly #passwords: Passwords
   readonly #codes: Codes
+  readonly #barredNumbers: BarredNumbers
   readonly #limiter: Limiter
   readonly #region: Region
   readonly #tellMoved: CredentialsOptions['tellMoved']
@@ -63,6 +67,7 @@ export class Credentials {
     this.#sessions = options.sessions
     this.#passwords = options.passwords
     this.#codes = options.codes
+    this.#barredNumbers = options.barredNumbers
     this.#limiter = options.limiter
     this.#region = options.region
     this.#tellMoved = options.tellMoved
@@ -79,12 +84,13 @@ export class Credentials {
     const hash = await this.#passwords.hash(newPassword)
     await this.#sessions.changeAccount({
       accountId: row.id,
+      by: asker,
       origin: asker.origin,
       decide: async (tx, locked) => {
         if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
         return {
           set: { password_hash: hash },
-          end: { reason: 'password_changed', by: asker.sessionId, except: asker.sessionId },
+          end: { reason: 'password_changed', except: asker.sessionId },
           events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
         }
       },
@@ -93,7 +99,7 @@ export class Credentials {
 
   /**
    * Sets a new password by code, for somebody who is not signed in; all sessions end.
-   * @throws AppError `phone_number_invalid`, `password_refused`, `code_wrong`, `overloaded`
+   * @throws AppError `phone_number_invalid`, `password_refused`, `code_wrong`, `account_banned`, `overloaded`
    */
   async resetPassword(
     request: { phoneNumber: string; code: string; newPassword: string },
@@ -111,13 +117,15 @@ export class Credentials {
     const hash = await this.#passwords.hash(request.newPassword)
     await this.#sessions.changeAccount({
       accountId: row.id,
+      by: null,
       origin,
       decide: async (tx, locked, now) => {
         if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
+        assertNotBanned(locked, now)
         const first = locked.phone_verified_at === null ? firstVerification(locked, now) : null
         return {
           set: { ...first?.set, password_hash: hash },
-          end: { reason: first ? 'phone_verified' : 'password_changed', by: null, except: null },
+          end: { reason: first ? 'phone_verified' : 'password_changed', except: null },
           events: [...(first ? [first.event] : []), passwordSet(locked, 'reset')],
         }
       },
@@ -140,9 +148,12 @@ export class Credentials {
       at('/code'),
     )
     const confirmed = await this.#confirm(row, request.confirmation, asker).catch(at('/confirmation'))
+    const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
     const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
+      // A ban for ever holds for its number, with or without an account.
+      if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
     })
     this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
     return account
@@ -179,13 +190,14 @@ export class Credentials {
     try {
       const { account } = await this.#sessions.changeAccount({
         accountId: asker.accountId,
+        by: asker,
         origin: asker.origin,
         decide: async (tx, locked, now) => {
           await assertProven(tx, locked)
           const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
           return {
             set: { phone_number: phoneNumber, phone_verified_at: now },
-            end: { reason: 'phone_changed', by: asker.sessionId, except: asker.sessionId },
+            end: { reason: 'phone_changed', except: asker.sessionId },
             events: [{ kind: 'phone_changed', ...moved }],
           }
         },

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
 import type { Guess, Limiter } from '../limits/limiter.ts'
@@ -15,6 +15,8 @@ import {
   newAccountRow,
   replacePasswordHash,
 } from './account-rows.ts'
+import { isBarredNumber } from './barred-number-rows.ts'
+import type { BarredNumbers } from './barred-numbers.ts'
 import { firstVerification } from './first-verification.ts'
 import { needsRehash, type Passwords } from './password.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
@@ -26,6 +28,7 @@ export interface SignInOptions {
   readonly sessions: Sessions
   readonly passwords: Passwords
   readonly codes: Codes
+  readonly barredNumbers: BarredNumbers
   readonly limiter: Limiter
   readonly region: Region
   /** Whether a number without an account gets one. */
@@ -39,12 +42,23 @@ export interface Arrival {
   readonly origin: Origin
 }
 
+/** A sign-in whose code was right. */
+interface CodeSignIn {
+  readonly phoneNumber: string
+  /** Of barred-numbers.ts. */
+  readonly numberHash: string
+  readonly right: RightCode
+  /** For an account that is made now. */
+  readonly nickname: string | null
+}
+
 export class SignIn {
   readonly #db: Database
   readonly #clock: Clock
   readonly #sessions: Sessions
   readonly #passwords: Passwords
   readonly #codes: Codes
+  readonly #barredNumbers: BarredNumbers
   readonly #limiter: Limiter
   readonly #region: Region
   readonly #signUp: 'open' | 'closed'
@@ -55,6 +69,7 @@ export class SignIn {
     this.#sessions = options.sessions
     this.#passwords = options.passwords
     this.#codes = options.codes
+    this.#barredNumbers = options.barredNumbers
     this.#limiter = options.limiter
     this.#region = options.region
     this.#signUp = options.signUp
@@ -103,7 +118,8 @@ export class SignIn {
     const right = await this.#codes
       .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
       .catch(this.#noteWrong(phoneNumber, 'code', origin))
-    const admit = (tx: Database) => this.#admitByCode(tx, phoneNumber, right, nickname)
+    const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
+    const admit = (tx: Database) => this.#admitByCode(tx, { phoneNumber, numberHash, right, nickname })
     const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
     if (!issued) throw new AppError('code_wrong')
     return issued
@@ -134,30 +150,28 @@ export class SignIn {
     if (row?.password_hash !== stored) return null
     const now = this.#clock.now()
     if (rehashed) await replacePasswordHash(tx, { id: row.id, from: stored, to: rehashed, now })
-    return { ...(await reopened(tx, row, now)), isNew: false, endOthers: null }
+    return { account: row, isNew: false, endOthers: null, events: [] }
   }
 
   async #admitByCode(
     tx: Database,
-    phoneNumber: string,
-    right: RightCode,
-    nickname: string | null,
+    { phoneNumber, numberHash, right, nickname }: CodeSignIn,
   ): Promise<Admission | null> {
     const row = await lockAccountByPhoneNumber(tx, phoneNumber)
     const now = this.#clock.now()
     if (!row && this.#signUp === 'closed') throw new AppError('sign_up_closed')
     if (!(await right.use(tx))) return null
     if (!row) {
+      if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
       const account = { ...newAccountRow(phoneNumber, now), nickname, phone_verified_at: now }
       await insertAccount(tx, account)
       const created: NewEvent = { kind: 'account_created', accountId: account.id, phoneNumber }
       return { account, isNew: true, endOthers: null, events: [created] }
     }
-    const open = await reopened(tx, row, now)
-    if (row.phone_verified_at !== null) return { ...open, isNew: false, endOthers: null }
-    const { set, event } = firstVerification(open.account, now)
-    const account = await updateAccount(tx, open.account, set, now)
-    return { account, events: [...open.events, event], isNew: false, endOthers: 'phone_verified' }
+    if (row.phone_verified_at !== null) return { account: row, isNew: false, endOthers: null, events: [] }
+    const { set, event } = firstVerification(row, now)
+    const account = await updateAccount(tx, row, set, now)
+    return { account, events: [event], isNew: false, endOthers: 'phone_verified' }
   }
 
   #noteWrong(phoneNumber: string, method: string, origin: Origin) {
@@ -168,15 +182,4 @@ export class SignIn {
 
 function whoIs(phoneNumber: string, { device }: Arrival) {
   return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null, proof: null }
-}
-
-/** Signing in takes back the wish to close the account. */
-async function reopened(
-  tx: Database,
-  row: AccountsTable,
-  now: number,
-): Promise<Pick<Admission, 'account' | 'events'>> {
-  if (row.state !== 'closing') return { account: row, events: [] }
-  const account = await updateAccount(tx, row, { state: 'active', closes_at: null }, now)
-  return { account, events: [{ kind: 'account_reopened', accountId: row.id }] }
 }

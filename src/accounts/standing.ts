@@ -2,24 +2,28 @@
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
-import type { AccountState, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { forgetPerson } from '../events/event-rows.ts'
-import { noOrigin, type Origin } from '../events/events.ts'
-import { isBanned } from '../sessions/session.ts'
+import { noOrigin } from '../events/events.ts'
+import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
 import type { Change, Sessions } from '../sessions/sessions.ts'
-import { accountsToPurge } from './account-rows.ts'
+import { accountsToPurge, findAccountById } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
+import { insertBarredNumber } from './barred-number-rows.ts'
+import type { BarredNumbers } from './barred-numbers.ts'
+import type { Asker } from './credentials.ts'
 
 export interface StandingOptions {
   readonly db: Database
   readonly clock: Clock
   readonly sessions: Sessions
+  readonly barredNumbers: BarredNumbers
   /** How long a closing account can still be taken back, in milliseconds. */
   readonly closingMs: number
 }
 
-export interface Ban {
+export interface NewBan {
   /** Milliseconds since 1970 UTC; null: for ever. */
   readonly until: number | null
   readonly reason: string | null
@@ -27,52 +31,49 @@ export interface Ban {
 
 const nothing: Change = { set: {}, events: [] }
 
-/** How an account stands at `now`. A ban that ran out leaves the row as it is, and means nothing any more. */
-export function stateAt(
-  account: Pick<Account, 'state' | 'bannedUntil' | 'closesAt'>,
-  now: number,
-): AccountState {
-  if (account.state !== 'banned' || isBanned(account, now)) return account.state
-  return account.closesAt === null ? 'active' : 'closing'
-}
-
 export class Standing {
   readonly #db: Database
   readonly #clock: Clock
   readonly #sessions: Sessions
+  readonly #barredNumbers: BarredNumbers
   readonly #closingMs: number
 
   constructor(options: StandingOptions) {
     this.#db = options.db
     this.#clock = options.clock
     this.#sessions = options.sessions
+    this.#barredNumbers = options.barredNumbers
     this.#closingMs = options.closingMs
   }
 
-  /** Bans an account; its sessions are dead on every server when this returns. @throws AppError `account_not_found` */
-  async ban(accountId: string, { until, reason }: Ban): Promise<Account> {
+  /**
+   * Bans an account; its sessions are dead on every server when this returns. A wish to close it stays: the removal waits
+   * for the end of a timed ban. @throws AppError `account_not_found`
+   */
+  async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
     const { account } = await this.#sessions.changeAccount({
       accountId,
+      by: null,
       origin: noOrigin,
-      decide: async () => ({
-        set: { state: 'banned', banned_until: until, ban_reason: reason },
-        end: { reason: 'banned', by: null, except: null },
+      decide: async (_tx, _row, now) => ({
+        set: { banned_at: now, banned_until: until, ban_reason: reason },
+        end: { reason: 'banned', except: null },
         events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
       }),
     })
     return toAccount(existing(account))
   }
 
-  /** Ends a ban. An account that was closing when it was banned goes on closing. @throws AppError `account_not_found` */
+  /** Ends a ban. An account whose owner wanted to close it goes on closing. @throws AppError `account_not_found` */
   async unban(accountId: string): Promise<Account> {
     const { account } = await this.#sessions.changeAccount({
       accountId,
+      by: null,
       origin: noOrigin,
       decide: async (_tx, row) => {
-        if (row.state !== 'banned') return nothing
-        const state = row.closes_at === null ? 'active' : 'closing'
+        if (row.banned_at === null) return nothing
         return {
-          set: { state, banned_until: null, ban_reason: null },
+          set: { banned_at: null, banned_until: null, ban_reason: null },
           events: [{ kind: 'account_unbanned', accountId }],
         }
       },
@@ -80,24 +81,28 @@ export class Standing {
     return toAccount(existing(account))
   }
 
+  /** Ends the ban of an E.164 number whose account was removed. @returns whether there was one */
+  async unbanNumber(phoneNumber: string): Promise<boolean> {
+    return await this.#barredNumbers.unbar(phoneNumber)
+  }
+
   /**
    * Begins to close an account: all sessions end now, and it is removed after the time to think it over, unless the
-   * person signs in before. @returns when, in milliseconds since 1970 UTC @throws AppError `code_wrong`
+   * person signs in before. @returns when, in milliseconds since 1970 UTC
+   * @throws AppError `code_wrong`; the 401 of a caller that is not live any more
    */
-  async close(
-    accountId: string,
-    code: RightCode,
-    by: { sessionId: string; origin: Origin },
-  ): Promise<number> {
+  async close(code: RightCode, asker: Asker): Promise<number> {
+    const { accountId } = asker
     const closesAt = this.#clock.now() + this.#closingMs
     await this.#sessions.changeAccount({
       accountId,
-      origin: by.origin,
+      by: asker,
+      origin: asker.origin,
       decide: async (tx) => {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
         return {
-          set: { state: 'closing', closes_at: closesAt },
-          end: { reason: 'account_closed', by: by.sessionId, except: null },
+          set: { closes_at: closesAt },
+          end: { reason: 'account_closed', except: null },
           events: [{ kind: 'account_closing', accountId, detail: { closes_at: closesAt } }],
         }
       },
@@ -125,15 +130,22 @@ export class Standing {
     return purged
   }
 
-  /** False where somebody else was first, or the person has signed in again. */
+  /** False where another server was first, the person has signed in again, or a timed ban is in force. */
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
+    const found = await findAccountById(this.#db, accountId)
+    if (!found) return false
+    const hash = await this.#barredNumbers.hashOf(found.phone_number)
     try {
       const { account } = await this.#sessions.changeAccount({
         accountId,
+        by: null,
         origin: noOrigin,
         decide: async (tx, row) => {
-          const isDue = row.state === 'closing' && row.closes_at !== null && row.closes_at <= now
-          if (!isDue) return nothing
+          // A number that has changed since it was hashed: the account is looked at again with the next purge.
+          if (!isDue(row, now) || row.phone_number !== found.phone_number) return nothing
+          const { ban } = accountFactsOf(row)
+          if (isInForce(ban, now))
+            await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
           await deleteCodesOf(tx, row.phone_number)
           await forgetPerson(tx, accountId, row.phone_number)
           return { set: null, events: [{ kind: 'account_purged', accountId }] }
@@ -145,4 +157,11 @@ export class Standing {
       throw error
     }
   }
+}
+
+/** Whether an account is to be removed at `now`. Under a timed ban it waits; one for ever does not keep personal data. */
+function isDue(row: AccountsTable, now: number): boolean {
+  const { ban, closesAt } = accountFactsOf(row)
+  if (closesAt === null || closesAt > now) return false
+  return !isInForce(ban, now) || ban.until === null
 }

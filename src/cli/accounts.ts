@@ -1,9 +1,10 @@
 // hufu accounts: add, list, show, unlock.
 import { password as askPassword, text as askText, isCancel } from '@clack/prompts'
 import type { Account } from '../accounts/accounts.ts'
-import { stateAt } from '../accounts/standing.ts'
 import { startOfDay } from '../clock.ts'
+import { AppError } from '../errors.ts'
 import { isoTime } from '../http/respond.ts'
+import { accountStateAt } from '../sessions/account-state.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
 import type { Context } from './run.ts'
 import { describeSession, sessionLine } from './sessions.ts'
@@ -73,10 +74,10 @@ export async function showAccount(context: Context, phone: string): Promise<numb
     output.line(`phone_number   ${account.phoneNumber}`)
     output.line(`nickname       ${account.nickname ?? '-'}`)
     output.line(`id             ${account.id}`)
-    const state = stateAt(account, Date.now())
+    const state = accountStateAt(account, Date.now())
     output.line(`state          ${state}`)
     if (state === 'banned') {
-      output.line(`banned_until   ${localTime(account.bannedUntil)}`)
+      output.line(`banned_until   ${localTime(account.ban?.until ?? null)}`)
       output.line(`ban_reason     ${account.banReason ?? '-'}`)
     }
     if (account.closesAt !== null) output.line(`closes_at      ${localTime(account.closesAt)}`)
@@ -110,11 +111,18 @@ export async function banAccount(context: Context, phone: string, options: BanOp
 /** `accounts unban <phone>` */
 export async function unbanAccount(context: Context, phone: string): Promise<number> {
   const { output } = context
-  const account = await withHouse(context, async ({ accounts, standing }) =>
-    standing.unban((await accounts.get(phone)).id),
-  )
-  output.line(output.say(`已解封 ${account.phoneNumber}`, `${account.phoneNumber} is banned no more`))
-  output.value(describe(account))
+  const { phoneNumber, value } = await withHouse(context, async ({ accounts, standing }) => {
+    const account = await accounts.find(phone)
+    // The number itself may be banned: its account was removed under a ban for ever.
+    const number = accounts.numberOf(phone)
+    const wasBarred = await standing.unbanNumber(number)
+    if (!account && !wasBarred) throw new AppError('account_not_found')
+    return account
+      ? { phoneNumber: number, value: describe(await standing.unban(account.id)) }
+      : { phoneNumber: number, value: { id: null, phone_number: number, state: null } }
+  })
+  output.line(output.say(`已解封 ${phoneNumber}`, `The ban of ${phoneNumber} has ended`))
+  output.value(value)
   return exitCodes.done
 }
 
@@ -158,10 +166,10 @@ function describe(account: Account) {
     id: account.id,
     phone_number: account.phoneNumber,
     nickname: account.nickname,
-    state: stateAt(account, Date.now()),
+    state: accountStateAt(account, Date.now()),
     has_password: account.hasPassword,
     phone_verified_at: isoTime(account.phoneVerifiedAt),
-    banned_until: isoTime(account.bannedUntil),
+    banned_until: isoTime(account.ban?.until ?? null),
     ban_reason: account.banReason,
     closes_at: isoTime(account.closesAt),
     registered_at: isoTime(account.registeredAt),
@@ -170,7 +178,7 @@ function describe(account: Account) {
 
 function accountLine(account: Account): string {
   const { id, phoneNumber, registeredAt, nickname } = account
-  const state = stateAt(account, Date.now())
+  const state = accountStateAt(account, Date.now())
   return `${id}  ${phoneNumber.padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
 }
 

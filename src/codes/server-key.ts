@@ -1,17 +1,15 @@
-// The key that codes are made with: given by a setting, or made once and kept in the database for all servers.
+// The server's keys: that of codes may be given by a setting; others are made once and kept in the database for all servers.
 import { createHash, randomBytes } from 'node:crypto'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { Database } from '../db/schema.ts'
-
-const name = 'codes'
 
 /** The key of a secret that the operator chose: any length, hashed to 256 bits. */
 export function keyOfSecret(secret: string): Buffer {
   return createHash('sha256').update(`hufu codes\n${secret}`).digest()
 }
 
-/** The key in the database; made by whoever asks first. */
-export async function storedKey(db: Database): Promise<Buffer> {
+/** The key of this name in the database, 256 bits; the first caller makes it. */
+export async function storedKey(db: Database, name: 'codes' | 'barred_numbers' = 'codes'): Promise<Buffer> {
   for (;;) {
     const row = await db
       .selectFrom('hufu_server_keys')

@@ -55,9 +55,20 @@ async function tryOnce(open: () => Database, kind: DatabaseKind): Promise<'done'
     // Another server may have been first.
     if ((await firstTables(db, kind)) !== null) await rename(db, kind, tables)
     return 'done'
+  } catch (error) {
+    // Between two statements another server has renamed what this one was about to read.
+    if (await isRenamed(db, kind)) return 'done'
+    throw error
   } finally {
     await db.destroy()
   }
+}
+
+async function isRenamed(db: Database, kind: DatabaseKind): Promise<boolean> {
+  return await tableNames(db, kind).then(
+    (names) => names.includes('hufu_migrations'),
+    () => false,
+  )
 }
 
 /** Old name -> new name of the tables that Hufu made before 0.1.0; null where this is no such database. */

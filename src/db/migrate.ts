@@ -16,6 +16,7 @@ import { UnusableDatabaseError } from './unusable.ts'
 export const ownTables: readonly string[] = [
   'hufu_account_changes',
   'hufu_accounts',
+  'hufu_barred_numbers',
   'hufu_codes',
   'hufu_events',
   'hufu_purges',

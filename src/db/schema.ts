@@ -1,8 +1,6 @@
 // The tables of the truth, as Kysely sees them. Times are milliseconds since 1970 UTC, in every database.
 import type { Generated, Kysely, Transaction } from 'kysely'
 
-export type AccountState = 'active' | 'banned' | 'closing'
-
 export const endReasons = [
   'signed_out',
   'replaced',
@@ -37,7 +35,9 @@ export interface AccountsTable {
   nickname: string | null
   /** PHC string, or null where no password is set. */
   password_hash: string | null
-  state: AccountState
+  /** When the ban in `banned_until` and `ban_reason` was made; null: not banned. */
+  banned_at: number | null
+  /** null with a ban: for ever. A ban that is over stays in the row. */
   banned_until: number | null
   ban_reason: string | null
   registered_at: number
@@ -47,7 +47,7 @@ export interface AccountsTable {
   locale: string | null
   /** When somebody first showed that the number is theirs; null: never. */
   phone_verified_at: number | null
-  /** When an account whose state is `closing` may be removed. */
+  /** When the account may be removed, because its owner wants to close it; null: no such wish. */
   closes_at: number | null
 }
 
@@ -130,6 +130,14 @@ export interface PurgesTable {
   ran_at: number | null
 }
 
+/** A number that is banned for ever and whose account was removed. */
+export interface BarredNumbersTable {
+  /** HMAC-SHA-256 of the E.164 number, base64url. */
+  number_hash: string
+  banned_at: number
+  ban_reason: string | null
+}
+
 export interface ServerKeysTable {
   name: string
   /** 256 random bits, base64url. */
@@ -139,6 +147,7 @@ export interface ServerKeysTable {
 export interface Tables {
   hufu_account_changes: AccountChangesTable
   hufu_accounts: AccountsTable
+  hufu_barred_numbers: BarredNumbersTable
   hufu_codes: CodesTable
   hufu_events: EventsTable
   hufu_purges: PurgesTable

@@ -45,7 +45,8 @@ export async function renameIndex(
     const { rows } = await sql<{ text: string }>`select sql as text from sqlite_master
       where type = 'index' and name = ${from}`.execute(db)
     await db.schema.dropIndex(from).execute()
-    for (const { text } of rows) await sql.raw(text.replace(`"${from}"`, `"${to}"`)).execute(db)
+    const named = new RegExp(`(index\\s+)"?${from}"?`, 'i')
+    for (const { text } of rows) await sql.raw(text.replace(named, `$1"${to}"`)).execute(db)
   }
 }
 

@@ -1,9 +1,10 @@
 // Who is asking, and from where: the bearer token of a v1 request, the classic header `token`, the address.
 import type { FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
-import type { Ending, Session, SignedInAccount, Verified } from '../sessions/session.ts'
+import { endedError } from '../sessions/caller.ts'
+import type { Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Rotated, Sessions } from '../sessions/sessions.ts'
 
 export interface SignedIn {
@@ -38,11 +39,6 @@ function onlyLive<Live extends { readonly is: 'live' }>(verified: Live | NotLive
     case 'unknown':
       throw new AppError('token_unknown')
   }
-}
-
-function endedError({ reason, at, by }: Ending): AppError {
-  const code: ErrorCode = `session_${reason}`
-  return new AppError(code, { endedAt: at, endedBy: by })
 }
 
 /**

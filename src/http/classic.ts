@@ -112,13 +112,14 @@ export function classicRoutes(parts: ClassicParts, quick: QuickRoutes) {
     )
 
     app.get('/logout', { schema: schemas.logout }, async (request: FastifyRequest) => {
-      const { session } = await signedInBy(classicToken(request), sessions)
+      const token = classicToken(request)
+      const { session } = await signedInBy(token, sessions)
       const { id, accountId } = session
       const wasLive = await sessions.end({
         id,
         accountId,
         reason: 'signed_out',
-        by: id,
+        by: { accountId, sessionId: id, token },
         origin: originOf(request),
       })
       // Somebody else ended it in between: then this token was not good any more.

@@ -6,6 +6,7 @@ import { originOf } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import {
+  callerOf,
   closed,
   closedWithBody,
   eitherOf,
@@ -74,6 +75,7 @@ const schemas = {
       204: { description: 'Changed; sign in with it', type: 'null' },
       ...withBody,
       401: problem('code_wrong'),
+      403: problem('account_banned'),
       422: problem('invalid_request', 'phone_number_invalid', 'password_refused'),
       429: problem('rate_limited'),
       500: problem('internal'),
@@ -149,7 +151,7 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
         ...(avatarUrl !== undefined && { avatarUrl }),
         ...(locale !== undefined && { locale }),
       }
-      return details(await accounts.update(asker(request), change, originOf(request)))
+      return details(await accounts.update(callerOf(request), change, originOf(request)))
     }
 
     async function changePassword(request: FastifyRequest, reply: FastifyReply) {
@@ -157,7 +159,7 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
       const body = request.body as Static<typeof NewPassword>
       const proof = eitherOf(body, 'current_password', 'code')
       const stepUp = 'code' in proof ? proof : { password: proof.current_password }
-      await credentials.changePassword(asker(request), body.new_password, stepUp)
+      await credentials.changePassword(callerOf(request), body.new_password, stepUp)
       return reply.code(204).send()
     }
 
@@ -176,20 +178,20 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
       notePhone(request, phone_number)
       const confirmation = eitherOf(given, 'password', 'code', '/confirmation')
       const change = { phoneNumber: phone_number, code, confirmation }
-      return details(await credentials.changePhone(asker(request), change))
+      return details(await credentials.changePhone(callerOf(request), change))
     }
 
     async function closeAccount(request: FastifyRequest, reply: FastifyReply) {
       // The schema has let only this shape through.
       const { code } = request.body as Static<typeof Closing>
-      const who = asker(request)
+      const who = callerOf(request)
       const right = await credentials.checkClosingCode(who, code)
-      const closesAt = await standing.close(who.accountId, right, who)
+      const closesAt = await standing.close(right, who)
       return reply.code(202).send({ closes_at: isoTime(closesAt) })
     }
 
     async function exportAccount(request: FastifyRequest) {
-      const { account, sessions, events } = await accounts.export(asker(request), originOf(request))
+      const { account, sessions, events } = await accounts.export(callerOf(request), originOf(request))
       return {
         account: details(account),
         sessions: sessions.map(exportedSession),
@@ -203,11 +205,6 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
       }
     }
   }
-}
-
-function asker(request: FastifyRequest) {
-  const { session } = signedIn(request)
-  return { accountId: session.accountId, sessionId: session.id, origin: originOf(request) }
 }
 
 function details(account: Account) {

@@ -1,13 +1,13 @@
 // /v1: sign in, who am I, a new token, my devices, sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { Writer } from '../limits/limiter.ts'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
 import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.ts'
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
 import {
+  callerOf,
   closed,
   closedWithoutBody,
   deviceOf,
@@ -149,12 +149,12 @@ export function v1SessionRoutes(
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {
       const { id, accountId } = signedIn(request).session
-      await sessions.end({ id, accountId, reason: 'signed_out', by: id, origin: originOf(request) })
+      await sessions.end({ ...ofCaller(request), id, accountId, reason: 'signed_out' })
       return reply.code(204).send()
     }
 
     async function rotateCurrent(request: FastifyRequest) {
-      await limiter.countWrite('rotate_token', writerOf(request))
+      await limiter.countWrite('rotate_token', callerOf(request))
       const { token, session } = await rotatedBy(bearerToken(request), sessions)
       return { token, session: publicSession(session, session.id) }
     }
@@ -172,7 +172,7 @@ export function v1SessionRoutes(
       const except = all === 'true' ? null : id
       // Signing out is never refused by a limit: a session can end itself once.
       if (except !== null) await limiter.countWrite('end_session', { accountId, sessionId: id })
-      await sessions.endAll({ accountId, except, reason: 'kicked', by: id, origin: originOf(request) })
+      await sessions.endAll({ ...ofCaller(request), accountId, except, reason: 'kicked' })
       return reply.code(204).send()
     }
 
@@ -183,15 +183,16 @@ export function v1SessionRoutes(
       const reason = id === current.id ? 'signed_out' : 'kicked'
       const { accountId } = current
       if (id !== current.id) await limiter.countWrite('end_session', { accountId, sessionId: current.id })
-      await sessions.end({ id, accountId, reason, by: current.id, origin: originOf(request) })
+      await sessions.end({ ...ofCaller(request), id, accountId, reason })
       return reply.code(204).send()
     }
   }
 }
 
-function writerOf(request: FastifyRequest): Writer {
-  const { id, accountId } = signedIn(request).session
-  return { accountId, sessionId: id }
+/** On whose behalf a session ends, and where the request comes from. */
+function ofCaller(request: FastifyRequest) {
+  const by = callerOf(request)
+  return { by, origin: by.origin }
 }
 
 function publicSession(session: Session, currentId: string) {

@@ -7,16 +7,18 @@ import type { SendCode } from '../accounts/send-code.ts'
 import type { SignIn } from '../accounts/sign-in.ts'
 import type { Standing } from '../accounts/standing.ts'
 import { AppError, errorCodes } from '../errors.ts'
+import type { Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import type { Caller } from '../sessions/caller.ts'
 import type { Device, Sessions } from '../sessions/sessions.ts'
-import { bearerToken, type SignedIn, signedInBy } from './authenticate.ts'
+import { bearerToken, originOf, type SignedIn, signedInBy } from './authenticate.ts'
 import { unknownField } from './request-errors.ts'
 import { type NewDevice, problem } from './v1-schemas.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks; null on open routes. */
-    signedIn: SignedIn | null
+    /** The session that asks and the token by which it was recognised; null on open routes. */
+    signedIn: (SignedIn & { readonly token: string }) | null
   }
   interface FastifyContextConfig {
     /** Routes are closed unless they say that they are open. */
@@ -70,13 +72,22 @@ export function authenticate(app: FastifyInstance, sessions: Sessions): void {
   app.decorateRequest('signedIn', null)
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.routeOptions.config.open) return done()
-    const signedIn = signedInBy(bearerToken(request), sessions)
-    const goOn = (who: SignedIn) => {
-      request.signedIn = who
+    const token = bearerToken(request)
+    const signedIn = signedInBy(token, sessions)
+    const goOn = ({ session, account }: SignedIn) => {
+      request.signedIn = { session, account, token }
       done()
     }
     if (signedIn instanceof Promise) signedIn.then(goOn, done)
     else goOn(signedIn)
+  })
+  // A body may take 15 s. A session that has ended meanwhile counts nothing, sends nothing and learns nothing; what it would
+  // write is refused again under the account's lock (sessions/caller.ts).
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (!request.signedIn || request.method === 'GET') return done()
+    const again = signedInBy(request.signedIn.token, sessions)
+    if (again instanceof Promise) again.then(() => done(), done)
+    else done()
   })
 }
 
@@ -91,10 +102,16 @@ export function refuseUnexpectedBody(app: FastifyInstance): void {
   })
 }
 
-export function signedIn(request: FastifyRequest): SignedIn {
+export function signedIn(request: FastifyRequest): SignedIn & { readonly token: string } {
   // The hook above has run: a closed route never gets here without a session.
   if (!request.signedIn) throw new AppError('token_missing')
   return request.signedIn
+}
+
+/** The session on whose behalf a request writes, and where the request comes from. */
+export function callerOf(request: FastifyRequest): Caller & { readonly origin: Origin } {
+  const { session, token } = signedIn(request)
+  return { accountId: session.accountId, sessionId: session.id, token, origin: originOf(request) }
 }
 
 /** The device that a body tells of, and the address that it came from. */

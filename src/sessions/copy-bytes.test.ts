@@ -36,8 +36,8 @@ const copies: fc.Arbitrary<SessionCopy> = fc.record({
     id: fc.constant(newAccountId(1)),
     phoneNumber: words,
     nickname: maybe(words),
-    state: fc.constantFrom('active', 'banned', 'closing'),
-    bannedUntil: maybe(time),
+    ban: maybe(fc.record({ until: maybe(time) })),
+    closesAt: maybe(time),
   }),
   rotation: maybe(
     fc.record({ familyHash: hash, pending: maybe(fc.record({ previousHash: hash, rotatedAt: time })) }),

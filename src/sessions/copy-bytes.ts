@@ -1,14 +1,14 @@
 // A copy as bytes. A million sessions are a million of these in the memory of Redis: as JSON they took three times as much.
 // Texts that people know (number, names, address) stay readable in redis-cli.
-import { type AccountState, type EndReason, endReasons, type Platform, platforms } from '../db/schema.ts'
+import { type EndReason, endReasons, type Platform, platforms } from '../db/schema.ts'
 import { uuidText } from '../ids.ts'
+import type { Ban } from './account-state.ts'
 import type { SessionCopy } from './copies.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 import type { PendingRotation, Rotation } from './token-standing.ts'
 
 /** First byte of the layout below; another one is another layout, and no copy to us. */
-const layout = 1
-const states: readonly AccountState[] = ['active', 'banned', 'closing']
+const layout = 2
 
 /** What a text is, and how it is packed: each way gives back the very same text. */
 const ways = [
@@ -54,8 +54,9 @@ function packed({ tokenHash, session, account, ending, rotation }: SessionCopy):
   out.optional(session.expiresAt)
   out.text(account.phoneNumber)
   out.text(account.nickname)
-  out.number(states.indexOf(account.state))
-  out.optional(account.bannedUntil)
+  out.number(account.ban === null ? 0 : account.ban.until === null ? 1 : 2)
+  if (account.ban !== null && account.ban.until !== null) out.number(account.ban.until)
+  out.optional(account.closesAt)
   out.text(rotation?.familyHash ?? null)
   out.text(rotation?.pending?.previousHash ?? null)
   out.number(rotation?.pending?.rotatedAt ?? 0)
@@ -114,9 +115,16 @@ function unpackAccount(id: string, from: Unpacker): SignedInAccount {
     id,
     phoneNumber: from.someText(),
     nickname: from.text(),
-    state: oneOf(states, from.number()),
-    bannedUntil: from.optional(),
+    ban: unpackBan(from),
+    closesAt: from.optional(),
   }
+}
+
+/** 0: no ban, 1: one for ever, 2: one until the time behind it. */
+function unpackBan(from: Unpacker): Ban | null {
+  const kind = from.number()
+  if (kind > 2) throw new RangeError('not one of ours')
+  return kind === 0 ? null : { until: kind === 1 ? null : from.number() }
 }
 
 function unpackRotation(from: Unpacker): Rotation | null {

@@ -2,9 +2,10 @@
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { accountStateAt } from './account-state.ts'
 import { insertChange } from './change-rows.ts'
 import type { Copies } from './copies.ts'
-import { hasTimeLeft, maySignIn } from './session.ts'
+import { hasTimeLeft } from './session.ts'
 import {
   findNonce,
   findSession,
@@ -82,7 +83,7 @@ export class Rotations {
 }
 
 function isLive({ ending, session, account }: StoredSession, now: number): boolean {
-  return ending === null && hasTimeLeft(session, now) && maySignIn(account, now)
+  return ending === null && hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
 async function writeSuccessor(tx: Database, { id, token, tokenHash }: Proof, now: number): Promise<string> {

@@ -3,6 +3,7 @@ import { type InferResult, sql } from 'kysely'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { accountFactsOf } from './account-state.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 import type { Rotation } from './token-standing.ts'
 
@@ -101,12 +102,8 @@ function selectSession(db: Database, id: string) {
     .select(tokenColumns)
     .select(['hufu_sessions.ended_at', 'hufu_sessions.end_reason'])
     .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
-    .select([
-      'hufu_accounts.phone_number',
-      'hufu_accounts.nickname',
-      'hufu_accounts.state',
-      'hufu_accounts.banned_until',
-    ])
+    .select(['hufu_accounts.phone_number', 'hufu_accounts.nickname'])
+    .select(['hufu_accounts.banned_at', 'hufu_accounts.banned_until', 'hufu_accounts.closes_at'])
     .where('hufu_sessions.id', '=', id)
 }
 
@@ -129,8 +126,7 @@ function toStoredSession(row: StoredSessionRow): StoredSession {
       id: row.account_id,
       phoneNumber: row.phone_number,
       nickname: row.nickname,
-      state: row.state,
-      bannedUntil: row.banned_until,
+      ...accountFactsOf(row),
     },
   }
 }

@@ -1,5 +1,6 @@
 // What a session is, and how it ends.
-import type { AccountState, AccountsTable, EndReason, Platform } from '../db/schema.ts'
+import type { AccountsTable, EndReason, Platform } from '../db/schema.ts'
+import { type AccountFacts, accountFactsOf } from './account-state.ts'
 
 export { platforms } from '../db/schema.ts'
 
@@ -26,13 +27,11 @@ export interface Ending {
 }
 
 /** The person, as every signed-in request needs to know them. */
-export interface SignedInAccount {
+export interface SignedInAccount extends AccountFacts {
   readonly id: string
   /** E.164. */
   readonly phoneNumber: string
   readonly nickname: string | null
-  readonly state: AccountState
-  readonly bannedUntil: number | null
 }
 
 /** Somebody is signed in. The same object is given out as long as it is so. */
@@ -56,24 +55,13 @@ export function hasTimeLeft(session: Session, now: number): boolean {
   return session.expiresAt === null || now < session.expiresAt
 }
 
-/** True where the account is banned at `now`. */
-export function isBanned(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>, now: number): boolean {
-  return account.state === 'banned' && (account.bannedUntil === null || now < account.bannedUntil)
-}
-
-/** True where the account may have live sessions at `now`. A state that we do not know is a no. */
-export function maySignIn(account: Pick<SignedInAccount, 'state' | 'bannedUntil'>, now: number): boolean {
-  return account.state === 'active' || (account.state === 'banned' && !isBanned(account, now))
-}
-
 /** An account's row, as every signed-in request needs to know it. */
 export function toSignedInAccount(row: AccountsTable): SignedInAccount {
   return {
     id: row.id,
     phoneNumber: row.phone_number,
     nickname: row.nickname,
-    state: row.state,
-    bannedUntil: row.banned_until,
+    ...accountFactsOf(row),
   }
 }
 

@@ -8,7 +8,9 @@ import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { Activity, type Life } from './activity.ts'
+import { assertStillLive, type Caller } from './caller.ts'
 import { insertChange } from './change-rows.ts'
 import { type Copies, type Found, nothingFound, type ReadTicket, type SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
@@ -18,10 +20,8 @@ import {
   deviceOf,
   type Ending,
   hasTimeLeft,
-  isBanned,
   type Live,
   mayLiveOnMs,
-  maySignIn,
   type Session,
   type SignedInAccount,
   toSignedInAccount,
@@ -87,8 +87,8 @@ export interface EndRequest {
   readonly id: string
   readonly accountId: string
   readonly reason: EndReason
-  /** The session that asked for it. */
-  readonly by: string | null
+  /** The session that asks for it; null: an operator, or the server itself. */
+  readonly by: Caller | null
   readonly origin?: Origin
 }
 
@@ -102,12 +102,14 @@ export interface Change {
   /** The columns that change; null: the account is removed, with everything that hangs on it. */
   readonly set: AccountChange | null
   /** Which sessions end: all, or all but one. Absent: none. */
-  readonly end?: Pick<EndAllRequest, 'reason' | 'by' | 'except'>
+  readonly end?: Pick<EndAllRequest, 'reason' | 'except'>
   readonly events: readonly NewEvent[]
 }
 
 export interface ChangeRequest {
   readonly accountId: string
+  /** The session that asks for it; null: an operator, the server itself, or a person that has proved the number. */
+  readonly by: Caller | null
   readonly origin: Origin
   /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
   readonly decide: (tx: Database, row: AccountsTable, now: number) => Promise<Change>
@@ -177,7 +179,9 @@ export class Sessions {
       if (!admission) return null
       // The clock is read under the lock, so that sessions of one account are as old as their order says.
       const now = this.#clock.now()
-      const account = assertMaySignIn(admission.account, now)
+      assertNotBanned(admission.account, now)
+      const { row, events } = await takeBackClosing(tx, admission.account, now)
+      const account = toSignedInAccount(row)
       const session = this.#newSession(account.id, device, now)
       const token = issueToken(session.id)
       const tokenHash = hashToken(token)
@@ -189,11 +193,13 @@ export class Sessions {
       await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
       await recordEvents(tx, now, origin, [
         ...admission.events,
+        ...events,
         { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
         ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
       ])
-      // What is only new makes nothing untrue that anybody remembers.
-      const position = replaced.length > 0 ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
+      // A new session by itself invalidates no cache entry.
+      const invalidates = replaced.length > 0 || events.length > 0
+      const position = invalidates ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
       await this.#copies.confirm(mark)
       const ending: Ending = { reason, at: now, by: deviceOf(session) }
       const ended = replaced.map((old) => ({ ...old, account, ending }))
@@ -240,7 +246,7 @@ export class Sessions {
   #noteUse(proved: ProvedToken, now: number): OrPromise<ProvedToken> {
     return whenKnown(this.#seen(proved.live, now), ({ session, account }) => {
       // A ban that is over is looked at each time: clocks can be set back.
-      const isPlain = account.state === 'active'
+      const isPlain = account.ban === null && account.closesAt === null
       const until = Math.min(session.expiresAt ?? Infinity, this.#activity.quietUntil(session))
       proved.quietUntil = isPlain ? Math.floor(until / 1000) : 0
       return proved
@@ -341,7 +347,7 @@ export class Sessions {
    * Ends a session of this account for a reason; `by` is the session that asked for it. Whoever ended it first, it is
    * dead on every server when this returns.
    * @returns whether it was live until now
-   * @throws AppError `session_not_found` where the account has no such session
+   * @throws AppError `session_not_found` where the account has no such session; the 401 of a caller that is not live any more
    */
   async end(end: EndRequest): Promise<boolean> {
     const wasLive = isSessionId(end.id) ? await this.#end(end) : null
@@ -352,15 +358,16 @@ export class Sessions {
   /** The same; null where the account has no such session. */
   async #end({ id, accountId, reason, by, origin = noOrigin }: EndRequest): Promise<boolean | null> {
     const work = await inTransaction(this.#db, async (tx) => {
-      await lockAccount(tx, accountId)
+      const row = await lockAccount(tx, accountId)
       const now = this.#clock.now()
+      if (by) await assertStillLive(tx, row, by, now)
       const stored = await findSession(tx, id)
       if (stored?.session.accountId !== accountId) return null
       const mark = await this.#copies.mark([id])
       const wasLive = stored.ending === null && hasTimeLeft(stored.session, now - mayLiveOnMs)
       if (wasLive) {
-        await endSessions(tx, { ids: [id], at: now, reason, by })
-        await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by)])
+        await endSessions(tx, { ids: [id], at: now, reason, by: by?.sessionId ?? null })
+        await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by?.sessionId ?? null)])
       }
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
@@ -373,39 +380,44 @@ export class Sessions {
     return work.wasLive
   }
 
-  /** Ends the account's sessions, all or all but one; dead on every server when this returns. @throws AppError `account_not_found` */
+  /**
+   * Ends the account's sessions, all or all but one; dead on every server when this returns.
+   * @throws AppError `account_not_found`; the 401 of a caller that is not live any more
+   */
   async endAll(request: EndAllRequest): Promise<number> {
     const { accountId, reason, by, except, origin = noOrigin } = request
-    const decide = async () => ({ set: {}, end: { reason, by, except }, events: [] })
-    return (await this.changeAccount({ accountId, origin, decide })).ended
+    const decide = async () => ({ set: {}, end: { reason, except }, events: [] })
+    return (await this.changeAccount({ accountId, by, origin, decide })).ended
   }
 
   /**
    * Changes an account under its lock and ends sessions of it, in one transaction; what ended is dead on every server
    * when this returns. The only way to change what copies know of an account.
-   * @throws AppError `account_not_found`, and whatever `decide` throws
+   * @throws AppError `account_not_found`, the 401 of a caller that is not live any more, and whatever `decide` throws
    */
-  async changeAccount({ accountId, origin, decide }: ChangeRequest): Promise<Changed> {
+  async changeAccount({ accountId, by, origin, decide }: ChangeRequest): Promise<Changed> {
     const done = await inTransaction(this.#db, async (tx) => {
       const row = await lockAccount(tx, accountId)
-      if (!row) throw new AppError('account_not_found')
       const now = this.#clock.now()
+      if (by) await assertStillLive(tx, row, by, now)
+      if (!row) throw new AppError('account_not_found')
       const { set, end, events } = await decide(tx, row, now)
+      const byId = by?.sessionId ?? null
       const live = await liveSessions(tx, accountId, now - mayLiveOnMs)
       const ended = live.filter((session) => isEnded(session, end))
       const mark = await this.#copies.mark(live.map(idOf))
       const account = await this.#write(tx, row, set, now)
-      if (end) await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: end.by })
+      if (end) await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: byId })
       await recordEvents(tx, now, origin, [
         ...events,
-        ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, end.by)) : []),
+        ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, byId)) : []),
       ])
       const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
       return {
         mark,
         position,
-        copies: copiesAfter(account, live, end, now),
+        copies: copiesAfter(account, live, end && { ...end, by: byId }, now),
         account,
         ended: ended.length,
       }
@@ -471,7 +483,7 @@ function liveBy(copy: Found['value'], now: number): Live | null {
 }
 
 function isStillLive({ session, account }: Live, now: number): boolean {
-  return hasTimeLeft(session, now) && maySignIn(account, now)
+  return hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
 /** How a session whose time has run out ended; null where it has time left. */
@@ -481,8 +493,9 @@ function expiryOf(session: Session, now: number): Ending | null {
 
 /** Why an account's sessions are refused at `now`; null where they are not. */
 function barOf(account: SignedInAccount, now: number): Ending | null {
-  if (maySignIn(account, now)) return null
-  return { reason: isBanned(account, now) ? 'banned' : 'account_closed', at: now, by: null }
+  const state = accountStateAt(account, now)
+  if (state === 'active') return null
+  return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
 }
 
 function idOf({ session }: LiveSession): string {
@@ -501,7 +514,7 @@ function endedEvent(session: Session, reason: EndReason, by: string | null): New
 function copiesAfter(
   row: AccountsTable | null,
   live: readonly LiveSession[],
-  end: Change['end'],
+  end: (NonNullable<Change['end']> & { readonly by: string | null }) | undefined,
   now: number,
 ): SessionCopy[] {
   if (!row) return []
@@ -515,8 +528,13 @@ function isEnded({ session }: LiveSession, end: Change['end']): boolean {
   return end !== undefined && session.id !== end.except
 }
 
-function assertMaySignIn(row: AccountsTable, now: number): SignedInAccount {
-  const account = toSignedInAccount(row)
-  if (!maySignIn(account, now)) throw new AppError('account_banned', { bannedUntil: account.bannedUntil })
-  return account
+/** Signing in, by whatever method, takes back the wish to close the account. */
+async function takeBackClosing(
+  tx: Database,
+  row: AccountsTable,
+  now: number,
+): Promise<{ row: AccountsTable; events: readonly NewEvent[] }> {
+  if (row.closes_at === null) return { row, events: [] }
+  const reopened = await updateAccount(tx, row, { closes_at: null }, now)
+  return { row: reopened, events: [{ kind: 'account_reopened', accountId: row.id }] }
 }

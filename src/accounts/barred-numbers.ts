@@ -1,0 +1,29 @@
+// Numbers whose account was removed under a ban for ever: only a keyed hash of the number is kept, so that signing up again
+// is refused and nothing else is known of the person.
+import { createHmac } from 'node:crypto'
+import { storedKey } from '../codes/server-key.ts'
+import type { Database } from '../db/schema.ts'
+import { deleteBarredNumber } from './barred-number-rows.ts'
+
+export class BarredNumbers {
+  readonly #db: Database
+  #key: Buffer | null = null
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /**
+   * The hash of an E.164 number: HMAC-SHA-256 under a key of this installation, base64url. Reads the key at its first call: not inside a transaction, which on SQLite holds the only
+   * connection. The key is always the one in the database, because a ban must outlive a change of `HUFU_SECRET`.
+   */
+  async hashOf(phoneNumber: string): Promise<string> {
+    this.#key ??= await storedKey(this.#db, 'barred_numbers')
+    return createHmac('sha256', this.#key).update(phoneNumber).digest('base64url')
+  }
+
+  /** Ends the ban of a number without an account. @returns whether there was one */
+  async unbar(phoneNumber: string): Promise<boolean> {
+    return await deleteBarredNumber(this.#db, await this.hashOf(phoneNumber))
+  }
+}

@@ -1,0 +1,47 @@
+// What an account may do now. A ban and the wish to close are independent facts; the state follows from both and the time.
+import type { AccountsTable } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+
+/** A ban, in force or over. Times are milliseconds since 1970 UTC. */
+export interface Ban {
+  /** null: for ever. */
+  readonly until: number | null
+}
+
+/** What the state follows from. */
+export interface AccountFacts {
+  /** null: not banned. */
+  readonly ban: Ban | null
+  /** When the account may be removed; null: its owner does not want to close it. */
+  readonly closesAt: number | null
+}
+
+export type AccountState = 'active' | 'banned' | 'closing'
+
+/**
+ * The state at `now`, the same for sign-in, verification, purge and every reader: a ban in force comes first; when it is
+ * over, the wish to close counts again. Only an active account has live sessions; signing in to a closing one takes the
+ * wish back.
+ */
+export function accountStateAt({ ban, closesAt }: AccountFacts, now: number): AccountState {
+  if (isInForce(ban, now)) return 'banned'
+  return closesAt === null ? 'active' : 'closing'
+}
+
+/** Whether a ban bars the account at `now`. */
+export function isInForce(ban: Ban | null, now: number): ban is Ban {
+  return ban !== null && (ban.until === null || now < ban.until)
+}
+
+type AccountFactsRow = Pick<AccountsTable, 'banned_at' | 'banned_until' | 'closes_at'>
+
+/** The facts in an account's row. */
+export function accountFactsOf(row: AccountFactsRow): AccountFacts {
+  return { ban: row.banned_at === null ? null : { until: row.banned_until }, closesAt: row.closes_at }
+}
+
+/** @throws AppError `account_banned` while a ban is in force */
+export function assertNotBanned(row: AccountFactsRow, now: number): void {
+  const { ban } = accountFactsOf(row)
+  if (isInForce(ban, now)) throw new AppError('account_banned', { bannedUntil: ban.until })
+}

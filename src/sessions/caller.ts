@@ -1,0 +1,53 @@
+// The session on whose behalf something is written, judged again where it is written.
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { accountFactsOf, accountStateAt } from './account-state.ts'
+import { type Ending, hasTimeLeft } from './session.ts'
+import { findSession } from './session-rows.ts'
+import { hashToken } from './token.ts'
+import { standingOf } from './token-standing.ts'
+
+/** A session that asks for something, and the token by which it was recognised. */
+export interface Caller {
+  readonly accountId: string
+  readonly sessionId: string
+  readonly token: string
+}
+
+/**
+ * Refuses a caller that is not live any more. Between the check of a request's headers and its write lie a body that may
+ * take 15 s, queues and other transactions; meanwhile the session may have ended. Every write on behalf of a session calls
+ * this under the account's lock, which every end takes too, so that nothing happens on behalf of a session whose end
+ * was acknowledged.
+ * @param row the account's row, locked; null where the account is gone
+ * @throws AppError `session_<reason>`, `token_unknown`: the 401 that the token gets from now on
+ */
+export async function assertStillLive(
+  tx: Database,
+  row: AccountsTable | null,
+  { sessionId, token }: Caller,
+  now: number,
+): Promise<void> {
+  const stored = row && (await findSession(tx, sessionId))
+  if (!row || stored?.session.accountId !== row.id) throw new AppError('token_unknown')
+  const standing = standingOf(
+    stored,
+    { token, id: sessionId, tokenHash: hashToken(token), isProved: false },
+    now,
+  )
+  // A rotation whose successor is in use retires the tokens before it. The request came before that, so it is no sign of a theft.
+  if (standing === 'unknown' || standing === 'reused') throw new AppError('token_unknown')
+  if (stored.ending) throw endedError(stored.ending)
+  const { session } = stored
+  if (!hasTimeLeft(session, now))
+    throw endedError({ reason: 'expired', at: session.expiresAt ?? now, by: null })
+  const state = accountStateAt(accountFactsOf(row), now)
+  if (state !== 'active')
+    throw endedError({ reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null })
+}
+
+/** The refusal of a token whose session has ended. */
+export function endedError({ reason, at, by }: Ending): AppError {
+  const code: ErrorCode = `session_${reason}`
+  return new AppError(code, { endedAt: at, endedBy: by })
+}
