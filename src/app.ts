@@ -328,6 +328,7 @@ export async function openServer(
     clock: { now: () => house.clock.now(), timeZone: settings.timeZone },
     version,
     trustedProxies: settings.trustedProxies,
+    allowedOrigins: settings.allowedOrigins,
     health,
     log,
     asUnavailable,

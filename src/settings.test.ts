@@ -231,6 +231,59 @@ test.each([
   expect(() => readSettings({ HUFU_TRUSTED_PROXIES: value })).toThrow(inBothLanguages(sentence))
 })
 
+test.each([
+  ['*', /takes no wildcard: write each origin out/, /不支持通配符/],
+  ['https://*.example.com', /takes no wildcard/, /不支持通配符/],
+  ['null', /cannot contain null: .*docs\/browsers\.md/, /不能包含 null/],
+  ['file://', /cannot contain file:\/\/: .*docs\/browsers\.md/, /不能包含 file/],
+  [
+    'https://app.example.com/',
+    /write https:\/\/app\.example\.com \(/,
+    /请写成 https:\/\/app\.example\.com（/,
+  ],
+  ['https://app.example.com/v1?a#b', /write https:\/\/app\.example\.com \(/, /请写成/],
+  ['https://App.Example.com', /write https:\/\/app\.example\.com \(/, /请写成/],
+  ['HTTPS://app.example.com', /write https:\/\/app\.example\.com \(/, /请写成/],
+  ['https://app.example.com:443', /write https:\/\/app\.example\.com \(/, /请写成/],
+  ['http://localhost:80', /write http:\/\/localhost \(/, /请写成/],
+  ['https://u:p@app.example.com', /write https:\/\/app\.example\.com \(/, /请写成/],
+  ['https://例子.中国', /write https:\/\/xn--fsqu00a\.xn--fiqs8s \(/, /请写成/],
+  ['Capacitor://localhost/', /write capacitor:\/\/localhost \(/, /请写成 capacitor/],
+  ['localhost:5173', /is no origin: write scheme and host/, /请写成协议加主机/],
+  ['app.example.com', /is no origin/, /请写成协议加主机/],
+  ['https://', /is no origin/, /请写成协议加主机/],
+  ['https://a b', /is no origin/, /请写成协议加主机/],
+  ['https://a:99999', /is no origin/, /请写成协议加主机/],
+  ['app://bu ndle', /is no origin/, /请写成协议加主机/],
+  ['https://a.test https://b.test', /is no origin/, /请写成协议加主机/],
+  ['https://a.test,', /has an empty item/, /多余的逗号/],
+])('HUFU_ALLOWED_ORIGINS=%s stops the start and says what to write', (value, english, chinese) => {
+  try {
+    readSettings({ HUFU_ALLOWED_ORIGINS: value })
+    expect.fail('it is taken')
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    expect(error.message).toMatch(english)
+    expect(error.message).toMatch(/^HUFU_ALLOWED_ORIGINS .*\.$/)
+    expect(error.zh).toMatch(chinese)
+    expect(error.zh).toMatch(/^HUFU_ALLOWED_ORIGINS .*。$/)
+  }
+})
+
+test('HUFU_ALLOWED_ORIGINS is empty, or a list of origins as browsers send them', () => {
+  expect(readSettings({}).allowedOrigins).toEqual([])
+  const list = [
+    'https://app.example.com',
+    'http://localhost:5173',
+    'capacitor://localhost',
+    'app://bundle',
+    'http://[::1]:5173',
+    'chrome-extension://aaaabbbbccccddddeeeeffffgggghhhh',
+  ]
+  const written = `${list.join(' , ')},${list[0]}`
+  expect(readSettings({ HUFU_ALLOWED_ORIGINS: written }).allowedOrigins).toEqual(list)
+})
+
 test('HUFU_TRUSTED_PROXIES is empty, or a list with white space where one likes', () => {
   expect(readSettings({}).trustedProxies).toEqual([])
   expect(readSettings({ HUFU_TRUSTED_PROXIES: ' ' }).trustedProxies).toEqual([])

@@ -10,6 +10,7 @@ import { redisPlace } from './redis/place.ts'
 import { secretPartsOf } from './secrets.ts'
 import type { Policy } from './sessions/policy.ts'
 import { type Setting, setting, WrongValue } from './setting.ts'
+import { origins } from './settings-origins.ts'
 import { missingForSms, smsSettings } from './settings-sms.ts'
 
 /** A setting that cannot be used. One sentence, in Chinese and in English, that names the setting. */
@@ -205,6 +206,13 @@ export const settingsTable = {
     meaning:
       'Addresses or CIDR blocks of the proxies in front, with commas: only their `X-Forwarded-For` is believed. Empty: no header is.',
     parse: proxies,
+  }),
+  allowedOrigins: setting({
+    name: 'HUFU_ALLOWED_ORIGINS',
+    default: '',
+    meaning:
+      'Origins of web pages that may call from another origin (CORS), with commas, exactly as browsers send them. Empty: none may.',
+    parse: origins,
   }),
   limits: setting({
     name: 'HUFU_LIMITS',

@@ -7,6 +7,8 @@ import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, redisUrl, stores } from './stores.ts'
 
+const origin = 'https://app.example.com'
+
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let app: RunningApp
   let token = ''
@@ -16,7 +18,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     if (skipped !== null) return
     const { url, drop } = await database.create()
     closers.push(drop)
-    app = await startApp(url, { environment: redis ? { HUFU_REDIS_URL: redisUrl() ?? '' } : {} })
+    const allowed = { HUFU_ALLOWED_ORIGINS: origin }
+    const environment = { ...allowed, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+    app = await startApp(url, { environment })
     closers.push(() => app.close())
     await addPerson(app.house)
     const answer = await fetch(`${app.url}/login`, {
@@ -76,15 +80,27 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     ['/v1/session', () => `authorization: Bearer ${token}`],
   ] as const
 
-  test.skipIf(skipped !== null).each(routes)(
-    'GET %s: both ways give the same bytes',
-    async (path, header) => {
+  const pages = [
+    ['of no page', []],
+    ['of a page that may call', [`origin: ${origin}`]],
+    ['of another page', ['origin: https://evil.test']],
+  ] as const
+  const asked = routes.flatMap(([path, header]) =>
+    pages.map(([whose, lines]) => [path, whose, () => [header(), ...lines]] as const),
+  )
+  test.skipIf(skipped !== null).each(asked)(
+    'GET %s %s: both ways give the same bytes',
+    async (path, whose, lines) => {
       const quick: string[] = []
       // A query sends a request the long way; the first ones of a token go there, too.
-      for (let i = 0; i < 4; i++) quick.push(await raw([`GET ${path} HTTP/1.1`, header()]))
-      const long = await raw([`GET ${path}?x HTTP/1.1`, header()])
+      for (let i = 0; i < 4; i++) quick.push(await raw([`GET ${path} HTTP/1.1`, ...lines()]))
+      const long = await raw([`GET ${path}?x HTTP/1.1`, ...lines()])
       expect(long).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
       for (const answer of quick) expect(sorted(answer)).toEqual(sorted(long))
+      expect(long.includes(`\r\naccess-control-allow-origin: ${origin}\r\n`)).toBe(
+        whose === 'of a page that may call',
+      )
+      expect(long).toContain('\r\nvary: Origin\r\n')
     },
   )
 
@@ -118,6 +134,22 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     expect(await end.json()).toMatchObject({ code: 1 })
     expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(401)
   })
+})
+
+test('both ways give the same bytes while no other origin may call, whatever page asks', async () => {
+  const [sqlite = expect.fail()] = databases
+  const { url, drop } = await sqlite.create()
+  const app = await startApp(url)
+  await addPerson(app.house)
+  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
+  const { token } = await app.house.signIn.byPassword(arrival, person.password)
+  const namesOf = async (path: string, more: Record<string, string>) =>
+    [...(await fetch(app.url + path, { headers: { token, ...more } })).headers.keys()].toSorted()
+  const plain = await namesOf('/user?long', {})
+  for (let i = 0; i < 4; i++) expect(await namesOf('/user', { origin })).toEqual(plain)
+  expect(plain.filter((name) => name === 'vary' || name.startsWith('access-control'))).toEqual([])
+  await app.close()
+  await drop()
 })
 
 describe.each([

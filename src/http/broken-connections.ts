@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { type CrossOrigin, type HeaderList, setEach } from './cross-origin.ts'
 
 const statuses: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -20,9 +21,14 @@ const silenceMs = 20_000
  * moves on it meanwhile.
  */
 export class BrokenConnections {
+  readonly #crossOrigin: CrossOrigin
   readonly #refused = new WeakSet<Socket>()
   /** The newest answer of each connection. A property of the connection would make all that Node does with connections slower. */
   readonly #newest = new WeakMap<Socket, Followed>()
+
+  constructor(crossOrigin: CrossOrigin) {
+    this.#crossOrigin = crossOrigin
+  }
 
   /** Call for each request when it begins, or before it is left unanswered. It costs little: no listener. */
   follow(socket: Socket, response: Followed): void {
@@ -74,9 +80,10 @@ export class BrokenConnections {
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
     // An answer that was given is still to be sent, where it waits for one that the system has only just taken.
     const last = broken?.headersSent ? broken : underWay.at(-1)
+    const headers = this.#crossOrigin.headersFor(broken?.req.headers ?? null)
     const refuse = () => {
       if (broken?.headersSent) socket.end()
-      else if (socket.writable) socket.end(answerTo(error))
+      else if (socket.writable) socket.end(answerTo(error, headers))
     }
     if (last) last.once('close', refuse)
     else refuse()
@@ -102,7 +109,7 @@ function limitSilence(socket: Socket): void {
   if (socket.timeout !== silenceMs) socket.setTimeout(silenceMs)
 }
 
-function answerTo({ code = '' }: { code?: string }): string {
+function answerTo({ code = '' }: { code?: string }, headers: HeaderList): string {
   const status = statuses[code] ?? '400 Bad Request'
   const body = JSON.stringify({
     type: 'urn:hufu:problem:bad_request',
@@ -110,5 +117,13 @@ function answerTo({ code = '' }: { code?: string }): string {
     status: Number(status.slice(0, 3)),
     code: 'bad_request',
   })
-  return `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json; charset=utf-8\r\ncache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  const lines = [
+    `HTTP/1.1 ${status}`,
+    'content-type: application/problem+json; charset=utf-8',
+    'cache-control: no-store',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ]
+  setEach(headers, (name, value) => lines.push(`${name}: ${value}`))
+  return `${lines.join('\r\n')}\r\n\r\n${body}`
 }

@@ -6,6 +6,7 @@ import type { ProvedToken } from '../sessions/proved-tokens.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { SignedIn } from './authenticate.ts'
 import type { BrokenConnections } from './broken-connections.ts'
+import type { CrossOrigin } from './cross-origin.ts'
 import { type RequestLines, whatPart } from './request-log.ts'
 
 export interface QuickRoute {
@@ -27,6 +28,7 @@ export interface QuickChecksParts {
   readonly routes: QuickRoutes
   readonly lines: RequestLines
   readonly broken: BrokenConnections
+  readonly crossOrigin: CrossOrigin
   readonly newRequestId: (request: IncomingMessage) => string
   readonly isStopping: () => boolean
 }
@@ -82,7 +84,7 @@ class QuickChecks {
     const requestId = this.#parts.newRequestId(request)
     const bytes = bytesOf(route, proved)
     // A list of names and values costs Node less than an object.
-    response.writeHead(200, [
+    const headers = [
       'x-request-id',
       requestId,
       'cache-control',
@@ -91,7 +93,10 @@ class QuickChecks {
       'application/json; charset=utf-8',
       'content-length',
       bytes.length,
-    ])
+    ]
+    const forOrigin = this.#parts.crossOrigin.headersFor(request.headers)
+    if (forOrigin.length > 0) headers.push(...forOrigin)
+    response.writeHead(200, headers)
     response.end(bytes, 'latin1')
     const isOver = isTaken(response)
     if (!isOver) this.#parts.broken.follow(request.socket, response)

@@ -6,6 +6,7 @@ import { acceptJsonOnly } from './body.ts'
 import { BrokenConnections } from './broken-connections.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
 import { clientAddresses, tellClientAddress } from './client-address.ts'
+import { CrossOrigin, setEach } from './cross-origin.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
 import { refuseOtherMethods } from './methods.ts'
 import { describeRoutes, serveDescription } from './openapi.ts'
@@ -25,6 +26,8 @@ export interface ServerParts extends V1Parts {
   readonly clock: WallClock
   /** Addresses and CIDR blocks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
+  /** Origins of pages that may call from elsewhere, as browsers send them. */
+  readonly allowedOrigins: readonly string[]
   /** null: no classic API. */
   readonly classic: ClassicParts | null
   readonly health: HealthParts
@@ -55,7 +58,8 @@ const fixedOptions = {
 
 /** All routes, ready to listen or to be asked with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const broken = new BrokenConnections()
+  const crossOrigin = new CrossOrigin(parts.allowedOrigins)
+  const broken = new BrokenConnections(crossOrigin)
   const newRequestId = requestIds()
   const quick: QuickRoutes = []
   const app = fastify({
@@ -94,6 +98,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     broken.follow(request.raw.socket, reply.raw)
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
+    setEach(crossOrigin.headersFor(request.headers), (name, value) => reply.header(name, value))
     // Whoever asks while we stop is answered, and told to take its next request elsewhere. Behind an offer of another
     // protocol Node drops what came in the same piece, so that who waits for an answer to it would wait for ever.
     if (parts.health.isStopping() || request.raw.headers.upgrade !== undefined)
@@ -113,12 +118,36 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   tellClientAddress(app, addressOf)
   const lines = new RequestLines(app, parts.log, addressOf)
   app.addHook('onRequest', (request, reply, done) => {
-    if (!begin(request, reply)) return
+    if (!begin(request, reply) || answerPreflight(crossOrigin, request, reply)) return
     // Nothing is asked of the body of a request for nothing.
     if (request.is404) done(new AppError('not_found'))
     else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
   })
   app.setErrorHandler(answerError)
+  await registerRoutes(app, parts, quick)
+  const { isStopping } = parts.health
+  answerQuickly(app, {
+    sessions: parts.sessions,
+    routes: quick,
+    lines,
+    broken,
+    crossOrigin,
+    newRequestId,
+    isStopping,
+  })
+  return app
+}
+
+/** Whether it was a browser's question before a request, which costs neither a limit nor SQL. */
+function answerPreflight(crossOrigin: CrossOrigin, request: FastifyRequest, reply: FastifyReply): boolean {
+  const headers = crossOrigin.preflightFor(request.raw)
+  if (headers === null) return false
+  setEach(headers, (name, value) => reply.header(name, value))
+  reply.code(204).send()
+  return true
+}
+
+async function registerRoutes(app: FastifyInstance, parts: ServerParts, quick: QuickRoutes): Promise<void> {
   app.setNotFoundHandler(async () => {
     throw new AppError('not_found')
   })
@@ -129,9 +158,6 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   await app.register(healthRoutes(parts.health))
   await serveDescription(app)
   others.finish()
-  const { isStopping } = parts.health
-  answerQuickly(app, { sessions: parts.sessions, routes: quick, lines, broken, newRequestId, isStopping })
-  return app
 }
 
 function v1Routes(parts: V1Parts, quick: QuickRoutes) {

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { addVary } from './cross-origin.ts'
 
 /** The content codings that we make, the preferred one first. */
 const codings = ['br', 'gzip'] as const
@@ -48,7 +49,8 @@ export function sendStored(request: FastifyRequest, reply: FastifyReply, answer:
   const coding = accepted === 'identity' && identity === null ? 'gzip' : accepted
   // RFC 9110, section 8.8.3.3: two codings are two representations, so a strong ETag differs.
   const etag = `"${answer.hash}-${coding}"`
-  reply.header('etag', etag).header('cache-control', answer.cacheControl).header('vary', 'accept-encoding')
+  reply.header('etag', etag).header('cache-control', answer.cacheControl)
+  addVary(reply, 'accept-encoding')
   if (hasIt(request.headers['if-none-match'], etag)) return reply.code(304).send()
   if (coding !== 'identity') reply.header('content-encoding', coding)
   reply.type(answer.contentType)

@@ -19,9 +19,12 @@ export type Nginx = {
 const deployed = fileURLToPath(new URL('../../deploy/nginx.conf', import.meta.url))
 
 /** Starts nginx in front of two servers on these ports of 127.0.0.1; throws MissingBinary. */
-export async function startNginx(ports: readonly [number, number]): Promise<Nginx> {
+export async function startNginx(
+  ports: readonly [number, number],
+  change: (text: string) => string = (text) => text,
+): Promise<Nginx> {
   const port = await freePort()
-  const { file, folder, args } = prepare(withPlaces(readFileSync(deployed, 'utf8'), port, ports))
+  const { file, folder, args } = prepare(change(withPlaces(readFileSync(deployed, 'utf8'), port, ports)))
   const url = `http://127.0.0.1:${port}`
   // Killed by SIGKILL, the master would leave its workers behind; SIGTERM ends all of them at once.
   const command = { file, args, folder, owner: null, abort: 'SIGTERM' } as const

@@ -1,0 +1,70 @@
+// CORS (https://fetch.spec.whatwg.org/#http-cors-protocol): which pages of another origin may read answers, and the browser's
+// questions before a request. Cookies play no part, so nothing is ever allowed "with credentials".
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { FastifyReply } from 'fastify'
+
+/** Header names and values, one after the other, as `writeHead` takes them. */
+export type HeaderList = readonly string[]
+
+const nothing: HeaderList = []
+// A cache that keeps an answer for one origin must not give it to another.
+const vary = ['vary', 'Origin'] as const
+/** A script may read few headers of an answer unless it is told more. */
+const exposed = 'Retry-After, WWW-Authenticate, X-Request-Id'
+const methods = 'GET, HEAD, POST, PUT, PATCH, DELETE'
+/** Chromium remembers no answer for longer. */
+const preflightSeconds = '7200'
+// RFC 9110, section 5.6.2: names of headers, with commas. A browser sends the list without spaces.
+const headerNames = /^[\w!#$%&'*+.^`|~-]+(?:, ?[\w!#$%&'*+.^`|~-]+)*$/
+
+export class CrossOrigin {
+  readonly #lists: ReadonlyMap<string, HeaderList>
+  /** What an answer for an origin that is not allowed carries. */
+  readonly #others: HeaderList
+
+  /** @param origins exactly as browsers send them; none: no answer carries any header of CORS */
+  constructor(origins: readonly string[]) {
+    this.#lists = new Map(
+      origins.map((origin) => [
+        origin,
+        [...vary, 'access-control-allow-origin', origin, 'access-control-expose-headers', exposed],
+      ]),
+    )
+    this.#others = origins.length > 0 ? vary : nothing
+  }
+
+  /** What the answer to a request with these headers carries; without headers, where the request could not be read. */
+  headersFor(headers: IncomingHttpHeaders | null): HeaderList {
+    const { origin } = headers ?? {}
+    return (origin === undefined ? undefined : this.#lists.get(origin)) ?? this.#others
+  }
+
+  /**
+   * What the answer to a preflight carries besides: any header that the page wants to send, because the server ignores those that it
+   * does not know, and tracing libraries add theirs to each request. Null where the request is no preflight of an allowed origin.
+   */
+  preflightFor({ method, headers }: Pick<IncomingMessage, 'method' | 'headers'>): HeaderList | null {
+    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return null
+    if (headers.origin === undefined || !this.#lists.has(headers.origin)) return null
+    const wanted = headers['access-control-request-headers']
+    const allowsHeaders = wanted !== undefined && wanted.length <= 1024 && headerNames.test(wanted)
+    return [
+      'access-control-allow-methods',
+      methods,
+      ...(allowsHeaders ? ['access-control-allow-headers', wanted] : []),
+      'access-control-max-age',
+      preflightSeconds,
+    ]
+  }
+}
+
+/** Names one more header of requests that an answer depends on, beside those that it names already. */
+export function addVary(reply: FastifyReply, name: string): void {
+  const named = reply.getHeader('vary')
+  reply.header('vary', named === undefined ? name : `${named}, ${name}`)
+}
+
+/** Gives each pair of a list to a function that sets a header. */
+export function setEach(list: HeaderList, set: (name: string, value: string) => void): void {
+  for (let i = 0; i < list.length; i += 2) set(list[i] ?? '', list[i + 1] ?? '')
+}
