@@ -193,9 +193,9 @@ export class Accounts {
   async #noteExport(caller: Caller, origin: Origin): Promise<void> {
     const { accountId } = caller
     await inTransaction(this.#db, async (tx) => {
-      const row = await lockAccount(tx, accountId)
+      await lockAccount(tx, accountId)
       const now = this.#clock.now()
-      await assertStillLive(tx, row, caller, now)
+      await assertStillLive(tx, accountId, caller, now)
       await recordEvents(tx, now, origin, [{ kind: 'account_exported', accountId }])
     })
   }

@@ -85,7 +85,7 @@ export function authenticate(app: FastifyInstance, sessions: Sessions): void {
   // write is refused again under the account's lock (sessions/caller.ts).
   app.addHook('preValidation', (request, _reply, done) => {
     if (!request.signedIn || request.method === 'GET') return done()
-    const again = signedInBy(request.signedIn.token, sessions)
+    const again = sessions.assertStillLive(callerOf(request))
     if (again instanceof Promise) again.then(() => done(), done)
     else done()
   })

@@ -1,9 +1,9 @@
 // The session on whose behalf something is written, judged again where it is written.
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { Database } from '../db/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
-import { accountFactsOf, accountStateAt } from './account-state.ts'
+import { accountStateAt } from './account-state.ts'
 import { type Ending, hasTimeLeft } from './session.ts'
-import { findSession } from './session-rows.ts'
+import { findSession, type StoredSession } from './session-rows.ts'
 import { hashToken } from './token.ts'
 import { standingOf } from './token-standing.ts'
 
@@ -19,29 +19,31 @@ export interface Caller {
  * take 15 s, queues and other transactions; meanwhile the session may have ended. Every write on behalf of a session calls
  * this under the account's lock, which every end takes too, so that nothing happens on behalf of a session whose end
  * was acknowledged.
- * @param row the account's row, locked; null where the account is gone
+ * @param tx a transaction that holds the lock of this account
  * @throws AppError `session_<reason>`, `token_unknown`: the 401 that the token gets from now on
  */
 export async function assertStillLive(
   tx: Database,
-  row: AccountsTable | null,
-  { sessionId, token }: Caller,
+  accountId: string,
+  caller: Caller,
   now: number,
 ): Promise<void> {
-  const stored = row && (await findSession(tx, sessionId))
-  if (!row || stored?.session.accountId !== row.id) throw new AppError('token_unknown')
-  const standing = standingOf(
-    stored,
-    { token, id: sessionId, tokenHash: hashToken(token), isProved: false },
-    now,
-  )
-  // A rotation whose successor is in use retires the tokens before it. The request came before that, so it is no sign of a theft.
+  const stored = await findSession(tx, caller.sessionId)
+  assertLive(stored?.session.accountId === accountId ? stored : null, caller, now)
+}
+
+/** The same for a session that was read already. */
+export function assertLive(stored: StoredSession | null, { sessionId, token }: Caller, now: number): void {
+  if (!stored) throw new AppError('token_unknown')
+  const proof = { token, id: sessionId, tokenHash: hashToken(token), isProved: false }
+  const standing = standingOf(stored, proof, now)
+  // A token that was rotated away since the request came is no sign of a theft, and ends nothing.
   if (standing === 'unknown' || standing === 'reused') throw new AppError('token_unknown')
+  const { session, account } = stored
   if (stored.ending) throw endedError(stored.ending)
-  const { session } = stored
   if (!hasTimeLeft(session, now))
     throw endedError({ reason: 'expired', at: session.expiresAt ?? now, by: null })
-  const state = accountStateAt(accountFactsOf(row), now)
+  const state = accountStateAt(account, now)
   if (state !== 'active')
     throw endedError({ reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null })
 }

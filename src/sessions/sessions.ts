@@ -10,7 +10,7 @@ import { newSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { Activity, type Life } from './activity.ts'
-import { assertStillLive, type Caller } from './caller.ts'
+import { assertLive, assertStillLive, type Caller } from './caller.ts'
 import { insertChange } from './change-rows.ts'
 import { type Copies, type Found, nothingFound, type ReadTicket, type SessionCopy } from './copies.ts'
 import { decide, type Policy } from './policy.ts'
@@ -243,6 +243,18 @@ export class Sessions {
     return isStillLive(proved.live, now) ? this.#noteUse(proved, now) : null
   }
 
+  /**
+   * Refuses a caller whose session has ended since its token was verified. Unlike `verify` it has no consequences: a token
+   * that was rotated away while its request was under way ends no session.
+   * @throws AppError (or rejects with) the 401 of caller.ts
+   */
+  assertStillLive(caller: Caller): OrPromise<void> {
+    if (this.recognize(caller.token)) return
+    return whenKnown(this.#findSession(caller.sessionId), (stored) =>
+      assertLive(stored, caller, this.#clock.now()),
+    )
+  }
+
   #noteUse(proved: ProvedToken, now: number): OrPromise<ProvedToken> {
     return whenKnown(this.#seen(proved.live, now), ({ session, account }) => {
       // A ban that is over is looked at each time: clocks can be set back.
@@ -358,9 +370,9 @@ export class Sessions {
   /** The same; null where the account has no such session. */
   async #end({ id, accountId, reason, by, origin = noOrigin }: EndRequest): Promise<boolean | null> {
     const work = await inTransaction(this.#db, async (tx) => {
-      const row = await lockAccount(tx, accountId)
+      await lockAccount(tx, accountId)
       const now = this.#clock.now()
-      if (by) await assertStillLive(tx, row, by, now)
+      if (by) await assertStillLive(tx, accountId, by, now)
       const stored = await findSession(tx, id)
       if (stored?.session.accountId !== accountId) return null
       const mark = await this.#copies.mark([id])
@@ -399,7 +411,7 @@ export class Sessions {
     const done = await inTransaction(this.#db, async (tx) => {
       const row = await lockAccount(tx, accountId)
       const now = this.#clock.now()
-      if (by) await assertStillLive(tx, row, by, now)
+      if (by) await assertStillLive(tx, accountId, by, now)
       if (!row) throw new AppError('account_not_found')
       const { set, end, events } = await decide(tx, row, now)
       const byId = by?.sessionId ?? null

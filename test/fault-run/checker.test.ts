@@ -60,6 +60,27 @@ test('an end that nobody answered is no promise, but a reason', () => {
   expect(rules([signIn('t1', 0), lost, look('t1', 5_000, refused)])).toEqual([])
 })
 
+test('effect after its end: a write whose body was sent after the end was answered, in a fault too', () => {
+  const write = (start: number, sentAt: number, more: Partial<Operation> = {}): Operation => ({
+    ...base,
+    kind: 'write',
+    token: 't1',
+    start,
+    sentAt,
+    end: sentAt + 10,
+    ...more,
+  })
+  const life = [signIn('t1', 0), signOut('t1', 100)]
+  expect(rules([...life, write(50, 111)])).toEqual(['effect after its end'])
+  expect(rules([...life, write(50, 111)], [fault])).toEqual(['effect after its end'])
+  // Sent while the end was under way: either may have come first.
+  expect(rules([...life, write(50, 105)])).toEqual([])
+  expect(rules([...life, write(50, 111, refused)])).toEqual([])
+  // A write ends nothing, so it is no reason to refuse.
+  const other = [signIn('t1', 0), write(20, 30), look('t1', 60, refused)]
+  expect(rules(other)).toEqual(['refused without a reason'])
+})
+
 test('refused without a reason', () => {
   expect(rules([signIn('t1', 0), look('t1', 50, refused), signOut('t1', 500)])).toEqual([
     'refused without a reason',

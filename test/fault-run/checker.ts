@@ -7,6 +7,7 @@ import type { History, Operation, Trouble } from './history.ts'
 
 export type Rule =
   | 'accepted after its end'
+  | 'effect after its end'
   | 'refused without a reason'
   | 'two sign-ins with one code'
   | 'answer that nobody should see'
@@ -69,6 +70,14 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
     if (outcome === 'done' && since > bound) {
       add('accepted after its end', operation, `${Math.round(since)} ms after its end was answered`)
     }
+    // No bound: what is written is judged where it is written, after the end.
+    if (kind === 'write' && outcome === 'done' && (operation.sentAt ?? start) > life.endedAt) {
+      add(
+        'effect after its end',
+        operation,
+        `sent ${Math.round((operation.sentAt ?? start) - life.endedAt)} ms after its end was answered`,
+      )
+    }
     if (outcome === 'refused' && end < life.mayEndAt) {
       add('refused without a reason', operation, `nobody had asked to end it yet`)
     }
@@ -110,7 +119,7 @@ function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
   }
   const byAccount = Map.groupBy(lives, ([, { account }]) => account)
   for (const operation of operations) {
-    if (operation.kind === 'check' || operation.outcome === 'refused') continue
+    if (operation.kind === 'check' || operation.kind === 'write' || operation.outcome === 'refused') continue
     for (const [token, life] of byAccount.get(operation.account) ?? []) endsBy(operation, token, life)
   }
   return lives

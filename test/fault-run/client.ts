@@ -1,4 +1,6 @@
 // A client that does one thing at a time and writes down what came of it.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { holdRequest } from '../held-request.ts'
 import type { Kind, Operation, Outcome } from './history.ts'
 
 export interface Server {
@@ -39,6 +41,25 @@ export class Client {
 
   check(server: Server, account: string, token: string): Promise<Operation> {
     return this.#do(server, { kind: 'check', account, token, method: 'GET', path: '/v1/session' })
+  }
+
+  /** A write on behalf of a session whose body comes `holdMs` later than its headers. */
+  async write(server: Server, account: string, token: string, holdMs: number): Promise<Operation> {
+    const start = performance.now()
+    const seen = await hold({ url: `${server.url}/v1/sessions`, token }, holdMs)
+    const operation: Operation = {
+      kind: 'write',
+      account,
+      token,
+      server: server.name,
+      start,
+      sentAt: seen.sentAt,
+      end: performance.now(),
+      outcome: seen.outcome,
+      answer: seen.answer,
+    }
+    this.operations.push(operation)
+    return operation
   }
 
   async #do(server: Server, request: Request): Promise<Operation> {
@@ -83,15 +104,35 @@ async function ask(url: string, method: string, token: string | null, body?: obj
     const text = await response.text()
     const { code = '', token: given = null } = text === '' ? {} : JSON.parse(text)
     const answer = `${response.status} ${code}`.trim()
-    return { outcome: outcomeOf(response), answer, token: given }
+    return { outcome: outcomeOf(response.status, response.headers.has('retry-after')), answer, token: given }
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
     return { outcome: 'unknown', answer: cause, token: null }
   }
 }
 
-function outcomeOf({ ok, status, headers }: Response): Outcome {
-  if (ok) return 'done'
+async function hold(
+  { url, token }: { readonly url: string; readonly token: string },
+  holdMs: number,
+): Promise<Omit<Seen, 'token'> & { readonly sentAt: number }> {
+  let sentAt = performance.now()
+  try {
+    const held = await holdRequest({ method: 'DELETE', url, token, body: '{}' }, giveUpMs)
+    // A refusal may come before the body.
+    await Promise.race([sleep(holdMs), held.answer])
+    sentAt = performance.now()
+    held.release()
+    const { status, headers, text } = await held.answer
+    const { code = '' } = text === '' ? {} : JSON.parse(text)
+    const hasRetryAfter = headers['retry-after'] !== undefined
+    return { outcome: outcomeOf(status, hasRetryAfter), answer: `${status} ${code}`.trim(), sentAt }
+  } catch (error) {
+    return { outcome: 'unknown', answer: String(error), sentAt }
+  }
+}
+
+function outcomeOf(status: number, hasRetryAfter: boolean): Outcome {
+  if (status >= 200 && status < 300) return 'done'
   if (status === 401) return 'refused'
-  return status === 503 && headers.has('retry-after') ? 'unavailable' : 'wrong'
+  return status === 503 && hasRetryAfter ? 'unavailable' : 'wrong'
 }

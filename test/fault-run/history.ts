@@ -3,8 +3,9 @@
 /** - `sign_in`: a new token for an account; ends the one before it
  * - `sign_out`: ends the token
  * - `check`: is the token good?
+ * - `write`: signs all other devices out on behalf of the token, with a body that comes late; here there are no others
  */
-export type Kind = 'sign_in' | 'sign_out' | 'check'
+export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write'
 
 /**
  * - `done`: signed in, signed out, or the token is good
@@ -25,6 +26,8 @@ export interface Operation {
   readonly server: string
   /** Milliseconds on one monotonic clock. */
   readonly start: number
+  /** Of a `write`: when the rest of its body was sent. */
+  readonly sentAt?: number
   readonly end: number
   readonly outcome: Outcome
   /** For people: status and problem code, or what broke. */

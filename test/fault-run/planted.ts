@@ -47,6 +47,15 @@ export const planted: readonly Planted[] = [
     finds: 'accepted after its end',
   },
   {
+    name: 'a caller is not judged again, neither when its body is whole nor under the lock',
+    changes: [
+      ['src/http/v1.ts', "if (!request.signedIn || request.method === 'GET') return done()", 'return done()'],
+      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, row, by, now)', ''],
+      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, row, by, now)', ''],
+    ],
+    finds: 'effect after its end',
+  },
+  {
     name: 'the UPDATE that uses up a code has no guard',
     changes: [
       [

@@ -1,5 +1,5 @@
-// Constant mixed load: people who sign in, replace themselves and sign out, somebody who tries one code many times at once, and
-// many who ask all the time whether a token is good, new ones and old ones.
+// Constant mixed load: accounts sign in, replace their own sessions and sign out; one code is tried many times at once; tokens, new
+// and old, are checked all the time; and writes on behalf of sessions have bodies that come late.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Server } from './client.ts'
 
@@ -72,6 +72,13 @@ export function startWorkload(client: Client, stage: Place, codes = codeNumbers)
     await sleep(token === undefined ? 50 : 4)
   }
 
+  /** The newest token: its session ends while the body is under way more often than not. */
+  async function writeLate(account: string): Promise<void> {
+    const [token] = tokens.get(account) ?? []
+    if (token !== undefined) await client.write(anyServer(), account, token, Math.random() * 600)
+    await sleep(token === undefined ? 50 : 10)
+  }
+
   const loop = async (work: () => Promise<void>) => {
     while (isOn) await work()
   }
@@ -80,6 +87,7 @@ export function startWorkload(client: Client, stage: Place, codes = codeNumbers)
     ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
     ...codes.map((account) => loop(() => tryCodes(account))),
     ...everybody.map((account) => loop(() => look(account))),
+    ...passwordNumbers.map((account) => loop(() => writeLate(account))),
   ]
   return {
     async stop() {
