@@ -32,6 +32,7 @@ export type {
 } from './models.ts'
 export type { ClientOptions } from './options.ts'
 export type { Clock, Fetch, FetchAnswer, FetchInit } from './runtime.ts'
+export type { RandomBytes } from './sign-ins.ts'
 export {
   type HufuStorage,
   memoryStorage,

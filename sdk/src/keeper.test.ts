@@ -134,7 +134,7 @@ test.each([
   const storage = memoryStorage()
   storage.set('hufu', text)
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, transport: network.transport, storage })
+  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble: () => {} })
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
   await client.signOut()
   await client.signIn(input)

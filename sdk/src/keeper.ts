@@ -1,10 +1,15 @@
 // What is known, in memory and in the storage: the only place that changes either, one change at a time.
-import { formatKept, type Kept, nothingKept, parseKept, type Step } from './kept.ts'
+import { formatKept, type Kept, type KeptTexts, nothingKept, parseKept, type Step } from './kept.ts'
+import type { SignedOut } from './models.ts'
 import type { HufuStorage } from './storage.ts'
 import { Turns } from './turns.ts'
+import { isJson } from './wire.ts'
 
 // Secure stores accept letters, digits, dot, hyphen and underscore.
-const keys = { token: 'hufu', account: 'hufu.account' } as const
+const keys = { token: 'hufu', account: 'hufu.account', probe: 'hufu.probe' } as const
+
+/** Failures that pass: the phone is locked, or the person was asked and has not agreed. Nothing is lost then. */
+const passing = /lock|interaction|cancel|authenticat|passcode|-25308|-128/i
 
 // Two clients on one storage take turns, too. Other processes cannot: where the storage answers at once, as
 // localStorage does, a change reads and writes without a pause between, and nobody else comes in.
@@ -19,8 +24,10 @@ export interface ChangeOptions {
 export interface KeeperEvents {
   onRead(): void
   onChange(before: Kept | null, after: Kept): void
-  /** The value that holds the account failed; it only fills screens. */
+  /** What no caller hears of: the value that holds the account, which only fills screens, or a value that was lost. */
   onTrouble(error: unknown): void
+  /** The stored session can never be read again. @returns the reason to keep in its place */
+  onLost(): SignedOut
 }
 
 export class Keeper {
@@ -97,14 +104,63 @@ export class Keeper {
   }
 
   #read(): Kept | Promise<Kept> {
-    const token = this.#storage.get(keys.token)
-    const account = this.#readAccount()
-    if (isText(token) && isText(account)) return parseKept({ token, account })
-    return Promise.all([token, account]).then(([token, account]) => parseKept({ token, account }))
+    try {
+      const token: unknown = this.#storage.get(keys.token)
+      const account: unknown = this.#readAccount()
+      if (!isPromise(token) && !isPromise(account)) return this.#understand(token, account)
+      // The account's value is tolerated, so that what fails here is the token's.
+      return Promise.all([token, account]).then(
+        ([token, account]) => this.#understand(token, account),
+        (error) => this.#rescue(error),
+      )
+    } catch (error) {
+      return this.#rescue(error)
+    }
   }
 
-  #readAccount(): string | null | Promise<string | null> {
-    return this.#tolerate(() => this.#storage.get(keys.account), null)
+  #understand(token: unknown, account: unknown): Kept {
+    const texts: KeptTexts = { token: textOf(token), account: textOf(account) }
+    const kept = parseKept(texts)
+    if (kept === nothingKept && !this.#known && !/^(null)?$/.test(texts.token ?? '')) {
+      this.#events.onTrouble(new Error('the stored session is not understood and counts as none'))
+    }
+    return kept
+  }
+
+  /**
+   * Tells a storage that cannot be read now from a value that can never be read again, as after a phone was restored
+   * without the keys of its key store: there, other values come back. Such a value gives way to the reason.
+   * @throws the error where the storage may be readable later
+   */
+  async #rescue(error: unknown): Promise<Kept> {
+    if (passing.test(String(error)) || !(await this.#works())) throw error
+    try {
+      return this.#understand(await this.#storage.get(keys.token), await this.#readAccount())
+    } catch {
+      this.#events.onTrouble(error)
+      const kept = this.#known ?? { is: 'signed_out', why: this.#events.onLost(), toEnd: [] }
+      const { token } = formatKept(kept)
+      await this.#storage.remove(keys.token)
+      if (token !== null) await this.#storage.set(keys.token, token)
+      return kept
+    }
+  }
+
+  /** Whether the storage gives back what it was given. */
+  async #works(): Promise<boolean> {
+    const text = '{"v":1}'
+    try {
+      await this.#storage.set(keys.probe, text)
+      const read = textOf(await this.#storage.get(keys.probe))
+      await this.#storage.remove(keys.probe)
+      return read === text
+    } catch {
+      return false
+    }
+  }
+
+  #readAccount(): unknown {
+    return this.#tolerate<unknown>(() => this.#storage.get(keys.account), null)
   }
 
   #write(key: string, text: string | null): Promise<void> | void {
@@ -123,7 +179,7 @@ export class Keeper {
     }
     try {
       const result = task()
-      return isText(result) || result === undefined ? result : Promise.resolve(result).catch(report)
+      return isPromise(result) ? result.then((value) => value, report) : result
     } catch (error) {
       return report(error)
     }
@@ -137,6 +193,12 @@ export class Keeper {
   }
 }
 
-function isText(value: unknown): value is string | null {
-  return value === null || typeof value === 'string'
+function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return isJson(value) && typeof value.then === 'function'
+}
+
+/** Storages of some platforms, and many wrappers, parse what looks like JSON. */
+function textOf(value: unknown): string | null {
+  if (typeof value === 'string') return value
+  return isJson(value) ? JSON.stringify(value) : null
 }

@@ -53,7 +53,9 @@ export function parseKept(texts: KeptTexts): Kept {
 
 function parse(text: string | null): Readonly<Record<string, unknown>> | null {
   try {
-    const value: unknown = JSON.parse(text || 'null')
+    let value: unknown = JSON.parse(text || 'null')
+    // A storage that writes JSON but does not parse it gives a text within a text.
+    if (typeof value === 'string') value = JSON.parse(value)
     if (!isJson(value) || value.v !== 1) return null
     const { v: _, ...rest } = value
     return rest
@@ -152,6 +154,17 @@ export function update(token: string, facts: Facts): Step {
 function fullerAccount({ account }: KeptSession, known: Kept | null): Account {
   const isLost = account.registeredAt === null && known?.is === 'signed_in' && known.account.id === account.id
   return isLost ? known.account : account
+}
+
+/**
+ * Another program has changed what is stored. Where it has emptied the storage, nobody is signed out for that: the server
+ * knows whether the session is over.
+ */
+export const follow: Step = (stored, known) => {
+  if (stored.is === 'signed_out' && stored.why === null && stored.toEnd.length === 0) return null
+  if (stored.is === 'signed_out') return stored
+  const isKnownInFull = known?.is === 'signed_in' && known.account.registeredAt !== null
+  return isKnownInFull ? { ...stored, account: fullerAccount(stored, known) } : stored
 }
 
 /** Another client has got a new token for the session that this one knows. */

@@ -61,12 +61,14 @@ export interface NewSignIn extends SignedIn {
 type ReasonOf<Code extends string> = Code extends `session_${infer Reason}` ? Reason : never
 
 /**
- * Why a session ended; `token_unknown`: the server does not know it any more, or never did. A newer server may send
- * a reason that this version does not list, so give a `switch` a default.
+ * Why a session ended; `token_unknown`: the server does not know it any more, or never did; `storage_lost`: what this
+ * device has stored can never be read again, as after a phone was restored without the keys of its key store. A newer
+ * server may send a reason that this version does not list, so give a `switch` a default.
  */
 export type SignOutReason =
   | Exclude<ReasonOf<Wire['Problem']['code']>, 'not_found' | 'limit_reached'>
   | 'token_unknown'
+  | 'storage_lost'
 
 /** The end of a session. */
 export interface SignedOut {

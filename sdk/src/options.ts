@@ -1,6 +1,7 @@
 // What createClient is given, checked.
-import { type Clock, deviceClock, reportTrouble } from './runtime.ts'
+import { type Clock, deviceClock, platformRandom, reportTrouble } from './runtime.ts'
 import type { Connection } from './send.ts'
+import type { RandomBytes } from './sign-ins.ts'
 import type { HufuStorage } from './storage.ts'
 import type { Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'
@@ -18,6 +19,11 @@ export interface ClientOptions {
   readonly language?: string
   /** How long one request may take, in milliseconds. Default: 15000. */
   readonly timeoutMs?: number
+  /**
+   * A secure source of random bytes, for example `Crypto.getRandomBytes` of `expo-crypto`. Default: the platform's
+   * `crypto.getRandomValues`. With neither, a sign-in whose answer was lost cannot be repeated.
+   */
+  readonly randomBytes?: RandomBytes
   /**
    * Told of failures that no call can fail with: of your listeners, and of the storage while something else is done.
    * None of them signs out. Default: `console.error`.
@@ -43,6 +49,7 @@ export function connectionOf(options: ClientOptions): Connection {
     transport: options.transport ?? fetchTransport(),
     language,
     timeoutMs,
+    randomBytes: options.randomBytes ?? platformRandom,
     clock: options.clock ?? deviceClock,
     onTrouble: harmless(options.onTrouble ?? ((error) => reportTrouble('something failed', error))),
   }

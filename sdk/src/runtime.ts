@@ -31,6 +31,13 @@ export interface Clock {
 
 export const deviceClock: Clock = { now: () => Date.now() }
 
+/** The event that browsers give to all other tabs. */
+interface StorageChange {
+  readonly storageArea?: unknown
+  /** null: everything was removed. */
+  readonly key?: string | null
+}
+
 interface Abortable {
   readonly signal: Signal
   abort(): void
@@ -40,6 +47,8 @@ interface Abortable {
 // are needed, never written.
 declare const fetch: Fetch
 declare const AbortController: new () => Abortable
+declare const addEventListener: (type: 'storage', listen: (event: StorageChange) => void) => void
+declare const crypto: { getRandomValues(bytes: Uint8Array): unknown }
 declare const console: { error(...facts: unknown[]): void }
 declare const setTimeout: (task: () => void, ms: number) => unknown
 declare const clearTimeout: (timer: unknown) => void
@@ -52,6 +61,22 @@ export function findFetch(): Fetch | null {
 /** null where the platform cannot abort. */
 export function newAbortController(): Abortable | null {
   return typeof AbortController === 'function' ? new AbortController() : null
+}
+
+/** Calls `onChange` when another tab has changed what the SDK keeps in the storage; never where there are no tabs. */
+export function onStorageEvent(storage: object, onChange: () => void): void {
+  if (typeof addEventListener !== 'function') return
+  addEventListener('storage', ({ storageArea, key }) => {
+    if (storageArea === storage && (typeof key !== 'string' || /^hufu\b/.test(key))) onChange()
+  })
+}
+
+/** Random bytes of the platform's secure source; null where it has none. */
+export function platformRandom(count: number): Uint8Array | null {
+  if (typeof crypto !== 'object' || typeof crypto.getRandomValues !== 'function') return null
+  const bytes = new Uint8Array(count)
+  crypto.getRandomValues(bytes)
+  return bytes
 }
 
 /** Runs the task later. @returns what keeps it from running */

@@ -3,6 +3,7 @@ import { notHufu, type Reader, readAnswer } from './answer.ts'
 import type { paths } from './api-types.ts'
 import { HufuError } from './errors.ts'
 import { later } from './runtime.ts'
+import type { RandomBytes } from './sign-ins.ts'
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts'
 import type { Json } from './wire.ts'
 import { say } from './words.ts'
@@ -15,6 +16,8 @@ export interface Call<T> {
   /** With its question mark. */
   readonly query?: `?${string}`
   readonly body?: object
+  /** Under which a repeat of this request is known again; null: it is not. */
+  readonly idempotencyKey?: string | null
   /** null: nobody asks. */
   readonly token: string | null
   /** Reads the answer; null where it is not the one that was asked for. */
@@ -26,6 +29,7 @@ export interface Connection extends Reader {
   readonly baseUrl: string
   readonly transport: Transport
   readonly timeoutMs: number
+  readonly randomBytes: RandomBytes
   /** Told of what no call can fail with. Never throws. */
   readonly onTrouble: (error: unknown) => void
 }
@@ -64,7 +68,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
 
 function requestOf(connection: Connection, call: Call<unknown>): TransportRequest {
   const { baseUrl, language, timeoutMs } = connection
-  const { method, path, id = '', query = '', body, token } = call
+  const { method, path, id = '', query = '', body, idempotencyKey = null, token } = call
   return {
     method,
     url: baseUrl + path.replace('{id}', encodeURIComponent(id)) + query,
@@ -72,6 +76,7 @@ function requestOf(connection: Connection, call: Call<unknown>): TransportReques
       accept: 'application/json, application/problem+json',
       ...(language !== null && { 'accept-language': language }),
       ...(body && { 'content-type': 'application/json' }),
+      ...(idempotencyKey !== null && { 'idempotency-key': idempotencyKey }),
       ...(token !== null && { authorization: `Bearer ${token}` }),
     },
     body: body ? JSON.stringify(body) : null,

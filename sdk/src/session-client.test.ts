@@ -283,7 +283,7 @@ test('Sign-ins take effect in the order of the calls, though the first answer is
   const first = held<Response>()
   const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : first.promise))
   const client = createClient({ baseUrl, transport: network.transport })
-  const signingIn = [client.signIn(input), client.signIn(input)]
+  const signingIn = [client.signIn(input), client.signIn({ ...input, password: 'another' })]
   await vi.waitFor(() => expect(network.asked).toHaveLength(1))
   network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   first.resolve(issued('1'))

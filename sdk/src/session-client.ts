@@ -6,10 +6,11 @@ import { ForgottenTokens } from './forgotten.ts'
 import { gateOf } from './gate.ts'
 import type { SignInInput } from './inputs.ts'
 import { Keeper } from './keeper.ts'
-import { begin, finish, type Kept, leave, sessionIdOf, tokenOf, update } from './kept.ts'
+import { begin, finish, follow, type Kept, leave, type Step, sessionIdOf, tokenOf, update } from './kept.ts'
 import { type Listener, Listeners } from './listeners.ts'
 import type { NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
 import { type Connection, send } from './send.ts'
+import { SignIns } from './sign-ins.ts'
 import type { HufuStorage } from './storage.ts'
 import { Turns } from './turns.ts'
 import { bareAccount, newSession, newSignInOf, nothingOf, sessionsOf, signedInOf } from './wire.ts'
@@ -26,9 +27,12 @@ export class SessionClient implements SessionCalls {
   readonly #checks = new Flights<SignedIn>()
   // Sign-ins and sign-outs take effect in the order of the calls: the last one is what the person wanted.
   readonly #wishes = new Turns()
+  readonly #signIns: SignIns
   #state: ClientState = { is: 'unknown' }
   /** Id of the session that the server has said yes to since this client was made. */
   #verified: string | null = null
+  /** What nobody was told of yet. */
+  #lost: SignedOut | null = null
 
   constructor(connection: Connection, storage: HufuStorage) {
     const { onTrouble } = connection
@@ -37,7 +41,11 @@ export class SessionClient implements SessionCalls {
     this.#signedIn = new Listeners(onTrouble)
     this.#signedOut = new Listeners(onTrouble)
     this.#keeper = new Keeper(storage, {
-      onRead: () => this.#settle(),
+      onRead: () => this.#tellRead(),
+      onLost: () => {
+        this.#lost = this.#endedHere('storage_lost')
+        return this.#lost
+      },
       onChange: (before, after) => this.#tell(before, after),
       onTrouble,
     })
@@ -49,6 +57,8 @@ export class SessionClient implements SessionCalls {
       forgotten: this.#forgotten,
       onVerified: ({ id }) => this.#verify(id),
     })
+    this.#signIns = new SignIns({ ...connection, current: () => sessionIdOf(this.#keeper.known) })
+    storage.watch?.(() => void this.#follow())
   }
 
   get state(): ClientState {
@@ -67,7 +77,8 @@ export class SessionClient implements SessionCalls {
     return this.state
   }
 
-  readonly signIn = (input: SignInInput): Promise<NewSignIn> => this.#wishes.take(() => this.#signIn(input))
+  readonly signIn = (input: SignInInput): Promise<NewSignIn> =>
+    this.#signIns.run(input, (key) => this.#wishes.take(async () => this.#signIn(input, await key())))
 
   readonly me = async (): Promise<SignedIn> => {
     const token = tokenOf(await this.#keeper.load())
@@ -91,6 +102,7 @@ export class SessionClient implements SessionCalls {
   readonly rotate = (): Promise<Session> => this.#asking.rotate()
 
   readonly signOut = async (): Promise<void> => {
+    this.#signIns.forget()
     try {
       await this.#wishes.take(() => this.#signOutLocally())
     } finally {
@@ -110,13 +122,14 @@ export class SessionClient implements SessionCalls {
 
   readonly onSignedOut = (listener: Listener<SignedOut>): (() => void) => this.#signedOut.add(listener)
 
-  async #signIn(input: SignInInput): Promise<NewSignIn> {
+  async #signIn(input: SignInInput, idempotencyKey: string | null): Promise<NewSignIn> {
     // Listeners hear of a change, so the state before has to be known; where it cannot be read it is written over.
     await this.#keeper.load().catch(this.#connection.onTrouble)
     const issued = await send(this.#connection, {
       method: 'POST',
       path: '/v1/sessions',
       body: newSession(input),
+      idempotencyKey,
       token: null,
       read: newSignInOf,
     })
@@ -162,9 +175,32 @@ export class SessionClient implements SessionCalls {
     await this.#keeper.change(leave)
   }
 
+  /** Another program has changed what is stored: another tab, for example. */
+  async #follow(): Promise<void> {
+    if (!this.#keeper.known) return
+    let isGone = false
+    const look: Step = (stored, known) => {
+      isGone = tokenOf(stored) === null
+      return follow(stored, known)
+    }
+    await this.#keeper.change(look).catch(this.#connection.onTrouble)
+    const { known } = this.#keeper
+    // A storage that was emptied says nothing: another tab does so when it has signed out, and the server knows.
+    if (known.is === 'signed_in' && (isGone || known.session.id !== this.#verified)) {
+      await this.#checkInBackground(known.token)
+    }
+  }
+
   #verify(sessionId: string): void {
     this.#verified = sessionId
     this.#settle()
+  }
+
+  #tellRead(): void {
+    this.#settle()
+    const lost = this.#lost
+    this.#lost = null
+    if (lost) this.#signedOut.tell(lost)
   }
 
   #settle(): void {
@@ -181,14 +217,14 @@ export class SessionClient implements SessionCalls {
     if (after.is === 'signed_in') {
       this.#signedIn.tell({ account: after.account, session: after.session })
     } else {
-      this.#signedOut.tell(after.why ?? this.#endedHere())
+      this.#signedOut.tell(after.why ?? this.#endedHere('signed_out'))
     }
   }
 
-  #endedHere(): SignedOut {
+  #endedHere(reason: 'signed_out' | 'storage_lost'): SignedOut {
     const { clock, language } = this.#connection
     const at = new Date(clock.now()).toISOString()
-    return { reason: 'signed_out', at, byDevice: null, message: say('signed_out', language) }
+    return { reason, at, byDevice: null, message: say(reason, language) }
   }
 }
 

@@ -1,4 +1,5 @@
 // Where the token is kept between starts: the contract, and adapters.
+import { onStorageEvent } from './runtime.ts'
 
 /**
  * A place for small texts: `hufu` holds the token, `hufu.account` what is shown of the account while there is no network;
@@ -11,6 +12,8 @@ export interface HufuStorage {
   /** Resolves when the text will survive the end of the program. */
   set(key: string, value: string): Promise<void> | void
   remove(key: string): Promise<void> | void
+  /** Calls `onChange` after another program, for example another tab, has changed what is stored. */
+  watch?(onChange: () => void): void
 }
 
 /** Remembers as long as the program runs. */
@@ -30,12 +33,16 @@ export interface WebStorage {
   removeItem(key: string): void
 }
 
-/** Keeps the token in `localStorage`, or in anything of that shape. Every script of the page can read it there. */
+/**
+ * Keeps the token in `localStorage`, or in anything of that shape. Every script of the page can read it there. What
+ * another tab does is noticed at once.
+ */
 export function webStorage(storage: WebStorage): HufuStorage {
   return {
     get: (key) => storage.getItem(key),
     set: (key, value) => storage.setItem(key, value),
     remove: (key) => storage.removeItem(key),
+    watch: (onChange) => onStorageEvent(storage, onChange),
   }
 }
 

@@ -14,6 +14,10 @@ const words = {
     en: 'Something else than the Hufu server answered; check the network (a Wi-Fi sign-in page?) or the address',
   },
   token_missing: { zh: '请先登录', en: 'Sign in first' },
+  storage_lost: {
+    zh: '此设备上保存的登录信息已无法读取，请重新登录',
+    en: 'The sign-in saved on this device can no longer be read. Please sign in again',
+  },
   signed_out: { zh: '已退出登录', en: 'You signed out' },
 } as const
 

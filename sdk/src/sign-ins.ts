@@ -1,0 +1,121 @@
+// Sign-ins that are one for the person: taps at the same time, a code that is sent twice, and tries whose answer was lost.
+import type { SignInInput } from './inputs.ts'
+import type { NewSignIn } from './models.ts'
+import type { Clock } from './runtime.ts'
+import { newSession } from './wire.ts'
+
+/** How long the server repeats a sign-in for its key, and a code may be good for. */
+const repeatableMs = 120_000
+
+/** 128 bits, as many as a server asks for. */
+const keyBytes = 16
+
+/** Gives so many random bytes of a secure source; null where the platform has none. */
+export type RandomBytes = (count: number) => Uint8Array | null | Promise<Uint8Array | null>
+
+/** Signs in, with the key that it asks for when its turn has come. */
+type Attempt = (key: () => Promise<string | null>) => Promise<NewSignIn>
+
+interface Try {
+  /** What is sent, as text. */
+  readonly what: string
+  readonly at: number
+}
+
+export interface SignInParts {
+  readonly clock: Clock
+  readonly randomBytes: RandomBytes
+  readonly onTrouble: (error: unknown) => void
+  /** Id of the session that is signed in now. */
+  current(): string | null
+}
+
+export class SignIns {
+  readonly #parts: SignInParts
+  #underWay: { readonly what: string; readonly result: Promise<NewSignIn> } | null = null
+  #done: (Try & { readonly result: NewSignIn }) | null = null
+  /** The last try that has not succeeded. Whether the server has made a session for it is not known. */
+  #open: (Try & { readonly key: string | null }) | null = null
+
+  constructor(parts: SignInParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Signs in by `attempt`, which sends the key. The same sign-in twice is one: while the first is under way, and for a
+   * code, which is used up, as long as its session is there. After a failure the key is sent again, so that the server can
+   * give the answer that was lost.
+   */
+  run(input: SignInInput, attempt: Attempt): Promise<NewSignIn> {
+    const what = JSON.stringify(newSession(input))
+    if (this.#underWay?.what === what) return this.#underWay.result
+    const { clock, current } = this.#parts
+    const done = this.#done
+    if (
+      input.code !== undefined &&
+      done &&
+      this.#isSame(done, what) &&
+      done.result.session.id === current()
+    ) {
+      return Promise.resolve(done.result)
+    }
+    const at = clock.now()
+    const result = this.#attempt({ what, at }, attempt)
+    const underWay = { what, result }
+    this.#underWay = underWay
+    const land = () => {
+      if (this.#underWay === underWay) this.#underWay = null
+    }
+    result.then(land, land)
+    return result
+  }
+
+  /** The person has signed out: a sign-in after that is a new one. */
+  forget(): void {
+    this.#underWay = null
+    this.#done = null
+    this.#open = null
+  }
+
+  async #attempt({ what, at }: Try, attempt: Attempt): Promise<NewSignIn> {
+    const result = await attempt(() => this.#keyFor({ what, at }))
+    if (this.#open?.what === what) this.#open = null
+    this.#done = { what, at, result }
+    return result
+  }
+
+  async #keyFor({ what, at }: Try): Promise<string | null> {
+    if (!this.#open || !this.#isSame(this.#open, what)) this.#open = { what, at, key: await this.#newKey() }
+    return this.#open.key
+  }
+
+  #isSame(before: Try, what: string): boolean {
+    const age = this.#parts.clock.now() - before.at
+    return before.what === what && age >= 0 && age < repeatableMs
+  }
+
+  /** null: without a secure source of randomness somebody else could guess the key. */
+  async #newKey(): Promise<string | null> {
+    try {
+      const bytes = await this.#parts.randomBytes(keyBytes)
+      return bytes && bytes.length === keyBytes ? base64url(bytes) : null
+    } catch (error) {
+      this.#parts.onTrouble(error)
+      return null
+    }
+  }
+}
+
+// btoa and Buffer are missing on most platforms.
+function base64url(bytes: Uint8Array): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  let text = ''
+  let bits = 0
+  let count = 0
+  for (const byte of bytes) {
+    bits = (bits << 8) | byte
+    for (count += 8; count >= 6; count -= 6) text += alphabet.charAt((bits >> (count - 6)) & 63)
+    bits &= (1 << count) - 1
+  }
+  return count > 0 ? text + alphabet.charAt((bits << (6 - count)) & 63) : text
+}
