@@ -9,7 +9,9 @@ export interface FetchInit {
   readonly method: TransportRequest['method']
   readonly headers: Record<string, string>
   readonly body?: string
-  readonly redirect: 'manual'
+  readonly redirect: 'manual' | 'follow'
+  /** Only to find out whether the server can be reached, where the page may not read what it answers. */
+  readonly mode?: 'no-cors'
   readonly credentials: 'omit'
   readonly signal?: Signal
 }
@@ -47,6 +49,7 @@ interface Abortable {
 // are needed, never written.
 declare const fetch: Fetch
 declare const AbortController: new () => Abortable
+declare const location: { readonly origin?: unknown }
 declare const addEventListener: (type: 'storage', listen: (event: StorageChange) => void) => void
 declare const crypto: { getRandomValues(bytes: Uint8Array): unknown }
 declare const console: { error(...facts: unknown[]): void }
@@ -61,6 +64,13 @@ export function findFetch(): Fetch | null {
 /** null where the platform cannot abort. */
 export function newAbortController(): Abortable | null {
   return typeof AbortController === 'function' ? new AbortController() : null
+}
+
+/** The origin of the page, as browsers send it; null where there is no page. */
+export function pageOrigin(): string | null {
+  if (typeof location !== 'object' || typeof location.origin !== 'string') return null
+  // A page from a file has none; browsers write it in two ways.
+  return /^(null|file:.*)$/.test(location.origin) ? 'null' : location.origin
 }
 
 /** Calls `onChange` when another tab has changed what the SDK keeps in the storage; never where there are no tabs. */

@@ -1,6 +1,6 @@
 // What goes over the wire, and what the facts of an answer become.
 import { expect, test, vi } from 'vitest'
-import { type ClientOptions, createClient, HufuError } from './client.ts'
+import { type ClientOptions, createClient, type Fetch, fetchTransport, HufuError } from './client.ts'
 import { baseUrl, fakeNetwork, held, issued, offline, portal, problem, signedIn } from './fake-network.ts'
 
 const input = { phoneNumber: '12345678901', password: 'secret-password' }
@@ -169,4 +169,72 @@ test('No error shows the token or the password', async () => {
     const text = inspect(errors, { depth: 9, showHidden: true })
     expect(text).not.toMatch(/token-1|secret-password/)
   }
+})
+
+/** A page of `origin`, and a network that lets it reach the server, but not read the answers, as browsers do. */
+function pageOn(origin: string, { isServerThere = true, language = 'en' } = {}) {
+  vi.stubGlobal('location', { origin })
+  const modes: (string | undefined)[] = []
+  let isAllowed = false
+  const fetch: Fetch = async (_url, init) => {
+    modes.push(init.mode)
+    if (isAllowed) return issued('1')
+    if (init.mode === 'no-cors' && isServerThere) return new Response(null, { status: 200 })
+    throw new TypeError('Failed to fetch')
+  }
+  const client = createClient({ baseUrl, language, transport: fetchTransport(fetch) })
+  const allow = (allowed: boolean) => {
+    isAllowed = allowed
+  }
+  return { client, modes, allow }
+}
+
+test.each([
+  [
+    'https://app.example.com',
+    'en',
+    /HUFU_ALLOWED_ORIGINS on the server probably lacks https:\/\/app\.example\.com$/,
+  ],
+  ['capacitor://localhost', 'zh-CN', /HUFU_ALLOWED_ORIGINS 中可能没有 capacitor:\/\/localhost$/],
+  ['file://', 'en', /a page from a file has no origin/],
+  ['null', 'en', /a page from a file has no origin/],
+])('A page of %s that the server does not allow is told so (%s)', async (origin, language, message) => {
+  const { client } = pageOn(origin, { language })
+  const error = await failureOf(client.signIn(input))
+  vi.unstubAllGlobals()
+  expect(error).toMatchObject({ code: 'network', status: null, message: expect.stringMatching(message) })
+  expect(error).toHaveProperty('cause.message', 'Failed to fetch')
+})
+
+test('A page without a network is told of the network, and nothing of origins', async () => {
+  const { client } = pageOn('https://app.example.com', { isServerThere: false })
+  const error = await failureOf(client.signIn(input))
+  vi.unstubAllGlobals()
+  expect(error.message).toBe('There is no connection; check the network and try again')
+})
+
+test('A page of the origin of the server is told nothing of origins, and nothing else is asked', async () => {
+  const { client, modes } = pageOn(baseUrl)
+  const error = await failureOf(client.signIn(input))
+  vi.unstubAllGlobals()
+  expect(error.message).not.toMatch(/ORIGINS/)
+  expect(modes).toEqual([undefined])
+})
+
+test('A page that the server has answered before is told nothing of origins', async () => {
+  const { client, modes, allow } = pageOn('https://app.example.com')
+  allow(true)
+  await client.signIn(input)
+  allow(false)
+  const error = await failureOf(client.signIn(input))
+  vi.unstubAllGlobals()
+  expect(error.message).not.toMatch(/ORIGINS/)
+  expect(modes).toEqual([undefined, undefined])
+})
+
+test('Outside of a page nothing else is asked after a failure', async () => {
+  const network = fakeNetwork(offline)
+  const client = createClient({ baseUrl, transport: network.transport })
+  await failureOf(client.signIn(input))
+  expect(network.asked).toHaveLength(1)
 })

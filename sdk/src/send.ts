@@ -4,7 +4,7 @@ import type { paths } from './api-types.ts'
 import { HufuError } from './errors.ts'
 import { later } from './runtime.ts'
 import type { RandomBytes } from './sign-ins.ts'
-import type { Transport, TransportAnswer, TransportRequest } from './transport.ts'
+import { OriginRefused, type Transport, type TransportAnswer, type TransportRequest } from './transport.ts'
 import type { Json } from './wire.ts'
 import { say } from './words.ts'
 
@@ -60,10 +60,18 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
     return await Promise.race([answer, late])
   } catch (cause) {
     if (cause instanceof HufuError) throw cause
-    throw new HufuError({ code: 'network', message: say('network', language), cause })
+    throw networkError(cause, language)
   } finally {
     cancelLimit()
   }
+}
+
+function networkError(cause: unknown, language: string | null): HufuError {
+  const code = 'network'
+  if (!(cause instanceof OriginRefused)) return new HufuError({ code, message: say(code, language), cause })
+  const { origin, reason } = cause
+  const message = say(origin === 'null' ? 'origin_null' : 'origin_refused', language)
+  return new HufuError({ code, message: message.replace('{origin}', origin), cause: reason })
 }
 
 function requestOf(connection: Connection, call: Call<unknown>): TransportRequest {

@@ -1,20 +1,61 @@
 // Requests by `fetch`: browsers, Node and React Native.
-import { type Fetch, type FetchAnswer, type FetchInit, findFetch, newAbortController } from './runtime.ts'
-import type { Transport, TransportAnswer } from './transport.ts'
+import {
+  type Fetch,
+  type FetchAnswer,
+  type FetchInit,
+  findFetch,
+  newAbortController,
+  pageOrigin,
+} from './runtime.ts'
+import { OriginRefused, type Transport, type TransportAnswer } from './transport.ts'
 
 /** @param fetch default: the platform's, as it is at the time of each request */
 export function fetchTransport(fetch: Fetch = platformFetch): Transport {
+  let hasAnswered = false
   return ({ method, url, headers, body }) => {
     const controller = newAbortController()
-    const answer = fetch(url, {
-      method,
-      headers: { ...headers },
-      redirect: 'manual',
-      credentials: 'omit',
-      ...(body !== null && { body }),
-      ...(controller && { signal: controller.signal }),
-    }).then(readWhole)
-    return { answer, abort: () => controller?.abort() }
+    let isAborted = false
+    const read = async (sent: Promise<FetchAnswer>): Promise<TransportAnswer> => {
+      try {
+        const answer = await readWhole(await sent)
+        hasAnswered = true
+        return answer
+      } catch (error) {
+        // A server that has allowed this page before does so still: something in front of it has answered by itself.
+        const origin = hasAnswered || isAborted ? null : await refusedOrigin(fetch, url)
+        throw origin === null ? error : new OriginRefused(origin, error)
+      }
+    }
+    const answer = read(
+      fetch(url, {
+        method,
+        headers: { ...headers },
+        redirect: 'manual',
+        credentials: 'omit',
+        ...(body !== null && { body }),
+        ...(controller && { signal: controller.signal }),
+      }),
+    )
+    const abort = () => {
+      isAborted = true
+      controller?.abort()
+    }
+    return { answer, abort }
+  }
+}
+
+/**
+ * The origin of this page, where the server can be reached but the page may not read its answers. Browsers do not tell that
+ * from no network; they tell whether an answer came that may not be read.
+ */
+async function refusedOrigin(fetch: Fetch, url: string): Promise<string | null> {
+  const origin = pageOrigin()
+  if (origin === null || /^https?:\/\/[^/]+/i.exec(url)?.[0] === origin) return null
+  try {
+    await fetch(url, { method: 'GET', headers: {}, mode: 'no-cors', redirect: 'follow', credentials: 'omit' })
+    return origin
+  } catch {
+    return null
   }
 }
 

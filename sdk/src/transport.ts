@@ -35,3 +35,16 @@ export interface Exchange {
  * server forbids it itself.
  */
 export type Transport = (request: TransportRequest) => Exchange
+
+/** The server can be reached, but the browser lets the page of this origin read none of its answers. */
+export class OriginRefused extends Error {
+  readonly origin: string
+  /** What the browser said. */
+  readonly reason: unknown
+
+  constructor(origin: string, reason: unknown) {
+    super(`the answer may not be read by a page of the origin ${origin}`)
+    this.origin = origin
+    this.reason = reason
+  }
+}
