@@ -50,8 +50,8 @@ export const planted: readonly Planted[] = [
     name: 'a caller is not judged again, neither when its body is whole nor under the lock',
     changes: [
       ['src/http/v1.ts', "if (!request.signedIn || request.method === 'GET') return done()", 'return done()'],
-      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, row, by, now)', ''],
-      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, row, by, now)', ''],
+      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, accountId, by, now)', ''],
+      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, accountId, by, now)', ''],
     ],
     finds: 'effect after its end',
   },
