@@ -1,126 +1,100 @@
 // What a driver's error means, told by its code and never by its text.
 import { AppError } from '../errors.ts'
+import {
+  lostConnections,
+  mysqlErrors,
+  postgresClasses,
+  postgresErrors,
+  sqliteErrors,
+} from './failure-codes.ts'
 
-const uniqueViolations = new Set<unknown>([
-  'ER_DUP_ENTRY',
-  '23505',
-  1555, // SQLITE_CONSTRAINT_PRIMARYKEY
-  2067, // SQLITE_CONSTRAINT_UNIQUE
-])
+/** No connection to the database could be had; `cause` says why, and whatever it is, the statement was not sent. */
+export class NoConnection extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? messageOf(cause) : String(cause), { cause })
+    this.name = 'NoConnection'
+  }
+}
 
-/** Lost races that a second try of the whole transaction wins: deadlocks, lock waits, serialization. */
-const lostRaces = new Set<unknown>([
-  'ER_LOCK_DEADLOCK',
-  'ER_LOCK_WAIT_TIMEOUT',
-  '40001',
-  '40P01',
-  '55P03',
-  5, // SQLITE_BUSY
-  517, // SQLITE_BUSY_SNAPSHOT
-])
+/** Node reports a refused connection on several addresses as one error without words. */
+function messageOf(error: Error): string {
+  return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
+}
 
-/** The database is away, full, read-only, shutting down or too slow: not the caller's fault, and it may pass. */
-const outOfReach = new Set<unknown>([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ERR_STREAM_DESTROYED',
-  'PROTOCOL_CONNECTION_LOST',
-  'PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR',
-  'PROTOCOL_ENQUEUE_AFTER_QUIT',
-  'PROTOCOL_SEQUENCE_TIMEOUT',
-  'POOL_CLOSED',
-  'DEADLINE',
-  'ER_CON_COUNT_ERROR',
-  'ER_SERVER_SHUTDOWN',
-  'ER_NEW_ABORTING_CONNECTION',
-  'ER_ABORTING_CONNECTION',
-  'ER_CONNECTION_KILLED',
-  'ER_STATEMENT_TIMEOUT',
-  'ER_QUERY_INTERRUPTED',
-  'ER_OPTION_PREVENTS_STATEMENT',
-  'ER_RECORD_FILE_FULL',
-  'ER_DISK_FULL',
-  'ER_ACCESS_DENIED_ERROR',
-  'ER_BAD_DB_ERROR',
-  'ER_DBACCESS_DENIED_ERROR',
-  '57P01',
-  '57P02',
-  '57P03',
-  '57014',
-  '53300',
-  '53100',
-  '25006',
-  '25P03',
-  '28P01',
-  '28000',
-  '3D000',
-  8, // SQLITE_READONLY
-  10, // SQLITE_IOERR
-  11, // SQLITE_CORRUPT
-  13, // SQLITE_FULL
-  14, // SQLITE_CANTOPEN
-  26, // SQLITE_NOTADB
-])
+type Meaning = 'unique' | 'lostRace' | 'readOnly' | 'outOfReach' | 'unusableFile'
 
-/** What no waiting changes: somebody has to change the setting, the file or its permissions. */
-const unusableFile = new Set<unknown>([
-  3, // SQLITE_PERM
-  14, // SQLITE_CANTOPEN
-  26, // SQLITE_NOTADB
-])
+/** The errors of which this one is made: itself, those of several addresses, and why there was no connection. */
+function partsOf(error: unknown): unknown[] {
+  if (error instanceof NoConnection) return [error, ...partsOf(error.cause)]
+  if (error instanceof AggregateError) return [error, ...error.errors.flatMap(partsOf)]
+  return [error]
+}
 
-const readOnly = new Set<unknown>([
-  'ER_OPTION_PREVENTS_STATEMENT',
-  '25006',
-  8, // SQLITE_READONLY
-])
-
-function codesOf(error: unknown): unknown[] {
-  if (typeof error !== 'object' || error === null) return []
-  const codes: unknown[] = []
-  if ('code' in error) codes.push(error.code)
+/** Whether the tables of the error's own database give it this meaning. */
+function means(error: unknown, meaning: Meaning): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const isIn = (table: Partial<Record<Meaning, ReadonlySet<unknown>>>, code: unknown) =>
+    table[meaning]?.has(code) ?? false
   // node:sqlite tells the extended result code as a number; its low byte is the primary code.
-  if ('errcode' in error && typeof error.errcode === 'number') codes.push(error.errcode, error.errcode & 0xff)
-  if (error instanceof AggregateError) codes.push(...error.errors.flatMap(codesOf))
-  return codes
+  if ('errcode' in error && typeof error.errcode === 'number')
+    return isIn(sqliteErrors, error.errcode) || isIn(sqliteErrors, error.errcode & 0xff)
+  // An error packet of MySQL or MariaDB; an `errno` of the system is below 0.
+  if ('errno' in error && typeof error.errno === 'number' && error.errno > 0)
+    return isIn(mysqlErrors, error.errno)
+  // Only PostgreSQL's own errors have a severity.
+  if ('severity' in error && 'code' in error) return isIn(postgresErrors, error.code)
+  return false
+}
+
+function anyMeans(error: unknown, meaning: Meaning): boolean {
+  return partsOf(error).some((part) => means(part, meaning))
 }
 
 /** True where a unique index refused a row. */
 export function isUniqueViolation(error: unknown): boolean {
-  return codesOf(error).some((code) => uniqueViolations.has(code))
+  return anyMeans(error, 'unique')
 }
 
 /** True where the same transaction, tried again from its start, may succeed. */
 export function isLostRace(error: unknown): boolean {
-  return codesOf(error).some((code) => lostRaces.has(code))
+  return anyMeans(error, 'lostRace')
 }
 
-/** True where the database could not do its work at all. */
+/** True where the database could not do its work at all: it is away, full, read-only, shutting down or too slow, or lets us not in. */
 export function isOutOfReach(error: unknown): boolean {
-  const codes = codesOf(error)
   return (
-    codes.some((code) => outOfReach.has(code)) ||
-    codes.some((code) => typeof code === 'string' && /^08[0-9A-Z]{3}$/.test(code)) ||
-    // pg and mysql2 report some lost connections by text alone, without any code.
-    (error instanceof Error &&
-      /^(Connection terminated|Client has encountered|Can't add new command)/.test(error.message))
+    error instanceof NoConnection ||
+    anyMeans(error, 'outOfReach') ||
+    isReadOnly(error) ||
+    partsOf(error).some((part) => isInPostgresClass(part) || isLostConnection(part))
+  )
+}
+
+function isInPostgresClass(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  if (!('severity' in error && 'code' in error)) return false
+  // A pooler that has no connection for us ends ours with this code; the server itself says ERROR, and means our message.
+  if (error.code === '08P01') return error.severity === 'FATAL'
+  return typeof error.code === 'string' && postgresClasses.test(error.code)
+}
+
+function isLostConnection(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if ('code' in error && lostConnections.has(error.code)) return true
+  // pg and mysql2 report some lost connections by text alone, without any code.
+  return /^(Connection terminated|Client has encountered|Can't add new command|Cannot use a pool after)/.test(
+    error.message,
   )
 }
 
 /** True where the file of an embedded database can never be opened as it is. */
 export function isUnusableFile(error: unknown): boolean {
-  return codesOf(error).some((code) => unusableFile.has(code))
+  return anyMeans(error, 'unusableFile')
 }
 
 /** True where the database lets nobody write, or not us. */
 export function isReadOnly(error: unknown): boolean {
-  return codesOf(error).some((code) => readOnly.has(code))
+  return anyMeans(error, 'readOnly')
 }
 
 /** `unavailable` for an error that says that the truth cannot be asked now; any other error as it is. */

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
+import { type CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import type { OrPromise } from '../or-promise.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
 import { databasePlace } from './place.ts'
@@ -18,10 +18,6 @@ export function sqlitePath(url: string): string {
   throw new TypeError('not a sqlite: URL')
 }
 
-// MariaDB ends a forgotten transaction itself; MySQL has no such variable, and says so only to those who ask.
-const mysqlSession = "set session innodb_lock_wait_timeout = 4, sql_mode = 'TRADITIONAL'"
-const mariadbSession = 'set session idle_transaction_timeout = 10, max_statement_time = 5'
-
 /** The drivers are loaded by who needs them: a start on SQLite is to take less than a second. */
 const pools = () => import('./pools.ts')
 
@@ -36,10 +32,6 @@ export function dialectFor(url: string, poolSize: number): Dialect {
     case 'mysql':
       return new MysqlDialect({
         pool: async () => (await pools()).mysqlPool(place, poolSize),
-        onCreateConnection: async (connection) => {
-          await connection.executeQuery(CompiledQuery.raw(mysqlSession))
-          await connection.executeQuery(CompiledQuery.raw(mariadbSession)).catch(() => {})
-        },
       })
     case 'postgres':
       return new PostgresDialect({ pool: async () => (await pools()).postgresPool(place, poolSize) })

@@ -3,12 +3,14 @@ import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
 import pg from 'pg'
+import { NoConnection } from './failures.ts'
 import type { DatabaseServer } from './place.ts'
 import type { DatabaseTls } from './place-tls.ts'
+import { mysqlSession, postgresSession, requestDeadlines } from './session-defaults.ts'
 
 /** How long to wait for a connection, and for the answer to one statement. Marks live 60 s: stay far below. */
 const acquireMs = 2_000
-const statementMs = 5_000
+const { statementMs } = requestDeadlines
 
 /**
  * What `work` gives, or an error with code DEADLINE after `ms`. A value that comes after that goes to `late`.
@@ -90,6 +92,18 @@ function streamTo(host: string, port: number) {
   return Object.assign(socket, { _host: host })
 }
 
+/** A connection that cannot be set up is none. */
+async function prepareMysqlSession(raw: PoolConnection): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      raw.query(mysqlSession(requestDeadlines), (error) => (error ? reject(error) : resolve()))
+    })
+  } catch (error) {
+    raw.destroy()
+    throw error
+  }
+}
+
 /** A pool for Kysely's MysqlDialect. */
 export function mysqlPool(place: DatabaseServer, size: number): MysqlPool {
   const { host, port, user, password, database, socket, tls } = place
@@ -112,17 +126,22 @@ export function mysqlPool(place: DatabaseServer, size: number): MysqlPool {
   })
   // Kysely prepares each connection object once, so the same raw connection must always have the same wrapper.
   const wrapped = new WeakMap<PoolConnection, ReturnType<typeof mysqlConnection>>()
-  const acquire = () =>
-    new Promise<PoolConnection>((resolve, reject) => {
-      pool.getConnection((error, raw) => (error ? reject(error) : resolve(raw)))
+  const acquire = async () => {
+    const raw = await new Promise<PoolConnection>((resolve, reject) => {
+      pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
     })
+    if (!wrapped.has(raw)) {
+      await prepareMysqlSession(raw)
+      wrapped.set(raw, mysqlConnection(raw))
+    }
+    return raw
+  }
   const deadlinePool = {
     getConnection(callback: Callback): void {
-      within(acquireMs, acquire(), (raw) => raw.release()).then((raw) => {
-        const connection = wrapped.get(raw) ?? mysqlConnection(raw)
-        wrapped.set(raw, connection)
-        callback(null, connection)
-      }, callback)
+      within(acquireMs, acquire(), (raw) => raw.release()).then(
+        (raw) => callback(null, wrapped.get(raw)),
+        (error) => callback(new NoConnection(error)),
+      )
     },
     end: (callback: Callback) => pool.end(callback),
   }
@@ -154,8 +173,10 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
     ...postgresTls(tls),
     max: size,
     connectionTimeoutMillis: acquireMs,
-    statement_timeout: statementMs,
-    idle_in_transaction_session_timeout: 2 * statementMs,
+    // pg-pool ends a connection whose set-up fails, and tells whoever waits for it.
+    onConnect: async (client) => {
+      await client.query(postgresSession(requestDeadlines))
+    },
     types: {
       getTypeParser: (oid, format) =>
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
@@ -168,7 +189,9 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
   const deadlinePool = {
     options: {},
     async connect() {
-      const raw = await pool.connect()
+      const raw = await within(acquireMs, pool.connect(), (late) => late.release()).catch((error) => {
+        throw new NoConnection(error)
+      })
       const statements = new Statements()
       return {
         query: (sql: string, parameters: unknown[]) => statements.run(() => raw.query(sql, parameters)),

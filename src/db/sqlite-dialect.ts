@@ -14,9 +14,11 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { NoConnection } from './failures.ts'
 
-/** How long a statement waits for the write lock of another process. */
+/** How long a statement waits for the write lock of another process, and whoever needs the connection for it. */
 const busyWithinMs = 2_000
+const acquireWithinMs = 2_000
 const sqliteBusy = 5
 const sqliteIoError = 10
 const sqliteReadOnly = 8
@@ -84,6 +86,11 @@ class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true
   }
+
+  /** There is one; the driver has whoever needs it wait, and not for ever as Kysely would. */
+  override get supportsMultipleConnections(): boolean {
+    return true
+  }
 }
 
 /** `for update` says nothing here: the transaction has locked the whole file already. */
@@ -93,7 +100,43 @@ class LockFreeCompiler extends SqliteQueryCompiler {
   }
 }
 
+/** Who may use the one connection now. */
+class Turns {
+  #isTaken = false
+  readonly #waiting = new Set<() => void>()
+
+  /** @throws NoConnection where it was not our turn within `acquireWithinMs` */
+  async begin(): Promise<void> {
+    if (!this.#isTaken) {
+      this.#isTaken = true
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(go)
+        reject(new NoConnection(new Error(`the connection was in use for ${acquireWithinMs} ms`)))
+      }, acquireWithinMs)
+      const go = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#waiting.add(go)
+    })
+  }
+
+  end(): void {
+    const [next] = this.#waiting
+    if (!next) {
+      this.#isTaken = false
+      return
+    }
+    this.#waiting.delete(next)
+    next()
+  }
+}
+
 class NodeSqliteDriver implements Driver {
+  readonly #turns = new Turns()
   readonly #onDestroy: () => void
   readonly #connection: NodeSqliteConnection
 
@@ -104,8 +147,9 @@ class NodeSqliteDriver implements Driver {
 
   async init(): Promise<void> {}
 
-  /** Never fails: Kysely would keep the lock on its one connection for ever. The first statement opens the file. */
+  /** One after the other, as they came. The first statement opens the file. @throws NoConnection after 2 s of waiting */
   async acquireConnection(): Promise<DatabaseConnection> {
+    await this.#turns.begin()
     return this.#connection
   }
 
@@ -125,7 +169,9 @@ class NodeSqliteDriver implements Driver {
     if (this.#connection.isInTransaction()) await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 
-  async releaseConnection(): Promise<void> {}
+  async releaseConnection(): Promise<void> {
+    this.#turns.end()
+  }
 
   async destroy(): Promise<void> {
     this.#onDestroy()
@@ -133,7 +179,7 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
-/** @throws the error of SQLite with its code, its message with the path */
+/** @throws NoConnection; where the file is only busy the error of SQLite with its code */
 function openFile(path: string): DatabaseSync {
   let file: DatabaseSync | null = null
   try {
@@ -146,9 +192,10 @@ function openFile(path: string): DatabaseSync {
     return file
   } catch (error) {
     file?.close()
-    if (!(error instanceof Error && 'errcode' in error)) throw error
+    if (!(error instanceof Error && 'errcode' in error)) throw new NoConnection(error)
     const { errcode, message } = error
-    throw Object.assign(new Error(`${message} (${path})`, { cause: error }), { errcode })
+    const withPath = Object.assign(new Error(`${message} (${path})`, { cause: error }), { errcode })
+    throw isBusy(error) ? withPath : new NoConnection(withPath)
   }
 }
 
@@ -159,6 +206,15 @@ function assertWritable(path: string): void {
   } catch (cause) {
     const message = 'attempt to write a readonly database'
     throw Object.assign(new Error(message, { cause }), { errcode: sqliteReadOnly })
+  }
+}
+
+/** null where no file is there. @throws NoConnection where the system does not even say that */
+function inodeOf(path: string): number | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.ino ?? null
+  } catch (error) {
+    throw new NoConnection(error)
   }
 }
 
@@ -198,7 +254,7 @@ class NodeSqliteConnection implements DatabaseConnection {
    */
   #assertThere(): void {
     if (!this.#file || this.#file.isTransaction) return
-    if (statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return
+    if (inodeOf(this.#path) === this.#inode) return
     throw Object.assign(new Error(`the file ${this.#path} was taken away`), { errcode: sqliteIoError })
   }
 

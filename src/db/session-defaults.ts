@@ -1,0 +1,110 @@
+// What a session of a database must have set, whatever the server, the database or the role presets. One statement each, sent once
+// for each new connection, after the server's own presets. docs/operations.md lists them; test/presets.test.ts tries each.
+
+/** For a statement, and for waiting for a lock inside of it; a transaction that nobody goes on with ends. */
+export interface SessionDeadlines {
+  readonly statementMs: number
+  readonly lockMs: number
+  readonly idleTransactionMs: number
+}
+
+/** Reserved for requests; migrations have their own. */
+export const requestDeadlines: SessionDeadlines = {
+  statementMs: 5_000,
+  lockMs: 4_000,
+  idleTransactionMs: 10_000,
+}
+
+const largest = '18446744073709551615'
+
+/**
+ * `set session …` for MySQL and MariaDB. MariaDB alone reads what stands in `M!` comments, MySQL alone what stands in those of a
+ * version from 5.7.7 on: so one statement does for both.
+ */
+export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines): string {
+  const lockSeconds = Math.ceil(lockMs / 1000)
+  const idleSeconds = Math.ceil(idleTransactionMs / 1000)
+  const both = [
+    // Text: four-byte characters (emoji) arrive, and no statement is read with another character set than it was written in.
+    'character_set_client = utf8mb4',
+    'character_set_connection = utf8mb4',
+    'character_set_results = utf8mb4',
+    'collation_connection = utf8mb4_general_ci',
+    // A statement outside a transaction commits; a commit begins nothing new and ends no connection.
+    'autocommit = 1',
+    "completion_type = 'NO_CHAIN'",
+    // Errors instead of cut values; backslashes in what the driver quotes mean what it thinks.
+    "sql_mode = 'TRADITIONAL'",
+    "time_zone = '+00:00'",
+    'sql_auto_is_null = 0',
+    'sql_safe_updates = 0',
+    'sql_big_selects = 1',
+    `sql_select_limit = ${largest}`,
+    'foreign_key_checks = 1',
+    'unique_checks = 1',
+    'default_storage_engine = InnoDB',
+    'default_tmp_storage_engine = InnoDB',
+    `innodb_lock_wait_timeout = ${lockSeconds}`,
+    `lock_wait_timeout = ${lockSeconds}`,
+    'wait_timeout = 28800',
+    'net_read_timeout = 30',
+    'net_write_timeout = 60',
+  ]
+  const mariadb = [
+    "tx_isolation = 'READ-COMMITTED'",
+    'tx_read_only = 0',
+    `max_statement_time = ${statementMs / 1000}`,
+    `idle_transaction_timeout = ${idleSeconds}`,
+    `idle_readonly_transaction_timeout = ${idleSeconds}`,
+    `idle_write_transaction_timeout = ${idleSeconds}`,
+    // Gaps between positions of the feed are waited for.
+    'auto_increment_increment = 1',
+    'auto_increment_offset = 1',
+  ]
+  const mysql = [
+    "transaction_isolation = 'READ-COMMITTED'",
+    'transaction_read_only = 0',
+    `max_execution_time = ${statementMs}`,
+  ]
+  // Before 8.0.18 only an administrator may set these.
+  const mysql8018 = ['auto_increment_increment = 1', 'auto_increment_offset = 1']
+  const list = (settings: readonly string[]) => settings.map((setting) => `, ${setting}`).join('')
+  return `set ${both.join(', ')}/*M!${list(mariadb)} *//*!50720${list(mysql)} *//*!80018${list(mysql8018)} */`
+}
+
+/**
+ * `set_config` for PostgreSQL. Names that this version does not know are passed over. A stronger durability than ours stays; one
+ * that acknowledges before the disk has it does not.
+ */
+export function postgresSession({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines): string {
+  const settings: Readonly<Record<string, string>> = {
+    client_encoding: 'UTF8',
+    DateStyle: 'ISO, YMD',
+    IntervalStyle: 'postgres',
+    TimeZone: 'UTC',
+    bytea_output: 'hex',
+    extra_float_digits: '1',
+    standard_conforming_strings: 'on',
+    backslash_quote: 'safe_encoding',
+    transform_null_equals: 'off',
+    array_nulls: 'on',
+    default_transaction_isolation: 'read committed',
+    default_transaction_read_only: 'off',
+    default_transaction_deferrable: 'off',
+    statement_timeout: String(statementMs),
+    lock_timeout: String(lockMs),
+    idle_in_transaction_session_timeout: String(idleTransactionMs),
+    transaction_timeout: '0',
+    idle_session_timeout: '0',
+    row_security: 'on',
+    exit_on_error: 'off',
+    default_table_access_method: 'heap',
+    default_tablespace: '',
+  }
+  const values = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`)
+  return `select pg_catalog.set_config(s.name, wanted.value, false)
+    from (values ${values.join(', ')}) wanted (name, value)
+    join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(wanted.name)
+    union all select pg_catalog.set_config('synchronous_commit', 'on', false)
+    where pg_catalog.current_setting('synchronous_commit') in ('off', 'local')`
+}
