@@ -3,12 +3,13 @@ import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { nextTurn } from '../db/turns.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import { assertStillLive, type Caller } from '../sessions/caller.ts'
-import { everySession, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
+import { listSessionRecords, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import {
   findAccountById,
@@ -50,11 +51,13 @@ export interface ProfileChange {
   readonly locale?: string | null
 }
 
-/** All that is known of a person. */
+/** All that is known of a person. Sessions and events are read while they are taken, a page at a time. */
 export interface AccountExport {
   readonly account: Account
-  readonly sessions: readonly SessionRecord[]
-  readonly events: readonly Event[]
+  /** Oldest first. */
+  readonly sessions: AsyncIterable<SessionRecord>
+  /** Newest first. */
+  readonly events: AsyncIterable<Event>
 }
 
 export interface NewAccount {
@@ -77,7 +80,7 @@ export interface AccountsOptions {
   readonly region: Region
 }
 
-const pageSize = 500
+const pageSize = 200
 
 export class Accounts {
   readonly #db: Database
@@ -183,11 +186,22 @@ export class Accounts {
     const account = await this.getById(id)
     await this.#limiter.countWrite('export_account', caller)
     await this.#noteExport(caller, origin)
-    const events: Event[] = []
-    // Not those of the number: somebody else may have had it before.
-    const own = eventsOf(this.#db, { accountId: id, phoneNumber: null })
-    for await (const event of own) events.push(event)
-    return { account, sessions: await everySession(this.#db, id), events }
+    return {
+      account,
+      sessions: this.#sessionRecords(id),
+      // Not those of the number: another account may have had it before.
+      events: eventsOf(this.#db, { accountId: id, phoneNumber: null }),
+    }
+  }
+
+  async *#sessionRecords(accountId: string): AsyncGenerator<SessionRecord> {
+    let after: SessionRecord | null = null
+    do {
+      await nextTurn()
+      const page: SessionRecord[] = await listSessionRecords(this.#db, accountId, after, pageSize)
+      yield* page
+      after = page.length < pageSize ? null : (page.at(-1) ?? null)
+    } while (after)
   }
 
   async #noteExport(caller: Caller, origin: Origin): Promise<void> {
@@ -209,6 +223,7 @@ export class Accounts {
   async *list(): AsyncGenerator<Account> {
     let after: AccountsTable | null = null
     do {
+      await nextTurn()
       const rows: AccountsTable[] = await listAccounts(this.#db, after, pageSize)
       for (const row of rows) yield toAccount(row)
       after = rows.length < pageSize ? null : (rows.at(-1) ?? null)

@@ -119,3 +119,37 @@ export async function indexNames<T>(db: Kysely<T>, kind: DatabaseKind, table: st
   const { rows } = await queries[kind].execute(db)
   return rows.map(({ name }) => name)
 }
+
+/** Creates those of the indexes (suffix of the name -> columns) that the table does not have. */
+export async function addIndexes<T>(
+  db: Kysely<T>,
+  kind: DatabaseKind,
+  table: string,
+  indexes: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
+  const present = await indexNames(db, kind, table)
+  for (const [suffix, columns] of Object.entries(indexes)) {
+    const name = `${table}_${suffix}`
+    if (!present.includes(name))
+      await db.schema
+        .createIndex(name)
+        .on(table)
+        .columns([...columns])
+        .execute()
+  }
+}
+
+/** Drops those of the indexes (suffixes of their names) that the table has. */
+export async function dropIndexes<T>(
+  db: Kysely<T>,
+  kind: DatabaseKind,
+  table: string,
+  suffixes: readonly string[],
+): Promise<void> {
+  const present = await indexNames(db, kind, table)
+  for (const name of suffixes.map((suffix) => `${table}_${suffix}`)) {
+    if (!present.includes(name)) continue
+    const drop = db.schema.dropIndex(name)
+    await (kind === 'mysql' ? drop.on(table) : drop).execute()
+  }
+}

@@ -1,4 +1,5 @@
 // Events in SQL. No policy here.
+import { valuesOfPage } from '../db/pages.ts'
 import type { Database, EventsTable } from '../db/schema.ts'
 
 /** Writes events. */
@@ -10,28 +11,31 @@ export async function insertEvents(tx: Database, events: readonly EventsTable[])
       .execute()
 }
 
-/** Up to `limit` events about an account, or about a number where one is given, newest first, older than `before`. */
+/** Whose events: those of an account, or those that name a number. Each has an index in this order. */
+export interface EventSubject {
+  readonly column: 'account_id' | 'phone_number'
+  readonly value: string
+}
+
+/** A place in the order of events. */
+export type EventPlace = Pick<EventsTable, 'at' | 'id'>
+
+/** Up to `limit` events of a subject, newest first, older than `before`. */
 export async function listEvents(
   db: Database,
-  about: { readonly accountId: string | null; readonly phoneNumber: string | null },
-  before: { readonly at: number; readonly id: string } | null,
+  { column, value }: EventSubject,
+  before: EventPlace | null,
   limit: number,
 ): Promise<EventsTable[]> {
-  let query = db
-    .selectFrom('hufu_events')
-    .selectAll()
-    .where((where) =>
-      where.or([where('account_id', '=', about.accountId), where('phone_number', '=', about.phoneNumber)]),
-    )
-  if (before) {
-    query = query.where((where) =>
-      where.or([
-        where('at', '<', before.at),
-        where.and([where('at', '=', before.at), where('id', '<', before.id)]),
-      ]),
-    )
-  }
-  return await query.orderBy('at', 'desc').orderBy('id', 'desc').limit(limit).execute()
+  const events = db.selectFrom('hufu_events').selectAll().limit(limit)
+  const page = before
+    ? events
+        .where(column, 'in', valuesOfPage(db, value))
+        // The end of a range of the index on every database, which `at < ? or (at = ? and id < ?)` is on none.
+        .where('at', '<=', before.at)
+        .where((where) => where.or([where('at', '<', before.at), where('id', '<', before.id)]))
+    : events.where(column, '=', value)
+  return await page.orderBy(column, 'desc').orderBy('at', 'desc').orderBy('id', 'desc').execute()
 }
 
 /** Deletes up to `limit` of the oldest events from before a time, and returns how many that were. */
@@ -54,14 +58,13 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
  * another account, which had it before, stay as they are.
  */
 export async function forgetPerson(tx: Database, accountId: string, phoneNumber: string): Promise<void> {
+  const nothing = { phone_number: null, ip: null, detail: null }
+  // Two statements, because each has an index and `or` has none.
+  await tx.updateTable('hufu_events').set(nothing).where('account_id', '=', accountId).execute()
   await tx
     .updateTable('hufu_events')
-    .set({ phone_number: null, ip: null, detail: null })
-    .where((where) =>
-      where.or([
-        where('account_id', '=', accountId),
-        where.and([where('account_id', 'is', null), where('phone_number', '=', phoneNumber)]),
-      ]),
-    )
+    .set(nothing)
+    .where('phone_number', '=', phoneNumber)
+    .where('account_id', 'is', null)
     .execute()
 }

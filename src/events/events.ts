@@ -1,7 +1,8 @@
 // What happened to accounts, told in the same transaction as it happened: the audit.
-import type { Database } from '../db/schema.ts'
+import type { Database, EventsTable } from '../db/schema.ts'
+import { nextTurn } from '../db/turns.ts'
 import { newSessionId } from '../ids.ts'
-import { insertEvents, listEvents } from './event-rows.ts'
+import { type EventSubject, insertEvents, listEvents } from './event-rows.ts'
 
 /** docs/events.md lists exactly these. */
 export const eventKinds = [
@@ -79,30 +80,82 @@ export async function recordEvents(
   )
 }
 
-/** Events of an account, or of a number where one is given, newest first, a page at a time. */
-export async function* eventsOf(
-  db: Database,
-  about: { readonly accountId: string | null; readonly phoneNumber: string | null },
-): AsyncGenerator<Event> {
-  const pageSize = 500
-  let before: { at: number; id: string } | null = null
+/** About whom: an account, a number, or both; null is neither. */
+export interface EventsAbout {
+  readonly accountId: string | null
+  /** E.164. */
+  readonly phoneNumber: string | null
+}
+
+/** Events of an account and of a number, each once, newest first, read a page at a time (turns.ts). */
+export async function* eventsOf(db: Database, about: EventsAbout): AsyncGenerator<Event> {
+  const sources: EventSource[] = []
+  if (about.accountId !== null)
+    sources.push(new EventSource(db, { column: 'account_id', value: about.accountId }))
+  if (about.phoneNumber !== null)
+    sources.push(new EventSource(db, { column: 'phone_number', value: about.phoneNumber }))
   for (;;) {
-    const rows = await listEvents(db, about, before, pageSize)
-    for (const row of rows) {
-      yield {
-        id: row.id,
-        at: row.at,
-        kind: row.kind,
-        accountId: row.account_id,
-        sessionId: row.session_id,
-        phoneNumber: row.phone_number,
-        ip: row.ip,
-        requestId: row.request_id,
-        detail: row.detail === null ? null : JSON.parse(row.detail),
-      }
-    }
-    const last = rows.at(-1)
-    if (!last || rows.length < pageSize) return
-    before = last
+    for (const source of sources) if (source.needsPage()) await source.readPage()
+    const newest = sources.reduce<EventsTable | null>((found, { first }) => newerOf(found, first), null)
+    if (!newest) return
+    for (const source of sources) if (source.first?.id === newest.id) source.takeFirst()
+    yield toEvent(newest)
+  }
+}
+
+const pageSize = 200
+
+/** The events of one subject, newest first; a page of them is in memory. */
+class EventSource {
+  readonly #db: Database
+  readonly #subject: EventSubject
+  #page: readonly EventsTable[] = []
+  #taken = 0
+  #isLastPage = false
+
+  constructor(db: Database, subject: EventSubject) {
+    this.#db = db
+    this.#subject = subject
+  }
+
+  /** The next one; null: there is none, or the next page must be read first. */
+  get first(): EventsTable | null {
+    return this.#page[this.#taken] ?? null
+  }
+
+  takeFirst(): void {
+    this.#taken++
+  }
+
+  needsPage(): boolean {
+    return this.first === null && !this.#isLastPage
+  }
+
+  async readPage(): Promise<void> {
+    const last = this.#page.at(-1) ?? null
+    await nextTurn()
+    this.#page = await listEvents(this.#db, this.#subject, last, pageSize)
+    this.#taken = 0
+    this.#isLastPage = this.#page.length < pageSize
+  }
+}
+
+/** Ids are ASCII, so that JavaScript orders them as the databases do: by bytes. */
+function newerOf(a: EventsTable | null, b: EventsTable | null): EventsTable | null {
+  if (a === null || b === null) return a ?? b
+  return b.at > a.at || (b.at === a.at && b.id > a.id) ? b : a
+}
+
+function toEvent(row: EventsTable): Event {
+  return {
+    id: row.id,
+    at: row.at,
+    kind: row.kind,
+    accountId: row.account_id,
+    sessionId: row.session_id,
+    phoneNumber: row.phone_number,
+    ip: row.ip,
+    requestId: row.request_id,
+    detail: row.detail === null ? null : JSON.parse(row.detail),
   }
 }

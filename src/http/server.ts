@@ -160,14 +160,16 @@ async function registerRoutes(app: FastifyInstance, parts: ServerParts, quick: Q
   others.finish()
 }
 
-function v1Routes(parts: V1Parts, quick: QuickRoutes) {
+function v1Routes(parts: ServerParts, quick: QuickRoutes) {
+  const tellLate = (request: FastifyRequest, error: unknown) =>
+    parts.log.trouble(request, asRequestError(error, parts.asUnavailable))
   return async (app: FastifyInstance): Promise<void> => {
     authenticate(app, parts.sessions)
     refuseUnexpectedBody(app)
     addTwins(app)
     await app.register(v1CodeRoutes(parts))
     await app.register(v1SessionRoutes(parts, quick))
-    await app.register(v1AccountRoutes(parts))
+    await app.register(v1AccountRoutes({ ...parts, tellLate }))
   }
 }
 

@@ -1,7 +1,9 @@
 // /v1/account and /v1/password-resets: see and change who I am, and leave.
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { Account, SessionRecord } from '../accounts/accounts.ts'
+import type { Account, AccountExport, SessionRecord } from '../accounts/accounts.ts'
+import type { Event } from '../events/events.ts'
 import { originOf } from './authenticate.ts'
 import { notePhone } from './request-log.ts'
 import { isoTime } from './respond.ts'
@@ -128,8 +130,13 @@ const schemas = {
   },
 } as const
 
+export interface LateErrors {
+  /** Logs what kept an answer from being finished after its status was sent. */
+  readonly tellLate: (request: FastifyRequest, error: unknown) => void
+}
+
 /** The routes of /v1/account and /v1/password-resets. */
-export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
+export function v1AccountRoutes({ accounts, credentials, standing, tellLate }: V1Parts & LateErrors) {
   return async (app: FastifyInstance): Promise<void> => {
     app.get('/v1/account', { schema: schemas.get }, getAccount)
     app.patch('/v1/account', { schema: schemas.update }, updateAccount)
@@ -190,21 +197,40 @@ export function v1AccountRoutes({ accounts, credentials, standing }: V1Parts) {
       return reply.code(202).send({ closes_at: isoTime(closesAt) })
     }
 
-    async function exportAccount(request: FastifyRequest) {
-      const { account, sessions, events } = await accounts.export(callerOf(request), originOf(request))
-      return {
-        account: details(account),
-        sessions: sessions.map(exportedSession),
-        events: events.map(({ at, kind, sessionId, ip, detail }) => ({
-          at: isoTime(at),
-          kind,
-          session_id: sessionId,
-          ip,
-          detail,
-        })),
-      }
+    async function exportAccount(request: FastifyRequest, reply: FastifyReply) {
+      const pieces = exportPieces(await accounts.export(callerOf(request), originOf(request)))
+      // A piece is made when the client has taken those before it, and none any more when the client has gone.
+      const stream = Readable.from(pieces)
+      // The status is sent by then, so that the client sees a connection that breaks.
+      stream.on('error', (error) => reply.raw.headersSent && tellLate(request, error))
+      return reply.type('application/json; charset=utf-8').send(stream)
     }
   }
+}
+
+/** The JSON of an export, in pieces of some tens of kilobytes. */
+async function* exportPieces({ account, sessions, events }: AccountExport): AsyncGenerator<string> {
+  yield `{"account":${JSON.stringify(details(account))},"sessions":[`
+  yield* listPieces(sessions, exportedSession)
+  yield '],"events":['
+  yield* listPieces(events, exportedEvent)
+  yield ']}'
+}
+
+const itemsInPiece = 100
+
+/** The items of a JSON array, with their commas. */
+async function* listPieces<T>(items: AsyncIterable<T>, shown: (item: T) => object): AsyncGenerator<string> {
+  let texts: string[] = []
+  let before = ''
+  for await (const item of items) {
+    texts.push(JSON.stringify(shown(item)))
+    if (texts.length < itemsInPiece) continue
+    yield before + texts.join(',')
+    before = ','
+    texts = []
+  }
+  if (texts.length > 0) yield before + texts.join(',')
 }
 
 function details(account: Account) {
@@ -217,6 +243,10 @@ function details(account: Account) {
     has_password: account.hasPassword,
     registered_at: isoTime(account.registeredAt),
   }
+}
+
+function exportedEvent({ at, kind, sessionId, ip, detail }: Event) {
+  return { at: isoTime(at), kind, session_id: sessionId, ip, detail }
 }
 
 function exportedSession(session: SessionRecord) {

@@ -1,6 +1,7 @@
 // Sessions in SQL. No policy here.
 import { type InferResult, sql } from 'kysely'
 import type { PrepareRead } from '../db/open.ts'
+import { valuesOfPage } from '../db/pages.ts'
 import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { accountFactsOf } from './account-state.ts'
@@ -153,15 +154,26 @@ export interface SessionRecord extends Session {
   readonly endReason: EndReason | null
 }
 
-/** All sessions that an account has had, oldest first. */
-export async function everySession(db: Database, accountId: string): Promise<SessionRecord[]> {
-  const rows = await db
+/** Up to `limit` of all sessions that an account has had, oldest first, after the session `after`. */
+export async function listSessionRecords(
+  db: Database,
+  accountId: string,
+  after: Pick<SessionRecord, 'createdAt' | 'id'> | null,
+  limit: number,
+): Promise<SessionRecord[]> {
+  const sessions = db
     .selectFrom('hufu_sessions')
     .select(sessionColumns)
     .select(['ended_at', 'end_reason'])
-    .where('account_id', '=', accountId)
-    .orderBy('created_at')
-    .execute()
+    .limit(limit)
+  const page = after
+    ? sessions
+        .where('account_id', 'in', valuesOfPage(db, accountId))
+        // The beginning of a range of the index on every database.
+        .where('created_at', '>=', after.createdAt)
+        .where((where) => where.or([where('created_at', '>', after.createdAt), where('id', '>', after.id)]))
+    : sessions.where('account_id', '=', accountId)
+  const rows = await page.orderBy('account_id').orderBy('created_at').orderBy('id').execute()
   return rows.map((row) => ({ ...toSession(row), endedAt: row.ended_at, endReason: row.end_reason }))
 }
 

@@ -3,7 +3,22 @@ import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../columns.ts'
 import type { DatabaseKind } from '../open.ts'
-import { createTable } from '../tables.ts'
+import { addIndexes, createTable, dropIndexes } from '../tables.ts'
+
+/** For pages in order of time: (at, id) is unique, so that a page begins where the one before ended. */
+const indexes = {
+  hufu_events: {
+    add: { account_at_id: ['account_id', 'at', 'id'], phone_at_id: ['phone_number', 'at', 'id'] },
+    drop: ['account', 'phone'],
+  },
+  hufu_sessions: {
+    add: {
+      account_created: ['account_id', 'created_at', 'id'],
+      account_live: ['account_id', 'ended_at', 'created_at', 'id'],
+    },
+    drop: ['account'],
+  },
+}
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function purgesAndIndexes(kind: DatabaseKind): Migration {
@@ -21,6 +36,11 @@ export function purgesAndIndexes(kind: DatabaseKind): Migration {
   return {
     async up(db) {
       await createTable(db, kind, { name: 'hufu_purges', statement: purges(db) }, {})
+      for (const [table, { add, drop }] of Object.entries(indexes)) {
+        await addIndexes(db, kind, table, add)
+        // Each of these is the beginning of a new one, which serves the previous version as well.
+        await dropIndexes(db, kind, table, drop)
+      }
     },
   }
 }
