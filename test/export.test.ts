@@ -73,14 +73,18 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     return issued?.token ?? expect.fail()
   }
 
-  async function exportOf(token: string): Promise<Export> {
+  async function bytesOf(token: string): Promise<ArrayBuffer> {
     const answer = await fetch(`${app.url}/v1/account/export`, {
       headers: { authorization: `Bearer ${token}` },
     })
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8')
+    return await answer.arrayBuffer()
+  }
+
+  async function exportOf(token: string): Promise<Export> {
     // The schema of this route: test/docs.test.ts.
-    return (await answer.json()) as Export
+    return JSON.parse(Buffer.from(await bytesOf(token)).toString()) as Export
   }
 
   usable('it has each event and each session once, in order, also those of one millisecond', async () => {
@@ -137,11 +141,12 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       // As the database does by itself after so many rows.
       if (kind === 'postgres') await sql`analyze`.execute(app.byHand)
       await exportOf(other.token)
-      const short = await timed(() => exportOf(few.token))
+      const short = await timed(() => bytesOf(few.token))
       const whileExporting = latencies(other.token)
-      const long = await timed(() => exportOf(lots.token))
+      // Parsed afterwards: that stops this process, which the server is in too, for longer than anything else.
+      const long = await timed(() => bytesOf(lots.token))
       const waits = await whileExporting.stop()
-      expect(long.value.events).toHaveLength(many + 3)
+      expect(JSON.parse(Buffer.from(long.value).toString()).events).toHaveLength(many + 3)
       expect(long.ms / short.ms).toBeLessThan(40)
       expect(waits.length).toBeGreaterThan(20)
       expect(Math.max(...waits) / long.ms).toBeLessThan(0.2)

@@ -159,7 +159,10 @@ test('every write of a signed-in client documents 429, and signing out alone doe
       .map(([method, { responses }]) => ({ what: `${method} ${path}`, isLimited: '429' in responses })),
   )
   const unlimited = closed.filter(({ isLimited }) => !isLimited).map(({ what }) => what)
-  expect(unlimited.filter((what) => !what.startsWith('get '))).toEqual(['delete /v1/session'])
+  expect(unlimited.filter((what) => !what.startsWith('get '))).toEqual([
+    'delete /v1/session',
+    'post /v1/session/end',
+  ])
   expect(closed.map(({ what }) => what)).toContain('get /v1/account/export')
   expect(unlimited).not.toContain('get /v1/account/export')
 })
