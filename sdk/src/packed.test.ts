@@ -1,21 +1,23 @@
 // The package as apps install it: packed, and run where nothing newer than ES2017 is known.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'acorn'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { consumers, installConsumers } from '../scripts/consumers.ts'
 import { oldWorld } from './fake-es2017.ts'
 import { wireAccount, wireSession } from './fake-network.ts'
 
 const sdk = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'hufu-packed-'))
 const unpacked = join(folder, 'package')
+const { version }: { version: string } = JSON.parse(readFileSync(join(sdk, 'package.json'), 'utf8'))
+const tarball = join(folder, `hufu-sdk-${version}.tgz`)
 
 beforeAll(() => {
   execFileSync('npm', ['pack', '--pack-destination', folder], { cwd: sdk, stdio: 'ignore' })
-  const [tarball = ''] = readdirSync(folder)
   execFileSync('tar', ['-xzf', tarball], { cwd: folder })
 }, 120_000)
 
@@ -101,6 +103,13 @@ function answerTo(method: string, path: string): readonly [status: number, body:
   return [204, null]
 }
 
+const wrongPassword = {
+  type: 'urn:hufu:problem:credentials_wrong',
+  title: 'The phone number or the password is wrong',
+  status: 401,
+  code: 'credentials_wrong',
+}
+
 /** Runs within the old world: a `request` as mini-programs have it, and each method of the client once. */
 const walk = `async ({ createClient, requestTransport }, answer, later) => {
   const texts = new Map()
@@ -172,4 +181,112 @@ test('The packed client works, each method of it, where nothing newer than ES201
     unused: [],
   })
   expect(errors).toEqual([])
+})
+
+const notInstalled = await installConsumers()
+
+describe.skipIf(notInstalled !== null)('An app that has installed the packed file', () => {
+  const app = join(folder, 'app')
+  const out = join(folder, 'out')
+
+  /** Runs a program of Node's in the folder of the app. @returns what it has printed; also where it fails */
+  function node(...args: string[]): string {
+    // What the tests' own runner has set is none of an app's business.
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME }
+    try {
+      return execFileSync(process.execPath, args, { cwd: app, env, encoding: 'utf8', stdio: 'pipe' })
+    } catch (error) {
+      // execFileSync throws what the program has written, where it could be started.
+      const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }
+      return `${message} ${stdout} ${stderr}`
+    }
+  }
+
+  beforeAll(() => {
+    cpSync(join(consumers, 'app'), app, { recursive: true })
+    cpSync(join(app, 'types.ts'), join(app, 'types.mts'))
+    mkdirSync(out)
+    writeFileSync(join(app, 'package.json'), '{ "private": true }')
+    const options = ['--offline', '--no-audit', '--no-fund', '--no-package-lock']
+    execFileSync('npm', ['install', ...options, tarball], { cwd: app, stdio: 'ignore' })
+  }, 120_000)
+
+  test.each([
+    ['webpack 4', 'webpack.js'],
+    ['Vite', 'vite.mjs'],
+    ['Metro', 'metro.js'],
+    ['Metro before it read "exports"', 'metro.js', 'main'],
+  ])('signs in when %s has built it', async (name, script, ...more) => {
+    const file = join(out, `${name.replace(/\W/g, '')}.js`)
+    expect(node(join(consumers, script), '.', file, ...more)).toBe('')
+    const world = oldWorld()
+    const passwords: string[] = []
+    const signedIn = new Promise<unknown[]>((done) => {
+      // The app's own objects are of its world, and so are these texts.
+      const answer = (body: string) => {
+        const { password } = JSON.parse(body)
+        passwords.push(password)
+        const [status, json] = password === 'wrong' ? [401, wrongPassword] : answerTo('POST', '/v1/sessions')
+        return JSON.stringify({ status, headers: {}, data: JSON.stringify(json) })
+      }
+      const later = (task: () => void) => void setImmediate(task)
+      Object.assign(world.context, { answer, later, setTimeout, clearTimeout })
+      Object.assign(world.context, { end: (...facts: unknown[]) => done(facts.map(String)) })
+    })
+    world.run(`
+      var window = Function('return this')()
+      var self = window, global = window, globalThis = window
+      var platform = {
+        baseUrl: 'https://hufu.test',
+        request: ({ data, success, fail }) => later(() => {
+          const result = JSON.parse(answer(data))
+          if (result.status === 200) success(result)
+          else fail(result)
+        }),
+        done: (...facts) => end(...facts),
+      }`)
+    world.run(readFileSync(file, 'utf8'))
+    expect(await signedIn).toEqual(['session-1', 'signed_in'])
+    expect(passwords).toEqual(['wrong', 'credentials_wrong'])
+  })
+
+  test('loads it in Jest', () => {
+    const printed = node(join(consumers, 'node_modules/jest/bin/jest.js'), '--rootDir', '.')
+    // Jest reports on standard error, and with a failure only: a success prints nothing here.
+    expect(printed).toBe('')
+  })
+
+  test('loads it in Node, by import and by require', () => {
+    const check = `if (typeof createClient({ baseUrl: 'https://h' }).signIn !== 'function') throw new Error('no client')`
+    writeFileSync(join(app, 'loads.mjs'), `import { createClient } from '@hufu/sdk'\n${check}`)
+    writeFileSync(join(app, 'loads.cjs'), `const { createClient } = require('@hufu/sdk')\n${check}`)
+    expect(node('loads.mjs') + node('loads.cjs')).toBe('')
+  })
+
+  const bundled = { module: 'esnext', moduleResolution: 'bundler' }
+  const node16 = { module: 'node16', moduleResolution: 'node16' }
+  test.each([
+    ['4.9', { module: 'commonjs', moduleResolution: 'node' }],
+    ['4.9', { module: 'esnext', moduleResolution: 'node' }],
+    ['4.9', node16],
+    ['5.9', { module: 'commonjs', moduleResolution: 'node' }],
+    ['5.9', bundled],
+    ['5.9', node16],
+    ['7.0', { module: 'commonjs' }],
+    ['7.0', bundled],
+    ['7.0', node16],
+  ])('has the types of it in TypeScript %s with %j', (version, modules) => {
+    const compilerOptions = {
+      ...modules,
+      target: 'es2017',
+      lib: ['es2017'],
+      types: [],
+      strict: true,
+      noEmit: true,
+    }
+    // A file of ES modules beside one of CommonJS is known since node16.
+    const files = modules === node16 ? ['types.ts', 'types.mts'] : ['types.ts']
+    writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+    expect(node(join(consumers, `node_modules/typescript-${version}/bin/tsc`), '-p', '.')).toBe('')
+  })
 })

@@ -1,0 +1,14 @@
+// What React Native's Babel preset does to modules, and nothing else of it.
+const { transformSync } = require('@babel/core')
+
+exports.transform = ({ src, filename }) => {
+  const plugins = [require.resolve('@babel/plugin-transform-modules-commonjs')]
+  const { ast, metadata } = transformSync(src, {
+    ast: true,
+    babelrc: false,
+    configFile: false,
+    filename,
+    plugins,
+  })
+  return { ast, metadata }
+}
