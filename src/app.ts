@@ -29,6 +29,7 @@ import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
+import { forgetOldProofs } from './sessions/device-proofs.ts'
 import { Feed, forgetOldChanges } from './sessions/feed.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { type Settings, SettingsError } from './settings.ts'
@@ -171,6 +172,7 @@ function purgeSteps(parts: {
       : [{ name: 'events', remove: (now, limit) => deleteEventsBefore(db, now - eventsLifeMs, limit) }]
   return [
     { name: 'accounts', remove: (now, limit) => standing.purge(now, limit) },
+    { name: 'device_proofs', remove: (now, limit) => forgetOldProofs(db, now, limit) },
     { name: 'codes', remove: (now, limit) => codes.forgetOld(now, limit) },
     { name: 'account_changes', remove: (now, limit) => forgetOldChanges(db, now, limit) },
     ...events,

@@ -78,7 +78,12 @@ let nextNumber = 13_400_000_000
 
 async function codeFor({ house }: RunningApp, phone: string): Promise<string> {
   const name = { phoneNumber: phone, purpose: 'sign_in' } as const
-  await house.sendCode.send(phone, { purpose: 'sign_in', origin: noOrigin, deviceId: null })
+  await house.sendCode.send(phone, {
+    purpose: 'sign_in',
+    origin: noOrigin,
+    deviceId: null,
+    deviceProof: null,
+  })
   await house.sendCode.close()
   const nonce = (await findCode(house.db, name))?.nonce ?? expect.fail()
   return codeOf(await storedKey(house.db), { ...name, nonce })

@@ -67,7 +67,7 @@ function newNumber(): string {
 }
 
 async function codeFor({ house }: RunningApp, phone: string, purpose: Purpose): Promise<string> {
-  await house.sendCode.send(phone, { purpose, origin: noOrigin, deviceId: null })
+  await house.sendCode.send(phone, { purpose, origin: noOrigin, deviceId: null, deviceProof: null })
   await house.sendCode.close()
   const { nonce } = (await findCode(house.db, { phoneNumber: phone, purpose })) ?? expect.fail()
   return codeOf(await storedKey(house.db), { phoneNumber: phone, purpose, nonce })

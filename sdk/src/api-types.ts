@@ -336,6 +336,8 @@ export interface components {
                 /** @example 2.1.0 */
                 app_version?: string;
             };
+            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            device_proof?: string;
         };
         SentCode: {
             /** @description Seconds until the next code for this number can be asked for. */
@@ -376,6 +378,8 @@ export interface components {
                 /** @example 2.1.0 */
                 app_version?: string;
             };
+            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            device_proof?: string;
         };
         Account: {
             /** @description UUID. */
@@ -435,6 +439,8 @@ export interface components {
             code: string;
             /** @example 123456 */
             new_password: string;
+            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            device_proof?: string;
         };
         NewPhone: {
             /**
@@ -538,6 +544,8 @@ export interface components {
             account: components["schemas"]["Account"];
             /** @description Whether this sign-in made the account. */
             created: boolean;
+            /** @description Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Shown only here; absent where the request brought a good one. */
+            device_proof?: string;
         };
         RotatedSession: {
             /** @description To be used from now on. Write it to the secure storage of the device before you use it. */

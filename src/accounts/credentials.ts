@@ -8,6 +8,7 @@ import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { Caller } from '../sessions/caller.ts'
+import { findGoodProof } from '../sessions/device-proofs.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
@@ -102,15 +103,15 @@ export class Credentials {
    * @throws AppError `phone_number_invalid`, `password_refused`, `code_wrong`, `account_banned`, `overloaded`
    */
   async resetPassword(
-    request: { phoneNumber: string; code: string; newPassword: string },
+    request: { phoneNumber: string; code: string; newPassword: string; deviceProof: string | null },
     origin: Origin,
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
-    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, {
-      accountId: null,
-      origin,
-    })
+    const shown = { phoneNumber, text: request.deviceProof, deviceId: null }
+    const proof = await findGoodProof(this.#db, shown)
+    const prover = { accountId: null, origin, proof }
+    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
     const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
     // No code was sent to a number without an account: whoever says one has guessed.
     if (!row) throw new AppError('code_wrong')

@@ -5,6 +5,7 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
+import { findGoodProof } from '../sessions/device-proofs.ts'
 import { type Sent, SmsError } from '../sms/sms.ts'
 import type { SmsSender } from '../sms/sms-sender.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
@@ -28,6 +29,8 @@ export interface SendRequest {
   readonly purpose: Purpose
   readonly origin: Origin
   readonly deviceId: string | null
+  /** As the client sent it; null: it sent none. */
+  readonly deviceProof: string | null
 }
 
 export interface SentCode {
@@ -62,13 +65,14 @@ export class SendCode {
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     // Before anything is counted: such a request costs no message, and the person corrects the number at once.
     if (!codes.isTestNumber(phoneNumber)) destinations.assertServed(phoneNumber, to)
-    const { origin, deviceId } = request
+    const { origin, deviceId, deviceProof } = request
+    const proof = await findGoodProof(this.#options.db, { phoneNumber, text: deviceProof, deviceId })
     const asked = await limiter.askForCode({
       phoneNumber,
       address: origin.ip,
       deviceId,
       accountId: null,
-      proof: null,
+      proof,
     })
     if (to === 'anyone') return await this.#sendNow(phoneNumber, asked, request)
     this.#inBackground(this.#sendToOwner(phoneNumber, asked, request))

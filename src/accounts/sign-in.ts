@@ -6,6 +6,7 @@ import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
 import type { Guess, Limiter } from '../limits/limiter.ts'
+import { findGoodProof } from '../sessions/device-proofs.ts'
 import { updateAccount } from '../sessions/session-rows.ts'
 import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
 import {
@@ -40,6 +41,8 @@ export interface Arrival {
   readonly phoneNumber: string
   readonly device: Device
   readonly origin: Origin
+  /** The device proof as the client sent it; null: it sent none. Absent: it keeps no proofs and is given none. */
+  readonly deviceProof?: string | null
 }
 
 /** A sign-in whose code was right. */
@@ -83,9 +86,10 @@ export class SignIn {
     const number = parsePhoneNumber(arrival.phoneNumber, this.#region)
     // In a storm of sign-ins who does not fit costs nothing but this.
     this.#passwords.assertRoom()
-    return await this.#limiter.guarded('check_password', whoIs(number, arrival), async (guess) => {
+    const proof = await this.#goodProof(number, arrival)
+    return await this.#limiter.guarded('check_password', whoIs(number, arrival, proof), async (guess) => {
       for (let tries = 1; ; tries++) {
-        const issued = await this.#tryPassword({ number, password, guess }, arrival)
+        const issued = await this.#tryPassword({ number, password, guess, proof }, arrival)
         if (issued !== 'hash changed') return issued
         if (tries === 3) throw new AppError('unavailable', { retryAfterSeconds: 1 })
       }
@@ -98,10 +102,11 @@ export class SignIn {
    */
   async byCode(arrival: Arrival, code: string, nickname: string | null): Promise<Issued> {
     const phoneNumber = parsePhoneNumber(arrival.phoneNumber, this.#region)
-    return await this.#limiter.guarded('check_code', whoIs(phoneNumber, arrival), async (guess) => {
+    const proof = await this.#goodProof(phoneNumber, arrival)
+    return await this.#limiter.guarded('check_code', whoIs(phoneNumber, arrival, proof), async (guess) => {
       for (let tries = 1; ; tries++) {
         try {
-          return await this.#tryCode({ phoneNumber, code, guess }, nickname, arrival)
+          return await this.#tryCode({ phoneNumber, code, guess, proof }, nickname, arrival)
         } catch (error) {
           // A command made the account at the same moment: now there is one.
           if (!isUniqueViolation(error) || tries === 3) throw error
@@ -110,24 +115,32 @@ export class SignIn {
     })
   }
 
+  async #goodProof(phoneNumber: string, { device, deviceProof = null }: Arrival): Promise<string | null> {
+    return await findGoodProof(this.#db, { phoneNumber, text: deviceProof, deviceId: device.deviceId })
+  }
+
   async #tryCode(
-    { phoneNumber, code, guess }: { phoneNumber: string; code: string; guess: Guess },
+    { phoneNumber, code, guess, proof }: { phoneNumber: string; code: string } & Try,
     nickname: string | null,
-    { device, origin }: Arrival,
+    arrival: Arrival,
   ): Promise<Issued> {
+    const { device, origin } = arrival
     const right = await this.#codes
       .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
       .catch(this.#noteWrong(phoneNumber, 'code', origin))
     const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
     const admit = (tx: Database) => this.#admitByCode(tx, { phoneNumber, numberHash, right, nickname })
-    const issued = await this.#sessions.issue({ device, origin, method: 'code', admit })
+    const issued = await this.#sessions.issue({
+      ...{ device, origin, method: 'code', admit },
+      ...wantedProof(arrival, proof),
+    })
     if (!issued) throw new AppError('code_wrong')
     return issued
   }
 
   /** 'hash changed': the stored hash was replaced (or went with its account) while this password was compared with it. */
   async #tryPassword(
-    { number, password, guess }: { number: string; password: string; guess: Guess },
+    { number, password, guess, proof }: { number: string; password: string } & Try,
     arrival: Arrival,
   ): Promise<Issued | 'hash changed'> {
     const { device, origin } = arrival
@@ -137,7 +150,11 @@ export class SignIn {
     )
     const rehashed = needsRehash(stored) ? await this.#passwords.hash(password) : null
     const admit = (tx: Database) => this.#admitByPassword(tx, number, stored, rehashed)
-    return (await this.#sessions.issue({ device, origin, method: 'password', admit })) ?? 'hash changed'
+    const issued = await this.#sessions.issue({
+      ...{ device, origin, method: 'password', admit },
+      ...wantedProof(arrival, proof),
+    })
+    return issued ?? 'hash changed'
   }
 
   async #admitByPassword(
@@ -180,6 +197,16 @@ export class SignIn {
   }
 }
 
-function whoIs(phoneNumber: string, { device }: Arrival) {
-  return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null, proof: null }
+/** One counted try, and the hash of the good device proof that came with it. */
+interface Try {
+  readonly guess: Guess
+  readonly proof: string | null
+}
+
+function wantedProof({ deviceProof }: Arrival, presented: string | null) {
+  return deviceProof === undefined ? {} : { deviceProof: { presented } }
+}
+
+function whoIs(phoneNumber: string, { device }: Arrival, proof: string | null) {
+  return { phoneNumber, address: device.ip, deviceId: device.deviceId, accountId: null, proof }
 }

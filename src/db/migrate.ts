@@ -6,6 +6,7 @@ import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
 import { accountChanges } from './migrations/0004-account-changes.ts'
 import { ownNames } from './migrations/0005-own-names.ts'
+import { deviceProofs } from './migrations/0007-device-proofs.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -18,6 +19,7 @@ export const ownTables: readonly string[] = [
   'hufu_accounts',
   'hufu_barred_numbers',
   'hufu_codes',
+  'hufu_device_proofs',
   'hufu_events',
   'hufu_purges',
   'hufu_server_keys',
@@ -31,6 +33,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0003-codes-and-events': codesAndEvents(kind),
     '0004-account-changes': accountChanges(kind),
     '0005-own-names': ownNames(kind),
+    '0007-device-proofs': deviceProofs(kind),
     '0009-purges-and-indexes': purgesAndIndexes(kind),
   }
 }

@@ -119,6 +119,21 @@ export interface AccountChangesTable {
   at: number
 }
 
+/** What an installation can show of an earlier sign-in: sessions/device-proofs.ts. */
+export interface DeviceProofsTable {
+  /** SHA-256 of the proof, base64url. */
+  proof_hash: string
+  account_id: string
+  /** E.164: the number that the account had at the sign-in. */
+  phone_number: string
+  device_id: string | null
+  /** The session that signed in with it last. */
+  session_id: string
+  created_at: number
+  /** The last sign-in that got or presented it. */
+  seen_at: number
+}
+
 /** One row for each purge step: db/purges.ts. */
 export interface PurgesTable {
   name: string
@@ -149,6 +164,7 @@ export interface Tables {
   hufu_accounts: AccountsTable
   hufu_barred_numbers: BarredNumbersTable
   hufu_codes: CodesTable
+  hufu_device_proofs: DeviceProofsTable
   hufu_events: EventsTable
   hufu_purges: PurgesTable
   hufu_server_keys: ServerKeysTable

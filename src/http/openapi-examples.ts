@@ -46,7 +46,10 @@ const tablet = {
   device: { id: null, name: 'Xiaomi Pad 6', app_version: '2.0.3' },
   current: false,
 }
-const issued = { token, session, account, created: false }
+const issued = {
+  ...{ token, session, account, created: false },
+  device_proof: 'hp_5y2m0gq1b3n7xkVt4WcR8sJdLhA9zEoUfPiNwYaQGTe',
+}
 const exported = {
   account: details,
   sessions: [

@@ -172,9 +172,14 @@ export function v1AccountRoutes({ accounts, credentials, standing, tellLate }: V
 
     async function resetPassword(request: FastifyRequest, reply: FastifyReply) {
       // The schema has let only this shape through.
-      const { phone_number, code, new_password } = request.body as Static<typeof PasswordReset>
+      const {
+        phone_number,
+        code,
+        new_password,
+        device_proof: deviceProof = null,
+      } = request.body as Static<typeof PasswordReset>
       notePhone(request, phone_number)
-      const reset = { phoneNumber: phone_number, code, newPassword: new_password }
+      const reset = { phoneNumber: phone_number, code, newPassword: new_password, deviceProof }
       await credentials.resetPassword(reset, originOf(request))
       return reply.code(204).send()
     }

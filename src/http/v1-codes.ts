@@ -32,10 +32,16 @@ export function v1CodeRoutes({ sendCode }: Pick<V1Parts, 'sendCode'>) {
 
     async function createCode(request: FastifyRequest, reply: FastifyReply) {
       // The schema has let only this shape through.
-      const { phone_number, purpose, device } = request.body as Static<typeof NewCode>
+      const {
+        phone_number,
+        purpose,
+        device,
+        device_proof: deviceProof = null,
+      } = request.body as Static<typeof NewCode>
       notePhone(request, phone_number)
       const origin = originOf(request)
-      const sent = await sendCode.send(phone_number, { purpose, origin, deviceId: device?.id ?? null })
+      const deviceId = device?.id ?? null
+      const sent = await sendCode.send(phone_number, { purpose, origin, deviceId, deviceProof })
       return reply.code(202).send({ resend_in: sent.resendInSeconds, expires_in: sent.expiresInSeconds })
     }
   }

@@ -65,6 +65,14 @@ const Code = Type.String({
 })
 const Nickname = Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['测试用户1'] })
 
+const DeviceProof = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: printableAscii,
+  description:
+    'What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent.',
+})
+
 export const NewCode = Type.Object(
   {
     phone_number: PhoneNumber,
@@ -74,6 +82,7 @@ export const NewCode = Type.Object(
         'What the code is for: `sign_in` (or up), `reset_password`, `change_phone` (to the new number), `close_account`, `confirm` (that it is you).',
     }),
     device: Type.Optional(NewDevice),
+    device_proof: Type.Optional(DeviceProof),
   },
   { $id: 'NewCode', additionalProperties: false },
 )
@@ -95,6 +104,7 @@ export const NewSession = Type.Object(
       Type.Unsafe<string>({ ...Nickname, description: 'For an account that is made by this sign-in.' }),
     ),
     device: Type.Optional(NewDevice),
+    device_proof: Type.Optional(DeviceProof),
   },
   {
     $id: 'NewSession',
@@ -145,7 +155,12 @@ export const NewPassword = Type.Object(
 )
 
 export const PasswordReset = Type.Object(
-  { phone_number: PhoneNumber, code: Code, new_password: Password },
+  {
+    phone_number: PhoneNumber,
+    code: Code,
+    new_password: Password,
+    device_proof: Type.Optional(DeviceProof),
+  },
   { $id: 'PasswordReset', additionalProperties: false },
 )
 
@@ -240,6 +255,12 @@ export const IssuedSession = Type.Object(
     session: Type.Ref('Session'),
     account: Type.Ref('Account'),
     created: Type.Boolean({ description: 'Whether this sign-in made the account.' }),
+    device_proof: Type.Optional(
+      Type.String({
+        description:
+          'Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Shown only here; absent where the request brought a good one.',
+      }),
+    ),
   },
   { $id: 'IssuedSession' },
 )

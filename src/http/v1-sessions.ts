@@ -138,13 +138,17 @@ export function v1SessionRoutes(
         phoneNumber: body.phone_number,
         device: deviceOf(request, body.device),
         origin: originOf(request),
+        deviceProof: body.device_proof ?? null,
       }
       const proof = eitherOf(body, 'password', 'code')
-      const { token, session, account, created } =
+      const { token, session, account, created, deviceProof } =
         'code' in proof
           ? await signIn.byCode(arrival, proof.code, body.nickname ?? null)
           : await signIn.byPassword(arrival, proof.password)
-      return reply.code(201).send({ token, ...describe({ session, account }), created })
+      return reply.code(201).send({
+        ...{ token, ...describe({ session, account }), created },
+        ...(deviceProof !== null && { device_proof: deviceProof }),
+      })
     }
 
     async function endCurrent(request: FastifyRequest, reply: FastifyReply) {

@@ -13,6 +13,8 @@ import { Activity, type Life } from './activity.ts'
 import { assertLive, assertStillLive, type Caller } from './caller.ts'
 import { insertChange } from './change-rows.ts'
 import { type Copies, type Found, nothingFound, type ReadTicket, type SessionCopy } from './copies.ts'
+import { deleteDeviceProofsOf, deleteDeviceProofsOfSession } from './device-proof-rows.ts'
+import { keepDeviceProof } from './device-proofs.ts'
 import { decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
@@ -64,6 +66,8 @@ export interface IssueRequest {
   readonly method: 'password' | 'code' | 'given'
   /** Runs first in the transaction: locks the account's row (or makes it), and says whether the sign-in may go on. null: no. */
   readonly admit: (tx: Database) => Promise<Admission | null>
+  /** Gives the client a device proof; `presented` is the hash of a good one that it showed. Absent: it wants none. */
+  readonly deviceProof?: { readonly presented: string | null }
 }
 
 /** Admits an account that is known already, for whoever has checked by other means who signs in. */
@@ -81,6 +85,8 @@ export interface Issued {
   readonly account: SignedInAccount
   /** The account was made by this sign-in. */
   readonly created: boolean
+  /** A new device proof, shown to the client once; null: it has a good one, or wants none. */
+  readonly deviceProof: string | null
 }
 
 export interface EndRequest {
@@ -172,7 +178,7 @@ export class Sessions {
    * @returns null where the account is gone or `admit` said no
    * @throws AppError `account_banned`, `session_limit_reached`
    */
-  async issue({ device, origin, method, admit }: IssueRequest): Promise<Issued | null> {
+  async issue({ device, origin, method, admit, deviceProof: wanted }: IssueRequest): Promise<Issued | null> {
     const work = await inTransaction(this.#db, async (tx) => {
       const ticket = this.#copies.beginRead()
       const admission = await admit(tx)
@@ -191,6 +197,11 @@ export class Sessions {
       const mark = await this.#copies.mark(replaced.map(idOf))
       await insertSession(tx, session, tokenHash)
       await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
+      if (admission.endOthers) await deleteDeviceProofsOf(tx, account.id, null)
+      const { phone_number: phoneNumber } = row
+      const deviceProof = wanted
+        ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber })
+        : null
       await recordEvents(tx, now, origin, [
         ...admission.events,
         ...events,
@@ -203,15 +214,18 @@ export class Sessions {
       await this.#copies.confirm(mark)
       const ending: Ending = { reason, at: now, by: deviceOf(session) }
       const ended = replaced.map((old) => ({ ...old, account, ending }))
-      return { ticket, mark, position, ended, token, tokenHash, session, account, created: admission.isNew }
+      return {
+        ...{ ticket, mark, position, ended, token, tokenHash, session, account, deviceProof },
+        created: admission.isNew,
+      }
     })
     if (!work) return null
-    const { token, session, account, tokenHash, ticket, position, created } = work
+    const { token, session, account, tokenHash, ticket, position, created, deviceProof } = work
     await this.#copies.settle(work.mark, work.ended, position)
     // A new session's copy, so that its first check needs no SQL.
     const newCopy = { session, account, tokenHash, ending: null, rotation: null }
     if (ticket) await this.#copies.fill({ ...ticket, position }, [newCopy])
-    return { token, session, account, created }
+    return { token, session, account, created, deviceProof }
   }
 
   /**
@@ -380,6 +394,8 @@ export class Sessions {
       if (wasLive) {
         await endSessions(tx, { ids: [id], at: now, reason, by: by?.sessionId ?? null })
         await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by?.sessionId ?? null)])
+        // Removed by the owner, or used by two at once: the device is not the owner's any more.
+        if (reason !== 'signed_out') await deleteDeviceProofsOfSession(tx, accountId, id)
       }
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
@@ -419,7 +435,12 @@ export class Sessions {
       const ended = live.filter((session) => isEnded(session, end))
       const mark = await this.#copies.mark(live.map(idOf))
       const account = await this.#write(tx, row, set, now)
-      if (end) await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: byId })
+      if (end) {
+        await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: byId })
+        // The way back of an owner, whatever it is: no thief keeps a proof. Those for a number that the account leaves are worth nothing.
+        const leavesNumber = account?.phone_number !== row.phone_number
+        if (account) await deleteDeviceProofsOf(tx, accountId, leavesNumber ? null : end.except)
+      }
       await recordEvents(tx, now, origin, [
         ...events,
         ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, byId)) : []),

@@ -1,0 +1,93 @@
+// Device proofs in SQL. No policy here.
+import type { Database, DeviceProofsTable } from '../db/schema.ts'
+
+/** The proof of this hash for this number; null where there is none. */
+export async function findDeviceProof(
+  db: Database,
+  proofHash: string,
+  phoneNumber: string,
+): Promise<DeviceProofsTable | null> {
+  const row = await db
+    .selectFrom('hufu_device_proofs')
+    .selectAll()
+    .where('proof_hash', '=', proofHash)
+    .where('phone_number', '=', phoneNumber)
+    .executeTakeFirst()
+  return row ?? null
+}
+
+/** All proofs of an account. */
+export async function deviceProofsOf(tx: Database, accountId: string): Promise<DeviceProofsTable[]> {
+  return await tx.selectFrom('hufu_device_proofs').selectAll().where('account_id', '=', accountId).execute()
+}
+
+export async function insertDeviceProof(tx: Database, row: DeviceProofsTable): Promise<void> {
+  await tx.insertInto('hufu_device_proofs').values(row).execute()
+}
+
+/** Notes that a sign-in presented a proof; false where the account has no such proof for its number. */
+export async function renewDeviceProof(
+  tx: Database,
+  { proof_hash, account_id, phone_number, ...values }: Omit<DeviceProofsTable, 'created_at' | 'device_id'>,
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('hufu_device_proofs')
+    .set(values)
+    .where('proof_hash', '=', proof_hash)
+    .where('account_id', '=', account_id)
+    .where('phone_number', '=', phone_number)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+export async function deleteDeviceProofs(tx: Database, proofHashes: readonly string[]): Promise<void> {
+  if (proofHashes.length === 0) return
+  await tx.deleteFrom('hufu_device_proofs').where('proof_hash', 'in', proofHashes).execute()
+}
+
+/** Deletes the proofs of an account, all but those of one session. */
+export async function deleteDeviceProofsOf(
+  tx: Database,
+  accountId: string,
+  exceptSession: string | null,
+): Promise<void> {
+  let query = tx.deleteFrom('hufu_device_proofs').where('account_id', '=', accountId)
+  if (exceptSession !== null) query = query.where('session_id', '<>', exceptSession)
+  await query.execute()
+}
+
+/** Deletes the proofs that a session of an account signed in with or got. */
+export async function deleteDeviceProofsOfSession(
+  tx: Database,
+  accountId: string,
+  sessionId: string,
+): Promise<void> {
+  await tx
+    .deleteFrom('hufu_device_proofs')
+    .where('account_id', '=', accountId)
+    .where('session_id', '=', sessionId)
+    .execute()
+}
+
+/** Deletes up to `limit` proofs that no sign-in presented since a time, and returns how many. */
+export async function deleteDeviceProofsBefore(db: Database, at: number, limit: number): Promise<number> {
+  const old = await db
+    .selectFrom('hufu_device_proofs')
+    .select('proof_hash')
+    .where('seen_at', '<', at)
+    .orderBy('seen_at')
+    .limit(limit)
+    .execute()
+  if (old.length === 0) return 0
+  const { numDeletedRows } = await db
+    .deleteFrom('hufu_device_proofs')
+    .where(
+      'proof_hash',
+      'in',
+      old.map(({ proof_hash }) => proof_hash),
+    )
+    // A sign-in may have presented it meanwhile.
+    .where('seen_at', '<', at)
+    .executeTakeFirst()
+  return Number(numDeletedRows)
+}

@@ -1,0 +1,85 @@
+// Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and shows at the next one.
+import { createHash, randomBytes } from 'node:crypto'
+import type { Database, DeviceProofsTable } from '../db/schema.ts'
+import {
+  deleteDeviceProofs,
+  deleteDeviceProofsBefore,
+  deviceProofsOf,
+  findDeviceProof,
+  insertDeviceProof,
+  renewDeviceProof,
+} from './device-proof-rows.ts'
+import type { Session } from './session.ts'
+
+/** How many installations of an account can hold a proof. */
+export const deviceProofsMax = 10
+/** A proof that no sign-in has presented for so long is removed. */
+const lifeMs = 400 * 86_400_000
+
+/** What a request brings along. */
+export interface ShownProof {
+  /** E.164: the number that the request is about. */
+  readonly phoneNumber: string
+  /** As the client sent it; null: it sent none. */
+  readonly text: string | null
+  /** The device id of the request; null: it gives none. */
+  readonly deviceId: string | null
+}
+
+/** What the database keeps of a proof: its SHA-256, base64url. A proof has 256 random bits, so a fast hash is enough. */
+export function hashDeviceProof(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+/**
+ * The hash of a good proof for this number and installation; null for a wrong, an old or a foreign one, and for none. All of these cost
+ * the same work: one look at the table.
+ */
+export async function findGoodProof(
+  db: Database,
+  { phoneNumber, text, deviceId }: ShownProof,
+): Promise<string | null> {
+  const row = await findDeviceProof(db, hashDeviceProof(text ?? ''), phoneNumber)
+  if (!row) return null
+  const isForeign = row.device_id !== null && deviceId !== null && row.device_id !== deviceId
+  return isForeign ? null : row.proof_hash
+}
+
+/**
+ * Runs in the transaction of a sign-in. A good proof that the request presented stays as it is, and belongs to the new session from now
+ * on; else a new one is made.
+ * @returns the new proof, to be shown to the client once; null: it has a good one
+ */
+export async function keepDeviceProof(
+  tx: Database,
+  presented: string | null,
+  { session, phoneNumber }: { session: Session; phoneNumber: string },
+): Promise<string | null> {
+  const { id, accountId, deviceId, createdAt: now } = session
+  const values = { account_id: accountId, phone_number: phoneNumber, session_id: id, seen_at: now }
+  if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
+  await deleteDeviceProofs(tx, surplus(await deviceProofsOf(tx, accountId)))
+  const text = `hp_${randomBytes(32).toString('base64url')}`
+  await insertDeviceProof(tx, {
+    ...values,
+    proof_hash: hashDeviceProof(text),
+    device_id: deviceId,
+    created_at: now,
+  })
+  return text
+}
+
+/** Removes up to `limit` proofs that nobody has presented for a long time, and returns how many. */
+export async function forgetOldProofs(db: Database, now: number, limit: number): Promise<number> {
+  return await deleteDeviceProofsBefore(db, now - lifeMs, limit)
+}
+
+/**
+ * Which proofs make room for one more. First those that no later sign-in presented: a client that keeps none gets a new one at each
+ * sign-in, and must not push out those of the person's other devices.
+ */
+function surplus(rows: readonly DeviceProofsTable[]): string[] {
+  const wasPresented = ({ created_at, seen_at }: DeviceProofsTable) => Number(seen_at > created_at)
+  const byWorth = rows.toSorted((a, b) => wasPresented(b) - wasPresented(a) || b.seen_at - a.seen_at)
+  return byWorth.slice(deviceProofsMax - 1).map(({ proof_hash }) => proof_hash)
+}
