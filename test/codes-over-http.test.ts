@@ -1,5 +1,6 @@
 // Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with sign-up closed.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { findCode } from '../src/codes/code-rows.ts'
 import { FakeGateway } from './gateways/gateway.ts'
 import { httpGateway } from './gateways/http.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
@@ -33,10 +34,10 @@ async function start(environment: Record<string, string> = {}): Promise<RunningA
   return app
 }
 
-async function post(app: RunningApp, path: string, body: object) {
+async function post(app: RunningApp, path: string, body: object, headers: Record<string, string> = {}) {
   const answer = await fetch(app.url + path, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   })
   return { status: answer.status, body: (await answer.json()) as object, headers: answer.headers }
@@ -44,6 +45,10 @@ async function post(app: RunningApp, path: string, body: object) {
 
 const askFor = (app: RunningApp, purpose: string, phone_number = phone) =>
   post(app, '/v1/codes', { phone_number, purpose })
+
+/** The same from another address; needs HUFU_TRUSTED_PROXIES. */
+const askFrom = (app: RunningApp, address: string, phone_number: string, purpose = 'sign_in') =>
+  post(app, '/v1/codes', { phone_number, purpose }, { 'x-forwarded-for': address, 'x-request-id': 'r' })
 
 /** The code in the last message that the gateway took. */
 function sentCode(): string {
@@ -301,10 +306,156 @@ test('the countdown is what the limits say, and who does not wait is told how lo
   app.clock.advance(60_000)
   expect(await askFor(app, 'sign_in')).toMatchObject({
     status: 202,
-    body: { resend_in: 120, expires_in: 240 },
+    body: { resend_in: 120, expires_in: 300 },
   })
   const [first, second] = gateway.taken.map(({ content }) => /\d{6}/.exec(JSON.stringify(content))?.[0])
   expect(second).toBe(first)
+})
+
+describe('what a message that was not sent costs', () => {
+  const behindProxy = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  const number = (i: number) => `1380000${5000 + i * 7}`
+
+  test('a gateway without funds uses up neither the budget nor what the caller may ask for', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '3' })
+    gateway.behaviour = { refuse: 'out_of_funds' }
+    for (let i = 0; i < 6; i++) {
+      const refused = await askFrom(app, '203.0.113.7', number(0))
+      expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+      expect(refused.headers.get('retry-after')).toBe('30')
+      app.clock.advance(30_000)
+    }
+    expect(gateway.requests).toHaveLength(6)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
+    expect(gateway.taken).toHaveLength(1)
+  })
+
+  test('for 30 s nobody asks a gateway that refuses everything, and nothing is counted or written', async () => {
+    const app = await start(behindProxy)
+    gateway.behaviour = { refuse: 'misconfigured' }
+    await askFrom(app, '203.0.113.7', number(0))
+    app.clock.advance(10_000)
+    for (let i = 1; i < 9; i++) {
+      const refused = await askFrom(app, '203.0.113.7', number(i))
+      expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+      expect(refused.headers.get('retry-after')).toBe('20')
+    }
+    expect(gateway.requests).toHaveLength(1)
+    app.clock.advance(20_000)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
+  })
+
+  test('a refusal because of the number costs the caller, and neither the number nor the budget', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    gateway.behaviour = { refuse: 'number_blocked' }
+    const statuses: number[] = []
+    for (let i = 0; i < 7; i++) statuses.push((await askFrom(app, '203.0.113.7', number(i))).status)
+    expect(statuses).toEqual([503, 503, 503, 503, 503, 429, 429])
+    expect(gateway.requests).toHaveLength(5)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '198.51.100.7', number(0))).status).toBe(202)
+    expect(gateway.taken).toHaveLength(1)
+  })
+
+  test('what is in doubt is paid for, and never sent twice', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    gateway.behaviour = { fault: 'breaks_the_connection' }
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(503)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '198.51.100.7', number(1))).status).toBe(429)
+    expect(gateway.requests).toHaveLength(1)
+  })
+
+  test('an owner whose message was not sent can be sent another one', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    await addPerson(app.house, phone)
+    gateway.behaviour = { refuse: 'out_of_funds' }
+    await askFrom(app, '203.0.113.7', phone, 'reset_password')
+    await app.house.sendCode.close()
+    gateway.behaviour = 'take'
+    app.clock.advance(60_000)
+    expect((await askFrom(app, '203.0.113.7', phone, 'reset_password')).status).toBe(202)
+    await app.house.sendCode.close()
+    expect(gateway.taken).toHaveLength(1)
+  })
+})
+
+describe('a stranger who asks for a code', () => {
+  const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  const [owner, stranger] = ['203.0.113.7', '198.51.100.7']
+
+  async function answerOf(app: RunningApp, number: string, purpose: string): Promise<string> {
+    const { status, body, headers } = await askFrom(app, stranger, number, purpose)
+    const all = Object.fromEntries(headers)
+    return JSON.stringify({ status, body, ...all })
+  }
+
+  test.each([
+    'sign_in',
+    'change_phone',
+    'reset_password',
+  ])('cannot tell by a byte of %s whether the owner of the number has just asked', async (purpose) => {
+    const app = await start(environment)
+    const [quiet, busy] = ['+8613800005223', '+8613900005224']
+    for (const number of [quiet, busy]) await addPerson(app.house, number)
+    expect((await askFrom(app, owner, busy, purpose)).status).toBe(202)
+    await app.house.sendCode.close()
+    app.clock.advance(20_000)
+    for (let i = 0; i < 3; i++) {
+      const answers = [await answerOf(app, quiet, purpose), await answerOf(app, busy, purpose)]
+      expect(answers[1]).toBe(answers[0])
+      await app.house.sendCode.close()
+      app.clock.advance(i === 1 ? 120_000 : 1_000)
+    }
+  })
+
+  test('sends no second message, and the code under way stays good for what the answer says', async () => {
+    const app = await start(environment)
+    await askFrom(app, owner, phone)
+    const code = sentCode()
+    app.clock.advance(50_000)
+    const answer = await askFrom(app, stranger, phone)
+    expect(answer).toMatchObject({ status: 202, body: { resend_in: 60, expires_in: 300 } })
+    expect(gateway.taken).toHaveLength(1)
+    expect(await eventKinds(app)).toEqual(['code_not_sent', 'code_sent'])
+    app.clock.advance(299_999)
+    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(201)
+  })
+
+  test('cannot keep a code good for longer than ten minutes', async () => {
+    const app = await start({ ...environment, HUFU_LIMITS: 'on' })
+    await askFrom(app, owner, phone)
+    const code = sentCode()
+    for (let i = 0; i < 12; i++) {
+      await askFrom(app, `198.51.100.${i}`, phone)
+      app.clock.advance(50_000)
+    }
+    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(401)
+  })
+
+  test('does not make a code that nobody was sent', async () => {
+    const app = await start(environment)
+    await askFrom(app, stranger, phone, 'reset_password')
+    await app.house.sendCode.close()
+    expect(gateway.requests).toEqual([])
+    expect(await eventKinds(app)).toEqual(['code_not_sent'])
+    const row = await findCode(app.house.db, { phoneNumber: phone, purpose: 'reset_password' })
+    expect(row).toMatchObject({ used_at: app.clock.now() })
+    // Made and asked for later, it gets a good one.
+    await addPerson(app.house, phone)
+    app.clock.advance(60_000)
+    await askFrom(app, owner, phone, 'reset_password')
+    await app.house.sendCode.close()
+    const body = { phone_number: phone, code: sentCode(), new_password: 'correct horse battery' }
+    const answer = await fetch(`${app.url}/v1/password-resets`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    expect(answer.status).toBe(204)
+  })
 })
 
 test('guesses are limited whatever they are for, and a password still lets its owner in', async () => {

@@ -64,7 +64,7 @@ async function currentCode(
   purpose: Purpose,
 ): Promise<string> {
   const row = await findCode(db, { phoneNumber, purpose })
-  if (!row) throw new Error('no code was asked for')
+  if (!row || row.used_at !== null) throw new Error('no code was sent')
   return codeOf(await storedKey(db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
@@ -213,7 +213,7 @@ for (const { name, skipped, database, redis } of stores) {
 
       test('a code for a number without an account proves nothing but sign-up', async () => {
         const phone = newNumber()
-        await expect(codeFor(app, phone, 'reset_password')).rejects.toThrow('no code was asked for')
+        await expect(codeFor(app, phone, 'reset_password')).rejects.toThrow('no code was sent')
         const code = await codeFor(app, phone, 'sign_in')
         const body = { phone_number: phone, code, new_password: 'correct horse' }
         expect(await ask(app, 'POST', '/v1/password-resets', { body })).toMatchObject({

@@ -678,7 +678,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description unavailable, code_not_sent */
+            /** @description unavailable, code_not_sent, overloaded */
             503: {
                 headers: {
                     [name: string]: unknown;

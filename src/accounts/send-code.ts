@@ -1,15 +1,16 @@
 // Sending a code to a number: the same answer whether or not anybody has an account there.
 import type { Clock } from '../clock.ts'
-import { type Codes, codeLifeMs, type PreparedCode, type Purpose } from '../codes/codes.ts'
+import { type CodeName, type Codes, codeLifeMs, type Purpose } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, type Origin, recordEvents } from '../events/events.ts'
+import { type Origin, recordEvents } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { type Sent, SmsError } from '../sms/sms.ts'
-import type { SmsSender } from '../sms/sms-sender.ts'
+import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import type { CodeDestinations } from './code-destinations.ts'
+import { LaterJobs } from './later-jobs.ts'
 import { parsePhoneNumber, type Region } from './phone.ts'
 
 export interface SendCodeOptions {
@@ -38,120 +39,144 @@ export interface SentCode {
   readonly expiresInSeconds: number
 }
 
-function answerTo({ resendInSeconds }: CodeRequest, prepared?: PreparedCode): SentCode {
-  return { resendInSeconds, expiresInSeconds: Math.ceil((prepared?.expiresInMs ?? codeLifeMs) / 1000) }
+/** A message that a request asks for. */
+interface Message {
+  readonly name: CodeName
+  /** null: the number has none. */
+  readonly account: AccountsTable | null
+  readonly asked: CodeRequest
+  readonly request: SendRequest
 }
 
 /** Always the same: how much others have used is not told. */
 const budgetRetrySeconds = 600
 
+/** Why no message is sent, beside what a gateway says; it stands in the event. */
+type Withheld = 'no_account' | 'number_full' | 'budget_spent'
+
 export class SendCode {
   readonly #options: SendCodeOptions
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #toOwners: LaterJobs
 
   constructor(options: SendCodeOptions) {
     this.#options = options
+    const { onTrouble } = options
+    this.#toOwners = new LaterJobs({ max: 1_000, parallel: 20, withinMs: 1_000, onTrouble })
   }
 
   /**
    * Sends the code for a purpose. Whether a number has an account decides in some cases whether anything is sent at all;
    * then the answer does not wait for the gateway, and does not depend on it.
-   * @throws AppError `phone_number_invalid`, `phone_number_not_mobile`, `country_not_served`, `rate_limited`, `unavailable`,
-   * `code_not_sent`
+   * @throws AppError `phone_number_invalid`, `phone_number_not_mobile`, `country_not_served`, `rate_limited`, `overloaded`,
+   * `unavailable`, `code_not_sent`
    */
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
-    const { codes, region, limiter, destinations } = this.#options
+    const { codes, region, limiter, db } = this.#options
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
-    // Before anything is counted: such a request costs no message, and the person corrects the number at once.
-    if (!codes.isTestNumber(phoneNumber)) destinations.assertServed(phoneNumber, to)
+    const isTest = codes.isTestNumber(phoneNumber)
+    if (!isTest) this.#assertSendable(phoneNumber, to)
     const { origin, deviceId, deviceProof } = request
-    const proof = await findGoodProof(this.#options.db, { phoneNumber, text: deviceProof, deviceId })
-    const asked = await limiter.askForCode({
-      phoneNumber,
-      address: origin.ip,
-      deviceId,
-      accountId: null,
-      proof,
-    })
-    if (to === 'anyone') return await this.#sendNow(phoneNumber, asked, request)
-    this.#inBackground(this.#sendToOwner(phoneNumber, asked, request))
-    return answerTo(asked)
+    const proof = await findGoodProof(db, { phoneNumber, text: deviceProof, deviceId })
+    const who = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
+    const asked = await limiter.askForCode(who)
+    const answer = { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
+    const account = await findAccountByPhoneNumber(db, phoneNumber)
+    const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
+    if (isTest) await codes.prepare(message.name)
+    else if (to === 'anyone') await this.#sendNow(message)
+    else this.#toOwners.add(() => this.#sendToOwner(message))
+    return answer
   }
 
-  /** Waits for what is being sent. */
+  /** Sends now what is to be sent, and waits for it. */
   async close(): Promise<void> {
-    await Promise.all(this.#underWay)
+    await this.#toOwners.flush()
   }
 
   #goesToAnyNumber(purpose: Purpose): boolean {
     return purpose === 'change_phone' || (purpose === 'sign_in' && this.#options.signUp === 'open')
   }
 
-  #inBackground(work: Promise<void>): void {
-    const safe = work.catch(this.#options.onTrouble).finally(() => this.#underWay.delete(safe))
-    this.#underWay.add(safe)
+  /** What needs no counter comes before anything is counted. */
+  #assertSendable(phoneNumber: string, to: Audience): void {
+    const { destinations, sms } = this.#options
+    destinations.assertServed(phoneNumber, to)
+    if (to === 'owner') this.#toOwners.assertRoom()
+    // What messages to owners meet does not show.
+    const retryAfterSeconds = to === 'anyone' ? sms.breakSeconds(to) : 0
+    if (retryAfterSeconds > 0) throw new AppError('code_not_sent', { retryAfterSeconds })
   }
 
-  /** Where the number has had its messages for now, the answer is the same as if one were sent. */
-  async #sendNow(phoneNumber: string, asked: CodeRequest, request: SendRequest): Promise<SentCode> {
-    const { codes, db } = this.#options
-    const name = { phoneNumber, purpose: request.purpose }
-    if (codes.isTestNumber(phoneNumber)) return answerTo(asked, await codes.prepare(name))
+  /** Where the number has had its messages for now, the answer is the same, and as late, as if one were sent. */
+  async #sendNow(message: Message): Promise<void> {
+    const { asked } = message
     const room = await asked.message('anyone')
     if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
-    if (room === 'number_full') return answerTo(asked)
-    const prepared = await codes.prepare(name)
-    const account = await findAccountByPhoneNumber(db, phoneNumber)
-    const failure = await this.#deliver(phoneNumber, account, prepared, request)
-    if (failure?.code === 'number_invalid') throw new AppError('phone_number_invalid')
-    const { resendInSeconds } = asked
-    if (failure)
-      throw new AppError('code_not_sent', { retryAfterSeconds: resendInSeconds }, { cause: failure })
-    return answerTo(asked, prepared)
+    if (room === 'number_full') return await this.#withhold(message, room)
+    const failure = await this.#deliver(message, 'anyone')
+    if (!failure) return
+    if (failure.surelyNotSent) await asked.messageNotSent()
+    // A refusal because of the number keeps these: one address could make us call the gateway without limit.
+    if (failure.surelyNotSent && failure.affectsEveryNumber) await asked.notTheCallersFault()
+    if (failure.code === 'number_invalid') throw new AppError('phone_number_invalid')
+    throw new AppError(
+      'code_not_sent',
+      { retryAfterSeconds: this.#retryAfter(failure, asked) },
+      { cause: failure },
+    )
+  }
+
+  #retryAfter(failure: SmsError, { resendInSeconds }: CodeRequest): number {
+    const isOurs = failure.surelyNotSent && failure.affectsEveryNumber
+    return isOurs ? Math.max(1, this.#options.sms.breakSeconds('anyone')) : resendInSeconds
   }
 
   /**
-   * Nothing is made for a number without an account: a code that no message carries must not count as one that is out, or wrong
-   * guesses at it would fill the counters of the installation for free.
+   * The same work for a number with an account and one without. The caller's own counters never come back here: that would show.
    */
-  async #sendToOwner(phoneNumber: string, asked: CodeRequest, request: SendRequest): Promise<void> {
-    const { codes, db } = this.#options
-    const account = await findAccountByPhoneNumber(db, phoneNumber)
-    const isTest = codes.isTestNumber(phoneNumber)
-    if (!account || (!isTest && (await asked.message('owner')) !== 'room')) return
-    const prepared = await codes.prepare({ phoneNumber, purpose: request.purpose })
-    if (!isTest) await this.#deliver(phoneNumber, account, prepared, request)
+  async #sendToOwner(message: Message): Promise<void> {
+    const { account, asked } = message
+    const room = await asked.message(account ? 'owner' : 'nobody')
+    if (!account) return await this.#withhold(message, 'no_account')
+    if (room !== 'room') return await this.#withhold(message, room)
+    const failure = await this.#deliver(message, 'owner')
+    if (failure?.surelyNotSent) await asked.messageNotSent()
+  }
+
+  /** Sends nothing, and does and takes what sending does and takes. */
+  async #withhold(message: Message, failure: Withheld): Promise<void> {
+    const { codes, sms } = this.#options
+    await codes.prepareNothing(message.name)
+    await sms.waitAsForMessage()
+    await this.#note(message, { kind: 'code_not_sent', failure, gateway: null })
   }
 
   /** What kept the message from being sent, or null. Written down either way. */
-  async #deliver(
-    phoneNumber: string,
-    account: AccountsTable | null,
-    { code, expiresInMs }: PreparedCode,
-    { purpose, origin }: SendRequest,
-  ): Promise<SmsError | null> {
-    const { db, clock, sms } = this.#options
-    const minutes = Math.max(1, Math.round(expiresInMs / 60_000))
-    const sent = await sms.send({ to: phoneNumber, template: 'code', code, minutes }).catch((error) => {
+  async #deliver(message: Message, audience: Audience): Promise<SmsError | null> {
+    const { codes, sms } = this.#options
+    const { code } = await codes.prepare(message.name)
+    const minutes = codeLifeMs / 60_000
+    const text = { to: message.name.phoneNumber, template: 'code', code, minutes } as const
+    const sent = await sms.send(text, audience).catch((error) => {
       if (error instanceof SmsError) return error
       throw error
     })
-    const about = { accountId: account?.id ?? null, phoneNumber }
-    const event: NewEvent =
-      sent instanceof SmsError
-        ? {
-            ...about,
-            kind: 'code_not_sent',
-            detail: { purpose, failure: sent.code, gateway: sent.gatewayCode },
-          }
-        : {
-            ...about,
-            kind: 'code_sent',
-            detail: { purpose, driver: sent.driver, gateway_id: gatewayIdOf(sent) },
-          }
-    await recordEvents(db, clock.now(), origin, [event])
-    return sent instanceof SmsError ? sent : null
+    if (sent instanceof SmsError) {
+      await this.#note(message, { kind: 'code_not_sent', failure: sent.code, gateway: sent.gatewayCode })
+      return sent
+    }
+    await this.#note(message, { kind: 'code_sent', driver: sent.driver, gateway_id: gatewayIdOf(sent) })
+    return null
+  }
+
+  async #note(
+    { name: { phoneNumber, purpose }, account, request }: Message,
+    { kind, ...detail }: { kind: 'code_sent' | 'code_not_sent' } & Readonly<Record<string, string | null>>,
+  ): Promise<void> {
+    const { db, clock } = this.#options
+    const event = { kind, accountId: account?.id ?? null, phoneNumber, detail: { purpose, ...detail } }
+    await recordEvents(db, clock.now(), request.origin, [event])
   }
 }
 

@@ -23,21 +23,53 @@ export async function insertCode(db: Database, row: CodesTable): Promise<void> {
   await db.insertInto('hufu_codes').values(row).execute()
 }
 
-/** Puts a new code in the place of one that has run out, was used, or has no guess left; else does nothing. */
-export async function replaceDeadCode(db: Database, row: CodesTable, maxGuesses: number): Promise<void> {
+/** Puts a new code in the place of the one with this nonce; false where another server was first. */
+export async function replaceCode(db: Database, nonce: string, row: CodesTable): Promise<boolean> {
   const { phone_number, purpose, ...values } = row
-  await db
+  const result = await db
     .updateTable('hufu_codes')
     .set(values)
     .where('phone_number', '=', phone_number)
     .where('purpose', '=', purpose)
-    .where((where) =>
-      where.or([
-        where('expires_at', '<=', row.sent_at),
-        where('used_at', 'is not', null),
-        where('guesses', '>=', maxGuesses),
-      ]),
-    )
+    .where('nonce', '=', nonce)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+/**
+ * Makes a good code good until a time; its guesses stay counted. False where there is none: it ran out, was used, has no guess left, or
+ * was made before `madeAfter`.
+ */
+export async function extendCode(
+  db: Database,
+  { phoneNumber, purpose }: CodeName,
+  {
+    now,
+    until,
+    madeAfter,
+    maxGuesses,
+  }: { now: number; until: number; madeAfter: number; maxGuesses: number },
+): Promise<boolean> {
+  const result = await db
+    .updateTable('hufu_codes')
+    .set({ expires_at: until })
+    .where('phone_number', '=', phoneNumber)
+    .where('purpose', '=', purpose)
+    .where('expires_at', '>', now)
+    .where('sent_at', '>=', madeAfter)
+    .where('used_at', 'is', null)
+    .where('guesses', '<', maxGuesses)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+/** Writes to a code without changing what it is good for: its end comes a millisecond earlier. */
+export async function touchCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<void> {
+  await db
+    .updateTable('hufu_codes')
+    .set((row) => ({ expires_at: row('expires_at', '-', 1) }))
+    .where('phone_number', '=', phoneNumber)
+    .where('purpose', '=', purpose)
     .execute()
 }
 

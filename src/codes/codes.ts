@@ -1,8 +1,8 @@
-// Codes that prove a phone number: five minutes, five guesses, one use.
+// Codes that prove a phone number: five minutes from their last message, five guesses, one use.
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
-import type { Database } from '../db/schema.ts'
+import type { CodesTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Guess } from '../limits/limiter.ts'
 import { visibleText } from '../typed-text.ts'
@@ -11,16 +11,21 @@ import {
   type CodeName,
   countGuess,
   deleteCodesBefore,
+  extendCode,
   findCode,
   insertCode,
-  replaceDeadCode,
+  replaceCode,
+  touchCode,
   useCode,
 } from './code-rows.ts'
 
 export { type Purpose, purposes } from '../db/schema.ts'
 export type { CodeName } from './code-rows.ts'
 
+/** How long a code is good after the last message that carried it. */
 export const codeLifeMs = 5 * 60_000
+/** How long a code is carried again by further messages. After the last of them it is ten minutes old at most. */
+const carriedForMs = 5 * 60_000
 export const maxGuesses = 5
 
 /** Numbers whose code is fixed and never sent, for the reviewers of app stores. */
@@ -34,7 +39,6 @@ export interface TestNumbers {
 /** A code to be sent. */
 export interface PreparedCode {
   readonly code: string
-  readonly expiresInMs: number
   /** Not to be sent: whoever uses the number knows the code. */
   readonly isTest: boolean
 }
@@ -67,24 +71,39 @@ export class Codes {
   }
 
   /**
-   * The code to be sent to a number: the one that is good, with the guesses that were counted, or a new one. How many guesses
-   * a number has, over all of its codes, is for the limits to say.
+   * The code to be sent to a number, good for `codeLifeMs` from now: the one that is good, with the guesses that were counted, or a new
+   * one where that one is used up or too old to be good for so long. How many guesses a number has, over all of its codes, is for
+   * the limits to say.
    */
   async prepare(name: CodeName): Promise<PreparedCode> {
     for (;;) {
       const now = this.#clock.now()
-      const fresh = freshCode(name, now)
-      await replaceDeadCode(this.#db, fresh, maxGuesses)
+      // The read comes first, so that each way is one write.
       const row = await findCode(this.#db, name)
+      const fresh = freshCode(name, now)
       if (!row) {
-        await this.#insert(fresh)
-        continue
+        if (await this.#insert(fresh)) return await this.#expected(name, fresh.nonce, now)
+      } else if (isToBeCarried(row, now)) {
+        if (await this.#extend(name, now)) return await this.#expected(name, row.nonce, now)
+      } else if (await replaceCode(this.#db, row.nonce, fresh)) {
+        return await this.#expected(name, fresh.nonce, now)
       }
-      const expiresInMs = row.expires_at - now
-      // It ran out, or was used up, between the two statements.
-      if (row.used_at !== null || row.guesses >= maxGuesses || expiresInMs <= 0) continue
-      return { ...(await this.#expected(name, row.nonce, now)), expiresInMs }
+      // Another request came between the read and the write.
     }
+  }
+
+  /**
+   * For a request that sends no message: one is under way, or there is nobody to send it to. A code that is out stays good for
+   * `codeLifeMs` from now, within its ten minutes; where none is out, none is made. Either way it is one read and one write, as for a message.
+   */
+  async prepareNothing(name: CodeName): Promise<void> {
+    const now = this.#clock.now()
+    const row = await findCode(this.#db, name)
+    const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
+    if (!row) await this.#insert(dead)
+    else if (isToBeCarried(row, now)) await this.#extend(name, now)
+    else if (isOut(row, now)) await touchCode(this.#db, name)
+    else await replaceCode(this.#db, row.nonce, dead)
   }
 
   /** Whether a number has a fixed code that is never sent. */
@@ -93,18 +112,18 @@ export class Codes {
   }
 
   /**
-   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing. A code bears five guesses of callers without a device proof. After them, or when the number or the
-   * installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`, and the next code that this
+   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing. A code bears five
+   * guesses of callers without a device proof. After them, or when the number or the installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`, and the next code that this
    * caller gets right is accepted. So guessing on is hopeless, and a person who receives the messages is not kept out.
    * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, right for the first of two times
    */
   async check(name: CodeName, code: string, guess: Guess): Promise<RightCode> {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
-    const isOut = row !== null && row.used_at === null && row.expires_at > now
-    const judged = await guess.count(isOut)
+    const isReal = row !== null && isOut(row, now)
+    const judged = await guess.count(isReal)
     const isCounted = judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
-    if (!isOut) throw new AppError('code_wrong')
+    if (!isReal) throw new AppError('code_wrong')
     const expected = await this.#expected(name, row.nonce, now)
     if (!isSame(expected.code, digitsOf(code))) throw new AppError('code_wrong')
     const mayEnter = judged === 'reserved' || isCounted || (await guess.wasRightAgain(row.nonce))
@@ -117,13 +136,20 @@ export class Codes {
     return await deleteCodesBefore(this.#db, now - 3_600_000, limit)
   }
 
-  async #insert(fresh: ReturnType<typeof freshCode>): Promise<void> {
+  /** False where another request made the first code of this number at the same moment. */
+  async #insert(fresh: CodesTable): Promise<boolean> {
     try {
       await insertCode(this.#db, fresh)
+      return true
     } catch (error) {
-      // Somebody else asked for the first code of this number at the same moment.
       if (!isUniqueViolation(error)) throw error
+      return false
     }
+  }
+
+  async #extend(name: CodeName, now: number): Promise<boolean> {
+    const until = now + codeLifeMs
+    return await extendCode(this.#db, name, { now, until, madeAfter: now - carriedForMs, maxGuesses })
   }
 
   #fixedCodeOf(phoneNumber: string, now: number): string | null {
@@ -139,7 +165,15 @@ export class Codes {
   }
 }
 
-function freshCode({ phoneNumber, purpose }: CodeName, now: number) {
+function isOut({ used_at, expires_at }: CodesTable, now: number): boolean {
+  return used_at === null && expires_at > now
+}
+
+function isToBeCarried(row: CodesTable, now: number): boolean {
+  return isOut(row, now) && row.guesses < maxGuesses && row.sent_at >= now - carriedForMs
+}
+
+function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable {
   return {
     phone_number: phoneNumber,
     purpose,

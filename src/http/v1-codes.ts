@@ -21,7 +21,7 @@ const create = {
     422: problem('invalid_request', ...refusedNumbers),
     429: problem('rate_limited'),
     500: problem('internal'),
-    503: problem('unavailable', 'code_not_sent'),
+    503: problem('unavailable', 'code_not_sent', 'overloaded'),
   },
 } as const
 

@@ -16,11 +16,12 @@ export interface CodeRequest {
   /** Seconds until this caller may ask again for this number, as far as the caller's own requests say. */
   readonly resendInSeconds: number
   /**
-   * Counts a message in what all callers share, before it is sent. Call it only for a message that would really go out. One that goes
-   * to the owner of an account is not counted by prefix: the answer of a full prefix would tell which numbers have accounts.
+   * Counts a message in what all callers share, before it is sent. One that goes to the owner of an account is not counted by prefix:
+   * the answer of a full prefix would tell which numbers have accounts. One to nobody (there is no account) is the same work, and
+   * counts in counters that nobody reads.
    * @throws AppError `unavailable`
    */
-  message(to: 'anyone' | 'owner'): Promise<Room>
+  message(to: 'anyone' | 'owner' | 'nobody'): Promise<Room>
   /** For a message that surely was not sent: takes it back from what all callers share. Never fails. */
   messageNotSent(): Promise<void>
   /** For a fault of ours: takes the request back from the caller's own counters. Never fails. */
@@ -132,7 +133,7 @@ export class Limiter {
         const buckets = this.#sharedBuckets('send_code', lane).filter(
           ({ by }) => to === 'anyone' || by !== 'prefix',
         )
-        const asked = await this.#spendAll(buckets, who, lane)
+        const asked = await this.#spendAll(buckets, who, lane, to === 'nobody' ? 'decoy:' : '')
         if (!isRefused(asked)) message = asked
         return roomOf(asked)
       },

@@ -15,6 +15,7 @@ const anotherMayDoBetter: ReadonlySet<SmsErrorCode> = new Set([
 
 /** How long a driver is not asked after a failure that affects every number. */
 export const breakMs = 30_000
+const rememberedTimes = 50
 /** So many failures in a row that leave in doubt whether a message was sent count as a gateway that is away. */
 const doubtsInARow = 3
 
@@ -44,6 +45,8 @@ export class SmsSender {
   readonly #clock: Clock
   readonly #onFailOver: (refusal: SmsError) => void
   readonly #breaks = new Map<string, Break>()
+  /** How long the last messages took, in milliseconds. */
+  readonly #took: number[] = []
 
   constructor({ drivers, clock, onFailOver = () => {} }: SmsSenderOptions) {
     this.#drivers = drivers
@@ -66,8 +69,9 @@ export class SmsSender {
         refusal = inBreak
         continue
       }
+      const began = performance.now()
       try {
-        const result = await driver.send(message, id)
+        const result = await driver.send(message, id).finally(() => this.#noteTime(performance.now() - began))
         if (result.outcome === 'sent') {
           this.#noteSent(driver, audience)
           return { ...result, id, driver: driver.name }
@@ -83,6 +87,17 @@ export class SmsSender {
     // A driver that refused could have sent it: that says more than one that was never set up for it.
     if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a driver')
     return skipped
+  }
+
+  /** Waits as long as one of the last messages took, for an answer that must not tell whether one was sent. */
+  async waitAsForMessage(): Promise<void> {
+    const ms = this.#took[Math.floor(Math.random() * this.#took.length)] ?? 0
+    await new Promise((resolve) => setTimeout(resolve, ms))
+  }
+
+  #noteTime(ms: number): void {
+    this.#took.push(ms)
+    if (this.#took.length > rememberedTimes) this.#took.shift()
   }
 
   /** How long no driver is asked; 0: one is. */
