@@ -520,3 +520,24 @@ test.each([
   await client.closeAccount({ code: await codeFor(client, otherPhone, 'close_account') })
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
 })
+
+test('An app that has signed in here before signs in though a botnet guesses at its number', async () => {
+  await app.close()
+  const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  app = await startApp(database.url, { environment })
+  const { client, storage } = phone()
+  await client.signIn({ ...who, device: iphone })
+  await client.signOut()
+  for (let i = 0; i < 15; i++) {
+    const body = JSON.stringify({ phone_number: person.phone, password: 'wrong' })
+    const headers = { 'content-type': 'application/json', 'x-forwarded-for': `198.18.${i}.7` }
+    const answer = await fetch(`${app.url}/v1/sessions`, { method: 'POST', headers, body })
+    expect(answer.status).toBe(401)
+  }
+  const refused = phone().client.signIn({ ...who, device: iphone })
+  await expect(refused).rejects.toMatchObject({ code: 'credentials_wrong' })
+  const { client: restarted } = phone(storage)
+  await restarted.start()
+  await restarted.signIn({ phoneNumber: '+8612345678901', password: person.password, device: iphone })
+  expect(restarted.state.is).toBe('signed_in')
+})

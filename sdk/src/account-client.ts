@@ -12,7 +12,7 @@ type Wire = components['schemas']
 
 /** @param check asks whether the session still lives */
 export function accountCalls(asking: Asking, check: () => Promise<unknown>): AccountCalls {
-  const { connection, keeper } = asking
+  const { connection, keeper, proofs } = asking
 
   /** Asks for an account, and remembers it. */
   async function askAccount(question: Omit<Question<Account>, 'read'>): Promise<Account> {
@@ -28,6 +28,7 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
         phone_number: phoneNumber,
         purpose,
         ...(device && { device: newDevice(device) }),
+        ...(await proofs.find(phoneNumber)),
       }
       const call = { method: 'POST', path: '/v1/codes', body, token: null, read: sentCodeOf } as const
       const { resendIn, expiresIn } = await send(connection, call)
@@ -49,7 +50,12 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     },
 
     async resetPassword({ phoneNumber, code, newPassword }) {
-      const body: Wire['PasswordReset'] = { phone_number: phoneNumber, code, new_password: newPassword }
+      const body: Wire['PasswordReset'] = {
+        phone_number: phoneNumber,
+        code,
+        new_password: newPassword,
+        ...(await proofs.find(phoneNumber)),
+      }
       const call = {
         method: 'POST',
         path: '/v1/password-resets',

@@ -1,4 +1,5 @@
 // Asks the server in the name of the kept session, and lets go of the session when the server says so.
+import type { DeviceProofs } from './device-proofs.ts'
 import { HufuError } from './errors.ts'
 import { Flights } from './flights.ts'
 import type { ForgottenTokens } from './forgotten.ts'
@@ -23,6 +24,7 @@ export interface AskingParts {
   readonly keeper: Keeper
   readonly gate: Gate
   readonly forgotten: ForgottenTokens
+  readonly proofs: DeviceProofs
   /** The server has said yes to this session. */
   onVerified(session: Session): void
 }
@@ -36,14 +38,16 @@ const rotate: Question<{ token: string; session: Session }> = {
 export class Asking {
   readonly connection: Connection
   readonly keeper: Keeper
+  readonly proofs: DeviceProofs
   readonly #gate: Gate
   readonly #forgotten: ForgottenTokens
   readonly #onVerified: (session: Session) => void
   readonly #rotations = new Flights<Session>()
 
-  constructor({ connection, keeper, gate, forgotten, onVerified }: AskingParts) {
+  constructor({ connection, keeper, gate, forgotten, proofs, onVerified }: AskingParts) {
     this.connection = connection
     this.keeper = keeper
+    this.proofs = proofs
     this.#gate = gate
     this.#forgotten = forgotten
     this.#onVerified = onVerified

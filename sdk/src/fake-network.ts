@@ -92,9 +92,10 @@ const { id, phone_number, nickname } = wireAccount
 const wireShortAccount = { id, phone_number, nickname }
 
 /** The answer of a sign-in that gives the token `token-<name>`. */
-export function issued(name: string, { created = false } = {}): Response {
+export function issued(name: string, { created = false, proof = '' } = {}): Response {
   const session = wireSession(`session-${name}`)
-  return json(201, { token: `token-${name}`, session, account: wireShortAccount, created })
+  const body = { token: `token-${name}`, session, account: wireShortAccount, created }
+  return json(201, proof === '' ? body : { ...body, device_proof: proof })
 }
 
 /** The answer of a rotation: `token-<name>` for the session that there is. */

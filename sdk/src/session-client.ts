@@ -1,6 +1,7 @@
 // The client's sessions: who is signed in here, since when the server says so too, and who is told.
 import { Asking } from './asking.ts'
 import type { ClientState, SessionCalls } from './contract.ts'
+import { DeviceProofs } from './device-proofs.ts'
 import { Flights } from './flights.ts'
 import { ForgottenTokens } from './forgotten.ts'
 import { gateOf } from './gate.ts'
@@ -28,6 +29,7 @@ export class SessionClient implements SessionCalls {
   // Sign-ins and sign-outs take effect in the order of the calls: the last one is what the person wanted.
   readonly #wishes = new Turns()
   readonly #signIns: SignIns
+  readonly #proofs: DeviceProofs
   #state: ClientState = { is: 'unknown' }
   /** Id of the session that the server has said yes to since this client was made. */
   #verified: string | null = null
@@ -50,11 +52,13 @@ export class SessionClient implements SessionCalls {
       onTrouble,
     })
     this.#forgotten = new ForgottenTokens(connection, this.#keeper)
+    this.#proofs = new DeviceProofs(storage, onTrouble)
     this.#asking = new Asking({
       connection,
       keeper: this.#keeper,
       gate: gateOf(storage),
       forgotten: this.#forgotten,
+      proofs: this.#proofs,
       onVerified: ({ id }) => this.#verify(id),
     })
     this.#signIns = new SignIns({ ...connection, current: () => sessionIdOf(this.#keeper.known) })
@@ -128,12 +132,12 @@ export class SessionClient implements SessionCalls {
     const issued = await send(this.#connection, {
       method: 'POST',
       path: '/v1/sessions',
-      body: newSession(input),
+      body: { ...newSession(input), ...(await this.#proofs.find(input.phoneNumber)) },
       idempotencyKey,
       token: null,
       read: newSignInOf,
     })
-    const { token, account, session, created } = issued
+    const { token, account, session, created, deviceProof } = issued
     const verified = this.#verified
     this.#verified = session.id
     try {
@@ -144,6 +148,7 @@ export class SessionClient implements SessionCalls {
       void this.#forgotten.end(token)
       throw error
     }
+    await this.#proofs.keep([account.phoneNumber, input.phoneNumber], deviceProof)
     void this.#forgotten.endAll()
     return { account, session, created }
   }

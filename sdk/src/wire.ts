@@ -62,12 +62,22 @@ export function issuedOf(answer: Json | null): Issued | null {
     : null
 }
 
+interface DeviceProof {
+  /** null: the server has given none, because the request brought one. */
+  readonly deviceProof: string | null
+}
+
 /** Reads the answer of `POST /v1/sessions`; null where it is something else. */
-export function newSignInOf(answer: Json | null): (NewSignIn & Issued) | null {
+export function newSignInOf(answer: Json | null): (NewSignIn & Issued & DeviceProof) | null {
   const issued = issuedOf(answer)
   const account = shortAccountOf(answer?.account)
   return issued && account
-    ? { ...issued, account: bareAccount(account), created: answer?.created === true }
+    ? {
+        ...issued,
+        account: bareAccount(account),
+        created: answer?.created === true,
+        deviceProof: typeof answer?.device_proof === 'string' ? answer.device_proof : null,
+      }
     : null
 }
 
