@@ -10,6 +10,16 @@ export class WrongValue extends Error {
   }
 }
 
+/** A setting that cannot be used. One sentence, in Chinese and in English, that names the setting. */
+export class SettingsError extends Error {
+  readonly zh: string
+
+  constructor(zh: string, en: string) {
+    super(en)
+    this.zh = zh
+  }
+}
+
 export interface Setting<T> {
   readonly name: `HUFU_${string}`
   readonly default: string

@@ -2,26 +2,17 @@
 import { readFileSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { parseEnv } from 'node:util'
 import { parseRegion, type Region } from './accounts/phone.ts'
 import { startOfDay } from './clock.ts'
 import { type DatabaseKind, databasePlace } from './db/place.ts'
+import { meantName, parseEnvFile } from './env-file.ts'
 import { redisPlace } from './redis/place.ts'
 import { secretPartsOf } from './secrets.ts'
+import { withoutServiceLinks } from './service-links.ts'
 import type { Policy } from './sessions/policy.ts'
-import { type Setting, setting, WrongValue } from './setting.ts'
+import { type Setting, SettingsError, setting, WrongValue } from './setting.ts'
 import { origins } from './settings-origins.ts'
 import { missingForSms, smsSettings } from './settings-sms.ts'
-
-/** A setting that cannot be used. One sentence, in Chinese and in English, that names the setting. */
-export class SettingsError extends Error {
-  readonly zh: string
-
-  constructor(zh: string, en: string) {
-    super(en)
-    this.zh = zh
-  }
-}
 
 function whole(min: number, max: number) {
   return (text: string): number => {
@@ -352,18 +343,23 @@ export type Settings = {
   readonly [Key in keyof typeof settingsTable]: ReturnType<(typeof settingsTable)[Key]['parse']>
 }
 
+export { SettingsError } from './setting.ts'
+
 type Environment = Readonly<Record<string, string | undefined>>
+
+const knownNames = () =>
+  Object.values(settingsTable).flatMap((row) =>
+    'secret' in row ? [row.name, `${row.name}_FILE`] : [row.name],
+  )
 
 /** The process's environment over the `.env` file of the folder where the program was started. */
 export function readEnvironment(): Environment {
-  return { ...readEnvFile('.env'), ...process.env }
+  return { ...readEnvFile('.env'), ...withoutServiceLinks(process.env) }
 }
 
 function readEnvFile(path: string): Environment {
   try {
-    const text = readFileSync(path, 'utf8')
-    assertAssigned(path, text)
-    return parseEnv(text)
+    return parseEnvFile(path, readFileSync(path), knownNames())
   } catch (error) {
     if (error instanceof SettingsError) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
@@ -372,17 +368,12 @@ function readEnvFile(path: string): Environment {
   }
 }
 
-/** parseEnv leaves out a line without `=`, and whoever wrote it would not learn that it does nothing. */
-function assertAssigned(path: string, text: string): void {
-  for (const [i, line] of text.split('\n').entries()) {
-    const [, name] = /^\s*(?:export\s+)?(HUFU_\w*)[^=]*$/.exec(line) ?? []
-    // What follows the name may be a secret.
-    if (name !== undefined)
-      throw new SettingsError(
-        `${path} 第 ${i + 1} 行的 ${name} 后面没有“=”。`,
-        `Line ${i + 1} of ${path} has no "=" after ${name}.`,
-      )
-  }
+/** The files that secrets are read from: `.env`, if it has one, and those of `<name>_FILE`. */
+export function filesWithSecrets(environment: Environment): string[] {
+  const secrets = Object.values(settingsTable).filter((row) => 'secret' in row)
+  const files = secrets.map(({ name }) => environment[`${name}_FILE`] ?? '').filter((path) => path !== '')
+  const inEnvFile = readEnvFile('.env')
+  return secrets.some(({ name }) => inEnvFile[name]) ? ['.env', ...files] : files
 }
 
 /**
@@ -452,6 +443,12 @@ function textOf(description: Setting<unknown>, environment: Environment): string
 function assertNamesKnown(environment: Environment): void {
   const known = new Set(Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`]))
   for (const name of Object.keys(environment)) {
+    const meant = meantName(name, [...known])
+    if (meant !== null)
+      throw new SettingsError(
+        `${name} 不是设置，应写作 ${meant}。`,
+        `${name} is not a setting of Hufu: write ${meant}.`,
+      )
     if (name.startsWith('HUFU_') && !known.has(name)) {
       throw new SettingsError(
         `Hufu 没有 ${name} 这个设置；全部设置见 docs/settings.md。`,

@@ -1,7 +1,7 @@
 // The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running server.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -235,6 +235,35 @@ describe('doctor', () => {
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringMatching(/✗ database .*HUFU_DATABASE_URL/) })
   })
 
+  test('warns of data and secrets that other users of the machine can read', async () => {
+    // The folders above it must be open as well; the temporary folder of tests is not.
+    const cwd = mkdtempSync(join('/tmp', 'hufu-doctor-'))
+    try {
+      chmodSync(cwd, 0o755)
+      const files = ['hufu.db', '.env', 'redis-url'].map((name) => join(cwd, name))
+      const [database = '', env = '', redis = ''] = files
+      writeFileSync(database, '')
+      writeFileSync(env, `HUFU_SECRET='${'x'.repeat(32)}'\n`)
+      writeFileSync(redis, '\n')
+      const settings = { HUFU_DATABASE_URL: `sqlite:${database}`, HUFU_REDIS_URL_FILE: redis }
+      const warned = async () =>
+        [
+          ...(await runCommand(['doctor'], settings, { cwd })).stdout.matchAll(
+            /^! files +(\S+) can be read .*chmod 600/gm,
+          ),
+        ].map(([, path]) => path)
+      for (const path of files) chmodSync(path, 0o644)
+      expect(await warned()).toEqual(files)
+      for (const path of files) chmodSync(path, 0o640)
+      expect(await warned()).toEqual([])
+      for (const path of files) chmodSync(path, 0o644)
+      chmodSync(cwd, 0o700)
+      expect(await warned()).toEqual([])
+    } finally {
+      rmSync(cwd, { recursive: true })
+    }
+  })
+
   test.skipIf(redisUrl() === null)('knows a Redis that it can use', async () => {
     const result = await hufu(['doctor'], undefined, { HUFU_REDIS_URL: redisUrl() ?? '' })
     expect(result).toMatchObject({ code: 0 })
@@ -404,7 +433,65 @@ describe('start', () => {
     const cwd = mkdtempSync(join(folder, 'env-'))
     writeFileSync(join(cwd, '.env'), '# mine\nHUFU_PORT=5002\n\nexport HUFU_SECRET hunter2\nOTHER\n')
     const wrong = await runCommand(['migrate'], environment, { cwd })
-    expect(wrong).toMatchObject({ code: 2, stderr: 'Line 4 of .env has no "=" after HUFU_SECRET.\n' })
+    expect(wrong).toMatchObject({
+      code: 2,
+      stderr: 'Line 4 of .env: there is no "=" after HUFU_SECRET; write HUFU_SECRET=value.\n',
+    })
+  })
+
+  test('a byte order mark in front of .env takes nothing from its first line', async () => {
+    const cwd = mkdtempSync(join(folder, 'env-'))
+    writeFileSync(join(cwd, '.env'), '\uFEFFHUFU_DATABASE_URL=sqlite:./elsewhere.db\r\nHUFU_LIMITS=on\r\n')
+    const result = await runCommand(['migrate'], {}, { cwd })
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(readdirSync(cwd).toSorted()).toEqual(expect.arrayContaining(['.env', 'elsewhere.db']))
+    expect(readdirSync(cwd)).not.toContain('data')
+  })
+
+  test('what Kubernetes makes for Services called hufu and hufu-redis stops nothing, and .env still counts', async () => {
+    const cwd = mkdtempSync(join(folder, 'links-'))
+    writeFileSync(join(cwd, '.env'), 'HUFU_PORT=0\n')
+    const links = {
+      HUFU_SERVICE_HOST: '10.96.12.7',
+      HUFU_SERVICE_PORT: '5001',
+      HUFU_SERVICE_PORT_HTTP: '5001',
+      HUFU_PORT: 'tcp://10.96.12.7:5001',
+      HUFU_PORT_5001_TCP: 'tcp://10.96.12.7:5001',
+      HUFU_PORT_5001_TCP_PROTO: 'tcp',
+      HUFU_PORT_5001_TCP_PORT: '5001',
+      HUFU_PORT_5001_TCP_ADDR: '10.96.12.7',
+      HUFU_REDIS_SERVICE_HOST: 'fd00::1',
+      HUFU_REDIS_SERVICE_PORT: '6379',
+      HUFU_REDIS_PORT: 'tcp://[fd00::1]:6379',
+      HUFU_REDIS_PORT_6379_TCP: 'tcp://[fd00::1]:6379',
+      HUFU_REDIS_PORT_6379_TCP_ADDR: 'fd00::1',
+      HUFU_REDIS_PORT_6379_TCP_PORT: '6379',
+      HUFU_REDIS_PORT_6379_TCP_PROTO: 'tcp',
+    }
+    const server = await startProcess({ ...environment, ...links }, { cwd })
+    expect(new URL(server.url).port).not.toBe('5001')
+    expect((await runCommand(['accounts', 'list'], { ...environment, ...links }, { cwd })).code).toBe(0)
+    await server.stop()
+    // Exactly these forms: anything else is a mistake of somebody's.
+    for (const wrong of [
+      { HUFU_PORT: 'tcp://hufu' },
+      { HUFU_SERVICE_HOST: 'hufu.default.svc' },
+      { HUFU_SERVICE_PORTS: '5001' },
+      { HUFU_PORT_5001_TCP_PROTO: 'sctp6' },
+      { hufu_limits: 'off' },
+    ])
+      expect(await runCommand(['migrate'], { ...environment, ...wrong }, { cwd })).toMatchObject({ code: 2 })
+  })
+
+  test('the file of the embedded database is for its owner alone from its first byte, with what stands beside it', async () => {
+    const cwd = mkdtempSync(join(folder, 'modes-'))
+    chmodSync(cwd, 0o755)
+    const server = await startProcess({ HUFU_DATABASE_URL: `sqlite:${cwd}/hufu.db` })
+    const files = readdirSync(cwd)
+    expect(files).toEqual(expect.arrayContaining(['hufu.db', 'hufu.db-wal', 'hufu.db-shm']))
+    for (const file of files)
+      expect(`${file} ${(statSync(join(cwd, file)).mode & 0o777).toString(8)}`).toBe(`${file} 600`)
+    await server.stop()
   })
 
   test('SIGTERM to npm start ends the server, and not npm alone', async () => {

@@ -10,6 +10,7 @@ import { databasePlace } from '../db/place.ts'
 import type { Database } from '../db/schema.ts'
 import type { Settings } from '../settings.ts'
 import { withoutPassword } from '../url-parts.ts'
+import { openFileFindings } from './doctor-files.ts'
 import type { RedisFacts } from './doctor-redis.ts'
 import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
@@ -29,6 +30,7 @@ const lowDiskBytes = 500 * 1024 * 1024
 export async function doctor({ settings, output }: Context): Promise<number> {
   const findings = [
     settingsFinding(output),
+    ...openFileFindings(settings, output),
     ...limitsFindings(settings, output),
     ...(await databaseFindings(settings, output)),
     ...(await redisFindings(settings, output)),

@@ -1,5 +1,5 @@
 // Kysely on node:sqlite: one connection, every transaction takes the write lock when it begins.
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -183,6 +183,7 @@ class NodeSqliteDriver implements Driver {
 function openFile(path: string): DatabaseSync {
   let file: DatabaseSync | null = null
   try {
+    createForOwner(path)
     file = new DatabaseSync(path)
     assertWritable(path)
     file.exec(`pragma busy_timeout = ${busyWithinMs}`)
@@ -196,6 +197,18 @@ function openFile(path: string): DatabaseSync {
     const { errcode, message } = error
     const withPath = Object.assign(new Error(`${message} (${path})`, { cause: error }), { errcode })
     throw isBusy(error) ? withPath : new NoConnection(withPath)
+  }
+}
+
+/**
+ * A new file is for its owner alone, from its first byte; SQLite gives its WAL and its shared memory the permissions of the file. One
+ * that is there keeps what its operator gave it.
+ */
+function createForOwner(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+  } catch {
+    // SQLite says why, with the code that the rest of the program knows.
   }
 }
 
