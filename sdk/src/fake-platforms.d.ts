@@ -9,6 +9,10 @@ declare module 'expo-secure-store' {
   export function deleteItemAsync(key: string, options?: SecureStoreOptions): Promise<void>
 }
 
+declare module 'expo-crypto' {
+  export function getRandomBytes(byteCount: number): Uint8Array
+}
+
 declare module 'react' {
   export function useSyncExternalStore<T>(
     subscribe: (onChange: () => void) => () => void,
@@ -43,6 +47,14 @@ declare const uni: {
   removeStorageSync(key: string): void
   showToast(options: { title: string; icon?: 'none' | 'success' }): void
   reLaunch(options: { url: string }): void
+}
+
+declare const wx: {
+  getRandomValues(options: {
+    length: number
+    success: (result: { randomValues: ArrayBuffer }) => void
+    fail: (failure: { errMsg: string }) => void
+  }): void
 }
 
 declare const location: { readonly origin: string }
