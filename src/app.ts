@@ -22,9 +22,11 @@ import { deleteEventsBefore } from './events/event-rows.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
+import { deleteOldCounters } from './limits/counter-rows.ts'
 import { Limiter } from './limits/limiter.ts'
 import { limitsWith } from './limits/limits.ts'
 import { MemoryLimits } from './limits/store-memory.ts'
+import { limitConnections, SqlLimits } from './limits/store-sql.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
@@ -91,7 +93,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     life: new Life(settings.sessionLifeMs, settings.sessionMaxLifeMs),
     onTrouble,
   })
-  const limiter = await openLimiter(settings, options.clock ?? steadyClock)
+  const limiter = openLimiter(settings, options.clock)
   const passwords = new Passwords({
     parallel: Math.max(1, Math.floor(settings.passwordParallel / settings.workers)),
     queue: Math.ceil(settings.passwordQueue / settings.workers),
@@ -175,6 +177,7 @@ function purgeSteps(parts: {
     { name: 'device_proofs', remove: (now, limit) => forgetOldProofs(db, now, limit) },
     { name: 'codes', remove: (now, limit) => codes.forgetOld(now, limit) },
     { name: 'account_changes', remove: (now, limit) => forgetOldChanges(db, now, limit) },
+    { name: 'limit_counters', remove: (now, limit) => deleteOldCounters(db, now, limit) },
     ...events,
   ]
 }
@@ -290,14 +293,18 @@ const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clo
     }),
 }
 
-async function openLimiter({ limits, redis, smsDailyBudget }: Settings, clock: Clock): Promise<Limiter> {
-  if (limits === 'off') return new Limiter({ store: new MemoryLimits({ clock }), limits: [] })
-  const table = limitsWith({ smsDailyBudget })
-  if (redis === null) return new Limiter({ store: new MemoryLimits({ clock }), limits: table })
-  const { RedisLimits } = await import('./limits/store-redis.ts')
-  const store = new RedisLimits(redis)
-  await store.connect()
-  return new Limiter({ store, limits: table })
+/**
+ * Counters are in the database, where all processes see them and no outage of Redis is felt. A server that is alone on SQLite
+ * keeps them in memory: a write by another connection would make its copies in memory worthless.
+ */
+function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
+  const { redis, smsDailyBudget } = settings
+  const { kind } = settings.database
+  const limits = settings.limits === 'off' ? [] : limitsWith({ smsDailyBudget })
+  if (settings.limits === 'off' || (kind === 'sqlite' && redis === null))
+    return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
+  const db = openDatabase(openDialect({ ...settings, databasePool: limitConnections }))
+  return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
 }
 
 /** The HTTP server of a house, not listening yet. */

@@ -82,7 +82,7 @@ test.each([
   ],
   [
     { HUFU_WORKERS: '2' },
-    'HUFU_WORKERS is 2, but HUFU_REDIS_URL is empty: processes count sign-ins together only in Redis.',
+    'HUFU_WORKERS is 2, but on SQLite without HUFU_REDIS_URL each process counts sign-ins for itself: set HUFU_REDIS_URL, or use MySQL, MariaDB or PostgreSQL.',
   ],
   [
     { HUFU_SMS: 'sms' },

@@ -148,7 +148,7 @@ export const settingsTable = {
   workers: setting({
     name: 'HUFU_WORKERS',
     default: '1',
-    meaning: 'Processes that serve this port together. More than one need Redis, where they count together.',
+    meaning: 'Processes that serve this port together. On SQLite, more than one need Redis.',
     parse: whole(1, 128),
   }),
   database: setting({
@@ -174,7 +174,7 @@ export const settingsTable = {
     name: 'HUFU_REDIS_URL',
     default: '',
     meaning:
-      'Redis or Valkey for hot copies and limits: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check asks the database.',
+      'Redis or Valkey for hot copies: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check asks the database.',
     secret: true,
     parse: redisUrl,
   }),
@@ -478,10 +478,11 @@ function assertConsistent(settings: Settings): void {
       'HUFU_SESSION_WHEN_FULL is "refuse", but HUFU_SESSION_MAX is 0, which is never full.',
     )
   }
-  if (settings.workers > 1 && settings.redis === null && settings.limits === 'on') {
+  const isAlone = settings.database.kind === 'sqlite' && settings.redis === null
+  if (settings.workers > 1 && isAlone && settings.limits === 'on') {
     throw new SettingsError(
-      `HUFU_WORKERS 是 ${settings.workers}，但 HUFU_REDIS_URL 是空的：几个进程只有在 Redis 里才能一起计数。`,
-      `HUFU_WORKERS is ${settings.workers}, but HUFU_REDIS_URL is empty: processes count sign-ins together only in Redis.`,
+      `HUFU_WORKERS 是 ${settings.workers}，但在 SQLite 上没有 HUFU_REDIS_URL 时，登录次数记在各个进程里：请设置 HUFU_REDIS_URL，或改用 MySQL、MariaDB 或 PostgreSQL。`,
+      `HUFU_WORKERS is ${settings.workers}, but on SQLite without HUFU_REDIS_URL each process counts sign-ins for itself: set HUFU_REDIS_URL, or use MySQL, MariaDB or PostgreSQL.`,
     )
   }
   const missing = missingForSms(settings)

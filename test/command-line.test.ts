@@ -325,7 +325,7 @@ describe('accounts ban', () => {
 })
 
 describe('accounts unlock', () => {
-  test('without Redis it says where the counters are', async () => {
+  test('on SQLite without Redis it says where the counters are', async () => {
     const result = await hufu(['accounts', 'unlock', person.phone])
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/restart it/) })
   })

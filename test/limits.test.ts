@@ -1,13 +1,13 @@
-// The limits over HTTP: who is stopped, what is answered, and what happens when the counters are out of reach.
-import { createClient } from 'redis'
+// The limits over HTTP: who is stopped, what is answered, and that Redis has no part in it.
 import { afterEach, describe, expect, test } from 'vitest'
+import { deleteOldCounters } from '../src/limits/counter-rows.ts'
 import { createClock } from './fault-run/clock.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { startRedis } from './services/redis.ts'
-import { databases, redisUrl } from './stores.ts'
+import { type DatabaseUnderTest, databases, redisUrl } from './stores.ts'
 import { startProxy } from './tcp-proxy.ts'
 
-const [sqlite = expect.fail()] = databases
+const [sqlite = expect.fail(), ...serverDatabases] = databases
 const noRedis = redisUrl() === null
 const closers: (() => Promise<unknown>)[] = []
 
@@ -15,8 +15,11 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
-  const { url, drop } = await sqlite.create()
+async function start(
+  environment: Record<string, string> = {},
+  database: DatabaseUnderTest = sqlite,
+): Promise<RunningApp> {
+  const { url, drop } = await database.create()
   closers.push(drop)
   const limits = { HUFU_LIMITS: 'on', HUFU_PASSWORD_QUEUE: '1000' }
   const app = await startApp(url, { environment: { ...limits, ...environment } })
@@ -65,18 +68,17 @@ const classic = (app: { url: string }, phone: string, password: string, headers?
 
 const stranger = '13900000099'
 
+const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
 const stores = [
-  { name: 'in process', skipped: false, environment: {} },
-  { name: 'in Redis', skipped: noRedis, environment: { HUFU_REDIS_URL: redisUrl() ?? '' } },
+  { name: 'in process', skipped: false, database: sqlite, environment: {} },
+  { name: 'in sqlite, with Redis', skipped: noRedis, database: sqlite, environment: redis },
+  ...serverDatabases.map((database) => ({
+    name: `in ${database.name}`,
+    skipped: database.skipped !== null,
+    database,
+    environment: {},
+  })),
 ]
-
-/** Each test has the counters to itself. */
-async function emptyRedis(): Promise<void> {
-  if (noRedis) return
-  const client = await createClient({ url: redisUrl() ?? '' }).connect()
-  await client.flushDb()
-  client.destroy()
-}
 
 test('whoever holds a token tries codes for one new number after the other thirty times an hour, and no more', async () => {
   const app = await start()
@@ -127,12 +129,10 @@ test('a clock that is set back makes nobody wait for what was counted before', a
   expect(await v1(server, person.phone, person.password)).toMatchObject({ status: 201 })
 })
 
-describe.each(stores)('counters $name', ({ skipped, environment }) => {
+describe.each(stores)('counters $name', ({ skipped, database, environment }) => {
   const usable = test.skipIf(skipped)
-  const begin = async (more: Record<string, string> = {}) => {
-    if (!skipped) await emptyRedis()
-    return await start({ ...environment, ...more })
-  }
+  const begin = async (more: Record<string, string> = {}) =>
+    await start({ ...environment, ...more }, database)
 
   usable('of 64 parallel guesses five are compared, with the right one among them', async () => {
     const app = await begin()
@@ -228,15 +228,19 @@ describe.each(stores)('counters $name', ({ skipped, environment }) => {
   })
 })
 
-describe.skipIf(noRedis)('servers on one Redis', () => {
-  test('two processes count together', async () => {
-    await emptyRedis()
-    const { url, drop } = await sqlite.create()
+describe.each([
+  { database: sqlite, environment: redis, isSkipped: noRedis },
+  ...serverDatabases.map((database) => ({ database, environment: {}, isSkipped: database.skipped !== null })),
+])('servers on one database: $database.name', ({ database, environment, isSkipped }) => {
+  const usable = test.skipIf(isSkipped)
+
+  usable('two processes count together, and what they counted outlives them', async () => {
+    const { url, drop } = await database.create()
     closers.push(drop)
-    const environment = { HUFU_DATABASE_URL: url, HUFU_REDIS_URL: redisUrl() ?? '', HUFU_LIMITS: 'on' }
-    const first = await startProcess(environment)
+    const settings = { HUFU_DATABASE_URL: url, HUFU_LIMITS: 'on', ...environment }
+    const first = await startProcess(settings)
     closers.push(() => first.stop())
-    const second = await startProcess(environment)
+    const second = await startProcess(settings)
     closers.push(() => second.stop())
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, i) => v1(i % 2 ? first : second, stranger, wrong)),
@@ -244,73 +248,70 @@ describe.skipIf(noRedis)('servers on one Redis', () => {
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(5)
     // On a busy machine a counter may not answer in time; then nothing is compared either.
     expect(answers.filter(({ status }) => status === 429 || status === 503)).toHaveLength(35)
+    for (const server of [first, second]) await server.stop('SIGKILL')
+    const third = await startProcess(settings)
+    closers.push(() => third.stop())
+    expect(await v1(third, stranger, wrong)).toMatchObject({ status: 429 })
   })
 
-  test('no key holds a number or an address, and each expires', async () => {
-    await emptyRedis()
-    const app = await start({ HUFU_REDIS_URL: redisUrl() ?? '' })
-    await v1(app, person.phone, wrong)
-    await post(`${app.url}/v1/sessions`, {
-      phone_number: person.phone,
-      password: wrong,
-      device: { id: 'A1B2C3*' },
-    })
-    const client = await createClient({ url: redisUrl() ?? '' }).connect()
-    closers.push(async () => client.destroy())
-    const keys = await client.keys('hufu:limit:*')
-    expect(keys.map((key) => key.replace(/:[\w-]{22}$/, ':…')).toSorted()).toEqual([
-      'hufu:limit:check_password:address:without_proof:all:…',
-      'hufu:limit:check_password:caller:without_proof:in_a_row:…',
-      'hufu:limit:check_password:device:without_proof:all:…',
-      'hufu:limit:check_password:network:without_proof:all:…',
-      'hufu:limit:check_password:number:without_proof:wrong:…',
-    ])
-    for (const key of keys) {
-      expect(await client.ttl(key)).toBeGreaterThan(0)
-      expect(JSON.stringify([key, await client.hGetAll(key)])).not.toMatch(/12345678901|127\.0\.0|A1B2C3/)
-    }
-  })
+  usable(
+    'no row holds a number, an address or a device, and each is removed when its time is over',
+    async () => {
+      const app = await start(environment, database)
+      await v1(app, person.phone, wrong)
+      await post(`${app.url}/v1/sessions`, {
+        phone_number: person.phone,
+        password: wrong,
+        device: { id: 'A1B2C3*' },
+      })
+      const rows = () => app.byHand.selectFrom('hufu_limit_counters').selectAll().execute()
+      const counted = await rows()
+      expect(counted.length).toBeGreaterThan(3)
+      for (const row of counted) {
+        expect(row.name).toMatch(/^[a-z_]+(:[a-z_]+)+:[\w-]{22}$/)
+        expect(JSON.stringify(row)).not.toMatch(/12345678901|127\.0\.0|A1B2C3/)
+      }
+      const last = Math.max(...counted.map(({ expires_at }) => expires_at))
+      expect(await deleteOldCounters(app.byHand, last - 1, 1_000)).toBeLessThan(counted.length)
+      expect(await rows()).not.toEqual([])
+      while ((await deleteOldCounters(app.byHand, last, 2)) > 0);
+      expect(await rows()).toEqual([])
+    },
+  )
+})
 
-  test.each([
-    'killed',
-    'silent',
-  ] as const)('%s, Redis lets nobody sign in, takes nothing from who is signed in, and all is well when it is back', async (how) => {
-    const redis = await startRedis()
-    closers.push(() => redis.stop())
-    const proxy = await startProxy(redis.url)
-    closers.push(() => proxy.close())
-    const app = await start({ HUFU_REDIS_URL: proxy.url })
-    const { body } = await v1(app, person.phone, person.password)
-    const token = String(body.token)
-    const me = () => ask(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
-    const user = () => ask(`${app.url}/user`, { headers: { token } })
+describe.skipIf(noRedis).each(databases)('Redis away, on $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
 
-    if (how === 'killed') await redis.kill('SIGKILL')
-    else proxy.set('stall')
-    const began = performance.now()
-    const [refused, refusedClassic] = await Promise.all([
-      v1(app, person.phone, person.password),
-      classic(app, person.phone, person.password),
-    ])
-    expect(performance.now() - began).toBeLessThan(1_000)
-    expect(refused).toMatchObject({ status: 503, retryAfter: 1, body: { code: 'unavailable' } })
-    expect(refusedClassic).toMatchObject({ status: 503, retryAfter: 1, body: { code: 0 } })
-    expect(await me()).toMatchObject({ status: 200 })
-    expect(await user()).toMatchObject({ status: 200, body: { code: 1 } })
-    await expect(
-      app.house.limiter.askForCode({
-        phoneNumber: '+8613800005223',
-        address: '203.0.113.7',
-        deviceId: null,
-        accountId: null,
-        proof: null,
-      }),
-    ).rejects.toMatchObject({ code: 'unavailable', facts: { retryAfterSeconds: 1 } })
+  usable.each(['killed', 'silent'] as const)(
+    '%s, people sign in, and what was counted before, meanwhile and afterwards is one sum',
+    async (how) => {
+      const server = await startRedis()
+      closers.push(() => server.stop())
+      const proxy = await startProxy(server.url)
+      closers.push(() => proxy.close())
+      const app = await start({ HUFU_REDIS_URL: proxy.url }, database)
+      const other = '13900000098'
+      await addPerson(app.house, other)
+      const { body } = await v1(app, person.phone, person.password)
+      const me = () =>
+        ask(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${String(body.token)}` } })
+      const guess = () => v1(app, stranger, wrong)
+      for (let i = 0; i < 2; i++) expect(await guess()).toMatchObject({ status: 401 })
 
-    if (how === 'killed') await redis.restart()
-    else proxy.set('pass')
-    await expect
-      .poll(async () => (await v1(app, person.phone, person.password)).status, { timeout: 10_000 })
-      .toBe(201)
-  })
+      if (how === 'killed') await server.kill('SIGKILL')
+      else proxy.set('stall')
+      expect(await v1(app, other, person.password)).toMatchObject({ status: 201 })
+      expect(await classic(app, other, person.password)).toMatchObject({ status: 200, body: { code: 1 } })
+      expect(await me()).toMatchObject({ status: 200 })
+      for (let i = 0; i < 2; i++) expect(await guess()).toMatchObject({ status: 401 })
+
+      if (how === 'killed') await server.restart()
+      else proxy.set('pass')
+      await expect.poll(() => app.house.copies.isReachable(), { timeout: 10_000 }).toBe(true)
+      expect(await guess()).toMatchObject({ status: 401 })
+      for (let i = 0; i < 5; i++) expect(await guess()).toMatchObject({ status: 429 })
+      expect(await v1(app, other, person.password)).toMatchObject({ status: 201 })
+    },
+  )
 })

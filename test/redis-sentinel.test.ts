@@ -52,7 +52,7 @@ const ourConnections = async (server: RedisServer, user = 'default') =>
 describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () => {
   test('people sign in, are known and sign out, doctor and the start message name the primary; without sentinels it goes on', async () => {
     const { redis, servers, primary } = await start({ HUFU_LIMITS: 'on' }, withLogins)
-    expect(await ourConnections(primary, 'hufu')).toBe(4)
+    expect(await ourConnections(primary, 'hufu')).toBe(2)
     const [app, other] = servers.apps
     const token = await signIn(app, number, password)
     for (const server of servers.apps) expect((await ask(server, token)).status).toBe(200)
@@ -96,7 +96,6 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
         await until(async () => (await role()).startsWith('slave'))
       })
       const counts = tally(operations)
-      // Limits are off, so nothing waits for Redis.
       expect(Object.keys(counts).filter((name) => /unavailable|unknown|wrong/.test(name))).toEqual([])
       for (const kind of ['sign_in done', 'sign_out done', 'check done', 'check refused'])
         expect(counts[kind], JSON.stringify(counts)).toBeGreaterThan(5)
@@ -129,8 +128,8 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
       await tell('SENTINEL', 'REMOVE', primaryName)
       await tell('SENTINEL', 'MONITOR', primaryName, '127.0.0.1', `${other.port}`, '2')
     }
-    // Two of each server: that of the copies and that of the counters.
-    await until(async () => (await ourConnections(other)) === 4)
+    // One of each server.
+    await until(async () => (await ourConnections(other)) === 2)
     await servers.haveRedis()
     expect((await ask(servers.apps[0], await signIn(servers.apps[0], number, password))).status).toBe(200)
   })

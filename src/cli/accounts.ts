@@ -145,11 +145,11 @@ function parseEnd(text: string, output: Output): number {
 /** `accounts unlock <phone>` */
 export async function unlockAccount(context: Context, phone: string): Promise<number> {
   const { output, settings } = context
-  if (settings.redis === null) {
+  if (settings.database.kind === 'sqlite' && settings.redis === null) {
     throw new UsageError(
       output.say(
-        '没有 Redis 时，失败次数记在服务进程里：重启服务即可清除。',
-        'Without Redis the failures are counted in the server itself: restart it to forget them.',
+        '只用 SQLite、不用 Redis 时，失败次数记在服务进程里：重启服务即可清除。',
+        'On SQLite without Redis the failures are counted in the server itself: restart it to forget them.',
       ),
     )
   }

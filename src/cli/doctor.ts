@@ -225,8 +225,8 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
     const advice = output.say(
-      '检查令牌会直接读数据库，但没有人能登录；请检查 HUFU_REDIS_URL',
-      'tokens are checked in the database, but nobody can sign in; check HUFU_REDIS_URL',
+      '检查令牌会直接读数据库，因此较慢；请检查 HUFU_REDIS_URL',
+      'tokens are checked in the database, which is slower; check HUFU_REDIS_URL',
     )
     return [{ check, status: 'warning', text: `${where}: ${why}; ${advice}` }]
   }

@@ -25,7 +25,7 @@ const tidyEveryMs = 3_600_000
 const takeConnectionsForMs = 300
 /** How long a proxy has to close the connections that it keeps; deploy/nginx.conf closes unused ones after 2 s. */
 const proxyClosesWithinMs = 3_000
-/** How long a start waits for Redis, without which it could check tokens but let nobody sign in. */
+/** How long a start waits for Redis, without which each check asks the database. */
 const redisWithinMs = 5_000
 
 /** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
@@ -73,10 +73,7 @@ async function serveHere(
     onRedis: (reachable, cause) => {
       if (reachable) log.info('redis in reach: checks are answered from copies')
       else
-        log.warn(
-          { err: withoutValues(cause) },
-          'redis out of reach: checks are answered from the database, nobody can sign in',
-        )
+        log.warn({ err: withoutValues(cause) }, 'redis out of reach: checks are answered from the database')
     },
   })
   try {
@@ -110,16 +107,15 @@ async function serveHere(
 }
 
 /**
- * Waits until copies and counters are in reach, but not long: with Redis away, a server that checks tokens is better than
- * none. On a busy machine loading the program alone can take so long that the first connections are given up again; in
- * a rolling restart sign-ins would then be refused here, while another server could take them.
+ * Waits until copies are in reach, but not long: with Redis away, a server that asks the database is better than none. On a
+ * busy machine loading the program alone can take so long that the first connections are given up again.
  */
-async function waitForRedis({ copies, limiter }: House): Promise<void> {
+async function waitForRedis({ copies }: House): Promise<void> {
   const giveUpAt = performance.now() + redisWithinMs
   do {
     // Before the first look too: whoever watches a connection finds out in a timer that it is too old to be trusted.
     await delay(20)
-  } while (!(copies.isReachable() && limiter.isReachable()) && performance.now() < giveUpAt)
+  } while (!copies.isReachable() && performance.now() < giveUpAt)
 }
 
 /**

@@ -7,6 +7,7 @@ import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
 import { accountChanges } from './migrations/0004-account-changes.ts'
 import { ownNames } from './migrations/0005-own-names.ts'
 import { deviceProofs } from './migrations/0007-device-proofs.ts'
+import { limitCounters } from './migrations/0008-limit-counters.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -21,6 +22,7 @@ export const ownTables: readonly string[] = [
   'hufu_codes',
   'hufu_device_proofs',
   'hufu_events',
+  'hufu_limit_counters',
   'hufu_purges',
   'hufu_server_keys',
   'hufu_sessions',
@@ -34,6 +36,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0004-account-changes': accountChanges(kind),
     '0005-own-names': ownNames(kind),
     '0007-device-proofs': deviceProofs(kind),
+    '0008-limit-counters': limitCounters(kind),
     '0009-purges-and-indexes': purgesAndIndexes(kind),
   }
 }

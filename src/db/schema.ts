@@ -134,6 +134,15 @@ export interface DeviceProofsTable {
   seen_at: number
 }
 
+/** One bucket of limits: limits/bucket.ts tells what is in it. */
+export interface LimitCountersTable {
+  /** The key of the bucket. */
+  name: string
+  counts: string
+  /** When nothing in it counts any more. */
+  expires_at: number
+}
+
 /** One row for each purge step: db/purges.ts. */
 export interface PurgesTable {
   name: string
@@ -166,6 +175,7 @@ export interface Tables {
   hufu_codes: CodesTable
   hufu_device_proofs: DeviceProofsTable
   hufu_events: EventsTable
+  hufu_limit_counters: LimitCountersTable
   hufu_purges: PurgesTable
   hufu_server_keys: ServerKeysTable
   hufu_sessions: SessionsTable

@@ -215,11 +215,6 @@ export class Limiter {
     await this.#store.spend(unlockedKey(who), unlocked)
   }
 
-  /** Whether the counters are in reach: while they are not, what they would count is refused as `unavailable`. */
-  isReachable(): boolean {
-    return this.#store.isReachable()
-  }
-
   async close(): Promise<void> {
     await this.#store.close()
   }

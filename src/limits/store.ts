@@ -22,6 +22,8 @@ export interface Spent {
 export interface AskedBucket {
   readonly key: string
   readonly windows: readonly Window[]
+  /** It must have room, and nothing is counted in it. */
+  readonly looksOnly?: boolean
 }
 
 export interface SpendOptions {
@@ -52,13 +54,11 @@ export interface LimitStore {
   giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */
   forget(key: string): Promise<void>
-  /** Whether the next command would be sent: false while there is no connection to the counters. */
-  isReachable(): boolean
   close(): Promise<void>
 }
 
 export const slotsInWindow = 60
 
-export function slotMsOf({ ms }: Window): number {
+export function slotMsOf({ ms }: Pick<Window, 'ms'>): number {
   return Math.ceil(ms / slotsInWindow)
 }

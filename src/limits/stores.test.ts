@@ -1,52 +1,63 @@
-// One contract on both stores. Redis has a clock of its own, so that its windows here are short and the waits are real.
-import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient } from 'redis'
+// One contract on all stores.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { redisUrl } from '../../test/stores.ts'
+import { migrateFresh } from '../../test/domain.ts'
+import { databases } from '../../test/stores.ts'
 import { ManualClock } from '../clock.ts'
+import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
 import type { LimitStore, Window } from './store.ts'
 import { MemoryLimits } from './store-memory.ts'
-import { RedisLimits } from './store-redis.ts'
+import { limitConnections, SqlLimits } from './store-sql.ts'
 
-const url = redisUrl()
 const window = (max: number, ms: number, coolDownMs: number[] = []): Window => ({ max, ms, coolDownMs })
 let lastKey = 0
 const newKey = () => `test:${Date.now()}:${lastKey++}`
 
+const clock = new ManualClock()
+
 interface Subject {
   readonly store: LimitStore
-  readonly wait: (ms: number) => Promise<void>
+  readonly close: () => Promise<void>
 }
 
-const clock = new ManualClock()
 const kinds = [
   {
     name: 'memory',
-    skipped: false,
-    open: async (): Promise<Subject> => ({
-      store: new MemoryLimits({ clock }),
-      wait: async (ms) => clock.advance(ms),
-    }),
-  },
-  {
-    name: 'redis',
-    skipped: url === null,
+    skipped: null,
     open: async (): Promise<Subject> => {
-      const store = new RedisLimits(url ?? '')
-      await store.connect()
-      return { store, wait: async (ms) => void (await sleep(ms)) }
+      const store = new MemoryLimits({ clock })
+      return { store, close: () => store.close() }
     },
   },
+  ...databases.map(({ name, skipped, create }) => ({
+    name: String(name),
+    skipped,
+    open: async (): Promise<Subject> => {
+      const { url, drop } = await create()
+      await migrateFresh(url)
+      const store = openSql(url)
+      const close = async () => {
+        await store.close()
+        await drop()
+      }
+      return { store, close }
+    },
+  })),
 ]
+
+function openSql(url: string): SqlLimits {
+  const kind = databaseKind(url) ?? expect.fail()
+  return new SqlLimits({ db: openDatabase(dialectFor(url, limitConnections)), kind, clock })
+}
 
 describe.each(kinds)('counters in $name', ({ skipped, open }) => {
   let store: LimitStore
-  let wait: Subject['wait']
+  let close: Subject['close'] = async () => {}
   beforeAll(async () => {
-    if (!skipped) ({ store, wait } = await open())
+    if (skipped === null) ({ store, close } = await open())
   })
-  afterAll(async () => await store?.close())
-  const usable = test.skipIf(skipped)
+  afterAll(async () => await close())
+  const usable = test.skipIf(skipped !== null)
+  const wait = (ms: number) => clock.advance(ms)
 
   usable('of 64 at once exactly as many are counted as there is room', async () => {
     const [key, windows] = [newKey(), [window(10, 60_000), window(100, 600_000)]]
@@ -64,18 +75,18 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(third.waitMs).toBeGreaterThan(800)
     expect(third.waitMs).toBeLessThanOrEqual(1_220)
     expect(Math.abs(second.nextMs - third.waitMs)).toBeLessThan(300)
-    await wait(third.waitMs - 300)
+    wait(third.waitMs - 300)
     expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
-    await wait(300)
+    wait(300)
     expect((await store.spend(key, windows)).waitMs).toBe(0)
   })
 
   usable('it slides: the end of one window and the beginning of the next are not two rooms', async () => {
     const [key, windows] = [newKey(), [window(4, 1_200)]]
     await store.spend(key, windows)
-    await wait(900)
+    wait(900)
     for (let i = 0; i < 3; i++) expect((await store.spend(key, windows)).waitMs).toBe(0)
-    await wait(400)
+    wait(400)
     expect((await store.spend(key, windows)).waitMs).toBe(0)
     expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
   })
@@ -85,11 +96,11 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     const both = [window(1, 600), window(3, 60_000)]
     expect((await store.spend(key, both)).waitMs).toBe(0)
     for (let i = 0; i < 5; i++) expect((await store.spend(key, both)).waitMs).toBeGreaterThan(0)
-    await wait(650)
+    wait(650)
     expect((await store.spend(key, both)).waitMs).toBe(0)
-    await wait(650)
+    wait(650)
     expect((await store.spend(key, both)).waitMs).toBe(0)
-    await wait(650)
+    wait(650)
     expect((await store.spend(key, both)).waitMs).toBeGreaterThan(50_000)
   })
 
@@ -101,7 +112,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
       expect(waitMs).toBe(0)
       nexts.push(nextMs)
       if (nextMs > 100) expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
-      await wait(nextMs + 5)
+      wait(nextMs + 5)
     }
     expect(nexts).toEqual([0, 200, 400, 400])
   })
@@ -146,6 +157,24 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.peek(newKey(), [window(0, 60_000)])).toBe(60_000)
   })
 
+  usable('what is only looked at must have room, and is not counted', async () => {
+    const [seen, counted] = [newKey(), newKey()]
+    const room = [window(2, 60_000)]
+    const asked = [
+      { key: seen, windows: room, looksOnly: true },
+      { key: counted, windows: [window(5, 60_000)] },
+    ]
+    for (let i = 0; i < 3; i++)
+      expect(await store.spendAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
+    for (let i = 0; i < 2; i++) expect(await store.spend(seen, room)).toMatchObject({ waitMs: 0 })
+    const [first, second] = await store.spendAll(asked)
+    expect(first?.waitMs).toBeGreaterThan(50_000)
+    expect(second?.waitMs).toBe(0)
+    for (let i = 0; i < 2; i++)
+      expect(await store.spend(counted, [window(5, 60_000)])).toMatchObject({ waitMs: 0 })
+    expect((await store.spend(counted, [window(5, 60_000)])).waitMs).toBeGreaterThan(0)
+  })
+
   usable('a bucket that was forgotten is empty', async () => {
     const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
     await store.spend(key, windows)
@@ -185,29 +214,4 @@ test('memory drops what counts no more before it drops what does', async () => {
   time.advance(5_000)
   await store.spend('one more', [window(1, 1_000)])
   expect(store.size).toBe(51)
-})
-
-test.skipIf(url === null)('every key in Redis expires when its longest window is over', async () => {
-  const store = new RedisLimits(url ?? '')
-  await store.connect()
-  const client = await createClient({ url: url ?? '' }).connect()
-  const key = newKey()
-  await store.spend(key, [window(3, 600_000), window(10, 86_400_000)])
-  expect(await client.hKeys(`hufu:limit:${key}`)).toHaveLength(3)
-  const ttl = await client.pTTL(`hufu:limit:${key}`)
-  expect(ttl).toBeGreaterThan(86_400_000)
-  expect(ttl).toBeLessThanOrEqual(86_400_000 + 1_440_000)
-  client.destroy()
-  await store.close()
-})
-
-test('without a Redis at all nothing is allowed, and closing is no fault', async () => {
-  const store = new RedisLimits('redis://127.0.0.1:1')
-  const began = performance.now()
-  await store.connect()
-  const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
-  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
-  expect(performance.now() - began).toBeLessThan(2_000)
-  await store.close()
-  await expect(store.spend(newKey(), [window(1, 60_000)])).rejects.toMatchObject(refusal)
 })

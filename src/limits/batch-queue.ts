@@ -1,0 +1,127 @@
+// Work that waits for a database, done in batches: what waits together is one transaction. Bounded, so that a flood costs the
+// others nothing but their place.
+import { AppError } from '../errors.ts'
+
+/**
+ * `settling`: belongs to what was counted already, and always has a place. `reserved` callers go before `open` ones and have
+ * places of their own.
+ */
+export type Lane = 'settling' | 'reserved' | 'open'
+
+const lanes = ['settling', 'reserved', 'open'] as const
+
+interface Job<Work, Answer> {
+  readonly work: Work
+  readonly addedAt: number
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (cause: unknown) => void
+}
+
+export interface BatchQueueOptions<Work, Answer> {
+  /** Does all of these, or none of them, and gives an answer for each, in order. */
+  readonly run: (works: readonly Work[]) => Promise<readonly Answer[]>
+  /** An answer that is known without `run`; asked when it comes to a work's turn. */
+  readonly known: (work: Work) => Answer | null
+  readonly weightOf: (work: Work) => number
+  readonly parallel: number
+  /** A batch ends with the work that reaches it. */
+  readonly maxWeight: number
+  readonly places: Readonly<Record<'reserved' | 'open', number>>
+  /** What has waited for longer is refused when it comes to its turn. */
+  readonly maxWaitMs: number
+}
+
+export class BatchQueue<Work, Answer> {
+  readonly #options: BatchQueueOptions<Work, Answer>
+  readonly #waiting: Readonly<Record<Lane, Job<Work, Answer>[]>> = { settling: [], reserved: [], open: [] }
+  #running = 0
+  #isScheduled = false
+  #whenIdle: () => void = () => {}
+
+  constructor(options: BatchQueueOptions<Work, Answer>) {
+    this.#options = options
+  }
+
+  /** @throws AppError `overloaded` where there is no place, or whatever `run` throws */
+  async add(work: Work, lane: Lane): Promise<Answer> {
+    if (lane !== 'settling' && this.#waiting[lane].length >= this.#options.places[lane]) throw overloaded()
+    return await new Promise((resolve, reject) => {
+      this.#waiting[lane].push({ work, addedAt: performance.now(), resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** Resolves when everything that waits is done. */
+  async idle(): Promise<void> {
+    if (this.#running === 0 && this.#isEmpty()) return
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve
+    })
+  }
+
+  /** What comes in one turn of the event loop goes into one batch. */
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      this.#start()
+    })
+  }
+
+  #start(): void {
+    while (this.#running < this.#options.parallel) {
+      const jobs = this.#take()
+      if (jobs.length === 0) break
+      this.#running++
+      void this.#run(jobs)
+    }
+    if (this.#running === 0 && this.#isEmpty()) this.#whenIdle()
+  }
+
+  async #run(jobs: readonly Job<Work, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#options.run(jobs.map(({ work }) => work))
+      answers.forEach((answer, i) => {
+        jobs[i]?.resolve(answer)
+      })
+    } catch (error) {
+      for (const job of jobs) job.reject(error)
+    }
+    this.#running--
+    this.#schedule()
+  }
+
+  /** The next batch. What is known by now, or has waited for too long, is answered on the way. */
+  #take(): Job<Work, Answer>[] {
+    const { known, weightOf, maxWeight, maxWaitMs } = this.#options
+    const batch: Job<Work, Answer>[] = []
+    const tooOld = performance.now() - maxWaitMs
+    let weight = 0
+    for (const lane of lanes) {
+      const waiting = this.#waiting[lane]
+      let taken = 0
+      for (; taken < waiting.length && weight < maxWeight; taken++) {
+        const job = waiting[taken]
+        if (!job) break
+        const answer = known(job.work)
+        if (answer !== null) job.resolve(answer)
+        else if (lane !== 'settling' && job.addedAt < tooOld) job.reject(overloaded())
+        else {
+          batch.push(job)
+          weight += weightOf(job.work)
+        }
+      }
+      waiting.splice(0, taken)
+    }
+    return batch
+  }
+
+  #isEmpty(): boolean {
+    return lanes.every((lane) => this.#waiting[lane].length === 0)
+  }
+}
+
+function overloaded(): AppError {
+  return new AppError('overloaded', { retryAfterSeconds: 1 })
+}

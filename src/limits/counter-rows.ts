@@ -1,0 +1,85 @@
+// Counters of limits in SQL: rows are locked in the order of their names, and then written. No policy here.
+import { sql } from 'kysely'
+import type { DatabaseKind } from '../db/open.ts'
+import type { Database, LimitCountersTable } from '../db/schema.ts'
+
+/** `expires_at` is the end of an hour, so that its index changes seldom. */
+const expiryStepMs = 3_600_000
+
+/**
+ * Locks the rows of these names and reads them. All who lock several lock them in the same order, so that nobody waits in a
+ * circle. A row that is not there is not locked: `insertCounters` tells when somebody else has made it meanwhile.
+ */
+export async function lockCounters(tx: Database, names: readonly string[]): Promise<LimitCountersTable[]> {
+  return await tx
+    .selectFrom('hufu_limit_counters')
+    .selectAll()
+    .where('name', 'in', names)
+    .orderBy('name')
+    .forUpdate()
+    .execute()
+}
+
+/** Writes rows that were not there. @throws the driver's unique violation where one is there by now */
+export async function insertCounters(tx: Database, rows: readonly LimitCountersTable[]): Promise<void> {
+  if (rows.length > 0) await tx.insertInto('hufu_limit_counters').values(rows.map(rounded)).execute()
+}
+
+/** Writes rows that are locked, in one statement. */
+export async function updateCounters(
+  tx: Database,
+  kind: DatabaseKind,
+  rows: readonly LimitCountersTable[],
+): Promise<void> {
+  if (rows.length === 0) return
+  const insert = tx.insertInto('hufu_limit_counters').values(rows.map(rounded))
+  const written =
+    kind === 'mysql'
+      ? insert.onDuplicateKeyUpdate({ counts: sql`values(counts)`, expires_at: sql`values(expires_at)` })
+      : insert.onConflict((conflict) =>
+          conflict.column('name').doUpdateSet(({ ref }) => ({
+            counts: ref('excluded.counts'),
+            expires_at: ref('excluded.expires_at'),
+          })),
+        )
+  await written.execute()
+}
+
+export async function deleteCounters(tx: Database, names: readonly string[]): Promise<void> {
+  if (names.length > 0) await tx.deleteFrom('hufu_limit_counters').where('name', 'in', names).execute()
+}
+
+/** Deletes up to `limit` rows that count nothing any more, and returns how many that were. */
+export async function deleteOldCounters(db: Database, now: number, limit: number): Promise<number> {
+  const old = await db
+    .selectFrom('hufu_limit_counters')
+    .select('name')
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute()
+  if (old.length === 0) return 0
+  const { numDeletedRows } = await db
+    .deleteFrom('hufu_limit_counters')
+    .where(
+      'name',
+      'in',
+      old.map(({ name }) => name),
+    )
+    // One that was counted in meanwhile stays.
+    .where('expires_at', '<=', now)
+    .executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+/**
+ * For the connection of counters in SQLite: a commit waits for no disk. A process that dies loses nothing; a power cut may
+ * take back the counts of the last moments (https://sqlite.org/pragma.html#pragma_synchronous).
+ */
+export async function waitForNoDisk(db: Database): Promise<void> {
+  await sql`pragma synchronous = normal`.execute(db)
+}
+
+function rounded({ name, counts, expires_at }: LimitCountersTable): LimitCountersTable {
+  return { name, counts, expires_at: Math.ceil(expires_at / expiryStepMs) * expiryStepMs }
+}

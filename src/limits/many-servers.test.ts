@@ -1,0 +1,158 @@
+// Several servers count in one database, at random and all at once, and die while they do: no more is allowed than one counter
+// in memory would allow, and without a death no less.
+import { describe, expect, test } from 'vitest'
+import { migrateFresh } from '../../test/domain.ts'
+import { Cut, faults, type Watcher, watchDialect } from '../../test/steps.ts'
+import { databases } from '../../test/stores.ts'
+import { ManualClock } from '../clock.ts'
+import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
+import type { AskedBucket, Spent, Window } from './store.ts'
+import { MemoryLimits } from './store-memory.ts'
+import { limitConnections, SqlLimits } from './store-sql.ts'
+
+/** One bucket that everybody shares, and some that few do. */
+const windows: readonly Window[] = [
+  { max: 6, ms: 60_000, coolDownMs: [] },
+  { max: 15, ms: 600_000, coolDownMs: [0, 0, 5_000] },
+]
+const sharedWindows: readonly Window[] = [{ max: 25, ms: 300_000, coolDownMs: [] }]
+const serverCount = 3
+const rounds = 60
+
+/** mulberry32: the same history for the same seed. */
+function randomOf(seed: number) {
+  let state = seed
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+  return { below: (n: number) => Math.floor(next() * n) }
+}
+
+interface Server {
+  readonly store: SqlLimits
+  readonly cut: Cut
+}
+
+function openServer(url: string, clock: ManualClock): Server {
+  const cut = new Cut()
+  const watch: Watcher = async (step, work) => {
+    try {
+      return await cut.watch(step, work)
+    } catch (error) {
+      // The connections of a process that dies are closed, and what it had locked is free.
+      if (cut.reached !== null) setImmediate(() => void db.destroy())
+      throw error
+    }
+  }
+  const db = openDatabase(watchDialect(dialectFor(url, limitConnections), watch))
+  return { store: new SqlLimits({ db, kind: databaseKind(url) ?? expect.fail(), clock }), cut }
+}
+
+/** When tries were allowed, for each key. */
+class History {
+  readonly #allowed = new Map<string, number[]>()
+
+  add(buckets: readonly AskedBucket[], at: number): void {
+    for (const { key } of buckets) this.#allowed.set(key, [...(this.#allowed.get(key) ?? []), at])
+  }
+
+  remove(buckets: readonly AskedBucket[], at: number): void {
+    for (const { key } of buckets) this.#allowed.get(key)?.splice(this.#allowed.get(key)?.indexOf(at) ?? 0, 1)
+  }
+
+  /** The most that were allowed in any time of that length. */
+  most(key: string, ms: number): number {
+    const times = this.#allowed.get(key) ?? []
+    return Math.max(0, ...times.map((end) => times.filter((at) => at > end - ms && at <= end).length))
+  }
+}
+
+const isAllowed = (spent: readonly Spent[]) => spent.every(({ waitMs }) => waitMs === 0)
+
+/** One history, of tries, right ones, time that passes, and deaths if there may be any. */
+async function play(url: string, seed: number, mayDie: boolean) {
+  const random = randomOf(seed)
+  const clock = new ManualClock()
+  const memory = new MemoryLimits({ clock })
+  const servers = Array.from({ length: serverCount }, () => openServer(url, clock))
+  const history = new History()
+  const given: { readonly buckets: readonly AskedBucket[]; readonly at: number }[] = []
+  const bucketsOf = (key: string): AskedBucket[] => [
+    { key: `${seed}:${key}`, windows },
+    { key: `${seed}:shared`, windows: sharedWindows },
+  ]
+  let allowedAtAll = 0
+  let died = 0
+  for (let round = 0; round < rounds; round++) {
+    clock.advance(random.below(2) === 0 ? random.below(3_000) : random.below(120_000))
+    const fault = mayDie && random.below(3) === 0 ? faults[random.below(faults.length)] : undefined
+    const victim = servers[random.below(serverCount)] ?? expect.fail()
+    if (fault) victim.cut.arm(1 + random.below(6), fault)
+    const buckets = bucketsOf(`k${random.below(3)}`)
+    const tries = 1 + random.below(8)
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: tries }, () => servers[random.below(serverCount)]?.store.spendAll(buckets)),
+    )
+    const answers = outcomes.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
+    const allowed = answers.filter(isAllowed)
+    allowedAtAll += allowed.length
+    for (const _ of allowed) {
+      history.add(buckets, clock.now())
+      given.push({ buckets, at: clock.now() })
+    }
+    if (!mayDie) {
+      let inMemory = 0
+      for (let i = 0; i < tries; i++) if (isAllowed(await memory.spendAll(buckets))) inMemory++
+      expect(allowed.length, `seed ${seed}, round ${round}`).toBe(inMemory)
+    }
+    for (const [i, { store, cut }] of servers.entries()) {
+      if (cut.reached === null) continue
+      died++
+      await store.close()
+      servers[i] = openServer(url, clock)
+    }
+    // A right try is taken back; a server that dies before it does so leaves a count too many.
+    const right = random.below(3) === 0 ? given.splice(random.below(given.length), 1)[0] : undefined
+    if (right) {
+      history.remove(right.buckets, right.at)
+      for (const { key, windows: own } of right.buckets) {
+        const { store } = servers[random.below(serverCount)] ?? expect.fail()
+        await store.giveBack(key, own, right.at).catch((error) => {
+          if (!mayDie) throw error
+        })
+        await memory.giveBack(key, own, right.at)
+      }
+    }
+  }
+  for (const { store } of servers) await store.close()
+  return { history, allowedAtAll, died }
+}
+
+describe.each(databases)('servers that count in $name', ({ skipped, create }) => {
+  test.skipIf(skipped !== null).each([
+    ['while all is well', false],
+    ['and die at every step', true],
+  ] as const)('%s: random histories stay within the table', async (_when, mayDie) => {
+    const { url, drop } = await create()
+    try {
+      await migrateFresh(url)
+      let deaths = 0
+      for (const seed of [1, 2].map((n) => (Date.now() % 100_000) * 10 + n)) {
+        const { history, allowedAtAll, died } = await play(url, seed, mayDie)
+        deaths += died
+        expect(allowedAtAll).toBeGreaterThan(20)
+        for (const { max, ms } of windows)
+          for (const key of ['k0', 'k1', 'k2'])
+            expect(history.most(`${seed}:${key}`, ms), `seed ${seed}`).toBeLessThanOrEqual(max)
+        for (const { max, ms } of sharedWindows)
+          expect(history.most(`${seed}:shared`, ms), `seed ${seed}`).toBeLessThanOrEqual(max)
+      }
+      if (mayDie) expect(deaths).toBeGreaterThan(5)
+    } finally {
+      await drop()
+    }
+  })
+})

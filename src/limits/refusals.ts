@@ -1,0 +1,61 @@
+// Which buckets are full, for a second: a flood that is refused again and again is refused without asking the database.
+import type { Clock } from '../clock.ts'
+import type { AskedBucket, Spent } from './store.ts'
+
+/** A bucket that was emptied by another process may be taken for full for so long, and only while it is flooded. */
+const rememberMs = 1_000
+/** So many refusals in that time are asked for: people who try again meet no memory. */
+const askedRefusals = 5
+const maxKeys = 10_000
+
+interface Refusal {
+  readonly since: number
+  readonly until: number
+  count: number
+}
+
+export class Refusals {
+  readonly #clock: Clock
+  readonly #byKey = new Map<string, Refusal>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** What is known without asking: that one of the buckets is full. */
+  find(buckets: readonly AskedBucket[]): readonly Spent[] | null {
+    if (this.#byKey.size === 0) return null
+    const now = this.#clock.now()
+    const waits = buckets.map(({ key }) => this.#waitOf(key, now))
+    if (!waits.some((waitMs) => waitMs > 0)) return null
+    return waits.map((waitMs) => ({ waitMs, nextMs: waitMs, at: now }))
+  }
+
+  /** Takes note of what the database answered. */
+  note(buckets: readonly AskedBucket[], spent: readonly Spent[]): void {
+    const now = this.#clock.now()
+    buckets.forEach(({ key }, i) => {
+      const waitMs = spent[i]?.waitMs ?? 0
+      if (waitMs <= 0) return
+      const known = this.#byKey.get(key)
+      const isLately = known !== undefined && now < known.since + rememberMs
+      if (this.#byKey.size >= maxKeys) this.#byKey.clear()
+      this.#byKey.set(key, {
+        since: isLately ? known.since : now,
+        until: now + waitMs,
+        count: isLately ? known.count + 1 : 1,
+      })
+    })
+  }
+
+  forget(key: string): void {
+    this.#byKey.delete(key)
+  }
+
+  #waitOf(key: string, now: number): number {
+    const known = this.#byKey.get(key)
+    if (!known || known.count < askedRefusals) return 0
+    if (now >= known.since + rememberMs) return 0
+    return Math.max(0, known.until - now)
+  }
+}

@@ -1,0 +1,190 @@
+// What counters in SQL do when they are flooded, out of reach or emptied by another process.
+import { CompiledQuery } from 'kysely'
+import { afterEach, describe, expect, test } from 'vitest'
+import { migrateFresh } from '../../test/domain.ts'
+import { watchDialect } from '../../test/steps.ts'
+import { databases } from '../../test/stores.ts'
+import { ManualClock, systemClock } from '../clock.ts'
+import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
+import { BatchQueue } from './batch-queue.ts'
+import { deleteOldCounters } from './counter-rows.ts'
+import type { Window } from './store.ts'
+import { limitConnections, SqlLimits } from './store-sql.ts'
+
+const closers: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+const window = (max: number, ms = 60_000): Window => ({ max, ms, coolDownMs: [] })
+
+function open(url: string, clock: ManualClock | null = new ManualClock()) {
+  const asked: string[] = []
+  let held: Promise<void> | null = null
+  const dialect = watchDialect(dialectFor(url, limitConnections), async (step, work) => {
+    asked.push(step)
+    if (held) await held
+    return await work()
+  })
+  const db = openDatabase(dialect)
+  const kind = databaseKind(url) ?? expect.fail()
+  const store = new SqlLimits({ db, kind, ...(clock && { clock }) })
+  closers.push(() => store.close())
+  return {
+    db,
+    store,
+    asked,
+    /** Statements wait until what this returns is called. */
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      held = promise
+      return () => {
+        held = null
+        resolve()
+      }
+    },
+  }
+}
+
+describe.each(databases)('counters in $name', ({ skipped, create }) => {
+  const usable = test.skipIf(skipped !== null)
+  const fresh = async () => {
+    const { url, drop } = await create()
+    closers.push(drop)
+    await migrateFresh(url)
+    return url
+  }
+
+  usable('whoever is refused again and again is refused without a question to the database', async () => {
+    const clock = new ManualClock()
+    const { store, asked } = open(await fresh(), clock)
+    await store.spend('a', [window(1)])
+    for (let i = 0; i < 5; i++) await store.spend('a', [window(1)])
+    asked.length = 0
+    const flood = await Promise.all(Array.from({ length: 5_000 }, () => store.spend('a', [window(1)])))
+    for (const { waitMs } of flood) expect(waitMs).toBeGreaterThan(50_000)
+    expect(asked).toEqual([])
+    // Not for long: it may have been emptied elsewhere.
+    clock.advance(1_000)
+    await store.spend('a', [window(1)])
+    expect(asked).not.toEqual([])
+  })
+
+  usable(
+    'a person who is refused a few times is let in at once when another process has emptied the bucket',
+    async () => {
+      const url = await fresh()
+      const [one, other] = [open(url), open(url)]
+      await one.store.spend('a', [window(1)])
+      for (let i = 0; i < 3; i++) expect((await one.store.spend('a', [window(1)])).waitMs).toBeGreaterThan(0)
+      await other.store.forget('a')
+      expect((await one.store.spend('a', [window(1)])).waitMs).toBe(0)
+    },
+  )
+
+  usable('what finds no place is refused at once, and a caller with a proof finds one', async () => {
+    const { store, hold } = open(await fresh())
+    const letGo = hold()
+    const outcomes: string[] = []
+    const flood = Array.from({ length: 1_000 }, (_, i) =>
+      store.spend(`flood:${i}`, [window(5)]).then(
+        () => outcomes.push('counted'),
+        ({ code }) => outcomes.push(code),
+      ),
+    )
+    // Only then does anything wait for a place.
+    await new Promise(setImmediate)
+    await new Promise(setImmediate)
+    const refusedAtOnce = outcomes.filter((outcome) => outcome === 'overloaded').length
+    expect(refusedAtOnce).toBeGreaterThan(600)
+    const person = store.spendAll([{ key: 'person', windows: [window(5)] }], { reserved: true })
+    letGo()
+    expect(await person).toMatchObject([{ waitMs: 0 }])
+    await Promise.all(flood)
+    expect(outcomes.filter((outcome) => outcome === 'counted')).toHaveLength(1_000 - refusedAtOnce)
+  })
+
+  usable('tries that wait together are one transaction, however many share a bucket', async () => {
+    const { store, asked } = open(await fresh())
+    const spent = await Promise.all(Array.from({ length: 60 }, () => store.spend('shared', [window(50)])))
+    expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
+    expect(asked.filter((step) => step === 'sql commit')).toHaveLength(1)
+  })
+
+  usable('what is refused writes nothing, and what is taken back leaves no row', async () => {
+    const { db, store, asked } = open(await fresh())
+    const { at } = await store.spend('a', [window(1)])
+    asked.length = 0
+    await store.spend('a', [window(1)])
+    expect(asked.filter((step) => /insert|update|delete/.test(step.replace('for update', '')))).toEqual([])
+    await store.giveBack('a', [window(1)], at)
+    expect(await db.selectFrom('hufu_limit_counters').selectAll().execute()).toEqual([])
+  })
+
+  usable('a row that was changed by hand stops nobody', async () => {
+    const { db, store } = open(await fresh())
+    for (const [name, counts] of Object.entries({ a: '', b: 'x|y:z|60000:1', c: '5|60000:x:1=2,3' })) {
+      await db.insertInto('hufu_limit_counters').values({ name, counts, expires_at: 1 }).execute()
+      expect((await store.spend(name, [window(1)])).waitMs).toBe(0)
+      expect((await store.spend(name, [window(1)])).waitMs).toBeGreaterThan(0)
+    }
+  })
+
+  usable('rows are removed when they count no more, and so many at a time', async () => {
+    const clock = new ManualClock()
+    const { db, store } = open(await fresh(), clock)
+    for (let i = 0; i < 7; i++) await store.spend(`short:${i}`, [window(1)])
+    await store.spend('long', [window(1, 86_400_000)])
+    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(0)
+    clock.advance(2 * 3_600_000)
+    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(5)
+    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(2)
+    const left = await db.selectFrom('hufu_limit_counters').select('name').execute()
+    expect(left).toEqual([{ name: 'long' }])
+  })
+
+  usable('time is that of the database', async () => {
+    const { store } = open(await fresh(), null)
+    const { at } = await store.spend('a', [window(1)])
+    expect(Math.abs(at - systemClock.now())).toBeLessThan(5_000)
+  })
+})
+
+test('without a database nothing is allowed, and closing is no fault', async () => {
+  const { store } = open('postgres://hufu@127.0.0.1:1/hufu')
+  const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
+  await expect(store.spend('a', [window(5)])).rejects.toMatchObject(refusal)
+  await expect(store.forget('a')).rejects.toMatchObject(refusal)
+})
+
+test('what has waited for too long is refused, and what was counted already is settled all the same', async () => {
+  const done: string[] = []
+  const queue = new BatchQueue<string, string>({
+    async run(works) {
+      done.push(...works)
+      return works
+    },
+    known: () => null,
+    weightOf: () => 1,
+    parallel: 1,
+    maxWeight: 10,
+    places: { open: 10, reserved: 10 },
+    maxWaitMs: -1,
+  })
+  const running = queue.add('settled first', 'settling')
+  const [late, settled] = [queue.add('late', 'open'), queue.add('settled', 'settling')]
+  await expect(late).rejects.toMatchObject({ code: 'overloaded' })
+  expect(await Promise.all([running, settled])).toEqual(['settled first', 'settled'])
+  await queue.idle()
+  expect(done).toEqual(['settled first', 'settled'])
+})
+
+test('SQLite waits for no disk when it counts', async () => {
+  const { url, drop } = (await databases[0]?.create()) ?? expect.fail()
+  closers.push(drop)
+  await migrateFresh(url)
+  const { db, store } = open(url)
+  await store.spend('a', [window(1)])
+  const { rows } = await db.executeQuery(CompiledQuery.raw('pragma synchronous'))
+  expect(rows).toEqual([{ synchronous: 1 }])
+})
