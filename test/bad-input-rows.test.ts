@@ -92,7 +92,12 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     20,
     'a number that compares equal to another',
-    [['test/classic.test.ts', 'a number with a space around it, or another kind of it, is nobody']],
+    [
+      [
+        'test/classic.test.ts',
+        'white space around a number is not seen, and a value that is no text is no number',
+      ],
+    ],
   ],
   [
     21,
@@ -276,7 +281,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     53,
     'guesses spread over numbers and addresses',
-    [['src/limits/limiter.test.ts', 'stops whoever changes everything else, and nobody else']],
+    [['src/limits/limiter.test.ts', 'stops a caller who changes everything else, and nobody else']],
   ],
   [
     54,

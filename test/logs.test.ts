@@ -431,7 +431,7 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
     await fresh?.drop()
   })
 
-  test.skipIf(skipped).each(['accounts', 'sessions'])(
+  test.skipIf(skipped).each(['hufu_accounts', 'hufu_sessions'])(
     'in %s is logged with its cause, and without a secret',
     async (table) => {
       if (!running) throw new Error('the app did not start')
@@ -473,7 +473,7 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
       if (!signIn) throw new Error('there are two ways to sign in')
       expect((await send(url, signIn)).status).toBe(201)
       // The second sign-in comes as far as its insert.
-      await sql`create unique index one_session_an_account on sessions (account_id)`.execute(house.db)
+      await sql`create unique index one_session_an_account on hufu_sessions (account_id)`.execute(house.db)
       lines.length = 0
       expect((await send(url, signIn)).status).toBe(500)
       await vi.waitFor(() => expect(lines).toHaveLength(2))

@@ -312,6 +312,8 @@ async function issue({ house }: RunningApp, accountId: string): Promise<string> 
 /** Asks for a code and works out what the message says. */
 async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
   expect(await send(app, 'POST', '/v1/codes', { phone_number: phoneNumber, purpose })).toBe(202)
+  // The code is made behind the answer, which must not tell whether the number has an account.
+  await app.house.sendCode.close()
   const row = await findCode(app.house.db, { phoneNumber, purpose })
   return codeOf(await storedKey(app.house.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
 }

@@ -146,10 +146,10 @@ export interface CommandResult {
 export async function runCommand(
   args: readonly string[],
   environment: Record<string, string>,
-  options: { stdin?: string; cwd?: string } = {},
+  options: { stdin?: string; cwd?: string /** Of another copy of this project. */; program?: string } = {},
 ): Promise<CommandResult> {
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [options.program ?? main, ...args], {
     env: { PATH, HOME, ...environment },
     ...(options.cwd && { cwd: options.cwd }),
   })

@@ -47,6 +47,8 @@ function migrator(db: Database, kind: DatabaseKind): Migrator {
     provider: { getMigrations: async () => migrations(kind) },
     migrationTableName: 'hufu_migrations',
     migrationLockTableName: 'hufu_migration_lock',
+    // A database may have had a later one first: that of a version built from another branch.
+    allowUnorderedMigrations: true,
   })
 }
 

@@ -1,0 +1,115 @@
+// A rolling restart: servers of the version before and of this one run side by side on one database, under load.
+//
+// The version before is the last commit whose migrations this one must leave able to work. A migration that takes something away
+// that it needs is one for the version after; then `before` moves on.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { audit } from './fault-run/auditor.ts'
+import { check } from './fault-run/checker.ts'
+import { Client } from './fault-run/client.ts'
+import { type HufuServer, openTruth, startHufu } from './fault-run/stage.ts'
+import { codeNumbers, password, passwordNumbers, startWorkload } from './fault-run/workload.ts'
+import { runCommand } from './running.ts'
+import { createFolder, removeFolder } from './services/folders.ts'
+import { databases, redisUrl } from './stores.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const before = 'accounts: every sequence of six bans, closings, sign-ins and purges is held against a model'
+const loadMs = 4_000
+const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
+
+/** The source of the version before in a folder of its own, or why it cannot be had. */
+function checkOutBefore(): { folder: string; missing: null } | { folder: null; missing: string } {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: root, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
+  let commit: string
+  try {
+    commit = git('log', '-1', '--format=%H', '--fixed-strings', `--grep=${before}`).toString().trim()
+  } catch {
+    return { folder: null, missing: 'this is no git checkout' }
+  }
+  if (commit === '') return { folder: null, missing: `the history has no commit "${before}"` }
+  const folder = join(createFolder('before'), 'hufu')
+  mkdirSync(folder)
+  execFileSync('tar', ['-x', '-C', folder], { input: git('archive', commit, 'src', 'package.json') })
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  return { folder, missing: null }
+}
+
+const previous = checkOutBefore()
+if (previous.missing !== null) {
+  if (process.env.CI === 'true') throw new Error(previous.missing)
+  console.warn(`skipped: two versions side by side: ${previous.missing}`)
+}
+
+afterAll(() => {
+  if (previous.folder !== null) removeFolder(join(previous.folder, '..'))
+})
+
+describe.each(
+  databases
+    // One file serves one machine: there a restart is not a rolling one.
+    .filter(({ name }) => name !== 'sqlite')
+    .flatMap((database) => [false, true].map((redis) => ({ ...database, redis, database }))),
+)('$name, with Redis: $redis', ({ database, redis, skipped }) => {
+  const isSkipped = skipped !== null || previous.folder === null
+  let url: string
+  let drop: () => Promise<void>
+  const servers: HufuServer[] = []
+
+  beforeAll(async () => {
+    if (isSkipped) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+    // The old one makes the tables; the new one finds them under the load of the old one.
+    servers.push(await startHufu('before', previous.folder ?? '', stores))
+    for (const phone of passwordNumbers) {
+      const added = await runOldCommand(['accounts', 'add', phone, '--password-stdin'], stores, password)
+      expect(added).toMatchObject({ code: 0 })
+    }
+  })
+  afterAll(async () => {
+    for (const server of servers) await server.close()
+    await drop?.()
+  })
+
+  test.skipIf(isSkipped)('nothing is refused without a reason, accepted after its end, or lost', async () => {
+    const [old] = servers
+    if (!old) return expect.fail()
+    const client = new Client()
+    const truth = openTruth(url)
+    const stage = { ...truth, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
+    const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+    const load = startWorkload(client, stage, codeNumbers)
+    await sleep(loadMs / 4)
+    servers.push(await startHufu('now', root, stores))
+    // The load looks at the list of servers before each request.
+    stage.servers = [old, servers[1] ?? expect.fail()]
+    await sleep(loadMs)
+    await load.stop()
+    const history = { servers: ['before', 'now'], operations: client.operations, troubles: [] }
+    expect(check(history, limits)).toEqual([])
+    expect(await audit(client, stage)).toEqual([])
+    for (const name of ['before', 'now']) {
+      const done = client.operations.filter(({ server, outcome }) => server === name && outcome === 'done')
+      expect(new Set(done.map(({ kind }) => kind))).toEqual(
+        new Set(['sign_in', 'sign_out', 'check', 'write']),
+      )
+    }
+    // The old one may be started again while the new one runs.
+    await old.restart('SIGTERM')
+    const again = await client.signIn(old, passwordNumbers[0] ?? '', { password })
+    expect(again).toMatchObject({ outcome: 'done' })
+    await truth.db.destroy()
+  })
+})
+
+async function runOldCommand(args: string[], environment: Record<string, string>, stdin: string) {
+  return await runCommand(args, environment, { stdin, program: join(previous.folder ?? '', 'src/main.ts') })
+}
