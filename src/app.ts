@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
 import { BarredNumbers } from './accounts/barred-numbers.ts'
-import { CodeDestinations, servedCountries } from './accounts/code-destinations.ts'
+import { CodeDestinations, type ServedCountries, servedCountries } from './accounts/code-destinations.ts'
 import { Credentials } from './accounts/credentials.ts'
 import { Passwords } from './accounts/password.ts'
 import { NationalNumbers } from './accounts/phone.ts'
@@ -223,17 +223,18 @@ async function openCopies(
 }
 
 /** Which numbers get codes. */
-export function openDestinations({
+export function openDestinations(settings: Settings): CodeDestinations {
+  const { smsNumbers: numbers, region } = settings
+  return new CodeDestinations({ countries: countriesOf(settings), numbers, region })
+}
+
+/** The countries that get codes, with the messages of a day for each. */
+function countriesOf({
   smsCountries: listed,
-  smsNumbers: numbers,
   region,
   smsDailyBudget: dailyBudget,
-}: Settings): CodeDestinations {
-  return new CodeDestinations({
-    countries: servedCountries({ listed, region, dailyBudget }),
-    numbers,
-    region,
-  })
+}: Settings): ServedCountries {
+  return servedCountries({ listed, region, dailyBudget })
 }
 
 /** Text messages through the drivers that are set. It asks nobody until something is sent. */
@@ -300,7 +301,8 @@ const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clo
 function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
   const { redis, smsDailyBudget } = settings
   const { kind } = settings.database
-  const limits = settings.limits === 'off' ? [] : limitsWith({ smsDailyBudget })
+  const smsCountries = countriesOf(settings)
+  const limits = settings.limits === 'off' ? [] : limitsWith({ smsDailyBudget, smsCountries })
   if (settings.limits === 'off' || (kind === 'sqlite' && redis === null))
     return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
   const db = openDatabase(openDialect({ ...settings, databasePool: limitConnections }))

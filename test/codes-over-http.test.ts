@@ -211,6 +211,44 @@ test('the operator says which countries get codes, and the answer names them', a
   })
 })
 
+test('a country has its own budget, and the others lose nothing by it', async () => {
+  const app = await start({
+    HUFU_LIMITS: 'on',
+    HUFU_SMS_COUNTRIES: 'CN,HK=2,MO',
+    HUFU_SMS_DAILY_BUDGET: '10',
+  })
+  const statuses = async (...numbers: string[]) => {
+    const answers: number[] = []
+    for (const number of numbers) {
+      answers.push((await askFor(app, 'sign_in', number)).status)
+      app.clock.advance(300_000)
+    }
+    return answers
+  }
+  expect(await statuses('+85291234567', '+85291234568', '+85291234569')).toEqual([202, 202, 429])
+  // Macao has a tenth of ten.
+  expect(await statuses('+85366123456', '+85366123457')).toEqual([202, 429])
+  expect(await statuses('13800005223', '13900005224')).toEqual([202, 202])
+  app.clock.advance(86_400_000)
+  expect(await statuses('+85291234569')).toEqual([202])
+})
+
+test('what is left of a country is the same with and without an account', async () => {
+  const app = await start({ HUFU_LIMITS: 'on', HUFU_SMS_COUNTRIES: 'CN,HK=1' })
+  await addPerson(app.house, '+85291234568')
+  expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
+  const unknown = await askFor(app, 'sign_in', '+85291234569')
+  expect(unknown).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  expect(unknown.headers.get('retry-after')).toBe('600')
+  const known = await askFor(app, 'sign_in', '+85291234568')
+  const { request_id: _one, ...same } = known.body as Record<string, unknown>
+  expect(unknown.body).toMatchObject(same)
+  app.clock.advance(60_000)
+  expect((await askFor(app, 'reset_password', '+85291234568')).status).toBe(202)
+  await app.house.sendCode.close()
+  expect(gateway.taken).toHaveLength(1)
+})
+
 test('a test number needs no plan and no country', async () => {
   const environment = { HUFU_TEST_NUMBERS: '+881612345678=246810', HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
   const app = await start(environment)

@@ -54,6 +54,8 @@ function attacker(by: By, i: number): Who {
       return person(i, { phoneNumber: number })
     case 'prefix':
       return person(i, { phoneNumber: `+861380000${String(i).padStart(4, '0')}` })
+    // All of them are in one country.
+    case 'country':
     case 'server':
       return person(i)
   }

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
 import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Spent, Window } from './store.ts'
-import { subjectOf, type Who } from './subjects.ts'
+import { numberCountry, subjectOf, type Who } from './subjects.ts'
 
 /**
  * Whether a message may go out. `number_full`: the number has had its messages for now, and the caller gets the same answer as if one
@@ -72,6 +72,8 @@ interface Bucket {
   readonly by: By
   readonly callers: Callers
   readonly counts: Counts
+  /** With `country`: the one that it holds for. */
+  readonly country?: string
   readonly windows: readonly Window[]
 }
 
@@ -88,7 +90,7 @@ interface Asked extends Keyed {
 type Lane = Exclude<Callers, 'all'>
 
 /** Counters of all callers. A caller never sees how full they are, except that the budget for messages is spent. */
-const shared: readonly By[] = ['number', 'prefix', 'server']
+const shared: readonly By[] = ['number', 'prefix', 'country', 'server']
 /** How many neighbours of a caller did what is not told either: the wait is always the same. */
 const networkRetrySeconds = 600
 /** The longest wait that an answer tells. */
@@ -342,7 +344,7 @@ const nobody: Who = { phoneNumber: '', address: null, deviceId: null, accountId:
 function bucketsOf(limits: readonly Limit[]): Bucket[] {
   const groups = Map.groupBy(
     limits,
-    ({ action, by, callers, counts }) => `${action}:${by}:${callers}:${counts}`,
+    ({ action, by, callers, counts, country = '' }) => `${action}:${by}:${callers}:${counts}:${country}`,
   )
   return [...groups.values()].flatMap((group) => {
     const [first] = group
@@ -356,8 +358,10 @@ function bucketsOf(limits: readonly Limit[]): Bucket[] {
 }
 
 function keyed(buckets: readonly Bucket[], who: Who): Keyed[] {
+  const country = buckets.some(({ by }) => by === 'country') ? numberCountry(who.phoneNumber) : null
   return buckets.flatMap((bucket) => {
     const { action, by, callers, counts } = bucket
+    if (by === 'country' && bucket.country !== country) return []
     const subject = subjectOf(by, who)
     return subject === null ? [] : [{ bucket, key: `${action}:${by}:${callers}:${counts}:${subject}` }]
   })

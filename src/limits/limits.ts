@@ -20,7 +20,7 @@ export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' 
  * Whose counter it is. The caller's own: `proof` the device proof (or the session of the account whose number it is), `caller` the
  * address together with the number, `device` the id that the app gives, `account` and `session` of a signed-in client, `address` an
  * IPv4 address or an IPv6 /64, `network` the /24 or /48 around it. Shared by all callers: `number` the phone number, `prefix` its
- * country and first 7 national digits, `server` the whole installation.
+ * country and first 7 national digits, `country` its country alone, `server` the whole installation.
  */
 export type By =
   | 'proof'
@@ -32,6 +32,7 @@ export type By =
   | 'network'
   | 'number'
   | 'prefix'
+  | 'country'
   | 'server'
 
 /**
@@ -51,6 +52,8 @@ export interface Limit {
   readonly counts: Counts
   readonly max: number
   readonly perSeconds: number
+  /** With `country`: the one that it holds for (ISO 3166-1). */
+  readonly country?: string
   /** Seconds until the next one after the first, second, … in this window; the last goes on. */
   readonly coolDown?: readonly number[]
 }
@@ -129,10 +132,22 @@ const wrongAtLeast = 2_000
 
 export interface LimitsOptions {
   readonly smsDailyBudget: number
+  /** The messages of a day for each country (ISO 3166-1) that gets codes. None: the daily budget alone holds. */
+  readonly smsCountries?: ReadonlyMap<string, number>
+}
+
+/** A country that may have all messages of the day needs no counter. */
+function byCountry({ smsDailyBudget, smsCountries = new Map() }: LimitsOptions): Limit[] {
+  return [...smsCountries]
+    .filter(([, max]) => max < smsDailyBudget)
+    .flatMap(([country, max]) =>
+      counter('send_code', 'country', 'all', 'all', [max, days]).map((limit) => ({ ...limit, country })),
+    )
 }
 
 /** The table, from the narrowest counter of an action to the widest. docs/limits.md explains it. */
-export function limitsWith({ smsDailyBudget }: LimitsOptions): readonly Limit[] {
+export function limitsWith(options: LimitsOptions): readonly Limit[] {
+  const { smsDailyBudget } = options
   const wrongADay = Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage))
   return [
     ...counter('refused', 'address', 'without_proof', 'all', [120, 10 * minutes]),
@@ -143,6 +158,7 @@ export function limitsWith({ smsDailyBudget }: LimitsOptions): readonly Limit[] 
     ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
     ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
     ...counter('send_code', 'prefix', 'without_proof', 'all', [20, 10 * minutes]),
+    ...byCountry(options),
     ...counter('send_code', 'server', 'without_proof', 'all', [
       Math.ceil(smsDailyBudget * withoutProof),
       days,

@@ -46,12 +46,23 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, 
       return phoneNumber
     case 'prefix':
       return numberPrefix(phoneNumber)
+    case 'country':
+      return numberCountry(phoneNumber)
     case 'server':
       return 'server'
   }
 }
 
 const nationalDigits = 7
+
+/**
+ * The region of a number (ISO 3166-1). A number that is in no mobile range of the regions that share its calling code counts for the
+ * first of them; one of no region is null, and gets no messages.
+ */
+export function numberCountry(e164: string): string | null {
+  const parsed = parsePhoneNumberFromString(e164)
+  return parsed?.country ?? parsed?.getPossibleCountries()[0] ?? null
+}
 
 /** Country code and the first digits behind it: `+861380000`. */
 export function numberPrefix(e164: string): string {
