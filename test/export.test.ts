@@ -175,6 +175,27 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     }
   }
 
+  usable('a session that ends while its export is read gets no more of it', async () => {
+    const { token } = await personWith('13800000108', { events: 60_000, sessions: 0 })
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    socket.write(`GET /v1/account/export HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`)
+    await once(socket, 'data')
+    // What is under way is in the buffers of both ends.
+    socket.pause()
+    const headers = { authorization: `Bearer ${token}` }
+    expect((await fetch(`${app.url}/v1/session`, { method: 'DELETE', headers })).status).toBe(204)
+    let read = 0
+    socket.on('data', (chunk) => {
+      read += chunk.length
+    })
+    socket.resume()
+    await once(socket, 'close')
+    const whole = (await bytesOf((await personWith('13800000109', { events: 60_000, sessions: 0 })).token))
+      .byteLength
+    expect(read / whole).toBeLessThan(0.8)
+    expect(app.lines.filter((text) => text.includes('"level":50'))).toEqual([])
+  })
+
   usable('a client that goes away stops the reading', async () => {
     const { token } = await personWith('13800000106', { events: 60_000, sessions: 0 })
     const reads = vi.spyOn(app.house.db, 'selectFrom')

@@ -180,7 +180,10 @@ export class Accounts {
     return toAccount(existing(account))
   }
 
-  /** All that is known of a person, for them to take away. @throws AppError `account_not_found`, `rate_limited`, `unavailable` */
+  /**
+   * All that is known of a person, for them to take away. The lists end with an error when the caller's session ends meanwhile.
+   * @throws AppError `account_not_found`, `rate_limited`, `unavailable`; the 401 of a caller that is not live any more
+   */
   async export(caller: Caller, origin: Origin): Promise<AccountExport> {
     const id = caller.accountId
     const account = await this.getById(id)
@@ -188,9 +191,18 @@ export class Accounts {
     await this.#noteExport(caller, origin)
     return {
       account,
-      sessions: this.#sessionRecords(id),
+      sessions: this.#whileLive(caller, this.#sessionRecords(id)),
       // Not those of the number: another account may have had it before.
-      events: eventsOf(this.#db, { accountId: id, phoneNumber: null }),
+      events: this.#whileLive(caller, eventsOf(this.#db, { accountId: id, phoneNumber: null })),
+    }
+  }
+
+  /** A reader may take minutes for its export; a session that was ended meanwhile reads no further than to the next hundred. */
+  async *#whileLive<T>(caller: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
+    let count = 0
+    for await (const item of items) {
+      if (count++ % 100 === 0) await this.#sessions.assertStillLive(caller)
+      yield item
     }
   }
 

@@ -161,8 +161,10 @@ async function registerRoutes(app: FastifyInstance, parts: ServerParts, quick: Q
 }
 
 function v1Routes(parts: ServerParts, quick: QuickRoutes) {
-  const tellLate = (request: FastifyRequest, error: unknown) =>
-    parts.log.trouble(request, asRequestError(error, parts.asUnavailable))
+  const tellLate = (request: FastifyRequest, error: unknown) => {
+    const known = asRequestError(error, parts.asUnavailable)
+    if (isForOperators.has(known.code)) parts.log.trouble(request, known)
+  }
   return async (app: FastifyInstance): Promise<void> => {
     authenticate(app, parts.sessions)
     refuseUnexpectedBody(app)
