@@ -12,11 +12,13 @@ import { writeChart } from './chart.ts'
 import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
 import { benchCrowd } from './crowd.ts'
+import { benchFloor } from './floor.ts'
 import { machine } from './machine.ts'
 import { betterAuth, expressSession, installPeers } from './peers.ts'
 import {
   checksSection,
   crowdSection,
+  floorSection,
   reportJson,
   reportText,
   type Section,
@@ -48,7 +50,7 @@ try {
 }
 
 async function speed(): Promise<void> {
-  const workloads = { checks, 'sign-in': signIns, storm, workers, crowd, start }
+  const workloads = { checks, 'sign-in': signIns, storm, floor, workers, crowd, start }
   const only = Object.entries(workloads).filter(([name]) => process.argv.includes(name))
   const chosen = only.length > 0 ? only : Object.entries(workloads)
   const sections: Section[] = []
@@ -97,6 +99,13 @@ async function storm(): Promise<Section> {
   return stormSection(
     await benchStorm(environment, { waiting: 500, clients: 700, checksPerSecond: 4_000, ...size, storePids }),
   )
+}
+
+async function floor(): Promise<Section> {
+  const size = isShort ? { rounds: 1, secondsPerRound: 2 } : { rounds: 7, secondsPerRound: 5 }
+  const environment = { ...(await onMariadb()), ...onRedis(15) }
+  const storePids = [mariadb.pid, redis.pid]
+  return floorSection(await benchFloor(environment, { connections: 64, ...size, storePids }))
 }
 
 async function workers(): Promise<Section> {

@@ -1,6 +1,7 @@
 // The report of a run: a section for each workload, as text for people and as plain figures for programs.
 import type { CheckResult, Checks, Route } from './checks.ts'
 import type { CrowdResult } from './crowd.ts'
+import type { FloorResult } from './floor.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
@@ -28,6 +29,9 @@ const wantedRatio: Readonly<Record<string, Wanted>> = {
 const wantedP99: Wanted = { atMost: 1.5 }
 const wantedSignIn: Wanted = { atLeast: 0.95 }
 const wantedStormP99: Wanted = { atMost: 3 }
+/** Of argon2 alone, with checks on the same core from 64 connections. */
+const wantedFloor: Wanted = { atLeast: 0.25 }
+const wantedFloorP99: Wanted = { atMost: 2 }
 const wantedFlat: Wanted = { atLeast: 0.9 }
 const wantedStartMs: Wanted = { atMost: 1_000 }
 /** Of the CPU of one worker: so many cores answer so many times more. */
@@ -232,6 +236,33 @@ least share is what the least busy worker computes, to its fair part.
 ${rows.map(({ text }) => text).join('\n')}
 `,
     figures: rows.flatMap(({ figures }) => figures),
+  }
+}
+
+/** What a flood of checks leaves for sign-ins, and what sign-ins cost the checks. */
+export function floorSection(result: FloorResult): Section {
+  const { connections, rawPerSecond, signInsPerSecond, share, quiet, both, p99Ratio, cores } = result
+  return {
+    text: `A flood of checks and sign-ins on one core, on MariaDB and Redis: \`GET /user\` from ${connections} connections that never rest, and sign-ins that always wait,
+beside argon2 alone and the same checks alone. ${cores}
+
+| | sign-ins/s | to argon2 alone | wanted | checks/s | p99 ms | p99 to checks alone | wanted |
+|---|--:|--:|--:|--:|--:|--:|--:|
+| argon2 alone | ${rawPerSecond.toFixed(1)} | 1.00 | | | | | |
+| checks alone | | | | ${Math.round(quiet.requestsPerSecond)} | ${quiet.p99Ms.toFixed(1)} | 1.00 | |
+| both | ${signInsPerSecond.toFixed(1)} | ${share.toFixed(2)} | ${verdict(share, wantedFloor)} | ${Math.round(both.requestsPerSecond)} | ${both.p99Ms.toFixed(1)} | ${p99Ratio.toFixed(2)} | ${verdict(p99Ratio, wantedFloorP99)} |
+`,
+    figures: [
+      { name: 'sign-ins under a flood of checks', value: signInsPerSecond, unit: 'per second', wanted: null },
+      {
+        name: 'sign-ins under a flood of checks',
+        value: share,
+        unit: 'of argon2 alone',
+        wanted: wantedFloor,
+      },
+      { name: 'checks beside sign-ins', value: both.requestsPerSecond, unit: 'requests/s', wanted: null },
+      { name: 'checks beside sign-ins', value: p99Ratio, unit: 'of the p99 without', wanted: wantedFloorP99 },
+    ],
   }
 }
 

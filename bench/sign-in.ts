@@ -68,7 +68,7 @@ export async function benchSignIn(
 }
 
 /** Every n-th, beginning with the i-th. */
-function fairShare<T>(items: readonly T[], i: number, n: number): T[] {
+export function fairShare<T>(items: readonly T[], i: number, n: number): T[] {
   return items.filter((_, at) => at % n === i)
 }
 
@@ -90,7 +90,7 @@ async function perSecond(times: number, works: readonly (() => Promise<unknown>)
 }
 
 /** Signs people in, one after the other, on a connection of its own. An HTTP client would take more of the machine than the server. */
-class Line {
+export class Line {
   readonly #socket: Socket
   readonly #requests: readonly string[]
   #next = 0

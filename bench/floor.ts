@@ -1,0 +1,108 @@
+// A flood of checks keeps the server's core busy, and people sign in: how many of them get through, and what do the checks wait?
+import { Passwords } from '../src/accounts/password.ts'
+import { startProcess } from '../test/running.ts'
+import { takeCores } from './cores.ts'
+import { type Asked, type Shot, shoot } from './load.ts'
+import { median } from './median.ts'
+import { addPeople, password } from './people.ts'
+import { fairShare, Line } from './sign-in.ts'
+import { issueTokens } from './tokens.ts'
+
+export interface FloorResult {
+  readonly connections: number
+  readonly rawPerSecond: number
+  readonly signInsPerSecond: number
+  /** Sign-ins under the flood to argon2 alone: the median of each round's own. */
+  readonly share: number
+  readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
+  readonly both: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
+  /** p99 of the checks with sign-ins to that without: the median of each round's own. */
+  readonly p99Ratio: number
+  readonly cores: string
+}
+
+export interface FloorOptions {
+  readonly connections: number
+  readonly rounds: number
+  readonly secondsPerRound: number
+  readonly storePids: readonly number[]
+}
+
+/** Who sign in at once: enough that the thread never waits, though each of their steps waits its turn among the checks. */
+const people = 32
+
+/** Measures argon2 alone, checks alone, and both loads at once in turn; gives medians. */
+export async function benchFloor(
+  environment: Record<string, string>,
+  { connections, rounds, secondsPerRound, storePids }: FloorOptions,
+): Promise<FloorResult> {
+  const settings = { ...environment, HUFU_PASSWORD_PARALLEL: '1' }
+  const numbers = await addPeople(settings, 64)
+  const tokens = await issueTokens(settings, 1000)
+  const server = await startProcess(settings, { keepOutput: false })
+  const cores = takeCores(storePids)
+  // On the core of the load, which has nothing else to do meanwhile.
+  const passwords = new Passwords({ parallel: 1, queue: 4 })
+  const lines = Array.from({ length: people }, (_, i) => new Line(server.url, fairShare(numbers, i, people)))
+  const asked: Asked = {
+    name: 'GET /user',
+    url: server.url,
+    pid: server.child.pid,
+    requests: tokens.map((token) => ({ path: '/user', headers: { token } })),
+    isRight: (body) => body.startsWith('{"code":1'),
+  }
+  const take = () => shoot(asked, { connections, seconds: secondsPerRound })
+  const [raw, signIns, quiet, both]: [number[], number[], Shot[], Shot[]] = [[], [], [], []]
+  try {
+    if (server.child.pid) cores.pinServer(server.child.pid)
+    await shoot(asked, { connections, seconds: 'each once' })
+    const stored = await passwords.hash(password)
+    const verify = Array.from({ length: 2 }, () => () => passwords.verify(stored, password))
+    for (let round = 0; round < rounds; round++) {
+      raw.push(await countedFor(secondsPerRound, verify))
+      quiet.push(await take())
+      const signing = countedFor(
+        secondsPerRound,
+        lines.map((line) => () => line.signIn()),
+      )
+      both.push(await take())
+      signIns.push(await signing)
+    }
+  } finally {
+    cores.free()
+    for (const line of lines) line.close()
+    await passwords.close()
+    await server.stop()
+  }
+  return {
+    connections,
+    rawPerSecond: median(raw),
+    signInsPerSecond: median(signIns),
+    share: median(signIns.map((one, round) => one / (raw[round] ?? Number.NaN))),
+    quiet: middleOf(quiet),
+    both: middleOf(both),
+    p99Ratio: median(both.map(({ p99Ms }, round) => p99Ms / (quiet[round]?.p99Ms ?? Number.NaN))),
+    cores: cores.description,
+  }
+}
+
+/** Does something over and over for so many seconds, each of the works on its own, and gives how often a second. */
+async function countedFor(seconds: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
+  const until = performance.now() + seconds * 1000
+  let count = 0
+  const one = async (work: () => Promise<unknown>) => {
+    while (performance.now() < until) {
+      await work()
+      if (performance.now() < until) count++
+    }
+  }
+  await Promise.all(works.map(one))
+  return count / seconds
+}
+
+function middleOf(shots: readonly Shot[]) {
+  return {
+    p99Ms: median(shots.map(({ p99Ms }) => p99Ms)),
+    requestsPerSecond: median(shots.map(({ requestsPerSecond }) => requestsPerSecond)),
+  }
+}
