@@ -19,6 +19,7 @@ import { dialectFor, openDatabase, preparedReads, versionReader } from './db/ope
 import { type PurgeReport, type PurgeStep, Purges } from './db/purges.ts'
 import type { Database } from './db/schema.ts'
 import { deleteEventsBefore } from './events/event-rows.ts'
+import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health.ts'
 import type { RequestLog } from './http/request-log.ts'
 import { buildServer } from './http/server.ts'
@@ -340,6 +341,7 @@ export async function openServer(
     version,
     trustedProxies: settings.trustedProxies,
     allowedOrigins: settings.allowedOrigins,
+    maxConnections: connectionLimit(settings.maxConnections),
     health,
     log,
     asUnavailable,

@@ -324,6 +324,13 @@ export const settingsTable = {
       'Sign-ins that may wait for a password hash, in all workers together; more are answered 503 with `Retry-After` at once.',
     parse: whole(0, 100_000),
   }),
+  maxConnections: setting({
+    name: 'HUFU_MAX_CONNECTIONS',
+    default: '10000',
+    meaning:
+      'Connections of clients at once, for each process; the next one is answered 503 and closed. Never more than 200 below the limit of open files.',
+    parse: whole(1, 1_000_000),
+  }),
   logLevel: setting({
     name: 'HUFU_LOG_LEVEL',
     default: 'info',

@@ -9,6 +9,7 @@ import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { AppError } from '../errors.ts'
+import { connectionLimit } from '../http/connection-limit.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { type Settings, SettingsError, settingsTable } from '../settings.ts'
 import { withoutPassword } from '../url-parts.ts'
@@ -88,6 +89,7 @@ async function serveHere(
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
+    sayFewerConnections(settings, log)
     await sayStarted(address)
     const tidying = keepTidy(house, log)
     await signalled
@@ -199,6 +201,16 @@ async function listen(server: FastifyInstance, { host, port }: Settings): Promis
       `HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`,
     )
   }
+}
+
+/** A limit that the system lowers shows itself on the busiest day, so it is told at the start. */
+function sayFewerConnections({ maxConnections: wanted }: Settings, log: Logger): void {
+  const max = connectionLimit(wanted)
+  if (max < wanted)
+    log.warn(
+      { wanted, max },
+      'HUFU_MAX_CONNECTIONS is lowered: raise the limit of open files (LimitNOFILE, ulimit -n)',
+    )
 }
 
 /** A fault that nothing caught: state may be half changed in memory, so the process ends and its supervisor starts a new one. */

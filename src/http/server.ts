@@ -6,6 +6,7 @@ import { acceptJsonOnly } from './body.ts'
 import { BrokenConnections } from './broken-connections.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
 import { clientAddresses, tellClientAddress } from './client-address.ts'
+import { limitConnections } from './connection-limit.ts'
 import { CrossOrigin, setEach } from './cross-origin.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
 import { refuseOtherMethods } from './methods.ts'
@@ -22,6 +23,8 @@ import { sharedSchemas } from './v1-schemas.ts'
 import { v1SessionRoutes } from './v1-sessions.ts'
 
 export interface ServerParts extends V1Parts {
+  /** Connections at once. */
+  readonly maxConnections: number
   readonly version: string
   readonly clock: WallClock
   /** Addresses and CIDR blocks whose `X-Forwarded-For` is believed. */
@@ -135,6 +138,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     newRequestId,
     isStopping,
   })
+  limitConnections(app.server, parts.maxConnections)
   return app
 }
 
