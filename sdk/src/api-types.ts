@@ -748,7 +748,13 @@ export interface operations {
     createSession: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description 128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and while nobody has used the token, gets another token for the same session.
+                 * @example q7tX1bK0Tn2mG4hJ8sLdZw
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };

@@ -186,7 +186,7 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable 
 }
 
 /** A code as it was sent, from how it was typed or pasted: `１２３ 456` -> `123456`. */
-function digitsOf(code: string): string {
+export function digitsOf(code: string): string {
   return visibleText(code).replace(/[\s-]/g, '')
 }
 

@@ -57,13 +57,16 @@ export interface SessionsTable {
   account_id: string
   /** SHA-256 of the token, base64url. */
   token_hash: string
-  /** SHA-256 of what all tokens of the session share, base64url; null: never rotated. */
+  /** SHA-256 of what all tokens of the session share, base64url; null: never rotated, and its sign-in had no key. */
   token_family_hash: string | null
-  /** The hash of the token before this one, until this one is first used. */
+  /**
+   * Until this token is first used: the hash of the token before it, or of the sign-in that can be repeated
+   * (sessions/sign-in-repeats.ts).
+   */
   previous_token_hash: string | null
-  /** What makes this token out of the one before, until this one is first used. */
+  /** Until this token is first used: what makes it out of the one before, or whether the sign-in made the account. */
   rotation_nonce: string | null
-  /** When this token was made out of the one before; null: never rotated. */
+  /** When this token was made out of the one before, or by a sign-in that can be repeated; else null. */
   rotated_at: number | null
   platform: Platform
   device_id: string | null

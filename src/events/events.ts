@@ -18,6 +18,7 @@ export const eventKinds = [
   'phone_changed',
   'password_set',
   'signed_in',
+  'sign_in_repeated',
   'sign_in_failed',
   'proof_failed',
   'session_ended',

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
+import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
 import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.ts'
 import type { QuickRoutes } from './quick-checks.ts'
 import { notePhone } from './request-log.ts'
@@ -20,6 +21,16 @@ import {
 import { type NewSession, problem } from './v1-schemas.ts'
 
 const tags = ['sessions']
+const IdempotencyKey = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      pattern: idempotencyKeyPattern,
+      description:
+        '128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and while nobody has used the token, gets another token for the same session.',
+      examples: ['q7tX1bK0Tn2mG4hJ8sLdZw'],
+    }),
+  ),
+})
 const SessionId = Type.Object({ id: Type.String({ description: 'As in the list of sessions.' }) })
 
 const schemas = {
@@ -29,6 +40,7 @@ const schemas = {
     description:
       "With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.",
     operationId: 'createSession',
+    headers: IdempotencyKey,
     body: Type.Ref('NewSession'),
     response: {
       201: { description: 'Signed in', ...Type.Ref('IssuedSession') },
@@ -131,14 +143,16 @@ export function v1SessionRoutes(
     app.delete('/v1/sessions/:id', { schema: schemas.endOther }, endOther)
 
     async function createSession(request: FastifyRequest, reply: FastifyReply) {
-      // The schema has let only this shape through.
+      // The schemas have let only these shapes through.
       const body = request.body as Static<typeof NewSession>
+      const headers = request.headers as Static<typeof IdempotencyKey>
       notePhone(request, body.phone_number)
       const arrival = {
         phoneNumber: body.phone_number,
         device: deviceOf(request, body.device),
         origin: originOf(request),
         deviceProof: body.device_proof ?? null,
+        idempotencyKey: headers['idempotency-key'] ?? null,
       }
       const proof = eitherOf(body, 'password', 'code')
       const { token, session, account, created, deviceProof } =

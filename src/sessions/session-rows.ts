@@ -202,18 +202,40 @@ export async function liveSessions(db: Database, accountId: string, now: number)
   }))
 }
 
+/**
+ * What a session has until its token is first used, where its sign-in can be repeated. It stands in the columns of a rotation whose
+ * successor nobody has used: the fingerprint is the hash of no token, and the first use clears it as it clears a previous token.
+ */
+export interface RepeatableSignIn {
+  /** Of sign-in-repeats.ts. */
+  readonly fingerprint: string
+  readonly tokenHash: string
+  /** Of the token; a repeat makes another one. */
+  readonly familyHash: string
+  /** When this token was made. */
+  readonly at: number
+}
+
+/** Stands in `rotation_nonce`: whether the sign-in that can be repeated made the account. */
+const madeAccount = { true: 'made_account', false: 'found_account' } as const
+
 /** Writes a new session. */
-export async function insertSession(tx: Database, session: Session, tokenHash: string): Promise<void> {
+export async function insertSession(
+  tx: Database,
+  session: Session,
+  tokenHash: string,
+  repeatable: (RepeatableSignIn & { readonly created: boolean }) | null = null,
+): Promise<void> {
   await tx
     .insertInto('hufu_sessions')
     .values({
       id: session.id,
       account_id: session.accountId,
       token_hash: tokenHash,
-      token_family_hash: null,
-      previous_token_hash: null,
-      rotation_nonce: null,
-      rotated_at: null,
+      token_family_hash: repeatable?.familyHash ?? null,
+      previous_token_hash: repeatable?.fingerprint ?? null,
+      rotation_nonce: repeatable && madeAccount[`${repeatable.created}`],
+      rotated_at: repeatable?.at ?? null,
       platform: session.platform,
       device_id: session.deviceId,
       device_name: session.deviceName,
@@ -226,6 +248,56 @@ export async function insertSession(tx: Database, session: Session, tokenHash: s
       end_reason: null,
       ended_by_session: null,
     })
+    .execute()
+}
+
+/** A session whose sign-in can be repeated. */
+export interface Repeatable {
+  readonly session: Session
+  readonly fingerprint: string
+  /** The sign-in made the account. */
+  readonly created: boolean
+}
+
+export interface RepeatSearch {
+  /** E.164. */
+  readonly phoneNumber: string
+  readonly fingerprint: string
+  /** Only a session that began after this time. */
+  readonly since: number
+}
+
+/**
+ * The session that this sign-in of a number made, if nothing has ended it and its token was never used; null where there is none.
+ * One statement, whether or not the number has an account.
+ */
+export async function findRepeatable(
+  db: Database,
+  { phoneNumber, fingerprint, since }: RepeatSearch,
+): Promise<Repeatable | null> {
+  const row = await db
+    .selectFrom('hufu_sessions')
+    .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
+    .select(sessionColumns)
+    .select('hufu_sessions.rotation_nonce')
+    .where('hufu_accounts.phone_number', '=', phoneNumber)
+    .where('hufu_sessions.ended_at', 'is', null)
+    .where('hufu_sessions.previous_token_hash', '=', fingerprint)
+    .where('hufu_sessions.created_at', '>', since)
+    .executeTakeFirst()
+  return row
+    ? { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
+    : null
+}
+
+/** Gives a session whose token was never used another one. */
+export async function replaceUnusedToken(tx: Database, id: string, next: RepeatableSignIn): Promise<void> {
+  await tx
+    .updateTable('hufu_sessions')
+    .set({ token_hash: next.tokenHash, token_family_hash: next.familyHash, rotated_at: next.at })
+    .where('id', '=', id)
+    .where('previous_token_hash', '=', next.fingerprint)
+    .where('ended_at', 'is', null)
     .execute()
 }
 

@@ -12,7 +12,14 @@ import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { Activity, type Life } from './activity.ts'
 import { assertLive, assertStillLive, type Caller } from './caller.ts'
 import { insertChange } from './change-rows.ts'
-import { type Copies, type Found, nothingFound, type ReadTicket, type SessionCopy } from './copies.ts'
+import {
+  type Copies,
+  type Found,
+  type Mark,
+  nothingFound,
+  type ReadTicket,
+  type SessionCopy,
+} from './copies.ts'
 import { deleteDeviceProofsOf, deleteDeviceProofsOfSession } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
 import { decide, type Policy } from './policy.ts'
@@ -39,11 +46,14 @@ import {
   liveSessions,
   lockAccount,
   prepareFindSession,
+  type Repeatable,
+  type RepeatableSignIn,
+  replaceUnusedToken,
   type StoredSession,
   updateAccount,
 } from './session-rows.ts'
-import { hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
-import { type Proof, standingOf } from './token-standing.ts'
+import { familyHashOf, hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
+import { type Proof, type Rotation, standingOf } from './token-standing.ts'
 
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
@@ -57,6 +67,8 @@ export interface Admission {
   /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
   readonly endOthers: EndReason | null
   readonly events: readonly NewEvent[]
+  /** The session that the first try of this sign-in made, where this one repeats it. */
+  readonly repeats?: Repeatable
 }
 
 export interface IssueRequest {
@@ -64,6 +76,8 @@ export interface IssueRequest {
   readonly origin: Origin
   /** How the person signs in; the event tells it. */
   readonly method: 'password' | 'code' | 'given'
+  /** Of sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not. */
+  readonly fingerprint?: string | null
   /** Runs first in the transaction: locks the account's row (or makes it), and says whether the sign-in may go on. null: no. */
   readonly admit: (tx: Database) => Promise<Admission | null>
   /** Gives the client a device proof; `presented` is the hash of a good one that it showed. Absent: it wants none. */
@@ -139,6 +153,31 @@ export interface SessionsOptions {
   readonly onTrouble: (error: unknown) => void
 }
 
+interface SignInWork extends IssueRequest {
+  readonly admission: Admission
+  readonly ticket: ReadTicket | null
+  readonly now: number
+}
+
+interface RepeatWork extends IssueRequest {
+  readonly admission: Admission
+  readonly repeats: Repeatable
+  readonly now: number
+}
+
+/** What a sign-in wrote, and what is to be told to the copies after the commit. */
+interface SignInWritten {
+  readonly mark: Mark
+  readonly settled: readonly SessionCopy[]
+  readonly position: number
+  /** null: the copy is settled already. */
+  readonly ticket: ReadTicket | null
+  readonly copy: SessionCopy
+  readonly token: string
+  readonly created: boolean
+  readonly deviceProof: string | null
+}
+
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
 
@@ -178,54 +217,83 @@ export class Sessions {
    * @returns null where the account is gone or `admit` said no
    * @throws AppError `account_banned`, `session_limit_reached`
    */
-  async issue({ device, origin, method, admit, deviceProof: wanted }: IssueRequest): Promise<Issued | null> {
+  async issue(request: IssueRequest): Promise<Issued | null> {
     const work = await inTransaction(this.#db, async (tx) => {
       const ticket = this.#copies.beginRead()
-      const admission = await admit(tx)
+      const admission = await request.admit(tx)
       if (!admission) return null
       // The clock is read under the lock, so that sessions of one account are as old as their order says.
       const now = this.#clock.now()
       assertNotBanned(admission.account, now)
-      const { row, events } = await takeBackClosing(tx, admission.account, now)
-      const account = toSignedInAccount(row)
-      const session = this.#newSession(account.id, device, now)
-      const token = issueToken(session.id)
-      const tokenHash = hashToken(token)
-      const live = await liveSessions(tx, account.id, now - mayLiveOnMs)
-      const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
-      const reason = admission.endOthers ?? 'replaced'
-      const mark = await this.#copies.mark(replaced.map(idOf))
-      await insertSession(tx, session, tokenHash)
-      await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
-      if (admission.endOthers) await deleteDeviceProofsOf(tx, account.id, null)
-      const { phone_number: phoneNumber } = row
-      const deviceProof = wanted
-        ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber })
-        : null
-      await recordEvents(tx, now, origin, [
-        ...admission.events,
-        ...events,
-        { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
-        ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
-      ])
-      // A new session by itself invalidates no cache entry.
-      const invalidates = replaced.length > 0 || events.length > 0
-      const position = invalidates ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
-      await this.#copies.confirm(mark)
-      const ending: Ending = { reason, at: now, by: deviceOf(session) }
-      const ended = replaced.map((old) => ({ ...old, account, ending }))
-      return {
-        ...{ ticket, mark, position, ended, token, tokenHash, session, account, deviceProof },
-        created: admission.isNew,
-      }
+      return admission.repeats
+        ? await this.#writeRepeat(tx, { ...request, admission, repeats: admission.repeats, now })
+        : await this.#writeSignIn(tx, { ...request, admission, ticket, now })
     })
     if (!work) return null
-    const { token, session, account, tokenHash, ticket, position, created, deviceProof } = work
-    await this.#copies.settle(work.mark, work.ended, position)
+    const { token, copy, ticket, position, created, deviceProof } = work
+    await this.#copies.settle(work.mark, work.settled, position)
     // A new session's copy, so that its first check needs no SQL.
-    const newCopy = { session, account, tokenHash, ending: null, rotation: null }
-    if (ticket) await this.#copies.fill({ ...ticket, position }, [newCopy])
-    return { token, session, account, created, deviceProof }
+    if (ticket) await this.#copies.fill({ ...ticket, position }, [copy])
+    return { token, session: copy.session, account: copy.account, created, deviceProof }
+  }
+
+  async #writeSignIn(
+    tx: Database,
+    { device, origin, method, fingerprint = null, deviceProof: wanted, admission, ticket, now }: SignInWork,
+  ): Promise<SignInWritten> {
+    const { row, events } = await takeBackClosing(tx, admission.account, now)
+    const account = toSignedInAccount(row)
+    const session = this.#newSession(account.id, device, now)
+    const token = issueToken(session.id)
+    const tokenHash = hashToken(token)
+    const created = admission.isNew
+    const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
+    const live = await liveSessions(tx, account.id, now - mayLiveOnMs)
+    const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
+    const reason = admission.endOthers ?? 'replaced'
+    const mark = await this.#copies.mark(replaced.map(idOf))
+    await insertSession(tx, session, tokenHash, repeatable)
+    await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
+    if (admission.endOthers) await deleteDeviceProofsOf(tx, account.id, null)
+    const { phoneNumber } = account
+    const deviceProof = wanted ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber }) : null
+    await recordEvents(tx, now, origin, [
+      ...admission.events,
+      ...events,
+      { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
+      ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
+    ])
+    // A new session by itself invalidates no cache entry.
+    const invalidates = replaced.length > 0 || events.length > 0
+    const position = invalidates ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
+    await this.#copies.confirm(mark)
+    const ending: Ending = { reason, at: now, by: deviceOf(session) }
+    const settled = replaced.map((old) => ({ ...old, account, ending }))
+    const copy = { session, account, tokenHash, ending: null, rotation: rotationOf(repeatable) }
+    return { ticket, mark, position, settled, token, copy, created, deviceProof }
+  }
+
+  /** The session of a sign-in that is repeated gets another token; the one before is over with the commit, and nothing else changes. */
+  async #writeRepeat(
+    tx: Database,
+    { origin, method, deviceProof: wanted, admission, repeats, now }: RepeatWork,
+  ): Promise<SignInWritten> {
+    const { session, fingerprint, created } = repeats
+    const account = toSignedInAccount(admission.account)
+    const token = issueToken(session.id)
+    const next = repeatableBy(token, fingerprint, now)
+    const mark = await this.#copies.mark([session.id])
+    await replaceUnusedToken(tx, session.id, next)
+    // The proof of the answer that was lost is nobody's.
+    if (wanted?.presented === null) await deleteDeviceProofsOfSession(tx, account.id, session.id)
+    const { phoneNumber } = account
+    const deviceProof = wanted ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber }) : null
+    const detail = { method, platform: session.platform }
+    await recordEvents(tx, now, origin, [{ ...about(session), kind: 'sign_in_repeated', detail }])
+    const position = await insertChange(tx, account.id, now)
+    await this.#copies.confirm(mark)
+    const copy = { session, account, tokenHash: next.tokenHash, ending: null, rotation: rotationOf(next) }
+    return { ticket: null, mark, position, settled: [copy], token, copy, created, deviceProof }
   }
 
   /**
@@ -505,6 +573,18 @@ export class Sessions {
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return live.filter(({ session }) => replaced.includes(session.id))
   }
+}
+
+/** What is stored beside a token whose sign-in can be repeated. */
+function repeatableBy(token: string, fingerprint: string, at: number): RepeatableSignIn {
+  return { fingerprint, tokenHash: hashToken(token), familyHash: familyHashOf(token), at }
+}
+
+/** The first use of such a token is to be written, as that of a successor is. */
+function rotationOf(repeatable: RepeatableSignIn | null): Rotation | null {
+  if (!repeatable) return null
+  const { familyHash, fingerprint, at } = repeatable
+  return { familyHash, pending: { previousHash: fingerprint, rotatedAt: at } }
 }
 
 /** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */

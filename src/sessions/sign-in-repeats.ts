@@ -1,0 +1,36 @@
+// A sign-in whose answer was lost can be repeated, with a key that the client chose before the first try: the session that it made
+// gets another token. docs/architecture.md says why no token that was used can be taken over.
+import { hash } from 'node:crypto'
+import type { Device } from './sessions.ts'
+
+/** For how long after the first try. */
+export const repeatableMs = 120_000
+
+/** What a key looks like: 128 random bits, base64url. */
+export const idempotencyKeyPattern = '^[A-Za-z0-9_-]{22}$'
+
+/** All that must be equal in a sign-in and its repeat. */
+export interface KeyedSignIn {
+  /** Of 128 bits that nobody else can guess. */
+  readonly key: string
+  /** E.164. */
+  readonly phoneNumber: string
+  readonly method: 'password' | 'code'
+  /** Its address may differ: a phone that lost its network comes back by another one. */
+  readonly device: Device
+  /**
+   * null for a password. It is not in the hash, because whoever has the database and a key could try passwords against it faster than
+   * against argon2. The repeat proves it by itself, and a changed password ends the session.
+   */
+  readonly code: string | null
+}
+
+/**
+ * What is stored of a keyed sign-in: SHA-256, base64url, 43 characters. The key makes it impossible to guess the code or the number
+ * from it. The text begins with a bracket, so that it is no token: both kinds of hashes stand in one column.
+ */
+export function fingerprintOf({ key, phoneNumber, method, device, code }: KeyedSignIn): string {
+  const { platform, deviceId, deviceName, appVersion } = device
+  const parts = ['sign_in', key, phoneNumber, method, platform, deviceId, deviceName, appVersion, code]
+  return hash('sha256', JSON.stringify(parts), 'base64url')
+}
