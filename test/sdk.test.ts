@@ -553,3 +553,46 @@ test('A double tap with a code signs in once, and says so twice', async () => {
   expect((await client.signIn(input)).session.id).toBe(first.session.id)
   expect(await client.devices()).toHaveLength(1)
 })
+
+/** A phone that loses answers while it is told so: the server has done what it was asked. */
+function losingPhone() {
+  const network = { loses: false }
+  const { url: baseUrl } = app
+  const all = phone(memoryStorage(), {
+    transport: fetchTransport(async (url, init) => {
+      const answer = await fetch(url.replace(baseUrl, app.url), init)
+      if (network.loses) throw new TypeError('fetch failed')
+      return answer
+    }),
+  })
+  return { ...all, network }
+}
+
+test('A sign-up by code whose answer was lost is repeated: one account, one session, and the code is used once', async () => {
+  const { client, network, ends } = losingPhone()
+  const code = await codeFor(client, newPhone, 'sign_in')
+  const input = { phoneNumber: newPhone, code, nickname: '小明', device: iphone }
+  network.loses = true
+  await expect(client.signIn(input)).rejects.toMatchObject({ code: 'network' })
+  network.loses = false
+  app.clock.advance(60_000)
+  const { account } = await client.signIn(input)
+  expect(client.state).toMatchObject({ is: 'signed_in', account: { nickname: '小明' } })
+  expect(await client.devices()).toHaveLength(1)
+  expect((await app.house.sessions.list(account.id)).length).toBe(1)
+  expect(ends).toEqual([])
+})
+
+test('A sign-in by password whose answer was lost three times replaces the other device once', async () => {
+  const other = phone()
+  await other.client.signIn({ ...who, device: { platform: 'ios', name: 'iPhone 12' } })
+  const { client, network } = losingPhone()
+  network.loses = true
+  for (let i = 0; i < 3; i++) await client.signIn({ ...who, device: iphone }).catch(() => {})
+  network.loses = false
+  const { account, session } = await client.signIn({ ...who, device: iphone })
+  expect((await app.house.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
+  await expect(other.client.me()).rejects.toMatchObject({ code: 'session_replaced' })
+  const { events } = await client.exportAccount()
+  expect(events.filter(({ detail }) => detail?.reason === 'replaced')).toHaveLength(1)
+})
