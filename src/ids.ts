@@ -24,3 +24,8 @@ export function uuidText(bytes: Buffer): string {
 export function newSessionId(now: number): string {
   return uuid7(now).toString('base64url')
 }
+
+/** When a session's id was made, in milliseconds since 1970 UTC. */
+export function timeOfSessionId(id: string): number {
+  return Buffer.from(id, 'base64url').readUIntBE(0, 6)
+}

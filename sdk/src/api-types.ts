@@ -554,6 +554,8 @@ export interface components {
         };
         SessionList: {
             sessions: components["schemas"]["Session"][];
+            /** @description There are more: ask again with `?after=` this. */
+            next?: string;
         };
         /** @description Problem details (RFC 9457). */
         Problem: {
@@ -691,14 +693,17 @@ export interface operations {
     };
     listSessions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The live sessions, oldest first */
+            /** @description The live sessions, oldest first, 200 at a time */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -10,12 +10,14 @@ import { withHouse } from './with-house.ts'
 export async function listSessions(context: Context, phone: string): Promise<number> {
   const { output } = context
   await withHouse(context, async ({ accounts, sessions }) => {
-    const live = await sessions.list((await accounts.get(phone)).id)
-    for (const session of live) {
+    let count = 0
+    for await (const session of sessions.listAll((await accounts.get(phone)).id)) {
       output.line(sessionLine(session))
       output.value(describeSession(session))
+      await output.drained()
+      count++
     }
-    if (live.length === 0) output.line(output.say('没有有效的会话。', 'No live session.'))
+    if (count === 0) output.line(output.say('没有有效的会话。', 'No live session.'))
   })
   return exitCodes.done
 }

@@ -6,7 +6,19 @@ import type { Database, DatabaseTransaction } from './schema.ts'
 
 /** Far below the 60 s that a mark lives (sessions/copies.ts): nothing may commit under a mark that ran out. */
 const deadlineMs = 10_000
+/** As long as a mark may be kept until its commit (sessions/copies-redis.ts): for work on very many rows, statement by statement. */
+const longDeadlineMs = 30_000
 const tries = 3
+
+/** How long the whole transaction may take. */
+export interface Deadline {
+  ms: number
+}
+
+/** Says that a transaction has very many rows to write. */
+export function takeLonger(deadline: Deadline): void {
+  deadline.ms = longDeadlineMs
+}
 
 /**
  * Runs `work` in one transaction and commits. READ COMMITTED on every server, because a lock taken first must show
@@ -15,17 +27,18 @@ const tries = 3
  */
 export async function inTransaction<T>(
   db: Database,
-  work: (tx: DatabaseTransaction) => Promise<T>,
+  work: (tx: DatabaseTransaction, deadline: Deadline) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       const began = performance.now()
+      const deadline = { ms: deadlineMs }
       return await db
         .transaction()
         .setIsolationLevel('read committed')
         .execute(async (tx) => {
-          const result = await work(tx)
-          if (performance.now() - began > deadlineMs)
+          const result = await work(tx, deadline)
+          if (performance.now() - began > deadline.ms)
             throw new AppError('unavailable', { retryAfterSeconds: 1 })
           return result
         })

@@ -1,14 +1,37 @@
 // Events in SQL. No policy here.
+import { sql } from 'kysely'
 import { valuesOfPage } from '../db/pages.ts'
 import type { Database, EventsTable } from '../db/schema.ts'
+import { nextTurn } from '../db/turns.ts'
+
+/** How many rows a statement writes or names at most: parameters, memory and time of a statement have a bound. */
+const batchSize = 250
 
 /** Writes events. */
 export async function insertEvents(tx: Database, events: readonly EventsTable[]): Promise<void> {
-  if (events.length > 0)
+  for (let i = 0; i < events.length; i += batchSize) {
     await tx
       .insertInto('hufu_events')
-      .values([...events])
+      .values(events.slice(i, i + batchSize))
       .execute()
+    if (events.length > batchSize) await nextTurn()
+  }
+}
+
+/** Writes one event for each of these sessions, as `event` says it. A session ends once, so its id serves as the event's, too. */
+export async function insertEventsOfSessions(
+  tx: Database,
+  ids: readonly string[],
+  event: Pick<EventsTable, 'at' | 'kind' | 'ip' | 'request_id' | 'detail'>,
+): Promise<void> {
+  const { at, kind, ip, request_id, detail } = event
+  for (let i = 0; i < ids.length; i += batchSize) {
+    const batch = ids.slice(i, i + batchSize)
+    await sql`insert into hufu_events (id, at, kind, account_id, session_id, phone_number, ip, request_id, detail)
+      select id, ${at}, ${kind}, account_id, id, null, ${ip}, ${request_id}, ${detail}
+      from hufu_sessions where id in (${sql.join(batch)})`.execute(tx)
+    await nextTurn()
+  }
 }
 
 /** Whose events: those of an account, or those that name a number. Each has an index in this order. */

@@ -2,7 +2,7 @@
 import type { Database, EventsTable } from '../db/schema.ts'
 import { nextTurn } from '../db/turns.ts'
 import { newSessionId } from '../ids.ts'
-import { type EventSubject, insertEvents, listEvents } from './event-rows.ts'
+import { type EventSubject, insertEvents, insertEventsOfSessions, listEvents } from './event-rows.ts'
 
 /** docs/events.md lists exactly these. */
 export const eventKinds = [
@@ -79,6 +79,22 @@ export async function recordEvents(
       detail: event.detail ? JSON.stringify(event.detail) : null,
     })),
   )
+}
+
+/** Writes that these sessions ended, as part of `tx`: for any number of them. */
+export async function recordEnds(
+  tx: Database,
+  at: number,
+  origin: Origin,
+  { ids, detail }: { readonly ids: readonly string[]; readonly detail: NonNullable<NewEvent['detail']> },
+): Promise<void> {
+  await insertEventsOfSessions(tx, ids, {
+    at,
+    kind: 'session_ended' satisfies EventKind,
+    ip: origin.ip,
+    request_id: origin.requestId,
+    detail: JSON.stringify(detail),
+  })
 }
 
 /** About whom: an account, a number, or both; null is neither. */

@@ -275,7 +275,13 @@ export const RotatedSession = Type.Object(
   { $id: 'RotatedSession' },
 )
 
-export const SessionList = Type.Object({ sessions: Type.Array(Type.Ref('Session')) }, { $id: 'SessionList' })
+export const SessionList = Type.Object(
+  {
+    sessions: Type.Array(Type.Ref('Session')),
+    next: Type.Optional(Type.String({ description: 'There are more: ask again with `?after=` this.' })),
+  },
+  { $id: 'SessionList' },
+)
 
 export const Problem = Type.Object(
   {

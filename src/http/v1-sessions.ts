@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Session, SignedInAccount } from '../sessions/session.ts'
+import { sessionPageSize } from '../sessions/sessions.ts'
 import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
 import { bearerToken, originOf, rotatedBy, type SignedIn } from './authenticate.ts'
 import type { QuickRoutes } from './quick-checks.ts'
@@ -86,8 +87,19 @@ const schemas = {
     summary: 'My devices 我的设备',
     operationId: 'listSessions',
     security,
+    querystring: Type.Object(
+      {
+        after: Type.Optional(
+          Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: '`next` of the page before.' }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
     response: {
-      200: { description: 'The live sessions, oldest first', ...Type.Ref('SessionList') },
+      200: {
+        description: 'The live sessions, oldest first, 200 at a time',
+        ...Type.Ref('SessionList'),
+      },
       ...closed,
     },
   },
@@ -179,8 +191,14 @@ export function v1SessionRoutes(
 
     async function listSessions(request: FastifyRequest) {
       const { session: current } = signedIn(request)
-      const live = await sessions.list(current.accountId)
-      return { sessions: live.map((session) => publicSession(session, current.id)) }
+      // The schema has let only this shape through.
+      const { after = null } = request.query as { after?: string }
+      const live = await sessions.list(current.accountId, after)
+      const last = live.length < sessionPageSize ? undefined : live.at(-1)
+      return {
+        sessions: live.map((session) => publicSession(session, current.id)),
+        ...(last && { next: last.id }),
+      }
     }
 
     async function endSessions(request: FastifyRequest, reply: FastifyReply) {

@@ -14,6 +14,8 @@ const maxCopies = 100_000
 /** Of whom was seen when, a copy may be so old. */
 const copyLifeMs = 180_000
 const lookEveryMs = 1_000
+/** Longer than a transaction may take (db/transaction.ts). */
+const allMarkedForMs = 15_000
 const noSessions: readonly string[] = []
 
 /**
@@ -33,6 +35,9 @@ export class MemoryCopies implements Copies {
   #marked = noSessions
 
   /** @param readVersion a number that is another one after every commit of another process */
+  /** Until then nothing is filled: a transaction that changes many sessions is under way. If it failed, until it would have. */
+  #allMarkedUntil = 0
+
   constructor(readVersion: () => number) {
     this.#readVersion = readVersion
   }
@@ -70,25 +75,30 @@ export class MemoryCopies implements Copies {
 
   fill({ generation }: ReadTicket, copies: readonly SessionCopy[]): void {
     this.refresh()
-    if (generation !== this.#generation) return
+    if (generation !== this.#generation || performance.now() < this.#allMarkedUntil) return
     for (const value of copies) {
       const { id } = value.session
       if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, slot: 0 }, copyLifeMs)
     }
   }
 
-  async mark(sessionIds: readonly string[]): Promise<Mark> {
-    if (sessionIds.length > 0) {
+  async mark(which: readonly string[] | 'many'): Promise<Mark> {
+    const isMany = which === 'many'
+    const sessionIds = isMany ? [] : which
+    if (isMany) this.#kept.forgetAll()
+    if (isMany || sessionIds.length > 0) {
       this.#generation++
       this.#marked = sessionIds
+      this.#allMarkedUntil = isMany ? performance.now() + allMarkedForMs : 0
       for (const id of sessionIds) this.#kept.forget(id)
     }
-    return { id: 'none', sessionIds }
+    return { id: 'none', sessionIds, isMany }
   }
 
   async confirm(): Promise<void> {}
 
-  async settle({ sessionIds }: Mark): Promise<void> {
+  async settle({ sessionIds, isMany }: Mark): Promise<void> {
+    if (isMany) this.#allMarkedUntil = 0
     if (this.#marked === sessionIds) this.#marked = noSessions
   }
 

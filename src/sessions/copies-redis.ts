@@ -149,9 +149,11 @@ export class RedisCopies implements Copies {
     await Promise.all(copies.map(fillOne))
   }
 
-  async mark(sessionIds: readonly string[]): Promise<StandingMark> {
+  async mark(which: readonly string[] | 'many'): Promise<StandingMark> {
     const id = randomBytes(9).toString('base64url')
-    const mark: StandingMark = { id, sessionIds, runs: new Map(), setAt: performance.now() }
+    const isMany = which === 'many'
+    const sessionIds = isMany ? [] : which
+    const mark: StandingMark = { id, sessionIds, isMany, runs: new Map(), setAt: performance.now() }
     await this.#set(mark, sessionIds)
     return mark
   }
@@ -184,7 +186,7 @@ export class RedisCopies implements Copies {
 
   async settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
-    const { id: markId, sessionIds, runs } = mark as StandingMark
+    const { id: markId, sessionIds, isMany, runs } = mark as StandingMark
     const byId = new Map(copies.map((copy) => [copy.session.id, copy]))
     const settleOne = async (id: string): Promise<boolean> => {
       let wasOurs = false
@@ -198,7 +200,7 @@ export class RedisCopies implements Copies {
     }
     const stood = await Promise.all(sessionIds.map(settleOne))
     // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
-    if (stood.includes(false)) await sleep(untilEveryoneKnowsMs)
+    if (isMany || stood.includes(false)) await sleep(untilEveryoneKnowsMs)
   }
 
   isReachable(): boolean {

@@ -43,6 +43,8 @@ export interface Mark {
   readonly id: string
   /** Of the sessions whose copies are marked. */
   readonly sessionIds: readonly string[]
+  /** It stands for more sessions than can be marked. */
+  readonly isMany?: boolean
 }
 
 /** Proof of when a read of the truth began; without it nothing may be filled. */
@@ -65,8 +67,11 @@ export interface Copies {
   beginRead(): ReadTicket | null
   /** Writes copies that are not there yet, or are older, if the read began a short while ago. Never throws: a copy is a favour. */
   fill(ticket: ReadTicket, copies: readonly SessionCopy[]): OrPromise<void>
-  /** Marks copies, inside the transaction and under the account's lock, where they are in reach. */
-  mark(sessionIds: readonly string[]): Promise<Mark>
+  /**
+   * Marks copies, inside the transaction and under the account's lock, where they are in reach. With 'many' none is marked:
+   * settle then waits as it does where nothing could be marked, so the time and the memory of a change do not grow with the account.
+   */
+  mark(sessionIds: readonly string[] | 'many'): Promise<Mark>
   /** The last thing before a commit: makes sure that the marks stand where readers look now. */
   confirm(mark: Mark): Promise<void>
   /**

@@ -24,12 +24,23 @@ export type Newcomer = Pick<Contender, 'platform' | 'deviceId'>
  * one session an account, because the tutorial's apps count on it.
  */
 export function decide(policy: Policy, live: readonly Contender[], newcomer: Newcomer): string[] | 'refused' {
-  const own = live.filter((session) => isSameDevice(session, newcomer) || isSameClassic(session, newcomer))
-  const rivals = live.filter((session) => !own.includes(session) && competes(policy.scope, session, newcomer))
+  const isOwn = (session: Contender) => isSameDevice(session, newcomer) || isSameClassic(session, newcomer)
+  const own = live.filter(isOwn)
+  const rivals = live.filter((session) => !isOwn(session) && competes(policy.scope, session, newcomer))
   const surplus = policy.max === 0 ? 0 : Math.max(0, rivals.length + 1 - policy.max)
   if (surplus > 0 && policy.whenFull === 'refuse') return 'refused'
   const oldestFirst = rivals.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
   return [...own, ...oldestFirst.slice(0, surplus)].map((session) => session.id)
+}
+
+/** Which live sessions `decide` has to see: all others stay, whatever it says. null: none. */
+export function contendersOf(
+  { scope, max }: Policy,
+  { platform, deviceId }: Newcomer,
+): { readonly platform?: Platform; readonly deviceId?: string } | null {
+  if (max > 0 && scope === 'account') return {}
+  if (platform === 'classic' || (max > 0 && (scope === 'platform' || deviceId === null))) return { platform }
+  return deviceId === null ? null : { platform, deviceId }
 }
 
 function isSameDevice(session: Contender, newcomer: Newcomer): boolean {

@@ -1,8 +1,9 @@
 // Sessions in SQL. No policy here.
 import { type InferResult, sql } from 'kysely'
 import type { PrepareRead } from '../db/open.ts'
-import { valuesOfPage } from '../db/pages.ts'
-import type { AccountsTable, Database, EndReason, SessionsTable } from '../db/schema.ts'
+import { isMysql, valuesOfPage } from '../db/pages.ts'
+import type { AccountsTable, Database, EndReason, Platform, SessionsTable } from '../db/schema.ts'
+import { nextTurn } from '../db/turns.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { accountFactsOf } from './account-state.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
@@ -183,23 +184,112 @@ export interface LiveSession {
   readonly rotation: Rotation | null
 }
 
-/** The account's live sessions at `now`, oldest first. */
-export async function liveSessions(db: Database, accountId: string, now: number): Promise<LiveSession[]> {
-  const rows = await db
+/** Where a page of live sessions ended. */
+export interface SessionCursor {
+  readonly createdAt: number
+  readonly id: string
+}
+
+/** Of the account's live sessions at `now`, oldest first, those behind the cursor: the index hufu_sessions_account_live has their order. */
+function selectLive(
+  db: Database,
+  accountId: string,
+  {
+    now,
+    after,
+    limit,
+  }: { readonly now: number; readonly after: SessionCursor | null; readonly limit: number },
+) {
+  const query = db
     .selectFrom('hufu_sessions')
-    .select(sessionColumns)
-    .select(tokenColumns)
-    .where('account_id', '=', accountId)
+    .where('account_id', 'in', after ? valuesOfPage(db, accountId) : [accountId])
     .where('ended_at', 'is', null)
     .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
+    .orderBy('account_id')
+    .orderBy('ended_at')
     .orderBy('created_at')
     .orderBy('hufu_sessions.id')
+    .limit(limit)
+  if (after === null) return query
+  // A range of the index also where many sessions began in the same millisecond; MySQL and MariaDB make none of it.
+  if (!isMysql(db))
+    return query.where(sql<boolean>`(created_at, hufu_sessions.id) > (${after.createdAt}, ${after.id})`)
+  return query
+    .where('created_at', '>=', after.createdAt)
+    .where((where) =>
+      where.or([where('created_at', '>', after.createdAt), where('hufu_sessions.id', '>', after.id)]),
+    )
+}
+
+export interface LivePage {
+  readonly now: number
+  readonly after?: SessionCursor | null
+  readonly limit: number
+}
+
+/** Up to `limit` of the account's live sessions at `now`, oldest first, behind a cursor. */
+export async function liveSessions(
+  db: Database,
+  accountId: string,
+  { now, after = null, limit }: LivePage,
+): Promise<LiveSession[]> {
+  const rows = await selectLive(db, accountId, { now, after, limit })
+    .select(sessionColumns)
+    .select(tokenColumns)
     .execute()
-  return rows.map((row) => ({
-    session: toSession(row),
-    tokenHash: row.token_hash,
-    rotation: toRotation(row),
-  }))
+  return rows.map(toLiveSession)
+}
+
+function toLiveSession(row: SessionRow & TokenRow): LiveSession {
+  return { session: toSession(row), tokenHash: row.token_hash, rotation: toRotation(row) }
+}
+
+export type Contender = Pick<Session, 'id' | 'platform' | 'deviceId' | 'createdAt'>
+
+/** What the live sessions are that are looked for; without a member, any. */
+export interface ContenderFilter {
+  readonly platform?: Platform
+  readonly deviceId?: string
+}
+
+/** All live sessions of an account at `now` that fit, oldest first, read page by page with turns of the event loop between. */
+export async function liveContenders(
+  tx: Database,
+  accountId: string,
+  now: number,
+  { platform, deviceId }: ContenderFilter = {},
+): Promise<Contender[]> {
+  const found: Contender[] = []
+  for (let after: SessionCursor | null = null; ; ) {
+    let query = selectLive(tx, accountId, { now, after, limit: readAtOnce })
+    if (platform !== undefined) query = query.where('platform', '=', platform)
+    if (deviceId !== undefined) query = query.where('device_id', '=', deviceId)
+    const rows = await query.select(['hufu_sessions.id', 'platform', 'device_id', 'created_at']).execute()
+    for (const row of rows) {
+      const { id, platform, device_id: deviceId, created_at: createdAt } = row
+      found.push({ id, platform, deviceId, createdAt })
+    }
+    after = found.at(-1) ?? null
+    if (rows.length < readAtOnce) return found
+    await nextTurn()
+  }
+}
+
+/** Those of the sessions that are there. */
+export async function findLiveSessions(tx: Database, ids: readonly string[]): Promise<LiveSession[]> {
+  const found: LiveSession[] = []
+  for (const batch of batches(ids)) {
+    const rows = await tx
+      .selectFrom('hufu_sessions')
+      .select(sessionColumns)
+      .select(tokenColumns)
+      .where('id', 'in', batch)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute()
+    found.push(...rows.map(toLiveSession))
+  }
+  return found
 }
 
 /**
@@ -358,16 +448,29 @@ export interface EndOfSessions {
   readonly by: string | null
 }
 
-/** Ends those of the sessions that have not ended yet, and returns how many that were. */
+/** Ends those of the sessions that have not ended yet, in batches, and returns how many that were. */
 export async function endSessions(tx: Database, end: EndOfSessions): Promise<number> {
-  if (end.ids.length === 0) return 0
-  const result = await tx
-    .updateTable('hufu_sessions')
-    .set({ ended_at: end.at, end_reason: end.reason, ended_by_session: end.by })
-    .where('id', 'in', [...end.ids])
-    .where('ended_at', 'is', null)
-    .executeTakeFirst()
-  return Number(result.numUpdatedRows)
+  let ended = 0
+  for (const batch of batches(end.ids)) {
+    const result = await tx
+      .updateTable('hufu_sessions')
+      .set({ ended_at: end.at, end_reason: end.reason, ended_by_session: end.by })
+      .where('id', 'in', batch)
+      .where('ended_at', 'is', null)
+      .executeTakeFirst()
+    ended += Number(result.numUpdatedRows)
+    if (end.ids.length > batch.length) await nextTurn()
+  }
+  return ended
+}
+
+/** How many rows a statement names at most, whatever the data: parameters, memory and time of a statement have a bound. */
+const batchSize = 250
+const readAtOnce = 1_000
+
+function batches(ids: readonly string[]): string[][] {
+  const count = Math.ceil(ids.length / batchSize)
+  return Array.from({ length: count }, (_, i) => ids.slice(i * batchSize, (i + 1) * batchSize))
 }
 
 /** Notes that these live sessions were seen at `now`, unless a minute has not passed since the last note. */

@@ -3,10 +3,10 @@
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
-import { inTransaction } from '../db/transaction.ts'
+import { type Deadline, inTransaction, takeLonger } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, noOrigin, type Origin, recordEvents } from '../events/events.ts'
-import { newSessionId } from '../ids.ts'
+import { type NewEvent, noOrigin, type Origin, recordEnds, recordEvents } from '../events/events.ts'
+import { newSessionId, timeOfSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { Activity, type Life } from './activity.ts'
@@ -22,7 +22,7 @@ import {
 } from './copies.ts'
 import { deleteDeviceProofsOf, deleteDeviceProofsOfSession } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
-import { decide, type Policy } from './policy.ts'
+import { contendersOf, decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
 import {
@@ -39,16 +39,20 @@ import {
 import {
   type AccountChange,
   deleteAccount,
+  type EndOfSessions,
   endSessions,
+  findLiveSessions,
   findSession,
   insertSession,
   type LiveSession,
+  liveContenders,
   liveSessions,
   lockAccount,
   prepareFindSession,
   type Repeatable,
   type RepeatableSignIn,
   replaceUnusedToken,
+  type SessionCursor,
   type StoredSession,
   updateAccount,
 } from './session-rows.ts'
@@ -157,6 +161,7 @@ interface SignInWork extends IssueRequest {
   readonly admission: Admission
   readonly ticket: ReadTicket | null
   readonly now: number
+  readonly deadline: Deadline
 }
 
 interface RepeatWork extends IssueRequest {
@@ -181,7 +186,17 @@ interface SignInWritten {
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
 
+/** How many sessions a list shows at once. */
+export const sessionPageSize = 200
+
 const unknown: Verified = { is: 'unknown' }
+/**
+ * Of more sessions than this no cache entries are marked one by one: the change is settled through the feed alone, which takes
+ * a second (copies.ts).
+ */
+const markedAtOnce = 1_000
+/** Ends of more sessions than this are told by a statement of their own. */
+const toldAtOnce = 50
 
 export class Sessions {
   readonly #db: Database
@@ -218,7 +233,7 @@ export class Sessions {
    * @throws AppError `account_banned`, `session_limit_reached`
    */
   async issue(request: IssueRequest): Promise<Issued | null> {
-    const work = await inTransaction(this.#db, async (tx) => {
+    const work = await inTransaction(this.#db, async (tx, deadline) => {
       const ticket = this.#copies.beginRead()
       const admission = await request.admit(tx)
       if (!admission) return null
@@ -227,7 +242,7 @@ export class Sessions {
       assertNotBanned(admission.account, now)
       return admission.repeats
         ? await this.#writeRepeat(tx, { ...request, admission, repeats: admission.repeats, now })
-        : await this.#writeSignIn(tx, { ...request, admission, ticket, now })
+        : await this.#writeSignIn(tx, { ...request, admission, ticket, now, deadline })
     })
     if (!work) return null
     const { token, copy, ticket, position, created, deviceProof } = work
@@ -239,7 +254,17 @@ export class Sessions {
 
   async #writeSignIn(
     tx: Database,
-    { device, origin, method, fingerprint = null, deviceProof: wanted, admission, ticket, now }: SignInWork,
+    {
+      device,
+      origin,
+      method,
+      fingerprint = null,
+      deviceProof: wanted,
+      admission,
+      ticket,
+      now,
+      deadline,
+    }: SignInWork,
   ): Promise<SignInWritten> {
     const { row, events } = await takeBackClosing(tx, admission.account, now)
     const account = toSignedInAccount(row)
@@ -248,27 +273,27 @@ export class Sessions {
     const tokenHash = hashToken(token)
     const created = admission.isNew
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
-    const live = await liveSessions(tx, account.id, now - mayLiveOnMs)
-    const replaced = admission.endOthers ? live : this.#replacedBy(session, live)
     const reason = admission.endOthers ?? 'replaced'
-    const mark = await this.#copies.mark(replaced.map(idOf))
+    const ids = await this.#replacedIds(tx, session, { all: admission.endOthers !== null, now })
+    if (ids.length > markedAtOnce) takeLonger(deadline)
+    const replaced = ids.length > markedAtOnce ? null : await findLiveSessions(tx, ids)
+    const mark = await this.#copies.mark(replaced === null ? 'many' : ids)
     await insertSession(tx, session, tokenHash, repeatable)
-    await endSessions(tx, { ids: replaced.map(idOf), at: now, reason, by: session.id })
+    const end = { ids, at: now, reason, by: session.id }
     if (admission.endOthers) await deleteDeviceProofsOf(tx, account.id, null)
     const { phoneNumber } = account
     const deviceProof = wanted ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber }) : null
-    await recordEvents(tx, now, origin, [
+    await this.#endAndTell(tx, { accountId: account.id, end, origin }, [
       ...admission.events,
       ...events,
       { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
-      ...replaced.map((old) => endedEvent(old.session, reason, session.id)),
     ])
     // A new session by itself invalidates no cache entry.
-    const invalidates = replaced.length > 0 || events.length > 0
+    const invalidates = ids.length > 0 || events.length > 0
     const position = invalidates ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
     await this.#copies.confirm(mark)
     const ending: Ending = { reason, at: now, by: deviceOf(session) }
-    const settled = replaced.map((old) => ({ ...old, account, ending }))
+    const settled = (replaced ?? []).map((old) => ({ ...old, account, ending }))
     const copy = { session, account, tokenHash, ending: null, rotation: rotationOf(repeatable) }
     return { ticket, mark, position, settled, token, copy, created, deviceProof }
   }
@@ -427,9 +452,24 @@ export class Sessions {
     return refused
   }
 
-  /** The account's live sessions, oldest first. */
-  async list(accountId: string): Promise<Session[]> {
-    return (await liveSessions(this.#db, accountId, this.#clock.now())).map(({ session }) => session)
+  /** A page of the account's live sessions, oldest first: up to `sessionPageSize` of them, those behind the session `after`. */
+  async list(accountId: string, after: string | null = null): Promise<Session[]> {
+    const page = {
+      now: this.#clock.now(),
+      after: after === null ? null : cursorOf(after),
+      limit: sessionPageSize,
+    }
+    return (await liveSessions(this.#db, accountId, page)).map(({ session }) => session)
+  }
+
+  /** All live sessions of the account, oldest first, read page by page. */
+  async *listAll(accountId: string): AsyncGenerator<Session> {
+    for (let after: string | null = null; ; ) {
+      const page = await this.list(accountId, after)
+      yield* page
+      after = page.at(-1)?.id ?? null
+      if (page.length < sessionPageSize) return
+    }
   }
 
   /** The account that a session belongs to, live or not; null where there is no such session. */
@@ -492,33 +532,34 @@ export class Sessions {
    * @throws AppError `account_not_found`, the 401 of a caller that is not live any more, and whatever `decide` throws
    */
   async changeAccount({ accountId, by, origin, decide }: ChangeRequest): Promise<Changed> {
-    const done = await inTransaction(this.#db, async (tx) => {
+    const done = await inTransaction(this.#db, async (tx, deadline) => {
       const row = await lockAccount(tx, accountId)
       const now = this.#clock.now()
       if (by) await assertStillLive(tx, accountId, by, now)
       if (!row) throw new AppError('account_not_found')
       const { set, end, events } = await decide(tx, row, now)
       const byId = by?.sessionId ?? null
-      const live = await liveSessions(tx, accountId, now - mayLiveOnMs)
-      const ended = live.filter((session) => isEnded(session, end))
-      const mark = await this.#copies.mark(live.map(idOf))
+      const since = now - mayLiveOnMs
+      const live = await liveSessions(tx, accountId, { now: since, limit: markedAtOnce + 1 })
+      const isMany = live.length > markedAtOnce
+      if (isMany) takeLonger(deadline)
+      const mark = await this.#copies.mark(isMany ? 'many' : live.map(idOf))
+      const ids = end ? (isMany ? await liveContenders(tx, accountId, since) : live.map(sessionOf)) : []
+      const ended = ids.map(({ id }) => id).filter((id) => id !== end?.except)
       const account = await this.#write(tx, row, set, now)
       if (end) {
-        await endSessions(tx, { ids: ended.map(idOf), at: now, reason: end.reason, by: byId })
         // The way back of an owner, whatever it is: no thief keeps a proof. Those for a number that the account leaves are worth nothing.
         const leavesNumber = account?.phone_number !== row.phone_number
         if (account) await deleteDeviceProofsOf(tx, accountId, leavesNumber ? null : end.except)
       }
-      await recordEvents(tx, now, origin, [
-        ...events,
-        ...(end ? ended.map(({ session }) => endedEvent(session, end.reason, byId)) : []),
-      ])
+      const ending = end && { ids: ended, at: now, reason: end.reason, by: byId }
+      await this.#endAndTell(tx, { accountId, end: ending ?? null, origin }, events)
       const position = await insertChange(tx, accountId, now)
       await this.#copies.confirm(mark)
       return {
         mark,
         position,
-        copies: copiesAfter(account, live, end && { ...end, by: byId }, now),
+        copies: isMany ? [] : copiesAfter(account, live, end && { ...end, by: byId }, now),
         account,
         ended: ended.length,
       }
@@ -564,14 +605,35 @@ export class Sessions {
     }
   }
 
-  #replacedBy(newcomer: Session, live: readonly LiveSession[]): LiveSession[] {
-    const replaced = decide(
-      this.#policy,
-      live.map(({ session }) => session),
-      newcomer,
-    )
+  /** Ends sessions, and tells it with the other events of the transaction. */
+  async #endAndTell(
+    tx: Database,
+    { accountId, end, origin }: { accountId: string; end: EndOfSessions | null; origin: Origin },
+    events: readonly NewEvent[],
+  ): Promise<void> {
+    const { ids = [], at = this.#clock.now(), reason = 'signed_out', by = null } = end ?? {}
+    if (end) await endSessions(tx, end)
+    const detail = { reason, by }
+    const told = (sessionId: string) => ({ accountId, sessionId, kind: 'session_ended', detail }) as const
+    const isFew = ids.length <= toldAtOnce
+    await recordEvents(tx, at, origin, isFew ? [...events, ...ids.map(told)] : events)
+    if (!isFew) await recordEnds(tx, at, origin, { ids, detail })
+  }
+
+  /** The sessions that end when `newcomer` starts: all, or those that the policy replaces. @throws AppError `session_limit_reached` */
+  async #replacedIds(
+    tx: Database,
+    newcomer: Session,
+    { all, now }: { all: boolean; now: number },
+  ): Promise<string[]> {
+    const since = now - mayLiveOnMs
+    if (all) return (await liveContenders(tx, newcomer.accountId, since)).map(({ id }) => id)
+    const filter = contendersOf(this.#policy, newcomer)
+    if (filter === null) return []
+    const contenders = await liveContenders(tx, newcomer.accountId, since, filter)
+    const replaced = decide(this.#policy, contenders, newcomer)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
-    return live.filter(({ session }) => replaced.includes(session.id))
+    return replaced
   }
 }
 
@@ -613,6 +675,15 @@ function barOf(account: SignedInAccount, now: number): Ending | null {
 
 function idOf({ session }: LiveSession): string {
   return session.id
+}
+
+/** Where a list goes on behind a session, which may be over meanwhile: its id tells when it began. */
+function cursorOf(id: string): SessionCursor {
+  return { createdAt: timeOfSessionId(id), id }
+}
+
+function sessionOf({ session }: LiveSession): Session {
+  return session
 }
 
 function about(session: Session) {

@@ -7,6 +7,7 @@ import { addIndexes, createTable, dropIndexes } from '../tables.ts'
 
 /** For pages in order of time: (at, id) is unique, so that a page begins where the one before ended. */
 const indexes = {
+  hufu_accounts: { add: { closes_at: ['closes_at'] }, drop: [] },
   hufu_events: {
     add: { account_at_id: ['account_id', 'at', 'id'], phone_at_id: ['phone_number', 'at', 'id'] },
     drop: ['account', 'phone'],

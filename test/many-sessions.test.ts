@@ -1,0 +1,197 @@
+// An account with very many sessions and events: everything that can be done with an account can be done with it, and the
+// requests of others go on meanwhile.
+
+import { sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { noOrigin } from '../src/events/events.ts'
+import { newSessionId } from '../src/ids.ts'
+import { admitKnown } from '../src/sessions/sessions.ts'
+import { phone } from './domain.ts'
+import { addPerson, type RunningApp, startApp } from './running.ts'
+import { type FreshDatabase, redisUrl, stores } from './stores.ts'
+
+/** More than one statement could name as parameters on any database, nine for each event. */
+const count = 100_000
+
+describe.each(stores)('100,000 sessions on $name', (store) => {
+  const usable = test.skipIf(store.skipped !== null)
+  let fresh: FreshDatabase
+  let app: RunningApp
+
+  beforeEach(async () => {
+    if (store.skipped !== null) return
+    fresh = await store.database.create()
+    const environment = {
+      HUFU_SESSION_SCOPE: 'device',
+      HUFU_SESSION_MAX: '0',
+      ...(store.redis && { HUFU_REDIS_URL: redisUrl() ?? '' }),
+    }
+    app = await startApp(fresh.url, { environment })
+  })
+
+  afterEach(async () => {
+    if (store.skipped !== null) return
+    await app.close()
+    await fresh.drop()
+  })
+
+  /** Live sessions of an account, written past the program, a thousand in each millisecond. */
+  async function addSessions(accountId: string, howMany: number): Promise<void> {
+    const now = app.house.clock.now()
+    for (let i = 0; i < howMany; i += 1_000) await addThousand(accountId, now - 1_000 + i / 1_000, i)
+  }
+
+  async function addThousand(accountId: string, now: number, from: number): Promise<void> {
+    // The first 8 characters of an id tell when it was made.
+    const begin = newSessionId(now).slice(0, 8)
+    const number = {
+      sqlite: sql`with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 1000)`,
+      mariadb: sql`with numbers (n) as (select seq from ${sql.raw('seq_1_to_1000')})`,
+      postgres: sql`with numbers (n) as (select n from generate_series(1, 1000) n)`,
+    }[store.database.name]
+    const name = (digits: number) =>
+      store.database.name === 'sqlite'
+        ? sql`printf(${`%0${digits}d`}, n + ${from})`
+        : sql`lpad(cast(n + ${sql.lit(from)} as char(14)), ${sql.lit(digits)}, '0')`
+    const joined = (text: string, digits: number) =>
+      store.database.name === 'mariadb'
+        ? sql`concat(${text}, ${name(digits)})`
+        : sql`cast(${text} as text) || ${name(digits)}`
+    const columns = sql`(id, account_id, token_hash, platform, device_id, created_at, seen_at)`
+    const values = sql`select ${joined(begin, 14)}, ${accountId}, ${joined(accountId.slice(-12), 31)}, 'ios', ${joined('', 14)}, ${now}, ${now} from numbers`
+    const insert =
+      store.database.name === 'mariadb'
+        ? sql`insert into hufu_sessions ${columns} ${number} ${values}`
+        : sql`${number} insert into hufu_sessions ${columns} ${values}`
+    await insert.execute(app.byHand)
+  }
+
+  async function signIn(accountId: string): Promise<string> {
+    const request = {
+      device: phone,
+      origin: noOrigin,
+      method: 'given',
+      admit: admitKnown(accountId),
+    } as const
+    return ((await app.house.sessions.issue(request)) ?? expect.fail('no session')).token
+  }
+
+  const live = async (accountId: string) =>
+    Number(
+      (
+        await app.byHand
+          .selectFrom('hufu_sessions')
+          .select(({ fn }) => fn.countAll().as('n'))
+          .where('account_id', '=', accountId)
+          .where('ended_at', 'is', null)
+          .executeTakeFirstOrThrow()
+      ).n,
+    )
+
+  const ends = async (accountId: string) =>
+    Number(
+      (
+        await app.byHand
+          .selectFrom('hufu_events')
+          .select(({ fn }) => fn.countAll().as('n'))
+          .where('account_id', '=', accountId)
+          .where('kind', '=', 'session_ended')
+          .executeTakeFirstOrThrow()
+      ).n,
+    )
+
+  const isLive = async (token: string) => (await app.house.sessions.verify(token)).is === 'live'
+
+  usable(
+    'it is listed in pages, banned, and all its sessions end; those of others are checked meanwhile',
+    async () => {
+      const { house } = app
+      const crowd = await addPerson(house, '13600000001', null)
+      const other = await addPerson(house, '13600000002', null)
+      const otherToken = await signIn(other.id)
+      await addSessions(crowd.id, count)
+      const token = await signIn(crowd.id)
+      expect(await isLive(token)).toBe(true)
+      expect(await house.sessions.list(crowd.id)).toHaveLength(200)
+      const seen = new Set<string>()
+      for await (const { id } of house.sessions.listAll(crowd.id)) seen.add(id)
+      expect(seen.size).toBe(count + 1)
+
+      const banned = () => house.standing.ban(crowd.id, { until: null, reason: 'spam' })
+      const quiet = await checksWhile(app, otherToken, new Promise((resolve) => setTimeout(resolve, 1_500)))
+      const busy = await checksWhile(app, otherToken, banned())
+      expect(await isLive(token)).toBe(false)
+      expect(await live(crowd.id)).toBe(0)
+      expect(await ends(crowd.id)).toBe(count + 1)
+      expect(busy.failed).toBe(0)
+      expect(busy.p99, `quiet: ${quiet.p99} ms`).toBeLessThan(3 * Math.max(quiet.p99, sliceMs))
+    },
+    240_000,
+  )
+
+  usable(
+    'whatever ends all sessions of an account ends thousands of them: a kick, a sign-in that ends the others, a ban',
+    async () => {
+      const { house } = app
+      const { id } = await addPerson(house, '13600000001', null)
+      const all = { accountId: id, reason: 'kicked', by: null, except: null } as const
+      const ways: Record<string, () => Promise<unknown>> = {
+        'all are kicked': () => house.sessions.endAll(all),
+        'a sign-in that ends the others': () =>
+          house.sessions.issue({
+            device: phone,
+            origin: noOrigin,
+            method: 'given',
+            admit: async (tx) => {
+              const admission = await admitKnown(id)(tx)
+              return admission && { ...admission, endOthers: 'phone_verified' }
+            },
+          }),
+        'a ban': () => house.standing.ban(id, { until: null, reason: null }),
+      }
+      for (const [name, end] of Object.entries(ways)) {
+        await addSessions(id, 8_000)
+        const token = await signIn(id)
+        expect(await isLive(token), name).toBe(true)
+        await end()
+        expect(await isLive(token), name).toBe(false)
+        expect(await live(id), name).toBe(name.startsWith('a sign-in') ? 1 : 0)
+        await sql`update hufu_sessions set ended_at = 1 where account_id = ${id}`.execute(app.byHand)
+        await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
+        await sql`delete from hufu_sessions where account_id = ${id}`.execute(app.byHand)
+      }
+    },
+    120_000,
+  )
+})
+
+/** What one slice of the work may take, beside a request that takes a millisecond: a floor for the ratio. */
+const sliceMs = 10
+
+/** Asks for a session of somebody else over and over until `work` is done. */
+async function checksWhile(
+  { url }: RunningApp,
+  token: string,
+  work: Promise<unknown>,
+): Promise<{ p99: number; failed: number }> {
+  const state = { isOver: false, failed: 0 }
+  const done = work.finally(() => {
+    state.isOver = true
+  })
+  const took: number[] = []
+  const headers = { authorization: `Bearer ${token}` }
+  await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      while (!state.isOver) {
+        const began = performance.now()
+        const response = await fetch(`${url}/v1/session`, { headers })
+        await response.arrayBuffer()
+        took.push(performance.now() - began)
+        if (response.status !== 200) state.failed++
+      }
+    }),
+  )
+  await done
+  took.sort((a, b) => a - b)
+  return { p99: took[Math.floor(took.length * 0.99)] ?? 0, failed: state.failed }
+}
