@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import { openHouse } from '../app.ts'
 import { databaseNow } from '../db/database-clock.ts'
 import { pendingMigrations } from '../db/migrate.ts'
-import { sqlitePath } from '../db/open.ts'
+import { type DatabaseKind, sqlitePath } from '../db/open.ts'
 import { databasePlace } from '../db/place.ts'
 import type { Database } from '../db/schema.ts'
 import type { Settings } from '../settings.ts'
@@ -13,6 +13,7 @@ import { withoutPassword } from '../url-parts.ts'
 import { openFileFindings } from './doctor-files.ts'
 import type { RedisFacts } from './doctor-redis.ts'
 import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
+import { tryWrites } from './doctor-trial-rows.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
@@ -95,7 +96,15 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
         : [clockFinding('database', (await databaseNow(house.db, kind)) - Date.now(), output)]
     const place = databasePlace(url)
     const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(house.db, place, output)]
-    return [reached, ...tls, schema, ...clock, ...(kind === 'sqlite' ? [diskFinding(where, output)] : [])]
+    const writes = pending.length === 0 ? await writesFindings(house.db, kind, output) : []
+    return [
+      reached,
+      ...tls,
+      schema,
+      ...writes,
+      ...clock,
+      ...(kind === 'sqlite' ? [diskFinding(where, output)] : []),
+    ]
   } catch (error) {
     const why = error instanceof Error ? error.message || error.name : String(error)
     const advice = output.say(
@@ -105,6 +114,21 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
     return [{ check, status: 'problem', text: `${where}: ${why}; ${advice}` }]
   } finally {
     await house.close()
+  }
+}
+
+/** Reading is not all that a server does: it also needs the right to each kind of write. */
+async function writesFindings(db: Database, kind: DatabaseKind, output: Output): Promise<Finding[]> {
+  try {
+    await tryWrites(db, kind)
+    return []
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    const advice = output.say(
+      '服务器需要的写入被拒绝：请按 docs/operations.md 授权',
+      'a write that the server needs is refused: grant the rights in docs/operations.md',
+    )
+    return [{ check: 'database', status: 'problem', text: `${why}; ${advice}` }]
   }
 }
 
@@ -221,15 +245,31 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
       text: `${where} (${[primaries, facts.version, facts.maxmemoryPolicy].filter(Boolean).join(', ')})`,
     }
     const tls = redisTlsFinding(settings.redis, facts.primaries, output)
-    return [found, tls, ...redisAdvice(facts, output), clockFinding('redis', facts.clockAheadMs, output)]
+    const advice = redisAdvice(facts, output)
+    // Of what it says is wrong, a trial would say less.
+    if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(settings.redis)
+    return [found, tls, ...advice, clockFinding('redis', facts.clockAheadMs, output)]
   } catch (error) {
-    const why = error instanceof Error ? error.message || error.name : String(error)
-    const advice = output.say(
-      '检查令牌会直接读数据库，因此较慢；请检查 HUFU_REDIS_URL',
-      'tokens are checked in the database, which is slower; check HUFU_REDIS_URL',
-    )
-    return [{ check, status: 'warning', text: `${where}: ${why}; ${advice}` }]
+    return [await redisFailure(where, error, output)]
   }
+}
+
+/** A Redis that is away may come back; one that refuses what the server needs will go on refusing it. */
+async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
+  const why = error instanceof Error ? error.message || error.name : String(error)
+  const { isRefusal } = await import('./doctor-trial-redis.ts')
+  if (isRefusal(error)) {
+    const advice = output.say(
+      'Redis 拒绝了服务器需要的命令：请检查 HUFU_REDIS_URL 里的密码、用户的权限和 Redis 的日志',
+      'Redis refuses what the server needs: check the password in HUFU_REDIS_URL, the rights of its user, and the log of Redis',
+    )
+    return { check: 'redis', status: 'problem', text: `${where}: ${why}; ${advice}` }
+  }
+  const advice = output.say(
+    '检查令牌会直接读数据库；请检查 HUFU_REDIS_URL，以及 Redis 是否已启动',
+    'tokens are checked in the database; check HUFU_REDIS_URL, and that Redis is running',
+  )
+  return { check: 'redis', status: 'warning', text: `${where}: ${why}; ${advice}` }
 }
 
 function redisAdvice(facts: RedisFacts, output: Output): Finding[] {

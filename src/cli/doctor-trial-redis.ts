@@ -1,0 +1,74 @@
+// Each kind of command that a server sends to Redis, tried with the server's own code under keys that are removed again.
+import { randomBytes } from 'node:crypto'
+import { ErrorReply } from 'redis'
+import { AppError } from '../errors.ts'
+import { RedisLimits } from '../limits/store-redis.ts'
+import { RedisLink } from '../redis/link.ts'
+import { redisPlace } from '../redis/place.ts'
+import {
+  beginReading,
+  type CopiesClient,
+  keyOf,
+  newCopiesClient,
+  type ReadCopies,
+} from '../sessions/client-redis.ts'
+
+/** A window of a limit that nobody has. */
+const window = { max: 1, ms: 1_000, coolDownMs: [] }
+
+/** @throws what Redis answered to the first command that it refuses */
+export async function tryRedis(url: string): Promise<void> {
+  const id = `doctor-${randomBytes(9).toString('base64url')}`
+  await tryCopies(url, id)
+  await tryLimits(url, id)
+}
+
+/** Connecting turns on client tracking and loads the scripts. */
+async function tryCopies(url: string, id: string): Promise<void> {
+  let failure: unknown
+  const link = new RedisLink<CopiesClient, ReadCopies>({
+    place: redisPlace(url),
+    newClient: newCopiesClient,
+    begin: (client) => beginReading(client, 1_000),
+    onChange: (_isReachable, cause) => {
+      failure = cause
+    },
+  })
+  try {
+    await link.connect()
+    if (!link.isReachable()) throw failure ?? new Error('no connection')
+    const key = keyOf(id)
+    await link.ask(key, async ({ client, run, held }) => {
+      await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
+      await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
+      await client.fill(key, Buffer.from(`${run} 1 doctor`), { run, position: 1, life: 10 })
+      await held.get(key)
+      await client.del(key)
+    })
+  } finally {
+    await link.close()
+  }
+}
+
+async function tryLimits(url: string, id: string): Promise<void> {
+  const limits = new RedisLimits(url)
+  try {
+    await limits.connect()
+    const { at } = await limits.spend(id, [window])
+    await limits.peek(id, [window])
+    await limits.giveBack(id, [window], at)
+    await limits.forget(id)
+  } catch (error) {
+    throw error instanceof AppError && error.cause !== undefined ? error.cause : error
+  } finally {
+    await limits.close()
+  }
+}
+
+/** Redis answered, and its answer was no: waiting changes nothing. */
+export function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof ErrorReply ||
+    (error instanceof Error && error.cause !== undefined && isRefusal(error.cause))
+  )
+}
