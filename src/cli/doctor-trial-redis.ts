@@ -1,8 +1,6 @@
 // Each kind of command that a server sends to Redis, tried with the server's own code under keys that are removed again.
 import { randomBytes } from 'node:crypto'
 import { ErrorReply } from 'redis'
-import { AppError } from '../errors.ts'
-import { RedisLimits } from '../limits/store-redis.ts'
 import { RedisLink } from '../redis/link.ts'
 import { redisPlace } from '../redis/place.ts'
 import {
@@ -13,18 +11,9 @@ import {
   type ReadCopies,
 } from '../sessions/client-redis.ts'
 
-/** A window of a limit that nobody has. */
-const window = { max: 1, ms: 1_000, coolDownMs: [] }
-
 /** @throws what Redis answered to the first command that it refuses */
 export async function tryRedis(url: string): Promise<void> {
-  const id = `doctor-${randomBytes(9).toString('base64url')}`
-  await tryCopies(url, id)
-  await tryLimits(url, id)
-}
-
-/** Connecting turns on client tracking and loads the scripts. */
-async function tryCopies(url: string, id: string): Promise<void> {
+  // Connecting turns on client tracking and loads the scripts.
   let failure: unknown
   const link = new RedisLink<CopiesClient, ReadCopies>({
     place: redisPlace(url),
@@ -37,7 +26,7 @@ async function tryCopies(url: string, id: string): Promise<void> {
   try {
     await link.connect()
     if (!link.isReachable()) throw failure ?? new Error('no connection')
-    const key = keyOf(id)
+    const key = keyOf(`doctor-${randomBytes(9).toString('base64url')}`)
     await link.ask(key, async ({ client, run, held }) => {
       await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
       await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
@@ -47,21 +36,6 @@ async function tryCopies(url: string, id: string): Promise<void> {
     })
   } finally {
     await link.close()
-  }
-}
-
-async function tryLimits(url: string, id: string): Promise<void> {
-  const limits = new RedisLimits(url)
-  try {
-    await limits.connect()
-    const { at } = await limits.spend(id, [window])
-    await limits.peek(id, [window])
-    await limits.giveBack(id, [window], at)
-    await limits.forget(id)
-  } catch (error) {
-    throw error instanceof AppError && error.cause !== undefined ? error.cause : error
-  } finally {
-    await limits.close()
   }
 }
 

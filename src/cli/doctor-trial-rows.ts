@@ -13,6 +13,7 @@ export const triedTables = {
   hufu_codes: 'phone_number',
   hufu_device_proofs: 'device_id',
   hufu_events: 'id',
+  hufu_limit_counters: 'name',
   hufu_purges: 'name',
   hufu_server_keys: 'name',
   hufu_sessions: 'id',
