@@ -28,10 +28,14 @@ export async function tryRedis(url: string): Promise<void> {
     if (!link.isReachable()) throw failure ?? new Error('no connection')
     const key = keyOf(`doctor-${randomBytes(9).toString('base64url')}`)
     await link.ask(key, async ({ client, run, held }) => {
-      await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
-      await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
-      await client.fill(key, Buffer.from(`${run} 1 doctor`), { run, position: 1, life: 10 })
-      await held.get(key)
+      try {
+        await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
+        await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
+        await client.fill(key, Buffer.from(`${run} 1 doctor`), { run, position: 1, life: 10 })
+        await held.get(key)
+      } finally {
+        await client.del(key).catch(() => null)
+      }
       await client.del(key)
     })
   } finally {
