@@ -99,9 +99,14 @@ export class Codes {
   async prepareNothing(name: CodeName): Promise<void> {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
+    if (row && isToBeCarried(row, now)) await this.#extend(name, now)
+    else await this.#writeNothing(name, row, now)
+  }
+
+  /** One write that makes no code good, and none bad. */
+  async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
     if (!row) await this.#insert(dead)
-    else if (isToBeCarried(row, now)) await this.#extend(name, now)
     else if (isOut(row, now)) await touchCode(this.#db, name)
     else await replaceCode(this.#db, row.nonce, dead)
   }
@@ -122,7 +127,9 @@ export class Codes {
     const row = await findCode(this.#db, name)
     const isReal = row !== null && isOut(row, now)
     const judged = await guess.count(isReal)
-    const isCounted = judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
+    const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
+    // On SQLite a write takes much longer than a read: without one here, the time would tell whether a code is out.
+    if (!isCounted) await this.#writeNothing(name, row, now)
     if (!isReal) throw new AppError('code_wrong')
     const expected = await this.#expected(name, row.nonce, now)
     if (!isSame(expected.code, digitsOf(code))) throw new AppError('code_wrong')

@@ -56,6 +56,8 @@ export function takeBack(bucket: Bucket, windows: readonly Window[], at: number)
     if (count > 1) slots.set(slot, count - 1)
     else slots.delete(slot)
   }
+  // It was counted, so the wait after the one before it was over: without it there is none.
+  if (bucket.last === at) bucket.last = 0
 }
 
 /** Drops what counts no more, in windows too that nobody asks for any more. */

@@ -454,3 +454,18 @@ test('without a table nothing is refused', async () => {
     expect(await limiter.askForCode(person(1))).toMatchObject({ resendInSeconds: 0 })
   }
 })
+
+test('a message that was not sent leaves no wait behind', async () => {
+  const { limiter, clock } = newLimiter()
+  const messageOf = async (i: number) => {
+    const request = await limiter.askForCode(person(i, { phoneNumber: number }))
+    return { request, room: await request.message('anyone') }
+  }
+  expect((await messageOf(1)).room).toBe('room')
+  clock.advance(60_000)
+  const failed = await messageOf(2)
+  expect(failed.room).toBe('room')
+  await failed.request.messageNotSent()
+  expect((await messageOf(3)).room).toBe('room')
+  expect((await messageOf(4)).room).toBe('number_full')
+})
