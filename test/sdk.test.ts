@@ -596,3 +596,32 @@ test('A sign-in by password whose answer was lost three times replaces the other
   const { events } = await client.exportAccount()
   expect(events.filter(({ detail }) => detail?.reason === 'replaced')).toHaveLength(1)
 })
+
+test.each([
+  'code',
+  'password',
+] as const)('a sign-in by %s whose answer was lost succeeds when the person taps again, and replaces nothing', async (method) => {
+  let losesAnswers = true
+  const losing: ClientOptions['transport'] = fetchTransport(async (url, init) => {
+    const answer = await fetch(url, init)
+    if (!losesAnswers || !url.endsWith('/v1/sessions')) return answer
+    losesAnswers = false
+    await answer.arrayBuffer()
+    throw new TypeError('the network is gone')
+  })
+  const { client } = phone(memoryStorage(), { transport: losing })
+  const input =
+    method === 'password'
+      ? { ...who, device: iphone }
+      : { phoneNumber: newPhone, code: await codeFor(client, newPhone, 'sign_in'), device: iphone }
+  await expect(client.signIn(input)).rejects.toMatchObject({ code: 'network' })
+  const { account, created } = await client.signIn(input)
+  expect(created).toBe(method === 'code')
+  expect(await client.me()).toMatchObject({ account: { id: account.id } })
+  const rows = await app.house.db
+    .selectFrom('hufu_sessions')
+    .select('end_reason')
+    .where('account_id', '=', account.id)
+    .execute()
+  expect(rows).toEqual([{ end_reason: null }])
+})
