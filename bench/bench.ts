@@ -12,12 +12,14 @@ import { writeChart } from './chart.ts'
 import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
 import { benchCrowd } from './crowd.ts'
+import { benchFlood } from './flood.ts'
 import { benchFloor } from './floor.ts'
 import { machine } from './machine.ts'
 import { betterAuth, expressSession, installPeers } from './peers.ts'
 import {
   checksSection,
   crowdSection,
+  floodSection,
   floorSection,
   reportJson,
   reportText,
@@ -50,7 +52,16 @@ try {
 }
 
 async function speed(): Promise<void> {
-  const workloads = { checks, 'sign-in': signIns, storm, floor, workers, crowd, start }
+  const workloads = {
+    checks,
+    'sign-in': signIns,
+    storm,
+    floor,
+    'redis-away': redisAway,
+    workers,
+    crowd,
+    start,
+  }
   const only = Object.entries(workloads).filter(([name]) => process.argv.includes(name))
   const chosen = only.length > 0 ? only : Object.entries(workloads)
   const sections: Section[] = []
@@ -106,6 +117,16 @@ async function floor(): Promise<Section> {
   const environment = { ...(await onMariadb()), ...onRedis(15) }
   const storePids = [mariadb.pid, redis.pid]
   return floorSection(await benchFloor(environment, { connections: 64, ...size, storePids }))
+}
+
+async function redisAway(): Promise<Section> {
+  const size = isShort ? { rounds: 1, secondsPerRound: 2 } : { rounds: 5, secondsPerRound: 4 }
+  const away = await startRedis()
+  await away.stop()
+  const environment = { ...(await onMariadb()), HUFU_REDIS_URL: away.url }
+  return floodSection(
+    await benchFlood(environment, { attemptsPerSecond: 5_000, checksPerSecond: 1_000, ...size }),
+  )
 }
 
 async function workers(): Promise<Section> {

@@ -1,6 +1,7 @@
 // The report of a run: a section for each workload, as text for people and as plain figures for programs.
 import type { CheckResult, Checks, Route } from './checks.ts'
 import type { CrowdResult } from './crowd.ts'
+import type { FloodResult } from './flood.ts'
 import type { FloorResult } from './floor.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
@@ -32,6 +33,8 @@ const wantedStormP99: Wanted = { atMost: 3 }
 /** Of argon2 alone, with checks on the same core from 64 connections. */
 const wantedFloor: Wanted = { atLeast: 0.25 }
 const wantedFloorP99: Wanted = { atMost: 2 }
+const wantedFloodP99: Wanted = { atMost: 3 }
+const wantedIn: Wanted = { atLeast: 1 }
 const wantedFlat: Wanted = { atLeast: 0.9 }
 const wantedStartMs: Wanted = { atMost: 1_000 }
 /** Of the CPU of one worker: so many cores answer so many times more. */
@@ -153,6 +156,42 @@ Meanwhile ${signInsPerSecond.toFixed(1)} sign-ins a second; ${refused.count} tha
     figures: [
       { name: 'GET /user in a login storm', value: ratio, unit: 'of the quiet p99', wanted: wantedStormP99 },
       { name: 'refused in a login storm', value: refused.p99Ms, unit: 'ms, p99', wanted: null },
+    ],
+  }
+}
+
+/** What a flood of attempts costs while Redis is away. */
+export function floodSection(result: FloodResult): Section {
+  const { quiet, flood, attemptsPerSecond, wantedPerSecond, statuses, person } = result
+  const ratio = flood.p99Ms / quiet.p99Ms
+  const share = person.signedIn / person.tries
+  const answers = Object.entries(statuses).map(([status, count]) => `${status}: ${count}`)
+  const row = (name: string, shot: FloodResult['quiet'], rest: string) =>
+    `| ${name} | ${Math.round(shot.requestsPerSecond)} | ${shot.p99Ms.toFixed(1)} | ${rest} |`
+  return {
+    text: `A flood on MariaDB while Redis is away: ${Math.round(attemptsPerSecond)} attempts a second with made-up codes (${wantedPerSecond} were wanted), each at
+another number, from thousands of addresses. \`GET /user\` with 64 connections:
+
+| | requests/s | p99 ms | p99 to the quiet one | wanted |
+|---|--:|--:|--:|--:|
+${row('quiet, Redis away', quiet, '1.00 | ')}
+${row('in the flood', flood, `${ratio.toFixed(2)} | ${verdict(ratio, wantedFloodP99)}`)}
+
+The attempts were answered ${answers.join(', ')}. A person with a device proof signed in ${person.signedIn} of ${person.tries} times (${verdict(share, wantedIn)}).
+`,
+    figures: [
+      {
+        name: 'GET /user in a flood without Redis',
+        value: ratio,
+        unit: 'of the quiet p99',
+        wanted: wantedFloodP99,
+      },
+      {
+        name: 'sign-ins with a device proof in a flood',
+        value: share,
+        unit: 'of the tries',
+        wanted: wantedIn,
+      },
     ],
   }
 }

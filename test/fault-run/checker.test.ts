@@ -134,3 +134,22 @@ test('a clock that jumps excuses no refusal of a token, and that of a code needs
   expect(rules([signIn('t1', 0), look('t1', 50, refused)], [jump])).toEqual(['refused without a reason'])
   expect(rules([signIn(null, 0, { ...refused, code: 'a:1' })], [jump])).toEqual([])
 })
+
+test('more tries than the table allows: of one caller, within the time that it has to wait', () => {
+  const guess = (start: number, more: Partial<Operation> = {}): Operation => ({
+    ...base,
+    kind: 'guess',
+    token: null,
+    answer: '401',
+    start,
+    end: start + 10,
+    ...more,
+  })
+  const five = [0, 1, 2, 3, 4].map((start) => guess(start))
+  expect(rules(five)).toEqual([])
+  expect(rules([...five, guess(5, { outcome: 'refused', answer: '429' })])).toEqual([])
+  expect(rules([...five, guess(5, { account: 'b' })])).toEqual([])
+  expect(rules([...five, guess(31_000)])).toEqual([])
+  expect(rules([...five, guess(5)])).toEqual(['more tries than the table allows'])
+  expect(rules([signIn('t1', 0), ...five, look('t1', 500)])).toEqual([])
+})

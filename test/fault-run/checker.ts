@@ -3,13 +3,14 @@
 // A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and an end that was asked
 // for does not depend on any clock. Codes live for five minutes by the clock of the server that is asked: one may be refused for it,
 // and a refused sign-in is nobody's violation; two sign-ins with one code are, by any clock.
-import type { History, Operation, Trouble } from './history.ts'
+import type { History, Kind, Operation, Trouble } from './history.ts'
 
 export type Rule =
   | 'accepted after its end'
   | 'effect after its end'
   | 'refused without a reason'
   | 'two sign-ins with one code'
+  | 'more tries than the table allows'
   | 'answer that nobody should see'
   | 'no answer in time'
   | 'not well again'
@@ -82,6 +83,8 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
       add('refused without a reason', operation, `nobody had asked to end it yet`)
     }
   }
+  for (const one of surplusGuesses(operations))
+    add('more tries than the table allows', one, `one of more than ${freeGuesses} at once`)
   for (const [code, tries] of Map.groupBy(operations, (operation) => operation.code)) {
     const done = tries.filter(({ outcome }) => outcome === 'done')
     if (code !== undefined && done.length > 1 && done[1])
@@ -110,6 +113,21 @@ function checkTrouble(trouble: Trouble, { operations, servers }: History): Viola
   ]
 }
 
+const endingKinds: readonly Kind[] = ['sign_in', 'sign_out']
+
+/** docs/limits.md: of one caller at one number, so many in a row are compared before it has to wait for half a minute. */
+const freeGuesses = 5
+const waitMs = 30_000
+
+/** The guesses of one caller that were compared, where there were too many of them. */
+function surplusGuesses(operations: readonly Operation[]): Operation[] {
+  const compared = operations.filter(({ kind, outcome }) => kind === 'guess' && outcome === 'done')
+  return [...Map.groupBy(compared, ({ account }) => account).values()].flatMap((guesses) => {
+    const until = Math.min(...guesses.map(({ start }) => start)) + waitMs
+    return guesses.filter(({ end }) => end < until).slice(freeGuesses)
+  })
+}
+
 /** An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own. */
 function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
   const lives = new Map<string, TokenLife>()
@@ -119,7 +137,7 @@ function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
   }
   const byAccount = Map.groupBy(lives, ([, { account }]) => account)
   for (const operation of operations) {
-    if (operation.kind === 'check' || operation.kind === 'write' || operation.outcome === 'refused') continue
+    if (!endingKinds.includes(operation.kind) || operation.outcome === 'refused') continue
     for (const [token, life] of byAccount.get(operation.account) ?? []) endsBy(operation, token, life)
   }
   return lives

@@ -1,4 +1,5 @@
 // A client that does one thing at a time and writes down what came of it.
+import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { holdRequest } from '../held-request.ts'
 import type { Kind, Operation, Outcome } from './history.ts'
@@ -41,6 +42,26 @@ export class Client {
 
   check(server: Server, account: string, token: string): Promise<Operation> {
     return this.#do(server, { kind: 'check', account, token, method: 'GET', path: '/v1/session' })
+  }
+
+  /** A wrong password, tried from an address. */
+  async guess(server: Server, account: string, address: string): Promise<Operation> {
+    const start = performance.now()
+    const body = { phone_number: account, password: 'not the password', device }
+    const { answer, ...seen } = await ask(`${server.url}/v1/sessions`, 'POST', null, body, address)
+    const outcome = answer.startsWith('401') ? 'done' : answer.startsWith('429') ? 'refused' : seen.outcome
+    const operation: Operation = {
+      kind: 'guess',
+      account,
+      token: null,
+      server: server.name,
+      start,
+      end: performance.now(),
+      outcome,
+      answer,
+    }
+    this.operations.push(operation)
+    return operation
   }
 
   /** A write on behalf of a session whose body comes `holdMs` later than its headers. */
@@ -90,11 +111,21 @@ interface Seen {
   readonly token: string | null
 }
 
-async function ask(url: string, method: string, token: string | null, body?: object): Promise<Seen> {
+/** An address that nobody else has. Only servers that trust this machine as a proxy believe it. */
+export const newAddress = () => `10.${Array.from({ length: 3 }, () => randomInt(1, 255)).join('.')}`
+
+async function ask(
+  url: string,
+  method: string,
+  token: string | null,
+  body?: object,
+  address = newAddress(),
+): Promise<Seen> {
   try {
     const response = await fetch(url, {
       method,
       headers: {
+        'x-forwarded-for': address,
         ...(token !== null && { authorization: `Bearer ${token}` }),
         ...(body && { 'content-type': 'application/json' }),
       },

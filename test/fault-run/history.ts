@@ -4,12 +4,13 @@
  * - `sign_out`: ends the token
  * - `check`: is the token good?
  * - `write`: signs all other devices out on behalf of the token, with a body that comes late; here there are no others
+ * - `guess`: a wrong password; each caller guesses at one number of its own, which is its account here
  */
-export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write'
+export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write' | 'guess'
 
 /**
- * - `done`: signed in, signed out, or the token is good
- * - `refused`: 401, or 401 with a wrong code: the server says no
+ * - `done`: signed in, signed out, the token is good, or the guess was compared
+ * - `refused`: 401, or 401 with a wrong code: the server says no; of a guess, 429
  * - `unavailable`: 503 with Retry-After
  * - `unknown`: no answer, or the line broke: it may have happened or not
  * - `wrong`: an answer that no client should ever see

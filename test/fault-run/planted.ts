@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
+import { openCountingStage, startGuessing } from './guessing.ts'
 import { play } from './play.ts'
 import { openMariadbStage } from './stage-linked.ts'
 
@@ -13,6 +14,8 @@ export interface Planted {
   /** The lines of the source that are broken, as they stand there: who changes these lines mends this list. */
   readonly changes: readonly (readonly [file: string, from: string, to: string])[]
   readonly finds: Rule
+  /** It is found where people guess, with the limits on. */
+  readonly byGuessing?: boolean
 }
 
 export const planted: readonly Planted[] = [
@@ -66,16 +69,23 @@ export const planted: readonly Planted[] = [
     ],
     finds: 'two sign-ins with one code',
   },
+  {
+    name: 'counters are read without a lock, and then written',
+    changes: [['src/limits/counter-rows.ts', '    .forUpdate()\n', '']],
+    finds: 'more tries than the table allows',
+    byGuessing: true,
+  },
 ]
 
 /** How many violations of the wanted rule the checker sees when nothing but the program is broken. */
-export async function findPlanted(project: string, { changes, finds }: Planted): Promise<number> {
+export async function findPlanted(project: string, { changes, finds, byGuessing }: Planted): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-planted-'))
   const ofRule = ({ rule }: { readonly rule: Rule }) => rule === finds
   try {
     breakCopy(project, folder, changes)
     const { violations } = await play({
-      open: openMariadbStage,
+      open: byGuessing ? openCountingStage : openMariadbStage,
+      ...(byGuessing && { work: startGuessing }),
       source: folder,
       faults: [nothing, nothing, nothing],
       isEnough: (found) => found.some(ofRule),

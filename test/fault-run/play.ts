@@ -7,7 +7,7 @@ import { Client, type Server } from './client.ts'
 import type { Fault, Later } from './faults.ts'
 import type { Trouble } from './history.ts'
 import { addPeople, type Stage } from './stage.ts'
-import { password, passwordNumbers, startWorkload } from './workload.ts'
+import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
 
 /** After each fault: what was under way is over. */
 const calmMs = 700
@@ -34,11 +34,19 @@ export interface Play<S extends Stage> {
   open(source: string): Promise<S>
   readonly source: string
   readonly faults: readonly Fault<S>[]
+  /** What people do all the time; startWorkload, if not given. */
+  readonly work?: (client: Client, stage: Stage) => Workload
   /** Asked after each fault: what was to be found is found, and the rest can be left out. */
   isEnough?(violations: readonly Violation[]): boolean
 }
 
-export async function play<S extends Stage>({ open, source, faults, isEnough }: Play<S>): Promise<Result> {
+export async function play<S extends Stage>({
+  open,
+  source,
+  faults,
+  work = startWorkload,
+  isEnough,
+}: Play<S>): Promise<Result> {
   const stage = await open(source)
   const client = new Client()
   const troubles: Trouble[] = []
@@ -47,7 +55,7 @@ export async function play<S extends Stage>({ open, source, faults, isEnough }: 
   const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
   try {
     await addPeople(stage.databaseUrl, passwordNumbers, password)
-    const workload = startWorkload(client, stage)
+    const workload = work(client, stage)
     await untilWell(stage, client, performance.now())
     for (const fault of faults) {
       if (isLeftOut(fault, stage)) continue

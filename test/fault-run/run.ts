@@ -1,5 +1,5 @@
 // npm run test:faults: real processes, a client that writes down everything, one fault after another, and a checker that reads
-// it. First the checker is shown three programs that were broken on purpose: it must find each of them.
+// it. First the checker is shown programs that were broken on purpose: it must find each of them.
 //
 // Words run only the faults and databases with them in their name, without the broken programs; `--rounds=10` goes on for longer;
 // `--write` puts what a whole run without a violation found into bench/FAULTS.md.

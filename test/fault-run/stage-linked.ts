@@ -13,9 +13,13 @@ export interface PostgresStage extends LinkedStage {
   readonly postgres: Postgres
 }
 
-export async function openMariadbStage(source: string): Promise<MariadbStage> {
+export async function openMariadbStage(
+  source: string,
+  settings: Record<string, string> = {},
+): Promise<MariadbStage> {
   const mariadb = await startMariadb()
-  const stage = await openLinkedStage(source, await createMariadbDatabase(mariadb.url), () => mariadb.stop())
+  const databaseUrl = await createMariadbDatabase(mariadb.url)
+  const stage = await openLinkedStage(source, databaseUrl, () => mariadb.stop(), settings)
   return Object.assign(stage, { mariadb })
 }
 
@@ -33,9 +37,10 @@ async function openLinkedStage(
   source: string,
   databaseUrl: string,
   stopDatabase: () => Promise<void>,
+  settings: Record<string, string> = {},
 ): Promise<LinkedStage> {
   let redis: RedisServer = await startRedis({ save: 'rdb' })
-  const start = (name: string) => startLinked(name, source, databaseUrl, redis.url)
+  const start = (name: string) => startLinked(name, source, { databaseUrl, redisUrl: redis.url, settings })
   const servers = [await start('s1'), await start('s2')] as const
   const truth = openTruth(databaseUrl)
   return {
@@ -60,14 +65,19 @@ async function openLinkedStage(
   }
 }
 
+interface LinkedParts {
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  readonly settings: Record<string, string>
+}
+
 async function startLinked(
   name: string,
   source: string,
-  databaseUrl: string,
-  redisUrl: string,
+  { databaseUrl, redisUrl, settings }: LinkedParts,
 ): Promise<LinkedServer> {
   const [toDatabase, toRedis] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
-  const stores = { HUFU_DATABASE_URL: toDatabase.url, HUFU_REDIS_URL: toRedis.url }
+  const stores = { HUFU_DATABASE_URL: toDatabase.url, HUFU_REDIS_URL: toRedis.url, ...settings }
   const server = await startHufu(name, source, stores)
   const closeServer = server.close
   return Object.assign(server, {

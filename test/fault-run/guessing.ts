@@ -1,0 +1,48 @@
+// With the limits on: people sign in, and callers guess at numbers through both servers at once, more often than the table allows.
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Client, newAddress } from './client.ts'
+import type { Stage } from './stage.ts'
+import { openMariadbStage } from './stage-linked.ts'
+import { password, passwordNumbers, type Workload } from './workload.ts'
+
+const guessesAtOnce = 12
+
+/** Servers that count. They believe the addresses that a client names, so that there are many callers. */
+export const openCountingStage = (source: string) =>
+  openMariadbStage(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
+
+export function startGuessing(client: Client, { servers }: Stage): Workload {
+  let isOn = true
+  const serverOf = (i: number) => servers[i % servers.length] ?? servers[0]
+
+  async function signIn(account: string, turn: number): Promise<void> {
+    await client.signIn(serverOf(turn), account, { password })
+    await sleep(100 + Math.random() * 200)
+  }
+
+  async function guess(): Promise<void> {
+    const [account, address] = [`+86139${randomInt(10_000_000, 99_999_999)}`, newAddress()]
+    for (let burst = 0; burst < 2; burst++) {
+      const guesses = Array.from({ length: guessesAtOnce }, (_, i) =>
+        client.guess(serverOf(i), account, address),
+      )
+      await Promise.all(guesses)
+    }
+  }
+
+  const loop = async (work: (turn: number) => Promise<void>) => {
+    for (let turn = 0; isOn; turn++) await work(turn)
+  }
+  const running = [
+    ...passwordNumbers.map((account) => loop((turn) => signIn(account, turn))),
+    loop(guess),
+    loop(guess),
+  ]
+  return {
+    async stop() {
+      isOn = false
+      await Promise.all(running)
+    },
+  }
+}
