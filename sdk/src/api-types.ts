@@ -11,7 +11,7 @@ export interface paths {
         put?: never;
         /**
          * Send a code 发送验证码
-         * @description Six digits, good for five minutes, five guesses and one use. The answer is the same whether or not the number has an account. A code that is good is sent again as it is.
+         * @description Six digits, good for five minutes after the last message that carried them, five guesses and one use. The answer is the same whether or not the number has an account, and whether or not somebody else has just asked.
          */
         post: operations["createCode"];
         delete?: never;
@@ -340,9 +340,9 @@ export interface components {
             device_proof?: string;
         };
         SentCode: {
-            /** @description Seconds until the next code for this number can be asked for. */
+            /** @description Seconds until this client may ask again for this number. */
             resend_in: number;
-            /** @description Seconds until this code runs out. */
+            /** @description Seconds that a code is good after its last message: 300. */
             expires_in: number;
         };
         /** @description With either `password` or `code`. */

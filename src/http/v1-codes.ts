@@ -12,7 +12,7 @@ const create = {
   tags: ['codes'],
   summary: 'Send a code 发送验证码',
   description:
-    'Six digits, good for five minutes, five guesses and one use. The answer is the same whether or not the number has an account. A code that is good is sent again as it is.',
+    'Six digits, good for five minutes after the last message that carried them, five guesses and one use. The answer is the same whether or not the number has an account, and whether or not somebody else has just asked.',
   operationId: 'createCode',
   body: Type.Ref('NewCode'),
   response: {

@@ -89,8 +89,8 @@ export const NewCode = Type.Object(
 
 export const SentCode = Type.Object(
   {
-    resend_in: Type.Integer({ description: 'Seconds until the next code for this number can be asked for.' }),
-    expires_in: Type.Integer({ description: 'Seconds until this code runs out.' }),
+    resend_in: Type.Integer({ description: 'Seconds until this client may ask again for this number.' }),
+    expires_in: Type.Integer({ description: 'Seconds that a code is good after its last message: 300.' }),
   },
   { $id: 'SentCode' },
 )
