@@ -52,7 +52,7 @@ interface Message {
 const budgetRetrySeconds = 600
 
 /** Why no message is sent, beside what a gateway says; it stands in the event. */
-type Withheld = 'no_account' | 'number_full' | 'budget_spent'
+type Withheld = 'no_account' | 'limit_full' | 'budget_spent'
 
 export class SendCode {
   readonly #options: SendCodeOptions
@@ -111,9 +111,9 @@ export class SendCode {
   /** Where the number has had its messages for now, the answer is the same, and as late, as if one were sent. */
   async #sendNow(message: Message): Promise<void> {
     const { asked } = message
-    const room = await asked.message('anyone')
+    const room = await asked.message(message.account ? 'owner' : 'stranger')
     if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
-    if (room === 'number_full') return await this.#withhold(message, room)
+    if (room === 'limit_full') return await this.#withhold(message, room)
     const failure = await this.#deliver(message, 'anyone')
     if (!failure) return
     if (failure.surelyNotSent) await asked.messageNotSent()

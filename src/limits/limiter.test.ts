@@ -76,7 +76,7 @@ async function own(limiter: Limiter, action: Action, who: Who) {
 
 /** What the counters of all callers say to a caller whom his own ones let through. */
 async function shared(limiter: Limiter, action: Action, who: Who, isReal = true) {
-  if (action === 'send_code') return await (await limiter.askForCode(who)).message('anyone')
+  if (action === 'send_code') return await (await limiter.askForCode(who)).message('stranger')
   if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
   return await (await limiter.attempt(action, who)).guess.count(isReal)
 }
@@ -132,8 +132,8 @@ describe.each(ofCaller)('$action by $by ($counts): $max in $perSeconds s', (limi
 })
 
 describe.each(ofAll)('$action by $by of $callers callers ($counts): $max in $perSeconds s', (limit) => {
-  const full =
-    limit.action === 'send_code' ? (limit.by === 'number' ? 'number_full' : 'budget_spent') : 'full'
+  const isAll = limit.by === 'server' && limit.callers === 'all'
+  const full = limit.action !== 'send_code' ? 'full' : isAll ? 'budget_spent' : 'limit_full'
 
   test('is full after so many, and no caller is refused by it', async () => {
     const { allowed, answer, limiter } = await attack(limit, shared)
@@ -246,7 +246,7 @@ describe('asking for codes', () => {
     const { limiter, clock } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
     for (let i = 0; i < 20; i++) {
       const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
-      expect(await asked.message('anyone')).toBe('room')
+      expect(await asked.message('stranger')).toBe('room')
       await asked.messageNotSent()
       await asked.notTheCallersFault()
       clock.advance(minute)
@@ -255,13 +255,43 @@ describe('asking for codes', () => {
     expect(await shared(limiter, 'send_code', person(2))).toBe('budget_spent')
   })
 
-  test('messages to owners of accounts do not fill a prefix', async () => {
+  test('messages to owners of accounts do not fill a prefix, nor does a full one keep them back', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 25; i++) {
       const asked = await limiter.askForCode(attacker('prefix', i))
       expect(await asked.message('owner')).toBe('room')
     }
-    expect(await shared(limiter, 'send_code', attacker('prefix', 30))).toBe('room')
+    for (let i = 30; i < 50; i++)
+      expect(await shared(limiter, 'send_code', attacker('prefix', i))).toBe('room')
+    expect(await shared(limiter, 'send_code', attacker('prefix', 50))).toBe('limit_full')
+    const asked = await limiter.askForCode(attacker('prefix', 51))
+    expect(await asked.message('owner')).toBe('room')
+  })
+
+  test('a sweep over numbers without accounts leaves messages for owners, and an attack on owners some for proofs', async () => {
+    const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 80 }))
+    const send = async (i: number, to: 'owner' | 'stranger', proof: string | null = null) =>
+      await (await limiter.askForCode(person(i, { proof }))).message(to)
+    const rooms = async (from: number, to: 'owner' | 'stranger', proof?: string) => {
+      let count = 0
+      for (let i = 0; i < 100; i++)
+        if ((await send(from + i, to, proof && `${proof}${i}`)) === 'room') count++
+      return count
+    }
+    expect(await rooms(0, 'stranger')).toBe(60)
+    expect(await rooms(100, 'owner')).toBe(10)
+    expect(await send(250, 'owner')).toBe('limit_full')
+    expect(await rooms(300, 'owner', 'proof')).toBe(10)
+    expect(await send(450, 'stranger')).toBe('budget_spent')
+  })
+
+  test('a message to nobody counts nowhere', async () => {
+    const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
+    for (let i = 0; i < 30; i++) {
+      const asked = await limiter.askForCode(person(i, { phoneNumber: number }))
+      await asked.message('nobody')
+    }
+    expect(await shared(limiter, 'send_code', person(40, { phoneNumber: number }))).toBe('room')
   })
 
   test('unknown addresses share one counter', async () => {
@@ -459,7 +489,7 @@ test('a message that was not sent leaves no wait behind', async () => {
   const { limiter, clock } = newLimiter()
   const messageOf = async (i: number) => {
     const request = await limiter.askForCode(person(i, { phoneNumber: number }))
-    return { request, room: await request.message('anyone') }
+    return { request, room: await request.message('stranger') }
   }
   expect((await messageOf(1)).room).toBe('room')
   clock.advance(60_000)
@@ -467,5 +497,5 @@ test('a message that was not sent leaves no wait behind', async () => {
   expect(failed.room).toBe('room')
   await failed.request.messageNotSent()
   expect((await messageOf(3)).room).toBe('room')
-  expect((await messageOf(4)).room).toBe('number_full')
+  expect((await messageOf(4)).room).toBe('limit_full')
 })

@@ -6,22 +6,25 @@ import type { LimitStore, Spent, Window } from './store.ts'
 import { numberCountry, subjectOf, type Who } from './subjects.ts'
 
 /**
- * Whether a message may go out. `number_full`: the number has had its messages for now, and the caller gets the same answer as if one
- * were sent. `budget_spent`: the messages of its range of numbers, or of the installation, are used up.
+ * Whether a message may go out. `limit_full`: the number, its range of numbers, or the part of the day's messages for such callers is used
+ * up for now; the caller gets the same answer as if one were sent. `budget_spent`: all messages of the day are used up.
  */
-export type Room = 'room' | 'number_full' | 'budget_spent'
+export type Room = 'room' | 'limit_full' | 'budget_spent'
+
+/** Whom a message would reach: the owner of an account, or a number without one; `nobody`: it is not sent. */
+export type Recipient = 'owner' | 'stranger' | 'nobody'
 
 /** A caller who may ask for a code. */
 export interface CodeRequest {
   /** Seconds until this caller may ask again for this number, as far as the caller's own requests say. */
   readonly resendInSeconds: number
   /**
-   * Counts a message in what all callers share, before it is sent. One that goes to the owner of an account is not counted by prefix:
-   * the answer of a full prefix would tell which numbers have accounts. One to nobody (there is no account) is the same work, and
-   * counts in counters that nobody reads.
+   * Counts a message in what all callers share, before it is sent. One to the owner of an account does not count in the limits for
+   * numbers without an account; one to nobody (it is not sent, because there is no account) counts nowhere. All cost the same work:
+   * they count in counters that nobody reads instead.
    * @throws AppError `unavailable`
    */
-  message(to: 'anyone' | 'owner' | 'nobody'): Promise<Room>
+  message(to: Recipient): Promise<Room>
   /** For a message that surely was not sent: takes it back from what all callers share. Never fails. */
   messageNotSent(): Promise<void>
   /** For a fault of ours: takes the request back from the caller's own counters. Never fails. */
@@ -87,9 +90,9 @@ interface Asked extends Keyed {
 }
 
 /** Whose counters a caller is counted in. */
-type Lane = Exclude<Callers, 'all'>
+type Lane = 'without_proof' | 'with_proof'
 
-/** Counters of all callers. A caller never sees how full they are, except that the budget for messages is spent. */
+/** Counters of all callers. A caller never sees how full they are, except that all messages of the day are sent. */
 const shared: readonly By[] = ['number', 'prefix', 'country', 'server']
 /** How many neighbours of a caller did what is not told either: the wait is always the same. */
 const networkRetrySeconds = 600
@@ -132,10 +135,8 @@ export class Limiter {
     return {
       resendInSeconds: Math.ceil(nextMs / 1000),
       message: async (to) => {
-        const buckets = this.#sharedBuckets('send_code', lane).filter(
-          ({ by }) => to === 'anyone' || by !== 'prefix',
-        )
-        const asked = await this.#spendAll(buckets, who, lane, to === 'nobody' ? 'decoy:' : '')
+        const buckets = this.#sharedBuckets('send_code', lane)
+        const asked = await this.#spendAll(buckets, who, lane, (bucket) => counts(bucket, to))
         if (!isRefused(asked)) message = asked
         return roomOf(asked)
       },
@@ -256,16 +257,16 @@ export class Limiter {
   /** Counts a guess for all callers without a proof: at the number, and in the installation. */
   async #countGuess(action: Check, who: Who, lane: Lane, isReal: boolean): Promise<readonly Asked[] | null> {
     if (lane === 'with_proof') return null
-    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, isReal ? '' : 'decoy:')
+    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, () => isReal)
   }
 
   async #spendAll(
     buckets: readonly Bucket[],
     who: Who,
     lane: Lane,
-    keyPrefix = '',
+    isRead: (bucket: Bucket) => boolean = () => true,
   ): Promise<readonly Asked[]> {
-    const asked = keyed(buckets, who).map(({ bucket, key }) => ({ bucket, key: `${keyPrefix}${key}` }))
+    const asked = keyed(buckets, who).map((one) => (isRead(one.bucket) ? one : decoyOf(one)))
     const spent = await this.#store.spendAll(
       asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
       { reserved: lane === 'with_proof' },
@@ -297,7 +298,7 @@ export class Limiter {
 
   #bucketsFor(action: Action, lane: Lane): Bucket[] {
     return this.#buckets.filter(
-      (bucket) => bucket.action === action && (bucket.callers === 'all' || bucket.callers === lane),
+      ({ action: counted, callers }) => counted === action && isCountedIn(lane, callers),
     )
   }
 }
@@ -375,10 +376,24 @@ function isRefused(asked: readonly Asked[]): boolean {
   return asked.some(({ spent }) => spent.waitMs > 0)
 }
 
+function counts({ callers }: Bucket, to: Recipient): boolean {
+  return to === 'stranger' || (to === 'owner' && callers !== 'without_account')
+}
+
+/** The same work in a counter that nobody reads and that is never full. */
+function decoyOf({ bucket, key }: Keyed): Keyed {
+  const windows = bucket.windows.map((window) => ({ ...window, max: 1_000_000_000 }))
+  return { bucket: { ...bucket, windows }, key: `decoy:${key}` }
+}
+
+function isCountedIn(lane: Lane, callers: Callers): boolean {
+  return callers === 'all' || callers === lane || (lane === 'without_proof' && callers === 'without_account')
+}
+
 function roomOf(asked: readonly Asked[]): Room {
   const refusing = asked.filter(({ spent }) => spent.waitMs > 0)
-  if (refusing.some(({ bucket }) => bucket.by === 'number')) return 'number_full'
-  return refusing.length > 0 ? 'budget_spent' : 'room'
+  if (refusing.some(({ bucket }) => bucket.callers === 'all')) return 'budget_spent'
+  return refusing.length > 0 ? 'limit_full' : 'room'
 }
 
 function longestWaitMs(asked: readonly Asked[]): number {

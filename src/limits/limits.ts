@@ -41,8 +41,11 @@ export type By =
  */
 export type Counts = 'all' | 'wrong' | 'in_a_row'
 
-/** Which callers a limit counts: all of them, or only those without, or with, a good device proof for the number. */
-export type Callers = 'all' | 'without_proof' | 'with_proof'
+/**
+ * Which callers a limit counts: all of them, those with or those without a good device proof for the number, or those without one
+ * that ask for a message to a number `without_account`.
+ */
+export type Callers = 'all' | 'without_proof' | 'without_account' | 'with_proof'
 
 /** At most `max` in any `perSeconds`. */
 export interface Limit {
@@ -124,8 +127,12 @@ function byNumber(action: Check, perDay: number): Limit[] {
   return counter(action, 'number', 'without_proof', 'wrong', [perDay, days], [realGuessesPerMonth, 30 * days])
 }
 
-/** What callers without a device proof may use of the installation's messages of a day; the rest is kept for those with one. */
-const withoutProof = 3 / 4
+/**
+ * Parts of the installation's messages of a day. Messages to numbers that nobody has signed up with may use three quarters, so that a sweep
+ * through ranges of numbers leaves some for people with an account, and the last eighth is kept for callers with a device proof.
+ */
+const withoutAccount = 3 / 4
+const withoutProof = 7 / 8
 /** Typing errors grow with the number of messages, and so does what the installation bears of them. */
 const wrongPerMessage = 1 / 5
 const wrongAtLeast = 2_000
@@ -156,14 +163,19 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...counter('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
     ...counter('send_code', 'device', 'without_proof', 'all', [5, hours], [10, days]),
     ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
-    ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
-    ...counter('send_code', 'prefix', 'without_proof', 'all', [20, 10 * minutes]),
+    // First, because the end of all messages is the only one that is told.
+    ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
     ...byCountry(options),
+    ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
+    ...counter('send_code', 'prefix', 'without_account', 'all', [20, 10 * minutes]),
+    ...counter('send_code', 'server', 'without_account', 'all', [
+      Math.ceil(smsDailyBudget * withoutAccount),
+      days,
+    ]),
     ...counter('send_code', 'server', 'without_proof', 'all', [
       Math.ceil(smsDailyBudget * withoutProof),
       days,
     ]),
-    ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
 
     ...byProof('check_code'),
     ...byCaller('check_code', 10),

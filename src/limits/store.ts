@@ -43,7 +43,8 @@ export interface LimitStore {
   /** Counts one in each window, or in none of them where one is full or cools down. */
   spend(key: string, windows: readonly Window[]): Promise<Spent>
   /**
-   * Counts one in each of several buckets, or in none of them where any has no room: then at least one answer has a wait.
+   * Counts one in each of several buckets, or in none of them where any has no room: then at least one answer has a wait,
+   * and the answers of the buckets behind it may be missing.
    * No key may be there twice. The answers are in the order of the buckets.
    * @throws AppError `unavailable` or `overloaded`: nothing may be done
    */
