@@ -7,6 +7,7 @@ import { databaseNow } from '../db/database-clock.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../db/open.ts'
 import { databasePlace } from '../db/place.ts'
+import { shortcomings } from '../db/requirements.ts'
 import type { Database } from '../db/schema.ts'
 import type { Settings } from '../settings.ts'
 import { withoutPassword } from '../url-parts.ts'
@@ -97,8 +98,16 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
     const place = databasePlace(url)
     const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(house.db, place, output)]
     const writes = pending.length === 0 ? await writesFindings(house.db, kind, output) : []
+    const lacking = (await shortcomings(house.db, kind)).map(
+      ({ isProblem, zh, en }): Finding => ({
+        check,
+        status: isProblem ? 'problem' : 'warning',
+        text: output.say(zh, en),
+      }),
+    )
     return [
       reached,
+      ...lacking,
       ...tls,
       schema,
       ...writes,

@@ -8,6 +8,7 @@ import { type House, openDatabaseAlone, openHouse, openServer } from '../app.ts'
 import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
+import { shortcomings } from '../db/requirements.ts'
 import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
@@ -177,7 +178,20 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
   } finally {
     await db.destroy()
   }
+  await assertUsable(settings)
   await upgrade(() => openDatabaseAlone(settings), settings.database.kind)
+}
+
+/** @throws SettingsError where the database lacks what no session of ours can set */
+async function assertUsable(settings: Settings): Promise<void> {
+  const db = openDatabaseAlone(settings)
+  try {
+    const problem = (await shortcomings(db, settings.database.kind)).find(({ isProblem }) => isProblem)
+    if (problem)
+      throw new SettingsError(`HUFU_DATABASE_URL：${problem.zh}。`, `HUFU_DATABASE_URL: ${problem.en}.`)
+  } finally {
+    await db.destroy()
+  }
 }
 
 /** Node reports a refused connection on several addresses as one error without words. */

@@ -173,6 +173,8 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
     ...postgresTls(tls),
     max: size,
     connectionTimeoutMillis: acquireMs,
+    // As part of the connection: a preset of a millisecond would end the set-up itself.
+    statement_timeout: statementMs,
     // pg-pool ends a connection whose set-up fails, and tells whoever waits for it.
     onConnect: async (client) => {
       await client.query(postgresSession(requestDeadlines))
