@@ -62,9 +62,9 @@ const noUser = failed('没有此用户')
 const wrongPassword = failed('密码错误')
 const mediaType = failed('请求体必须是 application/json，且不能压缩')
 const tooLarge = failed('请求体过大，上限 16 KiB')
-const notFound = failed('没有这个地址')
+const notFound = failed('接口不存在')
 const badForm = failed('请求格式错误')
-const notThisMethod = failed('这个地址不支持此方法')
+const notThisMethod = failed('此接口不支持该请求方法')
 
 function belowHttp(status: number) {
   const title = STATUS_CODES[status]
@@ -379,13 +379,13 @@ const credentials: Row[] = [
   missingToken('an empty Authorization', ask('authorization:\r\n')),
   missingToken('a token in a cookie', (token) => ask(`cookie: token=${token}\r\n`)),
   missingToken('a token in the classic header', (token) => ask(`token: ${token}\r\n`)),
-  unknownToken('Bearer alone', ask('authorization: Bearer\r\n')),
-  unknownToken('Bearer and a space', ask('authorization: Bearer \r\n')),
+  missingToken('Bearer alone', ask('authorization: Bearer\r\n')),
+  missingToken('Bearer and a space', ask('authorization: Bearer \r\n')),
   unknownToken('two spaces', (token) => ask(`authorization: Bearer  ${token}\r\n`)),
-  unknownToken('a tab', (token) => ask(`authorization: Bearer\t${token}\r\n`)),
-  unknownToken('Basic', ask('authorization: Basic aGY6aGY=\r\n')),
-  unknownToken('Token', (token) => ask(`authorization: Token ${token}\r\n`)),
-  unknownToken('no scheme', (token) => ask(`authorization: ${token}\r\n`)),
+  missingToken('a tab', (token) => ask(`authorization: Bearer\t${token}\r\n`)),
+  missingToken('Basic', ask('authorization: Basic aGY6aGY=\r\n')),
+  missingToken('Token', (token) => ask(`authorization: Token ${token}\r\n`)),
+  missingToken('no scheme', (token) => ask(`authorization: ${token}\r\n`)),
   unknownToken('a list', (token) => ask(`authorization: Bearer ${token}, Bearer ${token}\r\n`)),
   unknownToken('a token that is not ASCII', ask('authorization: Bearer h\u00ff\r\n')),
   unknownToken('a token with a dot behind', (token) => ask(bearer(`${token}.`))),

@@ -46,7 +46,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
       isVerified: options.verified ?? false,
     }),
   )
-  output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Made the account ${account.phoneNumber}`))
+  output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Account created: ${account.phoneNumber}`))
   output.value(describe(account))
   return exitCodes.done
 }

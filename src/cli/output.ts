@@ -1,6 +1,7 @@
 // How commands speak: to people in their language, to programs in JSON, and with exit codes that scripts can use.
 import { styleText } from 'node:util'
 import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
+import { refusalOf } from '../db/refused.ts'
 import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
@@ -22,6 +23,9 @@ export const exitCodes = {
 
 /** A command that was called the wrong way. */
 export class UsageError extends Error {}
+
+/** In the place of the sentence for people in front of an app. */
+const noAnswer = { zh: '数据库没有应答', en: 'The database does not answer' }
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -70,6 +74,13 @@ export class Output {
     const cause = error instanceof AppError ? error.cause : error
     if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
     if (cause instanceof Error && isReadOnly(cause)) return this.#readOnly(cause)
+    const refusal = refusalOf(thrown)
+    if (refusal)
+      return this.fail(
+        exitCodes.usage,
+        'usage',
+        this.say(`${refusal.zh}（${refusal.why}）。`, `${refusal.en} (${refusal.why}).`),
+      )
     if (error instanceof SettingsError)
       return this.fail(exitCodes.usage, 'usage', this.say(error.zh, error.message))
     if (error instanceof UnusableDatabaseError)
@@ -82,7 +93,7 @@ export class Output {
         error instanceof Error ? (error.stack ?? error.message) : String(error),
       )
     }
-    const { zh, en } = publicErrors[error.code]
+    const { zh, en } = error.code === 'unavailable' ? noAnswer : publicErrors[error.code]
     const why = error.code === 'unavailable' && cause instanceof Error ? cause.message : null
     const reason = error.facts.rule ?? why
     const advice = phoneAdviceOf(error, this.#chinese ? 'zh-CN' : 'en')

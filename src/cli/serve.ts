@@ -8,6 +8,7 @@ import { type House, openDatabaseAlone, openHouse, openServer } from '../app.ts'
 import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
+import { refusalOf } from '../db/refused.ts'
 import { shortcomings } from '../db/requirements.ts'
 import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
@@ -172,9 +173,20 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
       )
     })
   } catch (cause) {
-    if (isUnusableFile(cause) || isReadOnly(cause)) throw cause
+    if (isUnusableFile(cause) || isReadOnly(cause) || refusalOf(cause)) throw cause
     const why = cause instanceof Error ? causeText(cause) : String(cause)
-    throw new AppError('unavailable', {}, { cause: new Error(`${where}: ${why}; check HUFU_DATABASE_URL`) })
+    throw new AppError(
+      'unavailable',
+      {},
+      {
+        cause: new Error(
+          output.say(
+            `${where}：${why}；请检查 HUFU_DATABASE_URL`,
+            `${where}: ${why}; check HUFU_DATABASE_URL`,
+          ),
+        ),
+      },
+    )
   } finally {
     await db.destroy()
   }

@@ -6,6 +6,7 @@ import { type CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect
 import type { OrPromise } from '../or-promise.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
 import { databasePlace } from './place.ts'
+import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
@@ -63,7 +64,8 @@ export function versionReader(dialect: Dialect): (() => number) | null {
 }
 
 /**
- * Waits until the database answers, for `seconds` at most; not at all for a file that no waiting makes usable.
+ * Waits until the database answers, for `seconds` at most; not at all for what no waiting changes: a file that cannot be used, a wrong
+ * password.
  * @param onWait told once, with the cause, when the first try fails
  * @throws what the last try threw
  */
@@ -78,7 +80,7 @@ export async function waitForDatabase(
       await sql`select 1`.execute(db)
       return
     } catch (error) {
-      if (isUnusableFile(error) || isReadOnly(error)) throw error
+      if (isUnusableFile(error) || isReadOnly(error) || refusalOf(error)) throw error
       if (tries === 0) onWait(error)
       if (performance.now() >= giveUpAt) throw error
       await sleep(500)

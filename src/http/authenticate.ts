@@ -43,7 +43,7 @@ function onlyLive<Live extends { readonly is: 'live' }>(verified: Live | NotLive
 
 /**
  * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
- * @throws AppError `token_missing`, `token_unknown` for any other scheme, `credentials_conflict`, `token_in_url`
+ * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`, `credentials_conflict`, `token_in_url`
  */
 export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (raw.url?.includes('token=')) throw new AppError('token_in_url')
@@ -51,7 +51,8 @@ export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (header === undefined || header === '') throw new AppError('token_missing')
   // Node keeps the first of several Authorization headers and drops the others without a word.
   if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
-  if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_unknown')
+  // What is missing is the word in front of the token; nothing is known of the token itself.
+  if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_missing')
   return header.slice(7)
 }
 

@@ -14,7 +14,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   invalid_request: {
     status: 422,
     zh: '请求内容不符合要求',
-    en: 'The request does not have the right fields',
+    en: 'Some fields are missing or invalid',
   },
   bad_request: { status: 400, zh: '请求格式错误', en: 'The request is malformed' },
   unsupported_media_type: {
@@ -27,11 +27,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '请求体过大，上限 16 KiB',
     en: 'The body is too large; the limit is 16 KiB',
   },
-  not_found: { status: 404, zh: '没有这个地址', en: 'There is nothing at this address' },
+  not_found: { status: 404, zh: '接口不存在', en: 'There is nothing at this address' },
   method_not_allowed: {
     status: 405,
-    zh: '这个地址不支持此方法',
-    en: 'This address does not know this method',
+    zh: '此接口不支持该请求方法',
+    en: 'Method not allowed',
   },
   token_missing: {
     status: 401,
@@ -48,17 +48,17 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '请求带有多个 Authorization 头',
     en: 'The request has more than one Authorization header',
   },
-  token_unknown: { status: 401, zh: '令牌无效，请重新登录', en: 'This token is not known; sign in again' },
+  token_unknown: { status: 401, zh: '令牌无效，请重新登录', en: 'Please sign in again' },
   session_signed_out: { status: 401, zh: '已退出登录', en: 'This session was signed out' },
   session_replaced: {
     status: 401,
     zh: '您的账号已在另一台设备上登录',
-    en: 'Your account was signed in on another device',
+    en: 'You were signed out because your account signed in on another device',
   },
   session_kicked: {
     status: 401,
-    zh: '此会话已被移除，请重新登录',
-    en: 'This session was ended from elsewhere',
+    zh: '您已在其他设备上被移除登录，请重新登录',
+    en: 'You were signed out from another device',
   },
   session_banned: { status: 401, zh: '此账号已被封禁', en: 'This account is banned' },
   session_password_changed: {
@@ -75,7 +75,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   session_phone_verified: {
     status: 401,
     zh: '手机号的主人已验证此号码，请重新登录',
-    en: 'The owner of the phone number has proved it; sign in again',
+    en: 'This phone number has been verified by its owner. Please sign in again',
   },
   session_expired: {
     status: 401,
@@ -97,7 +97,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   code_wrong: {
     status: 401,
     zh: '验证码错误或已失效',
-    en: 'The code is wrong, was used, or has run out',
+    en: 'That code is wrong or has expired',
   },
   code_not_sent: {
     status: 503,
@@ -107,7 +107,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   rate_limited: {
     status: 429,
     zh: '操作过于频繁，请稍后再试',
-    en: 'Too many tries; try again later',
+    en: 'Too many attempts. Please try again later',
   },
   sign_up_closed: { status: 403, zh: '暂不开放注册', en: 'Sign-up is closed' },
   phone_number_invalid: { status: 422, zh: '手机号格式错误', en: 'Enter a valid phone number' },
@@ -123,13 +123,13 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
-  account_not_found: { status: 404, zh: '没有此用户', en: 'There is no such account' },
+  account_not_found: { status: 404, zh: '没有这个账号', en: 'There is no such account' },
   account_banned: { status: 403, zh: '此账号已被封禁', en: 'This account is banned' },
   overloaded: { status: 503, zh: '服务繁忙，请稍后再试', en: 'The server is busy; try again shortly' },
   unavailable: {
     status: 503,
     zh: '服务暂时不可用，请稍后再试',
-    en: 'The server cannot answer now; try again shortly',
+    en: 'Service temporarily unavailable. Please try again shortly',
   },
   internal: { status: 500, zh: '服务器内部错误', en: 'Something went wrong inside the server' },
 }
@@ -252,7 +252,8 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
   const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
   const time = new Intl.DateTimeFormat(language, {
-    timeZone: clock.timeZone,
+    // Readers of English may be anywhere; the zone of the installation would tell them nothing without its name.
+    timeZone: language === 'en' ? 'UTC' : clock.timeZone,
     hour: '2-digit',
     minute: '2-digit',
     hourCycle: 'h23',
@@ -263,7 +264,7 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
   if (language === 'zh-CN') {
     return `您的账号于 ${time} 在${device === null ? '另一台设备' : ` ${device} `}登录。如非本人操作，请尽快修改密码。`
   }
-  return `Your account was signed in at ${time} on ${device ?? 'another device'}. If this was not you, change your password.`
+  return `Your account signed in on ${device ?? 'another device'} at ${time} UTC. If this was not you, change your password.`
 }
 
 /** The problem details (RFC 9457) of an error. */

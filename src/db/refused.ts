@@ -1,0 +1,48 @@
+// A database that answers, and whose answer no waiting changes: a wrong password, no such database, no TLS.
+
+export interface Refusal {
+  readonly zh: string
+  readonly en: string
+}
+
+const login: Refusal = {
+  zh: '数据库拒绝了 HUFU_DATABASE_URL 里的用户名或密码：请更正，或创建这个用户',
+  en: 'The database refuses the user name or the password in HUFU_DATABASE_URL: correct them, or create the user',
+}
+const missing: Refusal = {
+  zh: 'HUFU_DATABASE_URL 指定的数据库不存在：请先创建它，见 README',
+  en: 'The database that HUFU_DATABASE_URL names does not exist: create it as README.md says',
+}
+const rights: Refusal = {
+  zh: '数据库用户没有所需的权限：请按 docs/operations.md 授权',
+  en: 'The user of the database lacks a right: grant it as docs/operations.md says',
+}
+const tls: Refusal = {
+  zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 ssl-mode，见 docs/settings.md',
+  en: 'HUFU_DATABASE_URL asks for TLS, which did not come about: check certificate and ssl-mode, see docs/settings.md',
+}
+
+const refusals: Readonly<Record<string, Refusal>> = {
+  ER_ACCESS_DENIED_ERROR: login,
+  ER_ACCESS_DENIED_NO_PASSWORD_ERROR: login,
+  '28P01': login,
+  '28000': login,
+  ER_BAD_DB_ERROR: missing,
+  '3D000': missing,
+  ER_DBACCESS_DENIED_ERROR: rights,
+  ER_TABLEACCESS_DENIED_ERROR: rights,
+  '42501': rights,
+  HANDSHAKE_NO_SSL_SUPPORT: tls,
+  HANDSHAKE_SSL_ERROR: tls,
+}
+
+/** What to do about it; null for any other error. Looks into causes: a failure to connect is told with its cause. */
+export function refusalOf(error: unknown): (Refusal & { readonly why: string }) | null {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+    const noTls = /^The server does not support SSL connections$/.test(cause.message)
+    const refusal = noTls ? tls : refusals[code]
+    if (refusal) return { ...refusal, why: cause.message }
+  }
+  return null
+}
