@@ -130,7 +130,7 @@ describe.each(stores)('100,000 sessions on $name', (store) => {
   )
 
   usable(
-    'whatever ends all sessions of an account ends thousands of them: a kick, a sign-in that ends the others, a ban',
+    'whatever ends all sessions of an account ends thousands of them: a kick, a sign-in that ends the others, a ban, a purge',
     async () => {
       const { house } = app
       const { id } = await addPerson(house, '13600000001', null)
@@ -156,10 +156,26 @@ describe.each(stores)('100,000 sessions on $name', (store) => {
         await end()
         expect(await isLive(token), name).toBe(false)
         expect(await live(id), name).toBe(name.startsWith('a sign-in') ? 1 : 0)
-        await sql`update hufu_sessions set ended_at = 1 where account_id = ${id}`.execute(app.byHand)
+        if (name === 'a ban') break
         await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
         await sql`delete from hufu_sessions where account_id = ${id}`.execute(app.byHand)
       }
+      // It is banned for ever and closing: the purge takes the person out of its thousands of events, and removes it.
+      await sql`update hufu_accounts set closes_at = ${house.clock.now()} where id = ${id}`.execute(
+        app.byHand,
+      )
+      const reports = await house.tidy({ isClockRight: true })
+      expect(reports.find(({ step }) => step === 'accounts')).toMatchObject({
+        outcome: { is: 'done' },
+        removed: 1,
+      })
+      expect(await house.accounts.find('13600000001')).toBeNull()
+      const { rows } = await sql`select count(*) as n from hufu_events
+        where account_id = ${id} and (phone_number is not null or ip is not null or detail is not null)`.execute(
+        app.byHand,
+      )
+      expect(rows.map((row) => Object.values(row as object).map(Number))).toEqual([[0]])
+      expect(await ends(id)).toBeGreaterThan(8_000)
     },
     120_000,
   )

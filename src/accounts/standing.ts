@@ -4,9 +4,10 @@ import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { forgetPerson } from '../events/event-rows.ts'
+import { forgetPerson, forgetPersonInPages } from '../events/event-rows.ts'
 import { noOrigin } from '../events/events.ts'
 import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
+import { deleteEndedSessions } from '../sessions/session-rows.ts'
 import type { Change, Sessions } from '../sessions/sessions.ts'
 import { accountsToPurge, findAccountById } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
@@ -134,6 +135,11 @@ export class Standing {
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
     const found = await findAccountById(this.#db, accountId)
     if (!found) return false
+    if (isDue(found, now)) {
+      // Each statement by itself: what is left for the one transaction does not grow with the account's past.
+      await forgetPersonInPages(this.#db, accountId, found.phone_number)
+      await deleteEndedSessions(this.#db, accountId)
+    }
     const hash = await this.#barredNumbers.hashOf(found.phone_number)
     try {
       const { account } = await this.#sessions.changeAccount({

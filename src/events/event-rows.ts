@@ -77,6 +77,33 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
 }
 
 /**
+ * The same as `forgetPerson`, a page in each statement, for before the transaction that removes the account: what that one has left to
+ * do then does not grow with the account's past.
+ */
+export async function forgetPersonInPages(
+  db: Database,
+  accountId: string,
+  phoneNumber: string,
+): Promise<void> {
+  const isToForget = ({ account_id, phone_number, ip, detail }: EventsTable) =>
+    (account_id === accountId || account_id === null) && (phone_number ?? ip ?? detail) !== null
+  for (const subject of [
+    { column: 'account_id', value: accountId },
+    { column: 'phone_number', value: phoneNumber },
+  ] as const) {
+    for (let before: EventPlace | null = null; ; ) {
+      await nextTurn()
+      const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
+      const ids = page.filter(isToForget).map(({ id }) => id)
+      const forgotten = { phone_number: null, ip: null, detail: null }
+      if (ids.length > 0) await db.updateTable('hufu_events').set(forgotten).where('id', 'in', ids).execute()
+      before = page.at(-1) ?? null
+      if (page.length < batchSize) break
+    }
+  }
+}
+
+/**
  * Takes out of events what tells who an account's person is: number, address, details. Those of the number that belong to
  * another account, which had it before, stay as they are.
  */
