@@ -1,0 +1,386 @@
+// Attacks on the limits, by the clock: the real limiter and the real table, and a plain model of codes, owners and attackers.
+import { ManualClock } from '../src/clock.ts'
+import { Limiter } from '../src/limits/limiter.ts'
+import { limitsWith } from '../src/limits/limits.ts'
+import { MemoryLimits } from '../src/limits/store-memory.ts'
+import type { Who } from '../src/limits/subjects.ts'
+
+const minute = 60_000
+const hour = 60 * minute
+const day = 24 * hour
+const year = 365 * day
+const dailyBudget = 10_000
+/** How long a code is good after the message that carries it, as in codes/codes.ts. */
+const codeLifeMs = 5 * minute
+const guessesPerCode = 5
+/** That one guess is right: a code has a million values; of a password that is not a common one the same is assumed. */
+const chanceOfOneGuess = 1e-6
+/** What an attacker commands in the worst rows. */
+const botnetAddresses = 10_000
+/** How long an owner waits, refused, before the phone leaves the Wi-Fi for the mobile network. */
+const patienceMs = 15 * minute
+
+const victim = '+8613800005223'
+const ownerAddress = '198.51.100.9'
+const otherNetwork = '192.0.2.9'
+
+export interface Row {
+  readonly attack: string
+  /** Minutes that the owner was kept out at most, with and without a device proof. */
+  readonly keptOut: { readonly withProof: number; readonly withoutProof: number }
+  /** Expected accounts that are lost in a year of this attack. */
+  readonly taken: { readonly now: number; readonly before: number }
+}
+
+interface Code {
+  readonly id: number
+  readonly sentAt: number
+  guesses: number
+}
+
+/** One number with an account, its codes, and everybody who does something about it. */
+class World {
+  readonly clock = new ManualClock()
+  readonly limiter: Limiter
+  code: Code | null = null
+  messages = 0
+  /** Guesses of attackers where one right one is enough. */
+  realGuesses = 0
+  #lastCode = 0
+
+  constructor() {
+    const store = new MemoryLimits({ clock: this.clock, max: 300_000 })
+    this.limiter = new Limiter({ store, limits: limitsWith({ smsDailyBudget: dailyBudget }) })
+  }
+
+  /** Asks for a code, as SendCode does. */
+  async ask(who: Who, to: 'owner' | 'stranger' = 'owner'): Promise<'sent' | 'nothing' | 'refused'> {
+    const asked = await this.limiter.askForCode(who).catch(() => null)
+    if (!asked) return 'refused'
+    if ((await asked.message(to)) !== 'room') return 'nothing'
+    this.messages++
+    if (who.phoneNumber !== victim) return 'sent'
+    const isDead = !this.isOut || (this.code?.guesses ?? 0) >= guessesPerCode
+    const guesses = isDead ? 0 : (this.code?.guesses ?? 0)
+    this.code = { id: isDead ? ++this.#lastCode : this.#lastCode, sentAt: this.clock.now(), guesses }
+    return 'sent'
+  }
+
+  get isOut(): boolean {
+    return this.code !== null && this.clock.now() < this.code.sentAt + codeLifeMs
+  }
+
+  /** Tries a code, as Codes.check does. */
+  async tryCode(who: Who, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+    const attempt = await this.limiter.attempt('check_code', who).catch(() => null)
+    if (!attempt) return 'refused'
+    const code = this.isOut && who.phoneNumber === victim ? this.code : null
+    const judged = await attempt.guess.count(code !== null)
+    if (!code) return 'wrong'
+    const isCounted = judged === 'room' && code.guesses < guessesPerCode
+    if (isCounted) code.guesses++
+    if (!isRight) {
+      if (isCounted) this.realGuesses++
+      return 'wrong'
+    }
+    if (judged !== 'reserved' && !isCounted && !(await attempt.guess.wasRightAgain(String(code.id))))
+      return 'wrong'
+    await attempt.succeeded()
+    return 'in'
+  }
+
+  /** Tries a password, as comparePassword does. */
+  async tryPassword(who: Who, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+    const attempt = await this.limiter.attempt('check_password', who).catch(() => null)
+    if (!attempt) return 'refused'
+    const judged = await attempt.guess.count(true)
+    if (judged !== 'full' && !isRight) this.realGuesses++
+    if (judged === 'full' || !isRight) return 'wrong'
+    await attempt.succeeded()
+    return 'in'
+  }
+}
+
+let lastBot = 0
+
+/** Somebody at an address, at first about the victim's number. */
+function caller(address: string, more: Partial<Who> = {}): Who {
+  return { phoneNumber: victim, address, deviceId: null, accountId: null, proof: null, ...more }
+}
+
+/** The next address of the botnet; after 10,000 they come round again. */
+function bot(more: Partial<Who> = {}): Who {
+  const i = lastBot++ % botnetAddresses
+  return caller(`10.${i % 250}.${Math.floor(i / 250)}.1`, more)
+}
+
+/** An owner who wants to sign in by code: asks when the app lets him, and types each code that arrives on the phone. */
+class Owner {
+  readonly #world: World
+  readonly #since: number
+  readonly #proof: string | null
+  #triedCode = 0
+
+  constructor(world: World, proof: string | null) {
+    this.#world = world
+    this.#since = world.clock.now()
+    this.#proof = proof
+  }
+
+  /** One minute of trying; true when he is in. */
+  async tries(): Promise<boolean> {
+    const world = this.#world
+    const hasPatience = world.clock.now() - this.#since < patienceMs
+    const me = caller(hasPatience ? ownerAddress : otherNetwork, { proof: this.#proof })
+    if (!world.isOut || world.code?.id === this.#triedCode) await world.ask(me)
+    if (!world.isOut || world.code?.id === this.#triedCode) return false
+    const answer = await world.tryCode(me, true)
+    if (answer !== 'refused') this.#triedCode = world.code?.id ?? 0
+    return answer === 'in'
+  }
+}
+
+interface Attack {
+  readonly name: string
+  /** What attackers do in a minute. */
+  readonly minute: (world: World) => Promise<void>
+  readonly days: number
+  /** Accounts that are lost in a year by what was counted. */
+  readonly taken?: (world: World, years: number) => number
+  /** The same by the table of the version before device proofs, as its numbers allow. */
+  readonly before: number
+}
+
+/**
+ * The longest time that an owner is kept out, over owners who begin at many moments of the attack. Each owner comes to a world of the
+ * same attack where no other owner has been, because an owner who gets in helps the next one.
+ */
+async function longestMinutes(attack: Attack, proof: string | null): Promise<number> {
+  let longest = 0
+  for (const startHour of [0, 1, 3, 7, 18, 25, 30, 47]) {
+    const world = new World()
+    for (let i = 0; i < startHour * 60; i++) {
+      await attack.minute(world)
+      world.clock.advance(minute)
+    }
+    const owner = new Owner(world, proof)
+    let minutes = 0
+    for (; minutes <= 7 * 24 * 60; minutes++) {
+      await attack.minute(world)
+      if (await owner.tries()) break
+      world.clock.advance(minute)
+    }
+    longest = Math.max(longest, minutes)
+  }
+  return longest
+}
+
+async function simulate(attack: Attack): Promise<Row> {
+  const world = new World()
+  for (let i = 0; i < attack.days * 24 * 60; i++) {
+    await attack.minute(world)
+    world.clock.advance(minute)
+  }
+  const years = (attack.days * day) / year
+  return {
+    attack: attack.name,
+    keptOut: {
+      withProof: await longestMinutes(attack, 'proof'),
+      withoutProof: await longestMinutes(attack, null),
+    },
+    taken: { now: attack.taken?.(world, years) ?? 0, before: attack.before },
+  }
+}
+
+const byRealGuesses = (world: World, years: number) => (world.realGuesses / years) * chanceOfOneGuess
+
+/** How many wrong codes one caller can try in a day while the number is full, by the real limiter. */
+async function guessesOfOneCallerInADay(): Promise<number> {
+  const world = new World()
+  const who = caller('10.0.0.1')
+  let tries = 0
+  for (let i = 0; i < 24 * 60; i++) {
+    if ((await world.tryCode(who, false)) !== 'refused') tries++
+    world.clock.advance(minute)
+  }
+  return tries
+}
+
+/**
+ * While a number is full, an account is lost only where one caller guesses two codes. Every address of the botnet uses all its tries
+ * each day, and each pair of tries hits different codes: more than an attacker can have.
+ */
+async function takenByTwoCodes(): Promise<number> {
+  const tries = await guessesOfOneCallerInADay()
+  const pairsOfADay = (tries * (tries - 1)) / 2
+  return botnetAddresses * pairsOfADay * chanceOfOneGuess ** 2 * 365
+}
+
+const sixNetworks = Array.from({ length: 6 }, (_, i) => `203.0.${100 + i}`)
+let lastStranger = 0
+const stranger = () => `+86139${String(10_000_000 + (lastStranger++ % 80_000_000))}`
+
+async function burst(count: number, one: (i: number) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < count; i++) await one(i)
+}
+
+/** The attacks of docs/limits.md. `before` is computed from the numbers of the table of commit f453b6e. */
+async function attacks(): Promise<Attack[]> {
+  const twoCodes = await takenByTwoCodes()
+  /** An owner who signs in once a month forgot the failures in a row: 100 guesses a month by each method. */
+  const oneAccountBefore = 100 * 12 * chanceOfOneGuess
+  /** 10,000 wrong codes a day were the ceiling of the installation, and 10,000 messages a day bear five guesses each. */
+  const installationBefore = Math.min(10_000, dailyBudget * guessesPerCode) * 365 * chanceOfOneGuess
+  return [
+    {
+      name: 'wrong codes at numbers that never asked for one, 300 a minute from six networks',
+      days: 3,
+      minute: (world) =>
+        burst(50, (i) =>
+          world.tryCode(caller(`${sixNetworks[i % 6]}.${i}`, { phoneNumber: stranger() }), false),
+        ),
+      taken: byRealGuesses,
+      before: 0,
+    },
+    {
+      name: 'codes asked for and guessed at one number, one address',
+      days: 40,
+      minute: async (world) => {
+        const who = caller('203.0.113.7')
+        await world.ask(who)
+        await world.tryCode(who, false)
+      },
+      taken: byRealGuesses,
+      before: oneAccountBefore,
+    },
+    {
+      name: 'codes asked for and guessed at one number, 10,000 addresses',
+      days: 40,
+      minute: async (world) => {
+        await world.ask(bot())
+        if (world.isOut) await burst(8, () => world.tryCode(bot(), false))
+      },
+      taken: (world, years) => byRealGuesses(world, years) + twoCodes,
+      before: oneAccountBefore,
+    },
+    {
+      name: 'messages of one number used up, one address',
+      days: 3,
+      minute: (world) => world.ask(caller('203.0.113.7')).then(() => {}),
+      before: 0,
+    },
+    {
+      name: 'messages of one number used up, a whole /24',
+      days: 3,
+      minute: (world) => burst(4, (i) => world.ask(caller(`203.0.113.${(lastBot++ + i) % 256}`))),
+      before: 0,
+    },
+    {
+      name: 'messages of one number used up, 10,000 addresses',
+      days: 3,
+      minute: (world) => burst(4, () => world.ask(bot())),
+      before: 0,
+    },
+    {
+      name: "a neighbour at the owner's own address who taps all day",
+      days: 3,
+      minute: (world) =>
+        burst(20, (i) => world.ask(caller(ownerAddress, i ? { phoneNumber: stranger() } : {}))),
+      before: 0,
+    },
+    {
+      name: 'one password at many accounts, 10,000 addresses (10,000 accounts)',
+      days: 40,
+      minute: async (world) => {
+        await world.tryPassword(bot(), false)
+      },
+      // The limits of a number are its own, so that one account stands for all.
+      taken: (world, years) => byRealGuesses(world, years) * 10_000,
+      before: oneAccountBefore * 10_000,
+    },
+    {
+      name: 'passwords at one account, 10,000 addresses',
+      days: 40,
+      minute: (world) => burst(4, () => world.tryPassword(bot(), false)),
+      taken: byRealGuesses,
+      before: oneAccountBefore,
+    },
+    {
+      name: "a sweep for messages through the owner's range of numbers, 10,000 addresses",
+      days: 3,
+      minute: (world) =>
+        burst(20, () => {
+          const phoneNumber = `+861380000${String(1_000 + (lastStranger++ % 4_000)).padStart(4, '0')}`
+          return world.ask(bot({ phoneNumber }), 'stranger')
+        }),
+      before: 0,
+    },
+    {
+      name: 'codes guessed at many numbers, 10,000 addresses (all messages of a day)',
+      days: 3,
+      minute: (world) => burst(5, () => guessAtAnother(world)),
+      taken: byRealGuesses,
+      before: installationBefore,
+    },
+  ]
+}
+
+/** A message to another account, and five guesses at its code. */
+async function guessAtAnother(world: World): Promise<void> {
+  const phoneNumber = stranger()
+  if ((await world.ask(bot({ phoneNumber }))) !== 'sent') return
+  for (let i = 0; i < guessesPerCode; i++) {
+    const attempt = await world.limiter.attempt('check_code', bot({ phoneNumber })).catch(() => null)
+    if ((await attempt?.guess.count(true)) === 'room') world.realGuesses++
+  }
+}
+
+/** @param names the attacks to simulate; absent: all */
+export async function simulateAttacks(names?: readonly string[]): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const attack of await attacks()) {
+    if (names && !names.includes(attack.name)) continue
+    lastBot = 0
+    lastStranger = 0
+    rows.push(await simulate(attack))
+  }
+  return rows
+}
+
+/** Minutes, as people say them. */
+function duration(minutes: number): string {
+  if (minutes > 7 * 24 * 60) return 'as long as it lasts'
+  return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`
+}
+
+/** Accounts a year; below a tenth, also the years for one account. */
+function rate(accounts: number): string {
+  if (accounts === 0) return '0'
+  const text = accounts.toPrecision(2)
+  return accounts < 0.1
+    ? `${Number(text)} (one in ${Math.round(1 / accounts).toLocaleString('en')} years)`
+    : String(Number(text))
+}
+
+export async function attackNames(): Promise<string[]> {
+  return (await attacks()).map(({ name }) => name)
+}
+
+/** The rows of the table in docs/limits.md. */
+export function printed(rows: readonly Row[]): string[][] {
+  return rows.map(({ attack, keptOut, taken }) => [
+    attack,
+    duration(keptOut.withProof),
+    duration(keptOut.withoutProof),
+    rate(taken.now),
+    rate(taken.before),
+  ])
+}
+
+if (import.meta.main) {
+  console.log(
+    '| attack | owner kept out, with a device proof | without | accounts taken a year | at f453b6e |',
+  )
+  console.log('|---|--:|--:|--:|--:|')
+  for (const cells of printed(await simulateAttacks())) console.log(`| ${cells.join(' | ')} |`)
+}
