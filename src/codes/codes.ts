@@ -103,12 +103,14 @@ export class Codes {
     else await this.#writeNothing(name, row, now)
   }
 
-  /** One write that makes no code good, and none bad. */
+  /** One write that makes no code good, and none bad. Never fails: a deadlock with a sign-in by this code must refuse nobody. */
   async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
-    if (!row) await this.#insert(dead)
-    else if (isOut(row, now)) await touchCode(this.#db, name)
-    else await replaceCode(this.#db, row.nonce, dead)
+    const write = (): Promise<unknown> => {
+      if (!row) return this.#insert(dead)
+      return isOut(row, now) ? touchCode(this.#db, name) : replaceCode(this.#db, row.nonce, dead)
+    }
+    await write().catch(() => {})
   }
 
   /** Whether a number has a fixed code that is never sent. */
