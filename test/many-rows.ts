@@ -55,7 +55,9 @@ function textsOf(kind: DatabaseKind): Texts {
     padded(number, width) {
       const [size, format] = [sql.lit(width), sql.lit(`%0${width}d`)]
       if (kind === 'sqlite') return sql`printf(${format}, ${number})`
-      return kind === 'mysql' ? sql`lpad(${number}, ${size}, '0')` : sql`lpad(${number}::text, ${size}, '0')`
+      return kind === 'mysql'
+        ? sql`lpad(${number}, ${size}, '0')`
+        : sql`lpad((${number})::text, ${size}, '0')`
     },
     concat: (...parts) => sql`concat(${sql.join(parts)})`,
   }

@@ -86,12 +86,12 @@ export async function listAccounts(
 ): Promise<AccountsTable[]> {
   let query = db.selectFrom('hufu_accounts').selectAll()
   if (after) {
-    query = query.where((where) =>
-      where.or([
-        where('registered_at', '>', after.registered_at),
-        where.and([where('registered_at', '=', after.registered_at), where('id', '>', after.id)]),
-      ]),
-    )
+    query = query
+      // Written so that every database takes it as the beginning of a range of the index.
+      .where('registered_at', '>=', after.registered_at)
+      .where((where) =>
+        where.or([where('registered_at', '>', after.registered_at), where('id', '>', after.id)]),
+      )
   }
   return await query.orderBy('registered_at').orderBy('id').limit(limit).execute()
 }

@@ -57,8 +57,9 @@ export async function listEvents(
         // The end of a range of the index on every database, which `at < ? or (at = ? and id < ?)` is on none.
         .where('at', '<=', before.at)
         .where((where) => where.or([where('at', '<', before.at), where('id', '<', before.id)]))
+        .orderBy(column, 'desc')
     : events.where(column, '=', value)
-  return await page.orderBy(column, 'desc').orderBy('at', 'desc').orderBy('id', 'desc').execute()
+  return await page.orderBy('at', 'desc').orderBy('id', 'desc').execute()
 }
 
 /** Deletes up to `limit` of the oldest events from before a time, and returns how many that were. */

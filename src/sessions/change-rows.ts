@@ -50,7 +50,7 @@ export async function deleteChangesBefore(
     .select('position')
     .where('at', '<', at)
     .where('position', '<=', (await lastPosition(db)) - keep)
-    .orderBy('position')
+    .orderBy('at')
     .limit(limit)
     .execute()
   if (old.length === 0) return 0

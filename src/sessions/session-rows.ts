@@ -173,8 +173,9 @@ export async function listSessionRecords(
         // The beginning of a range of the index on every database.
         .where('created_at', '>=', after.createdAt)
         .where((where) => where.or([where('created_at', '>', after.createdAt), where('id', '>', after.id)]))
+        .orderBy('account_id')
     : sessions.where('account_id', '=', accountId)
-  const rows = await page.orderBy('account_id').orderBy('created_at').orderBy('id').execute()
+  const rows = await page.orderBy('created_at').orderBy('id').execute()
   return rows.map((row) => ({ ...toSession(row), endedAt: row.ended_at, endReason: row.end_reason }))
 }
 
