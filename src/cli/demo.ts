@@ -1,6 +1,7 @@
 // hufu demo: the tutorial's walk, against a running server, telling what it does.
 import { openHouse } from '../app.ts'
 import { AppError } from '../errors.ts'
+import { calledAs } from './called-as.ts'
 import { exitCodes, UsageError } from './output.ts'
 import type { Context } from './run.ts'
 import { withHouse } from './with-house.ts'
@@ -49,8 +50,8 @@ class Walk {
     if (alive?.ok) return
     throw new UsageError(
       say(
-        `${this.#url} 上没有服务：请先在另一个终端运行 npm start。`,
-        `No server answers at ${this.#url}: run "npm start" in another terminal first.`,
+        `${this.#url} 上没有服务：请先在另一个终端运行 ${calledAs(import.meta.url).serve}。`,
+        `No server answers at ${this.#url}: run "${calledAs(import.meta.url).serve}" in another terminal first.`,
       ),
     )
   }

@@ -16,6 +16,7 @@ import { createLog, type Log, type Logger, requestLog, withoutValues } from '../
 import { type Settings, SettingsError, settingsTable } from '../settings.ts'
 import { withoutPassword } from '../url-parts.ts'
 import { version } from '../version.ts'
+import { calledAs } from './called-as.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
 import type { Context } from './run.ts'
@@ -262,8 +263,8 @@ async function startMessage(address: string, settings: Settings, output: Output)
     settings.limits === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),
   ]
-  const add =
-    'echo 123456 | npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --password-stdin --allow-weak-password'
+  const called = calledAs(import.meta.url)
+  const add = `echo 123456 | ${called.command} accounts add 12345678901 --nickname 测试用户1 --password-stdin --allow-weak-password`
   const signIn = `curl ${address}/login -H 'Content-Type: application/json' -d '{"phone_number":"12345678901","password":"123456"}'`
   return [
     `Hufu 虎符 ${version}  ${address}`,
@@ -274,7 +275,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
     `  ${add}`,
     ...(settings.classicApi ? [`  ${signIn}`] : []),
-    `  npm run demo${settings.port === Number(settingsTable.port.default) ? '' : ` -- --url ${address}`}`,
+    `  ${called.demo(settings.port === Number(settingsTable.port.default) ? '' : `--url ${address}`)}`,
     '',
   ].join('\n')
 }
