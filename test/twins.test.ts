@@ -243,6 +243,19 @@ describe('a route that takes no body', () => {
     expect(await statusOf(token)).toBe(200)
   })
 
+  test.each([
+    'application/x-www-form-urlencoded',
+    'text/plain;charset=UTF-8',
+    'multipart/form-data; boundary=x',
+  ])('takes an empty one of type %s, which some platforms name by themselves, and refuses any other', async (type) => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': type }
+    const post = (body: string) => fetch(`${app.url}/v1/session/end`, { method: 'POST', headers, body })
+    expect((await post('all=true')).status).toBe(415)
+    expect(await statusOf(token)).toBe(200)
+    expect((await post('')).status).toBe(204)
+    expect(await statusOf(token)).toBe('session_signed_out')
+  })
+
   test('takes an empty one, which some platforms send by themselves', async () => {
     expect((await call('POST /v1/sessions/end', {})).status).toBe(204)
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
