@@ -106,11 +106,7 @@ export class Codes {
   /** One write that makes no code good, and none bad. Never fails: a deadlock with a sign-in by this code must refuse nobody. */
   async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
-    const write = (): Promise<unknown> => {
-      if (!row) return this.#insert(dead)
-      return isOut(row, now) ? touchCode(this.#db, name) : replaceCode(this.#db, row.nonce, dead)
-    }
-    await write().catch(() => {})
+    await (row ? touchCode(this.#db, name) : this.#insert(dead)).catch(() => {})
   }
 
   /** Whether a number has a fixed code that is never sent. */
