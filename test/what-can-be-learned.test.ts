@@ -1,5 +1,9 @@
 // What a stranger can learn from the work that a request causes: the statements that run, and the times that can be measured.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { codeOf } from '../src/codes/code-digits.ts'
+import { findCode } from '../src/codes/code-rows.ts'
+import { storedKey } from '../src/codes/server-key.ts'
+import { MemoryLimits } from '../src/limits/store-memory.ts'
 import { FakeGateway } from './gateways/gateway.ts'
 import { httpGateway } from './gateways/http.ts'
 import { addPerson, type RunningApp, startApp } from './running.ts'
@@ -121,6 +125,45 @@ describe('the statements that run are the same', () => {
     const ofKnown = await statementsOf(app, () => tryAt(known))
     expect(ofKnown).toContain('write hufu_events')
     expect(await statementsOf(app, () => tryAt(unknown))).toEqual(ofKnown)
+  })
+})
+
+describe('the counters that are asked are the same', () => {
+  /** What happens to counters while a code is guessed from an address: the answers of the store, without the names. */
+  async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
+    const spies = (['spend', 'spendAll', 'giveBack', 'forget'] as const).map((name) =>
+      vi.spyOn(MemoryLimits.prototype, name),
+    )
+    try {
+      const headers = { 'content-type': 'application/json', 'x-forwarded-for': from }
+      const body = JSON.stringify({ phone_number, code })
+      const answer = await fetch(`${app.url}/v1/sessions`, { method: 'POST', headers, body })
+      expect(answer.status).toBe(401)
+      const calls = spies.flatMap(({ mock }) =>
+        mock.results.map(({ value }, i) => ({ order: mock.invocationCallOrder[i] ?? 0, value })),
+      )
+      const answers = calls.toSorted((a, b) => a.order - b.order).map(async ({ value }) => await value)
+      return (await Promise.all(answers)).map((spent) => [spent ?? []].flat().map(({ waitMs }) => waitMs > 0))
+    } finally {
+      for (const spy of spies) spy.mockRestore()
+    }
+  }
+
+  test('for a right code that is not enough by itself, a wrong one, and one where none is out', async () => {
+    const app = await start({ HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
+    for (const number of [known, unknown]) {
+      if (number === known) await askFor(app, known, 'sign_in')
+      // From here on the number has seen too many wrong codes.
+      for (let i = 0; i < 12; i++) await countersOf(app, number, '000000', `198.18.${i}.7`)
+    }
+    const name = { phoneNumber: `+86${known}`, purpose: 'sign_in' } as const
+    const { nonce } = (await findCode(app.house.db, name)) ?? expect.fail()
+    const right = codeOf(await storedKey(app.house.db), { ...name, nonce })
+    for (const again of [false, true]) {
+      const wrong = await countersOf(app, known, '000000', '198.19.1.7')
+      expect(await countersOf(app, known, right, '198.19.2.7'), `again: ${again}`).toEqual(wrong)
+      expect(await countersOf(app, unknown, '000000', '198.19.3.7'), `again: ${again}`).toEqual(wrong)
+    }
   })
 })
 

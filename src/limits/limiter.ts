@@ -46,10 +46,11 @@ export interface Guess {
    */
   count(isReal: boolean): Promise<Judged>
   /**
-   * Notes that this caller had this code right while the counters were full, and says whether an earlier one was right too.
+   * For a guess that is not enough by itself: notes whether this caller had this code right, and says whether it had another one right
+   * before. It is the same work for a right code, a wrong one, and where no code is out; and again the same when a guess is repeated.
    * @throws AppError `unavailable`
    */
-  wasRightAgain(codeId: string): Promise<boolean>
+  wasRightAgain(code: string, isRight: boolean): Promise<boolean>
 }
 
 /**
@@ -331,11 +332,14 @@ class CountedGuess implements Guess {
     return 'room'
   }
 
-  async wasRightAgain(codeId: string): Promise<boolean> {
-    const ofCode = hash('sha256', `${this.#rightOnceKey} ${codeId}`, 'base64url').slice(0, 22)
-    const { waitMs } = await this.#store.spend(`right_code:${ofCode}`, rightOnce)
-    if (waitMs > 0) return false
-    return (await this.#store.spend(this.#rightOnceKey, rightOnce)).waitMs > 0
+  async wasRightAgain(code: string, isRight: boolean): Promise<boolean> {
+    const guessed = hash('sha256', `${this.#rightOnceKey} ${code}`, 'base64url').slice(0, 22)
+    const { waitMs } = await this.#store.spend(`guessed:${guessed}`, rightOnce)
+    const isRepeated = waitMs > 0
+    // Keys that nobody reads: each has room for the first guess of a code and, beside it, for the first repeat.
+    const decoy = `${isRepeated ? 'repeated' : 'not_right'}:${guessed}`
+    const noted = await this.#store.spend(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
+    return isRight && !isRepeated && noted.waitMs > 0
   }
 }
 
