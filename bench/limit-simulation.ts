@@ -83,7 +83,7 @@ class World {
       if (isCounted) this.realGuesses++
       return 'wrong'
     }
-    if (judged !== 'reserved' && !isCounted && !(await attempt.guess.wasRightAgain(String(code.id))))
+    if (judged !== 'reserved' && !isCounted && !(await attempt.guess.wasRightAgain(String(code.id), true)))
       return 'wrong'
     await attempt.succeeded()
     return 'in'
