@@ -499,3 +499,23 @@ test('a message that was not sent leaves no wait behind', async () => {
   expect((await messageOf(3)).room).toBe('room')
   expect((await messageOf(4)).room).toBe('limit_full')
 })
+
+test('whoever uses up the messages of a country leaves some for accounts and for device proofs', async () => {
+  const { limiter, clock } = newLimiter(
+    limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
+  )
+  const sweep = async (to: 'stranger' | 'owner', from: number) => {
+    let sent = 0
+    for (let i = from; i < from + 60; i++) {
+      const room = await (await limiter.askForCode(person(i))).message(to)
+      if (room === 'room') sent++
+      else expect(room).toBe('limit_full')
+      clock.advance(minute)
+    }
+    return sent
+  }
+  expect(await sweep('stranger', 0)).toBe(30)
+  expect(await sweep('owner', 100)).toBe(5)
+  const owner = await limiter.askForCode(person(1, { proof: 'of the owner' }))
+  expect(await owner.message('owner')).toBe('room')
+})

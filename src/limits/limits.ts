@@ -143,12 +143,22 @@ export interface LimitsOptions {
   readonly smsCountries?: ReadonlyMap<string, number>
 }
 
-/** A country that may have all messages of the day needs no counter. */
+/** The parts of a budget for a day that not every message may use. */
+function partsOfBudget(by: 'server' | 'country', budget: number): Limit[] {
+  return [
+    ...counter('send_code', by, 'without_account', 'all', [Math.ceil(budget * withoutAccount), days]),
+    ...counter('send_code', by, 'without_proof', 'all', [Math.ceil(budget * withoutProof), days]),
+  ]
+}
+
+/** A country has the same parts as the installation; one that may have all messages of the day needs no counters. */
 function byCountry({ smsDailyBudget, smsCountries = new Map() }: LimitsOptions): Limit[] {
   return [...smsCountries]
     .filter(([, max]) => max < smsDailyBudget)
     .flatMap(([country, max]) =>
-      counter('send_code', 'country', 'all', 'all', [max, days]).map((limit) => ({ ...limit, country })),
+      [...counter('send_code', 'country', 'all', 'all', [max, days]), ...partsOfBudget('country', max)].map(
+        (limit) => ({ ...limit, country }),
+      ),
     )
 }
 
@@ -168,14 +178,7 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byCountry(options),
     ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
     ...counter('send_code', 'prefix', 'without_account', 'all', [20, 10 * minutes]),
-    ...counter('send_code', 'server', 'without_account', 'all', [
-      Math.ceil(smsDailyBudget * withoutAccount),
-      days,
-    ]),
-    ...counter('send_code', 'server', 'without_proof', 'all', [
-      Math.ceil(smsDailyBudget * withoutProof),
-      days,
-    ]),
+    ...partsOfBudget('server', smsDailyBudget),
 
     ...byProof('check_code'),
     ...byCaller('check_code', 10),
