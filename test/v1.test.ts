@@ -145,8 +145,9 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       },
       account: { id, phone_number: `+86${phone}`, nickname: '小明' },
       created: false,
+      device_proof: expect.stringMatching(/^hp_[\w-]{43}$/),
     })
-    const { token, created: _, ...rest } = body
+    const { token, created: _, device_proof: __, ...rest } = body
     const again = await client().who(String(token))
     expect(again.status).toBe(200)
     expect(again.body).toEqual(rest)

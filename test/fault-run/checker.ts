@@ -23,6 +23,8 @@ export interface Violation {
   /** The fault that it fell into, or null. */
   readonly during: string | null
   readonly text: string
+  /** Of the operation, where it has one: the server's log tells its cause. */
+  readonly requestId?: string | null
 }
 
 export interface CheckerOptions {
@@ -56,9 +58,10 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
   const troubles = all.filter(({ isCalm }) => !isCalm)
   const lives = livesOf(operations)
   const found: Violation[] = []
-  const add = (rule: Rule, { start, account, server, answer }: Operation, why: string) => {
+  const add = (rule: Rule, { start, account, server, answer, requestId }: Operation, why: string) => {
     const during = troubleAt(all, start)?.name ?? null
-    found.push({ rule, at: start, during, text: `${account} on ${server}: ${answer}; ${why}` })
+    const text = `${account} on ${server}: ${answer}; ${why}`
+    found.push({ rule, at: start, during, text, ...(requestId !== undefined && { requestId }) })
   }
   for (const operation of operations) {
     const { kind, token, start, end, outcome } = operation

@@ -78,6 +78,7 @@ export class Client {
       end: performance.now(),
       outcome: seen.outcome,
       answer: seen.answer,
+      requestId: seen.requestId,
     }
     this.operations.push(operation)
     return operation
@@ -97,6 +98,7 @@ export class Client {
       end: performance.now(),
       outcome: seen.outcome,
       answer: seen.answer,
+      requestId: seen.requestId,
     }
     this.operations.push(operation)
     return operation
@@ -109,6 +111,7 @@ interface Seen {
   readonly outcome: Outcome
   readonly answer: string
   readonly token: string | null
+  readonly requestId: string | null
 }
 
 /** An address that nobody else has. Only servers that trust this machine as a proxy believe it. */
@@ -135,10 +138,12 @@ async function ask(
     const text = await response.text()
     const { code = '', token: given = null } = text === '' ? {} : JSON.parse(text)
     const answer = `${response.status} ${code}`.trim()
-    return { outcome: outcomeOf(response.status, response.headers.has('retry-after')), answer, token: given }
+    const { headers, status } = response
+    const outcome = outcomeOf(status, headers.has('retry-after'))
+    return { outcome, answer, token: given, requestId: headers.get('x-request-id') }
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
-    return { outcome: 'unknown', answer: cause, token: null }
+    return { outcome: 'unknown', answer: cause, token: null, requestId: null }
   }
 }
 
@@ -156,9 +161,15 @@ async function hold(
     const { status, headers, text } = await held.answer
     const { code = '' } = text === '' ? {} : JSON.parse(text)
     const hasRetryAfter = headers['retry-after'] !== undefined
-    return { outcome: outcomeOf(status, hasRetryAfter), answer: `${status} ${code}`.trim(), sentAt }
+    const requestId = String(headers['x-request-id'] ?? '') || null
+    return {
+      outcome: outcomeOf(status, hasRetryAfter),
+      answer: `${status} ${code}`.trim(),
+      sentAt,
+      requestId,
+    }
   } catch (error) {
-    return { outcome: 'unknown', answer: String(error), sentAt }
+    return { outcome: 'unknown', answer: String(error), sentAt, requestId: null }
   }
 }
 

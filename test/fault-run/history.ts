@@ -33,6 +33,8 @@ export interface Operation {
   readonly outcome: Outcome
   /** For people: status and problem code, or what broke. */
   readonly answer: string
+  /** Of the answer, as the server's log has it; null: there was none. */
+  readonly requestId?: string | null
 }
 
 /** From when to when something was broken. */

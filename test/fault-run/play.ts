@@ -27,6 +27,8 @@ export interface Result {
   readonly violations: readonly Violation[]
   /** What in the stores contradicts itself, or what the client was told. */
   readonly audited: readonly string[]
+  /** By the name of a fault: what the servers logged from its beginning to its end. */
+  readonly logs: ReadonlyMap<string, string>
 }
 
 export interface Play<S extends Stage> {
@@ -50,6 +52,7 @@ export async function play<S extends Stage>({
   const stage = await open(source)
   const client = new Client()
   const troubles: Trouble[] = []
+  const logs = new Map<string, string>()
   const leftBehind: { trouble: Trouble; ask: () => Promise<string[]> }[] = []
   const names = stage.servers.map(({ name }) => name)
   const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
@@ -60,7 +63,10 @@ export async function play<S extends Stage>({
     for (const fault of faults) {
       if (isLeftOut(fault, stage)) continue
       const asks: (() => Promise<string[]>)[] = []
+      const before = stage.servers.map((server) => server.log().length)
       const trouble = await underFault(fault, stage, client, (ask) => asks.push(ask))
+      const log = stage.servers.map((server, i) => `== ${server.name}\n${server.log().slice(before[i])}`)
+      logs.set(fault.name, log.join('\n'))
       troubles.push(trouble)
       leftBehind.push(...asks.map((ask) => ({ trouble, ask })))
       if (isEnough?.(checked())) break
@@ -72,7 +78,8 @@ export async function play<S extends Stage>({
       for (const text of texts)
         left.push({ rule: 'left behind', at: trouble.start, during: trouble.name, text })
     }
-    return { client, troubles, violations: [...checked(), ...left], audited: await audit(client, stage) }
+    const violations = [...checked(), ...left]
+    return { client, troubles, violations, audited: await audit(client, stage), logs }
   } finally {
     await stage.close()
   }

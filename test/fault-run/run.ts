@@ -3,7 +3,9 @@
 //
 // Words run only the faults and databases with them in their name, without the broken programs; `--rounds=10` goes on for longer;
 // `--write` puts what a whole run without a violation found into bench/FAULTS.md.
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
@@ -73,8 +75,22 @@ function whyLeftOut(error: unknown): string {
   return error.message
 }
 
-function tellBad({ violations, audited }: Result): void {
-  for (const { rule, during, text } of violations.slice(0, 20))
+/** Prints violations with what the server's log says of them, and keeps the logs of those faults. */
+function tellBad({ violations, audited, logs }: Result): void {
+  for (const { rule, during, text, requestId } of violations.slice(0, 20)) {
     console.log(`${rule} (${during ?? 'calm'}): ${text}`)
+    for (const line of linesOf(logs, requestId ?? null)) console.log(`  log: ${line.slice(0, 2_000)}`)
+  }
   for (const text of audited.slice(0, 20)) console.log(`stores: ${text}`)
+  const faults = new Set(violations.flatMap(({ during }) => during ?? []))
+  if (faults.size === 0) return
+  const folder = mkdtempSync(join(tmpdir(), 'hufu-fault-logs-'))
+  for (const fault of faults)
+    writeFileSync(join(folder, `${fault.replaceAll(/[^\w]+/g, '-')}.log`), logs.get(fault) ?? '')
+  console.log(`The servers' logs of these faults: ${folder}`)
+}
+
+function linesOf(logs: Result['logs'], requestId: string | null): string[] {
+  if (requestId === null) return []
+  return [...logs.values()].flatMap((text) => text.split('\n').filter((line) => line.includes(requestId)))
 }

@@ -17,6 +17,8 @@ import { createClock } from './clock.ts'
 
 export interface HufuServer extends Server {
   process: ServerProcess
+  /** What it has logged since it was first started. */
+  log(): string
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
   /** Its wall clock is off by so much from now on. */
   setClock(offsetMs: number): void
@@ -57,18 +59,23 @@ export async function startHufu(
   const clock = createClock()
   const environment = {
     HUFU_PORT: String(port),
-    HUFU_LOG_LEVEL: 'silent',
+    // What a violation has to be explained with.
+    HUFU_LOG_LEVEL: 'warn',
+    HUFU_LOG_FORMAT: 'json',
     HUFU_PASSWORD_QUEUE: '1000',
     ...clock.environment,
     ...stores,
   }
   const start = () => startProcess(environment, { source })
+  let logBefore = ''
   const server: HufuServer = {
     name,
     url: `http://127.0.0.1:${port}`,
     process: await start(),
+    log: () => logBefore + server.process.output(),
     async restart(signal) {
       await server.process.stop(signal)
+      logBefore = server.log()
       server.process = await start()
     },
     setClock: (offsetMs) => clock.set(offsetMs, server.process.child),
