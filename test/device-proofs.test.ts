@@ -239,6 +239,31 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
   })
 
+  usable(
+    'removing a device ends its earlier proofs too, those of sessions that no list shows any more',
+    async () => {
+      const { phone } = await addPerson()
+      const mine = await signIn(phone)
+      const call = (token: unknown, path: string) =>
+        fetch(`${app.url}${path}`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
+      const idOf = ({ body }: Answer) => (body.session as { id: string }).id
+      const earlier = await signIn(phone)
+      expect((await call(earlier.body.token, '/v1/session')).status).toBe(204)
+      const [thief, other] = [await signIn(phone), await signIn(phone)]
+      expect((await call(mine.body.token, `/v1/sessions/${idOf(thief)}`)).status).toBe(204)
+      expect(await isGood(phone, String(thief.body.device_proof))).toBe(false)
+      expect(await isGood(phone, String(earlier.body.device_proof))).toBe(false)
+      expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
+      expect(await isGood(phone, String(other.body.device_proof))).toBe(true)
+      // It signs out before it is removed: the answer still says that the device is out.
+      const late = await signIn(phone)
+      expect((await call(late.body.token, '/v1/session')).status).toBe(204)
+      expect((await call(mine.body.token, `/v1/sessions/${idOf(late)}`)).status).toBe(204)
+      expect(await isGood(phone, String(late.body.device_proof))).toBe(false)
+      expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
+    },
+  )
+
   usable('a ban ends them, and so does the end of the account', async () => {
     const { phone, id } = await addPerson()
     const proof = await proofOf(phone)

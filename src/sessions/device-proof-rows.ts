@@ -69,6 +69,31 @@ export async function deleteDeviceProofsOfSession(
     .execute()
 }
 
+/** Deletes the proofs of an account that belong to no session that is live at `now`. */
+export async function deleteDeviceProofsWithoutSession(
+  tx: Database,
+  accountId: string,
+  now: number,
+): Promise<void> {
+  const rows = await tx
+    .selectFrom('hufu_device_proofs')
+    .leftJoin('hufu_sessions', 'hufu_sessions.id', 'hufu_device_proofs.session_id')
+    .select('hufu_device_proofs.proof_hash')
+    .where('hufu_device_proofs.account_id', '=', accountId)
+    .where((where) =>
+      where.or([
+        where('hufu_sessions.id', 'is', null),
+        where('hufu_sessions.ended_at', 'is not', null),
+        where('hufu_sessions.expires_at', '<=', now),
+      ]),
+    )
+    .execute()
+  await deleteDeviceProofs(
+    tx,
+    rows.map(({ proof_hash }) => proof_hash),
+  )
+}
+
 /** Deletes up to `limit` proofs that no sign-in presented since a time, and returns how many. */
 export async function deleteDeviceProofsBefore(db: Database, at: number, limit: number): Promise<number> {
   const old = await db

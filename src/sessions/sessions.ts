@@ -20,7 +20,11 @@ import {
   type ReadTicket,
   type SessionCopy,
 } from './copies.ts'
-import { deleteDeviceProofsOf, deleteDeviceProofsOfSession } from './device-proof-rows.ts'
+import {
+  deleteDeviceProofsOf,
+  deleteDeviceProofsOfSession,
+  deleteDeviceProofsWithoutSession,
+} from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
@@ -502,9 +506,10 @@ export class Sessions {
       if (wasLive) {
         await endSessions(tx, { ids: [id], at: now, reason, by: by?.sessionId ?? null })
         await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by?.sessionId ?? null)])
-        // Removed by the owner, or used by two at once: the device is not the owner's any more.
-        if (reason !== 'signed_out') await deleteDeviceProofsOfSession(tx, accountId, id)
       }
+      // Removed by the owner, or used by two at once: the device is not the owner's any more. Its proofs from earlier sign-ins belong
+      // to sessions that are over, which no list shows: nobody could remove them one by one.
+      if (reason !== 'signed_out') await deleteDeviceProofsWithoutSession(tx, accountId, now)
       // Read again only for what has just been written: which device ended it.
       const ended = wasLive ? await findSession(tx, id) : stored
       const position = await insertChange(tx, accountId, now)
