@@ -264,6 +264,30 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     },
   )
 
+  usable('the holder of a stolen token does not keep the owner from changing the password', async () => {
+    const { phone } = await addPerson()
+    const [mine, thief] = [await signIn(phone), await signIn(phone)]
+    const change = async ({ body }: Answer, current: string) => {
+      const answer = await fetch(`${app.url}/v1/account/password`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'x-forwarded-for': newCaller(),
+          authorization: `Bearer ${body.token}`,
+        },
+        body: JSON.stringify({ current_password: current, new_password: 'another good password' }),
+      })
+      return answer.status
+    }
+    const statuses = new Set<number>()
+    for (let i = 0; i < 120; i++) {
+      statuses.add(await change(thief, 'wrong'))
+      app.clock.advance(120_000)
+    }
+    expect([...statuses].toSorted()).toEqual([401, 429])
+    expect(await change(mine, password)).toBe(204)
+  })
+
   usable('a ban ends them, and so does the end of the account', async () => {
     const { phone, id } = await addPerson()
     const proof = await proofOf(phone)

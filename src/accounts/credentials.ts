@@ -40,9 +40,10 @@ export interface CredentialsOptions {
   readonly tellMoved: (from: string, maskedTo: string) => void
 }
 
-/** The caller who proves something: `accountId` is null for a client that is not signed in. */
+/** The caller who proves something: `accountId` is null, and there is no session, for a client that is not signed in. */
 interface Prover {
   readonly accountId: string | null
+  readonly sessionId?: string
   readonly origin: Origin
   /** What opens the reserved part of the limits of this number, as in `Who`. */
   readonly proof?: string | null
@@ -169,10 +170,17 @@ export class Credentials {
   async #checkCode(
     name: CodeName,
     code: string,
-    { accountId, origin, proof = null }: Prover,
+    { accountId, sessionId, origin, proof = null }: Prover,
   ): Promise<RightCode> {
     const { phoneNumber } = name
-    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, proof }
+    const who = {
+      phoneNumber,
+      address: origin.ip,
+      deviceId: null,
+      accountId,
+      proof,
+      ...(sessionId && { sessionId }),
+    }
     return await this.#limiter.guarded('check_code', who, (guess) =>
       this.#codes.check(name, code, guess).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
     )
@@ -220,9 +228,9 @@ export class Credentials {
       const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(asker))
       return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
-    const { accountId, origin } = asker
+    const { accountId, sessionId, origin } = asker
     const { proof } = owner(asker)
-    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, proof }
+    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
     await this.#limiter.guarded('check_password', who, (guess) =>
       comparePassword(this.#passwords, { row, password: stepUp.password, guess }).catch(
         this.#noteWrong(phoneNumber, 'password', origin),
@@ -232,9 +240,9 @@ export class Credentials {
   }
 }
 
-/** A session of the account is as good as a device proof for the account's own number. */
+/** A session of the account is as good as a device proof for the account's own number: each one, so that a stolen one uses up only its own. */
 function owner(asker: Asker) {
-  return { ...asker, proof: `account ${asker.accountId}` }
+  return { ...asker, proof: `session ${asker.sessionId}` }
 }
 
 /** For `catch`: says which of two proofs was wrong. */

@@ -183,8 +183,9 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byProof('check_code'),
     ...byCaller('check_code', 10),
     ...counter('check_code', 'device', 'without_proof', 'all', [30, hours], [100, days]),
-    // A client that holds a token could try codes for one new number after the other.
-    ...counter('check_code', 'account', 'all', 'all', [30, hours], [100, days]),
+    // A client that holds a token could try codes for one new number after the other. By session: the holder of a stolen token must not
+    // keep the owner from changing the password.
+    ...counter('check_code', 'session', 'all', 'all', [30, hours], [100, days]),
     // A whole city of phones may share the address of a carrier.
     ...byAddress('check_code', [100, 10 * minutes], [1_000, days]),
     ...byNumber('check_code', 10),
@@ -200,7 +201,7 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byProof('check_password'),
     ...byCaller('check_password', 15),
     ...counter('check_password', 'device', 'without_proof', 'all', [30, hours], [100, days]),
-    ...counter('check_password', 'account', 'all', 'all', [30, hours], [100, days]),
+    ...counter('check_password', 'session', 'all', 'all', [30, hours], [100, days]),
     ...byAddress('check_password', [100, 10 * minutes], [1_000, days]),
     ...byNumber('check_password', 15),
 
