@@ -135,7 +135,10 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'ids of devices',
     [
       [inputs, "in a device's id is just text"],
-      ['test/limits.test.ts', 'no key holds a number or an address'],
+      [
+        'src/limits/subjects.test.ts',
+        'a counter is named by a hash: the number, the address and the device cannot be read in it',
+      ],
     ],
   ],
   [

@@ -60,6 +60,8 @@ const wholeTable: Readonly<Record<string, string>> = {
   updatePurge: 'a row for each kind of data',
   isBarredNumber: 'empty here: a primary key',
   deleteBarredNumber: 'empty here: a primary key',
+  deleteEndedSessions:
+    'PostgreSQL begins with the table where an account has a large part of it, and stops after a batch',
 }
 
 /** Statements that may sort, and why that is no harm. */
@@ -67,6 +69,7 @@ const maySort: Readonly<Record<string, string>> = {
   findLiveSessions: 'sorts a batch of sessions that it finds by their ids',
   liveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   liveSessions: 'the same',
+  forgetPersonInPages: 'the last page of an account is less than a page',
 }
 
 const rows = Number(process.env.HUFU_TEST_ROWS ?? 40_000)
@@ -133,6 +136,8 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   },
   deleteEventsBefore: (db) => eventRows.deleteEventsBefore(db, now + 50, 10),
   forgetPerson: (db) => eventRows.forgetPerson(db, id, phoneNumber),
+  forgetPersonInPages: (db) => eventRows.forgetPersonInPages(db, id, phoneNumber),
+  deleteEndedSessions: (db) => sessionRows.deleteEndedSessions(db, id),
   lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
   deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
   deleteOldCounters: (db) => counterRows.deleteOldCounters(db, now + 50, 10),
@@ -150,6 +155,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
       seen_at: now,
     }),
   deleteDeviceProofs: (db) => deviceProofRows.deleteDeviceProofs(db, [hash]),
+  deleteDeviceProofsWithoutSession: (db) => deviceProofRows.deleteDeviceProofsWithoutSession(db, 'none', now),
   deleteDeviceProofsOf: (db) => deviceProofRows.deleteDeviceProofsOf(db, id, sessionId),
   deleteDeviceProofsOfSession: (db) => deviceProofRows.deleteDeviceProofsOfSession(db, id, sessionId),
   deleteDeviceProofsBefore: (db) => deviceProofRows.deleteDeviceProofsBefore(db, now + 50, 10),

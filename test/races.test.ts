@@ -374,11 +374,11 @@ describe.each(databases)('$name', (database) => {
       expect(await db.selectFrom('hufu_sessions').selectAll().execute()).toEqual([])
       // The same between two columns.
       await db.schema.alterTable('hufu_sessions').dropColumn('rotated_at').execute()
-      await db.schema.alterTable('hufu_accounts').dropColumn('closes_at').execute()
+      await db.schema.alterTable('hufu_accounts').dropColumn('locale').execute()
       await sql`delete from hufu_migrations`.execute(db)
       expect(await migrate(db, kind)).toEqual(allMigrations)
       expect(await db.selectFrom('hufu_sessions').select('rotated_at').execute()).toEqual([])
-      expect(await db.selectFrom('hufu_accounts').select('closes_at').execute()).toEqual([])
+      expect(await db.selectFrom('hufu_accounts').select('locale').execute()).toEqual([])
       await db.destroy()
       await drop()
     },

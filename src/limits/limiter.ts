@@ -137,7 +137,9 @@ export class Limiter {
       resendInSeconds: Math.ceil(nextMs / 1000),
       message: async (to) => {
         const buckets = this.#sharedBuckets('send_code', lane)
-        const asked = await this.#spendAll(buckets, who, lane, (bucket) => counts(bucket, to))
+        const asked = await this.#spendAll(buckets, who, lane, (one) =>
+          counts(one.bucket, to) ? one : decoyOf(one),
+        )
         if (!isRefused(asked)) message = asked
         return roomOf(asked)
       },
@@ -258,16 +260,19 @@ export class Limiter {
   /** Counts a guess for all callers without a proof: at the number, and in the installation. */
   async #countGuess(action: Check, who: Who, lane: Lane, isReal: boolean): Promise<readonly Asked[] | null> {
     if (lane === 'with_proof') return null
-    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, () => isReal)
+    // A decoy of a guess is as full as its windows say: a full counter is asked and not written, and the time would tell.
+    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, (one) =>
+      isReal ? one : { ...one, key: decoyKey(one) },
+    )
   }
 
   async #spendAll(
     buckets: readonly Bucket[],
     who: Who,
     lane: Lane,
-    isRead: (bucket: Bucket) => boolean = () => true,
+    counterOf: (one: Keyed) => Keyed = (one) => one,
   ): Promise<readonly Asked[]> {
-    const asked = keyed(buckets, who).map((one) => (isRead(one.bucket) ? one : decoyOf(one)))
+    const asked = keyed(buckets, who).map(counterOf)
     const spent = await this.#store.spendAll(
       asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
       { reserved: lane === 'with_proof' },
@@ -385,9 +390,13 @@ function counts({ callers }: Bucket, to: Recipient): boolean {
 }
 
 /** The same work in a counter that nobody reads and that is never full. */
-function decoyOf({ bucket, key }: Keyed): Keyed {
-  const windows = bucket.windows.map((window) => ({ ...window, max: 1_000_000_000 }))
-  return { bucket: { ...bucket, windows }, key: `decoy:${key}` }
+function decoyOf(one: Keyed): Keyed {
+  const windows = one.bucket.windows.map((window) => ({ ...window, max: 1_000_000_000 }))
+  return { bucket: { ...one.bucket, windows }, key: decoyKey(one) }
+}
+
+function decoyKey({ key }: Keyed): string {
+  return `decoy:${key}`
 }
 
 function isCountedIn(lane: Lane, callers: Callers): boolean {
