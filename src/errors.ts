@@ -43,10 +43,26 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number]
 
+/** What is wrong with a field of a request. A client is told `pointer`, `problem` and `allowed`; the rest becomes words. */
+export interface FieldFault {
+  /** RFC 6901, into the body. */
+  readonly pointer: string
+  readonly problem: string
+  /** The values of an enumeration. */
+  readonly allowed?: readonly string[]
+  /** The least or the most characters. */
+  readonly limit?: number
+  /** Of JSON Schema. */
+  readonly type?: string
+  /** Name of the pattern that it must match. */
+  readonly form?: string
+  /** The field that may stand in its place: one of the two, not both. */
+  readonly other?: string
+}
+
 /** What is known about an error besides its code. Only what http/respond.ts names is ever told to a client. */
 export interface ErrorFacts {
-  /** RFC 6901 pointers into the body, each with what is wrong there. */
-  readonly fields?: readonly { readonly pointer: string; readonly problem: string }[]
+  readonly fields?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
   readonly allow?: readonly string[]
   /** For `credentials_wrong`: which half was wrong. Only the classic API may tell. */

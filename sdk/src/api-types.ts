@@ -578,6 +578,8 @@ export interface components {
                 pointer: string;
                 /** @example is_missing */
                 problem: string;
+                /** @description The values that the field may have; at most 20, then `…`. */
+                allowed?: string[];
             }[];
             /** @description Which rule a refused password breaks. */
             rule?: string;

@@ -21,6 +21,8 @@ export interface FieldProblem {
   readonly pointer: string
   /** For programs, for example `is_missing`. */
   readonly problem: string
+  /** The values that the field may have, where they are a short list. */
+  readonly allowed?: readonly string[]
 }
 
 export interface HufuErrorFacts {

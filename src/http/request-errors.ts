@@ -1,6 +1,7 @@
 // From what Fastify and Ajv say about a request to a code of our own table.
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError, type ErrorCode, type FieldFault } from '../errors.ts'
+import { formOfPattern } from './v1-schemas.ts'
 
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
@@ -42,10 +43,19 @@ export function asRequestError(error: unknown, asUnavailable: (error: unknown) =
   return new AppError('internal', {}, { cause: error })
 }
 
-function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError) {
+function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError): FieldFault {
   const name = params.missingProperty ?? params.additionalProperty
   const last = typeof name === 'string' ? pointerTo(name) : ''
-  return { pointer: instancePath + last, problem: problems[keyword] ?? 'is_not_valid' }
+  const { allowedValues: allowed, limit, type, pattern } = params
+  const form = typeof pattern === 'string' ? formOfPattern(pattern) : undefined
+  return {
+    pointer: instancePath + last,
+    problem: problems[keyword] ?? 'is_not_valid',
+    ...(Array.isArray(allowed) && { allowed: allowed.map(String) }),
+    ...(typeof limit === 'number' && { limit }),
+    ...(typeof type === 'string' && { type }),
+    ...(form !== undefined && { form }),
+  }
 }
 
 /** RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short. */

@@ -1,6 +1,7 @@
 // What the world is told about an error: status, words in two languages, and which facts. The only place that knows.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { AppError, ErrorCode, ErrorFacts } from '../errors.ts'
+import type { AppError, ErrorCode, ErrorFacts, FieldFault } from '../errors.ts'
+import { allowedValues, fieldAdvice } from './field-words.ts'
 
 interface PublicError {
   readonly status: number
@@ -161,10 +162,14 @@ export function isoTime(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
 }
 
+function publicField({ pointer, problem, allowed }: FieldFault) {
+  return { pointer, problem, ...(allowed && { allowed: allowedValues(allowed) }) }
+}
+
 /** Which facts each problem tells. What is not named here stays inside. */
 function publicFacts({ fields, phone, rule, endedAt, endedBy, bannedUntil }: ErrorFacts) {
   return {
-    ...(fields && { fields }),
+    ...(fields && { fields: fields.map(publicField) }),
     ...(phone && { fields: [{ pointer: '/phone_number', problem: phone.problem }] }),
     ...(rule && { rule }),
     ...(endedAt !== undefined && { ended_at: isoTime(endedAt) }),
@@ -249,6 +254,7 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
 function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
   const { code, facts } = error
   if (facts.phone) return phoneAdviceOf(error, language) ?? undefined
+  if (code === 'invalid_request' && facts.fields?.[0]) return fieldAdvice(facts.fields[0], language)
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
   const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
   const time = new Intl.DateTimeFormat(language, {

@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox'
 import { purposes } from '../codes/codes.ts'
 import { errorCodes } from '../errors.ts'
 import { platforms } from '../sessions/session.ts'
+import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
 
 const nullable = <T extends TSchema>(schema: T, description?: string) =>
   Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
@@ -57,9 +58,26 @@ const PhoneNumber = Type.String({
   examples: ['12345678901'],
 })
 const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
+const sixDigits = `^${unseen}(?:[0-9\\uFF10-\\uFF19]${unseen}){6}$`
+const languageTag = '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$'
+
+const forms = new Map([
+  [plainText, 'plain_text'],
+  [httpsUrl, 'https_url'],
+  [printableAscii, 'printable_ascii'],
+  [sixDigits, 'code'],
+  [languageTag, 'locale'],
+  [idempotencyKeyPattern, 'random_key'],
+])
+
+/** The name of a pattern, for field-words.ts. */
+export function formOfPattern(pattern: string): string | undefined {
+  return forms.get(pattern)
+}
+
 const Code = Type.String({
   maxLength: 64,
-  pattern: `^${unseen}(?:[0-9\\uFF10-\\uFF19]${unseen}){6}$`,
+  pattern: sixDigits,
   description: 'Six digits, from the message. Spaces and full-width digits change nothing.',
   examples: ['123456'],
 })
@@ -130,9 +148,7 @@ export const AccountChange = Type.Object(
   {
     nickname: Type.Optional(nullable(Nickname)),
     avatar_url: Type.Optional(nullable(Type.String({ maxLength: 512, pattern: httpsUrl }), 'https only.')),
-    locale: Type.Optional(
-      nullable(Type.String({ maxLength: 16, pattern: '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$' }), 'BCP 47.'),
-    ),
+    locale: Type.Optional(nullable(Type.String({ maxLength: 16, pattern: languageTag }), 'BCP 47.')),
   },
   {
     $id: 'AccountChange',
@@ -305,6 +321,11 @@ export const Problem = Type.Object(
         Type.Object({
           pointer: Type.String({ description: 'JSON pointer (RFC 6901) into the body.' }),
           problem: Type.String({ examples: ['is_missing'] }),
+          allowed: Type.Optional(
+            Type.Array(Type.String(), {
+              description: 'The values that the field may have; at most 20, then `…`.',
+            }),
+          ),
         }),
       ),
     ),

@@ -131,11 +131,13 @@ export function eitherOf<A extends string, B extends string>(
   where = '',
 ): { [Key in A]: string } | { [Key in B]: string } {
   const [first, second] = [body[a], body[b]]
-  const refuse = (field: string, problem: string) =>
-    new AppError('invalid_request', { fields: [{ pointer: `${where}/${field}`, problem }] })
-  if (first !== undefined && second !== undefined) throw refuse(b, 'is_not_valid')
+  const refuse = (field: string, other: string, problem: string) => {
+    const fault = { pointer: `${where}/${field}`, problem, other: `${where}/${other}` }
+    return new AppError('invalid_request', { fields: [fault] })
+  }
+  if (first !== undefined && second !== undefined) throw refuse(b, a, 'is_not_valid')
   // A computed name makes TypeScript forget which one it is.
   if (first !== undefined) return { [a]: first } as { [Key in A]: string }
   if (second !== undefined) return { [b]: second } as { [Key in B]: string }
-  throw refuse(a, 'is_missing')
+  throw refuse(a, b, 'is_missing')
 }

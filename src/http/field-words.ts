@@ -1,0 +1,88 @@
+// What `invalid_request` says of a field in words, in both languages. respond.ts makes it the problem's `detail`.
+import type { FieldFault } from '../errors.ts'
+
+type Language = 'zh-CN' | 'en'
+type Words = Readonly<Record<Language, string>>
+
+/** Of an enumeration, as many values are named; a longer one is cut short. */
+const namedValues = 20
+
+/** What the patterns of v1-schemas.ts and v1-sessions.ts take, by the name that request-errors.ts gives. */
+const forms: Readonly<Record<string, Words>> = {
+  plain_text: {
+    'zh-CN': '要有看得见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
+    en: 'visible text without control characters, line breaks, zero-width characters or characters that turn the direction of text',
+  },
+  printable_ascii: {
+    'zh-CN': '只能是 ASCII 可见字符，不能有空格',
+    en: 'visible ASCII characters without spaces',
+  },
+  https_url: {
+    'zh-CN': '要以 https:// 开头的网址，例如 https://example.com/a.png',
+    en: 'a URL that begins with https://, for example https://example.com/a.png',
+  },
+  code: { 'zh-CN': '要六位数字，例如 123456', en: 'six digits, for example 123456' },
+  locale: { 'zh-CN': '要语言标记，例如 zh-CN', en: 'a language tag, for example zh-CN' },
+  random_key: {
+    'zh-CN': '要 22 个 base64url 字符（128 位）',
+    en: '22 characters of base64url (128 bits)',
+  },
+}
+
+const types: Readonly<Record<string, Words>> = {
+  string: { 'zh-CN': '字符串', en: 'text (a JSON string)' },
+  object: { 'zh-CN': 'JSON 对象', en: 'a JSON object' },
+}
+
+/** `device.platform` for `/device/platform`. A name that a stranger made up shows nothing that a person cannot see. */
+function nameOf(pointer: string): string {
+  const path = pointer.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~')
+  return `"${path.replace(/[\p{C}\p{Z}"]/gu, '?')}"`
+}
+
+type Sentence = (name: string, fault: FieldFault) => string
+
+const list = (allowed: FieldFault['allowed']): string => allowedValues(allowed).join(', ')
+
+const inChinese: Readonly<Record<string, Sentence>> = {
+  is_missing: (name, { other }) =>
+    other === undefined ? `缺少字段 ${name}。` : `请提供 ${name} 或 ${nameOf(other)}，二者之一。`,
+  is_unknown: (name) => `不认识字段 ${name}：请检查拼写，或去掉它。`,
+  has_wrong_type: (name, { type }) => `${name} 的类型错误${toBe(types[type ?? '']?.['zh-CN'], '：应为')}。`,
+  is_too_short: (name, { limit }) => `${name} 至少要有 ${limit ?? 1} 个字符。`,
+  is_too_long: (name, { limit }) => `${name} 过长${toBe(limit, '：最多', ' 个字符')}。`,
+  has_wrong_form: (name, { form }) => `${name} 的格式错误${toBe(forms[form ?? '']?.['zh-CN'], '：')}。`,
+  is_not_one_of_the_allowed: (name, { allowed }) => `${name} 的值只能是：${list(allowed)}。`,
+  is_not_valid: (name, { other }) =>
+    other === undefined ? `${name} 无效。` : `${name} 和 ${nameOf(other)} 只能提供一个：请去掉其中之一。`,
+}
+
+const inEnglish: Readonly<Record<string, Sentence>> = {
+  is_missing: (name, { other }) =>
+    other === undefined ? `Add the field ${name}.` : `Add either ${name} or ${nameOf(other)}.`,
+  is_unknown: (name) => `The field ${name} is not known here: check its spelling, or remove it.`,
+  has_wrong_type: (name, { type }) => `${name} has the wrong type${toBe(types[type ?? '']?.en, '; send ')}.`,
+  is_too_short: (name, { limit }) => `${name} is too short; the least is ${limit ?? 1} character(s).`,
+  is_too_long: (name, { limit }) => `${name} is too long${toBe(limit, '; the most is ', ' characters')}.`,
+  has_wrong_form: (name, { form }) => `${name} has the wrong form${toBe(forms[form ?? '']?.en, '; send ')}.`,
+  is_not_one_of_the_allowed: (name, { allowed }) => `${name} must be one of: ${list(allowed)}.`,
+  is_not_valid: (name, { other }) =>
+    other === undefined
+      ? `${name} is not valid.`
+      : `${name} and ${nameOf(other)} exclude each other: remove one of them.`,
+}
+
+function toBe(what: string | number | undefined, before: string, after = ''): string {
+  return what === undefined ? '' : `${before}${what}${after}`
+}
+
+/** The values of an enumeration that an answer names. */
+export function allowedValues(allowed: FieldFault['allowed'] = []): readonly string[] {
+  return allowed.length <= namedValues ? allowed : [...allowed.slice(0, namedValues), '…']
+}
+
+/** One sentence about the field, for people: which it is, and what to send instead. */
+export function fieldAdvice(fault: FieldFault, language: Language): string | undefined {
+  const name = fault.pointer === '' ? { 'zh-CN': '请求体', en: 'The body' }[language] : nameOf(fault.pointer)
+  return (language === 'en' ? inEnglish : inChinese)[fault.problem]?.(name, fault)
+}
