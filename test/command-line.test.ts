@@ -487,6 +487,8 @@ describe('start', () => {
     const cwd = mkdtempSync(join(folder, 'modes-'))
     chmodSync(cwd, 0o755)
     const server = await startProcess({ HUFU_DATABASE_URL: `sqlite:${cwd}/hufu.db` })
+    // The other two are made with the first question.
+    await fetch(`${server.url}/readyz`)
     const files = readdirSync(cwd)
     expect(files).toEqual(expect.arrayContaining(['hufu.db', 'hufu.db-wal', 'hufu.db-shm']))
     for (const file of files)

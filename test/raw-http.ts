@@ -131,7 +131,11 @@ export class RawConnection {
         this.#bytes = this.#bytes.subarray(taken.length)
         return taken.reply
       }
-      if (this.#ended) return null
+      if (this.#ended) {
+        // A body without a length ends with the connection (RFC 9112, section 6.3).
+        const last = takeReply(this.#bytes, { isHead, ended: true })
+        return last?.reply.headers['content-length'] === undefined ? (last?.reply ?? null) : null
+      }
       await this.#more()
     }
   }

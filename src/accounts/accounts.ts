@@ -197,11 +197,15 @@ export class Accounts {
     }
   }
 
-  /** A reader may take minutes for its export; a session that was ended meanwhile reads no further than to the next hundred. */
+  /**
+   * A reader may take minutes for its export; a session that was ended meanwhile reads no further than to the next hundred. The
+   * first hundred belong to the answer that was decided when its session was live.
+   */
   async *#whileLive<T>(caller: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
     let count = 0
     for await (const item of items) {
-      if (count++ % 100 === 0) await this.#sessions.assertStillLive(caller)
+      if (count > 0 && count % 100 === 0) await this.#sessions.assertStillLive(caller)
+      count++
       yield item
     }
   }
