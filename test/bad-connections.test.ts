@@ -175,6 +175,35 @@ describe('many requests on one connection', () => {
   })
 
   // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
+  test('an export whose request body is broken ends with its last byte, behind the answers before it', async () => {
+    const { id } = await app.house.accounts.get(person.phone)
+    const at = Date.now()
+    const events = Array.from({ length: 2_000 }, (_, i) => ({
+      id: `export-${i}`,
+      at,
+      kind: 'signed_in' as const,
+    }))
+    for (let i = 0; i < events.length; i += 500) {
+      const rows = events.slice(i, i + 500).map((event) => ({ ...event, account_id: id }))
+      await app.byHand.insertInto('hufu_events').values(rows).execute()
+    }
+    const connection = await RawConnection.open(app)
+    const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
+    const chunk = `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`
+    // The export waits for the sign-in before it, and then is longer than what Node keeps for a client.
+    connection.write(
+      ask('slow', 'POST /v1/sessions', '', slow) +
+        ask('export', 'GET /v1/account/export', `${bearer()}transfer-encoding: chunked\r\n`) +
+        chunk,
+    )
+    expect(told(await connection.answer())).toEqual(['slow', 401])
+    const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
+    expect(told(reply)).toEqual(['export', 200])
+    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(events.length)
+    await connection.whenClosed
+    expect(connection.unread).toBe('')
+  })
+
   test('a request whose body is broken is answered behind one that was answered in an instant', async () => {
     const quick = (id: string) => ask(id, 'GET /v1/session', bearer())
     const broken = ask('broken', 'GET /nowhere', 'transfer-encoding: chunked\r\n')

@@ -78,13 +78,17 @@ export class BrokenConnections {
     const underWay = this.#underWayOn(socket)
     // The rubbish is the rest of the newest request: its answer never comes, unless it was given without the body.
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
-    // An answer that was given is still to be sent, where it waits for one that the system has only just taken.
-    const last = broken?.headersSent ? broken : underWay.at(-1)
     const headers = this.#crossOrigin.headersFor(broken?.req.headers ?? null)
     const refuse = () => {
-      if (broken?.headersSent) socket.end()
-      else if (socket.writable) socket.end(answerTo(error, headers))
+      if (!broken?.headersSent) {
+        if (socket.writable) socket.end(answerTo(error, headers))
+        return
+      }
+      // An answer that has begun is sent whole: it waits for those before it, and a stream for its reader.
+      if (broken.closed) socket.end()
+      else broken.once('close', () => socket.end())
     }
+    const last = underWay.at(-1)
     if (last) last.once('close', refuse)
     else refuse()
   }
