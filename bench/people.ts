@@ -1,7 +1,7 @@
 // Accounts with a password, for measurements of sign-ins.
 import { openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/settings.ts'
 
 export const password = 'correct horse battery'
 

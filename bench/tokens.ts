@@ -3,7 +3,7 @@ import { type House, openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/settings.ts'
 
 /** Live sessions of as many accounts, made by the domain itself, without the cost of their passwords. */
 export async function issueTokens(environment: Record<string, string>, count: number): Promise<string[]> {

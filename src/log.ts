@@ -4,7 +4,7 @@ import pretty from 'pino-pretty'
 import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
 import { type Hide, hideIn, hideNothing } from './secrets.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 export type { Logger } from 'pino'
 

@@ -1,7 +1,7 @@
 // The parts of a URL that has a password in it: cut so strictly that no part of the password is taken for anything else.
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { WrongValue } from './setting.ts'
+import { WrongValue } from './settings/setting.ts'
 
 export interface UrlParts {
   readonly scheme: string
@@ -48,16 +48,6 @@ export function decodedPart(text: string): string {
       'has a "%" with no two hexadecimal digits behind it: write it as %25',
     )
   }
-}
-
-/** A URL as it may be shown: without its password and its options. Also one that nobody has checked. */
-export function withoutPassword(url: string): string {
-  if (url.startsWith('sqlite:')) return url
-  return url
-    .replace(/[?#][^@]*$/s, '')
-    .replace(/^([^:/]*:\/\/)(?:([^:@/?#]*):(?=[^@]))?.*@/s, (_all, scheme: string, user?: string) =>
-      user === undefined ? `${scheme}***@` : `${scheme}${user}:***@`,
-    )
 }
 
 /** Names are compared without capitals, "-" and "_": ssl-mode, sslMode and SSL_MODE are one option. */

@@ -326,11 +326,11 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     67,
     'gateways that answer badly',
     [
-      ['src/sms/drivers.test.ts', 'has perhaps sent, and is asked once'],
-      ['src/sms/drivers.test.ts', 'a redirect is not followed'],
+      ['src/sms/drivers/drivers.test.ts', 'has perhaps sent, and is asked once'],
+      ['src/sms/drivers/drivers.test.ts', 'a redirect is not followed'],
     ],
   ],
-  [68, 'wrong settings', [['src/settings.test.ts', 'is refused without printing it']]],
+  [68, 'wrong settings', [['src/settings/settings.test.ts', 'is refused without printing it']]],
 ]
 
 const read = (path: string): string =>

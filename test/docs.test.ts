@@ -11,7 +11,7 @@ import { eventKinds } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { Problem } from '../src/http/v1-schemas.ts'
 import { limitsWith } from '../src/limits/limits.ts'
-import { settingsTable } from '../src/settings.ts'
+import { settingsTable } from '../src/settings/settings.ts'
 import { smsErrorCodes } from '../src/sms/sms.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { databases } from './stores.ts'
@@ -113,7 +113,7 @@ describe('docs/errors.md', () => {
     const sources = [
       'http/request-errors',
       'accounts/credentials',
-      'accounts/phone',
+      'phone/phone',
       'accounts/code-destinations',
     ]
       .map((name) => read(`src/${name}.ts`))

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, t
 import { openHouse } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { keyOf } from '../src/sessions/client-redis.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/settings.ts'
 import { openCopiesInRedis } from './copies-in-redis.ts'
 import { type RunningApp, type ServerProcess, startApp, startProcess } from './running.ts'
 import { databases, type FreshDatabase, redisUrl } from './stores.ts'

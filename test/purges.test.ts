@@ -8,7 +8,7 @@ import { migrate } from '../src/db/migrate.ts'
 import { databaseKind } from '../src/db/open.ts'
 import { type PurgeStep, Purges } from '../src/db/purges.ts'
 import { noOrigin, recordEvents } from '../src/events/events.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/settings.ts'
 import { addPerson, runCommand } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
 

@@ -317,7 +317,7 @@ describe.each(databases)('$name', (database) => {
     async () => {
       const { url, drop } = await database.create()
       const { openHouse } = await import('../src/app.ts')
-      const { readSettings } = await import('../src/settings.ts')
+      const { readSettings } = await import('../src/settings/settings.ts')
       const settings = readSettings({ HUFU_DATABASE_URL: url })
       const houses = [await openHouse(settings), await openHouse(settings)]
       await migrate(houses[0]?.db ?? expect.fail(), settings.database.kind)

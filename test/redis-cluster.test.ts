@@ -3,12 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { redactUrl } from '../src/redact-url.ts'
 import { slotOf } from '../src/redis/cluster.ts'
 import { RedisLink } from '../src/redis/link.ts'
 import { nodeOptions } from '../src/redis/node.ts'
 import { redisPlace } from '../src/redis/place.ts'
 import { keyOf } from '../src/sessions/client-redis.ts'
-import { withoutPassword } from '../src/url-parts.ts'
 import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
 import { password, passwordNumbers } from './fault-run/workload.ts'
 import { leastRights, makeUser } from './redis-users.ts'
@@ -117,7 +117,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     }
     const environment = { HUFU_DATABASE_URL: servers.databaseUrl, HUFU_REDIS_URL: url }
     const { stdout } = await runCommand(['doctor'], environment)
-    expect(stdout).toContain(`${withoutPassword(url)} (3 primaries, `)
+    expect(stdout).toContain(`${redactUrl(url)} (3 primaries, `)
     const alone = await runCommand(['doctor'], {
       ...environment,
       HUFU_REDIS_URL: redis.nodes[0]?.server.url ?? '',
@@ -125,7 +125,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     expect(alone.stdout).toContain('must begin with redis+cluster://')
     const server = await startProcess(environment)
     closers.push(() => server.stop())
-    expect(server.output()).toContain(`Redis  ${withoutPassword(url)} (3 primaries)`)
+    expect(server.output()).toContain(`Redis  ${redactUrl(url)} (3 primaries)`)
   })
 
   test('primaries are killed and paused: replicas take over under load, and the old ones that come back are believed by nobody', async () => {

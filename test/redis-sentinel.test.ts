@@ -2,7 +2,7 @@
 // and what has ended stays ended.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { withoutPassword } from '../src/url-parts.ts'
+import { redactUrl } from '../src/redact-url.ts'
 import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
 import { password, passwordNumbers } from './fault-run/workload.ts'
 import { leastRights, makeUser } from './redis-users.ts'
@@ -62,7 +62,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
 
     const url = loggedIn(redis.url)
     const environment = { HUFU_DATABASE_URL: servers.databaseUrl, HUFU_REDIS_URL: url }
-    const primaryIs = `${withoutPassword(url)} (primary 127.0.0.1:${primary.port}`
+    const primaryIs = `${redactUrl(url)} (primary 127.0.0.1:${primary.port}`
     expect((await runCommand(['doctor'], environment)).stdout).toContain(`${primaryIs}, `)
     const server = await startProcess(environment)
     closers.push(() => server.stop())

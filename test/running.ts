@@ -10,7 +10,7 @@ import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
 import { logTo, requestLog } from '../src/log.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/settings.ts'
 import { whenProcessEnds } from './services/ending.ts'
 
 export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const

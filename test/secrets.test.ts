@@ -3,9 +3,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { doctor } from '../src/cli/doctor.ts'
 import { Output } from '../src/cli/output.ts'
 import { logTo } from '../src/log.ts'
+import { redactUrl } from '../src/redact-url.ts'
 import { hiderOf, secretPartsOf } from '../src/secrets.ts'
-import { readSettings, secretTexts, settingsTable } from '../src/settings.ts'
-import { withoutPassword } from '../src/url-parts.ts'
+import { readSettings, secretTexts, settingsTable } from '../src/settings/settings.ts'
 import { runCommand } from './running.ts'
 
 /** RFC 3986, section 2.2, the percent sign, and what no URL has. */
@@ -145,7 +145,7 @@ test('a URL that nobody has checked is shown without anything before its last "@
     ['rediss+cluster://:hunter2@a:1,b:2', 'rediss+cluster://:***@a:1,b:2'],
     ['sqlite:./data/hufu.db', 'sqlite:./data/hufu.db'],
   ] as const)
-    expect(withoutPassword(url)).toBe(shown)
+    expect(redactUrl(url)).toBe(shown)
 })
 
 test('an error of a driver that quotes its URL is logged and printed without the password', () => {

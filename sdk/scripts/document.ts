@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHouse, openServer } from '../../src/app.ts'
-import { readSettings } from '../../src/settings.ts'
+import { readSettings } from '../../src/settings/settings.ts'
 
 /** The document of `GET /openapi.json`, reduced to the routes that apps use: those of /v1. */
 export async function openApiDocument() {

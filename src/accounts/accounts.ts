@@ -7,6 +7,7 @@ import { nextTurn } from '../db/turns.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import { assertStillLive, type Caller } from '../sessions/caller.ts'
 import { listSessionRecords, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
@@ -21,7 +22,6 @@ import {
 import { isBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
 import { assertAcceptablePassword, type Passwords } from './password.ts'
-import { parsePhoneNumber, type Region } from './phone.ts'
 
 export type { SessionRecord } from '../sessions/session-rows.ts'
 

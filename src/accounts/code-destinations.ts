@@ -1,6 +1,6 @@
 // Which phone numbers get codes: by country, and by whether a number can receive a text message.
 import { AppError } from '../errors.ts'
-import { allRegions, planOf, type Region } from './phone.ts'
+import { allRegions, planOf, type Region } from '../phone/phone.ts'
 
 /** Countries that get codes, with the messages that each may get in any 24 hours. */
 export type ServedCountries = ReadonlyMap<Region, number>

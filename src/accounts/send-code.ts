@@ -5,13 +5,13 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type Origin, recordEvents } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
+import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { type Sent, SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import type { CodeDestinations } from './code-destinations.ts'
 import { LaterJobs } from './later-jobs.ts'
-import { parsePhoneNumber, type Region } from './phone.ts'
 
 export interface SendCodeOptions {
   readonly db: Database

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { databasePlace } from '../db/place.ts'
-import { filesWithSecrets, readEnvironment, type Settings } from '../settings.ts'
+import { filesWithSecrets, readEnvironment, type Settings } from '../settings/settings.ts'
 import type { Finding } from './doctor.ts'
 import type { Output } from './output.ts'
 

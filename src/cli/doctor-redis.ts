@@ -1,9 +1,10 @@
 // What doctor and the start message want to know about Redis.
+
+import { redactUrl } from '../redact-url.ts'
 import { findPrimaries } from '../redis/find.ts'
 import { onNode } from '../redis/node.ts'
 import { type Address, type RedisPlace, redisPlace, urlOf } from '../redis/place.ts'
 import { askSentinels } from '../redis/sentinel.ts'
-import { withoutPassword } from '../url-parts.ts'
 import type { Output } from './output.ts'
 
 export interface RedisFacts {
@@ -65,7 +66,7 @@ async function probeNode(place: RedisPlace, address: Address) {
 /** For the start message: where Redis is, and which primary that is now. */
 export async function shownRedis(url: string, output: Output): Promise<string> {
   const found = await findPrimaries(redisPlace(url)).catch(() => null)
-  const where = withoutPassword(url)
+  const where = redactUrl(url)
   const primaries = found && shownPrimaries(url, found, output)
   return primaries ? output.say(`${where}（${primaries}）`, `${where} (${primaries})`) : where
 }

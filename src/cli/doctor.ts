@@ -9,8 +9,8 @@ import { type DatabaseKind, sqlitePath } from '../db/open.ts'
 import { databasePlace } from '../db/place.ts'
 import { shortcomings } from '../db/requirements.ts'
 import type { Database } from '../db/schema.ts'
-import type { Settings } from '../settings.ts'
-import { withoutPassword } from '../url-parts.ts'
+import { redactUrl } from '../redact-url.ts'
+import type { Settings } from '../settings/settings.ts'
 import { openFileFindings } from './doctor-files.ts'
 import type { RedisFacts } from './doctor-redis.ts'
 import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
@@ -69,7 +69,7 @@ function limitsFindings({ limits }: Settings, output: Output): Finding[] {
 async function databaseFindings(settings: Settings, output: Output): Promise<Finding[]> {
   const check = 'database'
   const { url, kind } = settings.database
-  const where = kind === 'sqlite' ? sqlitePath(url) : withoutPassword(url)
+  const where = kind === 'sqlite' ? sqlitePath(url) : redactUrl(url)
   if (kind === 'sqlite' && !existsSync(where)) return [newFileFinding(where, output)]
   const house = await openHouse({ ...settings, redis: null })
   try {
@@ -243,7 +243,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
       },
     ]
   }
-  const where = withoutPassword(settings.redis)
+  const where = redactUrl(settings.redis)
   try {
     const { probeRedis, shownPrimaries } = await import('./doctor-redis.ts')
     const facts = await probeRedis(settings.redis)

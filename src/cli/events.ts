@@ -1,7 +1,8 @@
 // hufu events: what happened to an account and to its number.
-import { parsePhoneNumber } from '../accounts/phone.ts'
+
 import type { Event } from '../events/events.ts'
 import { isoTime } from '../http/respond.ts'
+import { parsePhoneNumber } from '../phone/phone.ts'
 import { exitCodes, localTime } from './output.ts'
 import type { Context } from './run.ts'
 import { withHouse } from './with-house.ts'

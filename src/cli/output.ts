@@ -6,7 +6,7 @@ import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
 import { type Hide, hideIn, hideNothing } from '../secrets.ts'
-import { type Settings, SettingsError } from '../settings.ts'
+import { type Settings, SettingsError } from '../settings/settings.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
 export const exitCodes = {

@@ -13,8 +13,8 @@ import { shortcomings } from '../db/requirements.ts'
 import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
-import { type Settings, SettingsError, settingsTable } from '../settings.ts'
-import { withoutPassword } from '../url-parts.ts'
+import { redactUrl } from '../redact-url.ts'
+import { type Settings, SettingsError, settingsTable } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { calledAs } from './called-as.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
@@ -160,7 +160,7 @@ function keepTidy(house: House, log: Logger): NodeJS.Timeout {
 async function prepareDatabase(settings: Settings, output: Output): Promise<void> {
   const db = openDatabaseAlone(settings)
   const seconds = settings.databaseWaitSeconds
-  const where = withoutPassword(settings.database.url)
+  const where = redactUrl(settings.database.url)
   try {
     await waitForDatabase(db, seconds, (cause) => {
       const why = cause instanceof Error ? causeText(cause) : String(cause)
@@ -252,7 +252,7 @@ function diesLoudly(log: Logger): void {
 
 async function startMessage(address: string, settings: Settings, output: Output): Promise<string> {
   const { database, redis } = settings
-  const data = database.kind === 'sqlite' ? sqlitePath(database.url) : withoutPassword(database.url)
+  const data = database.kind === 'sqlite' ? sqlitePath(database.url) : redactUrl(database.url)
   const copies =
     redis === null
       ? database.kind === 'sqlite'

@@ -1,8 +1,8 @@
 // hufu sms: test.
 import { randomInt } from 'node:crypto'
-import { maskPhoneNumber, parsePhoneNumber } from '../accounts/phone.ts'
 import { openDestinations, openSms } from '../app.ts'
 import { systemClock } from '../clock.ts'
+import { maskPhoneNumber, parsePhoneNumber } from '../phone/phone.ts'
 import { SmsError, type SmsErrorCode } from '../sms/sms.ts'
 import { exitCodes, type Output } from './output.ts'
 import type { Context } from './run.ts'

@@ -1,6 +1,6 @@
 // TLS to a database server, as the options of its URL say: MySQL's words, PostgreSQL's, and those of their drivers and hosts.
 import { getCACertificates } from 'node:tls'
-import { WrongValue } from '../setting.ts'
+import { WrongValue } from '../settings/setting.ts'
 import { readPem, shown } from '../url-parts.ts'
 
 export interface DatabaseTls {

@@ -1,6 +1,6 @@
 // Where the database is, as HUFU_DATABASE_URL says: a file, or a server with its login, its TLS and its options.
 import { isAbsolute, resolve } from 'node:path'
-import { WrongValue } from '../setting.ts'
+import { WrongValue } from '../settings/setting.ts'
 import { decodedPart, isLoopback, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
 import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './place-tls.ts'
 

@@ -1,9 +1,9 @@
 // The tutorial's API, to the letter, so that its apps move by changing a base URL.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { NationalNumbers } from '../accounts/phone.ts'
 import type { SignIn } from '../accounts/sign-in.ts'
 import { AppError } from '../errors.ts'
+import type { NationalNumbers } from '../phone/phone.ts'
 import type { SignedInAccount } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { classicToken, originOf, signedInBy } from './authenticate.ts'

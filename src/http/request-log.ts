@@ -1,8 +1,8 @@
 // One line for each request: who asked for what, how it ended, how long it took. Never a secret.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { maskPhoneNumber } from '../accounts/phone.ts'
 import type { AppError } from '../errors.ts'
+import { maskPhoneNumber } from '../phone/phone.ts'
 import type { ClientAddressOf } from './client-address.ts'
 
 declare module 'fastify' {

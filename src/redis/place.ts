@@ -1,5 +1,5 @@
 // Where Redis is, as HUFU_REDIS_URL says: one server, a primary that sentinels name, or a cluster.
-import { WrongValue } from '../setting.ts'
+import { WrongValue } from '../settings/setting.ts'
 import { decodedPart, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
 
 /** `host:port`, with brackets around an IPv6 address. */

@@ -6,7 +6,7 @@ import {
   retryAfterSeconds,
   textIn,
   unreadable,
-} from './gateway.ts'
+} from '../../vendors/post.ts'
 import {
   type Accepted,
   type SmsDriver,
@@ -15,7 +15,7 @@ import {
   type SmsMessage,
   smsLanguage,
   smsText,
-} from './sms.ts'
+} from '../sms.ts'
 
 export interface TwilioSmsOptions {
   readonly endpoint: string

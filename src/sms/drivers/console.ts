@@ -1,6 +1,6 @@
 // Development: the message goes to the terminal, not to a phone.
-import { maskPhoneNumber } from '../accounts/phone.ts'
-import { type Accepted, type SmsDriver, SmsError, type SmsMessage, smsText } from './sms.ts'
+import { maskPhoneNumber } from '../../phone/phone.ts'
+import { type Accepted, type SmsDriver, SmsError, type SmsMessage, smsText } from '../sms.ts'
 
 /** Prints each message in one line. It is the one place that shows a code, because nobody else would. */
 export class ConsoleSms implements SmsDriver {

@@ -1,8 +1,8 @@
 // Alibaba Cloud SMS, SendSms 2017-05-25: https://help.aliyun.com/document_detail/55284.html
 import { randomUUID } from 'node:crypto'
-import type { Clock } from '../clock.ts'
-import { gatewayTimeoutMs, postToGateway, readJson, textIn, unreadable } from './gateway.ts'
-import { type AccessKey, signAcs3 } from './sign-acs3.ts'
+import type { Clock } from '../../clock.ts'
+import { gatewayTimeoutMs, postToGateway, readJson, textIn, unreadable } from '../../vendors/post.ts'
+import { type AccessKey, signAcs3 } from '../../vendors/sign-acs3.ts'
 import {
   type Accepted,
   type Skipped,
@@ -10,8 +10,8 @@ import {
   SmsError,
   type SmsErrorCode,
   type SmsMessage,
-} from './sms.ts'
-import { parameterValues, type Templates } from './template.ts'
+} from '../sms.ts'
+import { parameterValues, type Templates } from '../template.ts'
 
 export interface AliyunSmsOptions {
   readonly endpoint: string

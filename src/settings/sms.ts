@@ -1,8 +1,8 @@
 // The settings of text messages: rows of the table in settings.ts, and what each driver cannot do without.
-import { parseRegion, type Region } from './accounts/phone.ts'
+import { parseRegion, type Region } from '../phone/phone.ts'
+import { type SmsDriverName, type SmsMessage, smsDriverNames } from '../sms/sms.ts'
+import { parametersOf, type Template, type TemplateParameter } from '../sms/template.ts'
 import { setting, WrongValue } from './setting.ts'
-import { type SmsDriverName, type SmsMessage, smsDriverNames } from './sms/sms.ts'
-import { parametersOf, type Template, type TemplateParameter } from './sms/template.ts'
 
 function drivers(text: string): readonly [SmsDriverName, ...SmsDriverName[]] {
   const words = text.split(',').map((word) => word.trim())

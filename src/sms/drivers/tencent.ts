@@ -1,7 +1,14 @@
 // Tencent Cloud SMS, SendSms 2021-01-11: https://cloud.tencent.com/document/api/382/55981
-import type { Clock } from '../clock.ts'
-import { gatewayTimeoutMs, isObject, postToGateway, readJson, textIn, unreadable } from './gateway.ts'
-import { type SecretKey, signTc3 } from './sign-tc3.ts'
+import type { Clock } from '../../clock.ts'
+import {
+  gatewayTimeoutMs,
+  isObject,
+  postToGateway,
+  readJson,
+  textIn,
+  unreadable,
+} from '../../vendors/post.ts'
+import { type SecretKey, signTc3 } from '../../vendors/sign-tc3.ts'
 import {
   type Accepted,
   type Skipped,
@@ -9,8 +16,8 @@ import {
   SmsError,
   type SmsErrorCode,
   type SmsMessage,
-} from './sms.ts'
-import { parameterValues, type Templates } from './template.ts'
+} from '../sms.ts'
+import { parameterValues, type Templates } from '../template.ts'
 
 export interface TencentSmsOptions {
   readonly endpoint: string

@@ -1,5 +1,5 @@
 // Asking a gateway over HTTP: once, for three seconds at most, and never sure that it did not send unless it is certain.
-import { type SmsDriverName, SmsError } from './sms.ts'
+import { type SmsDriverName, SmsError } from '../sms/sms.ts'
 
 /** How long a gateway has to answer, to the last byte. */
 export const gatewayTimeoutMs = 3_000

@@ -2,17 +2,17 @@
 import { readFileSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { parseRegion, type Region } from './accounts/phone.ts'
-import { startOfDay } from './clock.ts'
-import { type DatabaseKind, databasePlace } from './db/place.ts'
+import { startOfDay } from '../clock.ts'
+import { type DatabaseKind, databasePlace } from '../db/place.ts'
+import { parseRegion, type Region } from '../phone/phone.ts'
+import { redisPlace } from '../redis/place.ts'
+import { secretPartsOf } from '../secrets.ts'
+import type { Policy } from '../sessions/policy.ts'
 import { meantName, parseEnvFile } from './env-file.ts'
-import { redisPlace } from './redis/place.ts'
-import { secretPartsOf } from './secrets.ts'
+import { origins } from './origins.ts'
 import { withoutServiceLinks } from './service-links.ts'
-import type { Policy } from './sessions/policy.ts'
 import { type Setting, SettingsError, setting, WrongValue } from './setting.ts'
-import { origins } from './settings-origins.ts'
-import { missingForSms, smsSettings } from './settings-sms.ts'
+import { missingForSms, smsSettings } from './sms.ts'
 
 function whole(min: number, max: number) {
   return (text: string): number => {
@@ -500,9 +500,4 @@ function assertConsistent(settings: Settings): void {
       `HUFU_SMS is "${drivers}", but ${missing} is not set.`,
     )
   }
-}
-
-/** Whether the terminal is set to Chinese (POSIX: LC_ALL before LC_MESSAGES before LANG). */
-export function prefersChinese(environment: Environment): boolean {
-  return /^zh/i.test(environment.LC_ALL || environment.LC_MESSAGES || environment.LANG || '')
 }

@@ -1,6 +1,6 @@
 // An operator's own gateway: a signed POST of JSON to a URL. docs/sms.md is its specification.
 import { createHmac } from 'node:crypto'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../../clock.ts'
 import {
   type GatewayAnswer,
   gatewayTimeoutMs,
@@ -10,7 +10,7 @@ import {
   retryAfterSeconds,
   textIn,
   unreadable,
-} from './gateway.ts'
+} from '../../vendors/post.ts'
 import {
   type Accepted,
   type SmsDriver,
@@ -19,7 +19,7 @@ import {
   type SmsMessage,
   smsErrorCodes,
   smsText,
-} from './sms.ts'
+} from '../sms.ts'
 
 export interface HttpSmsOptions {
   readonly url: string
