@@ -68,15 +68,19 @@ async function writesUntilRefused(write: (i: number) => ReturnType<typeof ask>):
   return Number.POSITIVE_INFINITY
 }
 
-test('an account changes its profile thirty times in ten minutes, from all its sessions together, and then again', async () => {
+test('a session changes its profile thirty times in ten minutes, all sessions of an account ninety times, and then again', async () => {
   const app = await start()
-  const [first, second] = [await signIn(app), await signIn(app)]
-  const change = (i: number) =>
-    ask(app, 'PATCH', '/v1/account', i % 2 ? first.token : second.token, { nickname: `n${i}` })
-  expect(await writesUntilRefused(change)).toBe(30)
-  expect((await eventsOf(app)).filter((kind) => kind === 'account_updated')).toHaveLength(30)
+  const sessions = [await signIn(app), await signIn(app), await signIn(app), await signIn(app)]
+  const done: number[] = []
+  for (const { token, id } of sessions)
+    done.push(
+      await writesUntilRefused((i) => ask(app, 'PATCH', '/v1/account', token, { nickname: `${id} ${i}` })),
+    )
+  expect(done).toEqual([30, 30, 30, 0])
+  expect((await eventsOf(app)).filter((kind) => kind === 'account_updated')).toHaveLength(90)
   app.clock.advance(610_000)
-  expect(await change(99)).toMatchObject({ status: 200, body: { nickname: 'n99' } })
+  const again = await ask(app, 'PATCH', '/v1/account', sessions[3]?.token ?? null, { nickname: 'n99' })
+  expect(again).toMatchObject({ status: 200, body: { nickname: 'n99' } })
 })
 
 test('a profile that is there already is written nowhere, told by no event, and not counted', async () => {
@@ -105,10 +109,12 @@ async function written({ byHand, house }: RunningApp) {
   }
 }
 
-test('an export, which writes an event, is made five times an hour', async () => {
+test('an export, which writes an event, is made five times an hour by a session, and fifteen times by all of an account', async () => {
   const app = await start()
-  const { token } = await signIn(app)
-  expect(await writesUntilRefused(() => ask(app, 'GET', '/v1/account/export', token))).toBe(5)
+  const done: number[] = []
+  for (const { token } of [await signIn(app), await signIn(app), await signIn(app), await signIn(app)])
+    done.push(await writesUntilRefused(() => ask(app, 'GET', '/v1/account/export', token)))
+  expect(done).toEqual([5, 5, 5, 0])
 })
 
 test('a session gets thirty new tokens in ten minutes; another session of the account has its own thirty', async () => {
@@ -131,6 +137,40 @@ test('a thief who ends sessions until a limit stops them keeps no owner from end
   expect(await writesUntilRefused(end)).toBe(100)
   expect(await ask(app, 'DELETE', '/v1/sessions', thief.token)).toMatchObject({ status: 429 })
   expect(await ask(app, 'DELETE', `/v1/sessions/${thief.id}`, owner.token)).toMatchObject({ status: 204 })
+  expect(await ask(app, 'GET', '/v1/session', thief.token)).toMatchObject({ status: 401 })
+})
+
+test('a thief who uses up every limit of a stolen token keeps the owner from nothing', async () => {
+  const app = await start()
+  const [owner, thief, other] = [await signIn(app), await signIn(app), await signIn(app)]
+  const change = (token: string) => (i: number) =>
+    ask(app, 'PATCH', '/v1/account', token, { nickname: `${i}` })
+  const passwordOf = (current: string) => ({
+    current_password: current,
+    new_password: 'two turtles, one hat',
+  })
+  const setPassword = (token: string, current: string) =>
+    ask(app, 'PUT', '/v1/account/password', token, passwordOf(current))
+  await writesUntilRefused(change(thief.token))
+  await writesUntilRefused(() => ask(app, 'GET', '/v1/account/export', thief.token))
+  await writesUntilRefused(() => ask(app, 'DELETE', `/v1/sessions/${other.id}`, thief.token))
+  const wrong = Array.from({ length: 40 }, () => setPassword(thief.token, 'not the password'))
+  expect((await Promise.all(wrong)).map(({ status }) => status)).toContain(429)
+  await writesUntilRefused(async () => {
+    const answer = await ask(app, 'POST', '/v1/session/rotate', thief.token)
+    if (answer.status === 200) thief.token = String(answer.body.token)
+    return answer
+  })
+  const { token } = owner
+  expect(await change(token)(99)).toMatchObject({ status: 200 })
+  expect(await ask(app, 'GET', '/v1/account/export', token)).toMatchObject({ status: 200 })
+  expect(await ask(app, 'POST', '/v1/session/rotate', token)).toMatchObject({ status: 200 })
+  expect(await ask(app, 'DELETE', `/v1/sessions/${other.id}`, token)).toMatchObject({ status: 204 })
+  expect(await ask(app, 'DELETE', '/v1/account', token, { code: '000000' })).toMatchObject({
+    status: 401,
+    body: { code: 'code_wrong' },
+  })
+  expect(await setPassword(token, person.password)).toMatchObject({ status: 204 })
   expect(await ask(app, 'GET', '/v1/session', thief.token)).toMatchObject({ status: 401 })
 })
 

@@ -84,6 +84,8 @@ const betweenMessages = [60, 120, 900, 3_600, 14_400]
 const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
 /** A network has five times the allowance of one address. */
 const neighbours = 5
+/** All sessions of an account have three times the allowance of one. */
+const sessionsOfAccount = 3
 
 type Counter = Pick<Limit, 'action' | 'by' | 'callers' | 'counts'>
 
@@ -117,6 +119,18 @@ function byProof(action: Check): Limit[] {
   return [
     ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
     ...counter(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
+  ]
+}
+
+/**
+ * By session, so that the holder of a stolen token uses up only its own allowance; and wider for all sessions of the account, which
+ * bounds what an account with many sessions costs. Not for what ends sessions: no other session may stop that.
+ */
+function bySession(action: SessionWrite, ...windows: (readonly [number, number])[]): Limit[] {
+  const wider = windows.map(([max, perSeconds]) => [max * sessionsOfAccount, perSeconds] as const)
+  return [
+    ...counter(action, 'session', 'all', 'all', ...windows),
+    ...counter(action, 'account', 'all', 'all', ...wider),
   ]
 }
 
@@ -206,9 +220,9 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byNumber('check_password', 15),
 
     // Writes that need no proof. They bound what one account costs the others; no app that people use comes near.
-    ...counter('change_profile', 'account', 'all', 'all', [30, 10 * minutes], [200, days]),
-    ...counter('export_account', 'account', 'all', 'all', [5, hours], [20, days]),
-    // By session: the holder of a stolen token must not use up what the owner needs to remove that session.
+    ...bySession('change_profile', [30, 10 * minutes], [200, days]),
+    ...bySession('export_account', [5, hours], [20, days]),
+    // By session alone: nothing that other sessions do may stop the owner from removing them.
     ...counter('rotate_token', 'session', 'all', 'all', [30, 10 * minutes], [300, days]),
     ...counter('end_session', 'session', 'all', 'all', [100, 10 * minutes], [1_000, days]),
   ]
