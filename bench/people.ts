@@ -10,7 +10,7 @@ export async function addPeople(environment: Record<string, string>, count: numb
   const settings = readSettings(environment)
   const house = await openHouse(settings)
   try {
-    await migrate(house.db, settings.database.kind)
+    await migrate(house.db, settings.database.location.kind)
     const numbers = Array.from({ length: count }, (_, i) => String(15000000000 + i))
     for (const phoneNumber of numbers) await house.accounts.add({ phoneNumber, nickname: null, password })
     return numbers

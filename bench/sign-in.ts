@@ -30,7 +30,7 @@ export async function benchSignIn(
   const settings = readSettings(environment)
   const numbers = await addPeople(environment, accounts)
   const server = await startProcess(environment, { keepOutput: false })
-  const parallel = settings.passwordParallel
+  const parallel = settings.capacity.passwordParallel
   const passwords = new Passwords({ parallel, queue: parallel })
   // Some more than are hashed at once, so that the pool never waits for the network.
   const lines = Array.from(

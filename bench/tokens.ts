@@ -10,7 +10,7 @@ export async function issueTokens(environment: Record<string, string>, count: nu
   const settings = readSettings(environment)
   const house = await openHouse(settings)
   try {
-    await migrate(house.db, settings.database.kind)
+    await migrate(house.db, settings.database.location.kind)
     // Many at once: a database server writes them to its disk together.
     const tokens: string[] = []
     let next = 0

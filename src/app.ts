@@ -35,7 +35,8 @@ import { NoCopies } from './sessions/copies-none.ts'
 import { forgetOldProofs } from './sessions/device-proofs.ts'
 import { Feed, forgetOldChanges } from './sessions/feed.ts'
 import { Sessions } from './sessions/sessions.ts'
-import { type Settings, SettingsError } from './settings/settings.ts'
+import { SettingsError } from './settings/setting.ts'
+import type { Settings } from './settings/settings.ts'
 import { AliyunSms } from './sms/drivers/aliyun.ts'
 import { ConsoleSms } from './sms/drivers/console.ts'
 import { HttpSms } from './sms/drivers/http.ts'
@@ -82,34 +83,31 @@ export interface HouseOptions {
 /** Opens everything but the HTTP server. Migrations are not run here. */
 export async function openHouse(settings: Settings, options: HouseOptions = {}): Promise<House> {
   const { clock = systemClock, onTrouble = () => {} } = options
-  const dialect = openDialect(settings)
+  const dialect = openDialect(settings.database)
   const db = openDatabase(dialect)
   const copies = await openCopies(settings, dialect, clock, options)
+  const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
   const sessions = new Sessions({
     db,
     prepareRead: preparedReads(db, dialect),
     copies,
     clock,
-    policy: { scope: settings.sessionScope, max: settings.sessionMax, whenFull: settings.sessionWhenFull },
-    life: new Life(settings.sessionLifeMs, settings.sessionMaxLifeMs),
+    policy: { scope, max, whenFull },
+    life: new Life(lifeMs, maxLifeMs),
     onTrouble,
   })
   const limiter = openLimiter(settings, options.clock)
   const passwords = new Passwords({
-    parallel: Math.max(1, Math.floor(settings.passwordParallel / settings.workers)),
-    queue: Math.ceil(settings.passwordQueue / settings.workers),
+    parallel: Math.max(1, Math.floor(settings.capacity.passwordParallel / settings.server.workers)),
+    queue: Math.ceil(settings.capacity.passwordQueue / settings.server.workers),
   })
-  const { region, signUp, secret } = settings
-  const codes = new Codes({
-    db,
-    clock,
-    key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
-    testNumbers: { codes: settings.testNumbers, until: settings.testNumbersUntil ?? 0 },
-  })
+  const { defaultRegion: region } = settings.phone
+  const { signUp, closingMs } = settings.accounts
+  const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
   const accounts = new Accounts({ db, clock, sessions, passwords, barredNumbers, limiter, region })
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, barredNumbers, limiter, region, signUp })
-  const standing = new Standing({ db, clock, sessions, barredNumbers, closingMs: settings.closingMs })
+  const standing = new Standing({ db, clock, sessions, barredNumbers, closingMs })
   const sms = openSms(settings, clock, {
     steady: options.steady ?? options.clock ?? steadyClock,
     onFailOver: options.onSmsFailOver,
@@ -120,7 +118,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     db,
     clock,
     steady: options.steady ?? options.clock ?? steadyClock,
-    databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.kind)),
+    databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.location.kind)),
     steps: purgeSteps({ db, standing, codes, settings }),
   })
   const tellMoved = (to: string, newNumber: string) =>
@@ -160,6 +158,16 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   }
 }
 
+function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
+  const { secret, testNumbers, testNumbersUntil } = settings.codes
+  return new Codes({
+    db,
+    clock,
+    key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
+    testNumbers: { codes: testNumbers, until: testNumbersUntil ?? 0 },
+  })
+}
+
 /** Everything that is removed when its time is over. What else grows with time gets its step here. */
 function purgeSteps(parts: {
   readonly db: Database
@@ -168,7 +176,7 @@ function purgeSteps(parts: {
   readonly settings: Settings
 }): PurgeStep[] {
   const { db, standing, codes, settings } = parts
-  const { eventsLifeMs } = settings
+  const { eventsLifeMs } = settings.accounts
   const events: PurgeStep[] =
     eventsLifeMs === null
       ? []
@@ -185,12 +193,12 @@ function purgeSteps(parts: {
 
 /** The database with one connection and nothing around it: for waiting until it answers, and for migrations. */
 export function openDatabaseAlone(settings: Settings): Database {
-  return openDatabase(openDialect({ ...settings, databasePool: 1 }))
+  return openDatabase(openDialect({ ...settings.database, pool: 1 }))
 }
 
-function openDialect({ database, databasePool }: Settings): Dialect {
+function openDialect({ location, pool }: Settings['database']): Dialect {
   try {
-    return dialectFor(database.url, databasePool)
+    return dialectFor(location.url, pool)
   } catch (error) {
     const why = error instanceof Error ? error.message : error
     throw new SettingsError(
@@ -206,16 +214,17 @@ async function openCopies(
   clock: Clock,
   { onRedis, copyLifeSeconds }: HouseOptions,
 ): Promise<Copies> {
-  if (settings.redis === null) {
+  const { url, withoutDatabase } = settings.redis
+  if (url === null) {
     const readVersion = versionReader(dialect)
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
   const { RedisCopies } = await import('./sessions/copies-redis.ts')
   const feed = new Feed({ db: openDatabaseAlone(settings), clock })
   const copies = new RedisCopies({
-    url: settings.redis,
+    url,
     feed,
-    trustWithoutDatabase: settings.withoutDatabase === 'trust_copies',
+    trustWithoutDatabase: withoutDatabase === 'trust_copies',
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
     ...(onRedis && { onChange: onRedis }),
   })
@@ -225,17 +234,21 @@ async function openCopies(
 
 /** Which numbers get codes. */
 export function openDestinations(settings: Settings): CodeDestinations {
-  const { smsNumbers: numbers, region } = settings
-  return new CodeDestinations({ countries: countriesOf(settings), numbers, region })
+  const { numbers } = settings.sms
+  return new CodeDestinations({
+    countries: countriesOf(settings),
+    numbers,
+    region: settings.phone.defaultRegion,
+  })
 }
 
 /** The countries that get codes, with the messages of a day for each. */
-function countriesOf({
-  smsCountries: listed,
-  region,
-  smsDailyBudget: dailyBudget,
-}: Settings): ServedCountries {
-  return servedCountries({ listed, region, dailyBudget })
+function countriesOf({ sms, phone, limits }: Settings): ServedCountries {
+  return servedCountries({
+    listed: sms.countries,
+    region: phone.defaultRegion,
+    dailyBudget: limits.smsDailyBudget,
+  })
 }
 
 /** Text messages through the drivers that are set. It asks nobody until something is sent. */
@@ -244,8 +257,8 @@ export function openSms(
   clock: Clock,
   options: { readonly steady?: Clock; readonly onFailOver?: ((refusal: SmsError) => void) | undefined } = {},
 ): SmsSender {
-  const [first, ...more] = settings.sms
-  const open = (name: SmsDriverName) => smsDrivers[name](settings, clock)
+  const [first, ...more] = settings.sms.chosen
+  const open = (name: SmsDriverName) => smsDrivers[name](settings.sms.drivers, clock)
   return new SmsSender({
     drivers: [open(first), ...more.map(open)],
     clock: options.steady ?? steadyClock,
@@ -259,39 +272,41 @@ const writeToTerminal = (line: string) =>
   })
 
 /** What a driver cannot do without is there: settings.ts refuses a start without it. */
-const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clock) => SmsDriver>> = {
+const smsDrivers: Readonly<
+  Record<SmsDriverName, (settings: Settings['sms']['drivers'], clock: Clock) => SmsDriver>
+> = {
   console: () => new ConsoleSms(writeToTerminal),
-  http: (settings, clock) => new HttpSms({ url: settings.smsHttpUrl, secret: settings.smsHttpSecret, clock }),
+  http: (settings, clock) => new HttpSms({ url: settings.http.url, secret: settings.http.secret, clock }),
   aliyun: (settings, clock) =>
     new AliyunSms({
-      endpoint: settings.smsAliyunEndpoint,
-      key: { id: settings.smsAliyunAccessKeyId, secret: settings.smsAliyunAccessKeySecret },
-      signName: settings.smsAliyunSignName,
+      endpoint: settings.aliyun.endpoint,
+      key: { id: settings.aliyun.accessKeyId, secret: settings.aliyun.accessKeySecret },
+      signName: settings.aliyun.signName,
       templates: {
-        code: settings.smsAliyunCodeTemplate,
-        phone_changed: settings.smsAliyunPhoneChangedTemplate,
+        code: settings.aliyun.codeTemplate,
+        phone_changed: settings.aliyun.phoneChangedTemplate,
       },
       clock,
     }),
   tencent: (settings, clock) =>
     new TencentSms({
-      endpoint: settings.smsTencentEndpoint,
-      secret: { id: settings.smsTencentSecretId, key: settings.smsTencentSecretKey },
-      region: settings.smsTencentRegion,
-      sdkAppId: settings.smsTencentSdkAppId,
-      signName: settings.smsTencentSignName,
+      endpoint: settings.tencent.endpoint,
+      secret: { id: settings.tencent.secretId, key: settings.tencent.secretKey },
+      region: settings.tencent.region,
+      sdkAppId: settings.tencent.sdkAppId,
+      signName: settings.tencent.signName,
       templates: {
-        code: settings.smsTencentCodeTemplate,
-        phone_changed: settings.smsTencentPhoneChangedTemplate,
+        code: settings.tencent.codeTemplate,
+        phone_changed: settings.tencent.phoneChangedTemplate,
       },
       clock,
     }),
   twilio: (settings) =>
     new TwilioSms({
-      endpoint: settings.smsTwilioEndpoint,
-      accountSid: settings.smsTwilioAccountSid,
-      authToken: settings.smsTwilioAuthToken,
-      from: settings.smsTwilioFrom,
+      endpoint: settings.twilio.endpoint,
+      accountSid: settings.twilio.accountSid,
+      authToken: settings.twilio.authToken,
+      from: settings.twilio.from,
     }),
 }
 
@@ -300,13 +315,13 @@ const smsDrivers: Readonly<Record<SmsDriverName, (settings: Settings, clock: Clo
  * keeps them in memory: a write by another connection would make its copies in memory worthless.
  */
 function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
-  const { redis, smsDailyBudget } = settings
-  const { kind } = settings.database
+  const { enforcement, smsDailyBudget } = settings.limits
+  const { kind } = settings.database.location
   const smsCountries = countriesOf(settings)
-  const limits = settings.limits === 'off' ? [] : limitsWith({ smsDailyBudget, smsCountries })
-  if (settings.limits === 'off' || (kind === 'sqlite' && redis === null))
+  const limits = enforcement === 'off' ? [] : limitsWith({ smsDailyBudget, smsCountries })
+  if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
     return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
-  const db = openDatabase(openDialect({ ...settings, databasePool: limitConnections }))
+  const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }))
   return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
 }
 
@@ -319,14 +334,14 @@ export async function openServer(
   const { accounts, signIn, credentials, standing, sendCode, sessions, limiter, db, copies } = house
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
-    redis: () => (settings.redis === null ? 'not_used' : copies.isReachable() ? 'ok' : 'out_of_reach'),
+    redis: () => (settings.redis.url === null ? 'not_used' : copies.isReachable() ? 'ok' : 'out_of_reach'),
     isStopping: parts.isStopping,
   }
-  const classic = settings.classicApi && {
+  const classic = settings.classic.isServed && {
     signIn,
     sessions,
-    numbers: new NationalNumbers(settings.region),
-    tellsUnknownNumber: settings.classicTellsUnknown,
+    numbers: new NationalNumbers(settings.phone.defaultRegion),
+    tellsUnknownNumber: settings.classic.tellsUnknownNumber,
   }
   const { log } = parts
   return await buildServer({
@@ -337,11 +352,11 @@ export async function openServer(
     sendCode,
     sessions,
     limiter,
-    clock: { now: () => house.clock.now(), timeZone: settings.timeZone },
+    clock: { now: () => house.clock.now(), timeZone: settings.texts.timeZone },
     version,
-    trustedProxies: settings.trustedProxies,
-    allowedOrigins: settings.allowedOrigins,
-    maxConnections: connectionLimit(settings.maxConnections),
+    trustedProxies: settings.http.trustedProxies,
+    allowedOrigins: settings.http.allowedOrigins,
+    maxConnections: connectionLimit(settings.capacity.maxConnections),
     health,
     log,
     asUnavailable,

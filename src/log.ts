@@ -22,14 +22,14 @@ export interface LineStream {
 
 /** The program's log. `isTerminal` says whether a person looks at standard output; `hide` takes secrets out of errors. */
 export function createLog(
-  settings: Pick<Settings, 'logLevel' | 'logFormat' | 'workers'>,
+  settings: Pick<Settings, 'log' | 'server'>,
   isTerminal: boolean,
   hide: Hide = hideNothing,
 ): Log {
-  const asText = settings.logFormat === 'text' || (settings.logFormat === 'auto' && isTerminal)
+  const asText = settings.log.format === 'text' || (settings.log.format === 'auto' && isTerminal)
   return logTo(
-    asText ? prettyStream(isTerminal) : new LineWriter(1, settings.workers > 1),
-    settings.logLevel,
+    asText ? prettyStream(isTerminal) : new LineWriter(1, settings.server.workers > 1),
+    settings.log.level,
     hide,
   )
 }

@@ -11,7 +11,8 @@ import { eventKinds } from '../src/events/events.ts'
 import { publicErrors } from '../src/http/respond.ts'
 import { Problem } from '../src/http/v1-schemas.ts'
 import { limitsWith } from '../src/limits/limits.ts'
-import { settingsTable } from '../src/settings/settings.ts'
+import { limitSettings } from '../src/settings/limits.ts'
+import { settingRows } from '../src/settings/table.ts'
 import { smsErrorCodes } from '../src/sms/sms.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { databases } from './stores.ts'
@@ -58,10 +59,10 @@ describe('docs/settings.md', () => {
     const defaults: Record<string, string> = {
       HUFU_PASSWORD_PARALLEL: 'number of cores less one, at least 1',
     }
-    const expected = Object.values(settingsTable).map((setting) => [
+    const expected = settingRows.map((setting) => [
       inCode(setting.name),
       defaults[setting.name] ?? (setting.default === '' ? '(empty)' : inCode(setting.default)),
-      'secret' in setting ? 'yes' : 'no',
+      setting.secret ? 'yes' : 'no',
     ])
     const documented = rows(section('docs/settings.md', '## The table'))
     expect(documented.map(([name, byDefault, , file]) => [name, byDefault, file])).toEqual(expected)
@@ -69,7 +70,7 @@ describe('docs/settings.md', () => {
   })
 
   test.each(documents)('%s names only settings that there are', (path) => {
-    const known = Object.values(settingsTable).flatMap(({ name }) => [name, `${name}_FILE`])
+    const known = settingRows.flatMap(({ name }) => [name, `${name}_FILE`])
     expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
   })
 })
@@ -81,7 +82,7 @@ test('docs/limits.md shows the table of limits, row by row', () => {
       : seconds < 86_400
         ? `${seconds / 3_600} h`
         : `${seconds / 86_400} d`
-  const budget = Number(settingsTable.smsDailyBudget.default)
+  const budget = Number(limitSettings.smsDailyBudget.default)
   const expected = limitsWith({ smsDailyBudget: budget }).map(
     ({ action, by, callers, counts, max, perSeconds, coolDown = ['-'] }) => {
       const who = callers.replace('_', ' ')

@@ -5,7 +5,7 @@ import { endReasons } from '../src/db/schema.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { familyHashOf, isSessionId, sessionIdOf } from '../src/sessions/token.ts'
-import { settingsTable } from '../src/settings/settings.ts'
+import { accountSettings } from '../src/settings/accounts.ts'
 import { phone } from './domain.ts'
 import { addPerson, type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
@@ -126,7 +126,7 @@ describe('/openapi.json', () => {
     expect(next).not.toBe(first)
     const closing = examples.find(({ where }) => where === 'delete /v1/account 202')?.value.closes_at
     const asked = examples.find(({ where }) => where === 'get /v1/session 200')?.value.session.created_at
-    const { closingMs } = settingsTable
+    const { closingMs } = accountSettings
     expect(Date.parse(closing) - Date.parse(asked)).toBe(closingMs.parse(closingMs.default))
   })
 

@@ -58,7 +58,7 @@ describe.each(databases)('purges on $name', (database) => {
       databaseNow: async () => databaseClock.now(),
     })
     houses.push(house)
-    await migrate(house.db, settings.database.kind)
+    await migrate(house.db, settings.database.location.kind)
     return house
   }
 

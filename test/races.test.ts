@@ -320,7 +320,7 @@ describe.each(databases)('$name', (database) => {
       const { readSettings } = await import('../src/settings/settings.ts')
       const settings = readSettings({ HUFU_DATABASE_URL: url })
       const houses = [await openHouse(settings), await openHouse(settings)]
-      await migrate(houses[0]?.db ?? expect.fail(), settings.database.kind)
+      await migrate(houses[0]?.db ?? expect.fail(), settings.database.location.kind)
       const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
       const made = await Promise.allSettled(
         Array.from({ length: 16 }, (_, i) =>

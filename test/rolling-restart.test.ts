@@ -41,7 +41,7 @@ async function open(database: DatabaseUnderTest) {
   const settings = readSettings(environment)
   const house = await openHouse(settings)
   closers.push(() => house.close())
-  await migrate(house.db, settings.database.kind)
+  await migrate(house.db, settings.database.location.kind)
   for (const phone of people) await addPerson(house, phone, null)
 
   const ports = [await freePort(), await freePort()] as const

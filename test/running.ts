@@ -54,7 +54,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
     onTrouble: (error) => lines.push(JSON.stringify({ trouble: String(error) })),
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
   })
-  await migrate(house.db, settings.database.kind)
+  await migrate(house.db, settings.database.location.kind)
   const byHand = openDatabase(dialectFor(databaseUrl, 1))
   const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })

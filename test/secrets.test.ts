@@ -5,7 +5,9 @@ import { Output } from '../src/cli/output.ts'
 import { logTo } from '../src/log.ts'
 import { redactUrl } from '../src/redact-url.ts'
 import { hiderOf, secretPartsOf } from '../src/secrets.ts'
-import { readSettings, secretTexts, settingsTable } from '../src/settings/settings.ts'
+import { secretTexts } from '../src/settings/environment.ts'
+import { readSettings } from '../src/settings/settings.ts'
+import { settingRows } from '../src/settings/table.ts'
 import { runCommand } from './running.ts'
 
 /** RFC 3986, section 2.2, the percent sign, and what no URL has. */
@@ -76,7 +78,7 @@ async function printedWith(environment: Record<string, string>): Promise<string>
   return printed
 }
 
-const secretSettings = Object.values(settingsTable).filter((row) => 'secret' in row)
+const secretSettings = settingRows.filter((row) => row.secret)
 
 test.each(
   secretSettings.map(({ name }) => name),

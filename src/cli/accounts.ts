@@ -145,7 +145,7 @@ function parseEnd(text: string, output: Output): number {
 /** `accounts unlock <phone>` */
 export async function unlockAccount(context: Context, phone: string): Promise<number> {
   const { output, settings } = context
-  if (settings.database.kind === 'sqlite' && settings.redis === null) {
+  if (settings.database.location.kind === 'sqlite' && settings.redis.url === null) {
     throw new UsageError(
       output.say(
         '只用 SQLite、不用 Redis 时，失败次数记在服务进程里：重启服务即可清除。',

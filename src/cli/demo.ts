@@ -20,9 +20,9 @@ interface Answer {
 
 /** `demo`: each step says what it sends, what came back, and whether that is what the tutorial saw. */
 export async function demo(context: Context, options: { url?: string }): Promise<number> {
-  const { settings } = context
-  const host = settings.host === '0.0.0.0' || settings.host === '::' ? '127.0.0.1' : settings.host
-  const walk = new Walk(context, options.url ?? `http://${host}:${settings.port}`)
+  const { server } = context.settings
+  const host = server.host === '0.0.0.0' || server.host === '::' ? '127.0.0.1' : server.host
+  const walk = new Walk(context, options.url ?? `http://${host}:${server.port}`)
   await walk.assertServerRuns()
   await walk.makeAccount()
   await walk.signInWrong()
@@ -110,7 +110,7 @@ class Walk {
         `SQL    sessions: ${live.map((session) => session.id).join(', ')}  app_online: ${live.length > 0}`,
       )
       this.#expect(live.some((session) => session.id === id))
-      if (settings.redis === null) {
+      if (settings.redis.url === null) {
         this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }

@@ -2,14 +2,15 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { databasePlace } from '../db/place.ts'
-import { filesWithSecrets, readEnvironment, type Settings } from '../settings/settings.ts'
+import { filesWithSecrets, readEnvironment } from '../settings/environment.ts'
+import type { Settings } from '../settings/settings.ts'
 import type { Finding } from './doctor.ts'
 import type { Output } from './output.ts'
 
 export function openFileFindings({ database }: Settings, output: Output): Finding[] {
   // Windows has no such permissions.
   if (process.platform === 'win32') return []
-  const place = databasePlace(database.url)
+  const place = databasePlace(database.location.url)
   const data = place.kind === 'sqlite' ? ['', '-wal', '-shm'].map((end) => place.path + end) : []
   const files = [...data, ...filesWithSecrets(readEnvironment())].map((path) => resolve(path))
   return files.filter(isOpenToOthers).map((path) => ({

@@ -62,16 +62,16 @@ function settingsFinding(output: Output): Finding {
 }
 
 function limitsFindings({ limits }: Settings, output: Output): Finding[] {
-  if (limits === 'on') return []
+  if (limits.enforcement === 'on') return []
   return [{ check: 'limits', status: 'warning', text: limitsOffWarning(output) }]
 }
 
 async function databaseFindings(settings: Settings, output: Output): Promise<Finding[]> {
   const check = 'database'
-  const { url, kind } = settings.database
+  const { url, kind } = settings.database.location
   const where = kind === 'sqlite' ? sqlitePath(url) : redactUrl(url)
   if (kind === 'sqlite' && !existsSync(where)) return [newFileFinding(where, output)]
-  const house = await openHouse({ ...settings, redis: null })
+  const house = await openHouse({ ...settings, redis: { ...settings.redis, url: null } })
   try {
     await sql`select 1`.execute(house.db)
     const pending = await pendingMigrations(house.db, kind)
@@ -184,7 +184,7 @@ function diskFinding(path: string, output: Output): Finding {
   }
 }
 
-async function databaseVersion(db: Database, kind: Settings['database']['kind']): Promise<string> {
+async function databaseVersion(db: Database, kind: DatabaseKind): Promise<string> {
   const version =
     kind === 'sqlite'
       ? sql<{ v: string }>`select sqlite_version() as v`
@@ -209,7 +209,7 @@ function clockFinding(of: string, aheadMs: number, output: Output): Finding {
 /** Nothing is sent: "sms test" does that. */
 function smsFinding({ sms }: Settings, output: Output): Finding {
   const check = 'sms'
-  const [first, second] = sms
+  const [first, second] = sms.chosen
   if (first === 'console') {
     return {
       check,
@@ -234,7 +234,8 @@ function testNumberFindings(settings: Settings, output: Output): Finding[] {
 
 async function redisFindings(settings: Settings, output: Output): Promise<Finding[]> {
   const check = 'redis'
-  if (settings.redis === null) {
+  const { url } = settings.redis
+  if (url === null) {
     return [
       {
         check,
@@ -243,20 +244,20 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
       },
     ]
   }
-  const where = redactUrl(settings.redis)
+  const where = redactUrl(url)
   try {
     const { probeRedis, shownPrimaries } = await import('./doctor-redis.ts')
-    const facts = await probeRedis(settings.redis)
-    const primaries = shownPrimaries(settings.redis, facts.primaries, output)
+    const facts = await probeRedis(url)
+    const primaries = shownPrimaries(url, facts.primaries, output)
     const found: Finding = {
       check,
       status: 'ok',
       text: `${where} (${[primaries, facts.version, facts.maxmemoryPolicy].filter(Boolean).join(', ')})`,
     }
-    const tls = redisTlsFinding(settings.redis, facts.primaries, output)
+    const tls = redisTlsFinding(url, facts.primaries, output)
     const advice = redisAdvice(facts, output)
     // Of what it says is wrong, a trial would say less.
-    if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(settings.redis)
+    if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(url)
     return [found, tls, ...advice, clockFinding('redis', facts.clockAheadMs, output)]
   } catch (error) {
     return [await redisFailure(where, error, output)]

@@ -11,7 +11,7 @@ import { withHouse } from './with-house.ts'
 export async function listEvents(context: Context, phone: string): Promise<number> {
   const { output, settings } = context
   await withHouse(context, async ({ accounts }) => {
-    const phoneNumber = parsePhoneNumber(phone, settings.region)
+    const phoneNumber = parsePhoneNumber(phone, settings.phone.defaultRegion)
     const account = await accounts.find(phone)
     let count = 0
     for await (const event of accounts.events({ id: account?.id ?? null, phoneNumber })) {

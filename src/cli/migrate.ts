@@ -6,7 +6,7 @@ import type { Context } from './run.ts'
 
 /** `migrate` */
 export async function migrateDatabase({ settings, output }: Context): Promise<number> {
-  const done = await upgrade(() => openDatabaseAlone(settings), settings.database.kind)
+  const done = await upgrade(() => openDatabaseAlone(settings), settings.database.location.kind)
   output.value({ migrated: done })
   for (const name of done) output.line(output.say(`已执行 ${name}`, `Ran ${name}`))
   if (done.length === 0) output.line(output.say('数据库已是最新。', 'The database is up to date.'))

@@ -6,7 +6,8 @@ import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/respond.ts'
 import { type Hide, hideIn, hideNothing } from '../secrets.ts'
-import { type Settings, SettingsError } from '../settings/settings.ts'
+import { SettingsError } from '../settings/setting.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
 export const exitCodes = {
@@ -146,7 +147,7 @@ export function localTime(ms: number | null): string {
 
 /** What whoever starts or checks a server must read where its test numbers are over; null where they are not. */
 export function testNumbersOverWarning(
-  { testNumbers, testNumbersUntil }: Pick<Settings, 'testNumbers' | 'testNumbersUntil'>,
+  { codes: { testNumbers, testNumbersUntil } }: Settings,
   output: Output,
 ): string | null {
   if (testNumbers.size === 0 || testNumbersUntil === null || testNumbersUntil > Date.now()) return null

@@ -1,7 +1,8 @@
 // The command line: which commands there are, and what surrounds each of them.
 import { Command, CommanderError } from 'commander'
 import { hiderOf } from '../secrets.ts'
-import { readEnvironment, readSettings, type Settings, secretTexts } from '../settings/settings.ts'
+import { readEnvironment, secretTexts } from '../settings/environment.ts'
+import { readSettings, type Settings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
 import { demo } from './demo.ts'

@@ -14,7 +14,9 @@ import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { redactUrl } from '../redact-url.ts'
-import { type Settings, SettingsError, settingsTable } from '../settings/settings.ts'
+import { serverSettings } from '../settings/server.ts'
+import { SettingsError } from '../settings/setting.ts'
+import type { Settings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { calledAs } from './called-as.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
@@ -40,7 +42,7 @@ export async function serve({ settings, output }: Context): Promise<number> {
   const sayStarted = async (address: string) => {
     process.stderr.write(await startMessage(address, settings, output))
   }
-  if (settings.workers === 1)
+  if (settings.server.workers === 1)
     return await serveHere({ settings, output }, programLog, { sayStarted, stopSignal })
   if (cluster.isWorker) {
     try {
@@ -54,7 +56,7 @@ export async function serve({ settings, output }: Context): Promise<number> {
     }
   }
   const onListening = ({ address, port }: Address) => void sayStarted(`http://${address}:${port}`)
-  return await runWorkers({ count: settings.workers, log, onListening })
+  return await runWorkers({ count: settings.server.workers, log, onListening })
 }
 
 interface Surroundings {
@@ -100,7 +102,7 @@ async function serveHere(
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
-    if (settings.trustedProxies.length === 0) await delay(takeConnectionsForMs)
+    if (settings.http.trustedProxies.length === 0) await delay(takeConnectionsForMs)
     else await letProxyGo(server)
     // Connections that were busy when the stop began are kept alive by their clients once they are answered.
     setInterval(() => server.server.closeIdleConnections(), 50).unref()
@@ -159,8 +161,8 @@ function keepTidy(house: House, log: Logger): NodeJS.Timeout {
 /** Waits until the database answers, and brings its schema up to date, before anything else reads it. */
 async function prepareDatabase(settings: Settings, output: Output): Promise<void> {
   const db = openDatabaseAlone(settings)
-  const seconds = settings.databaseWaitSeconds
-  const where = redactUrl(settings.database.url)
+  const seconds = settings.database.waitSeconds
+  const where = redactUrl(settings.database.location.url)
   try {
     await waitForDatabase(db, seconds, (cause) => {
       const why = cause instanceof Error ? causeText(cause) : String(cause)
@@ -192,14 +194,16 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
     await db.destroy()
   }
   await assertUsable(settings)
-  await upgrade(() => openDatabaseAlone(settings), settings.database.kind)
+  await upgrade(() => openDatabaseAlone(settings), settings.database.location.kind)
 }
 
 /** @throws SettingsError where the database lacks what no session of ours can set */
 async function assertUsable(settings: Settings): Promise<void> {
   const db = openDatabaseAlone(settings)
   try {
-    const problem = (await shortcomings(db, settings.database.kind)).find(({ isProblem }) => isProblem)
+    const problem = (await shortcomings(db, settings.database.location.kind)).find(
+      ({ isProblem }) => isProblem,
+    )
     if (problem)
       throw new SettingsError(`HUFU_DATABASE_URL：${problem.zh}。`, `HUFU_DATABASE_URL: ${problem.en}.`)
   } finally {
@@ -212,7 +216,7 @@ function causeText(error: Error): string {
   return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
 }
 
-async function listen(server: FastifyInstance, { host, port }: Settings): Promise<string> {
+async function listen(server: FastifyInstance, { server: { host, port } }: Settings): Promise<string> {
   try {
     return await server.listen({ host, port })
   } catch (error) {
@@ -231,7 +235,7 @@ async function listen(server: FastifyInstance, { host, port }: Settings): Promis
 }
 
 /** A limit that the system lowers shows itself on the busiest day, so it is told at the start. */
-function sayFewerConnections({ maxConnections: wanted }: Settings, log: Logger): void {
+function sayFewerConnections({ capacity: { maxConnections: wanted } }: Settings, log: Logger): void {
   const max = connectionLimit(wanted)
   if (max < wanted)
     log.warn(
@@ -251,7 +255,8 @@ function diesLoudly(log: Logger): void {
 }
 
 async function startMessage(address: string, settings: Settings, output: Output): Promise<string> {
-  const { database, redis } = settings
+  const database = settings.database.location
+  const redis = settings.redis.url
   const data = database.kind === 'sqlite' ? sqlitePath(database.url) : redactUrl(database.url)
   const copies =
     redis === null
@@ -260,7 +265,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
         : output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
       : await (await import('./doctor-redis.ts')).shownRedis(redis, output)
   const warnings = [
-    settings.limits === 'off' ? limitsOffWarning(output) : null,
+    settings.limits.enforcement === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),
   ]
   const called = calledAs(import.meta.url)
@@ -274,8 +279,8 @@ async function startMessage(address: string, settings: Settings, output: Output)
     ...warnings.filter((warning) => warning !== null).map((warning) => `  ${warning}`),
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),
     `  ${add}`,
-    ...(settings.classicApi ? [`  ${signIn}`] : []),
-    `  ${called.demo(settings.port === Number(settingsTable.port.default) ? '' : `--url ${address}`)}`,
+    ...(settings.classic.isServed ? [`  ${signIn}`] : []),
+    `  ${called.demo(settings.server.port === Number(serverSettings.port.default) ? '' : `--url ${address}`)}`,
     '',
   ].join('\n')
 }

@@ -9,7 +9,7 @@ import type { Context } from './run.ts'
 
 /** `sms test <phone>`: the code is random and opens nothing. */
 export async function testSms({ settings, output }: Context, phone: string): Promise<number> {
-  const to = parsePhoneNumber(phone, settings.region)
+  const to = parsePhoneNumber(phone, settings.phone.defaultRegion)
   openDestinations(settings).assertServed(to, 'anyone')
   const code = String(randomInt(1_000_000)).padStart(6, '0')
   const sms = openSms(settings, systemClock, {

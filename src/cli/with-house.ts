@@ -5,7 +5,7 @@ import type { Context } from './run.ts'
 
 /** Brings the schema up to date (a command may come before the first start), then opens the house for `work`, and closes it. */
 export async function withHouse<T>({ settings }: Context, work: (house: House) => Promise<T>): Promise<T> {
-  await upgrade(() => openDatabaseAlone(settings), settings.database.kind)
+  await upgrade(() => openDatabaseAlone(settings), settings.database.location.kind)
   const house = await openHouse(settings)
   try {
     return await work(house)

@@ -1,4 +1,4 @@
-// What a setting is; settings.ts has the table of them.
+// What a setting is; table.ts has all of them.
 
 /** What is wrong with a value, in Chinese and in English: each completes a sentence that begins with the setting's name. */
 export class WrongValue extends Error {
@@ -32,4 +32,27 @@ export interface Setting<T> {
 
 export function setting<T>(description: Setting<T>): Setting<T> {
   return description
+}
+
+/** Settings by key, and groups of them. */
+export interface SettingGroup {
+  readonly [key: string]: Setting<unknown> | SettingGroup
+}
+
+/** What a group of settings reads. */
+export type ValuesOf<Group extends SettingGroup> = {
+  readonly [Key in keyof Group]: Group[Key] extends Setting<infer T>
+    ? T
+    : Group[Key] extends SettingGroup
+      ? ValuesOf<Group[Key]>
+      : never
+}
+
+export function isSetting(node: Setting<unknown> | SettingGroup): node is Setting<unknown> {
+  return typeof node.parse === 'function'
+}
+
+/** All settings of a group and of the groups in it, in order. */
+export function rowsOf(group: SettingGroup): readonly Setting<unknown>[] {
+  return Object.values(group).flatMap((inner) => (isSetting(inner) ? [inner] : rowsOf(inner)))
 }

@@ -2,21 +2,21 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { readSettings, SettingsError, settingsTable } from './settings.ts'
+import { SettingsError } from './setting.ts'
+import { readSettings } from './settings.ts'
+import { settingRows } from './table.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hufu-settings-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 test('without any setting it is the embedded server of the README', () => {
   expect(readSettings({})).toMatchObject({
-    host: '127.0.0.1',
-    port: 5001,
-    database: { kind: 'sqlite', url: 'sqlite:./data/hufu.db' },
-    redis: null,
-    region: 'CN',
-    classicApi: true,
-    sessionLifeMs: 30 * 86_400_000,
-    sessionMaxLifeMs: null,
+    server: { host: '127.0.0.1', port: 5001 },
+    database: { location: { kind: 'sqlite', url: 'sqlite:./data/hufu.db' } },
+    redis: { url: null },
+    phone: { defaultRegion: 'CN' },
+    classic: { isServed: true },
+    sessions: { lifeMs: 30 * 86_400_000, maxLifeMs: null },
   })
 })
 
@@ -165,15 +165,15 @@ test.each([
 })
 
 test('text messages are printed by default, and go to the gateways that are named, in that order', () => {
-  expect(readSettings({}).sms).toEqual(['console'])
+  expect(readSettings({}).sms.chosen).toEqual(['console'])
   const settings = readSettings({
     ...aliyun,
     HUFU_SMS: 'http, aliyun',
     HUFU_SMS_HTTP_URL: 'https://sms.example.com/send?app=1',
     HUFU_SMS_HTTP_SECRET: 'change-me',
   })
-  expect(settings.sms).toEqual(['http', 'aliyun'])
-  expect(settings.smsHttpUrl).toBe('https://sms.example.com/send?app=1')
+  expect(settings.sms.chosen).toEqual(['http', 'aliyun'])
+  expect(settings.sms.drivers.http.url).toBe('https://sms.example.com/send?app=1')
 })
 
 test.each([
@@ -184,21 +184,21 @@ test.each([
   ['HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE', '1110', ['number']],
   ['HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE', '1110:', []],
 ])('%s %s is a template with these parameters, in this order: %j', (name, text, parameters) => {
-  const read = Object.values(settingsTable).find((row) => row.name === name)
+  const read = settingRows.find((row) => row.name === name)
   expect(read?.parse(text)).toEqual({ id: text.split(':')[0], parameters })
 })
 
 test('a secret comes from the file that its _FILE names, without the line end', () => {
   const path = join(folder, 'redis-url')
   writeFileSync(path, 'redis://:hunter2@127.0.0.1:6379\n')
-  expect(readSettings({ HUFU_REDIS_URL_FILE: path }).redis).toBe('redis://:hunter2@127.0.0.1:6379')
+  expect(readSettings({ HUFU_REDIS_URL_FILE: path }).redis.url).toBe('redis://:hunter2@127.0.0.1:6379')
   expect(() => readSettings({ HUFU_REDIS_URL_FILE: join(folder, 'nothing') })).toThrow(
     /^HUFU_REDIS_URL_FILE names a file that cannot be read/,
   )
 })
 
 test('every setting has a default that is itself acceptable', () => {
-  for (const { name, default: text, parse } of Object.values(settingsTable)) {
+  for (const { name, default: text, parse } of settingRows) {
     expect(() => parse(text), name).not.toThrow()
   }
 })
@@ -271,7 +271,7 @@ test.each([
 })
 
 test('HUFU_ALLOWED_ORIGINS is empty, or a list of origins as browsers send them', () => {
-  expect(readSettings({}).allowedOrigins).toEqual([])
+  expect(readSettings({}).http.allowedOrigins).toEqual([])
   const list = [
     'https://app.example.com',
     'http://localhost:5173',
@@ -281,13 +281,14 @@ test('HUFU_ALLOWED_ORIGINS is empty, or a list of origins as browsers send them'
     'chrome-extension://aaaabbbbccccddddeeeeffffgggghhhh',
   ]
   const written = `${list.join(' , ')},${list[0]}`
-  expect(readSettings({ HUFU_ALLOWED_ORIGINS: written }).allowedOrigins).toEqual(list)
+  expect(readSettings({ HUFU_ALLOWED_ORIGINS: written }).http.allowedOrigins).toEqual(list)
 })
 
 test('HUFU_TRUSTED_PROXIES is empty, or a list with white space where one likes', () => {
-  expect(readSettings({}).trustedProxies).toEqual([])
-  expect(readSettings({ HUFU_TRUSTED_PROXIES: ' ' }).trustedProxies).toEqual([])
-  const list = readSettings({ HUFU_TRUSTED_PROXIES: '10.0.0.5, 10.1.0.0/16 ,fd00::/8,::1' }).trustedProxies
+  expect(readSettings({}).http.trustedProxies).toEqual([])
+  expect(readSettings({ HUFU_TRUSTED_PROXIES: ' ' }).http.trustedProxies).toEqual([])
+  const list = readSettings({ HUFU_TRUSTED_PROXIES: '10.0.0.5, 10.1.0.0/16 ,fd00::/8,::1' }).http
+    .trustedProxies
   expect(list).toEqual(['10.0.0.5', '10.1.0.0/16', 'fd00::/8', '::1'])
 })
 

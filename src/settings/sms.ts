@@ -2,7 +2,7 @@
 import { parseRegion, type Region } from '../phone/phone.ts'
 import { type SmsDriverName, type SmsMessage, smsDriverNames } from '../sms/sms.ts'
 import { parametersOf, type Template, type TemplateParameter } from '../sms/template.ts'
-import { setting, WrongValue } from './setting.ts'
+import { type SettingGroup, SettingsError, setting, type ValuesOf, WrongValue } from './setting.ts'
 
 function drivers(text: string): readonly [SmsDriverName, ...SmsDriverName[]] {
   const words = text.split(',').map((word) => word.trim())
@@ -114,178 +114,186 @@ function template(kind: SmsMessage['template'], byDefault: readonly TemplatePara
 const templateForm = '`<id>` or `<id>:<parameters>`'
 
 export const smsSettings = {
-  sms: setting({
+  chosen: setting({
     name: 'HUFU_SMS',
     default: 'console',
     meaning:
       'How text messages are sent: `console` (printed, for development), `http`, `aliyun`, `tencent` or `twilio`; `first,second` for fail-over.',
     parse: drivers,
   }),
-  smsCountries: setting({
+  countries: setting({
     name: 'HUFU_SMS_COUNTRIES',
     default: '',
     meaning:
       'Countries whose numbers get codes (ISO 3166-1), each perhaps with its messages a day: `CN,HK=200`; `*`: every other one. Empty: the default region.',
     parse: countries,
   }),
-  smsNumbers: setting({
+  numbers: setting({
     name: 'HUFU_SMS_NUMBERS',
     default: 'mobile',
     meaning:
       'Which numbers get codes: `mobile` ones by the numbering plan of their country, or every `possible` one.',
     parse: numbers,
   }),
-  smsHttpUrl: setting({
-    name: 'HUFU_SMS_HTTP_URL',
-    default: '',
-    meaning: 'http: where messages are posted to.',
-    secret: true,
-    parse: httpUrl,
-  }),
-  smsHttpSecret: setting({
-    name: 'HUFU_SMS_HTTP_SECRET',
-    default: '',
-    meaning: 'http: the key of the signature.',
-    secret: true,
-    parse: (text: string): string => text,
-  }),
-  smsAliyunAccessKeyId: setting({
-    name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_ID',
-    default: '',
-    meaning: 'aliyun: id of the access key.',
-    parse: word,
-  }),
-  smsAliyunAccessKeySecret: setting({
-    name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET',
-    default: '',
-    meaning: 'aliyun: secret of the access key.',
-    secret: true,
-    parse: word,
-  }),
-  smsAliyunSignName: setting({
-    name: 'HUFU_SMS_ALIYUN_SIGN_NAME',
-    default: '',
-    meaning: 'aliyun: the approved signature (签名), without 【】.',
-    parse: signName,
-  }),
-  smsAliyunCodeTemplate: setting({
-    name: 'HUFU_SMS_ALIYUN_CODE_TEMPLATE',
-    default: '',
-    meaning: `aliyun: the template of codes, ${templateForm}; without a list it gets \`code\`.`,
-    parse: template('code', ['code']),
-  }),
-  smsAliyunPhoneChangedTemplate: setting({
-    name: 'HUFU_SMS_ALIYUN_PHONE_CHANGED_TEMPLATE',
-    default: '',
-    meaning: `aliyun: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
-    parse: template('phone_changed', ['number']),
-  }),
-  smsAliyunEndpoint: setting({
-    name: 'HUFU_SMS_ALIYUN_ENDPOINT',
-    default: 'https://dysmsapi.aliyuncs.com',
-    meaning: 'aliyun: where its API is.',
-    parse: origin,
-  }),
-  smsTencentSecretId: setting({
-    name: 'HUFU_SMS_TENCENT_SECRET_ID',
-    default: '',
-    meaning: 'tencent: SecretId.',
-    parse: word,
-  }),
-  smsTencentSecretKey: setting({
-    name: 'HUFU_SMS_TENCENT_SECRET_KEY',
-    default: '',
-    meaning: 'tencent: SecretKey.',
-    secret: true,
-    parse: word,
-  }),
-  smsTencentRegion: setting({
-    name: 'HUFU_SMS_TENCENT_REGION',
-    default: 'ap-guangzhou',
-    meaning: 'tencent: region of the API.',
-    parse: word,
-  }),
-  smsTencentSdkAppId: setting({
-    name: 'HUFU_SMS_TENCENT_SDK_APP_ID',
-    default: '',
-    meaning: 'tencent: SmsSdkAppId of the SMS application.',
-    parse: word,
-  }),
-  smsTencentSignName: setting({
-    name: 'HUFU_SMS_TENCENT_SIGN_NAME',
-    default: '',
-    meaning: 'tencent: the approved signature (签名), without 【】.',
-    parse: signName,
-  }),
-  smsTencentCodeTemplate: setting({
-    name: 'HUFU_SMS_TENCENT_CODE_TEMPLATE',
-    default: '',
-    meaning: `tencent: the template of codes, ${templateForm}; without a list {1} is \`code\` and {2} is \`minutes\`.`,
-    parse: template('code', ['code', 'minutes']),
-  }),
-  smsTencentPhoneChangedTemplate: setting({
-    name: 'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE',
-    default: '',
-    meaning: `tencent: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
-    parse: template('phone_changed', ['number']),
-  }),
-  smsTencentEndpoint: setting({
-    name: 'HUFU_SMS_TENCENT_ENDPOINT',
-    default: 'https://sms.tencentcloudapi.com',
-    meaning: 'tencent: where its API is.',
-    parse: origin,
-  }),
-  smsTwilioAccountSid: setting({
-    name: 'HUFU_SMS_TWILIO_ACCOUNT_SID',
-    default: '',
-    meaning: 'twilio: Account SID.',
-    parse: word,
-  }),
-  smsTwilioAuthToken: setting({
-    name: 'HUFU_SMS_TWILIO_AUTH_TOKEN',
-    default: '',
-    meaning: 'twilio: Auth Token.',
-    secret: true,
-    parse: word,
-  }),
-  smsTwilioFrom: setting({
-    name: 'HUFU_SMS_TWILIO_FROM',
-    default: '',
-    meaning:
-      'twilio: the number or sender that messages come from, or the SID of a messaging service (`MG…`).',
-    parse: twilioFrom,
-  }),
-  smsTwilioEndpoint: setting({
-    name: 'HUFU_SMS_TWILIO_ENDPOINT',
-    default: 'https://api.twilio.com',
-    meaning: 'twilio: where its API is.',
-    parse: origin,
-  }),
+  drivers: {
+    http: {
+      url: setting({
+        name: 'HUFU_SMS_HTTP_URL',
+        default: '',
+        meaning: 'http: where messages are posted to.',
+        secret: true,
+        parse: httpUrl,
+      }),
+      secret: setting({
+        name: 'HUFU_SMS_HTTP_SECRET',
+        default: '',
+        meaning: 'http: the key of the signature.',
+        secret: true,
+        parse: (text: string): string => text,
+      }),
+    },
+    aliyun: {
+      accessKeyId: setting({
+        name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_ID',
+        default: '',
+        meaning: 'aliyun: id of the access key.',
+        parse: word,
+      }),
+      accessKeySecret: setting({
+        name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET',
+        default: '',
+        meaning: 'aliyun: secret of the access key.',
+        secret: true,
+        parse: word,
+      }),
+      signName: setting({
+        name: 'HUFU_SMS_ALIYUN_SIGN_NAME',
+        default: '',
+        meaning: 'aliyun: the approved signature (签名), without 【】.',
+        parse: signName,
+      }),
+      codeTemplate: setting({
+        name: 'HUFU_SMS_ALIYUN_CODE_TEMPLATE',
+        default: '',
+        meaning: `aliyun: the template of codes, ${templateForm}; without a list it gets \`code\`.`,
+        parse: template('code', ['code']),
+      }),
+      phoneChangedTemplate: setting({
+        name: 'HUFU_SMS_ALIYUN_PHONE_CHANGED_TEMPLATE',
+        default: '',
+        meaning: `aliyun: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+        parse: template('phone_changed', ['number']),
+      }),
+      endpoint: setting({
+        name: 'HUFU_SMS_ALIYUN_ENDPOINT',
+        default: 'https://dysmsapi.aliyuncs.com',
+        meaning: 'aliyun: where its API is.',
+        parse: origin,
+      }),
+    },
+    tencent: {
+      secretId: setting({
+        name: 'HUFU_SMS_TENCENT_SECRET_ID',
+        default: '',
+        meaning: 'tencent: SecretId.',
+        parse: word,
+      }),
+      secretKey: setting({
+        name: 'HUFU_SMS_TENCENT_SECRET_KEY',
+        default: '',
+        meaning: 'tencent: SecretKey.',
+        secret: true,
+        parse: word,
+      }),
+      region: setting({
+        name: 'HUFU_SMS_TENCENT_REGION',
+        default: 'ap-guangzhou',
+        meaning: 'tencent: region of the API.',
+        parse: word,
+      }),
+      sdkAppId: setting({
+        name: 'HUFU_SMS_TENCENT_SDK_APP_ID',
+        default: '',
+        meaning: 'tencent: SmsSdkAppId of the SMS application.',
+        parse: word,
+      }),
+      signName: setting({
+        name: 'HUFU_SMS_TENCENT_SIGN_NAME',
+        default: '',
+        meaning: 'tencent: the approved signature (签名), without 【】.',
+        parse: signName,
+      }),
+      codeTemplate: setting({
+        name: 'HUFU_SMS_TENCENT_CODE_TEMPLATE',
+        default: '',
+        meaning: `tencent: the template of codes, ${templateForm}; without a list {1} is \`code\` and {2} is \`minutes\`.`,
+        parse: template('code', ['code', 'minutes']),
+      }),
+      phoneChangedTemplate: setting({
+        name: 'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE',
+        default: '',
+        meaning: `tencent: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+        parse: template('phone_changed', ['number']),
+      }),
+      endpoint: setting({
+        name: 'HUFU_SMS_TENCENT_ENDPOINT',
+        default: 'https://sms.tencentcloudapi.com',
+        meaning: 'tencent: where its API is.',
+        parse: origin,
+      }),
+    },
+    twilio: {
+      accountSid: setting({
+        name: 'HUFU_SMS_TWILIO_ACCOUNT_SID',
+        default: '',
+        meaning: 'twilio: Account SID.',
+        parse: word,
+      }),
+      authToken: setting({
+        name: 'HUFU_SMS_TWILIO_AUTH_TOKEN',
+        default: '',
+        meaning: 'twilio: Auth Token.',
+        secret: true,
+        parse: word,
+      }),
+      from: setting({
+        name: 'HUFU_SMS_TWILIO_FROM',
+        default: '',
+        meaning:
+          'twilio: the number or sender that messages come from, or the SID of a messaging service (`MG…`).',
+        parse: twilioFrom,
+      }),
+      endpoint: setting({
+        name: 'HUFU_SMS_TWILIO_ENDPOINT',
+        default: 'https://api.twilio.com',
+        meaning: 'twilio: where its API is.',
+        parse: origin,
+      }),
+    },
+  },
 }
 
-type SmsSettings = {
-  readonly [Key in keyof typeof smsSettings]: ReturnType<(typeof smsSettings)[Key]['parse']>
-}
+/** What a driver cannot do without. */
+const required = {
+  http: ['url', 'secret'],
+  aliyun: ['accessKeyId', 'accessKeySecret', 'signName', 'codeTemplate'],
+  tencent: ['secretId', 'secretKey', 'sdkAppId', 'signName', 'codeTemplate'],
+  twilio: ['accountSid', 'authToken', 'from'],
+} as const
 
-const needed: Readonly<Record<SmsDriverName, readonly (keyof typeof smsSettings)[]>> = {
-  console: [],
-  http: ['smsHttpUrl', 'smsHttpSecret'],
-  aliyun: ['smsAliyunAccessKeyId', 'smsAliyunAccessKeySecret', 'smsAliyunSignName', 'smsAliyunCodeTemplate'],
-  tencent: [
-    'smsTencentSecretId',
-    'smsTencentSecretKey',
-    'smsTencentSdkAppId',
-    'smsTencentSignName',
-    'smsTencentCodeTemplate',
-  ],
-  twilio: ['smsTwilioAccountSid', 'smsTwilioAuthToken', 'smsTwilioFrom'],
-}
-
-/** The name of the first setting that a chosen driver lacks; null where nothing is missing. */
-export function missingForSms(settings: SmsSettings): string | null {
-  for (const driver of settings.sms) {
-    const missing = needed[driver].find((key) => settings[key] === '' || settings[key] === null)
-    if (missing) return smsSettings[missing].name
+/** @throws SettingsError that names the first setting that a chosen driver lacks */
+export function assertSmsSettings({ chosen, drivers }: ValuesOf<typeof smsSettings>): void {
+  for (const driver of chosen) {
+    if (driver === 'console') continue
+    const rows: SettingGroup = smsSettings.drivers[driver]
+    const values: Readonly<Record<string, unknown>> = drivers[driver]
+    const missing = required[driver]
+      .map((key) => ({ value: values[key], row: rows[key] }))
+      .find(({ value }) => value === '' || value === null)
+    if (missing?.row)
+      throw new SettingsError(
+        `HUFU_SMS 是“${chosen.join(',')}”，但没有设置 ${missing.row.name}。`,
+        `HUFU_SMS is "${chosen.join(',')}", but ${missing.row.name} is not set.`,
+      )
   }
-  return null
 }

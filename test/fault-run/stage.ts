@@ -110,7 +110,7 @@ export async function addPeople(
 ): Promise<void> {
   const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl })
   const house = await openHouse(settings)
-  await migrate(house.db, settings.database.kind)
+  await migrate(house.db, settings.database.location.kind)
   for (const phoneNumber of phoneNumbers) await house.accounts.add({ phoneNumber, nickname: null, password })
   await house.close()
 }

@@ -1,0 +1,98 @@
+// The environment, .env and the files of secrets: the only reader of the process's environment.
+import { readFileSync } from 'node:fs'
+import { secretPartsOf } from '../secrets.ts'
+import { meantName, parseEnvFile } from './env-file.ts'
+import { withoutServiceLinks } from './service-links.ts'
+import { type Setting, SettingsError } from './setting.ts'
+import { settingRows } from './table.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const knownNames = () =>
+  settingRows.flatMap((row) => (row.secret ? [row.name, `${row.name}_FILE`] : [row.name]))
+
+/** The process's environment over the `.env` file of the folder where the program was started. */
+export function readEnvironment(): Environment {
+  return { ...readEnvFile('.env'), ...withoutServiceLinks(process.env) }
+}
+
+function readEnvFile(path: string): Environment {
+  try {
+    return parseEnvFile(path, readFileSync(path), knownNames())
+  } catch (error) {
+    if (error instanceof SettingsError) throw error
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    const why = error instanceof Error ? error.message : error
+    throw new SettingsError(`读不了文件 ${path}：${why}。`, `The file ${path} cannot be read: ${why}.`)
+  }
+}
+
+/** The files that secrets are read from: `.env`, if it has one, and those of `<name>_FILE`. */
+export function filesWithSecrets(environment: Environment): string[] {
+  const secrets = settingRows.filter((row) => row.secret)
+  const files = secrets.map(({ name }) => environment[`${name}_FILE`] ?? '').filter((path) => path !== '')
+  const inEnvFile = readEnvFile('.env')
+  return secrets.some(({ name }) => inEnvFile[name]) ? ['.env', ...files] : files
+}
+
+/** Every text of the secret settings that must not be printed; also where a setting is wrong. */
+export function secretTexts(environment: Environment): string[] {
+  return settingRows.flatMap((description) => {
+    if (!description.secret) return []
+    try {
+      return secretPartsOf(textOf(description, environment))
+    } catch {
+      // A file that cannot be read holds nothing that could be printed.
+      return []
+    }
+  })
+}
+
+/**
+ * The text of a setting, trimmed: from its variable, from the file that `<name>_FILE` names, or its default.
+ * @throws SettingsError where both are set, or the file cannot be read
+ */
+export function textOf(description: Setting<unknown>, environment: Environment): string {
+  const { name } = description
+  const value = environment[name]
+  const file = environment[`${name}_FILE`]
+  if (file === undefined || file === '') return value === undefined ? description.default : value.trim()
+  if (!description.secret)
+    throw new SettingsError(
+      `没有 ${name}_FILE 这个设置：只有机密可以从文件读取；请设置 ${name}。`,
+      `${name}_FILE is not known: only secrets are read from files; set ${name}.`,
+    )
+  if (value !== undefined)
+    throw new SettingsError(
+      `${name} 和 ${name}_FILE 互相矛盾：只设置其中一个。`,
+      `${name} and ${name}_FILE contradict each other: set one of them.`,
+    )
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : error
+    throw new SettingsError(
+      `${name}_FILE 指定的文件读不了：${why}。`,
+      `${name}_FILE names a file that cannot be read: ${why}.`,
+    )
+  }
+}
+
+/** @throws SettingsError that names the first one that begins like a setting, or looks like one, and is none */
+export function assertNamesKnown(environment: Environment): void {
+  const known = new Set(settingRows.flatMap(({ name }) => [name, `${name}_FILE`]))
+  for (const name of Object.keys(environment)) {
+    const meant = meantName(name, [...known])
+    if (meant !== null)
+      throw new SettingsError(
+        `${name} 不是设置，应写作 ${meant}。`,
+        `${name} is not a setting of Hufu: write ${meant}.`,
+      )
+    if (name.startsWith('HUFU_') && !known.has(name)) {
+      throw new SettingsError(
+        `Hufu 没有 ${name} 这个设置；全部设置见 docs/settings.md。`,
+        `${name} is not a setting of Hufu; docs/settings.md lists them.`,
+      )
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// Settings of Redis.
+import { redisPlace } from '../redis/place.ts'
+import { oneOf } from './parsers.ts'
+import { setting } from './setting.ts'
+
+export const redisSettings = {
+  url: setting({
+    name: 'HUFU_REDIS_URL',
+    default: '',
+    meaning:
+      'Redis or Valkey for hot copies: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check asks the database.',
+    secret: true,
+    parse: redisUrl,
+  }),
+  withoutDatabase: setting({
+    name: 'HUFU_WITHOUT_DATABASE',
+    default: 'refuse',
+    meaning:
+      'What a check with Redis does while the database is away: `refuse` it (503), or `trust_copies`, which may accept for up to 10 minutes what another server has ended.',
+    parse: oneOf('refuse', 'trust_copies'),
+  }),
+}
+
+function redisUrl(text: string): string | null {
+  if (text === '') return null
+  redisPlace(text)
+  return text
+}
