@@ -28,6 +28,7 @@ import { limitsWith } from './limits/limits.ts'
 import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
 import { NationalNumbers } from './phone/phone.ts'
+import { AccountWriter } from './sessions/account-writer.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
@@ -57,6 +58,7 @@ export interface House {
   readonly standing: Standing
   readonly sendCode: SendCode
   readonly sessions: Sessions
+  readonly writer: AccountWriter
   /** Removes what has had its time, where the clocks can be trusted or a person says that they can: db/purges.ts. */
   tidy(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
@@ -87,8 +89,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const db = openDatabase(dialect)
   const copies = await openCopies(settings, dialect, clock, options)
   const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
+  const writer = new AccountWriter({ db, copies, clock })
   const sessions = new Sessions({
     db,
+    writer,
     prepareRead: preparedReads(db, dialect),
     copies,
     clock,
@@ -105,9 +109,9 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
-  const accounts = new Accounts({ db, clock, sessions, passwords, barredNumbers, limiter, region })
+  const accounts = new Accounts({ db, clock, sessions, writer, passwords, barredNumbers, limiter, region })
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, barredNumbers, limiter, region, signUp })
-  const standing = new Standing({ db, clock, sessions, barredNumbers, closingMs })
+  const standing = new Standing({ db, clock, writer, barredNumbers, closingMs })
   const sms = openSms(settings, clock, {
     steady: options.steady ?? options.clock ?? steadyClock,
     onFailOver: options.onSmsFailOver,
@@ -126,7 +130,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const credentials = new Credentials({
     db,
     clock,
-    sessions,
+    writer,
     passwords,
     codes,
     barredNumbers,
@@ -144,6 +148,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     standing,
     sendCode,
     sessions,
+    writer,
     tidy: (how) => purges.run(how),
     sms,
     limiter,

@@ -198,13 +198,13 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const by = { accountId, sessionId: thief.session.id, token: thief.token }
       await ends[code]?.(app, person)
       const before = await everythingOf(app, person)
-      const { sessions, accounts, standing } = app.house
+      const { sessions, writer, accounts, standing } = app.house
       const asker = { ...by, origin: noOrigin }
       const decide = async () => ({ set: { nickname: 'thief' }, events: [] })
       const tries = [
         () => sessions.end({ id: owner.session.id, accountId, reason: 'kicked', by }),
         () => sessions.endAll({ accountId, reason: 'kicked', by, except: null }),
-        () => sessions.changeAccount({ accountId, by, origin: noOrigin, decide }),
+        () => writer.update({ accountId, by, origin: noOrigin, decide }),
         () => accounts.update(by, { nickname: 'thief' }, noOrigin),
         () => accounts.export(by, noOrigin),
         () => standing.close({ use: async () => true }, asker),

@@ -5,6 +5,7 @@ import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } 
 import type { Database } from '../src/db/schema.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { newAccountId } from '../src/ids.ts'
+import { AccountWriter } from '../src/sessions/account-writer.ts'
 import { Life } from '../src/sessions/activity.ts'
 import type { Copies } from '../src/sessions/copies.ts'
 import { MemoryCopies } from '../src/sessions/copies-memory.ts'
@@ -17,6 +18,7 @@ import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
 export interface Domain {
   readonly db: Database
   readonly copies: Copies
+  readonly writer: AccountWriter
   readonly sessions: Sessions
   readonly clock: ManualClock
   close(): Promise<void>
@@ -59,8 +61,10 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const embedded = readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   const copies = watchCopies(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
+  const writer = new AccountWriter({ db, copies, clock })
   const sessions = new Sessions({
     db,
+    writer,
     prepareRead,
     copies,
     clock,
@@ -73,7 +77,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     await copies.close()
     await db.destroy()
   }
-  return { db, copies, sessions, clock, close }
+  return { db, copies, writer, sessions, clock, close }
 }
 
 /** Brings the schema of a fresh database up to date. */

@@ -87,9 +87,9 @@ test('in the midst of a transaction of its own it sees nothing of it, and afterw
   })
   const decide = vi.fn(async () => {
     await held
-    return { set: {}, end: { reason: 'signed_out', by: null, except: null }, events: [] } as const
+    return { end: { which: { allBut: null }, reason: 'signed_out' } } as const
   })
-  const changing = one.sessions.changeAccount({ accountId, by: null, origin: noOrigin, decide })
+  const changing = one.writer.update({ accountId, by: null, origin: noOrigin, decide })
   await vi.waitFor(() => expect(decide).toHaveBeenCalled())
   await nextTurn()
   expect(remembers(token)).toBe(true)

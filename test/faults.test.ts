@@ -28,14 +28,14 @@ const operations = {
 } as const
 
 /** As credentials.ts and standing.ts do it: the row changes, all sessions end, an event tells it. */
-async function changePassword({ sessions }: Domain, accountId: string): Promise<void> {
-  await sessions.changeAccount({
+async function changePassword({ writer }: Domain, accountId: string): Promise<void> {
+  await writer.update({
     accountId,
     by: null,
     origin: noOrigin,
     decide: async () => ({
       set: { password_hash: newHash },
-      end: { reason: 'password_changed', except: null },
+      end: { which: { allBut: null }, reason: 'password_changed' },
       events: [{ kind: 'password_set', accountId }],
     }),
   })

@@ -261,7 +261,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const accountId = await addAccount(first.domain.db)
       const { token, session } = await signIn(first.domain, accountId)
       const settles = first.gate.stopBefore('settle')
-      const changed = first.domain.sessions.changeAccount({
+      const changed = first.domain.writer.update({
         accountId,
         by: null,
         origin: noOrigin,

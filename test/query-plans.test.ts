@@ -66,9 +66,9 @@ const wholeTable: Readonly<Record<string, string>> = {
 
 /** Statements that may sort, and why that is no harm. */
 const maySort: Readonly<Record<string, string>> = {
-  findLiveSessions: 'sorts a batch of sessions that it finds by their ids',
   liveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   liveSessions: 'the same',
+  liveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   forgetPersonInPages: 'the last page of an account is less than a page',
 }
 
@@ -176,7 +176,11 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     await sessionRows.liveSessions(db, id, { now, after, limit: 50 })
   },
   liveContenders: (db) => sessionRows.liveContenders(db, id, now, { platform: 'ios' }),
-  findLiveSessions: (db) => sessionRows.findLiveSessions(db, [sessionId, 's-2']),
+  liveSessionIds: async (db) => {
+    await sessionRows.liveSessionIds(db, id, now, null)
+    await sessionRows.liveSessionIds(db, id, now, 50)
+  },
+  findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
   findRepeatable: (db) => sessionRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),
   replaceUnusedToken: (db) =>
     sessionRows.replaceUnusedToken(db, sessionId, {

@@ -91,7 +91,7 @@ for (const { name, skipped, database, redis } of stores) {
       const row = await vi.waitFor(async () => {
         const found = await findCode(here.house.db, { phoneNumber, purpose })
         return found ?? expect.fail('no code')
-      })
+      }, 10_000)
       const key = await storedKey(here.house.db)
       return codeOf(key, { phoneNumber, purpose, nonce: row.nonce })
     }

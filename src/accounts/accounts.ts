@@ -9,6 +9,7 @@ import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../ev
 import type { Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
+import type { AccountWriter } from '../sessions/account-writer.ts'
 import { assertStillLive, type Caller } from '../sessions/caller.ts'
 import { listSessionRecords, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -74,6 +75,7 @@ export interface AccountsOptions {
   readonly db: Database
   readonly clock: Clock
   readonly sessions: Sessions
+  readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly barredNumbers: BarredNumbers
   readonly limiter: Limiter
@@ -86,6 +88,7 @@ export class Accounts {
   readonly #db: Database
   readonly #clock: Clock
   readonly #sessions: Sessions
+  readonly #writer: AccountWriter
   readonly #passwords: Passwords
   readonly #barredNumbers: BarredNumbers
   readonly #limiter: Limiter
@@ -95,6 +98,7 @@ export class Accounts {
     this.#db = options.db
     this.#clock = options.clock
     this.#sessions = options.sessions
+    this.#writer = options.writer
     this.#passwords = options.passwords
     this.#barredNumbers = options.barredNumbers
     this.#limiter = options.limiter
@@ -167,7 +171,7 @@ export class Accounts {
     const row = existing(await findAccountById(this.#db, accountId))
     if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
     await this.#limiter.countWrite('change_profile', caller)
-    const { account } = await this.#sessions.changeAccount({
+    const { account } = await this.#writer.update({
       accountId,
       by: caller,
       origin,

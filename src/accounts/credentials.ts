@@ -8,9 +8,9 @@ import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
+import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import type { Sessions } from '../sessions/sessions.ts'
 import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { isBarredNumber } from './barred-number-rows.ts'
@@ -30,7 +30,7 @@ export interface Asker extends Caller {
 export interface CredentialsOptions {
   readonly db: Database
   readonly clock: Clock
-  readonly sessions: Sessions
+  readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly codes: Codes
   readonly barredNumbers: BarredNumbers
@@ -55,7 +55,7 @@ type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 export class Credentials {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #sessions: Sessions
+  readonly #writer: AccountWriter
   readonly #passwords: Passwords
   readonly #codes: Codes
   readonly #barredNumbers: BarredNumbers
@@ -66,7 +66,7 @@ export class Credentials {
   constructor(options: CredentialsOptions) {
     this.#db = options.db
     this.#clock = options.clock
-    this.#sessions = options.sessions
+    this.#writer = options.writer
     this.#passwords = options.passwords
     this.#codes = options.codes
     this.#barredNumbers = options.barredNumbers
@@ -84,7 +84,7 @@ export class Credentials {
     assertAcceptablePassword(newPassword, row.phone_number)
     const confirmed = await this.#confirm(row, stepUp, asker)
     const hash = await this.#passwords.hash(newPassword)
-    await this.#sessions.changeAccount({
+    await this.#writer.update({
       accountId: row.id,
       by: asker,
       origin: asker.origin,
@@ -92,7 +92,7 @@ export class Credentials {
         if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
         return {
           set: { password_hash: hash },
-          end: { reason: 'password_changed', except: asker.sessionId },
+          end: { which: { allBut: asker.sessionId }, reason: 'password_changed' },
           events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
         }
       },
@@ -117,7 +117,7 @@ export class Credentials {
     // No code was sent to a number without an account: whoever says one has guessed.
     if (!row) throw new AppError('code_wrong')
     const hash = await this.#passwords.hash(request.newPassword)
-    await this.#sessions.changeAccount({
+    await this.#writer.update({
       accountId: row.id,
       by: null,
       origin,
@@ -127,7 +127,7 @@ export class Credentials {
         const first = locked.phone_verified_at === null ? firstVerification(locked, now) : null
         return {
           set: { ...first?.set, password_hash: hash },
-          end: { reason: first ? 'phone_verified' : 'password_changed', except: null },
+          end: { which: { allBut: null }, reason: first ? 'phone_verified' : 'password_changed' },
           events: [...(first ? [first.event] : []), passwordSet(locked, 'reset')],
         }
       },
@@ -197,7 +197,7 @@ export class Credentials {
     assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
   ): Promise<Account> {
     try {
-      const { account } = await this.#sessions.changeAccount({
+      const { account } = await this.#writer.update({
         accountId: asker.accountId,
         by: asker,
         origin: asker.origin,
@@ -206,7 +206,7 @@ export class Credentials {
           const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
           return {
             set: { phone_number: phoneNumber, phone_verified_at: now },
-            end: { reason: 'phone_changed', except: asker.sessionId },
+            end: { which: { allBut: asker.sessionId }, reason: 'phone_changed' },
             events: [{ kind: 'phone_changed', ...moved }],
           }
         },

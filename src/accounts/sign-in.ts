@@ -8,7 +8,7 @@ import type { NewEvent, Origin } from '../events/events.ts'
 import type { Guess, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import { findRepeatable, updateAccount } from '../sessions/session-rows.ts'
+import { findRepeatable } from '../sessions/session-rows.ts'
 import type { Admission, Device, Issued, Sessions } from '../sessions/sessions.ts'
 import { fingerprintOf, type KeyedSignIn, repeatableMs } from '../sessions/sign-in-repeats.ts'
 import {
@@ -229,8 +229,7 @@ export class SignIn {
     }
     if (row.phone_verified_at !== null) return admitted(row)
     const { set, event } = firstVerification(row, now)
-    const account = await updateAccount(tx, row, set, now)
-    return { account, events: [event], isNew: false, endOthers: 'phone_verified' }
+    return { account: row, set, events: [event], isNew: false, endOthers: 'phone_verified' }
   }
 
   /** A try of the same sign-in made the account after we looked for it, and used the code. */

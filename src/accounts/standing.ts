@@ -6,9 +6,10 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { forgetPerson, forgetPersonInPages } from '../events/event-rows.ts'
 import { noOrigin } from '../events/events.ts'
+import type { Change } from '../sessions/account-change.ts'
 import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
+import type { AccountWriter } from '../sessions/account-writer.ts'
 import { deleteEndedSessions } from '../sessions/session-rows.ts'
-import type { Change, Sessions } from '../sessions/sessions.ts'
 import { accountsToPurge, findAccountById } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
@@ -18,7 +19,7 @@ import type { Asker } from './credentials.ts'
 export interface StandingOptions {
   readonly db: Database
   readonly clock: Clock
-  readonly sessions: Sessions
+  readonly writer: AccountWriter
   readonly barredNumbers: BarredNumbers
   /** How long a closing account can still be taken back, in milliseconds. */
   readonly closingMs: number
@@ -30,19 +31,19 @@ export interface NewBan {
   readonly reason: string | null
 }
 
-const nothing: Change = { set: {}, events: [] }
+const nothing: Change = {}
 
 export class Standing {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #sessions: Sessions
+  readonly #writer: AccountWriter
   readonly #barredNumbers: BarredNumbers
   readonly #closingMs: number
 
   constructor(options: StandingOptions) {
     this.#db = options.db
     this.#clock = options.clock
-    this.#sessions = options.sessions
+    this.#writer = options.writer
     this.#barredNumbers = options.barredNumbers
     this.#closingMs = options.closingMs
   }
@@ -52,13 +53,13 @@ export class Standing {
    * for the end of a timed ban. @throws AppError `account_not_found`
    */
   async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
-    const { account } = await this.#sessions.changeAccount({
+    const { account } = await this.#writer.update({
       accountId,
       by: null,
       origin: noOrigin,
       decide: async (_tx, _row, now) => ({
         set: { banned_at: now, banned_until: until, ban_reason: reason },
-        end: { reason: 'banned', except: null },
+        end: { which: { allBut: null }, reason: 'banned' },
         events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
       }),
     })
@@ -67,7 +68,7 @@ export class Standing {
 
   /** Ends a ban. An account whose owner wanted to close it goes on closing. @throws AppError `account_not_found` */
   async unban(accountId: string): Promise<Account> {
-    const { account } = await this.#sessions.changeAccount({
+    const { account } = await this.#writer.update({
       accountId,
       by: null,
       origin: noOrigin,
@@ -95,7 +96,7 @@ export class Standing {
   async close(code: RightCode, asker: Asker): Promise<number> {
     const { accountId } = asker
     const closesAt = this.#clock.now() + this.#closingMs
-    await this.#sessions.changeAccount({
+    await this.#writer.update({
       accountId,
       by: asker,
       origin: asker.origin,
@@ -103,7 +104,7 @@ export class Standing {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
         return {
           set: { closes_at: closesAt },
-          end: { reason: 'account_closed', except: null },
+          end: { which: { allBut: null }, reason: 'account_closed' },
           events: [{ kind: 'account_closing', accountId, detail: { closes_at: closesAt } }],
         }
       },
@@ -142,7 +143,7 @@ export class Standing {
     }
     const hash = await this.#barredNumbers.hashOf(found.phone_number)
     try {
-      const { account } = await this.#sessions.changeAccount({
+      const { account } = await this.#writer.update({
         accountId,
         by: null,
         origin: noOrigin,

@@ -1,38 +1,16 @@
 // Gives a session's token a successor, and retires the token before it when the successor is first used.
-import type { Clock } from '../clock.ts'
-import type { Database } from '../db/schema.ts'
-import { inTransaction } from '../db/transaction.ts'
 import { accountStateAt } from './account-state.ts'
-import { insertChange } from './change-rows.ts'
-import type { Copies } from './copies.ts'
+import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
 import { hasTimeLeft } from './session.ts'
-import {
-  findNonce,
-  findSession,
-  lockAccount,
-  retirePreviousToken,
-  rotateToken,
-  type StoredSession,
-} from './session-rows.ts'
+import { findNonce, findSession, type StoredSession } from './session-rows.ts'
 import { familyHashOf, hashToken, newNonce, successorOf } from './token.ts'
 import { type Proof, standingOf } from './token-standing.ts'
 
-export interface RotationsOptions {
-  readonly db: Database
-  readonly copies: Copies
-  readonly clock: Clock
-}
-
-/** Both are writers like any other: lock, mark, commit, settle (copies.ts). */
 export class Rotations {
-  readonly #db: Database
-  readonly #copies: Copies
-  readonly #clock: Clock
+  readonly #writer: AccountWriter
 
-  constructor({ db, copies, clock }: RotationsOptions) {
-    this.#db = db
-    this.#copies = copies
-    this.#clock = clock
+  constructor(writer: AccountWriter) {
+    this.#writer = writer
   }
 
   /**
@@ -41,44 +19,36 @@ export class Rotations {
    * @returns null where the token is good no more
    */
   async rotate(proof: Proof, accountId: string): Promise<string | null> {
-    const work = await inTransaction(this.#db, async (tx) => {
-      await lockAccount(tx, accountId)
-      const now = this.#clock.now()
-      const stored = await findSession(tx, proof.id)
-      if (!stored || !isLive(stored, now)) return null
-      const standing = standingOf(stored, proof, now)
-      if (standing === 'previous') {
-        const nonce = await findNonce(tx, proof.id)
-        return nonce === null ? null : { successor: successorOf(proof.token, nonce), written: null }
-      }
-      if (standing !== 'current' && standing !== 'successor') return null
-      const mark = await this.#copies.mark([proof.id])
-      const successor = await writeSuccessor(tx, proof, now)
-      const rotated = await findSession(tx, proof.id)
-      const position = await insertChange(tx, accountId, now)
-      await this.#copies.confirm(mark)
-      return { successor, written: { mark, rotated, position } }
+    const { result } = await this.#writer.write({
+      lock: lockById(accountId),
+      by: null,
+      decide: async (_locked, tx, now): Promise<Decision<string | null>> => {
+        const stored = await findSession(tx, proof.id)
+        if (!stored || !isLive(stored, now)) return { change: null, result: null }
+        switch (standingOf(stored, proof, now)) {
+          case 'previous': {
+            const nonce = await findNonce(tx, proof.id)
+            return { change: null, result: nonce === null ? null : successorOf(proof.token, nonce) }
+          }
+          case 'current':
+          case 'successor':
+            return rotated(proof, now)
+          default:
+            return { change: null, result: null }
+        }
+      },
     })
-    if (work?.written) {
-      const { mark, rotated, position } = work.written
-      await this.#copies.settle(mark, rotated ? [rotated] : [], position)
-    }
-    return work?.successor ?? null
+    return result
   }
 
   /** Retires the token before this one, and returns the session as it is then; null where there is none. */
   async retirePrevious({ id, tokenHash }: Proof, accountId: string): Promise<StoredSession | null> {
-    const work = await inTransaction(this.#db, async (tx) => {
-      await lockAccount(tx, accountId)
-      const mark = await this.#copies.mark([id])
-      await retirePreviousToken(tx, { id, tokenHash })
-      const retired = await findSession(tx, id)
-      const position = await insertChange(tx, accountId, this.#clock.now())
-      await this.#copies.confirm(mark)
-      return { mark, retired, position }
+    const { sessions } = await this.#writer.write({
+      lock: lockById(accountId),
+      by: null,
+      decide: async () => ({ change: { token: { is: 'confirmed', id, tokenHash } }, result: null }),
     })
-    await this.#copies.settle(work.mark, work.retired ? [work.retired] : [], work.position)
-    return work.retired
+    return sessions[0] ?? null
   }
 }
 
@@ -86,14 +56,16 @@ function isLive({ ending, session, account }: StoredSession, now: number): boole
   return ending === null && hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
-async function writeSuccessor(tx: Database, { id, token, tokenHash }: Proof, now: number): Promise<string> {
+function rotated({ id, token, tokenHash }: Proof, now: number): Decision<string> {
   const nonce = newNonce()
   const successor = successorOf(token, nonce)
-  const hashes = {
+  const to = {
+    id,
     tokenHash: hashToken(successor),
     previousTokenHash: tokenHash,
     familyHash: familyHashOf(token),
+    nonce,
+    at: now,
   }
-  await rotateToken(tx, { id, ...hashes, nonce, at: now })
-  return successor
+  return { change: { token: { is: 'rotated', to } }, result: successor }
 }

@@ -95,7 +95,7 @@ export interface StoredSession {
   readonly account: SignedInAccount
 }
 
-function selectSession(db: Database, id: string) {
+function selectSessions(db: Database) {
   return db
     .selectFrom('hufu_sessions')
     .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
@@ -106,10 +106,13 @@ function selectSession(db: Database, id: string) {
     .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
     .select(['hufu_accounts.phone_number', 'hufu_accounts.nickname'])
     .select(['hufu_accounts.banned_at', 'hufu_accounts.banned_until', 'hufu_accounts.closes_at'])
-    .where('hufu_sessions.id', '=', id)
 }
 
-type StoredSessionRow = InferResult<ReturnType<typeof selectSession>>[number]
+function selectSession(db: Database, id: string) {
+  return selectSessions(db).where('hufu_sessions.id', '=', id)
+}
+
+type StoredSessionRow = InferResult<ReturnType<typeof selectSessions>>[number]
 
 function toStoredSession(row: StoredSessionRow): StoredSession {
   return {
@@ -276,19 +279,33 @@ export async function liveContenders(
   }
 }
 
-/** Those of the sessions that are there. */
-export async function findLiveSessions(tx: Database, ids: readonly string[]): Promise<LiveSession[]> {
-  const found: LiveSession[] = []
-  for (const batch of batches(ids)) {
-    const rows = await tx
-      .selectFrom('hufu_sessions')
-      .select(sessionColumns)
-      .select(tokenColumns)
-      .where('id', 'in', batch)
-      .orderBy('created_at')
-      .orderBy('id')
+/** The ids of the account's live sessions at `now`, oldest first: all, or the first `limit` of them. */
+export async function liveSessionIds(
+  tx: Database,
+  accountId: string,
+  now: number,
+  limit: number | null,
+): Promise<string[]> {
+  const found: { id: string; createdAt: number }[] = []
+  for (;;) {
+    const pageSize = Math.min(readAtOnce, (limit ?? Number.POSITIVE_INFINITY) - found.length)
+    if (pageSize === 0) break
+    const rows = await selectLive(tx, accountId, { now, after: found.at(-1) ?? null, limit: pageSize })
+      .select(['hufu_sessions.id', 'hufu_sessions.created_at'])
       .execute()
-    found.push(...rows.map(toLiveSession))
+    for (const { id, created_at: createdAt } of rows) found.push({ id, createdAt })
+    if (rows.length < pageSize) break
+    await nextTurn()
+  }
+  return found.map(({ id }) => id)
+}
+
+/** Those of the sessions that exist, live or not, in no order. */
+export async function findSessions(tx: Database, ids: readonly string[]): Promise<StoredSession[]> {
+  const found: StoredSession[] = []
+  for (const batch of batches(ids)) {
+    const rows = await selectSessions(tx).where('hufu_sessions.id', 'in', batch).execute()
+    found.push(...rows.map(toStoredSession))
   }
   return found
 }

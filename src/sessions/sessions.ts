@@ -3,34 +3,20 @@
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
-import { type Deadline, inTransaction, takeLonger } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, noOrigin, type Origin, recordEnds, recordEvents } from '../events/events.ts'
+import { type NewEvent, noOrigin, type Origin } from '../events/events.ts'
 import { newSessionId, timeOfSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
+import type { Change } from './account-change.ts'
 import { accountStateAt, assertNotBanned } from './account-state.ts'
+import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
 import { Activity, type Life } from './activity.ts'
-import { assertLive, assertStillLive, type Caller } from './caller.ts'
-import { insertChange } from './change-rows.ts'
-import {
-  type Copies,
-  type Found,
-  type Mark,
-  nothingFound,
-  type ReadTicket,
-  type SessionCopy,
-} from './copies.ts'
-import {
-  deleteDeviceProofsOf,
-  deleteDeviceProofsOfSession,
-  deleteDeviceProofsWithoutSession,
-} from './device-proof-rows.ts'
-import { keepDeviceProof } from './device-proofs.ts'
+import { assertLive, type Caller } from './caller.ts'
+import { type Copies, type Found, nothingFound, type ReadTicket } from './copies.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
 import {
-  deviceOf,
   type Ending,
   hasTimeLeft,
   type Live,
@@ -42,26 +28,18 @@ import {
 } from './session.ts'
 import {
   type AccountChange,
-  deleteAccount,
-  type EndOfSessions,
-  endSessions,
-  findLiveSessions,
   findSession,
-  insertSession,
-  type LiveSession,
   liveContenders,
   liveSessions,
   lockAccount,
   prepareFindSession,
   type Repeatable,
   type RepeatableSignIn,
-  replaceUnusedToken,
   type SessionCursor,
   type StoredSession,
-  updateAccount,
 } from './session-rows.ts'
 import { familyHashOf, hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
-import { type Proof, type Rotation, standingOf } from './token-standing.ts'
+import { type Proof, standingOf } from './token-standing.ts'
 
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
@@ -74,6 +52,8 @@ export interface Admission {
   readonly isNew: boolean
   /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
   readonly endOthers: EndReason | null
+  /** Columns of the account that change with the sign-in. */
+  readonly set?: AccountChange
   readonly events: readonly NewEvent[]
   /** The session that the first try of this sign-in made, where this one repeats it. */
   readonly repeats?: Repeatable
@@ -125,33 +105,9 @@ export interface EndAllRequest extends Omit<EndRequest, 'id'> {
   readonly except: string | null
 }
 
-/** What is to happen to an account. */
-export interface Change {
-  /** The columns that change; null: the account is removed, with everything that hangs on it. */
-  readonly set: AccountChange | null
-  /** Which sessions end: all, or all but one. Absent: none. */
-  readonly end?: Pick<EndAllRequest, 'reason' | 'except'>
-  readonly events: readonly NewEvent[]
-}
-
-export interface ChangeRequest {
-  readonly accountId: string
-  /** The session that asks for it; null: an operator, the server itself, or a person that has proved the number. */
-  readonly by: Caller | null
-  readonly origin: Origin
-  /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
-  readonly decide: (tx: Database, row: AccountsTable, now: number) => Promise<Change>
-}
-
-export interface Changed {
-  /** The row as it is now; null: removed. */
-  readonly account: AccountsTable | null
-  /** How many sessions ended. */
-  readonly ended: number
-}
-
 export interface SessionsOptions {
   readonly db: Database
+  readonly writer: AccountWriter
   readonly prepareRead: PrepareRead
   readonly copies: Copies
   readonly clock: Clock
@@ -161,31 +117,8 @@ export interface SessionsOptions {
   readonly onTrouble: (error: unknown) => void
 }
 
-interface SignInWork extends IssueRequest {
-  readonly admission: Admission
-  readonly ticket: ReadTicket | null
-  readonly now: number
-  readonly deadline: Deadline
-}
-
-interface RepeatWork extends IssueRequest {
-  readonly admission: Admission
-  readonly repeats: Repeatable
-  readonly now: number
-}
-
-/** What a sign-in wrote, and what is to be told to the copies after the commit. */
-interface SignInWritten {
-  readonly mark: Mark
-  readonly settled: readonly SessionCopy[]
-  readonly position: number
-  /** null: the copy is settled already. */
-  readonly ticket: ReadTicket | null
-  readonly copy: SessionCopy
-  readonly token: string
-  readonly created: boolean
-  readonly deviceProof: string | null
-}
+/** What a sign-in gives to the client beside what was written. */
+type SignedIn = Pick<Issued, 'token' | 'session' | 'created'>
 
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
@@ -194,16 +127,9 @@ export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Li
 export const sessionPageSize = 200
 
 const unknown: Verified = { is: 'unknown' }
-/**
- * Of more sessions than this no cache entries are marked one by one: the change is settled through the feed alone, which takes
- * a second (copies.ts).
- */
-const markedAtOnce = 1_000
-/** Ends of more sessions than this are told by a statement of their own. */
-const toldAtOnce = 50
-
 export class Sessions {
   readonly #db: Database
+  readonly #writer: AccountWriter
   readonly #copies: Copies
   readonly #clock: Clock
   readonly #policy: Policy
@@ -215,6 +141,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#db = options.db
+    this.#writer = options.writer
     this.#copies = options.copies
     this.#clock = options.clock
     this.#policy = options.policy
@@ -227,7 +154,7 @@ export class Sessions {
         options.onTrouble(error)
       },
     })
-    this.#rotations = new Rotations(options)
+    this.#rotations = new Rotations(options.writer)
     this.#findSession = prepareFindSession(options.db, options.prepareRead)
   }
 
@@ -237,92 +164,44 @@ export class Sessions {
    * @throws AppError `account_banned`, `session_limit_reached`
    */
   async issue(request: IssueRequest): Promise<Issued | null> {
-    const work = await inTransaction(this.#db, async (tx, deadline) => {
-      const ticket = this.#copies.beginRead()
-      const admission = await request.admit(tx)
-      if (!admission) return null
-      // The clock is read under the lock, so that sessions of one account are as old as their order says.
-      const now = this.#clock.now()
-      assertNotBanned(admission.account, now)
-      return admission.repeats
-        ? await this.#writeRepeat(tx, { ...request, admission, repeats: admission.repeats, now })
-        : await this.#writeSignIn(tx, { ...request, admission, ticket, now, deadline })
+    const { result, account, deviceProof } = await this.#writer.write({
+      lock: request.admit,
+      by: null,
+      origin: request.origin,
+      decide: async (admission, tx, now): Promise<Decision<SignedIn | null>> => {
+        if (!admission) return { change: null, result: null }
+        assertNotBanned(admission.account, now)
+        return admission.repeats
+          ? repeatSignIn(request, admission.repeats, now)
+          : await this.#signIn(request, admission, { tx, now })
+      },
     })
-    if (!work) return null
-    const { token, copy, ticket, position, created, deviceProof } = work
-    await this.#copies.settle(work.mark, work.settled, position)
-    // A new session's copy, so that its first check needs no SQL.
-    if (ticket) await this.#copies.fill({ ...ticket, position }, [copy])
-    return { token, session: copy.session, account: copy.account, created, deviceProof }
+    return result && account && { ...result, account: toSignedInAccount(account), deviceProof }
   }
 
-  async #writeSignIn(
-    tx: Database,
-    {
-      device,
-      origin,
-      method,
-      fingerprint = null,
-      deviceProof: wanted,
-      admission,
-      ticket,
-      now,
-      deadline,
-    }: SignInWork,
-  ): Promise<SignInWritten> {
-    const { row, events } = await takeBackClosing(tx, admission.account, now)
-    const account = toSignedInAccount(row)
+  async #signIn(
+    { device, method, fingerprint = null, deviceProof }: IssueRequest,
+    { account, isNew: created, endOthers, set, events }: Admission,
+    { tx, now }: { readonly tx: Database; readonly now: number },
+  ): Promise<Decision<SignedIn>> {
     const session = this.#newSession(account.id, device, now)
     const token = issueToken(session.id)
-    const tokenHash = hashToken(token)
-    const created = admission.isNew
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
-    const reason = admission.endOthers ?? 'replaced'
-    const ids = await this.#replacedIds(tx, session, { all: admission.endOthers !== null, now })
-    if (ids.length > markedAtOnce) takeLonger(deadline)
-    const replaced = ids.length > markedAtOnce ? null : await findLiveSessions(tx, ids)
-    const mark = await this.#copies.mark(replaced === null ? 'many' : ids)
-    await insertSession(tx, session, tokenHash, repeatable)
-    const end = { ids, at: now, reason, by: session.id }
-    if (admission.endOthers) await deleteDeviceProofsOf(tx, account.id, null)
-    const { phoneNumber } = account
-    const deviceProof = wanted ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber }) : null
-    await this.#endAndTell(tx, { accountId: account.id, end, origin }, [
-      ...admission.events,
-      ...events,
-      { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
-    ])
-    // A new session by itself invalidates no cache entry.
-    const invalidates = ids.length > 0 || events.length > 0
-    const position = invalidates ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
-    await this.#copies.confirm(mark)
-    const ending: Ending = { reason, at: now, by: deviceOf(session) }
-    const settled = (replaced ?? []).map((old) => ({ ...old, account, ending }))
-    const copy = { session, account, tokenHash, ending: null, rotation: rotationOf(repeatable) }
-    return { ticket, mark, position, settled, token, copy, created, deviceProof }
-  }
-
-  /** The session of a sign-in that is repeated gets another token; the one before is over with the commit, and nothing else changes. */
-  async #writeRepeat(
-    tx: Database,
-    { origin, method, deviceProof: wanted, admission, repeats, now }: RepeatWork,
-  ): Promise<SignInWritten> {
-    const { session, fingerprint, created } = repeats
-    const account = toSignedInAccount(admission.account)
-    const token = issueToken(session.id)
-    const next = repeatableBy(token, fingerprint, now)
-    const mark = await this.#copies.mark([session.id])
-    await replaceUnusedToken(tx, session.id, next)
-    // The proof of the answer that was lost is nobody's.
-    if (wanted?.presented === null) await deleteDeviceProofsOfSession(tx, account.id, session.id)
-    const { phoneNumber } = account
-    const deviceProof = wanted ? await keepDeviceProof(tx, wanted.presented, { session, phoneNumber }) : null
-    const detail = { method, platform: session.platform }
-    await recordEvents(tx, now, origin, [{ ...about(session), kind: 'sign_in_repeated', detail }])
-    const position = await insertChange(tx, account.id, now)
-    await this.#copies.confirm(mark)
-    const copy = { session, account, tokenHash: next.tokenHash, ending: null, rotation: rotationOf(next) }
-    return { ticket: null, mark, position, settled: [copy], token, copy, created, deviceProof }
+    const which = endOthers ? allSessions : await this.#replacedIds(tx, session, now)
+    // Signing in, by whatever method, takes back the wish to close the account.
+    const reopened = account.closes_at === null ? null : { closes_at: null }
+    const change: Change = {
+      ...((set || reopened) && { set: { ...set, ...reopened } }),
+      start: { session, tokenHash: hashToken(token), repeatable },
+      ...(which && { end: { which, reason: endOthers ?? 'replaced' } }),
+      ...(deviceProof && { deviceProof: { session, presented: deviceProof.presented } }),
+      events: [
+        ...events,
+        ...(reopened ? [{ kind: 'account_reopened', accountId: account.id } as const] : []),
+        { ...about(session), kind: 'signed_in', detail: { method, platform: session.platform } },
+      ],
+    }
+    return { change, result: { token, session, created } }
   }
 
   /**
@@ -495,30 +374,19 @@ export class Sessions {
 
   /** The same; null where the account has no such session. */
   async #end({ id, accountId, reason, by, origin = noOrigin }: EndRequest): Promise<boolean | null> {
-    const work = await inTransaction(this.#db, async (tx) => {
-      await lockAccount(tx, accountId)
-      const now = this.#clock.now()
-      if (by) await assertStillLive(tx, accountId, by, now)
-      const stored = await findSession(tx, id)
-      if (stored?.session.accountId !== accountId) return null
-      const mark = await this.#copies.mark([id])
-      const wasLive = stored.ending === null && hasTimeLeft(stored.session, now - mayLiveOnMs)
-      if (wasLive) {
-        await endSessions(tx, { ids: [id], at: now, reason, by: by?.sessionId ?? null })
-        await recordEvents(tx, now, origin, [endedEvent(stored.session, reason, by?.sessionId ?? null)])
-      }
-      // Removed by the owner, or used by two at once: the device is not the owner's any more. Its proofs from earlier sign-ins belong
-      // to sessions that are over, which no list shows: nobody could remove them one by one.
-      if (reason !== 'signed_out') await deleteDeviceProofsWithoutSession(tx, accountId, now)
-      // Read again only for what has just been written: which device ended it.
-      const ended = wasLive ? await findSession(tx, id) : stored
-      const position = await insertChange(tx, accountId, now)
-      await this.#copies.confirm(mark)
-      return { mark, position, wasLive, copies: ended?.ending ? [ended] : [] }
+    const { result } = await this.#writer.write({
+      lock: lockById(accountId),
+      by,
+      origin,
+      decide: async (_locked, tx, now): Promise<Decision<boolean | null>> => {
+        const stored = await findSession(tx, id)
+        if (stored?.session.accountId !== accountId) return { change: null, result: null }
+        const wasLive = stored.ending === null && hasTimeLeft(stored.session, now - mayLiveOnMs)
+        const end = { which: wasLive ? [id] : [], reason }
+        return { change: { end, refresh: [id] }, result: wasLive }
+      },
     })
-    if (!work) return null
-    await this.#copies.settle(work.mark, work.copies, work.position)
-    return work.wasLive
+    return result
   }
 
   /**
@@ -527,64 +395,8 @@ export class Sessions {
    */
   async endAll(request: EndAllRequest): Promise<number> {
     const { accountId, reason, by, except, origin = noOrigin } = request
-    const decide = async () => ({ set: {}, end: { reason, except }, events: [] })
-    return (await this.changeAccount({ accountId, by, origin, decide })).ended
-  }
-
-  /**
-   * Changes an account under its lock and ends sessions of it, in one transaction; what ended is dead on every server
-   * when this returns. The only way to change what copies know of an account.
-   * @throws AppError `account_not_found`, the 401 of a caller that is not live any more, and whatever `decide` throws
-   */
-  async changeAccount({ accountId, by, origin, decide }: ChangeRequest): Promise<Changed> {
-    const done = await inTransaction(this.#db, async (tx, deadline) => {
-      const row = await lockAccount(tx, accountId)
-      const now = this.#clock.now()
-      if (by) await assertStillLive(tx, accountId, by, now)
-      if (!row) throw new AppError('account_not_found')
-      const { set, end, events } = await decide(tx, row, now)
-      const byId = by?.sessionId ?? null
-      const since = now - mayLiveOnMs
-      const live = await liveSessions(tx, accountId, { now: since, limit: markedAtOnce + 1 })
-      const isMany = live.length > markedAtOnce
-      if (isMany) takeLonger(deadline)
-      const mark = await this.#copies.mark(isMany ? 'many' : live.map(idOf))
-      const ids = end ? (isMany ? await liveContenders(tx, accountId, since) : live.map(sessionOf)) : []
-      const ended = ids.map(({ id }) => id).filter((id) => id !== end?.except)
-      const account = await this.#write(tx, row, set, now)
-      if (end) {
-        // The way back of an owner, whatever it is: no thief keeps a proof. Those for a number that the account leaves are worth nothing.
-        const leavesNumber = account?.phone_number !== row.phone_number
-        if (account) await deleteDeviceProofsOf(tx, accountId, leavesNumber ? null : end.except)
-      }
-      const ending = end && { ids: ended, at: now, reason: end.reason, by: byId }
-      await this.#endAndTell(tx, { accountId, end: ending ?? null, origin }, events)
-      const position = await insertChange(tx, accountId, now)
-      await this.#copies.confirm(mark)
-      return {
-        mark,
-        position,
-        copies: isMany ? [] : copiesAfter(account, live, end && { ...end, by: byId }, now),
-        account,
-        ended: ended.length,
-      }
-    })
-    await this.#copies.settle(done.mark, done.copies, done.position)
-    return done
-  }
-
-  /** The row after a change. */
-  async #write(
-    tx: Database,
-    row: AccountsTable,
-    set: AccountChange | null,
-    now: number,
-  ): Promise<AccountsTable | null> {
-    if (set === null) {
-      await deleteAccount(tx, row.id)
-      return null
-    }
-    return Object.keys(set).length === 0 ? row : await updateAccount(tx, row, set, now)
+    const end = { which: { allBut: except }, reason }
+    return (await this.#writer.update({ accountId, by, origin, decide: async () => ({ end }) })).ended
   }
 
   /** Writes what is still to be noted about sessions that were seen, and stops noting. */
@@ -610,48 +422,40 @@ export class Sessions {
     }
   }
 
-  /** Ends sessions, and tells it with the other events of the transaction. */
-  async #endAndTell(
-    tx: Database,
-    { accountId, end, origin }: { accountId: string; end: EndOfSessions | null; origin: Origin },
-    events: readonly NewEvent[],
-  ): Promise<void> {
-    const { ids = [], at = this.#clock.now(), reason = 'signed_out', by = null } = end ?? {}
-    if (end) await endSessions(tx, end)
-    const detail = { reason, by }
-    const told = (sessionId: string) => ({ accountId, sessionId, kind: 'session_ended', detail }) as const
-    const isFew = ids.length <= toldAtOnce
-    await recordEvents(tx, at, origin, isFew ? [...events, ...ids.map(told)] : events)
-    if (!isFew) await recordEnds(tx, at, origin, { ids, detail })
-  }
-
-  /** The sessions that end when `newcomer` starts: all, or those that the policy replaces. @throws AppError `session_limit_reached` */
-  async #replacedIds(
-    tx: Database,
-    newcomer: Session,
-    { all, now }: { all: boolean; now: number },
-  ): Promise<string[]> {
-    const since = now - mayLiveOnMs
-    if (all) return (await liveContenders(tx, newcomer.accountId, since)).map(({ id }) => id)
+  /**
+   * The sessions that the policy ends when `newcomer` starts; null: none.
+   * @throws AppError `session_limit_reached`
+   */
+  async #replacedIds(tx: Database, newcomer: Session, now: number): Promise<string[] | null> {
     const filter = contendersOf(this.#policy, newcomer)
-    if (filter === null) return []
-    const contenders = await liveContenders(tx, newcomer.accountId, since, filter)
+    if (filter === null) return null
+    const contenders = await liveContenders(tx, newcomer.accountId, now - mayLiveOnMs, filter)
     const replaced = decide(this.#policy, contenders, newcomer)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
-    return replaced
+    return replaced.length > 0 ? replaced : null
   }
+}
+
+const allSessions = { allBut: null } as const
+
+/** The session of a sign-in that is repeated gets another token; the one before is over with the commit, and nothing else changes. */
+function repeatSignIn(
+  { method, deviceProof }: IssueRequest,
+  { session, fingerprint, created }: Repeatable,
+  now: number,
+): Decision<SignedIn> {
+  const token = issueToken(session.id)
+  const change: Change = {
+    token: { is: 'reissued', id: session.id, to: repeatableBy(token, fingerprint, now) },
+    ...(deviceProof && { deviceProof: { session, presented: deviceProof.presented } }),
+    events: [{ ...about(session), kind: 'sign_in_repeated', detail: { method, platform: session.platform } }],
+  }
+  return { change, result: { token, session, created } }
 }
 
 /** What is stored beside a token whose sign-in can be repeated. */
 function repeatableBy(token: string, fingerprint: string, at: number): RepeatableSignIn {
   return { fingerprint, tokenHash: hashToken(token), familyHash: familyHashOf(token), at }
-}
-
-/** The first use of such a token is to be written, as that of a successor is. */
-function rotationOf(repeatable: RepeatableSignIn | null): Rotation | null {
-  if (!repeatable) return null
-  const { familyHash, fingerprint, at } = repeatable
-  return { familyHash, pending: { previousHash: fingerprint, rotatedAt: at } }
 }
 
 /** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
@@ -678,52 +482,11 @@ function barOf(account: SignedInAccount, now: number): Ending | null {
   return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
 }
 
-function idOf({ session }: LiveSession): string {
-  return session.id
-}
-
 /** Where a list goes on behind a session, which may be over meanwhile: its id tells when it began. */
 function cursorOf(id: string): SessionCursor {
   return { createdAt: timeOfSessionId(id), id }
 }
 
-function sessionOf({ session }: LiveSession): Session {
-  return session
-}
-
 function about(session: Session) {
   return { accountId: session.accountId, sessionId: session.id }
-}
-
-function endedEvent(session: Session, reason: EndReason, by: string | null): NewEvent {
-  return { ...about(session), kind: 'session_ended', detail: { reason, by } }
-}
-
-/** What the copies of an account's sessions say after a change; of a removed account there is nothing to say. */
-function copiesAfter(
-  row: AccountsTable | null,
-  live: readonly LiveSession[],
-  end: (NonNullable<Change['end']> & { readonly by: string | null }) | undefined,
-  now: number,
-): SessionCopy[] {
-  if (!row) return []
-  const account = toSignedInAccount(row)
-  const ender = live.find(({ session }) => session.id === end?.by)
-  const ending = end && { reason: end.reason, at: now, by: ender ? deviceOf(ender.session) : null }
-  return live.map((one) => ({ ...one, account, ending: isEnded(one, end) ? (ending ?? null) : null }))
-}
-
-function isEnded({ session }: LiveSession, end: Change['end']): boolean {
-  return end !== undefined && session.id !== end.except
-}
-
-/** Signing in, by whatever method, takes back the wish to close the account. */
-async function takeBackClosing(
-  tx: Database,
-  row: AccountsTable,
-  now: number,
-): Promise<{ row: AccountsTable; events: readonly NewEvent[] }> {
-  if (row.closes_at === null) return { row, events: [] }
-  const reopened = await updateAccount(tx, row, { closes_at: null }, now)
-  return { row: reopened, events: [{ kind: 'account_reopened', accountId: row.id }] }
 }

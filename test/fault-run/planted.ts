@@ -53,8 +53,11 @@ export const planted: readonly Planted[] = [
     name: 'a caller is not judged again, neither when its body is whole nor under the lock',
     changes: [
       ['src/http/v1.ts', "if (!request.signedIn || request.method === 'GET') return done()", 'return done()'],
-      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, accountId, by, now)', ''],
-      ['src/sessions/sessions.ts', 'if (by) await assertStillLive(tx, accountId, by, now)', ''],
+      [
+        'src/sessions/account-writer.ts',
+        'if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)',
+        '',
+      ],
     ],
     finds: 'effect after its end',
   },

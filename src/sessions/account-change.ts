@@ -1,0 +1,239 @@
+// What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts runs it.
+import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
+import { type NewEvent, type Origin, recordEnds, recordEvents } from '../events/events.ts'
+import {
+  deleteDeviceProofsOf,
+  deleteDeviceProofsOfSession,
+  deleteDeviceProofsWithoutSession,
+} from './device-proof-rows.ts'
+import { keepDeviceProof } from './device-proofs.ts'
+import { mayLiveOnMs, type Session, toSignedInAccount } from './session.ts'
+import {
+  type AccountChange,
+  deleteAccount,
+  endSessions,
+  insertSession,
+  liveSessionIds,
+  type RepeatableSignIn,
+  replaceUnusedToken,
+  retirePreviousToken,
+  rotateToken,
+  type StoredSession,
+  type TokenRotation,
+  updateAccount,
+} from './session-rows.ts'
+import type { Rotation } from './token-standing.ts'
+
+/** What one transaction changes. A part that is absent stays as it is. */
+export interface Change {
+  /** Columns of the account; null: the account is removed, with everything that belongs to it. */
+  readonly set?: AccountChange | null
+  /** A session that begins. */
+  readonly start?: NewSession
+  /** Sessions that end. The session that begins, or else the caller's, ends them. */
+  readonly end?: SessionsEnd
+  /** What becomes of a session's token. */
+  readonly token?: TokenChange
+  /** Gives the client of a session a device proof; `presented` is the hash of a valid one that it sent. */
+  readonly deviceProof?: { readonly session: Session; readonly presented: string | null }
+  /** Sessions whose cache entries are written anew although nothing of them changes. */
+  readonly refresh?: readonly string[]
+  /** Events beside those of the sessions that end. */
+  readonly events?: readonly NewEvent[]
+}
+
+export interface NewSession {
+  readonly session: Session
+  readonly tokenHash: string
+  /** null: the sign-in cannot be repeated. */
+  readonly repeatable: (RepeatableSignIn & { readonly created: boolean }) | null
+}
+
+export interface SessionsEnd {
+  /** These sessions, or all live sessions of the account but one. */
+  readonly which: readonly string[] | { readonly allBut: string | null }
+  readonly reason: EndReason
+}
+
+export type TokenChange =
+  /** The token gets a successor. */
+  | { readonly is: 'rotated'; readonly to: TokenRotation }
+  /** The successor is in use, so the token before it is over. */
+  | { readonly is: 'confirmed'; readonly id: string; readonly tokenHash: string }
+  /** A sign-in is repeated, and its unused token is replaced. */
+  | { readonly is: 'reissued'; readonly id: string; readonly to: RepeatableSignIn }
+
+/**
+ * Of more sessions than this no cache entries are invalidated one by one: the change is settled through the feed alone, which
+ * takes a second.
+ */
+const invalidatedAtOnce = 1_000
+/** Ends of more sessions than this are recorded by one statement. */
+const recordedAtOnce = 50
+/** Ends that say nothing about who holds the device: its device proofs stay. */
+const keepsDevice: ReadonlySet<EndReason> = new Set(['signed_out', 'replaced'])
+
+/** The sessions that a change affects, read before it is written. */
+export interface Affected {
+  /** Those whose cache entries it makes wrong. */
+  readonly ids: readonly string[]
+  /** They are more than are invalidated one by one. */
+  readonly isMany: boolean
+  /** Those that it ends. */
+  readonly ended: readonly string[]
+  /** It makes cache entries wrong, or the account's row: a new session alone does not. */
+  readonly needsFeed: boolean
+}
+
+/** Reads which sessions a change affects. */
+export async function affectedBy(
+  tx: Database,
+  accountId: string,
+  { set, end, token, refresh = [] }: Change,
+  now: number,
+): Promise<Affected> {
+  const needsAll = set !== undefined || (end !== undefined && 'allBut' in end.which)
+  // A session may have been used before its time ran out, and that may be written later: it counts as live until then.
+  const since = now - mayLiveOnMs
+  // All of them only where they end; to know that there are many, one more than that is enough.
+  const limit = end && 'allBut' in end.which ? null : invalidatedAtOnce + 1
+  const live = needsAll ? await liveSessionIds(tx, accountId, since, limit) : []
+  const ended = end ? endedBy(end, live) : []
+  const ids = [
+    ...new Set([...(set === undefined ? [] : live), ...ended, ...tokenSessions(token), ...refresh]),
+  ]
+  const needsFeed = set !== undefined || end !== undefined || ids.length > 0
+  return { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed }
+}
+
+function endedBy({ which }: SessionsEnd, live: readonly string[]): readonly string[] {
+  return 'allBut' in which ? live.filter((id) => id !== which.allBut) : which
+}
+
+function tokenSessions(token: TokenChange | undefined): string[] {
+  if (!token) return []
+  return [token.is === 'rotated' ? token.to.id : token.id]
+}
+
+export interface Work {
+  readonly account: AccountsTable
+  readonly change: Change
+  readonly now: number
+  readonly origin: Origin
+  /** The sessions that end. */
+  readonly ended: readonly string[]
+  /** The session that ends them; null: an operator, or the server itself. */
+  readonly ender: string | null
+}
+
+/** Writes a change. */
+export async function apply(
+  tx: Database,
+  work: Work,
+): Promise<{
+  account: AccountsTable | null
+  /** The session that began. */
+  entry: StoredSession | null
+  deviceProof: string | null
+}> {
+  const { account: before, change, now, ended, ender } = work
+  const { start, end, token } = change
+  const account = await writeAccount(tx, before, change.set, now)
+  if (start) await insertSession(tx, start.session, start.tokenHash, start.repeatable)
+  if (token) await writeToken(tx, token)
+  if (end) await endSessions(tx, { ids: ended, at: now, reason: end.reason, by: ender })
+  const deviceProof = account && (await writeDeviceProofs(tx, { before, account, change, now }))
+  await record(tx, work)
+  const entry = start && account ? entryOf(start, account) : null
+  return { account, entry, deviceProof }
+}
+
+async function writeAccount(
+  tx: Database,
+  account: AccountsTable,
+  set: AccountChange | null | undefined,
+  now: number,
+): Promise<AccountsTable | null> {
+  if (set === null) {
+    await deleteAccount(tx, account.id)
+    return null
+  }
+  return set === undefined || Object.keys(set).length === 0
+    ? account
+    : await updateAccount(tx, account, set, now)
+}
+
+async function writeToken(tx: Database, token: TokenChange): Promise<void> {
+  switch (token.is) {
+    case 'rotated':
+      return await rotateToken(tx, token.to)
+    case 'confirmed':
+      return await retirePreviousToken(tx, token)
+    case 'reissued':
+      return await replaceUnusedToken(tx, token.id, token.to)
+  }
+}
+
+/** Device proofs end with what ended, and one is made for a client that wants one. */
+async function writeDeviceProofs(
+  tx: Database,
+  parts: {
+    readonly before: AccountsTable
+    readonly account: AccountsTable
+    readonly change: Change
+    readonly now: number
+  },
+): Promise<string | null> {
+  const { before, account, now } = parts
+  const { end, token, deviceProof: wanted } = parts.change
+  if (end && 'allBut' in end.which) {
+    // Whoever else held a proof loses it. Proofs of a number that the account leaves are worth nothing.
+    const leavesNumber = account.phone_number !== before.phone_number
+    await deleteDeviceProofsOf(tx, account.id, leavesNumber ? null : end.which.allBut)
+  } else if (end && !keepsDevice.has(end.reason)) {
+    // The device may be in other hands. Its proofs from earlier sign-ins belong to sessions that are over, which no list shows: nobody
+    // could remove them one by one.
+    await deleteDeviceProofsWithoutSession(tx, account.id, now)
+  }
+  if (!wanted) return null
+  const { session, presented } = wanted
+  // A client that repeats its sign-in without a proof never got the answer that had one.
+  if (token?.is === 'reissued' && presented === null)
+    await deleteDeviceProofsOfSession(tx, account.id, session.id)
+  return await keepDeviceProof(tx, presented, { session, phoneNumber: account.phone_number })
+}
+
+async function record(
+  tx: Database,
+  { account, change: { end, events = [] }, now, origin, ended, ender: by }: Work,
+): Promise<void> {
+  const isFew = ended.length <= recordedAtOnce
+  const detail = end && { reason: end.reason, by }
+  const ends = isFew && detail ? ended.map((id) => sessionEnded(account.id, id, detail)) : []
+  await recordEvents(tx, now, origin, [...events, ...ends])
+  if (!isFew && detail) await recordEnds(tx, now, origin, { ids: ended, detail })
+}
+
+function sessionEnded(
+  accountId: string,
+  sessionId: string,
+  detail: NonNullable<NewEvent['detail']>,
+): NewEvent {
+  return { accountId, sessionId, kind: 'session_ended', detail }
+}
+
+/** What is stored of a session that begins in this transaction. */
+function entryOf({ session, tokenHash, repeatable }: NewSession, row: AccountsTable): StoredSession {
+  return {
+    session,
+    account: toSignedInAccount(row),
+    tokenHash,
+    ending: null,
+    rotation: repeatable && rotationOf(repeatable),
+  }
+}
+
+/** The first use of such a token is to be written, as that of a successor is. */
+function rotationOf({ familyHash, fingerprint, at }: RepeatableSignIn): Rotation {
+  return { familyHash, pending: { previousHash: fingerprint, rotatedAt: at } }
+}

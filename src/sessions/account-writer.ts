@@ -1,0 +1,155 @@
+// The write protocol of accounts and their sessions, spelled once: lock, invalidate, write, feed, confirm, commit, settle.
+// Every operation is a decision about what changes (account-change.ts); docs/architecture.md says why each step is there and why
+// in this order.
+import type { Clock } from '../clock.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { inTransaction, takeLonger } from '../db/transaction.ts'
+import { AppError } from '../errors.ts'
+import { noOrigin, type Origin } from '../events/events.ts'
+import { affectedBy, apply, type Change } from './account-change.ts'
+import { assertStillLive, type Caller } from './caller.ts'
+import { insertChange } from './change-rows.ts'
+import type { Copies, Mark, ReadTicket } from './copies.ts'
+import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
+
+export interface Decision<T> {
+  /** null: nothing changes. What `lock` and `decide` wrote themselves is committed. */
+  readonly change: Change | null
+  readonly result: T
+}
+
+/** An account's row, locked until the transaction ends, and whatever else was found with it. */
+export interface Locked {
+  readonly account: AccountsTable
+}
+
+export interface Write<L extends Locked, T> {
+  /** Locks the account's row, or inserts it; null: there is none. */
+  readonly lock: (tx: Database) => Promise<L | null>
+  /** The session that asks; null: an operator, the server itself, or a person that has proved the number. */
+  readonly by: Caller | null
+  readonly origin?: Origin
+  /**
+   * Reads what it needs under the lock and says what changes. It may run several times (db/transaction.ts). `now`, in
+   * milliseconds since 1970 UTC, is read under the lock: the order of times is the order of the account's transactions.
+   */
+  readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>
+}
+
+export interface Written<T> {
+  readonly result: T
+  /** The row after the change; null: there is none. */
+  readonly account: AccountsTable | null
+  /** How many sessions the change ended. */
+  readonly ended: number
+  /** The sessions that the change affected, as they are now; empty where they were too many to read. */
+  readonly sessions: readonly StoredSession[]
+  /** A new device proof, shown to the client once; null: none was made. */
+  readonly deviceProof: string | null
+}
+
+/** A change of an account that exists. */
+export interface AccountUpdate {
+  readonly accountId: string
+  readonly by: Caller | null
+  readonly origin: Origin
+  /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
+  readonly decide: (tx: Database, account: AccountsTable, now: number) => Promise<Change>
+}
+
+export interface AccountWriterOptions {
+  readonly db: Database
+  readonly copies: Copies
+  readonly clock: Clock
+}
+
+/** What the steps after the commit need. */
+interface Committed {
+  readonly mark: Mark
+  readonly position: number
+  /** Fills the cache entry of a session that began; null: there is none. */
+  readonly begun: { readonly ticket: ReadTicket; readonly entry: StoredSession } | null
+}
+
+export class AccountWriter {
+  readonly #db: Database
+  readonly #copies: Copies
+  readonly #clock: Clock
+
+  constructor({ db, copies, clock }: AccountWriterOptions) {
+    this.#db = db
+    this.#copies = copies
+    this.#clock = clock
+  }
+
+  /**
+   * Decides under the account's lock and writes the decision, in one transaction. What it ended or changed is so on every server
+   * when this returns.
+   * @throws AppError the 401 of a caller that is not live any more, `unavailable`, and whatever `decide` throws
+   */
+  async write<L extends Locked, T>({
+    lock,
+    by,
+    origin = noOrigin,
+    decide,
+  }: Write<L, T>): Promise<Written<T>> {
+    const { committed, ...written } = await inTransaction(this.#db, async (tx, deadline) => {
+      const ticket = this.#copies.beginRead()
+      const locked = await lock(tx)
+      const account = locked?.account ?? null
+      const now = this.#clock.now()
+      if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)
+      const { change, result } = await decide(locked, tx, now)
+      if (!account || change === null)
+        return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
+      const affected = await affectedBy(tx, account.id, change, now)
+      if (affected.isMany) takeLonger(deadline)
+      const mark = await this.#copies.mark(affected.isMany ? 'many' : affected.ids)
+      const ender = change.start?.session.id ?? by?.sessionId ?? null
+      const applied = await apply(tx, { account, change, now, origin, ended: affected.ended, ender })
+      const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
+      const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
+      await this.#copies.confirm(mark)
+      const begun = ticket && applied.entry && { ticket, entry: applied.entry }
+      return {
+        result,
+        ended: affected.ended.length,
+        sessions,
+        ...applied,
+        committed: { mark, position, begun },
+      }
+    })
+    if (committed) await this.#settle(committed, written.sessions)
+    return written
+  }
+
+  /**
+   * Changes an account that exists.
+   * @throws AppError `account_not_found`, and what `write` throws
+   */
+  async update({ accountId, by, origin, decide }: AccountUpdate): Promise<Written<null>> {
+    return await this.write({
+      lock: lockById(accountId),
+      by,
+      origin,
+      decide: async (locked, tx, now) => {
+        if (!locked) throw new AppError('account_not_found')
+        return { change: await decide(tx, locked.account, now), result: null }
+      },
+    })
+  }
+
+  async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {
+    await this.#copies.settle(mark, sessions, position)
+    // The first check of a new session then needs no SQL.
+    if (begun) await this.#copies.fill({ ...begun.ticket, position }, [begun.entry])
+  }
+}
+
+/** Locks the row of the account with this id. */
+export function lockById(accountId: string): (tx: Database) => Promise<Locked | null> {
+  return async (tx) => {
+    const account = await lockAccount(tx, accountId)
+    return account && { account }
+  }
+}
