@@ -59,7 +59,7 @@ export async function startTwoServers(
         { name: 's1', url: apps[0].url },
         { name: 's2', url: apps[1].url },
       ] as const
-      const load = startWorkload(client, { servers, codeOf: async () => '' }, [])
+      const load = startWorkload(client, { servers, codeOf: async () => '' }, { codes: [], isKeyed: false })
       await sleep(500)
       const start = performance.now()
       await work()

@@ -84,7 +84,7 @@ describe.each(
     const truth = openTruth(url)
     const stage = { ...truth, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
-    const load = startWorkload(client, stage, codeNumbers)
+    const load = startWorkload(client, stage, { codes: codeNumbers, isKeyed: false })
     await sleep(loadMs / 4)
     servers.push(await startHufu('now', root, stores))
     // The load looks at the list of servers before each request.

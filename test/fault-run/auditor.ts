@@ -11,6 +11,7 @@ export async function audit(client: Client, stage: Stage): Promise<string[]> {
     ...(await auditFile(stage)),
     ...(await auditSql(stage)),
     ...(await auditAcknowledged(client.operations, stage)),
+    ...(await auditRepeated(client.operations, stage)),
   ]
 }
 
@@ -49,15 +50,47 @@ async function auditAcknowledged(operations: readonly Operation[], stage: Stage)
   const found: string[] = []
   const rows = await stage.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const live = new Map(rows.map(({ id, ended_at }) => [id, ended_at === null]))
-  for (const { kind, token, outcome, account } of operations) {
+  for (const { kind, token, outcome, account, key } of operations) {
     if (kind !== 'sign_in' || outcome !== 'done' || token === null) continue
     const isLive = live.get(token.slice(3, 25))
+    // Of the tokens of one session that was signed in to again and again, one is good: below.
+    if (key !== undefined && isLive) continue
     if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged and is not there`)
     for (const { name, url } of isLive === undefined ? [] : stage.servers) {
       const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
       if (status !== (isLive ? 200 : 401))
         found.push(`${name} says ${status} of a session that is ${isLive ? 'live' : 'over'}`)
     }
+  }
+  return found
+}
+
+/** Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each repeat is told. */
+async function auditRepeated(operations: readonly Operation[], stage: Stage): Promise<string[]> {
+  const found: string[] = []
+  const { db, servers } = stage
+  const rows = await db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
+  const repeats = db.selectFrom('hufu_events').select('session_id').where('kind', '=', 'sign_in_repeated')
+  const told = (await repeats.execute()).map(({ session_id }) => session_id)
+  const keyed = operations.filter(({ key }) => key !== undefined)
+  for (const { id, ended_at } of rows) {
+    const given = keyed.filter(({ token }) => token?.slice(3, 25) === id)
+    if (given.length === 0) continue
+    const events = told.filter((session) => session === id).length
+    if (events < given.length - 1)
+      found.push(`${given.length - events - 1} repeats of session ${id} are not told`)
+    if (ended_at !== null) continue
+    const isKnown = keyed
+      .filter(({ key }) => key === given[0]?.key)
+      .every(({ outcome }) => outcome === 'done' || outcome === 'refused')
+    const good = new Set<string>()
+    for (const { url } of servers)
+      for (const { token } of given) {
+        const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+        if (status === 200 && token !== null) good.add(token)
+      }
+    if (good.size > 1 || (isKnown && good.size === 0))
+      found.push(`${good.size} of ${given.length} tokens of the live session ${id} are good`)
   }
   return found
 }

@@ -1,5 +1,5 @@
 // The checker sees what it is there for, and nothing else.
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { check } from './checker.ts'
 import type { Operation, Trouble } from './history.ts'
 
@@ -152,4 +152,45 @@ test('more tries than the table allows: of one caller, within the time that it h
   expect(rules([...five, guess(31_000)])).toEqual([])
   expect(rules([...five, guess(5)])).toEqual(['more tries than the table allows'])
   expect(rules([signIn('t1', 0), ...five, look('t1', 500)])).toEqual([])
+})
+
+describe('a sign-in that is repeated with its key', () => {
+  const token = (session: string, secret: string) => `hf_${session.padEnd(22, '-')}${secret}`
+  const [s1a, s1b, s2] = [token('s1', 'a'), token('s1', 'b'), token('s2', 'c')]
+  const key = { key: 'k' }
+
+  test('gets another token for its session, and the earlier one is over', () => {
+    const repeated = [signIn(s1a, 0, key), signIn(s1b, 20, key)]
+    expect(rules([...repeated, look(s1b, 40), look(s1a, 50, refused)])).toEqual([])
+    expect(rules([...repeated, look(s1a, 400)])).toEqual(['accepted after its end'])
+    expect(rules([signIn(s1a, 0, { ...key, code: 'c' }), signIn(s1b, 20, { ...key, code: 'c' })])).toEqual([])
+  })
+
+  test('takes no token over that was accepted, in a fault neither', () => {
+    const used = [signIn(s1a, 0, key), look(s1a, 20), signIn(s1b, 40, key)]
+    expect(rules([...used, look(s1b, 60)], [fault])).toEqual(['a used token was taken over'])
+    // Whichever came first inside the server.
+    const both = [signIn(s1a, 0, { ...key, end: 60 }), signIn(s1b, 0, { ...key, end: 50 })]
+    expect(rules([...both, look(s1a, 70), look(s1b, 80)], [fault])).toEqual(['a used token was taken over'])
+    expect(rules([...both, signOut(s1a, 70), look(s1b, 90)], [fault])).toEqual([
+      'a used token was taken over',
+    ])
+    // A password, after the first use: another sign-in.
+    expect(rules([signIn(s1a, 0, key), look(s1a, 20), signIn(s2, 40, key), look(s2, 60)])).toEqual([])
+  })
+
+  test('is made once: another session would replace a second one', () => {
+    expect(rules([signIn(s1a, 0, key), signIn(s2, 20, key)], [fault])).toEqual(['a sign-in was made twice'])
+    expect(rules([signIn(s1a, 0, key), signIn(s2, 20, { key: 'other' })])).toEqual([])
+    // The clock that it asked says that two minutes have passed.
+    expect(rules([signIn(s1a, 0, key), signIn(s2, 20, key)], [{ ...fault, movesClock: true }])).toEqual([])
+  })
+
+  test('is not refused while its token was not used', () => {
+    const no = { ...key, ...refused }
+    expect(rules([signIn(s1a, 0, key), signIn(null, 20, no)])).toEqual(['a repeat was refused'])
+    expect(rules([signIn(s1a, 0, key), look(s1a, 15), signIn(null, 20, no)])).toEqual([])
+    // It may have come before the one that was answered first.
+    expect(rules([signIn(s1a, 0, key), signIn(null, 5, no)])).toEqual([])
+  })
 })

@@ -3,9 +3,11 @@
 // A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and an end that was asked
 // for does not depend on any clock. Codes live for five minutes by the clock of the server that is asked: one may be refused for it,
 // and a refused sign-in is nobody's violation; two sign-ins with one code are, by any clock.
+import { checkKeyed, type KeyedRule } from './checker-keyed.ts'
 import type { History, Kind, Operation, Trouble } from './history.ts'
 
 export type Rule =
+  | KeyedRule
   | 'accepted after its end'
   | 'effect after its end'
   | 'refused without a reason'
@@ -86,10 +88,11 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
       add('refused without a reason', operation, `nobody had asked to end it yet`)
     }
   }
+  for (const { rule, operation, why } of checkKeyed(operations, all)) add(rule, operation, why)
   for (const one of surplusGuesses(operations))
     add('more tries than the table allows', one, `one of more than ${freeGuesses} at once`)
   for (const [code, tries] of Map.groupBy(operations, (operation) => operation.code)) {
-    const done = tries.filter(({ outcome }) => outcome === 'done')
+    const done = oneOfEachKey(tries.filter(({ outcome }) => outcome === 'done'))
     if (code !== undefined && done.length > 1 && done[1])
       add('two sign-ins with one code', done[1], `${done.length} of ${tries.length}`)
   }
@@ -121,6 +124,13 @@ const endingKinds: readonly Kind[] = ['sign_in', 'sign_out']
 /** docs/limits.md: of one caller at one number, so many in a row are compared before it has to wait for half a minute. */
 const freeGuesses = 5
 const waitMs = 30_000
+
+/** A repeat is the same sign-in. */
+function oneOfEachKey(operations: readonly Operation[]): Operation[] {
+  return operations.filter(
+    ({ key }, i) => key === undefined || operations.findIndex((other) => other.key === key) === i,
+  )
+}
 
 /** The guesses of one caller that were compared, where there were too many of them. */
 function surplusGuesses(operations: readonly Operation[]): Operation[] {

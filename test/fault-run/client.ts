@@ -14,10 +14,14 @@ interface Request {
   readonly account: string
   readonly token: string | null
   readonly code?: string
+  readonly key?: string
   readonly method: string
   readonly path: string
   readonly body?: object
 }
+
+/** What a sign-in shows. A code has a name, by which the history knows it. */
+export type Proof = { readonly password: string } | { readonly code: string; readonly name: string }
 
 /** Longer than any answer may take: what comes later counts as no answer, and the checker says so. */
 const giveUpMs = 20_000
@@ -25,14 +29,12 @@ const giveUpMs = 20_000
 export class Client {
   readonly operations: Operation[] = []
 
-  signIn(
-    server: Server,
-    account: string,
-    proof: { readonly password: string } | { readonly code: string; readonly name: string },
-  ): Promise<Operation> {
+  /** @param key the sign-in may be repeated with it */
+  signIn(server: Server, account: string, proof: Proof, key?: string): Promise<Operation> {
     const body = { phone_number: account, ...('code' in proof ? { code: proof.code } : proof), device }
     const code = 'name' in proof ? { code: proof.name } : {}
-    const request = { kind: 'sign_in', account, token: null, ...code } as const
+    const keyed = key === undefined ? {} : { key }
+    const request = { kind: 'sign_in', account, token: null, ...code, ...keyed } as const
     return this.#do(server, { ...request, method: 'POST', path: '/v1/sessions', body })
   }
 
@@ -48,7 +50,7 @@ export class Client {
   async guess(server: Server, account: string, address: string): Promise<Operation> {
     const start = performance.now()
     const body = { phone_number: account, password: 'not the password', device }
-    const { answer, ...seen } = await ask(`${server.url}/v1/sessions`, 'POST', null, body, address)
+    const { answer, ...seen } = await ask(`${server.url}/v1/sessions`, 'POST', null, { body, address })
     const outcome = answer.startsWith('401') ? 'done' : answer.startsWith('429') ? 'refused' : seen.outcome
     const operation: Operation = {
       kind: 'guess',
@@ -85,14 +87,15 @@ export class Client {
   }
 
   async #do(server: Server, request: Request): Promise<Operation> {
-    const { kind, account, token, code, method, path, body } = request
+    const { kind, account, token, code, key, method, path, body } = request
     const start = performance.now()
-    const seen = await ask(server.url + path, method, token, body)
+    const seen = await ask(server.url + path, method, token, { body, key })
     const operation: Operation = {
       kind,
       account,
       token: kind === 'sign_in' ? seen.token : token,
       ...(code !== undefined && { code }),
+      ...(key !== undefined && { key }),
       server: server.name,
       start,
       end: performance.now(),
@@ -117,12 +120,17 @@ interface Seen {
 /** An address that nobody else has. Only servers that trust this machine as a proxy believe it. */
 export const newAddress = () => `10.${Array.from({ length: 3 }, () => randomInt(1, 255)).join('.')}`
 
+interface Sent {
+  readonly body?: object | undefined
+  readonly key?: string | undefined
+  readonly address?: string
+}
+
 async function ask(
   url: string,
   method: string,
   token: string | null,
-  body?: object,
-  address = newAddress(),
+  { body, key, address = newAddress() }: Sent = {},
 ): Promise<Seen> {
   try {
     const response = await fetch(url, {
@@ -130,6 +138,7 @@ async function ask(
       headers: {
         'x-forwarded-for': address,
         ...(token !== null && { authorization: `Bearer ${token}` }),
+        ...(key !== undefined && { 'idempotency-key': key }),
         ...(body && { 'content-type': 'application/json' }),
       },
       ...(body && { body: JSON.stringify(body) }),

@@ -8,6 +8,8 @@ export interface Fault<S extends Stage = Stage> {
   readonly isCalm?: true
   /** It keeps somebody from working for sure: when nobody noticed, it was not there. */
   readonly isFelt?: true
+  /** While it lasts, servers disagree about how much time has passed. */
+  readonly movesClock?: true
   /** Why it cannot be done here; null where it can. */
   missing?(stage: S): string | null
   /** Breaks it, lets it be broken for a while, and heals it. */
@@ -36,11 +38,13 @@ export const serverFaults: readonly Fault[] = [
   {
     name: 'the clock of one server jumps an hour ahead',
     isCalm: true,
+    movesClock: true,
     run: (stage) => clockJumps(stage, hourMs),
   },
   {
     name: 'the clock of one server jumps an hour back',
     isCalm: true,
+    movesClock: true,
     run: (stage) => clockJumps(stage, -hourMs),
   },
 ]

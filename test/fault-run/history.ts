@@ -22,8 +22,10 @@ export interface Operation {
   readonly account: string
   /** Of a sign-in: the one that it gave, or null. */
   readonly token: string | null
-  /** A sign-in by a code says which: two of them must never succeed. */
+  /** A sign-in by a code says which: two of them must never succeed, unless they have one key. */
   readonly code?: string
+  /** Of a sign-in that may be repeated. */
+  readonly key?: string
   readonly server: string
   /** Milliseconds on one monotonic clock. */
   readonly start: number
@@ -44,6 +46,8 @@ export interface Trouble {
   readonly isCalm: boolean
   /** It keeps somebody from working for sure. */
   readonly isFelt: boolean
+  /** The clocks of two servers were apart. */
+  readonly movesClock?: boolean
   readonly start: number
   /** When it had been healed. */
   readonly healedAt: number

@@ -62,6 +62,17 @@ export const planted: readonly Planted[] = [
     finds: 'effect after its end',
   },
   {
+    name: 'the first use of a token does not end that its sign-in can be repeated',
+    changes: [
+      [
+        'src/sessions/sessions.ts',
+        "if (!ending && standing === 'successor') return this.#acceptSuccessor(proof, session)",
+        '',
+      ],
+    ],
+    finds: 'a used token was taken over',
+  },
+  {
     name: 'the UPDATE that uses up a code has no guard',
     changes: [
       [

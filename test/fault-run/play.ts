@@ -6,6 +6,7 @@ import { check, type Violation } from './checker.ts'
 import { Client, type Server } from './client.ts'
 import type { Fault, Later } from './faults.ts'
 import type { Trouble } from './history.ts'
+import { keyedByPassword } from './keyed.ts'
 import { addPeople, type Stage } from './stage.ts'
 import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
 
@@ -46,7 +47,7 @@ export async function play<S extends Stage>({
   open,
   source,
   faults,
-  work = startWorkload,
+  work = (client, one) => startWorkload(client, one),
   isEnough,
 }: Play<S>): Promise<Result> {
   const stage = await open(source)
@@ -57,7 +58,7 @@ export async function play<S extends Stage>({
   const names = stage.servers.map(({ name }) => name)
   const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
   try {
-    await addPeople(stage.databaseUrl, passwordNumbers, password)
+    await addPeople(stage.databaseUrl, [...passwordNumbers, keyedByPassword], password)
     const workload = work(client, stage)
     await untilWell(stage, client, performance.now())
     for (const fault of faults) {
@@ -105,8 +106,8 @@ async function underFault<S extends Stage>(
   const healedAt = performance.now()
   await sleep(calmMs)
   await untilWell(stage, client, healedAt)
-  const { name, isCalm = false, isFelt = false } = fault
-  return { name, isCalm, isFelt, start, healedAt, end: performance.now() }
+  const { name, isCalm = false, isFelt = false, movesClock = false } = fault
+  return { name, isCalm, isFelt, movesClock, start, healedAt, end: performance.now() }
 }
 
 /** Until each server has its stores again, and has let somebody sign in since then; the next fault is to meet a server that works. */

@@ -1,7 +1,8 @@
 // Constant mixed load: accounts sign in, replace their own sessions and sign out; one code is tried many times at once; tokens, new
-// and old, are checked all the time; and writes on behalf of sessions have bodies that come late.
+// and old, are checked all the time; writes on behalf of sessions have bodies that come late; and sign-ins are repeated with a key.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client, Server } from './client.ts'
+import type { Client, Proof, Server } from './client.ts'
+import { keyedByCode, keyedByPassword, signInKeyed } from './keyed.ts'
 
 export const password = 'a horse, a staple'
 const people = 4
@@ -26,7 +27,18 @@ export interface Workload {
 export const passwordNumbers = Array.from({ length: people }, (_, i) => `+861390000100${i}`)
 export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390000200${i}`)
 
-export function startWorkload(client: Client, stage: Place, codes = codeNumbers): Workload {
+export interface Load {
+  /** Numbers that sign in by code. */
+  readonly codes?: readonly string[]
+  /** Whether sign-ins are repeated with keys, by a number with a password and, where codes are sent, by another one. */
+  readonly isKeyed?: boolean
+}
+
+export function startWorkload(
+  client: Client,
+  stage: Place,
+  { codes = codeNumbers, isKeyed = true }: Load = {},
+): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
   const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
@@ -47,7 +59,7 @@ export function startWorkload(client: Client, stage: Place, codes = codeNumbers)
   }
 
   let codesTried = 0
-  async function tryCodes(account: string): Promise<void> {
+  async function newCode(account: string): Promise<Proof | null> {
     const asked = await fetch(`${anyServer().url}/v1/codes`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -56,14 +68,24 @@ export function startWorkload(client: Client, stage: Place, codes = codeNumbers)
     }).catch(() => null)
     await asked?.arrayBuffer().catch(() => {})
     const code = asked?.status === 202 ? await stage.codeOf(account).catch(() => null) : null
-    if (code !== null) {
-      const proof = { code, name: `${account} #${codesTried++}` }
+    return code === null ? null : { code, name: `${account} #${codesTried++}` }
+  }
+
+  async function tryCodes(account: string): Promise<void> {
+    const proof = await newCode(account)
+    if (proof !== null) {
       const tries = Array.from({ length: parallelTries }, (_, i) =>
         client.signIn(serverOf(i), account, proof),
       )
       for (const { token } of await Promise.all(tries)) keep(account, token)
     }
     await sleep(200)
+  }
+
+  async function repeatSignIn(account: string): Promise<void> {
+    const proof = account === keyedByCode ? await newCode(account) : { password }
+    if (proof !== null) await signInKeyed({ client, anyServer, account, proof })
+    await sleep(100)
   }
 
   async function look(account: string): Promise<void> {
@@ -83,9 +105,11 @@ export function startWorkload(client: Client, stage: Place, codes = codeNumbers)
     while (isOn) await work()
   }
   const everybody = [...passwordNumbers, ...codes]
+  const keyed = isKeyed ? [keyedByPassword, ...(codes.length > 0 ? [keyedByCode] : [])] : []
   const running = [
     ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
     ...codes.map((account) => loop(() => tryCodes(account))),
+    ...keyed.map((account) => loop(() => repeatSignIn(account))),
     ...everybody.map((account) => loop(() => look(account))),
     ...passwordNumbers.map((account) => loop(() => writeLate(account))),
   ]
