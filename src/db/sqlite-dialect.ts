@@ -202,13 +202,14 @@ function openFile(path: string): DatabaseSync {
 
 /**
  * A new file is for its owner alone, from its first byte; SQLite gives its WAL and its shared memory the permissions of the file. One
- * that is there keeps what its operator gave it.
+ * that is there keeps what its operator gave it, and is not even opened: a process that closes a file loses every lock that it has on it
+ * (fcntl(2)), those of its other SQLite connections too.
  */
 function createForOwner(path: string): void {
   try {
-    closeSync(openSync(path, 'a', 0o600))
+    closeSync(openSync(path, 'ax', 0o600))
   } catch {
-    // SQLite says why, with the code that the rest of the program knows.
+    // It is there, or SQLite says why, with the code that the rest of the program knows.
   }
 }
 
