@@ -253,7 +253,7 @@ test('console prints the code in one line in both languages, and the number mask
   expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'console', gatewayId: null })
   await sms.send(changed)
   expect(lines).toEqual([
-    '[短信 SMS] +86138****5223  您的验证码是 123456，5 分钟内有效。请勿告诉任何人。 / Your code is 123456. It is valid for 5 min. Do not tell it to anybody.\n',
+    "[短信 SMS] +86138****5223  您的验证码是 123456，5 分钟内有效。请勿告诉任何人。 / Your code is 123456. It expires in 5 minutes. Don't share it with anyone.\n",
     '[短信 SMS] +86138****5223  您的账号已换绑手机号 139****0001。如非本人操作，请立即联系客服。 / The phone number of your account is now 139****0001. If this was not you, contact support at once.\n',
   ])
 })

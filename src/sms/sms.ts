@@ -99,7 +99,7 @@ export function smsText(message: SmsMessage, language: SmsLanguage): string {
       const { code, minutes } = message
       return isChinese
         ? `您的验证码是 ${code}，${minutes} 分钟内有效。请勿告诉任何人。`
-        : `Your code is ${code}. It is valid for ${minutes} min. Do not tell it to anybody.`
+        : `Your code is ${code}. It expires in ${minutes} minutes. Don't share it with anyone.`
     }
     case 'phone_changed':
       return isChinese

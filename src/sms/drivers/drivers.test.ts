@@ -64,7 +64,7 @@ const kinds: Kind[] = [
         minutes: 5,
         text: {
           'zh-CN': '您的验证码是 123456，5 分钟内有效。请勿告诉任何人。',
-          en: 'Your code is 123456. It is valid for 5 min. Do not tell it to anybody.',
+          en: "Your code is 123456. It expires in 5 minutes. Don't share it with anyone.",
         },
       },
       changed: {
@@ -435,7 +435,7 @@ describe('what only one of them does', () => {
         {
           to: '+14155552671',
           content: {
-            text: 'Your code is 123456. It is valid for 5 min. Do not tell it to anybody.',
+            text: "Your code is 123456. It expires in 5 minutes. Don't share it with anyone.",
             from: null,
             service: sid,
           },
