@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freshMs } from '../src/sessions/feed.ts'
+import { freshMs } from '../src/timing.ts'
 import { createMariadbDatabase, startMariadb } from '../test/services/mariadb.ts'
 import { startRedis } from '../test/services/redis.ts'
 import { writeChart } from './chart.ts'

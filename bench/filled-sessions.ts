@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Feed } from '../src/changes/feed.ts'
 import { systemClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import { newAccountId, newSessionId } from '../src/ids.ts'
 import type { SessionCopy } from '../src/sessions/copies.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
-import { Feed } from '../src/sessions/feed.ts'
 import { hashToken, issueToken } from '../src/sessions/token.ts'
 
 const batch = 500
@@ -20,7 +20,7 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
   const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
   const db = openDatabase(dialectFor(`sqlite:${join(folder, 'hufu.db')}`, 1))
   await migrate(db, 'sqlite')
-  const feed = new Feed({ db, clock: systemClock })
+  const feed = new Feed({ open: () => db, clock: systemClock })
   const copies = new RedisCopies({ url: redisUrl, feed })
   await Promise.all([feed.start(), copies.connect()])
   for (let made = 0; made < count; made += batch) {
@@ -29,6 +29,7 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
     await copies.fill(ticket, someCopies(made, Math.min(batch, count - made)))
   }
   await copies.close()
+  await feed.close()
   rmSync(folder, { recursive: true, force: true })
 }
 

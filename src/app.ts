@@ -9,6 +9,7 @@ import { Passwords } from './accounts/password.ts'
 import { SendCode } from './accounts/send-code.ts'
 import { SignIn } from './accounts/sign-in.ts'
 import { Standing } from './accounts/standing.ts'
+import { Feed, forgetOldChanges } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
 import { keyOfSecret, storedKey } from './codes/server-key.ts'
@@ -34,7 +35,6 @@ import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
 import { forgetOldProofs } from './sessions/device-proofs.ts'
-import { Feed, forgetOldChanges } from './sessions/feed.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
@@ -52,6 +52,8 @@ export interface House {
   readonly clock: Clock
   readonly db: Database
   readonly copies: Copies
+  /** Runs in a server, with and without Redis; a command starts it only where it needs it. */
+  readonly feed: Feed
   readonly accounts: Accounts
   readonly signIn: SignIn
   readonly credentials: Credentials
@@ -87,7 +89,8 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const { clock = systemClock, onTrouble = () => {} } = options
   const dialect = openDialect(settings.database)
   const db = openDatabase(dialect)
-  const copies = await openCopies(settings, dialect, clock, options)
+  const feed = new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onTrouble })
+  const copies = await openCopies(settings, dialect, { ...options, feed })
   const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
   const writer = new AccountWriter({ db, copies, clock })
   const sessions = new Sessions({
@@ -101,10 +104,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     onTrouble,
   })
   const limiter = openLimiter(settings, options.clock)
-  const passwords = new Passwords({
-    parallel: Math.max(1, Math.floor(settings.capacity.passwordParallel / settings.server.workers)),
-    queue: Math.ceil(settings.capacity.passwordQueue / settings.server.workers),
-  })
+  const passwords = openPasswords(settings)
   const { defaultRegion: region } = settings.phone
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
@@ -112,16 +112,14 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const accounts = new Accounts({ db, clock, sessions, writer, passwords, barredNumbers, limiter, region })
   const signIn = new SignIn({ db, clock, sessions, passwords, codes, barredNumbers, limiter, region, signUp })
   const standing = new Standing({ db, clock, writer, barredNumbers, closingMs })
-  const sms = openSms(settings, clock, {
-    steady: options.steady ?? options.clock ?? steadyClock,
-    onFailOver: options.onSmsFailOver,
-  })
+  const steady = options.steady ?? options.clock ?? steadyClock
+  const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const destinations = openDestinations(settings)
   const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter, destinations })
   const purges = new Purges({
     db,
     clock,
-    steady: options.steady ?? options.clock ?? steadyClock,
+    steady,
     databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.location.kind)),
     steps: purgeSteps({ db, standing, codes, settings }),
   })
@@ -142,6 +140,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     clock,
     db,
     copies,
+    feed,
     accounts,
     signIn,
     credentials,
@@ -158,9 +157,18 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
       await passwords.close()
       await limiter.close()
       await copies.close()
+      await feed.close()
       await db.destroy()
     },
   }
+}
+
+/** Each worker gets its share of the hashing threads and of their queue. */
+function openPasswords({ capacity, server: { workers } }: Settings): Passwords {
+  return new Passwords({
+    parallel: Math.max(1, Math.floor(capacity.passwordParallel / workers)),
+    queue: Math.ceil(capacity.passwordQueue / workers),
+  })
 }
 
 function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
@@ -216,8 +224,7 @@ function openDialect({ location, pool }: Settings['database']): Dialect {
 async function openCopies(
   settings: Settings,
   dialect: Dialect,
-  clock: Clock,
-  { onRedis, copyLifeSeconds }: HouseOptions,
+  { feed, onRedis, copyLifeSeconds }: HouseOptions & { readonly feed: Feed },
 ): Promise<Copies> {
   const { url, withoutDatabase } = settings.redis
   if (url === null) {
@@ -225,7 +232,6 @@ async function openCopies(
     return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
   }
   const { RedisCopies } = await import('./sessions/copies-redis.ts')
-  const feed = new Feed({ db: openDatabaseAlone(settings), clock })
   const copies = new RedisCopies({
     url,
     feed,
@@ -349,6 +355,7 @@ export async function openServer(
     tellsUnknownNumber: settings.classic.tellsUnknownNumber,
   }
   const { log } = parts
+  await house.feed.start()
   return await buildServer({
     accounts,
     signIn,

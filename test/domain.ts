@@ -1,4 +1,6 @@
 // The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
+
+import { Feed } from '../src/changes/feed.ts'
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } from '../src/db/open.ts'
@@ -11,7 +13,6 @@ import type { Copies } from '../src/sessions/copies.ts'
 import { MemoryCopies } from '../src/sessions/copies-memory.ts'
 import { NoCopies } from '../src/sessions/copies-none.ts'
 import { RedisCopies } from '../src/sessions/copies-redis.ts'
-import { Feed } from '../src/sessions/feed.ts'
 import { admitKnown, type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
 import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
 
@@ -54,7 +55,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const dialect = watchDialect(unwatched, watch)
   const db = openDatabase(dialect)
   const prepareRead = preparedReads(db, dialect)
-  const feed = new Feed({ db: openDatabase(dialectFor(databaseUrl, 1)), clock })
+  const feed = new Feed({ open: () => openDatabase(dialectFor(databaseUrl, 1)), clock })
   const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl, feed })
   if (redis) await Promise.all([feed.start(), redis.connect()])
   const readVersion = versionReader(unwatched)
@@ -75,6 +76,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const close = async () => {
     await sessions.close()
     await copies.close()
+    await feed.close()
     await db.destroy()
   }
   return { db, copies, writer, sessions, clock, close }

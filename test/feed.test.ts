@@ -1,11 +1,14 @@
 // The feed of changes on every database: nothing that was committed is missed, whatever the order of the commits.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { insertChange } from '../src/changes/change-rows.ts'
+import { type AccountChange, Feed, forgetOldChanges } from '../src/changes/feed.ts'
+import { LastChanges } from '../src/changes/last-changes.ts'
 import { ManualClock } from '../src/clock.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
-import { insertChange } from '../src/sessions/change-rows.ts'
-import { Feed, forgetOldChanges, freshMs } from '../src/sessions/feed.ts'
+import { freshMs } from '../src/timing.ts'
 import { migrateFresh } from './domain.ts'
+import { startApp } from './running.ts'
 import { databases } from './stores.ts'
 import { startProxy } from './tcp-proxy.ts'
 
@@ -40,11 +43,12 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
   })
 
   async function start(databaseUrl = url) {
-    const feed = new Feed({ db: openDatabase(dialectFor(databaseUrl, 1)), clock })
+    const feed = new Feed({ open: () => openDatabase(dialectFor(databaseUrl, 1)), clock })
+    const lastChanges = new LastChanges(feed)
     closers.push(() => feed.close())
     await feed.start()
     const isCurrent = (account: string, position: number) =>
-      feed.isCurrent(feed.slotOf(id(account)), position)
+      lastChanges.isCurrent(lastChanges.bucketOf(id(account)), position)
     /** Waits until it has seen a change of this account behind a position. */
     const untilSeen = (account: string, position: number) =>
       vi.waitFor(() => expect(isCurrent(account, position)).toBe(false))
@@ -93,6 +97,47 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     await vi.waitFor(() => expect(feed.position).toBe(at + 1))
     await change('a')
     await untilSeen('a', at)
+  })
+
+  usable('each subscriber gets each change once, with its kind, also after one that throws', async () => {
+    const errors: unknown[] = []
+    const feed = new Feed({
+      open: () => openDatabase(dialectFor(url, 1)),
+      clock,
+      onBackgroundError: (error) => errors.push(error),
+    })
+    closers.push(() => feed.close())
+    const broken = new Error('of a subscriber')
+    feed.subscribe(({ accountId }) => {
+      if (accountId === id('a')) throw broken
+    })
+    const seen: AccountChange[] = []
+    const unsubscribe = feed.subscribe((change) => {
+      if (change.accountId.startsWith(`${run}:`)) seen.push(change)
+    })
+    const first = await change('a')
+    await feed.start()
+    const second = await change('b')
+    await vi.waitFor(() => expect(seen).toHaveLength(2))
+    expect(seen).toEqual([
+      { accountId: id('a'), position: first, kind: 'account' },
+      { accountId: id('b'), position: second, kind: 'account' },
+    ])
+    expect(errors).toEqual([broken])
+    unsubscribe()
+    const third = await change('c')
+    await vi.waitFor(() => expect(feed.position).toBe(third))
+    expect(seen).toHaveLength(2)
+  })
+
+  usable('a server reads it without Redis as well', async () => {
+    const { house, close } = await startApp(url)
+    closers.push(close)
+    const seen: string[] = []
+    house.feed.subscribe(({ accountId }) => seen.push(accountId))
+    await change('by another process')
+    await vi.waitFor(() => expect(seen).toContain(id('by another process')))
+    expect(house.feed.isFresh()).toBe(true)
   })
 
   usable('a server that starts knows what has changed lately', async () => {

@@ -6,6 +6,7 @@ import { CompiledQuery, Kysely, type RawBuilder, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as accountRows from '../src/accounts/account-rows.ts'
 import * as barredNumberRows from '../src/accounts/barred-number-rows.ts'
+import * as changeRows from '../src/changes/change-rows.ts'
 import * as trialRows from '../src/cli/doctor-trial-rows.ts'
 import * as codeRows from '../src/codes/code-rows.ts'
 import { migrate } from '../src/db/migrate.ts'
@@ -14,7 +15,6 @@ import * as purgeRows from '../src/db/purge-rows.ts'
 import type { Database, Tables } from '../src/db/schema.ts'
 import * as eventRows from '../src/events/event-rows.ts'
 import * as counterRows from '../src/limits/counter-rows.ts'
-import * as changeRows from '../src/sessions/change-rows.ts'
 import * as deviceProofRows from '../src/sessions/device-proof-rows.ts'
 import * as sessionRows from '../src/sessions/session-rows.ts'
 import { type Cell, insertMany } from './many-rows.ts'
@@ -28,7 +28,7 @@ const modules = {
   'db/purge-rows.ts': purgeRows,
   'events/event-rows.ts': eventRows,
   'limits/counter-rows.ts': counterRows,
-  'sessions/change-rows.ts': changeRows,
+  'changes/change-rows.ts': changeRows,
   'sessions/device-proof-rows.ts': deviceProofRows,
   'sessions/session-rows.ts': sessionRows,
 }

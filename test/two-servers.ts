@@ -1,7 +1,7 @@
 // Two servers in this process under a load that writes down every answer, while a test breaks their Redis.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { freshMs } from '../src/sessions/feed.ts'
+import { freshMs } from '../src/timing.ts'
 import { check } from './fault-run/checker.ts'
 import { Client } from './fault-run/client.ts'
 import type { Operation } from './fault-run/history.ts'

@@ -1,9 +1,9 @@
 // Each kind of write that a server makes, tried in a transaction that is rolled back.
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import { insertChange } from '../changes/change-rows.ts'
 import type { DatabaseKind } from '../db/open.ts'
 import type { Database, Tables } from '../db/schema.ts'
-import { insertChange } from '../sessions/change-rows.ts'
 
 /** Every table, with one of its columns. A test compares them with the tables of a database. */
 export const triedTables = {

@@ -1,4 +1,5 @@
 // Brings the schema up to date: each numbered migration once, also when two processes start together.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Migration, Migrator } from 'kysely/migration'
 import { renameFirstTables } from './first-names.ts'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
@@ -9,6 +10,7 @@ import { ownNames } from './migrations/0005-own-names.ts'
 import { deviceProofs } from './migrations/0007-device-proofs.ts'
 import { limitCounters } from './migrations/0008-limit-counters.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
+import { changeKinds } from './migrations/0011-change-kinds.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { tableNames } from './tables.ts'
@@ -38,6 +40,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0007-device-proofs': deviceProofs(kind),
     '0008-limit-counters': limitCounters(kind),
     '0009-purges-and-indexes': purgesAndIndexes(kind),
+    '0011-change-kinds': changeKinds(kind),
   }
 }
 
@@ -75,9 +78,25 @@ export async function migrate(db: Database, kind: DatabaseKind): Promise<string[
   const executed = await executedMigrations(db, kind)
   // A newer version may have been here: its migrations leave this one able to work, and the library would refuse them.
   if (Object.keys(migrations(kind)).every((name) => executed.includes(name))) return []
-  const { error, results = [] } = await migrator(db, kind).migrateToLatest()
-  if (error) throw error
-  return results.map((result) => result.migrationName)
+  for (let left = catalogTries; ; left--) {
+    const { error, results = [] } = await migrator(db, kind).migrateToLatest()
+    if (!error) return results.map((result) => result.migrationName)
+    if (results.length > 0 || left === 1 || !isCatalogRace(error)) throw error
+    await sleep(catalogRetryMs)
+  }
+}
+
+const catalogTries = 10
+const catalogRetryMs = 200
+/** `undefined_column`, `undefined_table` and `internal_error` (PostgreSQL's manual, appendix A). */
+const catalogRaces = new Set(['42703', '42P01', 'XX000'])
+
+/**
+ * Whether PostgreSQL listed a table or column that was gone when it was described: the library reads the whole catalog before it
+ * takes its lock, while another process may rename.
+ */
+function isCatalogRace(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && catalogRaces.has(String(error.code))
 }
 
 /** The names of migrations that have not run yet. @throws UnusableDatabaseError as `migrate` does */

@@ -114,12 +114,14 @@ export interface EventsTable {
   detail: string | null
 }
 
-/** One row for each transaction that changed an account or a session of it: sessions/feed.ts reads it. */
+/** One row for each transaction that changed an account or a session of it: changes/feed.ts reads it. */
 export interface AccountChangesTable {
   /** Given out by the database in the order in which transactions come here. */
   position: Generated<number>
   account_id: string
   at: number
+  /** Of `ChangeKind`, or of a later version. */
+  kind: Generated<string>
 }
 
 /** What an installation can show of an earlier sign-in: sessions/device-proofs.ts. */

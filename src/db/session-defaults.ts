@@ -1,6 +1,8 @@
 // What a session of a database must have set, whatever the server, the database or the role presets. One statement each, sent once
 // for each new connection, after the server's own presets. docs/operations.md lists them; test/presets.test.ts tries each.
 
+import { statementMs } from '../timing.ts'
+
 /** For a statement, and for waiting for a lock inside of it; a transaction that nobody goes on with ends. */
 export interface SessionDeadlines {
   readonly statementMs: number
@@ -10,7 +12,7 @@ export interface SessionDeadlines {
 
 /** Reserved for requests; migrations have their own. */
 export const requestDeadlines: SessionDeadlines = {
-  statementMs: 5_000,
+  statementMs,
   lockMs: 4_000,
   idleTransactionMs: 10_000,
 }

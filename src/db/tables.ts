@@ -64,16 +64,24 @@ export async function renameColumn(
   else await db.schema.alterTable(table).renameColumn(from, to).execute()
 }
 
-/** Adds those of the columns that the table does not have: MySQL commits each statement by itself, and a crash can come between. */
+/**
+ * Adds those of the columns that the table does not have; one with a default is never null. MySQL commits each statement by itself, and a crash can come between.
+ */
 export async function addColumns(
   db: Kysely<unknown>,
   kind: DatabaseKind,
   table: string,
   columns: Readonly<Record<string, ColumnType>>,
+  defaults: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const present = await columnNames(db, kind, table)
   for (const [name, type] of Object.entries(columns)) {
-    if (!present.includes(name)) await db.schema.alterTable(table).addColumn(name, type).execute()
+    if (present.includes(name)) continue
+    const value = defaults[name]
+    const add = db.schema.alterTable(table)
+    await add
+      .addColumn(name, type, (column) => (value === undefined ? column : column.notNull().defaultTo(value)))
+      .execute()
   }
 }
 

@@ -1,13 +1,10 @@
 // One transaction: READ COMMITTED, with a deadline, tried again where it only lost a race.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import { longTransactionMs, transactionMs } from '../timing.ts'
 import { isLostRace } from './failures.ts'
 import type { Database, DatabaseTransaction } from './schema.ts'
 
-/** Far below the 60 s that a mark lives (sessions/copies.ts): nothing may commit under a mark that ran out. */
-const deadlineMs = 10_000
-/** As long as a mark may be kept until its commit (sessions/copies-redis.ts): for work on very many rows, statement by statement. */
-const longDeadlineMs = 30_000
 const tries = 3
 
 /** How long the whole transaction may take. */
@@ -17,7 +14,7 @@ export interface Deadline {
 
 /** Says that a transaction has very many rows to write. */
 export function takeLonger(deadline: Deadline): void {
-  deadline.ms = longDeadlineMs
+  deadline.ms = longTransactionMs
 }
 
 /**
@@ -32,7 +29,7 @@ export async function inTransaction<T>(
   for (let attempt = 1; ; attempt++) {
     try {
       const began = performance.now()
-      const deadline = { ms: deadlineMs }
+      const deadline = { ms: transactionMs }
       return await db
         .transaction()
         .setIsolationLevel('read committed')

@@ -1,6 +1,7 @@
 // One connection to a primary: how it begins, and how it is watched until something about it is wrong.
+import { redisCommandMs } from '../timing.ts'
 import type { Address } from './place.ts'
-import { commandMs, connectMs, withinMs } from './within.ts'
+import { connectMs, withinMs } from './within.ts'
 
 /** So silence is seen within 0.7 s. */
 const askEveryMs = 200
@@ -41,14 +42,15 @@ export async function openConnection<Client extends NodeClient, Held>(
   // Without a listener, Node takes a lost connection for a crash.
   client.on('error', () => {})
   try {
-    await withinMs(connectMs + commandMs, client.connect())
-    const ask = async (...words: string[]) => String(await withinMs(commandMs, client.sendCommand(words)))
+    await withinMs(connectMs + redisCommandMs, client.connect())
+    const ask = async (...words: string[]) =>
+      String(await withinMs(redisCommandMs, client.sendCommand(words)))
     const run = /^run_id:(\w{8})/m.exec(await ask('INFO', 'server'))?.[1]
     if (!run) throw new Error('Redis did not tell its run_id')
     assertPrimary(await ask('INFO', 'replication'), address)
     // Refused by one that still reads its data set.
     await ask('PING')
-    return { client, address, run, held: await withinMs(commandMs, begin(client)) }
+    return { client, address, run, held: await withinMs(redisCommandMs, begin(client)) }
   } catch (error) {
     client.destroy()
     throw error
@@ -63,7 +65,10 @@ export function watch<Client extends NodeClient, Held extends Memory | null>(
   // It also is what tells us first.
   client.on('error', onWrong)
   const ask = async () => {
-    assertPrimary(String(await withinMs(commandMs, client.sendCommand(['INFO', 'replication']))), address)
+    assertPrimary(
+      String(await withinMs(redisCommandMs, client.sendCommand(['INFO', 'replication']))),
+      address,
+    )
   }
   const beat = setInterval(() => {
     held?.forgetOld()

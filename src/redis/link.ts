@@ -1,11 +1,12 @@
 // The connections to Redis, watched all the time: to its primary, or to each primary of a cluster. What is not in order is
 // not there; nothing waits for it.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { redisCommandMs } from '../timing.ts'
 import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf } from './cluster.ts'
 import { type Connection, type Memory, type NodeClient, openConnection, watch } from './connection.ts'
 import { findShards } from './find.ts'
 import { type Address, type RedisPlace, urlOf } from './place.ts'
-import { commandMs, withinMs } from './within.ts'
+import { withinMs } from './within.ts'
 
 const firstRetryMs = 100
 const lastRetryMs = 2_000
@@ -88,7 +89,7 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
    * @throws where no answer comes in time; whether it was done is then not known
    */
   async ask<T>(key: string, command: Command<Client, Held, T>): Promise<T> {
-    const until = performance.now() + commandMs
+    const until = performance.now() + redisCommandMs
     let connection = this.connectionFor(key)
     let work = command
     for (let redirections = 0; ; redirections++) {
@@ -198,7 +199,7 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
     if (place.kind !== 'cluster') return await findShards(place)
     const open = [...this.#connections.values()].map(({ client, address }) =>
       withinMs(
-        commandMs,
+        redisCommandMs,
         readShards((words) => client.sendCommand(words), address),
       ),
     )

@@ -1,6 +1,7 @@
 // A client of one Redis process: no queue, no reconnecting, so that whoever holds it knows each connection.
 import { createClient } from 'redis'
-import { commandMs, connectMs, withinMs } from './within.ts'
+import { redisCommandMs } from '../timing.ts'
+import { connectMs, withinMs } from './within.ts'
 
 /** What every client of one node has in common; the rest is for whoever makes it. */
 export function nodeOptions(url: string) {
@@ -24,7 +25,7 @@ export async function onNode<T>(url: string, work: (tell: Tell) => Promise<T>): 
   client.on('error', () => {})
   try {
     await withinMs(connectMs, client.connect())
-    return await work(async (...words) => await withinMs(commandMs, client.sendCommand(words)))
+    return await work(async (...words) => await withinMs(redisCommandMs, client.sendCommand(words)))
   } finally {
     client.destroy()
   }

@@ -1,7 +1,5 @@
 // How long Redis may take, for copies and for counters alike.
 
-/** A command that takes longer ends its connection: nobody knows which answer comes next on it. */
-export const commandMs = 500
 export const connectMs = 1_000
 
 /**

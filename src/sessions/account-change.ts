@@ -1,13 +1,14 @@
 // What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts runs it.
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
 import { type NewEvent, type Origin, recordEnds, recordEvents } from '../events/events.ts'
+import { mayLiveOnMs } from '../timing.ts'
 import {
   deleteDeviceProofsOf,
   deleteDeviceProofsOfSession,
   deleteDeviceProofsWithoutSession,
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
-import { mayLiveOnMs, type Session, toSignedInAccount } from './session.ts'
+import { type Session, toSignedInAccount } from './session.ts'
 import {
   type AccountChange,
   deleteAccount,

@@ -1,6 +1,8 @@
 // The write protocol of accounts and their sessions, spelled once: lock, invalidate, write, feed, confirm, commit, settle.
 // Every operation is a decision about what changes (account-change.ts); docs/architecture.md says why each step is there and why
 // in this order.
+
+import { insertChange } from '../changes/change-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction, takeLonger } from '../db/transaction.ts'
@@ -8,7 +10,6 @@ import { AppError } from '../errors.ts'
 import { noOrigin, type Origin } from '../events/events.ts'
 import { affectedBy, apply, type Change } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
-import { insertChange } from './change-rows.ts'
 import type { Copies, Mark, ReadTicket } from './copies.ts'
 import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
 

@@ -1,15 +1,13 @@
 // Sliding life: notes that sessions were used, in batches and off the request's path.
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
+import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
 import type { Session } from './session.ts'
 import { extendSessions, updateSeen } from './session-rows.ts'
 
 const minuteMs = 60_000
 const dayMs = 86_400_000
-const flushEveryMs = 5_000
 const batchSize = 500
-/** A use is too old to lengthen a session that has run out since. */
-const lateMs = 10_000
 /** Notes kept so that a session is not noted twice a minute; when there are more, all are forgotten. */
 const maxNoted = 100_000
 
@@ -87,7 +85,7 @@ export class Activity {
     this.#pending.set(session.id, { usedAt: now, extend })
     const runsOutSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs
     if (runsOutSoon) return this.flush()
-    this.#timer ??= setTimeout(() => void this.flush(), flushEveryMs).unref()
+    this.#timer ??= setTimeout(() => void this.flush(), noteUsesEveryMs).unref()
     return undefined
   }
 
@@ -122,7 +120,7 @@ export class Activity {
     if (extended.length > 0) {
       const ids = extended.map(([id]) => id)
       // Far less than `mayLiveOnMs` with all that a statement may wait.
-      const usedAt = Math.max(now - lateMs, Math.min(...extended.map(([, note]) => note.usedAt)))
+      const usedAt = Math.max(now - lateUseMs, Math.min(...extended.map(([, note]) => note.usedAt)))
       const { lifeMs, maxLifeMs, extendEveryMs } = this.#life
       const expiresAt = lifeMs === null ? null : now + lifeMs
       // A copy that was read may be older than the last extension: `behindMs` keeps it from being written every minute.

@@ -2,6 +2,7 @@
 import { createClient, defineScript, RESP_TYPES } from 'redis'
 import type { Connection, Memory } from '../redis/connection.ts'
 import { nodeOptions } from '../redis/node.ts'
+import { settleMarkSeconds } from '../timing.ts'
 import { Remembered } from './remembered.ts'
 
 /** Copies that this process remembers at most, some 800 bytes each; the oldest goes first. */
@@ -26,12 +27,12 @@ const settleScript = defineScript({
       return 1
     end
     if now and string.sub(now, 1, 5) == 'mark:' then return 0 end
-    redis.call('SET', KEYS[1], ARGV[1], 'EX', 15)
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
     return 0`,
   NUMBER_OF_KEYS: 1,
   parseCommand(parser, key: string, mark: string, copy: Buffer | string, life: number) {
     parser.pushKey(key)
-    parser.push(mark, copy, String(life))
+    parser.push(mark, copy, String(life), String(settleMarkSeconds))
   },
   transformReply: (reply: number) => reply,
 })

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { aCopy } from '../../test/a-copy.ts'
+import { longTransactionMs } from '../timing.ts'
 import { nothingFound } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
@@ -129,4 +130,18 @@ test('tokens that were good are remembered up to a bound, the oldest goes first'
   expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
   tokens.delete('t3')
   expect(tokens.get('t3')).toBeUndefined()
+})
+
+test('while the longest transaction on very many sessions runs, nothing is filled', async () => {
+  const { copies } = open()
+  let now = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const mark = await copies.mark('many')
+  now += longTransactionMs
+  copies.fill(copies.beginRead(), [aCopy])
+  expect(copies.session('s').value).toBeNull()
+  await copies.settle(mark)
+  copies.fill(copies.beginRead(), [aCopy])
+  expect(copies.session('s').value).toBe(aCopy)
+  vi.restoreAllMocks()
 })

@@ -1,5 +1,6 @@
 // Copies in this process's own memory, for a database that can tell cheaply whether another process has changed anything in it:
 // SQLite.
+import { memoryMarkMs } from '../timing.ts'
 import {
   type Copies,
   type Found,
@@ -14,8 +15,6 @@ const maxCopies = 100_000
 /** Of whom was seen when, a copy may be so old. */
 const copyLifeMs = 180_000
 const lookEveryMs = 1_000
-/** Longer than a transaction may take (db/transaction.ts). */
-const allMarkedForMs = 15_000
 const noSessions: readonly string[] = []
 
 /**
@@ -78,7 +77,7 @@ export class MemoryCopies implements Copies {
     if (generation !== this.#generation || performance.now() < this.#allMarkedUntil) return
     for (const value of copies) {
       const { id } = value.session
-      if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, slot: 0 }, copyLifeMs)
+      if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, bucket: 0 }, copyLifeMs)
     }
   }
 
@@ -89,7 +88,7 @@ export class MemoryCopies implements Copies {
     if (isMany || sessionIds.length > 0) {
       this.#generation++
       this.#marked = sessionIds
-      this.#allMarkedUntil = isMany ? performance.now() + allMarkedForMs : 0
+      this.#allMarkedUntil = isMany ? performance.now() + memoryMarkMs : 0
       for (const id of sessionIds) this.#kept.forget(id)
     }
     return { id: 'none', sessionIds, isMany }

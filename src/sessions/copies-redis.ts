@@ -1,10 +1,13 @@
 // Copies in Redis, remembered once more in this process (remembered.ts).
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Feed } from '../changes/feed.ts'
+import { LastChanges } from '../changes/last-changes.ts'
 import { AppError } from '../errors.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { RedisLink } from '../redis/link.ts'
 import { redisPlace } from '../redis/place.ts'
+import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
 import {
   beginReading,
   type CopiesClient,
@@ -22,17 +25,7 @@ import {
   type SessionCopy,
 } from './copies.ts'
 import { packCopy, unpackCopy } from './copy-bytes.ts'
-import { type Feed, freshMs } from './feed.ts'
 
-/** No copy lives longer, whatever happens to it. */
-export const copyLifeSeconds = 600
-const markLifeSeconds = 60
-/** A read that began longer ago may be older than a mark that has come and gone since. */
-const fillWithinMs = 10_000
-/** A transaction that holds its mark longer must not commit: db/transaction.ts gives up far earlier. */
-const confirmWithinMs = 30_000
-/** A server that still believes copies has begun to read the feed after the commit. Timers may come a little early. */
-const untilEveryoneKnowsMs = freshMs + 20
 const markPrefix = 'mark:'
 const markFound: Found = { ...nothingFound, value: 'marked' }
 
@@ -44,6 +37,7 @@ interface StandingMark extends Mark {
 
 export interface RedisCopiesOptions {
   readonly url: string
+  /** One that has not started. */
   readonly feed: Feed
   /** Believe copies also while the database, and with it the feed, is out of reach. */
   readonly trustWithoutDatabase?: boolean
@@ -59,13 +53,15 @@ export interface RedisCopiesOptions {
 export class RedisCopies implements Copies {
   readonly #link: RedisLink<CopiesClient, ReadCopies>
   readonly #feed: Feed
+  readonly #lastChanges: LastChanges
   readonly #trustWithoutDatabase: boolean
   readonly #copyLifeSeconds: number
 
   constructor(options: RedisCopiesOptions) {
     this.#feed = options.feed
+    this.#lastChanges = new LastChanges(options.feed)
     this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
-    this.#copyLifeSeconds = options.copyLifeSeconds ?? copyLifeSeconds
+    this.#copyLifeSeconds = options.copyLifeSeconds ?? cacheEntrySeconds
     const rememberMs = this.#copyLifeSeconds * 1000
     this.#link = new RedisLink({
       place: redisPlace(options.url),
@@ -96,9 +92,10 @@ export class RedisCopies implements Copies {
   }
 
   /** The account has not changed since the copy was read. That a session has ended is so for ever. */
-  #isUpToDate({ value, position, slot }: Found): boolean {
+  #isUpToDate({ value, position, bucket }: Found): boolean {
     return (
-      this.#feed.isCurrent(slot, position) || (value !== null && value !== 'marked' && value.ending !== null)
+      this.#lastChanges.isCurrent(bucket, position) ||
+      (value !== null && value !== 'marked' && value.ending !== null)
     )
   }
 
@@ -127,7 +124,8 @@ export class RedisCopies implements Copies {
     if (writtenTo !== run) return nothingFound
     const copy = unpackCopy(id, bytes.subarray(space + 1))
     if (!copy) return markFound
-    return { value: copy, position: Number(position), slot: this.#feed.slotOf(copy.session.accountId) }
+    const bucket = this.#lastChanges.bucketOf(copy.session.accountId)
+    return { value: copy, position: Number(position), bucket }
   }
 
   beginRead(): ReadTicket | null {
@@ -173,7 +171,7 @@ export class RedisCopies implements Copies {
   }
 
   async #set({ id: markId, runs }: StandingMark, sessionIds: readonly string[]): Promise<void> {
-    const expiration = { type: 'EX', value: markLifeSeconds } as const
+    const expiration = { type: 'EX', value: markSeconds } as const
     const setOne = async (id: string) => {
       runs.delete(id)
       const run = await this.#tell(id, ({ client }, key) =>
@@ -200,7 +198,7 @@ export class RedisCopies implements Copies {
     }
     const stood = await Promise.all(sessionIds.map(settleOne))
     // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
-    if (isMany || stood.includes(false)) await sleep(untilEveryoneKnowsMs)
+    if (isMany || stood.includes(false)) await sleep(everyoneKnowsMs)
   }
 
   isReachable(): boolean {
@@ -209,7 +207,6 @@ export class RedisCopies implements Copies {
 
   async close(): Promise<void> {
     await this.#link.close()
-    await this.#feed.close()
   }
 
   /** Runs a command on a session's key. Gives the run of the Redis process that did it in time; null: none. */

@@ -29,14 +29,14 @@ export interface Found {
   readonly value: SessionCopy | 'marked' | null
   /** Of the feed: all changes up to here are in it. */
   readonly position: number
-  /** Of the account in the feed. */
-  readonly slot: number
+  /** Of the account in the table of last changes. */
+  readonly bucket: number
   /** Turns false for good as soon as this may no longer be what stands there. */
   readonly isCurrent: boolean
 }
 
 /** Nothing: the truth must be asked. */
-export const nothingFound: Found = { value: null, position: 0, slot: 0, isCurrent: false }
+export const nothingFound: Found = { value: null, position: 0, bucket: 0, isCurrent: false }
 
 /** The marks of one transaction. */
 export interface Mark {

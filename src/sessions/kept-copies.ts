@@ -20,13 +20,13 @@ export class KeptCopies {
     return this.#kept.get(id)
   }
 
-  keep(id: string, { value, position, slot }: Omit<Found, 'isCurrent'>, lifeMs: number): Found {
+  keep(id: string, { value, position, bucket }: Omit<Found, 'isCurrent'>, lifeMs: number): Found {
     this.forget(id)
     if (this.#kept.size >= this.#max) {
       const oldest = this.#kept.keys().next()
       if (!oldest.done) this.forget(oldest.value)
     }
-    const kept = { value, position, slot, isCurrent: true, until: performance.now() + lifeMs }
+    const kept = { value, position, bucket, isCurrent: true, until: performance.now() + lifeMs }
     this.#kept.set(id, kept)
     return kept
   }

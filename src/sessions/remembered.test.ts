@@ -6,9 +6,9 @@ import { Remembered } from './remembered.ts'
 type Answer = Omit<Found, 'isCurrent'>
 
 const id = 'a'
-const copy: Answer = { value: aCopy, position: 7, slot: 0 }
-const nothing: Answer = { value: null, position: 0, slot: 0 }
-const marked: Answer = { value: 'marked', position: 0, slot: 0 }
+const copy: Answer = { value: aCopy, position: 7, bucket: 0 }
+const nothing: Answer = { value: null, position: 0, bucket: 0 }
+const marked: Answer = { value: 'marked', position: 0, bucket: 0 }
 
 /** An answer that comes when the test says so. */
 function deferred() {

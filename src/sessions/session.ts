@@ -44,12 +44,6 @@ export interface Live {
 /** What verification answers. It never throws for a bad token; it throws where the truth cannot be asked. */
 export type Verified = Live | { readonly is: 'ended'; readonly ending: Ending } | { readonly is: 'unknown' }
 
-/**
- * So long after its end a session may still turn out to have been used before it, and live on: activity.ts writes that a
- * little later. Whoever ends sessions ends these, too, or they would come back.
- */
-export const mayLiveOnMs = 30_000
-
 /** True while the session has time left at `now`. */
 export function hasTimeLeft(session: Session, now: number): boolean {
   return session.expiresAt === null || now < session.expiresAt

@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type Origin } from '../events/events.ts'
 import { newSessionId, timeOfSessionId } from '../ids.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { mayLiveOnMs } from '../timing.ts'
 import type { Change } from './account-change.ts'
 import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
@@ -20,7 +21,6 @@ import {
   type Ending,
   hasTimeLeft,
   type Live,
-  mayLiveOnMs,
   type Session,
   type SignedInAccount,
   toSignedInAccount,

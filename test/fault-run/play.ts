@@ -1,6 +1,6 @@
 // Plays faults on a stage, one after the other, under a workload that never stops, and has everything checked.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freshMs } from '../../src/sessions/feed.ts'
+import { freshMs } from '../../src/timing.ts'
 import { audit } from './auditor.ts'
 import { check, type Violation } from './checker.ts'
 import { Client, type Server } from './client.ts'

@@ -1,14 +1,21 @@
 // The feed of changes in SQL. No policy here.
 import type { Database } from '../db/schema.ts'
 
-export interface AccountChanged {
+/** What changed. Subscribers pass over kinds that they do not know: a server of a later version may write them. */
+export type ChangeKind =
+  /** The account itself, or its sessions. */
+  'account'
+
+export interface AccountChange {
   readonly position: number
   readonly accountId: string
+  readonly kind: ChangeKind | (string & {})
 }
 
 /** Writes that an account, or a session of it, changes with this transaction. Returns the position of the change. */
 export async function insertChange(tx: Database, accountId: string, at: number): Promise<number> {
-  const insert = tx.insertInto('hufu_account_changes').values({ account_id: accountId, at })
+  const kind: ChangeKind = 'account'
+  const insert = tx.insertInto('hufu_account_changes').values({ account_id: accountId, at, kind })
   // MySQL tells the number that it gave to one row; the others return the row.
   if (!tx.getExecutor().adapter.supportsReturning) {
     return Number((await insert.executeTakeFirstOrThrow()).insertId)
@@ -17,15 +24,15 @@ export async function insertChange(tx: Database, accountId: string, at: number):
 }
 
 /** Up to `limit` changes behind a position, in order. */
-export async function listChanges(db: Database, after: number, limit: number): Promise<AccountChanged[]> {
+export async function listChanges(db: Database, after: number, limit: number): Promise<AccountChange[]> {
   const rows = await db
     .selectFrom('hufu_account_changes')
-    .select(['position', 'account_id'])
+    .select(['position', 'account_id', 'kind'])
     .where('position', '>', after)
     .orderBy('position')
     .limit(limit)
     .execute()
-  return rows.map(({ position, account_id: accountId }) => ({ position, accountId }))
+  return rows.map(({ position, account_id: accountId, kind }) => ({ position, accountId, kind }))
 }
 
 /** The position before all changes since `at`, and before the last `count` positions that were given out and committed. */

@@ -1,0 +1,71 @@
+// Why each of these times has room for the others: docs/architecture.md, "The times".
+import { expect, test } from 'vitest'
+import * as times from './timing.ts'
+
+const seconds = (count: number) => count * 1_000
+
+const rules: Readonly<
+  Record<string, readonly (readonly [reason: string, smaller: number, larger: number])[]>
+> = {
+  'a commit never comes under a mark that has run out': [
+    [
+      'the longest transaction is refused by its deadline or by confirm',
+      times.transactionMs,
+      times.longTransactionMs,
+    ],
+    ['confirm allows the longest transaction', times.longTransactionMs - 1, times.confirmWithinMs],
+    [
+      'a commit that is sent just after confirm is over before the mark',
+      times.confirmWithinMs + times.statementMs + times.redisCommandMs,
+      seconds(times.markSeconds),
+    ],
+    [
+      'the same in the memory of one process',
+      times.longTransactionMs + times.statementMs,
+      times.memoryMarkMs,
+    ],
+  ],
+  'no fill brings an older state back': [
+    [
+      'a fill that comes late meets the mark of the settle that found none',
+      times.fillWithinMs + times.redisCommandMs,
+      seconds(times.settleMarkSeconds),
+    ],
+    [
+      'a fill that comes late meets the mark of a writer that never settles',
+      times.fillWithinMs + times.redisCommandMs,
+      seconds(times.markSeconds),
+    ],
+  ],
+  'the feed shows each change to each process': [
+    ['two readings can fail before cache entries are out of use', 3 * times.readFeedEveryMs, times.freshMs],
+    ['a writer that waits outlasts the trust of every process', times.freshMs, times.everyoneKnowsMs],
+    [
+      'a position is waited for until its transaction is over',
+      times.longTransactionMs + times.statementMs,
+      times.positionOpenMs,
+    ],
+    [
+      'a process that starts knows each change that a cache entry can be older than',
+      seconds(times.cacheEntrySeconds) + times.positionOpenMs + times.clockSkewMs,
+      times.feedStartMs,
+    ],
+    [
+      'no change is removed that a process looks back to',
+      times.feedStartMs + times.positionOpenMs + times.clockSkewMs,
+      times.feedKeepMs,
+    ],
+  ],
+  'a late note of a use revives no session that was ended': [
+    [
+      'the note is written before the end stops counting as open',
+      times.lateUseMs + times.noteUsesEveryMs + 2 * times.statementMs,
+      times.mayLiveOnMs,
+    ],
+  ],
+}
+
+for (const [promise, inequalities] of Object.entries(rules))
+  test.each(inequalities)(`${promise}: %s`, (_reason, smaller, larger) => {
+    expect(smaller).toBeLessThan(larger)
+  })
