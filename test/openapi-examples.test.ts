@@ -15,10 +15,12 @@ type MediaTypes = Record<
   { schema: object; examples?: Record<string, { value?: unknown; $ref?: string }> }
 >
 interface Operation {
+  readonly tags?: readonly string[]
   readonly requestBody?: { content: MediaTypes }
   readonly responses: Record<string, { content?: MediaTypes }>
 }
 interface Description {
+  readonly tags: readonly { readonly name: string }[]
   readonly paths: Record<string, Record<string, Operation>>
   readonly components: { examples: Record<string, { value: unknown }> }
 }
@@ -78,6 +80,12 @@ function strict(schema: unknown): unknown {
 }
 
 describe('/openapi.json', () => {
+  test('describes each group of routes that there is, and no other', () => {
+    const operations = Object.values(description.paths).flatMap((item) => Object.values(item))
+    const used = new Set(operations.flatMap(({ tags = [] }) => tags))
+    expect(new Set(description.tags.map(({ name }) => name))).toEqual(used)
+  })
+
   test('shows an example of every body, and of every answer that has one', () => {
     expect(shown().length).toBeGreaterThan(80)
     expect(shown().filter(({ examples }) => examples.length === 0)).toEqual([])

@@ -23,8 +23,8 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
       },
       servers: [{ url: '/' }],
       tags: [
-        { name: 'hufu_codes', description: 'Text messages with six digits.' },
-        { name: 'hufu_sessions', description: 'Sign in, who am I, my devices, sign out.' },
+        { name: 'codes', description: 'Text messages with six digits.' },
+        { name: 'sessions', description: 'Sign in, who am I, my devices, sign out.' },
         { name: 'account', description: 'Profile, password, phone number, export, closing.' },
         { name: 'classic', description: "The tutorial's routes. They answer HTTP 200 and tell by `code`." },
         { name: 'health', description: 'For balancers and supervisors.' },
