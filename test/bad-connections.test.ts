@@ -17,12 +17,14 @@ const signIn = JSON.stringify({
 })
 
 let app: RunningApp
+let databaseUrl: string
 let drop: () => Promise<void>
 let token: string
 
 beforeAll(async () => {
   const fresh = await (databases[0] ?? expect.fail()).create()
   drop = fresh.drop
+  databaseUrl = fresh.url
   app = await startApp(fresh.url)
   await addPerson(app.house)
   await addPerson(app.house, guest)
@@ -62,6 +64,17 @@ async function guestSessions() {
 async function expectOthersServed(): Promise<void> {
   const reply = await send(app, ask('other', 'GET /user', `connection: close\r\ntoken: ${token}\r\n`))
   expect(JSON.parse(reply.text)).toMatchObject({ code: 1, nickname: person.nickname })
+}
+
+let eventsAdded = 0
+/** To what an export of the person tells. */
+async function addEvents(count: number): Promise<void> {
+  const { id } = await app.house.accounts.get(person.phone)
+  const row = { at: Date.now(), kind: 'signed_in' as const, account_id: id }
+  for (let left = count; left > 0; left -= 500) {
+    const rows = Array.from({ length: Math.min(left, 500) }, () => ({ ...row, id: `added-${eventsAdded++}` }))
+    await app.byHand.insertInto('hufu_events').values(rows).execute()
+  }
 }
 
 function told(reply: Reply | null) {
@@ -176,17 +189,7 @@ describe('many requests on one connection', () => {
 
   // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
   test('an export whose request body is broken ends with its last byte, behind the answers before it', async () => {
-    const { id } = await app.house.accounts.get(person.phone)
-    const at = Date.now()
-    const events = Array.from({ length: 2_000 }, (_, i) => ({
-      id: `export-${i}`,
-      at,
-      kind: 'signed_in' as const,
-    }))
-    for (let i = 0; i < events.length; i += 500) {
-      const rows = events.slice(i, i + 500).map((event) => ({ ...event, account_id: id }))
-      await app.byHand.insertInto('hufu_events').values(rows).execute()
-    }
+    await addEvents(2_000)
     const connection = await RawConnection.open(app)
     const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
     const chunk = `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`
@@ -199,9 +202,47 @@ describe('many requests on one connection', () => {
     expect(told(await connection.answer())).toEqual(['slow', 401])
     const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
     expect(told(reply)).toEqual(['export', 200])
-    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(events.length)
+    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(2_000)
     await connection.whenClosed
     expect(connection.unread).toBe('')
+  })
+
+  test('a client that says it will send no more gets the answers of all that it asked', async () => {
+    const connection = await RawConnection.open(app)
+    await addEvents(20_000)
+    connection.end(
+      ask('in', 'POST /v1/sessions', '', signIn) +
+        ask('export', 'GET /v1/account/export', bearer()) +
+        ask('docs', 'GET /docs/js/scalar.js') +
+        ask('me', 'GET /v1/session', bearer()),
+    )
+    expect(told(await connection.answer())).toEqual(['in', 201])
+    const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
+    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(20_000)
+    expect(told(await connection.answer())).toEqual(['docs', 200])
+    expect(told(await connection.answer())).toEqual(['me', 200])
+    await connection.whenClosed
+    expect(await guestSessions()).toHaveLength(1)
+  })
+
+  test('a server that stops sends what it has answered to a client that reads slowly', async () => {
+    const stopping = await startApp(databaseUrl)
+    const { byteLength } = await (await fetch(`${stopping.url}/docs/js/scalar.js`)).arrayBuffer()
+    const count = Math.ceil(30_000_000 / byteLength)
+    const connection = await RawConnection.open(stopping)
+    connection.stopReading()
+    const served = once(stopping.server.server, 'request')
+    connection.write(ask('docs', 'GET /docs/js/scalar.js').repeat(count))
+    await served
+    const closed = stopping.server.close()
+    // As `serve` does until all is answered.
+    const closing = setInterval(() => stopping.server.server.closeIdleConnections(), 10)
+    connection.goOnReading()
+    for (let i = 0; i < count; i++) expect(told(await connection.answer())).toEqual(['docs', 200])
+    await connection.whenClosed
+    await closed
+    clearInterval(closing)
+    await stopping.close()
   })
 
   test('a request whose body is broken is answered behind one that was answered in an instant', async () => {

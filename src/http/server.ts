@@ -6,6 +6,7 @@ import { acceptJsonOnly } from './body.ts'
 import { BrokenConnections } from './broken-connections.ts'
 import { type ClassicParts, classicRoutes } from './classic.ts'
 import { clientAddresses, tellClientAddress } from './client-address.ts'
+import { answerBeforeEnd } from './connection-ends.ts'
 import { limitConnections } from './connection-limit.ts'
 import { CrossOrigin, setEach } from './cross-origin.ts'
 import { type HealthParts, healthRoutes } from './health.ts'
@@ -139,6 +140,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     isStopping,
   })
   limitConnections(app.server, parts.maxConnections)
+  answerBeforeEnd(app.server)
   return app
 }
 
