@@ -38,12 +38,8 @@ import { forgetOldProofs } from './sessions/device-proofs.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
-import { AliyunSms } from './sms/drivers/aliyun.ts'
-import { ConsoleSms } from './sms/drivers/console.ts'
-import { HttpSms } from './sms/drivers/http.ts'
-import { TencentSms } from './sms/drivers/tencent.ts'
-import { TwilioSms } from './sms/drivers/twilio.ts'
-import type { SmsDriver, SmsDriverName, SmsError } from './sms/sms.ts'
+import { smsDrivers } from './sms/drivers/drivers.ts'
+import type { SmsError } from './sms/sms.ts'
 import { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
 
@@ -269,57 +265,19 @@ export function openSms(
   options: { readonly steady?: Clock; readonly onFailOver?: ((refusal: SmsError) => void) | undefined } = {},
 ): SmsSender {
   const [first, ...more] = settings.sms.chosen
-  const open = (name: SmsDriverName) => smsDrivers[name](settings.sms.drivers, clock)
+  const parts = { clock, print: printToTerminal }
+  const open = (name: string) => smsDrivers.open(name, settings.sms.drivers, parts)
   return new SmsSender({
-    drivers: [open(first), ...more.map(open)],
+    gateways: [open(first), ...more.map(open)],
     clock: options.steady ?? steadyClock,
     ...(options.onFailOver && { onFailOver: options.onFailOver }),
   })
 }
 
-const writeToTerminal = (line: string) =>
+const printToTerminal = (line: string) =>
   new Promise<void>((resolve, reject) => {
     process.stderr.write(line, (error) => (error ? reject(error) : resolve()))
   })
-
-/** What a driver cannot do without is there: settings.ts refuses a start without it. */
-const smsDrivers: Readonly<
-  Record<SmsDriverName, (settings: Settings['sms']['drivers'], clock: Clock) => SmsDriver>
-> = {
-  console: () => new ConsoleSms(writeToTerminal),
-  http: (settings, clock) => new HttpSms({ url: settings.http.url, secret: settings.http.secret, clock }),
-  aliyun: (settings, clock) =>
-    new AliyunSms({
-      endpoint: settings.aliyun.endpoint,
-      key: { id: settings.aliyun.accessKeyId, secret: settings.aliyun.accessKeySecret },
-      signName: settings.aliyun.signName,
-      templates: {
-        code: settings.aliyun.codeTemplate,
-        phone_changed: settings.aliyun.phoneChangedTemplate,
-      },
-      clock,
-    }),
-  tencent: (settings, clock) =>
-    new TencentSms({
-      endpoint: settings.tencent.endpoint,
-      secret: { id: settings.tencent.secretId, key: settings.tencent.secretKey },
-      region: settings.tencent.region,
-      sdkAppId: settings.tencent.sdkAppId,
-      signName: settings.tencent.signName,
-      templates: {
-        code: settings.tencent.codeTemplate,
-        phone_changed: settings.tencent.phoneChangedTemplate,
-      },
-      clock,
-    }),
-  twilio: (settings) =>
-    new TwilioSms({
-      endpoint: settings.twilio.endpoint,
-      accountSid: settings.twilio.accountSid,
-      authToken: settings.twilio.authToken,
-      from: settings.twilio.from,
-    }),
-}
 
 /**
  * Counters are in the database, where all processes see them and no outage of Redis is felt. A server that is alone on SQLite

@@ -7,7 +7,7 @@ import { type Origin, recordEvents } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import { type Sent, SmsError } from '../sms/sms.ts'
+import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import { findAccountByPhoneNumber } from './account-rows.ts'
 import type { CodeDestinations } from './code-destinations.ts'
@@ -118,7 +118,7 @@ export class SendCode {
     if (!failure) return
     if (failure.surelyNotSent) await asked.messageNotSent()
     // A refusal because of the number keeps these: one address could make us call the gateway without limit.
-    if (failure.surelyNotSent && failure.affectsEveryNumber) await asked.notTheCallersFault()
+    if (failure.surelyNotSent && failure.affectsEveryRecipient) await asked.notTheCallersFault()
     if (failure.code === 'number_invalid') throw new AppError('phone_number_invalid')
     throw new AppError(
       'code_not_sent',
@@ -128,7 +128,7 @@ export class SendCode {
   }
 
   #retryAfter(failure: SmsError, { resendInSeconds }: CodeRequest): number {
-    const isOurs = failure.surelyNotSent && failure.affectsEveryNumber
+    const isOurs = failure.surelyNotSent && failure.affectsEveryRecipient
     return isOurs ? Math.max(1, this.#options.sms.breakSeconds('anyone')) : resendInSeconds
   }
 
@@ -159,11 +159,11 @@ export class SendCode {
     const minutes = codeLifeMs / 60_000
     const text = { to: message.name.phoneNumber, template: 'code', code, minutes } as const
     const sent = await sms.send(text, audience).catch((error) => {
-      if (error instanceof SmsError) return error
+      if (isSmsError(error)) return error
       throw error
     })
-    if (sent instanceof SmsError) {
-      await this.#note(message, { kind: 'code_not_sent', failure: sent.code, gateway: sent.gatewayCode })
+    if (isSmsError(sent)) {
+      await this.#note(message, { kind: 'code_not_sent', failure: sent.code, gateway: sent.vendorCode })
       return sent
     }
     await this.#note(message, { kind: 'code_sent', driver: sent.driver, gateway_id: gatewayIdOf(sent) })

@@ -74,8 +74,11 @@ async function serveHere(
   await prepareDatabase(settings, output)
   const house = await openHouse(settings, {
     onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
-    onSmsFailOver: ({ driver, code, gatewayCode }) =>
-      log.warn({ driver, code, gatewayCode }, 'text message refused by one gateway, given to the next'),
+    onSmsFailOver: ({ driver, code, vendorCode }) =>
+      log.warn(
+        { driver, code, gatewayCode: vendorCode },
+        'text message refused by one gateway, given to the next',
+      ),
     onRedis: (reachable, cause) => {
       if (reachable) log.info('redis in reach: checks are answered from copies')
       else

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { openDestinations, openSms } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { maskPhoneNumber, parsePhoneNumber } from '../phone/phone.ts'
-import { SmsError, type SmsErrorCode } from '../sms/sms.ts'
+import { isSmsError, type SmsError, type SmsErrorCode } from '../sms/sms.ts'
 import { exitCodes, type Output } from './output.ts'
 import type { Context } from './run.ts'
 
@@ -35,11 +35,11 @@ export async function testSms({ settings, output }: Context, phone: string): Pro
     output.value({ driver, id, gateway_id: gatewayId })
     return exitCodes.done
   } catch (error) {
-    if (!(error instanceof SmsError)) throw error
+    if (!isSmsError(error)) throw error
     const exitCode = error.code === 'unavailable' ? exitCodes.unavailable : exitCodes.refused
     return output.fail(exitCode, error.code, failureText(error, output), {
       driver: error.driver,
-      gateway_code: error.gatewayCode,
+      gateway_code: error.vendorCode,
       surely_not_sent: error.surelyNotSent,
       retry_after_seconds: error.retryAfterSeconds,
     })
@@ -48,7 +48,7 @@ export async function testSms({ settings, output }: Context, phone: string): Pro
 
 function failureText(error: SmsError, output: Output): string {
   const { zh, en } = advice[error.code]
-  const detail = error.gatewayCode ?? causeOf(error)
+  const detail = error.vendorCode ?? causeOf(error)
   const doubt = error.surelyNotSent
     ? ''
     : output.say('短信可能已经发出，不会重发。', ' The message may have been sent; it is not sent again.')

@@ -30,3 +30,33 @@ export function days(text: string): number | null {
   const value = whole(0, 36_500)(text)
   return value === 0 ? null : value * 86_400_000
 }
+
+/** Empty: not set. Nothing but visible text, because it becomes part of headers and addresses. */
+export function word(text: string): string {
+  if (/^[!-~]*$/.test(text)) return text
+  throw new WrongValue(
+    '必须是不含空白的字母、数字和符号',
+    'must be letters, digits and signs without white space',
+  )
+}
+
+/** An http(s) URL without a login, as WHATWG writes it; empty: not set. */
+export function httpUrl(text: string): string {
+  if (text === '') return text
+  const url = URL.parse(text)
+  if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href
+  throw new WrongValue(
+    '必须是不含用户名和密码的 http:// 或 https:// 网址',
+    'must be an http:// or https:// URL without a name and a password in it',
+  )
+}
+
+/** Scheme, host and port of an http(s) server. */
+export function origin(text: string): string {
+  const url = URL.parse(text)
+  if (url && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin
+  throw new WrongValue(
+    '必须是 https://host 或 http://host:port，后面什么都没有',
+    'must be https://host or http://host:port, and nothing behind it',
+  )
+}

@@ -173,7 +173,7 @@ test('text messages are printed by default, and go to the gateways that are name
     HUFU_SMS_HTTP_SECRET: 'change-me',
   })
   expect(settings.sms.chosen).toEqual(['http', 'aliyun'])
-  expect(settings.sms.drivers.http.url).toBe('https://sms.example.com/send?app=1')
+  expect(settings.sms.drivers.http?.url).toBe('https://sms.example.com/send?app=1')
 })
 
 test.each([

@@ -1,17 +1,17 @@
 // Sends a text message: through the first driver, the second one where that is safe, and none that has just failed.
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { type Sent, type SmsDriver, SmsError, type SmsErrorCode, type SmsMessage } from './sms.ts'
+import { VendorError } from '../vendors/vendor-error.ts'
+import { isSmsError, type Sent, type SmsError, type SmsGateway, type SmsMessage } from './sms.ts'
 
-// About our account with the gateway, the gateway itself or its routes: another one may do better. The others are about the
-// number. A rate limit is too, as a rule, and our own limits are tighter than any gateway's: a caller who meets one floods a phone or
-// has spent the operator's budget, and a second gateway would count from zero.
-const anotherMayDoBetter: ReadonlySet<SmsErrorCode> = new Set([
-  'destination_refused',
-  'misconfigured',
-  'out_of_funds',
-  'unavailable',
-])
+/**
+ * Our account with the gateway, its routes, or the gateway itself: another one may do better. The other codes are about the number. A
+ * rate limit is too, as a rule, and our own limits are tighter than any gateway's: a caller who meets one floods a phone or has spent
+ * the operator's budget, and a second gateway would count from zero.
+ */
+function anotherMayDoBetter({ isOurFault, code }: SmsError): boolean {
+  return isOurFault || code === 'destination_refused' || code === 'unavailable'
+}
 
 /** How long a driver is not asked after a failure that affects every number. */
 export const breakMs = 30_000
@@ -33,7 +33,7 @@ interface Break {
 }
 
 export interface SmsSenderOptions {
-  readonly drivers: readonly [SmsDriver, ...SmsDriver[]]
+  readonly gateways: readonly [SmsGateway, ...SmsGateway[]]
   /** One that nobody sets. */
   readonly clock: Clock
   /** Told what a driver refused with before the next one is asked. */
@@ -41,51 +41,53 @@ export interface SmsSenderOptions {
 }
 
 export class SmsSender {
-  readonly #drivers: readonly SmsDriver[]
+  readonly #gateways: readonly SmsGateway[]
   readonly #clock: Clock
   readonly #onFailOver: (refusal: SmsError) => void
   readonly #breaks = new Map<string, Break>()
   /** How long the last messages took, in milliseconds. */
   readonly #took: number[] = []
 
-  constructor({ drivers, clock, onFailOver = () => {} }: SmsSenderOptions) {
-    this.#drivers = drivers
+  constructor({ gateways, clock, onFailOver = () => {} }: SmsSenderOptions) {
+    this.#gateways = gateways
     this.#clock = clock
     this.#onFailOver = onFailOver
   }
 
   /**
    * Sends a message once, or not at all. Where no driver has a template for it, it is skipped.
-   * @throws SmsError of the last driver that was asked, or that has a break
+   * @throws VendorError of the last driver that was asked, or that has a break
    */
   async send(message: SmsMessage, audience: Audience = 'anyone'): Promise<Sent> {
     const id = randomUUID()
     let refusal: SmsError | null = null
     let skipped: Sent | null = null
-    for (const driver of this.#drivers) {
+    for (const gateway of this.#gateways) {
       if (refusal) this.#onFailOver(refusal)
-      const inBreak = this.#refusalInBreak(driver, audience)
+      const inBreak = this.#refusalInBreak(gateway, audience)
       if (inBreak) {
         refusal = inBreak
         continue
       }
       const began = performance.now()
       try {
-        const result = await driver.send(message, id).finally(() => this.#noteTime(performance.now() - began))
+        const result = await gateway
+          .send(message, id)
+          .finally(() => this.#noteTime(performance.now() - began))
         if (result.outcome === 'sent') {
-          this.#noteSent(driver, audience)
-          return { ...result, id, driver: driver.name }
+          this.#noteSent(gateway, audience)
+          return { ...result, id, driver: gateway.name }
         }
-        skipped ??= { ...result, id, driver: driver.name }
+        skipped ??= { ...result, id, driver: gateway.name }
       } catch (error) {
-        if (!(error instanceof SmsError)) throw error
-        this.#noteFailure(driver, audience, error)
-        if (!error.surelyNotSent || !anotherMayDoBetter.has(error.code)) throw error
+        if (!isSmsError(error)) throw error
+        this.#noteFailure(gateway, audience, error)
+        if (!error.surelyNotSent || !anotherMayDoBetter(error)) throw error
         refusal = error
       }
     }
     // A driver that refused could have sent it: that says more than one that was never set up for it.
-    if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a driver')
+    if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a gateway')
     return skipped
   }
 
@@ -102,47 +104,47 @@ export class SmsSender {
 
   /** How long no driver is asked; 0: one is. */
   breakSeconds(audience: Audience): number {
-    const rests = this.#drivers.map((driver) => this.#breakOf(driver, audience).until - this.#clock.now())
+    const rests = this.#gateways.map((gateway) => this.#breakOf(gateway, audience).until - this.#clock.now())
     return Math.ceil(Math.max(0, Math.min(...rests)) / 1000)
   }
 
-  #refusalInBreak(driver: SmsDriver, audience: Audience): SmsError | null {
-    const { until, refusal } = this.#breakOf(driver, audience)
+  #refusalInBreak(gateway: SmsGateway, audience: Audience): SmsError | null {
+    const { until, refusal } = this.#breakOf(gateway, audience)
     const restMs = until - this.#clock.now()
     if (restMs <= 0 || !refusal) return null
     const facts = {
       surelyNotSent: true,
-      affectsEveryNumber: true,
-      gatewayCode: refusal.gatewayCode,
+      affectsEveryRecipient: true,
+      vendorCode: refusal.vendorCode,
       retryAfterSeconds: Math.ceil(restMs / 1000),
     }
-    return new SmsError(driver.name, refusal.code, facts, { cause: refusal })
+    return new VendorError(gateway.name, refusal.code, facts, { cause: refusal })
   }
 
-  #noteSent(driver: SmsDriver, audience: Audience): void {
-    for (const one of this.#affectedBy(driver, audience)) Object.assign(one, { until: 0, doubts: 0 })
+  #noteSent(gateway: SmsGateway, audience: Audience): void {
+    for (const one of this.#affectedBy(gateway, audience)) Object.assign(one, { until: 0, doubts: 0 })
   }
 
-  #noteFailure(driver: SmsDriver, audience: Audience, refusal: SmsError): void {
+  #noteFailure(gateway: SmsGateway, audience: Audience, refusal: SmsError): void {
     const isDoubt = refusal.code === 'unavailable' && !refusal.surelyNotSent
-    for (const one of this.#affectedBy(driver, audience)) {
+    for (const one of this.#affectedBy(gateway, audience)) {
       if (isDoubt) one.doubts++
       // Where there is no other driver, a message that may arrive is better than none.
-      const isAway = isDoubt && one.doubts >= doubtsInARow && this.#drivers.length > 1
-      if (!refusal.affectsEveryNumber && !isAway) continue
+      const isAway = isDoubt && one.doubts >= doubtsInARow && this.#gateways.length > 1
+      if (!refusal.affectsEveryRecipient && !isAway) continue
       one.until = this.#clock.now() + breakMs
       one.refusal = refusal
     }
   }
 
   /** What a message to anyone shows is known to all; what one to an owner shows, to messages to owners. */
-  #affectedBy(driver: SmsDriver, audience: Audience): readonly Break[] {
-    const ofOwners = this.#breakOf(driver, 'owner')
-    return audience === 'owner' ? [ofOwners] : [ofOwners, this.#breakOf(driver, 'anyone')]
+  #affectedBy(gateway: SmsGateway, audience: Audience): readonly Break[] {
+    const ofOwners = this.#breakOf(gateway, 'owner')
+    return audience === 'owner' ? [ofOwners] : [ofOwners, this.#breakOf(gateway, 'anyone')]
   }
 
-  #breakOf(driver: SmsDriver, audience: Audience): Break {
-    const name = `${driver.name} ${audience}`
+  #breakOf(gateway: SmsGateway, audience: Audience): Break {
+    const name = `${gateway.name} ${audience}`
     const known = this.#breaks.get(name)
     if (known) return known
     const fresh = { until: 0, doubts: 0, refusal: null }

@@ -4,10 +4,11 @@ import { aliyunGateway } from '../../test/gateways/aliyun.ts'
 import { FakeGateway, type Fault } from '../../test/gateways/gateway.ts'
 import { tencentGateway } from '../../test/gateways/tencent.ts'
 import { ManualClock } from '../clock.ts'
-import { AliyunSms } from './drivers/aliyun.ts'
-import { ConsoleSms } from './drivers/console.ts'
-import { TencentSms } from './drivers/tencent.ts'
-import { SmsError, type SmsMessage } from './sms.ts'
+import { VendorError } from '../vendors/vendor-error.ts'
+import { aliyunSms } from './drivers/aliyun.ts'
+import { consoleSms } from './drivers/console.ts'
+import { tencentSms } from './drivers/tencent.ts'
+import type { SmsError, SmsMessage } from './sms.ts'
 import { breakMs, SmsSender } from './sms-sender.ts'
 import type { Template } from './template.ts'
 
@@ -47,22 +48,32 @@ describe('fail-over from aliyun to tencent', () => {
     readonly timeoutMs?: number
   }
   function sender({ url = first.url, firstChanged = null, secondChanged = null, timeoutMs }: Making = {}) {
-    const both = { signName: '虎符', clock, timeoutMs: timeoutMs ?? 20_000 }
-    const aliyun = new AliyunSms({
-      ...both,
-      endpoint: url,
-      key: { id: 'id', secret },
-      templates: { code: codeTemplate, phone_changed: firstChanged },
-    })
-    const tencent = new TencentSms({
-      ...both,
-      endpoint: second.url,
-      secret: { id: 'id', key: secret },
-      region: 'ap-guangzhou',
-      sdkAppId: '1400006666',
-      templates: { code: codeTemplate, phone_changed: secondChanged },
-    })
-    return new SmsSender({ drivers: [aliyun, tencent], clock, onFailOver: (refusal) => told.push(refusal) })
+    const parts = { clock, print: async () => {}, timeoutMs: timeoutMs ?? 20_000 }
+    const aliyun = aliyunSms.open(
+      {
+        endpoint: url,
+        accessKeyId: 'id',
+        accessKeySecret: secret,
+        signName: '虎符',
+        codeTemplate,
+        phoneChangedTemplate: firstChanged,
+      },
+      parts,
+    )
+    const tencent = tencentSms.open(
+      {
+        endpoint: second.url,
+        secretId: 'id',
+        secretKey: secret,
+        region: 'ap-guangzhou',
+        sdkAppId: '1400006666',
+        signName: '虎符',
+        codeTemplate,
+        phoneChangedTemplate: secondChanged,
+      },
+      parts,
+    )
+    return new SmsSender({ gateways: [aliyun, tencent], clock, onFailOver: (refusal) => told.push(refusal) })
   }
   const takenByBoth = () => [first.taken.length, second.taken.length]
   const thrownBy = (sending: Promise<unknown>) => expect(sending).rejects
@@ -84,7 +95,7 @@ describe('fail-over from aliyun to tencent', () => {
     expect(sent).toMatchObject({ outcome: 'sent', driver: 'tencent' })
     expect([takenByBoth(), first.requests.length, second.requests.length]).toEqual([[0, 1], 1, 1])
     expect(second.taken[0]?.id).toBe(sent.id)
-    expect(told).toMatchObject([{ driver: 'aliyun', code: ours, gatewayCode: word }])
+    expect(told).toMatchObject([{ driver: 'aliyun', code: ours, vendorCode: word }])
   })
 
   test('a gateway that cannot be reached lets the second one send', async () => {
@@ -165,13 +176,13 @@ describe('fail-over from aliyun to tencent', () => {
     const sms = sender()
     first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
     second.behaviour = { refuse: 'AuthFailure.SecretIdNotFound' }
-    await thrownBy(sms.send(code)).toMatchObject({ driver: 'tencent', affectsEveryNumber: true })
+    await thrownBy(sms.send(code)).toMatchObject({ driver: 'tencent', affectsEveryRecipient: true })
     clock.advance(10_000)
     expect(sms.breakSeconds('anyone')).toBe(20)
     await thrownBy(sms.send(code)).toMatchObject({
       code: 'misconfigured',
       surelyNotSent: true,
-      affectsEveryNumber: true,
+      affectsEveryRecipient: true,
       retryAfterSeconds: 20,
     })
     expect([first.requests.length, second.requests.length]).toEqual([1, 1])
@@ -249,7 +260,8 @@ describe('fail-over from aliyun to tencent', () => {
 
 test('console prints the code in one line in both languages, and the number masked', async () => {
   const lines: string[] = []
-  const sms = new SmsSender({ drivers: [new ConsoleSms(async (line) => void lines.push(line))], clock })
+  const gateway = consoleSms.open({}, { clock, print: async (line) => void lines.push(line) })
+  const sms = new SmsSender({ gateways: [gateway], clock })
   expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'console', gatewayId: null })
   await sms.send(changed)
   expect(lines).toEqual([
@@ -269,7 +281,7 @@ test.each([
   ['x'.repeat(101), null],
   ['', null],
 ])('of what a gateway calls its error, %j, only a word is kept', (said, kept) => {
-  const error = new SmsError('http', 'unavailable', { surelyNotSent: true, gatewayCode: said })
-  expect(error.gatewayCode).toBe(kept)
+  const error = new VendorError('http', 'unavailable', { surelyNotSent: true, vendorCode: said })
+  expect(error.vendorCode).toBe(kept)
   expect(error.message).toBe(`http: unavailable (${kept === null ? '' : `${kept}, `}surely not sent)`)
 })

@@ -1,67 +1,25 @@
-// Text messages: the contract of a driver, its errors, and the words. sms-sender.ts sends them.
+// Text messages: the contract of a gateway, its errors, and the words. sms-sender.ts sends them, drivers/ has the gateways.
+import { VendorError, vendorErrorCodes } from '../vendors/vendor-error.ts'
 
 /** What is sent. Numbers in `to` are E.164; `newNumber` is masked already. */
 export type SmsMessage =
   | { readonly to: string; readonly template: 'code'; readonly code: string; readonly minutes: number }
   | { readonly to: string; readonly template: 'phone_changed'; readonly newNumber: string }
 
-export const smsDriverNames = ['console', 'http', 'aliyun', 'tencent', 'twilio'] as const
-export type SmsDriverName = (typeof smsDriverNames)[number]
-
 /** What can go wrong, whichever the gateway; docs/sms.md says what to do about each. */
 export const smsErrorCodes = [
   'number_invalid',
   'number_blocked',
   'destination_refused',
-  'rate_limited',
-  'misconfigured',
-  'out_of_funds',
-  'unavailable',
+  ...vendorErrorCodes,
 ] as const
 export type SmsErrorCode = (typeof smsErrorCodes)[number]
 
-export interface SmsErrorFacts {
-  /** false: the message may be on its way, and must not be sent again. */
-  readonly surelyNotSent: boolean
-  /**
-   * true: the next message fails in the same way, whatever its number: key, funds, template, or a gateway that is away. Only where that is
-   * certain: it stops the asking for a while, and a caller who could bring it about with a number would stop everybody's codes.
-   */
-  readonly affectsEveryNumber?: boolean
-  /** The gateway's own word for it; null where it said none, or none that may be shown. */
-  readonly gatewayCode?: string | null
-  readonly retryAfterSeconds?: number | null
-}
+export type SmsError = VendorError<SmsErrorCode>
 
-// What a gateway says is shown and logged: only a word, and nothing that could be a code or a phone number.
-const showable = /^(?!.*\d{6})[\w.:-]{1,100}$/
-
-/** A message that a gateway did not take, or perhaps did not take. It never holds a code, a number or a key. */
-export class SmsError extends Error {
-  readonly code: SmsErrorCode
-  readonly driver: SmsDriverName
-  readonly surelyNotSent: boolean
-  readonly affectsEveryNumber: boolean
-  readonly gatewayCode: string | null
-  readonly retryAfterSeconds: number | null
-
-  constructor(
-    driver: SmsDriverName,
-    code: SmsErrorCode,
-    facts: SmsErrorFacts,
-    options: { cause?: unknown } = {},
-  ) {
-    const gatewayCode = facts.gatewayCode && showable.test(facts.gatewayCode) ? facts.gatewayCode : null
-    const notes = [gatewayCode, facts.surelyNotSent ? 'surely not sent' : 'perhaps sent']
-    super(`${driver}: ${code} (${notes.filter((note) => note !== null).join(', ')})`, options)
-    this.name = 'SmsError'
-    this.code = code
-    this.driver = driver
-    this.surelyNotSent = facts.surelyNotSent
-    this.affectsEveryNumber = facts.affectsEveryNumber ?? false
-    this.gatewayCode = gatewayCode
-    this.retryAfterSeconds = facts.retryAfterSeconds ?? null
-  }
+/** Whether a gateway of text messages threw it: of an error that came out of sending one, no other vendor is asked there. */
+export function isSmsError(error: unknown): error is SmsError {
+  return error instanceof VendorError
 }
 
 /** A gateway took the message: it will try to deliver it. `gatewayId` is its name for the message, if it gave one. */
@@ -76,18 +34,19 @@ export interface Skipped {
   readonly reason: 'no_template'
 }
 
-/** A way to send. Drivers ask their gateway once, whatever happens. */
-export interface SmsDriver {
-  readonly name: SmsDriverName
+/** What a driver opens: a gateway that is asked once for each message, whatever happens. */
+export interface SmsGateway {
+  /** That of its driver. */
+  readonly name: string
   /**
    * @param id our name for the message, which a gateway may show beside it; not secret
-   * @throws SmsError
+   * @throws VendorError with an `SmsErrorCode`
    */
   send(message: SmsMessage, id: string): Promise<Accepted | Skipped>
 }
 
 /** What became of a message, with our id for it and the driver that said so. */
-export type Sent = (Accepted | Skipped) & { readonly id: string; readonly driver: SmsDriverName }
+export type Sent = (Accepted | Skipped) & { readonly id: string; readonly driver: string }
 
 export type SmsLanguage = 'zh-CN' | 'en'
 

@@ -1,13 +1,13 @@
-// Asking a gateway over HTTP: once, for three seconds at most, and never sure that it did not send unless it is certain.
-import { type SmsDriverName, SmsError } from '../sms/sms.ts'
+// Asking a vendor over HTTP: once, for three seconds at most, and never sure that it did not send unless it is certain.
+import { VendorError } from './vendor-error.ts'
 
-/** How long a gateway has to answer, to the last byte. */
-export const gatewayTimeoutMs = 3_000
+/** How long a vendor has to answer, to the last byte. */
+export const vendorTimeoutMs = 3_000
 
-/** Real answers are under 1 KiB; what is longer is not a gateway's. */
+/** Real answers are under 1 KiB; what is longer is not a vendor's. */
 const answerBytesMax = 64 * 1024
 
-export interface GatewayRequest {
+export interface VendorRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   /** null: a POST without a body. */
@@ -15,7 +15,7 @@ export interface GatewayRequest {
   readonly timeoutMs: number
 }
 
-export interface GatewayAnswer {
+export interface VendorAnswer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
@@ -23,9 +23,9 @@ export interface GatewayAnswer {
 
 /**
  * One POST and its whole answer.
- * @throws SmsError `unavailable` where there is no such answer, `misconfigured` where it leads elsewhere
+ * @throws VendorError `unavailable` where there is no such answer, `misconfigured` where it leads elsewhere
  */
-export async function postToGateway(driver: SmsDriverName, request: GatewayRequest): Promise<GatewayAnswer> {
+export async function postToVendor(driver: string, request: VendorRequest): Promise<VendorAnswer> {
   const { url, headers, body, timeoutMs } = request
   try {
     const response = await fetch(url, {
@@ -38,18 +38,18 @@ export async function postToGateway(driver: SmsDriverName, request: GatewayReque
     })
     const text = await readText(driver, response)
     if (response.status >= 300 && response.status < 400) {
-      throw new SmsError(driver, 'misconfigured', {
+      throw new VendorError(driver, 'misconfigured', {
         surelyNotSent: false,
-        gatewayCode: `HTTP_${response.status}`,
+        vendorCode: `HTTP_${response.status}`,
       })
     }
     return { status: response.status, headers: response.headers, text }
   } catch (error) {
-    if (error instanceof SmsError) throw error
+    if (error instanceof VendorError) throw error
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     const isAway = failedToConnect(cause)
-    const facts = { surelyNotSent: isAway, affectsEveryNumber: isAway }
-    throw new SmsError(driver, 'unavailable', facts, { cause })
+    const facts = { surelyNotSent: isAway, affectsEveryRecipient: isAway }
+    throw new VendorError(driver, 'unavailable', facts, { cause })
   }
 }
 
@@ -61,7 +61,7 @@ function failedToConnect(cause: unknown): boolean {
   return cause.syscall === 'connect' || cause.syscall === 'getaddrinfo'
 }
 
-async function readText(driver: SmsDriverName, response: Response): Promise<string> {
+async function readText(driver: string, response: Response): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''
   let bytes = 0
@@ -74,8 +74,8 @@ async function readText(driver: SmsDriverName, response: Response): Promise<stri
   return text + decoder.decode()
 }
 
-/** The members of an answer. @throws SmsError `unavailable`, perhaps sent, where it is not a JSON object */
-export function readJson(driver: SmsDriverName, { text, status }: GatewayAnswer): Record<string, unknown> {
+/** The members of an answer. @throws VendorError `unavailable`, perhaps sent, where it is not a JSON object */
+export function readJson(driver: string, { text, status }: VendorAnswer): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
@@ -86,8 +86,8 @@ export function readJson(driver: SmsDriverName, { text, status }: GatewayAnswer)
 }
 
 /** An answer that does not tell whether the message was sent. */
-export function unreadable(driver: SmsDriverName, status: number): SmsError {
-  return new SmsError(driver, 'unavailable', { surelyNotSent: false, gatewayCode: `HTTP_${status}` })
+export function unreadable(driver: string, status: number): VendorError {
+  return new VendorError(driver, 'unavailable', { surelyNotSent: false, vendorCode: `HTTP_${status}` })
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

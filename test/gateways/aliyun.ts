@@ -1,5 +1,8 @@
 // Alibaba Cloud's SendSms as its manual has it: ACS3-HMAC-SHA256 computed from what came over the wire.
+
 import { createHash, createHmac } from 'node:crypto'
+import { aliyunSms } from '../../src/sms/drivers/aliyun.ts'
+import { type DriverCase, now, secret } from './driver-case.ts'
 import type { GatewayKind, WireAnswer, WireRequest } from './gateway.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text, 'utf8').digest('hex')
@@ -100,4 +103,44 @@ function refusalBody(code: string): string {
     Message: limits[limit] ?? `+8613800005223 手机号码格式错误 123456`,
     Code,
   })
+}
+
+export const aliyunCase: DriverCase = {
+  driver: aliyunSms,
+  gateway: aliyunGateway({ id: 'LTAI-id', secret, signName: '虎符 (测试)*', now }),
+  settings: ({ url, secret, templates }) => ({
+    endpoint: url,
+    accessKeyId: 'LTAI-id',
+    accessKeySecret: secret,
+    signName: '虎符 (测试)*',
+    codeTemplate: templates.code,
+    phoneChangedTemplate: templates.phone_changed,
+  }),
+  understood: {
+    code: { template: 'T_1', code: '123456', minutes: '5' },
+    changed: { template: 'T_2', number: '139****0001' },
+  },
+  gatewayId: '900619746936498441^0',
+  refusals: [
+    ['isv.MOBILE_NUMBER_ILLEGAL', 'number_invalid', null],
+    ['isv.CUSTOMER_REFUSED', 'number_blocked', null],
+    ['isv.BUSINESS_LIMIT_CONTROL/minute', 'rate_limited', 60],
+    ['isv.BUSINESS_LIMIT_CONTROL/hour', 'rate_limited', 3_600],
+    ['isv.BUSINESS_LIMIT_CONTROL/day', 'rate_limited', 86_400],
+    ['isv.BUSINESS_LIMIT_CONTROL', 'rate_limited', null],
+    ['isv.DAY_LIMIT_CONTROL', 'rate_limited', null],
+    ['isv.SIGN_STATE_ILLEGAL', 'misconfigured', null],
+    ['isv.SMS_TEMPLATE_ILLEGAL', 'misconfigured', null],
+    ['isv.DENY_IP_RANGE', 'misconfigured', null],
+    ['isp.RAM_PERMISSION_DENY', 'misconfigured', null],
+    ['InvalidAccessKeyId.Inactive', 'misconfigured', null],
+    ['isv.AMOUNT_NOT_ENOUGH', 'out_of_funds', null],
+    ['isv.OUT_OF_SERVICE', 'out_of_funds', null],
+    ['Throttling.User', 'unavailable', null],
+    ['isv.DOMESTIC_NUMBER_NOT_SUPPORTED', 'destination_refused', null],
+    ['isv.SOMETHING_NEW', 'misconfigured', null],
+  ],
+  perhapsOneNumber: ['Throttling.User', 'isv.SOMETHING_NEW'],
+  doubts: ['isp.SYSTEM_ERROR', 'ServiceUnavailable', 'InternalError', 'constructor', '短信'],
+  strangers: { key: 'SignatureDoesNotMatch', clock: 'InvalidTimeStamp.Expired' },
 }

@@ -1,5 +1,8 @@
 // Tencent Cloud's SendSms as its manual has it: TC3-HMAC-SHA256 computed from what came over the wire.
+
 import { createHash, createHmac } from 'node:crypto'
+import { tencentSms } from '../../src/sms/drivers/tencent.ts'
+import { type DriverCase, now, secret } from './driver-case.ts'
 import type { GatewayKind, WireAnswer, WireRequest } from './gateway.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text, 'utf8').digest('hex')
@@ -94,4 +97,51 @@ function status(Code: string, SerialNo = ''): WireAnswer {
       Response: { SendStatusSet: [one], RequestId: 'a0aabda6-cf91-4f3e-a81f-9198114a2279' },
     }),
   }
+}
+
+export const tencentCase: DriverCase = {
+  driver: tencentSms,
+  gateway: tencentGateway({ id: 'AKID-id', key: secret, sdkAppId: '1400006666', signName: '虎符', now }),
+  settings: ({ url, secret, templates }) => ({
+    endpoint: url,
+    secretId: 'AKID-id',
+    secretKey: secret,
+    region: 'ap-guangzhou',
+    sdkAppId: '1400006666',
+    signName: '虎符',
+    codeTemplate: templates.code,
+    phoneChangedTemplate: templates.phone_changed,
+  }),
+  understood: {
+    code: { template: 'T_1', parameters: ['123456', '5'] },
+    changed: { template: 'T_2', parameters: ['139****0001'] },
+  },
+  gatewayId: '5000:1045710669157053657849499611',
+  refusals: [
+    ['InvalidParameterValue.IncorrectPhoneNumber', 'number_invalid', null],
+    ['FailedOperation.PhoneNumberInBlacklist', 'number_blocked', null],
+    ['LimitExceeded.PhoneNumberThirtySecondLimit', 'rate_limited', 30],
+    ['LimitExceeded.PhoneNumberOneHourLimit', 'rate_limited', 3_600],
+    ['LimitExceeded.PhoneNumberDailyLimit', 'rate_limited', 86_400],
+    ['LimitExceeded.DeliveryFrequencyLimit', 'rate_limited', null],
+    ['LimitExceeded.AppDailyLimit', 'rate_limited', null],
+    ['FailedOperation.SignatureIncorrectOrUnapproved', 'misconfigured', null],
+    ['FailedOperation.TemplateIncorrectOrUnapproved', 'misconfigured', null],
+    ['FailedOperation.TemplateParamSetNotMatchApprovedTemplate', 'misconfigured', null],
+    ['UnauthorizedOperation.RequestIpNotInWhitelist', 'misconfigured', null],
+    ['AuthFailure.SecretIdNotFound', 'misconfigured', null],
+    ['FailedOperation.InsufficientBalanceInSmsPackage', 'out_of_funds', null],
+    ['UnauthorizedOperation.ServiceSuspendDueToArrears', 'out_of_funds', null],
+    ['RequestLimitExceeded', 'unavailable', null],
+    ['RequestLimitExceeded.UinLimitExceeded', 'unavailable', null],
+    ['UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone', 'destination_refused', null],
+    ['UnsupportedOperation.SomethingNew', 'misconfigured', null],
+  ],
+  perhapsOneNumber: [
+    'RequestLimitExceeded',
+    'RequestLimitExceeded.UinLimitExceeded',
+    'UnsupportedOperation.SomethingNew',
+  ],
+  doubts: ['InternalError', 'InternalError.Timeout', 'FailedOperation', 'constructor', '短信'],
+  strangers: { key: 'AuthFailure.SignatureFailure', clock: 'AuthFailure.SignatureExpire' },
 }

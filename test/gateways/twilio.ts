@@ -1,4 +1,6 @@
 // Twilio's Messages resource as its manual has it: HTTP basic, a form in, JSON out.
+import { twilioSms } from '../../src/sms/drivers/twilio.ts'
+import { type DriverCase, secret } from './driver-case.ts'
 import type { GatewayKind, WireAnswer } from './gateway.ts'
 
 export interface TwilioAccount {
@@ -57,4 +59,44 @@ function restException(status: number, code: number): WireAnswer {
       status,
     }),
   }
+}
+
+export const twilioCase: DriverCase = {
+  driver: twilioSms,
+  gateway: twilioGateway({ sid: 'AC1', token: secret }),
+  settings: ({ url, secret }) => ({
+    endpoint: url,
+    accountSid: 'AC1',
+    authToken: secret,
+    from: '+15005550006',
+  }),
+  understood: {
+    // Not in the GSM alphabet: the words must arrive as they are.
+    code: {
+      text: '您的验证码是 123456，5 分钟内有效。请勿告诉任何人。',
+      from: '+15005550006',
+      service: null,
+    },
+    changed: {
+      text: '您的账号已换绑手机号 139****0001。如非本人操作，请立即联系客服。',
+      from: '+15005550006',
+      service: null,
+    },
+  },
+  gatewayId: 'SM00000000000000000000000000000001',
+  refusals: [
+    ['21211', 'number_invalid', null],
+    ['21614', 'number_invalid', null],
+    ['21610', 'number_blocked', null],
+    ['63038', 'rate_limited', null],
+    ['21606', 'misconfigured', null],
+    ['21408', 'destination_refused', null],
+    ['20003', 'misconfigured', null],
+    ['20005', 'out_of_funds', null],
+    ['20429', 'unavailable', null],
+  ],
+  // 21606: not a valid sender for this destination.
+  perhapsOneNumber: ['21606', '20429'],
+  doubts: ['20500'],
+  strangers: { key: '20003', clock: null },
 }

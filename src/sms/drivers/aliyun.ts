@@ -1,28 +1,78 @@
 // Alibaba Cloud SMS, SendSms 2017-05-25: https://help.aliyun.com/document_detail/55284.html
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
-import { gatewayTimeoutMs, postToGateway, readJson, textIn, unreadable } from '../../vendors/post.ts'
+import { origin, word } from '../../settings/parsers.ts'
+import { setting } from '../../settings/setting.ts'
+import { driver } from '../../vendors/driver.ts'
+import { postToVendor, readJson, textIn, unreadable, vendorTimeoutMs } from '../../vendors/post.ts'
 import { type AccessKey, signAcs3 } from '../../vendors/sign-acs3.ts'
-import {
-  type Accepted,
-  type Skipped,
-  type SmsDriver,
-  SmsError,
-  type SmsErrorCode,
-  type SmsMessage,
-} from '../sms.ts'
-import { parameterValues, type Templates } from '../template.ts'
+import { VendorError } from '../../vendors/vendor-error.ts'
+import type { Accepted, Skipped, SmsError, SmsErrorCode, SmsGateway, SmsMessage } from '../sms.ts'
+import { parameterValues, signName, type Templates, template, templateForm } from '../template.ts'
 
-export interface AliyunSmsOptions {
+export const aliyunSms = driver({
+  name: 'aliyun',
+  settings: {
+    accessKeyId: setting({
+      name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_ID',
+      default: '',
+      meaning: 'aliyun: id of the access key.',
+      parse: word,
+    }),
+    accessKeySecret: setting({
+      name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET',
+      default: '',
+      meaning: 'aliyun: secret of the access key.',
+      secret: true,
+      parse: word,
+    }),
+    signName: setting({
+      name: 'HUFU_SMS_ALIYUN_SIGN_NAME',
+      default: '',
+      meaning: 'aliyun: the approved signature (签名), without 【】.',
+      parse: signName,
+    }),
+    codeTemplate: setting({
+      name: 'HUFU_SMS_ALIYUN_CODE_TEMPLATE',
+      default: '',
+      meaning: `aliyun: the template of codes, ${templateForm}; without a list it gets \`code\`.`,
+      parse: template('code', ['code']),
+    }),
+    phoneChangedTemplate: setting({
+      name: 'HUFU_SMS_ALIYUN_PHONE_CHANGED_TEMPLATE',
+      default: '',
+      meaning: `aliyun: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+      parse: template('phone_changed', ['number']),
+    }),
+    endpoint: setting({
+      name: 'HUFU_SMS_ALIYUN_ENDPOINT',
+      default: 'https://dysmsapi.aliyuncs.com',
+      meaning: 'aliyun: where its API is.',
+      parse: origin,
+    }),
+  },
+  required: ['accessKeyId', 'accessKeySecret', 'signName', 'codeTemplate'],
+  open: (settings, { clock, timeoutMs }) =>
+    new AliyunSms({
+      endpoint: settings.endpoint,
+      key: { id: settings.accessKeyId, secret: settings.accessKeySecret },
+      signName: settings.signName,
+      templates: { code: settings.codeTemplate, phone_changed: settings.phoneChangedTemplate },
+      clock,
+      timeoutMs,
+    }),
+})
+
+interface AliyunSmsOptions {
   readonly endpoint: string
   readonly key: AccessKey
   readonly signName: string
   readonly templates: Templates
   readonly clock: Clock
-  readonly timeoutMs?: number
+  readonly timeoutMs: number | undefined
 }
 
-export class AliyunSms implements SmsDriver {
+class AliyunSms implements SmsGateway {
   readonly name = 'aliyun'
   readonly #options: AliyunSmsOptions
 
@@ -31,7 +81,7 @@ export class AliyunSms implements SmsDriver {
   }
 
   async send(message: SmsMessage, id: string): Promise<Accepted | Skipped> {
-    const { endpoint, key, signName, templates, clock, timeoutMs = gatewayTimeoutMs } = this.#options
+    const { endpoint, key, signName, templates, clock, timeoutMs = vendorTimeoutMs } = this.#options
     const template = templates[message.template]
     if (template === null) return { outcome: 'skipped', reason: 'no_template' }
     const parameters = {
@@ -54,7 +104,7 @@ export class AliyunSms implements SmsDriver {
       key,
     )
     const request = { url: `${url.origin}/?${query}`, headers, body: null, timeoutMs }
-    const answer = await postToGateway(this.name, request)
+    const answer = await postToVendor(this.name, request)
     const members = readJson(this.name, answer)
     const code = textIn(members, 'Code')
     if (code === 'OK') return { outcome: 'sent', gatewayId: textIn(members, 'BizId') }
@@ -107,16 +157,16 @@ const families: readonly [RegExp, SmsErrorCode, 'surely' | 'perhaps'][] = [
   [/^(Forbidden|NoPermission|Invalid|Missing|Unsupported)/, 'misconfigured', 'surely'],
 ]
 
-function refusal(gatewayCode: string, text: string | null): SmsError {
-  const family = families.find(([pattern]) => pattern.test(gatewayCode))
-  const exact = known.get(gatewayCode)
+function refusal(vendorCode: string, text: string | null): SmsError {
+  const family = families.find(([pattern]) => pattern.test(vendorCode))
+  const exact = known.get(vendorCode)
   // What is left, isp.SYSTEM_ERROR above all, is trouble on the gateway's side that may come after the sending.
   const [, code, sureness] = family ?? [null, 'unavailable' as const, 'perhaps' as const]
-  return new SmsError('aliyun', exact ?? code, {
+  return new VendorError('aliyun', exact ?? code, {
     surelyNotSent: exact !== undefined || sureness === 'surely',
-    affectsEveryNumber: everyNumber.some((pattern) => pattern.test(gatewayCode)),
-    gatewayCode,
-    retryAfterSeconds: gatewayCode === 'isv.BUSINESS_LIMIT_CONTROL' ? limitSeconds(text ?? '') : null,
+    affectsEveryRecipient: everyNumber.some((pattern) => pattern.test(vendorCode)),
+    vendorCode,
+    retryAfterSeconds: vendorCode === 'isv.BUSINESS_LIMIT_CONTROL' ? limitSeconds(text ?? '') : null,
   })
 }
 

@@ -1,25 +1,34 @@
 // Development: the message goes to the terminal, not to a phone.
 import { maskPhoneNumber } from '../../phone/phone.ts'
-import { type Accepted, type SmsDriver, SmsError, type SmsMessage, smsText } from '../sms.ts'
+import { type DriverParts, driver } from '../../vendors/driver.ts'
+import { VendorError } from '../../vendors/vendor-error.ts'
+import { type Accepted, type SmsGateway, type SmsMessage, smsText } from '../sms.ts'
+
+export const consoleSms = driver({
+  name: 'console',
+  settings: {},
+  required: [],
+  open: (_settings, { print }) => new ConsoleSms(print),
+})
 
 /** Prints each message in one line. It is the one place that shows a code, because nobody else would. */
-export class ConsoleSms implements SmsDriver {
+class ConsoleSms implements SmsGateway {
   readonly name = 'console'
-  readonly #write: (line: string) => Promise<void>
+  readonly #print: DriverParts['print']
 
-  constructor(write: (line: string) => Promise<void>) {
-    this.#write = write
+  constructor(print: DriverParts['print']) {
+    this.#print = print
   }
 
   async send(message: SmsMessage): Promise<Accepted> {
     const words = `${smsText(message, 'zh-CN')} / ${smsText(message, 'en')}`
     try {
-      await this.#write(`[短信 SMS] ${maskPhoneNumber(message.to)}  ${words}\n`)
+      await this.#print(`[短信 SMS] ${maskPhoneNumber(message.to)}  ${words}\n`)
     } catch (cause) {
-      throw new SmsError(
+      throw new VendorError(
         this.name,
         'unavailable',
-        { surelyNotSent: true, affectsEveryNumber: true },
+        { surelyNotSent: true, affectsEveryRecipient: true },
         { cause },
       )
     }

@@ -1,34 +1,60 @@
 // An operator's own gateway: a signed POST of JSON to a URL. docs/sms.md is its specification.
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
+import { httpUrl } from '../../settings/parsers.ts'
+import { setting } from '../../settings/setting.ts'
+import { driver } from '../../vendors/driver.ts'
 import {
-  type GatewayAnswer,
-  gatewayTimeoutMs,
   isObject,
-  postToGateway,
+  postToVendor,
   readJson,
   retryAfterSeconds,
   textIn,
   unreadable,
+  type VendorAnswer,
+  vendorTimeoutMs,
 } from '../../vendors/post.ts'
+import { VendorError } from '../../vendors/vendor-error.ts'
 import {
   type Accepted,
-  type SmsDriver,
-  SmsError,
+  type SmsError,
   type SmsErrorCode,
+  type SmsGateway,
   type SmsMessage,
   smsErrorCodes,
   smsText,
 } from '../sms.ts'
 
-export interface HttpSmsOptions {
+export const httpSms = driver({
+  name: 'http',
+  settings: {
+    url: setting({
+      name: 'HUFU_SMS_HTTP_URL',
+      default: '',
+      meaning: 'http: where messages are posted to.',
+      secret: true,
+      parse: httpUrl,
+    }),
+    secret: setting({
+      name: 'HUFU_SMS_HTTP_SECRET',
+      default: '',
+      meaning: 'http: the key of the signature.',
+      secret: true,
+      parse: (text: string): string => text,
+    }),
+  },
+  required: ['url', 'secret'],
+  open: ({ url, secret }, { clock, timeoutMs }) => new HttpSms({ url, secret, clock, timeoutMs }),
+})
+
+interface HttpSmsOptions {
   readonly url: string
   readonly secret: string
   readonly clock: Clock
-  readonly timeoutMs?: number
+  readonly timeoutMs: number | undefined
 }
 
-export class HttpSms implements SmsDriver {
+class HttpSms implements SmsGateway {
   readonly name = 'http'
   readonly #options: HttpSmsOptions
 
@@ -37,7 +63,7 @@ export class HttpSms implements SmsDriver {
   }
 
   async send(message: SmsMessage, id: string): Promise<Accepted> {
-    const { url, secret, clock, timeoutMs = gatewayTimeoutMs } = this.#options
+    const { url, secret, clock, timeoutMs = vendorTimeoutMs } = this.#options
     const body = JSON.stringify(bodyOf(message, id))
     const timestamp = String(Math.floor(clock.now() / 1000))
     const headers = {
@@ -46,7 +72,7 @@ export class HttpSms implements SmsDriver {
       'x-hufu-timestamp': timestamp,
       'x-hufu-signature': createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex'),
     }
-    const answer = await postToGateway(this.name, { url, headers, body, timeoutMs })
+    const answer = await postToVendor(this.name, { url, headers, body, timeoutMs })
     if (answer.status === 204) return { outcome: 'sent', gatewayId: null }
     if (answer.status < 200 || answer.status > 299) throw refusal(answer)
     const members = readJson(this.name, answer)
@@ -87,27 +113,27 @@ const refusedByStatus: Readonly<Record<number, SmsErrorCode>> = {
   429: 'rate_limited',
 }
 
-function refusal(answer: GatewayAnswer): SmsError {
-  const { error, gatewayCode } = wordsOf(answer)
+function refusal(answer: VendorAnswer): SmsError {
+  const { error, vendorCode } = wordsOf(answer)
   const said = smsErrorCodes.find((code) => code === error)
   const code = said ?? refusedByStatus[answer.status]
   if (code === undefined) return unreadable('http', answer.status)
-  return new SmsError('http', code, {
+  return new VendorError('http', code, {
     surelyNotSent: true,
-    affectsEveryNumber: said
+    affectsEveryRecipient: said
       ? affectingEveryNumber.includes(said)
       : refusedForEveryNumber.includes(answer.status),
-    gatewayCode: gatewayCode ?? `HTTP_${answer.status}`,
+    vendorCode: vendorCode ?? `HTTP_${answer.status}`,
     retryAfterSeconds: retryAfterSeconds(answer.headers),
   })
 }
 
-function wordsOf({ text }: GatewayAnswer): { error: string | null; gatewayCode: string | null } {
+function wordsOf({ text }: VendorAnswer): { error: string | null; vendorCode: string | null } {
   try {
     const value: unknown = JSON.parse(text)
-    if (isObject(value)) return { error: textIn(value, 'error'), gatewayCode: textIn(value, 'gateway_code') }
+    if (isObject(value)) return { error: textIn(value, 'error'), vendorCode: textIn(value, 'gateway_code') }
   } catch {
     // Then the status speaks alone.
   }
-  return { error: null, gatewayCode: null }
+  return { error: null, vendorCode: null }
 }

@@ -1,25 +1,82 @@
 // Tencent Cloud SMS, SendSms 2021-01-11: https://cloud.tencent.com/document/api/382/55981
 import type { Clock } from '../../clock.ts'
-import {
-  gatewayTimeoutMs,
-  isObject,
-  postToGateway,
-  readJson,
-  textIn,
-  unreadable,
-} from '../../vendors/post.ts'
+import { origin, word } from '../../settings/parsers.ts'
+import { setting } from '../../settings/setting.ts'
+import { driver } from '../../vendors/driver.ts'
+import { isObject, postToVendor, readJson, textIn, unreadable, vendorTimeoutMs } from '../../vendors/post.ts'
 import { type SecretKey, signTc3 } from '../../vendors/sign-tc3.ts'
-import {
-  type Accepted,
-  type Skipped,
-  type SmsDriver,
-  SmsError,
-  type SmsErrorCode,
-  type SmsMessage,
-} from '../sms.ts'
-import { parameterValues, type Templates } from '../template.ts'
+import { VendorError } from '../../vendors/vendor-error.ts'
+import type { Accepted, Skipped, SmsError, SmsErrorCode, SmsGateway, SmsMessage } from '../sms.ts'
+import { parameterValues, signName, type Templates, template, templateForm } from '../template.ts'
 
-export interface TencentSmsOptions {
+export const tencentSms = driver({
+  name: 'tencent',
+  settings: {
+    secretId: setting({
+      name: 'HUFU_SMS_TENCENT_SECRET_ID',
+      default: '',
+      meaning: 'tencent: SecretId.',
+      parse: word,
+    }),
+    secretKey: setting({
+      name: 'HUFU_SMS_TENCENT_SECRET_KEY',
+      default: '',
+      meaning: 'tencent: SecretKey.',
+      secret: true,
+      parse: word,
+    }),
+    region: setting({
+      name: 'HUFU_SMS_TENCENT_REGION',
+      default: 'ap-guangzhou',
+      meaning: 'tencent: region of the API.',
+      parse: word,
+    }),
+    sdkAppId: setting({
+      name: 'HUFU_SMS_TENCENT_SDK_APP_ID',
+      default: '',
+      meaning: 'tencent: SmsSdkAppId of the SMS application.',
+      parse: word,
+    }),
+    signName: setting({
+      name: 'HUFU_SMS_TENCENT_SIGN_NAME',
+      default: '',
+      meaning: 'tencent: the approved signature (签名), without 【】.',
+      parse: signName,
+    }),
+    codeTemplate: setting({
+      name: 'HUFU_SMS_TENCENT_CODE_TEMPLATE',
+      default: '',
+      meaning: `tencent: the template of codes, ${templateForm}; without a list {1} is \`code\` and {2} is \`minutes\`.`,
+      parse: template('code', ['code', 'minutes']),
+    }),
+    phoneChangedTemplate: setting({
+      name: 'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE',
+      default: '',
+      meaning: `tencent: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
+      parse: template('phone_changed', ['number']),
+    }),
+    endpoint: setting({
+      name: 'HUFU_SMS_TENCENT_ENDPOINT',
+      default: 'https://sms.tencentcloudapi.com',
+      meaning: 'tencent: where its API is.',
+      parse: origin,
+    }),
+  },
+  required: ['secretId', 'secretKey', 'sdkAppId', 'signName', 'codeTemplate'],
+  open: (settings, { clock, timeoutMs }) =>
+    new TencentSms({
+      endpoint: settings.endpoint,
+      secret: { id: settings.secretId, key: settings.secretKey },
+      region: settings.region,
+      sdkAppId: settings.sdkAppId,
+      signName: settings.signName,
+      templates: { code: settings.codeTemplate, phone_changed: settings.phoneChangedTemplate },
+      clock,
+      timeoutMs,
+    }),
+})
+
+interface TencentSmsOptions {
   readonly endpoint: string
   readonly secret: SecretKey
   readonly region: string
@@ -27,10 +84,10 @@ export interface TencentSmsOptions {
   readonly signName: string
   readonly templates: Templates
   readonly clock: Clock
-  readonly timeoutMs?: number
+  readonly timeoutMs: number | undefined
 }
 
-export class TencentSms implements SmsDriver {
+class TencentSms implements SmsGateway {
   readonly name = 'tencent'
   readonly #options: TencentSmsOptions
 
@@ -39,7 +96,7 @@ export class TencentSms implements SmsDriver {
   }
 
   async send(message: SmsMessage, id: string): Promise<Accepted | Skipped> {
-    const { endpoint, templates, timeoutMs = gatewayTimeoutMs } = this.#options
+    const { endpoint, templates, timeoutMs = vendorTimeoutMs } = this.#options
     const template = templates[message.template]
     if (template === null) return { outcome: 'skipped', reason: 'no_template' }
     const body = JSON.stringify({
@@ -52,7 +109,7 @@ export class TencentSms implements SmsDriver {
     })
     const { origin, host } = new URL(endpoint)
     const headers = this.#headers(host, body)
-    const answer = await postToGateway(this.name, { url: `${origin}/`, headers, body, timeoutMs })
+    const answer = await postToVendor(this.name, { url: `${origin}/`, headers, body, timeoutMs })
     // The status is 200 for refusals too; and the call can be good while the one message of it is refused.
     const { Response: response } = readJson(this.name, answer)
     const { Error: error, SendStatusSet: statuses } = isObject(response) ? response : {}
@@ -143,14 +200,14 @@ const everyNumber: readonly RegExp[] = [
   /^(InvalidAction|NoSuchVersion|NoSuchProduct|ActionOffline|IpInBlacklist|IpNotInWhitelist)$/,
 ]
 
-function refusal(gatewayCode: string): SmsError {
-  const [code, retryAfterSeconds] = known.get(gatewayCode) ?? []
-  const said = code ?? families.find(([pattern]) => pattern.test(gatewayCode))?.[1]
+function refusal(vendorCode: string): SmsError {
+  const [code, retryAfterSeconds] = known.get(vendorCode) ?? []
+  const said = code ?? families.find(([pattern]) => pattern.test(vendorCode))?.[1]
   // What is left, InternalError.Timeout above all, is trouble on the gateway's side that may come after the sending.
-  return new SmsError('tencent', said ?? 'unavailable', {
+  return new VendorError('tencent', said ?? 'unavailable', {
     surelyNotSent: said !== undefined,
-    affectsEveryNumber: everyNumber.some((pattern) => pattern.test(gatewayCode)),
-    gatewayCode,
+    affectsEveryRecipient: everyNumber.some((pattern) => pattern.test(vendorCode)),
+    vendorCode,
     retryAfterSeconds: retryAfterSeconds ?? null,
   })
 }

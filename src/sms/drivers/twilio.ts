@@ -1,32 +1,69 @@
 // Twilio Programmable Messaging: https://www.twilio.com/docs/messaging/api/message-resource
+import { origin, word } from '../../settings/parsers.ts'
+import { setting, WrongValue } from '../../settings/setting.ts'
+import { driver } from '../../vendors/driver.ts'
 import {
-  gatewayTimeoutMs,
-  postToGateway,
+  postToVendor,
   readJson,
   retryAfterSeconds,
   textIn,
   unreadable,
+  vendorTimeoutMs,
 } from '../../vendors/post.ts'
+import { VendorError } from '../../vendors/vendor-error.ts'
 import {
   type Accepted,
-  type SmsDriver,
-  SmsError,
   type SmsErrorCode,
+  type SmsGateway,
   type SmsMessage,
   smsLanguage,
   smsText,
 } from '../sms.ts'
 
-export interface TwilioSmsOptions {
+export const twilioSms = driver({
+  name: 'twilio',
+  settings: {
+    accountSid: setting({
+      name: 'HUFU_SMS_TWILIO_ACCOUNT_SID',
+      default: '',
+      meaning: 'twilio: Account SID.',
+      parse: word,
+    }),
+    authToken: setting({
+      name: 'HUFU_SMS_TWILIO_AUTH_TOKEN',
+      default: '',
+      meaning: 'twilio: Auth Token.',
+      secret: true,
+      parse: word,
+    }),
+    from: setting({
+      name: 'HUFU_SMS_TWILIO_FROM',
+      default: '',
+      meaning:
+        'twilio: the number or sender that messages come from, or the SID of a messaging service (`MG…`).',
+      parse: twilioFrom,
+    }),
+    endpoint: setting({
+      name: 'HUFU_SMS_TWILIO_ENDPOINT',
+      default: 'https://api.twilio.com',
+      meaning: 'twilio: where its API is.',
+      parse: origin,
+    }),
+  },
+  required: ['accountSid', 'authToken', 'from'],
+  open: (settings, { timeoutMs }) => new TwilioSms({ ...settings, timeoutMs }),
+})
+
+interface TwilioSmsOptions {
   readonly endpoint: string
   readonly accountSid: string
   readonly authToken: string
   /** A number or a sender of the account, or one of its messaging services (`MG…`). */
   readonly from: string
-  readonly timeoutMs?: number
+  readonly timeoutMs: number | undefined
 }
 
-export class TwilioSms implements SmsDriver {
+class TwilioSms implements SmsGateway {
   readonly name = 'twilio'
   readonly #options: TwilioSmsOptions
 
@@ -35,9 +72,9 @@ export class TwilioSms implements SmsDriver {
   }
 
   async send(message: SmsMessage): Promise<Accepted> {
-    const { endpoint, accountSid, authToken, from, timeoutMs = gatewayTimeoutMs } = this.#options
+    const { endpoint, accountSid, authToken, from, timeoutMs = vendorTimeoutMs } = this.#options
     const { origin } = new URL(endpoint)
-    const answer = await postToGateway(this.name, {
+    const answer = await postToVendor(this.name, {
       url: `${origin}/2010-04-01/Accounts/${encodeURIComponent(accountSid)}/Messages.json`,
       headers: {
         authorization: `Basic ${Buffer.from(`${accountSid}:${authToken}`).toString('base64')}`,
@@ -57,10 +94,10 @@ export class TwilioSms implements SmsDriver {
     // Below 400 it was not refused, above 499 it is not known how far it came.
     if (typeof code !== 'number' || answer.status < 400 || answer.status > 499)
       throw unreadable(this.name, answer.status)
-    throw new SmsError(this.name, known[code] ?? 'misconfigured', {
+    throw new VendorError(this.name, known[code] ?? 'misconfigured', {
       surelyNotSent: true,
-      affectsEveryNumber: everyNumber.includes(code),
-      gatewayCode: String(code),
+      affectsEveryRecipient: everyNumber.includes(code),
+      vendorCode: String(code),
       retryAfterSeconds: retryAfterSeconds(answer.headers),
     })
   }
@@ -91,4 +128,12 @@ const known: Readonly<Record<number, SmsErrorCode>> = {
   // Too many calls a second, a full queue: turned away at the door, whoever the message was for.
   20429: 'unavailable',
   21611: 'unavailable',
+}
+
+function twilioFrom(text: string): string {
+  if (/^(\+[1-9]\d{3,14}|\d{3,8}|MG[0-9a-f]{32}|[A-Za-z0-9 ]{1,11}|)$/.test(text)) return text
+  throw new WrongValue(
+    '必须是号码（例如 +15005550006）、最多 11 个字母或数字的发送者，或 MG…',
+    'must be a number such as +15005550006, a sender of 11 letters or digits at most, or MG…',
+  )
 }
