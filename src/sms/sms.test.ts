@@ -1,10 +1,9 @@
-// When a second driver may try, on real gateways that count; and what an error may say.
+// When a second gateway may try, on real ones that count.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { aliyunGateway } from '../../test/gateways/aliyun.ts'
 import { FakeGateway, type Fault } from '../../test/gateways/gateway.ts'
 import { tencentGateway } from '../../test/gateways/tencent.ts'
 import { ManualClock } from '../clock.ts'
-import { VendorError } from '../vendors/vendor-error.ts'
 import { aliyunSms } from './drivers/aliyun.ts'
 import { consoleSms } from './drivers/console.ts'
 import { tencentSms } from './drivers/tencent.ts'
@@ -268,20 +267,4 @@ test('console prints the code in one line in both languages, and the number mask
     "[短信 SMS] +86138****5223  您的验证码是 123456，5 分钟内有效。请勿告诉任何人。 / Your code is 123456. It expires in 5 minutes. Don't share it with anyone.\n",
     '[短信 SMS] +86138****5223  您的账号已换绑手机号 139****0001。如非本人操作，请立即联系客服。 / The phone number of your account is now 139****0001. If this was not you, contact support at once.\n',
   ])
-})
-
-test.each([
-  ['isv.AMOUNT_NOT_ENOUGH', 'isv.AMOUNT_NOT_ENOUGH'],
-  ['21211', '21211'],
-  ['13800005223', null],
-  ['E-123456', null],
-  ['余额不足', null],
-  ['two words', null],
-  ['\u001b[31mred', null],
-  ['x'.repeat(101), null],
-  ['', null],
-])('of what a gateway calls its error, %j, only a word is kept', (said, kept) => {
-  const error = new VendorError('http', 'unavailable', { surelyNotSent: true, vendorCode: said })
-  expect(error.vendorCode).toBe(kept)
-  expect(error.message).toBe(`http: unavailable (${kept === null ? '' : `${kept}, `}surely not sent)`)
 })
