@@ -1,4 +1,4 @@
-// Everything that can go wrong, as one closed table of codes; http/respond.ts says each in public.
+// Everything that can go wrong, as one closed table of codes; http/problem.ts says each in public.
 
 export const errorCodes = [
   'invalid_json',
@@ -60,7 +60,7 @@ export interface FieldFault {
   readonly other?: string
 }
 
-/** What is known about an error besides its code. Only what http/respond.ts names is ever told to a client. */
+/** What is known about an error besides its code. Only what http/problem.ts names is ever told to a client. */
 export interface ErrorFacts {
   readonly fields?: readonly FieldFault[]
   readonly retryAfterSeconds?: number

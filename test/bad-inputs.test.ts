@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ErrorCode } from '../src/errors.ts'
 import { noOrigin } from '../src/events/events.ts'
-import { publicErrors } from '../src/http/respond.ts'
+import { publicErrors } from '../src/http/problem.ts'
 import { type Bytes, type Reply, send } from './raw-http.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
@@ -65,8 +65,6 @@ const noUser = failed('没有此用户')
 const wrongPassword = failed('密码错误')
 const mediaType = failed('请求体必须是 application/json，且不能压缩')
 const tooLarge = failed('请求体过大，上限 16 KiB')
-const notFound = failed('接口不存在')
-const badForm = failed('请求格式错误')
 const notThisMethod = failed('此接口不支持该请求方法')
 
 function belowHttp(status: number) {
@@ -518,7 +516,7 @@ const paths: Row[] = [
     '/x/../user',
     '/docs/../user',
     '/docs/nothing',
-  ].map((path) => ({ name: `GET ${path}`, request: get(path), status: 404, body: notFound })),
+  ].map((path) => ({ name: `GET ${path}`, request: get(path), status: 404, body: problem('not_found') })),
   ...[
     '/v1',
     '/v1/nothing',
@@ -539,10 +537,10 @@ const paths: Row[] = [
     body: problem('not_found'),
   })),
   // Nothing is asked of the body of a request for nothing.
-  { name: 'POST /nothing', request: post('/nothing', 'x', ''), status: 404, body: notFound },
+  { name: 'POST /nothing', request: post('/nothing', 'x', ''), status: 404, body: problem('not_found') },
   { name: 'POST /v1/nothing', request: post('/v1/nothing', '{'), status: 404, body: problem('not_found') },
-  { name: 'GET /%zz', request: get('/%zz'), status: 400, body: badForm },
-  { name: 'GET /%ff', request: get('/%ff'), status: 400, body: badForm },
+  { name: 'GET /%zz', request: get('/%zz'), status: 400, body: problem('bad_request') },
+  { name: 'GET /%ff', request: get('/%ff'), status: 400, body: problem('bad_request') },
   { name: 'GET /v1/%zz', request: get('/v1/%zz'), status: 400, body: problem('bad_request') },
   {
     name: 'DELETE /v1/sessions/%ff',
@@ -615,8 +613,8 @@ const ids: Row[] = [
 
 // 48: methods.
 function refusedMethod(method: string, path: string, allow: string): Row {
-  const isV1 = path.startsWith('/v1')
-  const body = method === 'HEAD' ? '' : isV1 ? problem('method_not_allowed') : notThisMethod
+  const isClassic = ['/', '/login', '/user', '/logout'].includes(path)
+  const body = method === 'HEAD' ? '' : isClassic ? notThisMethod : problem('method_not_allowed')
   return { name: `${method} ${path}`, request: get(path, '', method), status: 405, body, headers: { allow } }
 }
 const methods: Row[] = [
@@ -639,7 +637,17 @@ const methods: Row[] = [
   ...['GET', 'DELETE'].map((method) => refusedMethod(method, '/v1/sessions/end', 'POST')),
   refusedMethod('POST', '/v1/account', 'DELETE, GET, PATCH'),
   refusedMethod('GET', '/v1/account/password', 'POST, PUT'),
-  { name: 'OPTIONS /nothing', request: get('/nothing', '', 'OPTIONS'), status: 404, body: notFound },
+  ...['PUT', 'POST', 'OPTIONS'].flatMap((method) =>
+    ['/livez', '/readyz', '/openapi.json', '/docs', '/docs/js/scalar.js'].map((path) =>
+      refusedMethod(method, path, 'GET, HEAD'),
+    ),
+  ),
+  {
+    name: 'OPTIONS /nothing',
+    request: get('/nothing', '', 'OPTIONS'),
+    status: 404,
+    body: problem('not_found'),
+  },
   {
     name: 'TRACE /v1/nothing',
     request: get('/v1/nothing', '', 'TRACE'),

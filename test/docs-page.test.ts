@@ -3,7 +3,7 @@
 import { request } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { codingFor } from '../src/http/stored-answer.ts'
+import { codingFor } from '../src/http/docs/stored-answer.ts'
 import { type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
 

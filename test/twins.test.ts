@@ -1,7 +1,7 @@
 // A client that sends GET and POST only can do all that /v1 offers: each other route has a POST route that does the same.
 import fastify from 'fastify'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { addTwins } from '../src/http/twins.ts'
+import { addTwins } from '../src/http/v1/twins.ts'
 import { person, type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
 

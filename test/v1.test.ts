@@ -3,7 +3,7 @@ import { hash } from '@node-rs/argon2'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { EndReason } from '../src/db/schema.ts'
 import { errorCodes } from '../src/errors.ts'
-import { publicErrors } from '../src/http/respond.ts'
+import { publicErrors } from '../src/http/problem.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase, redisUrl, stores } from './stores.ts'
 

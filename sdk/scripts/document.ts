@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openHouse, openServer } from '../../src/app.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 
-/** The document of `GET /openapi.json`, reduced to the routes that apps use: those of /v1. */
+/** The document of the surface that apps use. Other surfaces, for operators or back ends, give the SDK no types. */
 export async function openApiDocument() {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-openapi-'))
   try {
@@ -15,11 +15,10 @@ export async function openApiDocument() {
     const log = { isOn: false, request() {}, trouble() {} }
     const server = await openServer(house, settings, { log, isStopping: () => false })
     await server.ready()
-    const document = server.swagger()
+    const document = server.described.of('v1')
     await server.close()
     await house.close()
-    const paths = Object.entries(document.paths ?? {}).filter(([path]) => path.startsWith('/v1/'))
-    return { ...document, paths: Object.fromEntries(paths) }
+    return document
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -3,7 +3,7 @@ import { password as askPassword, text as askText, isCancel } from '@clack/promp
 import type { Account } from '../accounts/accounts.ts'
 import { startOfDay } from '../clock.ts'
 import { AppError } from '../errors.ts'
-import { isoTime } from '../http/respond.ts'
+import { isoTime } from '../iso-time.ts'
 import { accountStateAt } from '../sessions/account-state.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
 import type { Context } from './run.ts'

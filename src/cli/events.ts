@@ -1,7 +1,7 @@
 // hufu events: what happened to an account and to its number.
 
 import type { Event } from '../events/events.ts'
-import { isoTime } from '../http/respond.ts'
+import { isoTime } from '../iso-time.ts'
 import { parsePhoneNumber } from '../phone/phone.ts'
 import { exitCodes, localTime } from './output.ts'
 import type { Context } from './run.ts'

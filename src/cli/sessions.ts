@@ -1,6 +1,6 @@
 // hufu sessions: list, end.
 import { AppError } from '../errors.ts'
-import { isoTime } from '../http/respond.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Session } from '../sessions/session.ts'
 import { exitCodes, localTime } from './output.ts'
 import type { Context } from './run.ts'

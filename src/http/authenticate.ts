@@ -1,15 +1,64 @@
-// Who is asking, and from where: the bearer token of a v1 request, the classic header `token`, the address.
-import type { FastifyRequest } from 'fastify'
+// The caller of a request: the session that its token proves, and the address that it came from.
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { Origin } from '../events/events.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
-import { endedError } from '../sessions/caller.ts'
+import { type Caller, endedError } from '../sessions/caller.ts'
 import type { Session, SignedInAccount, Verified } from '../sessions/session.ts'
 import type { Rotated, Sessions } from '../sessions/sessions.ts'
+import { unknownField } from './request-errors.ts'
+
+/** What a route asks of its caller: nothing, or the bearer token of a live session. */
+export type CallerKind = 'none' | 'session'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The caller's session, and the token that proves it; null where the route asks for none. */
+    signedIn: (SignedIn & { readonly token: string }) | null
+  }
+  interface FastifyContextConfig {
+    /** Where it is not what the surface asks. */
+    caller?: CallerKind
+  }
+}
 
 export interface SignedIn {
   readonly session: Session
   readonly account: SignedInAccount
+}
+
+/** Asks a surface's callers for what its routes ask, before the body is read: an unknown caller costs one header. */
+export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: Sessions): void {
+  app.addHook('onRequest', (request, _reply, done) => {
+    if ((request.routeOptions.config.caller ?? kind) === 'none') return done()
+    const token = bearerToken(request)
+    const signedIn = signedInBy(token, sessions)
+    const goOn = ({ session, account }: SignedIn) => {
+      request.signedIn = { session, account, token }
+      done()
+    }
+    if (signedIn instanceof Promise) signedIn.then(goOn, done)
+    else goOn(signedIn)
+  })
+  // A body may take 15 s. A session that has ended meanwhile counts nothing, sends nothing and learns nothing; what it would
+  // write is refused again under the account's lock (sessions/caller.ts).
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (!request.signedIn || request.method === 'GET') return done()
+    const again = sessions.assertStillLive(callerOf(request))
+    if (again instanceof Promise) again.then(() => done(), done)
+    else done()
+  })
+}
+
+/** Refuses members in the body of a route that takes none: `{"all":true}` would be dropped without a word. */
+export function refuseUnexpectedBody(app: FastifyInstance): void {
+  app.addHook('preValidation', (request, _reply, done) => {
+    const { body } = request
+    if (request.routeOptions.schema?.body !== undefined || typeof body !== 'object' || body === null)
+      return done()
+    const [name] = Object.keys(body)
+    done(name === undefined ? undefined : new AppError('invalid_request', { fields: [unknownField(name)] }))
+  })
 }
 
 /**
@@ -66,13 +115,19 @@ function countAuthorization(rawHeaders: readonly string[]): number {
 }
 
 /**
- * The tutorial's header `token`.
- * @throws AppError `token_missing`
+ * The caller's session, on a route that asks for one.
+ * @throws AppError `token_missing` on a route that asks for none
  */
-export function classicToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
-  const { token } = raw.headers
-  if (typeof token !== 'string' || token === '') throw new AppError('token_missing')
-  return token
+export function signedIn(request: FastifyRequest): SignedIn & { readonly token: string } {
+  // The hook of `authenticate` has run: a route that asks for a session is not reached without one.
+  if (!request.signedIn) throw new AppError('token_missing')
+  return request.signedIn
+}
+
+/** The session on whose behalf a request writes, and where the request comes from. */
+export function callerOf(request: FastifyRequest): Caller & { readonly origin: Origin } {
+  const { session, token } = signedIn(request)
+  return { accountId: session.accountId, sessionId: session.id, token, origin: originOf(request) }
 }
 
 /** Where a request came from, as events tell it. */

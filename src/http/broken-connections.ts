@@ -2,7 +2,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type CrossOrigin, type HeaderList, setEach } from './cross-origin.ts'
+import { everyAnswer, type HeaderList, headerLines } from './answer-headers.ts'
+import type { CrossOrigin } from './cross-origin.ts'
 
 const statuses: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -124,10 +125,9 @@ function answerTo({ code = '' }: { code?: string }, headers: HeaderList): string
   const lines = [
     `HTTP/1.1 ${status}`,
     'content-type: application/problem+json; charset=utf-8',
-    'cache-control: no-store',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    ...headerLines([...everyAnswer, ...headers]),
   ]
-  setEach(headers, (name, value) => lines.push(`${name}: ${value}`))
   return `${lines.join('\r\n')}\r\n\r\n${body}`
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { everyAnswer, headerLines } from './answer-headers.ts'
 
 /** Files that are no connections of clients: pools, Redis, SQLite with its WAL, logs. */
 const otherFiles = 200
@@ -58,7 +59,7 @@ const body = JSON.stringify({
 const answer = [
   'HTTP/1.1 503 Service Unavailable',
   'content-type: application/problem+json; charset=utf-8',
-  'cache-control: no-store',
+  ...headerLines(everyAnswer),
   'retry-after: 1',
   `content-length: ${Buffer.byteLength(body)}`,
   'connection: close',

@@ -1,10 +1,7 @@
 // CORS (https://fetch.spec.whatwg.org/#http-cors-protocol): which pages of another origin may read answers, and the browser's
 // questions before a request. Cookies play no part, so nothing is ever allowed "with credentials".
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import type { FastifyReply } from 'fastify'
-
-/** Header names and values, one after the other, as `writeHead` takes them. */
-export type HeaderList = readonly string[]
+import type { HeaderList } from './answer-headers.ts'
 
 const nothing: HeaderList = []
 // A cache that keeps an answer for one origin must not give it to another.
@@ -56,15 +53,4 @@ export class CrossOrigin {
       preflightSeconds,
     ]
   }
-}
-
-/** Names one more header of requests that an answer depends on, beside those that it names already. */
-export function addVary(reply: FastifyReply, name: string): void {
-  const named = reply.getHeader('vary')
-  reply.header('vary', named === undefined ? name : `${named}, ${name}`)
-}
-
-/** Gives each pair of a list to a function that sets a header. */
-export function setEach(list: HeaderList, set: (name: string, value: string) => void): void {
-  for (let i = 0; i < list.length; i += 2) set(list[i] ?? '', list[i + 1] ?? '')
 }

@@ -1,4 +1,4 @@
-// What `invalid_request` says of a field in words, in both languages. respond.ts makes it the problem's `detail`.
+// What `invalid_request` says of a field in words, in both languages. problem.ts makes it the problem's `detail`.
 import type { FieldFault } from '../errors.ts'
 
 type Language = 'zh-CN' | 'en'
@@ -7,7 +7,7 @@ type Words = Readonly<Record<Language, string>>
 /** Of an enumeration, as many values are named; a longer one is cut short. */
 const namedValues = 20
 
-/** What the patterns of v1-schemas.ts and v1-sessions.ts take, by the name that request-errors.ts gives. */
+/** What the patterns of patterns.ts take, by their names. */
 const forms: Readonly<Record<string, Words>> = {
   plain_text: {
     'zh-CN': '要有看得见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',

@@ -1,114 +1,163 @@
-// /openapi.json (3.1) from the routes' own schemas, and /docs to read and try them, without anything from outside.
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+// OpenAPI 3.1 documents, one for each surface, from the schemas of its routes.
 import swagger from '@fastify/swagger'
-import type { FastifyInstance } from 'fastify'
-import { AppError } from '../errors.ts'
-import type { DocsPage, DocsUrl } from './docs-thread.ts'
-import { refuseOtherMethods } from './methods.ts'
-import { addExamples, type Operation, problemExamples } from './openapi-examples.ts'
-import { sendStored, storeAnswer } from './stored-answer.ts'
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { TSchema } from 'typebox'
 
-/** Register before the routes that it describes. */
-export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+/** As far as it matters here: an operation object of OpenAPI 3.1. */
+interface Operation {
+  readonly operationId?: string
+  readonly requestBody?: { readonly content: MediaTypes }
+  readonly responses?: Readonly<Record<string, { readonly content?: MediaTypes }>>
+}
+type MediaTypes = Record<string, { examples?: unknown }>
+
+/** As far as it matters here: a document of OpenAPI 3.1. Our paths have nothing but operations, by method. */
+export interface Document {
+  readonly openapi: string
+  readonly info: object
+  readonly tags?: readonly object[]
+  readonly paths?: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components?: Readonly<
+    Partial<Record<'schemas' | 'securitySchemes' | 'examples', Readonly<Record<string, object>>>>
+  >
+}
+
+type SecurityScheme =
+  | { readonly type: 'apiKey'; readonly in: 'header'; readonly name: string; readonly description: string }
+  | { readonly type: 'http'; readonly scheme: 'bearer'; readonly description: string }
+
+/** Whole bodies and answers that a server could have taken and given, under the names that a reader chooses from. */
+type Examples = Readonly<Record<string, unknown>>
+
+/** What /docs shows of a route. A test checks each example against the schema, and that no route is without. */
+export interface RouteExamples {
+  readonly body?: Examples
+  /** By status. A problem needs none: `components.examples` has one for each code. */
+  readonly answers?: Readonly<Record<number, Examples>>
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    examples?: RouteExamples
+  }
+}
+
+/** What the document of a surface says besides its routes. */
+export interface SurfaceDocument {
+  readonly tags: readonly { readonly name: string; readonly description: string }[]
+  readonly securitySchemes?: Readonly<Record<string, SecurityScheme>>
+  /** Examples of problems, for routes to refer to. */
+  readonly examples?: Readonly<Record<string, { value: unknown }>>
+  /** Schemas with an `$id`, for routes to refer to. */
+  readonly schemas?: readonly TSchema[]
+}
+
+/** The documents of a server's surfaces, by name. Each is made when it is first asked for, from then on the same. */
+export class DescribedSurfaces {
+  readonly #version: string
+  readonly #documents = new Map<string, () => Document>()
+
+  constructor(version: string) {
+    this.#version = version
+  }
+
+  get info() {
+    return {
+      title: 'Hufu 虎符',
+      version: this.#version,
+      description:
+        'Accounts and sessions for mobile apps. Sign in, keep the token, send it with every request.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    }
+  }
+
+  add(surface: string, document: () => Document): void {
+    this.#documents.set(surface, document)
+  }
+
+  /** The document of a surface. @throws Error where it has none */
+  of(surface: string): Document {
+    const document = this.#documents.get(surface)
+    if (!document) throw new Error(`the surface ${surface} has no document`)
+    return document()
+  }
+
+  /**
+   * One document of several surfaces, side by side.
+   * @throws Error where two of them have the same path, or mean different things by one name
+   */
+  joined(surfaces: readonly string[]): Document {
+    const documents = surfaces.filter((name) => this.#documents.has(name)).map((name) => this.of(name))
+    const [first] = documents
+    if (!first) throw new Error('none of these surfaces has a document')
+    const components = documents.map((document) => document.components ?? {})
+    return {
+      ...first,
+      tags: documents.flatMap(({ tags = [] }) => tags),
+      paths: disjoint(documents.map(({ paths = {} }) => paths)),
+      components: {
+        schemas: disjoint(components.map(({ schemas = {} }) => schemas)),
+        securitySchemes: disjoint(components.map(({ securitySchemes = {} }) => securitySchemes)),
+        examples: disjoint(components.map(({ examples = {} }) => examples)),
+      },
+    }
+  }
+}
+
+function disjoint<T>(records: readonly Readonly<Record<string, T>>[]): Record<string, T> {
+  const all = records.flatMap((record) => Object.entries(record))
+  const names = new Set(all.map(([name]) => name))
+  if (names.size < all.length) throw new Error('two documents have a name in common')
+  return Object.fromEntries(all)
+}
+
+/** Collects the document of a surface. Register before the routes that it describes. */
+export async function describeRoutes(
+  app: FastifyInstance,
+  surface: string,
+  document: SurfaceDocument,
+  described: DescribedSurfaces,
+): Promise<void> {
+  const examples = new Map<string, RouteExamples>()
+  app.addHook('onRoute', ({ schema, config }: RouteOptions) => {
+    if (config?.examples && schema?.operationId) examples.set(schema.operationId, config.examples)
+  })
+  for (const schema of document.schemas ?? []) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: {
-        title: 'Hufu 虎符',
-        version,
-        description:
-          'Accounts and sessions for mobile apps. Sign in, keep the token, send it with every request.',
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
+      info: described.info,
       servers: [{ url: '/' }],
-      tags: [
-        { name: 'codes', description: 'Text messages with six digits.' },
-        { name: 'sessions', description: 'Sign in, who am I, my devices, sign out.' },
-        { name: 'account', description: 'Profile, password, phone number, export, closing.' },
-        { name: 'classic', description: "The tutorial's routes. They answer HTTP 200 and tell by `code`." },
-        { name: 'health', description: 'For balancers and supervisors.' },
-      ],
+      tags: [...document.tags],
       components: {
-        examples: problemExamples(),
-        securitySchemes: {
-          classicToken: {
-            type: 'apiKey',
-            in: 'header',
-            name: 'token',
-            description: 'The token that `/login` gave.',
-          },
-          token: { type: 'http', scheme: 'bearer', description: 'The token that `POST /v1/sessions` gave.' },
-        },
+        securitySchemes: { ...document.securitySchemes },
+        examples: { ...document.examples },
       },
     },
-    transformObject: (document) => {
-      if (!('openapiObject' in document)) throw new Error('the routes are described in OpenAPI 3 only')
-      const items = Object.values(document.openapiObject.paths ?? {})
-      // Our routes put nothing but operations into a path.
-      for (const item of items)
-        for (const operation of Object.values(item ?? {}) as Operation[]) addExamples(operation)
-      return document.openapiObject
+    transformObject: (made) => {
+      if (!('openapiObject' in made)) throw new Error('the routes are described in OpenAPI 3 only')
+      for (const item of Object.values((made.openapiObject as Document).paths ?? {}))
+        for (const operation of Object.values(item))
+          addExamples(operation, examples.get(operation.operationId ?? ''))
+      return made.openapiObject
     },
     refResolver: {
-      // Every shared schema has a name of its own: v1-schemas.ts.
+      // Every shared schema has a name of its own.
       buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`),
     },
   })
+  // The plug-in's type has Swagger 2 and OpenAPI 3.0 as well; the option above says which it makes.
+  described.add(surface, () => app.swagger() as Document)
 }
 
-// What the page may load and where it may talk to: this server only, whatever its scripts would like.
-const policy =
-  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-
-/** /openapi.json and /docs. */
-export async function serveDescription(app: FastifyInstance): Promise<void> {
-  const makeDescription = async () =>
-    await storeAnswer(Buffer.from(JSON.stringify(app.swagger())), {
-      contentType: 'application/json; charset=utf-8',
-      cacheControl: 'no-cache',
-    })
-  const description = onFirstUse(makeDescription)
-  app.get('/openapi.json', { schema: { hide: true }, exposeHeadRoute: true }, async (request, reply) =>
-    sendStored(request, reply, await description()),
-  )
-  await app.register(async (docs) => {
-    const others = refuseOtherMethods(docs, (url) => url.startsWith('/docs'))
-    for (const url of docsUrls) {
-      docs.get(url, { schema: { hide: true }, exposeHeadRoute: true }, async (request, reply) => {
-        const page = (await docsPages()).get(url)
-        if (!page) throw new AppError('not_found')
-        if ('location' in page) return reply.redirect(page.location, 301)
-        reply.header('content-security-policy', policy)
-        return sendStored(request, reply, page)
-      })
-    }
-    others.finish()
-  })
+/** Writes the examples of a route into its description. */
+function addExamples(operation: Operation, examples: RouteExamples | undefined): void {
+  if (examples?.body) show(operation.requestBody?.content, examples.body)
+  for (const [status, answers] of Object.entries(examples?.answers ?? {}))
+    show(operation.responses?.[status]?.content, answers)
 }
 
-const docsUrls: readonly DocsUrl[] = ['/docs', '/docs/', '/docs/js/scalar.js']
-
-/**
- * Made by the first request: no start waits for megabytes. All requests share the same bytes, because a client that asks for them
- * hundreds of times without reading must not have as many copies made.
- */
-const docsPages = onFirstUse(async () => {
-  const name = import.meta.url.endsWith('.ts') ? './docs-thread.ts' : './docs-thread.js'
-  const worker = new Worker(new URL(name, import.meta.url), { execArgv: [] })
-  // What docs-thread.ts posts.
-  const [pages] = (await once(worker, 'message')) as [ReadonlyMap<DocsUrl, DocsPage>]
-  return pages
-})
-
-/** Work that the first call does for all; a failure is forgotten, so that the next call tries again. */
-function onFirstUse<T>(work: () => Promise<T>): () => Promise<T> {
-  let done: Promise<T> | null = null
-  return () => {
-    done ??= work().catch((error) => {
-      done = null
-      throw error
-    })
-    return done
-  }
+function show(content: MediaTypes | undefined, examples: Examples): void {
+  const named = Object.entries(examples).map(([name, value]) => [name, { value }])
+  for (const mediaType of Object.values(content ?? {})) mediaType.examples = Object.fromEntries(named)
 }

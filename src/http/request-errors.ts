@@ -1,7 +1,7 @@
 // From what Fastify and Ajv say about a request to a code of our own table.
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
 import { AppError, type ErrorCode, type FieldFault } from '../errors.ts'
-import { formOfPattern } from './v1-schemas.ts'
+import { formOfPattern } from './patterns.ts'
 
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',

@@ -1,4 +1,4 @@
-// One line for each request: who asked for what, how it ended, how long it took. Never a secret.
+// One line for each request: the caller, the route, the status, the time that it took. Never a secret.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError } from '../errors.ts'
@@ -7,18 +7,18 @@ import type { ClientAddressOf } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The number that somebody tries to sign in with, masked. */
+    /** The number that a request is about, masked. */
     maskedPhone: string | null
   }
 }
 
 /** Where lines go. */
 export interface RequestLog {
-  /** Whether anybody wants a line for each request. */
+  /** Whether a line is written for each request. */
   readonly isOn: boolean
   /** One finished request. */
   request(line: RequestLine): void
-  /** An error that the client was told nothing about. */
+  /** An error whose cause the client was not told. */
   trouble(request: FastifyRequest, error: AppError): void
 }
 
@@ -28,18 +28,18 @@ export interface RequestLine {
   readonly what: string
   readonly status: number
   readonly ms: number
-  /** Missing where the connection was gone before anybody asked for it, or a proxy passed on what is no address. */
+  /** Missing where the connection was gone before its address was read, or a proxy passed on what is no address. */
   readonly ip: string | undefined
-  /** Public id of the session that asked. */
+  /** Public id of the caller's session. */
   readonly session: string | undefined
   /** Masked: +86138****5223. */
   readonly phone: string | null
 }
 
-export interface QuickRequest extends Pick<RequestLine, 'requestId' | 'what' | 'session'> {
+export interface FastLine extends Pick<RequestLine, 'requestId' | 'what' | 'session'> {
   /** On the clock of performance.now(). */
   readonly began: number
-  /** Nothing of the answer waits any more. */
+  /** The operating system has taken the whole answer. */
   readonly isOver: boolean
 }
 
@@ -50,16 +50,20 @@ export class RequestLines {
   /** Addresses that are routes as they stand: looking one up is cheaper than asking Fastify which route it was. */
   readonly #plainRoutes = new Set<string>()
 
-  constructor(app: FastifyInstance, log: RequestLog, addressOf: ClientAddressOf) {
+  constructor(log: RequestLog, addressOf: ClientAddressOf) {
     this.#log = log
     this.#addressOf = addressOf
+  }
+
+  /** Learns the routes of a server. Call before any route is registered. */
+  attachTo(app: FastifyInstance): void {
     app.decorateRequest('maskedPhone', null)
     app.addHook('onRoute', ({ url }) => {
       if (!/[:*]/.test(url)) this.#plainRoutes.add(url)
     })
   }
 
-  /** Writes the line when the request is over. Fastify's onResponse is left out where the client did not wait. */
+  /** Writes the line when the request is over. Fastify's onResponse does not run where the client did not wait. */
   follow(request: FastifyRequest, reply: FastifyReply): void {
     if (!this.#log.isOn) return
     // Fastify's own reply.elapsedTime stays 0 without its logger.
@@ -78,7 +82,7 @@ export class RequestLines {
   }
 
   /** The same for a request that Fastify never sees, once it is answered. */
-  followQuick(request: IncomingMessage, response: ServerResponse, about: QuickRequest): void {
+  followFast(request: IncomingMessage, response: ServerResponse, about: FastLine): void {
     if (!this.#log.isOn) return
     const ip = this.#addressOf(request) ?? undefined
     const { began, isOver, requestId, what, session } = about
@@ -117,12 +121,12 @@ export function whatPart(method: string, path: string): string {
   return ['","method":"', method, '","path":', text, ',"status":'].join('')
 }
 
-/** Notes for the log whose number a request is about. */
+/** Notes for the log which number a request is about. */
 export function notePhone(request: FastifyRequest, text: string): void {
   request.maskedPhone = maskPhoneNumber(text)
 }
 
-/** A stranger wrote this: no query, not too long, and nothing in it that could be a token. */
+/** The path of a client's own making: without its query, cut short, and with nothing in it that could be a token or a number. */
 function unknownPath(url: string): string {
   const path = url.split('?', 1)[0] ?? ''
   return path

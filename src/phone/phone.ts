@@ -43,7 +43,7 @@ export function planOf(e164: string): NumberPlan {
   return { regions: parsed.isNonGeographic() ? [] : regions, isMobile: parsed.isValid() }
 }
 
-/** Why a text is no phone number; http/respond.ts says what to do about each. */
+/** Why a text is no phone number; http/problem.ts says what to do about each. */
 export type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
 
 // After the white space, hyphens and dashes of every script became ASCII: no letters, no other scripts' digits, no extension.

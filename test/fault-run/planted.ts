@@ -56,7 +56,11 @@ export const planted: readonly Planted[] = [
   {
     name: 'a caller is not judged again, neither when its body is whole nor under the lock',
     changes: [
-      ['src/http/v1.ts', "if (!request.signedIn || request.method === 'GET') return done()", 'return done()'],
+      [
+        'src/http/authenticate.ts',
+        "if (!request.signedIn || request.method === 'GET') return done()",
+        'return done()',
+      ],
       [
         'src/sessions/account-writer.ts',
         'if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)',

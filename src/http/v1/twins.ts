@@ -13,7 +13,6 @@ declare module 'fastify' {
 const plainMethods = new Set<HTTPMethods>(['GET', 'HEAD', 'POST'])
 /** What follows the path in the path of the twin. */
 const endings: Partial<Record<HTTPMethods, string>> = { PUT: '', PATCH: '/update', DELETE: '/end' }
-const suffix = 'ByPost'
 
 /**
  * Registers, for each route of `app` with a method other than GET and POST, a POST route with the same handler, schema and hooks.
@@ -34,12 +33,7 @@ function twinOf({ url, schema = {}, config = {}, handler }: RouteOptions, method
   const original = `${methods[0]} ${url.replaceAll(/:(\w+)/g, '{$1}')}`
   const same = `The same as \`${original}\`, for platforms that send GET and POST only.`
   const description = schema.description === undefined ? same : `${schema.description} ${same}`
-  const operationId = `${schema.operationId}${suffix}`
+  const operationId = `${schema.operationId}ByPost`
   const twinSchema = { ...schema, description, operationId }
   return { method: 'POST', url: twin ?? url + ending, schema: twinSchema, config: rest, handler } as const
-}
-
-/** The `operationId` of the route whose twin this is; any other one as it is. */
-export function withoutTwin(operationId: string): string {
-  return operationId.endsWith(suffix) ? operationId.slice(0, -suffix.length) : operationId
 }

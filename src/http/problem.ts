@@ -1,6 +1,7 @@
-// What the world is told about an error: status, words in two languages, and which facts. The only place that knows.
+// What a client is told about an error: status, words in two languages, and which facts. The default format is problem details (RFC 9457).
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode, ErrorFacts, FieldFault } from '../errors.ts'
+import { isoTime } from '../iso-time.ts'
 import { allowedValues, fieldAdvice } from './field-words.ts'
 
 interface PublicError {
@@ -155,13 +156,6 @@ export function languageOf(acceptLanguage: string | undefined): Language {
   return wanted[0]?.language === 'zh-CN' ? 'zh-CN' : 'en'
 }
 
-/** Milliseconds since 1970 as ISO 8601 UTC, or null. */
-export function isoTime(ms: number): string
-export function isoTime(ms: number | null): string | null
-export function isoTime(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString()
-}
-
 function publicField({ pointer, problem, allowed }: FieldFault) {
   return { pointer, problem, ...(allowed && { allowed: allowedValues(allowed) }) }
 }
@@ -178,7 +172,8 @@ function publicFacts({ fields, phone, rule, endedAt, endedBy, bannedUntil }: Err
   }
 }
 
-function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError): void {
+/** The headers that belong to an error, whatever the format of its body. */
+export function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError): void {
   if (facts.retryAfterSeconds !== undefined) reply.header('retry-after', String(facts.retryAfterSeconds))
   if (facts.allow) reply.header('allow', facts.allow.join(', '))
   if (publicErrors[code].status !== 401 || code === 'credentials_wrong' || code === 'code_wrong') return
@@ -186,7 +181,7 @@ function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError): void {
   reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
 }
 
-/** The clock on people's walls. */
+/** The time, and the zone in which texts in Chinese give it. */
 export interface WallClock {
   /** Milliseconds since 1970 UTC. */
   readonly now: () => number
@@ -305,34 +300,4 @@ export function sendProblem(
     .header('content-language', language)
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problemOf(error, { language, clock, requestId: request.id })))
-}
-
-/** Codes that the tutorial's apps meet as an ordinary answer: HTTP 200, `code` 0 or 2, and these words. */
-const classicAnswers: Partial<Record<ErrorCode, { code: 0 | 2; message: string }>> = {
-  token_missing: { code: 0, message: '需要验证' },
-  account_banned: { code: 0, message: publicErrors.account_banned.zh },
-  session_limit_reached: { code: 0, message: publicErrors.session_limit_reached.zh },
-}
-
-const problemsInChinese: Readonly<Record<string, string>> = {
-  is_missing: '缺失',
-  has_wrong_type: '类型错误',
-}
-
-/** The tutorial's answer to a token that is not good, whatever the reason. */
-const classicBadToken = { code: 2, message: '验证信息错误' } as const
-
-/** Answers as the tutorial does: `{code, message}`. */
-export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply {
-  const { status, zh } = publicErrors[error.code]
-  const isBadToken = status === 401 && error.code !== 'token_missing'
-  const answer = classicAnswers[error.code] ?? (isBadToken ? classicBadToken : null)
-  if (answer) return reply.code(200).send(answer)
-  setErrorHeaders(reply, error)
-  const field = error.facts.fields?.[0]
-  const message = field
-    ? `${zh}：${field.pointer.slice(1) || 'JSON'} ${problemsInChinese[field.problem] ?? '错误'}`
-    : zh
-  // 422 is younger than the tutorial's apps: they know 400.
-  return reply.code(status === 422 ? 400 : status).send({ code: 0, message })
 }

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { addVary } from './cross-origin.ts'
+import { addVary } from '../answer-headers.ts'
 
 /** The content codings that we make, the preferred one first. */
 const codings = ['br', 'gzip'] as const

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
 import type { Device } from '../sessions/sessions.ts'
-import { problemOf } from './respond.ts'
+import { problemOf } from './problem.ts'
 
 const at = Date.parse('2026-11-22T02:32:00Z')
 const clock = { now: () => at + 60_000, timeZone: 'Asia/Shanghai' }

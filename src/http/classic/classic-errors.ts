@@ -1,0 +1,34 @@
+// Errors in the tutorial's format, `{code, message}`: for the four classic routes only. docs/errors.md has the table.
+import type { FastifyReply } from 'fastify'
+import type { AppError, ErrorCode } from '../../errors.ts'
+import { publicErrors, setErrorHeaders } from '../problem.ts'
+
+/** Codes that the tutorial's apps know as an ordinary answer: HTTP 200, `code` 0, and these words. */
+const classicAnswers: Partial<Record<ErrorCode, { code: 0; message: string }>> = {
+  token_missing: { code: 0, message: '需要验证' },
+  account_banned: { code: 0, message: publicErrors.account_banned.zh },
+  session_limit_reached: { code: 0, message: publicErrors.session_limit_reached.zh },
+}
+
+const problemsInChinese: Readonly<Record<string, string>> = {
+  is_missing: '缺失',
+  has_wrong_type: '类型错误',
+}
+
+/** The tutorial's answer to a token that is not good, whatever the reason. */
+const classicBadToken = { code: 2, message: '验证信息错误' } as const
+
+/** Answers as the tutorial does: `{code, message}`. */
+export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply {
+  const { status, zh } = publicErrors[error.code]
+  const isBadToken = status === 401 && error.code !== 'token_missing'
+  const answer = classicAnswers[error.code] ?? (isBadToken ? classicBadToken : null)
+  if (answer) return reply.code(200).send(answer)
+  setErrorHeaders(reply, error)
+  const field = error.facts.fields?.[0]
+  const message = field
+    ? `${zh}：${field.pointer.slice(1) || 'JSON'} ${problemsInChinese[field.problem] ?? '错误'}`
+    : zh
+  // 422 is younger than the tutorial's apps: they know 400.
+  return reply.code(status === 422 ? 400 : status).send({ code: 0, message })
+}

@@ -1,0 +1,75 @@
+// Is the process alive, and should a balancer send it requests?
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Surface } from '../surface.ts'
+
+export interface HealthParts {
+  /** Rejects where the database does not answer. */
+  readonly askDatabase: () => Promise<unknown>
+  readonly redis: () => 'ok' | 'out_of_reach' | 'not_used'
+  readonly isStopping: () => boolean
+}
+
+const tags = ['health']
+const Alive = Type.Object({ status: Type.Literal('ok') })
+const Ready = Type.Object({
+  status: Type.Union([Type.Literal('ok'), Type.Literal('not_ready'), Type.Literal('stopping')]),
+  database: Type.Union([Type.Literal('ok'), Type.Literal('out_of_reach')]),
+  redis: Type.Union([Type.Literal('ok'), Type.Literal('out_of_reach'), Type.Literal('not_used')], {
+    description: 'Out of reach: slower, but nothing is wrong; the server is ready all the same.',
+  }),
+})
+
+const live = {
+  exposeHeadRoute: true,
+  schema: { tags, summary: 'Is the process alive?', operationId: 'getLive', response: { 200: Alive } },
+  config: { examples: { answers: { 200: { Alive: { status: 'ok' } } } } },
+}
+
+const ready = {
+  exposeHeadRoute: true,
+  schema: {
+    tags,
+    summary: 'Can it answer requests?',
+    operationId: 'getReady',
+    response: { 200: Ready, 503: Ready },
+  },
+  config: {
+    examples: {
+      answers: {
+        200: { Ready: { status: 'ok', database: 'ok', redis: 'not_used' } },
+        503: {
+          'Without its database': { status: 'not_ready', database: 'out_of_reach', redis: 'ok' },
+          Stopping: { status: 'stopping', database: 'ok', redis: 'ok' },
+        },
+      },
+    },
+  },
+}
+
+/** /livez and /readyz. */
+export function healthSurface(parts: HealthParts): Surface {
+  return {
+    name: 'health',
+    prefix: '/',
+    caller: 'none',
+    errors: 'problem',
+    document: { tags: [{ name: 'health', description: 'For balancers and supervisors.' }] },
+    routes: (app: FastifyInstance) => {
+      app.get('/livez', live, async () => ({ status: 'ok' }))
+      app.get('/readyz', ready, getReady(parts))
+    },
+  }
+}
+
+function getReady({ askDatabase, redis, isStopping }: HealthParts) {
+  return async (_request: FastifyRequest, reply: FastifyReply) => {
+    const database = await askDatabase().then(
+      () => 'ok' as const,
+      () => 'out_of_reach' as const,
+    )
+    const status = isStopping() ? 'stopping' : database === 'ok' ? 'ok' : 'not_ready'
+    if (status !== 'ok') reply.code(503).header('retry-after', '1')
+    return { status, database, redis: redis() }
+  }
+}

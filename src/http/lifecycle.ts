@@ -1,0 +1,200 @@
+// What happens to every request, whatever its route: its id, its line in the log, the headers of its answer, CORS, errors, and whether
+// its connection goes on. A concern of all requests is added here: both Fastify's routes and the fast path go through this class.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { everyAnswer, setEach } from './answer-headers.ts'
+import { BrokenConnections } from './broken-connections.ts'
+import { sendClassic } from './classic/classic-errors.ts'
+import { type ClientAddressOf, tellClientAddress } from './client-address.ts'
+import { CrossOrigin } from './cross-origin.ts'
+import { sendProblem, type WallClock } from './problem.ts'
+import { asRequestError } from './request-errors.ts'
+import { requestIds } from './request-id.ts'
+import { RequestLines, type RequestLog } from './request-log.ts'
+
+/** Problem details (RFC 9457), or `{code, message}` as the tutorial has it. */
+export type ErrorFormat = 'problem' | 'classic'
+
+export interface LifecycleParts {
+  readonly log: RequestLog
+  readonly addressOf: ClientAddressOf
+  readonly clock: WallClock
+  /** Origins of pages that may call from elsewhere, as browsers send them. */
+  readonly allowedOrigins: readonly string[]
+  readonly isStopping: () => boolean
+  /** Turns an error of the database that may pass into `unavailable`, and leaves every other error as it is. */
+  readonly asUnavailable: (error: unknown) => unknown
+}
+
+/** Head of an answer of the fast path, as `writeHead` takes it; the values of the first and of the last pair change with each answer. */
+export type FastHead = (string | number)[]
+
+/** A request that the fast path answers. */
+export interface FastRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly route: {
+    readonly head: FastHead
+    /** As the log tells what was asked for. */
+    readonly what: string
+  }
+  /** On the clock of performance.now(). */
+  readonly began: number
+}
+
+/** A client can do nothing about these: the log has their causes. */
+const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
+
+export class RequestLifecycle {
+  readonly newRequestId = requestIds()
+  readonly connections: BrokenConnections
+  readonly #parts: LifecycleParts
+  readonly #crossOrigin: CrossOrigin
+  readonly #lines: RequestLines
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts
+    this.#crossOrigin = new CrossOrigin(parts.allowedOrigins)
+    this.connections = new BrokenConnections(this.#crossOrigin)
+    this.#lines = new RequestLines(parts.log, parts.addressOf)
+  }
+
+  /** Takes part in every request of a server. Call before any route is registered. */
+  attachTo(app: FastifyInstance): void {
+    tellClientAddress(app, this.#parts.addressOf)
+    app.decorateRequest('signedIn', null)
+    this.#lines.attachTo(app)
+    app.server.on('connect', (_request, socket) => this.connections.refuseTunnel(socket))
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!this.#begin(request, reply) || this.#answerPreflight(request, reply)) return
+      // A request for an address that is not there is answered without a look at its body.
+      if (request.is404) done(new AppError('not_found'))
+      else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
+    })
+    app.setErrorHandler(this.errorHandler('problem'))
+    app.setNotFoundHandler(async () => {
+      throw new AppError('not_found')
+    })
+  }
+
+  /** Answers a request whose address Fastify cannot read. Fastify runs no hooks for it. */
+  answerUnreadable(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    if (this.#begin(request, reply)) this.#answerError('problem', error, request, reply)
+  }
+
+  /** Answers errors in a format. */
+  errorHandler(format: ErrorFormat) {
+    return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+      this.#answerError(format, error, request, reply)
+  }
+
+  /** Logs what kept an answer from being finished after its status was sent. */
+  logLateError(request: FastifyRequest, error: unknown): void {
+    this.#logForOperators(request, asRequestError(error, this.#parts.asUnavailable))
+  }
+
+  /**
+   * Whether a request with nothing behind its headers may take the fast path. A request that ends its connection, and every request
+   * while the server stops, goes through `#begin`, which has the rules for it.
+   */
+  mayAnswerFast({ headers }: IncomingMessage): boolean {
+    return (
+      headers.upgrade === undefined &&
+      headers['content-length'] === undefined &&
+      headers['transfer-encoding'] === undefined &&
+      !this.#parts.isStopping()
+    )
+  }
+
+  /** The head of a route's answers on the fast path, for `answerFast`. */
+  newFastHead(contentType: string): FastHead {
+    return ['x-request-id', '', ...everyAnswer, 'content-type', contentType, 'content-length', 0]
+  }
+
+  /**
+   * Answers 200 on the fast path.
+   * @param bytes the body, one character for each byte (`latin1`)
+   * @param session the public id of the session, where the line in the log names it
+   */
+  answerFast(fast: FastRequest, bytes: string, session: string | undefined): void {
+    const { request, response, route, began } = fast
+    const { head, what } = route
+    const requestId = this.newRequestId(request)
+    // writeHead copies the list before it returns, so one list serves all answers of a route.
+    head[1] = requestId
+    head[head.length - 1] = bytes.length
+    const forOrigin = this.#crossOrigin.headersFor(request.headers)
+    response.writeHead(200, forOrigin.length === 0 ? head : [...head, ...forOrigin])
+    response.end(bytes, 'latin1')
+    const isOver = isTaken(response)
+    if (!isOver) this.connections.follow(request.socket, response)
+    this.#lines.followFast(request, response, { began, isOver, requestId, what, session })
+  }
+
+  /** Whether the request is to be answered. RFC 9112, section 9.6: not behind an answer that ends the connection. */
+  #begin(request: FastifyRequest, reply: FastifyReply): boolean {
+    this.#lines.follow(request, reply)
+    if (this.connections.isClosing(request.raw.socket)) {
+      reply.hijack()
+      return false
+    }
+    this.connections.follow(request.raw.socket, reply.raw)
+    const set = (name: string, value: string) => reply.header(name, value)
+    reply.header('x-request-id', request.id)
+    setEach(everyAnswer, set)
+    setEach(this.#crossOrigin.headersFor(request.headers), set)
+    // While the server stops, a client is answered and told to send its next request elsewhere. Behind an offer of another protocol
+    // Node drops what came in the same piece: a client that waits for an answer to it would wait for ever.
+    if (this.#parts.isStopping() || request.raw.headers.upgrade !== undefined)
+      reply.raw.shouldKeepAlive = false
+    return true
+  }
+
+  /** Whether the request was a browser's preflight, which costs neither a limit nor SQL. */
+  #answerPreflight(request: FastifyRequest, reply: FastifyReply): boolean {
+    const headers = this.#crossOrigin.preflightFor(request.raw)
+    if (headers === null) return false
+    setEach(headers, (name, value) => reply.header(name, value))
+    reply.code(204).send()
+    return true
+  }
+
+  #answerError(
+    format: ErrorFormat,
+    error: unknown,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): FastifyReply {
+    const known = asRequestError(error, this.#parts.asUnavailable)
+    if (reply.hasHeader('connection')) this.#setConnection(request, reply)
+    this.#logForOperators(request, known)
+    return format === 'classic'
+      ? sendClassic(reply, known)
+      : sendProblem(request, reply, known, this.#parts.clock)
+  }
+
+  /**
+   * Fastify ends the connection where a body is wrong. Of a body that has come whole nothing is left that could be taken for the next
+   * request, so the connection goes on; the rest of any other body is not read.
+   */
+  #setConnection({ raw }: FastifyRequest, reply: FastifyReply): void {
+    if (raw.complete) reply.header('connection', reply.raw.shouldKeepAlive ? 'keep-alive' : 'close')
+    else this.connections.closeAfter(raw.socket)
+  }
+
+  #logForOperators(request: FastifyRequest, error: AppError): void {
+    if (isForOperators.has(error.code)) this.#parts.log.trouble(request, error)
+  }
+}
+
+/** Whether the operating system has taken all of an answer that was just given. Node itself says so a moment later, to a listener. */
+function isTaken({ socket, writableLength }: ServerResponse): boolean {
+  // Behind a pipelined request whose answer is under way there is no socket yet.
+  return socket !== null && writableLength === 0 && !socket.destroyed && socket.errored === null
+}
+
+/** There is none here. Other protocols may be offered and not taken (RFC 9110, section 7.8): some clients offer h2c each time. */
+function wantsWebSocket({ raw }: FastifyRequest): boolean {
+  return raw.headers.upgrade !== undefined && /websocket/i.test(raw.headers.upgrade)
+}

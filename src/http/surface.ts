@@ -1,0 +1,53 @@
+// A surface: routes that have the kind of caller, the format of errors and the OpenAPI document in common. server.ts lists them.
+import type { FastifyInstance } from 'fastify'
+import type { Sessions } from '../sessions/sessions.ts'
+import { authenticate, type CallerKind, refuseUnexpectedBody } from './authenticate.ts'
+import type { ErrorFormat, RequestLifecycle } from './lifecycle.ts'
+import { refuseOtherMethods } from './method-not-allowed.ts'
+import { type DescribedSurfaces, describeRoutes, type SurfaceDocument } from './openapi.ts'
+
+export interface Surface {
+  readonly name: string
+  /** The path of each route begins with it. */
+  readonly prefix: string
+  /** What a route asks of its caller, unless its own `config.caller` says otherwise. */
+  readonly caller: CallerKind
+  /** The format of all errors of its paths: of its handlers, of a body that is no JSON, of a method that a path does not have. */
+  readonly errors: ErrorFormat
+  /** What its OpenAPI document says besides the routes; null: it has none. */
+  readonly document: SurfaceDocument | null
+  /** Registers the routes. */
+  readonly routes: (app: FastifyInstance) => void | Promise<void>
+}
+
+export interface SurfaceParts {
+  readonly sessions: Sessions
+  readonly lifecycle: RequestLifecycle
+  /** Where the documents of all surfaces are collected. */
+  readonly described: DescribedSurfaces
+}
+
+/**
+ * Registers the routes of a surface, with a 405 for every other method of their paths.
+ * @throws Error where a path does not begin with the prefix
+ */
+export async function registerSurface(
+  root: FastifyInstance,
+  surface: Surface,
+  { sessions, lifecycle, described }: SurfaceParts,
+): Promise<void> {
+  await root.register(async (app) => {
+    app.addHook('onRoute', ({ url }) => {
+      if (!url.startsWith(surface.prefix))
+        throw new Error(`${url} is a route of ${surface.name} and must begin with ${surface.prefix}`)
+    })
+    app.setErrorHandler(lifecycle.errorHandler(surface.errors))
+    const otherMethods = refuseOtherMethods(app)
+    if (surface.document) await describeRoutes(app, surface.name, surface.document, described)
+    authenticate(app, surface.caller, sessions)
+    refuseUnexpectedBody(app)
+    // In a scope of their own: what a surface adds to its routes does not see the 405s.
+    await app.register(async (inner) => surface.routes(inner))
+    otherMethods.register()
+  })
+}

@@ -1,0 +1,164 @@
+// /v1/account: see and change my profile, and close my account.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Account, Accounts } from '../../accounts/accounts.ts'
+import type { Credentials } from '../../accounts/credentials.ts'
+import type { Standing } from '../../accounts/standing.ts'
+import { isoTime } from '../../iso-time.ts'
+import { callerOf, originOf, signedIn } from '../authenticate.ts'
+import { bodyOf } from '../checked-input.ts'
+import { httpsUrl, languageTag } from '../patterns.ts'
+import { closed, closedWithBody, problem, tokenRefused } from './problem-answers.ts'
+import { code, details } from './samples.ts'
+import { Code, Nickname, nullable, time } from './shapes.ts'
+
+const AccountDetails = Type.Object(
+  {
+    id: Type.String({ description: 'UUID.' }),
+    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    nickname: nullable(Type.String()),
+    avatar_url: nullable(Type.String()),
+    locale: nullable(Type.String({ description: 'BCP 47.', examples: ['zh-CN'] })),
+    has_password: Type.Boolean(),
+    registered_at: time(),
+  },
+  { $id: 'AccountDetails' },
+)
+
+const AccountChange = Type.Object(
+  {
+    nickname: Type.Optional(nullable(Nickname)),
+    avatar_url: Type.Optional(nullable(Type.String({ maxLength: 512, pattern: httpsUrl }), 'https only.')),
+    locale: Type.Optional(nullable(Type.String({ maxLength: 16, pattern: languageTag }), 'BCP 47.')),
+  },
+  {
+    $id: 'AccountChange',
+    additionalProperties: false,
+    description: 'A field that is not there stays as it is.',
+  },
+)
+
+const Closing = Type.Object({ code: Code }, { $id: 'Closing', additionalProperties: false })
+const ClosingAccount = Type.Object(
+  { closes_at: time('From then on the account is gone for good; signing in before takes it back.') },
+  { $id: 'ClosingAccount' },
+)
+
+export const accountSchemas = [AccountDetails, AccountChange, Closing, ClosingAccount]
+
+const tags = ['account']
+const security = [{ token: [] }]
+
+const routes = {
+  get: {
+    schema: {
+      tags,
+      summary: 'My account 我的账号',
+      operationId: 'getAccount',
+      security,
+      response: { 200: { description: 'The account', ...Type.Ref('AccountDetails') }, ...closed },
+    },
+    config: { examples: { answers: { 200: { 'My account': details } } } },
+  },
+  update: {
+    schema: {
+      tags,
+      summary: 'Change my profile 修改资料',
+      operationId: 'updateAccount',
+      security,
+      body: Type.Ref('AccountChange'),
+      response: {
+        200: { description: 'The account as it is now', ...Type.Ref('AccountDetails') },
+        ...closedWithBody,
+        422: problem('invalid_request'),
+        429: problem('rate_limited'),
+      },
+    },
+    config: {
+      examples: {
+        body: {
+          'A new name': { nickname: '小虎' },
+          'No picture any more': { avatar_url: null },
+        },
+        answers: { 200: { Changed: { ...details, nickname: '小虎' } } },
+      },
+    },
+  },
+  close: {
+    schema: {
+      tags,
+      summary: 'Close my account 注销账号',
+      description:
+        'With a code for `close_account`. All sessions end now; signing in before `closes_at` takes it back.',
+      operationId: 'closeAccount',
+      security,
+      body: Type.Ref('Closing'),
+      response: {
+        202: { description: 'It will be removed', ...Type.Ref('ClosingAccount') },
+        ...closedWithBody,
+        401: problem(...tokenRefused, 'code_wrong'),
+        422: problem('invalid_request'),
+        429: problem('rate_limited'),
+      },
+    },
+    config: {
+      twin: '/v1/account/close',
+      examples: {
+        body: { 'With a code for close_account': { code } },
+        // HUFU_CLOSING_DAYS after the time of the samples.
+        answers: { 202: { 'Will be removed': { closes_at: '2026-12-07T02:32:05.120Z' } } },
+      },
+    },
+  },
+} as const
+
+interface Parts {
+  readonly accounts: Accounts
+  readonly credentials: Credentials
+  readonly standing: Standing
+}
+
+export function accountRoutes(app: FastifyInstance, parts: Parts): void {
+  app.get('/v1/account', routes.get, getAccount(parts))
+  app.patch('/v1/account', routes.update, updateAccount(parts))
+  app.delete('/v1/account', routes.close, closeAccount(parts))
+}
+
+function getAccount({ accounts }: Parts) {
+  return async (request: FastifyRequest) =>
+    describeAccount(await accounts.getById(signedIn(request).account.id))
+}
+
+function updateAccount({ accounts }: Parts) {
+  return async (request: FastifyRequest) => {
+    const { nickname, avatar_url: avatarUrl, locale } = bodyOf(request, AccountChange)
+    const change = {
+      ...(nickname !== undefined && { nickname }),
+      ...(avatarUrl !== undefined && { avatarUrl }),
+      ...(locale !== undefined && { locale }),
+    }
+    return describeAccount(await accounts.update(callerOf(request), change, originOf(request)))
+  }
+}
+
+function closeAccount({ credentials, standing }: Parts) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const caller = callerOf(request)
+    const right = await credentials.checkClosingCode(caller, bodyOf(request, Closing).code)
+    const closesAt = await standing.close(right, caller)
+    return reply.code(202).send({ closes_at: isoTime(closesAt) })
+  }
+}
+
+/** An account as its owner is told of it. */
+export function describeAccount(account: Account) {
+  return {
+    id: account.id,
+    phone_number: account.phoneNumber,
+    nickname: account.nickname,
+    avatar_url: account.avatarUrl,
+    locale: account.locale,
+    has_password: account.hasPassword,
+    registered_at: isoTime(account.registeredAt),
+  }
+}

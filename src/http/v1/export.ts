@@ -1,0 +1,150 @@
+// /v1/account/export: all that is stored about an account, as a stream.
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Accounts, AccountExport as DomainExport, SessionRecord } from '../../accounts/accounts.ts'
+import type { Event } from '../../events/events.ts'
+import { isoTime } from '../../iso-time.ts'
+import { callerOf, originOf } from '../authenticate.ts'
+import type { RequestLifecycle } from '../lifecycle.ts'
+import { describeAccount } from './account.ts'
+import { closed, problem } from './problem-answers.ts'
+import { at, details, device, session } from './samples.ts'
+import { nullable, Platform, time } from './shapes.ts'
+
+const AccountExport = Type.Object(
+  {
+    account: Type.Ref('AccountDetails'),
+    sessions: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        platform: Platform,
+        device_id: nullable(Type.String()),
+        device_name: nullable(Type.String()),
+        app_version: nullable(Type.String()),
+        ip: nullable(Type.String()),
+        created_at: time(),
+        seen_at: time(),
+        ended_at: nullable(time()),
+        end_reason: nullable(Type.String()),
+      }),
+    ),
+    events: Type.Array(
+      Type.Object({
+        at: time(),
+        kind: Type.String(),
+        session_id: nullable(Type.String()),
+        ip: nullable(Type.String()),
+        detail: nullable(Type.Object({}, { additionalProperties: true })),
+      }),
+    ),
+  },
+  { $id: 'AccountExport' },
+)
+
+export const exportSchemas = [AccountExport]
+
+const exported = {
+  account: details,
+  sessions: [
+    {
+      id: session.id,
+      platform: session.platform,
+      device_id: device.id,
+      device_name: device.name,
+      app_version: device.app_version,
+      ip: session.ip,
+      created_at: at,
+      seen_at: at,
+      ended_at: null,
+      end_reason: null,
+    },
+  ],
+  events: [
+    {
+      at,
+      kind: 'signed_in',
+      session_id: session.id,
+      ip: session.ip,
+      detail: { method: 'code', platform: 'ios' },
+    },
+  ],
+}
+
+const get = {
+  schema: {
+    tags: ['account'],
+    summary: 'All that is known of me 导出个人信息',
+    operationId: 'exportAccount',
+    security: [{ token: [] }],
+    response: {
+      200: { description: 'Account, sessions, events', ...Type.Ref('AccountExport') },
+      ...closed,
+      429: problem('rate_limited'),
+    },
+  },
+  config: { examples: { answers: { 200: { Everything: exported } } } },
+} as const
+
+interface Parts {
+  readonly accounts: Accounts
+}
+
+export function exportRoutes(app: FastifyInstance, parts: Parts, lifecycle: RequestLifecycle): void {
+  app.get('/v1/account/export', get, exportAccount(parts, lifecycle))
+}
+
+function exportAccount({ accounts }: Parts, lifecycle: RequestLifecycle) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const pieces = exportPieces(await accounts.export(callerOf(request), originOf(request)))
+    // A piece is made when the client has taken those before it, and none any more when the client has gone.
+    const stream = Readable.from(pieces)
+    // The status is sent by then, so that the client sees a connection that breaks.
+    stream.on('error', (error) => reply.raw.headersSent && lifecycle.logLateError(request, error))
+    return reply.type('application/json; charset=utf-8').send(stream)
+  }
+}
+
+/** The JSON of an export, in pieces of some tens of kilobytes. */
+async function* exportPieces({ account, sessions, events }: DomainExport): AsyncGenerator<string> {
+  yield `{"account":${JSON.stringify(describeAccount(account))},"sessions":[`
+  yield* listPieces(sessions, exportedSession)
+  yield '],"events":['
+  yield* listPieces(events, exportedEvent)
+  yield ']}'
+}
+
+const itemsInPiece = 100
+
+/** The items of a JSON array, with their commas. */
+async function* listPieces<T>(items: AsyncIterable<T>, shown: (item: T) => object): AsyncGenerator<string> {
+  let texts: string[] = []
+  let before = ''
+  for await (const item of items) {
+    texts.push(JSON.stringify(shown(item)))
+    if (texts.length < itemsInPiece) continue
+    yield before + texts.join(',')
+    before = ','
+    texts = []
+  }
+  if (texts.length > 0) yield before + texts.join(',')
+}
+
+function exportedEvent({ at, kind, sessionId, ip, detail }: Event) {
+  return { at: isoTime(at), kind, session_id: sessionId, ip, detail }
+}
+
+function exportedSession(session: SessionRecord) {
+  return {
+    id: session.id,
+    platform: session.platform,
+    device_id: session.deviceId,
+    device_name: session.deviceName,
+    app_version: session.appVersion,
+    ip: session.ip,
+    created_at: isoTime(session.createdAt),
+    seen_at: isoTime(session.seenAt),
+    ended_at: isoTime(session.endedAt),
+    end_reason: session.endReason,
+  }
+}

@@ -1,0 +1,160 @@
+// /v1/session: the session that asks. Who am I, a new token, sign out.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { isoTime } from '../../iso-time.ts'
+import type { Limiter } from '../../limits/limiter.ts'
+import type { Session as DomainSession } from '../../sessions/session.ts'
+import type { Sessions } from '../../sessions/sessions.ts'
+import { bearerToken, callerOf, rotatedBy, type SignedIn, signedIn } from '../authenticate.ts'
+import type { FastRoute } from '../fast-path.ts'
+import { closed, closedWithoutBody, problem } from './problem-answers.ts'
+import { account, session } from './samples.ts'
+import { nullable, Platform, time } from './shapes.ts'
+
+const Account = Type.Object(
+  {
+    id: Type.String({ description: 'UUID.' }),
+    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    nickname: nullable(Type.String()),
+  },
+  { $id: 'Account' },
+)
+
+const Session = Type.Object(
+  {
+    id: Type.String({ description: 'Public: it names the session and proves nothing.' }),
+    platform: Platform,
+    device: Type.Object({
+      id: nullable(Type.String()),
+      name: nullable(Type.String()),
+      app_version: nullable(Type.String()),
+    }),
+    ip: nullable(Type.String(), 'Address of the sign-in.'),
+    created_at: time('When it was signed in.'),
+    seen_at: time('When it was last used; exact to a few minutes.'),
+    expires_at: nullable(time(), 'When it ends unless it is used before; null: never.'),
+    current: Type.Boolean({ description: 'Whether it is the session that asks.' }),
+  },
+  { $id: 'Session' },
+)
+
+const SignedInSchema = Type.Object(
+  { session: Type.Ref('Session'), account: Type.Ref('Account') },
+  { $id: 'SignedIn' },
+)
+
+const RotatedSession = Type.Object(
+  {
+    token: Type.String({
+      description: 'To be used from now on. Write it to the secure storage of the device before you use it.',
+    }),
+    session: Type.Ref('Session'),
+  },
+  { $id: 'RotatedSession' },
+)
+
+export const sessionSchemas = [Account, Session, SignedInSchema, RotatedSession]
+
+const tags = ['sessions']
+const security = [{ token: [] }]
+/** What the token of the samples was rotated to: the same session and family, another end. */
+const nextToken = 'hf_AaIBGLEAet2tp7E0JbgHfQ1fW1lUsX2shMW7BX5zSy027jvMKHdyt4ZV7sKhrgyWo'
+
+const routes = {
+  get: {
+    schema: {
+      tags,
+      summary: 'Who am I 我是谁',
+      operationId: 'getSession',
+      security,
+      response: {
+        200: { description: 'The session and its account', ...Type.Ref('SignedIn') },
+        ...closed,
+      },
+    },
+    config: { examples: { answers: { 200: { 'Signed in': { session, account } } } } },
+  },
+  end: {
+    schema: {
+      tags,
+      summary: 'Sign out 注销',
+      operationId: 'endSession',
+      security,
+      response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closedWithoutBody },
+    },
+  },
+  rotate: {
+    schema: {
+      tags,
+      summary: 'New token 换令牌',
+      description:
+        'The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.',
+      operationId: 'rotateToken',
+      security,
+      response: {
+        200: { description: 'The same session with a new token', ...Type.Ref('RotatedSession') },
+        ...closedWithoutBody,
+        429: problem('rate_limited'),
+      },
+    },
+    config: { examples: { answers: { 200: { 'The next token': { token: nextToken, session } } } } },
+  },
+} as const
+
+interface Parts {
+  readonly sessions: Sessions
+  readonly limiter: Limiter
+}
+
+/** `GET /v1/session`, for the fast path. */
+export const currentSessionFastRoute: FastRoute = {
+  path: '/v1/session',
+  tokenOf: bearerToken,
+  answer: describeSignedIn,
+  namesSession: true,
+}
+
+export function sessionRoutes(app: FastifyInstance, parts: Parts): void {
+  app.get('/v1/session', routes.get, async (request) => describeSignedIn(signedIn(request)))
+  app.delete('/v1/session', routes.end, endSession(parts))
+  app.post('/v1/session/rotate', routes.rotate, rotateToken(parts))
+}
+
+function endSession({ sessions }: Parts) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const { id, accountId } = signedIn(request).session
+    const by = callerOf(request)
+    await sessions.end({ id, accountId, by, origin: by.origin, reason: 'signed_out' })
+    return reply.code(204).send()
+  }
+}
+
+function rotateToken({ sessions, limiter }: Parts) {
+  return async (request: FastifyRequest) => {
+    await limiter.countWrite('rotate_token', callerOf(request))
+    const { token, session } = await rotatedBy(bearerToken(request), sessions)
+    return { token, session: publicSession(session, session.id) }
+  }
+}
+
+/** A session as its account is told of it. */
+export function publicSession(session: DomainSession, currentId: string) {
+  return {
+    id: session.id,
+    platform: session.platform,
+    device: { id: session.deviceId, name: session.deviceName, app_version: session.appVersion },
+    ip: session.ip,
+    created_at: isoTime(session.createdAt),
+    seen_at: isoTime(session.seenAt),
+    expires_at: isoTime(session.expiresAt),
+    current: session.id === currentId,
+  }
+}
+
+/** What a session's own app is told. */
+export function describeSignedIn({ session, account: { id, phoneNumber, nickname } }: SignedIn) {
+  return {
+    session: publicSession(session, session.id),
+    account: { id, phone_number: phoneNumber, nickname },
+  }
+}

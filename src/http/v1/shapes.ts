@@ -1,0 +1,68 @@
+// Fields that several bodies and answers of the v1 API have. Validation, OpenAPI and the SDK's types all come from these schemas.
+import { type TSchema, Type } from 'typebox'
+import { platforms } from '../../sessions/session.ts'
+import { plainText, printableAscii, sixDigits } from '../patterns.ts'
+
+export const nullable = <T extends TSchema>(schema: T, description?: string) =>
+  Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+export const time = (description?: string) =>
+  Type.String({ format: 'date-time', ...(description !== undefined && { description }) })
+
+export const appPlatforms = platforms.filter((platform) => platform !== 'classic')
+
+const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'What the app runs on.' })
+export const Platform = Type.Enum([...platforms], { type: 'string' })
+
+export const NewDevice = Type.Object(
+  {
+    platform: Type.Optional(AppPlatform),
+    id: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        pattern: printableAscii,
+        description: 'Stays the same on this device.',
+      }),
+    ),
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['iPhone 15'] }),
+    ),
+    app_version: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 32, pattern: plainText, examples: ['2.1.0'] }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'The device that signs in; people see it in their list of devices.',
+  },
+)
+
+export const PhoneNumber = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description:
+    'With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.',
+  examples: ['12345678901'],
+})
+export const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
+
+export const Code = Type.String({
+  maxLength: 64,
+  pattern: sixDigits,
+  description: 'Six digits, from the message. Spaces and full-width digits change nothing.',
+  examples: ['123456'],
+})
+export const Nickname = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: plainText,
+  examples: ['测试用户1'],
+})
+
+export const DeviceProof = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: printableAscii,
+  description:
+    'What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent.',
+})

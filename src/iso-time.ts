@@ -1,0 +1,8 @@
+// Times as the outside reads them.
+
+/** Milliseconds since 1970 as ISO 8601 UTC, or null. */
+export function isoTime(ms: number): string
+export function isoTime(ms: number | null): string | null
+export function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
