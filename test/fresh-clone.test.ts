@@ -7,11 +7,14 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Held, holdRequest } from './held-request.ts'
+import { whenProcessEnds } from './services/ending.ts'
 import { freePort } from './services/ports.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hufu-fresh-')))
 const clone = join(folder, 'clone')
+const elsewhere = join(folder, 'elsewhere')
 const run = promisify(execFile)
 
 /** The environment of somebody who has just opened a terminal: nothing of this test run's own npm, Node or settings. */
@@ -21,9 +24,32 @@ function newcomer(port: number): Record<string, string> {
   return { PATH: own.join(':'), HOME, HUFU_PORT: String(port), LANG: 'C.UTF-8' }
 }
 
-/** Starts a command, waits for its start message, and gives what ends it with its process group. */
-async function start(command: string, args: readonly string[], cwd: string, port: number) {
-  const child = spawn(command, args, { cwd, env: newcomer(port), detached: true })
+/** The same with the Node that the project pins. */
+function withOwnNode(port: number): Record<string, string> {
+  const environment = newcomer(port)
+  return { ...environment, PATH: `${dirname(process.execPath)}:${environment.PATH}` }
+}
+
+/** Starts a command, waits for its start message, and gives what ends it: alone, or with its process group. */
+async function start(
+  command: string,
+  args: readonly string[],
+  { cwd, port, environment = newcomer(port) }: Where,
+) {
+  const child = spawn(command, args, { cwd, env: environment, detached: true })
+  const group = -(child.pid ?? expect.fail('no process'))
+  let isOver = false
+  /** A server that outlived npm is of its group still. */
+  const end = () => {
+    if (isOver) return
+    isOver = true
+    try {
+      process.kill(group, 'SIGKILL')
+    } catch {
+      // All have ended, as they should.
+    }
+  }
+  whenProcessEnds(end)
   let output = ''
   const started = new Promise<void>((resolve, reject) => {
     const read = (chunk: Buffer) => {
@@ -38,10 +64,49 @@ async function start(command: string, args: readonly string[], cwd: string, port
   return {
     output: () => output,
     async stop() {
-      process.kill(-(child.pid ?? 0), 'SIGTERM')
+      process.kill(group, 'SIGTERM')
+      await once(child, 'exit')
+      isOver = true
+    },
+    end,
+    /** As a supervisor does it, which knows one process. */
+    async stopAlone() {
+      child.kill('SIGTERM')
       await once(child, 'exit')
     },
   }
+}
+
+interface Where {
+  readonly cwd: string
+  readonly port: number
+  readonly environment?: Record<string, string>
+}
+
+/** A sign-in that the server has begun to read. */
+async function holdSignIn(port: number): Promise<Held> {
+  return await holdRequest({
+    method: 'POST',
+    url: `http://127.0.0.1:${port}/login`,
+    token: '',
+    body: JSON.stringify({ phone_number: '12345678901', password: '1234567' }),
+  })
+}
+
+/** Resolves when no connection to the port is taken any more. */
+async function portIsFree(port: number): Promise<void> {
+  await expect
+    .poll(
+      () =>
+        fetch(`http://127.0.0.1:${port}/livez`).then(
+          ({ status }) => status,
+          () => 'refused',
+        ),
+      {
+        timeout: 30_000,
+      },
+    )
+    .toBe('refused')
 }
 
 beforeAll(async () => {
@@ -59,7 +124,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('npm ci, npm start and npm run demo work in a fresh clone', { timeout: 60_000 }, async () => {
   const port = await freePort()
-  const server = await start('npm', ['start'], clone, port)
+  const server = await start('npm', ['start'], { cwd: clone, port })
   expect(server.output()).toContain(join(clone, 'data', 'hufu.db'))
   const demo = await run('npm', ['run', 'demo'], { cwd: clone, env: newcomer(port) })
   expect(demo.stdout).toContain('Everything is as in the tutorial.')
@@ -74,7 +139,6 @@ test('npm ci, npm start and npm run demo work in a fresh clone', { timeout: 60_0
 test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
   await run('npm', ['pack', '--pack-destination', folder], { cwd: clone, env: newcomer(0) })
   const tarball = readdirSync(folder).find((name) => /^hufu-.*\.tgz$/.test(name)) ?? expect.fail('no tarball')
-  const elsewhere = join(folder, 'elsewhere')
   mkdirSync(elsewhere)
   writeFileSync(join(elsewhere, 'package.json'), '{ "private": true }')
   await run('npm', ['install', '--no-audit', '--no-fund', join(folder, tarball)], {
@@ -85,7 +149,7 @@ test('the packed tarball installs and starts elsewhere, with its command', { tim
   const port = await freePort()
   // The published package runs on the Node that is there; this test brings the one that the project pins.
   const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
-  const server = await start(process.execPath, [main, 'serve'], elsewhere, port)
+  const server = await start(process.execPath, [main, 'serve'], { cwd: elsewhere, port })
   const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
   expect(await answer.json()).toMatchObject({ status: 'ok' })
   expect((await fetch(`http://127.0.0.1:${port}/docs/`)).status).toBe(200)
@@ -97,3 +161,28 @@ test('the packed tarball installs and starts elsewhere, with its command', { tim
   )
   expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
 })
+
+test.each([
+  ['npx hufu serve', 'npx', ['hufu', 'serve'], elsewhere],
+  ['npm start', 'npm', ['start'], clone],
+  ['npm run hufu -- serve', 'npm', ['run', 'hufu', '--', 'serve'], clone],
+] as const)(
+  'SIGTERM to %s stops the server, which answers what is in flight first',
+  { timeout: 120_000 },
+  async (_name, command, args, cwd) => {
+    const port = await freePort()
+    const server = await start(command, args, { cwd, port, environment: withOwnNode(port) })
+    try {
+      const held = await holdSignIn(port)
+      // One that is answered behind it shows that the server has both.
+      expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
+      const stopped = server.stopAlone()
+      await portIsFree(port)
+      held.release()
+      expect((await held.answer).status).toBe(200)
+      await stopped
+    } finally {
+      server.end()
+    }
+  },
+)

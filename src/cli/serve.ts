@@ -14,6 +14,7 @@ import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { redactUrl } from '../redact-url.ts'
+import { readEnvironment } from '../settings/environment.ts'
 import { serverSettings } from '../settings/server.ts'
 import { SettingsError } from '../settings/setting.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -22,7 +23,7 @@ import { calledAs } from './called-as.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
 import type { Context } from './run.ts'
-import { stopSignal } from './signals.ts'
+import { stopSignal, stopWithNpm } from './signals.ts'
 import { letGoOfFirst, runWorkers, toldToStop } from './workers.ts'
 
 const stopWithinMs = 10_000
@@ -39,6 +40,7 @@ export async function serve({ settings, output }: Context): Promise<number> {
   const programLog = createLog(settings, process.stdout.isTTY, output.hide)
   const log = programLog.logger
   diesLoudly(log)
+  if (!cluster.isWorker) stopWithNpm(readEnvironment())
   const sayStarted = async (address: string) => {
     process.stderr.write(await startMessage(address, settings, output))
   }
