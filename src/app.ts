@@ -57,7 +57,10 @@ export interface House {
   readonly sendCode: SendCode
   readonly sessions: Sessions
   readonly writer: AccountWriter
-  /** Removes what has had its time, where the clocks can be trusted or a person says that they can: db/purges.ts. */
+  /**
+   * Completes ends of sessions that a process which died has left, and removes what has had its time, where the clocks can be trusted
+   * or a person says that they can: db/purges.ts.
+   */
   tidy(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
   readonly limiter: Limiter
@@ -88,7 +91,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const feed = new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onTrouble })
   const copies = await openCopies(settings, dialect, { ...options, feed })
   const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
-  const writer = new AccountWriter({ db, copies, clock })
+  const writer = new AccountWriter({ db, copies, clock, onBackgroundError: onTrouble })
   const sessions = new Sessions({
     db,
     writer,
@@ -144,7 +147,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     sendCode,
     sessions,
     writer,
-    tidy: (how) => purges.run(how),
+    tidy: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
     sms,
     limiter,
     async close() {

@@ -7,11 +7,13 @@ import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import { asUnavailable, isLostRace, isOutOfReach, NoConnection } from '../src/db/failures.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
+import { inTransaction } from '../src/db/transaction.ts'
 import { AppError } from '../src/errors.ts'
 import { addPerson, person, startApp } from './running.ts'
 import { createMariadbDatabase, type Mariadb, startMariadb } from './services/mariadb.ts'
 import { createPostgresDatabase, type Postgres, startPostgres } from './services/postgres.ts'
 import { databases } from './stores.ts'
+import { startProxy } from './tcp-proxy.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 
@@ -55,6 +57,30 @@ async function keepBusy(db: Kysely<never> | Database, size: number): Promise<() 
     await Promise.all(holders)
   }
 }
+
+describe.each(
+  databases.filter(({ name }) => name !== 'sqlite'),
+)('a rollback that the database does not answer, on $name', (database) => {
+  test.skipIf(database.skipped !== null)(
+    'hides nothing: the cause of the failure is told, and the next transaction gets another connection',
+    async () => {
+      const { url, drop } = await database.create()
+      closers.push(drop)
+      const proxy = await startProxy(url)
+      closers.push(() => proxy.close())
+      const db = open(proxy.url, 1)
+      const work = inTransaction(db, async (tx) => {
+        await sql`select 1`.execute(tx)
+        proxy.set('stall')
+        throw new AppError('code_wrong')
+      })
+      await expect(work).rejects.toMatchObject({ code: 'code_wrong' })
+      proxy.set('pass')
+      await expect(inTransaction(db, (tx) => sql`select 1`.execute(tx))).resolves.toBeDefined()
+    },
+    30_000,
+  )
+})
 
 describe.each(databases)('every connection of the pool in use, on $name', (database) => {
   test.skipIf(database.skipped !== null)(

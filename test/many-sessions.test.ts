@@ -1,6 +1,7 @@
 // An account with very many sessions and events: everything that can be done with an account can be done with it, and the
 // requests of others go on meanwhile.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
@@ -121,18 +122,25 @@ describe.each(stores)('very many sessions on $name', (store) => {
       expect(seen.size).toBe(count + 1)
 
       const banned = () => house.standing.ban(crowd.id, { until: null, reason: 'spam' })
-      const quiet = await checksWhile(app, otherToken, new Promise((resolve) => setTimeout(resolve, 1_500)))
-      const busy = await checksWhile(app, otherToken, banned())
-      expect(await isLive(token)).toBe(false)
+      const quiet = await checksWhile(app, otherToken, () => sleep(1_500))
+      const busy = await checksWhile(app, otherToken, async () => {
+        await banned()
+        // Over with the answer, however much is still to be written.
+        expect(await isLive(token)).toBe(false)
+        expect(await house.sessions.list(crowd.id)).toEqual([])
+        await house.writer.pendingEnds.written()
+      })
       expect(await live(crowd.id)).toBe(0)
       expect(await ends(crowd.id)).toBe(count + 1)
       expect(busy.failed).toBe(0)
       // Each check waits for a part of the ban at the most, and not for the whole of it.
       expect(busy.longest / busy.ms).toBeLessThan(0.5)
-      const ratio = (busy.p99 / quiet.p99).toFixed(1)
+      const ratio = busy.p99 / quiet.p99
       console.log(
-        `${store.name}: p99 of others' checks is ${ratio} x quiet while ${count} sessions are banned`,
+        `${store.name}: p99 of others' checks is ${ratio.toFixed(1)} x quiet while ${count} sessions are banned`,
       )
+      // Where nothing else runs on the machine: whoever asks for so many rows measures.
+      if (count >= 100_000) expect(ratio).toBeLessThan(3)
     },
     240_000,
   )
@@ -163,6 +171,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
         expect(await isLive(token), name).toBe(true)
         await end()
         expect(await isLive(token), name).toBe(false)
+        await house.writer.pendingEnds.written()
         expect(await live(id), name).toBe(name.startsWith('a sign-in') ? 1 : 0)
         if (name === 'a ban') break
         await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
@@ -193,17 +202,18 @@ describe.each(stores)('very many sessions on $name', (store) => {
 async function checksWhile(
   { url }: RunningApp,
   token: string,
-  work: Promise<unknown>,
+  work: () => Promise<unknown>,
 ): Promise<{ p99: number; longest: number; ms: number; failed: number }> {
   const start = performance.now()
   const state = { isOver: false, failed: 0 }
-  const done = work.finally(() => {
+  const done = work().finally(() => {
     state.isOver = true
   })
   const took: number[] = []
   const headers = { authorization: `Bearer ${token}` }
-  await Promise.all(
-    Array.from({ length: 4 }, async () => {
+  await Promise.all([
+    done,
+    ...Array.from({ length: 4 }, async () => {
       while (!state.isOver) {
         const began = performance.now()
         const response = await fetch(`${url}/v1/session`, { headers })
@@ -212,8 +222,7 @@ async function checksWhile(
         if (response.status !== 200) state.failed++
       }
     }),
-  )
-  await done
+  ])
   took.sort((a, b) => a - b)
   const p99 = took[Math.floor(took.length * 0.99)] ?? 0
   return { p99, longest: took.at(-1) ?? 0, ms: performance.now() - start, failed: state.failed }

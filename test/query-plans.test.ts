@@ -16,6 +16,7 @@ import type { Database, Tables } from '../src/db/schema.ts'
 import * as eventRows from '../src/events/event-rows.ts'
 import * as counterRows from '../src/limits/counter-rows.ts'
 import * as deviceProofRows from '../src/sessions/device-proof-rows.ts'
+import * as pendingEndRows from '../src/sessions/pending-end-rows.ts'
 import * as sessionRows from '../src/sessions/session-rows.ts'
 import { type Cell, insertMany } from './many-rows.ts'
 import { databases } from './stores.ts'
@@ -30,6 +31,7 @@ const modules = {
   'limits/counter-rows.ts': counterRows,
   'changes/change-rows.ts': changeRows,
   'sessions/device-proof-rows.ts': deviceProofRows,
+  'sessions/pending-end-rows.ts': pendingEndRows,
   'sessions/session-rows.ts': sessionRows,
 }
 
@@ -45,7 +47,9 @@ const withoutPlan: Readonly<Record<string, string>> = {
   insertCounters: 'inserts rows',
   insertDeviceProof: 'inserts one row',
   insertEvents: 'inserts rows',
+  insertPendingEnd: 'inserts one row',
   insertPurge: 'inserts one row',
+  isOverByPendingEnd: 'asks nothing',
   insertSession: 'inserts one row',
   insertEventsOfSessions: 'inserts rows of sessions that it finds by their ids',
   tryWrites: 'tries rights on no row, and is rolled back',
@@ -56,6 +60,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
 const wholeTable: Readonly<Record<string, string>> = {
   positionBefore: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
   listPurges: 'a row for each kind of data',
+  listPendingEnds: 'a row for each account whose sessions are being ended now',
   findPurge: 'a row for each kind of data',
   updatePurge: 'a row for each kind of data',
   isBarredNumber: 'empty here: a primary key',
@@ -68,6 +73,7 @@ const wholeTable: Readonly<Record<string, string>> = {
 const maySort: Readonly<Record<string, string>> = {
   liveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   liveSessions: 'the same',
+  unendedSessions: 'the same',
   liveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   forgetPersonInPages: 'the last page of an account is less than a page',
 }
@@ -176,6 +182,15 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     await sessionRows.liveSessions(db, id, { now, after, limit: 50 })
   },
   liveContenders: (db) => sessionRows.liveContenders(db, id, now, { platform: 'ios' }),
+  unendedSessions: async (db) => {
+    await sessionRows.unendedSessions(db, id, { after: null, limit: 50 })
+    const after = { createdAt: now + rows / 2, id: sessionId }
+    await sessionRows.unendedSessions(db, id, { after, limit: 50 })
+  },
+  spareSessions: (db) => sessionRows.spareSessions(db, [sessionId, 's-2'], 'p'),
+  findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
+  listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, 10),
+  deletePendingEnd: (db) => pendingEndRows.deletePendingEnd(db, 'none'),
   liveSessionIds: async (db) => {
     await sessionRows.liveSessionIds(db, id, now, null)
     await sessionRows.liveSessionIds(db, id, now, 50)
@@ -236,6 +251,12 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
     account_id: account,
     phone_number: number,
   })
+  await insertMany(db, kind, 'hufu_pending_ends', 1_000, {
+    account_id: (i, { concat, padded }) => concat(sql`'a-'`, padded(sql<number>`${i} + 1000`, 34)),
+    id: (i, { padded }) => padded(i, 22),
+    at: time,
+    reason: () => sql`'kicked'`,
+  })
   await insertMany(db, kind, 'hufu_codes', rows, {
     phone_number: (i, { concat, padded }) => concat(sql`'+86130'`, padded(i, 9)),
     purpose: () => sql`'sign_in'`,
@@ -267,6 +288,7 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
       'account_changes',
       'limit_counters',
       'device_proofs',
+      'pending_ends',
     ])
       await sql`analyze table ${sql.table(`hufu_${table}`)}`.execute(db)
   else await sql`analyze`.execute(db)

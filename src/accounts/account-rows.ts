@@ -51,6 +51,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
     locale: null,
     phone_verified_at: null,
     closes_at: null,
+    removal_began_at: null,
   }
 }
 

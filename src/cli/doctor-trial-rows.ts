@@ -14,6 +14,7 @@ export const triedTables = {
   hufu_device_proofs: 'device_id',
   hufu_events: 'id',
   hufu_limit_counters: 'name',
+  hufu_pending_ends: 'account_id',
   hufu_purges: 'name',
   hufu_server_keys: 'name',
   hufu_sessions: 'id',

@@ -8,7 +8,10 @@ export async function withHouse<T>({ settings }: Context, work: (house: House) =
   await upgrade(() => openDatabaseAlone(settings), settings.database.location.kind)
   const house = await openHouse(settings)
   try {
-    return await work(house)
+    const result = await work(house)
+    // The command is done; what is left to write would wait for a server.
+    await house.writer.pendingEnds.written()
+    return result
   } finally {
     await house.close()
   }

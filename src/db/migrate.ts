@@ -10,6 +10,7 @@ import { ownNames } from './migrations/0005-own-names.ts'
 import { deviceProofs } from './migrations/0007-device-proofs.ts'
 import { limitCounters } from './migrations/0008-limit-counters.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
+import { pendingEnds } from './migrations/0010-pending-ends.ts'
 import { changeKinds } from './migrations/0011-change-kinds.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -25,6 +26,7 @@ export const ownTables: readonly string[] = [
   'hufu_device_proofs',
   'hufu_events',
   'hufu_limit_counters',
+  'hufu_pending_ends',
   'hufu_purges',
   'hufu_server_keys',
   'hufu_sessions',
@@ -40,6 +42,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0007-device-proofs': deviceProofs(kind),
     '0008-limit-counters': limitCounters(kind),
     '0009-purges-and-indexes': purgesAndIndexes(kind),
+    '0010-pending-ends': pendingEnds(kind),
     '0011-change-kinds': changeKinds(kind),
   }
 }

@@ -40,7 +40,19 @@ function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () =
 class Statements {
   broken = false
 
-  async run<T>(start: () => Promise<T>): Promise<T> {
+  /**
+   * A rollback never fails: with its connection the transaction goes as well. What it answers would only hide why there is one, and to
+   * take back very many rows takes as long as to write them did.
+   */
+  async run(sql: string, start: () => Promise<unknown>): Promise<unknown> {
+    if (sql !== 'rollback') return await this.#run(start)
+    return await this.#run(start).catch(() => {
+      this.broken = true
+      return { command: 'ROLLBACK', rows: [] }
+    })
+  }
+
+  async #run<T>(start: () => Promise<T>): Promise<T> {
     if (this.broken) throw Object.assign(new Error('the connection was given up'), { code: 'DEADLINE' })
     try {
       return await within(statementMs, start())
@@ -62,7 +74,7 @@ function mysqlConnection(raw: PoolConnection) {
         new Promise((resolve, reject) => {
           raw.query(sql, parameters, (error, result) => (error ? reject(error) : resolve(result)))
         })
-      statements.run(start).then((result) => callback(null, result), callback)
+      statements.run(sql, start).then((result) => callback(null, result), callback)
     },
     release: () => (statements.broken ? raw.destroy() : raw.release()),
     destroy: () => raw.destroy(),
@@ -196,7 +208,7 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
       })
       const statements = new Statements()
       return {
-        query: (sql: string, parameters: unknown[]) => statements.run(() => raw.query(sql, parameters)),
+        query: (sql: string, parameters: unknown[]) => statements.run(sql, () => raw.query(sql, parameters)),
         release: () => raw.release(statements.broken),
       }
     },

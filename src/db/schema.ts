@@ -49,6 +49,8 @@ export interface AccountsTable {
   phone_verified_at: number | null
   /** When the account may be removed, because its owner wants to close it; null: no such wish. */
   closes_at: number | null
+  /** When its removal was decided, which nothing takes back; it goes with its last row. null: it was not. */
+  removal_began_at: number | null
 }
 
 export interface SessionsTable {
@@ -81,6 +83,23 @@ export interface SessionsTable {
   end_reason: EndReason | null
   /** The session whose start or request ended this one. */
   ended_by_session: string | null
+  /** The pending end of its account that does not end this session: it began later, or stays. */
+  survives_end: string | null
+}
+
+/**
+ * The end of very many sessions of an account, not yet written into each of them: sessions/pending-ends.ts. All are over that had time
+ * left at `at` and do not survive it.
+ */
+export interface PendingEndsTable {
+  account_id: string
+  /** UUIDv7 bytes as 22 characters of base64url. */
+  id: string
+  at: number
+  reason: EndReason
+  by_session: string | null
+  ip: string | null
+  request_id: string | null
 }
 
 export const purposes = ['sign_in', 'reset_password', 'change_phone', 'close_account', 'confirm'] as const
@@ -181,6 +200,7 @@ export interface Tables {
   hufu_device_proofs: DeviceProofsTable
   hufu_events: EventsTable
   hufu_limit_counters: LimitCountersTable
+  hufu_pending_ends: PendingEndsTable
   hufu_purges: PurgesTable
   hufu_server_keys: ServerKeysTable
   hufu_sessions: SessionsTable

@@ -8,6 +8,7 @@ import {
   deleteDeviceProofsWithoutSession,
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
+import { endAtOnce } from './pending-ends.ts'
 import { type Session, toSignedInAccount } from './session.ts'
 import {
   type AccountChange,
@@ -66,7 +67,7 @@ export type TokenChange =
 
 /**
  * Of more sessions than this no cache entries are invalidated one by one: the change is settled through the feed alone, which
- * takes a second.
+ * takes a second. And so many do not end one by one: a row ends them (pending-ends.ts).
  */
 const invalidatedAtOnce = 1_000
 /** Ends of more sessions than this are recorded by one statement. */
@@ -82,6 +83,10 @@ export interface Affected {
   readonly isMany: boolean
   /** Those that it ends. */
   readonly ended: readonly string[]
+  /**
+   * Those that stay, where so many end that one row ends all others (pending-ends.ts); null: each end is written in this transaction.
+   */
+  readonly kept: readonly string[] | null
   /** It makes cache entries wrong, or the account's row: a new session alone does not. */
   readonly needsFeed: boolean
 }
@@ -104,7 +109,20 @@ export async function affectedBy(
     ...new Set([...(set === undefined ? [] : live), ...ended, ...tokenSessions(token), ...refresh]),
   ]
   const needsFeed = set !== undefined || end !== undefined || ids.length > 0
-  return { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed }
+  const kept = end && ended.length > invalidatedAtOnce ? await keptBeside(tx, accountId, ended, since) : null
+  return { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed, kept }
+}
+
+/** The live sessions beside those that end; null where these are very many too. */
+async function keptBeside(
+  tx: Database,
+  accountId: string,
+  ended: readonly string[],
+  since: number,
+): Promise<string[] | null> {
+  const ends = new Set(ended)
+  const kept = (await liveSessionIds(tx, accountId, since, null)).filter((id) => !ends.has(id))
+  return kept.length > invalidatedAtOnce ? null : kept
 }
 
 function endedBy({ which }: SessionsEnd, live: readonly string[]): readonly string[] {
@@ -123,6 +141,8 @@ export interface Work {
   readonly origin: Origin
   /** The sessions that end. */
   readonly ended: readonly string[]
+  /** Of `Affected`. */
+  readonly kept: readonly string[] | null
   /** The session that ends them; null: an operator, or the server itself. */
   readonly ender: string | null
 }
@@ -137,12 +157,15 @@ export async function apply(
   entry: StoredSession | null
   deviceProof: string | null
 }> {
-  const { account: before, change, now, ended, ender } = work
+  const { account: before, change, now, origin, ended, kept, ender } = work
   const { start, end, token } = change
   const account = await writeAccount(tx, before, change.set, now)
+  // Before the session that begins, which it must not end.
+  if (account && end && kept)
+    await endAtOnce(tx, before.id, { at: now, reason: end.reason, by: ender, origin, kept })
   if (start) await insertSession(tx, start.session, start.tokenHash, start.repeatable)
   if (token) await writeToken(tx, token)
-  if (end) await endSessions(tx, { ids: ended, at: now, reason: end.reason, by: ender })
+  if (end && !kept) await endSessions(tx, { ids: ended, at: now, reason: end.reason, by: ender })
   const deviceProof = account && (await writeDeviceProofs(tx, { before, account, change, now }))
   await record(tx, work)
   const entry = start && account ? entryOf(start, account) : null
@@ -206,8 +229,9 @@ async function writeDeviceProofs(
 
 async function record(
   tx: Database,
-  { account, change: { end, events = [] }, now, origin, ended, ender: by }: Work,
+  { account, change: { end, events = [] }, now, origin, ended, kept, ender: by }: Work,
 ): Promise<void> {
+  if (kept) return await recordEvents(tx, now, origin, events)
   const isFew = ended.length <= recordedAtOnce
   const detail = end && { reason: end.reason, by }
   const ends = isFew && detail ? ended.map((id) => sessionEnded(account.id, id, detail)) : []

@@ -11,6 +11,7 @@ import { noOrigin, type Origin } from '../events/events.ts'
 import { affectedBy, apply, type Change } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
 import type { Copies, Mark, ReadTicket } from './copies.ts'
+import { PendingEnds } from './pending-ends.ts'
 import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
 
 export interface Decision<T> {
@@ -62,6 +63,8 @@ export interface AccountWriterOptions {
   readonly db: Database
   readonly copies: Copies
   readonly clock: Clock
+  /** Told what kept ends of very many sessions from being written out. */
+  readonly onBackgroundError?: (error: unknown) => void
 }
 
 /** What the steps after the commit need. */
@@ -70,17 +73,22 @@ interface Committed {
   readonly position: number
   /** Fills the cache entry of a session that began; null: there is none. */
   readonly begun: { readonly ticket: ReadTicket; readonly entry: StoredSession } | null
+  /** Ends of sessions are still to be written. */
+  readonly isPending: boolean
 }
 
 export class AccountWriter {
   readonly #db: Database
   readonly #copies: Copies
   readonly #clock: Clock
+  /** What is written after the commit, where very many sessions end. */
+  readonly pendingEnds: PendingEnds
 
-  constructor({ db, copies, clock }: AccountWriterOptions) {
+  constructor({ db, copies, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
     this.#db = db
     this.#copies = copies
     this.#clock = clock
+    this.pendingEnds = new PendingEnds({ db, onBackgroundError })
   }
 
   /**
@@ -104,10 +112,10 @@ export class AccountWriter {
       if (!account || change === null)
         return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
       const affected = await affectedBy(tx, account.id, change, now)
-      if (affected.isMany) takeLonger(deadline)
+      if (affected.isMany && affected.kept === null) takeLonger(deadline)
       const mark = await this.#copies.mark(affected.isMany ? 'many' : affected.ids)
       const ender = change.start?.session.id ?? by?.sessionId ?? null
-      const applied = await apply(tx, { account, change, now, origin, ended: affected.ended, ender })
+      const applied = await apply(tx, { account, change, now, origin, ...affected, ender })
       const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
       const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
       await this.#copies.confirm(mark)
@@ -117,9 +125,11 @@ export class AccountWriter {
         ended: affected.ended.length,
         sessions,
         ...applied,
-        committed: { mark, position, begun },
+        committed: { mark, position, begun, isPending: affected.kept !== null },
       }
     })
+    // A removed account has no row to end any session.
+    if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
     if (committed) await this.#settle(committed, written.sessions)
     return written
   }

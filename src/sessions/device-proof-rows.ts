@@ -1,5 +1,6 @@
 // Device proofs in SQL. No policy here.
 import type { Database, DeviceProofsTable } from '../db/schema.ts'
+import { isOverByPendingEnd } from './pending-end-rows.ts'
 
 /** The proof of this hash for this number; null where there is none. */
 export async function findDeviceProof(
@@ -78,19 +79,21 @@ export async function deleteDeviceProofsWithoutSession(
   const rows = await tx
     .selectFrom('hufu_device_proofs')
     .leftJoin('hufu_sessions', 'hufu_sessions.id', 'hufu_device_proofs.session_id')
-    .select('hufu_device_proofs.proof_hash')
+    .leftJoin('hufu_pending_ends as pending', 'pending.account_id', 'hufu_device_proofs.account_id')
+    .select(['hufu_device_proofs.proof_hash', 'hufu_sessions.id', 'hufu_sessions.ended_at'])
+    .select(['hufu_sessions.expires_at', 'hufu_sessions.survives_end'])
+    .select(['pending.id as pending_id', 'pending.at as pending_at'])
     .where('hufu_device_proofs.account_id', '=', accountId)
-    .where((where) =>
-      where.or([
-        where('hufu_sessions.id', 'is', null),
-        where('hufu_sessions.ended_at', 'is not', null),
-        where('hufu_sessions.expires_at', '<=', now),
-      ]),
-    )
     .execute()
+  // At most ten: device-proofs.ts.
+  const isWithout = (row: (typeof rows)[number]) =>
+    row.id === null ||
+    row.ended_at !== null ||
+    (row.expires_at !== null && row.expires_at <= now) ||
+    isOverByPendingEnd(row)
   await deleteDeviceProofs(
     tx,
-    rows.map(({ proof_hash }) => proof_hash),
+    rows.filter(isWithout).map(({ proof_hash }) => proof_hash),
   )
 }
 

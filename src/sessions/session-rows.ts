@@ -1,11 +1,12 @@
 // Sessions in SQL. No policy here.
-import { type InferResult, sql } from 'kysely'
+import { type ExpressionBuilder, type InferResult, sql } from 'kysely'
 import type { PrepareRead } from '../db/open.ts'
 import { isMysql, valuesOfPage } from '../db/pages.ts'
-import type { AccountsTable, Database, EndReason, Platform, SessionsTable } from '../db/schema.ts'
+import type { AccountsTable, Database, EndReason, Platform, SessionsTable, Tables } from '../db/schema.ts'
 import { nextTurn } from '../db/turns.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
 import { accountFactsOf } from './account-state.ts'
+import { isOverByPendingEnd, type MayBeOver } from './pending-end-rows.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
 import type { Rotation } from './token-standing.ts'
 
@@ -99,10 +100,16 @@ function selectSessions(db: Database) {
   return db
     .selectFrom('hufu_sessions')
     .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
-    .leftJoin('hufu_sessions as ender', 'ender.id', 'hufu_sessions.ended_by_session')
+    .leftJoin('hufu_pending_ends as pending', 'pending.account_id', 'hufu_sessions.account_id')
+    .leftJoin('hufu_sessions as ender', (join) =>
+      join.on('ender.id', '=', (eb) =>
+        eb.fn.coalesce('hufu_sessions.ended_by_session', 'pending.by_session'),
+      ),
+    )
     .select(sessionColumns)
     .select(tokenColumns)
-    .select(['hufu_sessions.ended_at', 'hufu_sessions.end_reason'])
+    .select(['hufu_sessions.ended_at', 'hufu_sessions.end_reason', 'hufu_sessions.survives_end'])
+    .select(['pending.id as pending_id', 'pending.at as pending_at', 'pending.reason as pending_reason'])
     .select(['ender.platform as ender_platform', 'ender.device_name as ender_device_name'])
     .select(['hufu_accounts.phone_number', 'hufu_accounts.nickname'])
     .select(['hufu_accounts.banned_at', 'hufu_accounts.banned_until', 'hufu_accounts.closes_at'])
@@ -114,19 +121,25 @@ function selectSession(db: Database, id: string) {
 
 type StoredSessionRow = InferResult<ReturnType<typeof selectSessions>>[number]
 
+interface EndRow extends MayBeOver, Pick<SessionsTable, 'ended_at' | 'end_reason'> {
+  readonly pending_reason: EndReason | null
+}
+
+/** When and why a session ended: by its own row, or by the pending end of its account; null: it did not. */
+function endOf(row: EndRow): Pick<Ending, 'at' | 'reason'> | null {
+  if (row.ended_at !== null) return { at: row.ended_at, reason: row.end_reason ?? 'signed_out' }
+  if (row.pending_at === null || !isOverByPendingEnd(row)) return null
+  return { at: row.pending_at, reason: row.pending_reason ?? 'signed_out' }
+}
+
 function toStoredSession(row: StoredSessionRow): StoredSession {
+  const end = endOf(row)
+  const by = row.ender_platform && { platform: row.ender_platform, deviceName: row.ender_device_name }
   return {
     session: toSession(row),
     tokenHash: row.token_hash,
     rotation: toRotation(row),
-    ending:
-      row.ended_at === null
-        ? null
-        : {
-            reason: row.end_reason ?? 'signed_out',
-            at: row.ended_at,
-            by: row.ender_platform && { platform: row.ender_platform, deviceName: row.ender_device_name },
-          },
+    ending: end && { ...end, by },
     account: {
       id: row.account_id,
       phoneNumber: row.phone_number,
@@ -168,7 +181,8 @@ export async function listSessionRecords(
   const sessions = db
     .selectFrom('hufu_sessions')
     .select(sessionColumns)
-    .select(['ended_at', 'end_reason'])
+    .select(['ended_at', 'end_reason', 'survives_end'])
+    .select((eb) => pendingEnd(eb, accountId))
     .limit(limit)
   const page = after
     ? sessions
@@ -179,7 +193,24 @@ export async function listSessionRecords(
         .orderBy('account_id')
     : sessions.where('account_id', '=', accountId)
   const rows = await page.orderBy('created_at').orderBy('id').execute()
-  return rows.map((row) => ({ ...toSession(row), endedAt: row.ended_at, endReason: row.end_reason }))
+  return rows.map((row) => {
+    const end = endOf(row)
+    return { ...toSession(row), endedAt: end?.at ?? null, endReason: end?.reason ?? null }
+  })
+}
+
+/** The pending end of an account, beside each row: asked once in a statement, whatever the number of its rows. */
+function pendingEnd(eb: ExpressionBuilder<Tables, 'hufu_sessions'>, accountId: string) {
+  const column = <C extends 'id' | 'at' | 'reason'>(name: C) =>
+    eb
+      .selectFrom('hufu_pending_ends')
+      .select(`hufu_pending_ends.${name}` as const)
+      .where('hufu_pending_ends.account_id', '=', accountId)
+  return [
+    column('id').as('pending_id'),
+    column('at').as('pending_at'),
+    column('reason').as('pending_reason'),
+  ] as const
 }
 
 export interface LiveSession {
@@ -194,35 +225,77 @@ export interface SessionCursor {
   readonly id: string
 }
 
-/** Of the account's live sessions at `now`, oldest first, those behind the cursor: the index hufu_sessions_account_live has their order. */
-function selectLive(
+/**
+ * A page of the account's sessions without an end of their own, oldest first, behind the cursor: the index hufu_sessions_account_live
+ * has their order. Which of them are live is told apart afterwards, because a page of live ones could take the whole index.
+ */
+function selectUnended(
   db: Database,
   accountId: string,
-  {
-    now,
-    after,
-    limit,
-  }: { readonly now: number; readonly after: SessionCursor | null; readonly limit: number },
+  { after, limit }: { readonly after: SessionCursor | null; readonly limit: number },
 ) {
   const query = db
-    .selectFrom('hufu_sessions')
-    .where('account_id', 'in', after ? valuesOfPage(db, accountId) : [accountId])
+    .selectFrom(byIndexOfLive(db))
+    .where('account_id', '=', accountId)
     .where('ended_at', 'is', null)
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
+    .limit(limit)
+    .select(['hufu_sessions.id', 'created_at', 'expires_at', 'survives_end'])
+    .select((eb) => pendingEnd(eb, accountId))
+  if (isMysql(db)) {
+    // They sort where the order names a column that `is null` makes the same in all rows; PostgreSQL sorts where it does not.
+    const ordered = query.orderBy('created_at').orderBy('hufu_sessions.id')
+    // A comparison of pairs is no range of an index to them.
+    return after === null
+      ? ordered
+      : ordered
+          .where('created_at', '>=', after.createdAt)
+          .where((where) =>
+            where.or([where('created_at', '>', after.createdAt), where('hufu_sessions.id', '>', after.id)]),
+          )
+  }
+  const ordered = query
     .orderBy('account_id')
     .orderBy('ended_at')
     .orderBy('created_at')
     .orderBy('hufu_sessions.id')
-    .limit(limit)
-  if (after === null) return query
-  // A range of the index also where many sessions began in the same millisecond; MySQL and MariaDB make none of it.
-  if (!isMysql(db))
-    return query.where(sql<boolean>`(created_at, hufu_sessions.id) > (${after.createdAt}, ${after.id})`)
-  return query
-    .where('created_at', '>=', after.createdAt)
-    .where((where) =>
-      where.or([where('created_at', '>', after.createdAt), where('hufu_sessions.id', '>', after.id)]),
-    )
+  // A range of the index also where many sessions began in the same millisecond.
+  return after === null
+    ? ordered
+    : ordered.where(sql<boolean>`(created_at, hufu_sessions.id) > (${after.createdAt}, ${after.id})`)
+}
+
+/**
+ * The table. Where most sessions of an account are live, MySQL and MariaDB would take another index for each page, and sort all of
+ * the account's sessions for it.
+ */
+function byIndexOfLive(db: Database) {
+  const hint = isMysql(db) ? sql` force index (hufu_sessions_account_live)` : sql``
+  return sql<SessionsTable>`hufu_sessions`.as<'hufu_sessions'>(sql`hufu_sessions${hint}`)
+}
+
+type UnendedRow = InferResult<ReturnType<typeof selectUnended>>[number]
+
+function isLiveAt(row: UnendedRow, now: number): boolean {
+  return (row.expires_at === null || row.expires_at > now) && !isOverByPendingEnd(row)
+}
+
+/** Where the next page begins; null: this was the last one. */
+function cursorAfter(rows: readonly UnendedRow[], limit: number): SessionCursor | null {
+  const last = rows.at(-1)
+  return last && rows.length === limit ? { createdAt: last.created_at, id: last.id } : null
+}
+
+/** The live rows of page after page, with turns of the event loop between. */
+async function* livePages<R extends UnendedRow>(
+  readPage: (after: SessionCursor | null) => Promise<R[]>,
+  { now, after = null, limit }: LivePage,
+): AsyncGenerator<R[]> {
+  for (let from = after; ; await nextTurn()) {
+    const rows = await readPage(from)
+    yield rows.filter((row) => isLiveAt(row, now))
+    from = cursorAfter(rows, limit)
+    if (from === null) return
+  }
 }
 
 export interface LivePage {
@@ -232,16 +305,16 @@ export interface LivePage {
 }
 
 /** Up to `limit` of the account's live sessions at `now`, oldest first, behind a cursor. */
-export async function liveSessions(
-  db: Database,
-  accountId: string,
-  { now, after = null, limit }: LivePage,
-): Promise<LiveSession[]> {
-  const rows = await selectLive(db, accountId, { now, after, limit })
-    .select(sessionColumns)
-    .select(tokenColumns)
-    .execute()
-  return rows.map(toLiveSession)
+export async function liveSessions(db: Database, accountId: string, page: LivePage): Promise<LiveSession[]> {
+  const { limit } = page
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(db, accountId, { after, limit }).select(sessionColumns).select(tokenColumns).execute()
+  const found: LiveSession[] = []
+  for await (const rows of livePages(readPage, page)) {
+    found.push(...rows.map(toLiveSession))
+    if (found.length >= limit) return found.slice(0, limit)
+  }
+  return found
 }
 
 function toLiveSession(row: SessionRow & TokenRow): LiveSession {
@@ -264,19 +337,34 @@ export async function liveContenders(
   { platform, deviceId }: ContenderFilter = {},
 ): Promise<Contender[]> {
   const found: Contender[] = []
-  for (let after: SessionCursor | null = null; ; ) {
-    let query = selectLive(tx, accountId, { now, after, limit: readAtOnce })
-    if (platform !== undefined) query = query.where('platform', '=', platform)
-    if (deviceId !== undefined) query = query.where('device_id', '=', deviceId)
-    const rows = await query.select(['hufu_sessions.id', 'platform', 'device_id', 'created_at']).execute()
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(tx, accountId, { after, limit: readAtOnce }).select(['platform', 'device_id']).execute()
+  for await (const rows of livePages(readPage, { now, limit: readAtOnce })) {
     for (const row of rows) {
-      const { id, platform, device_id: deviceId, created_at: createdAt } = row
-      found.push({ id, platform, deviceId, createdAt })
+      if (platform !== undefined && row.platform !== platform) continue
+      if (deviceId !== undefined && row.device_id !== deviceId) continue
+      const { id, created_at: createdAt } = row
+      found.push({ id, platform: row.platform, deviceId: row.device_id, createdAt })
     }
-    after = found.at(-1) ?? null
-    if (rows.length < readAtOnce) return found
-    await nextTurn()
   }
+  return found
+}
+
+/** A page of the account's sessions that the pending end has yet to be written into, and where the next one begins; null: nowhere. */
+export async function unendedSessions(
+  tx: Database,
+  accountId: string,
+  page: { readonly after: SessionCursor | null; readonly limit: number },
+): Promise<{ over: string[]; next: SessionCursor | null }> {
+  const rows = await selectUnended(tx, accountId, page).execute()
+  const over = rows.filter(isOverByPendingEnd).map(({ id }) => id)
+  return { over, next: cursorAfter(rows, page.limit) }
+}
+
+/** Lets sessions survive a pending end of their account. */
+export async function spareSessions(tx: Database, ids: readonly string[], pendingId: string): Promise<void> {
+  for (const batch of batches(ids))
+    await tx.updateTable('hufu_sessions').set({ survives_end: pendingId }).where('id', 'in', batch).execute()
 }
 
 /** The ids of the account's live sessions at `now`, oldest first: all, or the first `limit` of them. */
@@ -286,18 +374,14 @@ export async function liveSessionIds(
   now: number,
   limit: number | null,
 ): Promise<string[]> {
-  const found: { id: string; createdAt: number }[] = []
-  for (;;) {
-    const pageSize = Math.min(readAtOnce, (limit ?? Number.POSITIVE_INFINITY) - found.length)
-    if (pageSize === 0) break
-    const rows = await selectLive(tx, accountId, { now, after: found.at(-1) ?? null, limit: pageSize })
-      .select(['hufu_sessions.id', 'hufu_sessions.created_at'])
-      .execute()
-    for (const { id, created_at: createdAt } of rows) found.push({ id, createdAt })
-    if (rows.length < pageSize) break
-    await nextTurn()
+  const found: string[] = []
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(tx, accountId, { after, limit: readAtOnce }).execute()
+  for await (const rows of livePages(readPage, { now, limit: readAtOnce })) {
+    found.push(...rows.map(({ id }) => id))
+    if (limit !== null && found.length >= limit) return found.slice(0, limit)
   }
-  return found.map(({ id }) => id)
+  return found
 }
 
 /** Those of the sessions that exist, live or not, in no order. */
@@ -336,7 +420,7 @@ export async function insertSession(
 ): Promise<void> {
   await tx
     .insertInto('hufu_sessions')
-    .values({
+    .values((eb) => ({
       id: session.id,
       account_id: session.accountId,
       token_hash: tokenHash,
@@ -355,7 +439,11 @@ export async function insertSession(
       ended_at: null,
       end_reason: null,
       ended_by_session: null,
-    })
+      survives_end: eb
+        .selectFrom('hufu_pending_ends')
+        .select('hufu_pending_ends.id')
+        .where('hufu_pending_ends.account_id', '=', session.accountId),
+    }))
     .execute()
 }
 
@@ -386,16 +474,17 @@ export async function findRepeatable(
   const row = await db
     .selectFrom('hufu_sessions')
     .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
+    .leftJoin('hufu_pending_ends as pending', 'pending.account_id', 'hufu_sessions.account_id')
     .select(sessionColumns)
-    .select('hufu_sessions.rotation_nonce')
+    .select(['hufu_sessions.rotation_nonce', 'hufu_sessions.survives_end'])
+    .select(['pending.id as pending_id', 'pending.at as pending_at'])
     .where('hufu_accounts.phone_number', '=', phoneNumber)
     .where('hufu_sessions.ended_at', 'is', null)
     .where('hufu_sessions.previous_token_hash', '=', fingerprint)
     .where('hufu_sessions.created_at', '>', since)
     .executeTakeFirst()
-  return row
-    ? { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
-    : null
+  if (!row || isOverByPendingEnd(row)) return null
+  return { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
 }
 
 /** Gives a session whose token was never used another one. */

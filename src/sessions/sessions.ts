@@ -401,6 +401,7 @@ export class Sessions {
 
   /** Writes what is still to be noted about sessions that were seen, and stops noting. */
   async close(): Promise<void> {
+    await this.#writer.pendingEnds.close()
     await this.#activity.close()
   }
 

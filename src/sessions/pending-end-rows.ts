@@ -1,0 +1,40 @@
+// Pending ends in SQL. No policy here.
+import type { Database, PendingEndsTable, SessionsTable } from '../db/schema.ts'
+import { mayLiveOnMs } from '../timing.ts'
+
+/** The pending end of an account; null where there is none. */
+export async function findPendingEnd(db: Database, accountId: string): Promise<PendingEndsTable | null> {
+  const row = await db
+    .selectFrom('hufu_pending_ends')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .executeTakeFirst()
+  return row ?? null
+}
+
+/** Up to `limit` accounts that have a pending end. */
+export async function listPendingEnds(db: Database, limit: number): Promise<string[]> {
+  const rows = await db.selectFrom('hufu_pending_ends').select('account_id').limit(limit).execute()
+  return rows.map(({ account_id }) => account_id)
+}
+
+export async function insertPendingEnd(tx: Database, row: PendingEndsTable): Promise<void> {
+  await tx.insertInto('hufu_pending_ends').values(row).execute()
+}
+
+export async function deletePendingEnd(tx: Database, accountId: string): Promise<void> {
+  await tx.deleteFrom('hufu_pending_ends').where('account_id', '=', accountId).execute()
+}
+
+/** What tells whether a pending end ends a session. */
+export interface MayBeOver extends Pick<SessionsTable, 'expires_at' | 'survives_end'> {
+  /** Of the account's pending end; null: there is none. */
+  readonly pending_id: string | null
+  readonly pending_at: number | null
+}
+
+/** Whether a session without an end of its own is over by the pending end of its account. One whose time had run out before is not. */
+export function isOverByPendingEnd({ expires_at, survives_end, pending_id, pending_at }: MayBeOver): boolean {
+  if (pending_id === null || pending_at === null || survives_end === pending_id) return false
+  return expires_at === null || expires_at > pending_at - mayLiveOnMs
+}

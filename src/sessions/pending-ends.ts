@@ -1,0 +1,123 @@
+// The end of very many sessions of an account, decided in one short transaction: a row that every reader of a session looks at. What
+// it says is written into the sessions afterwards, in batches, and changes nothing any more for anybody.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from '../db/schema.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { type Origin, recordEnds } from '../events/events.ts'
+import { newSessionId } from '../ids.ts'
+import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
+import type { Ending } from './session.ts'
+import {
+  endSessions,
+  lockAccount,
+  type SessionCursor,
+  spareSessions,
+  unendedSessions,
+} from './session-rows.ts'
+
+export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
+  /** The session that asks for it; null: an operator, or the server itself. */
+  readonly by: string | null
+  readonly origin: Origin
+  /** Sessions that stay. */
+  readonly kept: readonly string[]
+}
+
+/** So many sessions are written in one transaction: on SQLite it holds up everything else for a millisecond or two. */
+const batchSize = 100
+const listedAtOnce = 1_000
+
+/**
+ * Ends all live sessions of an account but those that stay, under the account's lock: they are over with the commit. Sessions that begin
+ * from here on, in this transaction or later, are not touched. Of an earlier end that is still pending, what is not written yet gets
+ * the reason of this one.
+ */
+export async function endAtOnce(tx: Database, accountId: string, end: NewPendingEnd): Promise<void> {
+  const { at, reason, by, origin, kept } = end
+  const id = newSessionId(at)
+  await deletePendingEnd(tx, accountId)
+  const { ip, requestId } = origin
+  await insertPendingEnd(tx, {
+    account_id: accountId,
+    id,
+    at,
+    reason,
+    by_session: by,
+    ip,
+    request_id: requestId,
+  })
+  await spareSessions(tx, kept, id)
+}
+
+export interface PendingEndsOptions {
+  readonly db: Database
+  /** Told what kept an end from being written: `resume` goes on with it. */
+  readonly onBackgroundError: (error: unknown) => void
+}
+
+/** Writes pending ends, one account after the other, with a pause after each batch that is as long as the batch took. */
+export class PendingEnds {
+  readonly #db: Database
+  readonly #onBackgroundError: (error: unknown) => void
+  #queue: Promise<void> = Promise.resolve()
+  #isClosing = false
+
+  constructor({ db, onBackgroundError }: PendingEndsOptions) {
+    this.#db = db
+    this.#onBackgroundError = onBackgroundError
+  }
+
+  /** Begins to write the pending end of an account, in the background. */
+  begin(accountId: string): void {
+    this.#queue = this.#queue.then(() => this.write(accountId)).catch(this.#onBackgroundError)
+  }
+
+  /** Writes every pending end, those too that a process which died has left. Never throws. */
+  async resume(): Promise<void> {
+    try {
+      for (const accountId of await listPendingEnds(this.#db, listedAtOnce)) this.begin(accountId)
+    } catch (error) {
+      this.#onBackgroundError(error)
+    }
+    await this.written()
+  }
+
+  /** When everything that this process has begun is written, or could not be. */
+  async written(): Promise<void> {
+    await this.#queue
+  }
+
+  /** Writes the pending end of an account, if it has one. */
+  async write(accountId: string): Promise<void> {
+    let after: SessionCursor | null = null
+    while (!this.#isClosing) {
+      const began = performance.now()
+      after = await inTransaction(this.#db, (tx) => writeBatch(tx, accountId, after))
+      if (after === null) return
+      await sleep(performance.now() - began)
+    }
+  }
+
+  /** Ends with the batch at hand: what is left is over all the same. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await this.#queue
+  }
+}
+
+/** Under the account's lock, so that two processes at it write each session once. @returns where to go on; null: nothing is left */
+async function writeBatch(
+  tx: Database,
+  accountId: string,
+  after: SessionCursor | null,
+): Promise<SessionCursor | null> {
+  await lockAccount(tx, accountId)
+  const end = await findPendingEnd(tx, accountId)
+  if (!end) return null
+  const { over, next } = await unendedSessions(tx, accountId, { after, limit: batchSize })
+  const { at, reason, by_session: by, ip, request_id: requestId } = end
+  await endSessions(tx, { ids: over, at, reason, by })
+  await recordEnds(tx, at, { ip, requestId }, { ids: over, detail: { reason, by } })
+  if (next === null) await deletePendingEnd(tx, accountId)
+  return next
+}
