@@ -1,9 +1,10 @@
 // Asks the table of limits before something is sent or compared, and refuses with `rate_limited`.
 import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
+import { numberCountry } from '../phone/phone.ts'
 import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Spent, Window } from './store.ts'
-import { numberCountry, subjectOf, type Who } from './subjects.ts'
+import { subjectOf, type Who } from './subjects.ts'
 
 /**
  * Whether a message may go out. `limit_full`: the number, its range of numbers, or the part of the day's messages for such callers is used

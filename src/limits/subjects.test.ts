@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { addressBlock, numberPrefix, subjectOf } from './subjects.ts'
+import { addressBlock, subjectOf } from './subjects.ts'
 
 const block = (address: string | null) => [addressBlock(address, 32, 64), addressBlock(address, 24, 48)]
 
@@ -38,12 +38,6 @@ describe('the block of an address', () => {
     )
   })
 })
-
-test.each([
-  ['+8613800005223', '+861380000'],
-  ['+12025550123', '+12025550'],
-  ['+85251234567', '+8525123456'],
-])('the prefix of %s is %s', (number, prefix) => expect(numberPrefix(number)).toBe(prefix))
 
 test('a counter is named by a hash: the number, the address and the device cannot be read in it', () => {
   const who = {

@@ -1,7 +1,7 @@
 // Who is counted: addresses by their network, numbers by their prefix, and all of them as a hash.
 import { hash } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
-import { parsePhoneNumberFromString } from 'libphonenumber-js/mobile'
+import { numberCountry, numberPrefix } from '../phone/phone.ts'
 import type { By } from './limits.ts'
 
 /** A caller, and the number that the request is about. */
@@ -51,24 +51,6 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, 
     case 'server':
       return 'server'
   }
-}
-
-const nationalDigits = 7
-
-/**
- * The region of a number (ISO 3166-1). A number that is in no mobile range of the regions that share its calling code counts for the
- * first of them; one of no region is null, and gets no messages.
- */
-export function numberCountry(e164: string): string | null {
-  const parsed = parsePhoneNumberFromString(e164)
-  return parsed?.country ?? parsed?.getPossibleCountries()[0] ?? null
-}
-
-/** Country code and the first digits behind it: `+861380000`. */
-export function numberPrefix(e164: string): string {
-  const parsed = parsePhoneNumberFromString(e164)
-  const country = parsed ? `+${parsed.countryCallingCode}` : ''
-  return e164.slice(0, country.length + nationalDigits)
 }
 
 /**

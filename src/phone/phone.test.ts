@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
-import { maskPhoneNumber, NationalNumbers, parsePhoneNumber, parseRegion } from './phone.ts'
+import { maskPhoneNumber, NationalNumbers, numberPrefix, parsePhoneNumber, parseRegion } from './phone.ts'
 
 test.each([
   '13800005223',
@@ -187,3 +187,9 @@ test('a masked number shows neither the whole of it nor anything that is no numb
   expect(maskPhoneNumber('a secret')).toBe('****')
   expect(maskPhoneNumber('1234')).toBe('****')
 })
+
+test.each([
+  ['+8613800005223', '+861380000'],
+  ['+12025550123', '+12025550'],
+  ['+85251234567', '+8525123456'],
+])('the prefix of %s is %s', (number, prefix) => expect(numberPrefix(number)).toBe(prefix))

@@ -43,6 +43,24 @@ export function planOf(e164: string): NumberPlan {
   return { regions: parsed.isNonGeographic() ? [] : regions, isMobile: parsed.isValid() }
 }
 
+const nationalDigits = 7
+
+/**
+ * The region of a number (ISO 3166-1). A number that is in no mobile range of the regions that share its calling code counts for the
+ * first of them; one of no region is null, and gets no messages.
+ */
+export function numberCountry(e164: string): string | null {
+  const parsed = parsePhoneNumberFromString(e164)
+  return parsed?.country ?? parsed?.getPossibleCountries()[0] ?? null
+}
+
+/** Country code and the first digits behind it: `+861380000`. */
+export function numberPrefix(e164: string): string {
+  const parsed = parsePhoneNumberFromString(e164)
+  const country = parsed ? `+${parsed.countryCallingCode}` : ''
+  return e164.slice(0, country.length + nationalDigits)
+}
+
 /** Why a text is no phone number; http/problem.ts says what to do about each. */
 export type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
 
