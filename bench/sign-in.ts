@@ -1,7 +1,7 @@
 // Sign-ins per second beside the raw rate of argon2 with the same parameters on as many threads, interleaved in one run.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { Passwords } from '../src/accounts/password.ts'
+import { Passwords } from '../src/passwords/password.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { startProcess } from '../test/running.ts'
 import { median } from './median.ts'

@@ -3,15 +3,17 @@ import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
 import { BarredNumbers } from './accounts/barred-numbers.ts'
-import { CodeDestinations, type ServedCountries, servedCountries } from './accounts/code-destinations.ts'
-import { Credentials } from './accounts/credentials.ts'
-import { Passwords } from './accounts/password.ts'
-import { SendCode } from './accounts/send-code.ts'
-import { SignIn } from './accounts/sign-in.ts'
 import { Standing } from './accounts/standing.ts'
+import { Credentials } from './authentication/credentials.ts'
+import { CodeMethod, type CodeMethodOptions } from './authentication/methods/code.ts'
+import { PasswordMethod, type PasswordMethodOptions } from './authentication/methods/password.ts'
+import { SignInRepeats } from './authentication/repeats.ts'
+import { SignIn, type SignInMethods } from './authentication/sign-in.ts'
 import { Feed, forgetOldChanges } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
+import { SendCode } from './codes/code-sender.ts'
 import { Codes } from './codes/codes.ts'
+import { CodeDestinations, type ServedCountries, servedCountries } from './codes/destinations.ts'
 import { keyOfSecret, storedKey } from './codes/server-key.ts'
 import { databaseNow } from './db/database-clock.ts'
 import { asUnavailable } from './db/failures.ts'
@@ -28,6 +30,7 @@ import { Limiter } from './limits/limiter.ts'
 import { limitsWith } from './limits/limits.ts'
 import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
+import { Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { Life } from './sessions/activity.ts'
@@ -35,7 +38,7 @@ import type { Copies } from './sessions/copies.ts'
 import { MemoryCopies } from './sessions/copies-memory.ts'
 import { NoCopies } from './sessions/copies-none.ts'
 import { forgetOldProofs } from './sessions/device-proofs.ts'
-import { Sessions } from './sessions/sessions.ts'
+import { Sessions, type SessionsOptions } from './sessions/sessions.ts'
 import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
 import { smsDrivers } from './sms/drivers/drivers.ts'
@@ -90,18 +93,9 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const db = openDatabase(dialect)
   const feed = new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onTrouble })
   const copies = await openCopies(settings, dialect, { ...options, feed })
-  const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
   const writer = new AccountWriter({ db, copies, clock, onBackgroundError: onTrouble })
-  const sessions = new Sessions({
-    db,
-    writer,
-    prepareRead: preparedReads(db, dialect),
-    copies,
-    clock,
-    policy: { scope, max, whenFull },
-    life: new Life(lifeMs, maxLifeMs),
-    onTrouble,
-  })
+  const prepareRead = preparedReads(db, dialect)
+  const sessions = openSessions(settings, { db, writer, prepareRead, copies, clock, onTrouble })
   const limiter = openLimiter(settings, options.clock)
   const passwords = openPasswords(settings)
   const { defaultRegion: region } = settings.phone
@@ -109,7 +103,8 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
   const accounts = new Accounts({ db, clock, sessions, writer, passwords, barredNumbers, limiter, region })
-  const signIn = new SignIn({ db, clock, sessions, passwords, codes, barredNumbers, limiter, region, signUp })
+  const methods = signInMethods({ db, clock, passwords, codes, barredNumbers, region, signUp })
+  const signIn = new SignIn({ db, sessions, limiter, methods })
   const standing = new Standing({ db, clock, writer, barredNumbers, closingMs })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
@@ -162,12 +157,27 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   }
 }
 
+function openSessions(
+  { sessions: { scope, max, whenFull, lifeMs, maxLifeMs } }: Settings,
+  parts: Omit<SessionsOptions, 'policy' | 'life'>,
+): Sessions {
+  return new Sessions({ ...parts, policy: { scope, max, whenFull }, life: new Life(lifeMs, maxLifeMs) })
+}
+
 /** Each worker gets its share of the hashing threads and of their queue. */
 function openPasswords({ capacity, server: { workers } }: Settings): Passwords {
   return new Passwords({
     parallel: Math.max(1, Math.floor(capacity.passwordParallel / workers)),
     queue: Math.ceil(capacity.passwordQueue / workers),
   })
+}
+
+/** Every way to sign in. */
+function signInMethods(
+  parts: Omit<PasswordMethodOptions, 'repeats'> & Omit<CodeMethodOptions, 'repeats'>,
+): SignInMethods {
+  const repeats = new SignInRepeats(parts.clock)
+  return { password: new PasswordMethod({ ...parts, repeats }), code: new CodeMethod({ ...parts, repeats }) }
 }
 
 function openCodes(settings: Settings, db: Database, clock: Clock): Codes {

@@ -91,10 +91,10 @@ async function codeFor({ house }: RunningApp, phone: string): Promise<string> {
 
 async function signIn(app: RunningApp, real: Real): Promise<void> {
   const code = await codeFor(app, real.phone)
-  const issued = await app.house.signIn.byCode(
-    { phoneNumber: real.phone, device, origin: noOrigin },
-    code,
-    null,
+  const issued = await app.house.signIn.by(
+    'code',
+    { device, origin: noOrigin },
+    { phoneNumber: real.phone, code, nickname: null },
   )
   real.token = issued.token
   real.sessionId = issued.session.id

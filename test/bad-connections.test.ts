@@ -28,8 +28,9 @@ beforeAll(async () => {
   app = await startApp(fresh.url)
   await addPerson(app.house)
   await addPerson(app.house, guest)
-  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-  token = (await app.house.signIn.byPassword(arrival, person.password)).token
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: person.phone, password: person.password }
+  token = (await app.house.signIn.by('password', context, credential)).token
 })
 
 afterAll(async () => {
@@ -52,8 +53,9 @@ function ask(id: string, line: string, headers = '', body = ''): string {
 const bearer = () => `authorization: Bearer ${token}\r\n`
 
 async function signInGuest(): Promise<string> {
-  const arrival = { phoneNumber: guest, device: phone, origin: noOrigin }
-  return (await app.house.signIn.byPassword(arrival, person.password)).token
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: guest, password: person.password }
+  return (await app.house.signIn.by('password', context, credential)).token
 }
 
 async function guestSessions() {

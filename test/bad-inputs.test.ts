@@ -722,8 +722,9 @@ afterAll(async () => {
 
 async function signIn({ house }: RunningApp, phone: string): Promise<string> {
   const device = { platform: 'other', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
-  const arrival = { phoneNumber: phone, device, origin: noOrigin }
-  return (await house.signIn.byPassword(arrival, person.password)).token
+  const context = { device, origin: noOrigin }
+  const credential = { phoneNumber: phone, password: person.password }
+  return (await house.signIn.by('password', context, credential)).token
 }
 
 // A bad input that was let in must not spoil the next.

@@ -231,8 +231,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       await Promise.all(before)
       await app.house.standing.unban(accountId)
       const { phone } = person
-      const again = { phoneNumber: phone, device: { ...device, platform: 'ios' }, origin: noOrigin } as const
-      expect((await app.house.signIn.byPassword(again, password)).account.id).toBe(accountId)
+      const context = { device: { ...device, platform: 'ios' }, origin: noOrigin } as const
+      const again = await app.house.signIn.by('password', context, { phoneNumber: phone, password })
+      expect(again.account.id).toBe(accountId)
     },
   )
 })

@@ -31,8 +31,9 @@ async function start(more: Record<string, string> = environment): Promise<Runnin
 }
 
 async function tokenOf({ house }: RunningApp): Promise<string> {
-  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-  return (await house.signIn.byPassword(arrival, person.password)).token
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: person.phone, password: person.password }
+  return (await house.signIn.by('password', context, credential)).token
 }
 
 interface Asked {

@@ -111,12 +111,7 @@ describe('docs/errors.md', () => {
     const table = names(rows(section('docs/errors.md', '## Members')))
     const members = table.filter((name) => !/^(is|has)_/.test(name))
     expect(members.toSorted()).toEqual(Object.keys(Problem.properties).toSorted())
-    const sources = [
-      'http/request-errors',
-      'accounts/credentials',
-      'phone/phone',
-      'accounts/code-destinations',
-    ]
+    const sources = ['http/request-errors', 'authentication/credentials', 'phone/phone', 'codes/destinations']
       .map((name) => read(`src/${name}.ts`))
       .join('')
     const words = new Set(sources.match(/(?<=')(?:is|has)_[a-z_]+(?=')/g))

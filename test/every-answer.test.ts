@@ -25,8 +25,9 @@ beforeAll(async () => {
     environment: { HUFU_ALLOWED_ORIGINS: origin, HUFU_MAX_CONNECTIONS: '20' },
   })
   await addPerson(app.house)
-  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-  token = (await app.house.signIn.byPassword(arrival, person.password)).token
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: person.phone, password: person.password }
+  token = (await app.house.signIn.by('password', context, credential)).token
 })
 
 afterAll(async () => {

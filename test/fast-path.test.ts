@@ -43,8 +43,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         environment: { ...environment, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
       })
       await addPerson(short.house)
-      const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-      const issued = await short.house.signIn.byPassword(arrival, person.password)
+      const context = { device: phone, origin: noOrigin }
+      const credential = { phoneNumber: person.phone, password: person.password }
+      const issued = await short.house.signIn.by('password', context, credential)
       const status = async () =>
         (await fetch(`${short.url}/v1/session`, { headers: { authorization: `Bearer ${issued.token}` } }))
           .status
@@ -141,8 +142,9 @@ test('both ways give the same bytes while no other origin may call, whatever pag
   const { url, drop } = await sqlite.create()
   const app = await startApp(url)
   await addPerson(app.house)
-  const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-  const { token } = await app.house.signIn.byPassword(arrival, person.password)
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: person.phone, password: person.password }
+  const { token } = await app.house.signIn.by('password', context, credential)
   const namesOf = async (path: string, more: Record<string, string>) =>
     [...(await fetch(app.url + path, { headers: { token, ...more } })).headers.keys()].toSorted()
   const plain = await namesOf('/user?long', {})
@@ -161,8 +163,9 @@ describe.each([
     const { url, drop } = await sqlite.create()
     const app = await startApp(url, { environment: environment as Record<string, string> })
     await addPerson(app.house)
-    const arrival = { phoneNumber: person.phone, device: phone, origin: noOrigin }
-    const { token } = await app.house.signIn.byPassword(arrival, person.password)
+    const context = { device: phone, origin: noOrigin }
+    const credential = { phoneNumber: person.phone, password: person.password }
+    const { token } = await app.house.signIn.by('password', context, credential)
     const headers = { token, 'x-forwarded-for': '198.51.100.9, 203.0.113.7' }
     let reached = 0
     const count = () => reached++

@@ -7,6 +7,7 @@ import { nextTurn } from '../db/turns.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
@@ -22,7 +23,6 @@ import {
 } from './account-rows.ts'
 import { isBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
-import { assertAcceptablePassword, type Passwords } from './password.ts'
 
 export type { SessionRecord } from '../sessions/session-rows.ts'
 

@@ -1,4 +1,6 @@
 // Whether an account may be used: bans, closing with a time to think it over, and removal for good.
+
+import type { Asker } from '../authentication/credentials.ts'
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
@@ -14,7 +16,6 @@ import { accountsToPurge, findAccountById } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
-import type { Asker } from './credentials.ts'
 
 export interface StandingOptions {
   readonly db: Database

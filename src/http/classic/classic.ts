@@ -1,7 +1,7 @@
 // The tutorial's API, to the letter, so that its apps move by changing a base URL.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { SignIn } from '../../accounts/sign-in.ts'
+import type { SignIn } from '../../authentication/sign-in.ts'
 import { AppError } from '../../errors.ts'
 import type { NationalNumbers } from '../../phone/phone.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
@@ -170,9 +170,9 @@ function login({ signIn, tellsUnknownNumber }: ClassicParts) {
     const { phone_number: phoneNumber, password } = bodyOf(request, LoginBody)
     notePhone(request, phoneNumber)
     const device = classicDevice(request)
-    const arrival = { phoneNumber, device, origin: originOf(request), ...shownProof(request) }
+    const context = { device, origin: originOf(request), ...shownProof(request) }
     try {
-      const issued = await signIn.byPassword(arrival, password)
+      const issued = await signIn.by('password', context, { phoneNumber, password })
       if (issued.deviceProof !== null) reply.header(proofHeader, issued.deviceProof)
       return { code: 1, message: '成功登录', nickname: issued.account.nickname, token: issued.token }
     } catch (error) {

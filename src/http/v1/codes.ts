@@ -1,7 +1,7 @@
 // /v1/codes: ask for a code.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { SendCode } from '../../accounts/send-code.ts'
+import type { SendCode } from '../../codes/code-sender.ts'
 import { purposes } from '../../codes/codes.ts'
 import { originOf } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'

@@ -1,7 +1,7 @@
 // /v1/account/password and /v1/password-resets: set, change or replace a password.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Credentials } from '../../accounts/credentials.ts'
+import type { Credentials } from '../../authentication/credentials.ts'
 import { callerOf, originOf } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
 import { notePhone } from '../request-log.ts'

@@ -1,7 +1,7 @@
 // /v1/account/phone: move an account to another number.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Credentials } from '../../accounts/credentials.ts'
+import type { Credentials } from '../../authentication/credentials.ts'
 import { callerOf } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
 import { notePhone } from '../request-log.ts'

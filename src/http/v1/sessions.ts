@@ -1,7 +1,7 @@
 // /v1/sessions: sign in, my devices, sign devices out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { SignIn } from '../../accounts/sign-in.ts'
+import type { SignIn } from '../../authentication/sign-in.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import { type Device, type Sessions, sessionPageSize } from '../../sessions/sessions.ts'
 import { idempotencyKeyPattern } from '../../sessions/sign-in-repeats.ts'
@@ -202,8 +202,8 @@ function createSession({ signIn }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const body = bodyOf(request, NewSession)
     notePhone(request, body.phone_number)
-    const arrival = {
-      phoneNumber: body.phone_number,
+    const phoneNumber = body.phone_number
+    const context = {
       device: deviceOf(request, body.device),
       origin: originOf(request),
       deviceProof: body.device_proof ?? null,
@@ -212,8 +212,8 @@ function createSession({ signIn }: Parts) {
     const proof = exactlyOneOf(body, 'password', 'code')
     const { token, session, account, created, deviceProof } =
       'code' in proof
-        ? await signIn.byCode(arrival, proof.code, body.nickname ?? null)
-        : await signIn.byPassword(arrival, proof.password)
+        ? await signIn.by('code', context, { phoneNumber, ...proof, nickname: body.nickname ?? null })
+        : await signIn.by('password', context, { phoneNumber, ...proof })
     return reply.code(201).send({
       ...{ token, ...describeSignedIn({ session, account }), created },
       ...(deviceProof !== null && { device_proof: deviceProof }),

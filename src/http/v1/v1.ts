@@ -1,10 +1,10 @@
 // /v1: the API for apps. One file for each resource: its schemas, its examples, its handlers.
 import type { FastifyInstance } from 'fastify'
 import type { Accounts } from '../../accounts/accounts.ts'
-import type { Credentials } from '../../accounts/credentials.ts'
-import type { SendCode } from '../../accounts/send-code.ts'
-import type { SignIn } from '../../accounts/sign-in.ts'
 import type { Standing } from '../../accounts/standing.ts'
+import type { Credentials } from '../../authentication/credentials.ts'
+import type { SignIn } from '../../authentication/sign-in.ts'
+import type { SendCode } from '../../codes/code-sender.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
 import type { FastRoutes } from '../fast-path.ts'

@@ -2,7 +2,7 @@
 import { hash } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { isCommonPassword } from './common-passwords.ts'
-import { HashThreads } from './hash-threads.ts'
+import { HashThreads } from './hash-pool.ts'
 
 /** OWASP's floor for argon2id (algorithm 2 in this library): 19 MiB, two passes, one lane. */
 const cost = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { HashThreads } from './hash-threads.ts'
+import { HashThreads } from './hash-pool.ts'
 
 const cheap = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 } as const
 const job = { password: 'x', cost: cheap }

@@ -1,6 +1,7 @@
 // Sending a code to a number: the same answer whether or not anybody has an account there.
+
+import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
-import { type CodeName, type Codes, codeLifeMs, type Purpose } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import { type Origin, recordEvents } from '../events/events.ts'
@@ -9,8 +10,8 @@ import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
-import { findAccountByPhoneNumber } from './account-rows.ts'
-import type { CodeDestinations } from './code-destinations.ts'
+import { type CodeName, type Codes, codeLifeMs, type Purpose } from './codes.ts'
+import type { CodeDestinations } from './destinations.ts'
 import { LaterJobs } from './later-jobs.ts'
 
 export interface SendCodeOptions {

@@ -1,4 +1,9 @@
 // What proves a person: changing the password, setting a new one by code, and moving to another number.
+
+import { findAccountById, findAccountByPhoneNumber } from '../accounts/account-rows.ts'
+import { type Account, existing, toAccount } from '../accounts/accounts.ts'
+import { isBarredNumber } from '../accounts/barred-number-rows.ts'
+import type { BarredNumbers } from '../accounts/barred-numbers.ts'
 import type { Clock } from '../clock.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
@@ -6,18 +11,14 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import type { NewEvent, Origin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import { findAccountById, findAccountByPhoneNumber } from './account-rows.ts'
-import { type Account, existing, toAccount } from './accounts.ts'
-import { isBarredNumber } from './barred-number-rows.ts'
-import type { BarredNumbers } from './barred-numbers.ts'
-import { firstVerification } from './first-verification.ts'
-import { assertAcceptablePassword, type Passwords } from './password.ts'
-import { comparePassword, noteWrong } from './wrong-proofs.ts'
+import { comparePassword, noteWrong } from './failed-attempts.ts'
+import { firstVerification } from './phone-verification.ts'
 
 /** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
 export type StepUp = { readonly password: string } | { readonly code: string }

@@ -1,11 +1,12 @@
 // A wrong password or code: compared in one place, and written down in one place.
+
+import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import { type EventKind, type Origin, recordEvents } from '../events/events.ts'
 import type { Guess } from '../limits/limiter.ts'
-import { findAccountByPhoneNumber } from './account-rows.ts'
-import type { Passwords } from './password.ts'
+import type { Passwords } from '../passwords/password.ts'
 
 export interface Refusal {
   readonly kind: Extract<EventKind, 'sign_in_failed' | 'proof_failed'>

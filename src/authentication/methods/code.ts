@@ -1,0 +1,117 @@
+// Sign-in by number and one-time code. A number without an account gets one.
+import { insertAccount, lockAccountByPhoneNumber, newAccountRow } from '../../accounts/account-rows.ts'
+import { isBarredNumber } from '../../accounts/barred-number-rows.ts'
+import type { BarredNumbers } from '../../accounts/barred-numbers.ts'
+import type { Clock } from '../../clock.ts'
+import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
+import type { AccountsTable, Database } from '../../db/schema.ts'
+import { AppError, isWrongProof } from '../../errors.ts'
+import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import type { Admission } from '../../sessions/sessions.ts'
+import { noteWrong } from '../failed-attempts.ts'
+import { firstVerification } from '../phone-verification.ts'
+import type { SignInRepeats } from '../repeats.ts'
+import { type Attempt, known, type SignInMethod, type Verified } from './method.ts'
+
+export interface CodeCredential {
+  readonly phoneNumber: string
+  readonly code: string
+  /** For an account that the sign-in makes. */
+  readonly nickname: string | null
+}
+
+export interface CodeMethodOptions {
+  readonly db: Database
+  readonly clock: Clock
+  readonly codes: Codes
+  readonly barredNumbers: BarredNumbers
+  readonly repeats: SignInRepeats
+  readonly region: Region
+  /** Whether a number without an account gets one. */
+  readonly signUp: 'open' | 'closed'
+}
+
+/** A sign-in whose code was right, or was used by the sign-in that this one repeats. */
+interface RightSignIn {
+  readonly phoneNumber: string
+  readonly nickname: string | null
+  readonly fingerprint: string | null
+  /** Of barred-numbers.ts. */
+  readonly numberHash: string
+  /** null: it was used. */
+  readonly right: RightCode | null
+}
+
+export class CodeMethod implements SignInMethod<CodeCredential> {
+  readonly name = 'code'
+  readonly limit = 'check_code'
+  readonly #options: CodeMethodOptions
+
+  constructor(options: CodeMethodOptions) {
+    this.#options = options
+  }
+
+  numberOf({ phoneNumber }: CodeCredential): string {
+    return parsePhoneNumber(phoneNumber, this.#options.region)
+  }
+
+  assertRoom(): void {}
+
+  /** With a key, a code that was used is accepted from the repeat of the sign-in that used it, and from nothing else. */
+  async verify({ phoneNumber, credential, context, guess }: Attempt<CodeCredential>): Promise<Verified> {
+    const { db, clock, codes, repeats, barredNumbers } = this.#options
+    const { code, nickname } = credential
+    const keyed = { phoneNumber, method: this.name, code: digitsOf(code) } as const
+    const fingerprint = repeats.fingerprintOf(context, keyed)
+    const refusal = { kind: 'sign_in_failed', phoneNumber, detail: { method: this.name } } as const
+    const right = await codes
+      .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
+      .catch(async (error: unknown) => {
+        // A repeat is no sign of a theft, and no failure to record: its first answer was lost.
+        if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) return null
+        return await noteWrong({ db, clock }, { ...refusal, origin: context.origin })(error)
+      })
+    const numberHash = await barredNumbers.hashOf(phoneNumber)
+    const signIn = { phoneNumber, nickname, fingerprint, numberHash, right }
+    return { fingerprint, admit: (tx) => this.#admit(tx, signIn) }
+  }
+
+  async #admit(tx: Database, signIn: RightSignIn): Promise<Admission> {
+    const { phoneNumber, fingerprint, right } = signIn
+    const account = await lockAccountByPhoneNumber(tx, phoneNumber)
+    const repeat = account && (await this.#options.repeats.admit(tx, account, fingerprint))
+    if (repeat) return repeat
+    if (!account && this.#options.signUp === 'closed') throw new AppError('sign_up_closed')
+    if (!right || !(await right.use(tx))) {
+      const first = account ? null : await this.#admitAfterSignUp(tx, signIn)
+      if (!first) throw new AppError('code_wrong')
+      return first
+    }
+    const now = this.#options.clock.now()
+    if (!account) return await this.#signUp(tx, signIn, now)
+    if (account.phone_verified_at !== null) return known(account)
+    const { set, event } = firstVerification(account, now)
+    return { account, set, events: [event], isNew: false, endOthers: 'phone_verified' }
+  }
+
+  async #signUp(
+    tx: Database,
+    { phoneNumber, nickname, numberHash }: RightSignIn,
+    now: number,
+  ): Promise<Admission> {
+    if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
+    const account: AccountsTable = { ...newAccountRow(phoneNumber, now), nickname, phone_verified_at: now }
+    await insertAccount(tx, account)
+    const created = { kind: 'account_created', accountId: account.id, phoneNumber } as const
+    return { account, isNew: true, endOthers: null, events: [created] }
+  }
+
+  /** Another try of the same sign-in made the account after this one looked for it, and used the code. */
+  async #admitAfterSignUp(
+    tx: Database,
+    { phoneNumber, fingerprint }: RightSignIn,
+  ): Promise<Admission | null> {
+    const account = fingerprint === null ? null : await lockAccountByPhoneNumber(tx, phoneNumber)
+    return account && (await this.#options.repeats.admit(tx, account, fingerprint))
+  }
+}

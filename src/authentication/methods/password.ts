@@ -1,0 +1,66 @@
+// Sign-in by number and password.
+import {
+  findAccountByPhoneNumber,
+  lockAccountByPhoneNumber,
+  replacePasswordHash,
+} from '../../accounts/account-rows.ts'
+import type { Clock } from '../../clock.ts'
+import type { Database } from '../../db/schema.ts'
+import { needsRehash, type Passwords } from '../../passwords/password.ts'
+import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import { comparePassword, noteWrong } from '../failed-attempts.ts'
+import type { SignInRepeats } from '../repeats.ts'
+import { type Attempt, known, type SignInMethod, type Verified } from './method.ts'
+
+export interface PasswordCredential {
+  readonly phoneNumber: string
+  readonly password: string
+}
+
+export interface PasswordMethodOptions {
+  readonly db: Database
+  readonly clock: Clock
+  readonly passwords: Passwords
+  readonly repeats: SignInRepeats
+  readonly region: Region
+}
+
+export class PasswordMethod implements SignInMethod<PasswordCredential> {
+  readonly name = 'password'
+  readonly limit = 'check_password'
+  readonly #options: PasswordMethodOptions
+
+  constructor(options: PasswordMethodOptions) {
+    this.#options = options
+  }
+
+  numberOf({ phoneNumber }: PasswordCredential): string {
+    return parsePhoneNumber(phoneNumber, this.#options.region)
+  }
+
+  assertRoom(): void {
+    this.#options.passwords.assertRoom()
+  }
+
+  async verify({ phoneNumber, credential, context, guess }: Attempt<PasswordCredential>): Promise<Verified> {
+    const { db, clock, passwords, repeats } = this.#options
+    const { password } = credential
+    const row = await findAccountByPhoneNumber(db, phoneNumber)
+    const refusal = { kind: 'sign_in_failed', phoneNumber, detail: { method: this.name } } as const
+    const stored = await comparePassword(passwords, { row, password, guess }).catch(
+      noteWrong({ db, clock }, { ...refusal, origin: context.origin }),
+    )
+    const rehashed = needsRehash(stored) ? await passwords.hash(password) : null
+    const fingerprint = repeats.fingerprintOf(context, { phoneNumber, method: this.name, code: null })
+    return {
+      fingerprint,
+      admit: async (tx) => {
+        const account = await lockAccountByPhoneNumber(tx, phoneNumber)
+        if (account?.password_hash !== stored) return null
+        if (rehashed)
+          await replacePasswordHash(tx, { id: account.id, from: stored, to: rehashed, now: clock.now() })
+        return (await repeats.admit(tx, account, fingerprint)) ?? known(account)
+      },
+    }
+  }
+}

@@ -1,0 +1,36 @@
+// Repeats of a sign-in whose answer was lost: which earlier sign-in a request repeats, and its admission to the session of that one.
+import type { Clock } from '../clock.ts'
+import type { AccountsTable, Database } from '../db/schema.ts'
+import { findRepeatable, type Repeatable } from '../sessions/session-rows.ts'
+import type { Admission } from '../sessions/sessions.ts'
+import { fingerprintOf, type KeyedSignIn, repeatableMs } from '../sessions/sign-in-repeats.ts'
+import type { SignInContext } from './methods/method.ts'
+
+export class SignInRepeats {
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** What a sign-in is recognised by when it is repeated; null: the client sent no key. */
+  fingerprintOf(
+    { idempotencyKey: key = null, device }: SignInContext,
+    verified: Pick<KeyedSignIn, 'phoneNumber' | 'method' | 'code'>,
+  ): string | null {
+    return key === null ? null : fingerprintOf({ key, device, ...verified })
+  }
+
+  /** The session that the same sign-in of a number has made; null where there is none that can be repeated. */
+  async find(db: Database, phoneNumber: string, fingerprint: string | null): Promise<Repeatable | null> {
+    if (fingerprint === null) return null
+    const since = this.#clock.now() - repeatableMs
+    return await findRepeatable(db, { phoneNumber, fingerprint, since })
+  }
+
+  /** Admits a repeat, under the account's lock, to the session that the first try made; null where there is none. */
+  async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
+    const repeats = await this.find(tx, account.phone_number, fingerprint)
+    return repeats && { account, isNew: false, endOthers: null, events: [], repeats }
+  }
+}

@@ -1,0 +1,83 @@
+// Signing in, from top to bottom: limit, verify, decide, write.
+import { isUniqueViolation } from '../db/failures.ts'
+import type { Database } from '../db/schema.ts'
+import { AppError } from '../errors.ts'
+import type { Limiter } from '../limits/limiter.ts'
+import { findGoodProof } from '../sessions/device-proofs.ts'
+import type { Issued, Sessions } from '../sessions/sessions.ts'
+import type { CodeCredential } from './methods/code.ts'
+import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
+import type { PasswordCredential } from './methods/password.ts'
+
+/** What a client presents, by method. */
+export interface SignInCredentials {
+  readonly password: PasswordCredential
+  readonly code: CodeCredential
+}
+
+export type MethodName = keyof SignInCredentials
+
+/** Every method. */
+export type SignInMethods = { readonly [Name in MethodName]: SignInMethod<SignInCredentials[Name]> }
+
+export interface SignInOptions {
+  readonly db: Database
+  readonly sessions: Sessions
+  readonly limiter: Limiter
+  readonly methods: SignInMethods
+}
+
+/** What was verified may change until it is admitted: it is verified so often. */
+const triesMax = 3
+
+export class SignIn {
+  readonly #options: SignInOptions
+
+  constructor(options: SignInOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Signs a person in. With a key that made a session whose token was never used, the same session gets another token.
+   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `code_wrong`, `sign_up_closed`, `account_banned`,
+   * `session_limit_reached`, `rate_limited`, `overloaded`, `unavailable`
+   */
+  async by<Name extends MethodName>(
+    name: Name,
+    context: SignInContext,
+    credential: SignInCredentials[Name],
+  ): Promise<Issued> {
+    const { db, limiter, methods } = this.#options
+    const method: SignInMethod<SignInCredentials[Name]> = methods[name]
+    const phoneNumber = method.numberOf(credential)
+    method.assertRoom()
+    const { deviceId, ip: address } = context.device
+    const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
+    const subject = { phoneNumber, address, deviceId, accountId: null, proof }
+    return await limiter.guarded(method.limit, subject, async (guess) => {
+      for (let tries = 1; tries <= triesMax; tries++) {
+        const verified = await method.verify({ phoneNumber, credential, context, guess })
+        const issued = await this.#issue(method.name, verified, { context, proof })
+        if (issued) return issued
+      }
+      throw new AppError('unavailable', { retryAfterSeconds: 1 })
+    })
+  }
+
+  /** null where what was verified has changed since. */
+  async #issue(
+    method: SignInMethod<never>['name'],
+    { fingerprint, admit }: Verified,
+    { context, proof }: { readonly context: SignInContext; readonly proof: string | null },
+  ): Promise<Issued | null> {
+    const { device, origin, deviceProof } = context
+    const wanted = deviceProof === undefined ? {} : { deviceProof: { presented: proof } }
+    try {
+      return await this.#options.sessions.issue({ device, origin, method, fingerprint, admit, ...wanted })
+    } catch (error) {
+      // Another process made the account at the same moment: now there is one.
+      if (isUniqueViolation(error)) return null
+      throw error
+    }
+  }
+}
