@@ -32,6 +32,7 @@ import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
 import { Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
+import type { RedisState } from './redis/link.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { Life } from './sessions/activity.ts'
 import type { Copies } from './sessions/copies.ts'
@@ -76,8 +77,8 @@ export interface HouseOptions {
   readonly steady?: Clock
   /** For tests: what the database says when it is asked for the time. */
   readonly databaseNow?: () => Promise<number>
-  /** Told when Redis comes into reach, and with a cause when it goes out of reach. */
-  readonly onRedis?: (reachable: boolean, cause?: unknown) => void
+  /** Told when Redis comes into reach, and with a cause when it does not answer, or refuses us. */
+  readonly onRedis?: (state: RedisState, cause?: unknown) => void
   /** Told what went wrong off the path of any request. */
   readonly onTrouble?: (error: unknown) => void
   /** Told that a text message went to the second driver, and why the first one refused it. */
@@ -316,7 +317,7 @@ export async function openServer(
   const { accounts, signIn, credentials, standing, sendCode, sessions, limiter, db, copies } = house
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
-    redis: () => (settings.redis.url === null ? 'not_used' : copies.isReachable() ? 'ok' : 'out_of_reach'),
+    redis: () => (settings.redis.url === null ? 'not_used' : copies.state()),
     isStopping: parts.isStopping,
   }
   const classic = settings.classic.isServed && {

@@ -54,6 +54,7 @@ export function watchCopies(copies: Copies, watch: Watcher): Copies {
     confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
     settle: (mark, values, position) => watch('settle', () => copies.settle(mark, values, position)),
     isReachable: () => copies.isReachable(),
+    state: () => copies.state(),
     close: () => copies.close(),
   }
 }

@@ -1,6 +1,5 @@
 // Each kind of command that a server sends to Redis, tried with the server's own code under keys that are removed again.
 import { randomBytes } from 'node:crypto'
-import { ErrorReply } from 'redis'
 import { RedisLink } from '../redis/link.ts'
 import { redisPlace } from '../redis/place.ts'
 import {
@@ -19,7 +18,7 @@ export async function tryRedis(url: string): Promise<void> {
     place: redisPlace(url),
     newClient: newCopiesClient,
     begin: (client) => beginReading(client, 1_000),
-    onChange: (_isReachable, cause) => {
+    onChange: (_state, cause) => {
       failure = cause
     },
   })
@@ -41,12 +40,4 @@ export async function tryRedis(url: string): Promise<void> {
   } finally {
     await link.close()
   }
-}
-
-/** Redis answered, and its answer was no: waiting changes nothing. */
-export function isRefusal(error: unknown): boolean {
-  return (
-    error instanceof ErrorReply ||
-    (error instanceof Error && error.cause !== undefined && isRefusal(error.cause))
-  )
 }

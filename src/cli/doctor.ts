@@ -267,7 +267,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
 /** A Redis that is away may come back; one that refuses what the server needs will go on refusing it. */
 async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
   const why = error instanceof Error ? error.message || error.name : String(error)
-  const { isRefusal } = await import('./doctor-trial-redis.ts')
+  const { isRefusal } = await import('../redis/refusal.ts')
   if (isRefusal(error)) {
     const advice = output.say(
       'Redis 拒绝了服务器需要的命令：请检查 HUFU_REDIS_URL 里的密码、用户的权限和 Redis 的日志',

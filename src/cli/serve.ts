@@ -61,6 +61,13 @@ export async function serve({ settings, output }: Context): Promise<number> {
   return await runWorkers({ count: settings.server.workers, log, onListening })
 }
 
+const redisLines = {
+  ok: 'redis in reach: checks are answered from copies',
+  out_of_reach: 'redis out of reach: checks are answered from the database',
+  refused:
+    'redis refuses what the server needs: checks are answered from the database; check HUFU_REDIS_URL, the rights of its user, and the log of Redis',
+}
+
 interface Surroundings {
   readonly sayStarted: (address: string) => Promise<void>
   /** Called once, when there may be something in flight. */
@@ -81,10 +88,9 @@ async function serveHere(
         { driver, code, gatewayCode: vendorCode },
         'text message refused by one gateway, given to the next',
       ),
-    onRedis: (reachable, cause) => {
-      if (reachable) log.info('redis in reach: checks are answered from copies')
-      else
-        log.warn({ err: withoutValues(cause) }, 'redis out of reach: checks are answered from the database')
+    onRedis: (state, cause) => {
+      if (state === 'ok') log.info(redisLines.ok)
+      else log.warn({ err: withoutValues(cause) }, redisLines[state])
     },
   })
   try {

@@ -18,12 +18,12 @@ afterEach(async () => {
 async function start() {
   const redis = await startRedis()
   closers.push(() => redis.stop())
-  const told: boolean[] = []
+  const told: string[] = []
   const link = new RedisLink({
     place: redisPlace(redis.url),
     newClient: (url) => createClient(nodeOptions(url)),
     begin: async () => null,
-    onChange: (reachable) => told.push(reachable),
+    onChange: (state) => told.push(state),
   })
   closers.push(() => link.close())
   await link.connect()
@@ -42,7 +42,7 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
     await until(async () => link.connectionFor('any') !== null)
     expect(link.connectionFor('any')).not.toBe(before)
     expect(link.generation).toBeGreaterThan(generation)
-    expect(told).toEqual([true, false, true])
+    expect(told).toEqual(['ok', 'out_of_reach', 'ok'])
   })
 
   test('a refused command ends the connection, and a new one tells of the same process', async () => {

@@ -6,6 +6,7 @@ import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf }
 import { type Connection, type Memory, type NodeClient, openConnection, watch } from './connection.ts'
 import { findShards } from './find.ts'
 import { type Address, type RedisPlace, urlOf } from './place.ts'
+import { isLastingRefusal } from './refusal.ts'
 import { withinMs } from './within.ts'
 
 const firstRetryMs = 100
@@ -18,6 +19,9 @@ const maxRedirections = 3
 /** Sends its first command before it waits for anything. */
 type Command<Client, Held, T> = (connection: Connection<Client, Held>) => Promise<T>
 
+/** `refused`: it answers, and does not do what we need; waiting does not change that. */
+export type RedisState = 'ok' | 'out_of_reach' | 'refused'
+
 type Slots<Client, Held> = (Connection<Client, Held> | null)[]
 
 export interface LinkOptions<Client, Held> {
@@ -25,8 +29,8 @@ export interface LinkOptions<Client, Held> {
   readonly newClient: (url: string) => Client
   /** Makes ready what goes with a new connection, before anybody uses it. */
   readonly begin: (client: Client) => Promise<Held>
-  /** Told when all of Redis comes into reach, and with a cause when some of it goes out of reach. */
-  readonly onChange?: ((reachable: boolean, cause?: unknown) => void) | undefined
+  /** Told when all of Redis comes into reach, and with a cause when some of it does not answer, or refuses us. */
+  readonly onChange?: ((state: RedisState, cause?: unknown) => void) | undefined
 }
 
 /**
@@ -47,7 +51,7 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
   #slots: Slots<Client, Held>
   #generation = 0
   #mustLook = false
-  #told: boolean | null = null
+  #told: RedisState | null = null
   #wake: () => void = () => {}
   #closed = false
 
@@ -76,6 +80,12 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
     const ofShards = this.#shards.map(({ from, to }) => to - from + 1)
     const areAll = ofShards.reduce((sum, slots) => sum + slots, 0) === this.#slots.length
     return areAll && this.#shards.every(({ address }) => this.#connections.has(address))
+  }
+
+  /** Why not every key is in reach, as far as the last try told. */
+  get state(): RedisState {
+    if (this.isReachable()) return 'ok'
+    return this.#told === 'refused' ? 'refused' : 'out_of_reach'
   }
 
   /** One try now; if it fails, further tries go on in the background until `close`. */
@@ -234,11 +244,11 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
   }
 
   #tell(cause: unknown): void {
-    const isReachable = this.isReachable()
-    if (this.#closed || isReachable === this.#told) return
-    this.#told = isReachable
-    if (isReachable) this.#options.onChange?.(true)
-    else this.#options.onChange?.(false, cause)
+    const state = this.isReachable() ? 'ok' : isLastingRefusal(cause) ? 'refused' : 'out_of_reach'
+    if (this.#closed || state === this.#told) return
+    this.#told = state
+    if (state === 'ok') this.#options.onChange?.(state)
+    else this.#options.onChange?.(state, cause)
   }
 
   async #open(address: Address): Promise<void> {

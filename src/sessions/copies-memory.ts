@@ -105,6 +105,10 @@ export class MemoryCopies implements Copies {
     return true
   }
 
+  state(): 'ok' {
+    return 'ok'
+  }
+
   async close(): Promise<void> {}
 
   /** Not in each turn: a map remembers for a while what was removed from it, and passes it over one by one. */

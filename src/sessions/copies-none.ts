@@ -32,5 +32,9 @@ export class NoCopies implements Copies {
     return true
   }
 
+  state(): 'ok' {
+    return 'ok'
+  }
+
   async close(): Promise<void> {}
 }

@@ -5,7 +5,7 @@ import type { Feed } from '../changes/feed.ts'
 import { LastChanges } from '../changes/last-changes.ts'
 import { AppError } from '../errors.ts'
 import { type OrPromise, whenKnown } from '../or-promise.ts'
-import { RedisLink } from '../redis/link.ts'
+import { RedisLink, type RedisState } from '../redis/link.ts'
 import { redisPlace } from '../redis/place.ts'
 import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
 import {
@@ -43,7 +43,7 @@ export interface RedisCopiesOptions {
   readonly trustWithoutDatabase?: boolean
   readonly copyLifeSeconds?: number
   /** Told when copies come into use, and with a cause when they go out of use. */
-  readonly onChange?: (reachable: boolean, cause?: unknown) => void
+  readonly onChange?: (state: RedisState, cause?: unknown) => void
 }
 
 /**
@@ -203,6 +203,10 @@ export class RedisCopies implements Copies {
 
   isReachable(): boolean {
     return this.#link.isReachable()
+  }
+
+  state(): RedisState {
+    return this.#link.state
   }
 
   async close(): Promise<void> {

@@ -82,5 +82,7 @@ export interface Copies {
   settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void>
   /** Whether copies are in use at this moment. */
   isReachable(): boolean
+  /** Where they are not in use: whether what holds them does not answer, or refuses us. */
+  state(): 'ok' | 'out_of_reach' | 'refused'
   close(): Promise<void>
 }

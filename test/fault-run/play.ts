@@ -128,7 +128,7 @@ async function untilWell({ servers }: Stage, { operations }: Client, since: numb
 async function isReady({ url }: Server): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) })
-    return !(await response.text()).includes('out_of_reach') && response.ok
+    return !/out_of_reach|refused/.test(await response.text()) && response.ok
   } catch {
     return false
   }

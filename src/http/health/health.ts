@@ -6,7 +6,7 @@ import type { Surface } from '../surface.ts'
 export interface HealthParts {
   /** Rejects where the database does not answer. */
   readonly askDatabase: () => Promise<unknown>
-  readonly redis: () => 'ok' | 'out_of_reach' | 'not_used'
+  readonly redis: () => 'ok' | 'out_of_reach' | 'refused' | 'not_used'
   readonly isStopping: () => boolean
 }
 
@@ -15,9 +15,13 @@ const Alive = Type.Object({ status: Type.Literal('ok') })
 const Ready = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('not_ready'), Type.Literal('stopping')]),
   database: Type.Union([Type.Literal('ok'), Type.Literal('out_of_reach')]),
-  redis: Type.Union([Type.Literal('ok'), Type.Literal('out_of_reach'), Type.Literal('not_used')], {
-    description: 'Out of reach: slower, but nothing is wrong; the server is ready all the same.',
-  }),
+  redis: Type.Union(
+    [Type.Literal('ok'), Type.Literal('out_of_reach'), Type.Literal('refused'), Type.Literal('not_used')],
+    {
+      description:
+        'Out of reach: slower, but nothing is wrong. Refused: Redis answers, and does not do what the server needs (password, rights, disk); it is as slow, until an operator mends it. The server is ready all the same.',
+    },
+  ),
 })
 
 const live = {
@@ -37,7 +41,10 @@ const ready = {
   config: {
     examples: {
       answers: {
-        200: { Ready: { status: 'ok', database: 'ok', redis: 'not_used' } },
+        200: {
+          Ready: { status: 'ok', database: 'ok', redis: 'not_used' },
+          'Redis refuses us': { status: 'ok', database: 'ok', redis: 'refused' },
+        },
         503: {
           'Without its database': { status: 'not_ready', database: 'out_of_reach', redis: 'ok' },
           Stopping: { status: 'stopping', database: 'ok', redis: 'ok' },
