@@ -118,20 +118,20 @@ function bot(more: Partial<Who> = {}): Who {
 class Owner {
   readonly #world: World
   readonly #since: number
-  readonly #proof: string | null
+  readonly #marks: Pick<Who, 'proof' | 'deviceId'>
   #triedCode = 0
 
-  constructor(world: World, proof: string | null) {
+  constructor(world: World, marks: Pick<Who, 'proof' | 'deviceId'>) {
     this.#world = world
     this.#since = world.clock.now()
-    this.#proof = proof
+    this.#marks = marks
   }
 
   /** One minute of trying; true when he is in. */
   async tries(): Promise<boolean> {
     const world = this.#world
     const hasPatience = world.clock.now() - this.#since < patienceMs
-    const me = caller(hasPatience ? ownerAddress : otherNetwork, { proof: this.#proof })
+    const me = caller(hasPatience ? ownerAddress : otherNetwork, this.#marks)
     if (!world.isOut || world.code?.id === this.#triedCode) await world.ask(me)
     if (!world.isOut || world.code?.id === this.#triedCode) return false
     const answer = await world.tryCode(me, true)
@@ -145,6 +145,8 @@ interface Attack {
   /** What attackers do in a minute. */
   readonly minute: (world: World) => Promise<void>
   readonly days: number
+  /** As the owner's app gives it; absent: it gives none. */
+  readonly ownerDeviceId?: string
   /** Accounts that are lost in a year by what was counted. */
   readonly taken?: (world: World, years: number) => number
   /** The same by the table of the version before device proofs, as its numbers allow. */
@@ -163,7 +165,7 @@ async function longestMinutes(attack: Attack, proof: string | null): Promise<num
       await attack.minute(world)
       world.clock.advance(minute)
     }
-    const owner = new Owner(world, proof)
+    const owner = new Owner(world, { proof, deviceId: attack.ownerDeviceId ?? null })
     let minutes = 0
     for (; minutes <= 7 * 24 * 60; minutes++) {
       await attack.minute(world)
@@ -217,6 +219,7 @@ async function takenByTwoCodes(): Promise<number> {
 }
 
 const sixNetworks = Array.from({ length: 6 }, (_, i) => `203.0.${100 + i}`)
+const ownerDeviceId = 'A1B2C3'
 let lastStranger = 0
 const stranger = () => `+86139${String(10_000_000 + (lastStranger++ % 80_000_000))}`
 
@@ -286,6 +289,17 @@ async function attacks(): Promise<Attack[]> {
       days: 3,
       minute: (world) =>
         burst(20, (i) => world.ask(caller(ownerAddress, i ? { phoneNumber: stranger() } : {}))),
+      before: 0,
+    },
+    {
+      name: "the id of the owner's device, which a thief of a session saw in the list, given by 10,000 addresses",
+      days: 3,
+      ownerDeviceId,
+      minute: (world) =>
+        burst(4, async () => {
+          await world.ask(bot({ phoneNumber: stranger(), deviceId: ownerDeviceId }))
+          await world.tryCode(bot({ phoneNumber: stranger(), deviceId: ownerDeviceId }), false)
+        }),
       before: 0,
     },
     {

@@ -45,7 +45,7 @@ function attacker(by: By, i: number): Who {
     case 'network':
       return person(i, { address: `203.0.113.${i % 256}` })
     case 'device':
-      return person(i, { deviceId: 'install-1' })
+      return person(i, { deviceId: 'install-1', address: at })
     case 'account':
       return person(i, { accountId: 'account' })
     case 'session':
@@ -300,6 +300,14 @@ describe('asking for codes', () => {
     for (let i = 0; i < 6; i++) answers.push(await own(limiter, 'send_code', person(i, { address: null })))
     expect(answers.slice(0, 5)).toEqual(Array(5).fill('allowed'))
     expect(answers[5]).toEqual(refused())
+  })
+
+  test('whoever learns the id of a device uses up nothing of it from elsewhere', async () => {
+    const { limiter } = newLimiter()
+    for (const action of ['send_code', 'check_code', 'check_password'] as const) {
+      for (let i = 0; i < 200; i++) await own(limiter, action, person(i, { deviceId: 'install-1' }))
+      expect(await own(limiter, action, person(900, { deviceId: 'install-1' }))).toBe('allowed')
+    }
   })
 
   test('without a device id the other limits hold', async () => {

@@ -18,9 +18,9 @@ export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' 
 
 /**
  * Whose counter it is. The caller's own: `proof` the device proof (or the session of the account whose number it is), `caller` the
- * address together with the number, `device` the id that the app gives, `account` and `session` of a signed-in client, `address` an
- * IPv4 address or an IPv6 /64, `network` the /24 or /48 around it. Shared by all callers: `number` the phone number, `prefix` its
- * country and first 7 national digits, `country` its country alone, `server` the whole installation.
+ * address together with the number, `device` the address together with the id that the app gives, `account` and `session` of a signed-in
+ * client, `address` an IPv4 address or an IPv6 /64, `network` the /24 or /48 around it. Shared by all callers: `number` the phone
+ * number, `prefix` its country and first 7 national digits, `country` its country alone, `server` the whole installation.
  */
 export type By =
   | 'proof'

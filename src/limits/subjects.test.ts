@@ -61,6 +61,7 @@ test('a counter is named by a hash: the number, the address and the device canno
     expect(subjectOf(by, who)).toMatch(/^[\w-]{22}$/)
   }
   expect(subjectOf('device', { ...who, deviceId: null })).toBeNull()
+  expect(subjectOf('device', who)).not.toBe(subjectOf('device', { ...who, address: '203.0.113.8' }))
   expect(subjectOf('account', { ...who, accountId: null })).toBeNull()
   expect(subjectOf('proof', { ...who, proof: null })).toBeNull()
   expect(subjectOf('caller', who)).not.toBe(subjectOf('caller', { ...who, address: '203.0.113.8' }))

@@ -37,7 +37,8 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, 
     case 'network':
       return addressBlock(address, 24, 48)
     case 'device':
-      return deviceId
+      // An id is no secret, and some apps give all devices the same: what somebody else does with it must not count here.
+      return deviceId === null ? null : `${addressBlock(address, 32, 64)} ${deviceId}`
     case 'account':
       return accountId
     case 'session':
