@@ -9,6 +9,7 @@ import { CodeMethod, type CodeMethodOptions } from './authentication/methods/cod
 import { PasswordMethod, type PasswordMethodOptions } from './authentication/methods/password.ts'
 import { SignInRepeats } from './authentication/repeats.ts'
 import { SignIn, type SignInMethods } from './authentication/sign-in.ts'
+import type { OnBackgroundError } from './background-errors.ts'
 import { Feed, forgetOldChanges } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { SendCode } from './codes/code-sender.ts'
@@ -80,7 +81,7 @@ export interface HouseOptions {
   /** Told when Redis comes into reach, and with a cause when it does not answer, or refuses us. */
   readonly onRedis?: (state: RedisState, cause?: unknown) => void
   /** Told what went wrong off the path of any request. */
-  readonly onTrouble?: (error: unknown) => void
+  readonly onBackgroundError?: OnBackgroundError
   /** Told that a text message went to the second driver, and why the first one refused it. */
   readonly onSmsFailOver?: (refusal: SmsError) => void
   /** For tests: how long copies live. */
@@ -89,14 +90,14 @@ export interface HouseOptions {
 
 /** Opens everything but the HTTP server. Migrations are not run here. */
 export async function openHouse(settings: Settings, options: HouseOptions = {}): Promise<House> {
-  const { clock = systemClock, onTrouble = () => {} } = options
+  const { clock = systemClock, onBackgroundError = () => {} } = options
   const dialect = openDialect(settings.database)
   const db = openDatabase(dialect)
-  const feed = new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onTrouble })
+  const feed = openFeed(settings, clock, onBackgroundError)
   const copies = await openCopies(settings, dialect, { ...options, feed })
-  const writer = new AccountWriter({ db, copies, clock, onBackgroundError: onTrouble })
+  const writer = new AccountWriter({ db, copies, clock, onBackgroundError })
   const prepareRead = preparedReads(db, dialect)
-  const sessions = openSessions(settings, { db, writer, prepareRead, copies, clock, onTrouble })
+  const sessions = openSessions(settings, { db, writer, prepareRead, copies, clock, onBackgroundError })
   const limiter = openLimiter(settings, options.clock)
   const passwords = openPasswords(settings)
   const { defaultRegion: region } = settings.phone
@@ -110,7 +111,8 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const destinations = openDestinations(settings)
-  const sendCode = new SendCode({ db, clock, codes, region, signUp, onTrouble, sms, limiter, destinations })
+  const sending = { db, clock, codes, region, signUp, sms, limiter, destinations }
+  const sendCode = new SendCode({ ...sending, onBackgroundError })
   const purges = new Purges({
     db,
     clock,
@@ -118,19 +120,9 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.location.kind)),
     steps: purgeSteps({ db, standing, codes, settings }),
   })
-  const tellMoved = (to: string, newNumber: string) =>
-    void sms.send({ to, template: 'phone_changed', newNumber }).catch(onTrouble)
-  const credentials = new Credentials({
-    db,
-    clock,
-    writer,
-    passwords,
-    codes,
-    barredNumbers,
-    limiter,
-    region,
-    tellMoved,
-  })
+  const tellMoved = tellOldNumber(sms, onBackgroundError)
+  const proving = { passwords, codes, barredNumbers, limiter, region }
+  const credentials = new Credentials({ db, clock, writer, ...proving, tellMoved })
   return {
     clock,
     db,
@@ -163,6 +155,18 @@ function openSessions(
   parts: Omit<SessionsOptions, 'policy' | 'life'>,
 ): Sessions {
   return new Sessions({ ...parts, policy: { scope, max, whenFull }, life: new Life(lifeMs, maxLifeMs) })
+}
+
+function tellOldNumber(sms: SmsSender, onBackgroundError: OnBackgroundError) {
+  return (to: string, newNumber: string): void => {
+    const sent = sms.send({ to, template: 'phone_changed', newNumber })
+    sent.catch((error) => onBackgroundError('tell_old_number', error))
+  }
+}
+
+function openFeed(settings: Settings, clock: Clock, onBackgroundError: OnBackgroundError): Feed {
+  const onError = (error: unknown) => onBackgroundError('pass_on_change', error)
+  return new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onError })
 }
 
 /** Each worker gets its share of the hashing threads and of their queue. */

@@ -1,6 +1,7 @@
 // Where log lines go: JSON for machines, text for people at a terminal. Standard output, and nothing else.
 import { type Logger, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
+import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
 import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
 import { type Hide, hideIn, hideNothing } from './secrets.ts'
@@ -38,7 +39,9 @@ export function createLog(
 export function logTo(stream: LineStream, level: string, hide: Hide = hideNothing): Log {
   const isoNow = isoClock()
   const timestamp = () => `,"time":"${isoNow()}"`
-  const serializers = { err: (error: Error) => hideIn(stdSerializers.err(error), hide) }
+  // What withoutValues has made is written as it is: pino would take its class for that of the error.
+  const serialize = (error: unknown) => (error instanceof Error ? stdSerializers.err(error) : error)
+  const serializers = { err: (error: unknown) => hideIn(serialize(error), hide) }
   return { logger: pino({ level, base: null, timestamp, serializers }, stream), stream, isoNow }
 }
 
@@ -91,6 +94,11 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
   }
 }
 
+/** Logs what failed off the path of any request, under the work that it was. */
+export function backgroundErrorLog({ logger }: Log): OnBackgroundError {
+  return (work, error) => logger.warn({ work, err: withoutValues(error) }, backgroundWork[work])
+}
+
 /** As pino at level info would write it, for a quarter of the cost, which is mostly that of putting pieces of text together. */
 function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine, start: string): string {
   const from = ip ? `,"ip":"${ip}"` : ''
@@ -100,10 +108,10 @@ function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine
   return `${start}${requestId}${what}${how}${from}${who}${about}}\n`
 }
 
-/** What a driver says about an error, without the statement that it was about: the values of people are in it. */
+/** An error with its class and its message, without what else a driver adds: the statement, with the values of people in it. */
 export function withoutValues(error: unknown): unknown {
   if (!(error instanceof Error)) return error
-  const { name, message, stack } = error
+  const { message, stack } = error
   const code = 'code' in error ? error.code : undefined
-  return { type: name, message, stack, code }
+  return { type: error.constructor.name, message, stack, code }
 }

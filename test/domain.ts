@@ -1,5 +1,6 @@
 // The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
 
+import type { OnBackgroundError } from '../src/background-errors.ts'
 import { Feed } from '../src/changes/feed.ts'
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
@@ -31,7 +32,7 @@ export interface DomainOptions {
   readonly clock?: ManualClock
   readonly watch?: Watcher
   /** Told what kept the use of sessions from being noted. */
-  readonly onTrouble?: (error: unknown) => void
+  readonly onBackgroundError?: OnBackgroundError
 }
 
 export const phone: Device = {
@@ -44,7 +45,7 @@ export const phone: Device = {
 export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
 
 /** The use of a session is noted only where a test turns the clock, and then on a server that is well. */
-function throwIt(error: unknown): void {
+function throwIt(_work: string, error: unknown): void {
   throw error
 }
 
@@ -71,7 +72,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     clock,
     policy,
     life: new Life(30 * 86_400_000, null),
-    onTrouble: options.onTrouble ?? throwIt,
+    onBackgroundError: options.onBackgroundError ?? throwIt,
   })
   const close = async () => {
     await sessions.close()

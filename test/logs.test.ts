@@ -460,6 +460,7 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
       })
       expect(troubles.map(({ requestId }) => requestId)).toEqual(ids)
       for (const { err } of troubles) expect(err.message).toContain(table)
+      for (const { err } of troubles) expect(err.type).toMatch(/^[A-Z]\w+Error$|^Error$/)
       expectNoSecret(lines, tokens)
     },
   )
@@ -481,6 +482,59 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
       for (const line of lines) expect(line).not.toMatch(/values \(['"]/)
     },
   )
+})
+
+describe('what fails when the request is answered already', () => {
+  class GatewayFault extends Error {}
+  const moved = '13911115555'
+  const code = '246810'
+  let app: RunningApp
+  let drop: () => Promise<void>
+  beforeAll(async () => {
+    const fresh = await newSqlite()
+    drop = fresh.drop
+    const environment = { HUFU_TEST_NUMBERS: `+86${moved}=${code}`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
+    app = await startApp(fresh.url, { environment })
+    await addOwner(app)
+    vi.spyOn(app.house.sms, 'send').mockRejectedValue(new GatewayFault('the gateway fell over'))
+  })
+  afterAll(async () => {
+    await app.close()
+    await drop()
+  })
+
+  const post = (path: string, body: object, headers: Record<string, string> = {}) =>
+    send(app.url, { method: 'POST', path, headers, body: JSON.stringify(body) })
+  /** The one line of a failure. */
+  const failureOf = async (work: string) =>
+    await vi.waitFor(() => {
+      const found = app.lines.map((line) => JSON.parse(line)).filter((line) => line.work === work)
+      expect(found).toHaveLength(1)
+      return found[0]
+    }, 15_000)
+
+  test('the notice to the number before a change of number', async () => {
+    const issued = JSON.parse((await post('/v1/sessions', { phone_number: phone, password, device })).text)
+    expect((await post('/v1/codes', { phone_number: moved, purpose: 'change_phone' })).status).toBe(202)
+    const change = { phone_number: moved, code, confirmation: { password } }
+    const answer = await post('/v1/account/phone', change, { authorization: `Bearer ${issued.token}` })
+    expect(answer.status).toBe(200)
+    expect(await failureOf('tell_old_number')).toMatchObject({
+      level: 40,
+      msg: 'notice to the number before a change of number not sent',
+      err: { type: 'GatewayFault', message: 'the gateway fell over', stack: expect.any(String) },
+    })
+  })
+
+  test('a code for the owner of an account', async () => {
+    await addOwner(app)
+    expect((await post('/v1/codes', { phone_number: phone, purpose: 'reset_password' })).status).toBe(202)
+    expect(await failureOf('send_code_to_owner')).toMatchObject({
+      level: 40,
+      msg: 'code for the owner of an account not sent',
+      err: { type: 'GatewayFault' },
+    })
+  })
 })
 
 describe.each(['json', 'text'])('a process that logs as %s', (format) => {

@@ -12,7 +12,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     const domain = await openDomain({
       databaseUrl: url,
       redisUrl: redis ? redisUrl() : null,
-      onTrouble: (error) => troubles.push(error),
+      onBackgroundError: (work) => troubles.push(work),
       watch: async (step, work) => {
         if (isBroken && step === 'sql update') throw new Error('the connection is lost')
         return await work()
@@ -33,7 +33,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     clock.advance(61_000)
     isBroken = true
     for (let i = 0; i < 3; i++) await use()
-    await vi.waitFor(() => expect(troubles).toHaveLength(1), 15_000)
+    await vi.waitFor(() => expect(troubles).toEqual(['note_session_use']), 15_000)
     isBroken = false
     expect(await seenAt()).toBe(session.seenAt)
     clock.advance(1_000)

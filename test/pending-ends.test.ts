@@ -25,7 +25,7 @@ describe.each(stores)('on $name', (store) => {
       databaseUrl: fresh.url,
       redisUrl: store.redis ? redisUrl() : null,
       ...(watch && { watch }),
-      onTrouble: () => {},
+      onBackgroundError: () => {},
     })
     others.push(domain)
     return domain

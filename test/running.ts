@@ -9,7 +9,7 @@ import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
-import { logTo, requestLog } from '../src/log.ts'
+import { backgroundErrorLog, logTo, requestLog } from '../src/log.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { whenProcessEnds } from './services/ending.ts'
 
@@ -48,15 +48,15 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
   const clock = new ManualClock(Date.UTC(2026, 10, 22))
   const { copyLifeSeconds } = options
   const lines: string[] = []
+  const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const house = await openHouse(settings, {
     clock,
     databaseNow: async () => clock.now(),
-    onTrouble: (error) => lines.push(JSON.stringify({ trouble: String(error) })),
+    onBackgroundError: backgroundErrorLog(log),
     ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
   })
   await migrate(house.db, settings.database.location.kind)
   const byHand = openDatabase(dialectFor(databaseUrl, 1))
-  const log = logTo({ write: (line) => lines.push(line) }, 'debug')
   const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
   const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
   const close = async () => {

@@ -12,7 +12,7 @@ import { refusalOf } from '../db/refused.ts'
 import { shortcomings } from '../db/requirements.ts'
 import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
-import { createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
+import { backgroundErrorLog, createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { redactUrl } from '../redact-url.ts'
 import { readEnvironment } from '../settings/environment.ts'
 import { serverSettings } from '../settings/server.ts'
@@ -82,7 +82,7 @@ async function serveHere(
   const log = programLog.logger
   await prepareDatabase(settings, output)
   const house = await openHouse(settings, {
-    onTrouble: (error) => log.warn({ err: withoutValues(error) }, 'use of sessions not noted'),
+    onBackgroundError: backgroundErrorLog(programLog),
     onSmsFailOver: ({ driver, code, vendorCode }) =>
       log.warn(
         { driver, code, gatewayCode: vendorCode },

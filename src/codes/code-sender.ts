@@ -1,6 +1,7 @@
 // Sending a code to a number: the same answer whether or not anybody has an account there.
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
+import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
@@ -24,7 +25,7 @@ export interface SendCodeOptions {
   readonly limiter: Limiter
   readonly sms: SmsSender
   /** Told what went wrong after the answer was given. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onBackgroundError: OnBackgroundError
 }
 
 export interface SendRequest {
@@ -61,8 +62,8 @@ export class SendCode {
 
   constructor(options: SendCodeOptions) {
     this.#options = options
-    const { onTrouble } = options
-    this.#toOwners = new LaterJobs({ max: 1_000, parallel: 20, withinMs: 1_000, onTrouble })
+    const onError = (error: unknown) => options.onBackgroundError('send_code_to_owner', error)
+    this.#toOwners = new LaterJobs({ max: 1_000, parallel: 20, withinMs: 1_000, onError })
   }
 
   /**

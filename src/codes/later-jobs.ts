@@ -10,7 +10,7 @@ export interface LaterJobsOptions {
   /** A job begins at a random moment within this time, so that no request that follows the answer meets it more often than others. */
   readonly withinMs: number
   /** Told what a job failed with. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onError: (error: unknown) => void
 }
 
 export class LaterJobs {
@@ -56,7 +56,7 @@ export class LaterJobs {
       if (!job) break
       this.#running++
       void job()
-        .catch(this.#options.onTrouble)
+        .catch(this.#options.onError)
         .finally(() => {
           this.#running--
           this.#runDue()

@@ -2,6 +2,7 @@
 // Every operation is a decision about what changes (account-change.ts); docs/architecture.md says why each step is there and why
 // in this order.
 
+import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
@@ -64,7 +65,7 @@ export interface AccountWriterOptions {
   readonly copies: Copies
   readonly clock: Clock
   /** Told what kept ends of very many sessions from being written out. */
-  readonly onBackgroundError?: (error: unknown) => void
+  readonly onBackgroundError?: OnBackgroundError
 }
 
 /** What the steps after the commit need. */
@@ -88,7 +89,8 @@ export class AccountWriter {
     this.#db = db
     this.#copies = copies
     this.#clock = clock
-    this.pendingEnds = new PendingEnds({ db, onBackgroundError })
+    const onError = (error: unknown) => onBackgroundError('write_pending_ends', error)
+    this.pendingEnds = new PendingEnds({ db, onBackgroundError: onError })
   }
 
   /**

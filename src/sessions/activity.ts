@@ -1,4 +1,5 @@
 // Sliding life: notes that sessions were used, in batches and off the request's path.
+import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
@@ -50,7 +51,7 @@ export interface ActivityOptions {
   readonly clock: Clock
   readonly life: Life
   /** Told what kept notes from being written. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onBackgroundError: OnBackgroundError
 }
 
 interface Note {
@@ -62,16 +63,16 @@ export class Activity {
   readonly #db: Database
   readonly #clock: Clock
   readonly #life: Life
-  readonly #onTrouble: (error: unknown) => void
+  readonly #onBackgroundError: OnBackgroundError
   #pending = new Map<string, Note>()
   readonly #notedAt = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
 
-  constructor({ db, clock, life, onTrouble }: ActivityOptions) {
+  constructor({ db, clock, life, onBackgroundError }: ActivityOptions) {
     this.#db = db
     this.#clock = clock
     this.#life = life
-    this.#onTrouble = onTrouble
+    this.#onBackgroundError = onBackgroundError
   }
 
   /** Notes that a live session was used at `now`. Waits only for a session that would run out before the next batch. */
@@ -104,7 +105,7 @@ export class Activity {
     for (let i = 0; i < notes.length; i += batchSize) {
       const batch = notes.slice(i, i + batchSize)
       await this.#write(batch).catch((error) => {
-        this.#onTrouble(error)
+        this.#onBackgroundError('note_session_use', error)
         for (const [id] of batch) this.#notedAt.delete(id)
       })
     }

@@ -1,5 +1,6 @@
 // Who is signed in: issue, verify, rotate, list and end sessions. The only place that makes or ends one.
 
+import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
@@ -114,7 +115,7 @@ export interface SessionsOptions {
   readonly policy: Policy
   readonly life: Life
   /** Told what went wrong off the path of any request. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onBackgroundError: OnBackgroundError
 }
 
 /** What a sign-in gives to the client beside what was written. */
@@ -148,10 +149,10 @@ export class Sessions {
     this.#life = options.life
     this.#activity = new Activity({
       ...options,
-      onTrouble: (error) => {
+      onBackgroundError: (work, error) => {
         // Uses that could not be noted are noted with the next one.
         this.#proved.clear()
-        options.onTrouble(error)
+        options.onBackgroundError(work, error)
       },
     })
     this.#rotations = new Rotations(options.writer)

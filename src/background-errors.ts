@@ -1,0 +1,15 @@
+// Errors of work that no request waits for. No client is told of them, so the log says which work failed.
+
+/** The work, and the words of the log for its failure. */
+export const backgroundWork = {
+  note_session_use: 'use of sessions not noted',
+  write_pending_ends: 'ends of very many sessions not written out yet',
+  send_code_to_owner: 'code for the owner of an account not sent',
+  tell_old_number: 'notice to the number before a change of number not sent',
+  pass_on_change: 'change of an account not passed on to a subscriber',
+} as const
+
+export type BackgroundWork = keyof typeof backgroundWork
+
+/** Each part of the program names its own work. */
+export type OnBackgroundError = (work: BackgroundWork, error: unknown) => void
