@@ -2,51 +2,27 @@
 //
 // The version before is the last commit whose migrations this one must leave able to work. A migration that takes something away
 // that it needs is one for the version after; then `before` moves on.
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { audit } from './fault-run/auditor.ts'
 import { check } from './fault-run/checker.ts'
 import { Client } from './fault-run/client.ts'
 import { type HufuServer, openTruth, startHufu } from './fault-run/stage.ts'
 import { codeNumbers, password, passwordNumbers, startWorkload } from './fault-run/workload.ts'
+import { checkOutVersion, thisVersion } from './other-versions.ts'
 import { runCommand } from './running.ts'
-import { createFolder, removeFolder } from './services/folders.ts'
 import { databases, redisUrl } from './stores.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 const before = 'accounts: every sequence of six bans, closings, sign-ins and purges is held against a model'
 const loadMs = 4_000
 const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
 
-/** The source of the version before in a folder of its own, or why it cannot be had. */
-function checkOutBefore(): { folder: string; missing: null } | { folder: null; missing: string } {
-  const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: root, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
-  let commit: string
-  try {
-    commit = git('log', '-1', '--format=%H', '--fixed-strings', `--grep=${before}`).toString().trim()
-  } catch {
-    return { folder: null, missing: 'this is no git checkout' }
-  }
-  if (commit === '') return { folder: null, missing: `the history has no commit "${before}"` }
-  const folder = join(createFolder('before'), 'hufu')
-  mkdirSync(folder)
-  execFileSync('tar', ['-x', '-C', folder], { input: git('archive', commit, 'src', 'package.json') })
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-  return { folder, missing: null }
-}
-
-const previous = checkOutBefore()
+const previous = checkOutVersion(before)
 // No failure with CI=true either: a shallow clone has no version before.
 if (previous.missing !== null) console.warn(`skipped: two versions side by side: ${previous.missing}`)
 
-afterAll(() => {
-  if (previous.folder !== null) removeFolder(join(previous.folder, '..'))
-})
+afterAll(() => previous.remove())
 
 describe.each(
   databases
@@ -86,7 +62,7 @@ describe.each(
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
     const load = startWorkload(client, stage, { codes: codeNumbers, isKeyed: false })
     await sleep(loadMs / 4)
-    servers.push(await startHufu('now', root, stores))
+    servers.push(await startHufu('now', thisVersion, stores))
     // The load looks at the list of servers before each request.
     stage.servers = [old, servers[1] ?? expect.fail()]
     await sleep(loadMs)

@@ -1,8 +1,9 @@
 // Programs that were broken on purpose: the checker must find each of them, or what it says of the real one is worth nothing. Each
 // is a mistake that the tests of a lesser house would not see.
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { copyVersion, type SourceChange } from '../other-versions.ts'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
 import { openCountingStage, startGuessing } from './guessing.ts'
@@ -12,7 +13,7 @@ import { openMariadbStage } from './stage-linked.ts'
 export interface Planted {
   readonly name: string
   /** The lines of the source that are broken, as they stand there: who changes these lines mends this list. */
-  readonly changes: readonly (readonly [file: string, from: string, to: string])[]
+  readonly changes: readonly SourceChange[]
   readonly finds: Rule
   /** It is found where people guess, with the limits on. */
   readonly byGuessing?: boolean
@@ -104,7 +105,7 @@ export async function findPlanted(project: string, { changes, finds, byGuessing 
   const folder = mkdtempSync(join(tmpdir(), 'hufu-planted-'))
   const ofRule = ({ rule }: { readonly rule: Rule }) => rule === finds
   try {
-    breakCopy(project, folder, changes)
+    copyVersion(project, folder, changes)
     const { violations } = await play({
       open: byGuessing ? openCountingStage : openMariadbStage,
       ...(byGuessing && { work: startGuessing }),
@@ -115,17 +116,5 @@ export async function findPlanted(project: string, { changes, finds, byGuessing 
     return violations.filter(ofRule).length
   } finally {
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-/** Makes a copy of the project that can run, with these lines changed. */
-function breakCopy(project: string, folder: string, changes: Planted['changes']): void {
-  for (const part of ['src', 'package.json'])
-    cpSync(join(project, part), join(folder, part), { recursive: true })
-  symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'))
-  for (const [file, from, to] of changes) {
-    const text = readFileSync(join(folder, file), 'utf8')
-    if (!text.includes(from)) throw new Error(`${file} has no line that can be broken: ${from}`)
-    writeFileSync(join(folder, file), text.replace(from, to))
   }
 }
