@@ -15,9 +15,17 @@ export function newAccountId(now: number): string {
   return uuidText(uuid7(now))
 }
 
-/** The 16 bytes of a UUID as text (RFC 9562, section 4). */
-export function uuidText(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+/** The 16 bytes from a place on as the text of a UUID (RFC 9562, section 4). */
+export function uuidText(bytes: Buffer, from = 0): string {
+  const hex = bytes.toString('hex', from, from + 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+/** The 16 bytes of a UUID in lower case (RFC 9562, section 4); null where the text is none. */
+export function uuidBytes(text: string): Buffer | null {
+  if (text.length !== 36) return null
+  const bytes = Buffer.from(text.replaceAll('-', ''), 'hex')
+  return bytes.length === 16 && uuidText(bytes) === text ? bytes : null
 }
 
 /** A session's id: UUIDv7 bytes in base64url, 22 characters, because it is part of every token and of every Redis key. */

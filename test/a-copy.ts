@@ -1,13 +1,16 @@
 // A copy for tests of what holds copies.
 import type { SessionCopy } from '../src/sessions/copies.ts'
+import { hashToken } from '../src/sessions/token.ts'
+
+const accountId = '0190a5b2-0000-7000-8000-000000000001'
 
 export const aCopy: SessionCopy = {
-  tokenHash: 'hash',
+  tokenHash: hashToken('token'),
   ending: null,
   rotation: null,
   session: {
     id: 's',
-    accountId: 'a',
+    accountId,
     platform: 'ios',
     deviceId: null,
     deviceName: null,
@@ -17,5 +20,5 @@ export const aCopy: SessionCopy = {
     seenAt: 0,
     expiresAt: null,
   },
-  account: { id: 'a', phoneNumber: '+8612345678901', nickname: null, ban: null, closesAt: null },
+  account: { id: accountId, phoneNumber: '+8612345678901', nickname: null, ban: null, closesAt: null },
 }

@@ -2,7 +2,7 @@
 import { createClient, RESP_TYPES } from 'redis'
 import { keyOf } from '../src/sessions/client-redis.ts'
 import type { SessionCopy } from '../src/sessions/copies.ts'
-import { unpackCopy } from '../src/sessions/copy-bytes.ts'
+import { decodeSession } from '../src/sessions/session-codec.ts'
 
 export interface CopyInRedis {
   readonly bytes: Buffer
@@ -24,7 +24,7 @@ export async function openCopiesInRedis(url: string) {
       const [bytes, lifeSeconds] = [await reader.get(keyOf(sessionId)), await client.ttl(keyOf(sessionId))]
       if (bytes === null) return null
       const begin = bytes.indexOf(' ', bytes.indexOf(' ') + 1) + 1
-      return { bytes, copy: unpackCopy(sessionId, bytes.subarray(begin)), lifeSeconds }
+      return { bytes, copy: decodeSession(sessionId, bytes.subarray(begin)), lifeSeconds }
     },
     /** Instead of what is there, and for as long. */
     async write(sessionId: string, bytes: string | Buffer): Promise<void> {

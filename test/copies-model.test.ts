@@ -71,6 +71,15 @@ test.each(worlds)('as designed no check is answered from before an end: %s', (na
   expect(states).toBeGreaterThan(50_000)
 })
 
+test.each(
+  worlds.filter(([, { writers, redisDies }]) => writers.length === 2 || redisDies),
+)('the same where every fill comes from a newer version than what it finds: %s', (_name, world) => {
+  const { states, trace } = search(modelOf(world, { fillsOverTies: true }))
+  searched += states
+  expect(trace).toBeNull()
+  expect(states).toBeGreaterThan(50_000)
+})
+
 interface LeftOut {
   readonly rules: Partial<Rules>
   readonly world: World

@@ -4,6 +4,7 @@ import type { Connection, Memory } from '../redis/connection.ts'
 import { nodeOptions } from '../redis/node.ts'
 import { settleMarkSeconds } from '../timing.ts'
 import { Remembered } from './remembered.ts'
+import { entryFormat } from './session-codec.ts'
 
 /** Copies that this process remembers at most, some 800 bytes each; the oldest goes first. */
 const maxRemembered = 100_000
@@ -39,21 +40,27 @@ const settleScript = defineScript({
 
 /**
  * Writes a copy where there is none, or an older one, or one of another Redis process; never where there is a mark or what
- * is no copy. A copy begins with the run of its Redis process and its position in the feed.
+ * is no copy. A copy begins with the run of its Redis process, its position in the feed, and its format (session-codec.ts). At the
+ * same position the newer format wins, so servers of two versions do not write over each other's copies in turn.
  */
 const fillScript = defineScript({
   SCRIPT: `
     local now = redis.call('GET', KEYS[1])
     if now then
-      local run, position = string.match(now, '^(%w+) (%d+) ')
-      if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end
+      local run, text, at = string.match(now, '^(%w+) (%d+) ()')
+      if not run then return 0 end
+      if run == ARGV[2] then
+        local position, mine = tonumber(text), tonumber(ARGV[3])
+        local format = (string.byte(now, at) or 0) * 256 + (string.byte(now, at + 1) or 0)
+        if position > mine or (position == mine and format >= tonumber(ARGV[4])) then return 0 end
+      end
     end
-    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[5])
     return 1`,
   NUMBER_OF_KEYS: 1,
   parseCommand(parser, key: string, copy: Buffer, about: { run: string; position: number; life: number }) {
     parser.pushKey(key)
-    parser.push(copy, about.run, String(about.position), String(about.life))
+    parser.push(copy, about.run, String(about.position), String(entryFormat), String(about.life))
   },
   transformReply: (reply: number) => reply,
 })

@@ -24,9 +24,11 @@ import {
   type ReadTicket,
   type SessionCopy,
 } from './copies.ts'
-import { packCopy, unpackCopy } from './copy-bytes.ts'
+import { decodeSession, encodeSession } from './session-codec.ts'
 
 const markPrefix = 'mark:'
+const space = 0x20
+const zero = 0x30
 const markFound: Found = { ...nothingFound, value: 'marked' }
 
 interface StandingMark extends Mark {
@@ -117,15 +119,15 @@ export class RedisCopies implements Copies {
   /** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
   #parse(bytes: Buffer | null, id: string, run: string): Omit<Found, 'isCurrent'> {
     if (bytes === null) return nothingFound
-    const space = bytes.indexOf(' ', run.length + 1)
-    // Too little is not a position either.
-    const [writtenTo, position] = bytes.toString('latin1', 0, Math.max(space, 0)).split(' ')
-    if (position === undefined || !/^\d+$/.test(position)) return markFound
-    if (writtenTo !== run) return nothingFound
-    const copy = unpackCopy(id, bytes.subarray(space + 1))
+    const runEnd = bytes.indexOf(space)
+    const positionEnd = bytes.indexOf(space, runEnd + 1)
+    const position = decimalIn(bytes, runEnd + 1, positionEnd)
+    if (position === null) return markFound
+    if (bytes.toString('latin1', 0, runEnd) !== run) return nothingFound
+    const copy = decodeSession(id, bytes.subarray(positionEnd + 1))
     if (!copy) return markFound
     const bucket = this.#lastChanges.bucketOf(copy.session.accountId)
-    return { value: copy, position: Number(position), bucket }
+    return { value: copy, position, bucket }
   }
 
   beginRead(): ReadTicket | null {
@@ -231,7 +233,19 @@ export class RedisCopies implements Copies {
   }
 }
 
+/** The whole number between two places; null where something else stands there, or nothing. */
+function decimalIn(bytes: Buffer, from: number, to: number): number | null {
+  if (from >= to) return null
+  let value = 0
+  for (const byte of bytes.subarray(from, to)) {
+    const digit = byte - zero
+    if (digit < 0 || digit > 9) return null
+    value = value * 10 + digit
+  }
+  return value
+}
+
 function written(run: string, position: number, copy: SessionCopy): Buffer | null {
-  const bytes = packCopy(copy)
+  const bytes = encodeSession(copy)
   return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
 }

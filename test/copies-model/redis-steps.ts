@@ -53,7 +53,10 @@ export function settleScript(state: State, rules: Rules, run: number, w: Which):
 export function fillScript(state: State, rules: Rules, run: number, copy: number): void {
   const now = cellAt(state, run)
   if (isMark(now) && rules.markForbidsFill) return
-  if (isCopy(now) && rules.fillsOnlyOlder && positionIn(now) >= positionIn(copy)) return
+  if (isCopy(now) && rules.fillsOnlyOlder) {
+    const isTie = positionIn(now) === positionIn(copy)
+    if (isTie ? !rules.fillsOverTies : positionIn(now) > positionIn(copy)) return
+  }
   setCell(state, run, copy)
 }
 

@@ -27,6 +27,8 @@ export interface Rules {
   readonly markForbidsFill: boolean
   /** A fill writes only over a copy from an earlier position. fillScript */
   readonly fillsOnlyOlder: boolean
+  /** A fill writes over a copy from the same position too: one that a server of an older version has written. fillScript */
+  readonly fillsOverTies: boolean
   /** A fill comes within 10 s of the beginning of its read: sooner than a mark of after that beginning runs out. fillWithinMs */
   readonly fillsInTime: boolean
   /** A fill goes only to the Redis process that was there when its read began. ReadTicket.run */
@@ -66,6 +68,7 @@ export const designed: Rules = {
   waits: 'unlessSettled',
   markForbidsFill: true,
   fillsOnlyOlder: true,
+  fillsOverTies: false,
   fillsInTime: true,
   fillsSameRun: true,
   ticketBeforeRead: true,

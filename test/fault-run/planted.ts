@@ -47,8 +47,8 @@ export const planted: readonly Planted[] = [
       ],
       [
         'src/sessions/client-redis.ts',
-        'if not run or (run == ARGV[2] and tonumber(position) >= tonumber(ARGV[3])) then return 0 end',
-        '',
+        'if not run then return 0 end\n      if run == ARGV[2] then',
+        'if false then',
       ],
       ['src/sessions/copies-redis.ts', 'this.#lastChanges.isCurrent(bucket, position) ||', 'true ||'],
     ],
