@@ -18,9 +18,11 @@ import { CodeDestinations, type ServedCountries, servedCountries } from './codes
 import { keyOfSecret, storedKey } from './codes/server-key.ts'
 import { databaseNow } from './db/database-clock.ts'
 import { asUnavailable } from './db/failures.ts'
+import { dialectThatTells, type Tell } from './db/migration-progress.ts'
 import { dialectFor, openDatabase, preparedReads, versionReader } from './db/open.ts'
 import { type PurgeReport, type PurgeStep, Purges } from './db/purges.ts'
 import type { Database } from './db/schema.ts'
+import { migrationDeadlines, requestDeadlines } from './db/session-defaults.ts'
 import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health/health.ts'
@@ -223,9 +225,23 @@ export function openDatabaseAlone(settings: Settings): Database {
   return openDatabase(openDialect({ ...settings.database, pool: 1 }))
 }
 
-function openDialect({ location, pool }: Settings['database']): Dialect {
+/**
+ * The same for migrations: their statements may take as long as they need, and wait for locks only so long that requests behind them
+ * are not refused.
+ * @param tell told what takes long
+ */
+export function openForMigrations(settings: Settings, tell: Tell): Database {
+  const { location } = settings.database
+  const dialect = openDialect({ location, pool: 1 }, migrationDeadlines)
+  return openDatabase(dialectThatTells(dialect, location.kind, tell))
+}
+
+function openDialect(
+  { location, pool }: Pick<Settings['database'], 'location' | 'pool'>,
+  deadlines = requestDeadlines,
+): Dialect {
   try {
-    return dialectFor(location.url, pool)
+    return dialectFor(location.url, pool, deadlines)
   } catch (error) {
     const why = error instanceof Error ? error.message : error
     throw new SettingsError(

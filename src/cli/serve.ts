@@ -6,7 +6,6 @@ import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type House, openDatabaseAlone, openHouse, openServer } from '../app.ts'
 import { isReadOnly, isUnusableFile } from '../db/failures.ts'
-import { upgrade } from '../db/migrate.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { refusalOf } from '../db/refused.ts'
 import { shortcomings } from '../db/requirements.ts'
@@ -24,6 +23,7 @@ import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from
 import { logPurges } from './purge.ts'
 import type { Context } from './run.ts'
 import { stopSignal, stopWithNpm } from './signals.ts'
+import { upgradeDatabase } from './upgrade-database.ts'
 import { letGoOfFirst, runWorkers, toldToStop } from './workers.ts'
 
 const stopWithinMs = 10_000
@@ -205,7 +205,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
     await db.destroy()
   }
   await assertUsable(settings)
-  await upgrade(() => openDatabaseAlone(settings), settings.database.location.kind)
+  await upgradeDatabase({ settings, output })
 }
 
 /** @throws SettingsError where the database lacks what no session of ours can set */

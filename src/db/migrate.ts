@@ -1,7 +1,9 @@
 // Brings the schema up to date: each numbered migration once, also when two processes start together.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Migration, Migrator } from 'kysely/migration'
+import { isLostRace } from './failures.ts'
 import { renameFirstTables } from './first-names.ts'
+import type { Sentence, Tell } from './migration-progress.ts'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
 import { tokenRotation } from './migrations/0002-token-rotation.ts'
 import { codesAndEvents } from './migrations/0003-codes-and-events.ts'
@@ -31,6 +33,14 @@ export const ownTables: readonly string[] = [
   'hufu_server_keys',
   'hufu_sessions',
 ]
+
+const waitForLocksMs = 3_600_000
+/** Requests that came behind a statement that did not get its lock go first. */
+const pauseMs = 500
+const waiting: Sentence = {
+  zh: '迁移：表或数据库被其他程序占用，正在等待',
+  en: 'migration: waiting, because another program holds a lock on a table or on the database',
+}
 
 function migrations(kind: DatabaseKind): Record<string, Migration> {
   return {
@@ -63,29 +73,45 @@ function migrator(db: Database, kind: DatabaseKind): Migrator {
  * @param open opens the database with one connection
  * @throws UnusableDatabaseError where it holds tables with our names that are not ours, or is still used by a version from before 0.1.0
  */
-export async function upgrade(open: () => Database, kind: DatabaseKind): Promise<string[]> {
+export async function upgrade(
+  open: () => Database,
+  kind: DatabaseKind,
+  tell: Tell = () => {},
+): Promise<string[]> {
   await renameFirstTables(open, kind)
   const db = open()
   try {
-    return await migrate(db, kind)
+    return await migrate(db, kind, tell)
   } finally {
     await db.destroy()
   }
 }
 
 /**
- * Runs the migrations that the database has not had yet, and returns their names.
+ * Runs the migrations that the database has not had yet, and returns their names. One that does not get a lock is tried again, for an
+ * hour: nobody else waits behind it in between.
+ * @param tell told while it waits
  * @throws the first failure; what ran before it stays recorded, and a second run goes on from there
  */
-export async function migrate(db: Database, kind: DatabaseKind): Promise<string[]> {
+export async function migrate(db: Database, kind: DatabaseKind, tell: Tell = () => {}): Promise<string[]> {
   const executed = await executedMigrations(db, kind)
   // A newer version may have been here: its migrations leave this one able to work, and the library would refuse them.
   if (Object.keys(migrations(kind)).every((name) => executed.includes(name))) return []
-  for (let left = catalogTries; ; left--) {
-    const { error, results = [] } = await migrator(db, kind).migrateToLatest()
-    if (!error) return results.map((result) => result.migrationName)
-    if (results.length > 0 || left === 1 || !isCatalogRace(error)) throw error
-    await sleep(catalogRetryMs)
+  const done: string[] = []
+  const giveUpAt = performance.now() + waitForLocksMs
+  for (let catalogTry = 1; ; ) {
+    // One at a time: a lock that one does not get takes nothing back of those before it.
+    const { error, results = [] } = await migrator(db, kind).migrateUp()
+    if (!error) {
+      if (results.length === 0) return done
+      done.push(...results.map(({ migrationName }) => migrationName))
+    } else if (isLostRace(error) && performance.now() < giveUpAt) {
+      tell(waiting)
+      await sleep(pauseMs)
+    } else {
+      if (results.length > 0 || catalogTry++ === catalogTries || !isCatalogRace(error)) throw error
+      await sleep(catalogRetryMs)
+    }
   }
 }
 

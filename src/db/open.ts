@@ -8,6 +8,7 @@ import { isReadOnly, isUnusableFile } from './failures.ts'
 import { databasePlace } from './place.ts'
 import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
+import { requestDeadlines } from './session-defaults.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
 export { type DatabaseKind, databaseKind } from './place.ts'
@@ -23,7 +24,7 @@ export function sqlitePath(url: string): string {
 const pools = () => import('./pools.ts')
 
 /** The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for what databasePlace does not take */
-export function dialectFor(url: string, poolSize: number): Dialect {
+export function dialectFor(url: string, poolSize: number, deadlines = requestDeadlines): Dialect {
   const place = databasePlace(url)
   switch (place.kind) {
     case 'sqlite': {
@@ -32,10 +33,12 @@ export function dialectFor(url: string, poolSize: number): Dialect {
     }
     case 'mysql':
       return new MysqlDialect({
-        pool: async () => (await pools()).mysqlPool(place, poolSize),
+        pool: async () => (await pools()).mysqlPool(place, poolSize, deadlines),
       })
     case 'postgres':
-      return new PostgresDialect({ pool: async () => (await pools()).postgresPool(place, poolSize) })
+      return new PostgresDialect({
+        pool: async () => (await pools()).postgresPool(place, poolSize, deadlines),
+      })
   }
 }
 

@@ -6,11 +6,10 @@ import pg from 'pg'
 import { NoConnection } from './failures.ts'
 import type { DatabaseServer } from './place.ts'
 import type { DatabaseTls } from './place-tls.ts'
-import { mysqlSession, postgresSession, requestDeadlines } from './session-defaults.ts'
+import { mysqlSession, postgresSession, type SessionDeadlines } from './session-defaults.ts'
 
-/** How long to wait for a connection, and for the answer to one statement. Marks live 60 s: stay far below. */
+/** How long to wait for a connection. */
 const acquireMs = 2_000
-const { statementMs } = requestDeadlines
 
 /**
  * What `work` gives, or an error with code DEADLINE after `ms`. A value that comes after that goes to `late`.
@@ -39,6 +38,12 @@ function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () =
 /** One statement at a time with a deadline; after the first that missed it, the connection is good for nothing. */
 class Statements {
   broken = false
+  readonly #withinMs: number
+
+  /** @param withinMs 0: no deadline */
+  constructor(withinMs: number) {
+    this.#withinMs = withinMs
+  }
 
   /**
    * A rollback never fails: with its connection the transaction goes as well. What it answers would only hide why there is one, and to
@@ -55,7 +60,7 @@ class Statements {
   async #run<T>(start: () => Promise<T>): Promise<T> {
     if (this.broken) throw Object.assign(new Error('the connection was given up'), { code: 'DEADLINE' })
     try {
-      return await within(statementMs, start())
+      return await (this.#withinMs === 0 ? start() : within(this.#withinMs, start()))
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'DEADLINE') this.broken = true
       throw error
@@ -65,8 +70,8 @@ class Statements {
 
 type Callback = (error: unknown, value?: unknown) => void
 
-function mysqlConnection(raw: PoolConnection) {
-  const statements = new Statements()
+function mysqlConnection(raw: PoolConnection, { statementMs }: SessionDeadlines) {
+  const statements = new Statements(statementMs)
   return {
     threadId: raw.threadId,
     query(sql: string, parameters: unknown[], callback: Callback): void {
@@ -105,10 +110,10 @@ function streamTo(host: string, port: number) {
 }
 
 /** A connection that cannot be set up is none. */
-async function prepareMysqlSession(raw: PoolConnection): Promise<void> {
+async function prepareMysqlSession(raw: PoolConnection, deadlines: SessionDeadlines): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
-      raw.query(mysqlSession(requestDeadlines), (error) => (error ? reject(error) : resolve()))
+      raw.query(mysqlSession(deadlines), (error) => (error ? reject(error) : resolve()))
     })
   } catch (error) {
     raw.destroy()
@@ -117,7 +122,7 @@ async function prepareMysqlSession(raw: PoolConnection): Promise<void> {
 }
 
 /** A pool for Kysely's MysqlDialect. */
-export function mysqlPool(place: DatabaseServer, size: number): MysqlPool {
+export function mysqlPool(place: DatabaseServer, size: number, deadlines: SessionDeadlines): MysqlPool {
   const { host, port, user, password, database, socket, tls } = place
   const pool = createMysqlPool({
     host,
@@ -143,8 +148,8 @@ export function mysqlPool(place: DatabaseServer, size: number): MysqlPool {
       pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
     })
     if (!wrapped.has(raw)) {
-      await prepareMysqlSession(raw)
-      wrapped.set(raw, mysqlConnection(raw))
+      await prepareMysqlSession(raw, deadlines)
+      wrapped.set(raw, mysqlConnection(raw, deadlines))
     }
     return raw
   }
@@ -172,7 +177,7 @@ function postgresTls(tls: DatabaseTls | null) {
 }
 
 /** A pool for Kysely's PostgresDialect. */
-export function postgresPool(place: DatabaseServer, size: number): PostgresPool {
+export function postgresPool(place: DatabaseServer, size: number, deadlines: SessionDeadlines): PostgresPool {
   const { host, port, user, password, database, socket, tls, options, applicationName } = place
   const pool = new pg.Pool({
     host: socket ?? host,
@@ -186,10 +191,10 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
     max: size,
     connectionTimeoutMillis: acquireMs,
     // As part of the connection: a preset of a millisecond would end the set-up itself.
-    statement_timeout: statementMs,
+    statement_timeout: deadlines.statementMs,
     // pg-pool ends a connection whose set-up fails, and tells whoever waits for it.
     onConnect: async (client) => {
-      await client.query(postgresSession(requestDeadlines))
+      await client.query(postgresSession(deadlines))
     },
     types: {
       getTypeParser: (oid, format) =>
@@ -206,7 +211,7 @@ export function postgresPool(place: DatabaseServer, size: number): PostgresPool 
       const raw = await within(acquireMs, pool.connect(), (late) => late.release()).catch((error) => {
         throw new NoConnection(error)
       })
-      const statements = new Statements()
+      const statements = new Statements(deadlines.statementMs)
       return {
         query: (sql: string, parameters: unknown[]) => statements.run(sql, () => raw.query(sql, parameters)),
         release: () => raw.release(statements.broken),

@@ -3,18 +3,28 @@
 
 import { statementMs } from '../timing.ts'
 
-/** For a statement, and for waiting for a lock inside of it; a transaction that nobody goes on with ends. */
+/** For a statement (0: none), and for waiting for a lock inside of it; a transaction that nobody goes on with ends. */
 export interface SessionDeadlines {
   readonly statementMs: number
   readonly lockMs: number
   readonly idleTransactionMs: number
 }
 
-/** Reserved for requests; migrations have their own. */
+/** Of requests. */
 export const requestDeadlines: SessionDeadlines = {
   statementMs,
   lockMs: 4_000,
   idleTransactionMs: 10_000,
+}
+
+/**
+ * Of migrations. An index of a large table takes as long as it takes. For a lock a statement waits no longer than one of a request does, because
+ * everything that comes behind it waits as well; migrate.ts tries again.
+ */
+export const migrationDeadlines: SessionDeadlines = {
+  ...requestDeadlines,
+  statementMs: 0,
+  idleTransactionMs: 60_000,
 }
 
 const largest = '18446744073709551615'

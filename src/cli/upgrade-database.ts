@@ -1,0 +1,11 @@
+// Brings the schema up to date, and tells on standard error what takes long.
+import { openForMigrations } from '../app.ts'
+import { upgrade } from '../db/migrate.ts'
+import type { Sentence } from '../db/migration-progress.ts'
+import type { Context } from './run.ts'
+
+/** Returns the names of the migrations that ran. @throws what `upgrade` throws */
+export async function upgradeDatabase({ settings, output }: Context): Promise<string[]> {
+  const tell = ({ zh, en }: Sentence) => void process.stderr.write(output.hide(`${output.say(zh, en)}\n`))
+  return await upgrade(() => openForMigrations(settings, tell), settings.database.location.kind, tell)
+}
