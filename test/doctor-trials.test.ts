@@ -26,7 +26,12 @@ afterEach(async () => {
 
 /** What an account goes through, with the rights of the page; each step fails where one is missing. */
 async function walk(url: string): Promise<void> {
-  const environment = { HUFU_DATABASE_URL: url }
+  const environment = {
+    HUFU_DATABASE_URL: url,
+    HUFU_LIMITS: 'on',
+    HUFU_TEST_NUMBERS: '+8613800005223=123456,+8613900005224=123456',
+    HUFU_TEST_NUMBERS_UNTIL: new Date(Date.now() + 86_400_000).toISOString().slice(0, 10),
+  }
   const add = ['accounts', 'add', person.phone, '--password-stdin', '--allow-weak-password']
   expect(await runCommand(add, environment, { stdin: person.password })).toMatchObject({
     code: 0,
@@ -62,7 +67,42 @@ async function walk(url: string): Promise<void> {
     code: 0,
     stderr: '',
   })
+  await writeEverything(server.url, environment)
   expect(await runCommand(['doctor'], environment)).toMatchObject({ code: 0, stderr: '' })
+}
+
+/** Every other route and command that writes, with the counters of limits; each fails where a right is missing. */
+async function writeEverything(url: string, environment: Record<string, string>): Promise<void> {
+  let token = ''
+  const ask = async (method: string, path: string, body: object | null, status: number) => {
+    const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+    const answer = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+    const text = await answer.text()
+    expect({ path, status: answer.status, text }).toMatchObject({ path, status })
+    token = /"token":"([^"]+)"/.exec(text)?.[1] ?? token
+  }
+  const command = async (...words: string[]) =>
+    expect(await runCommand(words, environment), words.join(' ')).toMatchObject({ code: 0, stderr: '' })
+  const [first, second, newPassword] = ['13800005223', '13900005224', 'correct horse battery']
+  await ask('POST', '/v1/codes', { phone_number: first, purpose: 'sign_in' }, 202)
+  await ask('POST', '/v1/sessions', { phone_number: first, code: '654321' }, 401)
+  await ask('POST', '/v1/sessions', { phone_number: first, code: '123456' }, 201)
+  await ask('POST', '/v1/sessions', { phone_number: person.phone, password: person.password }, 201)
+  await ask('POST', '/v1/session/rotate', null, 200)
+  await ask('PATCH', '/v1/account', { nickname: '小明' }, 200)
+  const change = { current_password: person.password, new_password: newPassword }
+  await ask('PUT', '/v1/account/password', change, 204)
+  await ask('GET', '/v1/account/export', null, 200)
+  await ask('DELETE', '/v1/sessions', null, 204)
+  await ask('POST', '/v1/codes', { phone_number: second, purpose: 'change_phone' }, 202)
+  const move = { phone_number: second, code: '123456', confirmation: { password: newPassword } }
+  await ask('PUT', '/v1/account/phone', move, 200)
+  await command('accounts', 'unlock', second)
+  await ask('POST', '/v1/codes', { phone_number: second, purpose: 'close_account' }, 202)
+  await ask('DELETE', '/v1/account', { code: '123456' }, 202)
+  await command('accounts', 'ban', second)
+  await command('sessions', 'end', '--all', first)
+  await command('purge', '--now')
 }
 
 test.skipIf(inject('mariadb').skipped !== null)('on MariaDB the rights of the page are enough', async () => {
