@@ -24,7 +24,12 @@ export async function startNginx(
   change: (text: string) => string = (text) => text,
 ): Promise<Nginx> {
   const port = await freePort()
-  const { file, folder, args } = prepare(change(withPlaces(readFileSync(deployed, 'utf8'), port, ports)))
+  return startNginxWith(change(withPlaces(readFileSync(deployed, 'utf8'), port, ports)), port)
+}
+
+/** Starts nginx with this inside of `http`, which listens on the port of 127.0.0.1; throws MissingBinary. */
+export async function startNginxWith(text: string, port: number): Promise<Nginx> {
+  const { file, folder, args } = prepare(text)
   const url = `http://127.0.0.1:${port}`
   // Killed by SIGKILL, the master would leave its workers behind; SIGTERM ends all of them at once.
   const command = { file, args, folder, owner: null, abort: 'SIGTERM' } as const

@@ -1,0 +1,61 @@
+// Whether a program printed what a document shows: ids, tokens, times and versions differ each time.
+
+/** What stands in a document, and what it stands for. The first that fits counts. */
+const changing: readonly (readonly [shown: RegExp, real: string])[] = [
+  [/hf_\w+…/, 'hf_[\\w-]{65}'],
+  [/hp_\w+…/, 'hp_[\\w-]{43}'],
+  [/\{ … \}/, '\\{.*\\}'],
+  [/, … ,/, ',.*,'],
+  [/…/, '.*'],
+  [/\d{4}-\d\d-\d\dT[\d:.]+Z/, '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z'],
+  [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d'],
+  [/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/, '[\\da-f]{8}(?:-[\\da-f]{4}){3}-[\\da-f]{12}'],
+  [/\$argon2id\$(v=\d+\$m=\d+,t=\d+,p=\d+)\$\S+/, '\\$argon2id\\$v=\\d+\\$m=\\d+,t=\\d+,p=\\d+\\$\\S+'],
+  [/(?<![\w-])AaIE[\w-]{18}(?![\w-])/, '[\\w-]{22}'],
+  [/(?<![\w-])[\w-]{43}(?![\w-])/, '[\\w-]{43}'],
+  [/"request_id":"[^"]+"/, '"request_id":"[^"]+"'],
+  [/\d+\.\d+\.\d+-MariaDB[\w.+-]*/, '\\d+\\.\\d+\\.\\d+-MariaDB\\S*'],
+  [/\(\d+\.\d+\.\d+,/, '\\(\\d+\\.\\d+\\.\\d+,'],
+  [/-?\d+ (?:ms|毫秒)/, '-?\\d+ (?:ms|毫秒)'],
+  [/\(integer\) \d+/, '\\(integer\\) \\d+'],
+  [/-{4,}/, '-{4,}'],
+  [/ {2,}/, ' +'],
+]
+
+/** A pattern for this text and no other. */
+export const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+
+const anyOfThem = new RegExp(changing.map(([shown]) => shown.source).join('|'), 'g')
+
+/** A pattern for one line of a document. */
+function patternOf(line: string): string {
+  let pattern = ''
+  let end = 0
+  for (const { 0: part, index } of line.matchAll(anyOfThem)) {
+    const [, real = ''] = changing.find(([shown]) => new RegExp(`^(?:${shown.source})$`).test(part)) ?? []
+    pattern += literally(line.slice(end, index)) + (real || literally(part))
+    end = index + part.length
+  }
+  return pattern + literally(line.slice(end))
+}
+
+const linesOf = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '')
+
+/** The first difference between what is shown and what was printed, without empty lines; null where there is none. */
+export function differenceFrom(shown: string, printed: string): string | null {
+  const [expected, real] = [linesOf(shown), linesOf(printed)]
+  for (const [index, line] of expected.entries()) {
+    const got = real[index]
+    // A column may end with spaces.
+    if (got === undefined || !new RegExp(`^${patternOf(line.trimEnd())}\\s*$`).test(got))
+      return `the document shows\n${line}\nand the program printed\n${got ?? '(nothing)'}\nof\n${printed}`
+  }
+  return real.length > expected.length ? `not shown: ${real[expected.length]}` : null
+}
+
+/** Names of members, all the way down; of a list its first item; of anything else nothing. */
+export function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return [shapeOf(value[0])]
+  if (typeof value !== 'object' || value === null) return null
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)]))
+}

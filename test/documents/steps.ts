@@ -1,0 +1,25 @@
+// What a walk does with a block, for any document.
+import { expect } from 'vitest'
+import { runs } from './blocks.ts'
+import { differenceFrom } from './shown.ts'
+
+/** Runs the block, which prints what the next block may show. */
+export const command = runs(async (walk, { text }) => void (await walk.run(text)))
+
+/** The last command printed this. */
+export const shown = runs((walk, { text, path, line }) => {
+  if (walk.printed !== null)
+    expect(differenceFrom(walk.here(text), walk.printed), `${path}:${line}`).toBe(null)
+})
+
+/** A server that was started has printed this. */
+export const shownByServer = runs((walk, { text, path, line }) => {
+  expect(differenceFrom(walk.here(text), walk.terminal()), `${path}:${line}`).toBe(null)
+})
+
+/** The same, in any order. */
+export const shownUnsorted = runs((walk, { text, path, line }) => {
+  if (walk.printed === null) return
+  const sorted = (lines: string) => lines.split('\n').toSorted().join('\n')
+  expect(differenceFrom(sorted(walk.here(text)), sorted(walk.printed)), `${path}:${line}`).toBe(null)
+})
