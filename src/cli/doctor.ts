@@ -2,7 +2,7 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
-import { openHouse } from '../app.ts'
+import { openDatabaseAlone, openHouse } from '../app.ts'
 import { databaseNow } from '../db/database-clock.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../db/open.ts'
@@ -15,6 +15,7 @@ import { openFileFindings } from './doctor-files.ts'
 import type { RedisFacts } from './doctor-redis.ts'
 import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
 import { tryWrites } from './doctor-trial-rows.ts'
+import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import type { Context } from './run.ts'
 
@@ -97,6 +98,10 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
         : [clockFinding('database', (await databaseNow(house.db, kind)) - Date.now(), output)]
     const place = databasePlace(url)
     const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(house.db, place, output)]
+    const left =
+      pending.length === 0
+        ? await leftBehindWarning(settings, output, () => openDatabaseAlone(settings))
+        : null
     const writes = pending.length === 0 ? await writesFindings(house.db, kind, output) : []
     const lacking = (await shortcomings(house.db, kind)).map(
       ({ isProblem, zh, en }): Finding => ({
@@ -110,6 +115,7 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
       ...lacking,
       ...tls,
       schema,
+      ...(left === null ? [] : [{ check, status: 'warning' as const, text: left }]),
       ...writes,
       ...clock,
       ...(kind === 'sqlite' ? [diskFinding(where, output)] : []),

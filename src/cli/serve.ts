@@ -19,6 +19,7 @@ import { SettingsError } from '../settings/setting.ts'
 import type { Settings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { calledAs } from './called-as.ts'
+import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
 import type { Context } from './run.ts'
@@ -278,6 +279,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
   const warnings = [
     settings.limits.enforcement === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),
+    await leftBehindWarning(settings, output, () => openDatabaseAlone(settings)).catch(() => null),
   ]
   const called = calledAs(import.meta.url)
   const add = `echo 123456 | ${called.command} accounts add 12345678901 --nickname 测试用户1 --password-stdin --allow-weak-password`
