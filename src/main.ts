@@ -9,8 +9,11 @@ new AsyncLocalStorage().run(null, () => {})
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
+  // The environment is read by what is not loaded here, so both languages are given.
+  const is = process.versions.node
   process.stderr.write(
-    `Hufu needs Node.js 24 or newer; this is ${process.versions.node}. In a checkout, "npm start" brings the right one.\n`,
+    `Hufu needs Node.js 24 or newer; this is ${is}. In a checkout, "npm start" brings the right one; or install it from https://nodejs.org.\n` +
+      `Hufu 需要 Node.js 24 或更新的版本，现在是 ${is}。在源码目录里运行 npm start 会用上合适的版本；或从 https://nodejs.org 安装。\n`,
   )
   process.exit(2)
 }

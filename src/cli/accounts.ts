@@ -5,6 +5,7 @@ import { startOfDay } from '../clock.ts'
 import { AppError } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
 import { accountStateAt } from '../sessions/account-state.ts'
+import { calledAs } from './called-as.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
 import type { Context } from './run.ts'
 import { describeSession, sessionLine } from './sessions.ts'
@@ -32,10 +33,13 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   const nickname = options.nickname ?? (isPerson ? await askForNickname(output) : null)
   if (nickname !== null && [...nickname].length > nicknameMax) {
     throw new UsageError(
-      output.say(`昵称最多 ${nicknameMax} 个字符。`, `A nickname has ${nicknameMax} characters at most.`),
+      output.say(
+        `--nickname 最多 ${nicknameMax} 个字符，现在有 ${[...nickname].length} 个：请缩短。`,
+        `--nickname takes ${nicknameMax} characters at most, and this has ${[...nickname].length}: shorten it.`,
+      ),
     )
   }
-  const password = isPerson ? await askForPassword(output) : await readPassword(output, options)
+  const password = isPerson ? await askForPassword(output) : await readPassword(output, phone, options)
   const allowWeakPassword = options.allowWeakPassword ?? false
   const account = await withHouse(context, ({ accounts }) =>
     accounts.add({
@@ -96,7 +100,10 @@ export async function banAccount(context: Context, phone: string, options: BanOp
   const reason = options.reason ?? null
   if (reason !== null && [...reason].length > reasonMax) {
     throw new UsageError(
-      output.say(`原因最多 ${reasonMax} 个字符。`, `A reason has ${reasonMax} characters at most.`),
+      output.say(
+        `--reason 最多 ${reasonMax} 个字符，现在有 ${[...reason].length} 个：请缩短。`,
+        `--reason takes ${reasonMax} characters at most, and this has ${[...reason].length}: shorten it.`,
+      ),
     )
   }
   const account = await withHouse(context, async ({ accounts, standing }) =>
@@ -134,8 +141,8 @@ function parseEnd(text: string, output: Output): number {
   if (startOfDay(text.slice(0, 10)) === null || !isMoment || Number.isNaN(at) || at <= Date.now()) {
     throw new UsageError(
       output.say(
-        '--until 必须是将来的日期或时间，例如 2027-01-31 或 2027-01-31T12:00:00+08:00。',
-        '--until must be a day or a moment to come, for example 2027-01-31 or 2027-01-31T12:00:00+08:00.',
+        `--until 必须是将来的日期或时间，例如 2027-01-31 或 2027-01-31T12:00:00+08:00（现在是“${text}”）。`,
+        `--until must be a day or a moment to come, for example 2027-01-31 or 2027-01-31T12:00:00+08:00 (it is "${text}").`,
       ),
     )
   }
@@ -198,13 +205,16 @@ async function askForNickname(output: Output): Promise<string | null> {
 async function askForPassword(output: Output): Promise<string> {
   const first = assertGiven(await askPassword({ message: output.say('密码', 'Password') }), output)
   const second = assertGiven(await askPassword({ message: output.say('再输一次', 'Once more') }), output)
-  if (first !== second) throw new UsageError(output.say('两次输入的密码不同。', 'The two passwords differ.'))
-  return nonEmpty(first, output)
+  if (first !== second)
+    throw new UsageError(
+      output.say('两次输入的密码不同，请再运行一次。', 'The two passwords differ: run the command again.'),
+    )
+  return nonEmpty(first, output, null)
 }
 
-async function readPassword(output: Output, options: AddOptions): Promise<string> {
+async function readPassword(output: Output, phone: string, options: AddOptions): Promise<string> {
+  const how = `echo "$PASSWORD" | ${calledAs(import.meta.url).command} accounts add ${phone} --password-stdin`
   if (!options.passwordStdin) {
-    const how = 'echo "$PASSWORD" | hufu accounts add … --password-stdin'
     throw new UsageError(
       output.say(
         `没有终端可以询问密码，请用：${how}`,
@@ -219,10 +229,18 @@ async function readPassword(output: Output, options: AddOptions): Promise<string
       .toString('utf8')
       .replace(/\r?\n$/, ''),
     output,
+    how,
   )
 }
 
-function nonEmpty(password: string, output: Output): string {
-  if (password === '') throw new UsageError(output.say('密码不能为空。', 'The password must not be empty.'))
-  return password
+function nonEmpty(password: string, output: Output, how: string | null): string {
+  if (password !== '') return password
+  throw new UsageError(
+    how === null
+      ? output.say('密码不能为空，请再运行一次。', 'The password must not be empty: run the command again.')
+      : output.say(
+          `密码不能为空，但标准输入里没有内容，请用：${how}`,
+          `The password must not be empty, and there is nothing on standard input; use: ${how}`,
+        ),
+  )
 }

@@ -1,4 +1,4 @@
-// hufu demo: the tutorial's walk, against a running server, telling what it does.
+// hufu demo: the tutorial's walkthrough, against a running server, telling what it does.
 import { openHouse } from '../app.ts'
 import { AppError } from '../errors.ts'
 import { calledAs } from './called-as.ts'
@@ -46,25 +46,34 @@ class Walk {
 
   async assertServerRuns(): Promise<void> {
     const { say } = this.#words()
+    const called = calledAs(import.meta.url)
+    const example = called.demo('--url http://127.0.0.1:5002')
+    if (!/^https?:\/\//i.test(this.#url))
+      throw new UsageError(
+        say(
+          `--url 必须以 http:// 或 https:// 开头（现在是“${this.#url}”），例如：${example}`,
+          `--url must begin with http:// or https:// (it is "${this.#url}"), for example: ${example}`,
+        ),
+      )
     const alive = await fetch(`${this.#url}/livez`).catch(() => null)
     if (alive?.ok) return
     throw new UsageError(
       say(
-        `${this.#url} 上没有服务：请先在另一个终端运行 ${calledAs(import.meta.url).serve}。`,
-        `No server answers at ${this.#url}: run "${calledAs(import.meta.url).serve}" in another terminal first.`,
+        `${this.#url} 上没有 Hufu：请先在另一个终端运行 ${called.serve}；服务在别处时，请写明地址，例如：${example}`,
+        `No Hufu answers at ${this.#url}: run "${called.serve}" in another terminal first; if the server is elsewhere, say where, for example: ${example}`,
       ),
     )
   }
 
   async makeAccount(): Promise<void> {
     const { say } = this.#words()
-    this.#title(say('创建账号', 'Make the account'))
+    this.#title(say('创建账号', 'Create the account'))
     this.#sends(`hufu accounts add ${phone} --nickname ${nickname} --allow-weak-password`)
     try {
       await withHouse(this.#context, ({ accounts }) =>
         accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
       )
-      this.#comes(say('已创建', 'made'))
+      this.#comes(say('已创建', 'created'))
     } catch (error) {
       if (!(error instanceof AppError && error.code === 'phone_number_taken')) throw error
       this.#comes(say('已有这个账号，继续', 'it is there already, going on'))
@@ -83,10 +92,15 @@ class Walk {
     this.#expect(answer.code === 1 && answer.message === '成功登录' && answer.nickname === nickname)
     if (answer.token) return answer.token
     throw new UsageError(
-      this.#words().say(
-        '登录失败：此账号的密码不是 123456。',
-        'Signing in failed: the password of this account is not 123456.',
-      ),
+      answer.message === '没有此用户'
+        ? this.#words().say(
+            '登录失败：账号建在 HUFU_DATABASE_URL 的数据库里，但服务用的是另一个数据库。请在服务启动的文件夹里、用同样的设置运行 demo。',
+            'Signing in failed: the account is in the database of HUFU_DATABASE_URL, and the server uses another one. Run demo in the folder where the server was started, with the same settings.',
+          )
+        : this.#words().say(
+            `登录失败：账号 ${phone} 的密码不是 ${password}。请换一个数据库再试，例如 HUFU_DATABASE_URL=sqlite:./demo.db（服务也要用它启动）。`,
+            `Signing in failed: the password of ${phone} is not ${password}. Use another database, for example HUFU_DATABASE_URL=sqlite:./demo.db (start the server with it too).`,
+          ),
     )
   }
 
@@ -124,7 +138,7 @@ class Walk {
 
   async signOut(token: string): Promise<void> {
     const { say } = this.#words()
-    this.#title(say('注销', 'Sign out'))
+    this.#title(say('退出登录', 'Sign out'))
     const answer = await this.#get('/logout', token)
     this.#expect(answer.code === 1 && answer.message === '成功注销')
     this.#title(say('令牌已失效', 'The token is dead'))
@@ -195,8 +209,8 @@ class Walk {
     if (!response.headers.get('content-type')?.includes('json')) {
       throw new UsageError(
         this.#words().say(
-          '这不是 Hufu 的回答：请检查 --url。',
-          'This is not an answer of Hufu: check --url.',
+          `${this.#url} 上的不是 Hufu：请检查 --url，例如 --url http://127.0.0.1:5001。`,
+          `What answers at ${this.#url} is not Hufu: check --url, for example --url http://127.0.0.1:5001.`,
         ),
       )
     }

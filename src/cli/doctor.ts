@@ -199,16 +199,22 @@ async function databaseVersion(db: Database, kind: DatabaseKind): Promise<string
   return `${kind} ${rows[0]?.v ?? ''}`.slice(0, 80)
 }
 
-function clockFinding(of: string, aheadMs: number, output: Output): Finding {
+const clockOwners = {
+  database: { zh: '数据库', en: 'the database' },
+  redis: { zh: ' Redis ', en: 'Redis' },
+} as const
+
+function clockFinding(of: keyof typeof clockOwners, aheadMs: number, output: Output): Finding {
+  const { zh, en } = clockOwners[of]
   const text = output.say(
-    `${of} 的时钟与本机相差 ${aheadMs} 毫秒`,
-    `the clock of ${of} is ${aheadMs} ms from ours`,
+    `${zh}的时钟与本机相差 ${aheadMs} 毫秒`.trim(),
+    `the clock of ${en} is ${aheadMs} ms from ours`,
   )
   if (Math.abs(aheadMs) <= clockToleranceMs) return { check: 'clock', status: 'ok', text }
   return {
     check: 'clock',
     status: 'warning',
-    text: `${text}; ${output.say('请在每台机器上运行 NTP', 'run NTP on every machine')}`,
+    text: `${text}; ${output.say('请在每台机器上运行 NTP，例如：timedatectl set-ntp true', 'run NTP on every machine, for example: timedatectl set-ntp true')}`,
   }
 }
 
@@ -270,6 +276,13 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
 }
 
+/** Whether what answers is no TLS (OpenSSL's word for bytes of another protocol). */
+function hasNoTls(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if ('code' in cause && cause.code === 'ERR_SSL_WRONG_VERSION_NUMBER') return true
+  return false
+}
+
 /** A Redis that is away may come back; one that refuses what the server needs will go on refusing it. */
 async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
   const why = error instanceof Error ? error.message || error.name : String(error)
@@ -280,6 +293,13 @@ async function redisFailure(where: string, error: unknown, output: Output): Prom
       'Redis refuses what the server needs: check the password in HUFU_REDIS_URL, the rights of its user, and the log of Redis',
     )
     return { check: 'redis', status: 'problem', text: `${where}: ${why}; ${advice}` }
+  }
+  if (hasNoTls(error)) {
+    const advice = output.say(
+      '这个端口没有 TLS：请在 HUFU_REDIS_URL 里写 redis://，或写 Redis 的 TLS 端口',
+      'this port does not speak TLS: write redis:// in HUFU_REDIS_URL, or the port of Redis for TLS',
+    )
+    return { check: 'redis', status: 'warning', text: `${where}: ${advice}` }
   }
   const advice = output.say(
     '检查令牌会直接读数据库；请检查 HUFU_REDIS_URL，以及 Redis 是否已启动',

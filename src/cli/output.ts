@@ -4,10 +4,10 @@ import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { refusalOf } from '../db/refused.ts'
 import { UnusableDatabaseError } from '../db/unusable.ts'
 import { AppError } from '../errors.ts'
-import { phoneAdviceOf, publicErrors } from '../http/problem.ts'
 import { type Hide, hideIn, hideNothing } from '../secrets.ts'
 import { SettingsError } from '../settings/setting.ts'
 import type { Settings } from '../settings/settings.ts'
+import { refusalWords } from './refusal-words.ts'
 
 /** What a command's exit code means; docs/command-line.md lists exactly these. */
 export const exitCodes = {
@@ -24,9 +24,6 @@ export const exitCodes = {
 
 /** A command that was called the wrong way. */
 export class UsageError extends Error {}
-
-/** In the place of the sentence for people in front of an app. */
-const noAnswer = { zh: '数据库没有应答', en: 'The database does not answer' }
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -69,8 +66,11 @@ export class Output {
     return styleText(style, text, { stream: process.stdout })
   }
 
-  /** Says what went wrong, on standard error, and returns the exit code. */
-  failure(thrown: unknown): number {
+  /**
+   * Says what went wrong and what to do, on standard error, and returns the exit code.
+   * @param subject the phone number or id that the command was given
+   */
+  failure(thrown: unknown, subject = ''): number {
     const error = asUnavailable(thrown)
     const cause = error instanceof AppError ? error.cause : error
     if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
@@ -94,20 +94,17 @@ export class Output {
         error instanceof Error ? (error.stack ?? error.message) : String(error),
       )
     }
-    const { zh, en } = error.code === 'unavailable' ? noAnswer : publicErrors[error.code]
-    const why = error.code === 'unavailable' && cause instanceof Error ? cause.message : null
-    const reason = error.facts.rule ?? why
-    const advice = phoneAdviceOf(error, this.#chinese ? 'zh-CN' : 'en')
-    const text = `${this.say(zh, en)}${reason ? ` (${reason})` : ''}${advice ? this.say(`：${advice}`, `. ${advice}`) : ''}`
     const code =
       error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
-    return this.fail(code, error.code, text)
+    const words = refusalWords(error, subject)
+    const { rule } = error.facts
+    return this.fail(code, error.code, this.say(words.zh, words.en), rule === undefined ? {} : { rule })
   }
 
   #unusableFile({ message }: Error): number {
     const text = this.say(
-      `HUFU_DATABASE_URL 指定的文件无法使用：${message}。`,
-      `HUFU_DATABASE_URL names a file that cannot be used: ${message}.`,
+      `HUFU_DATABASE_URL 指定的文件无法使用：${message}。请让运行 Hufu 的用户有权写入它和它所在的文件夹，或指定另一个文件，例如 sqlite:/var/lib/hufu/hufu.db。`,
+      `HUFU_DATABASE_URL names a file that cannot be used: ${message}. Give the user that runs Hufu write permission on it and its folder, or name another file, for example sqlite:/var/lib/hufu/hufu.db.`,
     )
     return this.fail(exitCodes.usage, 'usage', text)
   }

@@ -15,6 +15,7 @@ import { purge } from './purge.ts'
 import { serve } from './serve.ts'
 import { endSession, listSessions } from './sessions.ts'
 import { testSms } from './sms.ts'
+import { explainWrongCalls } from './wrong-calls.ts'
 
 /** What every command gets. */
 export interface Context {
@@ -54,7 +55,7 @@ function program(result: { code: number }): Command {
       try {
         result.code = await act({ settings: readSettings(readEnvironment()), output }, ...args)
       } catch (error) {
-        result.code = output.failure(error)
+        result.code = output.failure(error, typeof args[0] === 'string' ? args[0] : '')
       }
     }
   }
@@ -77,14 +78,14 @@ function program(result: { code: number }): Command {
     .option('--now', 'the time is right: do not wait after a jump of the clock')
     .option('--json', 'one line each')
     .action(action(purge))
-  accountCommands(hufu.command('accounts').description('who people are'), action)
+  accountCommands(hufu.command('accounts').description('manage accounts'), action)
   hufu
     .command('events')
     .argument('<phone>')
     .description('what happened to an account and its number, newest first')
     .option('--json', 'one line each')
     .action(action(listEvents))
-  sessionCommands(hufu.command('sessions').description('who is signed in'), action)
+  sessionCommands(hufu.command('sessions').description('manage sessions'), action)
   smsCommands(hufu.command('sms').description('text messages'), action)
   hufu
     .command('doctor')
@@ -93,9 +94,10 @@ function program(result: { code: number }): Command {
     .action(action(doctor))
   hufu
     .command('demo')
-    .description("walk the tutorial's walk against a running server")
+    .description("run the tutorial's walkthrough against a running server")
     .option('--url <url>', 'where the server is; default: where the settings say')
     .action(action(demo))
+  explainWrongCalls(hufu, () => prefersChinese(readEnvironmentOrNothing()))
   return hufu
 }
 

@@ -194,12 +194,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
       'unavailable',
       {},
       {
-        cause: new Error(
-          output.say(
-            `${where}：${why}；请检查 HUFU_DATABASE_URL`,
-            `${where}: ${why}; check HUFU_DATABASE_URL`,
-          ),
-        ),
+        cause: new Error(output.say(`${where}：${why}`, `${where}: ${why}`)),
       },
     )
   } finally {
@@ -233,16 +228,33 @@ async function listen(server: FastifyInstance, { server: { host, port } }: Setti
     return await server.listen({ host, port })
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error
-    if (error.code === 'EADDRINUSE') {
-      throw new SettingsError(
-        `HUFU_PORT ${port} 在 ${host} 上已被别的程序占用；请停掉它，或者换一个端口。`,
-        `HUFU_PORT ${port} is in use by another program on ${host}; stop it or choose another port.`,
-      )
-    }
-    throw new SettingsError(
-      `HUFU_HOST 和 HUFU_PORT：无法在 ${host}:${port} 上监听（${error.code}）。`,
-      `HUFU_HOST and HUFU_PORT: cannot listen on ${host}:${port} (${error.code}).`,
-    )
+    const { zh, en } = cannotListen(String(error.code), host, port)
+    throw new SettingsError(zh, en)
+  }
+}
+
+function cannotListen(code: string, host: string, port: number): { zh: string; en: string } {
+  switch (code) {
+    case 'EADDRINUSE':
+      return {
+        zh: `HUFU_PORT ${port} 在 ${host} 上已被别的程序占用；请停掉它，或者换一个端口，例如 HUFU_PORT=${port === 65_535 ? 5001 : port + 1}。`,
+        en: `HUFU_PORT ${port} is in use by another program on ${host}; stop it or choose another port, for example HUFU_PORT=${port === 65_535 ? 5001 : port + 1}.`,
+      }
+    case 'EACCES':
+      return {
+        zh: `HUFU_PORT：此用户无权使用 1024 以下的端口 ${port}；请换一个，例如 HUFU_PORT=5001，并在前面放反向代理，见 docs/operations.md。`,
+        en: `HUFU_PORT: this user may not use port ${port}, which is below 1024; choose another one, for example HUFU_PORT=5001, behind a reverse proxy as in docs/operations.md.`,
+      }
+    case 'EADDRNOTAVAIL':
+      return {
+        zh: `HUFU_HOST ${host} 不是这台机器的地址；请写本机的地址，例如 127.0.0.1，或写 0.0.0.0 使用全部地址。`,
+        en: `HUFU_HOST ${host} is not an address of this machine; write one that is, for example 127.0.0.1, or 0.0.0.0 for all of them.`,
+      }
+    default:
+      return {
+        zh: `HUFU_HOST 和 HUFU_PORT：无法在 ${host} 的端口 ${port} 上监听（${code}）；请只在 HUFU_HOST 里写地址，例如 127.0.0.1，端口写在 HUFU_PORT 里。`,
+        en: `HUFU_HOST and HUFU_PORT: cannot listen on ${host}, port ${port} (${code}); write an address alone in HUFU_HOST, for example 127.0.0.1, and the port in HUFU_PORT.`,
+      }
   }
 }
 

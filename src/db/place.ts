@@ -1,5 +1,6 @@
 // Where the database is, as HUFU_DATABASE_URL says: a file, or a server with its login, its TLS and its options.
 import { isAbsolute, resolve } from 'node:path'
+import { nearestWord } from '../nearest-word.ts'
 import { WrongValue } from '../settings/setting.ts'
 import { decodedPart, isLoopback, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
 import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './place-tls.ts'
@@ -46,6 +47,8 @@ export function databasePlace(url: string): DatabasePlace {
   return kind === 'sqlite' ? filePlace(url.slice('sqlite:'.length)) : serverPlace(kind, url)
 }
 
+const schemes = ['sqlite', 'mysql', 'mariadb', 'postgres', 'postgresql'] as const
+
 function wrongForm(url: string): WrongValue {
   // What other programs write in front: SQLAlchemy names its driver, JDBC itself.
   const [, jdbc = '', scheme, driver = ''] =
@@ -55,6 +58,15 @@ function wrongForm(url: string): WrongValue {
       `必须以 ${scheme}:// 开头，而不是 ${jdbc}${scheme}${driver}://`,
       `must begin with ${scheme}:// and not with ${jdbc}${scheme}${driver}://`,
     )
+  const [, written = ''] = /^([a-z+]{1,20}):/i.exec(url) ?? []
+  const meant = nearestWord(written.toLowerCase(), schemes)
+  if (meant !== undefined && meant !== written) {
+    const slashes = meant === 'sqlite' ? '' : '//'
+    throw new WrongValue(
+      `必须以 ${meant}:${slashes} 开头，而不是 ${written}:${slashes}`,
+      `must begin with ${meant}:${slashes} and not with ${written}:${slashes}`,
+    )
+  }
   return new WrongValue(
     '必须是 sqlite:<路径>、mysql://user:password@host:port/database 或 postgres://user:password@host:port/database',
     'must be sqlite:<path>, mysql://user:password@host:port/database or postgres://user:password@host:port/database',
@@ -222,7 +234,8 @@ const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
 function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
   const key = plain(name)
   const advice = instead.find(([known]) => known.test(key))
-  const near = supported[kind].find((known) => distance(plain(known), key) <= 2)
+  const meant = nearestWord(key, supported[kind].map(plain))
+  const near = supported[kind].find((known) => plain(known) === meant)
   const list = supported[kind].join(', ')
   const zh = advice?.[1] ?? (near ? `应写作 ${near}` : `只认识 ${list}`)
   const en = advice?.[2] ?? (near ? `write ${near}` : `the known ones are ${list}`)
@@ -230,20 +243,6 @@ function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
     `里有不能用的选项 ${shown(name)}：${zh}`,
     `has the option ${shown(name)}, which cannot be used: ${en}`,
   )
-}
-
-/** How many letters must be put in, left out or changed to make one word of the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
 
 /** Whether nobody but this machine can hear what is said to the server. */

@@ -10,16 +10,16 @@ const login: Refusal = {
   en: 'The database refuses the user name or the password in HUFU_DATABASE_URL: correct them, or create the user',
 }
 const missing: Refusal = {
-  zh: 'HUFU_DATABASE_URL 指定的数据库不存在：请先创建它，见 README',
-  en: 'The database that HUFU_DATABASE_URL names does not exist: create it as README.md says',
+  zh: 'HUFU_DATABASE_URL 指定的数据库不存在：请先用 CREATE DATABASE 创建它，见 README',
+  en: 'The database that HUFU_DATABASE_URL names does not exist: create it as README.md says, with CREATE DATABASE',
 }
 const rights: Refusal = {
   zh: '数据库用户没有所需的权限：请按 docs/operations.md 授权',
   en: 'The user of the database lacks a right: grant it as docs/operations.md says',
 }
 const tls: Refusal = {
-  zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 ssl-mode，见 docs/settings.md',
-  en: 'HUFU_DATABASE_URL asks for TLS, which did not come about: check certificate and ssl-mode, see docs/settings.md',
+  zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 sslmode（MySQL：ssl-mode），见 docs/settings.md',
+  en: 'HUFU_DATABASE_URL asks for TLS, which did not come about: check the certificate and sslmode (MySQL: ssl-mode), see docs/settings.md',
 }
 
 const refusals: Readonly<Record<string, Refusal>> = {

@@ -28,7 +28,12 @@ export function parseEnvFile(
     const [, name, rest = ''] = /^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)$/.exec(line) ?? []
     if (name === undefined) throw notASetting(place, line, known)
     assertName(place, name, known)
-    if (name in values) throw wrong(place, `${name} 已经出现过`, `${name} was there before`)
+    if (name in values)
+      throw wrong(
+        place,
+        `${name} 已经出现过：请删掉其中一行`,
+        `${name} was there before: remove one of the lines`,
+      )
     const { value, last } = readValue(place, name, rest, lines, i)
     values[name] = value
     i = last
@@ -100,7 +105,11 @@ function notASetting(place: Place, line: string, known: readonly string[]): Sett
       `名称里有多余或看不见的字符，应写作 ${meant}=`,
       `the name has characters that do not belong there, perhaps invisible ones; write ${meant}=`,
     )
-  return wrong(place, `${meant} 后面没有“=”`, `there is no "=" after ${meant}; write ${meant}=value`)
+  return wrong(
+    place,
+    `${meant} 后面没有“=”，应写作 ${meant}=值`,
+    `there is no "=" after ${meant}; write ${meant}=value`,
+  )
 }
 
 function readValue(place: Place, name: string, rest: string, lines: readonly string[], first: number) {
@@ -112,7 +121,11 @@ function readValue(place: Place, name: string, rest: string, lines: readonly str
     last++
     const next = lines[last]
     if (next === undefined)
-      throw wrong(place, `${name} 的引号没有闭合`, `the quote that begins the value of ${name} is not closed`)
+      throw wrong(
+        place,
+        `${name} 的引号没有闭合，应写作 ${name}="值"`,
+        `the quote that begins the value of ${name} is not closed; write ${name}="value"`,
+      )
     text += `\n${next}`
   }
   const end = text.indexOf(quote)

@@ -1,5 +1,6 @@
 // The environment, .env and the files of secrets: the only reader of the process's environment.
 import { readFileSync } from 'node:fs'
+import { nearestWord } from '../nearest-word.ts'
 import { secretPartsOf } from '../secrets.ts'
 import { meantName, parseEnvFile } from './env-file.ts'
 import { withoutServiceLinks } from './service-links.ts'
@@ -89,9 +90,10 @@ export function assertNamesKnown(environment: Environment): void {
         `${name} is not a setting of Hufu: write ${meant}.`,
       )
     if (name.startsWith('HUFU_') && !known.has(name)) {
+      const near = nearestWord(name, [...known])
       throw new SettingsError(
-        `Hufu 没有 ${name} 这个设置；全部设置见 docs/settings.md。`,
-        `${name} is not a setting of Hufu; docs/settings.md lists them.`,
+        `Hufu 没有 ${name} 这个设置${near ? `，是否应为 ${near}？` : '；'}全部设置见 docs/settings.md。`,
+        `${name} is not a setting of Hufu${near ? `; is ${near} meant? All settings:` : '; all settings:'} docs/settings.md.`,
       )
     }
   }

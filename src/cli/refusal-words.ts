@@ -1,0 +1,85 @@
+// What a refusal means to a person at the command line: what was wrong, and which command or setting helps.
+import type { AppError, ErrorCode, ErrorFacts } from '../errors.ts'
+import { phoneAdviceOf, publicErrors } from '../http/problem.ts'
+import { calledAs } from './called-as.ts'
+
+interface Words {
+  readonly zh: string
+  readonly en: string
+}
+
+const { command } = calledAs(import.meta.url)
+
+/** A text as one word of a shell. */
+function asWord(text: string): string {
+  return /^[\w+.-]+$/.test(text) ? text : `'${text.replaceAll("'", '')}'`
+}
+
+/** @param given as one word of a shell */
+type Sentence = (error: AppError, subject: string, given: string) => Words
+
+const passwordRules: Readonly<Record<NonNullable<ErrorFacts['rule']>, Words>> = {
+  too_short: {
+    zh: '密码太短，至少 8 个字符（演示可加 --allow-weak-password）',
+    en: 'The password is too short: use at least 8 characters (for a demo, add --allow-weak-password)',
+  },
+  too_long: {
+    zh: '密码太长，最多 256 个字符',
+    en: 'The password is too long: use at most 256 characters',
+  },
+  is_phone_number: {
+    zh: '密码不能是手机号，请换一个（演示可加 --allow-weak-password）',
+    en: 'The password is the phone number: choose another one (for a demo, add --allow-weak-password)',
+  },
+  is_common: {
+    zh: '密码太常见，很容易被猜到，请换一个（演示可加 --allow-weak-password）',
+    en: 'The password is a common one and easy to guess: choose another one (for a demo, add --allow-weak-password)',
+  },
+}
+
+const sentences: Partial<Record<ErrorCode, Sentence>> = {
+  account_not_found: (_error, subject) => ({
+    zh: `没有 ${subject} 这个账号：请检查号码；全部账号：${command} accounts list`,
+    en: `There is no account with the number ${subject}. Check the number; all accounts: ${command} accounts list`,
+  }),
+  phone_number_taken: (_error, subject, given) => ({
+    zh: `${subject} 已有账号；查看：${command} accounts show ${given}`,
+    en: `${subject} has an account already. To see it: ${command} accounts show ${given}`,
+  }),
+  account_banned: (_error, subject, given) => ({
+    zh: `${subject} 已被永久封禁；解封：${command} accounts unban ${given}`,
+    en: `${subject} is banned for ever. To end the ban: ${command} accounts unban ${given}`,
+  }),
+  session_not_found: (_error, subject) => ({
+    zh: `没有 id 为 ${subject} 的会话。查看 id：${command} sessions list <手机号>；结束一个账号的全部会话：${command} sessions end --all <手机号>`,
+    en: `There is no session with the id ${subject}. To see ids: ${command} sessions list <phone>; to end all sessions of an account: ${command} sessions end --all <phone>`,
+  }),
+  unavailable: ({ cause }) => {
+    const why = cause instanceof Error ? cause.message : null
+    return {
+      zh: `数据库没有应答${why ? `（${why}）` : ''}：请启动数据库，或更正 HUFU_DATABASE_URL`,
+      en: `The database does not answer${why ? ` (${why})` : ''}: start it, or correct HUFU_DATABASE_URL`,
+    }
+  },
+}
+
+/**
+ * One sentence in each language.
+ * @param subject the phone number or id that the command was given
+ */
+export function refusalWords(error: AppError, subject: string): Words {
+  const { rule } = error.facts
+  if (error.code === 'password_refused' && rule !== undefined) return passwordRules[rule]
+  const sentence = sentences[error.code]
+  if (sentence) return sentence(error, subject, asWord(subject))
+  const { zh, en } = publicErrors[error.code]
+  const [adviceInChinese, advice] = [phoneAdviceOf(error, 'zh-CN'), phoneAdviceOf(error, 'en')]
+  const about =
+    subject === '' || !error.facts.phone
+      ? { zh: '', en: '' }
+      : { zh: `（“${subject}”）`, en: ` ("${subject}")` }
+  return {
+    zh: `${zh}${about.zh}${adviceInChinese ? `：${adviceInChinese}` : ''}`,
+    en: `${en}${about.en}${advice ? `. ${advice}` : ''}`,
+  }
+}

@@ -1,0 +1,76 @@
+// What the argument parser refuses, in the language of the terminal and with what to type instead. The parser itself speaks English only.
+import type { Command } from 'commander'
+import { calledAs } from './called-as.ts'
+
+interface Refusal {
+  readonly pattern: RegExp
+  /** @param text what was written wrongly, or is missing */
+  readonly zh: (text: string) => string
+  readonly en: (text: string) => string
+}
+
+const refusals: readonly Refusal[] = [
+  {
+    pattern: /^unknown command '(.*)'/,
+    zh: (text) => `没有 ${text} 这个命令`,
+    en: (text) => `There is no command "${text}"`,
+  },
+  {
+    pattern: /^unknown option '(.*)'/,
+    zh: (text) => `没有 ${text} 这个选项`,
+    en: (text) => `There is no option "${text}" here`,
+  },
+  {
+    pattern: /^missing required argument '(.*)'/,
+    zh: (text) => `缺少参数 <${text}>`,
+    en: (text) => `The argument <${text}> is missing`,
+  },
+  {
+    pattern: /^option '(.*)' argument missing/,
+    zh: (text) => `选项 ${text} 后面缺少值`,
+    en: (text) => `The option "${text}" has no value behind it`,
+  },
+  {
+    pattern: /^(too many arguments)/,
+    zh: () => '参数太多：含空格的值请加引号',
+    en: () => 'There are too many arguments: put quotes around a value with spaces',
+  },
+]
+
+/** Where options are settings of the server, a newcomer looks for options. */
+const settingsAdvice = {
+  zh: '；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.md',
+  en: '; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md',
+}
+
+/** Lets a command, and those below it, say what the parser refuses. Call when all of them are there. */
+export function explainWrongCalls(command: Command, isChinese: () => boolean, above = ''): void {
+  const name = above === '' ? '' : `${above}${command.name()} `
+  command.configureOutput({
+    outputError: (text, write) => write(`${wrongCall(text, command, name, isChinese())}\n`),
+  })
+  for (const one of command.commands) explainWrongCalls(one, isChinese, name === '' ? ' ' : name)
+}
+
+function wrongCall(text: string, command: Command, name: string, isChinese: boolean): string {
+  const [first = '', suggestion = ''] = text
+    .trim()
+    .replace(/^error: /, '')
+    .split('\n')
+  const found = refusals.find(({ pattern }) => pattern.test(first))
+  const written = found?.pattern.exec(first)?.[1] ?? ''
+  const meant = /\(Did you mean (?:one of )?(.*)\?\)/.exec(suggestion)?.[1]
+  const words = found ? found[isChinese ? 'zh' : 'en'](written) : first
+  const isSetting = command.name() === 'serve' && /option/.test(first)
+  const help = `${calledAs(import.meta.url).command} ${usageOf(command, name.trim())}`
+  return isChinese
+    ? `${words}${meant ? `，是否应为 ${meant}？` : ''}${isSetting ? settingsAdvice.zh : ''}\n用法：${help}`
+    : `${words}${meant ? `; did you mean ${meant}?` : ''}${isSetting ? settingsAdvice.en : ''}\nUsage: ${help}`
+}
+
+/** `accounts add [options] <phone>`, or the commands that there are. */
+function usageOf(command: Command, name: string): string {
+  const below = command.commands.map((one) => one.name()).filter((one) => one !== 'help')
+  const rest = below.length > 0 ? below.join(' | ') : command.usage()
+  return `${name} ${rest}`.trim()
+}

@@ -1,0 +1,28 @@
+// Which known word a person meant who misspelt it.
+
+/** The known word that is at most two letters away from this one, or undefined. Letters are put in, left out or changed. */
+export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
+  const near = known
+    .map((one) => ({ one, letters: distance(one, word) }))
+    .filter(({ one, letters }) => letters <= 2 && letters < one.length / 2)
+    .toSorted((a, b) => a.letters - b.letters)
+  return near[0]?.one
+}
+
+/** How many letters must be put in, left out, changed or swapped with the next one to make one word of the other. */
+function distance(a: string, b: string): number {
+  let before: number[] = []
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = isSwapped ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY
+      next.push(Math.min(change, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    before = row
+    row = next
+  }
+  return row[b.length] ?? 0
+}
