@@ -76,9 +76,18 @@ test('its settings are read, with their defaults, and the secret one from a file
 })
 
 test.each([
-  [{ HUFU_SMS_PIGEON_LOFT: '' }, 'HUFU_SMS is "pigeon", but HUFU_SMS_PIGEON_LOFT is not set.'],
-  [{ HUFU_SMS_PIGEON_RING: '' }, 'HUFU_SMS is "pigeon", but HUFU_SMS_PIGEON_RING is not set.'],
-  [{ HUFU_SMS: 'pigeon,http' }, 'HUFU_SMS is "pigeon,http", but HUFU_SMS_HTTP_URL is not set.'],
+  [
+    { HUFU_SMS_PIGEON_LOFT: '' },
+    'HUFU_SMS is "pigeon", but HUFU_SMS_PIGEON_LOFT is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
+  [
+    { HUFU_SMS_PIGEON_RING: '' },
+    'HUFU_SMS is "pigeon", but HUFU_SMS_PIGEON_RING is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
+  [
+    { HUFU_SMS: 'pigeon,http' },
+    'HUFU_SMS is "pigeon,http", but HUFU_SMS_HTTP_URL is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
   [
     { HUFU_SMS: 'dove' },
     'HUFU_SMS must be one of: console, http, aliyun, tencent, twilio, pigeon; or two different ones with a comma between them, the second for fail-over (it is "dove").',
@@ -89,7 +98,7 @@ test.each([
   ],
   [
     { HUFU_SMS_PIGEON_WING: 'left' },
-    'HUFU_SMS_PIGEON_WING is not a setting of Hufu; docs/settings.md lists them.',
+    'HUFU_SMS_PIGEON_WING is not a setting of Hufu; all settings: docs/settings.md.',
   ],
   [
     { HUFU_SMS_PIGEON_COLOUR_FILE: '/x' },

@@ -121,7 +121,8 @@ describe('sms test', () => {
   test('a driver without its settings asks nobody', async () => {
     expect(await smsTest([phone], { HUFU_SMS: 'tencent' })).toMatchObject({
       code: 2,
-      stderr: 'HUFU_SMS is "tencent", but HUFU_SMS_TENCENT_SECRET_ID is not set.\n',
+      stderr:
+        'HUFU_SMS is "tencent", but HUFU_SMS_TENCENT_SECRET_ID is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.\n',
     })
     expect([http.requests, aliyun.requests]).toEqual([[], []])
   })

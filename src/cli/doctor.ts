@@ -276,13 +276,6 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
 }
 
-/** Whether what answers is no TLS (OpenSSL's word for bytes of another protocol). */
-function hasNoTls(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if ('code' in cause && cause.code === 'ERR_SSL_WRONG_VERSION_NUMBER') return true
-  return false
-}
-
 /** A Redis that is away may come back; one that refuses what the server needs will go on refusing it. */
 async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
   const why = error instanceof Error ? error.message || error.name : String(error)
@@ -294,18 +287,18 @@ async function redisFailure(where: string, error: unknown, output: Output): Prom
     )
     return { check: 'redis', status: 'problem', text: `${where}: ${why}; ${advice}` }
   }
-  if (hasNoTls(error)) {
-    const advice = output.say(
-      '这个端口没有 TLS：请在 HUFU_REDIS_URL 里写 redis://，或写 Redis 的 TLS 端口',
-      'this port does not speak TLS: write redis:// in HUFU_REDIS_URL, or the port of Redis for TLS',
-    )
-    return { check: 'redis', status: 'warning', text: `${where}: ${advice}` }
-  }
   const advice = output.say(
     '检查令牌会直接读数据库；请检查 HUFU_REDIS_URL，以及 Redis 是否已启动',
     'tokens are checked in the database; check HUFU_REDIS_URL, and that Redis is running',
   )
-  return { check: 'redis', status: 'warning', text: `${where}: ${why}; ${advice}` }
+  // A port without TLS waits for the end of what it takes for a command: it does not answer.
+  const tlsAdvice = where.startsWith('rediss')
+    ? output.say(
+        '；如果这个端口没有 TLS，请写 redis:// 而不是 rediss://',
+        '; if that port does not speak TLS, write redis:// instead of rediss://',
+      )
+    : ''
+  return { check: 'redis', status: 'warning', text: `${where}: ${why}; ${advice}${tlsAdvice}` }
 }
 
 function redisAdvice(facts: RedisFacts, output: Output): Finding[] {

@@ -1,7 +1,7 @@
 // The command line: which commands there are, and what surrounds each of them.
 import { Command, CommanderError } from 'commander'
 import { hiderOf } from '../secrets.ts'
-import { readEnvironment, secretTexts } from '../settings/environment.ts'
+import { readEnvironment, readEnvironmentOfMessages, secretTexts } from '../settings/environment.ts'
 import { readSettings, type Settings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
@@ -46,7 +46,7 @@ function program(result: { code: number }): Command {
       // The types of the arguments are those that the command declares next to its action.
       const args = given.slice(0, -1) as A
       const options = given.at(-2) as { json?: boolean }
-      const environment = readEnvironmentOrNothing()
+      const environment = readEnvironmentOfMessages()
       const output = new Output({
         json: options.json ?? false,
         chinese: prefersChinese(environment),
@@ -97,7 +97,7 @@ function program(result: { code: number }): Command {
     .description("run the tutorial's walkthrough against a running server")
     .option('--url <url>', 'where the server is; default: where the settings say')
     .action(action(demo))
-  explainWrongCalls(hufu, () => prefersChinese(readEnvironmentOrNothing()))
+  explainWrongCalls(hufu, () => prefersChinese(readEnvironmentOfMessages()))
   return hufu
 }
 
@@ -170,13 +170,4 @@ function smsCommands(sms: Command, action: Wrap): void {
     .description('send a code that opens nothing, and say what the gateway answers')
     .option('--json', 'for programs')
     .action(action(testSms))
-}
-
-/** For the language of messages alone: a .env that cannot be read is reported by readSettings's caller. */
-function readEnvironmentOrNothing() {
-  try {
-    return readEnvironment()
-  } catch {
-    return {}
-  }
 }

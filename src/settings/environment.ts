@@ -17,6 +17,15 @@ export function readEnvironment(): Environment {
   return { ...readEnvFile('.env'), ...withoutServiceLinks(process.env) }
 }
 
+/** The same for the language of messages and for what they must hide: a `.env` that cannot be read is left out. */
+export function readEnvironmentOfMessages(): Environment {
+  try {
+    return readEnvironment()
+  } catch {
+    return withoutServiceLinks(process.env)
+  }
+}
+
 function readEnvFile(path: string): Environment {
   try {
     return parseEnvFile(path, readFileSync(path), knownNames())

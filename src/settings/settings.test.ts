@@ -49,7 +49,10 @@ test.each([
     { HUFU_SESSION_SCOPE: 'all' },
     'HUFU_SESSION_SCOPE must be one of: account, platform, device (it is "all").',
   ],
-  [{ HUFU_PROT: '1' }, 'HUFU_PROT is not a setting of Hufu; docs/settings.md lists them.'],
+  [
+    { HUFU_PROT: '1' },
+    'HUFU_PROT is not a setting of Hufu; is HUFU_PORT meant? All settings: docs/settings.md.',
+  ],
   [{ HUFU_PORT_FILE: '/x' }, 'HUFU_PORT_FILE is not known: only secrets are read from files; set HUFU_PORT.'],
   [
     { HUFU_REDIS_URL: 'redis://a', HUFU_REDIS_URL_FILE: '/x' },
@@ -100,21 +103,30 @@ test.each([
     { HUFU_SMS: 'aliyun,console' },
     'HUFU_SMS must not combine console with a gateway: codes would be printed instead of sent (it is "aliyun,console").',
   ],
-  [{ HUFU_SMS: 'http' }, 'HUFU_SMS is "http", but HUFU_SMS_HTTP_URL is not set.'],
+  [
+    { HUFU_SMS: 'http' },
+    'HUFU_SMS is "http", but HUFU_SMS_HTTP_URL is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
   [
     { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: 'https://sms.example.com/send' },
-    'HUFU_SMS is "http", but HUFU_SMS_HTTP_SECRET is not set.',
+    'HUFU_SMS is "http", but HUFU_SMS_HTTP_SECRET is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
   ],
-  [{ HUFU_SMS: 'aliyun' }, 'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_ACCESS_KEY_ID is not set.'],
+  [
+    { HUFU_SMS: 'aliyun' },
+    'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_ACCESS_KEY_ID is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
   [
     { ...aliyun, HUFU_SMS_ALIYUN_CODE_TEMPLATE: '' },
-    'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_CODE_TEMPLATE is not set.',
+    'HUFU_SMS is "aliyun", but HUFU_SMS_ALIYUN_CODE_TEMPLATE is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
   ],
   [
     { ...aliyun, HUFU_SMS: 'aliyun,tencent' },
-    'HUFU_SMS is "aliyun,tencent", but HUFU_SMS_TENCENT_SECRET_ID is not set.',
+    'HUFU_SMS is "aliyun,tencent", but HUFU_SMS_TENCENT_SECRET_ID is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
   ],
-  [{ HUFU_SMS: 'twilio' }, 'HUFU_SMS is "twilio", but HUFU_SMS_TWILIO_ACCOUNT_SID is not set.'],
+  [
+    { HUFU_SMS: 'twilio' },
+    'HUFU_SMS is "twilio", but HUFU_SMS_TWILIO_ACCOUNT_SID is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.',
+  ],
   [
     { HUFU_SMS_TENCENT_CODE_TEMPLATE: '1110:minutes' },
     'HUFU_SMS_TENCENT_CODE_TEMPLATE has a list of parameters that is not made of: code, minutes (it is "1110:minutes").',

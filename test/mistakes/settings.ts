@@ -1,6 +1,6 @@
 // Mistakes in settings: in the environment, and in .env.
 import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -20,8 +20,9 @@ function serveWithFile(content: string | Buffer): Mistake['make'] {
 }
 
 /** A start by a user who may not write to ./data. */
-const serveWithoutRights: Mistake['make'] = async ({ folder }, language) => {
-  const cwd = mkdtempSync(join(folder, 'rights-'))
+const serveWithoutRights: Mistake['make'] = async (_surroundings, language) => {
+  // Not in the folder of the run, which its owner alone may enter.
+  const cwd = mkdtempSync('/tmp/hufu-rights-')
   mkdirSync(join(cwd, 'data'))
   chmodSync(cwd, 0o755)
   chmodSync(join(cwd, 'data'), 0o555)
@@ -33,7 +34,9 @@ const serveWithoutRights: Mistake['make'] = async ({ folder }, language) => {
     env: { PATH: process.env.PATH ?? '', LANG: language === 'en' ? 'en_US.UTF-8' : 'zh_CN.UTF-8' },
     ...(isRoot && { uid: 65_534, gid: 65_534 }),
   })
-  return (await text(child.stderr)).trim()
+  const said = (await text(child.stderr)).trim()
+  rmSync(cwd, { recursive: true })
+  return said
 }
 
 /** What an old Node says. It loads nothing else, so it speaks both languages. */
