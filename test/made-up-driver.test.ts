@@ -98,7 +98,7 @@ test.each([
   ],
   [
     { HUFU_SMS_PIGEON_WING: 'left' },
-    'HUFU_SMS_PIGEON_WING is not a setting of Hufu; all settings: docs/settings.md.',
+    'HUFU_SMS_PIGEON_WING is not a setting of Hufu; is HUFU_SMS_PIGEON_RING meant? All settings: docs/settings.md.',
   ],
   [
     { HUFU_SMS_PIGEON_COLOUR_FILE: '/x' },

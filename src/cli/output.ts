@@ -101,10 +101,17 @@ export class Output {
     return this.fail(code, error.code, this.say(words.zh, words.en), rule === undefined ? {} : { rule })
   }
 
-  #unusableFile({ message }: Error): number {
+  #unusableFile(error: Error): number {
+    const example = 'sqlite:/var/lib/hufu/hufu.db'
+    // SQLITE_NOTADB: no permission helps.
+    const isOther = 'errcode' in error && error.errcode === 26
+    const zh = isOther ? '请指定' : '请让运行 Hufu 的用户有权写入它和它所在的文件夹，或指定'
+    const en = isOther
+      ? 'Name'
+      : 'Give the user that runs Hufu write permission on it and its folder, or name'
     const text = this.say(
-      `HUFU_DATABASE_URL 指定的文件无法使用：${message}。请让运行 Hufu 的用户有权写入它和它所在的文件夹，或指定另一个文件，例如 sqlite:/var/lib/hufu/hufu.db。`,
-      `HUFU_DATABASE_URL names a file that cannot be used: ${message}. Give the user that runs Hufu write permission on it and its folder, or name another file, for example sqlite:/var/lib/hufu/hufu.db.`,
+      `HUFU_DATABASE_URL 指定的文件无法使用：${error.message}。${zh}另一个文件，例如 ${example}。`,
+      `HUFU_DATABASE_URL names a file that cannot be used: ${error.message}. ${en} another file, for example ${example}.`,
     )
     return this.fail(exitCodes.usage, 'usage', text)
   }

@@ -56,11 +56,24 @@ const sentences: Partial<Record<ErrorCode, Sentence>> = {
   }),
   unavailable: ({ cause }) => {
     const why = cause instanceof Error ? cause.message : null
+    if (isLockedFile(cause))
+      return {
+        zh: `别的程序占用着数据库文件${why ? `（${why}）` : ''}：请停掉它，或更正 HUFU_DATABASE_URL`,
+        en: `Another program holds the file of the database${why ? ` (${why})` : ''}: stop it, or correct HUFU_DATABASE_URL`,
+      }
     return {
       zh: `数据库没有应答${why ? `（${why}）` : ''}：请启动数据库，或更正 HUFU_DATABASE_URL`,
       en: `The database does not answer${why ? ` (${why})` : ''}: start it, or correct HUFU_DATABASE_URL`,
     }
   },
+}
+
+/** SQLITE_BUSY and SQLITE_LOCKED, the low byte of node:sqlite's code. */
+function isLockedFile(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if ('errcode' in cause && typeof cause.errcode === 'number' && [5, 6].includes(cause.errcode & 0xff))
+      return true
+  return false
 }
 
 /**

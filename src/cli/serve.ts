@@ -194,7 +194,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
       'unavailable',
       {},
       {
-        cause: new Error(output.say(`${where}：${why}`, `${where}: ${why}`)),
+        cause: new Error(output.say(`${where}：${why}`, `${where}: ${why}`), { cause }),
       },
     )
   } finally {

@@ -40,8 +40,11 @@ test.each([
   ['OTHER', /neither a setting/],
   ['// hunter2', /neither a setting/],
   ['set HUFU_PORT=1', /neither a setting/],
-  ['HUFU_PORT=1\n\nHUFU_PORT=2', /^Line 3 of \.env: HUFU_PORT was there before\.$/],
-  ['HUFU_SECRET="hunter2', /the quote that begins the value of HUFU_SECRET is not closed/],
+  ['HUFU_PORT=1\n\nHUFU_PORT=2', /^Line 3 of \.env: HUFU_PORT was there before: remove one of the lines\.$/],
+  [
+    'HUFU_SECRET="hunter2',
+    /the quote that begins the value of HUFU_SECRET is not closed; write HUFU_SECRET="value"/,
+  ],
   ["A=1\nHUFU_SECRET='hunter2\nHUFU_PORT=1\n", /^Line 2 of \.env: the quote .* HUFU_SECRET is not closed/],
   ['HUFU_SECRET="hun\\"ter2"', /something behind the closing quote of HUFU_SECRET/],
   ['HUFU_DATABASE_URL=mysql://u:hunter2#1@db/hufu', /the value of HUFU_DATABASE_URL has a "#"/],
