@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { calledAs } from './called-as.ts'
 
@@ -15,3 +17,14 @@ test('an installed package names its command, and a checkout its npm scripts', (
     'npm run demo -- --url x',
   ])
 })
+
+test('no other message names an npm script, which an installed package does not have', () => {
+  const src = fileURLToPath(new URL('..', import.meta.url))
+  const files = globSync('**/*.ts', { cwd: src }).filter((file) => !file.endsWith('.test.ts'))
+  expect(files).toContain('cli/serve.ts')
+  const naming = files.filter((file) => /npm (run|start|exec)/.test(withoutComments(`${src}/${file}`)))
+  // main.ts says of a checkout what a checkout does.
+  expect(naming.toSorted()).toEqual(['cli/called-as.ts', 'main.ts'])
+})
+
+const withoutComments = (path: string) => readFileSync(path, 'utf8').replace(/^\s*(\/\/|\/?\*).*$/gm, '')
