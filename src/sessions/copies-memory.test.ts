@@ -4,6 +4,7 @@ import { longTransactionMs } from '../timing.ts'
 import { nothingFound } from './copies.ts'
 import { MemoryCopies } from './copies-memory.ts'
 import { ProvedTokens } from './proved-tokens.ts'
+import { isBearer, liveOf } from './session.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -124,7 +125,8 @@ test('where the database cannot tell, nothing is believed', async () => {
 
 test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
   const tokens = new ProvedTokens(2)
-  const live = { is: 'live', session: aCopy.session, account: aCopy.account } as const
+  const live = liveOf(aCopy)
+  if (!isBearer(live)) throw new Error('it has no condition')
   for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, nothingFound, live)
   expect(tokens.get('t1')).toBeUndefined()
   expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })

@@ -22,6 +22,8 @@ export interface SessionCopy {
   readonly ending: Ending | null
   /** null: never rotated. */
   readonly rotation: Rotation | null
+  /** As in `Live`. */
+  readonly condition?: string
 }
 
 /** What was found under a session's id: its copy, a mark, or nothing. In the last two cases the truth must be asked. */

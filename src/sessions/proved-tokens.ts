@@ -1,7 +1,7 @@
 // Tokens that proved a live session lately, and what was found then: SHA-256 and looking up a copy for each request cost
 // more than the rest of a check.
 import type { Found } from './copies.ts'
-import type { Live } from './session.ts'
+import type { BearerLive } from './session.ts'
 
 const maxTokens = 100_000
 
@@ -13,9 +13,9 @@ export interface TokenParts {
 
 /** A token that proved a live session, and what goes with it as long as what was found then is still so. */
 export interface ProvedToken extends TokenParts {
-  /** The copy that was found then, if any, and who was signed in. */
+  /** The copy that was found then, if any, and the live session. */
   readonly copy: Found
-  readonly live: Live
+  readonly live: BearerLive
   /**
    * Whole seconds since 1970: until then nothing but a change can end the session, and its use need not be noted. (V8 keeps a
    * small whole number in the object itself.)
@@ -42,7 +42,7 @@ export class ProvedTokens {
     return this.#proved.get(token)
   }
 
-  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found, live: Live): void {
+  add({ token, id, tokenHash }: TokenParts & { token: string }, copy: Found, live: BearerLive): void {
     if (this.#proved.size >= this.#max && !this.#proved.has(token)) {
       const oldest = this.#proved.keys().next()
       if (!oldest.done) this.#proved.delete(oldest.value)

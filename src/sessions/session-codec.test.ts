@@ -170,6 +170,7 @@ test('what the layout has no place for has no bytes', () => {
   const { session } = aCopy
   expect(encodeSession(aCopy)).not.toBeNull()
   expect(encodeSession({ ...aCopy, session: { ...session, platform: 'watch' as 'ios' } })).toBeNull()
+  expect(encodeSession({ ...aCopy, condition: 'made_up' })).toBeNull()
   expect(encodeSession({ ...aCopy, session: { ...session, createdAt: -1 } })).toBeNull()
   expect(encodeSession({ ...aCopy, session: { ...session, seenAt: 2 ** 48 } })).toBeNull()
   expect(encodeSession({ ...aCopy, session: { ...session, accountId: 'a' } })).toBeNull()

@@ -128,7 +128,9 @@ export function encodeSession(copy: SessionCopy): Buffer | null {
   })
 }
 
-function encodeHead({ tokenHash, session }: SessionCopy): Buffer[] {
+function encodeHead({ tokenHash, session, condition }: SessionCopy): Buffer[] {
+  // It needs a critical tag. Without one a reader would take the session for one whose token is enough.
+  if (condition !== undefined) throw new RangeError('no tag for a condition')
   return [
     Buffer.of(layout, conditions),
     wordBytes(platforms, session.platform),

@@ -94,6 +94,8 @@ export interface StoredSession {
   readonly rotation: Rotation | null
   readonly ending: Ending | null
   readonly account: SignedInAccount
+  /** As in `Live`. */
+  readonly condition?: string
 }
 
 function selectSessions(db: Database) {

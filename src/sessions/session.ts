@@ -34,11 +34,39 @@ export interface SignedInAccount extends AccountFacts {
   readonly nickname: string | null
 }
 
-/** Somebody is signed in. The same object is given out as long as it is so. */
+/** A live session. The same object is given out as long as it is so. */
 export interface Live {
   readonly is: 'live'
   readonly session: Session
   readonly account: SignedInAccount
+  /**
+   * What every request must show beside the token, by name: for example a proof of the key that the token is bound to (RFC 9449). Absent:
+   * the token alone is enough. No session has one yet.
+   */
+  readonly condition?: string
+}
+
+declare const bearer: unique symbol
+
+/**
+ * A live session whose token alone is enough. Only `isBearer` makes one, and only these are remembered by their tokens
+ * (proved-tokens.ts): so no session with a condition ever gets to the fast path, which looks at nothing but the token.
+ */
+export interface BearerLive extends Live {
+  readonly condition?: never
+  /** For the type checker only. */
+  readonly [bearer]: true
+}
+
+export function isBearer(live: Live): live is BearerLive {
+  return live.condition === undefined
+}
+
+/** A live session out of what is stored or cached of it. The only place that makes one, so that no condition gets lost. */
+export function liveOf({ session, account, condition }: Omit<Live, 'is'>): Live {
+  return condition === undefined
+    ? { is: 'live', session, account }
+    : { is: 'live', session, account, condition }
 }
 
 /** What verification answers. It never throws for a bad token; it throws where the truth cannot be asked. */

@@ -21,7 +21,9 @@ import { Rotations } from './rotation.ts'
 import {
   type Ending,
   hasTimeLeft,
+  isBearer,
   type Live,
+  liveOf,
   type Session,
   type SignedInAccount,
   toSignedInAccount,
@@ -269,7 +271,7 @@ export class Sessions {
     const live = liveBy(copy, now)
     if (!live) return this.#verifyByTruth(proof)
     // A previous token is not remembered: it is good for a time, and each look must see the clock.
-    if (standing === 'current') this.#proved.add(proof, found, live)
+    if (standing === 'current' && isBearer(live)) this.#proved.add(proof, found, live)
     return this.#seen(live, now)
   }
 
@@ -291,8 +293,9 @@ export class Sessions {
     // Only what is recorded is copied: neither that time has run out nor that the account is barred.
     if (ticket && ending === stored.ending) void this.#copies.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
-    const live = { is: 'live', session, account } as const
-    if (standing === 'current' && !proof.isProved) this.#proved.add(proof, nothingFound, live)
+    const live = liveOf(stored)
+    if (standing === 'current' && !proof.isProved && isBearer(live))
+      this.#proved.add(proof, nothingFound, live)
     return this.#seen(live, now)
   }
 
@@ -463,8 +466,7 @@ function repeatableBy(token: string, fingerprint: string, at: number): Repeatabl
 /** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
 function liveBy(copy: Found['value'], now: number): Live | null {
   if (copy === null || copy === 'marked' || copy.ending) return null
-  const { session, account } = copy
-  const live = { is: 'live', session, account } as const
+  const live = liveOf(copy)
   return isStillLive(live, now) ? live : null
 }
 
