@@ -14,7 +14,8 @@ import { checkOutVersion, thisVersion } from './other-versions.ts'
 import { runCommand } from './running.ts'
 import { databases, redisUrl } from './stores.ts'
 
-const before = 'accounts: every sequence of six bans, closings, sign-ins and purges is held against a model'
+const before =
+  'http: half-closed connections are answered, and a stop cuts off no answer that is still being sent'
 const loadMs = 4_000
 const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
 
