@@ -45,9 +45,13 @@ function bearer(token: string): string {
   return `authorization: Bearer ${token}\r\n`
 }
 
+const isAdvised = /^(unsupported_media_type|invalid_json|not_found|method_not_allowed|code_wrong)$/
+
 function problem(code: ErrorCode, facts: object = {}) {
   const { status, en } = publicErrors[code]
-  return { type: `urn:hufu:problem:${code}`, title: en, status, code, ...facts }
+  // Its words are the concern of mistakes.test.ts.
+  const detail = isAdvised.test(code) ? { detail: expect.any(String) } : {}
+  return { type: `urn:hufu:problem:${code}`, title: en, status, code, ...detail, ...facts }
 }
 
 /** Its words and allowed values are the concern of "names the field" below. */
@@ -154,7 +158,7 @@ const kinds: Row[] = [
     onBoth(
       `no ${missing}`,
       (path) => post(path, JSON.stringify({ ...valid, [missing]: undefined })),
-      [400, failed(`请求内容不符合要求：${missing} 缺失`)],
+      [400, failed(`请求内容不符合要求：缺少 ${missing}`)],
       field(`/${missing}`, 'is_missing'),
     ),
   ),
@@ -374,19 +378,24 @@ function missingToken(name: string, request: Row['request']): Row {
     headers: { 'www-authenticate': 'Bearer' },
   }
 }
+/** A token that came in another way: the answer says how it is sent. */
+function missingScheme(name: string, request: Row['request']): Row {
+  const detail = expect.stringMatching(/Send Authorization: Bearer <token>\.$/)
+  return { ...missingToken(name, request), body: problem('token_missing', { detail }) }
+}
 const ask = (headers: string) => get('/v1/session', headers)
 const credentials: Row[] = [
   missingToken('no Authorization', ask('')),
   missingToken('an empty Authorization', ask('authorization:\r\n')),
   missingToken('a token in a cookie', (token) => ask(`cookie: token=${token}\r\n`)),
-  missingToken('a token in the classic header', (token) => ask(`token: ${token}\r\n`)),
-  missingToken('Bearer alone', ask('authorization: Bearer\r\n')),
-  missingToken('Bearer and a space', ask('authorization: Bearer \r\n')),
+  missingScheme('a token in the classic header', (token) => ask(`token: ${token}\r\n`)),
+  missingScheme('Bearer alone', ask('authorization: Bearer\r\n')),
+  missingScheme('Bearer and a space', ask('authorization: Bearer \r\n')),
   unknownToken('two spaces', (token) => ask(`authorization: Bearer  ${token}\r\n`)),
-  missingToken('a tab', (token) => ask(`authorization: Bearer\t${token}\r\n`)),
-  missingToken('Basic', ask('authorization: Basic aGY6aGY=\r\n')),
-  missingToken('Token', (token) => ask(`authorization: Token ${token}\r\n`)),
-  missingToken('no scheme', (token) => ask(`authorization: ${token}\r\n`)),
+  missingScheme('a tab', (token) => ask(`authorization: Bearer\t${token}\r\n`)),
+  missingScheme('Basic', ask('authorization: Basic aGY6aGY=\r\n')),
+  missingScheme('Token', (token) => ask(`authorization: Token ${token}\r\n`)),
+  missingScheme('no scheme', (token) => ask(`authorization: ${token}\r\n`)),
   unknownToken('a list', (token) => ask(`authorization: Bearer ${token}, Bearer ${token}\r\n`)),
   unknownToken('a token that is not ASCII', ask('authorization: Bearer h\u00ff\r\n')),
   unknownToken('a token with a dot behind', (token) => ask(bearer(`${token}.`))),

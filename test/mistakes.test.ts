@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accountMistakes, callMistakes } from './mistakes/command-line.ts'
 import { isText, type Mistake, type Surroundings, secret } from './mistakes/mistake.ts'
+import { requestMistakes } from './mistakes/requests.ts'
 import { settingMistakes, startMistakes } from './mistakes/settings.ts'
 import { storeMistakes } from './mistakes/stores.ts'
 import { runCommand, startProcess } from './running.ts'
@@ -13,6 +14,7 @@ const groups: Readonly<Record<string, readonly Mistake[]>> = {
   'the first start': startMistakes,
   settings: settingMistakes,
   'databases and Redis': storeMistakes,
+  requests: requestMistakes,
 }
 
 let surroundings: Surroundings
@@ -54,5 +56,5 @@ describe.each(Object.entries(groups))('%s', (_name, mistakes) => {
 test('there are at least thirty, and no two of them are the same', () => {
   const names = Object.values(groups).flatMap((mistakes) => mistakes.map(({ mistake }) => mistake))
   expect(new Set(names).size).toBe(names.length)
-  expect(names.length).toBeGreaterThanOrEqual(45)
+  expect(names.length).toBeGreaterThanOrEqual(60)
 })

@@ -64,7 +64,20 @@ function clientOf({ url }: RunningApp) {
 function problem(code: (typeof errorCodes)[number], facts: Json = {}) {
   const { status, en } = publicErrors[code]
   const type = `urn:hufu:problem:${code}`
-  return { type, title: en, status, code, request_id: expect.stringMatching(/^[\w.-]+$/), ...facts }
+  const isAdvised = /^(unsupported_media_type|invalid_json|not_found|method_not_allowed|code_wrong)$/.test(
+    code,
+  )
+  // Its words are the concern of mistakes.test.ts.
+  const detail = isAdvised ? { detail: expect.any(String) } : {}
+  return {
+    type,
+    title: en,
+    status,
+    code,
+    ...detail,
+    request_id: expect.stringMatching(/^[\w.-]+$/),
+    ...facts,
+  }
 }
 
 const iso = (ms: number) => new Date(ms).toISOString()

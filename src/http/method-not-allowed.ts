@@ -1,6 +1,6 @@
 // 405 with Allow for every known path, also where Fastify would say 404.
 import { METHODS } from 'node:http'
-import type { FastifyInstance, HTTPMethods } from 'fastify'
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import { AppError } from '../errors.ts'
 
 // CONNECT never becomes a request; Node's own list has every other method that its parser lets through.
@@ -29,7 +29,9 @@ export function refuseOtherMethods(app: FastifyInstance): { register(): void } {
           schema: { hide: true },
           config: { caller: 'none' },
           // Before the body is looked at: a method that a path does not have takes no body either.
-          onRequest: async () => {
+          onRequest: async ({ raw }: FastifyRequest) => {
+            // /v1/sessions/ fits /v1/sessions/:id, with no id: an address that is not there.
+            if (!url.endsWith('/') && /[^/]\/(\?|$)/.test(raw.url ?? '')) throw new AppError('not_found')
             throw new AppError('method_not_allowed', { allow })
           },
           handler: async () => {},

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode, ErrorFacts, FieldFault } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
 import { allowedValues, fieldAdvice } from './field-words.ts'
+import { requestAdvice } from './request-advice.ts'
 
 interface PublicError {
   readonly status: number
@@ -37,7 +38,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   token_missing: {
     status: 401,
-    zh: '需要验证：请在 Authorization 头中提供令牌',
+    zh: '需要验证：请发送 Authorization: Bearer <令牌>',
     en: 'Sign in first: send the token as "Authorization: Bearer …"',
   },
   token_in_url: {
@@ -271,10 +272,15 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
 /** The problem details (RFC 9457) of an error. */
 export function problemOf(
   error: AppError,
-  { language, clock, requestId }: { language: Language; clock: WallClock; requestId: string },
+  {
+    language,
+    clock,
+    requestId,
+    advice,
+  }: { language: Language; clock: WallClock; requestId: string; advice?: string | undefined },
 ) {
   const { status, zh, en } = publicErrors[error.code]
-  const detail = detailOf(error, language, clock)
+  const detail = detailOf(error, language, clock) ?? advice
   return {
     type: `urn:hufu:problem:${error.code}`,
     title: language === 'zh-CN' ? zh : en,
@@ -294,10 +300,11 @@ export function sendProblem(
   clock: WallClock,
 ): FastifyReply {
   const language = languageOf(request.headers['accept-language'])
+  const advice = requestAdvice(request, error)?.[language]
   setErrorHeaders(reply, error)
   return reply
     .code(publicErrors[error.code].status)
     .header('content-language', language)
     .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problemOf(error, { language, clock, requestId: request.id })))
+    .send(JSON.stringify(problemOf(error, { language, clock, requestId: request.id, advice })))
 }

@@ -1,6 +1,6 @@
 // Errors in the tutorial's format, `{code, message}`: for the four classic routes only. docs/errors.md has the table.
 import type { FastifyReply } from 'fastify'
-import type { AppError, ErrorCode } from '../../errors.ts'
+import type { AppError, ErrorCode, FieldFault } from '../../errors.ts'
 import { publicErrors, setErrorHeaders } from '../problem.ts'
 
 /** Codes that the tutorial's apps know as an ordinary answer: HTTP 200, `code` 0, and these words. */
@@ -10,9 +10,11 @@ const classicAnswers: Partial<Record<ErrorCode, { code: 0; message: string }>> =
   session_limit_reached: { code: 0, message: publicErrors.session_limit_reached.zh },
 }
 
-const problemsInChinese: Readonly<Record<string, string>> = {
-  is_missing: '缺失',
-  has_wrong_type: '类型错误',
+/** What is wrong with a field, in Chinese. */
+function fieldText({ pointer, problem }: FieldFault): string {
+  const name = pointer.slice(1) || 'JSON'
+  if (problem === 'is_missing') return `缺少 ${name}`
+  return `${name} ${problem === 'has_wrong_type' ? '类型错误' : '错误'}`
 }
 
 /** The tutorial's answer to a token that is not good, whatever the reason. */
@@ -26,9 +28,7 @@ export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply 
   if (answer) return reply.code(200).send(answer)
   setErrorHeaders(reply, error)
   const field = error.facts.fields?.[0]
-  const message = field
-    ? `${zh}：${field.pointer.slice(1) || 'JSON'} ${problemsInChinese[field.problem] ?? '错误'}`
-    : zh
+  const message = field ? `${zh}：${fieldText(field)}` : zh
   // 422 is younger than the tutorial's apps: they know 400.
   return reply.code(status === 422 ? 400 : status).send({ code: 0, message })
 }

@@ -1,0 +1,102 @@
+// What to send instead, where the code of an error does not say it: one sentence made of the request. problem.ts makes it the `detail`.
+import type { FastifyRequest } from 'fastify'
+import type { AppError, ErrorCode } from '../errors.ts'
+
+interface Words {
+  readonly 'zh-CN': string
+  readonly en: string
+}
+
+type Advise = (request: FastifyRequest, error: AppError) => Words | null
+
+/** A text of a stranger, as it may be repeated: short, and nothing in it that a person cannot see. */
+function shown(text: string): string {
+  return text.slice(0, 80).replaceAll(/[^!-~]|["\\]/g, '?')
+}
+
+function aboutMediaType({ headers }: FastifyRequest): Words {
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined)
+    return {
+      'zh-CN': `请求带有 Content-Encoding: ${shown(encoding)}：请不要压缩请求体，并去掉这个头。`,
+      en: `The request has Content-Encoding: ${shown(encoding)}. Send the body as it is, without this header.`,
+    }
+  const type = headers['content-type']
+  return {
+    'zh-CN': `${type === undefined ? '请求没有 Content-Type' : `请求体的类型是 ${shown(type)}`}：请发送 JSON，并带上 Content-Type: application/json，例如 curl -H 'Content-Type: application/json' -d '{"name":"value"}'。`,
+    en: `${type === undefined ? 'The request has no Content-Type' : `The body came as ${shown(type)}`}. Send JSON with Content-Type: application/json, for example curl -H 'Content-Type: application/json' -d '{"name":"value"}'.`,
+  }
+}
+
+function aboutJson({ headers }: FastifyRequest): Words {
+  if ((headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined)
+    return {
+      'zh-CN': '请求体是空的：请发送 JSON 对象，例如 {"name":"value"}。',
+      en: 'The body is empty. Send a JSON object, for example {"name":"value"}.',
+    }
+  return {
+    'zh-CN':
+      '请求体应为 UTF-8 的 JSON 对象，名称用双引号且不重复，例如 {"name":"value"}。在 Windows 命令行里，请写 -d "{\\"name\\":\\"value\\"}"，或把内容存成文件并写 -d @body.json。',
+    en: 'Send a JSON object in UTF-8 with names in double quotes, each once, for example {"name":"value"}. In a Windows command prompt write -d "{\\"name\\":\\"value\\"}", or put the body in a file and write -d @body.json.',
+  }
+}
+
+/** The address that is meant: without a prefix before /v1, doubled slashes, a slash at the end, or capitals. */
+function meantPath(path: string): string | null {
+  const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '')
+  const meant = /\/v1\/[\w/-]+$/i.exec(plain)?.[0].toLowerCase() ?? plain
+  return meant !== path && /^\/(v1\/[\w/-]{1,80}|login|user|logout)$/.test(meant) ? meant : null
+}
+
+function aboutAddress({ raw }: FastifyRequest): Words {
+  const path = (raw.url ?? '').split('?', 1)[0] ?? ''
+  const meant = meantPath(path)
+  if (meant !== null)
+    return {
+      'zh-CN': `请求的是 ${shown(path)}，是否应为 ${meant}？全部接口见 /docs。`,
+      en: `The request was for ${shown(path)}; is ${meant} meant? All addresses are listed at /docs.`,
+    }
+  return {
+    'zh-CN': `没有 ${shown(path)}：接口在 /v1 下，全部接口见 /docs。`,
+    en: `There is no ${shown(path)}. The API is under /v1; all addresses are listed at /docs.`,
+  }
+}
+
+function aboutMethod({ method }: FastifyRequest, { facts }: AppError): Words {
+  const allow = facts.allow?.join(', ') ?? ''
+  return {
+    'zh-CN': `不支持 ${shown(method)}：请用 ${allow}。`,
+    en: `${shown(method)} is not possible here; use ${allow}.`,
+  }
+}
+
+function aboutToken({ headers }: FastifyRequest): Words | null {
+  if (headers.authorization)
+    return {
+      'zh-CN': 'Authorization 头没有以 Bearer 和空格开头：请发送 Authorization: Bearer <令牌>。',
+      en: 'The header Authorization does not begin with Bearer and a space. Send Authorization: Bearer <token>.',
+    }
+  if (headers.token !== undefined)
+    return {
+      'zh-CN': '/v1 不读取 token 头：请发送 Authorization: Bearer <令牌>。',
+      en: '/v1 does not read the header token. Send Authorization: Bearer <token>.',
+    }
+  return null
+}
+
+const advice: Partial<Record<ErrorCode, Advise>> = {
+  unsupported_media_type: aboutMediaType,
+  invalid_json: aboutJson,
+  not_found: aboutAddress,
+  method_not_allowed: aboutMethod,
+  token_missing: aboutToken,
+  code_wrong: () => ({
+    'zh-CN': '请检查六位数字，或重新获取验证码。',
+    en: 'Check the six digits, or get a new code.',
+  }),
+}
+
+/** One sentence for the person that wrote the request, in each language; null where the title says all. */
+export function requestAdvice(request: FastifyRequest, error: AppError): Words | null {
+  return advice[error.code]?.(request, error) ?? null
+}

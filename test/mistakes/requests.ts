@@ -1,0 +1,152 @@
+// Mistakes in requests, as with curl.
+import type { Language, Mistake } from './mistake.ts'
+
+interface Sent {
+  readonly method?: string
+  readonly headers?: Record<string, string>
+  readonly body?: string
+}
+
+const languages: Readonly<Record<Language, string>> = { 'zh-CN': 'zh-CN', en: 'en' }
+const json = { 'content-type': 'application/json' }
+const good = '{"phone_number":"13800005223","password":"correct horse battery"}'
+
+/** Sends a request. What the person reads is the title and the detail of the answer. */
+function request(path: string, { headers, ...rest }: Sent = {}): Mistake['make'] {
+  return async ({ server }, language) => {
+    const response = await fetch(server.url + path, {
+      ...rest,
+      headers: { 'accept-language': languages[language], ...headers },
+    })
+    // Every answer to a mistake is problem details.
+    const { title, detail } = (await response.json()) as { title: string; detail?: string }
+    return detail === undefined ? title : `${title}. ${detail}`
+  }
+}
+
+export const requestMistakes: readonly Mistake[] = [
+  {
+    mistake: 'curl -d without a content type, which sends a form',
+    make: request('/v1/sessions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: good,
+    }),
+    en: 'The body must be application/json, without compression. The body came as application/x-www-form-urlencoded. Send JSON with Content-Type: application/json, for example curl -H \'Content-Type: application/json\' -d \'{"name":"value"}\'.',
+    zh: '请求体必须是 application/json，且不能压缩. 请求体的类型是 application/x-www-form-urlencoded：请发送 JSON，并带上 Content-Type: application/json，例如 curl -H \'Content-Type: application/json\' -d \'{"name":"value"}\'。',
+    wrong: 'application/x-www-form-urlencoded',
+    instead: 'Content-Type: application/json',
+  },
+  {
+    mistake: 'single quotes around the body in a Windows command prompt',
+    make: request('/v1/sessions', { method: 'POST', headers: json, body: `'{phone_number:13800005223}'` }),
+    en: 'The body is not valid JSON. Send a JSON object in UTF-8 … -d @body.json.',
+    zh: '请求体不是有效的 JSON. 请求体应为 UTF-8 的 JSON 对象…-d @body.json。',
+    wrong: 'JSON',
+    instead: '-d "{\\"name\\":\\"value\\"}"',
+  },
+  {
+    mistake: 'a POST without a body',
+    make: request('/v1/sessions', { method: 'POST', headers: json }),
+    en: 'The body is not valid JSON. The body is empty. Send a JSON object, for example {"name":"value"}.',
+    zh: '请求体不是有效的 JSON. 请求体是空的：请发送 JSON 对象，例如 {"name":"value"}。',
+    wrong: 'JSON',
+    instead: '{"name":"value"}',
+  },
+  {
+    mistake: 'GET in the place of POST',
+    make: request('/v1/codes'),
+    en: 'Method not allowed. GET is not possible here; use POST.',
+    zh: '此接口不支持该请求方法. 不支持 GET：请用 POST。',
+    wrong: 'GET',
+    instead: 'POST',
+  },
+  {
+    mistake: 'a slash at the end of the address',
+    make: request('/v1/sessions/', { method: 'POST', headers: json, body: good }),
+    en: 'There is nothing at this address. The request was for /v1/sessions/; is /v1/sessions meant? All addresses are listed at /docs.',
+    zh: '接口不存在. 请求的是 /v1/sessions/，是否应为 /v1/sessions？全部接口见 /docs。',
+    wrong: '/v1/sessions/',
+    instead: '/docs',
+  },
+  {
+    mistake: 'a base address that ends with a slash, so that there are two',
+    make: request('//v1/sessions', { method: 'POST', headers: json, body: good }),
+    en: 'There is nothing at this address. The request was for //v1/sessions; is /v1/sessions meant? All addresses are listed at /docs.',
+    zh: '接口不存在. 请求的是 //v1/sessions，是否应为 /v1/sessions？全部接口见 /docs。',
+    wrong: '//v1/sessions',
+    instead: '/docs',
+  },
+  {
+    mistake: '/api in front of the address',
+    make: request('/api/v1/sessions', { method: 'POST', headers: json, body: good }),
+    en: 'There is nothing at this address. The request was for /api/v1/sessions; is /v1/sessions meant? All addresses are listed at /docs.',
+    zh: '接口不存在. 请求的是 /api/v1/sessions，是否应为 /v1/sessions？全部接口见 /docs。',
+    wrong: '/api/v1/sessions',
+    instead: '/docs',
+  },
+  {
+    mistake: 'an address that was guessed',
+    make: request('/v1/login', { method: 'POST', headers: json, body: good }),
+    en: 'There is nothing at this address. There is no /v1/login. The API is under /v1; all addresses are listed at /docs.',
+    zh: '接口不存在. 没有 /v1/login：接口在 /v1 下，全部接口见 /docs。',
+    wrong: '/v1/login',
+    instead: '/docs',
+  },
+  {
+    mistake: 'no token',
+    make: request('/v1/session'),
+    en: 'Sign in first: send the token as "Authorization: Bearer …"',
+    zh: '需要验证：请发送 Authorization: Bearer <令牌>',
+    wrong: 'Authorization',
+    instead: 'Authorization: Bearer ',
+  },
+  {
+    mistake: 'a token without Bearer',
+    make: request('/v1/session', { headers: { authorization: 'hf_hunter2' } }),
+    en: 'Sign in first: … The header Authorization does not begin with Bearer and a space. Send Authorization: Bearer <token>.',
+    zh: '需要验证：… Authorization 头没有以 Bearer 和空格开头：请发送 Authorization: Bearer <令牌>。',
+    wrong: 'Authorization',
+    instead: 'Authorization: Bearer <',
+  },
+  {
+    mistake: "the tutorial's header token at /v1",
+    make: request('/v1/session', { headers: { token: 'hf_hunter2' } }),
+    en: 'Sign in first: … /v1 does not read the header token. Send Authorization: Bearer <token>.',
+    zh: '需要验证：… /v1 不读取 token 头：请发送 Authorization: Bearer <令牌>。',
+    wrong: 'token',
+    instead: 'Authorization: Bearer <',
+  },
+  {
+    mistake: 'a token in the query',
+    make: request('/v1/session?token=hf_hunter2'),
+    en: 'A token must not be in the URL; send it in the Authorization header',
+    zh: '不要把令牌放在网址里，请使用 Authorization 头',
+    wrong: '',
+    instead: 'Authorization',
+  },
+  {
+    mistake: 'a number of another country without +',
+    make: request('/v1/codes', {
+      method: 'POST',
+      headers: json,
+      body: '{"phone_number":"07400123456","purpose":"sign_in"}',
+    }),
+    en: 'Enter a valid phone number. This is not a mobile number of China. Write the number of another country with + and the country code, for example +44 7400 123456.',
+    zh: '手机号格式错误. 这不是中国的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。',
+    wrong: '',
+    instead: '+44 7400 123456',
+  },
+  {
+    mistake: 'a code that is wrong',
+    make: request('/v1/sessions', {
+      method: 'POST',
+      headers: json,
+      body: '{"phone_number":"13800005299","code":"000000"}',
+    }),
+    en: 'That code is wrong or has expired. Check the six digits, or get a new code.',
+    zh: '验证码错误或已失效. 请检查六位数字，或重新获取验证码。',
+    wrong: '',
+    instead: '. ',
+  },
+]
