@@ -33,6 +33,7 @@ export const errorCodes = [
   'phone_number_not_mobile',
   'country_not_served',
   'phone_number_taken',
+  'phone_number_missing',
   'password_refused',
   'account_not_found',
   'account_banned',
@@ -89,34 +90,12 @@ export interface ErrorFacts {
   readonly bannedUntil?: number | null
 }
 
-/** Facts without which an error of the code cannot be told: the constructor asks for them. */
-interface NeededFacts {
-  invalid_request: 'fields'
-  method_not_allowed: 'allow'
-  rate_limited: 'retryAfterSeconds'
-  password_refused: 'rule'
-  phone_number_not_mobile: 'phone'
-  country_not_served: 'phone'
-  account_banned: 'bannedUntil'
-}
-
-interface ErrorOptions {
-  readonly cause?: unknown
-}
-
-type FactsOf<Code extends keyof NeededFacts> = ErrorFacts & Required<Pick<ErrorFacts, NeededFacts[Code]>>
-
-/** What follows the code. Of a code that is only known when the program runs, no fact is asked for. */
-type About<Code extends ErrorCode> = Code extends keyof NeededFacts
-  ? [facts: FactsOf<Code>, options?: ErrorOptions]
-  : [facts?: ErrorFacts, options?: ErrorOptions]
-
 /** A refusal with a code of the table. Anything else that is thrown is `internal`. */
-export class AppError<Code extends ErrorCode = ErrorCode> extends Error {
-  readonly code: Code
+export class AppError extends Error {
+  readonly code: ErrorCode
   readonly facts: ErrorFacts
 
-  constructor(code: Code, ...[facts = {}, options = {}]: About<Code>) {
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options: { cause?: unknown } = {}) {
     super(code, options)
     this.name = 'AppError'
     this.code = code

@@ -272,7 +272,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     return 'session_kicked'
   },
   async 'password reset'(app, { id }) {
-    const { phoneNumber } = await app.house.accounts.getById(id)
+    const phoneNumber = (await app.house.accounts.getById(id)).phoneNumber ?? expect.fail()
     const code = await codeFor(app, phoneNumber, 'reset_password')
     const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
     expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
@@ -293,7 +293,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     return 'session_phone_changed'
   },
   async closing(app, { id, token }) {
-    const { phoneNumber } = await app.house.accounts.getById(id)
+    const phoneNumber = (await app.house.accounts.getById(id)).phoneNumber ?? expect.fail()
     const code = await codeFor(app, phoneNumber, 'close_account')
     expect(await send(app, 'DELETE', '/v1/account', { code }, token)).toBe(202)
     return 'session_account_closed'

@@ -6,6 +6,7 @@ import { CompiledQuery, Kysely, type RawBuilder, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as accountRows from '../src/accounts/account-rows.ts'
 import * as barredNumberRows from '../src/accounts/barred-number-rows.ts'
+import * as identityRows from '../src/accounts/identity-rows.ts'
 import * as changeRows from '../src/changes/change-rows.ts'
 import * as trialRows from '../src/cli/doctor-trial-rows.ts'
 import * as codeRows from '../src/codes/code-rows.ts'
@@ -25,6 +26,7 @@ import { databases } from './stores.ts'
 const modules = {
   'accounts/account-rows.ts': accountRows,
   'accounts/barred-number-rows.ts': barredNumberRows,
+  'accounts/identity-rows.ts': identityRows,
   'cli/doctor-trial-rows.ts': trialRows,
   'codes/code-rows.ts': codeRows,
   'db/purge-rows.ts': purgeRows,
@@ -64,6 +66,8 @@ const wholeTable: Readonly<Record<string, string>> = {
   listPendingEnds: 'a row for each account whose sessions are being ended now',
   findPurge: 'a row for each kind of data',
   updatePurge: 'a row for each kind of data',
+  findAccountIdByIdentity: 'empty here: a primary key',
+  listIdentities: 'empty here: an index of its own',
   isBarredNumber: 'empty here: a primary key',
   deleteBarredNumber: 'empty here: a primary key',
   deleteEndedSessions:
@@ -76,6 +80,7 @@ const maySort: Readonly<Record<string, string>> = {
   liveSessions: 'the same',
   unendedSessions: 'the same',
   liveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
+  listIdentities: 'an account has a handful of them',
   forgetPersonInPages: 'the last page of an account is less than a page',
 }
 
@@ -109,6 +114,9 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   replacePasswordHash: (db) => accountRows.replacePasswordHash(db, { id, from: 'x', to: 'y', now }),
   isBarredNumber: (db) => barredNumberRows.isBarredNumber(db, hash),
   deleteBarredNumber: (db) => barredNumberRows.deleteBarredNumber(db, hash),
+  listIdentities: (db) => identityRows.listIdentities(db, id),
+  findAccountIdByIdentity: (db) =>
+    identityRows.findAccountIdByIdentity(db, { kind: 'k', issuer: 'i', subject: 's' }),
   findCode: (db) => codeRows.findCode(db, code),
   replaceCode: (db) =>
     codeRows.replaceCode(db, 'none', {

@@ -377,7 +377,7 @@ for (const { name, skipped, database, redis } of stores) {
           .select('phone_number')
           .where('id', '=', accountId)
           .executeTakeFirstOrThrow()
-        const phoneNumber = row.phone_number
+        const phoneNumber = row.phone_number ?? expect.fail()
         const keyed = { key: newKey(), phoneNumber, method: 'code', device: phone, code: '123456' } as const
         return { accountId, phoneNumber, fingerprint: fingerprintOf(keyed) }
       }

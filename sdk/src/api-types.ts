@@ -399,11 +399,7 @@ export interface components {
         Account: {
             /** @description UUID. */
             id: string;
-            /**
-             * @description E.164.
-             * @example +8612345678901
-             */
-            phone_number: string;
+            phone_number: string | null;
             nickname: string | null;
         };
         Session: {
@@ -445,11 +441,7 @@ export interface components {
         AccountDetails: {
             /** @description UUID. */
             id: string;
-            /**
-             * @description E.164.
-             * @example +8612345678901
-             */
-            phone_number: string;
+            phone_number: string | null;
             nickname: string | null;
             avatar_url: string | null;
             locale: string | null;
@@ -531,6 +523,13 @@ export interface components {
         };
         AccountExport: {
             account: components["schemas"]["AccountDetails"];
+            identities: {
+                /** @description `phone_number`, or another kind. */
+                kind: string;
+                issuer: string;
+                subject: string;
+                verified_at: string | null;
+            }[];
             sessions: {
                 id: string;
                 /** @enum {string} */
@@ -570,7 +569,7 @@ export interface components {
              * @description For programs. docs/errors.md tells what each one means.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
+            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "phone_number_missing" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
             /** @description As in X-Request-Id; absent where the request could not be read. */
             request_id?: string;
             fields?: {
@@ -1764,6 +1763,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description phone_number_missing */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description body_too_large */
             413: {
                 headers: {
@@ -1853,6 +1861,15 @@ export interface operations {
             };
             /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_verified, session_expired, session_token_reused */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description phone_number_missing */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2050,6 +2067,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description phone_number_missing */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description body_too_large */
             413: {
                 headers: {
@@ -2137,6 +2163,15 @@ export interface operations {
             };
             /** @description token_missing, token_unknown, session_signed_out, session_replaced, session_kicked, session_banned, session_password_changed, session_phone_changed, session_account_closed, session_phone_verified, session_expired, session_token_reused, credentials_wrong, code_wrong */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description phone_number_missing */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2343,7 +2378,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description phone_number_taken */
+            /** @description phone_number_taken, phone_number_missing */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2448,7 +2483,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description phone_number_taken */
+            /** @description phone_number_taken, phone_number_missing */
             409: {
                 headers: {
                     [name: string]: unknown;

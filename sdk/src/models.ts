@@ -10,8 +10,8 @@ export type Platform = Wire['Session']['platform']
 export interface Account {
   /** UUID. */
   readonly id: string
-  /** E.164, for example `+8612345678901`. */
-  readonly phoneNumber: string
+  /** E.164, for example `+8612345678901`; null: the account has none. */
+  readonly phoneNumber: string | null
   readonly nickname: string | null
   readonly avatarUrl: string | null
   /** Language tag, for example `zh-CN`. */

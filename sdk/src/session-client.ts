@@ -148,7 +148,7 @@ export class SessionClient implements SessionCalls {
       void this.#forgotten.end(token)
       throw error
     }
-    await this.#proofs.keep([account.phoneNumber, input.phoneNumber], deviceProof)
+    await this.#proofs.keep([account.phoneNumber ?? input.phoneNumber, input.phoneNumber], deviceProof)
     void this.#forgotten.endAll()
     return { account, session, created }
   }

@@ -140,7 +140,11 @@ export function bareAccount({ id, phoneNumber, nickname }: ShortAccount): Accoun
 
 // What nobody but a Hufu server answers is looked for; the rest is as its document says.
 function isShortAccount(value: unknown): value is Wire['Account'] {
-  return isJson(value) && typeof value.id === 'string' && typeof value.phone_number === 'string'
+  return isJson(value) && typeof value.id === 'string' && isTextOrNull(value.phone_number)
+}
+
+function isTextOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'string'
 }
 
 function isAccount(value: unknown): value is Wire['AccountDetails'] {

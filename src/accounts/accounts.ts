@@ -6,6 +6,7 @@ import { inTransaction } from '../db/transaction.ts'
 import { nextTurn } from '../db/turns.ts'
 import { AppError } from '../errors.ts'
 import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
+import { uuidBytes } from '../ids.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
@@ -23,6 +24,7 @@ import {
 } from './account-rows.ts'
 import { isBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
+import { type Identity, identitiesOf } from './identities.ts'
 
 export type { SessionRecord } from '../sessions/session-rows.ts'
 
@@ -30,7 +32,7 @@ export type { SessionRecord } from '../sessions/session-rows.ts'
 export interface Account {
   readonly id: string
   /** E.164. */
-  readonly phoneNumber: string
+  readonly phoneNumber: string | null
   readonly nickname: string | null
   readonly hasPassword: boolean
   readonly ban: Ban | null
@@ -55,6 +57,7 @@ export interface ProfileChange {
 /** All that is known of a person. Sessions and events are read while they are taken, a page at a time. */
 export interface AccountExport {
   readonly account: Account
+  readonly identities: readonly Identity[]
   /** Oldest first. */
   readonly sessions: AsyncIterable<SessionRecord>
   /** Newest first. */
@@ -138,20 +141,28 @@ export class Accounts {
     return toAccount(row)
   }
 
-  /** A number in E.164, however it is written. @throws AppError `phone_number_invalid` */
-  numberOf(phoneNumber: string): string {
-    return parsePhoneNumber(phoneNumber, this.#region)
+  /**
+   * The E.164 number that a command is about: that of the account that was found, or the given one; null: the account has none.
+   * @throws AppError `phone_number_invalid`, `account_not_found` for an id without an account
+   */
+  numberOf(phoneNumberOrId: string, found: Account | null): string | null {
+    if (found) return found.phoneNumber
+    if (uuidBytes(phoneNumberOrId) !== null) throw new AppError('account_not_found')
+    return parsePhoneNumber(phoneNumberOrId, this.#region)
   }
 
-  /** The account with this number, or null. @throws AppError `phone_number_invalid` */
-  async find(phoneNumber: string): Promise<Account | null> {
-    const row = await findAccountByPhoneNumber(this.#db, parsePhoneNumber(phoneNumber, this.#region))
+  /** The account with this number, or with this id; null: there is none. @throws AppError `phone_number_invalid` */
+  async find(phoneNumberOrId: string): Promise<Account | null> {
+    const row =
+      uuidBytes(phoneNumberOrId) !== null
+        ? await findAccountById(this.#db, phoneNumberOrId)
+        : await findAccountByPhoneNumber(this.#db, parsePhoneNumber(phoneNumberOrId, this.#region))
     return row && toAccount(row)
   }
 
-  /** The account with this number. @throws AppError `phone_number_invalid`, `account_not_found` */
-  async get(phoneNumber: string): Promise<Account> {
-    const account = await this.find(phoneNumber)
+  /** The account with this number, or with this id. @throws AppError `phone_number_invalid`, `account_not_found` */
+  async get(phoneNumberOrId: string): Promise<Account> {
+    const account = await this.find(phoneNumberOrId)
     if (!account) throw new AppError('account_not_found')
     return account
   }
@@ -190,11 +201,12 @@ export class Accounts {
    */
   async export(caller: Caller, origin: Origin): Promise<AccountExport> {
     const id = caller.accountId
-    const account = await this.getById(id)
+    const row = existing(await findAccountById(this.#db, id))
     await this.#limiter.countWrite('export_account', caller)
     await this.#noteExport(caller, origin)
     return {
-      account,
+      account: toAccount(row),
+      identities: await identitiesOf(this.#db, row),
       sessions: this.#whileLive(caller, this.#sessionRecords(id)),
       // Not those of the number: another account may have had it before.
       events: this.#whileLive(caller, eventsOf(this.#db, { accountId: id, phoneNumber: null })),
@@ -235,7 +247,7 @@ export class Accounts {
   }
 
   /** What happened to an account (null: there is none) and to its number, newest first. */
-  events({ id, phoneNumber }: { id: string | null; phoneNumber: string }): AsyncGenerator<Event> {
+  events({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
     return eventsOf(this.#db, { accountId: id, phoneNumber })
   }
 

@@ -135,55 +135,36 @@ export class Standing {
 
   /** False where another server was first, the person has signed in again, or a timed ban is in force. */
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
+    const found = await findAccountById(this.#db, accountId)
+    if (!found) return false
+    if (isDue(found, now)) {
+      // Each statement by itself: what is left for the one transaction does not grow with the account's past.
+      await forgetPersonInPages(this.#db, accountId, found.phone_number)
+      await deleteEndedSessions(this.#db, accountId)
+    }
+    const { phone_number: phoneNumber } = found
+    const hash = phoneNumber === null ? null : await this.#barredNumbers.hashOf(phoneNumber)
     try {
-      const account = await this.#beginRemoval(accountId, now)
-      return account !== null && (await this.#removeRest(account, now))
+      const { account } = await this.#writer.update({
+        accountId,
+        by: null,
+        origin: noOrigin,
+        decide: async (tx, row) => {
+          // A number that has changed since it was hashed: the account is looked at again with the next purge.
+          if (!isDue(row, now) || row.phone_number !== phoneNumber) return nothing
+          const { ban } = accountFactsOf(row)
+          if (hash !== null && isInForce(ban, now))
+            await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
+          if (phoneNumber !== null) await deleteCodesOf(tx, phoneNumber)
+          await forgetPerson(tx, accountId, phoneNumber)
+          return { set: null, events: [{ kind: 'account_purged', accountId }] }
+        },
+      })
+      return account === null
     } catch (error) {
       if (error instanceof AppError && error.code === 'account_not_found') return false
       throw error
     }
-  }
-
-  /**
-   * Decides under the account's lock that it is removed. From then on nobody signs in to it, and nothing takes it back, so that what
-   * follows loses nobody's data: after a crash the next purge goes on with it.
-   * @returns the account; null where it is not to be removed
-   */
-  async #beginRemoval(accountId: string, now: number): Promise<AccountsTable | null> {
-    const found = await findAccountById(this.#db, accountId)
-    if (!found || found.removal_began_at !== null) return found
-    const { account } = await this.#writer.update({
-      accountId,
-      by: null,
-      origin: noOrigin,
-      decide: async (_tx, row) => (isDue(row, now) ? { set: { removal_began_at: now } } : nothing),
-    })
-    return account?.removal_began_at === now ? account : null
-  }
-
-  async #removeRest(
-    { id: accountId, phone_number: phoneNumber }: AccountsTable,
-    now: number,
-  ): Promise<boolean> {
-    // Each statement by itself: what is left for the one transaction does not grow with the account's past.
-    await this.#writer.pendingEnds.write(accountId)
-    await forgetPersonInPages(this.#db, accountId, phoneNumber)
-    await deleteEndedSessions(this.#db, accountId)
-    const hash = await this.#barredNumbers.hashOf(phoneNumber)
-    const { account } = await this.#writer.update({
-      accountId,
-      by: null,
-      origin: noOrigin,
-      decide: async (tx, row) => {
-        const { ban } = accountFactsOf(row)
-        if (isInForce(ban, now))
-          await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
-        await deleteCodesOf(tx, phoneNumber)
-        await forgetPerson(tx, accountId, phoneNumber)
-        return { set: null, events: [{ kind: 'account_purged', accountId }] }
-      },
-    })
-    return account === null
   }
 }
 

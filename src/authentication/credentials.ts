@@ -17,7 +17,7 @@ import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import { comparePassword, noteWrong } from './failed-attempts.ts'
+import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
 import { firstVerification } from './phone-verification.ts'
 
 /** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
@@ -158,7 +158,7 @@ export class Credentials {
       // A ban for ever holds for its number, with or without an account.
       if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
     })
-    this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
+    if (row.phone_number !== null) this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
     return account
   }
 
@@ -168,12 +168,14 @@ export class Credentials {
     return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(asker))
   }
 
+  /** @throws AppError `phone_number_missing` where the account has no number that could get a code */
   async #checkCode(
-    name: CodeName,
+    { phoneNumber, purpose }: { readonly phoneNumber: string | null; readonly purpose: CodeName['purpose'] },
     code: string,
     { accountId, sessionId, origin, proof = null }: Prover,
   ): Promise<RightCode> {
-    const { phoneNumber } = name
+    if (phoneNumber === null) throw new AppError('phone_number_missing')
+    const name = { phoneNumber, purpose }
     const who = {
       phoneNumber,
       address: origin.ip,
@@ -183,12 +185,14 @@ export class Credentials {
       ...(sessionId && { sessionId }),
     }
     return await this.#limiter.guarded('check_code', who, (guess) =>
-      this.#codes.check(name, code, guess).catch(this.#noteWrong(name.phoneNumber, name.purpose, origin)),
+      this.#codes
+        .check(name, code, guess)
+        .catch(this.#noteWrong({ phoneNumber, accountId }, purpose, origin)),
     )
   }
 
-  #noteWrong(phoneNumber: string, proof: string, origin: Origin) {
-    const refusal = { kind: 'proof_failed', phoneNumber, detail: { proof }, origin } as const
+  #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: Origin) {
+    const refusal = { kind: 'proof_failed', ...subject, detail: { proof }, origin } as const
     return noteWrong({ db: this.#db, clock: this.#clock }, refusal)
   }
 
@@ -234,7 +238,7 @@ export class Credentials {
     const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
     await this.#limiter.guarded('check_password', who, (guess) =>
       comparePassword(this.#passwords, { row, password: stepUp.password, guess }).catch(
-        this.#noteWrong(phoneNumber, 'password', origin),
+        this.#noteWrong({ phoneNumber, accountId }, 'password', origin),
       ),
     )
     return async (_tx, locked) => locked.password_hash === row.password_hash

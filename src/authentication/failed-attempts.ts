@@ -10,8 +10,10 @@ import type { Passwords } from '../passwords/password.ts'
 
 export interface Refusal {
   readonly kind: Extract<EventKind, 'sign_in_failed' | 'proof_failed'>
-  /** E.164. */
-  readonly phoneNumber: string
+  /** E.164; null: the account has none. */
+  readonly phoneNumber: string | null
+  /** null or absent: the account that has the number, if any. */
+  readonly accountId?: string | null
   readonly detail: Readonly<Record<string, string>>
   readonly origin: Origin
 }
@@ -21,10 +23,9 @@ export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal
   return async (error: unknown): Promise<never> => {
     if (isWrongProof(error)) {
       const { kind, phoneNumber, detail, origin } = refusal
-      const account = await findAccountByPhoneNumber(db, phoneNumber)
-      await recordEvents(db, clock.now(), origin, [
-        { kind, accountId: account?.id ?? null, phoneNumber, detail },
-      ])
+      const owner = phoneNumber === null ? null : await findAccountByPhoneNumber(db, phoneNumber)
+      const accountId = refusal.accountId ?? owner?.id ?? null
+      await recordEvents(db, clock.now(), origin, [{ kind, accountId, phoneNumber, detail }])
     }
     throw error
   }

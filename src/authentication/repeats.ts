@@ -30,7 +30,8 @@ export class SignInRepeats {
 
   /** Admits a repeat, under the account's lock, to the session that the first try made; null where there is none. */
   async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
-    const repeats = await this.find(tx, account.phone_number, fingerprint)
+    const { phone_number: phoneNumber } = account
+    const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)
     return repeats && { account, isNew: false, endOthers: null, events: [], repeats }
   }
 }

@@ -75,7 +75,7 @@ export async function showAccount(context: Context, phone: string): Promise<numb
     const account = await accounts.get(phone)
     const live = await sessions.list(account.id)
     output.value({ ...describe(account), app_online: live.length > 0, sessions: live.map(describeSession) })
-    output.line(`phone_number   ${account.phoneNumber}`)
+    output.line(`phone_number   ${account.phoneNumber ?? '-'}`)
     output.line(`nickname       ${account.nickname ?? '-'}`)
     output.line(`id             ${account.id}`)
     const state = accountStateAt(account, Date.now())
@@ -110,7 +110,8 @@ export async function banAccount(context: Context, phone: string, options: BanOp
     standing.ban((await accounts.get(phone)).id, { until, reason }),
   )
   const end = until === null ? output.say('永久', 'for ever') : localTime(until)
-  output.line(output.say(`已封禁 ${account.phoneNumber}：${end}`, `Banned ${account.phoneNumber}: ${end}`))
+  const name = account.phoneNumber ?? account.id
+  output.line(output.say(`已封禁 ${name}：${end}`, `Banned ${name}: ${end}`))
   output.value(describe(account))
   return exitCodes.done
 }
@@ -121,11 +122,11 @@ export async function unbanAccount(context: Context, phone: string): Promise<num
   const { phoneNumber, value } = await withHouse(context, async ({ accounts, standing }) => {
     const account = await accounts.find(phone)
     // The number itself may be banned: its account was removed under a ban for ever.
-    const number = accounts.numberOf(phone)
-    const wasBarred = await standing.unbanNumber(number)
+    const number = accounts.numberOf(phone, account)
+    const wasBarred = number !== null && (await standing.unbanNumber(number))
     if (!account && !wasBarred) throw new AppError('account_not_found')
     return account
-      ? { phoneNumber: number, value: describe(await standing.unban(account.id)) }
+      ? { phoneNumber: number ?? account.id, value: describe(await standing.unban(account.id)) }
       : { phoneNumber: number, value: { id: null, phone_number: number, state: null } }
   })
   output.line(output.say(`已解封 ${phoneNumber}`, `The ban of ${phoneNumber} has ended`))
@@ -186,7 +187,7 @@ function describe(account: Account) {
 function accountLine(account: Account): string {
   const { id, phoneNumber, registeredAt, nickname } = account
   const state = accountStateAt(account, Date.now())
-  return `${id}  ${phoneNumber.padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
+  return `${id}  ${(phoneNumber ?? '-').padEnd(16)}  ${state.padEnd(7)}  ${localTime(registeredAt)}  ${nickname ?? '-'}`
 }
 
 function assertGiven(answer: string | symbol | undefined, output: Output): string {

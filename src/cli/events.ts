@@ -2,17 +2,16 @@
 
 import type { Event } from '../events/events.ts'
 import { isoTime } from '../iso-time.ts'
-import { parsePhoneNumber } from '../phone/phone.ts'
 import { exitCodes, localTime } from './output.ts'
 import type { Context } from './run.ts'
 import { withHouse } from './with-house.ts'
 
 /** `events <phone>`: newest first, also for a number without an account. */
 export async function listEvents(context: Context, phone: string): Promise<number> {
-  const { output, settings } = context
+  const { output } = context
   await withHouse(context, async ({ accounts }) => {
-    const phoneNumber = parsePhoneNumber(phone, settings.phone.defaultRegion)
     const account = await accounts.find(phone)
+    const phoneNumber = accounts.numberOf(phone, account)
     let count = 0
     for await (const event of accounts.events({ id: account?.id ?? null, phoneNumber })) {
       count++

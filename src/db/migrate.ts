@@ -1,5 +1,6 @@
 // Brings the schema up to date: each numbered migration once, also when two processes start together.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { isLostRace } from './failures.ts'
 import { renameFirstTables } from './first-names.ts'
@@ -14,6 +15,7 @@ import { limitCounters } from './migrations/0008-limit-counters.ts'
 import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import { pendingEnds } from './migrations/0010-pending-ends.ts'
 import { changeKinds } from './migrations/0011-change-kinds.ts'
+import { identities } from './migrations/0014-identities.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { tableNames } from './tables.ts'
@@ -27,6 +29,7 @@ export const ownTables: readonly string[] = [
   'hufu_codes',
   'hufu_device_proofs',
   'hufu_events',
+  'hufu_identities',
   'hufu_limit_counters',
   'hufu_pending_ends',
   'hufu_purges',
@@ -54,6 +57,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0009-purges-and-indexes': purgesAndIndexes(kind),
     '0010-pending-ends': pendingEnds(kind),
     '0011-change-kinds': changeKinds(kind),
+    '0014-identities': identities(kind),
   }
 }
 
@@ -97,6 +101,18 @@ export async function migrate(db: Database, kind: DatabaseKind, tell: Tell = () 
   const executed = await executedMigrations(db, kind)
   // A newer version may have been here: its migrations leave this one able to work, and the library would refuse them.
   if (Object.keys(migrations(kind)).every((name) => executed.includes(name))) return []
+  if (kind !== 'sqlite') return await runMigrations(db, kind, tell)
+  // A migration may have to make a table anew, and must not delete what refers to the old one. The pragma does nothing inside a
+  // transaction (https://sqlite.org/pragma.html#pragma_foreign_keys).
+  await sql`pragma foreign_keys = off`.execute(db)
+  try {
+    return await runMigrations(db, kind, tell)
+  } finally {
+    await sql`pragma foreign_keys = on`.execute(db)
+  }
+}
+
+async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Promise<string[]> {
   const done: string[] = []
   const giveUpAt = performance.now() + waitForLocksMs
   for (let catalogTry = 1; ; ) {

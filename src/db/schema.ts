@@ -30,8 +30,8 @@ export type Platform = (typeof platforms)[number]
 export interface AccountsTable {
   /** UUIDv7 text (RFC 9562). */
   id: string
-  /** E.164, unique. */
-  phone_number: string
+  /** E.164, unique, and the only place of an account's number; null: it has none. */
+  phone_number: string | null
   nickname: string | null
   /** PHC string, or null where no password is set. */
   password_hash: string | null
@@ -186,6 +186,18 @@ export interface BarredNumbersTable {
   ban_reason: string | null
 }
 
+/** What recognises an account beside its phone number: accounts/identities.ts. */
+export interface IdentitiesTable {
+  /** Of which kind of provider or credential. */
+  kind: string
+  /** Who vouches for the subject, such as an app of a provider; empty where the kind says it all. */
+  issuer: string
+  /** The issuer's name of the person. */
+  subject: string
+  account_id: string
+  created_at: number
+}
+
 export interface ServerKeysTable {
   name: string
   /** 256 random bits, base64url. */
@@ -199,6 +211,7 @@ export interface Tables {
   hufu_codes: CodesTable
   hufu_device_proofs: DeviceProofsTable
   hufu_events: EventsTable
+  hufu_identities: IdentitiesTable
   hufu_limit_counters: LimitCountersTable
   hufu_pending_ends: PendingEndsTable
   hufu_purges: PurgesTable

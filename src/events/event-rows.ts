@@ -84,14 +84,12 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
 export async function forgetPersonInPages(
   db: Database,
   accountId: string,
-  phoneNumber: string,
+  phoneNumber: string | null,
 ): Promise<void> {
   const isToForget = ({ account_id, phone_number, ip, detail }: EventsTable) =>
     (account_id === accountId || account_id === null) && (phone_number ?? ip ?? detail) !== null
-  for (const subject of [
-    { column: 'account_id', value: accountId },
-    { column: 'phone_number', value: phoneNumber },
-  ] as const) {
+  const ofNumber = phoneNumber === null ? [] : [{ column: 'phone_number', value: phoneNumber } as const]
+  for (const subject of [{ column: 'account_id', value: accountId } as const, ...ofNumber]) {
     for (let before: EventPlace | null = null; ; ) {
       await nextTurn()
       const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
@@ -108,10 +106,15 @@ export async function forgetPersonInPages(
  * Takes out of events what tells who an account's person is: number, address, details. Those of the number that belong to
  * another account, which had it before, stay as they are.
  */
-export async function forgetPerson(tx: Database, accountId: string, phoneNumber: string): Promise<void> {
+export async function forgetPerson(
+  tx: Database,
+  accountId: string,
+  phoneNumber: string | null,
+): Promise<void> {
   const nothing = { phone_number: null, ip: null, detail: null }
   // Two statements, because each has an index and `or` has none.
   await tx.updateTable('hufu_events').set(nothing).where('account_id', '=', accountId).execute()
+  if (phoneNumber === null) return
   await tx
     .updateTable('hufu_events')
     .set(nothing)

@@ -1,4 +1,4 @@
-// Connections that have to be closed: what comes on them is no HTTP, or the client does not read its answers.
+// Connections that have to be closed: what comes on them is no HTTP, or nobody reads the answers.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -14,7 +14,7 @@ const before = Symbol('the answer before it')
 
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 
-/** A client that does not read its answers would otherwise keep them, and the connection, for ever. */
+/** Who does not read the answers would otherwise hold them, and the connection, for ever. */
 const silenceMs = 20_000
 
 /**
@@ -35,7 +35,7 @@ export class BrokenConnections {
   follow(socket: Socket, response: Followed): void {
     const last = this.#newest.get(socket)
     if (last === response) return
-    // A client that pipelines has several under way; of those that are over nothing is kept.
+    // Who pipelines has several under way; of those that are over nothing is kept.
     if (last && !last.closed) {
       response[before] = last
       // The connection ends with the newest answer, or those behind it would never come.
@@ -58,7 +58,7 @@ export class BrokenConnections {
 
   /** Answers CONNECT. Node by itself ends the connection without a word, and takes the answers before it along. */
   refuseTunnel(socket: Duplex): void {
-    // Node lets go of the connection before it tells of CONNECT: no other listener learns that the client has gone.
+    // Node lets go of the connection before it tells of CONNECT: nobody else would hear that the client has gone.
     socket.on('error', () => socket.destroy())
     // A server of node:http has no other kind.
     this.refuse(new Error('CONNECT'), socket as Socket)

@@ -1,4 +1,4 @@
-// The address of a client: that of the connection, or the one that a trusted proxy names.
+// Who asks, as an address: that of the connection, or what a trusted proxy says of it.
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import proxyAddress from '@fastify/proxy-addr'

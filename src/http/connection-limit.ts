@@ -32,7 +32,7 @@ export function connectionLimit(wanted: number, openFiles = openFilesLimit()): n
 
 /**
  * Takes `max` connections at once. The next one is answered 503 with `Retry-After` and closed, at once and without a look at
- * its request. Before that, when it gets crowded, unused connections are closed after 5 s instead of 75.
+ * its request. Before that, when it gets crowded, connections that nobody uses are closed after 5 s instead of 75.
  */
 export function limitConnections(server: Server, max: number): void {
   const [accept] = server.listeners('connection')
@@ -71,6 +71,6 @@ function refuse(socket: Socket): void {
   socket.on('error', () => {})
   socket.setTimeout(refusalMs, () => socket.destroy())
   socket.end(answer)
-  // Bytes that are not read would have the system reset the connection, and the answer be lost.
+  // Bytes that nobody reads would have the system reset the connection, and the answer be lost.
   socket.resume()
 }

@@ -34,7 +34,7 @@ const types: Readonly<Record<string, Words>> = {
   object: { 'zh-CN': 'JSON 对象', en: 'a JSON object' },
 }
 
-/** `device.platform` for `/device/platform`. A name of the client's own making shows nothing that a person cannot see. */
+/** `device.platform` for `/device/platform`. A name that a stranger made up shows nothing that a person cannot see. */
 function nameOf(pointer: string): string {
   const path = pointer.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~')
   return `"${path.replace(/[\p{C}\p{Z}"]/gu, '?')}"`

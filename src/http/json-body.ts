@@ -51,7 +51,7 @@ function assertPlainUtf8({ headers }: FastifyRequest): void {
 }
 
 /**
- * Whether an object has a name twice (RFC 8259, section 4: a reader may take either). Each name of the text is followed by
+ * Whether an object has a name twice (RFC 8259, section 4: who reads it may take either). Each name of the text is followed by
  * a colon, and what was read has each name once.
  */
 function hasDoubledName(text: string, value: unknown): boolean {
@@ -68,7 +68,7 @@ function hasHalfCharacter(value: unknown): boolean {
   return false
 }
 
-/** A value and all that is in it, names too. Without recursion: the client chose the depth. */
+/** A value and all that is in it, names too. Without recursion: a stranger chose the depth. */
 function* everything(value: unknown): Generator<unknown> {
   const rest = [value]
   while (rest.length > 0) {

@@ -125,6 +125,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     en: 'Codes are not sent to numbers of this country or region',
   },
   phone_number_taken: { status: 409, zh: '此手机号已注册', en: 'This phone number has an account already' },
+  phone_number_missing: { status: 409, zh: '此账号没有绑定手机号', en: 'This account has no phone number' },
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
   account_not_found: { status: 404, zh: '没有这个账号', en: 'There is no such account' },
   account_banned: { status: 403, zh: '此账号已被封禁', en: 'This account is banned' },

@@ -27,7 +27,7 @@ const problems: Readonly<Record<string, string>> = {
   anyOf: 'is_not_one_of_the_allowed',
 }
 
-/** The AppError for anything that was thrown while a request was handled; `internal` for a fault of ours. */
+/** The AppError for anything that was thrown while a request was handled; `internal` for what nobody expected. */
 export function asRequestError(error: unknown, asUnavailable: (error: unknown) => unknown): AppError {
   // Fastify's own errors carry `code`, and `validation` where a schema refused the request.
   const { code, validation, statusCode } = error as Partial<FastifyError>
@@ -58,7 +58,7 @@ function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError
   }
 }
 
-/** RFC 6901, section 3: `~` and `/` inside a name are escaped. A name of the client's own making is cut short. */
+/** RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short. */
 function pointerTo(name: string): string {
   return `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

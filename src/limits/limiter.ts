@@ -369,7 +369,9 @@ function bucketsOf(limits: readonly Limit[]): Bucket[] {
 }
 
 function keyed(buckets: readonly Bucket[], who: Who): Keyed[] {
-  const country = buckets.some(({ by }) => by === 'country') ? numberCountry(who.phoneNumber) : null
+  const { phoneNumber } = who
+  const needsCountry = phoneNumber !== null && buckets.some(({ by }) => by === 'country')
+  const country = needsCountry ? numberCountry(phoneNumber) : null
   return buckets.flatMap((bucket) => {
     const { action, by, callers, counts } = bucket
     if (by === 'country' && bucket.country !== country) return []

@@ -6,8 +6,8 @@ import type { By } from './limits.ts'
 
 /** A caller, and the number that the request is about. */
 export interface Who {
-  /** E.164. */
-  readonly phoneNumber: string
+  /** E.164; null: the account has none, and no number is counted. */
+  readonly phoneNumber: string | null
   /** null: unknown; all unknown ones share one counter. */
   readonly address: string | null
   /** As the app gives it; null: it gives none, and no device is counted. */
@@ -31,7 +31,8 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, 
     case 'proof':
       return proof
     case 'caller':
-      return `${addressBlock(address, 32, 64)} ${phoneNumber}`
+      // Without a number it is the account that the caller tries.
+      return `${addressBlock(address, 32, 64)} ${phoneNumber ?? accountId}`
     case 'address':
       return addressBlock(address, 32, 64)
     case 'network':
@@ -46,9 +47,9 @@ function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, 
     case 'number':
       return phoneNumber
     case 'prefix':
-      return numberPrefix(phoneNumber)
+      return phoneNumber === null ? null : numberPrefix(phoneNumber)
     case 'country':
-      return numberCountry(phoneNumber)
+      return phoneNumber === null ? null : numberCountry(phoneNumber)
     case 'server':
       return 'server'
   }

@@ -21,12 +21,12 @@ function normalize(password: string): string {
  * first. Any character is welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
  * @throws AppError `password_refused`
  */
-export function assertAcceptablePassword(password: string, phoneNumber: string): void {
+export function assertAcceptablePassword(password: string, phoneNumber: string | null): void {
   const text = normalize(password)
   const length = [...text].length
   if (length < minLength) throw new AppError('password_refused', { rule: 'too_short' })
   if (length > maxLength) throw new AppError('password_refused', { rule: 'too_long' })
-  if (isNumber(text.normalize('NFKC'), phoneNumber))
+  if (phoneNumber !== null && isNumber(text.normalize('NFKC'), phoneNumber))
     throw new AppError('password_refused', { rule: 'is_phone_number' })
   if (isCommonPassword(text)) throw new AppError('password_refused', { rule: 'is_common' })
 }

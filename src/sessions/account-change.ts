@@ -224,7 +224,9 @@ async function writeDeviceProofs(
   // A client that repeats its sign-in without a proof never got the answer that had one.
   if (token?.is === 'reissued' && presented === null)
     await deleteDeviceProofsOfSession(tx, account.id, session.id)
-  return await keepDeviceProof(tx, presented, { session, phoneNumber: account.phone_number })
+  // A proof is bound to a number.
+  const { phone_number: phoneNumber } = account
+  return phoneNumber === null ? null : await keepDeviceProof(tx, presented, { session, phoneNumber })
 }
 
 async function record(

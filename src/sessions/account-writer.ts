@@ -113,7 +113,6 @@ export class AccountWriter {
       const { change, result } = await decide(locked, tx, now)
       if (!account || change === null)
         return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
-      assertNotBeingRemoved(account, change)
       const affected = await affectedBy(tx, account.id, change, now)
       if (affected.isMany && affected.kept === null) takeLonger(deadline)
       const mark = await this.#copies.mark(affected.isMany ? 'many' : affected.ids)
@@ -158,14 +157,6 @@ export class AccountWriter {
     // The first check of a new session then needs no SQL.
     if (begun) await this.#copies.fill({ ...begun.ticket, position }, [begun.entry])
   }
-}
-
-/**
- * An account whose removal was decided has no change but that. Its number is free again in a moment.
- * @throws AppError `unavailable`
- */
-function assertNotBeingRemoved({ removal_began_at }: AccountsTable, { set }: Change): void {
-  if (removal_began_at !== null && set !== null) throw new AppError('unavailable', { retryAfterSeconds: 1 })
 }
 
 /** Locks the row of the account with this id. */

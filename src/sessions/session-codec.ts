@@ -225,9 +225,8 @@ function sessionOf(id: string, accountId: string, bytes: Buffer, tail: Tail): Se
   }
 }
 
-/** null: the account has no number, which this version does not know how to answer. */
-function accountOf(id: string, { phoneNumber, nickname, ban, closesAt }: Tail): SignedInAccount | null {
-  return phoneNumber === null ? null : { id, phoneNumber, nickname, ban, closesAt }
+function accountOf(id: string, { phoneNumber, nickname, ban, closesAt }: Tail): SignedInAccount {
+  return { id, phoneNumber, nickname, ban, closesAt }
 }
 
 /** The fields between the head and `end`; null where one is critical and unknown. @throws RangeError */

@@ -30,7 +30,7 @@ export interface Ending {
 export interface SignedInAccount extends AccountFacts {
   readonly id: string
   /** E.164. */
-  readonly phoneNumber: string
+  readonly phoneNumber: string | null
   readonly nickname: string | null
 }
 

@@ -39,7 +39,7 @@ const LoggedIn = Type.Object({
 const User = Type.Object({
   code: Type.Literal(1),
   nickname: Type.Union([Type.String(), Type.Null()]),
-  phone_number: Type.String(),
+  phone_number: Type.Union([Type.String(), Type.Null()]),
 })
 const LoggedOut = Type.Object({ code: Type.Literal(1), message: Type.String() })
 const LoginBody = Type.Object({ phone_number: Type.String(), password: Type.String() })
@@ -185,7 +185,7 @@ function userOf({ numbers }: ClassicParts) {
   return ({ account }: SignedIn) => ({
     code: 1,
     nickname: account.nickname,
-    phone_number: numbers.of(account.phoneNumber),
+    phone_number: account.phoneNumber === null ? null : numbers.of(account.phoneNumber),
   })
 }
 

@@ -38,7 +38,7 @@ async function makeDocsPages(): Promise<Map<DocsUrl, DocsPage>> {
       contentType: String(headers['content-type']),
       cacheControl: isScript ? cacheControl.script : cacheControl.page,
     }
-    // No browser refuses gzip, and a client that asks for 4.9 MB again and again gets a quarter of it.
+    // No browser refuses gzip, and a stranger who asks for 4.9 MB again and again gets a quarter of it.
     const answer = () => storeAnswer(rawPayload, about, { alwaysCompressed: isScript })
     pages.set(url, headers.location ? { location: String(headers.location) } : await answer())
   }

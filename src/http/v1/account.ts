@@ -15,7 +15,7 @@ import { Code, Nickname, nullable, time } from './shapes.ts'
 const AccountDetails = Type.Object(
   {
     id: Type.String({ description: 'UUID.' }),
-    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    phone_number: nullable(Type.String({ description: 'E.164.', examples: ['+8612345678901'] })),
     nickname: nullable(Type.String()),
     avatar_url: nullable(Type.String()),
     locale: nullable(Type.String({ description: 'BCP 47.', examples: ['zh-CN'] })),
@@ -70,6 +70,7 @@ const routes = {
       response: {
         200: { description: 'The account as it is now', ...Type.Ref('AccountDetails') },
         ...closedWithBody,
+        409: problem('phone_number_missing'),
         422: problem('invalid_request'),
         429: problem('rate_limited'),
       },

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Accounts, AccountExport as DomainExport, SessionRecord } from '../../accounts/accounts.ts'
+import type { Identity } from '../../accounts/identities.ts'
 import type { Event } from '../../events/events.ts'
 import { isoTime } from '../../iso-time.ts'
 import { callerOf, originOf } from '../authenticate.ts'
@@ -15,6 +16,14 @@ import { nullable, Platform, time } from './shapes.ts'
 const AccountExport = Type.Object(
   {
     account: Type.Ref('AccountDetails'),
+    identities: Type.Array(
+      Type.Object({
+        kind: Type.String({ description: '`phone_number`, or another kind.' }),
+        issuer: Type.String(),
+        subject: Type.String(),
+        verified_at: nullable(time()),
+      }),
+    ),
     sessions: Type.Array(
       Type.Object({
         id: Type.String(),
@@ -46,6 +55,7 @@ export const exportSchemas = [AccountExport]
 
 const exported = {
   account: details,
+  identities: [{ kind: 'phone_number', issuer: '', subject: details.phone_number, verified_at: at }],
   sessions: [
     {
       id: session.id,
@@ -106,8 +116,14 @@ function exportAccount({ accounts }: Parts, lifecycle: RequestLifecycle) {
 }
 
 /** The JSON of an export, in pieces of some tens of kilobytes. */
-async function* exportPieces({ account, sessions, events }: DomainExport): AsyncGenerator<string> {
-  yield `{"account":${JSON.stringify(describeAccount(account))},"sessions":[`
+async function* exportPieces({
+  account,
+  identities,
+  sessions,
+  events,
+}: DomainExport): AsyncGenerator<string> {
+  const known = { account: describeAccount(account), identities: identities.map(exportedIdentity) }
+  yield `${JSON.stringify(known).slice(0, -1)},"sessions":[`
   yield* listPieces(sessions, exportedSession)
   yield '],"events":['
   yield* listPieces(events, exportedEvent)
@@ -128,6 +144,10 @@ async function* listPieces<T>(items: AsyncIterable<T>, shown: (item: T) => objec
     texts = []
   }
   if (texts.length > 0) yield before + texts.join(',')
+}
+
+function exportedIdentity({ kind, issuer, subject, verifiedAt }: Identity) {
+  return { kind, issuer, subject, verified_at: isoTime(verifiedAt) }
 }
 
 function exportedEvent({ at, kind, sessionId, ip, detail }: Event) {

@@ -50,6 +50,7 @@ const routes = {
         204: { description: 'Changed', type: 'null' },
         ...closedWithBody,
         401: problem(...tokenRefused, 'credentials_wrong', 'code_wrong'),
+        409: problem('phone_number_missing'),
         422: problem('invalid_request', 'password_refused'),
         429: problem('rate_limited'),
         503: problem('unavailable', 'overloaded'),

@@ -40,7 +40,7 @@ const change = {
       200: { description: 'The account with its new number', ...Type.Ref('AccountDetails') },
       ...closedWithBody,
       401: problem(...tokenRefused, 'credentials_wrong', 'code_wrong'),
-      409: problem('phone_number_taken'),
+      409: problem('phone_number_taken', 'phone_number_missing'),
       422: problem('invalid_request', 'phone_number_invalid'),
       429: problem('rate_limited'),
       503: problem('unavailable', 'overloaded'),

@@ -14,7 +14,7 @@ import { nullable, Platform, time } from './shapes.ts'
 const Account = Type.Object(
   {
     id: Type.String({ description: 'UUID.' }),
-    phone_number: Type.String({ description: 'E.164.', examples: ['+8612345678901'] }),
+    phone_number: nullable(Type.String({ description: 'E.164.', examples: ['+8612345678901'] })),
     nickname: nullable(Type.String()),
   },
   { $id: 'Account' },
