@@ -55,10 +55,15 @@ export class SignIn {
     const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
     return await limiter.guarded(method.limit, subject, async (guess) => {
-      for (let tries = 1; tries <= triesMax; tries++) {
+      for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
         const verified = await method.verify({ phoneNumber, credential, context, guess })
-        const issued = await this.#issue(method.name, verified, { context, proof })
-        if (issued) return issued
+        try {
+          const issued = await this.#issue(method.name, verified, { context, proof })
+          if (issued) return issued
+        } catch (error) {
+          // Another process made the account at the same moment: now there is one.
+          if (!isUniqueViolation(error) || triesLeft === 1) throw error
+        }
       }
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
     })
@@ -72,12 +77,6 @@ export class SignIn {
   ): Promise<Issued | null> {
     const { device, origin, deviceProof } = context
     const wanted = deviceProof === undefined ? {} : { deviceProof: { presented: proof } }
-    try {
-      return await this.#options.sessions.issue({ device, origin, method, fingerprint, admit, ...wanted })
-    } catch (error) {
-      // Another process made the account at the same moment: now there is one.
-      if (isUniqueViolation(error)) return null
-      throw error
-    }
+    return await this.#options.sessions.issue({ device, origin, method, fingerprint, admit, ...wanted })
   }
 }
