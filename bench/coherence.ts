@@ -2,7 +2,7 @@
 // ended session still accepted anywhere, with Redis well and with Redis broken in each way?
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
@@ -98,8 +98,10 @@ async function underFault(fault: Fault, options: CoherenceOptions): Promise<Cohe
   const [redis, another] = await Promise.all([startRedis({ save: 'rdb' }), startRedis()])
   const endersRedis = fault.enderRedis === 'another' ? another.url : redis.url
   const [enderLine, askedLine] = await Promise.all([startProxy(endersRedis), startProxy(redis.url)])
-  const house = await openHouse(readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }))
-  await migrate(house.db, 'mysql')
+  const services = await openServices(
+    readSettings({ HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }),
+  )
+  await migrate(services.db, 'mysql')
   const environment = { HUFU_DATABASE_URL: databaseUrl, HUFU_LOG_LEVEL: 'error' }
   const serverOn = (redisUrl: string | null) =>
     startProcess({ ...environment, ...(redisUrl !== null && { HUFU_REDIS_URL: redisUrl }) })
@@ -111,11 +113,11 @@ async function underFault(fault: Fault, options: CoherenceOptions): Promise<Cohe
   const tally: Tally = { ends: 0, asked: 0, accepted: [], others: new Map(), endMs: [] }
   try {
     for (let round = 0; round < options.rounds; round++) {
-      await oneRound(stage, fault, await issueTokens(house, options.sessions), tally)
+      await oneRound(stage, fault, await issueTokens(services, options.sessions), tally)
     }
     return { name: fault.name, ...tally }
   } finally {
-    await Promise.all([ender.stop(), asked.stop(), house.close()])
+    await Promise.all([ender.stop(), asked.stop(), services.close()])
     await Promise.all([enderLine.close(), askedLine.close(), redis.stop(), another.stop()])
   }
 }
@@ -128,18 +130,21 @@ interface Tally {
   readonly endMs: number[]
 }
 
-async function issueTokens(house: Awaited<ReturnType<typeof openHouse>>, count: number): Promise<string[]> {
+async function issueTokens(
+  services: Awaited<ReturnType<typeof openServices>>,
+  count: number,
+): Promise<string[]> {
   const tokens: string[] = []
   for (let i = 0; i < count; i++) {
     nextNumber++
-    const account = await house.accounts.add({
+    const account = await services.accounts.add({
       phoneNumber: `+86${nextNumber}`,
       nickname: null,
       password: null,
     })
     const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
     const admit = admitKnown(account.id)
-    const issued = await house.sessions.issue({ device, origin: noOrigin, method: 'given', admit })
+    const issued = await services.sessions.issue({ device, origin: noOrigin, method: 'given', admit })
     if (issued) tokens.push(issued.token)
   }
   return tokens

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { createClient } from 'redis'
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import type { Database } from '../src/db/schema.ts'
-import { newAccountId, newSessionId } from '../src/ids.ts'
+import { newAccountId, newCompactId } from '../src/ids.ts'
 import { hashToken, issueToken } from '../src/sessions/token.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { startProcess } from '../test/running.ts'
@@ -74,9 +74,9 @@ export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
 async function open(environment: Record<string, string>, tokenCount: number, crowd = 0) {
   const tokens = await issueTokens(environment, tokenCount)
   if (crowd > 0) {
-    const house = await openHouse(readSettings(environment))
-    await addRows(house.db, crowd)
-    await house.close()
+    const services = await openServices(readSettings(environment))
+    await addRows(services.db, crowd)
+    await services.close()
   }
   const server = await startProcess(environment, { keepOutput: false })
   const asked: Asked = {
@@ -110,7 +110,7 @@ async function addRows(db: Database, count: number): Promise<void> {
       updated_at: now,
     }))
     const sessions = ids.map((accountId) => {
-      const id = newSessionId(now)
+      const id = newCompactId(now)
       return {
         id,
         account_id: accountId,

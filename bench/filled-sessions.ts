@@ -7,9 +7,9 @@ import { Feed } from '../src/changes/feed.ts'
 import { systemClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
-import { newAccountId, newSessionId } from '../src/ids.ts'
-import type { SessionCopy } from '../src/sessions/copies.ts'
-import { RedisCopies } from '../src/sessions/copies-redis.ts'
+import { newAccountId, newCompactId } from '../src/ids.ts'
+import { RedisSessionCache } from '../src/session-cache/redis.ts'
+import type { StoredSession } from '../src/session-cache/session-cache.ts'
 import { hashToken, issueToken } from '../src/sessions/token.ts'
 
 const batch = 500
@@ -21,23 +21,23 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
   const db = openDatabase(dialectFor(`sqlite:${join(folder, 'hufu.db')}`, 1))
   await migrate(db, 'sqlite')
   const feed = new Feed({ open: () => db, clock: systemClock })
-  const copies = new RedisCopies({ url: redisUrl, feed })
-  await Promise.all([feed.start(), copies.connect()])
+  const cache = new RedisSessionCache({ url: redisUrl, feed })
+  await Promise.all([feed.start(), cache.connect()])
   for (let made = 0; made < count; made += batch) {
-    const ticket = copies.beginRead()
+    const ticket = cache.beginRead()
     if (!ticket) throw new Error('Redis went away')
-    await copies.fill(ticket, someCopies(made, Math.min(batch, count - made)))
+    await cache.fill(ticket, someCopies(made, Math.min(batch, count - made)))
   }
-  await copies.close()
+  await cache.close()
   await feed.close()
   rmSync(folder, { recursive: true, force: true })
 }
 
 /** As an app on a phone signs in: it names the device, and the device has an id. */
-function someCopies(from: number, count: number): SessionCopy[] {
+function someCopies(from: number, count: number): StoredSession[] {
   const now = Date.now()
   return Array.from({ length: count }, (_, i) => {
-    const [id, accountId] = [newSessionId(now), newAccountId(now)]
+    const [id, accountId] = [newCompactId(now), newAccountId(now)]
     const session = {
       id,
       accountId,

@@ -3,7 +3,7 @@ import { ManualClock } from '../src/clock.ts'
 import { Limiter } from '../src/limits/limiter.ts'
 import { limitsWith } from '../src/limits/limits.ts'
 import { MemoryLimits } from '../src/limits/store-memory.ts'
-import type { Who } from '../src/limits/subjects.ts'
+import type { LimitSubject } from '../src/limits/subjects.ts'
 
 const minute = 60_000
 const hour = 60 * minute
@@ -53,8 +53,8 @@ class World {
     this.limiter = new Limiter({ store, limits: limitsWith({ smsDailyBudget: dailyBudget }) })
   }
 
-  /** Asks for a code, as SendCode does. */
-  async ask(who: Who, to: 'owner' | 'stranger' = 'owner'): Promise<'sent' | 'nothing' | 'refused'> {
+  /** Asks for a code, as CodeSender does. */
+  async ask(who: LimitSubject, to: 'owner' | 'stranger' = 'owner'): Promise<'sent' | 'nothing' | 'refused'> {
     const asked = await this.limiter.askForCode(who).catch(() => null)
     if (!asked) return 'refused'
     if ((await asked.message(to)) !== 'room') return 'nothing'
@@ -71,7 +71,7 @@ class World {
   }
 
   /** Tries a code, as Codes.check does. */
-  async tryCode(who: Who, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+  async tryCode(who: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
     const attempt = await this.limiter.attempt('check_code', who).catch(() => null)
     if (!attempt) return 'refused'
     const code = this.isOut && who.phoneNumber === victim ? this.code : null
@@ -90,7 +90,7 @@ class World {
   }
 
   /** Tries a password, as comparePassword does. */
-  async tryPassword(who: Who, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+  async tryPassword(who: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
     const attempt = await this.limiter.attempt('check_password', who).catch(() => null)
     if (!attempt) return 'refused'
     const judged = await attempt.guess.count(true)
@@ -104,12 +104,12 @@ class World {
 let lastBot = 0
 
 /** Somebody at an address, at first about the victim's number. */
-function caller(address: string, more: Partial<Who> = {}): Who {
+function caller(address: string, more: Partial<LimitSubject> = {}): LimitSubject {
   return { phoneNumber: victim, address, deviceId: null, accountId: null, proof: null, ...more }
 }
 
 /** The next address of the botnet; after 10,000 they come round again. */
-function bot(more: Partial<Who> = {}): Who {
+function bot(more: Partial<LimitSubject> = {}): LimitSubject {
   const i = lastBot++ % botnetAddresses
   return caller(`10.${i % 250}.${Math.floor(i / 250)}.1`, more)
 }
@@ -118,10 +118,10 @@ function bot(more: Partial<Who> = {}): Who {
 class Owner {
   readonly #world: World
   readonly #since: number
-  readonly #marks: Pick<Who, 'proof' | 'deviceId'>
+  readonly #marks: Pick<LimitSubject, 'proof' | 'deviceId'>
   #triedCode = 0
 
-  constructor(world: World, marks: Pick<Who, 'proof' | 'deviceId'>) {
+  constructor(world: World, marks: Pick<LimitSubject, 'proof' | 'deviceId'>) {
     this.#world = world
     this.#since = world.clock.now()
     this.#marks = marks

@@ -1,5 +1,5 @@
 // Accounts with a password, for measurements of sign-ins.
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { readSettings } from '../src/settings/settings.ts'
 
@@ -8,13 +8,13 @@ export const password = 'correct horse battery'
 /** Adds so many, and returns their numbers. */
 export async function addPeople(environment: Record<string, string>, count: number): Promise<string[]> {
   const settings = readSettings(environment)
-  const house = await openHouse(settings)
+  const services = await openServices(settings)
   try {
-    await migrate(house.db, settings.database.location.kind)
+    await migrate(services.db, settings.database.location.kind)
     const numbers = Array.from({ length: count }, (_, i) => String(15000000000 + i))
-    for (const phoneNumber of numbers) await house.accounts.add({ phoneNumber, nickname: null, password })
+    for (const phoneNumber of numbers) await services.accounts.add({ phoneNumber, nickname: null, password })
     return numbers
   } finally {
-    await house.close()
+    await services.close()
   }
 }

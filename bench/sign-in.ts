@@ -15,7 +15,7 @@ export interface SignInResult {
   readonly parallel: number
 }
 
-export interface SignInOptions {
+export interface SignInServiceOptions {
   readonly rounds: number
   /** So many sign-ins, and as many hashes: the shorter a round, the less the machine's speed changes within it. */
   readonly perRound: number
@@ -25,7 +25,7 @@ export interface SignInOptions {
 /** Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads; gives medians. */
 export async function benchSignIn(
   environment: Record<string, string>,
-  { rounds, perRound, accounts }: SignInOptions,
+  { rounds, perRound, accounts }: SignInServiceOptions,
 ): Promise<SignInResult> {
   const settings = readSettings(environment)
   const numbers = await addPeople(environment, accounts)

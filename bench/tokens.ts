@@ -1,5 +1,5 @@
 // Many live sessions for a measurement.
-import { type House, openHouse } from '../src/app.ts'
+import { openServices, type Services } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
@@ -8,27 +8,27 @@ import { readSettings } from '../src/settings/settings.ts'
 /** Live sessions of as many accounts, made by the domain itself, without the cost of their passwords. */
 export async function issueTokens(environment: Record<string, string>, count: number): Promise<string[]> {
   const settings = readSettings(environment)
-  const house = await openHouse(settings)
+  const services = await openServices(settings)
   try {
-    await migrate(house.db, settings.database.location.kind)
+    await migrate(services.db, settings.database.location.kind)
     // Many at once: a database server writes them to its disk together.
     const tokens: string[] = []
     let next = 0
     const issueOn = async () => {
       while (next < count) {
         const i = next++
-        tokens[i] = await issueToken(house, String(13000000000 + i))
+        tokens[i] = await issueToken(services, String(13000000000 + i))
       }
     }
     await Promise.all(Array.from({ length: 32 }, issueOn))
     return tokens
   } finally {
-    await house.close()
+    await services.close()
   }
 }
 
-async function issueToken(house: House, phoneNumber: string): Promise<string> {
-  const account = await house.accounts.add({ phoneNumber, nickname: '测试用户1', password: null })
+async function issueToken(services: Services, phoneNumber: string): Promise<string> {
+  const account = await services.accounts.add({ phoneNumber, nickname: '测试用户1', password: null })
   const device = {
     platform: 'classic',
     deviceId: null,
@@ -37,7 +37,7 @@ async function issueToken(house: House, phoneNumber: string): Promise<string> {
     ip: '127.0.0.1',
   } as const
   const admit = admitKnown(account.id)
-  const issued = await house.sessions.issue({ device, origin: noOrigin, method: 'given', admit })
+  const issued = await services.sessions.issue({ device, origin: noOrigin, method: 'given', admit })
   if (!issued) throw new Error(`no session for ${phoneNumber}`)
   return issued.token
 }

@@ -3,19 +3,22 @@ import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
 import { BarredNumbers } from './accounts/barred-numbers.ts'
-import { Standing } from './accounts/standing.ts'
+import { AccountLifecycle } from './accounts/lifecycle.ts'
+import {
+  CodeDestinations,
+  type ServedCountries,
+  servedCountries,
+} from './authentication/code-destinations.ts'
+import { CodeSender } from './authentication/code-sender.ts'
 import { Credentials } from './authentication/credentials.ts'
 import { CodeMethod, type CodeMethodOptions } from './authentication/methods/code.ts'
 import { PasswordMethod, type PasswordMethodOptions } from './authentication/methods/password.ts'
 import { SignInRepeats } from './authentication/repeats.ts'
-import { SignIn, type SignInMethods } from './authentication/sign-in.ts'
+import { type SignInMethods, SignInService } from './authentication/sign-in.ts'
 import type { OnBackgroundError } from './background-errors.ts'
-import { Feed, forgetOldChanges } from './changes/feed.ts'
+import { deleteOldChanges, Feed } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
-import { SendCode } from './codes/code-sender.ts'
 import { Codes } from './codes/codes.ts'
-import { CodeDestinations, type ServedCountries, servedCountries } from './codes/destinations.ts'
-import { keyOfSecret, storedKey } from './codes/server-key.ts'
 import { databaseNow } from './db/database-clock.ts'
 import { asUnavailable } from './db/failures.ts'
 import { dialectThatTells, type Tell } from './db/migration-progress.ts'
@@ -35,46 +38,47 @@ import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
 import { Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
-import type { RedisState } from './redis/link.ts'
+import type { RedisState } from './redis/connections.ts'
+import { MemorySessionCache } from './session-cache/memory.ts'
+import { NoSessionCache } from './session-cache/none.ts'
+import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
-import { Life } from './sessions/activity.ts'
-import type { Copies } from './sessions/copies.ts'
-import { MemoryCopies } from './sessions/copies-memory.ts'
-import { NoCopies } from './sessions/copies-none.ts'
-import { forgetOldProofs } from './sessions/device-proofs.ts'
+import { deleteOldDeviceProofs } from './sessions/device-proofs.ts'
+import { SessionLifetime } from './sessions/last-seen.ts'
 import { Sessions, type SessionsOptions } from './sessions/sessions.ts'
 import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
+import { getOrCreateKey, keyOfSecret } from './signing-keys/stored-key.ts'
 import { smsDrivers } from './sms/drivers/drivers.ts'
 import type { SmsError } from './sms/sms.ts'
 import { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
 
 /** The domain on its database and its copies: all that the command line needs. */
-export interface House {
+export interface Services {
   readonly clock: Clock
   readonly db: Database
-  readonly copies: Copies
+  readonly cache: SessionCache
   /** Runs in a server, with and without Redis; a command starts it only where it needs it. */
   readonly feed: Feed
   readonly accounts: Accounts
-  readonly signIn: SignIn
+  readonly signIn: SignInService
   readonly credentials: Credentials
-  readonly standing: Standing
-  readonly sendCode: SendCode
+  readonly lifecycle: AccountLifecycle
+  readonly codeSender: CodeSender
   readonly sessions: Sessions
   readonly writer: AccountWriter
   /**
    * Completes ends of sessions that a process which died has left, and removes what has had its time, where the clocks can be trusted
    * or a person says that they can: db/purges.ts.
    */
-  tidy(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
+  purgeExpired(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
   readonly limiter: Limiter
   close(): Promise<void>
 }
 
-export interface HouseOptions {
+export interface ServicesOptions {
   readonly clock?: Clock
   /** A clock that nobody sets; with a clock for tests the same one, if not given. */
   readonly steady?: Clock
@@ -87,19 +91,19 @@ export interface HouseOptions {
   /** Told that a text message went to the second driver, and why the first one refused it. */
   readonly onSmsFailOver?: (refusal: SmsError) => void
   /** For tests: how long copies live. */
-  readonly copyLifeSeconds?: number
+  readonly cacheEntrySeconds?: number
 }
 
 /** Opens everything but the HTTP server. Migrations are not run here. */
-export async function openHouse(settings: Settings, options: HouseOptions = {}): Promise<House> {
+export async function openServices(settings: Settings, options: ServicesOptions = {}): Promise<Services> {
   const { clock = systemClock, onBackgroundError = () => {} } = options
   const dialect = openDialect(settings.database)
   const db = openDatabase(dialect)
   const feed = openFeed(settings, clock, onBackgroundError)
-  const copies = await openCopies(settings, dialect, { ...options, feed })
-  const writer = new AccountWriter({ db, copies, clock, onBackgroundError })
+  const cache = await openSessionCache(settings, dialect, { ...options, feed })
+  const writer = new AccountWriter({ db, cache, clock, onBackgroundError })
   const prepareRead = preparedReads(db, dialect)
-  const sessions = openSessions(settings, { db, writer, prepareRead, copies, clock, onBackgroundError })
+  const sessions = openSessions(settings, { db, writer, prepareRead, cache, clock, onBackgroundError })
   const limiter = openLimiter(settings, options.clock)
   const passwords = openPasswords(settings)
   const { defaultRegion: region } = settings.phone
@@ -108,19 +112,19 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   const barredNumbers = new BarredNumbers(db)
   const accounts = new Accounts({ db, clock, sessions, writer, passwords, barredNumbers, limiter, region })
   const methods = signInMethods({ db, clock, passwords, codes, barredNumbers, region, signUp })
-  const signIn = new SignIn({ db, sessions, limiter, methods })
-  const standing = new Standing({ db, clock, writer, barredNumbers, closingMs })
+  const signIn = new SignInService({ db, sessions, limiter, methods })
+  const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const destinations = openDestinations(settings)
   const sending = { db, clock, codes, region, signUp, sms, limiter, destinations }
-  const sendCode = new SendCode({ ...sending, onBackgroundError })
+  const codeSender = new CodeSender({ ...sending, onBackgroundError })
   const purges = new Purges({
     db,
     clock,
     steady,
     databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.location.kind)),
-    steps: purgeSteps({ db, standing, codes, settings }),
+    steps: purgeSteps({ db, lifecycle, codes, settings }),
   })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
   const proving = { passwords, codes, barredNumbers, limiter, region }
@@ -128,24 +132,24 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
   return {
     clock,
     db,
-    copies,
+    cache,
     feed,
     accounts,
     signIn,
     credentials,
-    standing,
-    sendCode,
+    lifecycle,
+    codeSender,
     sessions,
     writer,
-    tidy: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
+    purgeExpired: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
     sms,
     limiter,
     async close() {
-      await sendCode.close()
+      await codeSender.close()
       await sessions.close()
       await passwords.close()
       await limiter.close()
-      await copies.close()
+      await cache.close()
       await feed.close()
       await db.destroy()
     },
@@ -156,7 +160,11 @@ function openSessions(
   { sessions: { scope, max, whenFull, lifeMs, maxLifeMs } }: Settings,
   parts: Omit<SessionsOptions, 'policy' | 'life'>,
 ): Sessions {
-  return new Sessions({ ...parts, policy: { scope, max, whenFull }, life: new Life(lifeMs, maxLifeMs) })
+  return new Sessions({
+    ...parts,
+    policy: { scope, max, whenFull },
+    life: new SessionLifetime(lifeMs, maxLifeMs),
+  })
 }
 
 function tellOldNumber(sms: SmsSender, onBackgroundError: OnBackgroundError) {
@@ -192,7 +200,7 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
   return new Codes({
     db,
     clock,
-    key: secret === null ? () => storedKey(db) : async () => keyOfSecret(secret),
+    key: secret === null ? () => getOrCreateKey(db) : async () => keyOfSecret(secret),
     testNumbers: { codes: testNumbers, until: testNumbersUntil ?? 0 },
   })
 }
@@ -200,21 +208,21 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
 /** Everything that is removed when its time is over. What else grows with time gets its step here. */
 function purgeSteps(parts: {
   readonly db: Database
-  readonly standing: Standing
+  readonly lifecycle: AccountLifecycle
   readonly codes: Codes
   readonly settings: Settings
 }): PurgeStep[] {
-  const { db, standing, codes, settings } = parts
+  const { db, lifecycle, codes, settings } = parts
   const { eventsLifeMs } = settings.accounts
   const events: PurgeStep[] =
     eventsLifeMs === null
       ? []
       : [{ name: 'events', remove: (now, limit) => deleteEventsBefore(db, now - eventsLifeMs, limit) }]
   return [
-    { name: 'accounts', remove: (now, limit) => standing.purge(now, limit) },
-    { name: 'device_proofs', remove: (now, limit) => forgetOldProofs(db, now, limit) },
+    { name: 'accounts', remove: (now, limit) => lifecycle.purge(now, limit) },
+    { name: 'device_proofs', remove: (now, limit) => deleteOldDeviceProofs(db, now, limit) },
     { name: 'codes', remove: (now, limit) => codes.forgetOld(now, limit) },
-    { name: 'account_changes', remove: (now, limit) => forgetOldChanges(db, now, limit) },
+    { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },
     { name: 'limit_counters', remove: (now, limit) => deleteOldCounters(db, now, limit) },
     ...events,
   ]
@@ -251,26 +259,26 @@ function openDialect(
   }
 }
 
-async function openCopies(
+async function openSessionCache(
   settings: Settings,
   dialect: Dialect,
-  { feed, onRedis, copyLifeSeconds }: HouseOptions & { readonly feed: Feed },
-): Promise<Copies> {
+  { feed, onRedis, cacheEntrySeconds }: ServicesOptions & { readonly feed: Feed },
+): Promise<SessionCache> {
   const { url, withoutDatabase } = settings.redis
   if (url === null) {
     const readVersion = versionReader(dialect)
-    return readVersion ? new MemoryCopies(readVersion) : new NoCopies()
+    return readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
   }
-  const { RedisCopies } = await import('./sessions/copies-redis.ts')
-  const copies = new RedisCopies({
+  const { RedisSessionCache } = await import('./session-cache/redis.ts')
+  const cache = new RedisSessionCache({
     url,
     feed,
     trustWithoutDatabase: withoutDatabase === 'trust_copies',
-    ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
+    ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
     ...(onRedis && { onChange: onRedis }),
   })
-  await Promise.all([feed.start(), copies.connect()])
-  return copies
+  await Promise.all([feed.start(), cache.connect()])
+  return cache
 }
 
 /** Which numbers get codes. */
@@ -330,14 +338,14 @@ function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
 
 /** The HTTP server of a house, not listening yet. */
 export async function openServer(
-  house: House,
+  services: Services,
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const { accounts, signIn, credentials, standing, sendCode, sessions, limiter, db, copies } = house
+  const { accounts, signIn, credentials, lifecycle, codeSender, sessions, limiter, db, cache } = services
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
-    redis: () => (settings.redis.url === null ? 'not_used' : copies.state()),
+    redis: () => (settings.redis.url === null ? 'not_used' : cache.state()),
     isStopping: parts.isStopping,
   }
   const classic = settings.classic.isServed && {
@@ -347,16 +355,16 @@ export async function openServer(
     tellsUnknownNumber: settings.classic.tellsUnknownNumber,
   }
   const { log } = parts
-  await house.feed.start()
+  await services.feed.start()
   return await buildServer({
     accounts,
     signIn,
     credentials,
-    standing,
-    sendCode,
+    lifecycle,
+    codeSender,
     sessions,
     limiter,
-    clock: { now: () => house.clock.now(), timeZone: settings.texts.timeZone },
+    clock: { now: () => services.clock.now(), timeZone: settings.texts.timeZone },
     version,
     trustedProxies: settings.http.trustedProxies,
     allowedOrigins: settings.http.allowedOrigins,

@@ -29,7 +29,7 @@ export function uuidBytes(text: string): Buffer | null {
 }
 
 /** A session's id: UUIDv7 bytes in base64url, 22 characters, because it is part of every token and of every Redis key. */
-export function newSessionId(now: number): string {
+export function newCompactId(now: number): string {
   return uuid7(now).toString('base64url')
 }
 

@@ -4,10 +4,10 @@ import { isBarredNumber } from '../src/accounts/barred-number-rows.ts'
 import { BarredNumbers } from '../src/accounts/barred-numbers.ts'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import { AppError } from '../src/errors.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { accountFactsOf, accountStateAt } from '../src/sessions/account-state.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
 
@@ -76,22 +76,22 @@ interface Real {
 
 let nextNumber = 13_400_000_000
 
-async function codeFor({ house }: RunningApp, phone: string): Promise<string> {
+async function codeFor({ services }: RunningApp, phone: string): Promise<string> {
   const name = { phoneNumber: phone, purpose: 'sign_in' } as const
-  await house.sendCode.send(phone, {
+  await services.codeSender.send(phone, {
     purpose: 'sign_in',
     origin: noOrigin,
     deviceId: null,
     deviceProof: null,
   })
-  await house.sendCode.close()
-  const nonce = (await findCode(house.db, name))?.nonce ?? expect.fail()
-  return codeOf(await storedKey(house.db), { ...name, nonce })
+  await services.codeSender.close()
+  const nonce = (await findCode(services.db, name))?.nonce ?? expect.fail()
+  return codeOf(await getOrCreateKey(services.db), { ...name, nonce })
 }
 
 async function signIn(app: RunningApp, real: Real): Promise<void> {
   const code = await codeFor(app, real.phone)
-  const issued = await app.house.signIn.by(
+  const issued = await app.services.signIn.by(
     'code',
     { device, origin: noOrigin },
     { phoneNumber: real.phone, code, nickname: null },
@@ -100,26 +100,26 @@ async function signIn(app: RunningApp, real: Real): Promise<void> {
   real.sessionId = issued.session.id
 }
 
-const idOf = async ({ house }: RunningApp, { phone }: Real) => (await house.accounts.get(phone)).id
+const idOf = async ({ services }: RunningApp, { phone }: Real) => (await services.accounts.get(phone)).id
 
 const programs: Readonly<Record<string, (app: RunningApp, real: Real) => Promise<unknown>>> = {
-  async close({ house }, real) {
-    const account = await house.accounts.find(real.phone)
+  async close({ services }, real) {
+    const account = await services.accounts.find(real.phone)
     if (!account) throw new AppError('token_unknown')
     const caller = { accountId: account.id, sessionId: real.sessionId, token: real.token }
-    await house.standing.close({ use: async () => true }, { ...caller, origin: noOrigin })
+    await services.lifecycle.close({ use: async () => true }, { ...caller, origin: noOrigin })
   },
-  ban: async (app, real) => app.house.standing.ban(await idOf(app, real), { until: null, reason: 'r' }),
+  ban: async (app, real) => app.services.lifecycle.ban(await idOf(app, real), { until: null, reason: 'r' }),
   'timed ban': async (app, real) =>
-    app.house.standing.ban(await idOf(app, real), { until: app.clock.now() + timedBan, reason: null }),
+    app.services.lifecycle.ban(await idOf(app, real), { until: app.clock.now() + timedBan, reason: null }),
   'time passes': async (app) => app.clock.advance(step),
   async unban(app, real) {
-    const account = await app.house.accounts.find(real.phone)
-    if (account) await app.house.standing.unban(account.id)
-    await app.house.standing.unbanNumber(real.phone)
+    const account = await app.services.accounts.find(real.phone)
+    if (account) await app.services.lifecycle.unban(account.id)
+    await app.services.lifecycle.unbanNumber(real.phone)
   },
   'sign in': signIn,
-  purge: (app) => app.house.standing.purge(app.clock.now(), 1_000),
+  purge: (app) => app.services.lifecycle.purge(app.clock.now(), 1_000),
 }
 
 async function answerOf(work: () => Promise<unknown>): Promise<string> {
@@ -133,14 +133,14 @@ async function answerOf(work: () => Promise<unknown>): Promise<string> {
 }
 
 /** What the program says, in the words of the model. */
-async function stateOf({ house, byHand, clock }: RunningApp, real: Real, barred: BarredNumbers) {
+async function stateOf({ services, byHand, clock }: RunningApp, real: Real, barred: BarredNumbers) {
   const row = await byHand
     .selectFrom('hufu_accounts')
     .selectAll()
     .where('phone_number', '=', real.phone)
     .executeTakeFirst()
   const state = row ? accountStateAt(accountFactsOf(row), clock.now()) : 'gone'
-  const verified = await house.sessions.verify(real.token)
+  const verified = await services.sessions.verify(real.token)
   const named = await byHand
     .selectFrom('hufu_events')
     .select('id')
@@ -190,7 +190,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(skipped !== null)(
     'any six of them leave an account, its sessions and its number as the model says',
     async () => {
-      const barred = new BarredNumbers(app.house.db)
+      const barred = new BarredNumbers(app.services.db)
       /** States that were reached, and how many actions may still follow there. */
       const seen = new Map<string, number>()
       let tried = 0

@@ -26,11 +26,11 @@ beforeAll(async () => {
   drop = fresh.drop
   databaseUrl = fresh.url
   app = await startApp(fresh.url)
-  await addPerson(app.house)
-  await addPerson(app.house, guest)
+  await addPerson(app.services)
+  await addPerson(app.services, guest)
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: person.phone, password: person.password }
-  token = (await app.house.signIn.by('password', context, credential)).token
+  token = (await app.services.signIn.by('password', context, credential)).token
 })
 
 afterAll(async () => {
@@ -39,7 +39,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  const { id } = await app.house.accounts.get(guest)
+  const { id } = await app.services.accounts.get(guest)
   await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
   app.lines.length = 0
 })
@@ -55,11 +55,11 @@ const bearer = () => `authorization: Bearer ${token}\r\n`
 async function signInGuest(): Promise<string> {
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: guest, password: person.password }
-  return (await app.house.signIn.by('password', context, credential)).token
+  return (await app.services.signIn.by('password', context, credential)).token
 }
 
 async function guestSessions() {
-  return await app.house.sessions.list((await app.house.accounts.get(guest)).id)
+  return await app.services.sessions.list((await app.services.accounts.get(guest)).id)
 }
 
 /** Everybody else: somebody who is signed in, on a connection of their own. */
@@ -71,7 +71,7 @@ async function expectOthersServed(): Promise<void> {
 let eventsAdded = 0
 /** To what an export of the person tells. */
 async function addEvents(count: number): Promise<void> {
-  const { id } = await app.house.accounts.get(person.phone)
+  const { id } = await app.services.accounts.get(person.phone)
   const row = { at: Date.now(), kind: 'signed_in' as const, account_id: id }
   for (let left = count; left > 0; left -= 500) {
     const rows = Array.from({ length: Math.min(left, 500) }, () => ({ ...row, id: `added-${eventsAdded++}` }))
@@ -344,7 +344,9 @@ describe('an upgrade', () => {
     }
     const reply = await send(app, ask('one', 'GET /v1/session', lines(handshake) + bearer()))
     expect(JSON.parse(reply.text)).toMatchObject({ code: 'bad_request', request_id: 'one' })
-    expect(await app.house.sessions.list((await app.house.accounts.get(person.phone)).id)).toHaveLength(1)
+    expect(await app.services.sessions.list((await app.services.accounts.get(person.phone)).id)).toHaveLength(
+      1,
+    )
   })
 
   test.each([

@@ -70,9 +70,9 @@ beforeAll(async () => {
   const fresh = await sqlite.create()
   drop = fresh.drop
   app = await startApp(fresh.url)
-  const { id } = await addPerson(app.house)
+  const { id } = await addPerson(app.services)
   const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
-  const issued = await app.house.sessions.issue({
+  const issued = await app.services.sessions.issue({
     device,
     origin: noOrigin,
     method: 'given',

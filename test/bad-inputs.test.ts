@@ -719,8 +719,8 @@ beforeAll(async () => {
   if (!sqlite) throw new Error('SQLite is always there')
   fresh = await sqlite.create()
   app = await startApp(fresh.url)
-  await addPerson(app.house, guest, '客人')
-  await addPerson(app.house, witness.phone_number, witness.nickname)
+  await addPerson(app.services, guest, '客人')
+  await addPerson(app.services, witness.phone_number, witness.nickname)
   token = await signIn(app, witness.phone_number)
 })
 
@@ -729,21 +729,21 @@ afterAll(async () => {
   await fresh.drop()
 })
 
-async function signIn({ house }: RunningApp, phone: string): Promise<string> {
+async function signIn({ services }: RunningApp, phone: string): Promise<string> {
   const device = { platform: 'other', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
   const context = { device, origin: noOrigin }
   const credential = { phoneNumber: phone, password: person.password }
-  return (await house.signIn.by('password', context, credential)).token
+  return (await services.signIn.by('password', context, credential)).token
 }
 
 // A bad input that was let in must not spoil the next.
 afterEach(async () => {
-  const { id } = await app.house.accounts.get(guest)
+  const { id } = await app.services.accounts.get(guest)
   await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
 })
 
 async function guestSessions() {
-  return await app.house.sessions.list((await app.house.accounts.get(guest)).id)
+  return await app.services.sessions.list((await app.services.accounts.get(guest)).id)
 }
 
 /** The JSON of an answer without its `request_id`, which must be the header's; or its text. */
@@ -972,9 +972,9 @@ describe('what is not as bad as it looks', () => {
   test('a password is compared to its last character, in whichever Unicode form it was typed', async () => {
     const long = `${'é'.repeat(72)}é#`
     const [one, two] = ['13600000001', '13600000002'] as const
-    await app.house.accounts.add({ phoneNumber: one, nickname: null, password: long })
+    await app.services.accounts.add({ phoneNumber: one, nickname: null, password: long })
     const longest = '🐯🐅'.repeat(128)
-    await app.house.accounts.add({ phoneNumber: two, nickname: null, password: longest })
+    await app.services.accounts.add({ phoneNumber: two, nickname: null, password: longest })
     const answer = async (phone_number: string, password: string) =>
       bodyOf(await send(app, post('/login', JSON.stringify({ phone_number, password }))))
     expect(await answer(one, long)).toMatchObject({ code: 1 })
@@ -1026,8 +1026,8 @@ describe.each(databases)('ids of sessions on $name', ({ skipped, create }) => {
     const place = await create()
     const here = await startApp(place.url)
     try {
-      await addPerson(here.house, guest)
-      await addPerson(here.house, witness.phone_number)
+      await addPerson(here.services, guest)
+      await addPerson(here.services, witness.phone_number)
       const mine = await signIn(here, guest)
       const theirs = (await signIn(here, witness.phone_number)).slice(3, 25)
       const bad = [
@@ -1050,7 +1050,7 @@ describe.each(databases)('ids of sessions on $name', ({ skipped, create }) => {
         expect({ id, status, text }).toEqual({ id, status: 404, text: body })
       }
       expect(
-        await here.house.sessions.list((await here.house.accounts.get(witness.phone_number)).id),
+        await here.services.sessions.list((await here.services.accounts.get(witness.phone_number)).id),
       ).toHaveLength(1)
     } finally {
       await here.close()

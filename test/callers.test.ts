@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
 import type { Purpose } from '../src/codes/codes.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import { noOrigin } from '../src/events/events.ts'
-import { admitKnown, type Issued } from '../src/sessions/sessions.ts'
+import { admitKnown, type IssuedSession } from '../src/sessions/sessions.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { holdRequest } from './held-request.ts'
 import { type RunningApp, startApp } from './running.ts'
 import { redisUrl, stores } from './stores.ts'
@@ -19,9 +19,9 @@ interface Person {
   readonly accountId: string
   readonly phone: string
   /** The session that asks; its request is held. */
-  readonly thief: Issued
+  readonly thief: IssuedSession
   /** Another session of the account. */
-  readonly owner: Issued
+  readonly owner: IssuedSession
 }
 
 /** Every route that writes on behalf of a session, with a body that it takes while the session is live. */
@@ -46,18 +46,19 @@ const writes: Readonly<Record<string, (app: RunningApp, person: Person) => Promi
 
 /** How the session ends while its request is held, and what its token is told from then on. */
 const ends: Readonly<Record<string, (app: RunningApp, person: Person) => Promise<unknown>>> = {
-  session_kicked: ({ house }, { owner, thief, accountId }) =>
-    house.sessions.end({
+  session_kicked: ({ services }, { owner, thief, accountId }) =>
+    services.sessions.end({
       id: thief.session.id,
       accountId,
       reason: 'kicked',
       by: { accountId, sessionId: owner.session.id, token: owner.token },
     }),
-  session_banned: ({ house }, { accountId }) => house.standing.ban(accountId, { until: null, reason: null }),
-  token_unknown: async ({ house }, { thief }) => {
+  session_banned: ({ services }, { accountId }) =>
+    services.lifecycle.ban(accountId, { until: null, reason: null }),
+  token_unknown: async ({ services }, { thief }) => {
     // The token was rotated, and its successor is in use.
-    const rotated = await house.sessions.rotate(thief.token)
-    await house.sessions.verify('token' in rotated ? rotated.token : expect.fail())
+    const rotated = await services.sessions.rotate(thief.token)
+    await services.sessions.verify('token' in rotated ? rotated.token : expect.fail())
   },
 }
 
@@ -66,23 +67,23 @@ function newNumber(): string {
   return `+86${nextNumber}`
 }
 
-async function codeFor({ house }: RunningApp, phone: string, purpose: Purpose): Promise<string> {
-  await house.sendCode.send(phone, { purpose, origin: noOrigin, deviceId: null, deviceProof: null })
-  await house.sendCode.close()
-  const { nonce } = (await findCode(house.db, { phoneNumber: phone, purpose })) ?? expect.fail()
-  return codeOf(await storedKey(house.db), { phoneNumber: phone, purpose, nonce })
+async function codeFor({ services }: RunningApp, phone: string, purpose: Purpose): Promise<string> {
+  await services.codeSender.send(phone, { purpose, origin: noOrigin, deviceId: null, deviceProof: null })
+  await services.codeSender.close()
+  const { nonce } = (await findCode(services.db, { phoneNumber: phone, purpose })) ?? expect.fail()
+  return codeOf(await getOrCreateKey(services.db), { phoneNumber: phone, purpose, nonce })
 }
 
-async function newPerson({ house }: RunningApp): Promise<Person> {
+async function newPerson({ services }: RunningApp): Promise<Person> {
   const phone = newNumber()
-  const { id: accountId } = await house.accounts.add({
+  const { id: accountId } = await services.accounts.add({
     phoneNumber: phone,
     nickname: null,
     password,
     isVerified: true,
   })
   const enter = async (platform: 'ios' | 'android') =>
-    (await house.sessions.issue({
+    (await services.sessions.issue({
       device: { ...device, platform },
       origin: noOrigin,
       method: 'given',
@@ -198,7 +199,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const by = { accountId, sessionId: thief.session.id, token: thief.token }
       await ends[code]?.(app, person)
       const before = await everythingOf(app, person)
-      const { sessions, writer, accounts, standing } = app.house
+      const { sessions, writer, accounts, lifecycle } = app.services
       const asker = { ...by, origin: noOrigin }
       const decide = async () => ({ set: { nickname: 'thief' }, events: [] })
       const tries = [
@@ -207,7 +208,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         () => writer.update({ accountId, by, origin: noOrigin, decide }),
         () => accounts.update(by, { nickname: 'thief' }, noOrigin),
         () => accounts.export(by, noOrigin),
-        () => standing.close({ use: async () => true }, asker),
+        () => lifecycle.close({ use: async () => true }, asker),
       ]
       for (const attempt of tries) await expect(attempt()).rejects.toMatchObject({ code })
       expect(await everythingOf(app, person)).toEqual(before)
@@ -222,17 +223,17 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const asker = { accountId, sessionId: thief.session.id, token: thief.token, origin: noOrigin }
       // Hashes that are asked for before keep the password waiting until the ban is there.
       const before = Array.from({ length: 16 }, () =>
-        app.house.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
+        app.services.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
       )
-      const changed = app.house.credentials.changePassword(asker, 'another horse, a staple', { password })
+      const changed = app.services.credentials.changePassword(asker, 'another horse, a staple', { password })
       const refused = expect(changed).rejects.toMatchObject({ code: 'session_banned' })
-      await app.house.standing.ban(accountId, { until: null, reason: null })
+      await app.services.lifecycle.ban(accountId, { until: null, reason: null })
       await refused
       await Promise.all(before)
-      await app.house.standing.unban(accountId)
+      await app.services.lifecycle.unban(accountId)
       const { phone } = person
       const context = { device: { ...device, platform: 'ios' }, origin: noOrigin } as const
-      const again = await app.house.signIn.by('password', context, { phoneNumber: phone, password })
+      const again = await app.services.signIn.by('password', context, { phoneNumber: phone, password })
       expect(again.account.id).toBe(accountId)
     },
   )

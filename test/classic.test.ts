@@ -2,7 +2,7 @@
 import { request } from 'node:http'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { openCacheInRedis } from './copies-in-redis.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { type DatabaseUnderTest, databases, type FreshDatabase, redisUrl, stores } from './stores.ts'
 
@@ -55,10 +55,10 @@ function clientOf(url: string) {
 let lastPhone = 13_900_000_000
 
 /** Somebody of this test alone, so that tests do not meet in one account. */
-async function newcomer({ house }: RunningApp, nickname: string | null = '小明') {
+async function newcomer({ services }: RunningApp, nickname: string | null = '小明') {
   lastPhone++
   const phone = String(lastPhone)
-  const { id } = await addPerson(house, phone, nickname)
+  const { id } = await addPerson(services, phone, nickname)
   return { phone, id, who: { code: 1, nickname, phone_number: phone } }
 }
 
@@ -90,8 +90,8 @@ function useApp(
 }
 
 /** The tutorial's `app_online`, as the command line tells it. */
-async function appOnline({ house }: RunningApp, id: string): Promise<boolean> {
-  return (await house.sessions.list(id)).length > 0
+async function appOnline({ services }: RunningApp, id: string): Promise<boolean> {
+  return (await services.sessions.list(id)).length > 0
 }
 
 describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => {
@@ -100,7 +100,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
 
   test.skipIf(skipped)("walks the tutorial's walk with the tutorial's answers", async () => {
     const { login, user, logout } = client()
-    const { id } = await addPerson(app().house)
+    const { id } = await addPerson(app().services)
     expect(await login(person.phone, '1234567')).toEqual(wrongPassword)
     const answer = await login(person.phone, '123456')
     expect(answer).toEqual({
@@ -122,10 +122,10 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       const { phone, id } = await newcomer(app(), '看一眼')
       const token = await client().tokenOf(phone)
       expect(await client().user(token)).toMatchObject({ code: 1 })
-      const [session] = await app().house.sessions.list(id)
+      const [session] = await app().services.sessions.list(id)
       const sessionId = session?.id ?? expect.fail()
-      const copies = await openCopiesInRedis(redisUrl() ?? '')
-      const found = await copies.read(sessionId)
+      const cache = await openCacheInRedis(redisUrl() ?? '')
+      const found = await cache.read(sessionId)
       expect(found?.copy).toMatchObject({
         session: { accountId: id, platform: 'classic' },
         account: { id, phoneNumber: `+86${phone}`, nickname: '看一眼' },
@@ -135,13 +135,13 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       // To be read without any program of ours.
       expect(String(found?.bytes)).toContain(`+86${phone}`)
       expect(String(found?.bytes)).toContain('看一眼')
-      const everything = await copies.everything()
+      const everything = await cache.everything()
       expect(everything).toContain(sessionId)
       expect(everything).not.toContain(token)
       expect(everything).not.toContain(token.slice(-43))
       await client().logout(token)
-      expect(await copies.read(sessionId)).toMatchObject({ copy: { ending: { reason: 'signed_out' } } })
-      await copies.close()
+      expect(await cache.read(sessionId)).toMatchObject({ copy: { ending: { reason: 'signed_out' } } })
+      await cache.close()
     })
 
   test.skipIf(skipped)('GET / says Hello World! as text, and to a browser as a small page', async () => {
@@ -192,9 +192,9 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)('the number is told as it is dialled at home, however it was registered', async () => {
-    const { house } = app()
-    await addPerson(house, '+86 136 0000 0001', '国内')
-    await addPerson(house, '+44 7400 123456', 'abroad')
+    const { services } = app()
+    await addPerson(services, '+86 136 0000 0001', '国内')
+    await addPerson(services, '+44 7400 123456', 'abroad')
     const home = await client().tokenOf('136-0000-0001')
     expect(await client().user(home)).toEqual({ code: 1, nickname: '国内', phone_number: '13600000001' })
     const abroad = await client().tokenOf('+447400123456')
@@ -302,12 +302,12 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     const answers = await Promise.all(Array.from({ length: 5 }, () => client().logout(token)))
     expect(answers.filter(({ code }) => code === 1)).toEqual([signedOut])
     expect(answers.filter(({ code }) => code !== 1)).toEqual([badToken, badToken, badToken, badToken])
-    expect(await app().house.sessions.list(id)).toEqual([])
+    expect(await app().services.sessions.list(id)).toEqual([])
   })
 
   test.skipIf(skipped)('signing in again after signing out works, and app_online follows', async () => {
     const { phone, id, who } = await newcomer(app())
-    expect((await app().house.sessions.list(id)).length).toBe(0)
+    expect((await app().services.sessions.list(id)).length).toBe(0)
     const first = await client().tokenOf(phone)
     expect(await appOnline(app(), id)).toBe(true)
     expect(await client().logout(first)).toEqual(signedOut)
@@ -338,7 +338,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     const answers = await Promise.all(tokens.map((token) => client().user(token)))
     expect(answers.filter(({ code }) => code === 1)).toEqual([who])
     expect(answers.filter(({ code }) => code === 2)).toHaveLength(7)
-    expect(await app().house.sessions.list(id)).toHaveLength(1)
+    expect(await app().services.sessions.list(id)).toHaveLength(1)
   })
 
   test.skipIf(skipped)('SQL and glob characters are just text, in every field', async () => {
@@ -423,7 +423,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       expect(await client().user(idleToken)).toEqual(badToken)
       expect(await client().logout(idleToken)).toEqual(badToken)
       expect(await client().user(busyToken)).toEqual(busy.who)
-      expect((await app().house.sessions.list(idle.id)).length).toBe(0)
+      expect((await app().services.sessions.list(idle.id)).length).toBe(0)
     },
   )
 })
@@ -436,7 +436,7 @@ const foreignKeys = {
 
 describe.each(stores)('a database changed by hand, on $name', ({ database, redis, skipped }) => {
   // Copies live for one second here, ten minutes at most elsewhere.
-  const app = useApp(database, skipped, { environment: redisEnvironment(redis), copyLifeSeconds: 1 })
+  const app = useApp(database, skipped, { environment: redisEnvironment(redis), cacheEntrySeconds: 1 })
   const client = () => clientOf(app().url)
 
   /** At once where every check asks the database; with Redis when the copies' life is over. */

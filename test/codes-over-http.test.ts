@@ -55,10 +55,10 @@ function sentCode(): string {
   return /\d{6}/.exec(JSON.stringify(gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
 }
 
-async function eventKinds({ house }: RunningApp): Promise<string[]> {
+async function eventKinds({ services }: RunningApp): Promise<string[]> {
   const kinds: string[] = []
-  const account = await house.accounts.find(phone)
-  for await (const { kind } of house.accounts.events({ id: account?.id ?? null, phoneNumber: phone }))
+  const account = await services.accounts.find(phone)
+  for await (const { kind } of services.accounts.events({ id: account?.id ?? null, phoneNumber: phone }))
     kinds.push(kind)
   return kinds
 }
@@ -81,7 +81,7 @@ test('a code and a number are the same in every route, however they were typed o
   /** Asks for a code with a spelling of the number, and gives it back as a person may type it. */
   const codeFor = async (purpose: string, number = pasted) => {
     expect((await askFor(app, purpose, number)).status).toBe(202)
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     const code = sentCode()
     return `\u200b${wide(code.slice(0, 3))} ${code.slice(3)} `
   }
@@ -171,7 +171,7 @@ test('numbers that get no codes are refused before anything is counted, with and
   const without = await all()
   for (const [name, answer] of Object.entries(without))
     expect(answer, name).toMatchObject({ status: 422, code: refused[name.split(' ')[1] ?? ''] })
-  for (const number of Object.keys(refused)) await addPerson(app.house, number)
+  for (const number of Object.keys(refused)) await addPerson(app.services, number)
   expect(await all()).toEqual(without)
   expect(gateway.requests).toEqual([])
   // 28 refusals from one address: five codes in ten minutes are still there.
@@ -180,13 +180,13 @@ test('numbers that get no codes are refused before anything is counted, with and
 
 test('an account whose number is no mobile number keeps its password, and codes for its owner', async () => {
   const app = await start()
-  await addPerson(app.house)
+  await addPerson(app.services)
   const signedIn = await post(app, '/v1/sessions', { phone_number: person.phone, password: person.password })
   expect(signedIn.status).toBe(201)
   const unknown = await askFor(app, 'reset_password', '12345678902')
   const known = await askFor(app, 'reset_password', person.phone)
   expect(known).toMatchObject({ status: 202, body: unknown.body })
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   expect(gateway.taken).toMatchObject([{ to: '+8612345678901' }])
   const reset = { phone_number: person.phone, code: sentCode(), new_password: 'correct horse battery' }
   const answer = await fetch(`${app.url}/v1/password-resets`, {
@@ -235,7 +235,7 @@ test('a country has its own budget, and the others lose nothing by it', async ()
 
 test('what is left of a country is the same with and without an account', async () => {
   const app = await start({ HUFU_LIMITS: 'on', HUFU_SMS_COUNTRIES: 'CN,HK=1' })
-  await addPerson(app.house, '+85291234568')
+  await addPerson(app.services, '+85291234568')
   expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
   const unknown = await askFor(app, 'sign_in', '+85291234569')
   expect(unknown).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
@@ -245,7 +245,7 @@ test('what is left of a country is the same with and without an account', async 
   expect(unknown.body).toMatchObject(same)
   app.clock.advance(60_000)
   expect((await askFor(app, 'reset_password', '+85291234568')).status).toBe(202)
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   expect(gateway.taken).toHaveLength(1)
 })
 
@@ -272,18 +272,18 @@ test('a gateway that refuses, or says nothing useful, is answered 503 for who si
 
 test('where an account decides whether anything is sent, the gateway changes nothing about the answer', async () => {
   const app = await start()
-  await addPerson(app.house, phone)
+  await addPerson(app.services, phone)
   const [known, unknown] = [
     await askFor(app, 'reset_password'),
     await askFor(app, 'reset_password', '13900005224'),
   ]
   expect([known.status, unknown.status]).toEqual([202, 202])
   expect(unknown.body).toEqual(known.body)
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   expect(gateway.taken.map(({ to }) => to)).toEqual([phone])
   gateway.behaviour = { fault: 'server_error' }
   expect((await askFor(app, 'confirm')).status).toBe(202)
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   expect(await eventKinds(app)).toContain('code_not_sent')
 })
 
@@ -293,7 +293,7 @@ test('the old number is told when an account moves, and never the new one in ful
   const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
   const { token } = body as { token: string }
   await askFor(app, 'confirm')
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   const confirm = sentCode()
   await askFor(app, 'change_phone', '13900005224')
   const moved = await fetch(`${app.url}/v1/account/phone`, {
@@ -322,13 +322,13 @@ test('numbers for reviewers have their code until the day is over, and nothing i
 
 test('with sign-up closed, a number without an account gets no message and no account, and cannot tell', async () => {
   const app = await start({ HUFU_SIGN_UP: 'closed' })
-  await addPerson(app.house)
+  await addPerson(app.services)
   const [unknown, known] = [await askFor(app, 'sign_in'), await askFor(app, 'sign_in', person.phone)]
   expect(unknown).toMatchObject({ status: 202, body: known.body })
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   expect(gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
   expect((await post(app, '/v1/sessions', { phone_number: person.phone, code: sentCode() })).status).toBe(201)
-  expect(await app.house.accounts.find(phone)).toBeNull()
+  expect(await app.services.accounts.find(phone)).toBeNull()
 })
 
 test('the countdown is what the limits say, and who does not wait is told how long', async () => {
@@ -408,14 +408,14 @@ describe('what a message that was not sent costs', () => {
 
   test('an owner whose message was not sent can be sent another one', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
-    await addPerson(app.house, phone)
+    await addPerson(app.services, phone)
     gateway.behaviour = { refuse: 'out_of_funds' }
     await askFrom(app, '203.0.113.7', phone, 'reset_password')
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     gateway.behaviour = 'take'
     app.clock.advance(60_000)
     expect((await askFrom(app, '203.0.113.7', phone, 'reset_password')).status).toBe(202)
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     expect(gateway.taken).toHaveLength(1)
   })
 })
@@ -437,14 +437,14 @@ describe('a stranger who asks for a code', () => {
   ])('cannot tell by a byte of %s whether the owner of the number has just asked', async (purpose) => {
     const app = await start(environment)
     const [quiet, busy] = ['+8613800005223', '+8613900005224']
-    for (const number of [quiet, busy]) await addPerson(app.house, number)
+    for (const number of [quiet, busy]) await addPerson(app.services, number)
     expect((await askFrom(app, owner, busy, purpose)).status).toBe(202)
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     app.clock.advance(20_000)
     for (let i = 0; i < 3; i++) {
       const answers = [await answerOf(app, quiet, purpose), await answerOf(app, busy, purpose)]
       expect(answers[1]).toBe(answers[0])
-      await app.house.sendCode.close()
+      await app.services.codeSender.close()
       app.clock.advance(i === 1 ? 120_000 : 1_000)
     }
   })
@@ -476,16 +476,16 @@ describe('a stranger who asks for a code', () => {
   test('does not make a code that nobody was sent', async () => {
     const app = await start(environment)
     await askFrom(app, stranger, phone, 'reset_password')
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     expect(gateway.requests).toEqual([])
     expect(await eventKinds(app)).toEqual(['code_not_sent'])
-    const row = await findCode(app.house.db, { phoneNumber: phone, purpose: 'reset_password' })
+    const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'reset_password' })
     expect(row).toMatchObject({ used_at: app.clock.now() })
     // Made and asked for later, it gets a good one.
-    await addPerson(app.house, phone)
+    await addPerson(app.services, phone)
     app.clock.advance(60_000)
     await askFrom(app, owner, phone, 'reset_password')
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     const body = { phone_number: phone, code: sentCode(), new_password: 'correct horse battery' }
     const answer = await fetch(`${app.url}/v1/password-resets`, {
       method: 'POST',
@@ -498,7 +498,7 @@ describe('a stranger who asks for a code', () => {
 
 test('guesses are limited whatever they are for, and a password still lets its owner in', async () => {
   const app = await start({ HUFU_LIMITS: 'on' })
-  await addPerson(app.house)
+  await addPerson(app.services)
   const statuses: number[] = []
   for (const path of ['/v1/sessions', '/v1/password-resets']) {
     for (let i = 0; i < 4; i++) {
@@ -518,7 +518,7 @@ test('with no time to think it over, a closed account is gone when the answer is
   const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
   const { token } = body as { token: string }
   await askFor(app, 'close_account')
-  await app.house.sendCode.close()
+  await app.services.codeSender.close()
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
   const closed = await fetch(`${app.url}/v1/account`, {
     method: 'DELETE',
@@ -526,6 +526,6 @@ test('with no time to think it over, a closed account is gone when the answer is
     body: JSON.stringify({ code: sentCode() }),
   })
   expect(closed.status).toBe(202)
-  expect(await app.house.accounts.find(phone)).toBeNull()
+  expect(await app.services.accounts.find(phone)).toBeNull()
   expect((await fetch(`${app.url}/v1/session`, { headers })).status).toBe(401)
 })

@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
-import { nothingFound } from '../src/sessions/copies.ts'
+import { cacheMiss } from '../src/session-cache/session-cache.ts'
 import { findSession } from '../src/sessions/session-rows.ts'
 import { sessionIdOf } from '../src/sessions/token.ts'
 import { phone } from './domain.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   const fresh = await (databases[0] ?? expect.fail()).create()
   drop = fresh.drop
   app = await startApp(fresh.url)
-  await addPerson(app.house)
+  await addPerson(app.services)
   subscribe('tracing:fastify.request.handler:start', count)
 })
 
@@ -33,7 +33,7 @@ afterAll(async () => {
 beforeEach(async () => {
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: person.phone, password: person.password }
-  token = (await app.house.signIn.by('password', context, credential)).token
+  token = (await app.services.signIn.by('password', context, credential)).token
   reached = 0
 })
 
@@ -45,13 +45,13 @@ const ask = async (path: string) => {
 
 /** From now on the session is found with a condition, as one that a later version has signed in. */
 async function plantCondition(): Promise<() => void> {
-  const { copies, db } = app.house
-  const { session } = copies
+  const { cache, db } = app.services
+  const { session } = cache
   const stored = (await findSession(db, sessionIdOf(token) ?? '')) ?? expect.fail('there is no session')
-  const found = { ...nothingFound, value: { ...stored, condition: 'made_up' }, isCurrent: true }
-  copies.session = () => found
+  const found = { ...cacheMiss, value: { ...stored, condition: 'made_up' }, isCurrent: true }
+  cache.session = () => found
   return () => {
-    copies.session = session
+    cache.session = session
   }
 }
 
@@ -66,10 +66,10 @@ test.each(['/user', '/v1/session'])('%s: without a condition the fast path answe
 test('with one the token is live, and not remembered', async () => {
   const unplant = await plantCondition()
   try {
-    const { sessions } = app.house
+    const { sessions } = app.services
     for (let i = 0; i < 3; i++) {
       expect(await sessions.verify(token)).toMatchObject({ is: 'live', condition: 'made_up' })
-      expect(sessions.recognize(token)).toBeNull()
+      expect(sessions.verifyFromMemory(token)).toBeNull()
     }
   } finally {
     unplant()

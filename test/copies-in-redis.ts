@@ -1,17 +1,17 @@
 // What Redis holds of sessions, read and written by hand.
 import { createClient, RESP_TYPES } from 'redis'
-import { keyOf } from '../src/sessions/client-redis.ts'
-import type { SessionCopy } from '../src/sessions/copies.ts'
-import { decodeSession } from '../src/sessions/session-codec.ts'
+import { keyOf } from '../src/session-cache/redis-client.ts'
+import type { StoredSession } from '../src/session-cache/session-cache.ts'
+import { decodeSession } from '../src/session-cache/session-codec.ts'
 
 export interface CopyInRedis {
   readonly bytes: Buffer
   /** null where it is a mark. */
-  readonly copy: SessionCopy | null
+  readonly copy: StoredSession | null
   readonly lifeSeconds: number
 }
 
-export async function openCopiesInRedis(url: string) {
+export async function openCacheInRedis(url: string) {
   const client = createClient({ url, socket: { reconnectStrategy: false } })
   client.on('error', () => {})
   await client.connect()
@@ -47,8 +47,8 @@ export async function openCopiesInRedis(url: string) {
 
 /** Whether a Redis holds a copy that says that a session is live. */
 export async function holdsLiveCopy(url: string, sessionId: string): Promise<boolean> {
-  const copies = await openCopiesInRedis(url)
-  const found = await copies.read(sessionId)
-  await copies.close()
+  const cache = await openCacheInRedis(url)
+  const found = await cache.read(sessionId)
+  await cache.close()
   return found?.copy?.ending === null
 }

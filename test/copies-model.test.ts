@@ -1,5 +1,5 @@
 // The protocol of copies as a model, searched whole: as designed no check is answered from before an end, and each rule left
-// out prints the shortest trace that breaks it. copies-model/ has the model; src/sessions/copies.ts the contract.
+// out prints the shortest trace that breaks it. copies-model/ has the model; src/session-cache/session-cache.ts the contract.
 import { afterAll, describe, expect, test } from 'vitest'
 import { modelOf } from './copies-model/model.ts'
 import type { Rules, World, Writer } from './copies-model/rules.ts'

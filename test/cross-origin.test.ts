@@ -26,14 +26,14 @@ async function start(more: Record<string, string> = environment): Promise<Runnin
   closers.push(drop)
   const app = await startApp(url, { environment: more })
   closers.push(() => app.close())
-  await addPerson(app.house)
+  await addPerson(app.services)
   return app
 }
 
-async function tokenOf({ house }: RunningApp): Promise<string> {
+async function tokenOf({ services }: RunningApp): Promise<string> {
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: person.phone, password: person.password }
-  return (await house.signIn.by('password', context, credential)).token
+  return (await services.signIn.by('password', context, credential)).token
 }
 
 interface Asked {
@@ -137,7 +137,7 @@ test('a compressed answer varies with both', async () => {
 })
 
 test('the fast path is one of these ways', async () => {
-  const spy = vi.spyOn(app.house.sessions, 'verify')
+  const spy = vi.spyOn(app.services.sessions, 'verify')
   try {
     for (let i = 0; i < 3; i++) {
       const answer = await ask(app, '/v1/session', { headers: { authorization: `Bearer ${token}` } }, origin)
@@ -198,7 +198,7 @@ test('a fault of the server, and a limit, can be read with how long to wait', as
   expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
   expect(corsOf(answer.headers)['access-control-allow-origin']).toBe(origin)
 
-  const spy = vi.spyOn(limited.house.sessions, 'verify').mockRejectedValue(new Error('planted'))
+  const spy = vi.spyOn(limited.services.sessions, 'verify').mockRejectedValue(new Error('planted'))
   const failed = await ask(limited, '/v1/session', { headers: { authorization: 'Bearer x' } }, origin)
   spy.mockRestore()
   expect([failed.status, corsOf(failed.headers)['access-control-allow-origin']]).toEqual([500, origin])
@@ -282,7 +282,7 @@ describe('a preflight', () => {
     expect((await ask(limited, '/v1/codes', { method: 'POST', headers: json, body }, origin)).status).toBe(
       202,
     )
-    await limited.house.db.destroy()
+    await limited.services.db.destroy()
     expect((await ask(limited, '/v1/sessions', { method: 'OPTIONS', headers }, origin)).status).toBe(204)
   })
 

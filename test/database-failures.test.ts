@@ -4,7 +4,7 @@ import { type Kysely, sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import { asUnavailable, isLostRace, isOutOfReach, NoConnection } from '../src/db/failures.ts'
+import { asUnavailable, isRetryable, isUnavailable, NoConnection } from '../src/db/failures.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
 import { inTransaction } from '../src/db/transaction.ts'
@@ -90,14 +90,14 @@ describe.each(databases)('every connection of the pool in use, on $name', (datab
       closers.push(drop)
       const app = await startApp(url, { environment: { HUFU_DATABASE_POOL: '2' } })
       closers.push(() => app.close())
-      await addPerson(app.house)
+      await addPerson(app.services)
       const signIn = () =>
         fetch(`${app.url}/v1/sessions`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify({ phone_number: person.phone, password: person.password }),
         })
-      const letGo = await keepBusy(app.house.db, database.name === 'sqlite' ? 1 : 2)
+      const letGo = await keepBusy(app.services.db, database.name === 'sqlite' ? 1 : 2)
       const answers = await Promise.all([signIn(), signIn(), fetch(`${app.url}/readyz`)])
       await letGo()
       expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
@@ -249,7 +249,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
           await runSql(other, 'update things set id = 2 where id = 1')
         }),
       )
-      expect(isLostRace(error)).toBe(true)
+      expect(isRetryable(error)).toBe(true)
       expect(answerTo(error)).toBe('unavailable')
     })
   })
@@ -361,7 +361,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
           }),
         )
         expect(answerTo(error), limit).toBe('unavailable')
-        expect(isLostRace(error)).toBe(limit === 'lock_timeout')
+        expect(isRetryable(error)).toBe(limit === 'lock_timeout')
       })
     }
   })
@@ -403,7 +403,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
     const ids = Array.from({ length: 70_000 }, (_, i) => i)
     const error = await failureOf(sql`select 1 where 1 in (${sql.join(ids)})`.execute(db))
     expect(error).toMatchObject({ code: '08P01' })
-    expect(isOutOfReach(error)).toBe(false)
+    expect(isUnavailable(error)).toBe(false)
     expect(answerTo(error)).toBe('internal')
   })
 

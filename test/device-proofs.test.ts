@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
-import { storedKey } from '../src/codes/server-key.ts'
-import { deviceProofsMax, forgetOldProofs, hashDeviceProof } from '../src/sessions/device-proofs.ts'
+import { deleteOldDeviceProofs, deviceProofsMax, hashDeviceProof } from '../src/sessions/device-proofs.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { type RunningApp, startApp } from './running.ts'
 import { databases } from './stores.ts'
 
@@ -30,10 +30,10 @@ async function post(app: RunningApp, path: string, body: object, from = newCalle
   return { status: answer.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} }
 }
 
-async function codeOut({ house }: RunningApp, phoneNumber: string, purpose: 'sign_in' | 'reset_password') {
-  await house.sendCode.close()
-  const row = await findCode(house.db, { phoneNumber, purpose })
-  return row && codeOf(await storedKey(house.db), { phoneNumber, purpose, nonce: row.nonce })
+async function codeOut({ services }: RunningApp, phoneNumber: string, purpose: 'sign_in' | 'reset_password') {
+  await services.codeSender.close()
+  const row = await findCode(services.db, { phoneNumber, purpose })
+  return row && codeOf(await getOrCreateKey(services.db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
 const guess = (right: string | null) => (right === '000000' ? '000001' : '000000')
@@ -63,7 +63,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
 
   async function addPerson(): Promise<{ phone: string; id: string }> {
     const phone = newNumber()
-    const { id } = await app.house.accounts.add({ phoneNumber: phone, nickname: null, password })
+    const { id } = await app.services.accounts.add({ phoneNumber: phone, nickname: null, password })
     return { phone, id }
   }
 
@@ -76,7 +76,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   }
 
   const isGood = async (phoneNumber: string, proof: string) =>
-    (await app.house.db
+    (await app.services.db
       .selectFrom('hufu_device_proofs')
       .select('proof_hash')
       .where('phone_number', '=', phoneNumber)
@@ -101,7 +101,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(again.body).not.toHaveProperty('device_proof')
     expect(await proofOf(phone)).not.toBe(proof)
     expect(await proofOf(phone, { device_proof: `hp_${'x'.repeat(43)}` })).toMatch(/^hp_/)
-    const rows = await app.house.db.selectFrom('hufu_device_proofs').selectAll().execute()
+    const rows = await app.services.db.selectFrom('hufu_device_proofs').selectAll().execute()
     expect(JSON.stringify(rows)).not.toContain(proof.slice(3))
     expect(await isGood(phone, proof)).toBe(true)
   })
@@ -166,8 +166,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   })
 
   async function sentTo(phoneNumber: string): Promise<number> {
-    await app.house.sendCode.close()
-    const rows = await app.house.db
+    await app.services.codeSender.close()
+    const rows = await app.services.db
       .selectFrom('hufu_events')
       .select('id')
       .where('kind', '=', 'code_sent')
@@ -291,11 +291,11 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   usable('a ban ends them, and so does the end of the account', async () => {
     const { phone, id } = await addPerson()
     const proof = await proofOf(phone)
-    await app.house.standing.ban(id, { until: null, reason: null })
+    await app.services.lifecycle.ban(id, { until: null, reason: null })
     expect(await isGood(phone, proof)).toBe(false)
     const gone = await addPerson()
     const last = await proofOf(gone.phone)
-    await app.house.db.deleteFrom('hufu_accounts').where('id', '=', gone.id).execute()
+    await app.services.db.deleteFrom('hufu_accounts').where('id', '=', gone.id).execute()
     expect(await isGood(gone.phone, last)).toBe(false)
   })
 
@@ -308,7 +308,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       app.clock.advance(1_000)
       await signIn(phone)
     }
-    const rows = await app.house.db
+    const rows = await app.services.db
       .selectFrom('hufu_device_proofs')
       .select('proof_hash')
       .where('account_id', '=', id)
@@ -321,8 +321,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const { phone } = await addPerson()
     const proof = await proofOf(phone)
     const later = app.clock.now() + 401 * 86_400_000
-    expect(await forgetOldProofs(app.house.db, later - 2 * 86_400_000, 500)).toBe(0)
-    expect(await forgetOldProofs(app.house.db, later, 500)).toBeGreaterThan(0)
+    expect(await deleteOldDeviceProofs(app.services.db, later - 2 * 86_400_000, 500)).toBe(0)
+    expect(await deleteOldDeviceProofs(app.services.db, later, 500)).toBeGreaterThan(0)
     expect(await isGood(phone, proof)).toBe(false)
   })
 

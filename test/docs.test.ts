@@ -84,9 +84,9 @@ test('docs/limits.md shows the table of limits, row by row', () => {
         : `${seconds / 86_400} d`
   const budget = Number(limitSettings.smsDailyBudget.default)
   const expected = limitsWith({ smsDailyBudget: budget }).map(
-    ({ action, by, callers, counts, max, perSeconds, coolDown = ['-'] }) => {
+    ({ action, by, callers, counts, max, perSeconds, backoff = ['-'] }) => {
       const who = callers.replace('_', ' ')
-      return [inCode(action), by, who, counts, String(max), period(perSeconds), coolDown.join(', ')]
+      return [inCode(action), by, who, counts, String(max), period(perSeconds), backoff.join(', ')]
     },
   )
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
@@ -111,7 +111,12 @@ describe('docs/errors.md', () => {
     const table = names(rows(section('docs/errors.md', '## Members')))
     const members = table.filter((name) => !/^(is|has)_/.test(name))
     expect(members.toSorted()).toEqual(Object.keys(Problem.properties).toSorted())
-    const sources = ['http/request-errors', 'authentication/credentials', 'phone/phone', 'codes/destinations']
+    const sources = [
+      'http/request-errors',
+      'authentication/credentials',
+      'phone/phone',
+      'authentication/code-destinations',
+    ]
       .map((name) => read(`src/${name}.ts`))
       .join('')
     const words = new Set(sources.match(/(?<=')(?:is|has)_[a-z_]+(?=')/g))
@@ -190,7 +195,7 @@ describe('docs/api.md', () => {
     const fresh = await sqlite.create()
     drop = fresh.drop
     app = await startApp(fresh.url)
-    await addPerson(app.house)
+    await addPerson(app.services)
   })
   afterAll(async () => {
     await app?.close()

@@ -8,18 +8,18 @@ import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } 
 import type { Database } from '../src/db/schema.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { newAccountId } from '../src/ids.ts'
+import { MemorySessionCache } from '../src/session-cache/memory.ts'
+import { NoSessionCache } from '../src/session-cache/none.ts'
+import { RedisSessionCache } from '../src/session-cache/redis.ts'
+import type { SessionCache } from '../src/session-cache/session-cache.ts'
 import { AccountWriter } from '../src/sessions/account-writer.ts'
-import { Life } from '../src/sessions/activity.ts'
-import type { Copies } from '../src/sessions/copies.ts'
-import { MemoryCopies } from '../src/sessions/copies-memory.ts'
-import { NoCopies } from '../src/sessions/copies-none.ts'
-import { RedisCopies } from '../src/sessions/copies-redis.ts'
-import { admitKnown, type Device, type Issued, Sessions } from '../src/sessions/sessions.ts'
-import { pass, type Watcher, watchCopies, watchDialect } from './steps.ts'
+import { SessionLifetime } from '../src/sessions/last-seen.ts'
+import { admitKnown, type Device, type IssuedSession, Sessions } from '../src/sessions/sessions.ts'
+import { pass, type Watcher, watchDialect, watchSessionCache } from './steps.ts'
 
 export interface Domain {
   readonly db: Database
-  readonly copies: Copies
+  readonly cache: SessionCache
   readonly writer: AccountWriter
   readonly sessions: Sessions
   readonly clock: ManualClock
@@ -57,30 +57,30 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const db = openDatabase(dialect)
   const prepareRead = preparedReads(db, dialect)
   const feed = new Feed({ open: () => openDatabase(dialectFor(databaseUrl, 1)), clock })
-  const redis = redisUrl === null ? null : new RedisCopies({ url: redisUrl, feed })
+  const redis = redisUrl === null ? null : new RedisSessionCache({ url: redisUrl, feed })
   if (redis) await Promise.all([feed.start(), redis.connect()])
   const readVersion = versionReader(unwatched)
-  const embedded = readVersion ? new MemoryCopies(readVersion) : new NoCopies()
-  const copies = watchCopies(redis ?? embedded, watch)
+  const embedded = readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
+  const cache = watchSessionCache(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
-  const writer = new AccountWriter({ db, copies, clock })
+  const writer = new AccountWriter({ db, cache, clock })
   const sessions = new Sessions({
     db,
     writer,
     prepareRead,
-    copies,
+    cache,
     clock,
     policy,
-    life: new Life(30 * 86_400_000, null),
+    life: new SessionLifetime(30 * 86_400_000, null),
     onBackgroundError: options.onBackgroundError ?? throwIt,
   })
   const close = async () => {
     await sessions.close()
-    await copies.close()
+    await cache.close()
     await feed.close()
     await db.destroy()
   }
-  return { db, copies, writer, sessions, clock, close }
+  return { db, cache, writer, sessions, clock, close }
 }
 
 /** Brings the schema of a fresh database up to date. */
@@ -114,7 +114,7 @@ export async function signIn(
   { sessions }: Domain,
   accountId: string,
   device: Device = phone,
-): Promise<Issued> {
+): Promise<IssuedSession> {
   const issued = await sessions.issue({
     device,
     origin: noOrigin,

@@ -41,7 +41,7 @@ async function learn(token: string): Promise<void> {
 }
 
 /** Whether the first server answers from memory. */
-const remembers = (token: string) => one.sessions.recognize(token) !== null
+const remembers = (token: string) => one.sessions.verifyFromMemory(token) !== null
 
 test('its own commits that end nothing leave everything remembered', async () => {
   const { accountId, token, id } = await newcomer()

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { openCacheInRedis } from './copies-in-redis.ts'
 import { check } from './fault-run/checker.ts'
 import type { Kind, Operation } from './fault-run/history.ts'
 import { addPeople, type HufuServer, openTruth, startHufu } from './fault-run/stage.ts'
@@ -19,7 +19,7 @@ const subjectBefore =
 const layout = { before: 2, now: 3 } as const
 const ignorableTag = 100
 const criticalTag = 200
-const codec = 'src/sessions/session-codec.ts'
+const codec = 'src/session-cache/session-codec.ts'
 const nextVersion: readonly SourceChange[] = [
   [
     codec,
@@ -88,7 +88,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
   let url: string
   let drop: () => Promise<void>
   let truth: ReturnType<typeof openTruth>
-  let entries: Awaited<ReturnType<typeof openCopiesInRedis>>
+  let entries: Awaited<ReturnType<typeof openCacheInRedis>>
   let nicknames = 0
   let servers: { readonly other: HufuServer; readonly now: HufuServer }
 
@@ -102,7 +102,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
     await addPeople(url, people, password)
     servers = { other: started, now: await startHufu('now', thisVersion, stores) }
     truth = openTruth(url)
-    entries = await openCopiesInRedis(redis)
+    entries = await openCacheInRedis(redis)
   })
   afterAll(async () => {
     await servers?.other.close()

@@ -1,7 +1,7 @@
 // Bytes of cache entries as another version writes them, made out of those of this version.
 import { crc32 } from 'node:zlib'
 
-/** Where the tail of an entry begins, and what stands behind it (src/sessions/session-codec.ts). */
+/** Where the tail of an entry begins, and what stands behind it (src/session-cache/session-codec.ts). */
 const tailAt = 69
 const checkSize = 4
 

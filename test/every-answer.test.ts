@@ -24,10 +24,10 @@ beforeAll(async () => {
   app = await startApp(fresh.url, {
     environment: { HUFU_ALLOWED_ORIGINS: origin, HUFU_MAX_CONNECTIONS: '20' },
   })
-  await addPerson(app.house)
+  await addPerson(app.services)
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: person.phone, password: person.password }
-  token = (await app.house.signIn.by('password', context, credential)).token
+  token = (await app.services.signIn.by('password', context, credential)).token
 })
 
 afterAll(async () => {

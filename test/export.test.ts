@@ -43,7 +43,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
 
   /** A person with a past, and a session. Of three events two were in the same millisecond. */
   async function personWith(number: string, past: { events: number; sessions: number }) {
-    const { id } = await addPerson(app.house, number)
+    const { id } = await addPerson(app.services, number)
     const mark = number.slice(-3)
     await insertMany(app.byHand, kind, 'hufu_events', past.events, {
       id: (i, { concat, padded }) => concat(sql.lit(mark), sql`'-'`, padded(i, 18)),
@@ -69,7 +69,12 @@ describe.each(databases)('$name', ({ create, skipped }) => {
 
   async function signIn(accountId: string): Promise<string> {
     const admit = admitKnown(accountId)
-    const issued = await app.house.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit })
+    const issued = await app.services.sessions.issue({
+      device: phone,
+      origin: noOrigin,
+      method: 'given',
+      admit,
+    })
     return issued?.token ?? expect.fail()
   }
 
@@ -198,7 +203,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
 
   usable('a client that goes away stops the reading', async () => {
     const { token } = await personWith('13800000106', { events: 60_000, sessions: 0 })
-    const reads = vi.spyOn(app.house.db, 'selectFrom')
+    const reads = vi.spyOn(app.services.db, 'selectFrom')
     const pages = () => reads.mock.calls.filter(([table]) => String(table) === 'hufu_events').length
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
     socket.write(

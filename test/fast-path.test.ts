@@ -22,7 +22,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const environment = { ...allowed, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
     app = await startApp(url, { environment })
     closers.push(() => app.close())
-    await addPerson(app.house)
+    await addPerson(app.services)
     const answer = await fetch(`${app.url}/login`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -42,10 +42,10 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const short = await startApp(url, {
         environment: { ...environment, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
       })
-      await addPerson(short.house)
+      await addPerson(short.services)
       const context = { device: phone, origin: noOrigin }
       const credential = { phoneNumber: person.phone, password: person.password }
-      const issued = await short.house.signIn.by('password', context, credential)
+      const issued = await short.services.signIn.by('password', context, credential)
       const status = async () =>
         (await fetch(`${short.url}/v1/session`, { headers: { authorization: `Bearer ${issued.token}` } }))
           .status
@@ -141,10 +141,10 @@ test('both ways give the same bytes while no other origin may call, whatever pag
   const [sqlite = expect.fail()] = databases
   const { url, drop } = await sqlite.create()
   const app = await startApp(url)
-  await addPerson(app.house)
+  await addPerson(app.services)
   const context = { device: phone, origin: noOrigin }
   const credential = { phoneNumber: person.phone, password: person.password }
-  const { token } = await app.house.signIn.by('password', context, credential)
+  const { token } = await app.services.signIn.by('password', context, credential)
   const namesOf = async (path: string, more: Record<string, string>) =>
     [...(await fetch(app.url + path, { headers: { token, ...more } })).headers.keys()].toSorted()
   const plain = await namesOf('/user?long', {})
@@ -162,10 +162,10 @@ describe.each([
     const [sqlite = expect.fail()] = databases
     const { url, drop } = await sqlite.create()
     const app = await startApp(url, { environment: environment as Record<string, string> })
-    await addPerson(app.house)
+    await addPerson(app.services)
     const context = { device: phone, origin: noOrigin }
     const credential = { phoneNumber: person.phone, password: person.password }
-    const { token } = await app.house.signIn.by('password', context, credential)
+    const { token } = await app.services.signIn.by('password', context, credential)
     const headers = { token, 'x-forwarded-for': '198.51.100.9, 203.0.113.7' }
     let reached = 0
     const count = () => reached++

@@ -27,7 +27,7 @@ const operations = {
   },
 } as const
 
-/** As credentials.ts and standing.ts do it: the row changes, all sessions end, an event tells it. */
+/** As credentials.ts and lifecycle.ts do it: the row changes, all sessions end, an event tells it. */
 async function changePassword({ writer }: Domain, accountId: string): Promise<void> {
   await writer.update({
     accountId,

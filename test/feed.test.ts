@@ -1,7 +1,7 @@
 // The feed of changes on every database: nothing that was committed is missed, whatever the order of the commits.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { insertChange } from '../src/changes/change-rows.ts'
-import { type AccountChange, Feed, forgetOldChanges } from '../src/changes/feed.ts'
+import { type AccountChange, deleteOldChanges, Feed } from '../src/changes/feed.ts'
 import { LastChanges } from '../src/changes/last-changes.ts'
 import { ManualClock } from '../src/clock.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
@@ -131,13 +131,13 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
   })
 
   usable('a server reads it without Redis as well', async () => {
-    const { house, close } = await startApp(url)
+    const { services, close } = await startApp(url)
     closers.push(close)
     const seen: string[] = []
-    house.feed.subscribe(({ accountId }) => seen.push(accountId))
+    services.feed.subscribe(({ accountId }) => seen.push(accountId))
     await change('by another process')
     await vi.waitFor(() => expect(seen).toContain(id('by another process')))
-    expect(house.feed.isFresh()).toBe(true)
+    expect(services.feed.isFresh()).toBe(true)
   })
 
   usable('a server that starts knows what has changed lately', async () => {
@@ -155,7 +155,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     await db.insertInto('hufu_account_changes').values(old).execute()
     clock.advance(61 * minuteMs)
     const last = await change('young')
-    await forgetOldChanges(db, clock.now(), 1_000)
+    await deleteOldChanges(db, clock.now(), 1_000)
     const left = await db.selectFrom('hufu_account_changes').select('position').orderBy('position').execute()
     expect(left.at(-1)).toEqual({ position: last })
     // The last thousand stay, so that a server that starts can tell what is open from what is long over.

@@ -1,9 +1,9 @@
 // A database from before 0.1.0 gets its names of today, and tables of other programs are left alone.
 import { Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { columnNames, indexNames, tableNames } from '../src/db/ddl.ts'
 import { migrate, ownTables, pendingMigrations, upgrade } from '../src/db/migrate.ts'
 import { type DatabaseKind, databaseKind, dialectFor, openDatabase } from '../src/db/open.ts'
-import { columnNames, indexNames, tableNames } from '../src/db/tables.ts'
 import { UnusableDatabaseError } from '../src/db/unusable.ts'
 import { createFirstTables, type FirstTables } from './first-database.ts'
 import { runCommand } from './running.ts'

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../src/clock.ts'
 import { noOrigin } from '../src/events/events.ts'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { openCacheInRedis } from './copies-in-redis.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, phone, signIn } from './domain.ts'
 import { type RedisServer, startRedis } from './services/redis.ts'
 import type { Watcher } from './steps.ts'
@@ -81,7 +81,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   /** What Redis holds of a session now, past everything that a process remembers. */
   async function copyOf(sessionId: string) {
     const { domain } = await open()
-    return (await domain.copies.session(sessionId)).value
+    return (await domain.cache.session(sessionId)).value
   }
 
   test.skipIf(skipped !== null)(
@@ -134,7 +134,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const issued = await firstReplaces
 
       const { domain: newcomer } = await open()
-      expect(await newcomer.copies.session(id)).toMatchObject({ value: 'marked' })
+      expect(await newcomer.cache.session(id)).toMatchObject({ value: 'marked' })
       expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
         ending: { reason: 'signed_out' },
       })
@@ -245,12 +245,12 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       // Redis dies and comes back as another process; the writer has not found it yet.
       writer.line.set('refuse')
       reader.line.leadTo(another.url)
-      await until(() => !reader.domain.copies.isReachable() && !writer.domain.copies.isReachable())
-      await until(() => reader.domain.copies.isReachable())
+      await until(() => !reader.domain.cache.isReachable() && !writer.domain.cache.isReachable())
+      await until(() => reader.domain.cache.isReachable())
       expect((await reader.domain.sessions.verify(token)).is).toBe('live')
-      const copies = await openCopiesInRedis(another.url)
-      closers.push(() => copies.close())
-      await vi.waitFor(async () => expect((await copies.read(session.id))?.copy).toBeTruthy())
+      const cache = await openCacheInRedis(another.url)
+      closers.push(() => cache.close())
+      await vi.waitFor(async () => expect((await cache.read(session.id))?.copy).toBeTruthy())
       writer.gate.release()
       expect(await ended).toBe(true)
       expect(await reader.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
@@ -269,12 +269,12 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       })
       await settles
       second.line.set('refuse')
-      await until(() => !second.domain.copies.isReachable())
+      await until(() => !second.domain.cache.isReachable())
       const commits = second.gate.stopBefore('sql commit')
       const ended = second.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
       await commits
       second.line.set('pass')
-      await until(() => second.domain.copies.isReachable())
+      await until(() => second.domain.cache.isReachable())
       second.gate.release()
       expect(await ended).toBe(true)
       first.gate.release()
@@ -285,9 +285,9 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
 
   /** Removes a copy, as if its life were over. */
   async function forget(sessionId: string): Promise<void> {
-    const copies = await openCopiesInRedis(redisUrl() ?? '')
-    expect(await copies.remove(sessionId)).toBe(true)
-    await copies.close()
+    const cache = await openCacheInRedis(redisUrl() ?? '')
+    expect(await cache.remove(sessionId)).toBe(true)
+    await cache.close()
   }
 })
 

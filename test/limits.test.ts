@@ -24,7 +24,7 @@ async function start(
   const limits = { HUFU_LIMITS: 'on', HUFU_PASSWORD_QUEUE: '1000' }
   const app = await startApp(url, { environment: { ...limits, ...environment } })
   closers.push(() => app.close())
-  await addPerson(app.house)
+  await addPerson(app.services)
   return app
 }
 
@@ -99,7 +99,7 @@ test('whoever holds a token tries codes for one new number after the other thirt
     app.clock.advance(100_000)
   }
   expect(await move(token, 30)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
-  await addPerson(app.house, '13900000098')
+  await addPerson(app.services, '13900000098')
   expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
 })
 
@@ -292,7 +292,7 @@ describe.skipIf(noRedis).each(databases)('Redis away, on $name', (database) => {
       closers.push(() => proxy.close())
       const app = await start({ HUFU_REDIS_URL: proxy.url }, database)
       const other = '13900000098'
-      await addPerson(app.house, other)
+      await addPerson(app.services, other)
       const { body } = await v1(app, person.phone, person.password)
       const me = () =>
         ask(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${String(body.token)}` } })
@@ -308,7 +308,7 @@ describe.skipIf(noRedis).each(databases)('Redis away, on $name', (database) => {
 
       if (how === 'killed') await server.restart()
       else proxy.set('pass')
-      await expect.poll(() => app.house.copies.isReachable(), { timeout: 10_000 }).toBe(true)
+      await expect.poll(() => app.services.cache.isReachable(), { timeout: 10_000 }).toBe(true)
       expect(await guess()).toMatchObject({ status: 401 })
       for (let i = 0; i < 5; i++) expect(await guess()).toMatchObject({ status: 429 })
       expect(await v1(app, other, person.password)).toMatchObject({ status: 201 })

@@ -3,11 +3,11 @@ import { connect } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest'
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
-import { keyOf } from '../src/sessions/client-redis.ts'
+import { keyOf } from '../src/session-cache/redis-client.ts'
 import { readSettings } from '../src/settings/settings.ts'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { openCacheInRedis } from './copies-in-redis.ts'
 import { type RunningApp, type ServerProcess, startApp, startProcess } from './running.ts'
 import { databases, type FreshDatabase, redisUrl } from './stores.ts'
 
@@ -161,8 +161,8 @@ async function newSqlite(): Promise<FreshDatabase> {
   return await sqlite.create()
 }
 
-function addOwner({ house }: Pick<RunningApp, 'house'>) {
-  return house.accounts.add({ phoneNumber: phone, nickname, password })
+function addOwner({ services }: Pick<RunningApp, 'services'>) {
+  return services.accounts.add({ phoneNumber: phone, nickname, password })
 }
 
 describe('the log', () => {
@@ -405,10 +405,10 @@ describe('the log', () => {
   })
 
   test('has the line of a sign-in whose client did not wait for the answer', async () => {
-    const before = await app.house.sessions.list((await app.house.accounts.get(phone)).id)
+    const before = await app.services.sessions.list((await app.services.accounts.get(phone)).id)
     await sendBytes(app.url, head + login, { destroy: true })
     await vi.waitFor(async () => {
-      const now = await app.house.sessions.list((await app.house.accounts.get(phone)).id)
+      const now = await app.services.sessions.list((await app.services.accounts.get(phone)).id)
       expect(now.map(({ id }) => id)).not.toEqual(before.map(({ id }) => id))
     })
     const lines = await linesOf(1)
@@ -469,12 +469,12 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
     'that breaks a sign-in half-way is logged without what was to be written',
     async () => {
       if (!running) throw new Error('the app did not start')
-      const { url, house, lines } = running
+      const { url, services, lines } = running
       const [, signIn] = signIns(phone, password)
       if (!signIn) throw new Error('there are two ways to sign in')
       expect((await send(url, signIn)).status).toBe(201)
       // The second sign-in comes as far as its insert.
-      await sql`create unique index one_session_an_account on hufu_sessions (account_id)`.execute(house.db)
+      await sql`create unique index one_session_an_account on hufu_sessions (account_id)`.execute(services.db)
       lines.length = 0
       expect((await send(url, signIn)).status).toBe(500)
       await vi.waitFor(() => expect(lines).toHaveLength(2))
@@ -496,7 +496,7 @@ describe('what fails when the request is answered already', () => {
     const environment = { HUFU_TEST_NUMBERS: `+86${moved}=${code}`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
     app = await startApp(fresh.url, { environment })
     await addOwner(app)
-    vi.spyOn(app.house.sms, 'send').mockRejectedValue(new GatewayFault('the gateway fell over'))
+    vi.spyOn(app.services.sms, 'send').mockRejectedValue(new GatewayFault('the gateway fell over'))
   })
   afterAll(async () => {
     await app.close()
@@ -552,10 +552,10 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
       HUFU_REDIS_URL: redisUrl() ?? '',
       HUFU_LOG_FORMAT: format,
     }
-    const house = await openHouse(readSettings(environment))
-    await migrate(house.db, 'sqlite')
-    await addOwner({ house })
-    await house.close()
+    const services = await openServices(readSettings(environment))
+    await migrate(services.db, 'sqlite')
+    await addOwner({ services })
+    await services.close()
     const server = await startProcess(environment)
     cleanUps.push(() => server.stop())
     return { server, file: fresh.url.slice('sqlite:'.length) }
@@ -586,9 +586,9 @@ async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
   const url = redisUrl()
   expect(url === null).toBe(inject('redis').skipped !== null)
   if (url === null) return
-  const copies = await openCopiesInRedis(url)
+  const cache = await openCacheInRedis(url)
   try {
-    const everything = await copies.everything()
+    const everything = await cache.everything()
     // The copies are there: it is them that we look through.
     expect(everything).toContain(keyOf(tokens.at(-1)?.slice(3, 25) ?? ''))
     for (const secret of [
@@ -601,6 +601,6 @@ async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
     ])
       expect(everything).not.toContain(secret)
   } finally {
-    await copies.close()
+    await cache.close()
   }
 }

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createClient } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
-import { newSessionId } from '../src/ids.ts'
+import { newCompactId } from '../src/ids.ts'
 import { issueToken } from '../src/sessions/token.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { whyMissing } from './services/binaries.ts'
@@ -23,18 +23,18 @@ async function start(environment: Record<string, string>): Promise<RunningApp> {
   closers.push(drop)
   const app = await startApp(url, { environment })
   closers.push(() => app.close())
-  await addPerson(app.house)
+  await addPerson(app.services)
   return app
 }
 
 /** Many at once, as a stranger would. */
-async function showMadeUp({ house }: RunningApp, count: number): Promise<void> {
+async function showMadeUp({ services }: RunningApp, count: number): Promise<void> {
   for (let shown = 0; shown < count; shown += 500) {
     const tokens = Array.from({ length: 500 }, (_, i) =>
       // Ids of now and of no time at all.
-      issueToken(i % 2 ? newSessionId(Date.now()) : randomBytes(16).toString('base64url')),
+      issueToken(i % 2 ? newCompactId(Date.now()) : randomBytes(16).toString('base64url')),
     )
-    const found = await Promise.all(tokens.map((token) => house.sessions.verify(token)))
+    const found = await Promise.all(tokens.map((token) => services.sessions.verify(token)))
     expect(new Set(found.map(({ is }) => is))).toEqual(new Set(['unknown']))
   }
 }
@@ -82,9 +82,9 @@ test.skipIf(noRedis)('Redis tracks the keys of live sessions, and none that a st
   })
   // What a sign-in answers: test/v1.test.ts.
   const { token, session } = (await answer.json()) as { token: string; session: { id: string } }
-  expect(await app.house.sessions.verify(token)).toMatchObject({ is: 'live' })
+  expect(await app.services.sessions.verify(token)).toMatchObject({ is: 'live' })
   expect(await tracked()).toBe(1)
-  const found = await app.house.copies.session(session.id)
+  const found = await app.services.cache.session(session.id)
   expect(found.isCurrent).toBe(true)
   // A change by another connection is announced.
   await client.set(`hufu:s:${session.id}`, 'mark:of-somebody-else')

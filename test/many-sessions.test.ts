@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
-import { newSessionId } from '../src/ids.ts'
+import { newCompactId } from '../src/ids.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { phone } from './domain.ts'
 import { addPerson, type RunningApp, startApp } from './running.ts'
@@ -41,13 +41,13 @@ describe.each(stores)('very many sessions on $name', (store) => {
 
   /** Live sessions of an account, written past the program, a thousand in each millisecond. */
   async function addSessions(accountId: string, howMany: number): Promise<void> {
-    const now = app.house.clock.now()
+    const now = app.services.clock.now()
     for (let i = 0; i < howMany; i += 1_000) await addThousand(accountId, now - 1_000 + i / 1_000, i)
   }
 
   async function addThousand(accountId: string, now: number, from: number): Promise<void> {
     // The first 8 characters of an id tell when it was made.
-    const begin = newSessionId(now).slice(0, 8)
+    const begin = newCompactId(now).slice(0, 8)
     const number = {
       sqlite: sql`with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 1000)`,
       mariadb: sql`with numbers (n) as (select seq from ${sql.raw('seq_1_to_1000')})`,
@@ -77,7 +77,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       method: 'given',
       admit: admitKnown(accountId),
     } as const
-    return ((await app.house.sessions.issue(request)) ?? expect.fail('no session')).token
+    return ((await app.services.sessions.issue(request)) ?? expect.fail('no session')).token
   }
 
   const live = async (accountId: string) =>
@@ -104,31 +104,31 @@ describe.each(stores)('very many sessions on $name', (store) => {
       ).n,
     )
 
-  const isLive = async (token: string) => (await app.house.sessions.verify(token)).is === 'live'
+  const isLive = async (token: string) => (await app.services.sessions.verify(token)).is === 'live'
 
   usable(
     'it is listed in pages, banned, and all its sessions end; those of others are checked meanwhile',
     async () => {
-      const { house } = app
-      const crowd = await addPerson(house, '13600000001', null)
-      const other = await addPerson(house, '13600000002', null)
+      const { services } = app
+      const crowd = await addPerson(services, '13600000001', null)
+      const other = await addPerson(services, '13600000002', null)
       const otherToken = await signIn(other.id)
       await addSessions(crowd.id, count)
       const token = await signIn(crowd.id)
       expect(await isLive(token)).toBe(true)
-      expect(await house.sessions.list(crowd.id)).toHaveLength(200)
+      expect(await services.sessions.list(crowd.id)).toHaveLength(200)
       const seen = new Set<string>()
-      for await (const { id } of house.sessions.listAll(crowd.id)) seen.add(id)
+      for await (const { id } of services.sessions.listAll(crowd.id)) seen.add(id)
       expect(seen.size).toBe(count + 1)
 
-      const banned = () => house.standing.ban(crowd.id, { until: null, reason: 'spam' })
+      const banned = () => services.lifecycle.ban(crowd.id, { until: null, reason: 'spam' })
       const quiet = await checksWhile(app, otherToken, () => sleep(1_500))
       const busy = await checksWhile(app, otherToken, async () => {
         await banned()
         // Over with the answer, however much is still to be written.
         expect(await isLive(token)).toBe(false)
-        expect(await house.sessions.list(crowd.id)).toEqual([])
-        await house.writer.pendingEnds.written()
+        expect(await services.sessions.list(crowd.id)).toEqual([])
+        await services.writer.pendingEnds.written()
       })
       expect(await live(crowd.id)).toBe(0)
       expect(await ends(crowd.id)).toBe(count + 1)
@@ -148,13 +148,13 @@ describe.each(stores)('very many sessions on $name', (store) => {
   usable(
     'whatever ends all sessions of an account ends thousands of them: a kick, a sign-in that ends the others, a ban, a purge',
     async () => {
-      const { house } = app
-      const { id } = await addPerson(house, '13600000001', null)
+      const { services } = app
+      const { id } = await addPerson(services, '13600000001', null)
       const all = { accountId: id, reason: 'kicked', by: null, except: null } as const
       const ways: Record<string, () => Promise<unknown>> = {
-        'all are kicked': () => house.sessions.endAll(all),
+        'all are kicked': () => services.sessions.endAll(all),
         'a sign-in that ends the others': () =>
-          house.sessions.issue({
+          services.sessions.issue({
             device: phone,
             origin: noOrigin,
             method: 'given',
@@ -163,7 +163,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
               return admission && { ...admission, endOthers: 'phone_verified' }
             },
           }),
-        'a ban': () => house.standing.ban(id, { until: null, reason: null }),
+        'a ban': () => services.lifecycle.ban(id, { until: null, reason: null }),
       }
       for (const [name, end] of Object.entries(ways)) {
         await addSessions(id, 8_000)
@@ -171,22 +171,22 @@ describe.each(stores)('very many sessions on $name', (store) => {
         expect(await isLive(token), name).toBe(true)
         await end()
         expect(await isLive(token), name).toBe(false)
-        await house.writer.pendingEnds.written()
+        await services.writer.pendingEnds.written()
         expect(await live(id), name).toBe(name.startsWith('a sign-in') ? 1 : 0)
         if (name === 'a ban') break
         await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
         await sql`delete from hufu_sessions where account_id = ${id}`.execute(app.byHand)
       }
       // It is banned for ever and closing: the purge takes the person out of its thousands of events, and removes it.
-      await sql`update hufu_accounts set closes_at = ${house.clock.now()} where id = ${id}`.execute(
+      await sql`update hufu_accounts set closes_at = ${services.clock.now()} where id = ${id}`.execute(
         app.byHand,
       )
-      const reports = await house.tidy({ isClockRight: true })
+      const reports = await services.purgeExpired({ isClockRight: true })
       expect(reports.find(({ step }) => step === 'accounts')).toMatchObject({
         outcome: { is: 'done' },
         removed: 1,
       })
-      expect(await house.accounts.find('13600000001')).toBeNull()
+      expect(await services.accounts.find('13600000001')).toBeNull()
       const { rows } = await sql`select count(*) as n from hufu_events
         where account_id = ${id} and (phone_number is not null or ip is not null or detail is not null)`.execute(
         app.byHand,

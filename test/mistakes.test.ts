@@ -1,7 +1,7 @@
 // The mistakes of a newcomer's first hours: each is made for real, and its message says what was wrong and what to do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accountMistakes, callMistakes } from './mistakes/command-line.ts'
-import { isText, type Mistake, type Surroundings, secret } from './mistakes/mistake.ts'
+import { isText, type Mistake, type ServeHooks, secret } from './mistakes/mistake.ts'
 import { requestMistakes } from './mistakes/requests.ts'
 import { settingMistakes, startMistakes } from './mistakes/settings.ts'
 import { storeMistakes } from './mistakes/stores.ts'
@@ -17,7 +17,7 @@ const groups: Readonly<Record<string, readonly Mistake[]>> = {
   requests: requestMistakes,
 }
 
-let surroundings: Surroundings
+let surroundings: ServeHooks
 
 beforeAll(async () => {
   const folder = createFolder('mistakes')

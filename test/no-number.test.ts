@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../src/events/events.ts'
 import { newAccountId } from '../src/ids.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
-import { openCopiesInRedis } from './copies-in-redis.ts'
+import { openCacheInRedis } from './copies-in-redis.ts'
 import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp } from './running.ts'
 import { redisUrl, stores } from './stores.ts'
@@ -25,7 +25,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     url = fresh.url
     drop = fresh.drop
     app = await startApp(url, redis ? { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } } : {})
-    await addPerson(app.house)
+    await addPerson(app.services)
     const { passwordHash } = await hashOf(app)
     const now = app.clock.now()
     await app.byHand
@@ -50,8 +50,8 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
   })
 
   /** A password's hash as another account has it. */
-  async function hashOf({ house, byHand }: RunningApp) {
-    await house.accounts.add({ phoneNumber: '13800004711', nickname: null, password })
+  async function hashOf({ services, byHand }: RunningApp) {
+    await services.accounts.add({ phoneNumber: '13800004711', nickname: null, password })
     const row = await byHand
       .selectFrom('hufu_accounts')
       .select('password_hash as passwordHash')
@@ -62,7 +62,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
 
   async function newSession(): Promise<string> {
     const request = { device: phone, origin: noOrigin, method: 'given', admit: admitKnown(id) } as const
-    return ((await app.house.sessions.issue(request)) ?? expect.fail('no session')).token
+    return ((await app.services.sessions.issue(request)) ?? expect.fail('no session')).token
   }
 
   async function call(token: string, route: string, body?: object) {
@@ -112,14 +112,14 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     const token = await newSession()
     await call(token, 'GET /v1/session')
     if (!redis) return
-    const cache = await openCopiesInRedis(redisUrl() ?? expect.fail())
+    const cache = await openCacheInRedis(redisUrl() ?? expect.fail())
     const { session } = await call(token, 'GET /v1/session').then(({ body }) => body)
     await vi.waitFor(async () =>
       expect((await cache.read(session.id))?.copy?.account).toMatchObject({ id, phoneNumber: null }),
     )
     await cache.close()
     const other = await startApp(url, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } })
-    expect(await other.house.sessions.verify(token)).toMatchObject({
+    expect(await other.services.sessions.verify(token)).toMatchObject({
       is: 'live',
       account: { phoneNumber: null },
     })
@@ -157,7 +157,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
       .set({ closes_at: app.clock.now() - 1, banned_at: app.clock.now() })
       .where('id', '=', id)
       .execute()
-    await app.house.standing.purge(app.clock.now(), 10)
+    await app.services.lifecycle.purge(app.clock.now(), 10)
     const left = await app.byHand.selectFrom('hufu_accounts').select('id').where('id', '=', id).execute()
     const identities = await app.byHand.selectFrom('hufu_identities').selectAll().execute()
     expect([...left, ...identities]).toEqual([])

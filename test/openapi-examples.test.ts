@@ -139,7 +139,7 @@ describe('/openapi.json', () => {
   })
 
   test('shows the classic words of the default settings, and text where the answer is text', async () => {
-    await addPerson(app.house, '13800005231')
+    await addPerson(app.services, '13800005231')
     const login = async (phone_number: string) => {
       const body = JSON.stringify({ phone_number, password: 'wrong' })
       const headers = { 'content-type': 'application/json' }
@@ -157,20 +157,20 @@ describe('/openapi.json', () => {
   })
 
   test('shows for each way that a session ends the members that the server tells', async () => {
-    const { id } = await addPerson(app.house, '13800005233')
+    const { id } = await addPerson(app.services, '13800005233')
     const signIn = () =>
-      app.house.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit: admitKnown(id) })
+      app.services.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit: admitKnown(id) })
     const membersOf = (problem: object) =>
       Object.keys(problem)
         .filter((key) => key !== 'detail')
         .toSorted()
-    const { sessions, standing } = app.house
+    const { sessions, lifecycle } = app.services
     const day = 86_400_000
     for (const reason of endReasons) {
       const issued = (await signIn()) ?? expect.fail()
       const { id: sessionId } = issued.session
       if (reason === 'expired') app.clock.advance(31 * day)
-      else if (reason === 'banned') await standing.ban(id, { until: app.clock.now() + day, reason: null })
+      else if (reason === 'banned') await lifecycle.ban(id, { until: app.clock.now() + day, reason: null })
       else {
         const { token } = issued
         const by = reason === 'token_reused' ? null : { accountId: id, sessionId, token }
@@ -184,15 +184,15 @@ describe('/openapi.json', () => {
         code: `session_${reason}`,
         members: membersOf(Object(example)),
       })
-      if (reason === 'banned') await standing.unban(id)
+      if (reason === 'banned') await lifecycle.unban(id)
     }
   })
 
   test('shows bodies that the server takes: none is refused for its shape', async () => {
     const bodies = shown().filter(({ where }) => where.endsWith(' body'))
     expect(bodies.length).toBeGreaterThan(6)
-    const { id } = await addPerson(app.house)
-    const issued = await app.house.sessions.issue({
+    const { id } = await addPerson(app.services)
+    const issued = await app.services.sessions.issue({
       device: phone,
       origin: noOrigin,
       method: 'given',

@@ -8,12 +8,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
 import type { Purpose } from '../src/codes/codes.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import { sqlitePath } from '../src/db/open.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { freshMs } from '../src/timing.ts'
-import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
+import { holdsLiveCopy, openCacheInRedis } from './copies-in-redis.ts'
 import { phone } from './domain.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from './running.ts'
 import { openDisk, whyNoFullDisk } from './services/disk.ts'
@@ -103,7 +103,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       await redis.kill('SIGKILL')
       closers.push(() => redis.stop())
       const app = later(await start(await fresh(database), { HUFU_REDIS_URL: url }))
-      const { id } = await addPerson(app.house)
+      const { id } = await addPerson(app.services)
       const token = await issue(app, id)
       expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
       expect(await user(app, await login(app))).toMatchObject({ status: 200, code: 1 })
@@ -120,7 +120,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
     const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
-    await addPerson(app.house)
+    await addPerson(app.services)
     const token = await login(app)
     const answers: Answer[] = []
     const load = { on: true }
@@ -147,7 +147,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
     const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
-    await addPerson(app.house)
+    await addPerson(app.services)
     const token = await login(app)
     await redis.kill('SIGSTOP')
     closers.push(() => redis.kill('SIGCONT'))
@@ -169,7 +169,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       later(await start(databaseUrl, environment)),
       later(await start(databaseUrl, environment)),
     ]
-    await addPerson(app.house)
+    await addPerson(app.services)
     const token = await login(app)
     expect(await user(other, token)).toMatchObject({ code: 1 })
     const client = await createClient({ url: redis.url }).connect()
@@ -194,20 +194,20 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
 
   usable("what is no copy, or somebody else's, is not believed, and harms nobody", async () => {
     const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
-    await addPerson(app.house)
-    const other = await addPerson(app.house, '13600005555', 'somebody else')
+    await addPerson(app.services)
+    const other = await addPerson(app.services, '13600005555', 'somebody else')
     const [ours, theirs] = [await login(app), await issue(app, other.id)]
     const sessionId = (of: string) => of.slice(3, 25)
-    const copies = later(await openCopiesInRedis(redisUrl() ?? ''))
+    const cache = later(await openCacheInRedis(redisUrl() ?? ''))
     await eventually(async () => {
       for (const one of [ours, theirs]) {
         expect(await user(app, one)).toMatchObject({ code: 1 })
-        expect(await copies.read(sessionId(one))).toMatchObject({ copy: { ending: null } })
+        expect(await cache.read(sessionId(one))).toMatchObject({ copy: { ending: null } })
       }
     })
-    const good = (await copies.read(sessionId(ours)))?.bytes ?? expect.fail()
+    const good = (await cache.read(sessionId(ours)))?.bytes ?? expect.fail()
     const head = good.toString('latin1').split(' ').slice(0, 2).join(' ')
-    const somebodys = (await copies.read(sessionId(theirs)))?.bytes ?? expect.fail()
+    const somebodys = (await cache.read(sessionId(theirs)))?.bytes ?? expect.fail()
     const bad = [
       'x',
       '',
@@ -221,7 +221,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       somebodys,
     ]
     for (const bytes of [...bad, Buffer.concat([good, Buffer.from('x')])]) {
-      await copies.write(sessionId(ours), bytes)
+      await cache.write(sessionId(ours), bytes)
       const answer = await user(app, ours)
       expect(answer, String(bytes)).toMatchObject({ status: 200, code: 1, nickname: person.nickname })
       expect(await redisState(app)).toMatchObject({ redis: 'ok' })
@@ -237,7 +237,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       const proxy = later(await startProxy(redisUrl() ?? ''))
       const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
       const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
-      await addPerson(cutOff.house)
+      await addPerson(cutOff.services)
       const token = await login(other)
       expect(await user(other, token)).toMatchObject({ code: 1 })
 
@@ -263,16 +263,16 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
 
 /** Everything that ends sessions, as people and operators do it. Each gives the reason that the old token is refused with. */
 const endings: Record<string, (app: RunningApp, who: { id: string; token: string }) => Promise<string>> = {
-  async ban({ house }, { id }) {
-    await house.standing.ban(id, { until: null, reason: 'spam' })
+  async ban({ services }, { id }) {
+    await services.lifecycle.ban(id, { until: null, reason: 'spam' })
     return 'session_banned'
   },
-  async 'end of all sessions'({ house }, { id }) {
-    await house.sessions.endAll({ accountId: id, reason: 'kicked', by: null, except: null })
+  async 'end of all sessions'({ services }, { id }) {
+    await services.sessions.endAll({ accountId: id, reason: 'kicked', by: null, except: null })
     return 'session_kicked'
   },
   async 'password reset'(app, { id }) {
-    const phoneNumber = (await app.house.accounts.getById(id)).phoneNumber ?? expect.fail()
+    const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
     const code = await codeFor(app, phoneNumber, 'reset_password')
     const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
     expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
@@ -293,7 +293,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     return 'session_phone_changed'
   },
   async closing(app, { id, token }) {
-    const phoneNumber = (await app.house.accounts.getById(id)).phoneNumber ?? expect.fail()
+    const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
     const code = await codeFor(app, phoneNumber, 'close_account')
     expect(await send(app, 'DELETE', '/v1/account', { code }, token)).toBe(202)
     return 'session_account_closed'
@@ -303,9 +303,9 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
 let numbers = 13_600_000_000
 const nextNumber = () => `+86${++numbers}`
 
-async function issue({ house }: RunningApp, accountId: string): Promise<string> {
+async function issue({ services }: RunningApp, accountId: string): Promise<string> {
   const admit = admitKnown(accountId)
-  const issued = await house.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit })
+  const issued = await services.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit })
   return (issued ?? expect.fail('no session')).token
 }
 
@@ -313,9 +313,9 @@ async function issue({ house }: RunningApp, accountId: string): Promise<string> 
 async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
   expect(await send(app, 'POST', '/v1/codes', { phone_number: phoneNumber, purpose })).toBe(202)
   // The code is made behind the answer, which must not tell whether the number has an account.
-  await app.house.sendCode.close()
-  const row = await findCode(app.house.db, { phoneNumber, purpose })
-  return codeOf(await storedKey(app.house.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
+  await app.services.codeSender.close()
+  const row = await findCode(app.services.db, { phoneNumber, purpose })
+  return codeOf(await getOrCreateKey(app.services.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
 }
 
 async function send(app: RunningApp, method: string, path: string, body: object, token?: string) {
@@ -335,7 +335,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
     const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
     for (const [name, end] of Object.entries(endings)) {
-      const { id } = await addPerson(cutOff.house, nextNumber())
+      const { id } = await addPerson(cutOff.services, nextNumber())
       const token = await issue(cutOff, id)
       for (const server of [cutOff, other]) expect(await user(server, token), name).toMatchObject({ code: 1 })
 
@@ -360,7 +360,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
       const proxy = later(await startProxy(redisUrl() ?? ''))
       const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
       const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
-      await addPerson(cutOff.house)
+      await addPerson(cutOff.services)
       const old = await login(other)
       expect(await user(other, old)).toMatchObject({ code: 1 })
       proxy.set('refuse')
@@ -386,7 +386,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
       await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }),
       later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' })),
     ]
-    await addPerson(cutOff.house)
+    await addPerson(cutOff.services)
     const token = await login(other)
     expect(await user(other, token)).toMatchObject({ code: 1 })
     proxy.set('refuse')
@@ -411,7 +411,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
       const databaseUrl = await fresh(database)
       const left = later(await start(databaseUrl, { HUFU_REDIS_URL: old.url }))
       const right = later(await start(databaseUrl, { HUFU_REDIS_URL: promoted.url }))
-      await addPerson(left.house)
+      await addPerson(left.services)
       const token = await login(left)
       expect(await user(left, token)).toMatchObject({ code: 1 })
       expect(await logout(right, token)).toMatchObject({ code: 1 })
@@ -427,7 +427,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
   usable('what a command without Redis has ended is dead within a second', async () => {
     const databaseUrl = await fresh(database)
     const app = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
-    await addPerson(app.house)
+    await addPerson(app.services)
     const token = await login(app)
     expect(await user(app, token)).toMatchObject({ code: 1 })
     const ban = ['accounts', 'ban', person.phone, '--reason', 'spam']
@@ -454,7 +454,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
     const how = mode === 'refuse' ? 'does not take connections' : 'takes them and is silent'
     usable(`a database that ${how} is answered 503 with Retry-After, never as a bad token`, async () => {
       const app = later(await start(proxy.url))
-      await addPerson(app.house)
+      await addPerson(app.services)
       const token = await login(app)
       proxy.set(mode)
       const answers = await Promise.all([
@@ -478,7 +478,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
     'while the database is away nothing is believed for longer than a second, and a sign-out is refused, not lost',
     async () => {
       const app = later(await start(proxy.url, { HUFU_REDIS_URL: redisUrl() ?? '' }))
-      await addPerson(app.house)
+      await addPerson(app.services)
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })
       proxy.set('refuse')
@@ -497,7 +497,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
     async () => {
       const environment = { HUFU_REDIS_URL: redisUrl() ?? '', HUFU_WITHOUT_DATABASE: 'trust_copies' }
       const app = later(await start(proxy.url, environment))
-      await addPerson(app.house)
+      await addPerson(app.services)
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })
       proxy.set('refuse')
@@ -517,7 +517,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
 test('a SQLite file that is taken away while the server runs: nothing is acknowledged that would be lost', async () => {
   const url = await fresh(databases[0] ?? expect.fail())
   const app = later(await start(url))
-  await addPerson(app.house)
+  await addPerson(app.services)
   const token = await login(app)
   const path = sqlitePath(url)
   renameSync(path, `${path}.away`)

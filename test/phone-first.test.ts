@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
 import { codeLifeMs, type Purpose } from '../src/codes/codes.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import { noOrigin } from '../src/events/events.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { person, type RunningApp, startApp } from './running.ts'
 import { redisUrl, stores } from './stores.ts'
 
@@ -46,7 +46,11 @@ async function ask(app: RunningApp, method: string, path: string, request: Reque
 }
 
 /** Asks for a code, and reads what the message would say. */
-async function codeFor({ url, house }: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
+async function codeFor(
+  { url, services }: RunningApp,
+  phoneNumber: string,
+  purpose: Purpose,
+): Promise<string> {
   const asked = await fetch(`${url}/v1/codes`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -54,18 +58,18 @@ async function codeFor({ url, house }: RunningApp, phoneNumber: string, purpose:
   })
   expect(asked.status).toBe(202)
   // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an account.
-  await house.sendCode.close()
-  return await currentCode(house, phoneNumber, purpose)
+  await services.codeSender.close()
+  return await currentCode(services, phoneNumber, purpose)
 }
 
 async function currentCode(
-  { db }: RunningApp['house'],
+  { db }: RunningApp['services'],
   phoneNumber: string,
   purpose: Purpose,
 ): Promise<string> {
   const row = await findCode(db, { phoneNumber, purpose })
   if (!row || row.used_at !== null) throw new Error('no code was sent')
-  return codeOf(await storedKey(db), { phoneNumber, purpose, nonce: row.nonce })
+  return codeOf(await getOrCreateKey(db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
 const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
@@ -90,7 +94,8 @@ async function setPassword(app: RunningApp, who: { phone: string; token: string 
 
 async function kindsOf(app: RunningApp, accountId: string, phoneNumber: string): Promise<string[]> {
   const kinds: string[] = []
-  for await (const { kind } of app.house.accounts.events({ id: accountId, phoneNumber })) kinds.unshift(kind)
+  for await (const { kind } of app.services.accounts.events({ id: accountId, phoneNumber }))
+    kinds.unshift(kind)
   return kinds
 }
 
@@ -106,7 +111,7 @@ for (const { name, skipped, database, redis } of stores) {
       const url = redis ? redisUrl() : null
       app = await startApp(fresh.url, { environment: { ...(url !== null && { HUFU_REDIS_URL: url }) } })
       // As a server does at its start: what is due is removed from a day later on.
-      await app.house.tidy()
+      await app.services.purgeExpired()
     })
 
     afterAll(async () => {
@@ -140,7 +145,7 @@ for (const { name, skipped, database, redis } of stores) {
           ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code: text } })
         for (let i = 0; i < 3; i++) expect((await guess(wrong(code))).status).toBe(401)
         expect(await codeFor(app, phone, 'sign_in')).toBe(code)
-        expect(await findCode(app.house.db, { phoneNumber: phone, purpose: 'sign_in' })).toMatchObject({
+        expect(await findCode(app.services.db, { phoneNumber: phone, purpose: 'sign_in' })).toMatchObject({
           guesses: 3,
         })
         const reset = { phone_number: phone, code, new_password: 'correct horse' }
@@ -166,7 +171,7 @@ for (const { name, skipped, database, redis } of stores) {
         for (let round = 0; round < 5; round++) {
           const phone = newNumber()
           const code = await codeFor(app, phone, 'sign_in')
-          const { signIn } = app.house
+          const { signIn } = app.services
           const device = {
             platform: 'ios',
             deviceId: null,
@@ -180,7 +185,7 @@ for (const { name, skipped, database, redis } of stores) {
           const guesses = Array.from({ length: 64 }, (_, i) => (i % 4 === round % 4 ? code : wrong(code)))
           const results = await Promise.allSettled(guesses.map(guess))
           expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1)
-          const row = await findCode(app.house.db, { phoneNumber: phone, purpose: 'sign_in' })
+          const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'sign_in' })
           expect(row?.guesses).toBeLessThanOrEqual(5)
           for (const result of results) {
             if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'code_wrong' })
@@ -196,8 +201,8 @@ for (const { name, skipped, database, redis } of stores) {
           Array.from({ length: 64 }, () => ask(app, 'POST', '/v1/sessions', { body })),
         )
         expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
-        const account = await app.house.accounts.get(phone)
-        expect(await app.house.sessions.list(account.id)).toHaveLength(1)
+        const account = await app.services.accounts.get(phone)
+        expect(await app.services.sessions.list(account.id)).toHaveLength(1)
       })
 
       test('the answer to who asks for a code is the same with and without an account', async () => {
@@ -222,14 +227,14 @@ for (const { name, skipped, database, redis } of stores) {
           status: 401,
           body: { code: 'code_wrong' },
         })
-        expect(await app.house.accounts.find(phone)).toBeNull()
+        expect(await app.services.accounts.find(phone)).toBeNull()
       })
     })
 
     describe.skipIf(skipped !== null)('an account', () => {
       test('whoever set one up before the owner came keeps nothing there', async () => {
         const phone = newNumber()
-        const { id } = await app.house.accounts.add({
+        const { id } = await app.services.accounts.add({
           phoneNumber: phone,
           nickname: '占位者',
           password: person.password,
@@ -251,12 +256,12 @@ for (const { name, skipped, database, redis } of stores) {
         // Only the first proof does that.
         await setPassword(app, owner, 'correct horse')
         await signUp(app, phone)
-        expect((await app.house.accounts.get(phone)).hasPassword).toBe(true)
+        expect((await app.services.accounts.get(phone)).hasPassword).toBe(true)
       })
 
       test('nor does it where the owner begins with a new password', async () => {
         const phone = newNumber()
-        await app.house.accounts.add({
+        await app.services.accounts.add({
           phoneNumber: phone,
           nickname: '占位者',
           password: person.password,
@@ -288,7 +293,7 @@ for (const { name, skipped, database, redis } of stores) {
         const change = { nickname: '主人' }
         expect((await ask(app, 'PATCH', '/v1/account', { token: own, body: change })).status).toBe(200)
         await reset()
-        expect((await app.house.accounts.get(phone)).nickname).toBe('主人')
+        expect((await app.services.accounts.get(phone)).nickname).toBe('主人')
       })
 
       test('the profile is changed a field at a time, and every check tells the new name', async () => {
@@ -458,8 +463,8 @@ for (const { name, skipped, database, redis } of stores) {
         const closed = { token: second.token, body: { code: closing } }
         expect((await ask(app, 'DELETE', '/v1/account', closed)).status).toBe(202)
         app.clock.advance(16 * dayMs)
-        await app.house.tidy()
-        const told = await app.house.db
+        await app.services.purgeExpired()
+        const told = await app.services.db
           .selectFrom('hufu_events')
           .select('phone_number')
           .where('account_id', '=', first.accountId)
@@ -503,18 +508,18 @@ for (const { name, skipped, database, redis } of stores) {
         const back = await signUp(app, who.phone)
         expect(back.accountId).toBe(who.accountId)
         app.clock.advance(16 * dayMs)
-        await app.house.tidy()
+        await app.services.purgeExpired()
         expect((await ask(app, 'GET', '/v1/session', { token: back.token })).status).toBe(200)
 
         await close(back.token)
         app.clock.advance(15 * dayMs - 1)
-        await app.house.tidy()
-        expect(await app.house.accounts.find(who.phone)).toMatchObject({ closesAt: expect.any(Number) })
+        await app.services.purgeExpired()
+        expect(await app.services.accounts.find(who.phone)).toMatchObject({ closesAt: expect.any(Number) })
         app.clock.advance(1)
-        await Promise.all([app.house.tidy(), app.house.tidy()])
-        expect(await app.house.accounts.find(who.phone)).toBeNull()
+        await Promise.all([app.services.purgeExpired(), app.services.purgeExpired()])
+        expect(await app.services.accounts.find(who.phone)).toBeNull()
         expect(await ask(app, 'GET', '/v1/session', { token: back.token })).toMatchObject({ status: 401 })
-        const { db } = app.house
+        const { db } = app.services
         const left = await db
           .selectFrom('hufu_events')
           .selectAll()
@@ -540,7 +545,7 @@ for (const { name, skipped, database, redis } of stores) {
       test('a ban ends everything now, says until when, and ends by itself', async () => {
         const who = await signUp(app)
         const until = app.clock.now() + dayMs
-        await app.house.standing.ban(who.accountId, { until, reason: 'spam' })
+        await app.services.lifecycle.ban(who.accountId, { until, reason: 'spam' })
         expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
@@ -553,8 +558,8 @@ for (const { name, skipped, database, redis } of stores) {
         })
         app.clock.advance(dayMs)
         await signUp(app, who.phone)
-        await app.house.standing.ban(who.accountId, { until: null, reason: null })
-        await app.house.standing.unban(who.accountId)
+        await app.services.lifecycle.ban(who.accountId, { until: null, reason: null })
+        await app.services.lifecycle.unban(who.accountId)
         // What a ban ended stays ended.
         expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
           status: 401,
@@ -622,7 +627,7 @@ for (const { name, skipped, database, redis } of stores) {
         ].sort(),
       )
       app.clock.advance(181 * dayMs)
-      await app.house.tidy()
+      await app.services.purgeExpired()
       expect(await kindsOf(app, who.accountId, who.phone)).toEqual([])
     })
   })

@@ -15,7 +15,7 @@ async function live(databaseUrl: string): Promise<void> {
   const app = await startApp(databaseUrl)
   try {
     const number = String(++people)
-    await addPerson(app.house, number, '小明 📱')
+    await addPerson(app.services, number, '小明 📱')
     const tokens = [await signIn(app.url, number), await signIn(app.url, number)]
     const statuses = await Promise.all(tokens.map(async (token) => (await ask(app.url, token)).status))
     expect(statuses).toEqual([401, 200])
@@ -28,7 +28,7 @@ async function live(databaseUrl: string): Promise<void> {
     const ended = await app.byHand
       .selectFrom('hufu_sessions')
       .select(['device_name', 'end_reason'])
-      .where('account_id', '=', (await app.house.accounts.get(number)).id)
+      .where('account_id', '=', (await app.services.accounts.get(number)).id)
       .orderBy('end_reason')
       .execute()
     expect(ended).toEqual([

@@ -62,7 +62,7 @@ function useApp(environment: Record<string, string>) {
   beforeAll(async () => {
     fresh = await sqlite.create()
     app = await startApp(fresh.url, { environment })
-    await addPerson(app.house)
+    await addPerson(app.services)
   })
   afterAll(async () => {
     await app?.close()
@@ -120,7 +120,7 @@ describe('on an IPv6 socket', () => {
       [{ HUFU_TRUSTED_PROXIES: '127.0.0.1' }, '203.0.113.7'],
     ] as const) {
       const app = await startApp(fresh.url, { environment, host: '::' })
-      await addPerson(app.house).catch(() => {})
+      await addPerson(app.services).catch(() => {})
       const headers = { 'x-forwarded-for': '203.0.113.7' }
       expect(await addressSeen(app, headers)).toEqual({ session: seen, log: seen })
       await app.close()

@@ -1,7 +1,7 @@
 // Data whose time is over goes away, and no data goes away because a clock is wrong.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type House, openHouse } from '../src/app.ts'
+import { openServices, type Services } from '../src/app.ts'
 import { ManualClock, systemClock } from '../src/clock.ts'
 import { databaseNow } from '../src/db/database-clock.ts'
 import { migrate } from '../src/db/migrate.ts'
@@ -38,39 +38,39 @@ class Machine {
 describe.each(databases)('purges on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
   let fresh: FreshDatabase
-  const houses: House[] = []
+  const houses: Services[] = []
 
   beforeEach(async () => {
     if (database.skipped === null) fresh = await database.create()
   })
 
   afterEach(async () => {
-    for (const house of houses.splice(0)) await house.close()
+    for (const services of houses.splice(0)) await services.close()
     await fresh?.drop()
   })
 
   /** @param machine where the house runs; the database runs there too, if `databaseClock` is not given */
-  async function open(machine: Machine, databaseClock = machine.clock): Promise<House> {
+  async function open(machine: Machine, databaseClock = machine.clock): Promise<Services> {
     const settings = readSettings({ HUFU_DATABASE_URL: fresh.url, HUFU_LIMITS: 'off' })
-    const house = await openHouse(settings, {
+    const services = await openServices(settings, {
       clock: machine.clock,
       steady: machine.steady,
       databaseNow: async () => databaseClock.now(),
     })
-    houses.push(house)
-    await migrate(house.db, settings.database.location.kind)
-    return house
+    houses.push(services)
+    await migrate(services.db, settings.database.location.kind)
+    return services
   }
 
   /** An account that closes in 15 days, and the events of its short life. */
-  async function addClosing({ accounts, db, clock }: House, phoneNumber: string): Promise<string> {
-    const { id } = await addPerson({ accounts } as House, phoneNumber, null)
+  async function addClosing({ accounts, db, clock }: Services, phoneNumber: string): Promise<string> {
+    const { id } = await addPerson({ accounts } as Services, phoneNumber, null)
     await sql`update hufu_accounts set closes_at = ${clock.now() + 15 * dayMs} where id = ${id}`.execute(db)
     await recordEvents(db, clock.now(), noOrigin, [{ kind: 'account_closing', accountId: id }])
     return id
   }
 
-  const eventCount = async ({ db }: House) =>
+  const eventCount = async ({ db }: Services) =>
     Number(
       (
         await db
@@ -80,22 +80,22 @@ describe.each(databases)('purges on $name', (database) => {
       ).n,
     )
 
-  const outcomesOf = async (house: House, isClockRight = false) => [
-    ...new Set((await house.tidy({ isClockRight })).map(({ outcome }) => outcome.is)),
+  const outcomesOf = async (services: Services, isClockRight = false) => [
+    ...new Set((await services.purgeExpired({ isClockRight })).map(({ outcome }) => outcome.is)),
   ]
 
   /** Visits every hour, as a server does, or less often. */
-  async function serveFor(house: House, machine: Machine, ms: number, everyMs = hourMs): Promise<void> {
+  async function serveFor(services: Services, machine: Machine, ms: number, everyMs = hourMs): Promise<void> {
     for (let passed = 0; passed < ms; passed += everyMs) {
       machine.pass(everyMs)
-      await house.tidy()
+      await services.purgeExpired()
     }
   }
 
   usable('a process whose clock is ahead of the database removes nothing', async () => {
     const right = new Machine()
     const rightHouse = await open(right)
-    await rightHouse.tidy()
+    await rightHouse.purgeExpired()
     await addClosing(rightHouse, '13600000001')
     right.pass(dayMs)
     expect(await outcomesOf(rightHouse)).toEqual(['done'])
@@ -110,34 +110,34 @@ describe.each(databases)('purges on $name', (database) => {
 
   usable('a clock that jumped is not believed before a day has passed by one that nobody sets', async () => {
     const machine = new Machine()
-    const house = await open(machine)
-    await house.tidy()
-    await addClosing(house, '13600000001')
-    await serveFor(house, machine, 2 * dayMs)
+    const services = await open(machine)
+    await services.purgeExpired()
+    await addClosing(services, '13600000001')
+    await serveFor(services, machine, 2 * dayMs)
     machine.set(182 * dayMs)
-    expect(await outcomesOf(house)).toEqual(['waiting'])
-    await serveFor(house, machine, 23 * hourMs)
-    expect(await house.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
-    expect(await eventCount(house)).toBeGreaterThan(0)
+    expect(await outcomesOf(services)).toEqual(['waiting'])
+    await serveFor(services, machine, 23 * hourMs)
+    expect(await services.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
+    expect(await eventCount(services)).toBeGreaterThan(0)
     machine.set(-182 * dayMs)
-    await serveFor(house, machine, 26 * hourMs)
-    expect(await house.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
+    await serveFor(services, machine, 26 * hourMs)
+    expect(await services.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
 
     machine.set(16 * dayMs)
-    await serveFor(house, machine, 23 * hourMs)
-    expect(await house.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
-    await serveFor(house, machine, 2 * hourMs)
-    expect(await house.accounts.find('13600000001')).toBeNull()
+    await serveFor(services, machine, 23 * hourMs)
+    expect(await services.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
+    await serveFor(services, machine, 2 * hourMs)
+    expect(await services.accounts.find('13600000001')).toBeNull()
   })
 
   usable('a restart neither ends the wait nor begins it anew', async () => {
     const machine = new Machine()
     const first = await open(machine)
-    await first.tidy()
+    await first.purgeExpired()
     await addClosing(first, '13600000001')
     // Nobody ran for a month, or the clock is wrong: nothing tells which.
     machine.pass(dayMs + hourMs)
-    await first.tidy()
+    await first.purgeExpired()
     machine.set(30 * dayMs)
     const restarted = await open(machine)
     expect(await outcomesOf(restarted)).toEqual(['waiting'])
@@ -152,29 +152,29 @@ describe.each(databases)('purges on $name', (database) => {
 
   usable('what is due goes at its time while the clock is where it should be', async () => {
     const machine = new Machine()
-    const house = await open(machine)
-    await house.tidy()
-    await addClosing(house, '13600000001')
-    await serveFor(house, machine, 14 * dayMs, 12 * hourMs)
-    await serveFor(house, machine, 23 * hourMs)
-    expect(await house.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
-    await serveFor(house, machine, hourMs)
-    expect(await house.accounts.find('13600000001')).toBeNull()
-    expect(await eventCount(house)).toBeGreaterThan(0)
-    await serveFor(house, machine, 181 * dayMs, 24 * hourMs)
-    expect(await eventCount(house)).toBe(0)
+    const services = await open(machine)
+    await services.purgeExpired()
+    await addClosing(services, '13600000001')
+    await serveFor(services, machine, 14 * dayMs, 12 * hourMs)
+    await serveFor(services, machine, 23 * hourMs)
+    expect(await services.accounts.find('13600000001')).toMatchObject({ closesAt: expect.any(Number) })
+    await serveFor(services, machine, hourMs)
+    expect(await services.accounts.find('13600000001')).toBeNull()
+    expect(await eventCount(services)).toBeGreaterThan(0)
+    await serveFor(services, machine, 181 * dayMs, 24 * hourMs)
+    expect(await eventCount(services)).toBe(0)
   })
 
   usable('a person who says that the time is right need not wait', async () => {
     const machine = new Machine()
-    const house = await open(machine)
-    await addClosing(house, '13600000001')
+    const services = await open(machine)
+    await addClosing(services, '13600000001')
     machine.set(16 * dayMs)
-    expect(await outcomesOf(house)).toEqual(['waiting'])
-    expect(await outcomesOf(house, true)).toEqual(['done'])
-    expect(await house.accounts.find('13600000001')).toBeNull()
+    expect(await outcomesOf(services)).toEqual(['waiting'])
+    expect(await outcomesOf(services, true)).toEqual(['done'])
+    expect(await services.accounts.find('13600000001')).toBeNull()
     machine.pass(hourMs)
-    expect(await outcomesOf(house)).toEqual(['done'])
+    expect(await outcomesOf(services)).toEqual(['done'])
   })
 
   usable('a step that fails keeps no other one, and is told', async () => {
@@ -253,20 +253,20 @@ test('one account that cannot be removed does not keep the others', async () => 
   const fresh = await sqlite.create()
   const machine = new Machine()
   const settings = readSettings({ HUFU_DATABASE_URL: fresh.url, HUFU_LIMITS: 'off' })
-  const house = await openHouse(settings, { clock: machine.clock, steady: machine.steady })
+  const services = await openServices(settings, { clock: machine.clock, steady: machine.steady })
   try {
-    await migrate(house.db, 'sqlite')
+    await migrate(services.db, 'sqlite')
     const numbers = ['13600000001', '13600000002', '13600000003']
-    for (const number of numbers) await addPerson(house, number, null)
-    await sql`update hufu_accounts set closes_at = ${machine.clock.now()}`.execute(house.db)
+    for (const number of numbers) await addPerson(services, number, null)
+    await sql`update hufu_accounts set closes_at = ${machine.clock.now()}`.execute(services.db)
     await sql`create trigger keep before delete on hufu_accounts when old.phone_number = '+8613600000002'
-      begin select raise(abort, 'kept by a trigger'); end`.execute(house.db)
-    const reports = await house.tidy({ isClockRight: true })
+      begin select raise(abort, 'kept by a trigger'); end`.execute(services.db)
+    const reports = await services.purgeExpired({ isClockRight: true })
     expect(reports[0]).toMatchObject({ step: 'accounts', outcome: { is: 'failed' } })
-    const left = await Promise.all(numbers.map((number) => house.accounts.find(number)))
+    const left = await Promise.all(numbers.map((number) => services.accounts.find(number)))
     expect(left.map((account) => account !== null)).toEqual([false, true, false])
   } finally {
-    await house.close()
+    await services.close()
     await fresh.drop()
   }
 })

@@ -76,10 +76,10 @@ const wholeTable: Readonly<Record<string, string>> = {
 
 /** Statements that may sort, and why that is no harm. */
 const maySort: Readonly<Record<string, string>> = {
-  liveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
-  liveSessions: 'the same',
+  listLiveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
+  listLiveSessions: 'the same',
   unendedSessions: 'the same',
-  liveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
+  listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   listIdentities: 'an account has a handful of them',
   forgetPersonInPages: 'the last page of an account is less than a page',
 }
@@ -103,7 +103,7 @@ const next = {
 
 /** One call of each function. What it needs beside the database was inserted below. */
 const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
-  accountsToPurge: (db) => accountRows.accountsToPurge(db, now + 50, 10),
+  listDueForRemoval: (db) => accountRows.listDueForRemoval(db, now + 50, 10),
   findAccountById: (db) => accountRows.findAccountById(db, id),
   findAccountByPhoneNumber: (db) => accountRows.findAccountByPhoneNumber(db, phoneNumber),
   lockAccountByPhoneNumber: (db) => accountRows.lockAccountByPhoneNumber(db, phoneNumber),
@@ -185,12 +185,12 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     await sessionRows.listSessionRecords(db, id, null, 50)
     await sessionRows.listSessionRecords(db, id, { createdAt: now + rows / 2, id: sessionId }, 50)
   },
-  liveSessions: async (db) => {
-    await sessionRows.liveSessions(db, id, { now, limit: 50 })
+  listLiveSessions: async (db) => {
+    await sessionRows.listLiveSessions(db, id, { now, limit: 50 })
     const after = { createdAt: now + rows / 2, id: sessionId }
-    await sessionRows.liveSessions(db, id, { now, after, limit: 50 })
+    await sessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
   },
-  liveContenders: (db) => sessionRows.liveContenders(db, id, now, { platform: 'ios' }),
+  listLiveContenders: (db) => sessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
   unendedSessions: async (db) => {
     await sessionRows.unendedSessions(db, id, { after: null, limit: 50 })
     const after = { createdAt: now + rows / 2, id: sessionId }
@@ -200,9 +200,9 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
   listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, 10),
   deletePendingEnd: (db) => pendingEndRows.deletePendingEnd(db, 'none'),
-  liveSessionIds: async (db) => {
-    await sessionRows.liveSessionIds(db, id, now, null)
-    await sessionRows.liveSessionIds(db, id, now, 50)
+  listLiveSessionIds: async (db) => {
+    await sessionRows.listLiveSessionIds(db, id, now, null)
+    await sessionRows.listLiveSessionIds(db, id, now, 50)
   },
   findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
   findRepeatable: (db) => sessionRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),

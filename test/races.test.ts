@@ -316,10 +316,10 @@ describe.each(databases)('$name', (database) => {
     'of 16 parallel registrations of one number exactly one is made',
     async () => {
       const { url, drop } = await database.create()
-      const { openHouse } = await import('../src/app.ts')
+      const { openServices } = await import('../src/app.ts')
       const { readSettings } = await import('../src/settings/settings.ts')
       const settings = readSettings({ HUFU_DATABASE_URL: url })
-      const houses = [await openHouse(settings), await openHouse(settings)]
+      const houses = [await openServices(settings), await openServices(settings)]
       await migrate(houses[0]?.db ?? expect.fail(), settings.database.location.kind)
       const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
       const made = await Promise.allSettled(
@@ -334,7 +334,7 @@ describe.each(databases)('$name', (database) => {
       expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
       for (const one of made)
         if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'phone_number_taken' })
-      for (const house of houses) await house.close()
+      for (const services of houses) await services.close()
       await drop()
     },
   )

@@ -5,11 +5,11 @@ import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import { redactUrl } from '../src/redact-url.ts'
 import { slotOf } from '../src/redis/cluster.ts'
-import { RedisLink } from '../src/redis/link.ts'
+import { RedisConnections } from '../src/redis/connections.ts'
 import { nodeOptions } from '../src/redis/node.ts'
-import { redisPlace } from '../src/redis/place.ts'
-import { keyOf } from '../src/sessions/client-redis.ts'
-import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
+import { parseRedisUrl } from '../src/redis/redis-url.ts'
+import { keyOf } from '../src/session-cache/redis-client.ts'
+import { holdsLiveCopy, openCacheInRedis } from './copies-in-redis.ts'
 import { password, passwordNumbers } from './fault-run/workload.ts'
 import { leastRights, makeUser } from './redis-users.ts'
 import { runCommand, startProcess } from './running.ts'
@@ -47,8 +47,8 @@ const hotCount = 2
 
 /** Counts on many keys all the time: a command that is done twice, or not at all, is seen in the sum. */
 async function startCounting(url: string) {
-  const link = new RedisLink({
-    place: redisPlace(url),
+  const link = new RedisConnections({
+    place: parseRedisUrl(url),
     newClient: (node) => createClient(nodeOptions(node)),
     begin: async () => null,
   })
@@ -106,9 +106,9 @@ describe.skipIf(skipped)('Redis Cluster', () => {
       const owner = await redis.primaryOf(keyOfToken(token))
       owners.add(owner)
       for (const server of servers.apps) expect((await ask(server, token)).status).toBe(200)
-      const copies = await openCopiesInRedis(owner.server.url)
-      await until(async () => (await copies.read(token.slice(3, 25))) !== null)
-      await copies.close()
+      const cache = await openCacheInRedis(owner.server.url)
+      await until(async () => (await cache.read(token.slice(3, 25))) !== null)
+      await cache.close()
     }
     expect(owners.size).toBe(3)
     for (const token of tokens) {
@@ -154,14 +154,14 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     const operations = await servers.underLoad(async () => {
       // Those of copies that are asked for now, and of keys that are counted on.
       for (let round = 0; round < 2; round++) {
-        const copies: number[] = []
+        const cache: number[] = []
         for (const { server } of await redis.primaries()) {
           const keys = (await server.tell('KEYS', 'hufu:s:*')) as string[]
-          copies.push(...keys.slice(-2).map(slotOf))
+          cache.push(...keys.slice(-2).map(slotOf))
         }
-        copiesMoved += copies.length
+        copiesMoved += cache.length
         const counters = Array.from({ length: 4 }, (_, i) => slotOf(`hufu:test:${i}:0`))
-        await moveAbout([...copies, ...counters])
+        await moveAbout([...cache, ...counters])
       }
     })
     await counting.stop()

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { redactUrl } from '../src/redact-url.ts'
-import { holdsLiveCopy, openCopiesInRedis } from './copies-in-redis.ts'
+import { holdsLiveCopy, openCacheInRedis } from './copies-in-redis.ts'
 import { password, passwordNumbers } from './fault-run/workload.ts'
 import { leastRights, makeUser } from './redis-users.ts'
 import { runCommand, startProcess } from './running.ts'
@@ -56,9 +56,9 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     const [app, other] = servers.apps
     const token = await signIn(app, number, password)
     for (const server of servers.apps) expect((await ask(server, token)).status).toBe(200)
-    const copies = await openCopiesInRedis(primary.url)
-    await until(async () => (await copies.read(token.slice(3, 25))) !== null)
-    await copies.close()
+    const cache = await openCacheInRedis(primary.url)
+    await until(async () => (await cache.read(token.slice(3, 25))) !== null)
+    await cache.close()
 
     const url = loggedIn(redis.url)
     const environment = { HUFU_DATABASE_URL: servers.databaseUrl, HUFU_REDIS_URL: url }

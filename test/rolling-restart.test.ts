@@ -1,7 +1,7 @@
 // Two servers behind nginx with the file of deploy/, restarted one after another while people use them.
 import { sql } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { type Failure, MixedLoad } from './mixed-load.ts'
@@ -39,10 +39,10 @@ async function open(database: DatabaseUnderTest) {
     HUFU_PASSWORD_PARALLEL: '1',
   }
   const settings = readSettings(environment)
-  const house = await openHouse(settings)
-  closers.push(() => house.close())
-  await migrate(house.db, settings.database.location.kind)
-  for (const phone of people) await addPerson(house, phone, null)
+  const services = await openServices(settings)
+  closers.push(() => services.close())
+  await migrate(services.db, settings.database.location.kind)
+  for (const phone of people) await addPerson(services, phone, null)
 
   const ports = [await freePort(), await freePort()] as const
   const start = (i: 0 | 1) => startProcess({ ...environment, HUFU_PORT: String(ports[i]) })
@@ -55,7 +55,7 @@ async function open(database: DatabaseUnderTest) {
   closers.push(() => load.stop())
   const countSignIns = async () => {
     const counting = sql<{ n: number }>`select count(*) as n from hufu_events where kind = 'signed_in'`
-    return Number((await counting.execute(house.db)).rows[0]?.n)
+    return Number((await counting.execute(services.db)).rows[0]?.n)
   }
   return { load, servers, start, countSignIns, nginx }
 }

@@ -304,7 +304,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         expect(JSON.stringify(pending)).not.toContain(token.slice(41))
       }
       if (redis) {
-        const copy = JSON.stringify(await (await open()).copies.session(old.slice(3, 25)))
+        const copy = JSON.stringify(await (await open()).cache.session(old.slice(3, 25)))
         expect(copy).toContain(pending.previous_token_hash)
         expect(copy).not.toContain(pending.rotation_nonce)
         for (const token of [old, successor]) expect(copy).not.toContain(token.slice(25, 41))

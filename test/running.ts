@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
-import { type House, openHouse, openServer } from '../src/app.ts'
+import { openServer, openServices, type Services } from '../src/app.ts'
 import { ManualClock } from '../src/clock.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../src/db/open.ts'
@@ -20,7 +20,7 @@ const withoutLimits = { HUFU_LIMITS: 'off' }
 
 export interface RunningApp {
   readonly url: string
-  readonly house: House
+  readonly services: Services
   /** The same database as another process sees it: that of a person with a tool. */
   readonly byHand: Database
   readonly server: FastifyInstance
@@ -32,7 +32,7 @@ export interface RunningApp {
 
 export interface AppOptions {
   readonly environment?: Record<string, string>
-  readonly copyLifeSeconds?: number
+  readonly cacheEntrySeconds?: number
   /** 127.0.0.1, if not given. */
   readonly host?: string
 }
@@ -46,34 +46,34 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
     ...options.environment,
   })
   const clock = new ManualClock(Date.UTC(2026, 10, 22))
-  const { copyLifeSeconds } = options
+  const { cacheEntrySeconds } = options
   const lines: string[] = []
   const log = logTo({ write: (line) => lines.push(line) }, 'debug')
-  const house = await openHouse(settings, {
+  const services = await openServices(settings, {
     clock,
     databaseNow: async () => clock.now(),
     onBackgroundError: backgroundErrorLog(log),
-    ...(copyLifeSeconds !== undefined && { copyLifeSeconds }),
+    ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
   })
-  await migrate(house.db, settings.database.location.kind)
+  await migrate(services.db, settings.database.location.kind)
   const byHand = openDatabase(dialectFor(databaseUrl, 1))
-  const server = await openServer(house, settings, { log: requestLog(log), isStopping: () => false })
+  const server = await openServer(services, settings, { log: requestLog(log), isStopping: () => false })
   const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
   const close = async () => {
     await server.close()
-    await house.close()
+    await services.close()
     await byHand.destroy()
   }
-  return { url, house, byHand, server, clock, lines, close }
+  return { url, services, byHand, server, clock, lines, close }
 }
 
 /** Adds the tutorial's person, or another one with the same password. */
 export async function addPerson(
-  house: House,
+  services: Services,
   phoneNumber: string = person.phone,
   nickname: string | null = person.nickname,
 ) {
-  return await house.accounts.add({
+  return await services.accounts.add({
     phoneNumber,
     nickname,
     password: person.password,

@@ -14,7 +14,7 @@ import {
 } from '../sdk/src/client.ts'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
-import { storedKey } from '../src/codes/server-key.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { databases, type FreshDatabase } from './stores.ts'
 
@@ -30,7 +30,7 @@ beforeEach(async () => {
   if (!sqlite) throw new Error('there is no SQLite among the databases')
   database = await sqlite.create()
   app = await startApp(database.url)
-  await addPerson(app.house)
+  await addPerson(app.services)
 })
 
 afterEach(async () => {
@@ -65,12 +65,12 @@ const betterPassword = 'staple the better horse'
 /** Asks for a code, and reads what the message would say. */
 async function codeFor(client: HufuClient, phoneNumber: string, purpose: CodePurpose): Promise<string> {
   await client.sendCode({ phoneNumber, purpose, device: iphone })
-  const { db, sendCode } = app.house
+  const { db, codeSender } = app.services
   // Where the number has an account, the message goes out behind the answer.
-  await sendCode.close()
+  await codeSender.close()
   const row = await findCode(db, { phoneNumber, purpose })
   if (!row) throw new Error('no code was sent')
-  return codeOf(await storedKey(db), { phoneNumber, purpose, nonce: row.nonce })
+  return codeOf(await getOrCreateKey(db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
 const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
@@ -203,7 +203,7 @@ test('A sign-out ends the session at the server', async () => {
   await client.signOut()
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(ends).toMatchObject([{ reason: 'signed_out', byDevice: null, message: '已退出登录' }])
-  expect(await app.house.sessions.list(account.id)).toEqual([])
+  expect(await app.services.sessions.list(account.id)).toEqual([])
 })
 
 test('While the server is down the phone stays signed in, also over a restart, and goes on when it is back', async () => {
@@ -235,10 +235,10 @@ test('A sign-out without a server is made good when the server is back', async (
   expect(client.state.is).toBe('signed_out')
 
   await restart()
-  expect(await app.house.sessions.list(account.id)).toHaveLength(1)
+  expect(await app.services.sessions.list(account.id)).toHaveLength(1)
   const { client: restarted } = phone(storage)
   expect(await restarted.start()).toMatchObject({ is: 'signed_out', reason: null })
-  await vi.waitFor(async () => expect(await app.house.sessions.list(account.id)).toEqual([]))
+  await vi.waitFor(async () => expect(await app.services.sessions.list(account.id)).toEqual([]))
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
 })
 
@@ -247,7 +247,7 @@ test('Signing in again on the same phone leaves one session, and says nothing of
   const { account } = await client.signIn({ ...who, device: iphone })
   const { session } = await client.signIn({ ...who, device: mate })
   await vi.waitFor(async () => expect(await storage.get('hufu')).toContain('"toEnd":[]'))
-  expect((await app.house.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
+  expect((await app.services.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
   expect(ends).toEqual([])
 })
 
@@ -366,7 +366,7 @@ test('An account moves to another number, confirmed by a code or by the password
 
 test('A number that somebody has is refused to everybody else', async () => {
   const { client } = await signedUp()
-  await addPerson(app.house, otherPhone)
+  await addPerson(app.services, otherPhone)
   const confirmation = { code: await codeFor(client, newPhone, 'confirm') }
   const code = await codeFor(client, otherPhone, 'change_phone')
   const failing = client.changePhone({ phoneNumber: otherPhone, code, confirmation })
@@ -405,7 +405,7 @@ test('All other devices are signed out at once, or this one with them', async ()
   expect(ends).toMatchObject([{ reason: 'signed_out' }])
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   await expect(third.me()).rejects.toMatchObject({ code: 'session_kicked' })
-  expect(await app.house.sessions.list(signedIn.account.id)).toEqual([])
+  expect(await app.services.sessions.list(signedIn.account.id)).toEqual([])
 })
 
 test('A rotated token goes on with the session; the one before it ends it when it is shown later', async () => {
@@ -517,7 +517,7 @@ test.each([
   await client.signOutEverywhere()
   await client.signIn({ phoneNumber: otherPhone, password: goodPassword, device: iphone })
   await client.signOut()
-  expect(await app.house.sessions.list(signedIn.account.id)).toEqual([])
+  expect(await app.services.sessions.list(signedIn.account.id)).toEqual([])
   await client.signIn({ phoneNumber: otherPhone, password: goodPassword, device: iphone })
   await client.closeAccount({ code: await codeFor(client, otherPhone, 'close_account') })
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
@@ -579,7 +579,7 @@ test('A sign-up by code whose answer was lost is repeated: one account, one sess
   const { account } = await client.signIn(input)
   expect(client.state).toMatchObject({ is: 'signed_in', account: { nickname: '小明' } })
   expect(await client.devices()).toHaveLength(1)
-  expect((await app.house.sessions.list(account.id)).length).toBe(1)
+  expect((await app.services.sessions.list(account.id)).length).toBe(1)
   expect(ends).toEqual([])
 })
 
@@ -591,7 +591,7 @@ test('A sign-in by password whose answer was lost three times replaces the other
   for (let i = 0; i < 3; i++) await client.signIn({ ...who, device: iphone }).catch(() => {})
   network.loses = false
   const { account, session } = await client.signIn({ ...who, device: iphone })
-  expect((await app.house.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
+  expect((await app.services.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
   await expect(other.client.me()).rejects.toMatchObject({ code: 'session_replaced' })
   const { events } = await client.exportAccount()
   expect(events.filter(({ detail }) => detail?.reason === 'replaced')).toHaveLength(1)
@@ -618,7 +618,7 @@ test.each([
   const { account, created } = await client.signIn(input)
   expect(created).toBe(method === 'code')
   expect(await client.me()).toMatchObject({ account: { id: account.id } })
-  const rows = await app.house.db
+  const rows = await app.services.db
     .selectFrom('hufu_sessions')
     .select('end_reason')
     .where('account_id', '=', account.id)

@@ -5,13 +5,13 @@ import { ManualClock } from '../src/clock.ts'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
 import type { Purpose } from '../src/codes/codes.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import type { Database } from '../src/db/schema.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { hashDeviceProof } from '../src/sessions/device-proofs.ts'
 import { findRepeatable, lockAccount } from '../src/sessions/session-rows.ts'
-import type { Issued } from '../src/sessions/sessions.ts'
+import type { IssuedSession } from '../src/sessions/sessions.ts'
 import { fingerprintOf } from '../src/sessions/sign-in-repeats.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { addAccount, type Domain, openDomain, phone } from './domain.ts'
 import { addPerson, person, type RunningApp, startApp } from './running.ts'
 import { Cut, faults, nextTurn, type Watcher } from './steps.ts'
@@ -89,10 +89,10 @@ for (const { name, skipped, database, redis } of stores) {
       expect(asked.status).toBe(202)
       // A message that only the owner of an account gets is prepared behind the answer.
       const row = await vi.waitFor(async () => {
-        const found = await findCode(here.house.db, { phoneNumber, purpose })
+        const found = await findCode(here.services.db, { phoneNumber, purpose })
         return found ?? expect.fail('no code')
       }, 10_000)
-      const key = await storedKey(here.house.db)
+      const key = await getOrCreateKey(here.services.db)
       return codeOf(key, { phoneNumber, purpose, nonce: row.nonce })
     }
 
@@ -106,8 +106,8 @@ for (const { name, skipped, database, redis } of stores) {
       return { key, body, first, accountId, phoneNumber: body.phone_number }
     }
 
-    async function eventsOf(accountId: string): Promise<string[]> {
-      const rows = await here.house.db
+    async function listEventsOf(accountId: string): Promise<string[]> {
+      const rows = await here.services.db
         .selectFrom('hufu_events')
         .select('kind')
         .where('account_id', '=', accountId)
@@ -117,7 +117,7 @@ for (const { name, skipped, database, redis } of stores) {
     }
 
     async function sessionsOf(accountId: string) {
-      return await here.house.db
+      return await here.services.db
         .selectFrom('hufu_sessions')
         .select(['id', 'ended_at', 'previous_token_hash', 'rotation_nonce'])
         .where('account_id', '=', accountId)
@@ -140,7 +140,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(await sessionsOf(accountId)).toEqual([
         { id: idOf(first), ended_at: null, previous_token_hash: null, rotation_nonce: null },
       ])
-      expect((await eventsOf(accountId)).toSorted()).toEqual([
+      expect((await listEventsOf(accountId)).toSorted()).toEqual([
         'account_created',
         'sign_in_repeated',
         'signed_in',
@@ -150,7 +150,7 @@ for (const { name, skipped, database, redis } of stores) {
     test('the repeat gets a device proof of its own, and that of the lost answer is gone', async () => {
       const { key, body, first, accountId } = await lost()
       const again = await signIn(there, key, body)
-      const proofs = await here.house.db
+      const proofs = await here.services.db
         .selectFrom('hufu_device_proofs')
         .select('proof_hash')
         .where('account_id', '=', accountId)
@@ -179,7 +179,7 @@ for (const { name, skipped, database, redis } of stores) {
 
     test('by password it is the same session, however often; a wrong password changes nothing', async () => {
       const phoneNumber = newNumber()
-      const { id } = await addPerson(here.house, phoneNumber)
+      const { id } = await addPerson(here.services, phoneNumber)
       const key = newKey()
       const body = { phone_number: phoneNumber, password: person.password }
       const first = await signIn(here, key, body)
@@ -194,7 +194,7 @@ for (const { name, skipped, database, redis } of stores) {
       const third = await signIn(here, key, body)
       expect(idOf(third)).not.toBe(idOf(first))
       expect(await everywhere(tokenOf(again))).toEqual(both('session_replaced'))
-      expect((await eventsOf(id)).filter((kind) => kind === 'signed_in')).toHaveLength(2)
+      expect((await listEventsOf(id)).filter((kind) => kind === 'signed_in')).toHaveLength(2)
     })
 
     test('whatever differs is no repeat: the used code is used, and the first token is as good as before', async () => {
@@ -247,13 +247,13 @@ for (const { name, skipped, database, redis } of stores) {
       [
         'a sign-out',
         'session_signed_out',
-        ({ accountId, id }) => here.house.sessions.end({ id, accountId, reason: 'signed_out', by: null }),
+        ({ accountId, id }) => here.services.sessions.end({ id, accountId, reason: 'signed_out', by: null }),
       ],
       [
         'being removed',
         'session_kicked',
         ({ accountId }) =>
-          here.house.sessions.endAll({ accountId, except: null, reason: 'kicked', by: null }),
+          here.services.sessions.endAll({ accountId, except: null, reason: 'kicked', by: null }),
       ],
       [
         'a new password',
@@ -261,7 +261,7 @@ for (const { name, skipped, database, redis } of stores) {
         async ({ phoneNumber }) => {
           const code = await codeFor(phoneNumber, 'reset_password')
           const reset = { phoneNumber, code, newPassword: 'correct horse battery', deviceProof: null }
-          await here.house.credentials.resetPassword(reset, noOrigin)
+          await here.services.credentials.resetPassword(reset, noOrigin)
         },
       ],
       [
@@ -278,16 +278,16 @@ for (const { name, skipped, database, redis } of stores) {
       await end({ accountId, id: idOf(first), phoneNumber: body.phone_number })
       expect(await signIn(there, key, body)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
       expect(await everywhere(tokenOf(first))).toEqual(both(ending))
-      expect(await eventsOf(accountId)).not.toContain('sign_in_repeated')
+      expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
     })
 
     test('a banned account is told so, and its session stays over', async () => {
       const { key, body, first, accountId } = await lost()
-      await here.house.standing.ban(accountId, { until: null, reason: null })
+      await here.services.lifecycle.ban(accountId, { until: null, reason: null })
       const refused = await signIn(there, key, body)
       expect(refused.status).toBeGreaterThanOrEqual(401)
       expect(await everywhere(tokenOf(first))).toEqual(both('session_banned'))
-      expect(await eventsOf(accountId)).not.toContain('sign_in_repeated')
+      expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
     })
 
     test('nothing is replaced by a repeat: the other devices of the account stay', async () => {
@@ -319,7 +319,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(said.filter((one) => one === 'token_unknown')).toHaveLength(done.length - 1)
       const { id } = done[0]?.body.account as { id: string }
       expect(await sessionsOf(id)).toHaveLength(1)
-      expect((await eventsOf(id)).filter((kind) => kind !== 'sign_in_repeated').toSorted()).toEqual([
+      expect((await listEventsOf(id)).filter((kind) => kind !== 'sign_in_repeated').toSorted()).toEqual([
         'account_created',
         'signed_in',
       ])
@@ -383,7 +383,7 @@ for (const { name, skipped, database, redis } of stores) {
       }
 
       /** Signs in with a key, or repeats it; null where that sign-in is over and the code was used. */
-      async function issue(domain: Domain, known: Known, isFirst = false): Promise<Issued | null> {
+      async function issue(domain: Domain, known: Known, isFirst = false): Promise<IssuedSession | null> {
         const { accountId, phoneNumber, fingerprint } = known
         const admit = async (tx: Database) => {
           const account = await lockAccount(tx, accountId)
@@ -436,7 +436,7 @@ for (const { name, skipped, database, redis } of stores) {
         const [repeated, used] = who === 'a repeat' ? [a, b] : [b, a]
         // The one that had the lock first.
         expect(used).toBe(who === 'a repeat' ? 'unknown' : 'live')
-        const next = (repeated as Issued | null)?.token ?? null
+        const next = (repeated as IssuedSession | null)?.token ?? null
         expect(next === null).toBe(who !== 'a repeat')
         await nextTurn()
         for (const domain of [reader, slow, other, await open()]) {
@@ -491,7 +491,7 @@ describe('over HTTP', () => {
     const fresh = await (databases[0] ?? expect.fail()).create()
     drop = fresh.drop
     app = await startApp(fresh.url, { environment: { HUFU_LIMITS: 'on' } })
-    await addPerson(app.house)
+    await addPerson(app.services)
   })
   afterAll(async () => {
     await app?.close()
@@ -532,7 +532,7 @@ describe('over HTTP', () => {
         headers: { 'content-type': 'application/json', 'idempotency-key': key },
         body: JSON.stringify({ phone_number: '13800005299', password: person.password }),
       })
-    await addPerson(app.house, '13800005299')
+    await addPerson(app.services, '13800005299')
     const tokens = [await login(), await login()].map(
       async (answer) => (await answer.json()) as { token: string },
     )
@@ -540,7 +540,7 @@ describe('over HTTP', () => {
     expect(first?.token.slice(0, 25)).not.toBe(second?.token.slice(0, 25))
     await signIn(app, key, { ...body, phone_number: '13800005299' })
     for (const table of ['hufu_sessions', 'hufu_events', 'hufu_accounts'] as const)
-      expect(JSON.stringify(await app.house.db.selectFrom(table).selectAll().execute())).not.toContain(key)
+      expect(JSON.stringify(await app.services.db.selectFrom(table).selectAll().execute())).not.toContain(key)
     expect(app.lines.join('')).not.toContain(key)
   })
 })

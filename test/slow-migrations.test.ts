@@ -1,12 +1,12 @@
 // Migrations of large tables: statements without a deadline, locks that others hold, and what an operator is told meanwhile.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { dropIndexes } from '../src/db/ddl.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { dialectThatTells } from '../src/db/migration-progress.ts'
 import { databaseKind, dialectFor, openDatabase } from '../src/db/open.ts'
 import type { Database } from '../src/db/schema.ts'
 import { migrationDeadlines } from '../src/db/session-defaults.ts'
-import { dropIndexes } from '../src/db/tables.ts'
 import { statementMs } from '../src/timing.ts'
 import { insertMany } from './many-rows.ts'
 import { databases, type FreshDatabase } from './stores.ts'

@@ -158,7 +158,7 @@ test('the house of a server sends with its settings and its clock', async () => 
   const { url, drop } = await sqlite.create()
   const app = await startApp(url, { environment: more })
   try {
-    const sent = await app.house.sms.send({
+    const sent = await app.services.sms.send({
       to: '+8613800005223',
       template: 'code',
       code: '123456',

@@ -1,6 +1,6 @@
 // Every step of the truth and of the copies, one by one, so that a test can stop, cut or order them.
 import type { Dialect, Driver } from 'kysely'
-import type { Copies } from '../src/sessions/copies.ts'
+import type { SessionCache } from '../src/session-cache/session-cache.ts'
 
 /** Sees each step before it happens, and decides whether and when it does. */
 export type Watcher = <T>(step: string, work: () => Promise<T>) => Promise<T>
@@ -42,20 +42,20 @@ function watchDriver(driver: Driver, watch: Watcher): Driver {
 }
 
 /** Copies whose mark, confirm, settle and fill are steps. */
-export function watchCopies(copies: Copies, watch: Watcher): Copies {
+export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionCache {
   return {
-    refresh: () => copies.refresh(),
-    session: (id) => copies.session(id),
-    believes: (found) => copies.believes(found),
-    beginRead: () => copies.beginRead(),
+    refresh: () => cache.refresh(),
+    session: (id) => cache.session(id),
+    isValid: (found) => cache.isValid(found),
+    beginRead: () => cache.beginRead(),
     // Nobody waits for it, and by its contract it never throws.
-    fill: (ticket, values) => watch('fill', async () => copies.fill(ticket, values)).catch(() => {}),
-    mark: (ids) => watch('mark', () => copies.mark(ids)),
-    confirm: (mark) => watch('confirm', () => copies.confirm(mark)),
-    settle: (mark, values, position) => watch('settle', () => copies.settle(mark, values, position)),
-    isReachable: () => copies.isReachable(),
-    state: () => copies.state(),
-    close: () => copies.close(),
+    fill: (ticket, values) => watch('fill', async () => cache.fill(ticket, values)).catch(() => {}),
+    mark: (ids) => watch('mark', () => cache.mark(ids)),
+    confirm: (mark) => watch('confirm', () => cache.confirm(mark)),
+    settle: (mark, values, position) => watch('settle', () => cache.settle(mark, values, position)),
+    isReachable: () => cache.isReachable(),
+    state: () => cache.state(),
+    close: () => cache.close(),
   }
 }
 

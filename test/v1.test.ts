@@ -88,7 +88,7 @@ const tablet = { platform: 'harmony', name: 'MatePad' }
 let lastPhone = 13_900_000_000
 async function newcomer(app: RunningApp, nickname: string | null = '小明') {
   lastPhone++
-  const { id } = await addPerson(app.house, String(lastPhone), nickname)
+  const { id } = await addPerson(app.services, String(lastPhone), nickname)
   return { phone: String(lastPhone), id }
 }
 
@@ -277,8 +277,8 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       'signed_out',
       'by itself',
       async (phone, { id, token }) => {
-        const stored = await app().house.accounts.get(phone)
-        await app().house.sessions.end({
+        const stored = await app().services.accounts.get(phone)
+        await app().services.sessions.end({
           id,
           accountId: stored.id,
           reason: 'signed_out',
@@ -327,7 +327,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       reason,
       'by nobody that has a device',
       async (_phone, { id }, accountId) => {
-        await app().house.sessions.end({ id, accountId, reason, by: null })
+        await app().services.sessions.end({ id, accountId, reason, by: null })
         return {}
       },
     ]),
@@ -697,17 +697,17 @@ describe('password hashes', () => {
   const currentCost = '$argon2id$v=19$m=19456,t=2,p=1$'
 
   async function storeHash(
-    { house }: RunningApp,
+    { services }: RunningApp,
     id: string,
     cost: { memoryCost: number; timeCost: number },
   ) {
     const password_hash = await hash(person.password, { algorithm: 2, parallelism: 1, ...cost })
-    await house.db.updateTable('hufu_accounts').set({ password_hash }).where('id', '=', id).execute()
+    await services.db.updateTable('hufu_accounts').set({ password_hash }).where('id', '=', id).execute()
     return password_hash
   }
 
-  async function storedHash({ house }: RunningApp, id: string): Promise<string> {
-    const row = await house.db
+  async function storedHash({ services }: RunningApp, id: string): Promise<string> {
+    const row = await services.db
       .selectFrom('hufu_accounts')
       .select('password_hash')
       .where('id', '=', id)

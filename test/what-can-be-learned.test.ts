@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { codeOf } from '../src/codes/code-digits.ts'
 import { findCode } from '../src/codes/code-rows.ts'
-import { storedKey } from '../src/codes/server-key.ts'
 import { MemoryLimits } from '../src/limits/store-memory.ts'
+import { getOrCreateKey } from '../src/signing-keys/stored-key.ts'
 import { FakeGateway } from './gateways/gateway.ts'
 import { httpGateway } from './gateways/http.ts'
 import { addPerson, type RunningApp, startApp } from './running.ts'
@@ -34,7 +34,7 @@ async function start(environment: Record<string, string> = {}): Promise<RunningA
   const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
   closers.push(() => app.close())
   clockNow = () => app.clock.now()
-  await addPerson(app.house, known)
+  await addPerson(app.services, known)
   return app
 }
 
@@ -52,10 +52,10 @@ const guess = (app: RunningApp, phone_number: string) =>
 
 /** The statements that the work for a request runs, as `update hufu_codes`. */
 async function statementsOf(app: RunningApp, work: () => Promise<unknown>): Promise<string[]> {
-  const spy = vi.spyOn(app.house.db.getExecutor(), 'executeQuery')
+  const spy = vi.spyOn(app.services.db.getExecutor(), 'executeQuery')
   try {
     await work()
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     return spy.mock.calls.map(([{ sql }]) => {
       const [, table = ''] = /(?:from|into|update) "?(hufu_[a-z_]+)/.exec(sql) ?? []
       return `${/^select/.test(sql) ? 'read' : 'write'} ${table}`
@@ -105,7 +105,7 @@ describe('the statements that run are the same', () => {
   test('for a code that is wrong in a reset, with and without an account', async () => {
     const app = await start()
     await askFor(app, known, 'reset_password')
-    await app.house.sendCode.close()
+    await app.services.codeSender.close()
     const reset = (phone_number: string) =>
       post(app, '/v1/password-resets', {
         phone_number,
@@ -131,7 +131,7 @@ describe('the statements that run are the same', () => {
 describe('the counters that are asked are the same', () => {
   /** What happens to counters while a code is guessed from an address: the answers of the store, without the names. */
   async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
-    const spies = (['spend', 'spendAll', 'giveBack', 'forget'] as const).map((name) =>
+    const spies = (['consume', 'consumeAll', 'refund', 'forget'] as const).map((name) =>
       vi.spyOn(MemoryLimits.prototype, name),
     )
     try {
@@ -157,8 +157,8 @@ describe('the counters that are asked are the same', () => {
       for (let i = 0; i < 12; i++) await countersOf(app, number, '000000', `198.18.${i}.7`)
     }
     const name = { phoneNumber: `+86${known}`, purpose: 'sign_in' } as const
-    const { nonce } = (await findCode(app.house.db, name)) ?? expect.fail()
-    const right = codeOf(await storedKey(app.house.db), { ...name, nonce })
+    const { nonce } = (await findCode(app.services.db, name)) ?? expect.fail()
+    const right = codeOf(await getOrCreateKey(app.services.db), { ...name, nonce })
     for (const again of [false, true]) {
       const wrong = await countersOf(app, known, '000000', '198.19.1.7')
       expect(await countersOf(app, known, right, '198.19.2.7'), `again: ${again}`).toEqual(wrong)
@@ -211,8 +211,8 @@ describe('the times that a stranger can measure', () => {
 
   test('would say it if there were work for a known number right behind the answer', async () => {
     const app = await start()
-    const send = app.house.sendCode.send.bind(app.house.sendCode)
-    app.house.sendCode.send = async (number, request) => {
+    const send = app.services.codeSender.send.bind(app.services.codeSender)
+    app.services.codeSender.send = async (number, request) => {
       const answer = await send(number, request)
       // As it was: an event and its commit, for known numbers alone.
       if (number === known) setImmediate(busyFor, 10)
@@ -224,7 +224,7 @@ describe('the times that a stranger can measure', () => {
   test('say nothing about whether a code is out when one is guessed', async () => {
     const app = await start()
     await askFor(app, known, 'sign_in')
-    const { db, clock } = { db: app.house.db, clock: app.clock }
+    const { db, clock } = { db: app.services.db, clock: app.clock }
     /** Good, with all its guesses, before each guess; for the other number none was ever asked for. */
     const renew = () =>
       db

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
-import { openHouse } from '../src/app.ts'
+import { openServices } from '../src/app.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { addPerson, person, type ServerProcess, startProcess } from './running.ts'
@@ -25,10 +25,10 @@ async function start(environment: Record<string, string> = {}) {
   const redis = await startRedis()
   closers.push(() => redis.stop())
   const settings = { HUFU_DATABASE_URL: url, HUFU_REDIS_URL: redis.url, HUFU_WORKERS: '2', ...environment }
-  const house = await openHouse(readSettings(settings))
-  await migrate(house.db, 'sqlite')
-  await addPerson(house)
-  await house.close()
+  const services = await openServices(readSettings(settings))
+  await migrate(services.db, 'sqlite')
+  await addPerson(services)
+  await services.close()
   const server = await startProcess(settings)
   closers.push(() => server.stop())
   await bothAnswer(server)

@@ -19,7 +19,7 @@ async function start(environment: Record<string, string> = {}): Promise<RunningA
     environment: { HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0', ...environment },
   })
   closers.push(() => app.close())
-  await addPerson(app.house)
+  await addPerson(app.services)
   return app
 }
 
@@ -49,10 +49,10 @@ async function signIn(app: RunningApp): Promise<{ token: string; id: string }> {
   return { token: String(body.token), id: String((body.session as Json).id) }
 }
 
-async function eventsOf(app: RunningApp): Promise<string[]> {
-  const account = await app.house.accounts.get(person.phone)
+async function listEventsOf(app: RunningApp): Promise<string[]> {
+  const account = await app.services.accounts.get(person.phone)
   const kinds: string[] = []
-  for await (const { kind } of app.house.accounts.events(account)) kinds.push(kind)
+  for await (const { kind } of app.services.accounts.events(account)) kinds.push(kind)
   return kinds
 }
 
@@ -77,7 +77,7 @@ test('a session changes its profile thirty times in ten minutes, all sessions of
       await writesUntilRefused((i) => ask(app, 'PATCH', '/v1/account', token, { nickname: `${id} ${i}` })),
     )
   expect(done).toEqual([30, 30, 30, 0])
-  expect((await eventsOf(app)).filter((kind) => kind === 'account_updated')).toHaveLength(90)
+  expect((await listEventsOf(app)).filter((kind) => kind === 'account_updated')).toHaveLength(90)
   app.clock.advance(610_000)
   const again = await ask(app, 'PATCH', '/v1/account', sessions[3]?.token ?? null, { nickname: 'n99' })
   expect(again).toMatchObject({ status: 200, body: { nickname: 'n99' } })
@@ -100,8 +100,8 @@ test('a profile that is there already is written nowhere, told by no event, and 
 })
 
 /** Everything that a profile change could leave behind. */
-async function written({ byHand, house }: RunningApp) {
-  const { id } = await house.accounts.get(person.phone)
+async function written({ byHand, services }: RunningApp) {
+  const { id } = await services.accounts.get(person.phone)
   return {
     events: (await byHand.selectFrom('hufu_events').select('id').execute()).length,
     changes: (await byHand.selectFrom('hufu_account_changes').select('position').execute()).length,
@@ -210,9 +210,9 @@ test('every write of a signed-in client documents 429, and signing out alone doe
 test('with the counters out of reach, devices are removed and tokens rotated', async () => {
   const app = await start({ HUFU_REDIS_URL: 'redis://127.0.0.1:1' })
   const issue = async () => {
-    const { id } = await app.house.accounts.get(person.phone)
+    const { id } = await app.services.accounts.get(person.phone)
     const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
-    const issued = await app.house.sessions.issue({
+    const issued = await app.services.sessions.issue({
       device,
       origin: noOrigin,
       method: 'given',

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openHouse, openServer } from '../../src/app.ts'
+import { openServer, openServices } from '../../src/app.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 
 /** The document of the surface that apps use. Other surfaces, for operators or back ends, give the SDK no types. */
@@ -11,13 +11,13 @@ export async function openApiDocument() {
   try {
     // Whatever the environment says: the document must be the same everywhere.
     const settings = readSettings({ HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` })
-    const house = await openHouse(settings)
+    const services = await openServices(settings)
     const log = { isOn: false, request() {}, trouble() {} }
-    const server = await openServer(house, settings, { log, isStopping: () => false })
+    const server = await openServer(services, settings, { log, isStopping: () => false })
     await server.ready()
     const document = server.described.of('v1')
     await server.close()
-    await house.close()
+    await services.close()
     return document
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -56,7 +56,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
 }
 
 /** Ids of up to `limit` accounts that are to be removed at `now`: their time to think it over is past, and no timed ban is in force. */
-export async function accountsToPurge(db: Database, now: number, limit: number): Promise<string[]> {
+export async function listDueForRemoval(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('hufu_accounts')
     .select('id')

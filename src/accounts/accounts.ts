@@ -5,7 +5,7 @@ import type { AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { nextTurn } from '../db/turns.ts'
 import { AppError } from '../errors.ts'
-import { type Event, eventsOf, noOrigin, type Origin, recordEvents } from '../events/events.ts'
+import { type Event, listEventsOf, noOrigin, type RequestOrigin, recordEvents } from '../events/events.ts'
 import { uuidBytes } from '../ids.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
@@ -177,7 +177,7 @@ export class Accounts {
    * whole profile at each start.
    * @throws AppError `account_not_found`, `rate_limited`, `unavailable`
    */
-  async update(caller: Caller, change: ProfileChange, origin: Origin): Promise<Account> {
+  async update(caller: Caller, change: ProfileChange, origin: RequestOrigin): Promise<Account> {
     const { accountId } = caller
     const row = existing(await findAccountById(this.#db, accountId))
     if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
@@ -199,7 +199,7 @@ export class Accounts {
    * All that is known of a person, for them to take away. The lists end with an error when the caller's session ends meanwhile.
    * @throws AppError `account_not_found`, `rate_limited`, `unavailable`; the 401 of a caller that is not live any more
    */
-  async export(caller: Caller, origin: Origin): Promise<AccountExport> {
+  async export(caller: Caller, origin: RequestOrigin): Promise<AccountExport> {
     const id = caller.accountId
     const row = existing(await findAccountById(this.#db, id))
     await this.#limiter.countWrite('export_account', caller)
@@ -209,7 +209,7 @@ export class Accounts {
       identities: await identitiesOf(this.#db, row),
       sessions: this.#whileLive(caller, this.#sessionRecords(id)),
       // Not those of the number: another account may have had it before.
-      events: this.#whileLive(caller, eventsOf(this.#db, { accountId: id, phoneNumber: null })),
+      events: this.#whileLive(caller, listEventsOf(this.#db, { accountId: id, phoneNumber: null })),
     }
   }
 
@@ -236,7 +236,7 @@ export class Accounts {
     } while (after)
   }
 
-  async #noteExport(caller: Caller, origin: Origin): Promise<void> {
+  async #noteExport(caller: Caller, origin: RequestOrigin): Promise<void> {
     const { accountId } = caller
     await inTransaction(this.#db, async (tx) => {
       await lockAccount(tx, accountId)
@@ -248,7 +248,7 @@ export class Accounts {
 
   /** What happened to an account (null: there is none) and to its number, newest first. */
   events({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
-    return eventsOf(this.#db, { accountId: id, phoneNumber })
+    return listEventsOf(this.#db, { accountId: id, phoneNumber })
   }
 
   /** All accounts in order of registration, read a page at a time. */

@@ -1,8 +1,8 @@
 // Numbers whose account was removed under a ban for ever: only a keyed hash of the number is kept, so that signing up again
 // is refused and nothing else is known of the person.
 import { createHmac } from 'node:crypto'
-import { storedKey } from '../codes/server-key.ts'
 import type { Database } from '../db/schema.ts'
+import { getOrCreateKey } from '../signing-keys/stored-key.ts'
 import { deleteBarredNumber } from './barred-number-rows.ts'
 
 export class BarredNumbers {
@@ -18,7 +18,7 @@ export class BarredNumbers {
    * connection. The key is always the one in the database, because a ban must outlive a change of `HUFU_SECRET`.
    */
   async hashOf(phoneNumber: string): Promise<string> {
-    this.#key ??= await storedKey(this.#db, 'barred_numbers')
+    this.#key ??= await getOrCreateKey(this.#db, 'barred_numbers')
     return createHmac('sha256', this.#key).update(phoneNumber).digest('base64url')
   }
 

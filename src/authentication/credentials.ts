@@ -9,24 +9,19 @@ import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
-import type { NewEvent, Origin } from '../events/events.ts'
+import type { NewEvent, RequestOrigin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
-import type { Caller } from '../sessions/caller.ts'
+import type { Actor } from '../sessions/caller.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
 import { firstVerification } from './phone-verification.ts'
 
 /** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
 export type StepUp = { readonly password: string } | { readonly code: string }
-
-/** Who asks: the session, and from where. */
-export interface Asker extends Caller {
-  readonly origin: Origin
-}
 
 export interface CredentialsOptions {
   readonly db: Database
@@ -42,11 +37,11 @@ export interface CredentialsOptions {
 }
 
 /** The caller who proves something: `accountId` is null, and there is no session, for a client that is not signed in. */
-interface Prover {
+interface CodeGuesser {
   readonly accountId: string | null
   readonly sessionId?: string
-  readonly origin: Origin
-  /** What opens the reserved part of the limits of this number, as in `Who`. */
+  readonly origin: RequestOrigin
+  /** What opens the reserved part of the limits of this number, as in `LimitSubject`. */
   readonly proof?: string | null
 }
 
@@ -80,20 +75,20 @@ export class Credentials {
    * Sets or changes the password; all other sessions end.
    * @throws AppError `password_refused`, `credentials_wrong`, `code_wrong`, `account_not_found`, `overloaded`
    */
-  async changePassword(asker: Asker, newPassword: string, stepUp: StepUp): Promise<void> {
-    const row = await this.#get(asker.accountId)
+  async changePassword(actor: Actor, newPassword: string, stepUp: StepUp): Promise<void> {
+    const row = await this.#get(actor.accountId)
     assertAcceptablePassword(newPassword, row.phone_number)
-    const confirmed = await this.#confirm(row, stepUp, asker)
+    const confirmed = await this.#confirm(row, stepUp, actor)
     const hash = await this.#passwords.hash(newPassword)
     await this.#writer.update({
       accountId: row.id,
-      by: asker,
-      origin: asker.origin,
+      by: actor,
+      origin: actor.origin,
       decide: async (tx, locked) => {
         if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
         return {
           set: { password_hash: hash },
-          end: { which: { allBut: asker.sessionId }, reason: 'password_changed' },
+          end: { which: { allBut: actor.sessionId }, reason: 'password_changed' },
           events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
         }
       },
@@ -106,7 +101,7 @@ export class Credentials {
    */
   async resetPassword(
     request: { phoneNumber: string; code: string; newPassword: string; deviceProof: string | null },
-    origin: Origin,
+    origin: RequestOrigin,
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
@@ -140,19 +135,19 @@ export class Credentials {
    * @throws AppError `phone_number_invalid`, `phone_number_taken`, `code_wrong`, `credentials_wrong`, `account_not_found`
    */
   async changePhone(
-    asker: Asker,
+    actor: Actor,
     request: { phoneNumber: string; code: string; confirmation: StepUp },
   ): Promise<Account> {
-    const row = await this.#get(asker.accountId)
+    const row = await this.#get(actor.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     if (phoneNumber === row.phone_number) throw new AppError('phone_number_taken')
     // One after the other, so that a typing error in the one does not use up the guesses of the other.
-    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, asker).catch(
+    const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, actor).catch(
       at('/code'),
     )
-    const confirmed = await this.#confirm(row, request.confirmation, asker).catch(at('/confirmation'))
+    const confirmed = await this.#confirm(row, request.confirmation, actor).catch(at('/confirmation'))
     const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
-    const account = await this.#moveTo(asker, phoneNumber, async (tx, locked) => {
+    const account = await this.#moveTo(actor, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
       // A ban for ever holds for its number, with or without an account.
@@ -163,16 +158,16 @@ export class Credentials {
   }
 
   /** The code for closing that the account's own number got. @throws AppError `code_wrong`, `account_not_found`, `rate_limited` */
-  async checkClosingCode(asker: Asker, code: string): Promise<RightCode> {
-    const { phone_number: phoneNumber } = await this.#get(asker.accountId)
-    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(asker))
+  async checkClosingCode(actor: Actor, code: string): Promise<RightCode> {
+    const { phone_number: phoneNumber } = await this.#get(actor.accountId)
+    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(actor))
   }
 
   /** @throws AppError `phone_number_missing` where the account has no number that could get a code */
   async #checkCode(
     { phoneNumber, purpose }: { readonly phoneNumber: string | null; readonly purpose: CodeName['purpose'] },
     code: string,
-    { accountId, sessionId, origin, proof = null }: Prover,
+    { accountId, sessionId, origin, proof = null }: CodeGuesser,
   ): Promise<RightCode> {
     if (phoneNumber === null) throw new AppError('phone_number_missing')
     const name = { phoneNumber, purpose }
@@ -184,34 +179,34 @@ export class Credentials {
       proof,
       ...(sessionId && { sessionId }),
     }
-    return await this.#limiter.guarded('check_code', who, (guess) =>
+    return await this.#limiter.withLimit('check_code', who, (guess) =>
       this.#codes
         .check(name, code, guess)
         .catch(this.#noteWrong({ phoneNumber, accountId }, purpose, origin)),
     )
   }
 
-  #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: Origin) {
+  #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: RequestOrigin) {
     const refusal = { kind: 'proof_failed', ...subject, detail: { proof }, origin } as const
     return noteWrong({ db: this.#db, clock: this.#clock }, refusal)
   }
 
   async #moveTo(
-    asker: Asker,
+    actor: Actor,
     phoneNumber: string,
     assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
   ): Promise<Account> {
     try {
       const { account } = await this.#writer.update({
-        accountId: asker.accountId,
-        by: asker,
-        origin: asker.origin,
+        accountId: actor.accountId,
+        by: actor,
+        origin: actor.origin,
         decide: async (tx, locked, now) => {
           await assertProven(tx, locked)
           const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
           return {
             set: { phone_number: phoneNumber, phone_verified_at: now },
-            end: { which: { allBut: asker.sessionId }, reason: 'phone_changed' },
+            end: { which: { allBut: actor.sessionId }, reason: 'phone_changed' },
             events: [{ kind: 'phone_changed', ...moved }],
           }
         },
@@ -227,16 +222,16 @@ export class Credentials {
     return existing(await findAccountById(this.#db, accountId))
   }
 
-  async #confirm(row: AccountsTable, stepUp: StepUp, asker: Asker): Promise<Confirmed> {
+  async #confirm(row: AccountsTable, stepUp: StepUp, actor: Actor): Promise<Confirmed> {
     const phoneNumber = row.phone_number
     if ('code' in stepUp) {
-      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(asker))
+      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(actor))
       return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
     }
-    const { accountId, sessionId, origin } = asker
-    const { proof } = owner(asker)
+    const { accountId, sessionId, origin } = actor
+    const { proof } = owner(actor)
     const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
-    await this.#limiter.guarded('check_password', who, (guess) =>
+    await this.#limiter.withLimit('check_password', who, (guess) =>
       comparePassword(this.#passwords, { row, password: stepUp.password, guess }).catch(
         this.#noteWrong({ phoneNumber, accountId }, 'password', origin),
       ),
@@ -246,8 +241,8 @@ export class Credentials {
 }
 
 /** A session of the account is as good as a device proof for the account's own number: each one, so that a stolen one uses up only its own. */
-function owner(asker: Asker) {
-  return { ...asker, proof: `session ${asker.sessionId}` }
+function owner(actor: Actor) {
+  return { ...actor, proof: `session ${actor.sessionId}` }
 }
 
 /** For `catch`: says which of two proofs was wrong. */

@@ -4,7 +4,7 @@ import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
-import { type EventKind, type Origin, recordEvents } from '../events/events.ts'
+import { type EventKind, type RequestOrigin, recordEvents } from '../events/events.ts'
 import type { Guess } from '../limits/limiter.ts'
 import type { Passwords } from '../passwords/password.ts'
 
@@ -15,7 +15,7 @@ export interface Refusal {
   /** null or absent: the account that has the number, if any. */
   readonly accountId?: string | null
   readonly detail: Readonly<Record<string, string>>
-  readonly origin: Origin
+  readonly origin: RequestOrigin
 }
 
 /** For `catch`: writes down that a proof was wrong, about the number and the account that it has, and throws on. */

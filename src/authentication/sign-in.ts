@@ -4,7 +4,7 @@ import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
-import type { Issued, Sessions } from '../sessions/sessions.ts'
+import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { CodeCredential } from './methods/code.ts'
 import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
 import type { PasswordCredential } from './methods/password.ts'
@@ -20,7 +20,7 @@ export type MethodName = keyof SignInCredentials
 /** Every method. */
 export type SignInMethods = { readonly [Name in MethodName]: SignInMethod<SignInCredentials[Name]> }
 
-export interface SignInOptions {
+export interface SignInServiceOptions {
   readonly db: Database
   readonly sessions: Sessions
   readonly limiter: Limiter
@@ -30,10 +30,10 @@ export interface SignInOptions {
 /** What was verified may change until it is admitted: it is verified so often. */
 const triesMax = 3
 
-export class SignIn {
-  readonly #options: SignInOptions
+export class SignInService {
+  readonly #options: SignInServiceOptions
 
-  constructor(options: SignInOptions) {
+  constructor(options: SignInServiceOptions) {
     this.#options = options
   }
 
@@ -46,7 +46,7 @@ export class SignIn {
     name: Name,
     context: SignInContext,
     credential: SignInCredentials[Name],
-  ): Promise<Issued> {
+  ): Promise<IssuedSession> {
     const { db, limiter, methods } = this.#options
     const method: SignInMethod<SignInCredentials[Name]> = methods[name]
     const phoneNumber = method.numberOf(credential)
@@ -54,7 +54,7 @@ export class SignIn {
     const { deviceId, ip: address } = context.device
     const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
-    return await limiter.guarded(method.limit, subject, async (guess) => {
+    return await limiter.withLimit(method.limit, subject, async (guess) => {
       for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
         const verified = await method.verify({ phoneNumber, credential, context, guess })
         try {
@@ -74,7 +74,7 @@ export class SignIn {
     method: SignInMethod<never>['name'],
     { fingerprint, admit }: Verified,
     { context, proof }: { readonly context: SignInContext; readonly proof: string | null },
-  ): Promise<Issued | null> {
+  ): Promise<IssuedSession | null> {
     const { device, origin, deviceProof } = context
     const wanted = deviceProof === undefined ? {} : { deviceProof: { presented: proof } }
     return await this.#options.sessions.issue({ device, origin, method, fingerprint, admit, ...wanted })

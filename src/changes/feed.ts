@@ -173,6 +173,6 @@ export class Feed {
 }
 
 /** Removes up to `limit` changes that no server looks back to at `now`, and returns how many. */
-export async function forgetOldChanges(db: Database, now: number, limit: number): Promise<number> {
+export async function deleteOldChanges(db: Database, now: number, limit: number): Promise<number> {
   return await deleteChangesBefore(db, now - feedKeepMs, { keep: openCount, limit })
 }

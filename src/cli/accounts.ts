@@ -6,10 +6,10 @@ import { AppError } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
 import { accountStateAt } from '../sessions/account-state.ts'
 import { calledAs } from './called-as.ts'
+import type { Context } from './context.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
-import type { Context } from './run.ts'
 import { describeSession, sessionLine } from './sessions.ts'
-import { withHouse } from './with-house.ts'
+import { withServices } from './with-services.ts'
 
 interface BanOptions {
   readonly until?: string
@@ -41,7 +41,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   }
   const password = isPerson ? await askForPassword(output) : await readPassword(output, phone, options)
   const allowWeakPassword = options.allowWeakPassword ?? false
-  const account = await withHouse(context, ({ accounts }) =>
+  const account = await withServices(context, ({ accounts }) =>
     accounts.add({
       phoneNumber: phone,
       nickname,
@@ -58,7 +58,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
 /** `accounts list`: streamed, however many there are. */
 export async function listAccounts(context: Context): Promise<number> {
   const { output } = context
-  await withHouse(context, async ({ accounts }) => {
+  await withServices(context, async ({ accounts }) => {
     for await (const account of accounts.list()) {
       output.line(accountLine(account))
       output.value(describe(account))
@@ -71,7 +71,7 @@ export async function listAccounts(context: Context): Promise<number> {
 /** `accounts show <phone>` */
 export async function showAccount(context: Context, phone: string): Promise<number> {
   const { output } = context
-  await withHouse(context, async ({ accounts, sessions }) => {
+  await withServices(context, async ({ accounts, sessions }) => {
     const account = await accounts.get(phone)
     const live = await sessions.list(account.id)
     output.value({ ...describe(account), app_online: live.length > 0, sessions: live.map(describeSession) })
@@ -106,8 +106,8 @@ export async function banAccount(context: Context, phone: string, options: BanOp
       ),
     )
   }
-  const account = await withHouse(context, async ({ accounts, standing }) =>
-    standing.ban((await accounts.get(phone)).id, { until, reason }),
+  const account = await withServices(context, async ({ accounts, lifecycle }) =>
+    lifecycle.ban((await accounts.get(phone)).id, { until, reason }),
   )
   const end = until === null ? output.say('永久', 'for ever') : localTime(until)
   const name = account.phoneNumber ?? account.id
@@ -119,14 +119,14 @@ export async function banAccount(context: Context, phone: string, options: BanOp
 /** `accounts unban <phone>` */
 export async function unbanAccount(context: Context, phone: string): Promise<number> {
   const { output } = context
-  const { phoneNumber, value } = await withHouse(context, async ({ accounts, standing }) => {
+  const { phoneNumber, value } = await withServices(context, async ({ accounts, lifecycle }) => {
     const account = await accounts.find(phone)
     // The number itself may be banned: its account was removed under a ban for ever.
     const number = accounts.numberOf(phone, account)
-    const wasBarred = number !== null && (await standing.unbanNumber(number))
+    const wasBarred = number !== null && (await lifecycle.unbanNumber(number))
     if (!account && !wasBarred) throw new AppError('account_not_found')
     return account
-      ? { phoneNumber: number ?? account.id, value: describe(await standing.unban(account.id)) }
+      ? { phoneNumber: number ?? account.id, value: describe(await lifecycle.unban(account.id)) }
       : { phoneNumber: number, value: { id: null, phone_number: number, state: null } }
   })
   output.line(output.say(`已解封 ${phoneNumber}`, `The ban of ${phoneNumber} has ended`))
@@ -161,7 +161,7 @@ export async function unlockAccount(context: Context, phone: string): Promise<nu
       ),
     )
   }
-  const phoneNumber = await withHouse(context, ({ accounts }) => accounts.unlock(phone))
+  const phoneNumber = await withServices(context, ({ accounts }) => accounts.unlock(phone))
   output.line(
     output.say(`已清除 ${phoneNumber} 的登录失败记录`, `Forgot the failed sign-ins of ${phoneNumber}`),
   )

@@ -1,10 +1,10 @@
 // hufu demo: the tutorial's walkthrough, against a running server, telling what it does.
-import { openHouse } from '../app.ts'
+import { openServices } from '../app.ts'
 import { AppError } from '../errors.ts'
 import { calledAs } from './called-as.ts'
+import type { Context } from './context.ts'
 import { exitCodes, UsageError } from './output.ts'
-import type { Context } from './run.ts'
-import { withHouse } from './with-house.ts'
+import { withServices } from './with-services.ts'
 
 const phone = '12345678901'
 const password = '123456'
@@ -70,7 +70,7 @@ class Walk {
     this.#title(say('创建账号', 'Create the account'))
     this.#sends(`hufu accounts add ${phone} --nickname ${nickname} --allow-weak-password`)
     try {
-      await withHouse(this.#context, ({ accounts }) =>
+      await withServices(this.#context, ({ accounts }) =>
         accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
       )
       this.#comes(say('已创建', 'created'))
@@ -115,11 +115,11 @@ class Walk {
     const { say } = this.#words()
     const { settings } = this.#context
     this.#title(say('看看服务器记住了什么', 'Look at what the server remembers'))
-    const house = await openHouse(settings)
+    const services = await openServices(settings)
     try {
       const id = token.slice(3, 25)
-      const account = await house.accounts.get(phone)
-      const live = await house.sessions.list(account.id)
+      const account = await services.accounts.get(phone)
+      const live = await services.sessions.list(account.id)
       this.#comes(
         `SQL    sessions: ${live.map((session) => session.id).join(', ')}  app_online: ${live.length > 0}`,
       )
@@ -128,11 +128,11 @@ class Walk {
         this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }
-      const { keyOf } = await import('../sessions/client-redis.ts')
+      const { keyOf } = await import('../session-cache/redis-client.ts')
       // Its bytes are for programs (docs/architecture.md); this is what they say.
-      this.#comes(`Redis  ${keyOf(id)}  ${JSON.stringify((await house.copies.session(id)).value)}`)
+      this.#comes(`Redis  ${keyOf(id)}  ${JSON.stringify((await services.cache.session(id)).value)}`)
     } finally {
-      await house.close()
+      await services.close()
     }
   }
 

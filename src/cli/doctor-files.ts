@@ -1,16 +1,16 @@
 // What doctor says of files that other users of this machine can read: the data of SQLite, and files with secrets.
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { databasePlace } from '../db/place.ts'
+import { parseDatabaseUrl } from '../db/database-url.ts'
 import { filesWithSecrets, readEnvironment } from '../settings/environment.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { Finding } from './doctor.ts'
+import type { Finding } from './doctor-finding.ts'
 import type { Output } from './output.ts'
 
 export function openFileFindings({ database }: Settings, output: Output): Finding[] {
   // Windows has no such permissions.
   if (process.platform === 'win32') return []
-  const place = databasePlace(database.location.url)
+  const place = parseDatabaseUrl(database.location.url)
   const data = place.kind === 'sqlite' ? ['', '-wal', '-shm'].map((end) => place.path + end) : []
   const files = [...data, ...filesWithSecrets(readEnvironment())].map((path) => resolve(path))
   return files.filter(isOpenToOthers).map((path) => ({

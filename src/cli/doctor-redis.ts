@@ -1,10 +1,10 @@
 // What doctor and the start message want to know about Redis.
 
 import { redactUrl } from '../redact-url.ts'
-import { findPrimaries } from '../redis/find.ts'
+import { findPrimaries } from '../redis/discovery.ts'
 import { onNode } from '../redis/node.ts'
-import { type Address, type RedisPlace, redisPlace, urlOf } from '../redis/place.ts'
-import { askSentinels } from '../redis/sentinel.ts'
+import { type Address, parseRedisUrl, type RedisLocation, urlOf } from '../redis/redis-url.ts'
+import { newestPrimary } from '../redis/sentinel.ts'
 import type { Output } from './output.ts'
 
 export interface RedisFacts {
@@ -15,7 +15,7 @@ export interface RedisFacts {
   readonly maxmemoryPolicy: string
   readonly isReplica: boolean
   /** A node of a cluster that the setting takes for a server by itself. */
-  readonly isTakenForOne: boolean
+  readonly isClusterNode: boolean
   /** How far the clock that is furthest from ours is ahead of it, in milliseconds. */
   readonly clockAheadMs: number
   /** Primaries that nobody would take over from. */
@@ -25,10 +25,10 @@ export interface RedisFacts {
 
 /** Asks Redis for facts about itself: each primary of it. @throws what the connection threw, within some seconds */
 export async function probeRedis(url: string): Promise<RedisFacts> {
-  const place = redisPlace(url)
+  const place = parseRedisUrl(url)
   const primaries = await findPrimaries(place)
   const nodes = await Promise.all(primaries.map((address) => probeNode(place, address)))
-  const words = place.kind === 'sentinel' ? await askSentinels(place) : []
+  const words = place.kind === 'sentinel' ? await newestPrimary(place) : []
   const sentinels = place.kind === 'sentinel' ? place.sentinels : []
   const clocks = nodes.map(({ aheadMs }) => aheadMs).toSorted((a, b) => Math.abs(b) - Math.abs(a))
   return {
@@ -36,7 +36,7 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
     version: nodes.map(({ version }) => version).toSorted(byNumbers)[0] ?? '',
     maxmemoryPolicy: [...new Set(nodes.map(({ policy }) => policy))].join(', '),
     isReplica: nodes.some(({ role }) => role !== 'master'),
-    isTakenForOne: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
+    isClusterNode: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
     clockAheadMs: clocks[0] ?? 0,
     alone: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
     silentSentinels: sentinels.filter((_, i) => words[i]?.status === 'rejected'),
@@ -45,7 +45,7 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
 
 const byNumbers = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
-async function probeNode(place: RedisPlace, address: Address) {
+async function probeNode(place: RedisLocation, address: Address) {
   return await onNode(urlOf(place.nodes, address), async (tell) => {
     const info = String(await tell('INFO'))
     const read = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
@@ -65,7 +65,7 @@ async function probeNode(place: RedisPlace, address: Address) {
 
 /** For the start message: where Redis is, and which primary that is now. */
 export async function shownRedis(url: string, output: Output): Promise<string> {
-  const found = await findPrimaries(redisPlace(url)).catch(() => null)
+  const found = await findPrimaries(parseRedisUrl(url)).catch(() => null)
   const where = redactUrl(url)
   const primaries = found && shownPrimaries(url, found, output)
   return primaries ? output.say(`${where}（${primaries}）`, `${where} (${primaries})`) : where
@@ -73,7 +73,7 @@ export async function shownRedis(url: string, output: Output): Promise<string> {
 
 /** null where the setting says it itself. */
 export function shownPrimaries(url: string, primaries: readonly Address[], output: Output): string | null {
-  const { kind } = redisPlace(url)
+  const { kind } = parseRedisUrl(url)
   if (kind === 'one') return null
   if (kind === 'sentinel') return output.say(`主节点 ${primaries[0]}`, `primary ${primaries[0]}`)
   return output.say(`${primaries.length} 个主节点`, `${primaries.length} primaries`)

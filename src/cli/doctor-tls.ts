@@ -1,10 +1,10 @@
 // What doctor says of the connections to the database and to Redis: are they encrypted, and is the other end verified?
 import { sql } from 'kysely'
-import { type DatabaseServer, isOnThisMachine } from '../db/place.ts'
+import { type DatabaseServer, isOnThisMachine } from '../db/database-url.ts'
 import type { Database } from '../db/schema.ts'
-import { redisPlace } from '../redis/place.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
 import { isLoopback } from '../url-parts.ts'
-import type { Finding } from './doctor.ts'
+import type { Finding } from './doctor-finding.ts'
 import type { Output } from './output.ts'
 
 /** Asks the server, because a setting is a wish. */
@@ -55,7 +55,7 @@ async function databaseProtocol(db: Database, kind: DatabaseServer['kind']): Pro
 /** A connection by TLS always verifies: redis/node.ts has no way around it. */
 export function redisTlsFinding(url: string, addresses: readonly string[], output: Output): Finding {
   const of = output.say('到 Redis 的连接', 'the connection to Redis')
-  if (redisPlace(url).nodes.scheme === 'rediss')
+  if (parseRedisUrl(url).nodes.scheme === 'rediss')
     return good(
       output.say(
         `${of}已加密，证书和主机名已验证`,

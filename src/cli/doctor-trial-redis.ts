@@ -1,22 +1,22 @@
 // Each kind of command that a server sends to Redis, tried with the server's own code under keys that are removed again.
 import { randomBytes } from 'node:crypto'
-import { RedisLink } from '../redis/link.ts'
-import { redisPlace } from '../redis/place.ts'
+import { RedisConnections } from '../redis/connections.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
 import {
   beginReading,
-  type CopiesClient,
+  type ConnectionState,
   keyOf,
-  newCopiesClient,
-  type ReadCopies,
-} from '../sessions/client-redis.ts'
+  newSessionCacheClient,
+  type SessionCacheClient,
+} from '../session-cache/redis-client.ts'
 
 /** @throws what Redis answered to the first command that it refuses */
 export async function tryRedis(url: string): Promise<void> {
   // Connecting turns on client tracking and loads the scripts.
   let failure: unknown
-  const link = new RedisLink<CopiesClient, ReadCopies>({
-    place: redisPlace(url),
-    newClient: newCopiesClient,
+  const link = new RedisConnections<SessionCacheClient, ConnectionState>({
+    place: parseRedisUrl(url),
+    newClient: newSessionCacheClient,
     begin: (client) => beginReading(client, 1_000),
     onChange: (_state, cause) => {
       failure = cause

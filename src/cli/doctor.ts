@@ -2,28 +2,23 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
-import { openDatabaseAlone, openHouse } from '../app.ts'
+import { openDatabaseAlone, openServices } from '../app.ts'
 import { databaseNow } from '../db/database-clock.ts'
+import { parseDatabaseUrl } from '../db/database-url.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../db/open.ts'
-import { databasePlace } from '../db/place.ts'
 import { shortcomings } from '../db/requirements.ts'
 import type { Database } from '../db/schema.ts'
 import { redactUrl } from '../redact-url.ts'
 import type { Settings } from '../settings/settings.ts'
+import type { Context } from './context.ts'
 import { openFileFindings } from './doctor-files.ts'
+import type { Finding } from './doctor-finding.ts'
 import type { RedisFacts } from './doctor-redis.ts'
 import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
 import { tryWrites } from './doctor-trial-rows.ts'
 import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
-import type { Context } from './run.ts'
-
-export interface Finding {
-  readonly check: string
-  readonly status: 'ok' | 'warning' | 'problem'
-  readonly text: string
-}
 
 /** Clocks further apart than this make sessions end early or late, and times in logs hard to compare. */
 const clockToleranceMs = 2_000
@@ -72,14 +67,14 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
   const { url, kind } = settings.database.location
   const where = kind === 'sqlite' ? sqlitePath(url) : redactUrl(url)
   if (kind === 'sqlite' && !existsSync(where)) return [newFileFinding(where, output)]
-  const house = await openHouse({ ...settings, redis: { ...settings.redis, url: null } })
+  const services = await openServices({ ...settings, redis: { ...settings.redis, url: null } })
   try {
-    await sql`select 1`.execute(house.db)
-    const pending = await pendingMigrations(house.db, kind)
+    await sql`select 1`.execute(services.db)
+    const pending = await pendingMigrations(services.db, kind)
     const reached: Finding = {
       check,
       status: 'ok',
-      text: `${where} (${await databaseVersion(house.db, kind)})`,
+      text: `${where} (${await databaseVersion(services.db, kind)})`,
     }
     const schema: Finding =
       pending.length === 0
@@ -95,15 +90,15 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
     const clock =
       kind === 'sqlite'
         ? []
-        : [clockFinding('database', (await databaseNow(house.db, kind)) - Date.now(), output)]
-    const place = databasePlace(url)
-    const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(house.db, place, output)]
+        : [clockFinding('database', (await databaseNow(services.db, kind)) - Date.now(), output)]
+    const place = parseDatabaseUrl(url)
+    const tls = place.kind === 'sqlite' ? [] : [await databaseTlsFinding(services.db, place, output)]
     const left =
       pending.length === 0
         ? await leftBehindWarning(settings, output, () => openDatabaseAlone(settings))
         : null
-    const writes = pending.length === 0 ? await writesFindings(house.db, kind, output) : []
-    const lacking = (await shortcomings(house.db, kind)).map(
+    const writes = pending.length === 0 ? await writesFindings(services.db, kind, output) : []
+    const lacking = (await shortcomings(services.db, kind)).map(
       ({ isProblem, zh, en }): Finding => ({
         check,
         status: isProblem ? 'problem' : 'warning',
@@ -128,7 +123,7 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
     )
     return [{ check, status: 'problem', text: `${where}: ${why}; ${advice}` }]
   } finally {
-    await house.close()
+    await services.close()
   }
 }
 
@@ -312,7 +307,7 @@ function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
     ],
     [facts.isReplica, '这是只读副本：请指向主节点', 'this is a replica: point HUFU_REDIS_URL to the primary'],
     [
-      facts.isTakenForOne,
+      facts.isClusterNode,
       '这是集群的一个节点：HUFU_REDIS_URL 请以 redis+cluster:// 开头',
       'this is a node of a cluster: HUFU_REDIS_URL must begin with redis+cluster://',
     ],

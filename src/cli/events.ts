@@ -2,14 +2,14 @@
 
 import type { Event } from '../events/events.ts'
 import { isoTime } from '../iso-time.ts'
+import type { Context } from './context.ts'
 import { exitCodes, localTime } from './output.ts'
-import type { Context } from './run.ts'
-import { withHouse } from './with-house.ts'
+import { withServices } from './with-services.ts'
 
 /** `events <phone>`: newest first, also for a number without an account. */
 export async function listEvents(context: Context, phone: string): Promise<number> {
   const { output } = context
-  await withHouse(context, async ({ accounts }) => {
+  await withServices(context, async ({ accounts }) => {
     const account = await accounts.find(phone)
     const phoneNumber = accounts.numberOf(phone, account)
     let count = 0

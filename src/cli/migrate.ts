@@ -1,6 +1,7 @@
 // hufu migrate: bring the schema up to date without starting the server.
+
+import type { Context } from './context.ts'
 import { exitCodes } from './output.ts'
-import type { Context } from './run.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
 
 /** `migrate` */

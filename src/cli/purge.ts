@@ -1,14 +1,14 @@
 // hufu purge: remove what has had its time, and say what became of each kind of data.
 import type { PurgeOutcome, PurgeReport } from '../db/purges.ts'
 import { type Logger, withoutValues } from '../log.ts'
+import type { Context } from './context.ts'
 import { exitCodes, type Output } from './output.ts'
-import type { Context } from './run.ts'
-import { withHouse } from './with-house.ts'
+import { withServices } from './with-services.ts'
 
 /** `purge` */
 export async function purge(context: Context, { now = false }: { now?: boolean }): Promise<number> {
   const { output } = context
-  const reports = await withHouse(context, ({ tidy }) => tidy({ isClockRight: now }))
+  const reports = await withServices(context, ({ purgeExpired }) => purgeExpired({ isClockRight: now }))
   for (const report of reports) {
     output.value(describe(report))
     output.line(`${report.step.padEnd(20)} ${sentence(report, output)}`)

@@ -2,9 +2,10 @@
 import { Command, CommanderError } from 'commander'
 import { hiderOf } from '../secrets.ts'
 import { readEnvironment, readEnvironmentOfMessages, secretTexts } from '../settings/environment.ts'
-import { readSettings, type Settings } from '../settings/settings.ts'
+import { readSettings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
+import type { Context } from './context.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { listEvents } from './events.ts'
@@ -16,12 +17,6 @@ import { serve } from './serve.ts'
 import { endSession, listSessions } from './sessions.ts'
 import { testSms } from './sms.ts'
 import { explainWrongCalls } from './wrong-calls.ts'
-
-/** What every command gets. */
-export interface Context {
-  readonly settings: Settings
-  readonly output: Output
-}
 
 type Action<A extends unknown[]> = (context: Context, ...args: A) => Promise<number>
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { type House, openDatabaseAlone, openHouse, openServer } from '../app.ts'
+import { openDatabaseAlone, openServer, openServices, type Services } from '../app.ts'
 import { isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { sqlitePath, waitForDatabase } from '../db/open.ts'
 import { refusalOf } from '../db/refused.ts'
@@ -19,13 +19,13 @@ import { SettingsError } from '../settings/setting.ts'
 import type { Settings } from '../settings/settings.ts'
 import { version } from '../version.ts'
 import { calledAs } from './called-as.ts'
+import type { Context } from './context.ts'
 import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
-import type { Context } from './run.ts'
 import { stopSignal, stopWithNpm } from './signals.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
-import { letGoOfFirst, runWorkers, toldToStop } from './workers.ts'
+import { runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
 const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
@@ -40,25 +40,25 @@ const redisWithinMs = 5_000
 export async function serve({ settings, output }: Context): Promise<number> {
   const programLog = createLog(settings, process.stdout.isTTY, output.hide)
   const log = programLog.logger
-  diesLoudly(log)
+  exitOnUncaught(log)
   if (!cluster.isWorker) stopWithNpm(readEnvironment())
-  const sayStarted = async (address: string) => {
+  const printStarted = async (address: string) => {
     process.stderr.write(await startMessage(address, settings, output))
   }
   if (settings.server.workers === 1)
-    return await serveHere({ settings, output }, programLog, { sayStarted, stopSignal })
+    return await serveHere({ settings, output }, programLog, { printStarted, stopSignal })
   if (cluster.isWorker) {
     try {
       const sayNothing = async () => {}
       return await serveHere({ settings, output }, programLog, {
-        sayStarted: sayNothing,
-        stopSignal: toldToStop,
+        printStarted: sayNothing,
+        stopSignal: stopMessage,
       })
     } finally {
-      letGoOfFirst()
+      unrefPrimary()
     }
   }
-  const onListening = ({ address, port }: Address) => void sayStarted(`http://${address}:${port}`)
+  const onListening = ({ address, port }: Address) => void printStarted(`http://${address}:${port}`)
   return await runWorkers({ count: settings.server.workers, log, onListening })
 }
 
@@ -69,8 +69,8 @@ const redisLines = {
     'redis refuses what the server needs: checks are answered from the database; check HUFU_REDIS_URL, the rights of its user, and the log of Redis',
 }
 
-interface Surroundings {
-  readonly sayStarted: (address: string) => Promise<void>
+interface ServeHooks {
+  readonly printStarted: (address: string) => Promise<void>
   /** Called once, when there may be something in flight. */
   readonly stopSignal: () => Promise<void>
 }
@@ -78,11 +78,11 @@ interface Surroundings {
 async function serveHere(
   { settings, output }: Context,
   programLog: Log,
-  { sayStarted, stopSignal }: Surroundings,
+  { printStarted, stopSignal }: ServeHooks,
 ): Promise<number> {
   const log = programLog.logger
   await prepareDatabase(settings, output)
-  const house = await openHouse(settings, {
+  const services = await openServices(settings, {
     onBackgroundError: backgroundErrorLog(programLog),
     onSmsFailOver: ({ driver, code, vendorCode }) =>
       log.warn(
@@ -96,32 +96,32 @@ async function serveHere(
   })
   try {
     let stopping = false
-    const server = await openServer(house, settings, {
+    const server = await openServer(services, settings, {
       log: requestLog(programLog),
       isStopping: () => stopping,
     })
     // It compiles all routes; nothing that Redis says is read meanwhile.
     await server.ready()
-    await waitForRedis(house)
+    await waitForRedis(services)
     // From here on there may be something in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
     sayFewerConnections(settings, log)
-    await sayStarted(address)
-    const tidying = keepTidy(house, log)
+    await printStarted(address)
+    const tidying = schedulePurge(services, log)
     await signalled
     clearInterval(tidying)
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
     if (settings.http.trustedProxies.length === 0) await delay(takeConnectionsForMs)
-    else await letProxyGo(server)
+    else await drainProxyConnections(server)
     // Connections that were busy when the stop began are kept alive by their clients once they are answered.
     setInterval(() => server.server.closeIdleConnections(), 50).unref()
     await server.close()
     return exitCodes.done
   } finally {
-    await house.close()
+    await services.close()
   }
 }
 
@@ -129,12 +129,12 @@ async function serveHere(
  * Waits until copies are in reach, but not long: with Redis away, a server that asks the database is better than none. On a
  * busy machine loading the program alone can take so long that the first connections are given up again.
  */
-async function waitForRedis({ copies }: House): Promise<void> {
+async function waitForRedis({ cache }: Services): Promise<void> {
   const giveUpAt = performance.now() + redisWithinMs
   do {
     // Before the first look too: whoever watches a connection finds out in a timer that it is too old to be trusted.
     await delay(20)
-  } while (!copies.isReachable() && performance.now() < giveUpAt)
+  } while (!cache.isReachable() && performance.now() < giveUpAt)
 }
 
 /**
@@ -143,7 +143,7 @@ async function waitForRedis({ copies }: House): Promise<void> {
  * reason it comes first and not after a wait: a proxy with kept connections makes few new ones, but "connection: close"
  * on every answer would have it make one for each request, and those not yet taken when we close are reset.
  */
-async function letProxyGo({ server }: FastifyInstance): Promise<void> {
+async function drainProxyConnections({ server }: FastifyInstance): Promise<void> {
   // What is ready to be taken is taken in the turn that ends here.
   await turn()
   const late = new AbortController()
@@ -158,16 +158,16 @@ async function letProxyGo({ server }: FastifyInstance): Promise<void> {
 }
 
 /** Removes what has had its time, at the start and every hour; servers that do it together do it once. */
-function keepTidy(house: House, log: Logger): NodeJS.Timeout {
-  const tidy = async () => {
+function schedulePurge(services: Services, log: Logger): NodeJS.Timeout {
+  const purgeExpired = async () => {
     try {
-      logPurges(await house.tidy(), log)
+      logPurges(await services.purgeExpired(), log)
     } catch (error) {
       log.warn({ err: withoutValues(error) }, 'old data not removed')
     }
   }
-  void tidy()
-  return setInterval(() => void tidy(), tidyEveryMs).unref()
+  void purgeExpired()
+  return setInterval(() => void purgeExpired(), tidyEveryMs).unref()
 }
 
 /** Waits until the database answers, and brings its schema up to date, before anything else reads it. */
@@ -269,7 +269,7 @@ function sayFewerConnections({ capacity: { maxConnections: wanted } }: Settings,
 }
 
 /** A fault that nothing caught: state may be half changed in memory, so the process ends and its supervisor starts a new one. */
-function diesLoudly(log: Logger): void {
+function exitOnUncaught(log: Logger): void {
   const die = (error: unknown) => {
     log.fatal({ err: error }, 'uncaught fault')
     process.exit(exitCodes.internal)
@@ -282,7 +282,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
   const database = settings.database.location
   const redis = settings.redis.url
   const data = database.kind === 'sqlite' ? sqlitePath(database.url) : redactUrl(database.url)
-  const copies =
+  const cache =
     redis === null
       ? database.kind === 'sqlite'
         ? output.say('无（SQLite 不需要）', 'none (SQLite needs none)')
@@ -299,7 +299,7 @@ async function startMessage(address: string, settings: Settings, output: Output)
   return [
     `Hufu 虎符 ${version}  ${address}`,
     `  ${output.say('数据', 'data')}   ${data}`,
-    `  Redis  ${copies}`,
+    `  Redis  ${cache}`,
     `  ${output.say('文档', 'docs')}   ${address}/docs`,
     ...warnings.filter((warning) => warning !== null).map((warning) => `  ${warning}`),
     output.say('接下来，在另一个终端里：', 'Next, in another terminal:'),

@@ -2,14 +2,14 @@
 import { AppError } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
 import type { Session } from '../sessions/session.ts'
+import type { Context } from './context.ts'
 import { exitCodes, localTime } from './output.ts'
-import type { Context } from './run.ts'
-import { withHouse } from './with-house.ts'
+import { withServices } from './with-services.ts'
 
 /** `sessions list <phone>` */
 export async function listSessions(context: Context, phone: string): Promise<number> {
   const { output } = context
-  await withHouse(context, async ({ accounts, sessions }) => {
+  await withServices(context, async ({ accounts, sessions }) => {
     let count = 0
     for await (const session of sessions.listAll((await accounts.get(phone)).id)) {
       output.line(sessionLine(session))
@@ -29,7 +29,7 @@ export async function endSession(
   { all = false }: { all?: boolean },
 ): Promise<number> {
   const { output } = context
-  return await withHouse(context, async ({ accounts, sessions }) => {
+  return await withServices(context, async ({ accounts, sessions }) => {
     if (all) {
       const { id: accountId } = await accounts.get(idOrPhone)
       const count = await sessions.endAll({ accountId, reason: 'kicked', by: null, except: null })

@@ -4,8 +4,8 @@ import { openDestinations, openSms } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { maskPhoneNumber, parsePhoneNumber } from '../phone/phone.ts'
 import { isSmsError, type SmsError, type SmsErrorCode } from '../sms/sms.ts'
+import type { Context } from './context.ts'
 import { exitCodes, type Output } from './output.ts'
-import type { Context } from './run.ts'
 
 /** `sms test <phone>`: the code is random and opens nothing. */
 export async function testSms({ settings, output }: Context, phone: string): Promise<number> {

@@ -2,7 +2,7 @@
 import { openForMigrations } from '../app.ts'
 import { upgrade } from '../db/migrate.ts'
 import type { Sentence } from '../db/migration-progress.ts'
-import type { Context } from './run.ts'
+import type { Context } from './context.ts'
 
 /** Returns the names of the migrations that ran. @throws what `upgrade` throws */
 export async function upgradeDatabase({ settings, output }: Context): Promise<string[]> {

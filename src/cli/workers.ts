@@ -15,7 +15,7 @@ const soonMs = 10_000
  * In a worker: resolves when the first process tells it to stop; signals are the first process's business. When that one
  * is killed, node:cluster ends its workers at once.
  */
-export function toldToStop(): Promise<void> {
+export function stopMessage(): Promise<void> {
   // A terminal and systemd signal every process of the group; only one of them may answer.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {})
   return new Promise((resolve) => {
@@ -26,7 +26,7 @@ export function toldToStop(): Promise<void> {
 }
 
 /** In a worker that has nothing to do any more: the line to the first process keeps it alive no longer. */
-export function letGoOfFirst(): void {
+export function unrefPrimary(): void {
   process.channel?.unref()
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { keyOfSecret } from '../signing-keys/stored-key.ts'
 import { codeOf, newNonce } from './code-digits.ts'
-import { keyOfSecret } from './server-key.ts'
 
 const key = keyOfSecret('x'.repeat(32))
 const about = { phoneNumber: '+8613800005223', purpose: 'sign_in', nonce: newNonce() } as const

@@ -56,12 +56,12 @@ export function isUniqueViolation(error: unknown): boolean {
 }
 
 /** True where the same transaction, tried again from its start, may succeed. */
-export function isLostRace(error: unknown): boolean {
+export function isRetryable(error: unknown): boolean {
   return anyMeans(error, 'lostRace')
 }
 
 /** True where the database could not do its work at all: it is away, full, read-only, shutting down or too slow, or lets us not in. */
-export function isOutOfReach(error: unknown): boolean {
+export function isUnavailable(error: unknown): boolean {
   return (
     error instanceof NoConnection ||
     anyMeans(error, 'outOfReach') ||
@@ -99,6 +99,6 @@ export function isReadOnly(error: unknown): boolean {
 
 /** `unavailable` for an error that says that the truth cannot be asked now; any other error as it is. */
 export function asUnavailable(error: unknown): unknown {
-  if (!isOutOfReach(error) && !isLostRace(error)) return error
+  if (!isUnavailable(error) && !isRetryable(error)) return error
   return new AppError('unavailable', { retryAfterSeconds: 1 }, { cause: error })
 }

@@ -1,10 +1,10 @@
 // Gives the tables of a database from before 0.1.0, which had names without a prefix, their names of today.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { isLostRace } from './failures.ts'
+import { columnNames, tableNames } from './ddl.ts'
+import { isRetryable } from './failures.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
-import { columnNames, tableNames } from './tables.ts'
 import { UnusableDatabaseError } from './unusable.ts'
 
 /** Which tables each of the first four migrations made, and a column by which each table is known to be Hufu's. */
@@ -112,7 +112,7 @@ async function renameInFile(
     const { rows } = await sql<{ journal_mode: string }>`pragma journal_mode = delete`.execute(db)
     if (rows[0]?.journal_mode !== 'delete') return new Set()
   } catch (error) {
-    if (isLostRace(error)) return new Set()
+    if (isRetryable(error)) return new Set()
     throw error
   }
   await rename(db, 'sqlite', tables)

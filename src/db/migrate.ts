@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { isLostRace } from './failures.ts'
+import { tableNames } from './ddl.ts'
+import { isRetryable } from './failures.ts'
 import { renameFirstTables } from './first-names.ts'
 import type { Sentence, Tell } from './migration-progress.ts'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
@@ -18,7 +19,6 @@ import { changeKinds } from './migrations/0011-change-kinds.ts'
 import { identities } from './migrations/0014-identities.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
-import { tableNames } from './tables.ts'
 import { UnusableDatabaseError } from './unusable.ts'
 
 /** The tables of `Tables` (schema.ts): a test compares the list with what the migrations make. */
@@ -121,7 +121,7 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
     if (!error) {
       if (results.length === 0) return done
       done.push(...results.map(({ migrationName }) => migrationName))
-    } else if (isLostRace(error) && performance.now() < giveUpAt) {
+    } else if (isRetryable(error) && performance.now() < giveUpAt) {
       tell(waiting)
       await sleep(pauseMs)
     } else {

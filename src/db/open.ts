@@ -3,19 +3,19 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
-import type { OrPromise } from '../or-promise.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import { parseDatabaseUrl } from './database-url.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
-import { databasePlace } from './place.ts'
 import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
 import { requestDeadlines } from './session-defaults.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
-export { type DatabaseKind, databaseKind } from './place.ts'
+export { type DatabaseKind, databaseKind } from './database-url.ts'
 
 /** The path of the file that a `sqlite:` URL names. @throws WrongValue for any other URL */
 export function sqlitePath(url: string): string {
-  const place = databasePlace(url)
+  const place = parseDatabaseUrl(url)
   if (place.kind === 'sqlite') return place.path
   throw new TypeError('not a sqlite: URL')
 }
@@ -23,9 +23,9 @@ export function sqlitePath(url: string): string {
 /** The drivers are loaded by who needs them: a start on SQLite is to take less than a second. */
 const pools = () => import('./pools.ts')
 
-/** The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for what databasePlace does not take */
+/** The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for what parseDatabaseUrl does not take */
 export function dialectFor(url: string, poolSize: number, deadlines = requestDeadlines): Dialect {
-  const place = databasePlace(url)
+  const place = parseDatabaseUrl(url)
   switch (place.kind) {
     case 'sqlite': {
       mkdirSync(dirname(place.path), { recursive: true, mode: 0o700 })
@@ -48,7 +48,9 @@ export function openDatabase(dialect: Dialect): Database {
 }
 
 /** Makes a query that was compiled once into a function of its parameters. For reads outside a transaction. */
-export type PrepareRead = <R>(query: CompiledQuery<R>) => (parameters: readonly unknown[]) => OrPromise<R[]>
+export type PrepareRead = <R>(
+  query: CompiledQuery<R>,
+) => (parameters: readonly unknown[]) => MaybePromise<R[]>
 
 /**
  * How reads that every request makes are run. On SQLite straight on a connection of their own, because there Kysely's

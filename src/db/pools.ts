@@ -3,9 +3,9 @@ import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
 import pg from 'pg'
+import type { DatabaseServer } from './database-url.ts'
+import type { DatabaseTls } from './database-url-tls.ts'
 import { NoConnection } from './failures.ts'
-import type { DatabaseServer } from './place.ts'
-import type { DatabaseTls } from './place-tls.ts'
 import { mysqlSession, postgresSession, type SessionDeadlines } from './session-defaults.ts'
 
 /** How long to wait for a connection. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { longTransactionMs, transactionMs } from '../timing.ts'
-import { isLostRace } from './failures.ts'
+import { isRetryable } from './failures.ts'
 import type { Database, DatabaseTransaction } from './schema.ts'
 
 const tries = 3
@@ -40,7 +40,7 @@ export async function inTransaction<T>(
           return result
         })
     } catch (error) {
-      if (attempt === tries || !isLostRace(error)) throw error
+      if (attempt === tries || !isRetryable(error)) throw error
       await sleep(Math.random() * 50 * attempt)
     }
   }

@@ -1,7 +1,7 @@
 // What happened to accounts, told in the same transaction as it happened: the audit.
 import type { Database, EventsTable } from '../db/schema.ts'
 import { nextTurn } from '../db/turns.ts'
-import { newSessionId } from '../ids.ts'
+import { newCompactId } from '../ids.ts'
 import { type EventSubject, insertEvents, insertEventsOfSessions, listEvents } from './event-rows.ts'
 
 /** docs/events.md lists exactly these. */
@@ -28,12 +28,12 @@ export const eventKinds = [
 export type EventKind = (typeof eventKinds)[number]
 
 /** Where a request came from. Commands have neither. */
-export interface Origin {
+export interface RequestOrigin {
   readonly ip: string | null
   readonly requestId: string | null
 }
 
-export const noOrigin: Origin = { ip: null, requestId: null }
+export const noOrigin: RequestOrigin = { ip: null, requestId: null }
 
 /** What an event tells. Never a secret: no code, password or token. */
 export interface NewEvent {
@@ -62,13 +62,13 @@ export interface Event {
 export async function recordEvents(
   tx: Database,
   at: number,
-  origin: Origin,
+  origin: RequestOrigin,
   events: readonly NewEvent[],
 ): Promise<void> {
   await insertEvents(
     tx,
     events.map((event) => ({
-      id: newSessionId(at),
+      id: newCompactId(at),
       at,
       kind: event.kind,
       account_id: event.accountId ?? null,
@@ -85,7 +85,7 @@ export async function recordEvents(
 export async function recordEnds(
   tx: Database,
   at: number,
-  origin: Origin,
+  origin: RequestOrigin,
   { ids, detail }: { readonly ids: readonly string[]; readonly detail: NonNullable<NewEvent['detail']> },
 ): Promise<void> {
   await insertEventsOfSessions(tx, ids, {
@@ -105,7 +105,7 @@ export interface EventsAbout {
 }
 
 /** Events of an account and of a number, each once, newest first, read a page at a time (turns.ts). */
-export async function* eventsOf(db: Database, about: EventsAbout): AsyncGenerator<Event> {
+export async function* listEventsOf(db: Database, about: EventsAbout): AsyncGenerator<Event> {
   const sources: EventSource[] = []
   if (about.accountId !== null)
     sources.push(new EventSource(db, { column: 'account_id', value: about.accountId }))

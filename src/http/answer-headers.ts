@@ -1,5 +1,5 @@
 // Headers that every answer carries, and lists of headers. A header for all answers is added here and nowhere else: Fastify's replies,
-// the fast path and the answers in plain bytes (connection-limit.ts, broken-connections.ts) all take them from here.
+// the fast path and the answers in plain bytes (connection-limit.ts, connection-guard.ts) all take them from here.
 import type { FastifyReply } from 'fastify'
 
 /** Header names and values, one after the other, as `writeHead` takes them. */

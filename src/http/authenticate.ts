@@ -1,8 +1,8 @@
 // The caller of a request: the session that its token proves, and the address that it came from.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import type { Origin } from '../events/events.ts'
-import { type OrPromise, whenKnown } from '../or-promise.ts'
+import type { RequestOrigin } from '../events/events.ts'
+import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { type Caller, endedError } from '../sessions/caller.ts'
 import {
   isBearer,
@@ -71,8 +71,8 @@ export function refuseUnexpectedBody(app: FastifyInstance): void {
  * The live session that a token proves.
  * @throws AppError (or rejects with) `token_unknown`, `token_missing` for a session with a condition, `session_<reason>` with when it ended and by which device
  */
-export function signedInBy(token: string, sessions: Sessions): OrPromise<SignedIn> {
-  return whenKnown(sessions.verify(token), onlyLive)
+export function signedInBy(token: string, sessions: Sessions): MaybePromise<SignedIn> {
+  return mapMaybe(sessions.verify(token), onlyLive)
 }
 
 /**
@@ -133,12 +133,12 @@ export function signedIn(request: FastifyRequest): SignedIn & { readonly token: 
 }
 
 /** The session on whose behalf a request writes, and where the request comes from. */
-export function callerOf(request: FastifyRequest): Caller & { readonly origin: Origin } {
+export function callerOf(request: FastifyRequest): Caller & { readonly origin: RequestOrigin } {
   const { session, token } = signedIn(request)
   return { accountId: session.accountId, sessionId: session.id, token, origin: originOf(request) }
 }
 
 /** Where a request came from, as events tell it. */
-export function originOf(request: FastifyRequest): Origin {
+export function originOf(request: FastifyRequest): RequestOrigin {
   return { ip: request.clientAddress, requestId: request.id }
 }

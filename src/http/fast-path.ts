@@ -2,8 +2,8 @@
 // much as the check. A request that is not plain goes on to Fastify, which gives the same answer; a test compares the bytes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { ProvedToken } from '../sessions/proved-tokens.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import type { VerifiedToken } from '../sessions/verified-tokens.ts'
 import type { SignedIn } from './authenticate.ts'
 import type { FastHead, FastRequest, RequestLifecycle } from './lifecycle.ts'
 import { whatPart } from './request-log.ts'
@@ -75,7 +75,7 @@ class FastPath {
     } catch {
       return false
     }
-    const proved = this.#sessions.recognize(token)
+    const proved = this.#sessions.verifyFromMemory(token)
     if (proved === null) return false
     const asked = { request, response, route, began: performance.now() }
     if (proved instanceof Promise) {
@@ -85,7 +85,7 @@ class FastPath {
     return true
   }
 
-  #answer(asked: Asked, proved: ProvedToken): void {
+  #answer(asked: Asked, proved: VerifiedToken): void {
     const { route } = asked
     this.#lifecycle.answerFast(asked, bytesOf(route, proved), route.namesSession ? proved.id : undefined)
   }
@@ -95,7 +95,7 @@ class FastPath {
  * The bytes of the JSON, one character for each of them (`latin1`): as text with Chinese in it they would be twice as long in
  * memory, and encoded anew for each answer.
  */
-function bytesOf(route: Route, proved: ProvedToken): string {
+function bytesOf(route: Route, proved: VerifiedToken): string {
   if (proved.answeredBy !== route) {
     proved.answer = Buffer.from(JSON.stringify(route.answer(proved.live))).toString('latin1')
     proved.answeredBy = route

@@ -4,9 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
-import { BrokenConnections } from './broken-connections.ts'
 import { sendClassic } from './classic/classic-errors.ts'
 import { type ClientAddressOf, tellClientAddress } from './client-address.ts'
+import { ConnectionGuard } from './connection-guard.ts'
 import { CrossOrigin } from './cross-origin.ts'
 import { sendProblem, type WallClock } from './problem.ts'
 import { asRequestError } from './request-errors.ts'
@@ -48,7 +48,7 @@ const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_
 
 export class RequestLifecycle {
   readonly newRequestId = requestIds()
-  readonly connections: BrokenConnections
+  readonly connections: ConnectionGuard
   readonly #parts: LifecycleParts
   readonly #crossOrigin: CrossOrigin
   readonly #lines: RequestLines
@@ -56,7 +56,7 @@ export class RequestLifecycle {
   constructor(parts: LifecycleParts) {
     this.#parts = parts
     this.#crossOrigin = new CrossOrigin(parts.allowedOrigins)
-    this.connections = new BrokenConnections(this.#crossOrigin)
+    this.connections = new ConnectionGuard(this.#crossOrigin)
     this.#lines = new RequestLines(parts.log, parts.addressOf)
   }
 

@@ -19,7 +19,7 @@ export function emptyBucket(): Bucket {
 export function waitOf(bucket: Bucket, windows: readonly Window[], now: number): number {
   let waitMs = 0
   for (const window of windows) {
-    const { max, ms, coolDownMs } = window
+    const { max, ms, backoffMs } = window
     const slotMs = slotMsOf(window)
     const slots = slotsOf(bucket, window)
     let count = 0
@@ -31,8 +31,8 @@ export function waitOf(bucket: Bucket, windows: readonly Window[], now: number):
       const leaves = endOfOldest(slots, count - max + 1, slotMs)
       waitMs = Math.max(waitMs, leaves === null ? ms : leaves + ms - now)
     }
-    const coolDown = count === 0 ? undefined : coolDownMs[Math.min(count, coolDownMs.length) - 1]
-    if (coolDown !== undefined) waitMs = Math.max(waitMs, bucket.last + coolDown - now)
+    const backoff = count === 0 ? undefined : backoffMs[Math.min(count, backoffMs.length) - 1]
+    if (backoff !== undefined) waitMs = Math.max(waitMs, bucket.last + backoff - now)
   }
   return waitMs
 }

@@ -4,7 +4,7 @@ import { ManualClock } from '../clock.ts'
 import { Limiter } from './limiter.ts'
 import { type Action, type By, type Check, type Limit, limitsWith } from './limits.ts'
 import { MemoryLimits } from './store-memory.ts'
-import { addressBlock, type Who } from './subjects.ts'
+import { addressBlock, type LimitSubject } from './subjects.ts'
 
 const table = limitsWith({ smsDailyBudget: 400 })
 const checks: readonly Check[] = ['check_code', 'check_password']
@@ -18,7 +18,7 @@ function newLimiter(limits: readonly Limit[] = table) {
 }
 
 /** The i-th of many people, who have nothing in common but what is fixed. */
-function person(i: number, fixed: Partial<Who> = {}): Who {
+function person(i: number, fixed: Partial<LimitSubject> = {}): LimitSubject {
   return {
     phoneNumber: `+861${3_000_000 + i * 37}${String(i % 1000).padStart(3, '0')}`,
     address: `${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${i % 250}.1`,
@@ -34,7 +34,7 @@ const number = '+8613800005223'
 const at = '203.0.113.7'
 
 /** Everything new each time, but what is attacked. */
-function attacker(by: By, i: number): Who {
+function attacker(by: By, i: number): LimitSubject {
   switch (by) {
     case 'proof':
       return person(i, { proof: 'proof' })
@@ -62,7 +62,7 @@ function attacker(by: By, i: number): Who {
 }
 
 /** What the caller's own counters say: 'allowed', or the refusal. */
-async function own(limiter: Limiter, action: Action, who: Who) {
+async function own(limiter: Limiter, action: Action, who: LimitSubject) {
   try {
     if (action === 'send_code') await limiter.askForCode(who)
     else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, who)
@@ -75,7 +75,7 @@ async function own(limiter: Limiter, action: Action, who: Who) {
 }
 
 /** What the counters of all callers say to a caller whom his own ones let through. */
-async function shared(limiter: Limiter, action: Action, who: Who, isReal = true) {
+async function shared(limiter: Limiter, action: Action, who: LimitSubject, isReal = true) {
   if (action === 'send_code') return await (await limiter.askForCode(who)).message('stranger')
   if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
   return await (await limiter.attempt(action, who)).guess.count(isReal)
@@ -86,7 +86,7 @@ const refused = (seconds: unknown = expect.any(Number)) =>
 
 /** All the others, but the other windows of the same counters: these stop it before. */
 function beside(limit: Limit): Limit[] {
-  const { coolDown: _, ...plain } = limit
+  const { backoff: _, ...plain } = limit
   return table.flatMap((other) => {
     if (other === limit) return [plain]
     return other.by === limit.by && other.action === limit.action ? [] : [other]
@@ -418,7 +418,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     for (let i = 0; i < 4; i++) await limiter.attempt(method, mine)
     await (await limiter.attempt(method, mine)).succeeded()
     for (let i = 5; i < 9; i++) await limiter.attempt(method, mine)
-    for (let i = 9; i < 15; i++) await (await limiter.attempt(method, mine)).notCompared()
+    for (let i = 9; i < 15; i++) await (await limiter.attempt(method, mine)).cancel()
     expect(await own(limiter, method, mine)).toBe('allowed')
     expect(await own(limiter, method, mine)).toEqual(refused(30))
   })
@@ -429,7 +429,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
       const attempt = await limiter.attempt(method, anybody(i))
       expect(await attempt.guess.count(true)).toBe('room')
       await attempt.succeeded()
-      await attempt.notCompared()
+      await attempt.cancel()
     }
   })
 
@@ -474,7 +474,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
 
 test('while a number is full, a second right code of the same caller counts, and the same one twice does not', async () => {
   const { limiter, clock } = newLimiter()
-  const guessOf = async (who: Who) => (await limiter.attempt('check_code', who)).guess
+  const guessOf = async (who: LimitSubject) => (await limiter.attempt('check_code', who)).guess
   const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)

@@ -4,7 +4,7 @@ import { AppError, isWrongProof } from '../errors.ts'
 import { numberCountry } from '../phone/phone.ts'
 import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Spent, Window } from './store.ts'
-import { subjectOf, type Who } from './subjects.ts'
+import { type LimitSubject, subjectOf } from './subjects.ts'
 
 /**
  * Whether a message may go out. `limit_full`: the number, its range of numbers, or the part of the day's messages for such callers is used
@@ -63,7 +63,7 @@ export interface Attempt {
   /** It was right: forgets the caller's failures in a row at this number, those of the other method too. */
   succeeded(): Promise<void>
   /** It never came to a comparison: it is no failure. */
-  notCompared(): Promise<void>
+  cancel(): Promise<void>
 }
 
 /** The session that writes, and its account. */
@@ -105,9 +105,9 @@ const longestProofWaitMs = 900_000
 const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
 
 /** How long one right code of a caller is remembered while the counters are full: longer than two messages may be apart. */
-const rightOnce: readonly Window[] = [{ max: 1, ms: 12 * 3_600_000, coolDownMs: [] }]
+const rightOnce: readonly Window[] = [{ max: 1, ms: 12 * 3_600_000, backoffMs: [] }]
 /** How long `accounts unlock` also lifts the waits of each caller at the number. */
-const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, coolDownMs: [] }]
+const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
 
 export interface LimiterOptions {
   readonly store: LimitStore
@@ -129,7 +129,7 @@ export class Limiter {
    * Counts one request for a code in the caller's own counters.
    * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be sent
    */
-  async askForCode(who: Who): Promise<CodeRequest> {
+  async askForCode(who: LimitSubject): Promise<CodeRequest> {
     const { counted, lane } = await this.#countOwn('send_code', who)
     const ofCaller = counted.filter(({ bucket }) => bucket.by === 'caller' || bucket.by === 'proof')
     const nextMs = Math.max(0, ...ofCaller.map(({ spent }) => spent.nextMs))
@@ -138,14 +138,14 @@ export class Limiter {
       resendInSeconds: Math.ceil(nextMs / 1000),
       message: async (to) => {
         const buckets = this.#sharedBuckets('send_code', lane)
-        const asked = await this.#spendAll(buckets, who, lane, (one) =>
+        const asked = await this.#consumeAll(buckets, who, lane, (one) =>
           counts(one.bucket, to) ? one : decoyOf(one),
         )
         if (!isRefused(asked)) message = asked
         return roomOf(asked)
       },
-      messageNotSent: () => this.#giveBack(message),
-      notTheCallersFault: () => this.#giveBack(counted),
+      messageNotSent: () => this.#refund(message),
+      notTheCallersFault: () => this.#refund(counted),
     }
   }
 
@@ -154,7 +154,7 @@ export class Limiter {
    * number without one is counted and refused like any other.
    * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be compared
    */
-  async attempt(action: Check, who: Who): Promise<Attempt> {
+  async attempt(action: Check, who: LimitSubject): Promise<Attempt> {
     const { counted, lane } = await this.#countOwn(action, who)
     const failures = counted.filter(({ bucket }) => bucket.counts !== 'all')
     const guess = new CountedGuess((isReal) => this.#countGuess(action, who, lane, isReal), this.#store, who)
@@ -169,11 +169,11 @@ export class Limiter {
       succeeded: () =>
         settle(() =>
           Promise.all([
-            this.#giveBack([...failures, ...guess.shared]),
+            this.#refund([...failures, ...guess.shared]),
             this.#forget(({ by, counts }) => counts === 'in_a_row' && !shared.includes(by), who),
           ]),
         ),
-      notCompared: () => settle(() => this.#giveBack([...failures, ...guess.shared])),
+      cancel: () => settle(() => this.#refund([...failures, ...guess.shared])),
     }
   }
 
@@ -182,14 +182,14 @@ export class Limiter {
    * went wrong does not.
    * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
    */
-  async guarded<T>(action: Check, who: Who, compare: (guess: Guess) => Promise<T>): Promise<T> {
+  async withLimit<T>(action: Check, who: LimitSubject, compare: (guess: Guess) => Promise<T>): Promise<T> {
     const attempt = await this.attempt(action, who)
     try {
       const result = await compare(attempt.guess)
       await attempt.succeeded()
       return result
     } catch (error) {
-      if (!isWrongProof(error)) await attempt.notCompared()
+      if (!isWrongProof(error)) await attempt.cancel()
       throw error
     }
   }
@@ -202,11 +202,11 @@ export class Limiter {
   async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
     const who = { ...nobody, accountId, sessionId }
     try {
-      const asked = await this.#spendAll(this.#ownBuckets(action, 'without_proof'), who, 'without_proof')
+      const asked = await this.#consumeAll(this.#ownBuckets(action, 'without_proof'), who, 'without_proof')
       if (isRefused(asked)) throw refusalOf(asked)
     } catch (error) {
-      const isOutOfReach = error instanceof AppError && error.code === 'unavailable'
-      if (!isOutOfReach || !needsNoCounters.includes(action)) throw error
+      const isUnavailable = error instanceof AppError && error.code === 'unavailable'
+      if (!isUnavailable || !needsNoCounters.includes(action)) throw error
     }
   }
 
@@ -219,7 +219,7 @@ export class Limiter {
     const who = { ...nobody, phoneNumber }
     await this.#forget(({ by }) => by === 'number', who)
     await this.#store.forget(unlockedKey(who))
-    await this.#store.spend(unlockedKey(who), unlocked)
+    await this.#store.consume(unlockedKey(who), unlocked)
   }
 
   async close(): Promise<void> {
@@ -227,54 +227,59 @@ export class Limiter {
   }
 
   /** Counts in all counters of the caller, or in none of them. */
-  async #countOwn(action: Action, who: Who): Promise<{ counted: readonly Asked[]; lane: Lane }> {
+  async #countOwn(action: Action, who: LimitSubject): Promise<{ counted: readonly Asked[]; lane: Lane }> {
     if (who.proof !== null) {
-      const asked = await this.#spendAll(this.#ownBuckets(action, 'with_proof'), who, 'with_proof')
+      const asked = await this.#consumeAll(this.#ownBuckets(action, 'with_proof'), who, 'with_proof')
       if (!isRefused(asked)) return { counted: asked, lane: 'with_proof' }
       if (longestWaitMs(asked) <= longestProofWaitMs) throw refusalOf(asked)
     }
     await this.#assertFewRefused(who)
-    const asked = await this.#spendOwn(action, who)
+    const asked = await this.#consumeOwn(action, who)
     if (!isRefused(asked)) return { counted: asked, lane: 'without_proof' }
-    await this.#spendAll(this.#ownBuckets('refused', 'without_proof'), who, 'without_proof')
+    await this.#consumeAll(this.#ownBuckets('refused', 'without_proof'), who, 'without_proof')
     throw refusalOf(asked)
   }
 
   /** An address that was refused very often is refused at once. Asked first, because it is one look at one counter. */
-  async #assertFewRefused(who: Who): Promise<void> {
+  async #assertFewRefused(who: LimitSubject): Promise<void> {
     for (const { bucket, key } of keyed(this.#ownBuckets('refused', 'without_proof'), who)) {
       const waitMs = await this.#store.peek(key, bucket.windows)
       if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
     }
   }
 
-  async #spendOwn(action: Action, who: Who): Promise<readonly Asked[]> {
+  async #consumeOwn(action: Action, who: LimitSubject): Promise<readonly Asked[]> {
     const buckets = this.#ownBuckets(action, 'without_proof')
-    const asked = await this.#spendAll(buckets, who, 'without_proof')
+    const asked = await this.#consumeAll(buckets, who, 'without_proof')
     const [refusing, ...more] = asked.filter(({ spent }) => spent.waitMs > 0)
     if (refusing?.bucket.by !== 'caller' || more.length > 0) return asked
     if ((await this.#store.peek(unlockedKey(who), unlocked)) === 0) return asked
     await this.#store.forget(refusing.key)
-    return await this.#spendAll(buckets, who, 'without_proof')
+    return await this.#consumeAll(buckets, who, 'without_proof')
   }
 
   /** Counts a guess for all callers without a proof: at the number, and in the installation. */
-  async #countGuess(action: Check, who: Who, lane: Lane, isReal: boolean): Promise<readonly Asked[] | null> {
+  async #countGuess(
+    action: Check,
+    who: LimitSubject,
+    lane: Lane,
+    isReal: boolean,
+  ): Promise<readonly Asked[] | null> {
     if (lane === 'with_proof') return null
     // A decoy of a guess is as full as its windows say: a full counter is asked and not written, and the time would tell.
-    return await this.#spendAll(this.#sharedBuckets(action, lane), who, lane, (one) =>
+    return await this.#consumeAll(this.#sharedBuckets(action, lane), who, lane, (one) =>
       isReal ? one : { ...one, key: decoyKey(one) },
     )
   }
 
-  async #spendAll(
+  async #consumeAll(
     buckets: readonly Bucket[],
-    who: Who,
+    who: LimitSubject,
     lane: Lane,
     counterOf: (one: Keyed) => Keyed = (one) => one,
   ): Promise<readonly Asked[]> {
     const asked = keyed(buckets, who).map(counterOf)
-    const spent = await this.#store.spendAll(
+    const spent = await this.#store.consumeAll(
       asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
       { reserved: lane === 'with_proof' },
     )
@@ -285,13 +290,13 @@ export class Limiter {
   }
 
   /** Never fails: what is not taken back counts for a while longer. */
-  async #giveBack(counted: readonly Asked[]): Promise<void> {
+  async #refund(counted: readonly Asked[]): Promise<void> {
     await Promise.allSettled(
-      counted.map(({ bucket, key, spent }) => this.#store.giveBack(key, bucket.windows, spent.at)),
+      counted.map(({ bucket, key, spent }) => this.#store.refund(key, bucket.windows, spent.at)),
     )
   }
 
-  async #forget(which: (bucket: Bucket) => boolean, who: Who): Promise<void> {
+  async #forget(which: (bucket: Bucket) => boolean, who: LimitSubject): Promise<void> {
     await Promise.all(keyed(this.#buckets.filter(which), who).map(({ key }) => this.#store.forget(key)))
   }
 
@@ -312,14 +317,18 @@ export class Limiter {
 
 /** What it counted for all callers is kept, to be taken back where the guess was right. */
 class CountedGuess implements Guess {
-  readonly #spend: (isReal: boolean) => Promise<readonly Asked[] | null>
+  readonly #consume: (isReal: boolean) => Promise<readonly Asked[] | null>
   readonly #store: LimitStore
   readonly #rightOnceKey: string
   shared: readonly Asked[] = []
   #judged: Promise<Judged> | null = null
 
-  constructor(spend: (isReal: boolean) => Promise<readonly Asked[] | null>, store: LimitStore, who: Who) {
-    this.#spend = spend
+  constructor(
+    consume: (isReal: boolean) => Promise<readonly Asked[] | null>,
+    store: LimitStore,
+    who: LimitSubject,
+  ) {
+    this.#consume = consume
     this.#store = store
     this.#rightOnceKey = `right_once:${subjectOf('caller', who)}`
   }
@@ -331,7 +340,7 @@ class CountedGuess implements Guess {
   }
 
   async #count(isReal: boolean): Promise<Judged> {
-    const asked = await this.#spend(isReal)
+    const asked = await this.#consume(isReal)
     if (asked === null) return 'reserved'
     if (isRefused(asked)) return 'full'
     this.shared = asked
@@ -340,16 +349,16 @@ class CountedGuess implements Guess {
 
   async wasRightAgain(code: string, isRight: boolean): Promise<boolean> {
     const guessed = hash('sha256', `${this.#rightOnceKey} ${code}`, 'base64url').slice(0, 22)
-    const { waitMs } = await this.#store.spend(`guessed:${guessed}`, rightOnce)
+    const { waitMs } = await this.#store.consume(`guessed:${guessed}`, rightOnce)
     const isRepeated = waitMs > 0
     // Keys that nobody reads: each has room for the first guess of a code and, beside it, for the first repeat.
     const decoy = `${isRepeated ? 'repeated' : 'not_right'}:${guessed}`
-    const noted = await this.#store.spend(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
+    const noted = await this.#store.consume(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
     return isRight && !isRepeated && noted.waitMs > 0
   }
 }
 
-const nobody: Who = { phoneNumber: '', address: null, deviceId: null, accountId: null, proof: null }
+const nobody: LimitSubject = { phoneNumber: '', address: null, deviceId: null, accountId: null, proof: null }
 
 /** One bucket for each counter, with all its windows. */
 function bucketsOf(limits: readonly Limit[]): Bucket[] {
@@ -359,16 +368,16 @@ function bucketsOf(limits: readonly Limit[]): Bucket[] {
   )
   return [...groups.values()].flatMap((group) => {
     const [first] = group
-    const windows = group.map(({ max, perSeconds, coolDown = [] }) => ({
+    const windows = group.map(({ max, perSeconds, backoff = [] }) => ({
       max,
       ms: perSeconds * 1000,
-      coolDownMs: coolDown.map((seconds) => seconds * 1000),
+      backoffMs: backoff.map((seconds) => seconds * 1000),
     }))
     return first ? [{ ...first, windows }] : []
   })
 }
 
-function keyed(buckets: readonly Bucket[], who: Who): Keyed[] {
+function keyed(buckets: readonly Bucket[], who: LimitSubject): Keyed[] {
   const { phoneNumber } = who
   const needsCountry = phoneNumber !== null && buckets.some(({ by }) => by === 'country')
   const country = needsCountry ? numberCountry(phoneNumber) : null
@@ -380,7 +389,7 @@ function keyed(buckets: readonly Bucket[], who: Who): Keyed[] {
   })
 }
 
-function unlockedKey(who: Who): string {
+function unlockedKey(who: LimitSubject): string {
   return `unlocked:${subjectOf('number', who)}`
 }
 

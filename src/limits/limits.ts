@@ -58,14 +58,14 @@ export interface Limit {
   /** With `country`: the one that it holds for (ISO 3166-1). */
   readonly country?: string
   /** Seconds until the next one after the first, second, … in this window; the last goes on. */
-  readonly coolDown?: readonly number[]
+  readonly backoff?: readonly number[]
 }
 
 const minutes = 60
 const hours = 3_600
 const days = 86_400
 
-type Windows = readonly (readonly [max: number, perSeconds: number, coolDown?: readonly number[]])[]
+type Windows = readonly (readonly [max: number, perSeconds: number, backoff?: readonly number[]])[]
 
 /** Between codes for one number that one caller asks for. */
 const betweenSends = [60, 120, 300, 900]
@@ -92,11 +92,11 @@ type Counter = Pick<Limit, 'action' | 'by' | 'callers' | 'counts'>
 /** One counter with all its windows. */
 function counter(action: Action, by: By, callers: Callers, counts: Counts, ...windows: Windows): Limit[] {
   const about: Counter = { action, by, callers, counts }
-  return windows.map(([max, perSeconds, coolDown]) => ({
+  return windows.map(([max, perSeconds, backoff]) => ({
     ...about,
     max,
     perSeconds,
-    ...(coolDown && { coolDown }),
+    ...(backoff && { backoff }),
   }))
 }
 

@@ -12,10 +12,10 @@ import { limitConnections, SqlLimits } from './store-sql.ts'
 
 /** One bucket that everybody shares, and some that few do. */
 const windows: readonly Window[] = [
-  { max: 6, ms: 60_000, coolDownMs: [] },
-  { max: 15, ms: 600_000, coolDownMs: [0, 0, 5_000] },
+  { max: 6, ms: 60_000, backoffMs: [] },
+  { max: 15, ms: 600_000, backoffMs: [0, 0, 5_000] },
 ]
-const sharedWindows: readonly Window[] = [{ max: 25, ms: 300_000, coolDownMs: [] }]
+const sharedWindows: readonly Window[] = [{ max: 25, ms: 300_000, backoffMs: [] }]
 const serverCount = 3
 const rounds = 60
 
@@ -94,7 +94,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
     const buckets = bucketsOf(`k${random.below(3)}`)
     const tries = 1 + random.below(8)
     const outcomes = await Promise.allSettled(
-      Array.from({ length: tries }, () => servers[random.below(serverCount)]?.store.spendAll(buckets)),
+      Array.from({ length: tries }, () => servers[random.below(serverCount)]?.store.consumeAll(buckets)),
     )
     const answers = outcomes.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     const allowed = answers.filter(isAllowed)
@@ -105,7 +105,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
     }
     if (!mayDie) {
       let inMemory = 0
-      for (let i = 0; i < tries; i++) if (isAllowed(await memory.spendAll(buckets))) inMemory++
+      for (let i = 0; i < tries; i++) if (isAllowed(await memory.consumeAll(buckets))) inMemory++
       expect(allowed.length, `seed ${seed}, round ${round}`).toBe(inMemory)
     }
     for (const [i, { store, cut }] of servers.entries()) {
@@ -120,10 +120,10 @@ async function play(url: string, seed: number, mayDie: boolean) {
       history.remove(right.buckets, right.at)
       for (const { key, windows: own } of right.buckets) {
         const { store } = servers[random.below(serverCount)] ?? expect.fail()
-        await store.giveBack(key, own, right.at).catch((error) => {
+        await store.refund(key, own, right.at).catch((error) => {
           if (!mayDie) throw error
         })
-        await memory.giveBack(key, own, right.at)
+        await memory.refund(key, own, right.at)
       }
     }
   }

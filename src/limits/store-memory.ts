@@ -24,13 +24,13 @@ export class MemoryLimits implements LimitStore {
     return this.#buckets.size
   }
 
-  async spend(key: string, windows: readonly Window[]): Promise<Spent> {
-    const [spent] = await this.spendAll([{ key, windows }])
+  async consume(key: string, windows: readonly Window[]): Promise<Spent> {
+    const [spent] = await this.consumeAll([{ key, windows }])
     if (!spent) throw new TypeError('one bucket has one answer')
     return spent
   }
 
-  async spendAll(asked: readonly AskedBucket[]): Promise<readonly Spent[]> {
+  async consumeAll(asked: readonly AskedBucket[]): Promise<readonly Spent[]> {
     const now = this.#clock.now()
     const found = asked.map(({ key, windows, looksOnly = false }) => {
       const bucket = this.#buckets.get(key) ?? emptyBucket()
@@ -48,7 +48,7 @@ export class MemoryLimits implements LimitStore {
     return waitOf(this.#buckets.get(key) ?? emptyBucket(), windows, this.#clock.now())
   }
 
-  async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
+  async refund(key: string, windows: readonly Window[], at: number): Promise<void> {
     const bucket = this.#buckets.get(key)
     if (bucket) takeBack(bucket, windows, at)
   }

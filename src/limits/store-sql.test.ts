@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-const window = (max: number, ms = 60_000): Window => ({ max, ms, coolDownMs: [] })
+const window = (max: number, ms = 60_000): Window => ({ max, ms, backoffMs: [] })
 
 function open(url: string, clock: ManualClock | null = new ManualClock()) {
   const asked: string[] = []
@@ -58,15 +58,15 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
   usable('whoever is refused again and again is refused without a question to the database', async () => {
     const clock = new ManualClock()
     const { store, asked } = open(await fresh(), clock)
-    await store.spend('a', [window(1)])
-    for (let i = 0; i < 5; i++) await store.spend('a', [window(1)])
+    await store.consume('a', [window(1)])
+    for (let i = 0; i < 5; i++) await store.consume('a', [window(1)])
     asked.length = 0
-    const flood = await Promise.all(Array.from({ length: 5_000 }, () => store.spend('a', [window(1)])))
+    const flood = await Promise.all(Array.from({ length: 5_000 }, () => store.consume('a', [window(1)])))
     for (const { waitMs } of flood) expect(waitMs).toBeGreaterThan(50_000)
     expect(asked).toEqual([])
     // Not for long: it may have been emptied elsewhere.
     clock.advance(1_000)
-    await store.spend('a', [window(1)])
+    await store.consume('a', [window(1)])
     expect(asked).not.toEqual([])
   })
 
@@ -75,10 +75,11 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     async () => {
       const url = await fresh()
       const [one, other] = [open(url), open(url)]
-      await one.store.spend('a', [window(1)])
-      for (let i = 0; i < 3; i++) expect((await one.store.spend('a', [window(1)])).waitMs).toBeGreaterThan(0)
+      await one.store.consume('a', [window(1)])
+      for (let i = 0; i < 3; i++)
+        expect((await one.store.consume('a', [window(1)])).waitMs).toBeGreaterThan(0)
       await other.store.forget('a')
-      expect((await one.store.spend('a', [window(1)])).waitMs).toBe(0)
+      expect((await one.store.consume('a', [window(1)])).waitMs).toBe(0)
     },
   )
 
@@ -87,7 +88,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     const letGo = hold()
     const outcomes: string[] = []
     const flood = Array.from({ length: 1_000 }, (_, i) =>
-      store.spend(`flood:${i}`, [window(5)]).then(
+      store.consume(`flood:${i}`, [window(5)]).then(
         () => outcomes.push('counted'),
         ({ code }) => outcomes.push(code),
       ),
@@ -97,7 +98,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     await new Promise(setImmediate)
     const refusedAtOnce = outcomes.filter((outcome) => outcome === 'overloaded').length
     expect(refusedAtOnce).toBeGreaterThan(600)
-    const person = store.spendAll([{ key: 'person', windows: [window(5)] }], { reserved: true })
+    const person = store.consumeAll([{ key: 'person', windows: [window(5)] }], { reserved: true })
     letGo()
     expect(await person).toMatchObject([{ waitMs: 0 }])
     await Promise.all(flood)
@@ -106,18 +107,18 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
 
   usable('tries that wait together are one transaction, however many share a bucket', async () => {
     const { store, asked } = open(await fresh())
-    const spent = await Promise.all(Array.from({ length: 60 }, () => store.spend('shared', [window(50)])))
+    const spent = await Promise.all(Array.from({ length: 60 }, () => store.consume('shared', [window(50)])))
     expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
     expect(asked.filter((step) => step === 'sql commit')).toHaveLength(1)
   })
 
   usable('what is refused writes nothing, and what is taken back leaves no row', async () => {
     const { db, store, asked } = open(await fresh())
-    const { at } = await store.spend('a', [window(1)])
+    const { at } = await store.consume('a', [window(1)])
     asked.length = 0
-    await store.spend('a', [window(1)])
+    await store.consume('a', [window(1)])
     expect(asked.filter((step) => /insert|update|delete/.test(step.replace('for update', '')))).toEqual([])
-    await store.giveBack('a', [window(1)], at)
+    await store.refund('a', [window(1)], at)
     expect(await db.selectFrom('hufu_limit_counters').selectAll().execute()).toEqual([])
   })
 
@@ -125,16 +126,16 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     const { db, store } = open(await fresh())
     for (const [name, counts] of Object.entries({ a: '', b: 'x|y:z|60000:1', c: '5|60000:x:1=2,3' })) {
       await db.insertInto('hufu_limit_counters').values({ name, counts, expires_at: 1 }).execute()
-      expect((await store.spend(name, [window(1)])).waitMs).toBe(0)
-      expect((await store.spend(name, [window(1)])).waitMs).toBeGreaterThan(0)
+      expect((await store.consume(name, [window(1)])).waitMs).toBe(0)
+      expect((await store.consume(name, [window(1)])).waitMs).toBeGreaterThan(0)
     }
   })
 
   usable('rows are removed when they count no more, and so many at a time', async () => {
     const clock = new ManualClock()
     const { db, store } = open(await fresh(), clock)
-    for (let i = 0; i < 7; i++) await store.spend(`short:${i}`, [window(1)])
-    await store.spend('long', [window(1, 86_400_000)])
+    for (let i = 0; i < 7; i++) await store.consume(`short:${i}`, [window(1)])
+    await store.consume('long', [window(1, 86_400_000)])
     expect(await deleteOldCounters(db, clock.now(), 5)).toBe(0)
     clock.advance(2 * 3_600_000)
     expect(await deleteOldCounters(db, clock.now(), 5)).toBe(5)
@@ -145,7 +146,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
 
   usable('time is that of the database', async () => {
     const { store } = open(await fresh(), null)
-    const { at } = await store.spend('a', [window(1)])
+    const { at } = await store.consume('a', [window(1)])
     expect(Math.abs(at - systemClock.now())).toBeLessThan(5_000)
   })
 })
@@ -153,7 +154,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
 test('without a database nothing is allowed, and closing is no fault', async () => {
   const { store } = open('postgres://hufu@127.0.0.1:1/hufu')
   const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
-  await expect(store.spend('a', [window(5)])).rejects.toMatchObject(refusal)
+  await expect(store.consume('a', [window(5)])).rejects.toMatchObject(refusal)
   await expect(store.forget('a')).rejects.toMatchObject(refusal)
 })
 
@@ -184,7 +185,7 @@ test('SQLite waits for no disk when it counts', async () => {
   closers.push(drop)
   await migrateFresh(url)
   const { db, store } = open(url)
-  await store.spend('a', [window(1)])
+  await store.consume('a', [window(1)])
   const { rows } = await db.executeQuery(CompiledQuery.raw('pragma synchronous'))
   expect(rows).toEqual([{ synchronous: 1 }])
 })

@@ -2,7 +2,7 @@
 // one order: nothing is counted twice and nothing is lost, whatever else breaks.
 import { type Clock, steadyClock } from '../clock.ts'
 import { databaseNow } from '../db/database-clock.ts'
-import { asUnavailable, isLostRace, isUniqueViolation } from '../db/failures.ts'
+import { asUnavailable, isRetryable, isUniqueViolation } from '../db/failures.ts'
 import type { DatabaseKind } from '../db/open.ts'
 import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -77,13 +77,13 @@ export class SqlLimits implements LimitStore {
     })
   }
 
-  async spend(key: string, windows: readonly Window[]): Promise<Spent> {
-    const [spent] = await this.spendAll([{ key, windows }])
+  async consume(key: string, windows: readonly Window[]): Promise<Spent> {
+    const [spent] = await this.consumeAll([{ key, windows }])
     if (!spent) throw new TypeError('one bucket has one answer')
     return spent
   }
 
-  async spendAll(
+  async consumeAll(
     buckets: readonly AskedBucket[],
     { reserved = false }: SpendOptions = {},
   ): Promise<readonly Spent[]> {
@@ -96,11 +96,11 @@ export class SqlLimits implements LimitStore {
   }
 
   async peek(key: string, windows: readonly Window[]): Promise<number> {
-    const [spent] = await this.spendAll([{ key, windows, looksOnly: true }])
+    const [spent] = await this.consumeAll([{ key, windows, looksOnly: true }])
     return spent?.waitMs ?? 0
   }
 
-  async giveBack(key: string, windows: readonly Window[], at: number): Promise<void> {
+  async refund(key: string, windows: readonly Window[], at: number): Promise<void> {
     await this.#queue.add({ kind: 'give_back', bucket: { key, windows }, at }, 'settling')
     this.#refusals.forget(key)
   }
@@ -124,7 +124,7 @@ export class SqlLimits implements LimitStore {
           return await inTransaction(this.#db, (tx) => this.#count(tx, works))
         } catch (error) {
           // Another process made the same row at the same moment; by now it can be locked.
-          if (attempt === tries || !(isUniqueViolation(error) || isLostRace(error))) throw error
+          if (attempt === tries || !(isUniqueViolation(error) || isRetryable(error))) throw error
         }
       }
     } catch (error) {

@@ -5,7 +5,7 @@ export interface Window {
   readonly max: number
   readonly ms: number
   /** Milliseconds until the next one after the first, second, … in this window; the last goes on. Empty: no wait. */
-  readonly coolDownMs: readonly number[]
+  readonly backoffMs: readonly number[]
 }
 
 /** What a try to count gave. */
@@ -41,18 +41,18 @@ export interface SpendOptions {
  */
 export interface LimitStore {
   /** Counts one in each window, or in none of them where one is full or cools down. */
-  spend(key: string, windows: readonly Window[]): Promise<Spent>
+  consume(key: string, windows: readonly Window[]): Promise<Spent>
   /**
    * Counts one in each of several buckets, or in none of them where any has no room: then at least one answer has a wait,
    * and the answers of the buckets behind it may be missing.
    * No key may be there twice. The answers are in the order of the buckets.
    * @throws AppError `unavailable` or `overloaded`: nothing may be done
    */
-  spendAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
+  consumeAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
   /** How long one more would have to wait, in milliseconds; 0: it has room. Counts nothing. */
   peek(key: string, windows: readonly Window[]): Promise<number>
   /** Takes one back that was counted at that time. */
-  giveBack(key: string, windows: readonly Window[], at: number): Promise<void>
+  refund(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */
   forget(key: string): Promise<void>
   close(): Promise<void>

@@ -8,7 +8,7 @@ import type { LimitStore, Window } from './store.ts'
 import { MemoryLimits } from './store-memory.ts'
 import { limitConnections, SqlLimits } from './store-sql.ts'
 
-const window = (max: number, ms: number, coolDownMs: number[] = []): Window => ({ max, ms, coolDownMs })
+const window = (max: number, ms: number, backoffMs: number[] = []): Window => ({ max, ms, backoffMs })
 let lastKey = 0
 const newKey = () => `test:${Date.now()}:${lastKey++}`
 
@@ -61,57 +61,57 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
 
   usable('of 64 at once exactly as many are counted as there is room', async () => {
     const [key, windows] = [newKey(), [window(10, 60_000), window(100, 600_000)]]
-    for (let i = 0; i < 3; i++) await store.spend(key, windows)
-    const spent = await Promise.all(Array.from({ length: 64 }, () => store.spend(key, windows)))
+    for (let i = 0; i < 3; i++) await store.consume(key, windows)
+    const spent = await Promise.all(Array.from({ length: 64 }, () => store.consume(key, windows)))
     expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(7)
   })
 
   usable('what waited as long as it was told has room, and before that has none', async () => {
     const [key, windows] = [newKey(), [window(2, 1_200)]]
-    await store.spend(key, windows)
-    const second = await store.spend(key, windows)
-    const third = await store.spend(key, windows)
+    await store.consume(key, windows)
+    const second = await store.consume(key, windows)
+    const third = await store.consume(key, windows)
     expect(second.waitMs).toBe(0)
     expect(third.waitMs).toBeGreaterThan(800)
     expect(third.waitMs).toBeLessThanOrEqual(1_220)
     expect(Math.abs(second.nextMs - third.waitMs)).toBeLessThan(300)
     wait(third.waitMs - 300)
-    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+    expect((await store.consume(key, windows)).waitMs).toBeGreaterThan(0)
     wait(300)
-    expect((await store.spend(key, windows)).waitMs).toBe(0)
+    expect((await store.consume(key, windows)).waitMs).toBe(0)
   })
 
   usable('it slides: the end of one window and the beginning of the next are not two rooms', async () => {
     const [key, windows] = [newKey(), [window(4, 1_200)]]
-    await store.spend(key, windows)
+    await store.consume(key, windows)
     wait(900)
-    for (let i = 0; i < 3; i++) expect((await store.spend(key, windows)).waitMs).toBe(0)
+    for (let i = 0; i < 3; i++) expect((await store.consume(key, windows)).waitMs).toBe(0)
     wait(400)
-    expect((await store.spend(key, windows)).waitMs).toBe(0)
-    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+    expect((await store.consume(key, windows)).waitMs).toBe(0)
+    expect((await store.consume(key, windows)).waitMs).toBeGreaterThan(0)
   })
 
   usable('nothing is counted in any window where one of them is full', async () => {
     const key = newKey()
     const both = [window(1, 600), window(3, 60_000)]
-    expect((await store.spend(key, both)).waitMs).toBe(0)
-    for (let i = 0; i < 5; i++) expect((await store.spend(key, both)).waitMs).toBeGreaterThan(0)
+    expect((await store.consume(key, both)).waitMs).toBe(0)
+    for (let i = 0; i < 5; i++) expect((await store.consume(key, both)).waitMs).toBeGreaterThan(0)
     wait(650)
-    expect((await store.spend(key, both)).waitMs).toBe(0)
+    expect((await store.consume(key, both)).waitMs).toBe(0)
     wait(650)
-    expect((await store.spend(key, both)).waitMs).toBe(0)
+    expect((await store.consume(key, both)).waitMs).toBe(0)
     wait(650)
-    expect((await store.spend(key, both)).waitMs).toBeGreaterThan(50_000)
+    expect((await store.consume(key, both)).waitMs).toBeGreaterThan(50_000)
   })
 
   usable('the wait after each grows as listed, and the last goes on', async () => {
     const [key, windows] = [newKey(), [window(100, 60_000, [0, 200, 400])]]
     const nexts: number[] = []
     for (let i = 0; i < 4; i++) {
-      const { waitMs, nextMs } = await store.spend(key, windows)
+      const { waitMs, nextMs } = await store.consume(key, windows)
       expect(waitMs).toBe(0)
       nexts.push(nextMs)
-      if (nextMs > 100) expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
+      if (nextMs > 100) expect((await store.consume(key, windows)).waitMs).toBeGreaterThan(0)
       wait(nextMs + 5)
     }
     expect(nexts).toEqual([0, 200, 400, 400])
@@ -119,12 +119,12 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
 
   usable('one given back leaves room for another, and only one', async () => {
     const [key, windows] = [newKey(), [window(2, 60_000)]]
-    await store.spend(key, windows)
-    const { at } = await store.spend(key, windows)
-    await store.giveBack(key, windows, at)
-    expect((await store.spend(key, windows)).waitMs).toBe(0)
-    expect((await store.spend(key, windows)).waitMs).toBeGreaterThan(0)
-    await store.giveBack(newKey(), windows, at)
+    await store.consume(key, windows)
+    const { at } = await store.consume(key, windows)
+    await store.refund(key, windows, at)
+    expect((await store.consume(key, windows)).waitMs).toBe(0)
+    expect((await store.consume(key, windows)).waitMs).toBeGreaterThan(0)
+    await store.refund(newKey(), windows, at)
   })
 
   usable('several buckets are counted together, or none of them', async () => {
@@ -133,24 +133,24 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
       { key: wide, windows: [window(3, 60_000)] },
       { key: narrow, windows: [window(1, 60_000)] },
     ]
-    expect(await store.spendAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
+    expect(await store.consumeAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
     for (let i = 0; i < 5; i++) {
-      const [first, second] = await store.spendAll(asked)
+      const [first, second] = await store.consumeAll(asked)
       expect(first?.waitMs).toBe(0)
       expect(second?.waitMs).toBeGreaterThan(50_000)
     }
-    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBe(0)
-    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBe(0)
-    expect((await store.spend(wide, [window(3, 60_000)])).waitMs).toBeGreaterThan(0)
-    expect(await store.spendAll([])).toEqual([])
+    expect((await store.consume(wide, [window(3, 60_000)])).waitMs).toBe(0)
+    expect((await store.consume(wide, [window(3, 60_000)])).waitMs).toBe(0)
+    expect((await store.consume(wide, [window(3, 60_000)])).waitMs).toBeGreaterThan(0)
+    expect(await store.consumeAll([])).toEqual([])
   })
 
   usable('a bucket can be looked at without counting', async () => {
     const [key, windows] = [newKey(), [window(2, 60_000)]]
     for (let i = 0; i < 5; i++) expect(await store.peek(key, windows)).toBe(0)
-    await store.spend(key, windows)
+    await store.consume(key, windows)
     expect(await store.peek(key, windows)).toBe(0)
-    const { nextMs } = await store.spend(key, windows)
+    const { nextMs } = await store.consume(key, windows)
     const waitMs = await store.peek(key, windows)
     expect(waitMs).toBeGreaterThan(nextMs - 1_000)
     expect(waitMs).toBeLessThanOrEqual(nextMs)
@@ -165,42 +165,42 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
       { key: counted, windows: [window(5, 60_000)] },
     ]
     for (let i = 0; i < 3; i++)
-      expect(await store.spendAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
-    for (let i = 0; i < 2; i++) expect(await store.spend(seen, room)).toMatchObject({ waitMs: 0 })
-    const [first, second] = await store.spendAll(asked)
+      expect(await store.consumeAll(asked)).toMatchObject([{ waitMs: 0 }, { waitMs: 0 }])
+    for (let i = 0; i < 2; i++) expect(await store.consume(seen, room)).toMatchObject({ waitMs: 0 })
+    const [first, second] = await store.consumeAll(asked)
     expect(first?.waitMs).toBeGreaterThan(50_000)
     expect(second?.waitMs).toBe(0)
     for (let i = 0; i < 2; i++)
-      expect(await store.spend(counted, [window(5, 60_000)])).toMatchObject({ waitMs: 0 })
-    expect((await store.spend(counted, [window(5, 60_000)])).waitMs).toBeGreaterThan(0)
+      expect(await store.consume(counted, [window(5, 60_000)])).toMatchObject({ waitMs: 0 })
+    expect((await store.consume(counted, [window(5, 60_000)])).waitMs).toBeGreaterThan(0)
   })
 
   usable('a bucket that was forgotten is empty', async () => {
     const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
-    await store.spend(key, windows)
+    await store.consume(key, windows)
     await store.forget(key)
-    expect((await store.spend(key, windows)).waitMs).toBe(0)
+    expect((await store.consume(key, windows)).waitMs).toBe(0)
   })
 
   usable('no room at all is a wait of the whole window', async () => {
-    expect(await store.spend(newKey(), [window(0, 60_000)])).toMatchObject({ waitMs: 60_000 })
+    expect(await store.consume(newKey(), [window(0, 60_000)])).toMatchObject({ waitMs: 60_000 })
   })
 
   usable('a window that has another length than before is a new one', async () => {
     const key = newKey()
-    await store.spend(key, [window(1, 60_000)])
-    expect((await store.spend(key, [window(1, 90_000)])).waitMs).toBe(0)
+    await store.consume(key, [window(1, 60_000)])
+    expect((await store.consume(key, [window(1, 90_000)])).waitMs).toBe(0)
   })
 })
 
 test('memory holds so many buckets and no more; those in use stay', async () => {
   const store = new MemoryLimits({ clock: new ManualClock(), max: 1_000 })
   const windows = [window(2, 60_000)]
-  await store.spend('victim', windows)
-  await store.spend('victim', windows)
+  await store.consume('victim', windows)
+  await store.consume('victim', windows)
   for (let i = 0; i < 10_000; i++) {
-    await store.spend(`flood:${i}`, windows)
-    if (i % 300 === 0) expect((await store.spend('victim', windows)).waitMs).toBeGreaterThan(0)
+    await store.consume(`flood:${i}`, windows)
+    if (i % 300 === 0) expect((await store.consume('victim', windows)).waitMs).toBeGreaterThan(0)
     expect(store.size).toBeLessThanOrEqual(1_000)
   }
   expect(store.size).toBeGreaterThan(800)
@@ -209,9 +209,9 @@ test('memory holds so many buckets and no more; those in use stay', async () => 
 test('memory drops what counts no more before it drops what does', async () => {
   const time = new ManualClock()
   const store = new MemoryLimits({ clock: time, max: 100 })
-  for (let i = 0; i < 50; i++) await store.spend(`long:${i}`, [window(1, 600_000)])
-  for (let i = 0; i < 50; i++) await store.spend(`short:${i}`, [window(1, 1_000)])
+  for (let i = 0; i < 50; i++) await store.consume(`long:${i}`, [window(1, 600_000)])
+  for (let i = 0; i < 50; i++) await store.consume(`short:${i}`, [window(1, 1_000)])
   time.advance(5_000)
-  await store.spend('one more', [window(1, 1_000)])
+  await store.consume('one more', [window(1, 1_000)])
   expect(store.size).toBe(51)
 })

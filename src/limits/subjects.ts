@@ -5,7 +5,7 @@ import { numberCountry, numberPrefix } from '../phone/phone.ts'
 import type { By } from './limits.ts'
 
 /** A caller, and the number that the request is about. */
-export interface Who {
+export interface LimitSubject {
   /** E.164; null: the account has none, and no number is counted. */
   readonly phoneNumber: string | null
   /** null: unknown; all unknown ones share one counter. */
@@ -21,12 +21,15 @@ export interface Who {
 }
 
 /** What is counted for `by`, or null where there is nothing to count. Never a number or an address in the clear. */
-export function subjectOf(by: By, who: Who): string | null {
+export function subjectOf(by: By, who: LimitSubject): string | null {
   const text = textOf(by, who)
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
-function textOf(by: By, { phoneNumber, address, deviceId, accountId, sessionId, proof }: Who): string | null {
+function textOf(
+  by: By,
+  { phoneNumber, address, deviceId, accountId, sessionId, proof }: LimitSubject,
+): string | null {
   switch (by) {
     case 'proof':
       return proof

@@ -1,5 +1,5 @@
 // What a Redis Cluster says of itself: who has which slots, and where a command should have gone.
-import type { Address } from './place.ts'
+import type { Address } from './redis-url.ts'
 
 export const slotCount = 16_384
 

@@ -1,7 +1,7 @@
 // One connection to a primary: how it begins, and how it is watched until something about it is wrong.
 import { redisCommandMs } from '../timing.ts'
-import type { Address } from './place.ts'
-import { connectMs, withinMs } from './within.ts'
+import { connectMs, withinMs } from './deadline.ts'
+import type { Address } from './redis-url.ts'
 
 /** So silence is seen within 0.7 s. */
 const askEveryMs = 200

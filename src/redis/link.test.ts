@@ -4,11 +4,11 @@ import { createClient } from 'redis'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { startRedis } from '../../test/services/redis.ts'
 import { until } from '../../test/services/until.ts'
-import { RedisLink } from './link.ts'
+import { RedisConnections } from './connections.ts'
+import { withinMs } from './deadline.ts'
 import { nodeOptions } from './node.ts'
-import { redisPlace } from './place.ts'
+import { parseRedisUrl } from './redis-url.ts'
 import { believed } from './sentinel.ts'
-import { withinMs } from './within.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -19,8 +19,8 @@ async function start() {
   const redis = await startRedis()
   closers.push(() => redis.stop())
   const told: string[] = []
-  const link = new RedisLink({
-    place: redisPlace(redis.url),
+  const link = new RedisConnections({
+    place: parseRedisUrl(redis.url),
     newClient: (url) => createClient(nodeOptions(url)),
     begin: async () => null,
     onChange: (state) => told.push(state),

@@ -1,7 +1,7 @@
 // A client of one Redis process: no queue, no reconnecting, so that whoever holds it knows each connection.
 import { createClient } from 'redis'
 import { redisCommandMs } from '../timing.ts'
-import { connectMs, withinMs } from './within.ts'
+import { connectMs, withinMs } from './deadline.ts'
 
 /** What every client of one node has in common; the rest is for whoever makes it. */
 export function nodeOptions(url: string) {

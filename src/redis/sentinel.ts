@@ -1,6 +1,6 @@
 // Who is the primary now, as the sentinels say.
 import { onNode } from './node.ts'
-import { type Address, type SentinelRedis, urlOf } from './place.ts'
+import { type Address, type SentinelRedis, urlOf } from './redis-url.ts'
 
 interface Word {
   readonly address: Address
@@ -11,7 +11,7 @@ interface Word {
 type Answer = PromiseSettledResult<Word>
 
 /** All are asked at once; the answers are in the order of the setting. */
-export async function askSentinels(place: SentinelRedis): Promise<Answer[]> {
+export async function newestPrimary(place: SentinelRedis): Promise<Answer[]> {
   return await Promise.allSettled(place.sentinels.map((address) => ask(place, address)))
 }
 

@@ -1,6 +1,6 @@
 // What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts runs it.
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
-import { type NewEvent, type Origin, recordEnds, recordEvents } from '../events/events.ts'
+import { type NewEvent, type RequestOrigin, recordEnds, recordEvents } from '../events/events.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import {
   deleteDeviceProofsOf,
@@ -15,7 +15,7 @@ import {
   deleteAccount,
   endSessions,
   insertSession,
-  liveSessionIds,
+  listLiveSessionIds,
   type RepeatableSignIn,
   replaceUnusedToken,
   retirePreviousToken,
@@ -24,7 +24,7 @@ import {
   type TokenRotation,
   updateAccount,
 } from './session-rows.ts'
-import type { Rotation } from './token-standing.ts'
+import type { Rotation } from './token-status.ts'
 
 /** What one transaction changes. A part that is absent stays as it is. */
 export interface Change {
@@ -103,7 +103,7 @@ export async function affectedBy(
   const since = now - mayLiveOnMs
   // All of them only where they end; to know that there are many, one more than that is enough.
   const limit = end && 'allBut' in end.which ? null : invalidatedAtOnce + 1
-  const live = needsAll ? await liveSessionIds(tx, accountId, since, limit) : []
+  const live = needsAll ? await listLiveSessionIds(tx, accountId, since, limit) : []
   const ended = end ? endedBy(end, live) : []
   const ids = [
     ...new Set([...(set === undefined ? [] : live), ...ended, ...tokenSessions(token), ...refresh]),
@@ -121,7 +121,7 @@ async function keptBeside(
   since: number,
 ): Promise<string[] | null> {
   const ends = new Set(ended)
-  const kept = (await liveSessionIds(tx, accountId, since, null)).filter((id) => !ends.has(id))
+  const kept = (await listLiveSessionIds(tx, accountId, since, null)).filter((id) => !ends.has(id))
   return kept.length > invalidatedAtOnce ? null : kept
 }
 
@@ -138,7 +138,7 @@ export interface Work {
   readonly account: AccountsTable
   readonly change: Change
   readonly now: number
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   /** The sessions that end. */
   readonly ended: readonly string[]
   /** Of `Affected`. */

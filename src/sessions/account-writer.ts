@@ -8,10 +8,10 @@ import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { inTransaction, takeLonger } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
-import { noOrigin, type Origin } from '../events/events.ts'
+import { noOrigin, type RequestOrigin } from '../events/events.ts'
+import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { affectedBy, apply, type Change } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
-import type { Copies, Mark, ReadTicket } from './copies.ts'
 import { PendingEnds } from './pending-ends.ts'
 import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
 
@@ -31,7 +31,7 @@ export interface Write<L extends Locked, T> {
   readonly lock: (tx: Database) => Promise<L | null>
   /** The session that asks; null: an operator, the server itself, or a person that has proved the number. */
   readonly by: Caller | null
-  readonly origin?: Origin
+  readonly origin?: RequestOrigin
   /**
    * Reads what it needs under the lock and says what changes. It may run several times (db/transaction.ts). `now`, in
    * milliseconds since 1970 UTC, is read under the lock: the order of times is the order of the account's transactions.
@@ -55,14 +55,14 @@ export interface Written<T> {
 export interface AccountUpdate {
   readonly accountId: string
   readonly by: Caller | null
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
   readonly decide: (tx: Database, account: AccountsTable, now: number) => Promise<Change>
 }
 
 export interface AccountWriterOptions {
   readonly db: Database
-  readonly copies: Copies
+  readonly cache: SessionCache
   readonly clock: Clock
   /** Told what kept ends of very many sessions from being written out. */
   readonly onBackgroundError?: OnBackgroundError
@@ -80,14 +80,14 @@ interface Committed {
 
 export class AccountWriter {
   readonly #db: Database
-  readonly #copies: Copies
+  readonly #cache: SessionCache
   readonly #clock: Clock
   /** What is written after the commit, where very many sessions end. */
   readonly pendingEnds: PendingEnds
 
-  constructor({ db, copies, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
+  constructor({ db, cache, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
     this.#db = db
-    this.#copies = copies
+    this.#cache = cache
     this.#clock = clock
     const onError = (error: unknown) => onBackgroundError('write_pending_ends', error)
     this.pendingEnds = new PendingEnds({ db, onBackgroundError: onError })
@@ -105,7 +105,7 @@ export class AccountWriter {
     decide,
   }: Write<L, T>): Promise<Written<T>> {
     const { committed, ...written } = await inTransaction(this.#db, async (tx, deadline) => {
-      const ticket = this.#copies.beginRead()
+      const ticket = this.#cache.beginRead()
       const locked = await lock(tx)
       const account = locked?.account ?? null
       const now = this.#clock.now()
@@ -115,12 +115,12 @@ export class AccountWriter {
         return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
       const affected = await affectedBy(tx, account.id, change, now)
       if (affected.isMany && affected.kept === null) takeLonger(deadline)
-      const mark = await this.#copies.mark(affected.isMany ? 'many' : affected.ids)
+      const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)
       const ender = change.start?.session.id ?? by?.sessionId ?? null
       const applied = await apply(tx, { account, change, now, origin, ...affected, ender })
       const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
       const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
-      await this.#copies.confirm(mark)
+      await this.#cache.confirm(mark)
       const begun = ticket && applied.entry && { ticket, entry: applied.entry }
       return {
         result,
@@ -153,9 +153,9 @@ export class AccountWriter {
   }
 
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {
-    await this.#copies.settle(mark, sessions, position)
+    await this.#cache.settle(mark, sessions, position)
     // The first check of a new session then needs no SQL.
-    if (begun) await this.#copies.fill({ ...begun.ticket, position }, [begun.entry])
+    if (begun) await this.#cache.fill({ ...begun.ticket, position }, [begun.entry])
   }
 }
 

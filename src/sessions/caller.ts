@@ -1,17 +1,23 @@
 // The session on whose behalf something is written, judged again where it is written.
 import type { Database } from '../db/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
+import type { RequestOrigin } from '../events/events.ts'
 import { accountStateAt } from './account-state.ts'
 import { type Ending, hasTimeLeft } from './session.ts'
 import { findSession, type StoredSession } from './session-rows.ts'
 import { hashToken } from './token.ts'
-import { standingOf } from './token-standing.ts'
+import { tokenStatusOf } from './token-status.ts'
 
 /** A session that asks for something, and the token by which it was recognised. */
 export interface Caller {
   readonly accountId: string
   readonly sessionId: string
   readonly token: string
+}
+
+/** A caller, and where its request came from. */
+export interface Actor extends Caller {
+  readonly origin: RequestOrigin
 }
 
 /**
@@ -35,10 +41,10 @@ export async function assertStillLive(
 /** The same for a session that was read already. */
 export function assertLive(stored: StoredSession | null, { sessionId, token }: Caller, now: number): void {
   if (!stored) throw new AppError('token_unknown')
-  const proof = { token, id: sessionId, tokenHash: hashToken(token), isProved: false }
-  const standing = standingOf(stored, proof, now)
+  const proof = { token, id: sessionId, tokenHash: hashToken(token), isVerified: false }
+  const status = tokenStatusOf(stored, proof, now)
   // A token that was rotated away since the request came is no sign of a theft, and ends nothing.
-  if (standing === 'unknown' || standing === 'reused') throw new AppError('token_unknown')
+  if (status === 'unknown' || status === 'reused') throw new AppError('token_unknown')
   const { session, account } = stored
   if (stored.ending) throw endedError(stored.ending)
   if (!hasTimeLeft(session, now))

@@ -70,7 +70,7 @@ export async function keepDeviceProof(
 }
 
 /** Removes up to `limit` proofs that nobody has presented for a long time, and returns how many. */
-export async function forgetOldProofs(db: Database, now: number, limit: number): Promise<number> {
+export async function deleteOldDeviceProofs(db: Database, now: number, limit: number): Promise<number> {
   return await deleteDeviceProofsBefore(db, now - lifeMs, limit)
 }
 

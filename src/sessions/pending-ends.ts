@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
-import { type Origin, recordEnds } from '../events/events.ts'
-import { newSessionId } from '../ids.ts'
+import { type RequestOrigin, recordEnds } from '../events/events.ts'
+import { newCompactId } from '../ids.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
 import type { Ending } from './session.ts'
 import {
@@ -18,7 +18,7 @@ import {
 export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
   /** The session that asks for it; null: an operator, or the server itself. */
   readonly by: string | null
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   /** Sessions that stay. */
   readonly kept: readonly string[]
 }
@@ -34,7 +34,7 @@ const listedAtOnce = 1_000
  */
 export async function endAtOnce(tx: Database, accountId: string, end: NewPendingEnd): Promise<void> {
   const { at, reason, by, origin, kept } = end
-  const id = newSessionId(at)
+  const id = newCompactId(at)
   await deletePendingEnd(tx, accountId)
   const { ip, requestId } = origin
   await insertPendingEnd(tx, {

@@ -4,7 +4,7 @@ import { type AccountWriter, type Decision, lockById } from './account-writer.ts
 import { hasTimeLeft } from './session.ts'
 import { findNonce, findSession, type StoredSession } from './session-rows.ts'
 import { familyHashOf, hashToken, newNonce, successorOf } from './token.ts'
-import { type Proof, standingOf } from './token-standing.ts'
+import { type PresentedToken, tokenStatusOf } from './token-status.ts'
 
 export class Rotations {
   readonly #writer: AccountWriter
@@ -18,14 +18,14 @@ export class Rotations {
    * before it.
    * @returns null where the token is good no more
    */
-  async rotate(proof: Proof, accountId: string): Promise<string | null> {
+  async rotate(proof: PresentedToken, accountId: string): Promise<string | null> {
     const { result } = await this.#writer.write({
       lock: lockById(accountId),
       by: null,
       decide: async (_locked, tx, now): Promise<Decision<string | null>> => {
         const stored = await findSession(tx, proof.id)
         if (!stored || !isLive(stored, now)) return { change: null, result: null }
-        switch (standingOf(stored, proof, now)) {
+        switch (tokenStatusOf(stored, proof, now)) {
           case 'previous': {
             const nonce = await findNonce(tx, proof.id)
             return { change: null, result: nonce === null ? null : successorOf(proof.token, nonce) }
@@ -42,7 +42,7 @@ export class Rotations {
   }
 
   /** Retires the token before this one, and returns the session as it is then; null where there is none. */
-  async retirePrevious({ id, tokenHash }: Proof, accountId: string): Promise<StoredSession | null> {
+  async retirePrevious({ id, tokenHash }: PresentedToken, accountId: string): Promise<StoredSession | null> {
     const { sessions } = await this.#writer.write({
       lock: lockById(accountId),
       by: null,
@@ -56,7 +56,7 @@ function isLive({ ending, session, account }: StoredSession, now: number): boole
   return ending === null && hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
-function rotated({ id, token, tokenHash }: Proof, now: number): Decision<string> {
+function rotated({ id, token, tokenHash }: PresentedToken, now: number): Decision<string> {
   const nonce = newNonce()
   const successor = successorOf(token, nonce)
   const to = {

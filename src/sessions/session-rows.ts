@@ -4,11 +4,11 @@ import type { PrepareRead } from '../db/open.ts'
 import { isMysql, valuesOfPage } from '../db/pages.ts'
 import type { AccountsTable, Database, EndReason, Platform, SessionsTable, Tables } from '../db/schema.ts'
 import { nextTurn } from '../db/turns.ts'
-import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { accountFactsOf } from './account-state.ts'
 import { isOverByPendingEnd, type MayBeOver } from './pending-end-rows.ts'
 import type { Ending, Session, SignedInAccount } from './session.ts'
-import type { Rotation } from './token-standing.ts'
+import type { Rotation } from './token-status.ts'
 
 const sessionColumns = [
   'hufu_sessions.id',
@@ -161,10 +161,10 @@ export async function findSession(db: Database, id: string): Promise<StoredSessi
 export function prepareFindSession(
   db: Database,
   prepare: PrepareRead,
-): (id: string) => OrPromise<StoredSession | null> {
+): (id: string) => MaybePromise<StoredSession | null> {
   const read = prepare<StoredSessionRow>(selectSession(db, '').compile())
   const first = ([row]: StoredSessionRow[]) => (row ? toStoredSession(row) : null)
-  return (id) => whenKnown(read([id]), first)
+  return (id) => mapMaybe(read([id]), first)
 }
 
 /** A session with its end, as a person may see it of their own ones. */
@@ -307,7 +307,11 @@ export interface LivePage {
 }
 
 /** Up to `limit` of the account's live sessions at `now`, oldest first, behind a cursor. */
-export async function liveSessions(db: Database, accountId: string, page: LivePage): Promise<LiveSession[]> {
+export async function listLiveSessions(
+  db: Database,
+  accountId: string,
+  page: LivePage,
+): Promise<LiveSession[]> {
   const { limit } = page
   const readPage = (after: SessionCursor | null) =>
     selectUnended(db, accountId, { after, limit }).select(sessionColumns).select(tokenColumns).execute()
@@ -332,7 +336,7 @@ export interface ContenderFilter {
 }
 
 /** All live sessions of an account at `now` that fit, oldest first, read page by page with turns of the event loop between. */
-export async function liveContenders(
+export async function listLiveContenders(
   tx: Database,
   accountId: string,
   now: number,
@@ -370,7 +374,7 @@ export async function spareSessions(tx: Database, ids: readonly string[], pendin
 }
 
 /** The ids of the account's live sessions at `now`, oldest first: all, or the first `limit` of them. */
-export async function liveSessionIds(
+export async function listLiveSessionIds(
   tx: Database,
   accountId: string,
   now: number,

@@ -50,7 +50,7 @@ declare const bearer: unique symbol
 
 /**
  * A live session whose token alone is enough. Only `isBearer` makes one, and only these are remembered by their tokens
- * (proved-tokens.ts): so no session with a condition ever gets to the fast path, which looks at nothing but the token.
+ * (verified-tokens.ts): so no session with a condition ever gets to the fast path, which looks at nothing but the token.
  */
 export interface BearerLive extends Live {
   readonly condition?: never

@@ -5,18 +5,22 @@ import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../db/open.ts'
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type NewEvent, noOrigin, type Origin } from '../events/events.ts'
-import { newSessionId, timeOfSessionId } from '../ids.ts'
-import { type OrPromise, whenKnown } from '../or-promise.ts'
+import { type NewEvent, noOrigin, type RequestOrigin } from '../events/events.ts'
+import { newCompactId, timeOfSessionId } from '../ids.ts'
+import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
+import {
+  type CacheEntry,
+  cacheMiss,
+  type ReadTicket,
+  type SessionCache,
+} from '../session-cache/session-cache.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import type { Change } from './account-change.ts'
 import { accountStateAt, assertNotBanned } from './account-state.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
-import { Activity, type Life } from './activity.ts'
 import { assertLive, type Caller } from './caller.ts'
-import { type Copies, type Found, nothingFound, type ReadTicket } from './copies.ts'
+import { LastSeenWriter, type SessionLifetime } from './last-seen.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
-import { type ProvedToken, ProvedTokens } from './proved-tokens.ts'
 import { Rotations } from './rotation.ts'
 import {
   type Ending,
@@ -32,8 +36,8 @@ import {
 import {
   type AccountChange,
   findSession,
-  liveContenders,
-  liveSessions,
+  listLiveContenders,
+  listLiveSessions,
   lockAccount,
   prepareFindSession,
   type Repeatable,
@@ -42,7 +46,8 @@ import {
   type StoredSession,
 } from './session-rows.ts'
 import { familyHashOf, hashToken, isSessionId, issueToken, sessionIdOf } from './token.ts'
-import { type Proof, standingOf } from './token-standing.ts'
+import { type PresentedToken, tokenStatusOf } from './token-status.ts'
+import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts'
 
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
@@ -64,7 +69,7 @@ export interface Admission {
 
 export interface IssueRequest {
   readonly device: Device
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   /** How the person signs in; the event tells it. */
   readonly method: 'password' | 'code' | 'given'
   /** Of sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not. */
@@ -83,7 +88,7 @@ export function admitKnown(accountId: string): IssueRequest['admit'] {
   }
 }
 
-export interface Issued {
+export interface IssuedSession {
   /** Shown to the client once; only its hash is kept. */
   readonly token: string
   readonly session: Session
@@ -100,7 +105,7 @@ export interface EndRequest {
   readonly reason: EndReason
   /** The session that asks for it; null: an operator, or the server itself. */
   readonly by: Caller | null
-  readonly origin?: Origin
+  readonly origin?: RequestOrigin
 }
 
 export interface EndAllRequest extends Omit<EndRequest, 'id'> {
@@ -112,16 +117,16 @@ export interface SessionsOptions {
   readonly db: Database
   readonly writer: AccountWriter
   readonly prepareRead: PrepareRead
-  readonly copies: Copies
+  readonly cache: SessionCache
   readonly clock: Clock
   readonly policy: Policy
-  readonly life: Life
+  readonly life: SessionLifetime
   /** Told what went wrong off the path of any request. */
   readonly onBackgroundError: OnBackgroundError
 }
 
 /** What a sign-in gives to the client beside what was written. */
-type SignedIn = Pick<Issued, 'token' | 'session' | 'created'>
+type SignedIn = Pick<IssuedSession, 'token' | 'session' | 'created'>
 
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
@@ -133,27 +138,27 @@ const unknown: Verified = { is: 'unknown' }
 export class Sessions {
   readonly #db: Database
   readonly #writer: AccountWriter
-  readonly #copies: Copies
+  readonly #cache: SessionCache
   readonly #clock: Clock
   readonly #policy: Policy
-  readonly #life: Life
-  readonly #activity: Activity
+  readonly #life: SessionLifetime
+  readonly #activity: LastSeenWriter
   readonly #rotations: Rotations
-  readonly #proved = new ProvedTokens()
+  readonly #verifiedTokens = new VerifiedTokens()
   readonly #findSession: ReturnType<typeof prepareFindSession>
 
   constructor(options: SessionsOptions) {
     this.#db = options.db
     this.#writer = options.writer
-    this.#copies = options.copies
+    this.#cache = options.cache
     this.#clock = options.clock
     this.#policy = options.policy
     this.#life = options.life
-    this.#activity = new Activity({
+    this.#activity = new LastSeenWriter({
       ...options,
       onBackgroundError: (work, error) => {
         // Uses that could not be noted are noted with the next one.
-        this.#proved.clear()
+        this.#verifiedTokens.clear()
         options.onBackgroundError(work, error)
       },
     })
@@ -166,7 +171,7 @@ export class Sessions {
    * @returns null where the account is gone or `admit` said no
    * @throws AppError `account_banned`, `session_limit_reached`
    */
-  async issue(request: IssueRequest): Promise<Issued | null> {
+  async issue(request: IssueRequest): Promise<IssuedSession | null> {
     const { result, account, deviceProof } = await this.#writer.write({
       lock: request.admit,
       by: null,
@@ -211,28 +216,28 @@ export class Sessions {
    * Whose token this is: a live session, one that ended for a reason, or unknown. Throws only where the truth is out of
    * reach. At once, without a promise, where this process remembers the answer.
    */
-  verify(token: string): OrPromise<Verified> {
-    const known = this.recognize(token)
-    if (known) return whenKnown(known, ({ live }) => live)
+  verify(token: string): MaybePromise<Verified> {
+    const known = this.verifyFromMemory(token)
+    if (known) return mapMaybe(known, ({ live }) => live)
     const id = sessionIdOf(token)
     if (id === null) return unknown
-    const proved = this.#proved.get(token)
+    const proved = this.#verifiedTokens.get(token)
     const proof = {
       token,
       id,
       tokenHash: proved?.tokenHash ?? hashToken(token),
-      isProved: proved !== undefined,
+      isVerified: proved !== undefined,
     }
-    return whenKnown(this.#copies.session(id), (found) => this.#verifyByCopy(proof, found))
+    return mapMaybe(this.#cache.session(id), (found) => this.#verifyByEntry(proof, found))
   }
 
   /** A token whose session is live, where this process remembers that it is; null says nothing: `verify` knows. */
-  recognize(token: string): OrPromise<ProvedToken> | null {
-    this.#copies.refresh()
-    const proved = this.#proved.get(token)
-    if (proved === undefined || !this.#copies.believes(proved.copy)) return null
+  verifyFromMemory(token: string): MaybePromise<VerifiedToken> | null {
+    this.#cache.refresh()
+    const proved = this.#verifiedTokens.get(token)
+    if (proved === undefined || !this.#cache.isValid(proved.copy)) return null
     const now = this.#clock.now()
-    if (now < proved.quietUntil * 1000) return proved
+    if (now < proved.recheckAt * 1000) return proved
     return isStillLive(proved.live, now) ? this.#noteUse(proved, now) : null
   }
 
@@ -241,83 +246,87 @@ export class Sessions {
    * that was rotated away while its request was under way ends no session.
    * @throws AppError (or rejects with) the 401 of caller.ts
    */
-  assertStillLive(caller: Caller): OrPromise<void> {
-    if (this.recognize(caller.token)) return
-    return whenKnown(this.#findSession(caller.sessionId), (stored) =>
+  assertStillLive(caller: Caller): MaybePromise<void> {
+    if (this.verifyFromMemory(caller.token)) return
+    return mapMaybe(this.#findSession(caller.sessionId), (stored) =>
       assertLive(stored, caller, this.#clock.now()),
     )
   }
 
-  #noteUse(proved: ProvedToken, now: number): OrPromise<ProvedToken> {
-    return whenKnown(this.#seen(proved.live, now), ({ session, account }) => {
+  #noteUse(proved: VerifiedToken, now: number): MaybePromise<VerifiedToken> {
+    return mapMaybe(this.#seen(proved.live, now), ({ session, account }) => {
       // A ban that is over is looked at each time: clocks can be set back.
       const isPlain = account.ban === null && account.closesAt === null
-      const until = Math.min(session.expiresAt ?? Infinity, this.#activity.quietUntil(session))
-      proved.quietUntil = isPlain ? Math.floor(until / 1000) : 0
+      const until = Math.min(session.expiresAt ?? Infinity, this.#activity.recheckAt(session))
+      proved.recheckAt = isPlain ? Math.floor(until / 1000) : 0
       return proved
     })
   }
 
-  #verifyByCopy(proof: Proof, found: Found): OrPromise<Verified> {
+  #verifyByEntry(proof: PresentedToken, found: CacheEntry): MaybePromise<Verified> {
     const copy = found.value
-    if (copy === null || copy === 'marked') return this.#verifyByTruth(proof)
+    if (copy === null || copy === 'marked') return this.#verifyInDatabase(proof)
     const now = this.#clock.now()
-    const standing = standingOf(copy, proof, now)
+    const status = tokenStatusOf(copy, proof, now)
     // Somebody may have rotated a moment ago, and the news is still under way: a new token must not be refused for it.
-    if (standing === 'unknown') return this.#verifyByTruth(proof)
+    if (status === 'unknown') return this.#verifyInDatabase(proof)
     if (copy.ending) return this.#ended(proof, copy.ending)
     // What follows from these is written, so the truth decides.
-    if (standing === 'successor' || standing === 'reused') return this.#verifyByTruth(proof)
-    const live = liveBy(copy, now)
-    if (!live) return this.#verifyByTruth(proof)
+    if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(proof)
+    const live = liveFromEntry(copy, now)
+    if (!live) return this.#verifyInDatabase(proof)
     // A previous token is not remembered: it is good for a time, and each look must see the clock.
-    if (standing === 'current' && isBearer(live)) this.#proved.add(proof, found, live)
+    if (status === 'current' && isBearer(live)) this.#verifiedTokens.add(proof, found, live)
     return this.#seen(live, now)
   }
 
-  #verifyByTruth(proof: Proof): OrPromise<Verified> {
-    const ticket = this.#copies.beginRead()
-    return whenKnown(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
+  #verifyInDatabase(proof: PresentedToken): MaybePromise<Verified> {
+    const ticket = this.#cache.beginRead()
+    return mapMaybe(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
   }
 
   /** What the truth says of a token, and what follows from it. */
-  #judge(proof: Proof, stored: StoredSession | null, ticket: ReadTicket | null): OrPromise<Verified> {
+  #judge(
+    proof: PresentedToken,
+    stored: StoredSession | null,
+    ticket: ReadTicket | null,
+  ): MaybePromise<Verified> {
     const now = this.#clock.now()
-    const standing = stored ? standingOf(stored, proof, now) : 'unknown'
-    if (!stored || standing === 'unknown') return unknown
+    const status = stored ? tokenStatusOf(stored, proof, now) : 'unknown'
+    if (!stored || status === 'unknown') return unknown
     const { session, account } = stored
     const over = stored.ending ?? expiryOf(session, now)
-    if (!over && standing === 'reused') return this.#endReused(proof, session)
-    const ending = over ?? barOf(account, now)
-    if (!ending && standing === 'successor') return this.#acceptSuccessor(proof, session)
+    if (!over && status === 'reused') return this.#endReused(proof, session)
+    const ending = over ?? refusalOf(account, now)
+    if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)
     // Only what is recorded is copied: neither that time has run out nor that the account is barred.
-    if (ticket && ending === stored.ending) void this.#copies.fill(ticket, [stored])
+    if (ticket && ending === stored.ending) void this.#cache.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
     const live = liveOf(stored)
-    if (standing === 'current' && !proof.isProved && isBearer(live))
-      this.#proved.add(proof, nothingFound, live)
+    if (status === 'current' && !proof.isVerified && isBearer(live))
+      this.#verifiedTokens.add(proof, cacheMiss, live)
     return this.#seen(live, now)
   }
 
   /** The first use of a successor: nobody is told that it is good before the token before it is over everywhere. */
-  async #acceptSuccessor(proof: Proof, { accountId }: Session): Promise<Verified> {
+  async #acceptSuccessor(proof: PresentedToken, { accountId }: Session): Promise<Verified> {
     return this.#judge(proof, await this.#rotations.retirePrevious(proof, accountId), null)
   }
 
   /** A token of the past: its holder or that of the present one is a thief, and nobody can tell which, so both are out. */
-  async #endReused(proof: Proof, { id, accountId }: Session): Promise<Verified> {
+  async #endReused(proof: PresentedToken, { id, accountId }: Session): Promise<Verified> {
     await this.#end({ id, accountId, reason: 'token_reused', by: null })
     // Somebody else may have ended it first, for another reason.
-    return this.#verifyByTruth(proof)
+    return this.#verifyInDatabase(proof)
   }
 
-  #seen(live: Live, now: number): OrPromise<Live> {
+  #seen(live: Live, now: number): MaybePromise<Live> {
     const urgent = this.#activity.seen(live.session, now)
     return urgent ? urgent.then(() => live) : live
   }
 
-  #ended({ token, isProved }: Proof, ending: Ending): Verified {
-    if (isProved) this.#proved.delete(token)
+  #ended({ token, isVerified }: PresentedToken, ending: Ending): Verified {
+    if (isVerified) this.#verifiedTokens.delete(token)
     return { is: 'ended', ending }
   }
 
@@ -330,11 +339,11 @@ export class Sessions {
     const verified = await this.verify(token)
     if (verified.is !== 'live') return verified
     const { id, accountId } = verified.session
-    const proof = { token, id, tokenHash: hashToken(token), isProved: false }
+    const proof = { token, id, tokenHash: hashToken(token), isVerified: false }
     const successor = await this.#rotations.rotate(proof, accountId)
     if (successor !== null) return { ...verified, token: successor }
     // Between the check and the lock somebody used the successor or ended the session: the truth knows, no copy may.
-    const refused = await this.#verifyByTruth(proof)
+    const refused = await this.#verifyInDatabase(proof)
     if (refused.is === 'live') throw new AppError('unavailable', { retryAfterSeconds: 1 })
     return refused
   }
@@ -346,7 +355,7 @@ export class Sessions {
       after: after === null ? null : cursorOf(after),
       limit: sessionPageSize,
     }
-    return (await liveSessions(this.#db, accountId, page)).map(({ session }) => session)
+    return (await listLiveSessions(this.#db, accountId, page)).map(({ session }) => session)
   }
 
   /** All live sessions of the account, oldest first, read page by page. */
@@ -412,7 +421,7 @@ export class Sessions {
   #newSession(accountId: string, device: Device, now: number): Session {
     const { platform, deviceId, deviceName, appVersion, ip } = device
     const expiresAt = this.#life.endFrom(now, now)
-    const id = newSessionId(now)
+    const id = newCompactId(now)
     return {
       id,
       accountId,
@@ -434,7 +443,7 @@ export class Sessions {
   async #replacedIds(tx: Database, newcomer: Session, now: number): Promise<string[] | null> {
     const filter = contendersOf(this.#policy, newcomer)
     if (filter === null) return null
-    const contenders = await liveContenders(tx, newcomer.accountId, now - mayLiveOnMs, filter)
+    const contenders = await listLiveContenders(tx, newcomer.accountId, now - mayLiveOnMs, filter)
     const replaced = decide(this.#policy, contenders, newcomer)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return replaced.length > 0 ? replaced : null
@@ -464,7 +473,7 @@ function repeatableBy(token: string, fingerprint: string, at: number): Repeatabl
 }
 
 /** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
-function liveBy(copy: Found['value'], now: number): Live | null {
+function liveFromEntry(copy: CacheEntry['value'], now: number): Live | null {
   if (copy === null || copy === 'marked' || copy.ending) return null
   const live = liveOf(copy)
   return isStillLive(live, now) ? live : null
@@ -480,7 +489,7 @@ function expiryOf(session: Session, now: number): Ending | null {
 }
 
 /** Why an account's sessions are refused at `now`; null where they are not. */
-function barOf(account: SignedInAccount, now: number): Ending | null {
+function refusalOf(account: SignedInAccount, now: number): Ending | null {
   const state = accountStateAt(account, now)
   if (state === 'active') return null
   return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }

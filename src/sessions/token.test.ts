@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { newSessionId } from '../ids.ts'
+import { newCompactId } from '../ids.ts'
 import { familyHashOf, hashToken, issueToken, newNonce, sameHash, sessionIdOf, successorOf } from './token.ts'
 
-const id = newSessionId(Date.UTC(2026, 10, 22))
+const id = newCompactId(Date.UTC(2026, 10, 22))
 const token = issueToken(id)
 
 test('a token names its session, has a prefix for secret scanners and stays under 100 characters', () => {

@@ -1,5 +1,5 @@
 // Settings of the database.
-import { type DatabaseKind, databasePlace } from '../db/place.ts'
+import { type DatabaseKind, parseDatabaseUrl } from '../db/database-url.ts'
 import { whole } from './parsers.ts'
 import { setting } from './setting.ts'
 
@@ -26,5 +26,5 @@ export const databaseSettings = {
 }
 
 function databaseUrl(text: string): { url: string; kind: DatabaseKind } {
-  return { url: text, kind: databasePlace(text).kind }
+  return { url: text, kind: parseDatabaseUrl(text).kind }
 }

@@ -1,4 +1,4 @@
-// HUFU_ALLOWED_ORIGINS: which web pages of another origin may call, written as browsers send it in the header `Origin`.
+// HUFU_ALLOWED_ORIGINS: which web pages of another origin may call, written as browsers send it in the header `RequestOrigin`.
 import { WrongValue } from './setting.ts'
 
 /**

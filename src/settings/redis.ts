@@ -1,5 +1,5 @@
 // Settings of Redis.
-import { redisPlace } from '../redis/place.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
 import { oneOf } from './parsers.ts'
 import { setting } from './setting.ts'
 
@@ -23,6 +23,6 @@ export const redisSettings = {
 
 function redisUrl(text: string): string | null {
   if (text === '') return null
-  redisPlace(text)
+  parseRedisUrl(text)
   return text
 }

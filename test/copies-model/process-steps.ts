@@ -1,5 +1,5 @@
 // A server process that checks tokens: what it remembers, what it asks Redis, the truth and the feed. sessions.ts,
-// copies-redis.ts, remembered.ts, feed.ts, proved-tokens.ts.
+// redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
 import { cellAt, endGet, endTicket, type Fate, fates, fill, runFor } from './redis-steps.ts'
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
@@ -176,7 +176,7 @@ function endRead(s: State, p: Which): void {
   s.processes[p].ticket = 2
 }
 
-/** RedisCopies.beginRead */
+/** RedisSessionCache.beginRead */
 function beginRead(s: State, p: Which, position: number): void {
   const process = s.processes[p]
   endTicket(s, p)

@@ -1,4 +1,4 @@
-// Redis, the lines to it, and the commands of copies-redis.ts and client-redis.ts, each done whole or not at all.
+// Redis, the lines to it, and the commands of redis.ts and redis-client.ts, each done whole or not at all.
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
@@ -60,7 +60,7 @@ export function fillScript(state: State, rules: Rules, run: number, copy: number
   setCell(state, run, copy)
 }
 
-/** RedisLink.drop */
+/** RedisConnections.drop */
 export function drop(state: State, rules: Rules, p: Which): void {
   const process = state.processes[p]
   process.link = 0
@@ -214,7 +214,7 @@ export function endTicket(state: State, p: Which): void {
   process.ticketSince = 0
 }
 
-/** RedisCopies.fill, of a process that has read the truth. */
+/** RedisSessionCache.fill, of a process that has read the truth. */
 export function fill(state: State, rules: Rules, world: World, p: Which, fate: Fate): void {
   const process = state.processes[p]
   const { ticketRun, ticketVersion, ticketPosition } = process

@@ -7,7 +7,7 @@ export interface Rules {
   readonly decidesUnderLock: boolean
   /** A writer that touches a session marks its copy before it commits. Copies.mark */
   readonly marks: boolean
-  /** Before it commits, it looks whether the mark stands where readers look now. RedisCopies.confirm */
+  /** Before it commits, it looks whether the mark stands where readers look now. RedisSessionCache.confirm */
   readonly confirms: boolean
   /** A mark outlives the transaction that set it: 60 s against 10 s, and 30 s in `confirm`. */
   readonly marksOutliveWriters: boolean
@@ -18,7 +18,7 @@ export interface Rules {
   /** A settle that finds neither a mark nor its own marks again. settleScript */
   readonly settleMarksAgain: boolean
   /**
-   * When a writer waits after its commit until every process has read the feed or believes no copy (RedisCopies.settle):
+   * When a writer waits after its commit until every process has read the feed or believes no copy (RedisSessionCache.settle):
    * where nothing was marked and the settle could not be made; or, which is the rule that holds, unless the
    * settle was done in the Redis process where the mark stood.
    */
@@ -37,17 +37,17 @@ export interface Rules {
   readonly ticketBeforeRead: boolean
   /** Keys carry the run id, so that another Redis process begins with nothing. RedisConnection.key */
   readonly runInKeys: boolean
-  /** With its connection, everything that a process remembers goes. RedisLink.drop */
+  /** With its connection, everything that a process remembers goes. RedisConnections.drop */
   readonly forgetsWithLink: boolean
   /** An answer is not remembered if a message about its key came before it was kept. Remembered.read */
   readonly invalidatedIsNotKept: boolean
   /** Messages about keys make a process forget. Remembered.forget */
   readonly messagesForget: boolean
-  /** A copy from before the account's last change that the feed told is not believed. RedisCopies.#believed */
+  /** A copy from before the account's last change that the feed told is not believed. RedisSessionCache.#believed */
   readonly positionsCount: boolean
-  /** What the feed tells makes a process forget what it remembers of the account. RedisCopies.forgetAccount */
+  /** What the feed tells makes a process forget what it remembers of the account. RedisSessionCache.forgetAccount */
   readonly feedForgets: boolean
-  /** A process that has not read the feed lately believes no copy. RedisCopies.#mayBelieve */
+  /** A process that has not read the feed lately believes no copy. RedisSessionCache.#mayTrust */
   readonly freshness: boolean
   /** What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead */
   readonly freshFromBeginning: boolean

@@ -70,7 +70,7 @@ export function faultOf(state: State, world: World, cell: number, must: number):
   return state.writers.some((w) => w.touches && w.version > version && w.version <= must) ? 1 : 0
 }
 
-/** Whether a process believes a copy: that a session has ended is so for ever. RedisCopies.#believed */
+/** Whether a process believes a copy: that a session has ended is so for ever. RedisSessionCache.#believed */
 export function isNewEnough(state: State, world: World, p: Which, cell: number): boolean {
   return hasEnded(state, world, versionIn(cell)) || positionIn(cell) >= state.processes[p].changedAt
 }

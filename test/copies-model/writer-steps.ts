@@ -106,7 +106,7 @@ function lock(s: State, working: Working): void {
   writer.phase = phase.locked
 }
 
-/** RedisCopies.#set */
+/** RedisSessionCache.#set */
 function mark(s: State, { w, on, rules }: Working, fate: Fate): void {
   const writer = s.writers[w]
   writer.phase = phase.marked
@@ -148,7 +148,7 @@ function settleEarly(s: State, { w, on, rules }: Working, fate: Fate): void {
   if (writer.touches) send(s, rules, on, fate, lateKinds.settle, w)
 }
 
-/** RedisCopies.settle */
+/** RedisSessionCache.settle */
 function settle(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]

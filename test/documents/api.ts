@@ -70,7 +70,7 @@ async function signIn(walk: Walk, body: object): Promise<void> {
   )
 }
 
-const sendCode = (walk: Walk, phone_number: string, purpose: string) =>
+const codeSender = (walk: Walk, phone_number: string, purpose: string) =>
   walk.shell.run(walk.here(post('/v1/codes', { phone_number, purpose })))
 
 /** The request of the page, after what makes it possible. */
@@ -128,8 +128,8 @@ const anotherSession = runs(async (walk, block) => {
 })
 
 const changeOfNumber = after(async (walk) => {
-  await sendCode(walk, '13900005224', 'change_phone')
-  await sendCode(walk, '12345678901', 'confirm')
+  await codeSender(walk, '13900005224', 'change_phone')
+  await codeSender(walk, '12345678901', 'confirm')
 })
 
 /** The account of the page has another number by now. */
@@ -158,22 +158,22 @@ export const api: Script = [
     'curl -X PUT http://127.0.0.1:5001/v1/account/password',
     // The page has one code everywhere; this number has the one that it has as its old number below.
     after(
-      (walk) => sendCode(walk, '12345678901', 'confirm'),
+      (walk) => codeSender(walk, '12345678901', 'confirm'),
       (text) => text.replace('"123456"', '"654321"'),
     ),
   ],
   [
     'curl http://127.0.0.1:5001/v1/password-resets',
     after(async (walk) => {
-      await sendCode(walk, '13800005223', 'sign_in')
+      await codeSender(walk, '13800005223', 'sign_in')
       await walk.shell.run(walk.here(post('/v1/sessions', { phone_number: '13800005223', code: '123456' })))
-      await sendCode(walk, '13800005223', 'reset_password')
+      await codeSender(walk, '13800005223', 'reset_password')
     }),
   ],
   ['curl -X PUT http://127.0.0.1:5001/v1/account/phone', changeOfNumber],
   [
     'curl -X DELETE http://127.0.0.1:5001/v1/account ',
-    after((walk) => sendCode(walk, '13900005224', 'close_account')),
+    after((walk) => codeSender(walk, '13900005224', 'close_account')),
   ],
   ['{ "closes_at"', answered],
   [

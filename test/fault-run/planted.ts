@@ -1,5 +1,5 @@
 // Programs that were broken on purpose: the checker must find each of them, or what it says of the real one is worth nothing. Each
-// is a mistake that the tests of a lesser house would not see.
+// is a mistake that the tests of a lesser program would not see.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,12 +25,12 @@ export const planted: readonly Planted[] = [
     name: 'marks are left out, and no settle makes up for it',
     changes: [
       [
-        'src/sessions/copies-redis.ts',
+        'src/session-cache/redis.ts',
         'client.set(key, markPrefix + markId, { expiration })',
         'Promise.resolve(client)',
       ],
       [
-        'src/sessions/client-redis.ts',
+        'src/session-cache/redis-client.ts',
         "redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])\n    return 0",
         'return 0',
       ],
@@ -41,16 +41,16 @@ export const planted: readonly Planted[] = [
     name: 'a fill comes late and writes over what is there, and the feed is not looked at',
     changes: [
       [
-        'src/sessions/copies-redis.ts',
-        'await Promise.all(copies.map(fillOne))',
-        'await sleep(50)\n    await Promise.all(copies.map(fillOne))',
+        'src/session-cache/redis.ts',
+        'await Promise.all(cache.map(fillOne))',
+        'await sleep(50)\n    await Promise.all(cache.map(fillOne))',
       ],
       [
-        'src/sessions/client-redis.ts',
+        'src/session-cache/redis-client.ts',
         'if not run then return 0 end\n      if run == ARGV[2] then',
         'if false then',
       ],
-      ['src/sessions/copies-redis.ts', 'this.#lastChanges.isCurrent(bucket, position) ||', 'true ||'],
+      ['src/session-cache/redis.ts', 'this.#lastChanges.isCurrent(bucket, position) ||', 'true ||'],
     ],
     finds: 'accepted after its end',
   },
@@ -75,7 +75,7 @@ export const planted: readonly Planted[] = [
     changes: [
       [
         'src/sessions/sessions.ts',
-        "if (!ending && standing === 'successor') return this.#acceptSuccessor(proof, session)",
+        "if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)",
         '',
       ],
     ],

@@ -1,13 +1,13 @@
 // What faults are played on: servers, a database and perhaps Redis as real processes, with a line of its own from each server to
 // each store.
-import { openHouse } from '../../src/app.ts'
+import { openServices } from '../../src/app.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
-import { storedKey } from '../../src/codes/server-key.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { dialectFor, openDatabase } from '../../src/db/open.ts'
 import type { Database } from '../../src/db/schema.ts'
 import { readSettings } from '../../src/settings/settings.ts'
+import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { type ServerProcess, startProcess } from '../running.ts'
 import { freePort } from '../services/ports.ts'
 import type { RedisServer } from '../services/redis.ts'
@@ -97,7 +97,7 @@ export function openTruth(databaseUrl: string): Pick<Stage, 'databaseUrl' | 'db'
       const name = { phoneNumber, purpose: 'sign_in' } as const
       const row = await findCode(db, name)
       if (!row) throw new Error(`no code was sent to ${phoneNumber}`)
-      return codeOf(await storedKey(db), { ...name, nonce: row.nonce })
+      return codeOf(await getOrCreateKey(db), { ...name, nonce: row.nonce })
     },
   }
 }
@@ -109,8 +109,9 @@ export async function addPeople(
   password: string,
 ): Promise<void> {
   const settings = readSettings({ HUFU_DATABASE_URL: databaseUrl })
-  const house = await openHouse(settings)
-  await migrate(house.db, settings.database.location.kind)
-  for (const phoneNumber of phoneNumbers) await house.accounts.add({ phoneNumber, nickname: null, password })
-  await house.close()
+  const services = await openServices(settings)
+  await migrate(services.db, settings.database.location.kind)
+  for (const phoneNumber of phoneNumbers)
+    await services.accounts.add({ phoneNumber, nickname: null, password })
+  await services.close()
 }

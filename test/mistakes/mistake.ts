@@ -4,7 +4,7 @@ import { type ProcessOptions, runCommand, type ServerProcess } from '../running.
 export type Language = 'zh-CN' | 'en'
 
 /** What the mistakes happen in. */
-export interface Surroundings {
+export interface ServeHooks {
   /** A folder of its own, where commands run: settings, `.env` and data are there. */
   readonly folder: string
   /** A running server on the database of that folder, with an account: 13800005223, `correct horse battery`. */
@@ -17,7 +17,7 @@ export interface Mistake {
   /** Why it cannot be made here. */
   readonly skipped?: string | null
   /** Makes it. @returns what the person reads */
-  readonly make: (surroundings: Surroundings, language: Language) => Promise<string>
+  readonly make: (surroundings: ServeHooks, language: Language) => Promise<string>
   /** The whole text; `…` stands for what differs each time. */
   readonly en: string
   readonly zh: string

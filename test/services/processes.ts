@@ -80,7 +80,7 @@ async function launch(
   command: Command,
 ): Promise<{ child: ChildProcess; pid: number; exited: Promise<void> }> {
   const log = openSync(logOf(command), 'a')
-  const { file, args } = guarded(command)
+  const { file, args } = withLimit(command)
   const child = spawn(file, args, { cwd: command.folder, stdio: ['ignore', log, log], ...command.owner })
   closeSync(log)
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
@@ -92,7 +92,7 @@ async function launch(
 }
 
 /** The command under a guard that has Linux end the child when this process dies, even of SIGKILL. */
-function guarded(command: Command): { file: string; args: readonly string[] } {
+function withLimit(command: Command): { file: string; args: readonly string[] } {
   guard ??= findGuard()
   if (guard.file === null) return command
   return { file: guard.file, args: ['--pdeathsig', abortOf(command), command.file, ...command.args] }

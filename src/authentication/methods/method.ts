@@ -1,6 +1,6 @@
 // What a sign-in method is. docs/architecture.md lists what a new one touches.
 import type { AccountsTable, Database } from '../../db/schema.ts'
-import type { Origin } from '../../events/events.ts'
+import type { RequestOrigin } from '../../events/events.ts'
 import type { Guess } from '../../limits/limiter.ts'
 import type { Check } from '../../limits/limits.ts'
 import type { Admission, Device, IssueRequest } from '../../sessions/sessions.ts'
@@ -8,7 +8,7 @@ import type { Admission, Device, IssueRequest } from '../../sessions/sessions.ts
 /** From where a person signs in. */
 export interface SignInContext {
   readonly device: Device
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   /** The device proof as the client sent it; null: it sent none. Absent: it keeps no proofs and is given none. */
   readonly deviceProof?: string | null
   /** Chosen by the client before its first try (sign-in-repeats.ts); absent or null: the sign-in cannot be repeated. */

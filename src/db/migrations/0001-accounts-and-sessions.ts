@@ -1,9 +1,9 @@
 // The tutorial's table `user`, grown up, and the sessions that it kept in Redis only.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function accountsAndSessions(kind: DatabaseKind): Migration {

@@ -1,8 +1,8 @@
 // What a session remembers of the token before its present one.
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { addColumns } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { addColumns } from '../tables.ts'
 
 /** Every column is added only where it is not there: MySQL commits each statement by itself, and a crash can come between. */
 export function tokenRotation(kind: DatabaseKind): Migration {

@@ -1,9 +1,9 @@
 // Codes, the events that tell what happened to an account, the server's own key, and what accounts need for both.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { addColumns, createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { addColumns, createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function codesAndEvents(kind: DatabaseKind): Migration {

@@ -1,9 +1,9 @@
 // The feed: a row for each change of an account or of a session of it, in the order of which every server can read it.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function accountChanges(kind: DatabaseKind): Migration {

@@ -2,9 +2,9 @@
 // was one column for two facts.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { addColumns, columnNames, createTable, indexNames, renameColumn, renameIndex } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { addColumns, columnNames, createTable, indexNames, renameColumn, renameIndex } from '../tables.ts'
 
 /** The beginning of the names that the indexes of a table had -> the table, and so the beginning of their names now. */
 const tables = {

@@ -1,9 +1,9 @@
 // Counters of limits, for all processes on one database.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { createTable } from '../tables.ts'
 
 const name = 'hufu_limit_counters'
 

@@ -1,9 +1,9 @@
 // When each purge step was last looked at, and the indexes of queries that used to read a whole table.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { addIndexes, createTable, dropIndexes } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { addIndexes, createTable, dropIndexes } from '../tables.ts'
 
 /** For pages in order of time: (at, id) is unique, so that a page begins where the one before ended. */
 const indexes = {

@@ -2,9 +2,9 @@
 // transaction, and written out in batches afterwards.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { addColumns, createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { addColumns, createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function pendingEnds(kind: DatabaseKind): Migration {

@@ -1,9 +1,9 @@
 // Identities beside the phone number, and accounts without one. No version before makes either.
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { columnTypes } from '../columns.ts'
+import { columnTypes } from '../column-types.ts'
+import { createTable } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
-import { createTable } from '../tables.ts'
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
 export function identities(kind: DatabaseKind): Migration {

@@ -1,7 +1,7 @@
 // The tutorial's API, to the letter, so that its apps move by changing a base URL.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { SignIn } from '../../authentication/sign-in.ts'
+import type { SignInService } from '../../authentication/sign-in.ts'
 import { AppError } from '../../errors.ts'
 import type { NationalNumbers } from '../../phone/phone.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
@@ -12,7 +12,7 @@ import { notePhone } from '../request-log.ts'
 import type { Surface } from '../surface.ts'
 
 export interface ClassicParts {
-  readonly signIn: SignIn
+  readonly signIn: SignInService
   readonly sessions: Sessions
   readonly numbers: NationalNumbers
   /** Whether `/login` tells an unknown number from a wrong password. */

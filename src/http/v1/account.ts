@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Account, Accounts } from '../../accounts/accounts.ts'
-import type { Standing } from '../../accounts/standing.ts'
+import type { AccountLifecycle } from '../../accounts/lifecycle.ts'
 import type { Credentials } from '../../authentication/credentials.ts'
 import { isoTime } from '../../iso-time.ts'
 import { callerOf, originOf, signedIn } from '../authenticate.ts'
@@ -116,7 +116,7 @@ const routes = {
 interface Parts {
   readonly accounts: Accounts
   readonly credentials: Credentials
-  readonly standing: Standing
+  readonly lifecycle: AccountLifecycle
 }
 
 export function accountRoutes(app: FastifyInstance, parts: Parts): void {
@@ -142,11 +142,11 @@ function updateAccount({ accounts }: Parts) {
   }
 }
 
-function closeAccount({ credentials, standing }: Parts) {
+function closeAccount({ credentials, lifecycle }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const caller = callerOf(request)
     const right = await credentials.checkClosingCode(caller, bodyOf(request, Closing).code)
-    const closesAt = await standing.close(right, caller)
+    const closesAt = await lifecycle.close(right, caller)
     return reply.code(202).send({ closes_at: isoTime(closesAt) })
   }
 }

@@ -1,7 +1,7 @@
 // /v1/codes: ask for a code.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { SendCode } from '../../codes/code-sender.ts'
+import type { CodeSender } from '../../authentication/code-sender.ts'
 import { purposes } from '../../codes/codes.ts'
 import { originOf } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
@@ -66,18 +66,18 @@ const create = {
 } as const
 
 interface Parts {
-  readonly sendCode: SendCode
+  readonly codeSender: CodeSender
 }
 
 export function codeRoutes(app: FastifyInstance, parts: Parts): void {
   app.post('/v1/codes', create, createCode(parts))
 }
 
-function createCode({ sendCode }: Parts) {
+function createCode({ codeSender }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const body = bodyOf(request, NewCode)
     notePhone(request, body.phone_number)
-    const { resendInSeconds, expiresInSeconds } = await sendCode.send(body.phone_number, {
+    const { resendInSeconds, expiresInSeconds } = await codeSender.send(body.phone_number, {
       purpose: body.purpose,
       origin: originOf(request),
       deviceId: body.device?.id ?? null,

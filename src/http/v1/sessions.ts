@@ -1,7 +1,7 @@
 // /v1/sessions: sign in, my devices, sign devices out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { SignIn } from '../../authentication/sign-in.ts'
+import type { SignInService } from '../../authentication/sign-in.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import { type Device, type Sessions, sessionPageSize } from '../../sessions/sessions.ts'
 import { idempotencyKeyPattern } from '../../sessions/sign-in-repeats.ts'
@@ -186,7 +186,7 @@ const routes = {
 } as const
 
 interface Parts {
-  readonly signIn: SignIn
+  readonly signIn: SignInService
   readonly sessions: Sessions
   readonly limiter: Limiter
 }

@@ -1,10 +1,10 @@
 // /v1: the API for apps. One file for each resource: its schemas, its examples, its handlers.
 import type { FastifyInstance } from 'fastify'
 import type { Accounts } from '../../accounts/accounts.ts'
-import type { Standing } from '../../accounts/standing.ts'
+import type { AccountLifecycle } from '../../accounts/lifecycle.ts'
+import type { CodeSender } from '../../authentication/code-sender.ts'
 import type { Credentials } from '../../authentication/credentials.ts'
-import type { SignIn } from '../../authentication/sign-in.ts'
-import type { SendCode } from '../../codes/code-sender.ts'
+import type { SignInService } from '../../authentication/sign-in.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
 import type { FastRoutes } from '../fast-path.ts'
@@ -22,10 +22,10 @@ import { addTwins } from './twins.ts'
 
 export interface V1Parts {
   readonly accounts: Accounts
-  readonly signIn: SignIn
+  readonly signIn: SignInService
   readonly credentials: Credentials
-  readonly standing: Standing
-  readonly sendCode: SendCode
+  readonly lifecycle: AccountLifecycle
+  readonly codeSender: CodeSender
   readonly sessions: Sessions
   readonly limiter: Limiter
 }

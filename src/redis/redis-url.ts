@@ -27,7 +27,7 @@ export interface ClusterRedis {
   readonly nodes: NodeUrl
 }
 
-export type RedisPlace = OneRedis | SentinelRedis | ClusterRedis
+export type RedisLocation = OneRedis | SentinelRedis | ClusterRedis
 
 /** What all nodes have in common: their URLs without the address. */
 interface NodeUrl {
@@ -46,7 +46,7 @@ const defaultPorts = { one: 6379, sentinel: 26_379, cluster: 6379 }
 const sentinelOptions = ['db', 'sentinel_user', 'sentinel_password']
 
 /** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
-export function redisPlace(text: string): RedisPlace {
+export function parseRedisUrl(text: string): RedisLocation {
   const { scheme: form, userinfo, hosts, path, query } = splitUrl(text, wrongForm)
   const [isForm, scheme = '', named] = /^(rediss?)(?:\+(sentinel|cluster))?$/.exec(form) ?? []
   if (!isForm) throw wrongForm()

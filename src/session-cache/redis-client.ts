@@ -3,7 +3,7 @@ import { createClient, defineScript, RESP_TYPES } from 'redis'
 import type { Connection, Memory } from '../redis/connection.ts'
 import { nodeOptions } from '../redis/node.ts'
 import { settleMarkSeconds } from '../timing.ts'
-import { Remembered } from './remembered.ts'
+import { ClientSideCache } from './client-side-cache.ts'
 import { entryFormat } from './session-codec.ts'
 
 /** Copies that this process remembers at most, some 800 bytes each; the oldest goes first. */
@@ -65,7 +65,7 @@ const fillScript = defineScript({
   transformReply: (reply: number) => reply,
 })
 
-export function newCopiesClient(url: string) {
+export function newSessionCacheClient(url: string) {
   return createClient({
     ...nodeOptions(url),
     emitInvalidate: true,
@@ -73,20 +73,20 @@ export function newCopiesClient(url: string) {
   })
 }
 
-export type CopiesClient = ReturnType<typeof newCopiesClient>
-export type CopiesConnection = Connection<CopiesClient, ReadCopies>
+export type SessionCacheClient = ReturnType<typeof newSessionCacheClient>
+export type SessionCacheConnection = Connection<SessionCacheClient, ConnectionState>
 
 /** What goes with one connection, and is forgotten with it. */
-export interface ReadCopies extends Memory {
-  readonly remembered: Remembered
+export interface ConnectionState extends Memory {
+  readonly remembered: ClientSideCache
   /** The bytes under a key. Redis announces changes of keys that are there, and only of these. */
   get(key: string): Promise<Buffer | null>
 }
 
 /** @param rememberMs how long what was read may be remembered */
-export async function beginReading(client: CopiesClient, rememberMs: number): Promise<ReadCopies> {
+export async function beginReading(client: SessionCacheClient, rememberMs: number): Promise<ConnectionState> {
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
-  const remembered = new Remembered(maxRemembered, rememberMs)
+  const remembered = new ClientSideCache(maxRemembered, rememberMs)
   client.on('invalidate', (key) => {
     if (key === null) remembered.forgetAll()
     else remembered.forget(String(key).slice(keyPrefix.length))

@@ -1,15 +1,15 @@
 // Copies in this process's own memory, for a database that can tell cheaply whether another process has changed anything in it:
 // SQLite.
 import { memoryMarkMs } from '../timing.ts'
+import { BoundedCache } from './bounded-cache.ts'
 import {
-  type Copies,
-  type Found,
+  type CacheEntry,
+  cacheMiss,
   type Mark,
-  nothingFound,
   type ReadTicket,
-  type SessionCopy,
-} from './copies.ts'
-import { KeptCopies } from './kept-copies.ts'
+  type SessionCache,
+  type StoredSession,
+} from './session-cache.ts'
 
 const maxCopies = 100_000
 /** Of whom was seen when, a copy may be so old. */
@@ -22,9 +22,9 @@ const noSessions: readonly string[] = []
  * event loop, so what another process commits is seen with the requests of the next turn. Of our own commits only those
  * matter that mark sessions: what is marked is forgotten, and is not filled until it is settled.
  */
-export class MemoryCopies implements Copies {
+export class MemorySessionCache implements SessionCache {
   readonly #readVersion: () => number
-  readonly #kept = new KeptCopies(maxCopies)
+  readonly #kept = new BoundedCache(maxCopies)
   #version = Number.NaN
   #isChecked = false
   #lookAgainAt = 0
@@ -59,11 +59,11 @@ export class MemoryCopies implements Copies {
     setImmediate(this.#endOfTurn)
   }
 
-  session(id: string): Found {
-    return this.#kept.get(id) ?? nothingFound
+  session(id: string): CacheEntry {
+    return this.#kept.get(id) ?? cacheMiss
   }
 
-  believes(found: Found): boolean {
+  isValid(found: CacheEntry): boolean {
     return found.isCurrent
   }
 
@@ -72,10 +72,10 @@ export class MemoryCopies implements Copies {
     return { generation: this.#generation, beganAt: 0, position: 0 }
   }
 
-  fill({ generation }: ReadTicket, copies: readonly SessionCopy[]): void {
+  fill({ generation }: ReadTicket, cache: readonly StoredSession[]): void {
     this.refresh()
     if (generation !== this.#generation || performance.now() < this.#allMarkedUntil) return
-    for (const value of copies) {
+    for (const value of cache) {
       const { id } = value.session
       if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, bucket: 0 }, copyLifeMs)
     }

@@ -1,6 +1,5 @@
 // Whether an account may be used: bans, closing with a time to think it over, and removal for good.
 
-import type { Asker } from '../authentication/credentials.ts'
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
@@ -11,13 +10,14 @@ import { noOrigin } from '../events/events.ts'
 import type { Change } from '../sessions/account-change.ts'
 import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
+import type { Actor } from '../sessions/caller.ts'
 import { deleteEndedSessions } from '../sessions/session-rows.ts'
-import { accountsToPurge, findAccountById } from './account-rows.ts'
+import { findAccountById, listDueForRemoval } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
 
-export interface StandingOptions {
+export interface LifecycleOptions {
   readonly db: Database
   readonly clock: Clock
   readonly writer: AccountWriter
@@ -34,14 +34,14 @@ export interface NewBan {
 
 const nothing: Change = {}
 
-export class Standing {
+export class AccountLifecycle {
   readonly #db: Database
   readonly #clock: Clock
   readonly #writer: AccountWriter
   readonly #barredNumbers: BarredNumbers
   readonly #closingMs: number
 
-  constructor(options: StandingOptions) {
+  constructor(options: LifecycleOptions) {
     this.#db = options.db
     this.#clock = options.clock
     this.#writer = options.writer
@@ -94,13 +94,13 @@ export class Standing {
    * person signs in before. @returns when, in milliseconds since 1970 UTC
    * @throws AppError `code_wrong`; the 401 of a caller that is not live any more
    */
-  async close(code: RightCode, asker: Asker): Promise<number> {
-    const { accountId } = asker
+  async close(code: RightCode, actor: Actor): Promise<number> {
+    const { accountId } = actor
     const closesAt = this.#clock.now() + this.#closingMs
     await this.#writer.update({
       accountId,
-      by: asker,
-      origin: asker.origin,
+      by: actor,
+      origin: actor.origin,
       decide: async (tx) => {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
         return {
@@ -119,7 +119,7 @@ export class Standing {
    * be removed does not keep the others. @throws the first error, when the others are removed
    */
   async purge(now: number, limit: number): Promise<number> {
-    const ids = await accountsToPurge(this.#db, now, limit)
+    const ids = await listDueForRemoval(this.#db, now, limit)
     const errors: unknown[] = []
     let purged = 0
     for (const id of ids) {

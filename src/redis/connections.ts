@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { redisCommandMs } from '../timing.ts'
 import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf } from './cluster.ts'
 import { type Connection, type Memory, type NodeClient, openConnection, watch } from './connection.ts'
-import { findShards } from './find.ts'
-import { type Address, type RedisPlace, urlOf } from './place.ts'
+import { withinMs } from './deadline.ts'
+import { findShards } from './discovery.ts'
+import { type Address, type RedisLocation, urlOf } from './redis-url.ts'
 import { isLastingRefusal } from './refusal.ts'
-import { withinMs } from './within.ts'
 
 const firstRetryMs = 100
 const lastRetryMs = 2_000
@@ -24,8 +24,8 @@ export type RedisState = 'ok' | 'out_of_reach' | 'refused'
 
 type Slots<Client, Held> = (Connection<Client, Held> | null)[]
 
-export interface LinkOptions<Client, Held> {
-  readonly place: RedisPlace
+export interface RedisConnectionsOptions<Client, Held> {
+  readonly place: RedisLocation
   readonly newClient: (url: string) => Client
   /** Makes ready what goes with a new connection, before anybody uses it. */
   readonly begin: (client: Client) => Promise<Held>
@@ -40,8 +40,8 @@ export interface LinkOptions<Client, Held> {
  * node-redis has createSentinel and createCluster. They hide which process answers, keep commands for later, and try them
  * again; here each of these would be a wrong answer: a copy of before the fail-over, a mark that is set after the commit.
  */
-export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
-  readonly #options: LinkOptions<Client, Held>
+export class RedisConnections<Client extends NodeClient, Held extends Memory | null> {
+  readonly #options: RedisConnectionsOptions<Client, Held>
   #shards: readonly Shard[] = []
   /** Of the last time when anybody said where they are. */
   #known: readonly Address[] = []
@@ -55,7 +55,7 @@ export class RedisLink<Client extends NodeClient, Held extends Memory | null> {
   #wake: () => void = () => {}
   #closed = false
 
-  constructor(options: LinkOptions<Client, Held>) {
+  constructor(options: RedisConnectionsOptions<Client, Held>) {
     this.#options = options
     this.#slots = Array.from({ length: options.place.kind === 'cluster' ? slotCount : 1 }, () => null)
   }

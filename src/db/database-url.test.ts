@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type DatabaseServer, databasePlace } from './place.ts'
+import { type DatabaseServer, parseDatabaseUrl } from './database-url.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hufu-place-'))
 const pem = join(folder, 'ca.pem')
@@ -10,7 +10,7 @@ writeFileSync(pem, '-----BEGIN CERTIFICATE-----\n')
 afterAll(() => rmSync(folder, { recursive: true }))
 
 function server(url: string): DatabaseServer {
-  const place = databasePlace(url)
+  const place = parseDatabaseUrl(url)
   if (place.kind === 'sqlite') expect.fail()
   return place
 }
@@ -134,6 +134,6 @@ describe('what is not done is refused by its name, with what to write', () => {
     ['mysql://u:p@db/x/y', /^must be sqlite:<path>/],
     ['mysql://u:50%@db/x', /write it as %25/],
   ])('%s', (url, sentence) => {
-    expect(() => databasePlace(url)).toThrow(sentence)
+    expect(() => parseDatabaseUrl(url)).toThrow(sentence)
   })
 })

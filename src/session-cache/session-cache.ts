@@ -5,17 +5,17 @@
 // that the account changes, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask
 // the truth, and do not fill. A copy that is older than what the feed tells means: ask the truth, and fill.
 //
-// A process has up to three memories in a row: Sessions keeps tokens with what was found for them (proved-tokens.ts), as long as the
-// copy that it found is believed; MemoryCopies on SQLite, or what a connection to Redis has read (remembered.ts), keep copies by
-// session (kept-copies.ts); and RedisCopies share theirs with other processes. NoCopies keep nothing.
+// A process has up to three memories in a row: Sessions keeps tokens with what was found for them (verified-tokens.ts), as long as the
+// copy that it found is believed; MemorySessionCache on SQLite, or what a connection to Redis has read (client-side-cache.ts), keep copies by
+// session (bounded-cache.ts); and RedisSessionCache share theirs with other processes. NoSessionCache keep nothing.
 //
 // docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the protocol whole and shows the
 // trace that breaks it when a rule is left out.
-import type { OrPromise } from '../or-promise.ts'
-import type { Ending, Session, SignedInAccount } from './session.ts'
-import type { Rotation } from './token-standing.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'
+import type { Rotation } from '../sessions/token-status.ts'
 
-export interface SessionCopy {
+export interface StoredSession {
   readonly tokenHash: string
   readonly session: Session
   readonly account: SignedInAccount
@@ -27,8 +27,8 @@ export interface SessionCopy {
 }
 
 /** What was found under a session's id: its copy, a mark, or nothing. In the last two cases the truth must be asked. */
-export interface Found {
-  readonly value: SessionCopy | 'marked' | null
+export interface CacheEntry {
+  readonly value: StoredSession | 'marked' | null
   /** Of the feed: all changes up to here are in it. */
   readonly position: number
   /** Of the account in the table of last changes. */
@@ -38,7 +38,7 @@ export interface Found {
 }
 
 /** Nothing: the truth must be asked. */
-export const nothingFound: Found = { value: null, position: 0, bucket: 0, isCurrent: false }
+export const cacheMiss: CacheEntry = { value: null, position: 0, bucket: 0, isCurrent: false }
 
 /** The marks of one transaction. */
 export interface Mark {
@@ -58,17 +58,17 @@ export interface ReadTicket {
   readonly position: number
 }
 
-export interface Copies {
+export interface SessionCache {
   /** To be called first of all in each check: whatever is not so any more is not current after it. */
   refresh(): void
   /** At once where this process remembers it. Never throws. */
-  session(id: string): OrPromise<Found>
+  session(id: string): MaybePromise<CacheEntry>
   /** Whether what was found a while ago still says what the truth says. */
-  believes(found: Found): boolean
+  isValid(found: CacheEntry): boolean
   /** To be called before the truth is read; null where nothing can be filled now. */
   beginRead(): ReadTicket | null
   /** Writes copies that are not there yet, or are older, if the read began a short while ago. Never throws: a copy is a favour. */
-  fill(ticket: ReadTicket, copies: readonly SessionCopy[]): OrPromise<void>
+  fill(ticket: ReadTicket, cache: readonly StoredSession[]): MaybePromise<void>
   /**
    * Marks copies, inside the transaction and under the account's lock, where they are in reach. With 'many' none is marked:
    * settle then waits as it does where nothing could be marked, so the time and the memory of a change do not grow with the account.
@@ -81,7 +81,7 @@ export interface Copies {
    * could be marked, it waits until every server has read the feed or believes no copy. Never throws: a mark that stays
    * runs out.
    */
-  settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void>
+  settle(mark: Mark, cache: readonly StoredSession[], position: number): Promise<void>
   /** Whether copies are in use at this moment. */
   isReachable(): boolean
   /** Where they are not in use: whether what holds them does not answer, or refuses us. */

@@ -13,7 +13,7 @@ const batchSize = 500
 const maxNoted = 100_000
 
 /** How long sessions live: `lifeMs` after their last use, `maxLifeMs` after their start; null is for ever. */
-export class Life {
+export class SessionLifetime {
   readonly lifeMs: number | null
   readonly maxLifeMs: number | null
 
@@ -46,10 +46,10 @@ export class Life {
   }
 }
 
-export interface ActivityOptions {
+export interface LastSeenOptions {
   readonly db: Database
   readonly clock: Clock
-  readonly life: Life
+  readonly life: SessionLifetime
   /** Told what kept notes from being written. */
   readonly onBackgroundError: OnBackgroundError
 }
@@ -59,16 +59,16 @@ interface Note {
   readonly extend: boolean
 }
 
-export class Activity {
+export class LastSeenWriter {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #life: Life
+  readonly #life: SessionLifetime
   readonly #onBackgroundError: OnBackgroundError
   #pending = new Map<string, Note>()
   readonly #notedAt = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
 
-  constructor({ db, clock, life, onBackgroundError }: ActivityOptions) {
+  constructor({ db, clock, life, onBackgroundError }: LastSeenOptions) {
     this.#db = db
     this.#clock = clock
     this.#life = life
@@ -91,7 +91,7 @@ export class Activity {
   }
 
   /** Until when a use of this session, which was used just now, need not be noted: milliseconds since 1970. */
-  quietUntil(session: Session): number {
+  recheckAt(session: Session): number {
     const again = Math.min(session.seenAt + minuteMs, this.#life.extensionDueAt(session))
     return Math.max(again, (this.#notedAt.get(session.id) ?? -Infinity) + minuteMs)
   }

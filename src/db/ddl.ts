@@ -1,6 +1,6 @@
 // Tables with their indexes, and columns that come later, by statements that may run twice.
 import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
-import type { ColumnType } from './columns.ts'
+import type { ColumnType } from './column-types.ts'
 import type { DatabaseKind } from './open.ts'
 
 /**

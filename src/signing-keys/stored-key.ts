@@ -9,7 +9,10 @@ export function keyOfSecret(secret: string): Buffer {
 }
 
 /** The key of this name in the database, 256 bits; the first caller makes it. */
-export async function storedKey(db: Database, name: 'codes' | 'barred_numbers' = 'codes'): Promise<Buffer> {
+export async function getOrCreateKey(
+  db: Database,
+  name: 'codes' | 'barred_numbers' = 'codes',
+): Promise<Buffer> {
   for (;;) {
     const row = await db
       .selectFrom('hufu_server_keys')

@@ -1,14 +1,14 @@
 // Copies that a process holds by session id. Whoever got one sees by `isCurrent` that it left, for whatever reason.
-import type { Found } from './copies.ts'
+import type { CacheEntry } from './session-cache.ts'
 
-interface Kept extends Found {
+interface Kept extends CacheEntry {
   isCurrent: boolean
   /** On the clock of performance.now(). */
   readonly until: number
 }
 
 /** A bounded number of them; when there are more, the one that was kept first goes. */
-export class KeptCopies {
+export class BoundedCache {
   readonly #max: number
   readonly #kept = new Map<string, Kept>()
 
@@ -16,11 +16,11 @@ export class KeptCopies {
     this.#max = max
   }
 
-  get(id: string): Found | undefined {
+  get(id: string): CacheEntry | undefined {
     return this.#kept.get(id)
   }
 
-  keep(id: string, { value, position, bucket }: Omit<Found, 'isCurrent'>, lifeMs: number): Found {
+  keep(id: string, { value, position, bucket }: Omit<CacheEntry, 'isCurrent'>, lifeMs: number): CacheEntry {
     this.forget(id)
     if (this.#kept.size >= this.#max) {
       const oldest = this.#kept.keys().next()

@@ -3,7 +3,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { nearestWord } from '../nearest-word.ts'
 import { WrongValue } from '../settings/setting.ts'
 import { decodedPart, isLoopback, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
-import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './place-tls.ts'
+import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './database-url-tls.ts'
 
 export type DatabaseKind = 'sqlite' | 'mysql' | 'postgres'
 
@@ -30,7 +30,7 @@ export interface DatabaseServer {
   readonly applicationName: string | null
 }
 
-export type DatabasePlace = DatabaseFile | DatabaseServer
+export type DatabaseLocation = DatabaseFile | DatabaseServer
 
 /** Which kind of database a URL names, or null where it names none that Hufu knows. */
 export function databaseKind(url: string): DatabaseKind | null {
@@ -41,7 +41,7 @@ export function databaseKind(url: string): DatabaseKind | null {
 }
 
 /** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
-export function databasePlace(url: string): DatabasePlace {
+export function parseDatabaseUrl(url: string): DatabaseLocation {
   const kind = databaseKind(url)
   if (kind === null) throw wrongForm(url)
   return kind === 'sqlite' ? filePlace(url.slice('sqlite:'.length)) : serverPlace(kind, url)

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { slotOf } from './cluster.ts'
-import { redisPlace, urlOf } from './place.ts'
+import { parseRedisUrl, urlOf } from './redis-url.ts'
 
 const urls = (text: string) => {
-  const place = redisPlace(text)
+  const place = parseRedisUrl(text)
   if (place.kind === 'one') return [urlOf(place.nodes, place.address)]
   if (place.kind === 'cluster') return place.seeds.map((address) => urlOf(place.nodes, address))
   return place.sentinels.map((address) => urlOf(place.sentinelUrls, address))
@@ -26,7 +26,7 @@ test.each([
 })
 
 test('the primary that sentinels name is asked with the login and the database of the setting', () => {
-  const place = redisPlace('redis+sentinel://user:pw@a,b/my%20master?db=2&sentinel_password=other')
+  const place = parseRedisUrl('redis+sentinel://user:pw@a,b/my%20master?db=2&sentinel_password=other')
   expect(place).toMatchObject({ kind: 'sentinel', name: 'my master' })
   expect(urlOf(place.nodes, '10.0.0.7:6379')).toBe('redis://user:pw@10.0.0.7:6379/2')
 })
@@ -65,7 +65,7 @@ describe('what cannot be meant is refused, with what to write instead', () => {
     ['redis+cluster://a,b/1', /^must name no database behind a "\/": Redis Cluster has one$/],
     ['redis+cluster://a,b?db=1', /^has the option db, which cannot be used/],
   ])('%s', (text, message) => {
-    expect(() => redisPlace(text)).toThrow(message)
+    expect(() => parseRedisUrl(text)).toThrow(message)
   })
 })
 

@@ -1,49 +1,49 @@
-// Copies in Redis, remembered once more in this process (remembered.ts).
+// Copies in Redis, remembered once more in this process (client-side-cache.ts).
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Feed } from '../changes/feed.ts'
 import { LastChanges } from '../changes/last-changes.ts'
 import { AppError } from '../errors.ts'
-import { type OrPromise, whenKnown } from '../or-promise.ts'
-import { RedisLink, type RedisState } from '../redis/link.ts'
-import { redisPlace } from '../redis/place.ts'
+import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
+import { RedisConnections, type RedisState } from '../redis/connections.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
 import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
 import {
   beginReading,
-  type CopiesClient,
-  type CopiesConnection,
+  type ConnectionState,
   keyOf,
-  newCopiesClient,
-  type ReadCopies,
-} from './client-redis.ts'
+  newSessionCacheClient,
+  type SessionCacheClient,
+  type SessionCacheConnection,
+} from './redis-client.ts'
 import {
-  type Copies,
-  type Found,
+  type CacheEntry,
+  cacheMiss,
   type Mark,
-  nothingFound,
   type ReadTicket,
-  type SessionCopy,
-} from './copies.ts'
+  type SessionCache,
+  type StoredSession,
+} from './session-cache.ts'
 import { decodeSession, encodeSession } from './session-codec.ts'
 
 const markPrefix = 'mark:'
 const space = 0x20
 const zero = 0x30
-const markFound: Found = { ...nothingFound, value: 'marked' }
+const markFound: CacheEntry = { ...cacheMiss, value: 'marked' }
 
-interface StandingMark extends Mark {
+interface RedisMark extends Mark {
   /** By session, the Redis process where the mark stands; without one, it stands nowhere. */
   readonly runs: Map<string, string>
   readonly setAt: number
 }
 
-export interface RedisCopiesOptions {
+export interface RedisSessionCacheOptions {
   readonly url: string
   /** One that has not started. */
   readonly feed: Feed
   /** Believe copies also while the database, and with it the feed, is out of reach. */
   readonly trustWithoutDatabase?: boolean
-  readonly copyLifeSeconds?: number
+  readonly cacheEntrySeconds?: number
   /** Told when copies come into use, and with a cause when they go out of use. */
   readonly onChange?: (state: RedisState, cause?: unknown) => void
 }
@@ -52,22 +52,22 @@ export interface RedisCopiesOptions {
  * Copies under `hufu:s:<session id>`: the run of the Redis process that they were written to, the position of the feed at
  * which they were read, and their bytes.
  */
-export class RedisCopies implements Copies {
-  readonly #link: RedisLink<CopiesClient, ReadCopies>
+export class RedisSessionCache implements SessionCache {
+  readonly #link: RedisConnections<SessionCacheClient, ConnectionState>
   readonly #feed: Feed
   readonly #lastChanges: LastChanges
   readonly #trustWithoutDatabase: boolean
-  readonly #copyLifeSeconds: number
+  readonly #cacheEntrySeconds: number
 
-  constructor(options: RedisCopiesOptions) {
+  constructor(options: RedisSessionCacheOptions) {
     this.#feed = options.feed
     this.#lastChanges = new LastChanges(options.feed)
     this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
-    this.#copyLifeSeconds = options.copyLifeSeconds ?? cacheEntrySeconds
-    const rememberMs = this.#copyLifeSeconds * 1000
-    this.#link = new RedisLink({
-      place: redisPlace(options.url),
-      newClient: newCopiesClient,
+    this.#cacheEntrySeconds = options.cacheEntrySeconds ?? cacheEntrySeconds
+    const rememberMs = this.#cacheEntrySeconds * 1000
+    this.#link = new RedisConnections({
+      place: parseRedisUrl(options.url),
+      newClient: newSessionCacheClient,
       begin: (client) => beginReading(client, rememberMs),
       onChange: options.onChange,
     })
@@ -79,22 +79,22 @@ export class RedisCopies implements Copies {
   }
 
   refresh(): void {
-    if (!this.#mayBelieve()) this.#link.forgetAll()
+    if (!this.#mayTrust()) this.#link.forgetAll()
   }
 
-  session(id: string): OrPromise<Found> {
+  session(id: string): MaybePromise<CacheEntry> {
     const connection = this.#link.connectionFor(keyOf(id))
-    if (!connection || !this.#mayBelieve()) return nothingFound
+    if (!connection || !this.#mayTrust()) return cacheMiss
     const found = connection.held.remembered.get(id) ?? this.#ask(connection, id)
-    return whenKnown(found, (one) => (one.value === 'marked' || this.#isUpToDate(one) ? one : nothingFound))
+    return mapMaybe(found, (one) => (one.value === 'marked' || this.#isCurrentInFeed(one) ? one : cacheMiss))
   }
 
-  believes(found: Found): boolean {
-    return found.isCurrent && this.#isUpToDate(found)
+  isValid(found: CacheEntry): boolean {
+    return found.isCurrent && this.#isCurrentInFeed(found)
   }
 
   /** The account has not changed since the copy was read. That a session has ended is so for ever. */
-  #isUpToDate({ value, position, bucket }: Found): boolean {
+  #isCurrentInFeed({ value, position, bucket }: CacheEntry): boolean {
     return (
       this.#lastChanges.isCurrent(bucket, position) ||
       (value !== null && value !== 'marked' && value.ending !== null)
@@ -102,28 +102,28 @@ export class RedisCopies implements Copies {
   }
 
   /** Without a fresh look at the feed nobody knows what another server has ended while it was cut off from Redis. */
-  #mayBelieve(): boolean {
+  #mayTrust(): boolean {
     return this.#feed.isFresh() || (this.#trustWithoutDatabase && this.#feed.hasBegun())
   }
 
-  async #ask(connection: CopiesConnection, id: string): Promise<Found> {
+  async #ask(connection: SessionCacheConnection, id: string): Promise<CacheEntry> {
     const { run, held } = connection
     try {
       return await held.remembered.read(id, async () => this.#parse(await held.get(keyOf(id)), id, run))
     } catch (error) {
       this.#link.failed(connection, keyOf(id), error)
-      return nothingFound
+      return cacheMiss
     }
   }
 
   /** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
-  #parse(bytes: Buffer | null, id: string, run: string): Omit<Found, 'isCurrent'> {
-    if (bytes === null) return nothingFound
+  #parse(bytes: Buffer | null, id: string, run: string): Omit<CacheEntry, 'isCurrent'> {
+    if (bytes === null) return cacheMiss
     const runEnd = bytes.indexOf(space)
     const positionEnd = bytes.indexOf(space, runEnd + 1)
     const position = decimalIn(bytes, runEnd + 1, positionEnd)
     if (position === null) return markFound
-    if (bytes.toString('latin1', 0, runEnd) !== run) return nothingFound
+    if (bytes.toString('latin1', 0, runEnd) !== run) return cacheMiss
     const copy = decodeSession(id, bytes.subarray(positionEnd + 1))
     if (!copy) return markFound
     const bucket = this.#lastChanges.bucketOf(copy.session.accountId)
@@ -136,43 +136,43 @@ export class RedisCopies implements Copies {
     return { generation, beganAt: performance.now(), position: this.#feed.position }
   }
 
-  async fill(ticket: ReadTicket, copies: readonly SessionCopy[]): Promise<void> {
+  async fill(ticket: ReadTicket, cache: readonly StoredSession[]): Promise<void> {
     const { generation, beganAt, position } = ticket
     // A mark that stood when the read began may be gone with its Redis process.
     if (this.#link.generation !== generation || performance.now() - beganAt > fillWithinMs) return
-    const life = this.#copyLifeSeconds
-    const fillOne = async (copy: SessionCopy) =>
+    const life = this.#cacheEntrySeconds
+    const fillOne = async (copy: StoredSession) =>
       await this.#tell(copy.session.id, async ({ client, run }, key) => {
         const bytes = written(run, position, copy)
         if (bytes) await client.fill(key, bytes, { run, position, life })
       })
-    await Promise.all(copies.map(fillOne))
+    await Promise.all(cache.map(fillOne))
   }
 
-  async mark(which: readonly string[] | 'many'): Promise<StandingMark> {
+  async mark(which: readonly string[] | 'many'): Promise<RedisMark> {
     const id = randomBytes(9).toString('base64url')
     const isMany = which === 'many'
     const sessionIds = isMany ? [] : which
-    const mark: StandingMark = { id, sessionIds, isMany, runs: new Map(), setAt: performance.now() }
+    const mark: RedisMark = { id, sessionIds, isMany, runs: new Map(), setAt: performance.now() }
     await this.#set(mark, sessionIds)
     return mark
   }
 
   async confirm(mark: Mark): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
-    const standing = mark as StandingMark
-    if (performance.now() - standing.setAt > confirmWithinMs)
+    const redisMark = mark as RedisMark
+    if (performance.now() - redisMark.setAt > confirmWithinMs)
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
     // Redis went, came back, or is another one, since we marked: what readers see now may not be marked.
     const stands = (id: string) => {
-      const run = standing.runs.get(id)
+      const run = redisMark.runs.get(id)
       return run !== undefined && run === this.#link.connectionFor(keyOf(id))?.run
     }
-    const lost = standing.sessionIds.filter((id) => !stands(id))
-    await this.#set(standing, lost)
+    const lost = redisMark.sessionIds.filter((id) => !stands(id))
+    await this.#set(redisMark, lost)
   }
 
-  async #set({ id: markId, runs }: StandingMark, sessionIds: readonly string[]): Promise<void> {
+  async #set({ id: markId, runs }: RedisMark, sessionIds: readonly string[]): Promise<void> {
     const expiration = { type: 'EX', value: markSeconds } as const
     const setOne = async (id: string) => {
       runs.delete(id)
@@ -184,16 +184,16 @@ export class RedisCopies implements Copies {
     await Promise.all(sessionIds.map(setOne))
   }
 
-  async settle(mark: Mark, copies: readonly SessionCopy[], position: number): Promise<void> {
+  async settle(mark: Mark, cache: readonly StoredSession[], position: number): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
-    const { id: markId, sessionIds, isMany, runs } = mark as StandingMark
-    const byId = new Map(copies.map((copy) => [copy.session.id, copy]))
+    const { id: markId, sessionIds, isMany, runs } = mark as RedisMark
+    const byId = new Map(cache.map((copy) => [copy.session.id, copy]))
     const settleOne = async (id: string): Promise<boolean> => {
       let wasOurs = false
       const settledIn = await this.#tell(id, async ({ client, run }, key) => {
         const copy = byId.get(id)
         const bytes = copy ? written(run, position, copy) : null
-        wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#copyLifeSeconds)) === 1
+        wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
       // It may have moved to another process with its slot.
       return wasOurs || (settledIn !== null && settledIn === runs.get(id))
@@ -218,7 +218,7 @@ export class RedisCopies implements Copies {
   /** Runs a command on a session's key. Gives the run of the Redis process that did it in time; null: none. */
   async #tell(
     id: string,
-    command: (connection: CopiesConnection, key: string) => Promise<unknown>,
+    command: (connection: SessionCacheConnection, key: string) => Promise<unknown>,
   ): Promise<string | null> {
     const key = keyOf(id)
     if (!this.#link.connectionFor(key)) return null
@@ -245,7 +245,7 @@ function decimalIn(bytes: Buffer, from: number, to: number): number | null {
   return value
 }
 
-function written(run: string, position: number, copy: SessionCopy): Buffer | null {
+function written(run: string, position: number, copy: StoredSession): Buffer | null {
   const bytes = encodeSession(copy)
   return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
 }

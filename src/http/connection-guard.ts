@@ -21,7 +21,7 @@ const silenceMs = 20_000
  * Knows which answers a connection still waits for, so that a refusal is not taken for one of them, and closes it when nothing
  * moves on it meanwhile.
  */
-export class BrokenConnections {
+export class ConnectionGuard {
   readonly #crossOrigin: CrossOrigin
   readonly #refused = new WeakSet<Socket>()
   /** The newest answer of each connection. A property of the connection would make all that Node does with connections slower. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
 import type { Region } from '../phone/phone.ts'
-import { CodeDestinations, type ServedNumbers, servedCountries } from './destinations.ts'
+import { CodeDestinations, type ServedNumbers, servedCountries } from './code-destinations.ts'
 
 function destinations(
   countries: Partial<Record<Region | '*', number | null>>,

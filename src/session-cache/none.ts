@@ -1,16 +1,16 @@
 // No copies: every check asks the truth. For an embedded database a local read takes microseconds.
-import { type Copies, type Found, type Mark, nothingFound } from './copies.ts'
+import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './session-cache.ts'
 
 const noMark: Mark = { id: 'none', sessionIds: [] }
 
-export class NoCopies implements Copies {
+export class NoSessionCache implements SessionCache {
   refresh(): void {}
 
-  session(): Found {
-    return nothingFound
+  session(): CacheEntry {
+    return cacheMiss
   }
 
-  believes(): boolean {
+  isValid(): boolean {
     return false
   }
 

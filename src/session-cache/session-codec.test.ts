@@ -3,10 +3,10 @@ import { expect, test } from 'vitest'
 import { aCopy } from '../../test/a-copy.ts'
 import { withCheck, withConditions, withField } from '../../test/entry-bytes.ts'
 import { endReasons, platforms } from '../db/schema.ts'
-import { newAccountId, newSessionId } from '../ids.ts'
-import type { SessionCopy } from './copies.ts'
+import { newAccountId, newCompactId } from '../ids.ts'
+import { hashToken } from '../sessions/token.ts'
+import type { StoredSession } from './session-cache.ts'
 import { decodeSession, encodeSession } from './session-codec.ts'
-import { hashToken } from './token.ts'
 
 const anAccountId = newAccountId(1)
 const time = fc.integer({ min: 0, max: 2 ** 47 })
@@ -20,10 +20,10 @@ const maybe = <T>(some: fc.Arbitrary<T>) => fc.option(some, { nil: null })
 const hash = words.map(hashToken)
 const platform = fc.constantFrom(...platforms)
 
-const copies: fc.Arbitrary<SessionCopy> = fc.record({
+const cache: fc.Arbitrary<StoredSession> = fc.record({
   tokenHash: hash,
   session: fc.record({
-    id: time.map(newSessionId),
+    id: time.map(newCompactId),
     accountId: fc.constant(anAccountId),
     platform,
     deviceId: maybe(words),
@@ -52,7 +52,7 @@ const copies: fc.Arbitrary<SessionCopy> = fc.record({
     }),
   ),
 })
-const encoded = (copy: SessionCopy) => encodeSession(copy) ?? expect.fail('it has no bytes')
+const encoded = (copy: StoredSession) => encodeSession(copy) ?? expect.fail('it has no bytes')
 const id = aCopy.session.id
 
 const unknownTag = fc.integer({ min: 64, max: 127 })
@@ -62,7 +62,7 @@ const place = fc.nat({ max: 16 })
 
 test('what is decoded is what was encoded', () => {
   fc.assert(
-    fc.property(copies, (copy) => {
+    fc.property(cache, (copy) => {
       expect(decodeSession(copy.session.id, encoded(copy))).toEqual(copy)
     }),
   )
@@ -71,7 +71,7 @@ test('what is decoded is what was encoded', () => {
 test('fields with unknown tags are skipped, wherever they are', () => {
   const fields = fc.array(fc.record({ tag: unknownTag, value, place }), { minLength: 1, maxLength: 5 })
   fc.assert(
-    fc.property(copies, fields, fc.nat({ max: 3 }), (copy, added, more) => {
+    fc.property(cache, fields, fc.nat({ max: 3 }), (copy, added, more) => {
       const newer = added.reduce((bytes, one) => withField(bytes, one, one.place), encoded(copy))
       expect(decodeSession(copy.session.id, withConditions(newer, more))).toEqual(copy)
     }),
@@ -80,7 +80,7 @@ test('fields with unknown tags are skipped, wherever they are', () => {
 
 test('an entry with an unknown critical field is not used, wherever the field is', () => {
   fc.assert(
-    fc.property(copies, unknownCriticalTag, value, place, (copy, tag, bytes, at) => {
+    fc.property(cache, unknownCriticalTag, value, place, (copy, tag, bytes, at) => {
       expect(decodeSession(copy.session.id, withField(encoded(copy), { tag, value: bytes }, at))).toBeNull()
     }),
   )
@@ -95,7 +95,7 @@ test('an entry is not used whose writer knows fewer critical fields: it may have
 
 test('the tags of the fields that bar a session are critical, so a version without one of them asks the database', () => {
   const { session, account } = aCopy
-  const barred: SessionCopy[] = [
+  const barred: StoredSession[] = [
     { ...aCopy, account: { ...account, ban: { until: null } } },
     { ...aCopy, account: { ...account, closesAt: 1 } },
     { ...aCopy, ending: { reason: 'kicked', at: 1, by: null } },
@@ -104,7 +104,7 @@ test('the tags of the fields that bar a session are critical, so a version witho
   const tailAt = encoded(aCopy).length - 4
   // The same head and number come first, so the next byte is the tag of what is added.
   for (const copy of barred) expect(encoded(copy)[tailAt]).toBeGreaterThanOrEqual(128)
-  const plain: SessionCopy[] = [
+  const plain: StoredSession[] = [
     { ...aCopy, account: { ...account, nickname: 'a' } },
     { ...aCopy, session: { ...session, deviceId: 'a' } },
     { ...aCopy, session: { ...session, ip: 'a' } },
@@ -120,7 +120,7 @@ test('an account without a number is read as one', () => {
 test('bytes that are cut off, too many, changed, or of another layout are no session, and never an error', () => {
   const change = fc.record({ at: fc.nat(), to: fc.integer({ min: 1, max: 255 }) })
   fc.assert(
-    fc.property(copies, fc.nat(), change, (copy, n, { at, to }) => {
+    fc.property(cache, fc.nat(), change, (copy, n, { at, to }) => {
       const bytes = encoded(copy)
       expect(decodeSession(id, bytes.subarray(0, n % bytes.length))).toBeNull()
       expect(decodeSession(id, bytes.subarray(n % bytes.length || 1))).toBeNull()
@@ -176,7 +176,7 @@ test('what the layout has no place for has no bytes', () => {
 
 test('a session of an app on a phone takes 157 bytes, where the layout before took 153', () => {
   const now = Date.UTC(2026, 10, 22)
-  const copy: SessionCopy = {
+  const copy: StoredSession = {
     ...aCopy,
     session: {
       ...aCopy.session,

@@ -14,7 +14,9 @@
 import { crc32 } from 'node:zlib'
 import { endReasons, type Platform, platforms } from '../db/schema.ts'
 import { uuidBytes } from '../ids.ts'
-import type { Ban } from './account-state.ts'
+import type { Ban } from '../sessions/account-state.ts'
+import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'
+import type { PendingRotation } from '../sessions/token-status.ts'
 import {
   hashBytes,
   hashIn,
@@ -30,9 +32,7 @@ import {
   wordBytes,
   wordIn,
 } from './codec-values.ts'
-import type { SessionCopy } from './copies.ts'
-import type { Ending, Session, SignedInAccount } from './session.ts'
-import type { PendingRotation } from './token-standing.ts'
+import type { StoredSession } from './session-cache.ts'
 
 /** The first byte of an entry. In the layout before this one it is 2. */
 const layout = 3
@@ -119,7 +119,7 @@ const textNames: {
  * The bytes of a session's cache entry; null where the layout has no place for a value (a platform of a newer version, a time before
  * 1970). The session's id is not in the bytes: it is in the key.
  */
-export function encodeSession(copy: SessionCopy): Buffer | null {
+export function encodeSession(copy: StoredSession): Buffer | null {
   return withoutRangeError(() => {
     const bytes = Buffer.concat([...encodeHead(copy), ...encodeTail(copy), Buffer.alloc(checkSize)])
     const end = bytes.length - checkSize
@@ -128,7 +128,7 @@ export function encodeSession(copy: SessionCopy): Buffer | null {
   })
 }
 
-function encodeHead({ tokenHash, session, condition }: SessionCopy): Buffer[] {
+function encodeHead({ tokenHash, session, condition }: StoredSession): Buffer[] {
   // It needs a critical tag. Without one a reader would take the session for one whose token is enough.
   if (condition !== undefined) throw new RangeError('no tag for a condition')
   return [
@@ -142,7 +142,7 @@ function encodeHead({ tokenHash, session, condition }: SessionCopy): Buffer[] {
   ]
 }
 
-function encodeTail({ session, account, rotation, ending }: SessionCopy): Buffer[] {
+function encodeTail({ session, account, rotation, ending }: StoredSession): Buffer[] {
   const parts: Buffer[] = []
   const put = (tag: number, ...values: Buffer[]) => {
     const length = values.reduce((sum, value) => sum + value.length, 0)
@@ -181,7 +181,7 @@ function deviceField(id: string): [tag: number, value: Buffer] {
  * The session with this id, out of the bytes of its cache entry. null: this version must not use them, and the database has to be
  * asked. Never throws.
  */
-export function decodeSession(id: string, bytes: Buffer): SessionCopy | null {
+export function decodeSession(id: string, bytes: Buffer): StoredSession | null {
   const end = bytes.length - checkSize
   if (end < headSize || bytes[0] !== layout || bytes.readUInt8(1) < conditions) return null
   if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) return null
@@ -191,7 +191,7 @@ export function decodeSession(id: string, bytes: Buffer): SessionCopy | null {
   })
 }
 
-function copyOf(id: string, bytes: Buffer, tail: Tail): SessionCopy | null {
+function copyOf(id: string, bytes: Buffer, tail: Tail): StoredSession | null {
   const accountId = idIn(bytes, accountIdAt, headSize)
   const account = accountOf(accountId, tail)
   const { tokenFamily: familyHash, pending, ending, endedByPlatform: platform } = tail

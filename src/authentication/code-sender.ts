@@ -3,19 +3,19 @@
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
+import { type CodeName, type Codes, codeLifeMs, type Purpose } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
-import { type Origin, recordEvents } from '../events/events.ts'
+import { type RequestOrigin, recordEvents } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
-import { type CodeName, type Codes, codeLifeMs, type Purpose } from './codes.ts'
-import type { CodeDestinations } from './destinations.ts'
+import type { CodeDestinations } from './code-destinations.ts'
 import { LaterJobs } from './later-jobs.ts'
 
-export interface SendCodeOptions {
+export interface CodeSenderOptions {
   readonly db: Database
   readonly clock: Clock
   readonly codes: Codes
@@ -30,7 +30,7 @@ export interface SendCodeOptions {
 
 export interface SendRequest {
   readonly purpose: Purpose
-  readonly origin: Origin
+  readonly origin: RequestOrigin
   readonly deviceId: string | null
   /** As the client sent it; null: it sent none. */
   readonly deviceProof: string | null
@@ -56,11 +56,11 @@ const budgetRetrySeconds = 600
 /** Why no message is sent, beside what a gateway says; it stands in the event. */
 type Withheld = 'no_account' | 'limit_full' | 'budget_spent'
 
-export class SendCode {
-  readonly #options: SendCodeOptions
+export class CodeSender {
+  readonly #options: CodeSenderOptions
   readonly #toOwners: LaterJobs
 
-  constructor(options: SendCodeOptions) {
+  constructor(options: CodeSenderOptions) {
     this.#options = options
     const onError = (error: unknown) => options.onBackgroundError('send_code_to_owner', error)
     this.#toOwners = new LaterJobs({ max: 1_000, parallel: 20, withinMs: 1_000, onError })

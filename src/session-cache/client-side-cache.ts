@@ -1,9 +1,10 @@
 // What this process remembers of copies on one Redis connection, by session id: RESP3 tracking tells when a key that was
 // read has changed.
-import type { Found } from './copies.ts'
-import { KeptCopies } from './kept-copies.ts'
 
-type Answer = Omit<Found, 'isCurrent'>
+import { BoundedCache } from './bounded-cache.ts'
+import type { CacheEntry } from './session-cache.ts'
+
+type Answer = Omit<CacheEntry, 'isCurrent'>
 
 interface Read {
   readonly answer: Promise<Answer>
@@ -16,23 +17,23 @@ interface Read {
  * of a check. The order that keeps this true is Redis's: a change after a read is announced after that read's answer,
  * on the same connection. With the connection, everything remembered goes.
  */
-export class Remembered {
+export class ClientSideCache {
   readonly #lifeMs: number
-  readonly #kept: KeptCopies
+  readonly #kept: BoundedCache
   readonly #reads = new Map<string, Read>()
 
   constructor(max: number, lifeMs: number) {
     this.#lifeMs = lifeMs
-    this.#kept = new KeptCopies(max)
+    this.#kept = new BoundedCache(max)
   }
 
   /** What is remembered under an id, or undefined. */
-  get(id: string): Found | undefined {
+  get(id: string): CacheEntry | undefined {
     return this.#kept.get(id)
   }
 
   /** What is remembered, or else what `ask` answers; many that ask at once ask once. */
-  async read(id: string, ask: () => Promise<Answer>): Promise<Found> {
+  async read(id: string, ask: () => Promise<Answer>): Promise<CacheEntry> {
     const known = this.get(id)
     if (known !== undefined) return known
     const running = this.#reads.get(id)

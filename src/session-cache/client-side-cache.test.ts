@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { aCopy } from '../../test/a-copy.ts'
-import type { Found } from './copies.ts'
-import { Remembered } from './remembered.ts'
+import { ClientSideCache } from './client-side-cache.ts'
+import type { CacheEntry } from './session-cache.ts'
 
-type Answer = Omit<Found, 'isCurrent'>
+type Answer = Omit<CacheEntry, 'isCurrent'>
 
 const id = 'a'
 const copy: Answer = { value: aCopy, position: 7, bucket: 0 }
@@ -20,7 +20,7 @@ function deferred() {
 }
 
 test('what was read once is not asked again', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   expect(await remembered.read(id, async () => copy)).toMatchObject(copy)
   expect(await remembered.read(id, () => expect.fail())).toEqual({
     ...copy,
@@ -30,7 +30,7 @@ test('what was read once is not asked again', async () => {
 })
 
 test('nothing is remembered of sessions that are not there, however many a stranger names', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   await remembered.read(id, async () => copy)
   for (let i = 0; i < 1_000; i++)
     expect(await remembered.read(`made-up-${i}`, async () => nothing)).toMatchObject({ value: null })
@@ -40,7 +40,7 @@ test('nothing is remembered of sessions that are not there, however many a stran
 })
 
 test('many that ask at once ask once', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   const { ask, answer } = deferred()
   let asked = 0
   const counted = () => {
@@ -54,7 +54,7 @@ test('many that ask at once ask once', async () => {
 })
 
 test('a change that is announced while an answer is on its way keeps that answer out', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   const { ask, answer } = deferred()
   const read = remembered.read(id, ask)
   remembered.forget(id)
@@ -66,7 +66,7 @@ test('a change that is announced while an answer is on its way keeps that answer
 })
 
 test('an announced change forgets one name, and no name at all forgets everything', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   const a = await remembered.read(id, async () => copy)
   const b = await remembered.read('b', async () => copy)
   remembered.forget(id)
@@ -84,7 +84,7 @@ test('an announced change forgets one name, and no name at all forgets everythin
 })
 
 test('a failed read is told to everybody who waits for it, and is not remembered', async () => {
-  const remembered = new Remembered(10, 60_000)
+  const remembered = new ClientSideCache(10, 60_000)
   const fail = async () => {
     throw new Error('gone')
   }
@@ -93,14 +93,14 @@ test('a failed read is told to everybody who waits for it, and is not remembered
 })
 
 test('it remembers a bounded number, and nothing longer than its life', async () => {
-  const bounded = new Remembered(2, 60_000)
+  const bounded = new ClientSideCache(2, 60_000)
   const a = await bounded.read('a', async () => copy)
   for (const id of ['b', 'c']) await bounded.read(id, async () => copy)
   expect(bounded.get('a')).toBeUndefined()
   // Nobody would tell who still holds it that it has changed.
   expect(a.isCurrent).toBe(false)
   expect(bounded.get('c')?.value).toBe(aCopy)
-  const shortLived = new Remembered(2, 0)
+  const shortLived = new ClientSideCache(2, 0)
   const short = await shortLived.read(id, async () => copy)
   shortLived.forgetOld()
   expect(short.isCurrent).toBe(false)

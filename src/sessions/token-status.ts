@@ -1,5 +1,5 @@
 // How a token that somebody shows stands to its session: pure, and the same for a copy and for the truth.
-import type { TokenParts } from './proved-tokens.ts'
+
 import { familyHashOf, sameHash } from './token.ts'
 
 /** How long the previous token stays good while nobody has used its successor. */
@@ -18,11 +18,18 @@ export interface PendingRotation {
   readonly rotatedAt: number
 }
 
+/** What is known of a token by itself. */
+export interface TokenFacts {
+  /** The public id of the session. */
+  readonly id: string
+  readonly tokenHash: string
+}
+
 /** A token that somebody shows, and what is known of it before any session is looked at. */
-export interface Proof extends TokenParts {
+export interface PresentedToken extends TokenFacts {
   readonly token: string
   /** It proved a live session lately. */
-  readonly isProved: boolean
+  readonly isVerified: boolean
 }
 
 /**
@@ -32,14 +39,14 @@ export interface Proof extends TokenParts {
  * - `reused`: a token of this session's past: a thief's, or the owner's whose token a thief has rotated
  * - `unknown`: not a token of this session
  */
-export type Standing = 'current' | 'successor' | 'previous' | 'reused' | 'unknown'
+export type TokenStatus = 'current' | 'successor' | 'previous' | 'reused' | 'unknown'
 
 /** How a token stands to a session at `now`. Once `reused`, it is so for ever. */
-export function standingOf(
+export function tokenStatusOf(
   stored: { readonly tokenHash: string; readonly rotation: Rotation | null },
-  proof: Proof,
+  proof: PresentedToken,
   now: number,
-): Standing {
+): TokenStatus {
   const { rotation } = stored
   if (isProofOf(stored.tokenHash, proof)) return rotation?.pending ? 'successor' : 'current'
   if (!rotation) return 'unknown'
@@ -50,6 +57,6 @@ export function standingOf(
 }
 
 /** Of a token that was proved, the hash is known to have been right, and nobody learns from the time. */
-function isProofOf(stored: string, { tokenHash, isProved }: Proof): boolean {
-  return isProved ? stored === tokenHash : sameHash(stored, tokenHash)
+function isProofOf(stored: string, { tokenHash, isVerified }: PresentedToken): boolean {
+  return isVerified ? stored === tokenHash : sameHash(stored, tokenHash)
 }

@@ -1,0 +1,149 @@
+import { expect, test, vi } from 'vitest'
+import { aCopy } from '../../test/a-copy.ts'
+import { isBearer, liveOf } from '../sessions/session.ts'
+import { VerifiedTokens } from '../sessions/verified-tokens.ts'
+import { longTransactionMs } from '../timing.ts'
+import { MemorySessionCache } from './memory.ts'
+import { cacheMiss } from './session-cache.ts'
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Copies on a database whose version a test can change. */
+function open() {
+  const database = { version: 1, asked: 0, isBroken: false }
+  const cache = new MemorySessionCache(() => {
+    database.asked++
+    if (database.isBroken) throw new Error('disk I/O error')
+    return database.version
+  })
+  return { database, cache }
+}
+
+test('what was filled is there until another process commits anything, and whoever held it sees that it is not current', async () => {
+  const { database, cache } = open()
+  cache.fill(cache.beginRead(), [aCopy])
+  const held = cache.session('s')
+  expect(held.value).toBe(aCopy)
+  expect(cache.isValid(held)).toBe(true)
+  await nextTurn()
+  database.version = 2
+  cache.refresh()
+  expect(cache.session('s').value).toBeNull()
+  expect(cache.isValid(held)).toBe(false)
+})
+
+test('the database is asked once in a turn', async () => {
+  const { database, cache } = open()
+  cache.fill(cache.beginRead(), [aCopy])
+  cache.refresh()
+  expect(database.asked).toBe(1)
+  await nextTurn()
+  cache.refresh()
+  expect(database.asked).toBe(2)
+})
+
+test('a read that began before another process committed fills nothing after it', async () => {
+  const { database, cache } = open()
+  const ticket = cache.beginRead()
+  await nextTurn()
+  database.version = 2
+  cache.fill(ticket, [aCopy])
+  expect(cache.session('s').value).toBeNull()
+})
+
+test('what is marked is forgotten, and not filled until it is settled; what is not marked stays', async () => {
+  const { cache } = open()
+  const other = { ...aCopy, session: { ...aCopy.session, id: 'other' } }
+  cache.fill(cache.beginRead(), [aCopy, other])
+  const held = cache.session('s')
+  const mark = await cache.mark(['s'])
+  expect(cache.isValid(held)).toBe(false)
+  cache.fill(cache.beginRead(), [aCopy])
+  expect(cache.session('s').value).toBeNull()
+  await cache.settle(mark)
+  cache.fill(cache.beginRead(), [aCopy])
+  expect(cache.session('s').value).toBe(aCopy)
+  expect(cache.session('other').value).toBe(other)
+})
+
+test('a read that began before a mark fills nothing, even when all is settled', async () => {
+  const { cache } = open()
+  const ticket = cache.beginRead()
+  await cache.settle(await cache.mark(['s']))
+  cache.fill(ticket, [aCopy])
+  expect(cache.session('s').value).toBeNull()
+})
+
+test('what a transaction marked that failed is released by the next one; that of the one before does not settle it', async () => {
+  const { cache } = open()
+  const failed = await cache.mark(['s'])
+  const next = await cache.mark(['other'])
+  cache.fill(cache.beginRead(), [aCopy])
+  expect(cache.session('s').value).toBe(aCopy)
+  await cache.settle(failed)
+  const other = { ...aCopy, session: { ...aCopy.session, id: 'other' } }
+  cache.fill(cache.beginRead(), [other])
+  expect(cache.session('other').value).toBeNull()
+  await cache.settle(next)
+  cache.fill(cache.beginRead(), [other])
+  expect(cache.session('other').value).toBe(other)
+})
+
+test('a copy lives for some minutes, so that what it says of the last use is not far behind', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  try {
+    const { cache } = open()
+    cache.fill(cache.beginRead(), [aCopy])
+    vi.advanceTimersByTime(179_000)
+    await nextTurn()
+    cache.refresh()
+    expect(cache.session('s').value).toBe(aCopy)
+    vi.advanceTimersByTime(2_000)
+    await nextTurn()
+    cache.refresh()
+    expect(cache.session('s').value).toBeNull()
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('where the database cannot tell, nothing is believed', async () => {
+  const { database, cache } = open()
+  cache.fill(cache.beginRead(), [aCopy])
+  const held = cache.session('s')
+  database.isBroken = true
+  for (let turn = 0; turn < 2; turn++) {
+    await nextTurn()
+    cache.refresh()
+    cache.fill(cache.beginRead(), [aCopy])
+    expect(cache.isValid(held)).toBe(false)
+  }
+  await nextTurn()
+  cache.refresh()
+  expect(cache.session('s').value).toBeNull()
+})
+
+test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
+  const tokens = new VerifiedTokens(2)
+  const live = liveOf(aCopy)
+  if (!isBearer(live)) throw new Error('it has no condition')
+  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, cacheMiss, live)
+  expect(tokens.get('t1')).toBeUndefined()
+  expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
+  tokens.delete('t3')
+  expect(tokens.get('t3')).toBeUndefined()
+})
+
+test('while the longest transaction on very many sessions runs, nothing is filled', async () => {
+  const { cache } = open()
+  let now = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const mark = await cache.mark('many')
+  now += longTransactionMs
+  cache.fill(cache.beginRead(), [aCopy])
+  expect(cache.session('s').value).toBeNull()
+  await cache.settle(mark)
+  cache.fill(cache.beginRead(), [aCopy])
+  expect(cache.session('s').value).toBe(aCopy)
+  vi.restoreAllMocks()
+})
