@@ -1,5 +1,5 @@
 // Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and latency.
-import type { ServerProcess } from '../test/running.ts'
+import type { ServerProcess } from '../test/support/app.ts'
 import { type Cores, takeCores } from './cores.ts'
 import { inTurn } from './in-turn.ts'
 import { type Asked, type Shot, shoot } from './load.ts'

@@ -8,9 +8,9 @@ import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { freshMs } from '../src/timing.ts'
-import { type ServerProcess, startProcess } from '../test/running.ts'
-import { type RedisServer, startRedis } from '../test/services/redis.ts'
-import { startProxy, type TcpProxy } from '../test/tcp-proxy.ts'
+import { type ServerProcess, startProcess } from '../test/support/app.ts'
+import { type RedisServer, startRedis } from '../test/support/services/redis.ts'
+import { startProxy, type TcpProxy } from '../test/support/tcp-proxy.ts'
 
 export interface CoherenceResult {
   readonly name: string

@@ -1,7 +1,7 @@
 // Which core does what while checks are measured: the server has one for itself, so that neither the load nor a store takes from it.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { findBinary } from '../test/services/binaries.ts'
+import { findBinary } from '../test/support/services/binaries.ts'
 
 export interface Cores {
   /** One sentence for the report: who ran where, or why nobody was pinned. */

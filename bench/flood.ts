@@ -2,7 +2,7 @@
 // on the device before gets in.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { startProcess } from '../test/running.ts'
+import { startProcess } from '../test/support/app.ts'
 import type { FloodLoad, FloodTally } from './flood-load.ts'
 import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'

@@ -1,6 +1,6 @@
 // A flood of checks keeps the server's core busy, and people sign in: how many of them get through, and what do the checks wait?
 import { Passwords } from '../src/passwords/password.ts'
-import { startProcess } from '../test/running.ts'
+import { startProcess } from '../test/support/app.ts'
 import { takeCores } from './cores.ts'
 import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'

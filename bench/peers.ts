@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type ServerProcess, startProcess } from '../test/running.ts'
+import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { Subject, Target } from './checks.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { Passwords } from '../src/passwords/password.ts'
 import { readSettings } from '../src/settings/settings.ts'
-import { startProcess } from '../test/running.ts'
+import { startProcess } from '../test/support/app.ts'
 import { median } from './median.ts'
 import { addPeople, password } from './people.ts'
 

@@ -1,6 +1,6 @@
 // From the start of the process to its first answer, embedded: a new file, and one that is there already.
 import { rmSync } from 'node:fs'
-import { startProcess } from '../test/running.ts'
+import { startProcess } from '../test/support/app.ts'
 import { median } from './median.ts'
 
 export interface StartResult {

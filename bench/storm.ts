@@ -1,7 +1,7 @@
 // A login storm: far more sign-ins than can be hashed wait, and people who are signed in go on. How long do they wait?
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startProcess } from '../test/running.ts'
+import { startProcess } from '../test/support/app.ts'
 import { takeCores } from './cores.ts'
 import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'

@@ -1,6 +1,6 @@
 // What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on Redis.
 import { createClient } from 'redis'
-import { type ServerProcess, startProcess } from '../test/running.ts'
+import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { Subject, Target } from './checks.ts'
 import { issueTokens } from './tokens.ts'
 

@@ -1,6 +1,6 @@
 // HUFU_WORKERS: what further processes add, on a machine whose cores they share with the load and the stores.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ServerProcess, startProcess } from '../test/running.ts'
+import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import { childrenOf, cpuSeconds } from './cores.ts'
 import { inTurn } from './in-turn.ts'
 import { median } from './median.ts'

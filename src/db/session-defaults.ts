@@ -1,5 +1,5 @@
 // What a session of a database must have set, whatever the server, the database or the role presets. One statement each, sent once
-// for each new connection, after the server's own presets. docs/operations.md lists them; test/presets.test.ts tries each.
+// for each new connection, after the server's own presets. docs/operations.md lists them; test/operations/presets.test.ts tries each.
 
 import { statementMs } from '../timing.ts'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterEach, expect, test } from 'vitest'
-import { whyMissing } from '../../test/services/binaries.ts'
+import { whyMissing } from '../../test/support/services/binaries.ts'
 import { dialectFor, openDatabase } from './open.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hufu-sqlite-'))

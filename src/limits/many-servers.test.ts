@@ -1,9 +1,9 @@
 // Several servers count in one database, at random and all at once, and die while they do: no more is allowed than one counter
 // in memory would allow, and without a death no less.
 import { describe, expect, test } from 'vitest'
-import { migrateFresh } from '../../test/domain.ts'
-import { Cut, faults, type Watcher, watchDialect } from '../../test/steps.ts'
-import { databases } from '../../test/stores.ts'
+import { databases } from '../../test/support/databases.ts'
+import { migrateFresh } from '../../test/support/in-process-server.ts'
+import { Cut, faults, type Watcher, watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
 import type { AskedBucket, Spent, Window } from './store.ts'

@@ -1,9 +1,9 @@
 // What counters in SQL do when they are flooded, out of reach or emptied by another process.
 import { CompiledQuery } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
-import { migrateFresh } from '../../test/domain.ts'
-import { watchDialect } from '../../test/steps.ts'
-import { databases } from '../../test/stores.ts'
+import { databases } from '../../test/support/databases.ts'
+import { migrateFresh } from '../../test/support/in-process-server.ts'
+import { watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock, systemClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
 import { BatchQueue } from './batch-queue.ts'

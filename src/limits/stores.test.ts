@@ -1,7 +1,7 @@
 // One contract on all stores.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { migrateFresh } from '../../test/domain.ts'
-import { databases } from '../../test/stores.ts'
+import { databases } from '../../test/support/databases.ts'
+import { migrateFresh } from '../../test/support/in-process-server.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../db/open.ts'
 import type { LimitStore, Window } from './store.ts'

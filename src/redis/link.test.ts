@@ -1,9 +1,9 @@
-// The watch over one connection, on a real Redis; sentinels and clusters have test/redis-sentinel.test.ts and
-// test/redis-cluster.test.ts.
+// The watch over one connection, on a real Redis; sentinels and clusters have test/coherence/redis-sentinel.test.ts and
+// test/coherence/redis-cluster.test.ts.
 import { createClient } from 'redis'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { startRedis } from '../../test/services/redis.ts'
-import { until } from '../../test/services/until.ts'
+import { startRedis } from '../../test/support/services/redis.ts'
+import { until } from '../../test/support/services/until.ts'
 import { RedisConnections } from './connections.ts'
 import { withinMs } from './deadline.ts'
 import { nodeOptions } from './node.ts'

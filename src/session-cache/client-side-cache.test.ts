@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { aCopy } from '../../test/a-copy.ts'
+import { aCopy } from '../../test/support/session-fixture.ts'
 import { ClientSideCache } from './client-side-cache.ts'
 import type { CacheEntry } from './session-cache.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { aCopy } from '../../test/a-copy.ts'
+import { aCopy } from '../../test/support/session-fixture.ts'
 import { isBearer, liveOf } from '../sessions/session.ts'
 import { VerifiedTokens } from '../sessions/verified-tokens.ts'
 import { longTransactionMs } from '../timing.ts'

@@ -9,7 +9,7 @@
 // copy that it found is believed; MemorySessionCache on SQLite, or what a connection to Redis has read (client-side-cache.ts), keep copies by
 // session (bounded-cache.ts); and RedisSessionCache share theirs with other processes. NoSessionCache keep nothing.
 //
-// docs/architecture.md tells why each rule is there; test/copies-model.test.ts searches the protocol whole and shows the
+// docs/architecture.md tells why each rule is there; test/coherence/cache-model.test.ts searches the protocol whole and shows the
 // trace that breaks it when a rule is left out.
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'

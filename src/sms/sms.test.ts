@@ -1,8 +1,8 @@
 // When a second gateway may try, on real ones that count.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { aliyunGateway } from '../../test/gateways/aliyun.ts'
-import { FakeGateway, type Fault } from '../../test/gateways/gateway.ts'
-import { tencentGateway } from '../../test/gateways/tencent.ts'
+import { aliyunGateway } from '../../test/support/gateways/aliyun.ts'
+import { FakeGateway, type Fault } from '../../test/support/gateways/gateway.ts'
+import { tencentGateway } from '../../test/support/gateways/tencent.ts'
 import { ManualClock } from '../clock.ts'
 import { aliyunSms } from './drivers/aliyun.ts'
 import { consoleSms } from './drivers/console.ts'

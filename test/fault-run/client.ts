@@ -1,7 +1,7 @@
 // A client that does one thing at a time and writes down what came of it.
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { holdRequest } from '../held-request.ts'
+import { holdRequest } from '../support/held-request.ts'
 import type { Kind, Operation, Outcome } from './history.ts'
 
 export interface Server {

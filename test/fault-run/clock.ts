@@ -1,7 +1,7 @@
 // The wall clock of one server: a file that says how far off it is, and a signal that has the server read it.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createFolder, removeFolder } from '../services/folders.ts'
+import { createFolder, removeFolder } from '../support/services/folders.ts'
 
 export interface ServerClock {
   /** What the server has to be started with. */

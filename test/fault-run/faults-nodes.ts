@@ -1,9 +1,9 @@
 // What happens to a Redis of several nodes: others take over, with or without what was written last.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RedisServer } from '../services/redis.ts'
-import type { ClusterNode, RedisCluster } from '../services/redis-cluster.ts'
-import type { RedisSentinels } from '../services/redis-sentinel.ts'
-import { until } from '../services/until.ts'
+import type { RedisServer } from '../support/services/redis.ts'
+import type { ClusterNode, RedisCluster } from '../support/services/redis-cluster.ts'
+import type { RedisSentinels } from '../support/services/redis-sentinel.ts'
+import { until } from '../support/services/until.ts'
 import { brokenMs, type Fault } from './faults.ts'
 import type { ClusterStage, SentinelStage } from './stage-nodes.ts'
 

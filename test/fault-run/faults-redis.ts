@@ -1,7 +1,7 @@
 // What happens to Redis, and to the lines of servers that have one.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type RedisServer, startRedis } from '../services/redis.ts'
-import { type Mode, startProxy } from '../tcp-proxy.ts'
+import { type RedisServer, startRedis } from '../support/services/redis.ts'
+import { type Mode, startProxy } from '../support/tcp-proxy.ts'
 import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
 import type { LinkedStage } from './stage.ts'
 

@@ -1,7 +1,7 @@
 // What happens to the disk under SQLite.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { whyNoFullDisk } from '../services/disk.ts'
+import { whyNoFullDisk } from '../support/services/disk.ts'
 import { brokenMs, type Fault } from './faults.ts'
 import type { HufuServer } from './stage.ts'
 import type { SqliteStage } from './stage-sqlite.ts'

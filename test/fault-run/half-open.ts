@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startProxy } from '../tcp-proxy.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 import type { Server } from './client.ts'
 import { brokenMs, type Fault } from './faults.ts'
 

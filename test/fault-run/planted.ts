@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { copyVersion, type SourceChange } from '../other-versions.ts'
+import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
 import { openCountingStage, startGuessing } from './guessing.ts'

@@ -1,8 +1,8 @@
 // Two servers with Redis, on MariaDB or PostgreSQL.
-import { createMariadbDatabase, type Mariadb, startMariadb } from '../services/mariadb.ts'
-import { createPostgresDatabase, type Postgres, startPostgres } from '../services/postgres.ts'
-import { type RedisServer, startRedis } from '../services/redis.ts'
-import { startProxy } from '../tcp-proxy.ts'
+import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/services/mariadb.ts'
+import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
+import { type RedisServer, startRedis } from '../support/services/redis.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 import { type LinkedServer, type LinkedStage, openTruth, startHufu } from './stage.ts'
 
 export interface MariadbStage extends LinkedStage {

@@ -1,7 +1,7 @@
 // Two servers on MariaDB, with a Redis of several nodes. They talk to the nodes themselves, so there are no lines to be cut.
-import { createMariadbDatabase, startMariadb } from '../services/mariadb.ts'
-import { type RedisCluster, startRedisCluster } from '../services/redis-cluster.ts'
-import { type RedisSentinels, startRedisSentinels } from '../services/redis-sentinel.ts'
+import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
+import { type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
+import { type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
 import { openTruth, type Stage, startHufu } from './stage.ts'
 
 export interface SentinelStage extends Stage {

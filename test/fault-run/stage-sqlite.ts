@@ -1,6 +1,6 @@
 // One server on SQLite, alone and without Redis, with its file on a disk that a fault can fill.
 import { join } from 'node:path'
-import { openDisk, type SmallDisk } from '../services/disk.ts'
+import { openDisk, type SmallDisk } from '../support/services/disk.ts'
 import { openTruth, type Stage, startHufu } from './stage.ts'
 
 export interface SqliteStage extends Stage {

@@ -1,0 +1,531 @@
+// Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with sign-up closed.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { findCode } from '../../src/codes/code-rows.ts'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases } from '../support/databases.ts'
+import { FakeGateway } from '../support/gateways/gateway.ts'
+import { httpGateway } from '../support/gateways/http.ts'
+
+const secret = 'hunter2'
+const phone = '+8613800005223'
+let gateway: FakeGateway
+let clockNow = () => Date.now()
+const closers: (() => Promise<void>)[] = []
+
+beforeAll(async () => {
+  gateway = await FakeGateway.start(httpGateway({ secret, now: () => clockNow() }))
+})
+afterAll(async () => {
+  await gateway?.close()
+})
+beforeEach(() => gateway.reset())
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
+  const [sqlite = expect.fail()] = databases
+  const fresh = await sqlite.create()
+  closers.push(fresh.drop)
+  const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }
+  const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
+  closers.push(() => app.close())
+  clockNow = () => app.clock.now()
+  return app
+}
+
+async function post(app: RunningApp, path: string, body: object, headers: Record<string, string> = {}) {
+  const answer = await fetch(app.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+  return { status: answer.status, body: (await answer.json()) as object, headers: answer.headers }
+}
+
+const askFor = (app: RunningApp, purpose: string, phone_number = phone) =>
+  post(app, '/v1/codes', { phone_number, purpose })
+
+/** The same from another address; needs HUFU_TRUSTED_PROXIES. */
+const askFrom = (app: RunningApp, address: string, phone_number: string, purpose = 'sign_in') =>
+  post(app, '/v1/codes', { phone_number, purpose }, { 'x-forwarded-for': address, 'x-request-id': 'r' })
+
+/** The code in the last message that the gateway took. */
+function sentCode(): string {
+  return /\d{6}/.exec(JSON.stringify(gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
+}
+
+async function eventKinds({ services }: RunningApp): Promise<string[]> {
+  const kinds: string[] = []
+  const account = await services.accounts.find(phone)
+  for await (const { kind } of services.accounts.events({ id: account?.id ?? null, phoneNumber: phone }))
+    kinds.push(kind)
+  return kinds
+}
+
+test('the message that a gateway took holds the code that signs up', async () => {
+  const app = await start()
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+  expect(gateway.taken).toMatchObject([{ to: phone }])
+  const signedUp = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  expect(signedUp).toMatchObject({ status: 201, body: { created: true } })
+  expect(await eventKinds(app)).toEqual(expect.arrayContaining(['code_sent', 'signed_in']))
+  expect(app.lines.join('')).not.toContain(sentCode())
+})
+
+test('a code and a number are the same in every route, however they were typed or pasted', async () => {
+  const app = await start()
+  const wide = (text: string) =>
+    text.replace(/[+0-9]/g, (sign) => String.fromCodePoint((sign.codePointAt(0) ?? 0) + 0xfee0))
+  const pasted = `\u202d${wide(phone)}\u202c\n`
+  /** Asks for a code with a spelling of the number, and gives it back as a person may type it. */
+  const codeFor = async (purpose: string, number = pasted) => {
+    expect((await askFor(app, purpose, number)).status).toBe(202)
+    await app.services.codeSender.close()
+    const code = sentCode()
+    return `\u200b${wide(code.slice(0, 3))} ${code.slice(3)} `
+  }
+  const change = async (token: string, method: string, path: string, body: object) => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+    return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
+  }
+  const signIn = async (number: string) => {
+    const answer = await post(app, '/v1/sessions', {
+      phone_number: number,
+      code: await codeFor('sign_in', number),
+    })
+    expect(answer).toMatchObject({ status: 201 })
+    return answer.body as { token: string; created: boolean }
+  }
+  const { token } = await signIn(pasted)
+  const new_password = 'correct horse battery'
+  expect(
+    await change(token, 'PUT', '/v1/account/password', { code: await codeFor('confirm'), new_password }),
+  ).toBe(204)
+  const reset = { phone_number: pasted, code: await codeFor('reset_password'), new_password }
+  expect(await change(token, 'POST', '/v1/password-resets', reset)).toBe(204)
+  const again = await signIn('(+86)138-0000-5223')
+  expect(again.created).toBe(false)
+  const moved = '139 0000 5224\u00a0'
+  const [code, confirmation] = [await codeFor('change_phone', moved), { code: await codeFor('confirm') }]
+  expect(
+    await change(again.token, 'PUT', '/v1/account/phone', { phone_number: moved, code, confirmation }),
+  ).toBe(200)
+  const closing = { code: await codeFor('close_account', moved) }
+  expect(await change(again.token, 'DELETE', '/v1/account', closing)).toBe(202)
+})
+
+test.each(['12345', '1234567', '12345a', '１２３４５', '٠١٢٣٤٥', ''])('%j is no code', async (code) => {
+  const app = await start()
+  const refused = await post(app, '/v1/sessions', { phone_number: phone, code })
+  expect(refused).toMatchObject({
+    status: 422,
+    body: { code: 'invalid_request', fields: [{ pointer: '/code', problem: 'has_wrong_form' }] },
+  })
+})
+
+test('a number that fits no plan is answered with what to do, in the language of the person', async () => {
+  const app = await start()
+  const ask = async (language: string) => {
+    const answer = await fetch(`${app.url}/v1/codes`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'accept-language': language },
+      body: JSON.stringify({ phone_number: '2025550123', purpose: 'sign_in' }),
+    })
+    return await answer.json()
+  }
+  const fields = [{ pointer: '/phone_number', problem: 'has_no_country_code' }]
+  expect(await ask('en')).toMatchObject({
+    detail: expect.stringMatching(/China.*\+ and the country code/),
+    fields,
+  })
+  expect(await ask('zh-CN')).toMatchObject({
+    detail: expect.stringMatching(/不是中国的手机号.*\+ 和国家代码/),
+    fields,
+  })
+})
+
+test('numbers that get no codes are refused before anything is counted, with and without an account', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  const refused: Record<string, string> = {
+    '0755-8123-4567': 'phone_number_not_mobile',
+    [person.phone]: 'phone_number_not_mobile',
+    '+881612345678': 'country_not_served',
+    '+8821612345678': 'country_not_served',
+    '+883510001234567': 'country_not_served',
+    '+12025550123': 'country_not_served',
+  }
+  const ask = async (number: string, purpose: string) => {
+    const { status, body } = await askFor(app, purpose, number)
+    return { status, ...body, request_id: null }
+  }
+  const all = async () => {
+    const answers: Record<string, object> = {}
+    for (const [number, code] of Object.entries(refused))
+      for (const purpose of ['sign_in', 'reset_password', 'change_phone']) {
+        if (code === 'phone_number_not_mobile' && purpose === 'reset_password') continue
+        answers[`${purpose} ${number}`] = await ask(number, purpose)
+      }
+    return answers
+  }
+  const without = await all()
+  for (const [name, answer] of Object.entries(without))
+    expect(answer, name).toMatchObject({ status: 422, code: refused[name.split(' ')[1] ?? ''] })
+  for (const number of Object.keys(refused)) await addPerson(app.services, number)
+  expect(await all()).toEqual(without)
+  expect(gateway.requests).toEqual([])
+  // 28 refusals from one address: five codes in ten minutes are still there.
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+})
+
+test('an account whose number is no mobile number keeps its password, and codes for its owner', async () => {
+  const app = await start()
+  await addPerson(app.services)
+  const signedIn = await post(app, '/v1/sessions', { phone_number: person.phone, password: person.password })
+  expect(signedIn.status).toBe(201)
+  const unknown = await askFor(app, 'reset_password', '12345678902')
+  const known = await askFor(app, 'reset_password', person.phone)
+  expect(known).toMatchObject({ status: 202, body: unknown.body })
+  await app.services.codeSender.close()
+  expect(gateway.taken).toMatchObject([{ to: '+8612345678901' }])
+  const reset = { phone_number: person.phone, code: sentCode(), new_password: 'correct horse battery' }
+  const answer = await fetch(`${app.url}/v1/password-resets`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(reset),
+  })
+  expect(answer.status).toBe(204)
+})
+
+test('the operator says which countries get codes, and the answer names them', async () => {
+  const app = await start({ HUFU_SMS_COUNTRIES: 'CN,HK=200' })
+  expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
+  const refused = await askFor(app, 'sign_in', '+12025550123')
+  expect(refused).toMatchObject({
+    status: 422,
+    body: {
+      code: 'country_not_served',
+      detail: 'Codes go to: China, Hong Kong SAR China.',
+      fields: [{ pointer: '/phone_number', problem: 'is_not_served' }],
+    },
+  })
+})
+
+test('a country has its own budget, and the others lose nothing by it', async () => {
+  const app = await start({
+    HUFU_LIMITS: 'on',
+    HUFU_SMS_COUNTRIES: 'CN,HK=2,MO',
+    HUFU_SMS_DAILY_BUDGET: '10',
+  })
+  const statuses = async (...numbers: string[]) => {
+    const answers: number[] = []
+    for (const number of numbers) {
+      answers.push((await askFor(app, 'sign_in', number)).status)
+      app.clock.advance(300_000)
+    }
+    return answers
+  }
+  expect(await statuses('+85291234567', '+85291234568', '+85291234569')).toEqual([202, 202, 429])
+  // Macao has a tenth of ten.
+  expect(await statuses('+85366123456', '+85366123457')).toEqual([202, 429])
+  expect(await statuses('13800005223', '13900005224')).toEqual([202, 202])
+  app.clock.advance(86_400_000)
+  expect(await statuses('+85291234569')).toEqual([202])
+})
+
+test('what is left of a country is the same with and without an account', async () => {
+  const app = await start({ HUFU_LIMITS: 'on', HUFU_SMS_COUNTRIES: 'CN,HK=1' })
+  await addPerson(app.services, '+85291234568')
+  expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
+  const unknown = await askFor(app, 'sign_in', '+85291234569')
+  expect(unknown).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  expect(unknown.headers.get('retry-after')).toBe('600')
+  const known = await askFor(app, 'sign_in', '+85291234568')
+  const { request_id: _one, ...same } = known.body as Record<string, unknown>
+  expect(unknown.body).toMatchObject(same)
+  app.clock.advance(60_000)
+  expect((await askFor(app, 'reset_password', '+85291234568')).status).toBe(202)
+  await app.services.codeSender.close()
+  expect(gateway.taken).toHaveLength(1)
+})
+
+test('a test number needs no plan and no country', async () => {
+  const environment = { HUFU_TEST_NUMBERS: '+881612345678=246810', HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
+  const app = await start(environment)
+  expect((await askFor(app, 'sign_in', '+881612345678')).status).toBe(202)
+  app.clock.advance(2 * 86_400_000)
+  expect(await askFor(app, 'sign_in', '+881612345678')).toMatchObject({
+    body: { code: 'country_not_served' },
+  })
+})
+
+test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
+  const app = await start()
+  gateway.behaviour = { fault: 'server_error' }
+  const refused = await askFor(app, 'sign_in')
+  expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+  expect(await eventKinds(app)).toEqual(['code_not_sent'])
+  gateway.behaviour = 'take'
+  expect((await askFor(app, 'sign_in')).status).toBe(202)
+  expect((await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })).status).toBe(201)
+})
+
+test('where an account decides whether anything is sent, the gateway changes nothing about the answer', async () => {
+  const app = await start()
+  await addPerson(app.services, phone)
+  const [known, unknown] = [
+    await askFor(app, 'reset_password'),
+    await askFor(app, 'reset_password', '13900005224'),
+  ]
+  expect([known.status, unknown.status]).toEqual([202, 202])
+  expect(unknown.body).toEqual(known.body)
+  await app.services.codeSender.close()
+  expect(gateway.taken.map(({ to }) => to)).toEqual([phone])
+  gateway.behaviour = { fault: 'server_error' }
+  expect((await askFor(app, 'confirm')).status).toBe(202)
+  await app.services.codeSender.close()
+  expect(await eventKinds(app)).toContain('code_not_sent')
+})
+
+test('the old number is told when an account moves, and never the new one in full', async () => {
+  const app = await start()
+  await askFor(app, 'sign_in')
+  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  const { token } = body as { token: string }
+  await askFor(app, 'confirm')
+  await app.services.codeSender.close()
+  const confirm = sentCode()
+  await askFor(app, 'change_phone', '13900005224')
+  const moved = await fetch(`${app.url}/v1/account/phone`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ phone_number: '13900005224', code: sentCode(), confirmation: { code: confirm } }),
+  })
+  expect(moved.status).toBe(200)
+  await expect.poll(() => gateway.taken.at(-1)?.to).toBe(phone)
+  expect(JSON.stringify(gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
+})
+
+test('numbers for reviewers have their code until the day is over, and nothing is sent to them', async () => {
+  const environment = { HUFU_TEST_NUMBERS: `${phone}=246810`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
+  const app = await start(environment)
+  const signIn = () => post(app, '/v1/sessions', { phone_number: phone, code: '246810' })
+  expect((await signIn()).status).toBe(401)
+  await askFor(app, 'sign_in')
+  expect((await signIn()).status).toBe(201)
+  app.clock.advance(2 * 86_400_000)
+  expect(gateway.taken).toEqual([])
+  await askFor(app, 'sign_in')
+  expect(gateway.taken).toHaveLength(1)
+  if (sentCode() !== '246810') expect((await signIn()).status).toBe(401)
+})
+
+test('with sign-up closed, a number without an account gets no message and no account, and cannot tell', async () => {
+  const app = await start({ HUFU_SIGN_UP: 'closed' })
+  await addPerson(app.services)
+  const [unknown, known] = [await askFor(app, 'sign_in'), await askFor(app, 'sign_in', person.phone)]
+  expect(unknown).toMatchObject({ status: 202, body: known.body })
+  await app.services.codeSender.close()
+  expect(gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
+  expect((await post(app, '/v1/sessions', { phone_number: person.phone, code: sentCode() })).status).toBe(201)
+  expect(await app.services.accounts.find(phone)).toBeNull()
+})
+
+test('the countdown is what the limits say, and who does not wait is told how long', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  expect(await askFor(app, 'sign_in')).toMatchObject({
+    status: 202,
+    body: { resend_in: 60, expires_in: 300 },
+  })
+  const again = await askFor(app, 'sign_in')
+  expect(again).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  expect(again.headers.get('retry-after')).toBe('60')
+  expect(gateway.taken).toHaveLength(1)
+  app.clock.advance(60_000)
+  expect(await askFor(app, 'sign_in')).toMatchObject({
+    status: 202,
+    body: { resend_in: 120, expires_in: 300 },
+  })
+  const [first, second] = gateway.taken.map(({ content }) => /\d{6}/.exec(JSON.stringify(content))?.[0])
+  expect(second).toBe(first)
+})
+
+describe('what a message that was not sent costs', () => {
+  const behindProxy = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  const number = (i: number) => `1380000${5000 + i * 7}`
+
+  test('a gateway without funds uses up neither the budget nor what the caller may ask for', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '3' })
+    gateway.behaviour = { refuse: 'out_of_funds' }
+    for (let i = 0; i < 6; i++) {
+      const refused = await askFrom(app, '203.0.113.7', number(0))
+      expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+      expect(refused.headers.get('retry-after')).toBe('30')
+      app.clock.advance(30_000)
+    }
+    expect(gateway.requests).toHaveLength(6)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
+    expect(gateway.taken).toHaveLength(1)
+  })
+
+  test('for 30 s nobody asks a gateway that refuses everything, and nothing is counted or written', async () => {
+    const app = await start(behindProxy)
+    gateway.behaviour = { refuse: 'misconfigured' }
+    await askFrom(app, '203.0.113.7', number(0))
+    app.clock.advance(10_000)
+    for (let i = 1; i < 9; i++) {
+      const refused = await askFrom(app, '203.0.113.7', number(i))
+      expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
+      expect(refused.headers.get('retry-after')).toBe('20')
+    }
+    expect(gateway.requests).toHaveLength(1)
+    app.clock.advance(20_000)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
+  })
+
+  test('a refusal because of the number costs the caller, and neither the number nor the budget', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    gateway.behaviour = { refuse: 'number_blocked' }
+    const statuses: number[] = []
+    for (let i = 0; i < 7; i++) statuses.push((await askFrom(app, '203.0.113.7', number(i))).status)
+    expect(statuses).toEqual([503, 503, 503, 503, 503, 429, 429])
+    expect(gateway.requests).toHaveLength(5)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '198.51.100.7', number(0))).status).toBe(202)
+    expect(gateway.taken).toHaveLength(1)
+  })
+
+  test('what is in doubt is paid for, and never sent twice', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    gateway.behaviour = { fault: 'breaks_the_connection' }
+    expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(503)
+    gateway.behaviour = 'take'
+    expect((await askFrom(app, '198.51.100.7', number(1))).status).toBe(429)
+    expect(gateway.requests).toHaveLength(1)
+  })
+
+  test('an owner whose message was not sent can be sent another one', async () => {
+    const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
+    await addPerson(app.services, phone)
+    gateway.behaviour = { refuse: 'out_of_funds' }
+    await askFrom(app, '203.0.113.7', phone, 'reset_password')
+    await app.services.codeSender.close()
+    gateway.behaviour = 'take'
+    app.clock.advance(60_000)
+    expect((await askFrom(app, '203.0.113.7', phone, 'reset_password')).status).toBe(202)
+    await app.services.codeSender.close()
+    expect(gateway.taken).toHaveLength(1)
+  })
+})
+
+describe('a stranger who asks for a code', () => {
+  const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  const [owner, stranger] = ['203.0.113.7', '198.51.100.7']
+
+  async function answerOf(app: RunningApp, number: string, purpose: string): Promise<string> {
+    const { status, body, headers } = await askFrom(app, stranger, number, purpose)
+    const all = Object.fromEntries(headers)
+    return JSON.stringify({ status, body, ...all })
+  }
+
+  test.each([
+    'sign_in',
+    'change_phone',
+    'reset_password',
+  ])('cannot tell by a byte of %s whether the owner of the number has just asked', async (purpose) => {
+    const app = await start(environment)
+    const [quiet, busy] = ['+8613800005223', '+8613900005224']
+    for (const number of [quiet, busy]) await addPerson(app.services, number)
+    expect((await askFrom(app, owner, busy, purpose)).status).toBe(202)
+    await app.services.codeSender.close()
+    app.clock.advance(20_000)
+    for (let i = 0; i < 3; i++) {
+      const answers = [await answerOf(app, quiet, purpose), await answerOf(app, busy, purpose)]
+      expect(answers[1]).toBe(answers[0])
+      await app.services.codeSender.close()
+      app.clock.advance(i === 1 ? 120_000 : 1_000)
+    }
+  })
+
+  test('sends no second message, and the code under way stays good for what the answer says', async () => {
+    const app = await start(environment)
+    await askFrom(app, owner, phone)
+    const code = sentCode()
+    app.clock.advance(50_000)
+    const answer = await askFrom(app, stranger, phone)
+    expect(answer).toMatchObject({ status: 202, body: { resend_in: 60, expires_in: 300 } })
+    expect(gateway.taken).toHaveLength(1)
+    expect(await eventKinds(app)).toEqual(['code_not_sent', 'code_sent'])
+    app.clock.advance(299_999)
+    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(201)
+  })
+
+  test('cannot keep a code good for longer than ten minutes', async () => {
+    const app = await start({ ...environment, HUFU_LIMITS: 'on' })
+    await askFrom(app, owner, phone)
+    const code = sentCode()
+    for (let i = 0; i < 12; i++) {
+      await askFrom(app, `198.51.100.${i}`, phone)
+      app.clock.advance(50_000)
+    }
+    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(401)
+  })
+
+  test('does not make a code that nobody was sent', async () => {
+    const app = await start(environment)
+    await askFrom(app, stranger, phone, 'reset_password')
+    await app.services.codeSender.close()
+    expect(gateway.requests).toEqual([])
+    expect(await eventKinds(app)).toEqual(['code_not_sent'])
+    const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'reset_password' })
+    expect(row).toMatchObject({ used_at: app.clock.now() })
+    // Made and asked for later, it gets a good one.
+    await addPerson(app.services, phone)
+    app.clock.advance(60_000)
+    await askFrom(app, owner, phone, 'reset_password')
+    await app.services.codeSender.close()
+    const body = { phone_number: phone, code: sentCode(), new_password: 'correct horse battery' }
+    const answer = await fetch(`${app.url}/v1/password-resets`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    expect(answer.status).toBe(204)
+  })
+})
+
+test('guesses are limited whatever they are for, and a password still lets its owner in', async () => {
+  const app = await start({ HUFU_LIMITS: 'on' })
+  await addPerson(app.services)
+  const statuses: number[] = []
+  for (const path of ['/v1/sessions', '/v1/password-resets']) {
+    for (let i = 0; i < 4; i++) {
+      const body = { phone_number: person.phone, code: '000000' }
+      const more = path === '/v1/sessions' ? {} : { new_password: 'correct horse battery' }
+      statuses.push((await post(app, path, { ...body, ...more })).status)
+    }
+  }
+  expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
+  const password = { phone_number: person.phone, password: person.password }
+  expect((await post(app, '/v1/sessions', password)).status).toBe(201)
+})
+
+test('with no time to think it over, a closed account is gone when the answer is there', async () => {
+  const app = await start({ HUFU_CLOSING_DAYS: '0' })
+  await askFor(app, 'sign_in')
+  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  const { token } = body as { token: string }
+  await askFor(app, 'close_account')
+  await app.services.codeSender.close()
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+  const closed = await fetch(`${app.url}/v1/account`, {
+    method: 'DELETE',
+    headers,
+    body: JSON.stringify({ code: sentCode() }),
+  })
+  expect(closed.status).toBe(202)
+  expect(await app.services.accounts.find(phone)).toBeNull()
+  expect((await fetch(`${app.url}/v1/session`, { headers })).status).toBe(401)
+})

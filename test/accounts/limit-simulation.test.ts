@@ -1,0 +1,32 @@
+// docs/limits.md shows what `npm run simulate-limits` prints; the whole takes minutes, so that only its short rows are computed here.
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { attackNames, printed, simulateAttacks } from '../../bench/limit-simulation.ts'
+
+const text = readFileSync(new URL('../../docs/limits.md', import.meta.url), 'utf8')
+const [, section = ''] = text.split('## What attacks bring\n')
+const table =
+  section
+    .split('\n## ')[0]
+    ?.split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+    .map((line) => line.slice(2, -2).split(' | ')) ?? []
+
+test('docs/limits.md has a row for each simulated attack', async () => {
+  expect(table.map(([name]) => name)).toEqual(await attackNames())
+})
+
+test('every owner is in again within 15 minutes with a device proof, and within 24 hours without', () => {
+  const minutes = (cell = '') => Number.parseFloat(cell) * (cell.endsWith(' h') ? 60 : 1)
+  for (const [, withProof, without] of table) {
+    expect(minutes(withProof)).toBeLessThanOrEqual(15)
+    expect(minutes(without)).toBeLessThanOrEqual(24 * 60)
+  }
+})
+
+test('the simulation prints what the documentation shows', { timeout: 240_000 }, async () => {
+  const short = ['messages of one number used up, one address']
+  const rows = printed(await simulateAttacks(short))
+  expect(rows).toEqual(table.filter(([name = '']) => short.includes(name)))
+})

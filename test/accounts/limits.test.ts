@@ -1,0 +1,317 @@
+// The limits over HTTP: who is stopped, what is answered, and that Redis has no part in it.
+import { afterEach, describe, expect, test } from 'vitest'
+import { deleteOldCounters } from '../../src/limits/counter-rows.ts'
+import { createClock } from '../fault-run/clock.ts'
+import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from '../support/app.ts'
+import { type DatabaseUnderTest, databases, redisUrl } from '../support/databases.ts'
+import { startRedis } from '../support/services/redis.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
+
+const [sqlite = expect.fail(), ...serverDatabases] = databases
+const noRedis = redisUrl() === null
+const closers: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function start(
+  environment: Record<string, string> = {},
+  database: DatabaseUnderTest = sqlite,
+): Promise<RunningApp> {
+  const { url, drop } = await database.create()
+  closers.push(drop)
+  const limits = { HUFU_LIMITS: 'on', HUFU_PASSWORD_QUEUE: '1000' }
+  const app = await startApp(url, { environment: { ...limits, ...environment } })
+  closers.push(() => app.close())
+  await addPerson(app.services)
+  return app
+}
+
+interface Answer {
+  readonly status: number
+  readonly body: Record<string, unknown>
+  readonly retryAfter: number | null
+  readonly headers: Headers
+}
+
+async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
+  const { status, headers, ...response } = await fetch(url, init).then(async (answer) => ({
+    status: answer.status,
+    headers: answer.headers,
+    text: await answer.text(),
+  }))
+  const retryAfter = headers.get('retry-after')
+  return {
+    status,
+    headers,
+    // Every answer of these routes is a JSON object.
+    body: JSON.parse(response.text) as Record<string, unknown>,
+    retryAfter: retryAfter === null ? null : Number(retryAfter),
+  }
+}
+
+const wrong = 'not the password'
+
+function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Answer> {
+  return ask(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+}
+
+const v1 = (app: { url: string }, phone: string, password: string, headers?: Record<string, string>) =>
+  post(`${app.url}/v1/sessions`, { phone_number: phone, password }, headers)
+const classic = (app: { url: string }, phone: string, password: string, headers?: Record<string, string>) =>
+  post(`${app.url}/login`, { phone_number: phone, password }, headers)
+
+const stranger = '13900000099'
+
+const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
+const stores = [
+  { name: 'in process', skipped: false, database: sqlite, environment: {} },
+  { name: 'in sqlite, with Redis', skipped: noRedis, database: sqlite, environment: redis },
+  ...serverDatabases.map((database) => ({
+    name: `in ${database.name}`,
+    skipped: database.skipped !== null,
+    database,
+    environment: {},
+  })),
+]
+
+test('whoever holds a token tries codes for one new number after the other thirty times an hour, and no more', async () => {
+  const app = await start()
+  const enter = async (phone: string) => String((await v1(app, phone, person.password)).body.token)
+  const move = (token: string, i: number) =>
+    ask(`${app.url}/v1/account/phone`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({
+        phone_number: `+861390${1000 + i}009`,
+        code: '000000',
+        confirmation: { password: person.password },
+      }),
+    })
+  const token = await enter(person.phone)
+  for (let i = 0; i < 30; i++) {
+    expect(await move(token, i)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+    app.clock.advance(100_000)
+  }
+  expect(await move(token, 30)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  await addPerson(app.services, '13900000098')
+  expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
+})
+
+test('a clock that is set back makes nobody wait for what was counted before', async () => {
+  const { url, drop } = await sqlite.create()
+  closers.push(drop)
+  const other = '13900000098'
+  for (const phone of [person.phone, other]) {
+    const add = ['accounts', 'add', phone, '--password-stdin', '--allow-weak-password']
+    expect(await runCommand(add, { HUFU_DATABASE_URL: url }, { stdin: person.password })).toMatchObject({
+      code: 0,
+    })
+  }
+  const clock = createClock()
+  closers.push(async () => clock.close())
+  const server = await startProcess({ HUFU_DATABASE_URL: url, HUFU_LIMITS: 'on', ...clock.environment })
+  closers.push(() => server.stop())
+  expect(await v1(server, person.phone, wrong)).toMatchObject({ status: 401 })
+
+  clock.set(-3_600_000, server.child)
+  // A new session tells which clock it was begun by.
+  const agoMs = async () => {
+    const { session } = (await v1(server, other, person.password)).body
+    return Date.now() - Date.parse((session as { created_at: string }).created_at)
+  }
+  await expect.poll(agoMs, { timeout: 10_000 }).toBeGreaterThan(3_000_000)
+  expect(await v1(server, person.phone, person.password)).toMatchObject({ status: 201 })
+})
+
+describe.each(stores)('counters $name', ({ skipped, database, environment }) => {
+  const usable = test.skipIf(skipped)
+  const begin = async (more: Record<string, string> = {}) =>
+    await start({ ...environment, ...more }, database)
+
+  usable('of 64 parallel guesses five are compared, with the right one among them', async () => {
+    const app = await begin()
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, (_, i) => v1(app, person.phone, i === 40 ? person.password : wrong)),
+    )
+    const count = (status: number) => answers.filter((answer) => answer.status === status).length
+    expect(count(429)).toBe(59)
+    expect(count(401) + count(201)).toBe(5)
+  })
+
+  usable('the sixth wrong password in a row waits, by /v1 and by the classic API alike', async () => {
+    const app = await begin()
+    for (let i = 0; i < 3; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)
+    for (let i = 0; i < 2; i++)
+      expect((await classic(app, person.phone, wrong)).body).toEqual({ code: 0, message: '密码错误' })
+    const sixth = await v1(app, person.phone, person.password, { 'accept-language': 'zh-CN' })
+    expect(sixth).toMatchObject({
+      status: 429,
+      body: {
+        type: 'urn:hufu:problem:rate_limited',
+        code: 'rate_limited',
+        title: '操作过于频繁，请稍后再试',
+      },
+    })
+    expect(Object.keys(sixth.body).toSorted()).toEqual(['code', 'request_id', 'status', 'title', 'type'])
+    expect(sixth.retryAfter).toBeGreaterThanOrEqual(28)
+    expect(sixth.retryAfter).toBeLessThanOrEqual(30)
+    const login = await classic(app, person.phone, person.password)
+    expect(login).toMatchObject({ status: 429, body: { code: 0, message: '操作过于频繁，请稍后再试' } })
+    expect(Object.keys(login.body)).toEqual(['code', 'message'])
+    expect(login.retryAfter).toBeGreaterThanOrEqual(28)
+  })
+
+  usable('a number with an account and one without are answered alike, to the byte', async () => {
+    const app = await begin({ HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER: 'false' })
+    const walk = async (phone: string) => {
+      const answers = []
+      for (let i = 0; i < 8; i++) {
+        const { status, body, headers } = await (i % 2 ? classic : v1)(app, phone, wrong, {
+          'x-request-id': `r${i}`,
+        })
+        const all = Object.fromEntries(headers)
+        // Two walks may lie on both sides of a second where the clock is Redis's.
+        const retryAfter = all['retry-after'] === undefined ? null : 'some'
+        answers.push({ status, text: JSON.stringify(body), ...all, date: null, 'retry-after': retryAfter })
+      }
+      return answers
+    }
+    const known = await walk(person.phone)
+    expect(known.map(({ status }) => status)).toEqual([401, 200, 401, 200, 401, 429, 429, 429])
+    expect(await walk(stranger)).toEqual(known)
+  })
+
+  usable('one address that guesses at many numbers is stopped; other addresses are not', async () => {
+    const app = await begin({ HUFU_TRUSTED_PROXIES: '127.0.0.1' })
+    const from = (address: string) => ({ 'x-forwarded-for': address })
+    const statuses = new Map<number, number>()
+    for (let i = 0; i < 104; i++) {
+      // A number that is none costs nothing; these do.
+      const { status } = await v1(app, `139${10_000_000 + i * 1_001}`, wrong, from('203.0.113.7'))
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+    expect([...statuses]).toEqual([
+      [401, 100],
+      [429, 4],
+    ])
+    expect((await v1(app, person.phone, person.password, from('203.0.113.7'))).status).toBe(429)
+    expect((await v1(app, person.phone, person.password, from('203.0.113.8'))).status).toBe(201)
+  })
+
+  usable('who signs in rightly again and again is never stopped by failures', async () => {
+    const app = await begin()
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 4; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)
+      expect((await v1(app, person.phone, person.password)).status).toBe(201)
+    }
+  })
+
+  usable('sign-ins that found no room for a password hash are no failures', async () => {
+    const app = await begin({ HUFU_PASSWORD_PARALLEL: '1', HUFU_PASSWORD_QUEUE: '0' })
+    let overloaded = 0
+    for (let i = 0; i < 6; i++) {
+      // Different numbers keep the one hash busy while the person asks.
+      const busy = Promise.all(Array.from({ length: 3 }, (_, j) => v1(app, `1380000${i}${j}00`, wrong)))
+      const { status } = await v1(app, person.phone, person.password)
+      if (status === 503) overloaded++
+      expect([201, 503]).toContain(status)
+      await busy
+    }
+    expect(overloaded).toBeGreaterThan(0)
+    expect((await v1(app, person.phone, person.password)).status).toBe(201)
+  })
+})
+
+describe.each([
+  { database: sqlite, environment: redis, isSkipped: noRedis },
+  ...serverDatabases.map((database) => ({ database, environment: {}, isSkipped: database.skipped !== null })),
+])('servers on one database: $database.name', ({ database, environment, isSkipped }) => {
+  const usable = test.skipIf(isSkipped)
+
+  usable('two processes count together, and what they counted outlives them', async () => {
+    const { url, drop } = await database.create()
+    closers.push(drop)
+    const settings = { HUFU_DATABASE_URL: url, HUFU_LIMITS: 'on', ...environment }
+    const first = await startProcess(settings)
+    closers.push(() => first.stop())
+    const second = await startProcess(settings)
+    closers.push(() => second.stop())
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => v1(i % 2 ? first : second, stranger, wrong)),
+    )
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(5)
+    // On a busy machine a counter may not answer in time; then nothing is compared either.
+    expect(answers.filter(({ status }) => status === 429 || status === 503)).toHaveLength(35)
+    for (const server of [first, second]) await server.stop('SIGKILL')
+    const third = await startProcess(settings)
+    closers.push(() => third.stop())
+    expect(await v1(third, stranger, wrong)).toMatchObject({ status: 429 })
+  })
+
+  usable(
+    'no row holds a number, an address or a device, and each is removed when its time is over',
+    async () => {
+      const app = await start(environment, database)
+      await v1(app, person.phone, wrong)
+      await post(`${app.url}/v1/sessions`, {
+        phone_number: person.phone,
+        password: wrong,
+        device: { id: 'A1B2C3*' },
+      })
+      const rows = () => app.byHand.selectFrom('hufu_limit_counters').selectAll().execute()
+      const counted = await rows()
+      expect(counted.length).toBeGreaterThan(3)
+      for (const row of counted) {
+        expect(row.name).toMatch(/^[a-z_]+(:[a-z_]+)+:[\w-]{22}$/)
+        expect(JSON.stringify(row)).not.toMatch(/12345678901|127\.0\.0|A1B2C3/)
+      }
+      const last = Math.max(...counted.map(({ expires_at }) => expires_at))
+      expect(await deleteOldCounters(app.byHand, last - 1, 1_000)).toBeLessThan(counted.length)
+      expect(await rows()).not.toEqual([])
+      while ((await deleteOldCounters(app.byHand, last, 2)) > 0);
+      expect(await rows()).toEqual([])
+    },
+  )
+})
+
+describe.skipIf(noRedis).each(databases)('Redis away, on $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+
+  usable.each(['killed', 'silent'] as const)(
+    '%s, people sign in, and what was counted before, meanwhile and afterwards is one sum',
+    async (how) => {
+      const server = await startRedis()
+      closers.push(() => server.stop())
+      const proxy = await startProxy(server.url)
+      closers.push(() => proxy.close())
+      const app = await start({ HUFU_REDIS_URL: proxy.url }, database)
+      const other = '13900000098'
+      await addPerson(app.services, other)
+      const { body } = await v1(app, person.phone, person.password)
+      const me = () =>
+        ask(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${String(body.token)}` } })
+      const guess = () => v1(app, stranger, wrong)
+      for (let i = 0; i < 2; i++) expect(await guess()).toMatchObject({ status: 401 })
+
+      if (how === 'killed') await server.kill('SIGKILL')
+      else proxy.set('stall')
+      expect(await v1(app, other, person.password)).toMatchObject({ status: 201 })
+      expect(await classic(app, other, person.password)).toMatchObject({ status: 200, body: { code: 1 } })
+      expect(await me()).toMatchObject({ status: 200 })
+      for (let i = 0; i < 2; i++) expect(await guess()).toMatchObject({ status: 401 })
+
+      if (how === 'killed') await server.restart()
+      else proxy.set('pass')
+      await expect.poll(() => app.services.cache.isReachable(), { timeout: 10_000 }).toBe(true)
+      expect(await guess()).toMatchObject({ status: 401 })
+      for (let i = 0; i < 5; i++) expect(await guess()).toMatchObject({ status: 429 })
+      expect(await v1(app, other, person.password)).toMatchObject({ status: 201 })
+    },
+  )
+})

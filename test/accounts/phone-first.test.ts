@@ -1,0 +1,634 @@
+// Phone-first accounts over /v1, on every database, with and without Redis: codes, sign-up, credentials, closing, bans.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { codeOf } from '../../src/codes/code-digits.ts'
+import { findCode } from '../../src/codes/code-rows.ts'
+import { codeLifeMs, type Purpose } from '../../src/codes/codes.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
+import { person, type RunningApp, startApp } from '../support/app.ts'
+import { redisUrl, stores } from '../support/databases.ts'
+
+const dayMs = 86_400_000
+let nextNumber = 13_700_000_000
+
+/** A number that no other test uses. */
+function newNumber(): string {
+  nextNumber++
+  return `+86${nextNumber}`
+}
+
+interface Answer {
+  readonly status: number
+  // What the tests look at, they compare; a field that is not there is not equal.
+  readonly body: Record<string, unknown>
+  readonly headers: Headers
+}
+
+interface Request {
+  readonly token?: string
+  readonly body?: unknown
+  readonly language?: string
+}
+
+async function ask(app: RunningApp, method: string, path: string, request: Request = {}): Promise<Answer> {
+  const { token, body, language } = request
+  const answer = await fetch(app.url + path, {
+    method,
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(language !== undefined && { 'accept-language': language }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  return { status: answer.status, body: text === '' ? {} : JSON.parse(text), headers: answer.headers }
+}
+
+/** Asks for a code, and reads what the message would say. */
+async function codeFor(
+  { url, services }: RunningApp,
+  phoneNumber: string,
+  purpose: Purpose,
+): Promise<string> {
+  const asked = await fetch(`${url}/v1/codes`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ phone_number: phoneNumber, purpose }),
+  })
+  expect(asked.status).toBe(202)
+  // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an account.
+  await services.codeSender.close()
+  return await currentCode(services, phoneNumber, purpose)
+}
+
+async function currentCode(
+  { db }: RunningApp['services'],
+  phoneNumber: string,
+  purpose: Purpose,
+): Promise<string> {
+  const row = await findCode(db, { phoneNumber, purpose })
+  if (!row || row.used_at !== null) throw new Error('no code was sent')
+  return codeOf(await getOrCreateKey(db), { phoneNumber, purpose, nonce: row.nonce })
+}
+
+const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
+
+async function signUp(app: RunningApp, phone = newNumber(), device: object = { platform: 'ios' }) {
+  const code = await codeFor(app, phone, 'sign_in')
+  const answer = await ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code, device } })
+  expect(answer).toMatchObject({ status: 201 })
+  const { token, account, session } = answer.body as {
+    token: string
+    account: { id: string }
+    session: { id: string }
+  }
+  return { phone, token, accountId: account.id, sessionId: session.id }
+}
+
+async function setPassword(app: RunningApp, who: { phone: string; token: string }, password: string) {
+  const code = await codeFor(app, who.phone, 'confirm')
+  const body = { new_password: password, code }
+  expect((await ask(app, 'PUT', '/v1/account/password', { token: who.token, body })).status).toBe(204)
+}
+
+async function kindsOf(app: RunningApp, accountId: string, phoneNumber: string): Promise<string[]> {
+  const kinds: string[] = []
+  for await (const { kind } of app.services.accounts.events({ id: accountId, phoneNumber }))
+    kinds.unshift(kind)
+  return kinds
+}
+
+for (const { name, skipped, database, redis } of stores) {
+  describe(name, () => {
+    let app: RunningApp
+    let drop: () => Promise<void>
+
+    beforeAll(async () => {
+      if (skipped !== null) return
+      const fresh = await database.create()
+      drop = fresh.drop
+      const url = redis ? redisUrl() : null
+      app = await startApp(fresh.url, { environment: { ...(url !== null && { HUFU_REDIS_URL: url }) } })
+      // As a server does at its start: what is due is removed from a day later on.
+      await app.services.purgeExpired()
+    })
+
+    afterAll(async () => {
+      await app?.close()
+      await drop?.()
+    })
+
+    describe.skipIf(skipped !== null)('codes', () => {
+      test('a code signs up who is new and signs in who is known, once each', async () => {
+        const phone = newNumber()
+        const code = await codeFor(app, phone, 'sign_in')
+        const body = { phone_number: phone, code, nickname: '小明' }
+        const up = await ask(app, 'POST', '/v1/sessions', { body })
+        expect(up).toMatchObject({
+          status: 201,
+          body: { created: true, account: { phone_number: phone, nickname: '小明' } },
+        })
+        expect(await ask(app, 'POST', '/v1/sessions', { body })).toMatchObject({
+          status: 401,
+          body: { code: 'code_wrong' },
+        })
+        const again = await codeFor(app, phone, 'sign_in')
+        const next = await ask(app, 'POST', '/v1/sessions', { body: { ...body, nickname: 'x', code: again } })
+        expect(next).toMatchObject({ status: 201, body: { created: false, account: { nickname: '小明' } } })
+      })
+
+      test('asking again keeps the code and the guesses; it is for one purpose and five minutes', async () => {
+        const phone = newNumber()
+        const code = await codeFor(app, phone, 'sign_in')
+        const guess = (text: string) =>
+          ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code: text } })
+        for (let i = 0; i < 3; i++) expect((await guess(wrong(code))).status).toBe(401)
+        expect(await codeFor(app, phone, 'sign_in')).toBe(code)
+        expect(await findCode(app.services.db, { phoneNumber: phone, purpose: 'sign_in' })).toMatchObject({
+          guesses: 3,
+        })
+        const reset = { phone_number: phone, code, new_password: 'correct horse' }
+        expect(await ask(app, 'POST', '/v1/password-resets', { body: reset })).toMatchObject({ status: 401 })
+        app.clock.advance(codeLifeMs)
+        expect(await guess(code)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+        expect(await codeFor(app, phone, 'sign_in')).not.toBe(code)
+      })
+
+      test('after five guesses the right one is wrong, and the next message has another one', async () => {
+        const phone = newNumber()
+        const code = await codeFor(app, phone, 'sign_in')
+        const guess = (text: string) =>
+          ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code: text } })
+        for (let i = 0; i < 5; i++) expect((await guess(wrong(code))).status).toBe(401)
+        expect(await guess(code)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+        const next = await codeFor(app, phone, 'sign_in')
+        expect(next).not.toBe(code)
+        expect((await guess(next)).status).toBe(201)
+      })
+
+      test('of 64 parallel guesses with the right one among them five are counted and one wins at most', async () => {
+        for (let round = 0; round < 5; round++) {
+          const phone = newNumber()
+          const code = await codeFor(app, phone, 'sign_in')
+          const { signIn } = app.services
+          const device = {
+            platform: 'ios',
+            deviceId: null,
+            deviceName: null,
+            appVersion: null,
+            ip: null,
+          } as const
+          const context = { device, origin: noOrigin }
+          const guess = (text: string) =>
+            signIn.by('code', context, { phoneNumber: phone, code: text, nickname: null })
+          const guesses = Array.from({ length: 64 }, (_, i) => (i % 4 === round % 4 ? code : wrong(code)))
+          const results = await Promise.allSettled(guesses.map(guess))
+          expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1)
+          const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'sign_in' })
+          expect(row?.guesses).toBeLessThanOrEqual(5)
+          for (const result of results) {
+            if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'code_wrong' })
+          }
+        }
+      })
+
+      test('64 times the right code at once is one session of one account', async () => {
+        const phone = newNumber()
+        const code = await codeFor(app, phone, 'sign_in')
+        const body = { phone_number: phone, code }
+        const answers = await Promise.all(
+          Array.from({ length: 64 }, () => ask(app, 'POST', '/v1/sessions', { body })),
+        )
+        expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
+        const account = await app.services.accounts.get(phone)
+        expect(await app.services.sessions.list(account.id)).toHaveLength(1)
+      })
+
+      test('the answer to who asks for a code is the same with and without an account', async () => {
+        const { phone } = await signUp(app)
+        for (const purpose of ['sign_in', 'reset_password', 'close_account', 'confirm', 'change_phone']) {
+          const [known, unknown] = await Promise.all(
+            [phone, newNumber()].map((phone_number) =>
+              ask(app, 'POST', '/v1/codes', { body: { phone_number, purpose } }),
+            ),
+          )
+          expect(known?.status).toBe(202)
+          expect(unknown).toMatchObject({ status: known?.status, body: known?.body ?? {} })
+        }
+      })
+
+      test('a code for a number without an account proves nothing but sign-up', async () => {
+        const phone = newNumber()
+        await expect(codeFor(app, phone, 'reset_password')).rejects.toThrow('no code was sent')
+        const code = await codeFor(app, phone, 'sign_in')
+        const body = { phone_number: phone, code, new_password: 'correct horse' }
+        expect(await ask(app, 'POST', '/v1/password-resets', { body })).toMatchObject({
+          status: 401,
+          body: { code: 'code_wrong' },
+        })
+        expect(await app.services.accounts.find(phone)).toBeNull()
+      })
+    })
+
+    describe.skipIf(skipped !== null)('an account', () => {
+      test('whoever set one up before the owner came keeps nothing there', async () => {
+        const phone = newNumber()
+        const { id } = await app.services.accounts.add({
+          phoneNumber: phone,
+          nickname: '占位者',
+          password: person.password,
+          allowWeakPassword: true,
+        })
+        const password = { phone_number: phone, password: person.password, device: { platform: 'android' } }
+        const squatter = await ask(app, 'POST', '/v1/sessions', { body: password })
+        const owner = await signUp(app, phone)
+        expect(owner.accountId).toBe(id)
+        const token = String(squatter.body.token)
+        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_phone_verified' },
+        })
+        expect((await ask(app, 'POST', '/v1/sessions', { body: password })).status).toBe(401)
+        expect(await ask(app, 'GET', '/v1/account', { token: owner.token })).toMatchObject({
+          body: { nickname: null, has_password: false },
+        })
+        // Only the first proof does that.
+        await setPassword(app, owner, 'correct horse')
+        await signUp(app, phone)
+        expect((await app.services.accounts.get(phone)).hasPassword).toBe(true)
+      })
+
+      test('nor does it where the owner begins with a new password', async () => {
+        const phone = newNumber()
+        await app.services.accounts.add({
+          phoneNumber: phone,
+          nickname: '占位者',
+          password: person.password,
+          allowWeakPassword: true,
+        })
+        const password = { phone_number: phone, password: person.password, device: { platform: 'android' } }
+        const token = String((await ask(app, 'POST', '/v1/sessions', { body: password })).body.token)
+        const avatar_url = 'https://example.com/a.png'
+        expect((await ask(app, 'PATCH', '/v1/account', { token, body: { avatar_url } })).status).toBe(200)
+        const reset = async () => {
+          const body = { phone_number: phone, code: await codeFor(app, phone, 'reset_password') }
+          const answer = await ask(app, 'POST', '/v1/password-resets', {
+            body: { ...body, new_password: 'correct horse' },
+          })
+          expect(answer.status).toBe(204)
+        }
+        await reset()
+        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_phone_verified' },
+        })
+        const entered = await ask(app, 'POST', '/v1/sessions', {
+          body: { ...password, password: 'correct horse' },
+        })
+        const own = String(entered.body.token)
+        expect(await ask(app, 'GET', '/v1/account', { token: own })).toMatchObject({
+          body: { nickname: null, avatar_url: null, has_password: true },
+        })
+        const change = { nickname: '主人' }
+        expect((await ask(app, 'PATCH', '/v1/account', { token: own, body: change })).status).toBe(200)
+        await reset()
+        expect((await app.services.accounts.get(phone)).nickname).toBe('主人')
+      })
+
+      test('the profile is changed a field at a time, and every check tells the new name', async () => {
+        const who = await signUp(app)
+        const change = { nickname: '大明', avatar_url: 'https://example.com/a.png', locale: 'zh-CN' }
+        const { token } = who
+        expect(await ask(app, 'PATCH', '/v1/account', { token, body: change })).toMatchObject({
+          status: 200,
+          body: { ...change, has_password: false, phone_number: who.phone },
+        })
+        expect(await ask(app, 'PATCH', '/v1/account', { token, body: { avatar_url: null } })).toMatchObject({
+          body: { nickname: '大明', avatar_url: null, locale: 'zh-CN' },
+        })
+        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          body: { account: { nickname: '大明' } },
+        })
+        for (const body of [
+          { nickname: '' },
+          { avatar_url: 'http://example.com' },
+          { locale: '!' },
+          { state: 'banned' },
+        ]) {
+          expect(await ask(app, 'PATCH', '/v1/account', { token, body })).toMatchObject({ status: 422 })
+        }
+      })
+
+      test('a password is set by code, changed by the old one, and every change ends the other sessions', async () => {
+        const who = await signUp(app)
+        const other = await signUp(app, who.phone, { platform: 'android' })
+        await setPassword(app, who, 'correct horse')
+        expect(await ask(app, 'GET', '/v1/session', { token: other.token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_password_changed' },
+        })
+        const { token } = who
+        const change = { new_password: 'battery staple', current_password: 'wrong' }
+        expect(await ask(app, 'PUT', '/v1/account/password', { token, body: change })).toMatchObject({
+          status: 401,
+          body: { code: 'credentials_wrong' },
+        })
+        change.current_password = 'correct horse'
+        expect((await ask(app, 'PUT', '/v1/account/password', { token, body: change })).status).toBe(204)
+        expect((await ask(app, 'GET', '/v1/session', { token })).status).toBe(200)
+        const signIn = { phone_number: who.phone, password: 'battery staple' }
+        expect((await ask(app, 'POST', '/v1/sessions', { body: signIn })).status).toBe(201)
+        const number = { new_password: who.phone.slice(3), current_password: 'battery staple' }
+        expect(await ask(app, 'PUT', '/v1/account/password', { token, body: number })).toMatchObject({
+          status: 422,
+          body: { code: 'password_refused', rule: 'is_phone_number' },
+        })
+        for (const body of [
+          { new_password: 'correct horse' },
+          { new_password: 'correct horse', current_password: 'x', code: '000000' },
+        ]) {
+          expect(await ask(app, 'PUT', '/v1/account/password', { token, body })).toMatchObject({
+            status: 422,
+            body: { code: 'invalid_request' },
+          })
+        }
+      })
+
+      test('a forgotten password is set by code, once, and ends every session', async () => {
+        const who = await signUp(app)
+        const code = await codeFor(app, who.phone, 'reset_password')
+        const body = { phone_number: who.phone, code, new_password: 'correct horse' }
+        const answers = await Promise.all(
+          Array.from({ length: 5 }, () => ask(app, 'POST', '/v1/password-resets', { body })),
+        )
+        expect(answers.map(({ status }) => status).sort()).toEqual([204, 401, 401, 401, 401])
+        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+          body: { code: 'session_password_changed' },
+        })
+        const signIn = { phone_number: who.phone, password: 'correct horse' }
+        expect((await ask(app, 'POST', '/v1/sessions', { body: signIn })).status).toBe(201)
+      })
+
+      test('it moves to another number with proof of both, and the other sessions end', async () => {
+        const who = await signUp(app)
+        const other = await signUp(app, who.phone, { platform: 'android' })
+        const taken = await signUp(app)
+        const { token } = who
+        const phone_number = newNumber()
+        const confirm = await codeFor(app, who.phone, 'confirm')
+        const code = await codeFor(app, phone_number, 'change_phone')
+        const move = (body: object) => ask(app, 'PUT', '/v1/account/phone', { token, body })
+        expect(await move({ phone_number, code, confirmation: { code: wrong(confirm) } })).toMatchObject({
+          status: 401,
+        })
+        expect(
+          await move({ phone_number, code: wrong(code), confirmation: { code: confirm } }),
+        ).toMatchObject({
+          status: 401,
+        })
+        expect(await move({ phone_number, code, confirmation: { code: confirm } })).toMatchObject({
+          status: 200,
+          body: { phone_number },
+        })
+        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          status: 200,
+          body: { account: { phone_number } },
+        })
+        expect(await ask(app, 'GET', '/v1/session', { token: other.token })).toMatchObject({
+          body: { code: 'session_phone_changed' },
+        })
+        // The old number is free, and makes an account of its own.
+        expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
+        const again = {
+          confirmation: { code: await codeFor(app, phone_number, 'confirm') },
+          code: await codeFor(app, taken.phone, 'change_phone'),
+        }
+        expect(await move({ phone_number: taken.phone, ...again })).toMatchObject({
+          status: 409,
+          body: { code: 'phone_number_taken' },
+        })
+      })
+
+      test('a typing error in one of the two codes does not use up the other, and the answer tells which', async () => {
+        const who = await signUp(app)
+        const phone_number = newNumber()
+        const confirm = await codeFor(app, who.phone, 'confirm')
+        let code = await codeFor(app, phone_number, 'change_phone')
+        const move = (body: object) =>
+          ask(app, 'PUT', '/v1/account/phone', { token: who.token, body: { phone_number, ...body } })
+        for (let i = 0; i < 5; i++)
+          expect(await move({ code: wrong(code), confirmation: { code: confirm } })).toMatchObject({
+            status: 401,
+            body: { code: 'code_wrong', fields: [{ pointer: '/code', problem: 'is_wrong' }] },
+          })
+        code = await codeFor(app, phone_number, 'change_phone')
+        expect(await move({ code, confirmation: { code: wrong(confirm) } })).toMatchObject({
+          status: 401,
+          body: { code: 'code_wrong', fields: [{ pointer: '/confirmation', problem: 'is_wrong' }] },
+        })
+        expect(await move({ code, confirmation: { code: confirm } })).toMatchObject({ status: 200 })
+      })
+
+      test('it does not move to the number that it has, and nothing ends', async () => {
+        const who = await signUp(app)
+        const other = await signUp(app, who.phone, { platform: 'android' })
+        const body = { phone_number: who.phone, code: '000000', confirmation: { code: '000000' } }
+        expect(await ask(app, 'PUT', '/v1/account/phone', { token: who.token, body })).toMatchObject({
+          status: 409,
+          body: { code: 'phone_number_taken' },
+        })
+        expect((await ask(app, 'GET', '/v1/session', { token: other.token })).status).toBe(200)
+      })
+
+      test('who has a number now sees nothing of what happened to who had it before, and takes nothing of it along', async () => {
+        const first = await signUp(app)
+        const moved = newNumber()
+        await ask(app, 'POST', '/v1/sessions', { body: { phone_number: first.phone, password: 'wrong one' } })
+        const confirmation = { code: await codeFor(app, first.phone, 'confirm') }
+        const code = await codeFor(app, moved, 'change_phone')
+        const body = { phone_number: moved, code, confirmation }
+        expect((await ask(app, 'PUT', '/v1/account/phone', { token: first.token, body })).status).toBe(200)
+
+        const second = await signUp(app, first.phone)
+        const kinds = async (token: string) => {
+          const { body } = await ask(app, 'GET', '/v1/account/export', { token })
+          return (body.events as { kind: string }[]).map(({ kind }) => kind).toSorted()
+        }
+        expect(await kinds(second.token)).toEqual(['account_created', 'account_exported', 'signed_in'])
+        const before = await kinds(first.token)
+        expect(before).toContain('sign_in_failed')
+
+        const closing = await codeFor(app, first.phone, 'close_account')
+        const closed = { token: second.token, body: { code: closing } }
+        expect((await ask(app, 'DELETE', '/v1/account', closed)).status).toBe(202)
+        app.clock.advance(16 * dayMs)
+        await app.services.purgeExpired()
+        const told = await app.services.db
+          .selectFrom('hufu_events')
+          .select('phone_number')
+          .where('account_id', '=', first.accountId)
+          .where('kind', '=', 'sign_in_failed')
+          .execute()
+        expect(told).toEqual([{ phone_number: first.phone }])
+      })
+
+      test('a confirmation counts once, also where two changes meet', async () => {
+        const who = await signUp(app)
+        const confirmation = { code: await codeFor(app, who.phone, 'confirm') }
+        const numbers = [newNumber(), newNumber()]
+        const codes = await Promise.all(numbers.map((phone) => codeFor(app, phone, 'change_phone')))
+        const moves = await Promise.all(
+          numbers.map((phone_number, i) =>
+            ask(app, 'PUT', '/v1/account/phone', {
+              token: who.token,
+              body: { phone_number, code: codes[i], confirmation },
+            }),
+          ),
+        )
+        expect(moves.map(({ status }) => status).sort()).toEqual([200, 401])
+      })
+
+      test('it closes with a code, opens again at a sign-in, and is gone for good after 15 days', async () => {
+        const who = await signUp(app)
+        const close = async (token: string) => {
+          const code = await codeFor(app, who.phone, 'close_account')
+          return await ask(app, 'DELETE', '/v1/account', { token, body: { code } })
+        }
+        expect(
+          await ask(app, 'DELETE', '/v1/account', { token: who.token, body: { code: '000000' } }),
+        ).toMatchObject({ status: 401 })
+        const closing = await close(who.token)
+        expect(closing).toMatchObject({ status: 202 })
+        expect(Date.parse(String(closing.body.closes_at))).toBe(app.clock.now() + 15 * dayMs)
+        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_account_closed' },
+        })
+        const back = await signUp(app, who.phone)
+        expect(back.accountId).toBe(who.accountId)
+        app.clock.advance(16 * dayMs)
+        await app.services.purgeExpired()
+        expect((await ask(app, 'GET', '/v1/session', { token: back.token })).status).toBe(200)
+
+        await close(back.token)
+        app.clock.advance(15 * dayMs - 1)
+        await app.services.purgeExpired()
+        expect(await app.services.accounts.find(who.phone)).toMatchObject({ closesAt: expect.any(Number) })
+        app.clock.advance(1)
+        await Promise.all([app.services.purgeExpired(), app.services.purgeExpired()])
+        expect(await app.services.accounts.find(who.phone)).toBeNull()
+        expect(await ask(app, 'GET', '/v1/session', { token: back.token })).toMatchObject({ status: 401 })
+        const { db } = app.services
+        const left = await db
+          .selectFrom('hufu_events')
+          .selectAll()
+          .where('account_id', '=', who.accountId)
+          .execute()
+        expect(left.map(({ kind }) => kind)).toContain('account_purged')
+        expect(JSON.stringify(left)).not.toMatch(new RegExp(`${who.phone.slice(1)}|127\\.0\\.0\\.1`))
+        expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
+      })
+
+      test('what is known of a person can be taken away by them, and holds no secret', async () => {
+        const who = await signUp(app)
+        await setPassword(app, who, 'correct horse')
+        const { status, body } = await ask(app, 'GET', '/v1/account/export', { token: who.token })
+        expect(status).toBe(200)
+        expect(body).toMatchObject({
+          account: { id: who.accountId, has_password: true },
+          sessions: [{ id: who.sessionId, platform: 'ios', ended_at: null }],
+        })
+        expect(JSON.stringify(body)).not.toMatch(/argon2|hf_|token_hash/)
+      })
+
+      test('a ban ends everything now, says until when, and ends by itself', async () => {
+        const who = await signUp(app)
+        const until = app.clock.now() + dayMs
+        await app.services.lifecycle.ban(who.accountId, { until, reason: 'spam' })
+        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_banned' },
+        })
+        const code = await codeFor(app, who.phone, 'sign_in')
+        const body = { phone_number: who.phone, code }
+        expect(await ask(app, 'POST', '/v1/sessions', { body })).toMatchObject({
+          status: 403,
+          body: { code: 'account_banned', banned_until: new Date(until).toISOString() },
+        })
+        app.clock.advance(dayMs)
+        await signUp(app, who.phone)
+        await app.services.lifecycle.ban(who.accountId, { until: null, reason: null })
+        await app.services.lifecycle.unban(who.accountId)
+        // What a ban ended stays ended.
+        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+          status: 401,
+          body: { code: 'session_banned' },
+        })
+        await signUp(app, who.phone)
+      })
+    })
+
+    describe.skipIf(skipped !== null)('devices', () => {
+      test('all others are signed out at once, or all', async () => {
+        const who = await signUp(app)
+        const others = [
+          await signUp(app, who.phone, { platform: 'android' }),
+          await signUp(app, who.phone, { platform: 'web' }),
+        ]
+        expect((await ask(app, 'DELETE', '/v1/sessions', { token: who.token })).status).toBe(204)
+        for (const { token } of others) {
+          expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+            status: 401,
+            body: { code: 'session_kicked', ended_by: { platform: 'ios' } },
+          })
+        }
+        expect((await ask(app, 'GET', '/v1/session', { token: who.token })).status).toBe(200)
+        expect((await ask(app, 'DELETE', '/v1/sessions?all=true', { token: who.token })).status).toBe(204)
+        expect((await ask(app, 'GET', '/v1/session', { token: who.token })).status).toBe(401)
+        expect((await ask(app, 'DELETE', '/v1/sessions?all=maybe', { token: who.token })).status).toBe(401)
+      })
+
+      test('a replaced phone is told when and where, in words for people', async () => {
+        const old = await signUp(app, newNumber(), { platform: 'ios', name: 'iPhone 14' })
+        await signUp(app, old.phone, { platform: 'ios', name: 'iPhone 15' })
+        const time = new Intl.DateTimeFormat('zh-CN', {
+          timeZone: 'Asia/Shanghai',
+          hour: '2-digit',
+          minute: '2-digit',
+          hourCycle: 'h23',
+        }).format(app.clock.now())
+        const told = await ask(app, 'GET', '/v1/session', { token: old.token, language: 'zh-CN' })
+        expect(told).toMatchObject({ status: 401, body: { code: 'session_replaced' } })
+        expect(told.body.detail).toBe(`您的账号于 ${time} 在 iPhone 15 登录。如非本人操作，请尽快修改密码。`)
+        app.clock.advance(3 * dayMs)
+        const later = await ask(app, 'GET', '/v1/session', { token: old.token, language: 'zh-CN' })
+        expect(later.body.detail).toMatch(/^您的账号于 \d+月\d+日 ?\d\d:\d\d 在 iPhone 15 登录/)
+      })
+    })
+
+    test.skipIf(skipped !== null)('events tell what happened, in order', async () => {
+      const who = await signUp(app)
+      await setPassword(app, who, 'correct horse')
+      const wrongPassword = { phone_number: who.phone, password: 'wrong' }
+      await ask(app, 'POST', '/v1/sessions', { body: wrongPassword })
+      const noProof = { new_password: 'battery staple', current_password: 'wrong' }
+      await ask(app, 'PUT', '/v1/account/password', { token: who.token, body: noProof })
+      await ask(app, 'DELETE', '/v1/session', { token: who.token })
+      const kinds = await kindsOf(app, who.accountId, who.phone)
+      expect(kinds.filter((kind) => kind !== 'code_sent').sort()).toEqual(
+        [
+          'account_created',
+          'password_set',
+          'proof_failed',
+          'session_ended',
+          'sign_in_failed',
+          'signed_in',
+        ].sort(),
+      )
+      app.clock.advance(181 * dayMs)
+      await app.services.purgeExpired()
+      expect(await kindsOf(app, who.accountId, who.phone)).toEqual([])
+    })
+  })
+}

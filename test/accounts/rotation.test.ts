@@ -1,0 +1,483 @@
+// A session's token gets a successor: nobody is signed out by a lost answer, and a token of the past ends the session.
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { ManualClock } from '../../src/clock.ts'
+import type { Verified } from '../../src/sessions/session.ts'
+import { issueToken } from '../../src/sessions/token.ts'
+import { redisUrl, stores } from '../support/databases.ts'
+import { addAccount, type Domain, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
+import { Cut, faults, nextTurn } from '../support/step-faults.ts'
+
+const secondMs = 1_000
+const dayMs = 86_400_000
+
+async function rotate({ sessions }: Domain, token: string): Promise<string> {
+  const rotated = await sessions.rotate(token)
+  if (rotated.is !== 'live') throw new Error(`the token was ${rotated.is}`)
+  expect(rotated.session.id).toBe(token.slice(3, 25))
+  return rotated.token
+}
+
+/** What a server says of a token: `live`, `unknown`, or the reason of the end. */
+async function say({ sessions }: Domain, token: string): Promise<string> {
+  await nextTurn()
+  const verified: Verified = await sessions.verify(token)
+  return verified.is === 'ended' ? verified.ending.reason : verified.is
+}
+
+async function rowOf({ db }: Domain, token: string) {
+  return await db
+    .selectFrom('hufu_sessions')
+    .selectAll()
+    .where('id', '=', token.slice(3, 25))
+    .executeTakeFirstOrThrow()
+}
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  let url: string
+  let drop: () => Promise<void>
+  /** Two servers with one clock; each test has its own. */
+  let here: Domain
+  let there: Domain
+  let clock: ManualClock
+  const opened: Domain[] = []
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    await migrateFresh(url)
+  })
+  afterEach(async () => {
+    for (const domain of opened.splice(0)) await domain.close()
+  })
+  afterAll(async () => {
+    await drop?.()
+  })
+
+  async function open(): Promise<Domain> {
+    const domain = await openDomain({
+      databaseUrl: url,
+      redisUrl: redis ? redisUrl() : null,
+      clock,
+    })
+    opened.push(domain)
+    return domain
+  }
+
+  /** Two servers, and the token of a new session that both have seen. */
+  async function begin(): Promise<{ token: string; accountId: string }> {
+    clock = new ManualClock(Date.UTC(2026, 10, 22))
+    here = await open()
+    there = await open()
+    const accountId = await addAccount(here.db)
+    const { token } = await signIn(here, accountId)
+    for (const server of [here, there]) expect(await say(server, token)).toBe('live')
+    return { token, accountId }
+  }
+
+  async function everywhere(token: string): Promise<string[]> {
+    return [await say(here, token), await say(there, token), await say(await open(), token)]
+  }
+  const all = (answer: string) => [answer, answer, answer]
+
+  test.skipIf(skipped !== null)(
+    'both tokens are good until the new one is used; then the old one ends the session for both',
+    async () => {
+      const { token: old, accountId } = await begin()
+      const successor = await rotate(here, old)
+      expect(successor).toMatch(/^hf_[\w-]{65}$/)
+      expect(successor.slice(0, 25)).toBe(old.slice(0, 25))
+      expect(successor).not.toBe(old)
+      expect(await everywhere(old)).toEqual(all('live'))
+
+      expect(await say(there, successor)).toBe('live')
+      expect(await say(here, old)).toBe('token_reused')
+      expect(await everywhere(successor)).toEqual(all('token_reused'))
+      expect(await everywhere(old)).toEqual(all('token_reused'))
+      expect(await here.sessions.list(accountId)).toEqual([])
+      expect(await rowOf(here, old)).toMatchObject({ ended_at: clock.now(), ended_by_session: null })
+    },
+  )
+
+  test.skipIf(skipped !== null)('the successor lives on while nobody shows the old token', async () => {
+    const { token: old } = await begin()
+    const successor = await rotate(here, old)
+    clock.advance(5 * dayMs)
+    expect(await everywhere(successor)).toEqual(all('live'))
+    expect(await rowOf(here, old)).toMatchObject({ previous_token_hash: null, rotation_nonce: null })
+  })
+
+  test.skipIf(skipped !== null)(
+    'a lost answer asked again, anywhere within 60 s, gives the very same successor',
+    async () => {
+      const { token: old } = await begin()
+      const successor = await rotate(here, old)
+      expect(await rotate(there, old)).toBe(successor)
+      clock.advance(60 * secondMs - 1)
+      expect(await rotate(there, old)).toBe(successor)
+      expect(await rotate(await open(), old)).toBe(successor)
+      expect(await everywhere(successor)).toEqual(all('live'))
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'the grace is 60 s from the first rotation: a millisecond less is live, 60 s are reuse, used or not',
+    async () => {
+      const { token: old } = await begin()
+      const successor = await rotate(here, old)
+      clock.advance(30 * secondMs)
+      // Asked again, it gets no more time.
+      await rotate(there, old)
+      clock.advance(30 * secondMs - 1)
+      expect(await everywhere(old)).toEqual(all('live'))
+      clock.advance(1)
+      expect(await say(there, old)).toBe('token_reused')
+      expect(await everywhere(successor)).toEqual(all('token_reused'))
+    },
+  )
+
+  test.skipIf(skipped !== null)('rotating with a token whose time is over ends the session too', async () => {
+    const { token: old } = await begin()
+    const successor = await rotate(here, old)
+    clock.advance(60 * secondMs)
+    expect(await there.sessions.rotate(old)).toMatchObject({
+      is: 'ended',
+      ending: { reason: 'token_reused', at: clock.now(), by: null },
+    })
+    expect(await everywhere(successor)).toEqual(all('token_reused'))
+  })
+
+  test.skipIf(skipped !== null)(
+    'a server that has not heard of the rotation yet does not refuse the successor',
+    async () => {
+      for (let round = 0; round < 10; round++) {
+        const { token: old } = await begin()
+        // Both remember the old token, and no turn of the event loop passes in which the news could arrive.
+        expect(await there.sessions.verify(old)).toMatchObject({ is: 'live' })
+        const successor = await rotate(here, old)
+        expect(await there.sessions.verify(successor)).toMatchObject({ is: 'live' })
+        for (const domain of opened.splice(0)) await domain.close()
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)('rotating with an unused successor is its first use', async () => {
+    const { token: first } = await begin()
+    const second = await rotate(here, first)
+    const third = await rotate(there, second)
+    expect(new Set([first, second, third]).size).toBe(3)
+    expect(await everywhere(second)).toEqual(all('live'))
+    expect(await rotate(here, second)).toBe(third)
+    expect(await say(there, first)).toBe('token_reused')
+    for (const token of [second, third]) expect(await everywhere(token)).toEqual(all('token_reused'))
+  })
+
+  test.skipIf(skipped !== null)(
+    'a thief who rotates twice is thrown out by the first request of the owner',
+    async () => {
+      const { token: owners } = await begin()
+      const stolen = await rotate(there, await rotate(there, await rotate(there, owners)))
+      expect(await say(there, stolen)).toBe('live')
+      expect(await say(here, owners)).toBe('token_reused')
+      expect(await everywhere(stolen)).toEqual(all('token_reused'))
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a token that was never of this session is unknown and ends nothing',
+    async () => {
+      const { token: old } = await begin()
+      const id = old.slice(3, 25)
+      // Of a session that never rotated not even the family is known.
+      const sameFamily = old.slice(0, 41) + issueToken(id).slice(41)
+      for (const stranger of [issueToken(id), sameFamily])
+        expect(await everywhere(stranger)).toEqual(all('unknown'))
+      const successor = await rotate(here, old)
+      expect(await everywhere(issueToken(id))).toEqual(all('unknown'))
+      expect(await say(here, successor)).toBe('live')
+      expect(await everywhere(issueToken(id))).toEqual(all('unknown'))
+      expect(await everywhere(successor)).toEqual(all('live'))
+    },
+  )
+
+  test.skipIf(skipped !== null)('a session that ended says why to each of its tokens', async () => {
+    const { token: first, accountId } = await begin()
+    const second = await rotate(here, first)
+    expect(await say(here, second)).toBe('live')
+    const third = await rotate(here, second)
+    const id = first.slice(3, 25)
+    await there.sessions.end({ id, accountId, reason: 'kicked', by: null })
+    for (const token of [first, second, third]) expect(await everywhere(token)).toEqual(all('kicked'))
+    expect((await here.sessions.rotate(third)).is).toBe('ended')
+  })
+
+  test.skipIf(skipped !== null)('a session that has expired is not ended again by an old token', async () => {
+    const { token: old } = await begin()
+    const successor = await rotate(here, old)
+    clock.advance(31 * dayMs)
+    for (const token of [old, successor]) expect(await everywhere(token)).toEqual(all('expired'))
+    expect(await rowOf(here, old)).toMatchObject({ ended_at: null, token_hash: expect.any(String) })
+  })
+
+  test.skipIf(skipped !== null)(
+    'a ban refuses both tokens, and does not hide that an old one came',
+    async () => {
+      const { token: first, accountId } = await begin()
+      const second = await rotate(here, first)
+      await setBan(1)
+      for (const token of [first, second]) expect(await say(await open(), token)).toBe('banned')
+      expect((await here.sessions.rotate(second)).is).toBe('ended')
+      await setBan(null)
+      expect(await everywhere(second)).toEqual(all('live'))
+      await setBan(1)
+      expect(await say(await open(), first)).toBe('token_reused')
+      await setBan(null)
+      expect(await everywhere(second)).toEqual(all('token_reused'))
+
+      /** By hand, as an operator does, with the copies gone. */
+      async function setBan(banned_at: number | null): Promise<void> {
+        await here.db.updateTable('hufu_accounts').set({ banned_at }).where('id', '=', accountId).execute()
+        if (redis) await forgetCopies()
+        await nextTurn()
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    '64 parallel rotations of one token through four servers give one successor',
+    async () => {
+      const { token: old } = await begin()
+      const servers = [here, there, await open(), await open()]
+      const tokens = await Promise.all(
+        Array.from({ length: 64 }, (_, i) => rotate(servers[i % servers.length] ?? here, old)),
+      )
+      const [successor = expect.fail()] = tokens
+      expect(new Set(tokens)).toEqual(new Set([successor]))
+      // First used by all at once, it is retired once, and good for everybody.
+      const used = await Promise.all(
+        Array.from({ length: 64 }, async (_, i) =>
+          (servers[i % servers.length] ?? here).sessions.verify(successor),
+        ),
+      )
+      expect(new Set(used.map(({ is }) => is))).toEqual(new Set(['live']))
+      expect(await say(here, old)).toBe('token_reused')
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'rotations of the old token and uses of the new one at once leave one session that is over or one that lives',
+    async () => {
+      for (let round = 0; round < 5; round++) {
+        const { token: old } = await begin()
+        const successor = await rotate(here, old)
+        const answers = await Promise.all([
+          here.sessions.rotate(old),
+          there.sessions.verify(successor),
+          there.sessions.rotate(old),
+          here.sessions.verify(successor),
+        ])
+        for (const answer of answers) expect(['live', 'ended']).toContain(answer.is)
+        for (const i of [0, 2]) {
+          const rotated = answers[i]
+          if (rotated?.is === 'live') expect(rotated).toMatchObject({ token: successor })
+        }
+        // Whoever was told an end, the session is over; else the successor lives.
+        const isOver = answers.some(({ is }) => is === 'ended')
+        expect(await everywhere(successor)).toEqual(all(isOver ? 'token_reused' : 'live'))
+        expect(await say(here, old)).toBe('token_reused')
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'neither SQL nor Redis holds a token, and what leads to the successor is gone with its first use',
+    async () => {
+      const { token: old } = await begin()
+      const successor = await rotate(here, old)
+      await everywhere(old)
+      const pending = await rowOf(here, old)
+      expect(pending.rotation_nonce).toMatch(/^[\w-]{22}$/)
+      for (const token of [old, successor]) {
+        expect(JSON.stringify(pending)).not.toContain(token.slice(25, 41))
+        expect(JSON.stringify(pending)).not.toContain(token.slice(41))
+      }
+      if (redis) {
+        const copy = JSON.stringify(await (await open()).cache.session(old.slice(3, 25)))
+        expect(copy).toContain(pending.previous_token_hash)
+        expect(copy).not.toContain(pending.rotation_nonce)
+        for (const token of [old, successor]) expect(copy).not.toContain(token.slice(25, 41))
+      }
+      expect(await say(here, successor)).toBe('live')
+      expect(await rowOf(here, old)).toMatchObject({
+        rotation_nonce: null,
+        previous_token_hash: null,
+        token_hash: pending.token_hash,
+      })
+    },
+  )
+
+  const remembers = redis || database.name === 'sqlite'
+  if (remembers)
+    test.skipIf(skipped !== null)(
+      'a check takes no promise before any rotation, and again after the first use of the successor',
+      async () => {
+        const { token: old } = await begin()
+        expect(here.sessions.verify(old)).not.toBeInstanceOf(Promise)
+        const successor = await rotate(here, old)
+        expect(await say(here, successor)).toBe('live')
+        expect(await say(here, successor)).toBe('live')
+        expect(here.sessions.verify(successor)).toMatchObject({ is: 'live' })
+      },
+    )
+
+  test.skipIf(skipped !== null)(
+    'nobody who asks after the first use was acknowledged is told that the old token is good',
+    async () => {
+      for (let round = 0; round < 10; round++) {
+        const { token: old } = await begin()
+        const successor = await rotate(here, old)
+        let isAcknowledged = false
+        const late: string[] = []
+        const hammer = async (server: Domain) => {
+          for (let i = 0; !isAcknowledged || i < 3; i = isAcknowledged ? i + 1 : 0) {
+            const wasAcknowledged = isAcknowledged
+            const answer = await say(server, old)
+            if (wasAcknowledged) late.push(answer)
+          }
+        }
+        const hammers = [here, there, await open()].map(hammer)
+        await nextTurn()
+        const used = await there.sessions.verify(successor)
+        isAcknowledged = true
+        await Promise.all(hammers)
+        expect(['live', 'ended']).toContain(used.is)
+        expect(new Set(late)).toEqual(new Set(['token_reused']))
+      }
+    },
+  )
+
+  describe.each(faults)('a server that %s any step', (fault) => {
+    /** Runs `act` on a server that fails at step 1, then one that fails at step 2, and so on to the end. */
+    async function atEachStep(
+      act: (victim: Domain, old: string) => Promise<string>,
+      prepare: (old: string) => Promise<unknown>,
+      check: (old: string, acknowledged: string | null, where: string) => Promise<void>,
+    ): Promise<string[]> {
+      const visited: string[] = []
+      for (let n = 1; ; n++) {
+        const { token: old } = await begin()
+        await prepare(old)
+        const cut = new Cut()
+        const victim = await openDomain({
+          databaseUrl: url,
+          redisUrl: redis ? redisUrl() : null,
+          clock,
+          watch: cut.watch,
+        })
+        cut.arm(n, fault)
+        const acknowledged = await act(victim, old).catch(() => null)
+        // What a dead process held open, its database lets go.
+        await victim.close()
+        await nextTurn()
+        await check(old, acknowledged, `${fault} step ${n} (${cut.reached})`)
+        for (const domain of opened.splice(0)) await domain.close()
+        if (cut.reached === null) return visited
+        visited.push(cut.reached)
+      }
+    }
+    const writes = [
+      database.name === 'sqlite' ? 'sql select' : 'sql select for update',
+      'mark',
+      'sql update',
+      'confirm',
+      'sql commit',
+      'settle',
+    ]
+
+    test.skipIf(skipped !== null)(
+      'while it rotates leaves the old token good, and gives one successor',
+      async () => {
+        const visited = await atEachStep(
+          rotate,
+          async () => {},
+          async (old, acknowledged, where) => {
+            expect(await everywhere(old), where).toEqual(all('live'))
+            const { token_hash } = await rowOf(here, old)
+            const successor = await rotate(here, old)
+            if (acknowledged !== null) expect(successor, where).toBe(acknowledged)
+            // What was committed is what everybody gets, also who never heard of it.
+            const rotated = await rowOf(here, old)
+            const wasCommitted = token_hash !== rotated.previous_token_hash
+            expect(rotated.token_hash === token_hash, where).toBe(wasCommitted)
+            expect(await everywhere(successor), where).toEqual(all('live'))
+            expect(await everywhere(old), where).toEqual(all('token_reused'))
+          },
+        )
+        expect(visited).toEqual(expect.arrayContaining(writes))
+      },
+    )
+
+    test.skipIf(skipped !== null)(
+      'at the first use of a successor leaves that one good, and the old one to all servers or to none',
+      async () => {
+        let successor = ''
+        const visited = await atEachStep(
+          async (victim) => {
+            const verified = await victim.sessions.verify(successor)
+            if (verified.is !== 'live') throw new Error(`it was ${verified.is}`)
+            return successor
+          },
+          async (old) => {
+            successor = await rotate(here, old)
+            expect(await everywhere(old)).toEqual(all('live'))
+          },
+          async (old, acknowledged, where) => {
+            const { previous_token_hash } = await rowOf(here, old)
+            if (acknowledged !== null) expect(previous_token_hash, where).toBeNull()
+            if (previous_token_hash !== null) expect(await everywhere(old), where).toEqual(all('live'))
+            expect(await everywhere(successor), where).toEqual(all('live'))
+            expect(await everywhere(old), where).toEqual(all('token_reused'))
+            expect(await everywhere(successor), where).toEqual(all('token_reused'))
+          },
+        )
+        expect(visited).toEqual(expect.arrayContaining(writes))
+      },
+    )
+
+    test.skipIf(skipped !== null)(
+      'when an old token comes back ends the session wholly, or with the next old token',
+      async () => {
+        let successor = ''
+        const visited = await atEachStep(
+          async (victim, old) => {
+            const verified = await victim.sessions.verify(old)
+            return verified.is === 'ended' ? verified.ending.reason : verified.is
+          },
+          async (old) => {
+            successor = await rotate(here, old)
+            expect(await everywhere(successor)).toEqual(all('live'))
+          },
+          async (old, acknowledged, where) => {
+            const { ended_at } = await rowOf(here, old)
+            if (acknowledged !== null) expect(acknowledged, where).toBe('token_reused')
+            if (acknowledged !== null) expect(ended_at, where).not.toBeNull()
+            expect(await everywhere(successor), where).toEqual(
+              all(ended_at === null ? 'live' : 'token_reused'),
+            )
+            expect(await everywhere(old), where).toEqual(all('token_reused'))
+            expect(await everywhere(successor), where).toEqual(all('token_reused'))
+          },
+        )
+        expect(visited).toEqual(expect.arrayContaining(writes))
+      },
+    )
+  })
+
+  async function forgetCopies(): Promise<void> {
+    const client = await createClient({ url: redisUrl() ?? '' }).connect()
+    await client.flushDb()
+    client.destroy()
+  }
+})

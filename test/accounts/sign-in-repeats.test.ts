@@ -1,0 +1,546 @@
+// A sign-in whose answer was lost is asked for again with its key: one session, one token, and never one that was used.
+import { randomBytes } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { ManualClock } from '../../src/clock.ts'
+import { codeOf } from '../../src/codes/code-digits.ts'
+import { findCode } from '../../src/codes/code-rows.ts'
+import type { Purpose } from '../../src/codes/codes.ts'
+import type { Database } from '../../src/db/schema.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { hashDeviceProof } from '../../src/sessions/device-proofs.ts'
+import { findRepeatable, lockAccount } from '../../src/sessions/session-rows.ts'
+import type { IssuedSession } from '../../src/sessions/sessions.ts'
+import { fingerprintOf } from '../../src/sessions/sign-in-repeats.ts'
+import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases, redisUrl, stores } from '../support/databases.ts'
+import { addAccount, type Domain, openDomain, phone } from '../support/in-process-server.ts'
+import { Cut, faults, nextTurn, type Watcher } from '../support/step-faults.ts'
+
+const minuteMs = 60_000
+let nextNumber = 13_600_000_000
+
+function newNumber(): string {
+  nextNumber++
+  return `+86${nextNumber}`
+}
+
+const newKey = () => randomBytes(16).toString('base64url')
+const iphone = { platform: 'ios', id: 'A1B2C3', name: 'iPhone 15' }
+const laptop = { platform: 'web', name: 'Firefox' }
+
+interface Answer {
+  readonly status: number
+  readonly body: Record<string, unknown>
+}
+
+async function signIn(app: RunningApp, key: string | null, body: object): Promise<Answer> {
+  const answer = await fetch(`${app.url}/v1/sessions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(key !== null && { 'idempotency-key': key }) },
+    body: JSON.stringify({ device: iphone, ...body }),
+  })
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+}
+
+const tokenOf = ({ body }: Answer) => String(body.token)
+/** The public half of a token is the id of its session. */
+const idOf = (answer: Answer) => tokenOf(answer).slice(3, 25)
+
+/** What a server says of a token: 200, or the code of its refusal. */
+async function say(app: RunningApp, token: string): Promise<unknown> {
+  await nextTurn()
+  const answer = await fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+  return ((await answer.json()) as { code?: string }).code ?? answer.status
+}
+
+for (const { name, skipped, database, redis } of stores) {
+  describe.skipIf(skipped !== null)(name, () => {
+    let here: RunningApp
+    let there: RunningApp
+    let url: string
+    let drop: () => Promise<void>
+
+    beforeAll(async () => {
+      const fresh = await database.create()
+      url = fresh.url
+      drop = fresh.drop
+      const environment = { HUFU_PASSWORD_QUEUE: '1000', ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+      here = await startApp(url, { environment })
+      there = await startApp(url, { environment })
+    })
+    afterAll(async () => {
+      await here?.close()
+      await there?.close()
+      await drop?.()
+    })
+
+    function advance(ms: number): void {
+      here.clock.advance(ms)
+      there.clock.advance(ms)
+    }
+
+    async function codeFor(phoneNumber: string, purpose: Purpose = 'sign_in'): Promise<string> {
+      const asked = await fetch(`${here.url}/v1/codes`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ phone_number: phoneNumber, purpose }),
+      })
+      expect(asked.status).toBe(202)
+      // A message that only the owner of an account gets is prepared behind the answer.
+      const row = await vi.waitFor(async () => {
+        const found = await findCode(here.services.db, { phoneNumber, purpose })
+        return found ?? expect.fail('no code')
+      }, 10_000)
+      const key = await getOrCreateKey(here.services.db)
+      return codeOf(key, { phoneNumber, purpose, nonce: row.nonce })
+    }
+
+    /** A sign-in by code that made an account, and whose answer was lost. */
+    async function lost() {
+      const key = newKey()
+      const body = { phone_number: newNumber(), code: await codeFor(`+86${nextNumber}`) }
+      const first = await signIn(here, key, body)
+      expect(first).toMatchObject({ status: 201, body: { created: true } })
+      const { id: accountId } = first.body.account as { id: string }
+      return { key, body, first, accountId, phoneNumber: body.phone_number }
+    }
+
+    async function listEventsOf(accountId: string): Promise<string[]> {
+      const rows = await here.services.db
+        .selectFrom('hufu_events')
+        .select('kind')
+        .where('account_id', '=', accountId)
+        .orderBy('id')
+        .execute()
+      return rows.map(({ kind }) => kind)
+    }
+
+    async function sessionsOf(accountId: string) {
+      return await here.services.db
+        .selectFrom('hufu_sessions')
+        .select(['id', 'ended_at', 'previous_token_hash', 'rotation_nonce'])
+        .where('account_id', '=', accountId)
+        .execute()
+    }
+
+    const everywhere = async (token: string) => [await say(here, token), await say(there, token)]
+    const both = (answer: unknown) => [answer, answer]
+
+    test('the repeat of a sign-up gets another token for the same session, and the one that was lost is over', async () => {
+      const { key, body, first, accountId } = await lost()
+      const again = await signIn(there, key, body)
+      expect(again).toMatchObject({ status: 201, body: { created: true, account: { id: accountId } } })
+      expect(idOf(again)).toBe(idOf(first))
+      expect(tokenOf(again)).not.toBe(tokenOf(first))
+      expect(again.body.session).toEqual(first.body.session)
+      expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
+      expect(await everywhere(tokenOf(again))).toEqual(both(200))
+      expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
+      expect(await sessionsOf(accountId)).toEqual([
+        { id: idOf(first), ended_at: null, previous_token_hash: null, rotation_nonce: null },
+      ])
+      expect((await listEventsOf(accountId)).toSorted()).toEqual([
+        'account_created',
+        'sign_in_repeated',
+        'signed_in',
+      ])
+    })
+
+    test('the repeat gets a device proof of its own, and that of the lost answer is gone', async () => {
+      const { key, body, first, accountId } = await lost()
+      const again = await signIn(there, key, body)
+      const proofs = await here.services.db
+        .selectFrom('hufu_device_proofs')
+        .select('proof_hash')
+        .where('account_id', '=', accountId)
+        .execute()
+      expect(again.body.device_proof).not.toBe(first.body.device_proof)
+      expect(proofs).toEqual([{ proof_hash: hashDeviceProof(String(again.body.device_proof)) }])
+    })
+
+    test('the answer that was not lost is as good as any, and its token is over when it comes after the repeat', async () => {
+      const { key, body, first } = await lost()
+      expect(await everywhere(tokenOf(first))).toEqual(both(200))
+      expect(await signIn(there, key, body)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+      expect(await everywhere(tokenOf(first))).toEqual(both(200))
+    })
+
+    test('a repeat may be repeated, and the last token is the one that lives', async () => {
+      const { key, body, first, accountId } = await lost()
+      const answers = [first]
+      for (let i = 0; i < 4; i++) answers.push(await signIn(i % 2 === 0 ? there : here, key, body))
+      for (const answer of answers) expect(answer.status).toBe(201)
+      const last = answers.pop() ?? expect.fail()
+      for (const answer of answers) expect(await everywhere(tokenOf(answer))).toEqual(both('token_unknown'))
+      expect(await everywhere(tokenOf(last))).toEqual(both(200))
+      expect(await sessionsOf(accountId)).toHaveLength(1)
+    })
+
+    test('by password it is the same session, however often; a wrong password changes nothing', async () => {
+      const phoneNumber = newNumber()
+      const { id } = await addPerson(here.services, phoneNumber)
+      const key = newKey()
+      const body = { phone_number: phoneNumber, password: person.password }
+      const first = await signIn(here, key, body)
+      expect(first).toMatchObject({ status: 201, body: { created: false } })
+      const wrong = await signIn(there, key, { ...body, password: 'wrong' })
+      expect(wrong).toMatchObject({ status: 401, body: { code: 'credentials_wrong' } })
+      const again = await signIn(there, key, body)
+      expect([again.status, idOf(again), again.body.created]).toEqual([201, idOf(first), false])
+      expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
+      expect(await everywhere(tokenOf(again))).toEqual(both(200))
+      // After its first use it is a sign-in like any other, which replaces the session of this device.
+      const third = await signIn(here, key, body)
+      expect(idOf(third)).not.toBe(idOf(first))
+      expect(await everywhere(tokenOf(again))).toEqual(both('session_replaced'))
+      expect((await listEventsOf(id)).filter((kind) => kind === 'signed_in')).toHaveLength(2)
+    })
+
+    test('whatever differs is no repeat: the used code is used, and the first token is as good as before', async () => {
+      const { key, body, first, phoneNumber } = await lost()
+      const others: [string, string | null, object][] = [
+        ['no key', null, body],
+        ['another key', newKey(), body],
+        ['another device', key, { ...body, device: { ...iphone, id: 'other' } }],
+        ['another name', key, { ...body, device: { ...iphone, name: 'iPhone 16' } }],
+        ['another platform', key, { ...body, device: { ...iphone, platform: 'android' } }],
+        ['no device', key, { ...body, device: undefined }],
+        ['another code', key, { ...body, code: body.code === '000000' ? '000001' : '000000' }],
+      ]
+      for (const [what, otherKey, other] of others)
+        expect({ what, ...(await signIn(there, otherKey, other)) }).toMatchObject({
+          what,
+          status: 401,
+          body: { code: 'code_wrong' },
+        })
+      const stranger = { ...body, phone_number: newNumber() }
+      expect(await signIn(there, key, stranger)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+      expect(await everywhere(tokenOf(first))).toEqual(both(200))
+      expect(phoneNumber).not.toBe(stranger.phone_number)
+    })
+
+    test('a code that is written in another way is the same code', async () => {
+      const { key, body, first } = await lost()
+      const spaced = `${body.code.slice(0, 3)} ${body.code.slice(3)}`
+      expect(idOf(await signIn(there, key, { ...body, code: spaced }))).toBe(idOf(first))
+    })
+
+    test('it works for two minutes', async () => {
+      const early = await lost()
+      const late = await lost()
+      advance(2 * minuteMs - 1)
+      expect((await signIn(there, early.key, early.body)).status).toBe(201)
+      advance(1)
+      expect(await signIn(there, late.key, late.body)).toMatchObject({
+        status: 401,
+        body: { code: 'code_wrong' },
+      })
+      expect(await everywhere(tokenOf(late.first))).toEqual(both(200))
+    })
+
+    const ends: [
+      string,
+      string,
+      (lost: { accountId: string; id: string; phoneNumber: string }) => Promise<unknown>,
+    ][] = [
+      [
+        'a sign-out',
+        'session_signed_out',
+        ({ accountId, id }) => here.services.sessions.end({ id, accountId, reason: 'signed_out', by: null }),
+      ],
+      [
+        'being removed',
+        'session_kicked',
+        ({ accountId }) =>
+          here.services.sessions.endAll({ accountId, except: null, reason: 'kicked', by: null }),
+      ],
+      [
+        'a new password',
+        'session_password_changed',
+        async ({ phoneNumber }) => {
+          const code = await codeFor(phoneNumber, 'reset_password')
+          const reset = { phoneNumber, code, newPassword: 'correct horse battery', deviceProof: null }
+          await here.services.credentials.resetPassword(reset, noOrigin)
+        },
+      ],
+      [
+        'a sign-in that replaces it',
+        'session_replaced',
+        async ({ phoneNumber }) => {
+          const code = await codeFor(phoneNumber)
+          expect((await signIn(here, newKey(), { phone_number: phoneNumber, code })).status).toBe(201)
+        },
+      ],
+    ]
+    test.each(ends)('nothing comes back after %s', async (_name, ending, end) => {
+      const { key, body, first, accountId } = await lost()
+      await end({ accountId, id: idOf(first), phoneNumber: body.phone_number })
+      expect(await signIn(there, key, body)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+      expect(await everywhere(tokenOf(first))).toEqual(both(ending))
+      expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
+    })
+
+    test('a banned account is told so, and its session stays over', async () => {
+      const { key, body, first, accountId } = await lost()
+      await here.services.lifecycle.ban(accountId, { until: null, reason: null })
+      const refused = await signIn(there, key, body)
+      expect(refused.status).toBeGreaterThanOrEqual(401)
+      expect(await everywhere(tokenOf(first))).toEqual(both('session_banned'))
+      expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
+    })
+
+    test('nothing is replaced by a repeat: the other devices of the account stay', async () => {
+      const { key, body, phoneNumber } = await lost()
+      const code = await codeFor(phoneNumber)
+      const other = await signIn(here, newKey(), { phone_number: phoneNumber, code, device: laptop })
+      const again = await signIn(there, key, body)
+      expect(again.status).toBe(201)
+      expect(await everywhere(tokenOf(other))).toEqual(both(200))
+      expect(await everywhere(tokenOf(again))).toEqual(both(200))
+    })
+
+    test('of 64 tries at once, by two servers, one session lives and one token proves it', async () => {
+      const key = newKey()
+      const phoneNumber = newNumber()
+      const body = { phone_number: phoneNumber, code: await codeFor(phoneNumber) }
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, i) => signIn(i % 2 === 0 ? here : there, key, body)),
+      )
+      const done = answers.filter(({ status }) => status === 201)
+      // Who finds the lock taken for too long is told to ask again; nobody is told that the code is wrong.
+      for (const { status, body: said } of answers) expect([201, 503], JSON.stringify(said)).toContain(status)
+      expect(done.length).toBeGreaterThan(1)
+      expect(new Set(done.map(idOf)).size).toBe(1)
+      const said = await Promise.all(
+        done.map((answer, i) => say(i % 2 === 0 ? there : here, tokenOf(answer))),
+      )
+      expect(said.filter((one) => one === 200)).toHaveLength(1)
+      expect(said.filter((one) => one === 'token_unknown')).toHaveLength(done.length - 1)
+      const { id } = done[0]?.body.account as { id: string }
+      expect(await sessionsOf(id)).toHaveLength(1)
+      expect((await listEventsOf(id)).filter((kind) => kind !== 'sign_in_repeated').toSorted()).toEqual([
+        'account_created',
+        'signed_in',
+      ])
+    })
+
+    test('a token that was accepted once is never taken over, however its first use and repeats meet', async () => {
+      for (let round = 0; round < 12; round++) {
+        const { key, body, first, accountId } = await lost()
+        const token = tokenOf(first)
+        // The first use comes first, or in between, or last.
+        const later = async <T>(work: () => Promise<T>): Promise<T> => {
+          for (let turn = 0; turn < (round % 4) * 5; turn++) await nextTurn()
+          return await work()
+        }
+        const [used, ...repeats] = await Promise.all([
+          say(round % 2 === 0 ? here : there, token),
+          later(() => signIn(here, key, body)),
+          later(() => signIn(there, key, body)),
+        ])
+        const done = repeats.filter(({ status }) => status === 201)
+        const live = await Promise.all([token, ...done.map(tokenOf)].map((one) => say(here, one)))
+        expect(live.filter((one) => one === 200)).toHaveLength(1)
+        if (used === 200) expect({ live, done: done.length }).toEqual({ live: [200], done: 0 })
+        else expect([used, live[0]]).toEqual(both('token_unknown'))
+        expect(await sessionsOf(accountId)).toHaveLength(1)
+      }
+    })
+
+    describe('step by step', () => {
+      const opened: Domain[] = []
+      let clock: ManualClock
+      afterEach(async () => {
+        for (const domain of opened.splice(0)) await domain.close()
+      })
+
+      async function open(watch?: Watcher): Promise<Domain> {
+        const options = { databaseUrl: url, redisUrl: redis ? redisUrl() : null, clock }
+        const domain = await openDomain({ ...options, ...(watch && { watch }) })
+        opened.push(domain)
+        return domain
+      }
+
+      interface Known {
+        readonly accountId: string
+        readonly phoneNumber: string
+        readonly fingerprint: string
+      }
+
+      async function newAccount(): Promise<Known> {
+        clock = new ManualClock(Date.UTC(2026, 10, 22))
+        const { db } = await open()
+        const accountId = await addAccount(db)
+        const row = await db
+          .selectFrom('hufu_accounts')
+          .select('phone_number')
+          .where('id', '=', accountId)
+          .executeTakeFirstOrThrow()
+        const phoneNumber = row.phone_number ?? expect.fail()
+        const keyed = { key: newKey(), phoneNumber, method: 'code', device: phone, code: '123456' } as const
+        return { accountId, phoneNumber, fingerprint: fingerprintOf(keyed) }
+      }
+
+      /** Signs in with a key, or repeats it; null where that sign-in is over and the code was used. */
+      async function issue(domain: Domain, known: Known, isFirst = false): Promise<IssuedSession | null> {
+        const { accountId, phoneNumber, fingerprint } = known
+        const admit = async (tx: Database) => {
+          const account = await lockAccount(tx, accountId)
+          if (!account) return null
+          const repeats = await findRepeatable(tx, { phoneNumber, fingerprint, since: 0 })
+          const admission = { account, isNew: false, endOthers: null, events: [] }
+          return repeats ? { ...admission, repeats } : isFirst ? admission : null
+        }
+        return await domain.sessions.issue({
+          device: phone,
+          origin: noOrigin,
+          method: 'code',
+          fingerprint,
+          admit,
+        })
+      }
+
+      const steps = ['mark', 'confirm', 'settle'] as const
+      const cases = steps.flatMap((step) => [['a repeat', step] as const, ['a first use', step] as const])
+      test.each(
+        cases,
+      )('%s that stands still before its %s lets the other one decide nothing else', async (who, step) => {
+        const known = await newAccount()
+        const reader = await open()
+        const first = (await issue(reader, known, true)) ?? expect.fail()
+        let arrive = () => {}
+        let release = () => {}
+        const arrived = new Promise<void>((resolve) => {
+          arrive = resolve
+        })
+        const released = new Promise<void>((resolve) => {
+          release = resolve
+        })
+        const slow = await open(async (name, work) => {
+          if (name === step) {
+            arrive()
+            await released
+          }
+          return await work()
+        })
+        const other = await open()
+        const use = async (domain: Domain) => (await domain.sessions.verify(first.token)).is
+        const slowly = who === 'a repeat' ? issue(slow, known) : use(slow)
+        await arrived
+        const quickly = who === 'a repeat' ? use(other) : issue(other, known)
+        // With the lock in the other's hand it waits; behind the commit it is through before the other one has settled.
+        await Promise.race([quickly, new Promise((resolve) => setTimeout(resolve, 50))])
+        release()
+        const [a, b] = await Promise.all([slowly, quickly])
+        const [repeated, used] = who === 'a repeat' ? [a, b] : [b, a]
+        // The one that had the lock first.
+        expect(used).toBe(who === 'a repeat' ? 'unknown' : 'live')
+        const next = (repeated as IssuedSession | null)?.token ?? null
+        expect(next === null).toBe(who !== 'a repeat')
+        await nextTurn()
+        for (const domain of [reader, slow, other, await open()]) {
+          expect((await domain.sessions.verify(first.token)).is).toBe(used)
+          if (next !== null) expect((await domain.sessions.verify(next)).is).toBe('live')
+        }
+      })
+
+      test.each(
+        faults,
+      )('a repeat whose server %s a step leaves one session and no token that two hold', async (fault) => {
+        for (let n = 1; n < 60; n++) {
+          const known = await newAccount()
+          const reader = await open()
+          const first = (await issue(reader, known, true)) ?? expect.fail()
+          const cut = new Cut()
+          const dying = await open(cut.watch)
+          cut.arm(n, fault)
+          const answer = await issue(dying, known).catch(() => null)
+          if (cut.reached === null) {
+            expect(n).toBeGreaterThan(5)
+            return
+          }
+          // A transaction that was cut off holds its lock until its connection goes.
+          await dying.close().catch(() => {})
+          opened.splice(opened.indexOf(dying), 1)
+          const again = await issue(reader, known)
+          await nextTurn()
+          const tokens = [first.token, answer?.token, again?.token].filter((token) => token !== undefined)
+          const said = await Promise.all(
+            tokens.map(async (token) => (await reader.sessions.verify(token)).is),
+          )
+          expect({ step: cut.reached, live: said.filter((is) => is === 'live').length }).toEqual({
+            step: cut.reached,
+            live: 1,
+          })
+          expect(said.at(-1)).toBe('live')
+          expect(await reader.sessions.list(known.accountId)).toHaveLength(1)
+          await reader.close()
+          opened.splice(opened.indexOf(reader), 1)
+        }
+        expect.fail('it never came to its end')
+      })
+    })
+  })
+}
+
+describe('over HTTP', () => {
+  let app: RunningApp
+  let drop: () => Promise<void>
+  beforeAll(async () => {
+    const fresh = await (databases[0] ?? expect.fail()).create()
+    drop = fresh.drop
+    app = await startApp(fresh.url, { environment: { HUFU_LIMITS: 'on' } })
+    await addPerson(app.services)
+  })
+  afterAll(async () => {
+    await app?.close()
+    await drop?.()
+  })
+  const body = { phone_number: person.phone, password: person.password }
+
+  test.each([
+    '',
+    'short',
+    'a'.repeat(21),
+    'a'.repeat(23),
+    `${'a'.repeat(21)}=`,
+    `${'a'.repeat(21)} a`,
+    '"q7tX1bK0Tn2mG4hJ8sLdZw"',
+    'f81d4fae-7dec-11d0-a765-00a0c91e6bf6',
+  ])('a key that is not 128 bits in base64url is refused: %s', async (key) => {
+    expect(await signIn(app, key, body)).toMatchObject({
+      status: 422,
+      body: { code: 'invalid_request', fields: [{ pointer: '/idempotency-key', problem: 'has_wrong_form' }] },
+    })
+  })
+
+  test('a repeat counts like any try, and is refused where any try is', async () => {
+    const key = newKey()
+    const statuses: number[] = []
+    for (let i = 0; i < 1000 && statuses.at(-1) !== 429; i++)
+      statuses.push((await signIn(app, key, { ...body, password: `wrong ${i}` })).status)
+    expect(statuses.at(-1)).toBe(429)
+    expect(await signIn(app, key, body)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  })
+
+  test('the key is for POST /v1/sessions only, and stored nowhere as it is', async () => {
+    const key = newKey()
+    const login = () =>
+      fetch(`${app.url}/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify({ phone_number: '13800005299', password: person.password }),
+      })
+    await addPerson(app.services, '13800005299')
+    const tokens = [await login(), await login()].map(
+      async (answer) => (await answer.json()) as { token: string },
+    )
+    const [first, second] = await Promise.all(tokens)
+    expect(first?.token.slice(0, 25)).not.toBe(second?.token.slice(0, 25))
+    await signIn(app, key, { ...body, phone_number: '13800005299' })
+    for (const table of ['hufu_sessions', 'hufu_events', 'hufu_accounts'] as const)
+      expect(JSON.stringify(await app.services.db.selectFrom(table).selectAll().execute())).not.toContain(key)
+    expect(app.lines.join('')).not.toContain(key)
+  })
+})

@@ -1,0 +1,243 @@
+// What a stranger can learn from the work that a request causes: the statements that run, and the times that can be measured.
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { codeOf } from '../../src/codes/code-digits.ts'
+import { findCode } from '../../src/codes/code-rows.ts'
+import { MemoryLimits } from '../../src/limits/store-memory.ts'
+import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
+import { addPerson, type RunningApp, startApp } from '../support/app.ts'
+import { databases } from '../support/databases.ts'
+import { FakeGateway } from '../support/gateways/gateway.ts'
+import { httpGateway } from '../support/gateways/http.ts'
+
+const secret = 'hunter2'
+const known = '13800005223'
+const unknown = '13900005224'
+let gateway: FakeGateway
+let clockNow = () => Date.now()
+const closers: (() => Promise<void>)[] = []
+
+beforeAll(async () => {
+  gateway = await FakeGateway.start(httpGateway({ secret, now: () => clockNow() }))
+})
+afterAll(async () => {
+  await gateway?.close()
+})
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
+  const [sqlite = expect.fail()] = databases
+  const fresh = await sqlite.create()
+  closers.push(fresh.drop)
+  const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }
+  const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
+  closers.push(() => app.close())
+  clockNow = () => app.clock.now()
+  await addPerson(app.services, known)
+  return app
+}
+
+async function post(app: RunningApp, path: string, body: object): Promise<number> {
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(app.url + path, { method: 'POST', headers, body: JSON.stringify(body) })
+  await answer.arrayBuffer()
+  return answer.status
+}
+
+const askFor = (app: RunningApp, phone_number: string, purpose: string) =>
+  post(app, '/v1/codes', { phone_number, purpose })
+const guess = (app: RunningApp, phone_number: string) =>
+  post(app, '/v1/sessions', { phone_number, code: '000000' })
+
+/** The statements that the work for a request runs, as `update hufu_codes`. */
+async function statementsOf(app: RunningApp, work: () => Promise<unknown>): Promise<string[]> {
+  const spy = vi.spyOn(app.services.db.getExecutor(), 'executeQuery')
+  try {
+    await work()
+    await app.services.codeSender.close()
+    return spy.mock.calls.map(([{ sql }]) => {
+      const [, table = ''] = /(?:from|into|update) "?(hufu_[a-z_]+)/.exec(sql) ?? []
+      return `${/^select/.test(sql) ? 'read' : 'write'} ${table}`
+    })
+  } finally {
+    spy.mockRestore()
+  }
+}
+
+describe('the statements that run are the same', () => {
+  test.each([
+    ['reset_password', {}],
+    ['confirm', {}],
+    ['close_account', {}],
+    ['sign_in', { HUFU_SIGN_UP: 'closed' }],
+  ])('for a code for %s, with and without an account, and whether or not a code is out', async (purpose, environment) => {
+    const app = await start(environment)
+    // The first code of all reads the server's key.
+    await statementsOf(app, () => askFor(app, known, purpose === 'confirm' ? 'close_account' : 'confirm'))
+    const ofKnown: string[][] = []
+    const ofUnknown: string[][] = []
+    for (let i = 0; i < 3; i++) {
+      ofKnown.push(await statementsOf(app, () => askFor(app, known, purpose)))
+      ofUnknown.push(await statementsOf(app, () => askFor(app, unknown, purpose)))
+    }
+    expect(ofKnown[0]).toContain('write hufu_codes')
+    expect(ofKnown[0]).toContain('write hufu_events')
+    expect(ofUnknown).toEqual(ofKnown)
+  })
+
+  test('for a wrong code, whether or not one is out', async () => {
+    const app = await start()
+    await askFor(app, known, 'change_phone')
+    const without = [
+      await statementsOf(app, () => guess(app, unknown)),
+      await statementsOf(app, () => guess(app, unknown)),
+    ]
+    await askFor(app, known, 'sign_in')
+    const with_ = [
+      await statementsOf(app, () => guess(app, known)),
+      await statementsOf(app, () => guess(app, known)),
+    ]
+    expect(with_[0]).toContain('write hufu_codes')
+    expect(without).toEqual(with_)
+  })
+
+  test('for a code that is wrong in a reset, with and without an account', async () => {
+    const app = await start()
+    await askFor(app, known, 'reset_password')
+    await app.services.codeSender.close()
+    const reset = (phone_number: string) =>
+      post(app, '/v1/password-resets', {
+        phone_number,
+        code: '000000',
+        new_password: 'correct horse battery',
+      })
+    const ofKnown = await statementsOf(app, () => reset(known))
+    expect(await statementsOf(app, () => reset(unknown))).toEqual(ofKnown)
+  })
+
+  test.each([
+    '/v1/sessions',
+    '/login',
+  ])('for a wrong password at %s, with and without an account', async (path) => {
+    const app = await start()
+    const tryAt = (phone_number: string) => post(app, path, { phone_number, password: 'not the password' })
+    const ofKnown = await statementsOf(app, () => tryAt(known))
+    expect(ofKnown).toContain('write hufu_events')
+    expect(await statementsOf(app, () => tryAt(unknown))).toEqual(ofKnown)
+  })
+})
+
+describe('the counters that are asked are the same', () => {
+  /** What happens to counters while a code is guessed from an address: the answers of the store, without the names. */
+  async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
+    const spies = (['consume', 'consumeAll', 'refund', 'forget'] as const).map((name) =>
+      vi.spyOn(MemoryLimits.prototype, name),
+    )
+    try {
+      const headers = { 'content-type': 'application/json', 'x-forwarded-for': from }
+      const body = JSON.stringify({ phone_number, code })
+      const answer = await fetch(`${app.url}/v1/sessions`, { method: 'POST', headers, body })
+      expect(answer.status).toBe(401)
+      const calls = spies.flatMap(({ mock }) =>
+        mock.results.map(({ value }, i) => ({ order: mock.invocationCallOrder[i] ?? 0, value })),
+      )
+      const answers = calls.toSorted((a, b) => a.order - b.order).map(async ({ value }) => await value)
+      return (await Promise.all(answers)).map((spent) => [spent ?? []].flat().map(({ waitMs }) => waitMs > 0))
+    } finally {
+      for (const spy of spies) spy.mockRestore()
+    }
+  }
+
+  test('for a right code that is not enough by itself, a wrong one, and one where none is out', async () => {
+    const app = await start({ HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
+    for (const number of [known, unknown]) {
+      if (number === known) await askFor(app, known, 'sign_in')
+      // From here on the number has seen too many wrong codes.
+      for (let i = 0; i < 12; i++) await countersOf(app, number, '000000', `198.18.${i}.7`)
+    }
+    const name = { phoneNumber: `+86${known}`, purpose: 'sign_in' } as const
+    const { nonce } = (await findCode(app.services.db, name)) ?? expect.fail()
+    const right = codeOf(await getOrCreateKey(app.services.db), { ...name, nonce })
+    for (const again of [false, true]) {
+      const wrong = await countersOf(app, known, '000000', '198.19.1.7')
+      expect(await countersOf(app, known, right, '198.19.2.7'), `again: ${again}`).toEqual(wrong)
+      expect(await countersOf(app, unknown, '000000', '198.19.3.7'), `again: ${again}`).toEqual(wrong)
+    }
+  })
+})
+
+/** How likely a time of the second list is longer than one of the first: 0.5 where they cannot be told apart (Mann-Whitney). */
+function likelihoodOfLonger(a: readonly number[], b: readonly number[]): number {
+  let wins = 0
+  for (const x of a) for (const y of b) wins += y > x ? 1 : y === x ? 0.5 : 0
+  return wins / (a.length * b.length)
+}
+
+const pairs = 80
+/** Five standard deviations of the likelihood for so many pairs that do not differ. */
+const tolerance = 5 * Math.sqrt((2 * pairs + 1) / (12 * pairs * pairs))
+
+/** How long the work takes for one number and for the other, in turn and in changing order. */
+async function compare(
+  work: (number: string) => Promise<unknown>,
+  before: (number: string) => Promise<unknown> = async () => {},
+): Promise<number> {
+  const times: Record<string, number[]> = { [known]: [], [unknown]: [] }
+  for (let i = 0; i < pairs + 5; i++) {
+    for (const number of i % 2 ? [known, unknown] : [unknown, known]) {
+      await before(number)
+      const began = performance.now()
+      await work(number)
+      // The first ones warm up.
+      if (i >= 5) times[number]?.push(performance.now() - began)
+    }
+  }
+  return likelihoodOfLonger(times[unknown] ?? [], times[known] ?? [])
+}
+
+describe('the times that a stranger can measure', () => {
+  /** Until another request behind it is answered: what the server does right after an answer delays that one. */
+  const askAndLook = (app: RunningApp) => async (number: string) => {
+    await askFor(app, number, 'reset_password')
+    const answer = await fetch(`${app.url}/livez`)
+    await answer.arrayBuffer()
+  }
+
+  test('say nothing about an account when a code for its owner is asked for', async () => {
+    const app = await start()
+    expect(Math.abs((await compare(askAndLook(app))) - 0.5)).toBeLessThan(tolerance)
+  })
+
+  test('would say it if there were work for a known number right behind the answer', async () => {
+    const app = await start()
+    const send = app.services.codeSender.send.bind(app.services.codeSender)
+    app.services.codeSender.send = async (number, request) => {
+      const answer = await send(number, request)
+      // As it was: an event and its commit, for known numbers alone.
+      if (number === known) setImmediate(busyFor, 10)
+      return answer
+    }
+    expect((await compare(askAndLook(app))) - 0.5).toBeGreaterThan(tolerance)
+  })
+
+  test('say nothing about whether a code is out when one is guessed', async () => {
+    const app = await start()
+    await askFor(app, known, 'sign_in')
+    const { db, clock } = { db: app.services.db, clock: app.clock }
+    /** Good, with all its guesses, before each guess; for the other number none was ever asked for. */
+    const renew = () =>
+      db
+        .updateTable('hufu_codes')
+        .set({ guesses: 0, expires_at: clock.now() + 300_000 })
+        .where('phone_number', '=', `+86${known}`)
+        .execute()
+    const likelihood = await compare((number) => guess(app, number), renew)
+    expect(Math.abs(likelihood - 0.5)).toBeLessThan(tolerance)
+  })
+})
+
+function busyFor(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}

@@ -1,0 +1,153 @@
+// Whose address counts: headers that a client writes change nothing, unless a proxy on the list passes them on.
+import { request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases, type FreshDatabase } from '../support/databases.ts'
+
+const [sqlite = expect.fail()] = databases
+
+/** Signs in and gives the address that the server took down, in the session and in the log. */
+async function addressSeen(
+  app: RunningApp,
+  headers: Record<string, string | string[]>,
+  host = '127.0.0.1',
+): Promise<{ session: unknown; log: unknown }> {
+  const body = JSON.stringify({ phone_number: person.phone, password: person.password })
+  const { port } = app.server.server.address() as AddressInfo
+  const text = await new Promise<string>((resolve, reject) => {
+    const asked = request(
+      {
+        host,
+        port,
+        path: '/v1/sessions',
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json', connection: 'close' },
+      },
+      (answer) => {
+        let received = ''
+        answer.on('data', (chunk) => {
+          received += chunk
+        })
+        answer.on('end', () => resolve(received))
+      },
+    )
+    asked.on('error', reject)
+    asked.end(body)
+  })
+  // A sign-in that works has a session, and a line in the log with it.
+  const { session } = JSON.parse(text) as { session: { ip: unknown } }
+  const lines = () => app.lines.filter((line) => line.includes('/v1/sessions'))
+  await expect.poll(() => lines().length, { interval: 5 }).toBeGreaterThan(0)
+  const log = (JSON.parse(lines()[0] ?? '{}') as { ip?: unknown }).ip
+  app.lines.length = 0
+  return { session: session.ip, log }
+}
+
+const spoofs: [string, Record<string, string | string[]>][] = [
+  ['X-Forwarded-For', { 'x-forwarded-for': '198.51.100.9' }],
+  ['X-Forwarded-For twice', { 'x-forwarded-for': ['198.51.100.9', '198.51.100.8'] }],
+  ['X-Real-IP', { 'x-real-ip': '198.51.100.9' }],
+  ['Forwarded', { forwarded: 'for=198.51.100.9;proto=https;host=evil.example' }],
+  ['X-Forwarded-Host and -Proto', { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }],
+  [
+    'CF-Connecting-IP and True-Client-IP',
+    { 'cf-connecting-ip': '198.51.100.9', 'true-client-ip': '198.51.100.9' },
+  ],
+]
+
+function useApp(environment: Record<string, string>) {
+  let fresh: FreshDatabase
+  let app: RunningApp
+  beforeAll(async () => {
+    fresh = await sqlite.create()
+    app = await startApp(fresh.url, { environment })
+    await addPerson(app.services)
+  })
+  afterAll(async () => {
+    await app?.close()
+    await fresh?.drop()
+  })
+  return () => app
+}
+
+describe.each([
+  ['without a list', {}],
+  ['from a peer that is not on the list', { HUFU_TRUSTED_PROXIES: '10.0.0.0/8, 192.0.2.1,fd00::/8' }],
+])('%s', (_, environment) => {
+  const app = useApp(environment as Record<string, string>)
+
+  test.each(spoofs)('%s is not believed', async (_name, headers) => {
+    expect(await addressSeen(app(), headers)).toEqual({ session: '127.0.0.1', log: '127.0.0.1' })
+  })
+})
+
+describe('from a proxy on the list', () => {
+  const app = useApp({ HUFU_TRUSTED_PROXIES: '127.0.0.0/8,10.1.0.0/16' })
+  const client = '203.0.113.7'
+
+  test.each<[string, string | string[], string | null]>([
+    ['its address for the client', client, client],
+    ['what the client wrote before it', `198.51.100.9, ${client}`, client],
+    ['rubbish that the client wrote before it', `<script>, "x", ${client}`, client],
+    ['several headers', ['198.51.100.9', client], client],
+    ['a second proxy on the list', `198.51.100.9, ${client}, 10.1.2.3`, client],
+    ['a second proxy that is not on the list', `${client}, 10.2.0.1`, '10.2.0.1'],
+    ['an address of the list that the client wrote', `10.1.9.9, ${client}`, client],
+    ['IPv6', '2001:db8::7', '2001:db8::7'],
+    ['IPv4 in IPv6', `::ffff:${client}`, client],
+    ['IPv6 with a zone', `fe80::1%${'a'.repeat(100)}`, 'fe80::1'],
+    ['no address', 'unknown', null],
+    ['an address with a port', `${client}:4711`, null],
+    ['nothing but proxies', '10.1.2.3, 10.1.2.4', '10.1.2.3'],
+  ])('X-Forwarded-For with %s', async (_name, header, address) => {
+    expect(await addressSeen(app(), { 'x-forwarded-for': header })).toEqual({
+      session: address,
+      log: address ?? undefined,
+    })
+  })
+
+  test.each(spoofs.slice(2))('%s is not believed even there', async (_name, headers) => {
+    expect(await addressSeen(app(), headers)).toEqual({ session: '127.0.0.1', log: '127.0.0.1' })
+  })
+})
+
+describe('on an IPv6 socket', () => {
+  test('a client that came by IPv4 is known by its IPv4 address, and so is a proxy', async () => {
+    const fresh = await sqlite.create()
+    for (const [environment, seen] of [
+      [{}, '127.0.0.1'],
+      [{ HUFU_TRUSTED_PROXIES: '127.0.0.1' }, '203.0.113.7'],
+    ] as const) {
+      const app = await startApp(fresh.url, { environment, host: '::' })
+      await addPerson(app.services).catch(() => {})
+      const headers = { 'x-forwarded-for': '203.0.113.7' }
+      expect(await addressSeen(app, headers)).toEqual({ session: seen, log: seen })
+      await app.close()
+    }
+    await fresh.drop()
+  })
+})
+
+test('changing the forwarded address does not give more tries', async () => {
+  const fresh = await sqlite.create()
+  const app = await startApp(fresh.url, { environment: { HUFU_LIMITS: 'on' } })
+  const statuses = []
+  for (let i = 0; i < 102; i++) {
+    const answer = await fetch(`${app.url}/v1/sessions`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'x-forwarded-for': `203.0.${i}.7`,
+        'x-real-ip': `203.0.${i}.7`,
+        forwarded: `for=203.0.${i}.7`,
+      },
+      body: JSON.stringify({ phone_number: `139${10_000_000 + i * 1_001}`, password: 'wrong' }),
+    })
+    statuses.push(answer.status)
+    await answer.text()
+  }
+  expect(statuses.indexOf(429)).toBe(100)
+  await app.close()
+  await fresh.drop()
+})

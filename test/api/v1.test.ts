@@ -1,0 +1,1048 @@
+// The /v1 API over HTTP: sign in, who am I, my devices, sign out, and why a session ended.
+import { hash } from '@node-rs/argon2'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { EndReason } from '../../src/db/schema.ts'
+import { errorCodes } from '../../src/errors.ts'
+import { publicErrors } from '../../src/http/problem.ts'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases, type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
+
+const secondMs = 1000
+const dayMs = 86_400_000
+
+type Json = Record<string, unknown>
+interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly body: Json
+}
+interface Ask {
+  readonly token?: string
+  readonly headers?: Record<string, string>
+  readonly body?: unknown
+}
+
+/** An app of /v1. */
+function clientOf({ url }: RunningApp) {
+  async function ask(method: string, path: string, { token, headers = {}, body }: Ask = {}): Promise<Answer> {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const isJson = text !== '' && /json/.test(response.headers.get('content-type') ?? '')
+    return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : {} }
+  }
+
+  const signIn = (phone: string, device?: Json, password: string = person.password) =>
+    ask('POST', '/v1/sessions', { body: { phone_number: phone, password, ...(device && { device }) } })
+  const who = (token: string, headers?: Record<string, string>) =>
+    ask('GET', '/v1/session', { token, ...(headers && { headers }) })
+  const list = (token: string) => ask('GET', '/v1/sessions', { token })
+  const signOut = (token: string) => ask('DELETE', '/v1/session', { token })
+  const end = (token: string, id: string) => ask('DELETE', `/v1/sessions/${id}`, { token })
+
+  /** Signs in, which must succeed. */
+  async function enter(phone: string, device?: Json): Promise<{ token: string; id: string }> {
+    const { status, text, body } = await signIn(phone, device)
+    expect({ status, text }).toMatchObject({ status: 201 })
+    const token = String(body.token)
+    // The public half of a token is the id of its session.
+    return { token, id: token.slice(3, 25) }
+  }
+
+  return { ask, signIn, who, list, signOut, end, enter }
+}
+
+/** A problem's JSON, in English. */
+function problem(code: (typeof errorCodes)[number], facts: Json = {}) {
+  const { status, en } = publicErrors[code]
+  const type = `urn:hufu:problem:${code}`
+  const isAdvised = /^(unsupported_media_type|invalid_json|not_found|method_not_allowed|code_wrong)$/.test(
+    code,
+  )
+  // Its words are the concern of mistakes.test.ts.
+  const detail = isAdvised ? { detail: expect.any(String) } : {}
+  return {
+    type,
+    title: en,
+    status,
+    code,
+    ...detail,
+    request_id: expect.stringMatching(/^[\w.-]+$/),
+    ...facts,
+  }
+}
+
+const iso = (ms: number) => new Date(ms).toISOString()
+const phone14 = { platform: 'ios', id: 'A-1', name: '小明的 iPhone 14', app_version: '2.1.0' }
+const pixel = { platform: 'android', id: 'B-2', name: 'Pixel 9', app_version: '2.1.1' }
+const tablet = { platform: 'harmony', name: 'MatePad' }
+
+let lastPhone = 13_900_000_000
+async function newcomer(app: RunningApp, nickname: string | null = '小明') {
+  lastPhone++
+  const { id } = await addPerson(app.services, String(lastPhone), nickname)
+  return { phone: String(lastPhone), id }
+}
+
+const cleanUps: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function newDatabase(name: 'sqlite' | 'mariadb' | 'postgres' = 'sqlite'): Promise<FreshDatabase> {
+  const database = databases.find((one) => one.name === name)
+  if (!database) throw new Error(`${name} is not in stores.ts`)
+  const fresh = await database.create()
+  cleanUps.push(fresh.drop)
+  return fresh
+}
+
+/** An app of this test's own. */
+async function start(url: string, environment: Record<string, string> = {}): Promise<RunningApp> {
+  const app = await startApp(url, { environment })
+  let open = true
+  const close = async () => {
+    if (open) await app.close()
+    open = false
+  }
+  cleanUps.push(close)
+  return { ...app, close }
+}
+
+describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
+  let fresh: FreshDatabase | undefined
+  let running: RunningApp | undefined
+  beforeAll(async () => {
+    if (skipped !== null) return
+    fresh = await database.create()
+    running = await startApp(fresh.url, {
+      environment: { HUFU_SESSION_MAX: '2', ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
+    })
+  })
+  afterAll(async () => {
+    await running?.close()
+    await fresh?.drop()
+  })
+  function app(): RunningApp {
+    if (!running) throw new Error('the app did not start')
+    return running
+  }
+  const client = () => clientOf(app())
+
+  test.skipIf(skipped)('signing in answers 201 with the token, the session and the account', async () => {
+    const { phone, id } = await newcomer(app())
+    const { status, headers, body } = await client().signIn(phone, phone14)
+    const now = app().clock.now()
+    expect(status).toBe(201)
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
+    expect(headers.get('cache-control')).toBe('no-store')
+    expect(body).toEqual({
+      token: expect.stringMatching(/^hf_[\w-]{65}$/),
+      session: {
+        id: expect.stringMatching(/^[\w-]{22}$/),
+        platform: 'ios',
+        device: { id: 'A-1', name: '小明的 iPhone 14', app_version: '2.1.0' },
+        ip: '127.0.0.1',
+        created_at: iso(now),
+        seen_at: iso(now),
+        expires_at: iso(now + 30 * dayMs),
+        current: true,
+      },
+      account: { id, phone_number: `+86${phone}`, nickname: '小明' },
+      created: false,
+      device_proof: expect.stringMatching(/^hp_[\w-]{43}$/),
+    })
+    const { token, created: _, device_proof: __, ...rest } = body
+    const again = await client().who(String(token))
+    expect(again.status).toBe(200)
+    expect(again.body).toEqual(rest)
+    expect(again.text).not.toContain(String(token).slice(-43))
+  })
+
+  test.skipIf(skipped)(
+    'a device may say nothing of itself, and an account may have no nickname',
+    async () => {
+      const { phone, id } = await newcomer(app(), null)
+      const { body } = await client().signIn(phone)
+      expect(body).toMatchObject({
+        session: { platform: 'other', device: { id: null, name: null, app_version: null } },
+        account: { id, phone_number: `+86${phone}`, nickname: null },
+      })
+    },
+  )
+
+  test.skipIf(skipped)('the list shows the live devices, oldest first, and which one asks', async () => {
+    const { phone } = await newcomer(app())
+    const stranger = await newcomer(app())
+    await client().enter(stranger.phone, tablet)
+    const first = await client().enter(phone, phone14)
+    app().clock.advance(secondMs)
+    const second = await client().enter(phone, pixel)
+    app().clock.advance(secondMs)
+    const third = await client().enter(phone, tablet)
+    await client().signOut(third.token)
+    const { status, body, text } = await client().list(second.token)
+    expect(status).toBe(200)
+    expect(body).toEqual({
+      sessions: [
+        expect.objectContaining({ id: first.id, platform: 'ios', current: false }),
+        expect.objectContaining({ id: second.id, platform: 'android', current: true }),
+      ],
+    })
+    for (const { token } of [first, second]) expect(text).not.toContain(token.slice(-43))
+  })
+
+  test.skipIf(skipped)('signing out answers 204, and the token is dead at once', async () => {
+    const { phone } = await newcomer(app())
+    const { token } = await client().enter(phone, phone14)
+    const other = await client().enter(phone, pixel)
+    const { status, text, headers } = await client().signOut(token)
+    expect({ status, text, type: headers.get('content-type') }).toEqual({ status: 204, text: '', type: null })
+    expect((await client().who(token)).body).toMatchObject({ code: 'session_signed_out' })
+    expect((await client().signOut(token)).status).toBe(401)
+    expect((await client().who(other.token)).status).toBe(200)
+  })
+
+  test.skipIf(skipped)(
+    'a client that sends its JSON content type with everything can sign out too',
+    async () => {
+      const { phone } = await newcomer(app())
+      const first = await client().enter(phone, phone14)
+      const second = await client().enter(phone, pixel)
+      const headers = { 'content-type': 'application/json' }
+      const other = await client().ask('DELETE', `/v1/sessions/${first.id}`, { token: second.token, headers })
+      expect(other).toMatchObject({ status: 204, text: '' })
+      expect(await client().ask('DELETE', '/v1/session', { token: second.token, headers })).toMatchObject({
+        status: 204,
+        text: '',
+      })
+      expect((await client().who(second.token)).status).toBe(401)
+    },
+  )
+
+  test.skipIf(skipped)('another device is signed out by its id, once or twice', async () => {
+    const { phone } = await newcomer(app())
+    const mine = await client().enter(phone, phone14)
+    const other = await client().enter(phone, pixel)
+    expect((await client().who(other.token)).status).toBe(200)
+    for (const _ of [1, 2])
+      expect(await client().end(mine.token, other.id)).toMatchObject({ status: 204, text: '' })
+    expect((await client().who(other.token)).body).toMatchObject({ code: 'session_kicked' })
+    expect((await client().who(mine.token)).status).toBe(200)
+    expect((await client().list(mine.token)).body).toMatchObject({ sessions: [{ id: mine.id }] })
+  })
+
+  test.skipIf(skipped)('ending the own session by its id is signing out', async () => {
+    const { phone } = await newcomer(app())
+    const { token, id } = await client().enter(phone, phone14)
+    expect((await client().end(token, id)).status).toBe(204)
+    expect((await client().who(token)).body).toMatchObject({ code: 'session_signed_out' })
+  })
+
+  test.skipIf(skipped)("somebody else's session is not there, to the byte, and lives on", async () => {
+    const mine = await client().enter((await newcomer(app())).phone, phone14)
+    const theirs = await client().enter((await newcomer(app())).phone, pixel)
+    const seen = async (id: string) => {
+      const headers = { 'x-request-id': 'same' }
+      const answer = await client().ask('DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
+      return { ...answer, headers: [...answer.headers].filter(([name]) => name !== 'date') }
+    }
+    const notOurs = await seen(theirs.id)
+    expect(notOurs.status).toBe(404)
+    expect(notOurs.body).toEqual(problem('session_not_found'))
+    expect(notOurs).toEqual(await seen('A'.repeat(22)))
+    expect((await client().who(theirs.token)).status).toBe(200)
+  })
+
+  test.skipIf(skipped)('/readyz tells whether Redis is in use', async () => {
+    const { status, body } = await client().ask('GET', '/readyz')
+    expect(status).toBe(200)
+    expect(body).toEqual({ status: 'ok', database: 'ok', redis: redis ? 'ok' : 'not_used' })
+  })
+
+  const endings: [
+    EndReason,
+    string,
+    (phone: string, mine: { id: string; token: string }, accountId: string) => Promise<object>,
+  ][] = [
+    [
+      'signed_out',
+      'by itself',
+      async (phone, { id, token }) => {
+        const stored = await app().services.accounts.get(phone)
+        await app().services.sessions.end({
+          id,
+          accountId: stored.id,
+          reason: 'signed_out',
+          by: { accountId: stored.id, sessionId: id, token },
+        })
+        return { ended_by: { platform: 'ios', device_name: '小明的 iPhone 14' } }
+      },
+    ],
+    [
+      'replaced',
+      'by a newer one',
+      async (phone) => {
+        await client().enter(phone, { ...phone14, name: 'iPhone 17' })
+        return { ended_by: { platform: 'ios', device_name: 'iPhone 17' } }
+      },
+    ],
+    [
+      'kicked',
+      'from another device',
+      async (phone, { id }) => {
+        const other = await client().enter(phone, pixel)
+        await client().end(other.token, id)
+        return { ended_by: { platform: 'android', device_name: 'Pixel 9' } }
+      },
+    ],
+    [
+      'kicked',
+      'from a device without a name',
+      async (phone, { id }) => {
+        const other = await client().enter(phone)
+        await client().end(other.token, id)
+        return { ended_by: { platform: 'other', device_name: null } }
+      },
+    ],
+    ...(
+      [
+        'kicked',
+        'banned',
+        'password_changed',
+        'phone_changed',
+        'account_closed',
+        'expired',
+        'token_reused',
+      ] as const
+    ).map((reason): (typeof endings)[number] => [
+      reason,
+      'by nobody that has a device',
+      async (_phone, { id }, accountId) => {
+        await app().services.sessions.end({ id, accountId, reason, by: null })
+        return {}
+      },
+    ]),
+  ]
+
+  test.skipIf(skipped).each(endings)(
+    'a session that was %s %s says so, and when',
+    async (reason, _how, finish) => {
+      const { phone, id: accountId } = await newcomer(app())
+      const mine = await client().enter(phone, phone14)
+      expect((await client().who(mine.token)).status).toBe(200)
+      app().clock.advance(90 * secondMs)
+      const endedAt = app().clock.now()
+      const by = await finish(phone, mine, accountId)
+      app().clock.advance(90 * secondMs)
+      for (const _ of [1, 2]) {
+        const { status, headers, body } = await client().who(mine.token)
+        expect(status).toBe(401)
+        expect(headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
+        expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+        const detail = reason === 'replaced' && {
+          detail: expect.stringMatching(/^Your account signed in on .* at \d\d:\d\d UTC\./),
+        }
+        expect(body).toEqual(problem(`session_${reason}`, { ended_at: iso(endedAt), ...by, ...detail }))
+      }
+      for (const [language, words] of [
+        ['zh-CN', 'zh'],
+        ['en', 'en'],
+      ] as const) {
+        const { headers, body } = await client().who(mine.token, { 'accept-language': language })
+        expect(headers.get('content-language')).toBe(language)
+        expect(body.title).toBe(publicErrors[`session_${reason}`][words])
+        expect(/\p{Script=Han}/u.test(String(body.title))).toBe(language === 'zh-CN')
+      }
+      for (const ask of [client().list, client().signOut, (token: string) => client().end(token, mine.id)])
+        expect(await ask(mine.token)).toMatchObject({ status: 401, body: { code: `session_${reason}` } })
+    },
+  )
+
+  test.skipIf(skipped)(
+    'a session that was not used for 30 days says that it has expired, and when',
+    async () => {
+      const { phone } = await newcomer(app())
+      const { token } = await client().enter(phone, phone14)
+      const end = app().clock.now() + 30 * dayMs
+      app().clock.advance(30 * dayMs - 1)
+      const { phone: bystander } = await newcomer(app())
+      const late = await client().enter(bystander)
+      app().clock.advance(1)
+      const { status, body } = await client().who(token)
+      expect(status).toBe(401)
+      expect(body).toEqual(problem('session_expired', { ended_at: iso(end) }))
+      expect((await client().who(late.token)).status).toBe(200)
+    },
+  )
+
+  test.skipIf(skipped)('two devices of one platform have room where HUFU_SESSION_MAX is 2', async () => {
+    const { phone } = await newcomer(app())
+    const tokens: string[] = []
+    for (const name of ['one', 'two', 'three']) {
+      tokens.push((await client().enter(phone, { platform: 'ios', id: name, name })).token)
+      app().clock.advance(secondMs)
+    }
+    const answers = await Promise.all(tokens.map((token) => client().who(token)))
+    expect(answers.map(({ status }) => status)).toEqual([401, 200, 200])
+    expect(answers[0]?.body).toMatchObject({ code: 'session_replaced', ended_by: { device_name: 'three' } })
+  })
+})
+
+describe('a refused request', () => {
+  let app: RunningApp
+  let fresh: FreshDatabase
+  const client = () => clientOf(app)
+  beforeAll(async () => {
+    fresh = await newDatabase()
+    cleanUps.length = 0
+    app = await startApp(fresh.url)
+  })
+  afterAll(async () => {
+    await app.close()
+    await fresh.drop()
+  })
+
+  test('an unknown number and a wrong password are the same answer, to the byte', async () => {
+    const { phone } = await newcomer(app)
+    const answer = async (phone_number: string, password: string) => {
+      const headers = { 'x-request-id': 'same' }
+      const {
+        status,
+        headers: told,
+        text,
+      } = await client().ask('POST', '/v1/sessions', {
+        headers,
+        body: { phone_number, password, device: phone14 },
+      })
+      return { status, text, headers: [...told].filter(([name]) => name !== 'date') }
+    }
+    const wrong = await answer(phone, 'wrong')
+    expect(wrong.status).toBe(401)
+    expect(JSON.parse(wrong.text)).toEqual(problem('credentials_wrong'))
+    expect(await answer('13700000000', 'wrong')).toEqual(wrong)
+    expect(await answer('+447400123456', person.password)).toEqual(wrong)
+  })
+
+  test('a wrong password names no scheme: no token would help', async () => {
+    const { phone } = await newcomer(app)
+    expect((await client().signIn(phone, phone14, 'wrong')).headers.get('www-authenticate')).toBeNull()
+  })
+
+  test('without a credential, WWW-Authenticate carries no error code (RFC 6750, section 3.1)', async () => {
+    for (const [method, path] of [
+      ['GET', '/v1/session'],
+      ['DELETE', '/v1/session'],
+      ['POST', '/v1/session/rotate'],
+      ['GET', '/v1/sessions'],
+      ['DELETE', '/v1/sessions/x'],
+    ] as const) {
+      const { status, headers, body } = await client().ask(method, path)
+      expect({ status, body }).toEqual({ status: 401, body: problem('token_missing') })
+      expect(headers.get('www-authenticate')).toBe('Bearer')
+    }
+  })
+
+  test('with a token that is not known, it carries invalid_token', async () => {
+    const { token } = await client().enter((await newcomer(app)).phone)
+    for (const bad of [
+      'x',
+      token.toUpperCase(),
+      token.slice(0, 25) + 'A'.repeat(43),
+      `hf_${'A'.repeat(65)}`,
+    ]) {
+      const { status, headers, body } = await client().who(bad)
+      expect({ status, body }).toEqual({ status: 401, body: problem('token_unknown') })
+      expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+    }
+  })
+
+  test('the scheme may be written in any case', async () => {
+    const { token } = await client().enter((await newcomer(app)).phone)
+    for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
+      const { status } = await client().ask('GET', '/v1/session', {
+        headers: { authorization: `${scheme} ${token}` },
+      })
+      expect(status).toBe(200)
+    }
+  })
+
+  test.each([
+    ['zh-CN', 'zh-CN'],
+    ['zh', 'zh-CN'],
+    ['zh-Hans-CN,zh;q=0.9,en;q=0.8', 'zh-CN'],
+    ['en;q=0.5, zh-CN', 'zh-CN'],
+    ['zh;q=0.5, en-GB;q=0.7', 'en'],
+    ['zh;q=0, en', 'en'],
+    ['fr-CH, de', 'en'],
+    ['*', 'en'],
+    ['', 'en'],
+  ])('Accept-Language "%s" is answered in %s', async (wanted, language) => {
+    const { headers, body } = await client().ask('GET', '/v1/session', {
+      headers: { 'accept-language': wanted },
+    })
+    expect(headers.get('content-language')).toBe(language)
+    const { zh, en } = publicErrors.token_missing
+    expect(body.title).toBe(language === 'zh-CN' ? zh : en)
+  })
+
+  test('the problem carries the id of the request, which the client may choose', async () => {
+    const own = await client().ask('GET', '/v1/session', { headers: { 'x-request-id': 'app-42.x_y' } })
+    expect(own.headers.get('x-request-id')).toBe('app-42.x_y')
+    expect(own.body.request_id).toBe('app-42.x_y')
+    const one = await client().ask('GET', '/v1/session')
+    const two = await client().ask('GET', '/v1/session')
+    expect(one.body.request_id).toBe(one.headers.get('x-request-id'))
+    expect(one.body.request_id).not.toBe(two.body.request_id)
+  })
+
+  test('a banned account is refused with the end of its ban, and its sessions say so', async () => {
+    const { phone, id } = await newcomer(app)
+    const { token } = await client().enter(phone, phone14)
+    const until = app.clock.now() + dayMs
+    await app.byHand
+      .updateTable('hufu_accounts')
+      .set({ banned_at: app.clock.now(), banned_until: until })
+      .where('id', '=', id)
+      .execute()
+    const refused = await client().signIn(phone, phone14)
+    expect({ status: refused.status, body: refused.body }).toEqual({
+      status: 403,
+      body: problem('account_banned', { banned_until: iso(until) }),
+    })
+    expect(await client().signIn(phone, phone14, 'wrong')).toMatchObject({ status: 401 })
+    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_banned' } })
+    app.clock.advance(dayMs)
+    expect((await client().signIn(phone, pixel)).status).toBe(201)
+  })
+
+  test('a closing account has no live session, a deleted one no session at all', async () => {
+    const { phone, id } = await newcomer(app)
+    const { token } = await client().enter(phone, phone14)
+    await app.byHand.updateTable('hufu_accounts').set({ closes_at: 1 }).where('id', '=', id).execute()
+    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
+    await app.byHand.deleteFrom('hufu_accounts').where('id', '=', id).execute()
+    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })
+  })
+})
+
+describe('the life of a session', () => {
+  /** The same database behind a new process, `ms` after the start: what is not written is forgotten. */
+  async function reopen(app: RunningApp, url: string, environment: Record<string, string> = {}) {
+    const now = app.clock.now()
+    await app.close()
+    const next = await start(url, environment)
+    next.clock.advance(now - next.clock.now())
+    return next
+  }
+
+  async function statusAfter(app: RunningApp, ms: number, token: string): Promise<number> {
+    app.clock.advance(ms)
+    return (await clientOf(app).who(token)).status
+  }
+
+  test('use makes it longer, also across a restart', async () => {
+    const { url } = await newDatabase()
+    const first = await start(url)
+    const { phone } = await newcomer(first)
+    const used = await clientOf(first).enter(phone, phone14)
+    const unused = await clientOf(first).enter(phone, pixel)
+    expect(await statusAfter(first, 20 * dayMs, used.token)).toBe(200)
+    const second = await reopen(first, url)
+    const { body } = await clientOf(second).who(used.token)
+    expect(body).toMatchObject({
+      session: { expires_at: iso(second.clock.now() + 30 * dayMs), seen_at: iso(second.clock.now()) },
+    })
+    expect(await statusAfter(second, 10 * dayMs, unused.token)).toBe(401)
+    const third = await reopen(second, url)
+    expect(await statusAfter(third, 20 * dayMs - 1, used.token)).toBe(200)
+  })
+
+  test('use in its last minute makes it longer at once', async () => {
+    const app = await start((await newDatabase()).url)
+    const { token } = await clientOf(app).enter((await newcomer(app)).phone)
+    expect(await statusAfter(app, 30 * dayMs - 30 * secondMs, token)).toBe(200)
+    expect(await statusAfter(app, dayMs, token)).toBe(200)
+  })
+
+  test('a look at the list of devices from another one does not make it longer', async () => {
+    const { url } = await newDatabase()
+    const first = await start(url)
+    const { phone } = await newcomer(first)
+    const unused = await clientOf(first).enter(phone, phone14)
+    const used = await clientOf(first).enter(phone, pixel)
+    first.clock.advance(20 * dayMs)
+    expect((await clientOf(first).list(used.token)).status).toBe(200)
+    const second = await reopen(first, url)
+    expect(await statusAfter(second, 10 * dayMs, unused.token)).toBe(401)
+    expect((await clientOf(second).who(used.token)).status).toBe(200)
+  })
+
+  test('with HUFU_SESSION_LIFE_DAYS=0 it never expires', async () => {
+    const app = await start((await newDatabase()).url, { HUFU_SESSION_LIFE_DAYS: '0' })
+    const { phone } = await newcomer(app)
+    const { body } = await clientOf(app).signIn(phone, phone14)
+    expect(body).toMatchObject({ session: { expires_at: null } })
+    expect(await statusAfter(app, 100 * 365 * dayMs, String(body.token))).toBe(200)
+  })
+
+  test('HUFU_SESSION_MAX_LIFE_DAYS ends it, however much it is used', async () => {
+    const environment = { HUFU_SESSION_LIFE_DAYS: '30', HUFU_SESSION_MAX_LIFE_DAYS: '40' }
+    const { url } = await newDatabase()
+    const first = await start(url, environment)
+    const { token } = await clientOf(first).enter((await newcomer(first)).phone)
+    const end = first.clock.now() + 40 * dayMs
+    expect(await statusAfter(first, 25 * dayMs, token)).toBe(200)
+    const second = await reopen(first, url, environment)
+    expect((await clientOf(second).who(token)).body).toMatchObject({ session: { expires_at: iso(end) } })
+    expect(await statusAfter(second, 15 * dayMs - 1, token)).toBe(200)
+    second.clock.advance(1)
+    expect((await clientOf(second).who(token)).body).toEqual(
+      problem('session_expired', { ended_at: iso(end) }),
+    )
+  })
+
+  test('HUFU_SESSION_MAX_LIFE_DAYS ends one that would never expire', async () => {
+    const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
+    const app = await start((await newDatabase()).url, environment)
+    const { token } = await clientOf(app).enter((await newcomer(app)).phone)
+    expect(await statusAfter(app, 7 * dayMs - 1, token)).toBe(200)
+    expect(await statusAfter(app, 1, token)).toBe(401)
+  })
+})
+
+describe('who makes room for whom', () => {
+  /** Signs in on each device in turn, a second apart, and tells the status of each sign-in and of each token at the end. */
+  async function inTurn(environment: Record<string, string>, devices: readonly Json[]) {
+    const app = await start((await newDatabase()).url, environment)
+    const { phone } = await newcomer(app)
+    const answers: Answer[] = []
+    for (const device of devices) {
+      answers.push(await clientOf(app).signIn(phone, device))
+      app.clock.advance(secondMs)
+    }
+    const live = await Promise.all(
+      answers.map(async ({ body }) =>
+        body.token ? (await clientOf(app).who(String(body.token))).status : null,
+      ),
+    )
+    return { app, phone, answers, signIns: answers.map(({ status }) => status), live }
+  }
+
+  const ios = { platform: 'ios', id: '1' }
+  const otherIos = { platform: 'ios', id: '2' }
+  const android = { platform: 'android', id: '1' }
+
+  test('by default, the newer of the same platform', async () => {
+    const { signIns, live } = await inTurn({}, [ios, android, otherIos])
+    expect(signIns).toEqual([201, 201, 201])
+    expect(live).toEqual([401, 200, 200])
+  })
+
+  test('with scope account, the newer one whatever it is', async () => {
+    const { live } = await inTurn({ HUFU_SESSION_SCOPE: 'account' }, [ios, android, otherIos])
+    expect(live).toEqual([401, 401, 200])
+  })
+
+  test('with scope device, the same device only', async () => {
+    const { live } = await inTurn({ HUFU_SESSION_SCOPE: 'device' }, [ios, android, otherIos, ios])
+    expect(live).toEqual([401, 200, 200, 200])
+  })
+
+  test('with HUFU_SESSION_MAX=2, the oldest of three', async () => {
+    const environment = { HUFU_SESSION_SCOPE: 'account', HUFU_SESSION_MAX: '2' }
+    const { live } = await inTurn(environment, [ios, android, otherIos])
+    expect(live).toEqual([401, 200, 200])
+  })
+
+  test('with HUFU_SESSION_MAX=0, nobody, but the device itself', async () => {
+    const { live } = await inTurn({ HUFU_SESSION_MAX: '0' }, [ios, otherIos, android, ios])
+    expect(live).toEqual([401, 200, 200, 200])
+  })
+
+  test('with HUFU_SESSION_WHEN_FULL=refuse the newcomer gets 409, and the device itself gets in', async () => {
+    const environment = { HUFU_SESSION_MAX: '1', HUFU_SESSION_WHEN_FULL: 'refuse' }
+    const { app, phone, answers, signIns, live } = await inTurn(environment, [ios, otherIos, android, ios])
+    expect(signIns).toEqual([201, 409, 201, 201])
+    expect(live).toEqual([401, null, 200, 200])
+    expect(answers[1]?.body).toEqual(problem('session_limit_reached'))
+    await clientOf(app).signOut(String(answers[3]?.body.token))
+    expect((await clientOf(app).signIn(phone, otherIos)).status).toBe(201)
+  })
+
+  test("the tutorial's API has one session an account under every policy", async () => {
+    const app = await start((await newDatabase()).url, { HUFU_SESSION_MAX: '0' })
+    const { phone } = await newcomer(app)
+    const mine = await clientOf(app).enter(phone, phone14)
+    const login = async () => {
+      const body = { phone_number: phone, password: person.password }
+      return String((await clientOf(app).ask('POST', '/login', { body })).body.token)
+    }
+    const [first, second] = [await login(), await login()]
+    expect((await clientOf(app).who(first)).body).toMatchObject({ code: 'session_replaced' })
+    expect((await clientOf(app).who(second)).body).toMatchObject({ session: { platform: 'classic' } })
+    expect((await clientOf(app).who(mine.token)).status).toBe(200)
+  })
+})
+
+describe('password hashes', () => {
+  const currentCost = '$argon2id$v=19$m=19456,t=2,p=1$'
+
+  async function storeHash(
+    { services }: RunningApp,
+    id: string,
+    cost: { memoryCost: number; timeCost: number },
+  ) {
+    const password_hash = await hash(person.password, { algorithm: 2, parallelism: 1, ...cost })
+    await services.db.updateTable('hufu_accounts').set({ password_hash }).where('id', '=', id).execute()
+    return password_hash
+  }
+
+  async function storedHash({ services }: RunningApp, id: string): Promise<string> {
+    const row = await services.db
+      .selectFrom('hufu_accounts')
+      .select('password_hash')
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    return row.password_hash ?? ''
+  }
+
+  test('a storm of sign-ins is answered 503 with Retry-After, and GET /user goes on', async () => {
+    const environment = { HUFU_PASSWORD_PARALLEL: '1', HUFU_PASSWORD_QUEUE: '1' }
+    const app = await start((await newDatabase()).url, environment)
+    const { phone, id } = await newcomer(app)
+    const login = { body: { phone_number: phone, password: person.password } }
+    const classic = await clientOf(app).ask('POST', '/login', login)
+    // A password that takes long to check, so that the pool stays full.
+    await storeHash(app, id, { memoryCost: 19_456, timeCost: 12 })
+    const order: string[] = []
+    const storm = Array.from({ length: 10 }, async (_, i) => {
+      const device = { platform: 'ios', id: String(i) }
+      const answer = await (i < 8
+        ? clientOf(app).signIn(phone, device)
+        : clientOf(app).ask('POST', '/login', login))
+      order.push(answer.status < 300 ? 'signed in' : 'refused')
+      return answer
+    })
+    const headers = { token: String(classic.body.token) }
+    const who = await clientOf(app).ask('GET', '/user', { headers })
+    order.push('who')
+    expect(who).toMatchObject({ status: 200, body: { code: 1, phone_number: phone } })
+    const answers = await Promise.all(storm)
+    expect(order.indexOf('who')).toBeLessThan(order.indexOf('signed in'))
+    const refused = answers.filter(({ status }) => status === 503)
+    expect(answers.length - refused.length).toBeGreaterThanOrEqual(1)
+    expect(refused.length).toBeGreaterThanOrEqual(2)
+    for (const { status, headers: told, body } of answers) {
+      if (status === 200 || status === 201) continue
+      expect(status).toBe(503)
+      expect(told.get('retry-after')).toMatch(/^[1-9]\d*$/)
+      expect([problem('overloaded'), { code: 0, message: publicErrors.overloaded.zh }]).toContainEqual(body)
+    }
+    expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+  })
+
+  describe.each(databases)('on $name', ({ name, skipped }) => {
+    test.skipIf(skipped)('that are weaker than ours are replaced at sign-in', async () => {
+      const app = await start((await newDatabase(name)).url)
+      const { phone, id } = await newcomer(app)
+      const fresh = await storedHash(app, id)
+      expect(fresh.startsWith(currentCost)).toBe(true)
+      const weak = await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
+      expect(weak.startsWith(currentCost)).toBe(false)
+      expect((await clientOf(app).signIn(phone, phone14, 'wrong')).status).toBe(401)
+      expect(await storedHash(app, id)).toBe(weak)
+      expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+      const strong = await storedHash(app, id)
+      expect(strong.startsWith(currentCost)).toBe(true)
+      expect(strong).not.toBe(fresh)
+      expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+      expect(await storedHash(app, id)).toBe(strong)
+      expect((await clientOf(app).signIn(phone, phone14, 'wrong')).status).toBe(401)
+    })
+
+    test.skipIf(skipped)('are replaced while eight devices sign in at once, and all get in', async () => {
+      const app = await start((await newDatabase(name)).url, { HUFU_SESSION_MAX: '0' })
+      const { phone, id } = await newcomer(app)
+      await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
+      const devices = Array.from({ length: 8 }, (_, i) => ({ platform: 'ios', id: String(i) }))
+      const signedIn = await Promise.all(devices.map((device) => clientOf(app).enter(phone, device)))
+      expect((await storedHash(app, id)).startsWith(currentCost)).toBe(true)
+      const answers = await Promise.all(signedIn.map(({ token }) => clientOf(app).who(token)))
+      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200))
+    })
+  })
+})
+
+/** As much of OpenAPI 3.1 as is looked at here. */
+interface Operation {
+  readonly operationId?: unknown
+  readonly summary?: unknown
+  readonly parameters?: readonly Json[]
+  readonly security?: readonly Json[]
+  readonly responses: Readonly<Record<string, Json>>
+}
+interface Description {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: {
+    readonly schemas: Json & { readonly Problem: { readonly properties: { readonly code: Json } } }
+    readonly securitySchemes: Json
+  }
+}
+
+describe('health and description', () => {
+  let app: RunningApp
+  let fresh: FreshDatabase
+  let description: Description
+  beforeAll(async () => {
+    fresh = await newDatabase()
+    cleanUps.length = 0
+    app = await startApp(fresh.url)
+    description = JSON.parse((await clientOf(app).ask('GET', '/openapi.json')).text)
+  })
+  afterAll(async () => {
+    await app.close()
+    await fresh.drop()
+  })
+
+  test('/livez and /readyz say that all is well', async () => {
+    expect(await clientOf(app).ask('GET', '/livez')).toMatchObject({ status: 200, body: { status: 'ok' } })
+    const ready = await clientOf(app).ask('GET', '/readyz')
+    expect(ready.status).toBe(200)
+    expect(ready.body).toEqual({ status: 'ok', database: 'ok', redis: 'not_used' })
+    expect((await clientOf(app).ask('HEAD', '/livez')).status).toBe(200)
+    expect((await clientOf(app).ask('HEAD', '/readyz')).status).toBe(200)
+  })
+
+  /** Every operation of the description: its method, its path and what is written there. */
+  function operations(): { method: string; path: string; operation: Operation }[] {
+    return Object.entries(description.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({ method, path, operation })),
+    )
+  }
+
+  test('/openapi.json is OpenAPI 3.1 with a title, a version and servers', async () => {
+    const { status, headers } = await clientOf(app).ask('GET', '/openapi.json')
+    expect(status).toBe(200)
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
+    expect(description).toMatchObject({
+      openapi: expect.stringMatching(/^3\.1\.\d$/),
+      info: { title: expect.any(String), version: expect.stringMatching(/^\d+\.\d+\.\d+/) },
+      servers: [{ url: '/' }],
+    })
+  })
+
+  test('/openapi.json has every route', () => {
+    const described = operations().map(({ method, path }) => `${method.toUpperCase()} ${path}`)
+    expect(described.toSorted()).toEqual(
+      [
+        'DELETE /v1/account',
+        'DELETE /v1/session',
+        'DELETE /v1/sessions',
+        'DELETE /v1/sessions/{id}',
+        'POST /v1/account/close',
+        'POST /v1/account/password',
+        'POST /v1/account/phone',
+        'POST /v1/account/update',
+        'POST /v1/session/end',
+        'POST /v1/sessions/end',
+        'POST /v1/sessions/{id}/end',
+        'GET /v1/account',
+        'GET /v1/account/export',
+        'PATCH /v1/account',
+        'POST /v1/codes',
+        'POST /v1/password-resets',
+        'PUT /v1/account/password',
+        'PUT /v1/account/phone',
+        'GET /',
+        'GET /livez',
+        'GET /logout',
+        'GET /readyz',
+        'GET /user',
+        'GET /v1/session',
+        'GET /v1/sessions',
+        'POST /login',
+        'POST /v1/session/rotate',
+        'POST /v1/sessions',
+      ].toSorted(),
+    )
+  })
+
+  test('every operation has an operationId of its own, a summary and answers with a description', () => {
+    const ids = operations().map(({ method, path, operation }) => [
+      `${method} ${path}`,
+      operation.operationId,
+    ])
+    expect(ids.filter(([, id]) => typeof id !== 'string' || !/^[a-z]\w+$/i.test(id))).toEqual([])
+    expect(new Set(ids.map(([, id]) => id)).size).toBe(ids.length)
+    for (const { path, operation } of operations()) {
+      expect({ path, summary: operation.summary }).toEqual({ path, summary: expect.any(String) })
+      const responses = Object.entries(operation.responses)
+      expect(responses.length).toBeGreaterThan(0)
+      for (const [status, response] of responses) {
+        expect(status).toMatch(/^[1-5]\d\d$/)
+        expect({ path, status, description: response.description }).toEqual({
+          path,
+          status,
+          description: expect.any(String),
+        })
+      }
+    }
+  })
+
+  test('every parameter of a path is described, and no other', () => {
+    for (const { path, operation } of operations()) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+      const described = (operation.parameters ?? []).filter((one) => one.in === 'path')
+      expect({ path, names: described.map(({ name }) => name) }).toEqual({ path, names: inPath })
+      for (const one of described) expect(one).toMatchObject({ required: true, schema: expect.any(Object) })
+    }
+  })
+
+  test('every $ref leads somewhere, and nothing is described that nobody refers to', () => {
+    const text = JSON.stringify(description)
+    const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target ?? '')
+    expect(references.length).toBeGreaterThan(10)
+    for (const reference of references) {
+      expect(reference).toMatch(/^#\//)
+      const target = reference
+        .slice(2)
+        .split('/')
+        .reduce<unknown>(
+          (at, key) => (Object(at) === at ? Reflect.get(Object(at), key) : undefined),
+          description,
+        )
+      expect({ reference, target }).toEqual({ reference, target: expect.any(Object) })
+    }
+    const { schemas } = description.components
+    for (const name of Object.keys(schemas)) expect(references).toContain(`#/components/schemas/${name}`)
+  })
+
+  test('what needs a token says so, and its scheme is described', () => {
+    const { securitySchemes } = description.components
+    const isClassicClosed = (path: string) => path === '/user' || path === '/logout'
+    const open = ['post /v1/codes', 'post /v1/password-resets', 'post /v1/sessions']
+    const closed = operations().filter(
+      ({ path, method }) =>
+        (path.startsWith('/v1') && !open.includes(`${method} ${path}`)) || isClassicClosed(path),
+    )
+    for (const { path, operation } of operations()) {
+      const names = (operation.security ?? []).flatMap((one) => Object.keys(one))
+      for (const name of names) expect(securitySchemes).toHaveProperty(name)
+      const isClosed = closed.some((one) => one.operation === operation)
+      expect({ path, closed: names.length > 0 }).toEqual({ path, closed: isClosed })
+    }
+    expect(securitySchemes).toEqual({
+      token: expect.objectContaining({ type: 'http', scheme: 'bearer' }),
+      classicToken: expect.objectContaining({ type: 'apiKey', in: 'header', name: 'token' }),
+    })
+  })
+
+  test('every route that needs a token refuses who has none, or one that nobody issued', async () => {
+    const needToken = operations().filter(
+      ({ path, operation }) => path.startsWith('/v1') && operation.security !== undefined,
+    )
+    expect(needToken.length).toBeGreaterThan(10)
+    const stranger = { authorization: `Bearer hf_${'A'.repeat(65)}` }
+    for (const { method, path } of needToken) {
+      for (const [headers, code] of [
+        [{}, 'token_missing'],
+        [stranger, 'token_unknown'],
+      ] as const) {
+        const answer = await fetch(app.url + path.replace('{id}', 'A'.repeat(22)), {
+          method: method.toUpperCase(),
+          headers,
+        })
+        const body = await answer.json()
+        expect({ method, path, status: answer.status, body }).toMatchObject({ status: 401, body: { code } })
+      }
+    }
+  })
+
+  test('every status that these tests met is described', () => {
+    const met: Record<string, string[]> = {
+      'post /v1/sessions': ['201', '400', '401', '403', '409', '413', '415', '422', '503'],
+      'get /v1/session': ['200', '400', '401', '503'],
+      'delete /v1/session': ['204', '400', '401', '503'],
+      'post /v1/session/rotate': ['200', '400', '401', '503'],
+      'get /v1/sessions': ['200', '400', '401', '503'],
+      'delete /v1/sessions/{id}': ['204', '400', '401', '404', '503'],
+    }
+    for (const { method, path, operation } of operations().filter((one) => one.path.startsWith('/v1'))) {
+      const name = `${method} ${path}`
+      const described = Object.keys(operation.responses)
+      expect({ name, missing: (met[name] ?? []).filter((status) => !described.includes(status)) }).toEqual({
+        name,
+        missing: [],
+      })
+    }
+  })
+
+  test('the codes that a problem may carry are the codes that there are', () => {
+    const { schemas } = description.components
+    expect(schemas.Problem.properties.code.enum).toEqual([...errorCodes])
+  })
+
+  test.each([
+    '/docs',
+    '/docs/',
+    '/docs/js/scalar.js',
+  ])('%s knows no method but GET and HEAD, and says so', async (path) => {
+    for (const method of ['OPTIONS', 'PATCH', 'POST']) {
+      const answer = await fetch(app.url + path, { method, redirect: 'manual' })
+      expect(answer.status, method).toBe(405)
+      expect(answer.headers.get('allow'), method).toBe('GET, HEAD')
+    }
+    expect((await fetch(`${app.url}/docs/nothing`, { method: 'PATCH' })).status).toBe(404)
+  })
+
+  test('/docs is a page that nothing from outside can reach, or be reached by', async () => {
+    const page = await fetch(`${app.url}/docs`)
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-type')).toMatch(/^text\/html\b/)
+    const policy = page.headers.get('content-security-policy') ?? ''
+    const directives = new Map(
+      policy.split(';').map((directive) => {
+        const [name = '', ...sources] = directive.trim().split(/\s+/)
+        return [name, sources]
+      }),
+    )
+    expect(directives.get('default-src')).toEqual(["'self'"])
+    expect(directives.get('connect-src')).toEqual(["'self'"])
+    const harmless = ["'self'", "'none'", "'unsafe-inline'", 'data:', 'blob:']
+    for (const [name, sources] of directives)
+      expect({ name, outside: sources.filter((source) => !harmless.includes(source)) }).toEqual({
+        name,
+        outside: [],
+      })
+    const html = await page.text()
+    const assets = [...html.matchAll(/\b(?:src|href)\s*=\s*["']?([^"'\s>]+)/gi)].map(([, url]) => url ?? '')
+    expect(assets.length).toBeGreaterThan(0)
+    for (const asset of assets) expect(new URL(asset, page.url).origin).toBe(new URL(app.url).origin)
+    expect(html).toContain('"url": "/openapi.json"')
+    for (const asset of assets) await expectHarmless(new URL(asset, page.url).href)
+  })
+
+  /** A script that is there, and in whose text no element loads anything from another origin. */
+  async function expectHarmless(url: string): Promise<void> {
+    const response = await fetch(url)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toMatch(/^(application|text)\/javascript\b/)
+    const script = await response.text()
+    expect(script.length).toBeGreaterThan(10_000)
+    expect(
+      [...script.matchAll(/\bsrc\s*=\s*\\?["'](?:https?:)?\/\/[^"']+/gi)].map(([found]) => found),
+    ).toEqual([])
+    const linked = /<link\b[^>]*\bhref\s*=\s*\\?["'](?:https?:)?\/\/[^"']+/gi
+    expect([...script.matchAll(linked)].map(([found]) => found)).toEqual([])
+    expect(script).not.toMatch(/@import\s+(?:url\()?\s*\\?["'](?:https?:)?\/\//)
+  }
+})

@@ -1,0 +1,200 @@
+// A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on every server.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { noOrigin } from '../../src/events/events.ts'
+import type { Verified } from '../../src/sessions/session.ts'
+import { redisUrl, stores } from '../support/databases.ts'
+import {
+  addAccount,
+  type Domain,
+  migrateFresh,
+  openDomain,
+  otherPhone,
+  signIn,
+} from '../support/in-process-server.ts'
+import { Cut, faults, nextTurn } from '../support/step-faults.ts'
+
+const newHash = 'new'
+
+const operations = {
+  'sign in': {
+    before: async () => null,
+    act: signInOnly,
+    writes: ['sql select for update', 'sql insert', 'sql commit'],
+  },
+  replace: { before: signIn, act: signInOnly, writes: ['sql insert', 'sql update', 'sql commit'] },
+  'sign out': {
+    before: signIn,
+    act: signOutOnly,
+    writes: ['sql select for update', 'sql update', 'sql commit'],
+  },
+  'change of an account': {
+    before: signIn,
+    act: changePassword,
+    writes: ['sql select for update', 'sql update', 'sql insert', 'sql commit'],
+  },
+} as const
+
+/** As credentials.ts and lifecycle.ts do it: the row changes, all sessions end, an event tells it. */
+async function changePassword({ writer }: Domain, accountId: string): Promise<void> {
+  await writer.update({
+    accountId,
+    by: null,
+    origin: noOrigin,
+    decide: async () => ({
+      set: { password_hash: newHash },
+      end: { which: { allBut: null }, reason: 'password_changed' },
+      events: [{ kind: 'password_set', accountId }],
+    }),
+  })
+}
+
+async function signInOnly(domain: Domain, accountId: string): Promise<void> {
+  await signIn(domain, accountId, otherPhone)
+}
+
+async function signOutOnly(domain: Domain, accountId: string, sessionId: string | undefined): Promise<void> {
+  await domain.sessions.end({
+    id: sessionId ?? '',
+    accountId,
+    reason: 'signed_out',
+    by: null,
+  })
+}
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  let url: string
+  let drop: () => Promise<void>
+  /** A healthy server that remembers copies from before the fault. */
+  let witness: Domain
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    await migrateFresh(url)
+    witness = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
+  })
+
+  afterAll(async () => {
+    await witness?.close()
+    await drop?.()
+  })
+
+  for (const [name, { before, act, writes }] of Object.entries(operations)) {
+    for (const fault of faults) {
+      test.skipIf(skipped !== null)(
+        `${name}: a server that ${fault} any step leaves nothing half done`,
+        async () => {
+          const visited: string[] = []
+          for (let n = 1; ; n++) {
+            const accountId = await addAccount(witness.db)
+            const old = await before(witness, accountId)
+            if (old) expect((await witness.sessions.verify(old.token)).is).toBe('live')
+
+            const cut = new Cut()
+            const victim = await openDomain({
+              databaseUrl: url,
+              redisUrl: redis ? redisUrl() : null,
+              watch: cut.watch,
+            })
+            cut.arm(n, fault)
+            const acknowledged = await act(victim, accountId, old?.session.id).then(
+              () => true,
+              () => false,
+            )
+            await victim.close()
+            // All servers of this test share one process: what another one committed is seen with the next turn.
+            await nextTurn()
+
+            const where = `${fault} step ${n} (${cut.reached})`
+            await expectWhole(witness, accountId, name, where)
+            await expectTold(witness, accountId, where)
+            if (old) await expectTrue(witness, url, redis, old, where)
+            if (acknowledged && old)
+              expect((await witness.sessions.verify(old.token)).is, where).toBe('ended')
+            // Whatever happened, the person can sign in, and then has one session.
+            await signIn(witness, accountId, otherPhone)
+            expect(await witness.sessions.list(accountId), where).toHaveLength(1)
+            if (cut.reached === null) break
+            visited.push(cut.reached)
+          }
+          expect(visited).toEqual(
+            expect.arrayContaining([...writes.map(onSqlite), 'mark', 'confirm', 'settle']),
+          )
+        },
+      )
+    }
+  }
+
+  function onSqlite(step: string): string {
+    return database.name === 'sqlite' ? step.replace(' for update', '') : step
+  }
+})
+
+/** In SQL: never two live sessions in one place, and never a session that ended without its successor. */
+async function expectWhole(
+  { db, sessions }: Domain,
+  accountId: string,
+  operation: string,
+  where: string,
+): Promise<void> {
+  const rows = await db.selectFrom('hufu_sessions').selectAll().where('account_id', '=', accountId).execute()
+  const live = await sessions.list(accountId)
+  expect(live.length, where).toBeLessThanOrEqual(1)
+  for (const row of rows.filter(({ end_reason }) => end_reason === 'replaced')) {
+    expect(
+      live.map(({ id }) => id),
+      where,
+    ).toEqual([row.ended_by_session])
+  }
+  if (operation === 'replace') expect(live, where).toHaveLength(1)
+  for (const row of rows) expect(row.ended_at === null, where).toBe(row.end_reason === null)
+}
+
+/** Events tell exactly what has happened: each end, each sign-in, each change of the account. */
+async function expectTold({ db }: Domain, accountId: string, where: string): Promise<void> {
+  const events = await db
+    .selectFrom('hufu_events')
+    .select('kind')
+    .where('account_id', '=', accountId)
+    .execute()
+  const told = (kind: string) => events.filter((event) => event.kind === kind).length
+  const rows = await db
+    .selectFrom('hufu_sessions')
+    .select('ended_at')
+    .where('account_id', '=', accountId)
+    .execute()
+  const account = await db
+    .selectFrom('hufu_accounts')
+    .select('password_hash')
+    .where('id', '=', accountId)
+    .executeTakeFirstOrThrow()
+  expect([told('signed_in'), told('session_ended'), told('password_set')], where).toEqual([
+    rows.length,
+    rows.filter((row) => row.ended_at !== null).length,
+    account.password_hash === newHash ? 1 : 0,
+  ])
+}
+
+/** Every server says of the old token what SQL says: the one that remembers it, and one that has just started. */
+async function expectTrue(
+  witness: Domain,
+  url: string,
+  redis: boolean,
+  old: { token: string; session: { id: string } },
+  where: string,
+): Promise<void> {
+  const row = await witness.db
+    .selectFrom('hufu_sessions')
+    .select(['ended_at', 'end_reason'])
+    .where('id', '=', old.session.id)
+    .executeTakeFirstOrThrow()
+  const newcomer = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
+  for (const { sessions } of [witness, newcomer]) {
+    const verified: Verified = await sessions.verify(old.token)
+    expect(verified.is, where).toBe(row.ended_at === null ? 'live' : 'ended')
+    if (verified.is === 'ended') expect(verified.ending.reason, where).toBe(row.end_reason)
+  }
+  await newcomer.close()
+}

@@ -1,0 +1,307 @@
+// Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
+// (copies-model.test.ts prints such): the real code, real databases, real Redis.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { ManualClock } from '../../src/clock.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { openCacheInRedis } from '../support/cache-in-redis.ts'
+import { redisUrl, stores } from '../support/databases.ts'
+import {
+  addAccount,
+  type Domain,
+  migrateFresh,
+  openDomain,
+  phone,
+  signIn,
+} from '../support/in-process-server.ts'
+import { type RedisServer, startRedis } from '../support/services/redis.ts'
+import type { Watcher } from '../support/step-faults.ts'
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+
+/** Stops one server before a step until the test lets it go on. */
+class Gate {
+  readonly steps: string[] = []
+  #stopBefore: string | null = null
+  #arrive: () => void = () => {}
+  #release: () => void = () => {}
+
+  readonly watch: Watcher = async (step, work) => {
+    this.steps.push(step)
+    if (step === this.#stopBefore) {
+      this.#stopBefore = null
+      const released = new Promise<void>((resolve) => {
+        this.#release = resolve
+      })
+      this.#arrive()
+      await released
+    }
+    return await work()
+  }
+
+  /** Resolves when the server stands before this step. */
+  stopBefore(step: string): Promise<void> {
+    this.#stopBefore = step
+    return new Promise((resolve) => {
+      this.#arrive = resolve
+    })
+  }
+
+  release(): void {
+    this.#release()
+  }
+}
+
+const withRedis = stores.filter(({ redis }) => redis)
+
+describe.each(withRedis)('$name', ({ database, skipped }) => {
+  let url: string
+  let drop: () => Promise<void>
+  const domains: Domain[] = []
+  const closers: (() => Promise<unknown>)[] = []
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    await migrateFresh(url)
+  })
+  afterEach(async () => {
+    for (const domain of domains.splice(0)) await domain.close()
+    for (const close of closers.splice(0).reverse()) await close()
+  })
+  afterAll(async () => {
+    await drop?.()
+  })
+
+  async function open(clock?: ManualClock): Promise<{ gate: Gate; domain: Domain }> {
+    const gate = new Gate()
+    const domain = await openDomain({
+      databaseUrl: url,
+      redisUrl: redisUrl(),
+      watch: gate.watch,
+      ...(clock && { clock }),
+    })
+    domains.push(domain)
+    return { gate, domain }
+  }
+
+  /** What Redis holds of a session now, past everything that a process remembers. */
+  async function copyOf(sessionId: string) {
+    const { domain } = await open()
+    return (await domain.cache.session(sessionId)).value
+  }
+
+  test.skipIf(skipped !== null)(
+    'a writer that waits for the lock has not marked yet, so it cannot remove the mark of the one before',
+    async () => {
+      const [first, second, reader] = [await open(), await open(), await open()]
+      const accountId = await addAccount(reader.domain.db)
+      const old = await signIn(reader.domain, accountId)
+
+      const stands = first.gate.stopBefore('confirm')
+      const replaced = signIn(first.domain, accountId, phone)
+      await stands
+      const ended = second.domain.sessions.end({
+        id: old.session.id,
+        accountId,
+        reason: 'kicked',
+        by: null,
+      })
+      const takesLock = database.name === 'sqlite' ? 'sql begin' : 'sql select for update'
+      await until(() => second.gate.steps.includes(takesLock))
+      expect(second.gate.steps).not.toContain('mark')
+      first.gate.release()
+      await replaced
+      await ended.catch(() => {})
+
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({
+        is: 'ended',
+        ending: { reason: 'replaced' },
+      })
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a slow settle does not remove the mark of a later writer that dies',
+    async () => {
+      const [first, second, reader] = [await open(), await open(), await open()]
+      const accountId = await addAccount(reader.domain.db)
+      const old = await signIn(reader.domain, accountId)
+
+      const stands = first.gate.stopBefore('settle')
+      const firstReplaces = signIn(first.domain, accountId, phone)
+      await stands
+      // The second writer signs out what the first one made, commits, and is never seen again before it settles.
+      const [made] = await reader.domain.sessions.list(accountId)
+      const id = made?.id ?? expect.fail()
+      const secondDies = second.gate.stopBefore('settle')
+      void second.domain.sessions.end({ id, accountId, reason: 'signed_out', by: null }).catch(() => {})
+      await secondDies
+      first.gate.release()
+      const issued = await firstReplaces
+
+      const { domain: newcomer } = await open()
+      expect(await newcomer.cache.session(id)).toMatchObject({ value: 'marked' })
+      expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
+        ending: { reason: 'signed_out' },
+      })
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ ending: { reason: 'replaced' } })
+      second.gate.release()
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a reader that read before the commit cannot bring the old truth back',
+    async () => {
+      const [writer, reader, slow] = [await open(), await open(), await open()]
+      const accountId = await addAccount(writer.domain.db)
+      const old = await signIn(writer.domain, accountId)
+      await forget(old.session.id)
+
+      const stands = slow.gate.stopBefore('fill')
+      const verified = slow.domain.sessions.verify(old.token)
+      await stands
+      await writer.domain.sessions.end({
+        id: old.session.id,
+        accountId,
+        reason: 'signed_out',
+        by: null,
+      })
+      slow.gate.release()
+
+      expect((await verified).is).toBe('live')
+      await until(() => slow.gate.steps.includes('fill'))
+      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+      expect(await copyOf(old.session.id)).toMatchObject({ ending: { reason: 'signed_out' } })
+    },
+  )
+
+  test.skipIf(skipped !== null)('a reader that meets a mark asks the truth and fills nothing', async () => {
+    // SQLite's open transaction keeps no reader out, but it is one connection in this process: nothing to see here.
+    const [writer, reader] = [await open(), await open()]
+    const accountId = await addAccount(writer.domain.db)
+    const old = await signIn(writer.domain, accountId)
+
+    const stands = writer.gate.stopBefore('sql commit')
+    const ended = writer.domain.sessions.end({
+      id: old.session.id,
+      accountId,
+      reason: 'signed_out',
+      by: null,
+    })
+    await stands
+    expect((await reader.domain.sessions.verify(old.token)).is).toBe('live')
+    expect(await copyOf(old.session.id)).toBe('marked')
+    writer.gate.release()
+    await ended
+
+    expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+  })
+
+  test.skipIf(skipped !== null)(
+    'a session that is used just before its end, and whose longer life is written late, does not outlive its end by somebody',
+    async () => {
+      const clock = new ManualClock(Date.UTC(2026, 10, 22))
+      const [user, ender] = [await open(clock), await open(clock)]
+      const accountId = await addAccount(user.domain.db)
+      const { token, session } = await signIn(user.domain, accountId)
+      clock.advance((session.expiresAt ?? expect.fail()) - clock.now() - 1_000)
+      const writes = user.gate.stopBefore('sql update')
+      const used = user.domain.sessions.verify(token)
+      await writes
+      clock.advance(2_000)
+      await ender.domain.sessions.endAll({ accountId, reason: 'kicked', by: null, except: null })
+      user.gate.release()
+      expect((await used).is).toBe('live')
+      for (const { domain } of [user, ender])
+        expect(await domain.sessions.verify(token)).toMatchObject({
+          is: 'ended',
+          ending: { reason: 'kicked' },
+        })
+    },
+  )
+
+  describe.skipIf(skipped !== null)('a settle that finds another Redis than the mark did', () => {
+    let redis: RedisServer
+
+    beforeEach(async () => {
+      redis = await startRedis()
+      closers.push(() => redis.stop())
+    })
+
+    /** A server with a line of its own to Redis. */
+    async function openBehindLine(): Promise<{ gate: Gate; domain: Domain; line: TcpProxy }> {
+      const line = await startProxy(redis.url)
+      closers.push(() => line.close())
+      const gate = new Gate()
+      const domain = await openDomain({ databaseUrl: url, redisUrl: line.url, watch: gate.watch })
+      domains.push(domain)
+      return { gate, domain, line }
+    }
+
+    test('a reader that filled the new one before the commit is not believed after the answer', async () => {
+      const [writer, reader] = [await openBehindLine(), await openBehindLine()]
+      const accountId = await addAccount(reader.domain.db)
+      const { token, session } = await signIn(reader.domain, accountId)
+      const another = await startRedis()
+      closers.push(() => another.stop())
+
+      const commits = writer.gate.stopBefore('sql commit')
+      const ended = writer.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
+      await commits
+      // Redis dies and comes back as another process; the writer has not found it yet.
+      writer.line.set('refuse')
+      reader.line.leadTo(another.url)
+      await until(() => !reader.domain.cache.isReachable() && !writer.domain.cache.isReachable())
+      await until(() => reader.domain.cache.isReachable())
+      expect((await reader.domain.sessions.verify(token)).is).toBe('live')
+      const cache = await openCacheInRedis(another.url)
+      closers.push(() => cache.close())
+      await vi.waitFor(async () => expect((await cache.read(session.id))?.copy).toBeTruthy())
+      writer.gate.release()
+      expect(await ended).toBe(true)
+      expect(await reader.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+    })
+
+    test("another's mark that it finds and leaves does not turn into a copy from before", async () => {
+      const [first, second] = [await openBehindLine(), await openBehindLine()]
+      const accountId = await addAccount(first.domain.db)
+      const { token, session } = await signIn(first.domain, accountId)
+      const settles = first.gate.stopBefore('settle')
+      const changed = first.domain.writer.update({
+        accountId,
+        by: null,
+        origin: noOrigin,
+        decide: async () => ({ set: { nickname: 'new' }, events: [] }),
+      })
+      await settles
+      second.line.set('refuse')
+      await until(() => !second.domain.cache.isReachable())
+      const commits = second.gate.stopBefore('sql commit')
+      const ended = second.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
+      await commits
+      second.line.set('pass')
+      await until(() => second.domain.cache.isReachable())
+      second.gate.release()
+      expect(await ended).toBe(true)
+      first.gate.release()
+      await changed
+      expect(await first.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+    })
+  })
+
+  /** Removes a copy, as if its life were over. */
+  async function forget(sessionId: string): Promise<void> {
+    const cache = await openCacheInRedis(redisUrl() ?? '')
+    expect(await cache.remove(sessionId)).toBe(true)
+    await cache.close()
+  }
+})
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (!isTrue()) {
+    if (Date.now() > deadline) throw new Error('it did not happen within 5 s')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}

@@ -1,0 +1,109 @@
+// What a server on SQLite remembers: until another process commits, or one of its own transactions marks it.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { noOrigin } from '../../src/events/events.ts'
+import { databases } from '../support/databases.ts'
+import {
+  addAccount,
+  type Domain,
+  migrateFresh,
+  openDomain,
+  otherPhone,
+  signIn,
+} from '../support/in-process-server.ts'
+
+const [sqlite] = databases
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+let one: Domain
+let other: Domain
+let drop: () => Promise<void>
+
+beforeEach(async () => {
+  if (sqlite?.name !== 'sqlite') throw new Error('SQLite is the first of the databases')
+  const fresh = await sqlite.create()
+  drop = fresh.drop
+  await migrateFresh(fresh.url)
+  one = await openDomain({ databaseUrl: fresh.url, redisUrl: null })
+  other = await openDomain({ databaseUrl: fresh.url, redisUrl: null, clock: one.clock })
+})
+
+afterEach(async () => {
+  await one.close()
+  await other.close()
+  await drop()
+})
+
+/** Signs somebody in on the first server, which knows the token without a look at the database afterwards. */
+async function newcomer() {
+  const accountId = await addAccount(other.db)
+  await nextTurn()
+  const { token, session } = await signIn(one, accountId)
+  await learn(token)
+  return { accountId, token, id: session.id }
+}
+
+/** The first look reads the database, the second finds what was read. */
+async function learn(token: string): Promise<void> {
+  for (let i = 0; i < 2; i++) expect(await one.sessions.verify(token)).toMatchObject({ is: 'live' })
+}
+
+/** Whether the first server answers from memory. */
+const remembers = (token: string) => one.sessions.verifyFromMemory(token) !== null
+
+test('its own commits that end nothing leave everything remembered', async () => {
+  const { accountId, token, id } = await newcomer()
+  const seenAt = async () => (await one.sessions.list(accountId)).find((one) => one.id === id)?.seenAt ?? NaN
+  expect(remembers(token)).toBe(true)
+  await signIn(one, accountId, { ...otherPhone, platform: 'android' })
+  await nextTurn()
+  expect(remembers(token)).toBe(true)
+  const before = await seenAt()
+  one.clock.advance(61_000)
+  expect(await one.sessions.verify(token)).toMatchObject({ is: 'live' })
+  await one.sessions.close()
+  await nextTurn()
+  expect(await seenAt()).toBe(before + 61_000)
+  expect(remembers(token)).toBe(true)
+})
+
+test('its own commits that end a session leave what they do not touch', async () => {
+  const [ended, stays] = [await newcomer(), await newcomer()]
+  // The second one's account was written by another process.
+  await learn(ended.token)
+  await one.sessions.end({ ...ended, reason: 'signed_out', by: null, origin: noOrigin })
+  expect(remembers(ended.token)).toBe(false)
+  expect(await one.sessions.verify(ended.token)).toMatchObject({ is: 'ended' })
+  expect(remembers(stays.token)).toBe(true)
+})
+
+test('what another process commits is seen in the next turn', async () => {
+  const { token, id, accountId } = await newcomer()
+  await other.sessions.end({ id, accountId, reason: 'signed_out', by: null, origin: noOrigin })
+  await nextTurn()
+  expect(remembers(token)).toBe(false)
+  expect(await one.sessions.verify(token)).toMatchObject({ is: 'ended' })
+})
+
+test('in the midst of a transaction of its own it sees nothing of it, and afterwards all', async () => {
+  const { token, id, accountId } = await newcomer()
+  const bystander = await newcomer()
+  await learn(token)
+  let letGo = () => {}
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  const decide = vi.fn(async () => {
+    await held
+    return { end: { which: { allBut: null }, reason: 'signed_out' } } as const
+  })
+  const changing = one.writer.update({ accountId, by: null, origin: noOrigin, decide })
+  await vi.waitFor(() => expect(decide).toHaveBeenCalled())
+  await nextTurn()
+  expect(remembers(token)).toBe(true)
+  expect(remembers(bystander.token)).toBe(true)
+  letGo()
+  await changing
+  expect(await one.sessions.verify(token)).toMatchObject({ is: 'ended' })
+  expect((await one.sessions.list(accountId)).map((session) => session.id)).not.toContain(id)
+  expect(remembers(bystander.token)).toBe(true)
+})

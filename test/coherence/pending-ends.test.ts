@@ -1,0 +1,182 @@
+// The end of very many sessions is one row, and is written into the sessions afterwards: every reader judges right before it is, a
+// process that dies in between leaves nothing half done, and others can write meanwhile.
+import { sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { databaseKind } from '../../src/db/open.ts'
+import { listSessionRecords } from '../../src/sessions/session-rows.ts'
+import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
+import {
+  addAccount,
+  type Domain,
+  migrateFresh,
+  openDomain,
+  otherPhone,
+  phone,
+  signIn,
+} from '../support/in-process-server.ts'
+import { insertMany } from '../support/many-rows.ts'
+import type { Watcher } from '../support/step-faults.ts'
+
+/** More than end one by one (sessions.ts). */
+const many = 1_200
+const began = Date.UTC(2026, 10, 21)
+
+describe.each(stores)('on $name', (store) => {
+  const usable = test.skipIf(store.skipped !== null)
+  let fresh: FreshDatabase
+  let here: Domain
+  let accountId: string
+  const others: Domain[] = []
+
+  const open = async (watch?: Watcher) => {
+    const domain = await openDomain({
+      databaseUrl: fresh.url,
+      redisUrl: store.redis ? redisUrl() : null,
+      ...(watch && { watch }),
+      onBackgroundError: () => {},
+    })
+    others.push(domain)
+    return domain
+  }
+
+  beforeEach(async () => {
+    if (store.skipped !== null) return
+    fresh = await store.database.create()
+    await migrateFresh(fresh.url)
+    here = await open()
+    accountId = await addAccount(here.db)
+    await addSessions(many)
+  })
+
+  afterEach(async () => {
+    for (const domain of others.splice(0)) await domain.close()
+    await fresh?.drop()
+  })
+
+  /** The last ten had run out before everything else here. */
+  async function addSessions(howMany: number): Promise<void> {
+    await insertMany(here.db, databaseKind(fresh.url) ?? expect.fail(), 'hufu_sessions', howMany, {
+      id: (i, { concat, padded }) => concat(sql`'AaBbCcDd'`, padded(i, 14)),
+      account_id: () => sql`${sql.lit(accountId)}`,
+      token_hash: (i, { padded }) => padded(i, 43),
+      platform: () => sql`'android'`,
+      created_at: (i) => sql`${sql.lit(began)} + ${i}`,
+      seen_at: (i) => sql`${sql.lit(began)} + ${i}`,
+      expires_at: (i) => sql`case when ${i} > ${sql.lit(howMany - 10)} then ${sql.lit(began + 60_000)} end`,
+    })
+  }
+
+  const rows = async (reason: string | null) =>
+    await here.db
+      .selectFrom('hufu_sessions')
+      .select(['id', 'ended_at'])
+      .where('account_id', '=', accountId)
+      .where('end_reason', reason === null ? 'is' : '=', reason as never)
+      .execute()
+
+  const told = async () =>
+    (await here.db.selectFrom('hufu_events').select('id').where('kind', '=', 'session_ended').execute())
+      .length
+
+  /** A server that answers its first write, and then asks the database nothing any more. */
+  async function openMortal(): Promise<Domain> {
+    const state = { isDead: false }
+    return await open(async (step, work) => {
+      if (state.isDead && step.startsWith('sql')) throw new Error('this process is dead')
+      const result = await work()
+      if (step === 'sql commit') state.isDead = true
+      return result
+    })
+  }
+
+  const all = () => ({ accountId, reason: 'kicked', by: null, except: null }) as const
+
+  usable(
+    'a server that dies after the commit has ended all of them, and another one writes it down',
+    async () => {
+      const { token, session } = await signIn(here, accountId)
+      expect(await here.sessions.verify(token)).toMatchObject({ is: 'live' })
+      const mortal = await openMortal()
+      const kicked = mortal.sessions.endAll(all())
+      await expect(kicked).resolves.toBe(many - 10 + 1)
+      await mortal.writer.pendingEnds.written()
+
+      // Nothing is written yet, and everything is over.
+      expect(await rows('kicked')).toEqual([])
+      const next = await open()
+      for (const domain of [here, next]) {
+        expect(await domain.sessions.verify(token)).toEqual({
+          is: 'ended',
+          ending: { reason: 'kicked', at: domain.clock.now(), by: null },
+        })
+        expect(await domain.sessions.list(accountId)).toEqual([])
+        expect(await domain.sessions.end({ ...all(), id: session.id })).toBe(false)
+      }
+      const records = await listSessionRecords(here.db, accountId, null, many + 1)
+      expect(records.filter(({ endReason }) => endReason === 'kicked')).toHaveLength(many - 10 + 1)
+
+      // Who signs in from now on is not touched, neither now nor when it is written.
+      const newcomer = await signIn(next, accountId)
+      const survives = async () => {
+        expect(await next.sessions.verify(newcomer.token)).toMatchObject({ is: 'live' })
+        expect((await next.sessions.list(accountId)).map(({ id }) => id)).toEqual([newcomer.session.id])
+      }
+      await survives()
+      // Two at once write each session once.
+      await Promise.all([here.writer.pendingEnds.resume(), next.writer.pendingEnds.resume()])
+      await survives()
+      expect(await rows('kicked')).toHaveLength(many - 10 + 1)
+      expect(await rows(null)).toHaveLength(10 + 1)
+      expect(await told()).toBe(many - 10 + 1)
+      expect(await here.db.selectFrom('hufu_pending_ends').selectAll().execute()).toEqual([])
+      expect(await here.sessions.verify(token)).toMatchObject({ is: 'ended', ending: { reason: 'kicked' } })
+    },
+  )
+
+  usable('the session that stays stays, and a token of another one does nothing more', async () => {
+    const kept = await signIn(here, accountId)
+    const other = await signIn(here, accountId, { ...otherPhone, platform: 'web' })
+    const by = { accountId, sessionId: kept.session.id, token: kept.token }
+    const mortal = await openMortal()
+    await mortal.sessions.endAll({ ...all(), by, except: kept.session.id })
+    await mortal.writer.pendingEnds.written()
+    for (const when of ['before it is written', 'afterwards']) {
+      expect(await here.sessions.verify(kept.token), when).toMatchObject({ is: 'live' })
+      const ending = { reason: 'kicked', by: { platform: phone.platform, deviceName: phone.deviceName } }
+      expect(await here.sessions.verify(other.token), when).toMatchObject({ is: 'ended', ending })
+      const asOther = { accountId, sessionId: other.session.id, token: other.token }
+      const refused = here.sessions.endAll({ ...all(), by: asOther })
+      await expect(refused, when).rejects.toMatchObject({ code: 'session_kicked' })
+      expect(await here.sessions.rotate(other.token), when).toMatchObject({ is: 'ended' })
+      await here.writer.pendingEnds.resume()
+    }
+  })
+
+  usable('a second end while the first one is not written ends what began in between', async () => {
+    const mortal = await openMortal()
+    await mortal.sessions.endAll(all())
+    await mortal.writer.pendingEnds.written()
+    const between = await signIn(here, accountId)
+    await here.sessions.endAll({ ...all(), reason: 'banned' })
+    expect(await here.sessions.verify(between.token)).toMatchObject({ ending: { reason: 'banned' } })
+    await here.writer.pendingEnds.resume()
+    expect(await rows('kicked')).toHaveLength(many - 10)
+    expect(await rows('banned')).toHaveLength(1)
+    expect(await told()).toBe(many - 10 + 1)
+  })
+
+  usable('others sign in between two batches', async () => {
+    const other = await addAccount(here.db)
+    const signedIn: string[] = []
+    const server = await open(async (step, work) => {
+      const result = await work()
+      if (step === 'sql commit') signedIn.push((await signIn(here, other)).token)
+      return result
+    })
+    await server.sessions.endAll(all())
+    await server.writer.pendingEnds.written()
+    expect(await rows('kicked')).toHaveLength(many - 10)
+    // One for the end, and one for each hundred at least.
+    expect(signedIn.length).toBeGreaterThan(many / 100)
+  })
+})

@@ -1,0 +1,386 @@
+// Many at once, through two server processes: one winner, on every database.
+import { readdirSync } from 'node:fs'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { findCode } from '../../src/codes/code-rows.ts'
+import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
+import { databaseKind, dialectFor, openDatabase } from '../../src/db/open.ts'
+import type { Database } from '../../src/db/schema.ts'
+import { person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
+import { databases, redisUrl, stores } from '../support/databases.ts'
+import { addAccount, openDomain, signIn } from '../support/in-process-server.ts'
+import { startRedis } from '../support/services/redis.ts'
+
+const allMigrations = readdirSync(new URL('../../src/db/migrations', import.meta.url))
+  .map((file) => file.replace(/\.ts$/, ''))
+  .sort()
+const json = { 'content-type': 'application/json' }
+
+async function post(
+  url: string,
+  path: string,
+  body: object,
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const response = await fetch(url + path, { method: 'POST', headers: json, body: JSON.stringify(body) })
+  // Every answer of the server is a JSON object.
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+describe.each(stores)('$name', ({ database, redis, skipped }) => {
+  const servers: ServerProcess[] = []
+  let environment: Record<string, string>
+  let drop: () => Promise<void>
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await database.create()
+    drop = fresh.drop
+    environment = {
+      HUFU_DATABASE_URL: fresh.url,
+      HUFU_PASSWORD_QUEUE: '1000',
+      ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }),
+    }
+    // Both start on an empty database at the same moment.
+    servers.push(...(await Promise.all([startProcess(environment), startProcess(environment)])))
+    const added = await runCommand(
+      ['accounts', 'add', person.phone, '--password-stdin', '--allow-weak-password'],
+      environment,
+      { stdin: person.password },
+    )
+    expect(added).toMatchObject({ code: 0 })
+  })
+
+  afterAll(async () => {
+    for (const server of servers) expect(await server.stop()).toBe(0)
+    await drop?.()
+  })
+
+  function serverFor(i: number): string {
+    return servers[i % 2]?.url ?? ''
+  }
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel sign-ins through two servers exactly one session lives',
+    async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, i) =>
+          post(serverFor(i), '/login', { phone_number: person.phone, password: person.password }),
+        ),
+      )
+      for (const answer of answers) expect(answer).toMatchObject({ status: 200, body: { code: 1 } })
+      const tokens = answers.map(({ body }) => String(body.token))
+      expect(new Set(tokens).size).toBe(64)
+
+      for (const { url } of servers) {
+        const who = await Promise.all(
+          tokens.map(
+            async (token) =>
+              (await fetch(`${url}/user`, { headers: { token } })).json() as Promise<{ code: number }>,
+          ),
+        )
+        expect(who.filter(({ code }) => code === 1)).toHaveLength(1)
+        expect(who.filter(({ code }) => code === 2)).toHaveLength(63)
+      }
+      const listed = await runCommand(['sessions', 'list', person.phone, '--json'], environment)
+      expect(listed.stdout.trim().split('\n')).toHaveLength(1)
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'without the cost of passwords, when all of them really meet, it is one as well',
+    async () => {
+      const options = {
+        databaseUrl: environment.HUFU_DATABASE_URL ?? '',
+        redisUrl: redis ? redisUrl() : null,
+      }
+      const domains = await Promise.all(Array.from({ length: 4 }, () => openDomain(options)))
+      const [first = expect.fail()] = domains
+      const accountId = await addAccount(first.db)
+      const issued = await Promise.all(
+        Array.from({ length: 64 }, (_, i) => signIn(domains[i % domains.length] ?? first, accountId)),
+      )
+      expect(await first.sessions.list(accountId)).toHaveLength(1)
+      for (const { sessions } of domains) {
+        const verified = await Promise.all(issued.map(({ token }) => sessions.verify(token)))
+        expect(verified.filter(({ is }) => is === 'live')).toHaveLength(1)
+      }
+      for (const domain of domains) await domain.close()
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'of 16 parallel sign-outs with one token exactly one says that it was done',
+    async () => {
+      const { body } = await post(serverFor(0), '/login', {
+        phone_number: person.phone,
+        password: person.password,
+      })
+      const token = String(body.token)
+      const answers = await Promise.all(
+        Array.from({ length: 16 }, async (_, i) => {
+          const response = await fetch(`${serverFor(i)}/logout`, { headers: { token } })
+          return ((await response.json()) as { code: number }).code
+        }),
+      )
+      expect(answers.filter((code) => code === 1)).toHaveLength(1)
+      expect(answers.filter((code) => code === 2)).toHaveLength(15)
+    },
+  )
+
+  /** Asks for a code to sign in with, and reads it where the message would go: the server's standard error. */
+  async function codeFor(phoneNumber: string): Promise<string> {
+    const asked = await post(serverFor(0), '/v1/codes', { phone_number: phoneNumber, purpose: 'sign_in' })
+    expect(asked).toMatchObject({ status: 202 })
+    const text = new RegExp(`${phoneNumber.slice(-4)}  您的验证码是 (\\d{6})`)
+    return await vi.waitFor(() => text.exec(servers[0]?.output() ?? '')?.[1] ?? expect.fail('no message'))
+  }
+
+  async function inDatabase<T>(ask: (db: Database) => Promise<T>): Promise<T> {
+    const db = openDatabase(dialectFor(environment.HUFU_DATABASE_URL ?? '', 1))
+    try {
+      return await ask(db)
+    } finally {
+      await db.destroy()
+    }
+  }
+
+  const accountsWith = (phoneNumber: string) =>
+    inDatabase((db) =>
+      db.selectFrom('hufu_accounts').select('id').where('phone_number', '=', phoneNumber).execute(),
+    )
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel sign-ups with one code through two servers one makes the account, and no other gets in',
+    async () => {
+      for (let round = 0; round < 2; round++) {
+        const phoneNumber = `+861390000700${round}`
+        const code = await codeFor(phoneNumber)
+        const answers = await Promise.all(
+          Array.from({ length: 64 }, (_, i) =>
+            post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code }),
+          ),
+        )
+        expect(answers.filter(({ status }) => status === 201)).toMatchObject([{ body: { created: true } }])
+        const refused = answers.filter(({ status }) => status !== 201)
+        expect(new Set(refused.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
+          new Set(['401 code_wrong']),
+        )
+        expect(await accountsWith(phoneNumber)).toHaveLength(1)
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel guesses through two servers, the right one among them, five are compared and one wins at most',
+    async () => {
+      let won = 0
+      for (let round = 0; round < 4; round++) {
+        const phoneNumber = `+861390000800${round}`
+        const code = await codeFor(phoneNumber)
+        // Every second one is right in the last rounds, so that some of the five surely are.
+        const isRight = (i: number) => (round < 2 ? i === 7 * round : (i >> 1) % 2 === 0)
+        const answers = await Promise.all(
+          Array.from({ length: 64 }, (_, i) => {
+            const guess = isRight(i) ? code : String((Number(code) + i + 1) % 1e6).padStart(6, '0')
+            return post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code: guess })
+          }),
+        )
+        const wins = answers.filter(({ status }) => status === 201).length
+        expect(wins).toBeLessThanOrEqual(1)
+        won += wins
+        for (const { status, body } of answers) expect([201, 401], JSON.stringify(body)).toContain(status)
+        expect(await accountsWith(phoneNumber)).toHaveLength(wins)
+        // Whatever was guessed: the code is over.
+        const late = await post(serverFor(1), '/v1/sessions', { phone_number: phoneNumber, code })
+        expect(late).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
+        const row = await inDatabase((db) => findCode(db, { phoneNumber, purpose: 'sign_in' }))
+        expect(row?.guesses).toBeGreaterThan(0)
+        expect(row?.guesses).toBeLessThanOrEqual(5)
+      }
+      expect(won).toBeGreaterThan(0)
+    },
+  )
+
+  async function enter(server: string): Promise<string> {
+    const { body } = await post(server, '/v1/sessions', {
+      phone_number: person.phone,
+      password: person.password,
+    })
+    return String(body.token)
+  }
+
+  async function ask(server: string, method: 'GET' | 'POST', token: string) {
+    const path = method === 'POST' ? '/v1/session/rotate' : '/v1/session'
+    // A content type without a body, as some clients send it.
+    const headers = { authorization: `Bearer ${token}`, ...(method === 'POST' && json) }
+    const response = await fetch(server + path, { method, headers })
+    // Every answer of the server is a JSON object.
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+
+  test.skipIf(skipped !== null)(
+    'of 64 parallel rotations with one token through two servers all get the same successor',
+    async () => {
+      const old = await enter(serverFor(0))
+      const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => ask(serverFor(i), 'POST', old)))
+      for (const answer of answers)
+        expect(answer).toMatchObject({
+          status: 200,
+          body: { session: { id: old.slice(3, 25), current: true } },
+        })
+      const successors = new Set(answers.map(({ body }) => String(body.token)))
+      expect(successors.size).toBe(1)
+      expect(successors).not.toContain(old)
+      for (const token of [old, ...successors])
+        for (const { url } of servers) expect(await ask(url, 'GET', token)).toMatchObject({ status: 200 })
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'an old token that comes back to one server ends the session on the other at once',
+    async () => {
+      for (let i = 0; i < 10; i++) {
+        const [server, other] = [serverFor(i), serverFor(i + 1)]
+        const old = await enter(server)
+        const successor = String((await ask(server, 'POST', old)).body.token)
+        // Both remember that the old one is good.
+        for (const url of [server, other]) expect(await ask(url, 'GET', old)).toMatchObject({ status: 200 })
+        expect(await ask(other, 'GET', successor)).toMatchObject({ status: 200 })
+        expect(await ask(server, 'GET', successor)).toMatchObject({ status: 200 })
+        const reused = { status: 401, body: { code: 'session_token_reused', ended_at: expect.any(String) } }
+        expect(await ask(server, 'GET', old)).toMatchObject(reused)
+        expect(await ask(other, 'GET', successor)).toMatchObject(reused)
+        expect(await ask(server, 'POST', successor)).toMatchObject(reused)
+      }
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a session ended on one server is dead on the other when the answer is there',
+    async () => {
+      for (let i = 0; i < 20; i++) {
+        const { body } = await post(serverFor(i), '/login', {
+          phone_number: person.phone,
+          password: person.password,
+        })
+        const token = String(body.token)
+        const other = serverFor(i + 1)
+        // Both remember it now.
+        for (const { url } of servers)
+          expect(await (await fetch(`${url}/user`, { headers: { token } })).json()).toMatchObject({ code: 1 })
+        expect(await (await fetch(`${serverFor(i)}/logout`, { headers: { token } })).json()).toMatchObject({
+          code: 1,
+        })
+        expect(await (await fetch(`${other}/user`, { headers: { token } })).json()).toMatchObject({ code: 2 })
+      }
+    },
+  )
+})
+
+test.skipIf(redisUrl() === null)(
+  'of 64 codes that are asked for through two servers, the last of the day goes to one number',
+  async () => {
+    const { url, drop } = await (databases[0] ?? expect.fail()).create()
+    const redis = await startRedis()
+    const environment = {
+      HUFU_DATABASE_URL: url,
+      HUFU_REDIS_URL: redis.url,
+      HUFU_LIMITS: 'on',
+      HUFU_SMS_DAILY_BUDGET: '3',
+      HUFU_TRUSTED_PROXIES: '127.0.0.1',
+    }
+    const servers = await Promise.all([startProcess(environment), startProcess(environment)])
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, (_, i) =>
+        fetch(`${servers[i % 2]?.url}/v1/codes`, {
+          method: 'POST',
+          // Each from another network, to a number of another range: only the budget is in the way.
+          headers: { ...json, 'x-forwarded-for': `198.${i}.100.7` },
+          body: JSON.stringify({ phone_number: `+86138${1000 + i}0009`, purpose: 'sign_in' }),
+        }),
+      ),
+    )
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses.filter((status) => status === 202)).toHaveLength(3)
+    expect(statuses.filter((status) => status === 429)).toHaveLength(61)
+    const sent = servers.map(({ output }) => output().match(/您的验证码是/g)?.length ?? 0)
+    expect(sent.reduce((a, b) => a + b)).toBe(3)
+    for (const server of servers) await server.stop()
+    await redis.stop()
+    await drop()
+  },
+)
+
+describe.each(databases)('$name', (database) => {
+  test.skipIf(database.skipped !== null)(
+    'of 16 parallel registrations of one number exactly one is made',
+    async () => {
+      const { url, drop } = await database.create()
+      const { openServices } = await import('../../src/app.ts')
+      const { readSettings } = await import('../../src/settings/settings.ts')
+      const settings = readSettings({ HUFU_DATABASE_URL: url })
+      const houses = [await openServices(settings), await openServices(settings)]
+      await migrate(houses[0]?.db ?? expect.fail(), settings.database.location.kind)
+      const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
+      const made = await Promise.allSettled(
+        Array.from({ length: 16 }, (_, i) =>
+          houses[i % 2]?.accounts.add({
+            phoneNumber: spellings[i % spellings.length] ?? '',
+            nickname: null,
+            password: null,
+          }),
+        ),
+      )
+      expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      for (const one of made)
+        if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'phone_number_taken' })
+      for (const services of houses) await services.close()
+      await drop()
+    },
+  )
+
+  test.skipIf(database.skipped !== null)(
+    'two processes that migrate at once run each migration once',
+    async () => {
+      const { url, drop } = await database.create()
+      const environment = { HUFU_DATABASE_URL: url }
+      const both = await Promise.all([
+        runCommand(['migrate', '--json'], environment),
+        runCommand(['migrate', '--json'], environment),
+      ])
+      for (const one of both) expect(one).toMatchObject({ code: 0, stderr: '' })
+      const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
+      expect(ran).toEqual(allMigrations)
+
+      const kind = databaseKind(url) ?? expect.fail()
+      const db = openDatabase(dialectFor(url, 1))
+      expect(await pendingMigrations(db, kind)).toEqual([])
+      await db.destroy()
+      await drop()
+    },
+  )
+
+  test.skipIf(database.skipped !== null)(
+    'a migration that was cut off half-way is finished by the next start',
+    async () => {
+      const { url, drop } = await database.create()
+      const kind = databaseKind(url) ?? expect.fail()
+      const db = openDatabase(dialectFor(url, 1))
+      await migrate(db, kind)
+      // As MySQL leaves it when the process dies between a table and the note that the migration ran.
+      await db.schema.dropTable('hufu_sessions').execute()
+      await sql`delete from hufu_migrations`.execute(db)
+      expect(await migrate(db, kind)).toEqual(allMigrations)
+      expect(await db.selectFrom('hufu_sessions').selectAll().execute()).toEqual([])
+      // The same between two columns.
+      await db.schema.alterTable('hufu_sessions').dropColumn('rotated_at').execute()
+      await db.schema.alterTable('hufu_accounts').dropColumn('locale').execute()
+      await sql`delete from hufu_migrations`.execute(db)
+      expect(await migrate(db, kind)).toEqual(allMigrations)
+      expect(await db.selectFrom('hufu_sessions').select('rotated_at').execute()).toEqual([])
+      expect(await db.selectFrom('hufu_accounts').select('locale').execute()).toEqual([])
+      await db.destroy()
+      await drop()
+    },
+  )
+})

@@ -1,0 +1,90 @@
+// A rolling restart: servers of the version before and of this one run side by side on one database, under load.
+//
+// The version before is the last commit whose migrations this one must leave able to work. A migration that takes something away
+// that it needs is one for the version after; then `before` moves on.
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { audit } from '../fault-run/auditor.ts'
+import { check } from '../fault-run/checker.ts'
+import { Client } from '../fault-run/client.ts'
+import { type HufuServer, openTruth, startHufu } from '../fault-run/stage.ts'
+import { codeNumbers, password, passwordNumbers, startWorkload } from '../fault-run/workload.ts'
+import { runCommand } from '../support/app.ts'
+import { databases, redisUrl } from '../support/databases.ts'
+import { checkOutVersion, thisVersion } from '../support/other-versions.ts'
+
+const before =
+  'http: half-closed connections are answered, and a stop cuts off no answer that is still being sent'
+const loadMs = 4_000
+const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
+
+const previous = checkOutVersion(before)
+// No failure with CI=true either: a shallow clone has no version before.
+if (previous.missing !== null) console.warn(`skipped: two versions side by side: ${previous.missing}`)
+
+afterAll(() => previous.remove())
+
+describe.each(
+  databases
+    // One file serves one machine: there a restart is not a rolling one.
+    .filter(({ name }) => name !== 'sqlite')
+    .flatMap((database) => [false, true].map((redis) => ({ ...database, redis, database }))),
+)('$name, with Redis: $redis', ({ database, redis, skipped }) => {
+  const isSkipped = skipped !== null || previous.folder === null
+  let url: string
+  let drop: () => Promise<void>
+  const servers: HufuServer[] = []
+
+  beforeAll(async () => {
+    if (isSkipped) return
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
+    const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+    // The old one makes the tables; the new one finds them under the load of the old one.
+    servers.push(await startHufu('before', previous.folder ?? '', stores))
+    for (const phone of passwordNumbers) {
+      const added = await runOldCommand(['accounts', 'add', phone, '--password-stdin'], stores, password)
+      expect(added).toMatchObject({ code: 0 })
+    }
+  })
+  afterAll(async () => {
+    for (const server of servers) await server.close()
+    await drop?.()
+  })
+
+  test.skipIf(isSkipped)('nothing is refused without a reason, accepted after its end, or lost', async () => {
+    const [old] = servers
+    if (!old) return expect.fail()
+    const client = new Client()
+    const truth = openTruth(url)
+    const stage = { ...truth, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
+    const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
+    const load = startWorkload(client, stage, { codes: codeNumbers, isKeyed: false })
+    await sleep(loadMs / 4)
+    servers.push(await startHufu('now', thisVersion, stores))
+    // The load looks at the list of servers before each request.
+    stage.servers = [old, servers[1] ?? expect.fail()]
+    await sleep(loadMs)
+    await load.stop()
+    const history = { servers: ['before', 'now'], operations: client.operations, troubles: [] }
+    expect(check(history, limits)).toEqual([])
+    expect(await audit(client, stage)).toEqual([])
+    for (const name of ['before', 'now']) {
+      const done = client.operations.filter(({ server, outcome }) => server === name && outcome === 'done')
+      expect(new Set(done.map(({ kind }) => kind))).toEqual(
+        new Set(['sign_in', 'sign_out', 'check', 'write']),
+      )
+    }
+    // The old one may be started again while the new one runs.
+    await old.restart('SIGTERM')
+    const again = await client.signIn(old, passwordNumbers[0] ?? '', { password })
+    expect(again).toMatchObject({ outcome: 'done' })
+    await truth.db.destroy()
+  })
+})
+
+async function runOldCommand(args: string[], environment: Record<string, string>, stdin: string) {
+  return await runCommand(args, environment, { stdin, program: join(previous.folder ?? '', 'src/main.ts') })
+}

@@ -1,0 +1,45 @@
+// The bench is run by people, now and then: its short form shows that it still measures what its tables say.
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, inject, test } from 'vitest'
+import { stores } from '../support/databases.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const mariadb = stores.find(({ database }) => database.name === 'mariadb')
+const skipped = inject('redis').skipped ?? mariadb?.skipped ?? null
+
+test.skipIf(skipped !== null)(
+  'npm run bench -- --short measures sign-ins, workers and the start, and writes nothing',
+  { timeout: 120_000 },
+  async () => {
+    const results = () => readFileSync(`${root}bench/RESULTS.md`, 'utf8')
+    const before = results()
+    const words = ['bench/bench.ts', '--short', 'sign-in', 'workers', 'start']
+    const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: root })
+    const rows = stdout.split('\n').filter((line) => /^\| [^|]+ \| +[\d.]+ \|/.test(line))
+    const names = rows.map((row) => row.split('|')[1]?.trim())
+    expect(names).toEqual([
+      'argon2 alone',
+      'sign-in',
+      '1',
+      '2',
+      ...names.slice(4, -2),
+      'a new file',
+      'the file is there',
+    ])
+    // Each has figures, and none of them is nothing.
+    for (const row of rows) {
+      const figures = row
+        .split('|')
+        .slice(2)
+        .map((cell) => cell.trim())
+        .filter((cell) => /^\d/.test(cell))
+      expect(figures.length, row).toBeGreaterThan(0)
+      for (const figure of figures) expect(Number.parseFloat(figure), row).toBeGreaterThan(0)
+    }
+    expect(stdout).not.toMatch(/NaN|undefined|Infinity/)
+    expect(results()).toBe(before)
+  },
+)

@@ -1,0 +1,105 @@
+// The fenced blocks of the documents, and what a test does with each.
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Walk } from './walk.ts'
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url))
+export const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+export interface Block {
+  /** The document, such as `docs/api.md`. */
+  readonly path: string
+  /** What stands behind the three backticks, such as `sh`; empty where nothing does. */
+  readonly language: string
+  /** The nearest heading above, with its number signs. */
+  readonly heading: string
+  /** The line of the opening fence in the document, from 1. */
+  readonly line: number
+  /** The lines between the fences, each with its line end. */
+  readonly text: string
+}
+
+/** All documents of the repository, as paths from its root. */
+export const documents: readonly string[] = globSync('**/*.md', {
+  cwd: root,
+  exclude: (path) => /(^|\/)(node_modules|dist|data|\.git)$/.test(path),
+}).toSorted()
+
+/** Every fenced block of a document, in order; throws where a fence is indented or not closed. */
+export function blocksOf(path: string): Block[] {
+  const blocks: Block[] = []
+  let heading = ''
+  let open: { language: string; line: number; lines: string[] } | null = null
+  for (const [index, line] of read(path).split('\n').entries()) {
+    const [, fence, language = ''] = /^\s*(`{3,}|~{3,})(.*)$/.exec(line) ?? []
+    if (fence !== undefined && !line.startsWith('```'))
+      throw new Error(`${path}:${index + 1}: a fence begins at the start of the line, with three backticks`)
+    if (fence === undefined) {
+      if (open !== null) open.lines.push(`${line}\n`)
+      else if (/^#+ /.test(line)) heading = line
+    } else if (open === null) {
+      open = { language, line: index + 1, lines: [] }
+    } else {
+      blocks.push({ path, language: open.language, heading, line: open.line, text: open.lines.join('') })
+      open = null
+    }
+  }
+  if (open !== null) throw new Error(`${path}:${open.line}: the block has no end`)
+  return blocks
+}
+
+/** The one block of a document that begins like this; throws where there is none or a second one. */
+export function blockOf(path: string, beginning: string): Block {
+  const [block, second] = blocksOf(path).filter(({ text }) => text.startsWith(beginning))
+  if (block === undefined || second !== undefined)
+    throw new Error(`${path} has ${second ? 'several blocks' : 'no block'} beginning with "${beginning}"`)
+  return block
+}
+
+/** What is done with one block. */
+export type Step =
+  | {
+      readonly run: (walk: Walk, block: Block) => Promise<void> | void
+      readonly needs: readonly Need[]
+    }
+  | { readonly by: string; readonly needle: string | null }
+  | { readonly notRun: string }
+
+/** What may be missing on a machine; a step that needs it is then passed over. */
+export type Need = 'mariadb' | 'postgres' | 'redis' | 'sqlite3' | 'nginx'
+
+/** A step that runs the block here. */
+export const runs = (run: (walk: Walk, block: Block) => Promise<void> | void, ...needs: Need[]): Step => ({
+  run,
+  needs,
+})
+
+/** Another test file runs it: the file contains the needle, or the beginning of the block where none is given. */
+export const by = (file: string, needle: string | null = null): Step => ({ by: file, needle })
+
+/** Nothing runs it, for this reason. */
+export const notRun = (reason: string): Step => ({ notRun: reason })
+
+/** Each block of a document, in order: how it begins, and what is done with it. */
+export type Script = readonly (readonly [beginning: string, ...steps: [Step, ...Step[]]])[]
+
+const advice = `Give the block its line in test/docs/documents/, in the place that it has in the document:
+runs(…) to run it there, by('test/….test.ts') where another test runs it, notRun('reason') where nothing can.`
+
+/** The blocks of a document, each with its steps; throws where they are not those of the script, and says what to do. */
+export function inOrder(path: string, script: Script): { block: Block; steps: readonly Step[] }[] {
+  const blocks = blocksOf(path)
+  const pairs = blocks.map((block, index) => {
+    const [beginning = null, ...steps] = script[index] ?? []
+    if (beginning !== null && block.text.startsWith(beginning)) return { block, steps }
+    const expected = beginning === null ? 'nothing' : `"${beginning}"`
+    const [first = ''] = block.text.split('\n')
+    throw new Error(
+      `${path}:${block.line}: a block begins with "${first}", the script has ${expected}. ${advice}`,
+    )
+  })
+  const [gone] = script[blocks.length] ?? []
+  if (gone !== undefined) throw new Error(`${path} has no more block for "${gone}" of its script. ${advice}`)
+  return pairs
+}

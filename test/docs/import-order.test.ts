@@ -1,0 +1,139 @@
+// What may import what, types too: each file is in a layer and imports its own layer and lower ones. A folder or file that is in no
+// layer fails the first test.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url))
+
+/** From the lowest layer to the highest; `x/` is a folder. */
+const layers: readonly (readonly string[])[] = [
+  ['version.ts', 'timing.ts', 'errors.ts', 'clock.ts', 'ids.ts', 'iso-time.ts', 'maybe-promise.ts'],
+  [
+    'nearest-word.ts',
+    'redact-url.ts',
+    'secrets.ts',
+    'typed-text.ts',
+    'line-writer.ts',
+    'background-errors.ts',
+  ],
+  ['settings/setting.ts'],
+  ['url-parts.ts', 'phone/'],
+  ['settings/parsers.ts', 'settings/groups.ts'],
+  ['vendors/', 'redis/'],
+  ['db/'],
+  ['sms/'],
+  ['settings/'],
+  ['events/', 'limits/', 'changes/', 'passwords/', 'signing-keys/'],
+  ['sessions/account-state.ts', 'sessions/token.ts', 'sessions/token-status.ts', 'sessions/session.ts'],
+  ['session-cache/'],
+  ['sessions/'],
+  ['codes/'],
+  ['accounts/'],
+  ['authentication/'],
+  ['http/'],
+  ['log.ts'],
+  ['app.ts'],
+  ['cli/'],
+  ['main.ts'],
+]
+
+/** The files and folders that may import a package; all others may not. Packages that are not named may be imported everywhere. */
+const importersOf: Readonly<Record<string, readonly string[]>> = {
+  fastify: ['http/', 'app.ts', 'cli/'],
+  '@fastify/': ['http/'],
+  typebox: ['http/'],
+  pino: ['log.ts'],
+  mysql2: ['db/'],
+  pg: ['db/'],
+  'node:sqlite': ['db/'],
+  redis: ['redis/', 'session-cache/'],
+  '@node-rs/argon2': ['passwords/'],
+  'libphonenumber-js': ['phone/'],
+  commander: ['cli/'],
+  '@clack/prompts': ['cli/'],
+}
+
+const files = readdirSync(src, { recursive: true })
+  .map(String)
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(src, file), 'utf8')
+  const found = text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)
+  return [...found].map(([, name = '']) => name)
+}
+
+function isIn(file: string, entry: string): boolean {
+  return entry.endsWith('/') ? file.startsWith(entry) : file === entry
+}
+
+/** An entry that names the file itself comes before its folder. */
+function layerOf(file: string): number {
+  const own = layers.findIndex((entries) => entries.includes(file))
+  return own >= 0 ? own : layers.findIndex((entries) => entries.some((entry) => isIn(file, entry)))
+}
+
+test('every file is in a layer', () => {
+  expect(files.length).toBeGreaterThan(150)
+  expect(files.filter((file) => layerOf(file) === -1)).toEqual([])
+})
+
+test('no file imports a higher layer', () => {
+  const upward: string[] = []
+  for (const file of files) {
+    for (const name of importsOf(file).filter((one) => one.startsWith('.'))) {
+      const target = normalize(join(dirname(file), name))
+      if (layerOf(target) > layerOf(file)) upward.push(`${file} -> ${target}`)
+    }
+  }
+  expect(upward).toEqual([])
+})
+
+test('files do not import each other in a circle, types included', () => {
+  const graph = new Map(
+    files.map((file) => [
+      file,
+      importsOf(file)
+        .filter((name) => name.startsWith('.'))
+        .map((name) => normalize(join(dirname(file), name))),
+    ]),
+  )
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+    if (done.has(file) || path.includes(file)) return
+    for (const next of graph.get(file) ?? []) visit(next, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  expect(circles).toEqual([])
+})
+
+test('packages are imported where they belong', () => {
+  const misplaced: string[] = []
+  for (const file of files) {
+    for (const name of importsOf(file)) {
+      const importers = Object.entries(importersOf).find(([one]) => name === one || name.startsWith(one))?.[1]
+      if (importers && !importers.some((entry) => isIn(file, entry))) misplaced.push(`${file} -> ${name}`)
+    }
+  }
+  expect(misplaced).toEqual([])
+})
+
+test('http asks the domain: no SQL, no Redis, and no surface of another', () => {
+  const wrong: string[] = []
+  for (const file of files.filter((one) => one.startsWith('http/'))) {
+    for (const name of importsOf(file)) {
+      const target = name.startsWith('.') ? normalize(join(dirname(file), name)) : name
+      const surface = (path: string) => /^http\/([^/]+)\//.exec(path)?.[1]
+      const isOther =
+        surface(target) !== undefined && surface(file) !== undefined && surface(target) !== surface(file)
+      if (/^(db|redis|session-cache|kysely)\b|-rows\.ts$/.test(target) || isOther)
+        wrong.push(`${file} -> ${target}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})

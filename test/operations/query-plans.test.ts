@@ -1,0 +1,402 @@
+// Every statement of every *-rows.ts on tables with many rows, explained by each database: none reads a whole table, and none
+// sorts what an index has in order. HUFU_TEST_ROWS=1000000 does it with a million rows.
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { CompiledQuery, Kysely, type RawBuilder, sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import * as accountRows from '../../src/accounts/account-rows.ts'
+import * as barredNumberRows from '../../src/accounts/barred-number-rows.ts'
+import * as identityRows from '../../src/accounts/identity-rows.ts'
+import * as changeRows from '../../src/changes/change-rows.ts'
+import * as trialRows from '../../src/cli/doctor-trial-rows.ts'
+import * as codeRows from '../../src/codes/code-rows.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { type DatabaseKind, databaseKind, dialectFor, openDatabase } from '../../src/db/open.ts'
+import * as purgeRows from '../../src/db/purge-rows.ts'
+import type { Database, Tables } from '../../src/db/schema.ts'
+import { migrationDeadlines } from '../../src/db/session-defaults.ts'
+import * as eventRows from '../../src/events/event-rows.ts'
+import * as counterRows from '../../src/limits/counter-rows.ts'
+import * as deviceProofRows from '../../src/sessions/device-proof-rows.ts'
+import * as pendingEndRows from '../../src/sessions/pending-end-rows.ts'
+import * as sessionRows from '../../src/sessions/session-rows.ts'
+import { databases } from '../support/databases.ts'
+import { type Cell, insertMany } from '../support/many-rows.ts'
+
+const modules = {
+  'accounts/account-rows.ts': accountRows,
+  'accounts/barred-number-rows.ts': barredNumberRows,
+  'accounts/identity-rows.ts': identityRows,
+  'cli/doctor-trial-rows.ts': trialRows,
+  'codes/code-rows.ts': codeRows,
+  'db/purge-rows.ts': purgeRows,
+  'events/event-rows.ts': eventRows,
+  'limits/counter-rows.ts': counterRows,
+  'changes/change-rows.ts': changeRows,
+  'sessions/device-proof-rows.ts': deviceProofRows,
+  'sessions/pending-end-rows.ts': pendingEndRows,
+  'sessions/session-rows.ts': sessionRows,
+}
+
+/** Functions without a statement of their own to explain, and why. */
+const withoutPlan: Readonly<Record<string, string>> = {
+  newAccountRow: 'asks nothing',
+  prepareFindSession: 'the statement of findSession',
+  waitForNoDisk: 'a pragma',
+  insertAccount: 'inserts one row',
+  insertBarredNumber: 'inserts one row',
+  insertChange: 'inserts one row',
+  insertCode: 'inserts one row',
+  insertCounters: 'inserts rows',
+  insertDeviceProof: 'inserts one row',
+  insertEvents: 'inserts rows',
+  insertPendingEnd: 'inserts one row',
+  insertPurge: 'inserts one row',
+  isOverByPendingEnd: 'asks nothing',
+  insertSession: 'inserts one row',
+  insertEventsOfSessions: 'inserts rows of sessions that it finds by their ids',
+  tryWrites: 'tries rights on no row, and is rolled back',
+  updateCounters: 'inserts rows, or writes those of the same key',
+}
+
+/** Statements that may read a whole table, and why that is no harm. */
+const wholeTable: Readonly<Record<string, string>> = {
+  positionBefore: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
+  listPurges: 'a row for each kind of data',
+  listPendingEnds: 'a row for each account whose sessions are being ended now',
+  findPurge: 'a row for each kind of data',
+  updatePurge: 'a row for each kind of data',
+  findAccountIdByIdentity: 'empty here: a primary key',
+  listIdentities: 'empty here: an index of its own',
+  isBarredNumber: 'empty here: a primary key',
+  deleteBarredNumber: 'empty here: a primary key',
+  deleteEndedSessions:
+    'PostgreSQL begins with the table where an account has a large part of it, and stops after a batch',
+}
+
+/** Statements that may sort, and why that is no harm. */
+const maySort: Readonly<Record<string, string>> = {
+  listLiveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
+  listLiveSessions: 'the same',
+  unendedSessions: 'the same',
+  listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
+  listIdentities: 'an account has a handful of them',
+  forgetPersonInPages: 'the last page of an account is less than a page',
+}
+
+const rows = Number(process.env.HUFU_TEST_ROWS ?? 40_000)
+const now = Date.UTC(2026, 0, 1)
+const at = sql.lit(now)
+const id = `a-${'777'.padStart(34, '0')}`
+const phoneNumber = '+86130000000777'
+const sessionId = 's-00000000000000000777'
+const hash = 'h'.padEnd(43, '0')
+const code = { phoneNumber, purpose: 'sign_in' } as const
+const next = {
+  id: sessionId,
+  previousTokenHash: hash,
+  tokenHash: hash,
+  familyHash: hash,
+  nonce: 'n',
+  at: now,
+}
+
+/** One call of each function. What it needs beside the database was inserted below. */
+const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
+  listDueForRemoval: (db) => accountRows.listDueForRemoval(db, now + 50, 10),
+  findAccountById: (db) => accountRows.findAccountById(db, id),
+  findAccountByPhoneNumber: (db) => accountRows.findAccountByPhoneNumber(db, phoneNumber),
+  lockAccountByPhoneNumber: (db) => accountRows.lockAccountByPhoneNumber(db, phoneNumber),
+  listAccounts: async (db) => {
+    await accountRows.listAccounts(db, null, 50)
+    await accountRows.listAccounts(db, { registered_at: now + rows / 2, id }, 50)
+  },
+  replacePasswordHash: (db) => accountRows.replacePasswordHash(db, { id, from: 'x', to: 'y', now }),
+  isBarredNumber: (db) => barredNumberRows.isBarredNumber(db, hash),
+  deleteBarredNumber: (db) => barredNumberRows.deleteBarredNumber(db, hash),
+  listIdentities: (db) => identityRows.listIdentities(db, id),
+  findAccountIdByIdentity: (db) =>
+    identityRows.findAccountIdByIdentity(db, { kind: 'k', issuer: 'i', subject: 's' }),
+  findCode: (db) => codeRows.findCode(db, code),
+  replaceCode: (db) =>
+    codeRows.replaceCode(db, 'none', {
+      phone_number: phoneNumber,
+      purpose: 'sign_in',
+      nonce: 'n',
+      guesses: 0,
+      sent_at: now,
+      expires_at: now,
+      used_at: null,
+    }),
+  extendCode: (db) => codeRows.extendCode(db, code, { now, until: now, madeAfter: now, maxGuesses: 5 }),
+  touchCode: (db) => codeRows.touchCode(db, code),
+  countGuess: (db) => codeRows.countGuess(db, code, now, 5),
+  useCode: (db) => codeRows.useCode(db, code, 'none', now),
+  deleteCodesOf: (db) => codeRows.deleteCodesOf(db, '+86130000000778'),
+  deleteCodesBefore: (db) => codeRows.deleteCodesBefore(db, now + 50, 10),
+  findPurge: (db) => purgeRows.findPurge(db, 'events'),
+  listPurges: (db) => purgeRows.listPurges(db),
+  updatePurge: (db) => {
+    const row = { name: 'events', seen_at: 1, wait_ms: 0, ran_at: null }
+    return purgeRows.updatePurge(db, row, row)
+  },
+  listEvents: async (db) => {
+    for (const subject of [
+      { column: 'account_id', value: id },
+      { column: 'phone_number', value: phoneNumber },
+    ] as const) {
+      await eventRows.listEvents(db, subject, null, 50)
+      await eventRows.listEvents(db, subject, { at: now + rows / 2, id: 'e' }, 50)
+    }
+  },
+  deleteEventsBefore: (db) => eventRows.deleteEventsBefore(db, now + 50, 10),
+  forgetPerson: (db) => eventRows.forgetPerson(db, id, phoneNumber),
+  forgetPersonInPages: (db) => eventRows.forgetPersonInPages(db, id, phoneNumber),
+  deleteEndedSessions: (db) => sessionRows.deleteEndedSessions(db, id),
+  lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
+  deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
+  deleteOldCounters: (db) => counterRows.deleteOldCounters(db, now + 50, 10),
+  listChanges: (db) => changeRows.listChanges(db, rows / 2, 50),
+  positionBefore: (db) => changeRows.positionBefore(db, now + rows / 2, 1_000),
+  deleteChangesBefore: (db) => changeRows.deleteChangesBefore(db, now + 50, { keep: 1_000, limit: 10 }),
+  findDeviceProof: (db) => deviceProofRows.findDeviceProof(db, hash, phoneNumber),
+  deviceProofsOf: (db) => deviceProofRows.deviceProofsOf(db, id),
+  renewDeviceProof: (db) =>
+    deviceProofRows.renewDeviceProof(db, {
+      proof_hash: hash,
+      account_id: id,
+      phone_number: phoneNumber,
+      session_id: sessionId,
+      seen_at: now,
+    }),
+  deleteDeviceProofs: (db) => deviceProofRows.deleteDeviceProofs(db, [hash]),
+  deleteDeviceProofsWithoutSession: (db) => deviceProofRows.deleteDeviceProofsWithoutSession(db, 'none', now),
+  deleteDeviceProofsOf: (db) => deviceProofRows.deleteDeviceProofsOf(db, id, sessionId),
+  deleteDeviceProofsOfSession: (db) => deviceProofRows.deleteDeviceProofsOfSession(db, id, sessionId),
+  deleteDeviceProofsBefore: (db) => deviceProofRows.deleteDeviceProofsBefore(db, now + 50, 10),
+  lockAccount: (db) => sessionRows.lockAccount(db, id),
+  updateAccount: async (db) => {
+    const row = await accountRows.findAccountById(db, id)
+    await sessionRows.updateAccount(db, row ?? expect.fail(), { nickname: 'n' }, now)
+  },
+  deleteAccount: (db) => sessionRows.deleteAccount(db, 'none'),
+  findSession: (db) => sessionRows.findSession(db, sessionId),
+  listSessionRecords: async (db) => {
+    await sessionRows.listSessionRecords(db, id, null, 50)
+    await sessionRows.listSessionRecords(db, id, { createdAt: now + rows / 2, id: sessionId }, 50)
+  },
+  listLiveSessions: async (db) => {
+    await sessionRows.listLiveSessions(db, id, { now, limit: 50 })
+    const after = { createdAt: now + rows / 2, id: sessionId }
+    await sessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
+  },
+  listLiveContenders: (db) => sessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
+  unendedSessions: async (db) => {
+    await sessionRows.unendedSessions(db, id, { after: null, limit: 50 })
+    const after = { createdAt: now + rows / 2, id: sessionId }
+    await sessionRows.unendedSessions(db, id, { after, limit: 50 })
+  },
+  spareSessions: (db) => sessionRows.spareSessions(db, [sessionId, 's-2'], 'p'),
+  findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
+  listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, 10),
+  deletePendingEnd: (db) => pendingEndRows.deletePendingEnd(db, 'none'),
+  listLiveSessionIds: async (db) => {
+    await sessionRows.listLiveSessionIds(db, id, now, null)
+    await sessionRows.listLiveSessionIds(db, id, now, 50)
+  },
+  findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
+  findRepeatable: (db) => sessionRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),
+  replaceUnusedToken: (db) =>
+    sessionRows.replaceUnusedToken(db, sessionId, {
+      fingerprint: hash,
+      tokenHash: hash,
+      familyHash: hash,
+      at: now,
+    }),
+  rotateToken: (db) => sessionRows.rotateToken(db, next),
+  retirePreviousToken: (db) => sessionRows.retirePreviousToken(db, { id: sessionId, tokenHash: hash }),
+  findNonce: (db) => sessionRows.findNonce(db, sessionId),
+  endSessions: (db) =>
+    sessionRows.endSessions(db, { ids: [sessionId, 's-2'], at: now, reason: 'kicked', by: null }),
+  updateSeen: (db) => sessionRows.updateSeen(db, [sessionId, 's-2'], now, 1),
+  extendSessions: (db) =>
+    sessionRows.extendSessions(db, {
+      ids: [sessionId, 's-2'],
+      usedAt: now,
+      expiresAt: now,
+      maxLifeMs: null,
+      behindMs: 1,
+    }),
+}
+
+async function fill(db: Database, kind: DatabaseKind): Promise<void> {
+  // One account has a twentieth of the rows of the other tables, a thousand share the rest.
+  const owner = (i: RawBuilder<number>) =>
+    sql<number>`case when ${i} % 20 = 0 then 777 else 1 + ${i} % 1000 end`
+  const account: Cell = (i, { concat, padded }) => concat(sql`'a-'`, padded(owner(i), 34))
+  const number: Cell = (i, { concat, padded }) => concat(sql`'+86130'`, padded(owner(i), 9))
+  const time = (i: typeof at) => sql`${at} + ${i}`
+  await insertMany(db, kind, 'hufu_accounts', rows, {
+    id: (i, { concat, padded }) => concat(sql`'a-'`, padded(i, 34)),
+    phone_number: (i, { concat, padded }) => concat(sql`'+86130'`, padded(i, 9)),
+    registered_at: time,
+    updated_at: time,
+    closes_at: (i) => sql`case when ${i} % 100 = 0 then ${at} + ${i} end`,
+  })
+  await insertMany(db, kind, 'hufu_sessions', rows, {
+    id: (i, { concat, padded }) => concat(sql`'s-'`, padded(i, 20)),
+    account_id: account,
+    token_hash: (i, { padded }) => padded(i, 43),
+    platform: () => sql`'ios'`,
+    created_at: time,
+    seen_at: time,
+    expires_at: time,
+    ended_at: (i) => sql`case when ${i} % 4 > 0 then ${at} + ${i} end`,
+  })
+  await insertMany(db, kind, 'hufu_events', rows, {
+    id: (i, { concat, padded }) => concat(sql`'e-'`, padded(i, 20)),
+    at: time,
+    kind: () => sql`'signed_in'`,
+    account_id: account,
+    phone_number: number,
+  })
+  await insertMany(db, kind, 'hufu_pending_ends', 1_000, {
+    account_id: (i, { concat, padded }) => concat(sql`'a-'`, padded(sql<number>`${i} + 1000`, 34)),
+    id: (i, { padded }) => padded(i, 22),
+    at: time,
+    reason: () => sql`'kicked'`,
+  })
+  await insertMany(db, kind, 'hufu_codes', rows, {
+    phone_number: (i, { concat, padded }) => concat(sql`'+86130'`, padded(i, 9)),
+    purpose: () => sql`'sign_in'`,
+    nonce: (i, { padded }) => padded(i, 43),
+    guesses: () => sql`0`,
+    sent_at: time,
+    expires_at: time,
+  })
+  await insertMany(db, kind, 'hufu_account_changes', rows, { account_id: account, at: time })
+  await insertMany(db, kind, 'hufu_limit_counters', rows, {
+    name: (i, { concat, padded }) => concat(sql`'c-'`, padded(i, 20)),
+    counts: () => sql`'{}'`,
+    expires_at: time,
+  })
+  await insertMany(db, kind, 'hufu_device_proofs', rows, {
+    proof_hash: (i, { padded }) => padded(i, 43),
+    account_id: account,
+    phone_number: number,
+    session_id: (i, { concat, padded }) => concat(sql`'s-'`, padded(i, 20)),
+    created_at: time,
+    seen_at: time,
+  })
+  if (kind === 'mysql')
+    for (const table of [
+      'accounts',
+      'sessions',
+      'events',
+      'codes',
+      'account_changes',
+      'limit_counters',
+      'device_proofs',
+      'pending_ends',
+    ])
+      await sql`analyze table ${sql.table(`hufu_${table}`)}`.execute(db)
+  else await sql`analyze`.execute(db)
+}
+
+/**
+ * What a plan has that it must not have; null: nothing. A statement with a limit may go through a whole index in its order: it ends
+ * with its limit.
+ */
+const faults: Readonly<Record<DatabaseKind, (plan: string, isLimited: boolean) => string | null>> = {
+  sqlite: (plan, isLimited) => {
+    const scan = isLimited ? /SCAN \w+(?! USING INDEX)\b[^"]*/ : /SCAN \w+/
+    return (scan.exec(plan) ?? /USE TEMP B-TREE[^"]*/.exec(plan))?.[0] ?? null
+  },
+  mysql: (plan, isLimited) => {
+    const scan = isLimited ? /"type":"ALL"/ : /"type":"(ALL|index)"/
+    return (scan.exec(plan) ?? /Using (filesort|temporary)/.exec(plan))?.[0] ?? null
+  },
+  postgres: (plan) => /Seq Scan on \w+|(Incremental )?Sort {2}/.exec(plan)?.[0] ?? null,
+}
+
+test('every function of every *-rows.ts is called here, or it says why not', () => {
+  const src = fileURLToPath(new URL('../../src/', import.meta.url))
+  const files = readdirSync(src, { recursive: true }).map(String)
+  expect(files.filter((file) => file.endsWith('-rows.ts')).toSorted()).toEqual(
+    Object.keys(modules).toSorted(),
+  )
+  const functions = Object.values(modules).flatMap((module) =>
+    Object.entries(module).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
+  )
+  expect([...Object.keys(calls), ...Object.keys(withoutPlan)].toSorted()).toEqual(functions.toSorted())
+  // SQL is nowhere else, but for one row of the server's own keys and what migrations do.
+  const others = files.filter(
+    (file) => file.endsWith('.ts') && !/-rows\.ts$|test\.ts$|^db\/|server-key/.test(file),
+  )
+  for (const file of others)
+    expect(readFileSync(src + file, 'utf8'), file).not.toMatch(/\.(selectFrom|updateTable|deleteFrom)\(/)
+})
+
+describe.each(databases)('$name', ({ create, skipped }) => {
+  const usable = test.skipIf(skipped !== null)
+  const asked: CompiledQuery[] = []
+  let db: Database
+  let byHand: Database
+  let kind: DatabaseKind
+  let drop: () => Promise<void>
+
+  beforeAll(async () => {
+    if (skipped !== null) return
+    const fresh = await create()
+    drop = fresh.drop
+    kind = databaseKind(fresh.url) ?? expect.fail()
+    // Filling a table with a million rows takes longer than a statement of a request may.
+    byHand = openDatabase(dialectFor(fresh.url, 2, migrationDeadlines))
+    await migrate(byHand, kind)
+    await fill(byHand, kind)
+    db = new Kysely<Tables>({
+      dialect: dialectFor(fresh.url, 2),
+      log: (event) => void asked.push(event.query),
+    })
+  }, 300_000 + rows)
+  afterAll(async () => {
+    await db?.destroy()
+    await byHand?.destroy()
+    await drop?.()
+  })
+
+  async function planOf({ sql: text, parameters }: CompiledQuery): Promise<string> {
+    const explain = kind === 'sqlite' ? 'explain query plan' : 'explain'
+    const { rows: lines } = await byHand.executeQuery(
+      CompiledQuery.raw(`${explain} ${text}`, [...parameters]),
+    )
+    return JSON.stringify(lines)
+  }
+
+  const faultOf = (statement: CompiledQuery, plan: string) =>
+    faults[kind](plan, statement.sql.includes(' limit '))
+
+  usable.each(Object.keys(calls))('%s reads no whole table and sorts nothing', async (name) => {
+    asked.length = 0
+    await db.transaction().execute(async (tx) => await calls[name]?.(tx))
+    const statements = asked.filter(({ sql: text }) => /^(select|update|delete)/.test(text))
+    expect(statements.length).toBeGreaterThan(0)
+    if (name in wholeTable) return
+    for (const statement of statements) {
+      const plan = await planOf(statement)
+      if (name in maySort) {
+        expect(plan).not.toMatch(/Seq Scan|"type":"ALL"|SCAN/)
+        continue
+      }
+      expect({ statement: statement.sql, fault: faultOf(statement, plan), plan }).toMatchObject({
+        fault: null,
+      })
+    }
+  })
+
+  usable('a whole table and a sort are seen where there are any', async () => {
+    const scan = db.selectFrom('hufu_accounts').selectAll().where('avatar_url', '=', 'x').compile()
+    const sort = db.selectFrom('hufu_events').selectAll().where('account_id', '=', id).orderBy('ip').compile()
+    for (const statement of [scan, sort]) expect(faultOf(statement, await planOf(statement))).not.toBeNull()
+  })
+})

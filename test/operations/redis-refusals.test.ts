@@ -1,0 +1,96 @@
+// A Redis that answers and refuses what the server needs: people sign in all the same, and /readyz and the log say what is wrong.
+import { rmSync } from 'node:fs'
+import { afterEach, describe, expect, inject, test } from 'vitest'
+import { person, runCommand, startProcess } from '../support/app.ts'
+import { databases } from '../support/databases.ts'
+import { leastRights, makeUser } from '../support/redis-users.ts'
+import { createFolder } from '../support/services/folders.ts'
+import { type RedisServer, startRedis } from '../support/services/redis.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+const refusals = [
+  {
+    what: 'the password',
+    user: 'hufu:not-the-password',
+    refuse: async (redis: RedisServer) => void (await redis.tell(...makeUser('hufu'), ...leastRights())),
+    mend: async (redis: RedisServer) =>
+      void (await redis.tell('ACL', 'SETUSER', 'hufu', '>not-the-password')),
+    says: 'WRONGPASS',
+  },
+  {
+    what: 'a right',
+    user: 'hufu:p%40ss',
+    refuse: async (redis: RedisServer) =>
+      void (await redis.tell(...makeUser('hufu'), ...leastRights(), '-client|tracking')),
+    mend: async (redis: RedisServer) => void (await redis.tell(...makeUser('hufu'), ...leastRights())),
+    says: 'NOPERM',
+  },
+  {
+    what: 'every write',
+    user: 'default:',
+    refuse: async (redis: RedisServer, dir: string) => {
+      rmSync(dir, { recursive: true })
+      await redis.tell('BGSAVE').catch(() => null)
+      await expect
+        .poll(async () => String(await redis.tell('INFO', 'persistence')))
+        .toMatch(/last_bgsave_status:err/)
+    },
+    mend: async (redis: RedisServer) =>
+      void (await redis.tell('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no')),
+    says: 'MISCONF',
+  },
+]
+
+describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
+  test.each(refusals)('that refuses $what costs no sign-in; /readyz, the log and doctor tell it', {
+    timeout: 120_000,
+  }, async ({ user, refuse, mend, says }) => {
+    const dir = createFolder('refusing')
+    const redis = await startRedis({ dir, args: ['--save', '3600 1'] })
+    closers.push(() => redis.stop())
+    await refuse(redis, dir)
+    const [sqlite = expect.fail()] = databases
+    const { url, drop } = await sqlite.create()
+    closers.push(drop)
+    const HUFU_REDIS_URL = redis.url.replace('//', user === 'default:' ? '//' : `//${user}@`)
+    const environment = { HUFU_DATABASE_URL: url, HUFU_REDIS_URL }
+    const add = ['accounts', 'add', person.phone, '--password-stdin', '--allow-weak-password']
+    const added = await runCommand(add, { HUFU_DATABASE_URL: url }, { stdin: person.password })
+    expect(added.code).toBe(0)
+
+    const server = await startProcess(environment)
+    closers.push(() => server.stop())
+    const ready = async () => {
+      const response = await fetch(`${server.url}/readyz`)
+      return { status: response.status, body: await response.json() }
+    }
+    expect(await ready()).toEqual({
+      status: 200,
+      body: { status: 'ok', database: 'ok', redis: 'refused' },
+    })
+    const signIn = await fetch(`${server.url}/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ phone_number: person.phone, password: person.password }),
+    })
+    expect(await signIn.json()).toMatchObject({ code: 1 })
+    const lines = server.output().split('\n')
+    expect(lines.filter((line) => line.includes('redis refuses what the server needs'))).toEqual([
+      expect.stringContaining(says),
+    ])
+    expect(server.output()).not.toContain('not-the-password')
+    expect(await runCommand(['doctor'], environment)).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(new RegExp(`✗ redis .*${says}`)),
+    })
+
+    await mend(redis)
+    await expect.poll(async () => (await ready()).body, { timeout: 20_000 }).toMatchObject({ redis: 'ok' })
+    await redis.kill('SIGKILL')
+    await expect.poll(async () => (await ready()).body).toMatchObject({ status: 'ok', redis: 'out_of_reach' })
+  })
+})

@@ -1,0 +1,27 @@
+// A database that refuses: the server does not wait for what no waiting changes, and says what to do in one language.
+import { describe, expect, inject, test } from 'vitest'
+import { runCommand } from '../support/app.ts'
+
+const url = (name: 'mariadb' | 'postgres', login: string, path: string) => {
+  const { url } = inject(name)
+  return `${(url ?? '').replace(/\/\/\w+@/, `//${login}@`)}/${path}`
+}
+const cases = [
+  ['mariadb', 'nobody:hunter2', 'hufu', /refuses the user name or the password/, '用户名或密码'],
+  ['mariadb', 'root', 'hufu_nowhere', /does not exist: create it/, '数据库不存在'],
+  ['mariadb', 'root', 'mysql?ssl-mode=REQUIRED', /asks for TLS, which did not come about/, '要求 TLS'],
+  ['postgres', 'nobody:hunter2', 'postgres', /refuses the user name or the password/, '用户名或密码'],
+  ['postgres', 'hufu', 'hufu_nowhere', /does not exist: create it/, '数据库不存在'],
+  ['postgres', 'hufu', 'postgres?sslmode=require', /asks for TLS, which did not come about/, '要求 TLS'],
+] as const
+
+describe.each(cases)('%s as %s on %s', (name, login, path, english, chinese) => {
+  test.skipIf(inject(name).skipped !== null)('ends serve at once, with 2 and what to do', async () => {
+    const environment = { HUFU_DATABASE_URL: url(name, login, path), HUFU_DATABASE_WAIT_SECONDS: '3600' }
+    const en = await runCommand(['serve'], environment)
+    expect(en).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(english) })
+    const zh = await runCommand(['accounts', 'list'], { ...environment, LANG: 'zh_CN.UTF-8' })
+    expect(zh).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(chinese) })
+    expect(en.stderr + zh.stderr).not.toContain('hunter2')
+  })
+})

@@ -1,0 +1,104 @@
+// Migrations of large tables: statements without a deadline, locks that others hold, and what an operator is told meanwhile.
+import { sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { dropIndexes } from '../../src/db/ddl.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { dialectThatTells } from '../../src/db/migration-progress.ts'
+import { databaseKind, dialectFor, openDatabase } from '../../src/db/open.ts'
+import type { Database } from '../../src/db/schema.ts'
+import { migrationDeadlines } from '../../src/db/session-defaults.ts'
+import { statementMs } from '../../src/timing.ts'
+import { databases, type FreshDatabase } from '../support/databases.ts'
+import { insertMany } from '../support/many-rows.ts'
+
+describe.each(databases)('on $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+  let fresh: FreshDatabase
+  const kind = () => databaseKind(fresh.url) ?? expect.fail('no kind')
+  const open: Database[] = []
+  const told: string[] = []
+  let onTold = () => {}
+
+  const openPlain = () => {
+    const db = openDatabase(dialectFor(fresh.url, 1))
+    open.push(db)
+    return db
+  }
+  const tell = ({ en }: { en: string }) => {
+    told.push(en)
+    onTold()
+  }
+  const openMigrating = () => {
+    const dialect = dialectFor(fresh.url, 1, migrationDeadlines)
+    const db = openDatabase(dialectThatTells(dialect, kind(), tell))
+    open.push(db)
+    return db
+  }
+
+  beforeEach(async () => {
+    if (database.skipped !== null) return
+    fresh = await database.create()
+    told.length = 0
+    onTold = () => {}
+  })
+  afterEach(async () => {
+    for (const db of open.splice(0)) await db.destroy()
+    await fresh?.drop()
+  })
+
+  usable(
+    'a migration whose table is locked for longer than a statement of a request may take waits, and says so and what it does',
+    async () => {
+      const other = openPlain()
+      await migrate(other, kind())
+      await insertMany(other, kind(), 'hufu_events', 12_000, {
+        id: (i, { padded }) => padded(i, 22),
+        at: (i) => sql`${i} + 0`,
+        kind: () => sql`'signed_in'`,
+      })
+      if (kind() !== 'sqlite')
+        await sql`analyze ${kind() === 'mysql' ? sql`table ` : sql``}hufu_events`.execute(other)
+      await dropIndexes(other, kind(), 'hufu_events', ['phone_at_id'])
+      await sql`delete from hufu_migrations where name = '0009-purges-and-indexes'`.execute(other)
+
+      const holding = Promise.withResolvers<void>()
+      const letGo = Promise.withResolvers<void>()
+      const holder = other.transaction().execute(async (tx) => {
+        if (kind() === 'postgres') await sql`lock table hufu_events in access exclusive mode`.execute(tx)
+        else await tx.selectFrom('hufu_events').select('id').limit(1).execute()
+        holding.resolve()
+        await letGo.promise
+      })
+      await holding.promise
+      const began = performance.now()
+      onTold = () => {
+        if (performance.now() - began > statementMs) letGo.resolve()
+      }
+      const migrating = migrate(openMigrating(), kind(), tell).finally(() => letGo.resolve())
+      expect(await migrating).toEqual(['0009-purges-and-indexes'])
+      await holder
+      expect(told.filter((line) => line.includes('waiting')).length).toBeGreaterThan(0)
+      const adding = /adding index hufu_events_phone_at_id on hufu_events, about 1\d,000 rows/
+      expect(told.join('\n')).toMatch(adding)
+    },
+    120_000,
+  )
+
+  test.skipIf(database.skipped !== null || database.name === 'sqlite')(
+    'a statement of a migration takes longer than one of a request may',
+    async () => {
+      const db = openMigrating()
+      const seconds = sql.lit(statementMs / 1000 + 1)
+      const wait =
+        kind() === 'mysql' ? sql`select sleep(${seconds}) as slept` : sql`select pg_sleep(${seconds})`
+      await expect(wait.execute(db)).resolves.toBeDefined()
+      await expect(wait.execute(openPlain())).rejects.toThrow()
+    },
+    60_000,
+  )
+
+  usable('of small tables nothing is told', async () => {
+    await migrate(openMigrating(), kind(), tell)
+    expect(told).toEqual([])
+  })
+})

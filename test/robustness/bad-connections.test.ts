@@ -1,0 +1,526 @@
+// What strangers do to a connection: answers stay in order, what is no HTTP ends it, and who is slow is not waited for.
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { noOrigin } from '../../src/events/events.ts'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases } from '../support/databases.ts'
+import { phone } from '../support/in-process-server.ts'
+import { RawConnection, type Reply, send } from '../support/raw-http.ts'
+
+const guest = '13800005223'
+const signIn = JSON.stringify({
+  phone_number: guest,
+  password: person.password,
+  device: { platform: 'ios' },
+})
+
+let app: RunningApp
+let databaseUrl: string
+let drop: () => Promise<void>
+let token: string
+
+beforeAll(async () => {
+  const fresh = await (databases[0] ?? expect.fail()).create()
+  drop = fresh.drop
+  databaseUrl = fresh.url
+  app = await startApp(fresh.url)
+  await addPerson(app.services)
+  await addPerson(app.services, guest)
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: person.phone, password: person.password }
+  token = (await app.services.signIn.by('password', context, credential)).token
+})
+
+afterAll(async () => {
+  await app.close()
+  await drop()
+})
+
+beforeEach(async () => {
+  const { id } = await app.services.accounts.get(guest)
+  await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
+  app.lines.length = 0
+})
+
+/** A request that leaves the connection open, with an id that its answer carries. */
+function ask(id: string, line: string, headers = '', body = ''): string {
+  const length = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`
+  return `${line} HTTP/1.1\r\nhost: hufu.test\r\nx-request-id: ${id}\r\n${headers}${length}\r\n${body}`
+}
+
+const bearer = () => `authorization: Bearer ${token}\r\n`
+
+async function signInGuest(): Promise<string> {
+  const context = { device: phone, origin: noOrigin }
+  const credential = { phoneNumber: guest, password: person.password }
+  return (await app.services.signIn.by('password', context, credential)).token
+}
+
+async function guestSessions() {
+  return await app.services.sessions.list((await app.services.accounts.get(guest)).id)
+}
+
+/** Everybody else: somebody who is signed in, on a connection of their own. */
+async function expectOthersServed(): Promise<void> {
+  const reply = await send(app, ask('other', 'GET /user', `connection: close\r\ntoken: ${token}\r\n`))
+  expect(JSON.parse(reply.text)).toMatchObject({ code: 1, nickname: person.nickname })
+}
+
+let eventsAdded = 0
+/** To what an export of the person tells. */
+async function addEvents(count: number): Promise<void> {
+  const { id } = await app.services.accounts.get(person.phone)
+  const row = { at: Date.now(), kind: 'signed_in' as const, account_id: id }
+  for (let left = count; left > 0; left -= 500) {
+    const rows = Array.from({ length: Math.min(left, 500) }, () => ({ ...row, id: `added-${eventsAdded++}` }))
+    await app.byHand.insertInto('hufu_events').values(rows).execute()
+  }
+}
+
+function told(reply: Reply | null) {
+  return reply && [reply.headers['x-request-id'], reply.status]
+}
+
+/** All that comes until the server ends the connection: which request it answers, and how. */
+async function untilClosed(connection: RawConnection): Promise<unknown[]> {
+  const all: unknown[] = []
+  for (;;) {
+    const reply = await connection.answer()
+    if (reply === null) return all
+    all.push(told(reply))
+  }
+}
+
+describe('many requests on one connection', () => {
+  /** Half of them bad, none of them so bad that nobody knows where the next one begins. */
+  const kinds: readonly (readonly [number, (id: string) => string])[] = [
+    [200, (id) => ask(id, 'GET /user', `token: ${token}\r\n`)],
+    [422, (id) => ask(id, 'POST /v1/sessions', '', '{"phone_number":1}')],
+    [200, (id) => ask(id, 'GET /v1/session', bearer())],
+    [401, (id) => ask(id, 'DELETE /v1/account', '', '{"code":"123456"}')],
+    [200, (id) => ask(id, 'GET /readyz')],
+    [404, (id) => ask(id, 'GET /v1//session')],
+    [200, (id) => ask(id, 'GET /v1/sessions', bearer())],
+    [405, (id) => ask(id, 'TRACE /user')],
+    [200, (id) => ask(id, 'GET /v1/account', bearer())],
+    [404, (id) => ask(id, 'POST /nothing', 'content-encoding: gzip\r\n', signIn)],
+    [200, (id) => ask(id, 'GET /')],
+    [400, (id) => ask(id, 'GET /%zz')],
+  ]
+
+  test('1,000 at once, half of them bad, are answered in order, each its own', async () => {
+    const asked = Array.from({ length: 1000 }, (_, i) => {
+      const [status, request] = kinds[i % kinds.length] ?? expect.fail()
+      return { id: `r${i}`, status, bytes: request(`r${i}`) }
+    })
+    const connection = await RawConnection.open(app)
+    connection.write(asked.map(({ bytes }) => bytes).join(''))
+    for (const { id, status } of asked) expect(told(await connection.answer())).toEqual([id, status])
+    expect(connection.unread).toBe('')
+    await connection.close()
+  })
+
+  const post = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
+  test.each([
+    ['no header', 'GET /user HTTP/1.1\r\nx y: z\r\n\r\n'],
+    ['no request line', '\0\0\0\0\r\n\r\n'],
+    ['two lengths', `${post}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['headers of 17 KB', `GET /user HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(17_000)}\r\n\r\n`, 431],
+    ['a chunk that is none', `${post}transfer-encoding: chunked\r\n\r\nzz\r\n\r\n`],
+    ['a second chunk that is none', `${post}transfer-encoding: chunked\r\n\r\n1\r\n{\r\nzz\r\n\r\n`],
+    ['CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\nSSH-2.0-x\r\n'],
+    ['rubbish that goes on', `\x16\x03\x01${'\0'.repeat(100_000)}`],
+  ])('%s is refused last, after the answers that take longer', async (_name, rubbish, status = 400) => {
+    const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
+    const connection = await RawConnection.open(app)
+    connection.write(
+      ask('one', 'POST /login', '', slow) + ask('two', 'POST /v1/sessions', '', slow) + rubbish,
+    )
+    const answers = [
+      ['one', 200],
+      ['two', 401],
+      [undefined, status],
+    ]
+    expect(await untilClosed(connection)).toEqual(answers)
+    await expectOthersServed()
+  })
+
+  test.each([
+    ['no JSON', '{'],
+    ['a body that is empty', ''],
+    ['no UTF-8', '\xff\xfe'],
+    ['a prototype', '{"__proto__":{}}'],
+    ['an unknown type', '<a/>', 'application/xml'],
+  ])('%s is refused, and the request behind it answered', async (_name, body, type = 'application/json') => {
+    const live = await signInGuest()
+    const connection = await RawConnection.open(app)
+    const headers = `content-type: ${type}\r\ncontent-length: ${body.length}\r\n`
+    const refused = ask('refused', 'POST /v1/sessions', headers) + body
+    const end = ask('end', 'DELETE /v1/session', `authorization: Bearer ${live}\r\n`)
+    connection.write(Buffer.from(refused + end, 'latin1'))
+    const status = type === 'application/xml' ? 415 : 400
+    expect(told(await connection.answer())).toEqual(['refused', status])
+    expect(told(await connection.answer())).toEqual(['end', 204])
+    await connection.close()
+    expect(await guestSessions()).toEqual([])
+  })
+
+  // RFC 9112, section 9.6.
+  test.each([
+    ['with its length', (body: string) => `content-length: ${body.length}\r\n\r\n${body}`],
+    [
+      'in chunks',
+      (body: string) =>
+        `transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+    ],
+  ])('a body that is too long, %s: either the request behind it is answered, or it is not done', async (_how, framed) => {
+    const live = await signInGuest()
+    const connection = await RawConnection.open(app)
+    const start =
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\nx-request-id: refused\r\ncontent-type: application/json\r\n'
+    const end = ask('end', 'DELETE /v1/session', `authorization: Bearer ${live}\r\n`)
+    connection.write(start + framed('x'.repeat(20_000)) + end)
+    const answers = await Promise.race([untilClosed(connection), sleep(1_000).then(() => null)])
+    expect(answers?.[0] ?? ['refused', 413]).toEqual(['refused', 413])
+    const isAnswered = answers === null || answers.length === 2
+    expect(await guestSessions()).toHaveLength(isAnswered ? 0 : 1)
+    await connection.close()
+  })
+
+  // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
+  test('an export whose request body is broken ends with its last byte, behind the answers before it', async () => {
+    await addEvents(2_000)
+    const connection = await RawConnection.open(app)
+    const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
+    const chunk = `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`
+    // The export waits for the sign-in before it, and then is longer than what Node keeps for a client.
+    connection.write(
+      ask('slow', 'POST /v1/sessions', '', slow) +
+        ask('export', 'GET /v1/account/export', `${bearer()}transfer-encoding: chunked\r\n`) +
+        chunk,
+    )
+    expect(told(await connection.answer())).toEqual(['slow', 401])
+    const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
+    expect(told(reply)).toEqual(['export', 200])
+    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(2_000)
+    await connection.whenClosed
+    expect(connection.unread).toBe('')
+  })
+
+  test('a client that says it will send no more gets the answers of all that it asked', async () => {
+    const connection = await RawConnection.open(app)
+    await addEvents(20_000)
+    connection.end(
+      ask('in', 'POST /v1/sessions', '', signIn) +
+        ask('export', 'GET /v1/account/export', bearer()) +
+        ask('docs', 'GET /docs/js/scalar.js') +
+        ask('me', 'GET /v1/session', bearer()),
+    )
+    expect(told(await connection.answer())).toEqual(['in', 201])
+    const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
+    expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(20_000)
+    expect(told(await connection.answer())).toEqual(['docs', 200])
+    expect(told(await connection.answer())).toEqual(['me', 200])
+    await connection.whenClosed
+    expect(await guestSessions()).toHaveLength(1)
+  })
+
+  test('a server that stops sends what it has answered to a client that reads slowly', async () => {
+    const stopping = await startApp(databaseUrl)
+    const { byteLength } = await (await fetch(`${stopping.url}/docs/js/scalar.js`)).arrayBuffer()
+    const count = Math.ceil(30_000_000 / byteLength)
+    const connection = await RawConnection.open(stopping)
+    connection.stopReading()
+    const served = once(stopping.server.server, 'request')
+    connection.write(ask('docs', 'GET /docs/js/scalar.js').repeat(count))
+    await served
+    const closed = stopping.server.close()
+    // As `serve` does until all is answered.
+    const closing = setInterval(() => stopping.server.server.closeIdleConnections(), 10)
+    connection.goOnReading()
+    for (let i = 0; i < count; i++) expect(told(await connection.answer())).toEqual(['docs', 200])
+    await connection.whenClosed
+    await closed
+    clearInterval(closing)
+    await stopping.close()
+  })
+
+  test('a request whose body is broken is answered behind one that was answered in an instant', async () => {
+    const quick = (id: string) => ask(id, 'GET /v1/session', bearer())
+    const broken = ask('broken', 'GET /nowhere', 'transfer-encoding: chunked\r\n')
+    const connection = await RawConnection.open(app)
+    for (const id of ['a', 'b', 'c']) {
+      connection.write(quick(id))
+      expect(told(await connection.answer())).toEqual([id, 200])
+    }
+    connection.write(`${quick('d')}${broken}fffffffffffffffff\r\nab\r\n`)
+    expect(await untilClosed(connection)).toEqual([
+      ['d', 200],
+      ['broken', 404],
+    ])
+  })
+})
+
+describe('a request that is cut off', () => {
+  const whole = ask('cut', 'POST /v1/sessions', '', signIn)
+  const chunks = `9\r\n${signIn.slice(0, 9)}\r\n${(signIn.length - 9).toString(16)};x=y\r\n${signIn.slice(9)}\r\n0\r\n\r\n`
+  const inChunks = `POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunks}`
+
+  test.each([
+    ['with a length', whole],
+    ['in chunks', inChunks],
+  ])('%s, after each byte, by an end or by a reset, does nothing', async (_name, request) => {
+    for (let bytes = 0; bytes < request.length; bytes++) {
+      const [ended, reset] = [await RawConnection.open(app), await RawConnection.open(app)]
+      ended.end(request.slice(0, bytes))
+      for (const answer of await untilClosed(ended)) expect(answer).toEqual([undefined, 400])
+      reset.write(request.slice(0, bytes))
+      await reset.reset()
+    }
+    await expectOthersServed()
+    expect(await guestSessions()).toEqual([])
+    expect(app.lines.filter((line) => !line.startsWith('{"level":30'))).toEqual([])
+    // The whole of it would have signed in.
+    const connection = await RawConnection.open(app)
+    connection.write(request)
+    expect((await connection.answer())?.status).toBe(201)
+    await connection.close()
+  })
+
+  test('a sign-in whose answer nobody took is a session in the list, and the next one takes its place', async () => {
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    connection.write(whole)
+    const [orphan] = await vi.waitFor(
+      async () => {
+        const sessions = await guestSessions()
+        expect(sessions).toHaveLength(1)
+        return sessions
+      },
+      { timeout: 10_000 },
+    )
+    await connection.reset()
+    const again = await send(app, ask('again', 'POST /v1/sessions', 'connection: close\r\n', signIn))
+    expect(again.status).toBe(201)
+    const sessions = await guestSessions()
+    expect(sessions).toHaveLength(1)
+    expect(sessions[0]?.id).not.toBe(orphan?.id)
+  })
+})
+
+describe('an upgrade', () => {
+  const handshake = [
+    'connection: upgrade',
+    'upgrade: websocket',
+    'sec-websocket-version: 13',
+    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+  ]
+  const lines = (headers: readonly string[]) => headers.map((header) => `${header}\r\n`).join('')
+
+  async function routes(): Promise<string[]> {
+    const answer = await fetch(`${app.url}/openapi.json`)
+    const { paths } = (await answer.json()) as { paths: Record<string, object> }
+    return Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replace('{id}', 'x')}`),
+    )
+  }
+
+  /** What a request is told on a connection of its own, which must end with it. */
+  async function toldAndClosed(bytes: string | Buffer): Promise<unknown[]> {
+    const connection = await RawConnection.open(app)
+    connection.write(bytes)
+    return await untilClosed(connection)
+  }
+
+  test('to WebSocket is refused on every route, signed in or not, and ends the connection', async () => {
+    expect((await routes()).length).toBeGreaterThan(18)
+    for (const route of [...(await routes()), 'GET /openapi.json', 'GET /docs']) {
+      for (const headers of [lines(handshake), lines(handshake) + bearer(), 'upgrade: h2c, WebSocket\r\n']) {
+        const answers = await toldAndClosed(ask('upgrade', route, headers))
+        expect({ route, answers }).toEqual({ route, answers: [['upgrade', 400]] })
+      }
+    }
+    const reply = await send(app, ask('one', 'GET /v1/session', lines(handshake) + bearer()))
+    expect(JSON.parse(reply.text)).toMatchObject({ code: 'bad_request', request_id: 'one' })
+    expect(await app.services.sessions.list((await app.services.accounts.get(person.phone)).id)).toHaveLength(
+      1,
+    )
+  })
+
+  test.each([
+    ['without a key', lines(handshake.slice(0, 3))],
+    ['of version 7', lines(handshake).replace('13', '7')],
+    ['with a strange extension', `${lines(handshake)}sec-websocket-extensions: constructor\r\n`],
+    ['with a length', `${lines(handshake)}content-length: 0\r\n`],
+  ])('to WebSocket %s is refused just so, and what is pipelined behind it is not waited for', async (_name, headers) => {
+    const both = ask('one', 'GET /user', headers) + ask('two', 'GET /livez')
+    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+  })
+
+  test('frames behind a handshake change nothing', async () => {
+    const frame = Buffer.from('818537fa213d7f9f4d5158', 'hex')
+    const both = Buffer.concat([Buffer.from(ask('one', 'GET /user', lines(handshake))), frame])
+    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+  })
+
+  test('30 KB in a header of the handshake are too much', async () => {
+    const long = `sec-websocket-protocol: a${' '.repeat(30_000)}b\r\n`
+    expect(await toldAndClosed(ask('one', 'GET /user', lines(handshake) + long))).toEqual([[undefined, 431]])
+  })
+
+  // RFC 9110, section 7.8: a server may go on as if nobody had asked, and clients that offer h2c with each request live on it.
+  test('to HTTP/2 is not made: the request is answered as any other, body and all, and ends the connection', async () => {
+    const h2c = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'
+    const user = ask('one', 'GET /user', `${h2c}token: ${token}\r\n`) + ask('two', 'GET /livez', h2c)
+    expect(await toldAndClosed(user)).toEqual([['one', 200]])
+    expect(await toldAndClosed(ask('one', 'POST /v1/sessions', h2c, signIn))).toEqual([['one', 201]])
+  })
+})
+
+describe('who is slow', () => {
+  /** Sends what it has got a byte at a time, for as long as the server takes it. */
+  function drip(connection: RawConnection, byte: string): void {
+    const timer = setInterval(() => connection.write(byte), 200)
+    void connection.whenClosed.then(() => clearInterval(timer))
+  }
+
+  test.concurrent('is told so, or cut off, and nobody else waits', async () => {
+    const begun = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
+    const slow = {
+      'says nothing': { request: '', byte: null, status: 408 },
+      'sends headers slowly': { request: `${begun}a: `, byte: 'x', status: 408 },
+      'sends header after header': { request: begun, byte: 'a: b\r\n', status: 408 },
+      'sends a body slowly': { request: `${begun}content-length: 9999\r\n\r\n`, byte: ' ', status: 408 },
+      'sends chunks slowly': {
+        request: `${begun}transfer-encoding: chunked\r\n\r\n`,
+        byte: '1\r\n \r\n',
+        status: 408,
+      },
+    }
+    const ends = Object.entries(slow).map(async ([name, { request, byte, status }]) => {
+      const connection = await RawConnection.open(app)
+      connection.write(request)
+      if (byte !== null) drip(connection, byte)
+      return { name, answers: await untilClosed(connection), expected: [[undefined, status]] }
+    })
+    await expectOthersServed()
+    for (const { name, answers, expected } of await Promise.all(ends))
+      expect({ name, answers }).toEqual({ name, answers: expected })
+    await expectOthersServed()
+  })
+
+  // Long answers the long way, and short ones the fast path: all of them would be hundreds of megabytes.
+  test.concurrent.each([
+    { path: '/openapi.json', count: 5_000, made: 500, headers: () => '' },
+    { path: '/user', count: 300_000, made: 100_000, headers: () => `token: ${token}\r\n` },
+  ])('who reads no answers of $path is cut off, and few of them are made', async ({
+    path,
+    count,
+    made,
+    headers,
+  }) => {
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    const before = process.memoryUsage().rss
+    connection.write(
+      Array.from({ length: count }, (_, i) => ask(`deaf${i}`, `GET ${path}`, headers())).join(''),
+    )
+    const lines = (status: number) =>
+      app.lines.filter(
+        (line) => line.includes('"deaf') && line.includes(path) && line.includes(`"status":${status}`),
+      )
+    await expectOthersServed()
+    const cut = await vi.waitFor(
+      () => {
+        const found = lines(499)
+        expect(found).not.toEqual([])
+        return found
+      },
+      { timeout: 50_000, interval: 250 },
+    )
+    expect(JSON.parse(cut[0] ?? '')).toMatchObject({ level: 30, path })
+    expect(lines(200).length).toBeLessThan(made)
+    expect(process.memoryUsage().rss - before).toBeLessThan(250e6)
+    await expectOthersServed()
+    await connection.close()
+  })
+
+  test.concurrent('who reads a byte a second is cut off, and hinders nobody', async () => {
+    const accepted: Socket[] = []
+    app.server.server.on('connection', (socket: Socket) => accepted.push(socket))
+    let taken = 0
+    const client = connect({
+      port: Number(new URL(app.url).port),
+      host: '127.0.0.1',
+      onread: {
+        buffer: Buffer.alloc(1),
+        callback() {
+          taken++
+          setTimeout(() => client.resume(), 1_000)
+          return false
+        },
+      },
+    })
+    client.on('error', () => {})
+    // More than the system takes for a client that does not read.
+    client.write(ask('slow', 'GET /docs/js/scalar.js').repeat(15))
+    await vi.waitFor(() => expect(taken).toBeGreaterThan(0), 15_000)
+    const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 50_000, interval: 250 })
+    expect(taken).toBeLessThan(60)
+    await expectOthersServed()
+    client.destroy()
+  })
+
+  test.concurrent.each([
+    ['what is no HTTP', 'no HTTP\r\n\r\n'],
+    ['CONNECT', 'CONNECT hufu.test:443 HTTP/1.1\r\nhost: hufu.test\r\n\r\n'],
+  ])('who is refused for %s and does not hang up is cut off', async (_name, bytes) => {
+    const accepted: Socket[] = []
+    app.server.server.on('connection', (socket: Socket) => accepted.push(socket))
+    // Our side stays open when the server has said all.
+    const client = connect({ port: Number(new URL(app.url).port), host: '127.0.0.1', allowHalfOpen: true })
+    client.resume()
+    client.on('error', () => {})
+    client.write(bytes)
+    await once(client, 'end')
+    const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
+    expect(ours.destroyed).toBe(false)
+    await vi.waitFor(() => expect(ours.destroyed).toBe(true), { timeout: 30_000, interval: 250 })
+    client.destroy()
+  })
+
+  test('the script of /docs is in memory once, however many ask for it and do not read it', async () => {
+    const path = '/docs/js/scalar.js'
+    const { byteLength } = await (await fetch(`${app.url}${path}`)).arrayBuffer()
+    expect(byteLength).toBeGreaterThan(1_000_000)
+    const before = process.memoryUsage()
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    socket.pause()
+    socket.write(ask('docs', `GET ${path}`).repeat(200))
+    for (let i = 0; i < 20; i++) {
+      await expectOthersServed()
+      const { heapUsed, external } = process.memoryUsage()
+      expect(heapUsed + external - before.heapUsed - before.external).toBeLessThan(10 * byteLength)
+      await sleep(50)
+    }
+    socket.destroy()
+  })
+
+  test('5,000 that keep their connections and ask nothing more hinder nobody', async () => {
+    const idle: RawConnection[] = []
+    for (let i = 0; i < 50; i++) {
+      const some = await Promise.all(Array.from({ length: 100 }, () => RawConnection.open(app)))
+      for (const connection of some) connection.write(ask('idle', 'GET /livez'))
+      for (const connection of some) expect(told(await connection.answer())).toEqual(['idle', 200])
+      idle.push(...some)
+    }
+    await expectOthersServed()
+    const again = idle[0] ?? expect.fail()
+    again.write(ask('again', 'GET /livez'))
+    expect(told(await again.answer())).toEqual(['again', 200])
+    await Promise.all(idle.map((connection) => connection.close()))
+  })
+})

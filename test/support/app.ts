@@ -1,0 +1,167 @@
+// A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be killed.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { openServer, openServices, type Services } from '../../src/app.ts'
+import { ManualClock } from '../../src/clock.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { dialectFor, openDatabase } from '../../src/db/open.ts'
+import type { Database } from '../../src/db/schema.ts'
+import { backgroundErrorLog, logTo, requestLog } from '../../src/log.ts'
+import { readSettings } from '../../src/settings/settings.ts'
+import { whenProcessEnds } from './services/ending.ts'
+
+export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
+
+/** Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`. */
+const withoutLimits = { HUFU_LIMITS: 'off' }
+
+export interface RunningApp {
+  readonly url: string
+  readonly services: Services
+  /** The same database as another process sees it: that of a person with a tool. */
+  readonly byHand: Database
+  readonly server: FastifyInstance
+  readonly clock: ManualClock
+  /** Every line that was logged. */
+  readonly lines: string[]
+  close(): Promise<void>
+}
+
+export interface AppOptions {
+  readonly environment?: Record<string, string>
+  readonly cacheEntrySeconds?: number
+  /** 127.0.0.1, if not given. */
+  readonly host?: string
+}
+
+/** Starts everything in this process, on a free port and with a clock that stands still. */
+export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
+  const settings = readSettings({
+    HUFU_DATABASE_URL: databaseUrl,
+    HUFU_PORT: '0',
+    ...withoutLimits,
+    ...options.environment,
+  })
+  const clock = new ManualClock(Date.UTC(2026, 10, 22))
+  const { cacheEntrySeconds } = options
+  const lines: string[] = []
+  const log = logTo({ write: (line) => lines.push(line) }, 'debug')
+  const services = await openServices(settings, {
+    clock,
+    databaseNow: async () => clock.now(),
+    onBackgroundError: backgroundErrorLog(log),
+    ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
+  })
+  await migrate(services.db, settings.database.location.kind)
+  const byHand = openDatabase(dialectFor(databaseUrl, 1))
+  const server = await openServer(services, settings, { log: requestLog(log), isStopping: () => false })
+  const url = await server.listen({ host: options.host ?? '127.0.0.1', port: 0 })
+  const close = async () => {
+    await server.close()
+    await services.close()
+    await byHand.destroy()
+  }
+  return { url, services, byHand, server, clock, lines, close }
+}
+
+/** Adds the tutorial's person, or another one with the same password. */
+export async function addPerson(
+  services: Services,
+  phoneNumber: string = person.phone,
+  nickname: string | null = person.nickname,
+) {
+  return await services.accounts.add({
+    phoneNumber,
+    nickname,
+    password: person.password,
+    allowWeakPassword: true,
+  })
+}
+
+export interface ServerProcess {
+  readonly url: string
+  readonly child: ChildProcess
+  /** What it has written to standard output and standard error so far. */
+  readonly output: () => string
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const main = `${root}src/main.ts`
+
+export interface ProcessOptions {
+  readonly cwd?: string
+  /** Another script of this project that says where it listens as the server does. */
+  readonly script?: string
+  /** Another copy of this project whose server is to run. */
+  readonly source?: string
+  /** false: forget standard output, because a load test writes a line for each request. */
+  readonly keepOutput?: boolean
+}
+
+/** Starts `node src/main.ts serve` with these settings and waits until it listens. */
+export async function startProcess(
+  environment: Record<string, string>,
+  { cwd, script, source, keepOutput = true }: ProcessOptions = {},
+): Promise<ServerProcess> {
+  const { PATH = '', HOME = '', TMPDIR = '' } = process.env
+  const program = source === undefined ? main : join(source, 'src', 'main.ts')
+  const child = spawn(process.execPath, script ? [root + script] : [program, 'serve'], {
+    env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...withoutLimits, ...environment },
+    stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
+    ...(cwd && { cwd }),
+  })
+  let output = ''
+  const url = new Promise<string>((resolve, reject) => {
+    const read = (chunk: Buffer) => {
+      output += chunk
+      const found = /Hufu 虎符 \S+ {2}(http:\S+)/.exec(output)?.[1]
+      if (found) resolve(found)
+    }
+    child.stdout?.on('data', read)
+    child.stderr?.on('data', read)
+    child.on('exit', (code) => reject(new Error(`the server ended with ${code}: ${output}`)))
+  })
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal)
+      await once(child, 'exit')
+    }
+    return child.exitCode
+  }
+  whenProcessEnds(() => void child.kill('SIGKILL'))
+  return { url: await url, child, output: () => output, stop }
+}
+
+export interface CommandResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs one command of the command line with these settings. */
+export async function runCommand(
+  args: readonly string[],
+  environment: Record<string, string>,
+  options: { stdin?: string; cwd?: string /** Of another copy of this project. */; program?: string } = {},
+): Promise<CommandResult> {
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(process.execPath, [options.program ?? main, ...args], {
+    env: { PATH, HOME, ...environment },
+    ...(options.cwd && { cwd: options.cwd }),
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  child.stdin.end(options.stdin ?? '')
+  await once(child, 'close')
+  return { code: child.exitCode, stdout, stderr }
+}

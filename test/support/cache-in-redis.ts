@@ -1,0 +1,54 @@
+// What Redis holds of sessions, read and written by hand.
+import { createClient, RESP_TYPES } from 'redis'
+import { keyOf } from '../../src/session-cache/redis-client.ts'
+import type { StoredSession } from '../../src/session-cache/session-cache.ts'
+import { decodeSession } from '../../src/session-cache/session-codec.ts'
+
+export interface CopyInRedis {
+  readonly bytes: Buffer
+  /** null where it is a mark. */
+  readonly copy: StoredSession | null
+  readonly lifeSeconds: number
+}
+
+export async function openCacheInRedis(url: string) {
+  const client = createClient({ url, socket: { reconnectStrategy: false } })
+  client.on('error', () => {})
+  await client.connect()
+  // So that a replica in a cluster answers too.
+  await client.sendCommand(['READONLY']).catch(() => {})
+  const reader = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+  return {
+    /** null where there is nothing. */
+    async read(sessionId: string): Promise<CopyInRedis | null> {
+      const [bytes, lifeSeconds] = [await reader.get(keyOf(sessionId)), await client.ttl(keyOf(sessionId))]
+      if (bytes === null) return null
+      const begin = bytes.indexOf(' ', bytes.indexOf(' ') + 1) + 1
+      return { bytes, copy: decodeSession(sessionId, bytes.subarray(begin)), lifeSeconds }
+    },
+    /** Instead of what is there, and for as long. */
+    async write(sessionId: string, bytes: string | Buffer): Promise<void> {
+      await client.set(keyOf(sessionId), bytes, { expiration: 'KEEPTTL' })
+    },
+    /** Whether there was something. */
+    async remove(sessionId: string): Promise<boolean> {
+      return (await client.del(keyOf(sessionId))) === 1
+    },
+    async everything(): Promise<string> {
+      const keys = await client.keys('hufu:*')
+      const found = await Promise.all(
+        keys.map(async (key) => ((await client.type(key)) === 'string' ? await reader.get(key) : null)),
+      )
+      return keys.map((key, i) => `${key} ${found[i]?.toString('latin1')}`).join('\n')
+    },
+    close: async () => client.destroy(),
+  }
+}
+
+/** Whether a Redis holds a copy that says that a session is live. */
+export async function holdsLiveCopy(url: string, sessionId: string): Promise<boolean> {
+  const cache = await openCacheInRedis(url)
+  const found = await cache.read(sessionId)
+  await cache.close()
+  return found?.copy?.ending === null
+}

@@ -1,0 +1,33 @@
+// What the tests of every SMS driver need from the file of its gateway.
+import { ManualClock } from '../../../src/clock.ts'
+import type { SmsErrorCode, SmsGateway } from '../../../src/sms/sms.ts'
+import type { Templates } from '../../../src/sms/template.ts'
+import type { Driver } from '../../../src/vendors/driver.ts'
+import type { GatewayKind } from './gateway.ts'
+
+export const secret = 'hunter2-hunter2-hunter2'
+export const gatewayClock = new ManualClock(Date.UTC(2026, 10, 22, 16))
+export const now = () => gatewayClock.now()
+
+/** What a driver is tested with. */
+export interface DriverCase {
+  readonly driver: Driver<SmsGateway>
+  readonly gateway: GatewayKind
+  /** What the driver's settings read, for this gateway. */
+  settings(of: {
+    readonly url: string
+    readonly secret: string
+    readonly templates: Templates
+  }): Readonly<Record<string, unknown>>
+  /** How the gateway understands the two messages. */
+  readonly understood: { readonly code: unknown; readonly changed: unknown }
+  readonly gatewayId: string
+  /** Its words, ours, and seconds to wait. */
+  readonly refusals: readonly [string, SmsErrorCode, number | null][]
+  /** Those of its words that may depend on the number, although they are about our account or the gateway. */
+  readonly perhapsOneNumber: readonly string[]
+  /** Its words for trouble that may have come after the sending. */
+  readonly doubts: readonly string[]
+  /** What it says to somebody with a wrong key, and to a clock that is a day wrong (null: it does not look). */
+  readonly strangers: { readonly key: string; readonly clock: string | null }
+}

@@ -1,0 +1,126 @@
+// The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
+
+import type { OnBackgroundError } from '../../src/background-errors.ts'
+import { Feed } from '../../src/changes/feed.ts'
+import { ManualClock } from '../../src/clock.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } from '../../src/db/open.ts'
+import type { Database } from '../../src/db/schema.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { newAccountId } from '../../src/ids.ts'
+import { MemorySessionCache } from '../../src/session-cache/memory.ts'
+import { NoSessionCache } from '../../src/session-cache/none.ts'
+import { RedisSessionCache } from '../../src/session-cache/redis.ts'
+import type { SessionCache } from '../../src/session-cache/session-cache.ts'
+import { AccountWriter } from '../../src/sessions/account-writer.ts'
+import { SessionLifetime } from '../../src/sessions/last-seen.ts'
+import { admitKnown, type Device, type IssuedSession, Sessions } from '../../src/sessions/sessions.ts'
+import { pass, type Watcher, watchDialect, watchSessionCache } from './step-faults.ts'
+
+export interface Domain {
+  readonly db: Database
+  readonly cache: SessionCache
+  readonly writer: AccountWriter
+  readonly sessions: Sessions
+  readonly clock: ManualClock
+  close(): Promise<void>
+}
+
+export interface DomainOptions {
+  readonly databaseUrl: string
+  readonly redisUrl: string | null
+  readonly clock?: ManualClock
+  readonly watch?: Watcher
+  /** Told what kept the use of sessions from being noted. */
+  readonly onBackgroundError?: OnBackgroundError
+}
+
+export const phone: Device = {
+  platform: 'ios',
+  deviceId: null,
+  deviceName: 'iPhone 15',
+  appVersion: null,
+  ip: null,
+}
+export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
+
+/** The use of a session is noted only where a test turns the clock, and then on a server that is well. */
+function throwIt(_work: string, error: unknown): void {
+  throw error
+}
+
+/** Opens one server's sessions; every step goes through `watch`. */
+export async function openDomain(options: DomainOptions): Promise<Domain> {
+  const { databaseUrl, redisUrl, watch = pass, clock = new ManualClock(Date.UTC(2026, 10, 22)) } = options
+  const unwatched = dialectFor(databaseUrl, 5)
+  const dialect = watchDialect(unwatched, watch)
+  const db = openDatabase(dialect)
+  const prepareRead = preparedReads(db, dialect)
+  const feed = new Feed({ open: () => openDatabase(dialectFor(databaseUrl, 1)), clock })
+  const redis = redisUrl === null ? null : new RedisSessionCache({ url: redisUrl, feed })
+  if (redis) await Promise.all([feed.start(), redis.connect()])
+  const readVersion = versionReader(unwatched)
+  const embedded = readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
+  const cache = watchSessionCache(redis ?? embedded, watch)
+  const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
+  const writer = new AccountWriter({ db, cache, clock })
+  const sessions = new Sessions({
+    db,
+    writer,
+    prepareRead,
+    cache,
+    clock,
+    policy,
+    life: new SessionLifetime(30 * 86_400_000, null),
+    onBackgroundError: options.onBackgroundError ?? throwIt,
+  })
+  const close = async () => {
+    await sessions.close()
+    await cache.close()
+    await feed.close()
+    await db.destroy()
+  }
+  return { db, cache, writer, sessions, clock, close }
+}
+
+/** Brings the schema of a fresh database up to date. */
+export async function migrateFresh(databaseUrl: string): Promise<void> {
+  const kind = databaseKind(databaseUrl)
+  if (kind === null) throw new Error(`not a database URL: ${databaseUrl}`)
+  const db = openDatabase(dialectFor(databaseUrl, 1))
+  await migrate(db, kind)
+  await db.destroy()
+}
+
+/** Writes an account without a password, and returns its id. */
+export async function addAccount(db: Database): Promise<string> {
+  const id = newAccountId(Date.now())
+  await db
+    .insertInto('hufu_accounts')
+    .values({
+      id,
+      phone_number: `+86${id.replaceAll('-', '').slice(-16)}`,
+      nickname: null,
+      password_hash: null,
+      registered_at: 0,
+      updated_at: 0,
+    })
+    .execute()
+  return id
+}
+
+/** Signs the account in; a refusal is a failure of the test. */
+export async function signIn(
+  { sessions }: Domain,
+  accountId: string,
+  device: Device = phone,
+): Promise<IssuedSession> {
+  const issued = await sessions.issue({
+    device,
+    origin: noOrigin,
+    method: 'given',
+    admit: admitKnown(accountId),
+  })
+  if (!issued) throw new Error('the sign-in was refused')
+  return issued
+}

@@ -1,0 +1,64 @@
+// Rows by the hundred thousand, made by the database itself.
+import { type Kysely, type RawBuilder, sql } from 'kysely'
+import type { DatabaseKind } from '../../src/db/open.ts'
+
+/** SQL of a value, made of the SQL of the row's number, which counts from 1. */
+export type Cell = (number: RawBuilder<number>, text: Texts) => RawBuilder<unknown>
+
+export interface Texts {
+  /** The number with zeros before it, so many characters in all. */
+  padded(number: RawBuilder<number>, width: number): RawBuilder<string>
+  concat(...parts: readonly RawBuilder<unknown>[]): RawBuilder<string>
+}
+
+/** A statement has 5 s. */
+const rowsInStatement = 20_000
+
+/** Inserts so many rows: a column without a cell is null. */
+export async function insertMany<T>(
+  db: Kysely<T>,
+  kind: DatabaseKind,
+  table: string,
+  count: number,
+  cells: Readonly<Record<string, Cell>>,
+): Promise<void> {
+  const columns = sql.join(Object.keys(cells).map((name) => sql.ref(name)))
+  for (let from = 1; from <= count; from += rowsInStatement) {
+    const to = Math.min(count, from + rowsInStatement - 1)
+    const { before, numbers } = rangeOf(kind, from, to)
+    const values = sql.join(Object.values(cells).map((cell) => cell(sql`n.i`, textsOf(kind))))
+    // SQLite takes `with` in front of the whole statement only, the others in front of its select too.
+    await sql`${before} insert into ${sql.table(table)} (${columns}) select ${values} from ${numbers}`.execute(
+      db,
+    )
+  }
+}
+
+function rangeOf(kind: DatabaseKind, from: number, to: number) {
+  const [first, last] = [sql.lit(from), sql.lit(to)]
+  switch (kind) {
+    case 'sqlite':
+      return {
+        before: sql`with recursive n(i) as (select ${first} union all select i + 1 from n where i < ${last})`,
+        numbers: sql`n`,
+      }
+    case 'mysql':
+      // MariaDB's engine of sequences.
+      return { before: sql``, numbers: sql`(select seq as i from ${sql.raw(`seq_${from}_to_${to}`)}) n` }
+    case 'postgres':
+      return { before: sql``, numbers: sql`generate_series(${first}, ${last}) as n(i)` }
+  }
+}
+
+function textsOf(kind: DatabaseKind): Texts {
+  return {
+    padded(number, width) {
+      const [size, format] = [sql.lit(width), sql.lit(`%0${width}d`)]
+      if (kind === 'sqlite') return sql`printf(${format}, ${number})`
+      return kind === 'mysql'
+        ? sql`lpad(${number}, ${size}, '0')`
+        : sql`lpad((${number})::text, ${size}, '0')`
+    },
+    concat: (...parts) => sql`concat(${sql.join(parts)})`,
+  }
+}

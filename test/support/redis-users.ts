@@ -1,0 +1,15 @@
+// Users of Redis for tests: with the rights that docs/settings.md names, and not one more.
+import { readFileSync } from 'node:fs'
+import { expect } from 'vitest'
+
+/** What ACL SETUSER wants; the password is `p@ss`. */
+export const makeUser = (name: string) => ['ACL', 'SETUSER', name, 'reset', 'on', '>p@ss']
+
+export function leastRights(): string[] {
+  const text = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8')
+  const [, rights = ''] = /needs `([^`]+)`, the keys/.exec(text) ?? []
+  const [, keys = ''] = /the keys `([^`]+)`/.exec(text) ?? []
+  const [, inCluster = ''] = /in a cluster also\s+`([^`]+)`/.exec(text) ?? []
+  expect([rights, keys, inCluster]).not.toContain('')
+  return [...rights.split(' '), keys, ...inCluster.split(' ')]
+}

@@ -1,0 +1,99 @@
+/** The servers that the tests run on do what the tests expect of them. */
+
+import { DatabaseSync } from 'node:sqlite'
+import { createConnection } from 'mysql2/promise'
+import { Client } from 'pg'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { type DatabaseUnderTest, databases, type FreshDatabase, stores } from '../databases.ts'
+import { createMariadbDatabase, dropMariadbDatabase } from './mariadb.ts'
+
+describe.each(databases)('$name', (database) => {
+  test.skipIf(database.skipped !== null)('answers on its URL', async () => {
+    const { url } = await createFresh(database)
+    expect(await query(url, 'select 40 + 2 as answer')).toEqual([{ answer: 42 }])
+  })
+
+  test.skipIf(database.skipped !== null)('gives two tests separate databases', async () => {
+    const mine = await createFresh(database)
+    const yours = await createFresh(database)
+    await query(mine.url, 'create table things (name varchar(20))')
+    await query(mine.url, "insert into things values ('lamp')")
+    expect(await query(mine.url, 'select name from things')).toEqual([{ name: 'lamp' }])
+    await expect(query(yours.url, 'select name from things')).rejects.toThrow(/things/)
+  })
+
+  test.skipIf(database.skipped !== null)('drops its database, and once more without an error', async () => {
+    const fresh = await createFresh(database)
+    await query(fresh.url, 'create table things (name varchar(20))')
+    await fresh.drop()
+    await expect(query(fresh.url, 'select name from things')).rejects.toThrow()
+    await fresh.drop()
+  })
+})
+
+describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
+  const serverUrl = inject('mariadb').url ?? ''
+
+  test('drops a database that a forgotten transaction still uses', async () => {
+    const url = await createMariadbDatabase(serverUrl)
+    await query(url, 'create table things (name varchar(20))')
+    const forgotten = await createConnection(url)
+    forgotten.on('error', () => {})
+    await forgotten.query('start transaction')
+    await forgotten.query('select * from things')
+    await dropMariadbDatabase(url)
+    await expect(query(url, 'select 1')).rejects.toThrow(/Unknown database/)
+  })
+
+  test('keeps its default isolation level, which is not the one of the others', async () => {
+    expect(await query(serverUrl, 'select @@tx_isolation as level')).toEqual([{ level: 'REPEATABLE-READ' }])
+  })
+})
+
+test('every database comes with and without Redis', () => {
+  const names = ['sqlite', 'sqlite + redis', 'mariadb', 'mariadb + redis', 'postgres', 'postgres + redis']
+  expect(stores.map(({ name }) => name)).toEqual(names)
+})
+
+async function createFresh(database: DatabaseUnderTest): Promise<FreshDatabase> {
+  const fresh = await database.create()
+  onTestFinished(fresh.drop)
+  return fresh
+}
+
+async function query(url: string, sql: string): Promise<unknown> {
+  if (url.startsWith('sqlite:')) return querySqlite(url.slice('sqlite:'.length), sql)
+  if (url.startsWith('mysql:')) return queryMariadb(url, sql)
+  return queryPostgres(url, sql)
+}
+
+function querySqlite(file: string, sql: string): unknown {
+  const database = new DatabaseSync(file)
+  try {
+    // The rows have no prototype, which toEqual does not mind.
+    return database.prepare(sql).all()
+  } finally {
+    database.close()
+  }
+}
+
+async function queryMariadb(url: string, sql: string): Promise<unknown> {
+  const connection = await createConnection(url)
+  try {
+    const [rows] = await connection.query(sql)
+    return rows
+  } finally {
+    connection.destroy()
+  }
+}
+
+async function queryPostgres(url: string, sql: string): Promise<unknown> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query(sql)
+    return rows
+  } finally {
+    await client.end()
+  }
+}

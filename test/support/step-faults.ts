@@ -1,0 +1,95 @@
+// Every step of the truth and of the copies, one by one, so that a test can stop, cut or order them.
+import type { Dialect, Driver } from 'kysely'
+import type { SessionCache } from '../../src/session-cache/session-cache.ts'
+
+/** Sees each step before it happens, and decides whether and when it does. */
+export type Watcher = <T>(step: string, work: () => Promise<T>) => Promise<T>
+
+/** A dialect whose begin, statements, commit and rollback are steps. */
+export function watchDialect(dialect: Dialect, watch: Watcher): Dialect {
+  return {
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createDriver: () => watchDriver(dialect.createDriver(), watch),
+  }
+}
+
+function watchDriver(driver: Driver, watch: Watcher): Driver {
+  const watched = new WeakSet<object>()
+  return {
+    init: () => driver.init(),
+    async acquireConnection() {
+      const connection = await driver.acquireConnection()
+      if (!watched.has(connection)) {
+        watched.add(connection)
+        const execute = connection.executeQuery.bind(connection)
+        connection.executeQuery = (query) =>
+          watch(
+            `sql ${query.sql.split(' ', 1)[0]}${/ for update$/.test(query.sql) ? ' for update' : ''}`,
+            () => execute(query),
+          )
+      }
+      return connection
+    },
+    // Begin and commit are statements of the connection, and so steps, already; these names say it for every driver.
+    beginTransaction: (connection, settings) => driver.beginTransaction(connection, settings),
+    commitTransaction: (connection) => driver.commitTransaction(connection),
+    rollbackTransaction: (connection) => driver.rollbackTransaction(connection),
+    releaseConnection: (connection) => driver.releaseConnection(connection),
+    destroy: () => driver.destroy(),
+  }
+}
+
+/** Copies whose mark, confirm, settle and fill are steps. */
+export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionCache {
+  return {
+    refresh: () => cache.refresh(),
+    session: (id) => cache.session(id),
+    isValid: (found) => cache.isValid(found),
+    beginRead: () => cache.beginRead(),
+    // Nobody waits for it, and by its contract it never throws.
+    fill: (ticket, values) => watch('fill', async () => cache.fill(ticket, values)).catch(() => {}),
+    mark: (ids) => watch('mark', () => cache.mark(ids)),
+    confirm: (mark) => watch('confirm', () => cache.confirm(mark)),
+    settle: (mark, values, position) => watch('settle', () => cache.settle(mark, values, position)),
+    isReachable: () => cache.isReachable(),
+    state: () => cache.state(),
+    close: () => cache.close(),
+  }
+}
+
+/** Lets everything through. */
+export const pass: Watcher = (_step, work) => work()
+
+export type Fault = 'dies before' | 'dies after' | 'loses the answer'
+export const faults: readonly Fault[] = ['dies before', 'dies after', 'loses the answer']
+
+/** Cuts the n-th step. A process that dies does nothing afterwards, not even a rollback. */
+export class Cut {
+  steps: string[] = []
+  reached: string | null = null
+  #n = Number.POSITIVE_INFINITY
+  #fault: Fault = 'dies before'
+  #dead = false
+
+  arm(n: number, fault: Fault): void {
+    this.#n = n
+    this.#fault = fault
+    this.steps = []
+  }
+
+  readonly watch: Watcher = async (step, work) => {
+    if (this.#dead) throw new Error('this process is dead')
+    this.steps.push(step)
+    if (this.steps.length !== this.#n) return await work()
+    this.reached = step
+    this.#dead = this.#fault !== 'loses the answer'
+    if (this.#fault === 'dies before') throw new Error(`killed before ${step}`)
+    await work()
+    throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
+  }
+}
+
+/** The next turn of the event loop: SQLite's copies see what another server has committed with the requests of that turn. */
+export const nextTurn = () => new Promise((resolve) => setImmediate(resolve))

@@ -1,0 +1,16 @@
+/** `npm run test:unit`: the tests that need no server and no process of their own. */
+
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'sdk/src/**/*.test.ts', 'test/docs/{import-order,function-length}.test.ts'],
+    // These start servers.
+    exclude: [
+      'src/db/sqlite-dialect.test.ts',
+      'src/limits/{many-servers,store-sql,stores}.test.ts',
+      'src/redis/link.test.ts',
+    ],
+    pool: 'forks',
+  },
+})
