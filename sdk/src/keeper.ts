@@ -1,4 +1,4 @@
-// What is known, in memory and in the storage: the only place that changes either, one change at a time.
+// The client's state, in memory and in the storage. Only this class changes either, one change at a time.
 import { formatKept, type Kept, type KeptTexts, nothingKept, parseKept, type Step } from './kept.ts'
 import type { SignedOut } from './models.ts'
 import type { HufuStorage } from './storage.ts'
@@ -8,25 +8,32 @@ import { isJson } from './wire.ts'
 // Secure stores accept letters, digits, dot, hyphen and underscore.
 const keys = { token: 'hufu', account: 'hufu.account', probe: 'hufu.probe' } as const
 
-/** Failures that pass: the phone is locked, or the person was asked and has not agreed. Nothing is lost then. */
+/**
+ * Transient failures, with nothing lost: the phone is locked, or the person was asked for consent and has not
+ * given it.
+ */
 const passing = /lock|interaction|cancel|authenticat|passcode|-25308|-128/i
 
-// Two clients on one storage take turns, too. Other processes cannot: where the storage answers at once, as
-// localStorage does, a change reads and writes without a pause between, and nobody else comes in.
+// Two clients on one storage take turns, too. Other processes cannot take turns: where the storage is
+// synchronous, as localStorage is, a change reads and writes without a pause, so no other program can write
+// in between.
 const turnsOf = new WeakMap<HufuStorage, Turns>()
 
 export interface ChangeOptions {
-  /** What to do where the storage cannot be read: fail, or write over it. */
+  /** What to do where the storage cannot be read: fail, or overwrite it. */
   readonly unreadable?: 'fail' | 'overwrite'
 }
 
-/** Told after the storage was read or written. */
+/** Called after the storage was read or written. */
 export interface KeeperEvents {
   onRead(): void
   onChange(before: Kept | null, after: Kept): void
-  /** What no caller hears of: the value that holds the account, which only fills screens, or a value that was lost. */
+  /**
+   * Called with a failure that no caller gets: one of the account's value, which only fills screens, or of a
+   * lost value.
+   */
   onTrouble(error: unknown): void
-  /** The stored session can never be read again. @returns the reason to keep in its place */
+  /** The stored session can never be read again. @returns the reason to store in its place */
   onLost(): SignedOut
 }
 
@@ -49,7 +56,7 @@ export class Keeper {
   }
 
   /**
-   * What is known, from the storage where it was not read yet.
+   * The state, read from the storage if it was not read yet.
    * @throws what the storage throws; the next call tries again
    */
   async load(): Promise<Kept> {
@@ -64,8 +71,9 @@ export class Keeper {
   }
 
   /**
-   * Takes a step from what is stored, which another client may have changed since; stores it; then knows it.
-   * Where the storage fails, it is still known that nobody is signed in any more, but not that somebody is.
+   * Computes the next state from the stored one, which another client may have changed since, stores it, and
+   * then holds it in memory. Where the storage fails, a sign-out still takes effect in memory, but a sign-in
+   * does not.
    * @throws what the storage throws
    */
   change(step: Step, { unreadable = 'fail' }: ChangeOptions = {}): Promise<void> {
@@ -84,7 +92,7 @@ export class Keeper {
     let stored = nothingKept
     try {
       const read = this.#read()
-      // No await where there is nothing to wait for: see turnsOf.
+      // No `await` where there is nothing to wait for: see turnsOf.
       stored = read instanceof Promise ? await read : read
     } catch (error) {
       if (unreadable === 'fail') throw error
@@ -97,7 +105,7 @@ export class Keeper {
     try {
       await writing
     } finally {
-      // It never fails. The next change must not begin before it is over.
+      // This never fails. The next change must not begin before it is over.
       await writingAccount
     }
     return next
@@ -108,7 +116,7 @@ export class Keeper {
       const token: unknown = this.#storage.get(keys.token)
       const account: unknown = this.#readAccount()
       if (!isPromise(token) && !isPromise(account)) return this.#understand(token, account)
-      // The account's value is tolerated, so that what fails here is the token's.
+      // A failure of the account's value is tolerated, so an error here is the token's.
       return Promise.all([token, account]).then(
         ([token, account]) => this.#understand(token, account),
         (error) => this.#rescue(error),
@@ -128,8 +136,9 @@ export class Keeper {
   }
 
   /**
-   * Tells a storage that cannot be read now from a value that can never be read again, as after a phone was restored
-   * without the keys of its key store: there, other values come back. Such a value gives way to the reason.
+   * Tells a storage that cannot be read now from a value that can never be read again, as after a phone was
+   * restored without the keys of its key store: there, other values can still be read. The reason replaces
+   * such a value.
    * @throws the error where the storage may be readable later
    */
   async #rescue(error: unknown): Promise<Kept> {
@@ -146,7 +155,7 @@ export class Keeper {
     }
   }
 
-  /** Whether the storage gives back what it was given. */
+  /** Whether the storage returns a value that was written to it. */
   async #works(): Promise<boolean> {
     const text = '{"v":1}'
     try {
@@ -171,7 +180,7 @@ export class Keeper {
     return this.#tolerate(() => this.#write(keys.account, text), undefined)
   }
 
-  /** Does something with the account's value; reports a failure, and goes on with `instead`. */
+  /** Runs a task on the account's value. On a failure, reports it and returns `instead`. */
   #tolerate<T>(task: () => T | Promise<T>, instead: T): T | Promise<T> {
     const report = (error: unknown) => {
       this.#events.onTrouble(error)

@@ -1,4 +1,5 @@
-// The client's sessions: who is signed in here, since when the server says so too, and who is told.
+// The client's sessions: who is signed in, whether the server has confirmed it, and the listeners that hear
+// of changes.
 import { Asking } from './asking.ts'
 import type { ClientState, SessionCalls } from './contract.ts'
 import { DeviceProofs } from './device-proofs.ts'
@@ -31,9 +32,9 @@ export class SessionClient implements SessionCalls {
   readonly #signIns: SignIns
   readonly #proofs: DeviceProofs
   #state: ClientState = { is: 'unknown' }
-  /** Id of the session that the server has said yes to since this client was made. */
+  /** Id of the session that the server has confirmed since this client was created. */
   #verified: string | null = null
-  /** What nobody was told of yet. */
+  /** A sign-out that no listener was called with yet. */
   #lost: SignedOut | null = null
 
   constructor(connection: Connection, storage: HufuStorage) {
@@ -127,7 +128,8 @@ export class SessionClient implements SessionCalls {
   readonly onSignedOut = (listener: Listener<SignedOut>): (() => void) => this.#signedOut.add(listener)
 
   async #signIn(input: SignInInput, idempotencyKey: string | null): Promise<NewSignIn> {
-    // Listeners hear of a change, so the state before has to be known; where it cannot be read it is written over.
+    // Listeners are called with a change, so the state before it has to be known. A state that cannot be read
+    // is overwritten.
     await this.#keeper.load().catch(this.#connection.onTrouble)
     const issued = await send(this.#connection, {
       method: 'POST',
@@ -144,7 +146,7 @@ export class SessionClient implements SessionCalls {
       await this.#keeper.change(begin(issued), { unreadable: 'overwrite' })
     } catch (error) {
       this.#verified = verified
-      // A session that cannot be kept must not live on without an owner.
+      // A session that cannot be stored must not stay alive, because no client has its token.
       void this.#forgotten.end(token)
       throw error
     }
@@ -153,13 +155,13 @@ export class SessionClient implements SessionCalls {
     return { account, session, created }
   }
 
-  /** Never fails: who is offline stays signed in, and a refusal is told by the state. */
+  /** Never fails: an offline client stays signed in, and a refusal shows in the state. */
   async #checkInBackground(token: string): Promise<void> {
     const isOld = this.#checks.isUnderWay(token)
     try {
       await this.me()
     } catch {
-      // A check from before the app slept may have died with its connection.
+      // A check from before the app was suspended may have died with its connection.
       if (isOld) await this.me().catch(() => {})
     }
   }
@@ -167,7 +169,7 @@ export class SessionClient implements SessionCalls {
   async #me(): Promise<SignedIn> {
     const question = { method: 'GET', path: '/v1/session', read: signedInOf } as const
     const { answer, token } = await this.#asking.ask(question)
-    // The answer is good, whether or not it can be remembered.
+    // The response is valid, whether or not it can be stored.
     await this.#keeper.change(update(token, answer)).catch(this.#connection.onTrouble)
     const { known } = this.#keeper
     const isKnown = known?.is === 'signed_in' && known.account.id === answer.account.id
@@ -180,7 +182,7 @@ export class SessionClient implements SessionCalls {
     await this.#keeper.change(leave)
   }
 
-  /** Another program has changed what is stored: another tab, for example. */
+  /** Another program has changed the storage: another tab, for example. */
   async #follow(): Promise<void> {
     if (!this.#keeper.known) return
     let isGone = false
@@ -190,7 +192,8 @@ export class SessionClient implements SessionCalls {
     }
     await this.#keeper.change(look).catch(this.#connection.onTrouble)
     const { known } = this.#keeper
-    // A storage that was emptied says nothing: another tab does so when it has signed out, and the server knows.
+    // An emptied storage proves nothing: another tab empties it when it signs out, and so may something else.
+    // The server knows.
     if (known.is === 'signed_in' && (isGone || known.session.id !== this.#verified)) {
       await this.#checkInBackground(known.token)
     }

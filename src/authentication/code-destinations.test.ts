@@ -30,7 +30,7 @@ describe('by default', () => {
   test.each([
     ['+8613800005223', 'served'],
     ['+8619212345678', 'served'],
-    // 0755-8123-4567, and the number of the tutorial.
+    // 0755-8123-4567, and the tutorial's number.
     ['+8675581234567', 'phone_number_not_mobile'],
     ['+8612345678901', 'phone_number_not_mobile'],
     ['+85291234567', 'country_not_served'],
@@ -47,7 +47,7 @@ describe('by default', () => {
     expect(answer(unitedStates, '+12025550123')).toBe('served')
     expect(answer(unitedStates, '+12042345678')).toBe('country_not_served')
     expect(answer(unitedStates, '+18765551234')).toBe('country_not_served')
-    // A number without a range of its own, toll-free here, is no number of any of them.
+    // A number outside every country's ranges, here a toll-free one, belongs to none of the countries.
     expect(answer(unitedStates, '+18002345678')).toBe('phone_number_not_mobile')
     const russia = destinations({}, 'RU')
     expect(answer(russia, '+79161234567')).toBe('served')

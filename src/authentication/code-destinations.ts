@@ -1,20 +1,24 @@
-// Which phone numbers get codes: by country, and by whether a number can receive a text message.
+// Which phone numbers may receive codes: by country, and by whether a number can receive a text message.
 import { AppError } from '../errors.ts'
 import { allRegions, planOf, type Region } from '../phone/phone.ts'
 
-/** Countries that get codes, with the messages that each may get in any 24 hours. */
+/** The countries that may receive codes, each with its maximum of messages in any 24 hours. */
 export type ServedCountries = ReadonlyMap<Region, number>
 
-/** `mobile`: numbers of a mobile range; `possible`: every number of a possible length. */
+/** `mobile`: numbers of a mobile range. `possible`: every number of a possible length. */
 export type ServedNumbers = 'mobile' | 'possible'
 
 /**
- * The budget of a country that is served and has none of its own, as a part of the daily budget. Fraud with codes goes to a few
- * expensive countries: one of them must not use up the messages of the others. The default region has all of the daily budget.
+ * The budget of a served country without a budget of its own, as a part of the daily budget. Fraud with codes
+ * goes to a few expensive countries: one of them must not use up the messages of the others. The default
+ * region has the whole daily budget.
  */
 const shareOfAnotherCountry = 1 / 10
 
-/** The countries of HUFU_SMS_COUNTRIES with their budgets. `listed` is empty for the default region alone; `*` is every other one. */
+/**
+ * The countries of HUFU_SMS_COUNTRIES with their budgets. An empty `listed` means the default region alone;
+ * `*` means every other country.
+ */
 export function servedCountries(options: {
   readonly listed: ReadonlyMap<Region | '*', number | null>
   readonly region: Region
@@ -45,9 +49,10 @@ export class CodeDestinations {
   }
 
   /**
-   * Refuses a number that gets no codes. It knows nothing of accounts, so that the answer tells nothing of them. A message to the
-   * `owner` of an account may go to any number of a served country: it is sent only where there is an account, and an account that
-   * was made with such a number must be able to leave it.
+   * Refuses a number that may not receive codes. The check does not read accounts, so its answer reveals
+   * nothing about them. A message to the `owner` of an account may go to any number of a served country: it
+   * is sent only where there is an account, and an account that was created with such a number must be able
+   * to leave it.
    * @throws AppError `phone_number_not_mobile`, `country_not_served`
    */
   assertServed(phoneNumber: string, to: 'anyone' | 'owner'): void {

@@ -1,4 +1,4 @@
-// Sending a code to a number: the same answer whether or not anybody has an account there.
+// Sends a code to a number. The answer is the same whether or not the number has an account.
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { OnBackgroundError } from '../background-errors.ts'
@@ -24,7 +24,7 @@ export interface CodeSenderOptions {
   readonly signUp: 'open' | 'closed'
   readonly limiter: Limiter
   readonly sms: SmsSender
-  /** Told what went wrong after the answer was given. */
+  /** Called with an error that happens after the answer was sent. */
   readonly onBackgroundError: OnBackgroundError
 }
 
@@ -32,7 +32,7 @@ export interface SendRequest {
   readonly purpose: Purpose
   readonly origin: RequestOrigin
   readonly deviceId: string | null
-  /** As the client sent it; null: it sent none. */
+  /** As the client sent it; null: the client sent none. */
   readonly deviceProof: string | null
 }
 
@@ -44,16 +44,16 @@ export interface SentCode {
 /** A message that a request asks for. */
 interface Message {
   readonly name: CodeName
-  /** null: the number has none. */
+  /** null: the number has no account. */
   readonly account: AccountsTable | null
   readonly asked: CodeRequest
   readonly request: SendRequest
 }
 
-/** Always the same: how much others have used is not told. */
+/** A constant, because the answer must not reveal how much of the budget others have used. */
 const budgetRetrySeconds = 600
 
-/** Why no message is sent, beside what a gateway says; it stands in the event. */
+/** Why no message is sent, other than a gateway's error. The event names it. */
 type Withheld = 'no_account' | 'limit_full' | 'budget_spent'
 
 export class CodeSender {
@@ -67,10 +67,10 @@ export class CodeSender {
   }
 
   /**
-   * Sends the code for a purpose. Whether a number has an account decides in some cases whether anything is sent at all;
-   * then the answer does not wait for the gateway, and does not depend on it.
-   * @throws AppError `phone_number_invalid`, `phone_number_not_mobile`, `country_not_served`, `rate_limited`, `overloaded`,
-   * `unavailable`, `code_not_sent`
+   * Sends the code for a purpose. For some purposes, a message is sent only if the number has an account;
+   * then the answer does not wait for the gateway and does not depend on it.
+   * @throws AppError `phone_number_invalid`, `phone_number_not_mobile`, `country_not_served`, `rate_limited`,
+   * `overloaded`, `unavailable`, `code_not_sent`
    */
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
     const { codes, region, limiter, db } = this.#options
@@ -91,7 +91,7 @@ export class CodeSender {
     return answer
   }
 
-  /** Sends now what is to be sent, and waits for it. */
+  /** Sends the waiting messages now, and waits until they are sent. */
   async close(): Promise<void> {
     await this.#toOwners.flush()
   }
@@ -100,17 +100,20 @@ export class CodeSender {
     return purpose === 'change_phone' || (purpose === 'sign_in' && this.#options.signUp === 'open')
   }
 
-  /** What needs no counter comes before anything is counted. */
+  /** Runs the checks that need no counter, before anything is counted. */
   #assertSendable(phoneNumber: string, to: Audience): void {
     const { destinations, sms } = this.#options
     destinations.assertServed(phoneNumber, to)
     if (to === 'owner') this.#toOwners.assertRoom()
-    // What messages to owners meet does not show.
+    // The answer must not depend on failures of messages to owners.
     const retryAfterSeconds = to === 'anyone' ? sms.breakSeconds(to) : 0
     if (retryAfterSeconds > 0) throw new AppError('code_not_sent', { retryAfterSeconds })
   }
 
-  /** Where the number has had its messages for now, the answer is the same, and as late, as if one were sent. */
+  /**
+   * Where the number has reached its limit of messages, the answer is the same as if one was sent, and takes
+   * as long.
+   */
   async #sendNow(message: Message): Promise<void> {
     const { asked } = message
     const room = await asked.message(message.account ? 'owner' : 'stranger')
@@ -119,7 +122,8 @@ export class CodeSender {
     const failure = await this.#deliver(message, 'anyone')
     if (!failure) return
     if (failure.surelyNotSent) await asked.messageNotSent()
-    // A refusal because of the number keeps these: one address could make us call the gateway without limit.
+    // A refusal because of the number stays counted: one address could otherwise make this server call the
+    // gateway without limit.
     if (failure.surelyNotSent && failure.affectsEveryRecipient) await asked.notTheCallersFault()
     if (failure.code === 'number_invalid') throw new AppError('phone_number_invalid')
     throw new AppError(
@@ -135,7 +139,8 @@ export class CodeSender {
   }
 
   /**
-   * The same work for a number with an account and one without. The caller's own counters never come back here: that would show.
+   * Does the same work for a number with an account and for one without. It never refunds the caller's own
+   * counters, because a refund would reveal which of the two it is.
    */
   async #sendToOwner(message: Message): Promise<void> {
     const { account, asked } = message
@@ -146,7 +151,7 @@ export class CodeSender {
     if (failure?.surelyNotSent) await asked.messageNotSent()
   }
 
-  /** Sends nothing, and does and takes what sending does and takes. */
+  /** Sends nothing, but does the same work as sending and takes as long. */
   async #withhold(message: Message, failure: Withheld): Promise<void> {
     const { codes, sms } = this.#options
     await codes.prepareNothing(message.name)
@@ -154,7 +159,7 @@ export class CodeSender {
     await this.#note(message, { kind: 'code_not_sent', failure, gateway: null })
   }
 
-  /** What kept the message from being sent, or null. Written down either way. */
+  /** The error that prevented the message, or null. It writes an event in both cases. */
   async #deliver(message: Message, audience: Audience): Promise<SmsError | null> {
     const { codes, sms } = this.#options
     const { code } = await codes.prepare(message.name)

@@ -1,4 +1,4 @@
-// What proves a person: changing the password, setting a new one by code, and moving to another number.
+// Credentials of an account: changing the password, setting a new one by code, and moving to another number.
 
 import { findAccountById, findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import { type Account, existing, toAccount } from '../accounts/accounts.ts'
@@ -20,7 +20,7 @@ import { findGoodProof } from '../sessions/device-proofs.ts'
 import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
 import { firstVerification } from './phone-verification.ts'
 
-/** What shows that it is the person who asks, and not somebody who found the phone unlocked. */
+/** Shows that the request comes from the owner, and not from a person who found the phone unlocked. */
 export type StepUp = { readonly password: string } | { readonly code: string }
 
 export interface CredentialsOptions {
@@ -32,20 +32,26 @@ export interface CredentialsOptions {
   readonly barredNumbers: BarredNumbers
   readonly limiter: Limiter
   readonly region: Region
-  /** Tells the old number that the account has moved; not waited for, and never a reason to fail. */
+  /**
+   * Sends a notice to the old number that the account has moved. The caller does not wait for it, and a
+   * failure of it changes nothing.
+   */
   readonly tellMoved: (from: string, maskedTo: string) => void
 }
 
-/** The caller who proves something: `accountId` is null, and there is no session, for a client that is not signed in. */
+/**
+ * The caller that presents a code. `accountId` is null, and there is no session, for a client that is not
+ * signed in.
+ */
 interface CodeGuesser {
   readonly accountId: string | null
   readonly sessionId?: string
   readonly origin: RequestOrigin
-  /** What opens the reserved part of the limits of this number, as in `LimitSubject`. */
+  /** Opens the reserved part of the limits of this number, as in `LimitSubject`. */
   readonly proof?: string | null
 }
 
-/** A step-up that was right; asked again under the account's lock, where a code is used up. */
+/** A step-up that was right. It is checked again under the account's lock, which also uses up a code. */
 type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 
 export class Credentials {
@@ -72,7 +78,7 @@ export class Credentials {
   }
 
   /**
-   * Sets or changes the password; all other sessions end.
+   * Sets or changes the password, and ends all other sessions.
    * @throws AppError `password_refused`, `credentials_wrong`, `code_wrong`, `account_not_found`, `overloaded`
    */
   async changePassword(actor: Actor, newPassword: string, stepUp: StepUp): Promise<void> {
@@ -96,7 +102,7 @@ export class Credentials {
   }
 
   /**
-   * Sets a new password by code, for somebody who is not signed in; all sessions end.
+   * Sets a new password by code, for a client that is not signed in, and ends all sessions.
    * @throws AppError `phone_number_invalid`, `password_refused`, `code_wrong`, `account_banned`, `overloaded`
    */
   async resetPassword(
@@ -110,7 +116,7 @@ export class Credentials {
     const prover = { accountId: null, origin, proof }
     const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
     const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
-    // No code was sent to a number without an account: whoever says one has guessed.
+    // A number without an account gets no code, so a code for it can only be a guess.
     if (!row) throw new AppError('code_wrong')
     const hash = await this.#passwords.hash(request.newPassword)
     await this.#writer.update({
@@ -131,8 +137,9 @@ export class Credentials {
   }
 
   /**
-   * Moves an account to another number; all other sessions end, and the old number is told.
-   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `code_wrong`, `credentials_wrong`, `account_not_found`
+   * Moves an account to another number, ends all other sessions, and sends a notice to the old number.
+   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `code_wrong`, `credentials_wrong`,
+   * `account_not_found`
    */
   async changePhone(
     actor: Actor,
@@ -141,7 +148,7 @@ export class Credentials {
     const row = await this.#get(actor.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
     if (phoneNumber === row.phone_number) throw new AppError('phone_number_taken')
-    // One after the other, so that a typing error in the one does not use up the guesses of the other.
+    // The checks run one after the other, so that a typing error in one does not use up guesses of the other.
     const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, actor).catch(
       at('/code'),
     )
@@ -150,20 +157,23 @@ export class Credentials {
     const account = await this.#moveTo(actor, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
-      // A ban for ever holds for its number, with or without an account.
+      // A permanent ban applies to its number, with or without an account.
       if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
     })
     if (row.phone_number !== null) this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
     return account
   }
 
-  /** The code for closing that the account's own number got. @throws AppError `code_wrong`, `account_not_found`, `rate_limited` */
+  /**
+   * Checks the code for closing that was sent to the account's own number.
+   * @throws AppError `code_wrong`, `account_not_found`, `rate_limited`
+   */
   async checkClosingCode(actor: Actor, code: string): Promise<RightCode> {
     const { phone_number: phoneNumber } = await this.#get(actor.accountId)
     return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(actor))
   }
 
-  /** @throws AppError `phone_number_missing` where the account has no number that could get a code */
+  /** @throws AppError `phone_number_missing` where the account has no number that could receive a code */
   async #checkCode(
     { phoneNumber, purpose }: { readonly phoneNumber: string | null; readonly purpose: CodeName['purpose'] },
     code: string,
@@ -240,12 +250,15 @@ export class Credentials {
   }
 }
 
-/** A session of the account is as good as a device proof for the account's own number: each one, so that a stolen one uses up only its own. */
+/**
+ * For the account's own number, a session of the account is as good as a device proof. Each session counts as
+ * its own proof, so that a stolen one uses up only its own guesses.
+ */
 function owner(actor: Actor) {
   return { ...actor, proof: `session ${actor.sessionId}` }
 }
 
-/** For `catch`: says which of two proofs was wrong. */
+/** For `catch`: adds which of the two credentials was wrong. */
 function at(pointer: string) {
   return (error: unknown): never => {
     if (!isWrongProof(error)) throw error

@@ -1,4 +1,4 @@
-// A wrong password or code: compared in one place, and written down in one place.
+// Wrong passwords and codes: one place compares passwords, and one place records failures.
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
@@ -10,15 +10,18 @@ import type { Passwords } from '../passwords/password.ts'
 
 export interface Refusal {
   readonly kind: Extract<EventKind, 'sign_in_failed' | 'proof_failed'>
-  /** E.164; null: the account has none. */
+  /** E.164; null: the account has no number. */
   readonly phoneNumber: string | null
-  /** null or absent: the account that has the number, if any. */
+  /** null or absent: the account that has the number, if there is one. */
   readonly accountId?: string | null
   readonly detail: Readonly<Record<string, string>>
   readonly origin: RequestOrigin
 }
 
-/** For `catch`: writes down that a proof was wrong, about the number and the account that it has, and throws on. */
+/**
+ * For `catch`: records that a credential was wrong, for the number and its account, and throws the error
+ * again.
+ */
 export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal: Refusal) {
   return async (error: unknown): Promise<never> => {
     if (isWrongProof(error)) {
@@ -32,9 +35,9 @@ export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal
 }
 
 /**
- * The stored hash that a password proves. Where there is no account, or no password, it costs the same work. When the number has seen
- * too many wrong passwords from callers without a device proof (`full`), a right one of theirs is refused like a wrong one: a code is
- * the way in.
+ * The stored hash that a password matches. A number without an account, or without a password, costs the same
+ * work. When the number has had too many wrong passwords from callers without a device proof (`full`), such a
+ * caller's right password is refused like a wrong one: such callers can still sign in by code.
  * @throws AppError `credentials_wrong`, `overloaded`, `unavailable`
  */
 export async function comparePassword(

@@ -1,15 +1,19 @@
-// Work that is done after an answer, so that neither the answer nor what the server does right behind it tells what the work was.
+// Jobs that run after a response, so that neither the response nor the server's work right after it reveals
+// what the job was.
 import { AppError } from '../errors.ts'
 
 type Job = () => Promise<void>
 
 export interface LaterJobsOptions {
-  /** Jobs that wait or run, at most. */
+  /** The maximum number of waiting and running jobs. */
   readonly max: number
   readonly parallel: number
-  /** A job begins at a random moment within this time, so that no request that follows the answer meets it more often than others. */
+  /**
+   * A job begins at a random moment within this time, so that no request after the response coincides with it
+   * more often than others.
+   */
   readonly withinMs: number
-  /** Told what a job failed with. */
+  /** Called with the error of a failed job. */
   readonly onError: (error: unknown) => void
 }
 
@@ -24,7 +28,7 @@ export class LaterJobs {
     this.#options = options
   }
 
-  /** @throws AppError `overloaded` where no further job has room */
+  /** @throws AppError `overloaded` where there is no room for another job */
   assertRoom(): void {
     const jobs = this.#waiting.size + this.#due.length + this.#running
     if (jobs >= this.#options.max) throw new AppError('overloaded', { retryAfterSeconds: 1 })
@@ -35,7 +39,7 @@ export class LaterJobs {
     this.#waiting.set(job, timer)
   }
 
-  /** Begins all jobs now, and waits for them. */
+  /** Begins all waiting jobs now, and waits until they are done. */
   async flush(): Promise<void> {
     for (const [job, timer] of [...this.#waiting]) {
       clearTimeout(timer)

@@ -1,9 +1,10 @@
-// The first proof that a number is somebody's: whoever set up an account on it before its owner came keeps nothing there.
+// The first verification of an account's number: a person who created the account before the owner of the
+// number verified it keeps nothing in it.
 import type { AccountsTable } from '../db/schema.ts'
 import type { NewEvent } from '../events/events.ts'
 import type { AccountChange } from '../sessions/session-rows.ts'
 
-/** What such a proof changes in the account, beside the end of its sessions (`phone_verified`). */
+/** What a first verification changes in the account, besides the end of its sessions (`phone_verified`). */
 export function firstVerification(
   account: AccountsTable,
   now: number,

@@ -1,4 +1,5 @@
-// Repeats of a sign-in whose answer was lost: which earlier sign-in a request repeats, and its admission to the session of that one.
+// Repeats of a sign-in whose response was lost: which earlier sign-in a request repeats, and its admission to
+// the session of that sign-in.
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { findRepeatable, type Repeatable } from '../sessions/session-rows.ts'
@@ -13,7 +14,7 @@ export class SignInRepeats {
     this.#clock = clock
   }
 
-  /** What a sign-in is recognised by when it is repeated; null: the client sent no key. */
+  /** Identifies a sign-in when it is repeated; null: the client sent no key. */
   fingerprintOf(
     { idempotencyKey: key = null, device }: SignInContext,
     verified: Pick<KeyedSignIn, 'phoneNumber' | 'method' | 'code'>,
@@ -21,14 +22,20 @@ export class SignInRepeats {
     return key === null ? null : fingerprintOf({ key, device, ...verified })
   }
 
-  /** The session that the same sign-in of a number has made; null where there is none that can be repeated. */
+  /**
+   * The session that the same sign-in of a number created; null where there is none that a request can
+   * repeat.
+   */
   async find(db: Database, phoneNumber: string, fingerprint: string | null): Promise<Repeatable | null> {
     if (fingerprint === null) return null
     const since = this.#clock.now() - repeatableMs
     return await findRepeatable(db, { phoneNumber, fingerprint, since })
   }
 
-  /** Admits a repeat, under the account's lock, to the session that the first try made; null where there is none. */
+  /**
+   * Admits a repeat, under the account's lock, to the session that the first try created; null where there is
+   * none.
+   */
   async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
     const { phone_number: phoneNumber } = account
     const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)

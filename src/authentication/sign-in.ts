@@ -1,4 +1,4 @@
-// Signing in, from top to bottom: limit, verify, decide, write.
+// Sign-in, from top to bottom: limit, verify, decide, write.
 import { isUniqueViolation } from '../db/failures.ts'
 import type { Database } from '../db/schema.ts'
 import { AppError } from '../errors.ts'
@@ -9,7 +9,7 @@ import type { CodeCredential } from './methods/code.ts'
 import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
 import type { PasswordCredential } from './methods/password.ts'
 
-/** What a client presents, by method. */
+/** The credential that a client presents, by method. */
 export interface SignInCredentials {
   readonly password: PasswordCredential
   readonly code: CodeCredential
@@ -27,7 +27,7 @@ export interface SignInServiceOptions {
   readonly methods: SignInMethods
 }
 
-/** What was verified may change until it is admitted: it is verified so often. */
+/** The verified facts may change before the sign-in is admitted. It is verified at most this many times. */
 const triesMax = 3
 
 export class SignInService {
@@ -38,9 +38,10 @@ export class SignInService {
   }
 
   /**
-   * Signs a person in. With a key that made a session whose token was never used, the same session gets another token.
-   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `code_wrong`, `sign_up_closed`, `account_banned`,
-   * `session_limit_reached`, `rate_limited`, `overloaded`, `unavailable`
+   * Signs a person in. With an idempotency key whose session has an unused token, the same session gets
+   * another token.
+   * @throws AppError `phone_number_invalid`, `credentials_wrong`, `code_wrong`, `sign_up_closed`,
+   * `account_banned`, `session_limit_reached`, `rate_limited`, `overloaded`, `unavailable`
    */
   async by<Name extends MethodName>(
     name: Name,
@@ -61,7 +62,7 @@ export class SignInService {
           const issued = await this.#issue(method.name, verified, { context, proof })
           if (issued) return issued
         } catch (error) {
-          // Another process made the account at the same moment: now there is one.
+          // Another process created the account at the same moment: the next try finds it.
           if (!isUniqueViolation(error) || triesLeft === 1) throw error
         }
       }
@@ -69,7 +70,7 @@ export class SignInService {
     })
   }
 
-  /** null where what was verified has changed since. */
+  /** null where the verified facts have changed since. */
   async #issue(
     method: SignInMethod<never>['name'],
     { fingerprint, admit }: Verified,

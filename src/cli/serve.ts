@@ -1,4 +1,4 @@
-// hufu serve: start, say what runs, and stop in order.
+// hufu serve: starts the server, prints where it listens, and stops it in order.
 import cluster, { type Address } from 'node:cluster'
 import { once } from 'node:events'
 import { Server } from 'node:net'
@@ -29,14 +29,20 @@ import { runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
 const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
-/** How long connections are still taken after a signal: what clients had sent by then would otherwise be reset. */
+/**
+ * How long the server still accepts connections after a signal: those that clients had opened by then would
+ * otherwise be reset.
+ */
 const takeConnectionsForMs = 300
-/** How long a proxy has to close the connections that it keeps; deploy/nginx.conf closes unused ones after 2 s. */
+/**
+ * How long a proxy may take to close its kept-alive connections; deploy/nginx.conf closes unused ones after 2
+ * s.
+ */
 const proxyClosesWithinMs = 3_000
-/** How long a start waits for Redis, without which each check asks the database. */
+/** How long a start waits for Redis. Without Redis, each check reads the database. */
 const redisWithinMs = 5_000
 
-/** `serve`: returns when a signal has stopped the server and everything in flight is answered. */
+/** `serve`: returns when a signal has stopped the server and every request in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
   const programLog = createLog(settings, process.stdout.isTTY, output.hide)
   const log = programLog.logger
@@ -71,7 +77,7 @@ const redisLines = {
 
 interface ServeHooks {
   readonly printStarted: (address: string) => Promise<void>
-  /** Called once, when there may be something in flight. */
+  /** Called once, when requests may be in flight. */
   readonly stopSignal: () => Promise<void>
 }
 
@@ -100,10 +106,10 @@ async function serveHere(
       log: requestLog(programLog),
       isStopping: () => stopping,
     })
-    // It compiles all routes; nothing that Redis says is read meanwhile.
+    // This compiles all routes, which blocks the event loop: Redis's replies are not read meanwhile.
     await server.ready()
     await waitForRedis(services)
-    // From here on there may be something in flight; before, a signal just ends the process.
+    // From here on, requests may be in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
     sayFewerConnections(settings, log)
@@ -116,7 +122,7 @@ async function serveHere(
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
     if (settings.http.trustedProxies.length === 0) await delay(takeConnectionsForMs)
     else await drainProxyConnections(server)
-    // Connections that were busy when the stop began are kept alive by their clients once they are answered.
+    // Clients keep a connection open that was busy when the stop began, after its request is answered.
     setInterval(() => server.server.closeIdleConnections(), 50).unref()
     await server.close()
     return exitCodes.done
@@ -126,29 +132,32 @@ async function serveHere(
 }
 
 /**
- * Waits until copies are in reach, but not long: with Redis away, a server that asks the database is better than none. On a
- * busy machine loading the program alone can take so long that the first connections are given up again.
+ * Waits for a short time until the session cache is reachable: if Redis is down, a server that reads the
+ * database is better than none. On a busy machine, loading the program alone can take so long that the first
+ * connections to Redis time out.
  */
 async function waitForRedis({ cache }: Services): Promise<void> {
   const giveUpAt = performance.now() + redisWithinMs
   do {
-    // Before the first look too: whoever watches a connection finds out in a timer that it is too old to be trusted.
+    // This wait comes before the first check too: a timer of the Redis client finds out that a connection is
+    // too old to be trusted.
     await delay(20)
   } while (!cache.isReachable() && performance.now() < giveUpAt)
 }
 
 /**
- * Takes no more connections, and waits until the proxy has closed those that it keeps. A connection that is refused the
- * proxy makes to another server; a POST that is under way on a connection that we close, it cannot send again. For the same
- * reason it comes first and not after a wait: a proxy with kept connections makes few new ones, but "connection: close"
- * on every answer would have it make one for each request, and those not yet taken when we close are reset.
+ * Accepts no more connections, and waits until the proxy has closed its kept-alive ones. The proxy sends a
+ * refused connection's request to another server, but it cannot repeat a POST that is under way on a
+ * connection that this server closes. For the same reason this comes first and not after a wait: a proxy with
+ * kept-alive connections opens few new ones, but "connection: close" on every response would make it open one
+ * for each request, and those that this server has not accepted when it closes would be reset.
  */
 async function drainProxyConnections({ server }: FastifyInstance): Promise<void> {
-  // What is ready to be taken is taken in the turn that ends here.
+  // The event-loop turn that ends here still accepts the connections that are ready.
   await turn()
   const late = new AbortController()
   const allClosed = once(server, 'close')
-  // http.Server's own close would end unused connections at once.
+  // http.Server's own `close` would end unused connections at once.
   Server.prototype.close.call(server)
   await Promise.race([
     allClosed,
@@ -157,7 +166,10 @@ async function drainProxyConnections({ server }: FastifyInstance): Promise<void>
   late.abort()
 }
 
-/** Removes what has had its time, at the start and every hour; servers that do it together do it once. */
+/**
+ * Removes expired data, at the start and every hour. When several servers do it at the same time, only one
+ * does the work.
+ */
 function schedulePurge(services: Services, log: Logger): NodeJS.Timeout {
   const purgeExpired = async () => {
     try {
@@ -170,7 +182,7 @@ function schedulePurge(services: Services, log: Logger): NodeJS.Timeout {
   return setInterval(() => void purgeExpired(), tidyEveryMs).unref()
 }
 
-/** Waits until the database answers, and brings its schema up to date, before anything else reads it. */
+/** Waits until the database answers, and upgrades its schema, before anything else reads it. */
 async function prepareDatabase(settings: Settings, output: Output): Promise<void> {
   const db = openDatabaseAlone(settings)
   const seconds = settings.database.waitSeconds
@@ -204,7 +216,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
   await upgradeDatabase({ settings, output })
 }
 
-/** @throws SettingsError where the database lacks what no session of ours can set */
+/** @throws SettingsError where the database lacks a setting that a session cannot set */
 async function assertUsable(settings: Settings): Promise<void> {
   const db = openDatabaseAlone(settings)
   try {
@@ -218,7 +230,7 @@ async function assertUsable(settings: Settings): Promise<void> {
   }
 }
 
-/** Node reports a refused connection on several addresses as one error without words. */
+/** Node reports a refused connection on several addresses as one error without a message. */
 function causeText(error: Error): string {
   return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
 }
@@ -258,7 +270,9 @@ function cannotListen(code: string, host: string, port: number): { zh: string; e
   }
 }
 
-/** A limit that the system lowers shows itself on the busiest day, so it is told at the start. */
+/**
+ * The log warns at the start, because a limit that the system lowers takes effect only on the busiest day.
+ */
 function sayFewerConnections({ capacity: { maxConnections: wanted } }: Settings, log: Logger): void {
   const max = connectionLimit(wanted)
   if (max < wanted)
@@ -268,7 +282,10 @@ function sayFewerConnections({ capacity: { maxConnections: wanted } }: Settings,
     )
 }
 
-/** A fault that nothing caught: state may be half changed in memory, so the process ends and its supervisor starts a new one. */
+/**
+ * After an uncaught error, the state in memory may be half changed, so the process ends and its supervisor
+ * starts a new one.
+ */
 function exitOnUncaught(log: Logger): void {
   const die = (error: unknown) => {
     log.fatal({ err: error }, 'uncaught fault')

@@ -1,4 +1,5 @@
-// Connections that have to be closed: what comes on them is no HTTP, or nobody reads the answers.
+// Closes connections that send something other than HTTP, and connections whose client does not read its
+// responses.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -14,53 +15,63 @@ const before = Symbol('the answer before it')
 
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 
-/** Who does not read the answers would otherwise hold them, and the connection, for ever. */
+/** A client that does not read its responses would otherwise keep them, and the connection, for ever. */
 const silenceMs = 20_000
 
 /**
- * Knows which answers a connection still waits for, so that a refusal is not taken for one of them, and closes it when nothing
- * moves on it meanwhile.
+ * Tracks the responses that a connection still waits for, so that the client does not take a refusal for one
+ * of them, and closes the connection when no bytes move on it.
  */
 export class ConnectionGuard {
   readonly #crossOrigin: CrossOrigin
   readonly #refused = new WeakSet<Socket>()
-  /** The newest answer of each connection. A property of the connection would make all that Node does with connections slower. */
+  /**
+   * The newest response of each connection. A property on the socket would make all of Node's work with
+   * sockets slower.
+   */
   readonly #newest = new WeakMap<Socket, Followed>()
 
   constructor(crossOrigin: CrossOrigin) {
     this.#crossOrigin = crossOrigin
   }
 
-  /** Call for each request when it begins, or before it is left unanswered. It costs little: no listener. */
+  /**
+   * Call this for each request when it begins, or before it is left unanswered. It adds no listener, so it
+   * costs little.
+   */
   follow(socket: Socket, response: Followed): void {
     const last = this.#newest.get(socket)
     if (last === response) return
-    // Who pipelines has several under way; of those that are over nothing is kept.
+    // A client that pipelines has several requests under way. Responses that are finished are not kept.
     if (last && !last.closed) {
       response[before] = last
-      // The connection ends with the newest answer, or those behind it would never come.
+      // Only the newest response may end the connection, or those after an earlier one would never arrive.
       if (!last.headersSent) keepAlive(last)
     }
     this.#newest.set(socket, response)
     limitSilence(socket)
   }
 
-  /** Nothing that comes on this connection from now on is answered. */
+  /** From now on, nothing that arrives on this connection is answered. */
   closeAfter(socket: Socket): void {
     this.#refused.add(socket)
   }
 
-  /** Whether an answer has been given, or is being given, that ends the connection. */
+  /** Whether a response that ends the connection has been sent, or is being sent. */
   isClosing(socket: Socket): boolean {
     const last = this.#newest.get(socket)
     return this.#refused.has(socket) || (last?.headersSent === true && !last.shouldKeepAlive)
   }
 
-  /** Answers CONNECT. Node by itself ends the connection without a word, and takes the answers before it along. */
+  /**
+   * Answers CONNECT. By default, Node closes the connection without a response, and drops the responses
+   * before it.
+   */
   refuseTunnel(socket: Duplex): void {
-    // Node lets go of the connection before it tells of CONNECT: nobody else would hear that the client has gone.
+    // Node removes its own listeners before it emits `connect`: without this listener, an error of the
+    // client's connection would be uncaught.
     socket.on('error', () => socket.destroy())
-    // A server of node:http has no other kind.
+    // A server of node:http has no other kind of socket.
     this.refuse(new Error('CONNECT'), socket as Socket)
   }
 
@@ -70,14 +81,15 @@ export class ConnectionGuard {
       socket.destroy()
       return
     }
-    // Node tells of every further piece of the same rubbish.
+    // Node emits an error for every further chunk of the same invalid bytes.
     if (this.#refused.has(socket)) return
     this.#refused.add(socket)
     limitSilence(socket)
-    // Of a connection that it has let go of, Node does not do it.
+    // Node does not close a connection on a timeout once it has removed its own listeners.
     socket.on('timeout', () => socket.destroy())
     const underWay = this.#underWayOn(socket)
-    // The rubbish is the rest of the newest request: its answer never comes, unless it was given without the body.
+    // The invalid bytes belong to the newest request: its response never comes, unless it was sent before the
+    // body had arrived.
     const broken = underWay.at(-1)?.req.complete === false ? underWay.pop() : undefined
     const headers = this.#crossOrigin.headersFor(broken?.req.headers ?? null)
     const refuse = () => {
@@ -85,7 +97,8 @@ export class ConnectionGuard {
         if (socket.writable) socket.end(answerTo(error, headers))
         return
       }
-      // An answer that has begun is sent whole: it waits for those before it, and a stream for its reader.
+      // A response that has begun is sent whole: it waits for the responses before it, and a stream waits for
+      // its client.
       if (broken.closed) socket.end()
       else broken.once('close', () => socket.end())
     }
@@ -105,11 +118,14 @@ export class ConnectionGuard {
 
 function keepAlive(response: ServerResponse): void {
   response.shouldKeepAlive = true
-  // Fastify's own word, once it is closing.
+  // Fastify sets this header itself while it closes.
   if (response.hasHeader('connection')) response.setHeader('connection', 'keep-alive')
 }
 
-/** Closes the connection when nothing has moved on it for so long. Node itself sets another limit between two requests. */
+/**
+ * Closes the connection when no bytes have moved on it for `silenceMs`. Between two requests Node sets a
+ * limit of its own.
+ */
 function limitSilence(socket: Socket): void {
   if (socket.timeout !== silenceMs) socket.setTimeout(silenceMs)
 }

@@ -1,5 +1,6 @@
-// "Who am I", where this process remembers the answer, in front of Fastify: routing, hooks and reply of a request cost three times as
-// much as the check. A request that is not plain goes on to Fastify, which gives the same answer; a test compares the bytes.
+// `GET /v1/session` and `GET /user` for tokens that this process has verified recently, answered before
+// Fastify: Fastify's routing, hooks and reply cost three times as much as the check. A request that is not
+// plain goes on to Fastify, which gives the same response; a test compares the bytes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -9,17 +10,20 @@ import type { FastHead, FastRequest, RequestLifecycle } from './lifecycle.ts'
 import { whatPart } from './request-log.ts'
 
 export interface FastRoute {
-  /** As it stands in the request: no pattern, no query. */
+  /** The exact path of the request: without a pattern and without a query. */
   readonly path: string
-  /** @throws where there is no plain token; Fastify's route says why */
+  /** @throws where the request has no plain token; Fastify's route then answers with the reason */
   readonly tokenOf: (request: Pick<FastifyRequest, 'raw'>) => string
-  /** It may depend on nothing but its argument: it is made once for each token that is remembered. */
+  /** The result may depend on the argument only: it is computed once for each token in memory. */
   readonly answer: (signedIn: SignedIn) => object
-  /** Whether the line in the log names the session. */
+  /** Whether the log line names the session. */
   readonly namesSession: boolean
 }
 
-/** Few: comparing is faster than a map, which would have to hash each request's address. */
+/**
+ * There are few routes, so comparing paths is faster than a map, which would have to hash the path of each
+ * request.
+ */
 export type FastRoutes = FastRoute[]
 
 export interface FastPathParts {
@@ -64,7 +68,7 @@ class FastPath {
     }))
   }
 
-  /** Whether it was answered, or will be. */
+  /** Returns whether the fast path has answered the request or will answer it. */
   tryToAnswer(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.method !== 'GET') return false
     const route = this.#routes.find(({ path }) => path === request.url)
@@ -92,8 +96,8 @@ class FastPath {
 }
 
 /**
- * The bytes of the JSON, one character for each of them (`latin1`): as text with Chinese in it they would be twice as long in
- * memory, and encoded anew for each answer.
+ * The JSON as bytes, one character per byte (`latin1`): as a normal string, JSON with Chinese text would take
+ * twice the memory and would be encoded again for each response.
  */
 function bytesOf(route: Route, proved: VerifiedToken): string {
   if (proved.answeredBy !== route) {

@@ -1,5 +1,6 @@
-// What happens to every request, whatever its route: its id, its line in the log, the headers of its answer, CORS, errors, and whether
-// its connection goes on. A concern of all requests is added here: both Fastify's routes and the fast path go through this class.
+// What happens to every request, whatever its route: its id, its log line, its response headers, CORS,
+// errors, and whether its connection stays open. A concern of all requests is added here: both Fastify's
+// routes and the fast path go through this class.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
@@ -13,21 +14,24 @@ import { asRequestError } from './request-errors.ts'
 import { requestIds } from './request-id.ts'
 import { RequestLines, type RequestLog } from './request-log.ts'
 
-/** Problem details (RFC 9457), or `{code, message}` as the tutorial has it. */
+/** Problem details (RFC 9457), or `{code, message}` as in the tutorial. */
 export type ErrorFormat = 'problem' | 'classic'
 
 export interface LifecycleParts {
   readonly log: RequestLog
   readonly addressOf: ClientAddressOf
   readonly clock: WallClock
-  /** Origins of pages that may call from elsewhere, as browsers send them. */
+  /** Origins of pages that may call this server from another origin, as browsers send them. */
   readonly allowedOrigins: readonly string[]
   readonly isStopping: () => boolean
-  /** Turns an error of the database that may pass into `unavailable`, and leaves every other error as it is. */
+  /** Turns a transient database error into `unavailable`, and returns every other error unchanged. */
   readonly asUnavailable: (error: unknown) => unknown
 }
 
-/** Head of an answer of the fast path, as `writeHead` takes it; the values of the first and of the last pair change with each answer. */
+/**
+ * The head of a fast-path response, as `writeHead` takes it. The values of the first and the last pair change
+ * with each response.
+ */
 export type FastHead = (string | number)[]
 
 /** A request that the fast path answers. */
@@ -36,14 +40,14 @@ export interface FastRequest {
   readonly response: ServerResponse
   readonly route: {
     readonly head: FastHead
-    /** As the log tells what was asked for. */
+    /** The method and path as the log shows them. */
     readonly what: string
   }
-  /** On the clock of performance.now(). */
+  /** Read from performance.now(). */
   readonly began: number
 }
 
-/** A client can do nothing about these: the log has their causes. */
+/** A client can do nothing about these errors: the log has their causes. */
 const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
 
 export class RequestLifecycle {
@@ -60,7 +64,7 @@ export class RequestLifecycle {
     this.#lines = new RequestLines(parts.log, parts.addressOf)
   }
 
-  /** Takes part in every request of a server. Call before any route is registered. */
+  /** Installs the hooks on a server. Call it before any route is registered. */
   attachTo(app: FastifyInstance): void {
     tellClientAddress(app, this.#parts.addressOf)
     app.decorateRequest('signedIn', null)
@@ -68,7 +72,7 @@ export class RequestLifecycle {
     app.server.on('connect', (_request, socket) => this.connections.refuseTunnel(socket))
     app.addHook('onRequest', (request, reply, done) => {
       if (!this.#begin(request, reply) || this.#answerPreflight(request, reply)) return
-      // A request for an address that is not there is answered without a look at its body.
+      // A request for an unknown path is answered without reading its body.
       if (request.is404) done(new AppError('not_found'))
       else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
     })
@@ -78,25 +82,25 @@ export class RequestLifecycle {
     })
   }
 
-  /** Answers a request whose address Fastify cannot read. Fastify runs no hooks for it. */
+  /** Answers a request whose URL Fastify cannot parse. Fastify runs no hooks for such a request. */
   answerUnreadable(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     if (this.#begin(request, reply)) this.#answerError('problem', error, request, reply)
   }
 
-  /** Answers errors in a format. */
+  /** An error handler that answers in the given format. */
   errorHandler(format: ErrorFormat) {
     return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
       this.#answerError(format, error, request, reply)
   }
 
-  /** Logs what kept an answer from being finished after its status was sent. */
+  /** Logs an error that broke off a response after its status was sent. */
   logLateError(request: FastifyRequest, error: unknown): void {
     this.#logForOperators(request, asRequestError(error, this.#parts.asUnavailable))
   }
 
   /**
-   * Whether a request with nothing behind its headers may take the fast path. A request that ends its connection, and every request
-   * while the server stops, goes through `#begin`, which has the rules for it.
+   * Whether a request without a body may take the fast path. A request that ends its connection, and every
+   * request while the server stops, goes through `#begin`, which has the rules for it.
    */
   mayAnswerFast({ headers }: IncomingMessage): boolean {
     return (
@@ -107,21 +111,21 @@ export class RequestLifecycle {
     )
   }
 
-  /** The head of a route's answers on the fast path, for `answerFast`. */
+  /** The head of a route's fast-path responses, for `answerFast`. */
   newFastHead(contentType: string): FastHead {
     return ['x-request-id', '', ...everyAnswer, 'content-type', contentType, 'content-length', 0]
   }
 
   /**
    * Answers 200 on the fast path.
-   * @param bytes the body, one character for each byte (`latin1`)
-   * @param session the public id of the session, where the line in the log names it
+   * @param bytes the body, one character per byte (`latin1`)
+   * @param session the public id of the session, where the log line names it
    */
   answerFast(fast: FastRequest, bytes: string, session: string | undefined): void {
     const { request, response, route, began } = fast
     const { head, what } = route
     const requestId = this.newRequestId(request)
-    // writeHead copies the list before it returns, so one list serves all answers of a route.
+    // writeHead copies the list before it returns, so one list serves all responses of a route.
     head[1] = requestId
     head[head.length - 1] = bytes.length
     const forOrigin = this.#crossOrigin.headersFor(request.headers)
@@ -132,7 +136,10 @@ export class RequestLifecycle {
     this.#lines.followFast(request, response, { began, isOver, requestId, what, session })
   }
 
-  /** Whether the request is to be answered. RFC 9112, section 9.6: not behind an answer that ends the connection. */
+  /**
+   * Whether the request gets a response. RFC 9112, section 9.6: no request is processed after a response that
+   * closes the connection.
+   */
   #begin(request: FastifyRequest, reply: FastifyReply): boolean {
     this.#lines.follow(request, reply)
     if (this.connections.isClosing(request.raw.socket)) {
@@ -144,14 +151,15 @@ export class RequestLifecycle {
     reply.header('x-request-id', request.id)
     setEach(everyAnswer, set)
     setEach(this.#crossOrigin.headersFor(request.headers), set)
-    // While the server stops, a client is answered and told to send its next request elsewhere. Behind an offer of another protocol
-    // Node drops what came in the same piece: a client that waits for an answer to it would wait for ever.
+    // While the server stops, a client gets its response with `connection: close`, so that it sends its next
+    // request elsewhere. After an `Upgrade` header Node drops the bytes that came in the same chunk: a client
+    // that pipelined another request there would wait for its response for ever.
     if (this.#parts.isStopping() || request.raw.headers.upgrade !== undefined)
       reply.raw.shouldKeepAlive = false
     return true
   }
 
-  /** Whether the request was a browser's preflight, which costs neither a limit nor SQL. */
+  /** Answers a CORS preflight request, which costs neither a limit nor SQL. Returns whether it was one. */
   #answerPreflight(request: FastifyRequest, reply: FastifyReply): boolean {
     const headers = this.#crossOrigin.preflightFor(request.raw)
     if (headers === null) return false
@@ -175,8 +183,9 @@ export class RequestLifecycle {
   }
 
   /**
-   * Fastify ends the connection where a body is wrong. Of a body that has come whole nothing is left that could be taken for the next
-   * request, so the connection goes on; the rest of any other body is not read.
+   * Fastify closes the connection when a body is invalid. After a body that has arrived whole, no bytes are
+   * left that could be taken for the next request, so the connection stays open. The rest of an incomplete
+   * body is not read.
    */
   #setConnection({ raw }: FastifyRequest, reply: FastifyReply): void {
     if (raw.complete) reply.header('connection', reply.raw.shouldKeepAlive ? 'keep-alive' : 'close')
@@ -188,13 +197,19 @@ export class RequestLifecycle {
   }
 }
 
-/** Whether the operating system has taken all of an answer that was just given. Node itself says so a moment later, to a listener. */
+/**
+ * Whether the operating system has taken all bytes of a response that was just written. Node reports the same
+ * a moment later, but only to a listener.
+ */
 function isTaken({ socket, writableLength }: ServerResponse): boolean {
-  // Behind a pipelined request whose answer is under way there is no socket yet.
+  // A pipelined request has no socket yet while the response before it is under way.
   return socket !== null && writableLength === 0 && !socket.destroyed && socket.errored === null
 }
 
-/** There is none here. Other protocols may be offered and not taken (RFC 9110, section 7.8): some clients offer h2c each time. */
+/**
+ * This server has no WebSockets. It may ignore offers of other protocols (RFC 9110, section 7.8): some
+ * clients offer h2c with every request.
+ */
 function wantsWebSocket({ raw }: FastifyRequest): boolean {
   return raw.headers.upgrade !== undefined && /websocket/i.test(raw.headers.upgrade)
 }

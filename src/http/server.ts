@@ -1,4 +1,4 @@
-// The HTTP server: its surfaces, and what Fastify is told.
+// The HTTP server: its surfaces, and the options that Fastify gets.
 import fastify, { type FastifyInstance } from 'fastify'
 import { type ClassicParts, classicSurface } from './classic/classic.ts'
 import { clientAddresses } from './client-address.ts'
@@ -25,9 +25,9 @@ export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' |
   /** Connections at once. */
   readonly maxConnections: number
   readonly version: string
-  /** Addresses and CIDR blocks whose `X-Forwarded-For` is believed. */
+  /** Addresses and CIDR blocks whose `X-Forwarded-For` the server trusts. */
   readonly trustedProxies: readonly string[]
-  /** null: no classic API. */
+  /** null: there is no classic API. */
   readonly classic: ClassicParts | null
   readonly health: HealthParts
 }
@@ -37,18 +37,18 @@ const fixedOptions = {
   bodyLimit: 16 * 1024,
   requestTimeout: 15_000,
   keepAliveTimeout: 75_000,
-  // Node looks every 30 s by itself: then a limit of 10 s is one of 40 s.
+  // By default, Node checks the timeouts only every 30 s: a limit of 10 s would then take up to 40 s.
   http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
   forceCloseConnections: 'idle',
-  // A request that arrives on a kept connection while the server stops is answered like any other.
+  // A request that arrives on a kept-alive connection while the server stops is answered like any other.
   return503OnClosing: false,
   routerOptions: { maxParamLength: 200 },
-  // Nothing is converted, dropped or filled in: what a client sends is what is checked.
+  // The validator converts, drops and fills in nothing: it checks exactly what the client sent.
   ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   exposeHeadRoutes: false,
 } as const
 
-/** All routes, ready to listen or to be asked with `inject`. */
+/** All routes, ready to listen or to be called with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
   const addressOf = clientAddresses(parts.trustedProxies)
   const lifecycle = new RequestLifecycle({ ...parts, addressOf, isStopping: parts.health.isStopping })
@@ -58,7 +58,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     clientErrorHandler: (error, socket) => lifecycle.connections.refuse(error, socket),
     frameworkErrors: (error, request, reply) => lifecycle.answerUnreadable(error, request, reply),
   })
-  // Answers are plain small objects: their schemas are for the documents, JSON.stringify writes them.
+  // Responses are small plain objects. Their schemas serve the documentation only; JSON.stringify writes
+  // them.
   app.setSerializerCompiler(() => JSON.stringify)
   acceptEveryMethod(app)
   acceptJsonOnly(app)

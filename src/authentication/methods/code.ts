@@ -16,7 +16,7 @@ import { type Attempt, known, type SignInMethod, type Verified } from './method.
 export interface CodeCredential {
   readonly phoneNumber: string
   readonly code: string
-  /** For an account that the sign-in makes. */
+  /** The nickname of an account that this sign-in creates. */
   readonly nickname: string | null
 }
 
@@ -31,14 +31,14 @@ export interface CodeMethodOptions {
   readonly signUp: 'open' | 'closed'
 }
 
-/** A sign-in whose code was right, or was used by the sign-in that this one repeats. */
+/** A sign-in with a right code, or with a code that the sign-in it repeats has used. */
 interface RightSignIn {
   readonly phoneNumber: string
   readonly nickname: string | null
   readonly fingerprint: string | null
-  /** Of barred-numbers.ts. */
+  /** From barred-numbers.ts. */
   readonly numberHash: string
-  /** null: it was used. */
+  /** null: the code is used up. */
   readonly right: RightCode | null
 }
 
@@ -57,7 +57,10 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
 
   assertRoom(): void {}
 
-  /** With a key, a code that was used is accepted from the repeat of the sign-in that used it, and from nothing else. */
+  /**
+   * With an idempotency key, a used code is accepted from the repeat of the sign-in that used it, and from no
+   * other request.
+   */
   async verify({ phoneNumber, credential, context, guess }: Attempt<CodeCredential>): Promise<Verified> {
     const { db, clock, codes, repeats, barredNumbers } = this.#options
     const { code, nickname } = credential
@@ -67,7 +70,8 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     const right = await codes
       .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
       .catch(async (error: unknown) => {
-        // A repeat is no sign of a theft, and no failure to record: its first answer was lost.
+        // A repeat is no sign of a theft and is not recorded as a failure: the response of the first try was
+        // lost.
         if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) return null
         return await noteWrong({ db, clock }, { ...refusal, origin: context.origin })(error)
       })
@@ -106,7 +110,10 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     return { account, isNew: true, endOthers: null, events: [created] }
   }
 
-  /** Another try of the same sign-in made the account after this one looked for it, and used the code. */
+  /**
+   * Another try of the same sign-in may have created the account, and used the code, after this one looked
+   * for it.
+   */
   async #admitAfterSignUp(
     tx: Database,
     { phoneNumber, fingerprint }: RightSignIn,

@@ -1,17 +1,22 @@
-// What a sign-in method is. docs/architecture.md lists what a new one touches.
+// The interface of a sign-in method. docs/architecture.md lists what a new one touches.
 import type { AccountsTable, Database } from '../../db/schema.ts'
 import type { RequestOrigin } from '../../events/events.ts'
 import type { Guess } from '../../limits/limiter.ts'
 import type { Check } from '../../limits/limits.ts'
 import type { Admission, Device, IssueRequest } from '../../sessions/sessions.ts'
 
-/** From where a person signs in. */
+/** The device and the address that a person signs in from. */
 export interface SignInContext {
   readonly device: Device
   readonly origin: RequestOrigin
-  /** The device proof as the client sent it; null: it sent none. Absent: it keeps no proofs and is given none. */
+  /**
+   * The device proof as the client sent it; null: it sent none. Absent: this client keeps no proofs, and gets
+   * none.
+   */
   readonly deviceProof?: string | null
-  /** Chosen by the client before its first try (sign-in-repeats.ts); absent or null: the sign-in cannot be repeated. */
+  /**
+   * Chosen by the client before its first try (repeats.ts); absent or null: the sign-in cannot be repeated.
+   */
   readonly idempotencyKey?: string | null
 }
 
@@ -26,40 +31,41 @@ export interface Attempt<Credential> {
 
 /** A credential that was right. */
 export interface Verified {
-  /** What a repeat of this sign-in is recognised by; null: it cannot be repeated. */
+  /** Identifies this sign-in in a repeat; null: it cannot be repeated. */
   readonly fingerprint: string | null
   /**
-   * Runs first in the transaction: locks the account's row, or inserts it, checks what must still be so, and uses up what is good
-   * once.
-   * @returns null where what was verified has changed since: it is verified again
+   * Runs first in the transaction: locks the account's row or inserts it, checks that the verified facts
+   * still hold, and uses up a one-time credential.
+   * @returns null where the verified facts have changed since: the sign-in is verified again
    * @throws AppError where the sign-in is refused
    */
   readonly admit: (tx: Database) => Promise<Admission | null>
 }
 
 export interface SignInMethod<Credential> {
-  /** As events name it. */
+  /** The method's name in events. */
   readonly name: IssueRequest['method']
-  /** Which counters count a try. */
+  /** The counters that count a try. */
   readonly limit: Check
   /**
-   * The E.164 number that a credential is about.
+   * The E.164 number of the account that a credential is for.
    * @throws AppError `phone_number_invalid`
    */
   numberOf(credential: Credential): string
   /**
-   * Costs nothing, and is asked before anything is counted.
-   * @throws AppError `overloaded` where a try would have no room
+   * Costs nothing, and runs before anything is counted.
+   * @throws AppError `overloaded` where there is no room for a try
    */
   assertRoom(): void
   /**
-   * Compares a credential, outside of any transaction. A number without an account costs the same work.
-   * @throws AppError `credentials_wrong`, `code_wrong`: these stay counted; whatever else is thrown does not
+   * Verifies a credential, outside of any transaction. A number without an account costs the same work.
+   * @throws AppError `credentials_wrong`, `code_wrong`: these stay counted; a try that throws another error
+   * does not
    */
   verify(attempt: Attempt<Credential>): Promise<Verified>
 }
 
-/** Admits an account that exists and stays as it is. */
+/** Admits an existing account without changing it. */
 export function known(account: AccountsTable): Admission {
   return { account, isNew: false, endOthers: null, events: [] }
 }

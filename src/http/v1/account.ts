@@ -1,4 +1,4 @@
-// /v1/account: see and change my profile, and close my account.
+// /v1/account: read and change the caller's profile, and close the caller's account.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Account, Accounts } from '../../accounts/accounts.ts'
@@ -106,7 +106,7 @@ const routes = {
       twin: '/v1/account/close',
       examples: {
         body: { 'With a code for close_account': { code } },
-        // HUFU_CLOSING_DAYS after the time of the samples.
+        // The sample time plus HUFU_CLOSING_DAYS.
         answers: { 202: { 'Will be removed': { closes_at: '2026-12-07T02:32:05.120Z' } } },
       },
     },
@@ -151,7 +151,7 @@ function closeAccount({ credentials, lifecycle }: Parts) {
   }
 }
 
-/** An account as its owner is told of it. */
+/** An account as its owner sees it. */
 export function describeAccount(account: Account) {
   return {
     id: account.id,

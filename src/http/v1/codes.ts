@@ -1,4 +1,4 @@
-// /v1/codes: ask for a code.
+// /v1/codes: request a code.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { CodeSender } from '../../authentication/code-sender.ts'

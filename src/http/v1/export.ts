@@ -1,4 +1,4 @@
-// /v1/account/export: all that is stored about an account, as a stream.
+// /v1/account/export: all stored data about an account, as a stream.
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
@@ -107,9 +107,10 @@ export function exportRoutes(app: FastifyInstance, parts: Parts, lifecycle: Requ
 function exportAccount({ accounts }: Parts, lifecycle: RequestLifecycle) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const pieces = exportPieces(await accounts.export(callerOf(request), originOf(request)))
-    // A piece is made when the client has taken those before it, and none any more when the client has gone.
+    // The stream produces the next piece when the client has taken those before it, and stops when the client
+    // disconnects.
     const stream = Readable.from(pieces)
-    // The status is sent by then, so that the client sees a connection that breaks.
+    // The status is sent by then, so the client sees a broken connection instead.
     stream.on('error', (error) => reply.raw.headersSent && lifecycle.logLateError(request, error))
     return reply.type('application/json; charset=utf-8').send(stream)
   }

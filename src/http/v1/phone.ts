@@ -1,4 +1,4 @@
-// /v1/account/phone: move an account to another number.
+// /v1/account/phone: move the caller's account to another number.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Credentials } from '../../authentication/credentials.ts'

@@ -1,4 +1,5 @@
-// Answers of the v1 API that say what is wrong: the schema of problem details, an example of each code, and the codes that routes have in common.
+// Problem responses of the v1 API: the schema of problem details, an example of each code, and the codes that
+// routes have in common.
 import { Type } from 'typebox'
 import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../../errors.ts'
 import { problemOf } from '../problem.ts'
@@ -48,7 +49,7 @@ export const Problem = Type.Object(
   { $id: 'Problem', description: 'Problem details (RFC 9457).' },
 )
 
-/** The problem answer of a route, with the codes that it can carry. */
+/** The problem response of a route, with the codes that it can have. */
 export function problem(...codes: string[]) {
   const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])
   return {
@@ -61,10 +62,10 @@ export function problem(...codes: string[]) {
 
 const ended = errorCodes.filter((code) => /^session_(?!not_found|limit)/.test(code))
 
-/** Codes of a 401 that every route for signed-in callers may answer. */
+/** Codes of a 401 that every route for signed-in callers may return. */
 export const tokenRefused = ['token_missing', 'token_unknown', ...ended]
 
-/** What every route for signed-in callers may answer. */
+/** Problems that every route for signed-in callers may return. */
 export const closed = {
   400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
   401: problem(...tokenRefused),
@@ -72,21 +73,24 @@ export const closed = {
   503: problem('unavailable'),
 }
 
-/** What every route with a body may answer. */
+/** Problems that every route with a body may return. */
 export const withBody = {
   400: problem('invalid_json', 'bad_request'),
   413: problem('body_too_large'),
   415: problem('unsupported_media_type'),
 }
 
-/** What every route with a body for signed-in callers may answer. */
+/** Problems that every route with a body for signed-in callers may return. */
 export const closedWithBody = {
   ...closed,
   ...withBody,
   400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
 }
 
-/** What every route for signed-in callers that is not read and takes no body may answer: a body is looked at all the same. */
+/**
+ * Problems that every writing route without a body for signed-in callers may return: such a route still
+ * checks that the body is empty.
+ */
 export const closedWithoutBody = { ...closedWithBody, 422: problem('invalid_request') }
 
 const endedAt = { endedAt: Date.parse(at) }
@@ -111,7 +115,7 @@ const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
 }
 const clock = { now: () => Date.parse(at) + 60_000, timeZone: 'Asia/Shanghai' }
 
-/** `components.examples`: each problem once, for all routes that can answer it. */
+/** `components.examples`: each problem once, for all routes that can return it. */
 export function problemExamples(): Record<string, { value: unknown }> {
   const entries = errorCodes.map((code) => {
     const error = new AppError(code, facts[code])

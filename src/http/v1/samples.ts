@@ -1,7 +1,8 @@
-// Values that the examples of several routes show, all of one account: a server could have taken and given them.
+// Values that the examples of several routes share. They all belong to one account, and are values that a
+// server could have received and returned.
 
 export const phone_number = '12345678901'
-/** A number that gets codes; that of the tutorial is no mobile number. */
+/** A number that can receive codes; the tutorial's number is not a mobile number. */
 export const mobile = '13800138000'
 export const code = '493817'
 export const password = 'a horse, a staple'

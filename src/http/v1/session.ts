@@ -1,4 +1,4 @@
-// /v1/session: the session that asks. Who am I, a new token, sign out.
+// /v1/session: the caller's own session. Read it, rotate its token, and sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { isoTime } from '../../iso-time.ts'
@@ -57,7 +57,9 @@ export const sessionSchemas = [Account, Session, SignedInSchema, RotatedSession]
 
 const tags = ['sessions']
 const security = [{ token: [] }]
-/** What the token of the samples was rotated to: the same session and family, another end. */
+/**
+ * The token after a rotation of the sample token: the same session and family, and another secret at the end.
+ */
 const nextToken = 'hf_AaIBGLEAet2tp7E0JbgHfQ1fW1lUsX2shMW7BX5zSy027jvMKHdyt4ZV7sKhrgyWo'
 
 const routes = {
@@ -137,7 +139,7 @@ function rotateToken({ sessions, limiter }: Parts) {
   }
 }
 
-/** A session as its account is told of it. */
+/** A session as the owner of its account sees it. */
 export function publicSession(session: DomainSession, currentId: string) {
   return {
     id: session.id,
@@ -151,7 +153,7 @@ export function publicSession(session: DomainSession, currentId: string) {
   }
 }
 
-/** What a session's own app is told. */
+/** A session as its own app sees it. */
 export function describeSignedIn({ session, account: { id, phoneNumber, nickname } }: SignedIn) {
   return {
     session: publicSession(session, session.id),

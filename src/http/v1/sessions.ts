@@ -1,4 +1,4 @@
-// /v1/sessions: sign in, my devices, sign devices out.
+// /v1/sessions: sign in, list the account's devices, and sign devices out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { SignInService } from '../../authentication/sign-in.ts'
@@ -221,7 +221,7 @@ function createSession({ signIn }: Parts) {
   }
 }
 
-/** The device that a body tells of, and the address that the request came from. */
+/** The device in a request body, with the address that the request came from. */
 function deviceOf(request: FastifyRequest, device: Static<typeof NewDevice> | undefined): Device {
   const { platform = 'other', id = null, name = null, app_version = null } = device ?? {}
   return { platform, deviceId: id, deviceName: name, appVersion: app_version, ip: request.clientAddress }
@@ -245,7 +245,7 @@ function endSessions({ sessions, limiter }: Parts) {
     const by = callerOf(request)
     const { accountId, sessionId, origin } = by
     const except = queryOf(request, Which).all === 'true' ? null : sessionId
-    // Signing out is never refused by a limit: a session can end itself once.
+    // No limit refuses a sign-out, because a session can end itself only once.
     if (except !== null) await limiter.countWrite('end_session', { accountId, sessionId })
     await sessions.endAll({ by, origin, accountId, except, reason: 'kicked' })
     return reply.code(204).send()

@@ -1,4 +1,5 @@
-// Fields that several bodies and answers of the v1 API have. Validation, OpenAPI and the SDK's types all come from these schemas.
+// Fields that several bodies and responses of the v1 API share. Validation, OpenAPI and the SDK's types all
+// come from these schemas.
 import { type TSchema, Type } from 'typebox'
 import { platforms } from '../../sessions/session.ts'
 import { plainText, printableAscii, sixDigits } from '../patterns.ts'

@@ -1,22 +1,25 @@
-// A POST route beside each v1 route whose method is not GET or POST. Mini-programs and some gateways pass on only these two
-// methods, and bodies of DELETE get lost on the way. A header that overrides the method would be shorter; but then proxies, logs
-// and limits in front of this server judge another method than the one that is carried out.
+// A POST route beside each v1 route whose method is not GET or POST. Mini-programs and some gateways pass on
+// only these two methods, and bodies of DELETE get lost on the way. A header that overrides the method would
+// be shorter, but then proxies, logs and limits in front of this server would see another method than the one
+// that runs.
 import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The path of the POST route that does the same, where it is not the one that the method implies. */
+    /**
+     * The path of the POST route that does the same, where it differs from the path that the method implies.
+     */
     twin?: string
   }
 }
 
 const plainMethods = new Set<HTTPMethods>(['GET', 'HEAD', 'POST'])
-/** What follows the path in the path of the twin. */
+/** The suffix that each method adds to the path of its twin. */
 const endings: Partial<Record<HTTPMethods, string>> = { PUT: '', PATCH: '/update', DELETE: '/end' }
 
 /**
- * Registers, for each route of `app` with a method other than GET and POST, a POST route with the same handler, schema and hooks.
- * Call before the routes are registered.
+ * Registers, for each route of `app` with a method other than GET and POST, a POST route with the same
+ * handler, schema and hooks. Call it before the routes are registered.
  * @throws Error when a route is registered with a method that implies no path
  */
 export function addTwins(app: FastifyInstance): void {
