@@ -26,4 +26,4 @@ async function main([app, out, reads = 'exports']) {
   writeFileSync(out, code)
 }
 
-main(process.argv.slice(2))
+void main(process.argv.slice(2))

@@ -87,13 +87,15 @@ export class Output {
     if (error instanceof UnusableDatabaseError)
       return this.fail(exitCodes.refused, 'database_unusable', this.say(error.zh, error.message))
     if (error instanceof UsageError) return this.fail(exitCodes.usage, 'usage', error.message)
-    if (!(error instanceof AppError)) {
-      return this.fail(
-        exitCodes.internal,
-        'internal',
-        error instanceof Error ? (error.stack ?? error.message) : String(error),
-      )
-    }
+    return error instanceof AppError ? this.#refusal(error, subject) : this.#internal(error)
+  }
+
+  #internal(error: unknown): number {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return this.fail(exitCodes.internal, 'internal', text)
+  }
+
+  #refusal(error: AppError, subject: string): number {
     const code =
       error.code === 'unavailable' || error.code === 'overloaded' ? exitCodes.unavailable : exitCodes.refused
     const words = refusalWords(error, subject)

@@ -99,7 +99,6 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
       '只能写一个主机：请写始终指向主库的名字',
       'must name one host: a name or an address that always leads to the primary',
     )
-  const [, user = null, , password = null] = /^([^:]*)(:(.*))?$/s.exec(userinfo ?? '') ?? []
   const [, host = '', port = null] = /^([\w.-]+|\[[\da-fA-F:.]+\]|)(?::(\d{1,5}))?$/.exec(hosts) ?? []
   const database = decodedPart(path)
   const options = readOptions(kind, query)
@@ -109,16 +108,21 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
   const bare = host.replace(/^\[|\]$/g, '')
   return {
     kind,
-    host: bare === '' ? 'localhost' : bare,
+    host: bare || 'localhost',
     port: port === null ? null : Number(port),
-    user: user === null || user === '' ? null : decodedPart(user),
-    password: password === null ? null : decodedPart(password),
-    database: database === '' ? null : database,
+    ...loginOf(userinfo),
+    database: database || null,
     socket: options.socket,
     tls: databaseTls(options.tls),
     options: options.options,
     applicationName: options.applicationName,
   }
+}
+
+/** An empty user is none; an empty password is one. */
+function loginOf(userinfo: string | null): Pick<DatabaseServer, 'user' | 'password'> {
+  const [, user = '', , password = null] = /^([^:]*)(:(.*))?$/s.exec(userinfo ?? '') ?? []
+  return { user: decodedPart(user) || null, password: password === null ? null : decodedPart(password) }
 }
 
 interface ServerOptions {

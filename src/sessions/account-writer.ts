@@ -6,11 +6,11 @@ import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
-import { inTransaction, takeLonger } from '../db/transaction.ts'
+import { type Deadline, inTransaction, takeLonger } from '../db/transaction.ts'
 import { AppError } from '../errors.ts'
 import { noOrigin, type RequestOrigin } from '../events/events.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
-import { affectedBy, apply, type Change } from './account-change.ts'
+import { affectedBy, apply, type Change, type Work } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
 import { PendingEnds } from './pending-ends.ts'
 import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
@@ -113,27 +113,33 @@ export class AccountWriter {
       const { change, result } = await decide(locked, tx, now)
       if (!account || change === null)
         return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
-      const affected = await affectedBy(tx, account.id, change, now)
-      if (affected.isMany && affected.kept === null) takeLonger(deadline)
-      const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)
       const ender = change.start?.session.id ?? by?.sessionId ?? null
-      const applied = await apply(tx, { account, change, now, origin, ...affected, ender })
-      const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
-      const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
-      await this.#cache.confirm(mark)
-      const begun = ticket && applied.entry && { ticket, entry: applied.entry }
-      return {
-        result,
-        ended: affected.ended.length,
-        sessions,
-        ...applied,
-        committed: { mark, position, begun, isPending: affected.kept !== null },
-      }
+      const decided = { account, change, now, origin, ender }
+      return { result, ...(await this.#apply(tx, decided, { ticket, deadline })) }
     })
     // A removed account has no row to end any session.
     if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
     if (committed) await this.#settle(committed, written.sessions)
     return written
+  }
+
+  /** The steps from the decision to the commit. */
+  async #apply(
+    tx: Database,
+    decided: Omit<Work, 'ended' | 'kept'>,
+    { ticket, deadline }: { readonly ticket: ReadTicket | null; readonly deadline: Deadline },
+  ): Promise<Omit<Written<never>, 'result'> & { readonly committed: Committed }> {
+    const { account, change, now } = decided
+    const affected = await affectedBy(tx, account.id, change, now)
+    if (affected.isMany && affected.kept === null) takeLonger(deadline)
+    const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)
+    const { entry, ...applied } = await apply(tx, { ...decided, ...affected })
+    const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
+    const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
+    await this.#cache.confirm(mark)
+    const begun = ticket && entry && { ticket, entry }
+    const committed = { mark, position, begun, isPending: affected.kept !== null }
+    return { ended: affected.ended.length, sessions, ...applied, committed }
   }
 
   /**

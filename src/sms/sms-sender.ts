@@ -69,26 +69,36 @@ export class SmsSender {
         refusal = inBreak
         continue
       }
-      const began = performance.now()
-      try {
-        const result = await gateway
-          .send(message, id)
-          .finally(() => this.#noteTime(performance.now() - began))
-        if (result.outcome === 'sent') {
-          this.#noteSent(gateway, audience)
-          return { ...result, id, driver: gateway.name }
-        }
-        skipped ??= { ...result, id, driver: gateway.name }
-      } catch (error) {
-        if (!isSmsError(error)) throw error
-        this.#noteFailure(gateway, audience, error)
-        if (!error.surelyNotSent || !anotherMayDoBetter(error)) throw error
-        refusal = error
-      }
+      const answer = await this.#sendBy(gateway, message, { id, audience })
+      if ('refusal' in answer) refusal = answer.refusal
+      else if (answer.outcome === 'sent') return answer
+      else skipped ??= answer
     }
     // A driver that refused could have sent it: that says more than one that was never set up for it.
     if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a gateway')
     return skipped
+  }
+
+  /**
+   * What a driver did with a message, or its refusal where another driver may do better.
+   * @throws VendorError where none may
+   */
+  async #sendBy(
+    gateway: SmsGateway,
+    message: SmsMessage,
+    { id, audience }: { readonly id: string; readonly audience: Audience },
+  ): Promise<Sent | { readonly refusal: SmsError }> {
+    const began = performance.now()
+    try {
+      const result = await gateway.send(message, id).finally(() => this.#noteTime(performance.now() - began))
+      if (result.outcome === 'sent') this.#noteSent(gateway, audience)
+      return { ...result, id, driver: gateway.name }
+    } catch (error) {
+      if (!isSmsError(error)) throw error
+      this.#noteFailure(gateway, audience, error)
+      if (!error.surelyNotSent || !anotherMayDoBetter(error)) throw error
+      return { refusal: error }
+    }
   }
 
   /** Waits as long as one of the last messages took, for an answer that must not tell whether one was sent. */

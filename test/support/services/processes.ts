@@ -85,7 +85,7 @@ async function launch(
   closeSync(log)
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   alive.set(child, command)
-  exited.then(() => alive.delete(child))
+  void exited.then(() => alive.delete(child))
   await once(child, 'spawn')
   if (child.pid === undefined) throw new Error(`${command.file} has no process id`)
   return { child, pid: child.pid, exited }
