@@ -1,7 +1,10 @@
 // The feed of changes in SQL. No policy here.
 import type { Database } from '../db/schema.ts'
 
-/** What changed. Subscribers pass over kinds that they do not know: a server of a later version may write them. */
+/**
+ * What changed. Subscribers ignore kinds that they do not know, because a server of a later version may write
+ * them.
+ */
 export type ChangeKind =
   /** The account itself, or its sessions. */
   'account'
@@ -12,11 +15,14 @@ export interface AccountChange {
   readonly kind: ChangeKind | (string & {})
 }
 
-/** Writes that an account, or a session of it, changes with this transaction. Returns the position of the change. */
+/**
+ * Writes into the feed that an account, or a session of it, changes with this transaction. Returns the
+ * position of the change.
+ */
 export async function insertChange(tx: Database, accountId: string, at: number): Promise<number> {
   const kind: ChangeKind = 'account'
   const insert = tx.insertInto('hufu_account_changes').values({ account_id: accountId, at, kind })
-  // MySQL tells the number that it gave to one row; the others return the row.
+  // MySQL returns the generated number of one row; the other databases return the row.
   if (!tx.getExecutor().adapter.supportsReturning) {
     return Number((await insert.executeTakeFirstOrThrow()).insertId)
   }
@@ -35,7 +41,10 @@ export async function listChanges(db: Database, after: number, limit: number): P
   return rows.map(({ position, account_id: accountId, kind }) => ({ position, accountId, kind }))
 }
 
-/** The position before all changes since `at`, and before the last `count` positions that were given out and committed. */
+/**
+ * The position before all changes since `at`, and before the last `count` positions that were given out and
+ * committed.
+ */
 export async function positionBefore(db: Database, at: number, count: number): Promise<number> {
   const last = await lastPosition(db)
   const { first } = await db
@@ -46,7 +55,9 @@ export async function positionBefore(db: Database, at: number, count: number): P
   return Math.max(0, Math.min(Number(first ?? 0) - 1, last - count))
 }
 
-/** Deletes up to `limit` changes from before a time, but none of the last `keep`, and returns how many that were. */
+/**
+ * Deletes up to `limit` changes from before a time, except the last `keep`, and returns how many it deleted.
+ */
 export async function deleteChangesBefore(
   db: Database,
   at: number,

@@ -1,5 +1,5 @@
-// The change feed: what was committed about which account, read from the database a few times a second by every process, and
-// handed to subscribers. docs/architecture.md says what rests on it.
+// The change feed: which accounts have changed. Every process reads it from the database a few times a second
+// and hands each change to its subscribers. docs/architecture.md says what relies on it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../db/schema.ts'
@@ -8,28 +8,32 @@ import { type AccountChange, deleteChangesBefore, listChanges, positionBefore } 
 
 export type { AccountChange } from './change-rows.ts'
 
-/** Until the first reading, which may have to wait for the tables. */
+/** The pause between tries of the first reading, which may have to wait until the tables exist. */
 const beginEveryMs = 25
 const startWithinMs = 1_000
 const pageSize = 5_000
-/** So many positions may be given out and not committed yet: they are looked for, and their neighbours never removed. */
+/**
+ * At most this many positions are given out and not committed yet. The feed looks for them, and the last
+ * positions are never deleted.
+ */
 const openCount = 1_000
 
-/** Runs at once, so it is short; what it throws goes to `onBackgroundError`. */
+/** Runs synchronously, so it must be short. What it throws goes to `onBackgroundError`. */
 export type ChangeListener = (change: AccountChange) => void
 
 export interface FeedOptions {
   /** Opens one connection of its own, so that no request delays a reading. */
   readonly open: () => Database
   readonly clock: Clock
-  /** Gets what a subscriber throws. */
+  /** Called with the error of a subscriber. */
   readonly onBackgroundError?: (error: unknown) => void
 }
 
 /**
- * Positions are given out in the order in which transactions write them, and become visible in the order of their commits. So
- * everything up to `position` has been seen or will never come; what lies behind a position that is still open is seen as
- * soon as it is there, and read again until the open one has come or its time is over.
+ * Positions are given out in the order in which transactions write them, and become visible in the order of
+ * their commits. So every change up to `position` has been seen or will never come. A change behind a
+ * position that is still open is handed on as soon as it is visible; the feed reads from the open position
+ * again until that change is visible or its time is over.
  */
 export class Feed {
   readonly #open: () => Database
@@ -37,7 +41,7 @@ export class Feed {
   readonly #clock: Clock
   readonly #onBackgroundError: (error: unknown) => void
   readonly #listeners = new Set<ChangeListener>()
-  /** Seen, but behind a position that is open. */
+  /** Positions that were seen behind an open one. */
   readonly #ahead = new Set<number>()
   /** When a position was first missed, on the clock of performance.now(). */
   readonly #missedAt = new Map<number, number>()
@@ -55,9 +59,9 @@ export class Feed {
   }
 
   /**
-   * Calls a listener once for each change, within 250 ms of its commit while the database answers. The order is that in which
-   * changes become visible, which is not that of their positions. A listener that subscribes before `start` also gets the
-   * changes of the last 20 minutes.
+   * Calls a listener once for each change, within 250 ms of its commit while the database answers. The order
+   * is that in which changes become visible, which is not that of their positions. A listener that subscribes
+   * before `start` also gets the changes of the last 20 minutes.
    * @returns ends the subscription
    */
   subscribe(listener: ChangeListener): () => void {
@@ -66,7 +70,7 @@ export class Feed {
   }
 
   /**
-   * Reads once, and from then on four times a second, until `close`. Where the database is away, goes on
+   * Reads once, and then four times a second until `close`. While the database is unreachable, it goes on
    * trying. A second call does nothing.
    */
   async start(): Promise<void> {
@@ -83,17 +87,20 @@ export class Feed {
     return performance.now() < this.#freshUntil
   }
 
-  /** Whether it has ever been read. */
+  /** Whether the feed has been read at least once. */
   hasBegun(): boolean {
     return this.#floor !== Number.POSITIVE_INFINITY
   }
 
-  /** What is read from the database from now on has all changes up to here in it. */
+  /** What is read from the database from now on contains all changes up to this position. */
   get position(): number {
     return this.#position
   }
 
-  /** The position where the first reading began: of earlier changes nothing is known. Infinity: it has never been read. */
+  /**
+   * The position where the first reading began; earlier changes are unknown. Infinity: the feed has not been
+   * read yet.
+   */
   get floor(): number {
     return this.#floor
   }
@@ -121,7 +128,8 @@ export class Feed {
       await this.#read(db)
       this.#freshUntil = began + freshMs
     } catch {
-      // Without a reading nothing is fresh: every check then asks the database itself, and fails with its error.
+      // Without a reading the feed is not fresh: every check then reads the database itself, and fails with
+      // its error.
     }
   }
 
@@ -172,7 +180,7 @@ export class Feed {
   }
 }
 
-/** Removes up to `limit` changes that no server looks back to at `now`, and returns how many. */
+/** Deletes up to `limit` changes that no server needs any more at `now`, and returns how many it deleted. */
 export async function deleteOldChanges(db: Database, now: number, limit: number): Promise<number> {
   return await deleteChangesBefore(db, now - feedKeepMs, { keep: openCount, limit })
 }

@@ -1,19 +1,19 @@
-// The position of the last change of each account, in a table that never grows: each check costs one look at one number.
+// The position of the last change of each account, in a table of fixed size: each check compares one number.
 import type { Feed } from './feed.ts'
 
-/** Each is 8 bytes. */
+/** The number of buckets, 8 bytes each. */
 const defaultBuckets = 2 ** 18
 
 /**
- * A subscriber of the feed. Accounts share buckets: an account that shares one with an account that changed counts as changed
- * too and is read anew, which costs a read and lets no one in.
+ * A subscriber of the feed. Accounts share buckets: when one account of a bucket changes, the cache entries
+ * of the others count as outdated too. That costs each a read of the database and grants no access.
  */
 export class LastChanges {
   readonly #feed: Pick<Feed, 'floor' | 'subscribe'>
   readonly #positions: Float64Array
 
   /**
-   * @param feed one that has not started
+   * @param feed a feed that has not started
    * @param buckets a power of two
    */
   constructor(feed: Pick<Feed, 'floor' | 'subscribe'>, buckets = defaultBuckets) {
@@ -24,12 +24,15 @@ export class LastChanges {
     })
   }
 
-  /** Whether what was read at a position still says what the database said of the accounts in a bucket at the last reading. */
+  /**
+   * Whether a value that was read at a position agrees with what the database said about the accounts of a
+   * bucket at the last reading.
+   */
   isCurrent(bucket: number, position: number): boolean {
     return position >= this.#feed.floor && position >= this.#lastOf(bucket)
   }
 
-  /** The bucket of an account; the same for as long as this lives. */
+  /** The bucket of an account; it never changes for one instance. */
   bucketOf(accountId: string): number {
     // FNV-1a (draft-eastlake-fnv); its low bits are good enough to choose by.
     let hash = 0x811c9dc5
@@ -39,7 +42,7 @@ export class LastChanges {
 
   #note(accountId: string, position: number): void {
     const bucket = this.bucketOf(accountId)
-    // In the order of positions, but for those few that were open.
+    // Changes arrive in the order of positions, except those whose positions were open.
     if (position > this.#lastOf(bucket)) this.#positions[bucket] = position
   }
 

@@ -1,4 +1,5 @@
-// One transaction: READ COMMITTED, with a deadline, tried again where it only lost a race.
+// Runs one transaction: READ COMMITTED, with a deadline, tried again where it lost a race against another
+// transaction.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { longTransactionMs, transactionMs } from '../timing.ts'
@@ -12,14 +13,15 @@ export interface Deadline {
   ms: number
 }
 
-/** Says that a transaction has very many rows to write. */
+/** Extends the deadline of a transaction that writes very many rows. */
 export function takeLonger(deadline: Deadline): void {
   deadline.ms = longTransactionMs
 }
 
 /**
- * Runs `work` in one transaction and commits. READ COMMITTED on every server, because a lock taken first must show
- * what the previous holder wrote; SQLite's transactions are serial anyway.
+ * Runs `work` in one transaction and commits it. The isolation level is READ COMMITTED on every server,
+ * because the reads after a lock must see what its previous holder wrote. SQLite's transactions are serial
+ * anyway.
  * @throws AppError `unavailable` where the work took longer than the deadline; then nothing is committed
  */
 export async function inTransaction<T>(

@@ -1,4 +1,5 @@
-// Copies that a process holds by session id. Whoever got one sees by `isCurrent` that it left, for whatever reason.
+// Cache entries of one process, by session id. A caller that holds an entry sees by `isCurrent` when the
+// cache has dropped it, for whatever reason.
 import type { CacheEntry } from './session-cache.ts'
 
 interface Kept extends CacheEntry {
@@ -7,7 +8,7 @@ interface Kept extends CacheEntry {
   readonly until: number
 }
 
-/** A bounded number of them; when there are more, the one that was kept first goes. */
+/** At most `max` entries. A further entry evicts the oldest one. */
 export class BoundedCache {
   readonly #max: number
   readonly #kept = new Map<string, Kept>()
@@ -43,7 +44,7 @@ export class BoundedCache {
     this.#kept.clear()
   }
 
-  /** Forgets what has been kept for its whole life; all of one map are kept for equally long. */
+  /** Drops expired entries. All entries of one cache have the same lifetime, so the oldest expire first. */
   forgetOld(): void {
     const now = performance.now()
     for (const [id, { until }] of this.#kept) {

@@ -1,5 +1,5 @@
-// What this process remembers of copies on one Redis connection, by session id: RESP3 tracking tells when a key that was
-// read has changed.
+// Cache entries that this process has read on one Redis connection, by session id. RESP3 tracking announces
+// when a key that was read changes.
 
 import { BoundedCache } from './bounded-cache.ts'
 import type { CacheEntry } from './session-cache.ts'
@@ -8,14 +8,17 @@ type Answer = Omit<CacheEntry, 'isCurrent'>
 
 interface Read {
   readonly answer: Promise<Answer>
-  /** False once Redis said that the key changed: the answer may still be used by who asked, but not be remembered. */
+  /**
+   * False once Redis has announced a change of the key: callers that wait for this read may use the answer,
+   * but it is not cached.
+   */
   isCurrent: boolean
 }
 
 /**
- * The client's own cache of node-redis does the same, but clones and parses each answer and costs more than the rest
- * of a check. The order that keeps this true is Redis's: a change after a read is announced after that read's answer,
- * on the same connection. With the connection, everything remembered goes.
+ * Does what node-redis's own client-side cache does. That one clones and parses each answer, which costs more
+ * than the rest of a check. It is correct because Redis keeps an order: on one connection, a change after a
+ * read is announced after the answer to that read. When the connection is lost, all its entries are dropped.
  */
 export class ClientSideCache {
   readonly #lifeMs: number
@@ -27,12 +30,12 @@ export class ClientSideCache {
     this.#kept = new BoundedCache(max)
   }
 
-  /** What is remembered under an id, or undefined. */
+  /** The cached entry of an id, or undefined. */
   get(id: string): CacheEntry | undefined {
     return this.#kept.get(id)
   }
 
-  /** What is remembered, or else what `ask` answers; many that ask at once ask once. */
+  /** The cached entry, or else the answer of `ask`. Concurrent reads of one id share one call. */
   async read(id: string, ask: () => Promise<Answer>): Promise<CacheEntry> {
     const known = this.get(id)
     if (known !== undefined) return known
@@ -42,7 +45,7 @@ export class ClientSideCache {
     this.#reads.set(id, read)
     try {
       const answer = await read.answer
-      // Of what is not there nothing is kept: a stranger can name any number of sessions.
+      // A miss is not cached: a client can send any number of made-up session ids.
       return read.isCurrent && answer.value !== null
         ? this.#kept.keep(id, answer, this.#lifeMs)
         : { ...answer, isCurrent: false }
@@ -51,7 +54,7 @@ export class ClientSideCache {
     }
   }
 
-  /** Redis says that what is under this id has changed. */
+  /** Drops an entry, because Redis announced a change of its key. */
   forget(id: string): void {
     this.#kept.forget(id)
     const read = this.#reads.get(id)
@@ -60,14 +63,17 @@ export class ClientSideCache {
     this.#reads.delete(id)
   }
 
-  /** Redis says that everything has changed, or cannot say anything any more. */
+  /** Drops everything: Redis announced that everything has changed, or the connection is lost. */
   forgetAll(): void {
     this.#kept.forgetAll()
     for (const read of this.#reads.values()) read.isCurrent = false
     this.#reads.clear()
   }
 
-  /** Forgets what has been remembered for its whole life. Called now and then: asking the clock in each `get` costs more than the look. */
+  /**
+   * Drops expired entries. It runs now and then, because reading the clock in each `get` costs more than the
+   * lookup.
+   */
   forgetOld(): void {
     this.#kept.forgetOld()
   }

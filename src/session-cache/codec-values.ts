@@ -1,5 +1,5 @@
-// How the values of a cache entry are bytes (session-codec.ts). Each function throws a RangeError where a value has no bytes, and
-// where bytes are not what the function for the other direction writes.
+// Encodes and decodes the values of a cache entry (session-codec.ts). Each function throws a RangeError where
+// a value cannot be encoded, and where bytes are not what the opposite function writes.
 import { uuidBytes, uuidText } from '../ids.ts'
 
 export const timeSize = 6
@@ -60,7 +60,7 @@ export function lengthBytes(length: number): Buffer {
   return Buffer.of(...bytes, rest)
 }
 
-/** @returns the length, and the place behind it */
+/** @returns the length, and the offset after it */
 export function lengthAt(bytes: Buffer, from: number): readonly [length: number, at: number] {
   let length = 0
   for (let at = from, scale = 1; ; scale *= 128) {

@@ -1,5 +1,5 @@
-// Copies in this process's own memory, for a database that can tell cheaply whether another process has changed anything in it:
-// SQLite.
+// A session cache in this process's memory, for SQLite: there it costs little to find out whether another
+// process has changed the database.
 import { memoryMarkMs } from '../timing.ts'
 import { BoundedCache } from './bounded-cache.ts'
 import {
@@ -12,15 +12,16 @@ import {
 } from './session-cache.ts'
 
 const maxCopies = 100_000
-/** Of whom was seen when, a copy may be so old. */
+/** A cached `seenAt` may lag the database by this much. */
 const copyLifeMs = 180_000
 const lookEveryMs = 1_000
 const noSessions: readonly string[] = []
 
 /**
- * Everything is forgotten as soon as another process has committed anything. The database is asked once in each turn of the
- * event loop, so what another process commits is seen with the requests of the next turn. Of our own commits only those
- * matter that mark sessions: what is marked is forgotten, and is not filled until it is settled.
+ * Drops all entries as soon as another process has committed anything. It reads the database's version once
+ * in each turn of the event loop, so commits of other processes are seen by the requests of the next turn. Of
+ * this process's own commits only those matter that mark sessions: a marked entry is dropped, and is not
+ * filled again until it is settled.
  */
 export class MemorySessionCache implements SessionCache {
   readonly #readVersion: () => number
@@ -28,13 +29,19 @@ export class MemorySessionCache implements SessionCache {
   #version = Number.NaN
   #isChecked = false
   #lookAgainAt = 0
-  /** Counts how often what was read before may not be so any more. */
+  /** Counts how often entries that were read earlier may have become invalid. */
   #generation = 0
-  /** Of the last transaction that marked any: of one process, only one runs at a time. If it failed, they are released by the next one. */
+  /**
+   * The sessions that the last marking transaction marked. In one process, only one transaction runs at a
+   * time; if it fails, the next one releases its marks.
+   */
   #marked = noSessions
 
-  /** @param readVersion a number that is another one after every commit of another process */
-  /** Until then nothing is filled: a transaction that changes many sessions is under way. If it failed, until it would have. */
+  /** @param readVersion returns a number that changes with every commit of another process */
+  /**
+   * Until this time nothing is filled, because a transaction that changes many sessions is running. If it
+   * fails, fills begin again at this time.
+   */
   #allMarkedUntil = 0
 
   constructor(readVersion: () => number) {
@@ -47,7 +54,7 @@ export class MemorySessionCache implements SessionCache {
     try {
       version = this.#readVersion()
     } catch {
-      // Without an answer nothing is known; the read of the truth that follows says what is wrong.
+      // Without a version no entry is valid. The read of the database that follows reports the error.
     }
     if (version !== this.#version) {
       this.#version = version
@@ -111,7 +118,9 @@ export class MemorySessionCache implements SessionCache {
 
   async close(): Promise<void> {}
 
-  /** Not in each turn: a map remembers for a while what was removed from it, and passes it over one by one. */
+  /**
+   * Not in each turn: a Map keeps deleted entries for a while, and its iterator passes over them one by one.
+   */
   #forgetOld(): void {
     const now = performance.now()
     if (now < this.#lookAgainAt) return

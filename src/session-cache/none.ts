@@ -1,4 +1,4 @@
-// No copies: every check asks the truth. For an embedded database a local read takes microseconds.
+// No cache: every check reads the database. A local read of an embedded database takes microseconds.
 import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './session-cache.ts'
 
 const noMark: Mark = { id: 'none', sessionIds: [] }

@@ -1,4 +1,4 @@
-// The client that copies use: their keys, their scripts, and what this process remembers of what it read with it.
+// The Redis client of the session cache: its keys, its scripts, and the client-side cache of each connection.
 import { createClient, defineScript, RESP_TYPES } from 'redis'
 import type { Connection, Memory } from '../redis/connection.ts'
 import { nodeOptions } from '../redis/node.ts'
@@ -6,19 +6,23 @@ import { settleMarkSeconds } from '../timing.ts'
 import { ClientSideCache } from './client-side-cache.ts'
 import { entryFormat } from './session-codec.ts'
 
-/** Copies that this process remembers at most, some 800 bytes each; the oldest goes first. */
+/** The most entries in the client-side cache, some 800 bytes each; the oldest is evicted first. */
 const maxRemembered = 100_000
 const keyPrefix = 'hufu:s:'
 
-/** Where a session's copy stands. 29 characters: one more than 30 would take 16 bytes more of Redis's memory. */
+/**
+ * The key of a session's cache entry. It has 29 characters: more than 30 would take 16 bytes more of Redis's
+ * memory.
+ */
 export function keyOf(sessionId: string): string {
   return keyPrefix + sessionId
 }
 
 /**
- * Replaces our own mark by the copy (or by a mark that runs out soon, where there is no copy to write). Somebody
- * else's mark stays: that writer knows more. Anything else means that our mark ran out meanwhile and a reader may have
- * filled an old truth, so it is marked again, for longer than a fill may come late.
+ * Replaces our own mark by the entry; where there is no entry to write, the mark stays and expires. The mark
+ * of another writer stays, because that writer knows a later state. Anything else means that our mark has
+ * expired and that a reader may have filled an old state: the key is marked again, for longer than a fill can
+ * be late.
  */
 const settleScript = defineScript({
   SCRIPT: `
@@ -39,9 +43,10 @@ const settleScript = defineScript({
 })
 
 /**
- * Writes a copy where there is none, or an older one, or one of another Redis process; never where there is a mark or what
- * is no copy. A copy begins with the run of its Redis process, its position in the feed, and its format (session-codec.ts). At the
- * same position the newer format wins, so servers of two versions do not write over each other's copies in turn.
+ * Writes an entry where there is none, an older one, or one of another Redis process; never over a mark or
+ * over a value that is not an entry. An entry begins with the run id of its Redis process, its position in
+ * the feed, and its format (session-codec.ts). At the same position the newer format wins, so that servers of
+ * two versions do not overwrite each other's entries in turn.
  */
 const fillScript = defineScript({
   SCRIPT: `
@@ -76,14 +81,14 @@ export function newSessionCacheClient(url: string) {
 export type SessionCacheClient = ReturnType<typeof newSessionCacheClient>
 export type SessionCacheConnection = Connection<SessionCacheClient, ConnectionState>
 
-/** What goes with one connection, and is forgotten with it. */
+/** The state of one connection; it is dropped with the connection. */
 export interface ConnectionState extends Memory {
   readonly remembered: ClientSideCache
-  /** The bytes under a key. Redis announces changes of keys that are there, and only of these. */
+  /** The bytes under a key. Redis tracks only keys that exist, and announces only their changes. */
   get(key: string): Promise<Buffer | null>
 }
 
-/** @param rememberMs how long what was read may be remembered */
+/** @param rememberMs how long an entry may stay in the client-side cache */
 export async function beginReading(client: SessionCacheClient, rememberMs: number): Promise<ConnectionState> {
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   const remembered = new ClientSideCache(maxRemembered, rememberMs)
@@ -91,17 +96,20 @@ export async function beginReading(client: SessionCacheClient, rememberMs: numbe
     if (key === null) remembered.forgetAll()
     else remembered.forget(String(key).slice(keyPrefix.length))
   })
-  // Redis remembers each key of which it has to announce changes (`tracking-table-max-keys`, a million). With OPTIN these are the
-  // keys that we name: anybody can send tokens with made-up ids, and their keys would fill that table for nothing.
+  // Redis keeps a list of each key whose changes it has to announce (`tracking-table-max-keys`, a million).
+  // OPTIN restricts that list to keys that we name. Without it, a client could fill the list by sending
+  // tokens with made-up session ids.
   await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
   await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'OPTIN'])
-  // A command that follows its slot to another node may not be tried a second time there.
+  // In a cluster, a command that follows its slot to another node must not be tried there a second time. So
+  // both scripts are loaded in advance.
   await Promise.all([settleScript, fillScript].map(({ SCRIPT }) => client.scriptLoad(SCRIPT)))
   return {
     remembered,
     async get(key) {
       if ((await client.exists(key)) === 0) return null
-      // Without a pause between the two, nothing comes between them on the connection: CACHING is for the next command.
+      // Both commands are sent without a pause, so no other command comes between them: CACHING applies to
+      // the next command of the connection.
       const [, value] = await Promise.all([client.sendCommand(['CLIENT', 'CACHING', 'YES']), bytes.get(key)])
       return value
     },

@@ -1,4 +1,4 @@
-// Copies in Redis, remembered once more in this process (client-side-cache.ts).
+// Cache entries in Redis, with a client-side cache in this process (client-side-cache.ts).
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Feed } from '../changes/feed.ts'
@@ -32,25 +32,25 @@ const zero = 0x30
 const markFound: CacheEntry = { ...cacheMiss, value: 'marked' }
 
 interface RedisMark extends Mark {
-  /** By session, the Redis process where the mark stands; without one, it stands nowhere. */
+  /** By session: the Redis process that holds the mark. A session without a value has no mark. */
   readonly runs: Map<string, string>
   readonly setAt: number
 }
 
 export interface RedisSessionCacheOptions {
   readonly url: string
-  /** One that has not started. */
+  /** A feed that has not started. */
   readonly feed: Feed
-  /** Believe copies also while the database, and with it the feed, is out of reach. */
+  /** Trust cache entries also while the database, and with it the feed, is unreachable. */
   readonly trustWithoutDatabase?: boolean
   readonly cacheEntrySeconds?: number
-  /** Told when copies come into use, and with a cause when they go out of use. */
+  /** Called when the cache comes into use, and with a cause when it goes out of use. */
   readonly onChange?: (state: RedisState, cause?: unknown) => void
 }
 
 /**
- * Copies under `hufu:s:<session id>`: the run of the Redis process that they were written to, the position of the feed at
- * which they were read, and their bytes.
+ * Cache entries under `hufu:s:<session id>`: the run id of the Redis process that they were written to, the
+ * position of the feed at which they were read, and their bytes.
  */
 export class RedisSessionCache implements SessionCache {
   readonly #link: RedisConnections<SessionCacheClient, ConnectionState>
@@ -73,7 +73,7 @@ export class RedisSessionCache implements SessionCache {
     })
   }
 
-  /** Tries to connect once and then goes on by itself: Redis may come later, or never. */
+  /** Tries to connect once. Further tries go on in the background, because Redis may start later or never. */
   async connect(): Promise<void> {
     await this.#link.connect()
   }
@@ -93,7 +93,10 @@ export class RedisSessionCache implements SessionCache {
     return found.isCurrent && this.#isCurrentInFeed(found)
   }
 
-  /** The account has not changed since the copy was read. That a session has ended is so for ever. */
+  /**
+   * Whether the account has not changed since the entry was read. The entry of an ended session stays valid:
+   * an end is final.
+   */
   #isCurrentInFeed({ value, position, bucket }: CacheEntry): boolean {
     return (
       this.#lastChanges.isCurrent(bucket, position) ||
@@ -101,7 +104,10 @@ export class RedisSessionCache implements SessionCache {
     )
   }
 
-  /** Without a fresh look at the feed nobody knows what another server has ended while it was cut off from Redis. */
+  /**
+   * Without a recent reading of the feed, this process cannot know which sessions a server without a
+   * connection to Redis has ended.
+   */
   #mayTrust(): boolean {
     return this.#feed.isFresh() || (this.#trustWithoutDatabase && this.#feed.hasBegun())
   }
@@ -116,7 +122,10 @@ export class RedisSessionCache implements SessionCache {
     }
   }
 
-  /** A mark, or a copy that was written to this Redis process. Whatever else stands there, the truth is asked. */
+  /**
+   * A mark, or an entry that was written to this Redis process. Anything else is a cache miss or counts as a
+   * mark, and the caller reads the database.
+   */
   #parse(bytes: Buffer | null, id: string, run: string): Omit<CacheEntry, 'isCurrent'> {
     if (bytes === null) return cacheMiss
     const runEnd = bytes.indexOf(space)
@@ -138,7 +147,7 @@ export class RedisSessionCache implements SessionCache {
 
   async fill(ticket: ReadTicket, cache: readonly StoredSession[]): Promise<void> {
     const { generation, beganAt, position } = ticket
-    // A mark that stood when the read began may be gone with its Redis process.
+    // A mark that was set when the read began may be lost with its Redis process.
     if (this.#link.generation !== generation || performance.now() - beganAt > fillWithinMs) return
     const life = this.#cacheEntrySeconds
     const fillOne = async (copy: StoredSession) =>
@@ -163,7 +172,8 @@ export class RedisSessionCache implements SessionCache {
     const redisMark = mark as RedisMark
     if (performance.now() - redisMark.setAt > confirmWithinMs)
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
-    // Redis went, came back, or is another one, since we marked: what readers see now may not be marked.
+    // Since the mark was set, Redis may have restarted or failed over: readers may now look at a process that
+    // has no mark.
     const stands = (id: string) => {
       const run = redisMark.runs.get(id)
       return run !== undefined && run === this.#link.connectionFor(keyOf(id))?.run
@@ -195,11 +205,12 @@ export class RedisSessionCache implements SessionCache {
         const bytes = copy ? written(run, position, copy) : null
         wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
-      // It may have moved to another process with its slot.
+      // The mark may have moved to another process with its slot.
       return wasOurs || (settledIn !== null && settledIn === runs.get(id))
     }
     const stood = await Promise.all(sessionIds.map(settleOne))
-    // Where our mark did not stand, a reader may have filled what was true before, or another's older copy may come.
+    // Where our mark was missing, a reader may have filled the old state, or another server may still write
+    // an older entry.
     if (isMany || stood.includes(false)) await sleep(everyoneKnowsMs)
   }
 
@@ -215,7 +226,10 @@ export class RedisSessionCache implements SessionCache {
     await this.#link.close()
   }
 
-  /** Runs a command on a session's key. Gives the run of the Redis process that did it in time; null: none. */
+  /**
+   * Runs a command on a session's key. Returns the run id of the Redis process that answered in time; null:
+   * none did.
+   */
   async #tell(
     id: string,
     command: (connection: SessionCacheConnection, key: string) => Promise<unknown>,
@@ -233,7 +247,7 @@ export class RedisSessionCache implements SessionCache {
   }
 }
 
-/** The whole number between two places; null where something else stands there, or nothing. */
+/** The whole number between two offsets; null where the bytes are empty or not all digits. */
 function decimalIn(bytes: Buffer, from: number, to: number): number | null {
   if (from >= to) return null
   let value = 0

@@ -1,16 +1,20 @@
-// What a process may remember of the truth so that a check costs no SQL: the contract of mark, commit, settle.
+// The cache of sessions, so that a check needs no SQL: the contract of mark, commit and settle.
 //
-// There is one copy for each session, and it holds the account as well. A transaction that ends sessions or changes an
-// account first takes the account's row lock, then `mark`s the copy of each session that it touches, writes into the feed
-// that the account changes, `confirm`s the marks before it commits, and `settle`s them afterwards. A marked copy means: ask
-// the truth, and do not fill. A copy that is older than what the feed tells means: ask the truth, and fill.
+// There is one cache entry for each session; it holds the account as well. A transaction that ends sessions
+// or changes an account first locks the account's row. Then it calls `mark` to invalidate the cache entry of
+// each session that it affects, writes the change into the feed, calls `confirm` before it commits, and calls
+// `settle` after the commit. A reader that finds a mark reads the database and does not fill the cache. A
+// reader that finds an entry older than the account's last change in the feed reads the database and fills
+// the cache.
 //
-// A process has up to three memories in a row: Sessions keeps tokens with what was found for them (verified-tokens.ts), as long as the
-// copy that it found is believed; MemorySessionCache on SQLite, or what a connection to Redis has read (client-side-cache.ts), keep copies by
-// session (bounded-cache.ts); and RedisSessionCache share theirs with other processes. NoSessionCache keep nothing.
+// A process has up to three layers. Sessions keeps verified tokens with the cache entry that was found for
+// them, as long as that entry is valid (verified-tokens.ts). Below it, MemorySessionCache (on SQLite) or the
+// client-side cache of a Redis connection (client-side-cache.ts) keeps entries by session id
+// (bounded-cache.ts). RedisSessionCache shares its entries with other processes. NoSessionCache keeps
+// nothing.
 //
-// docs/architecture.md tells why each rule is there; test/coherence/cache-model.test.ts searches the protocol whole and shows the
-// trace that breaks it when a rule is left out.
+// docs/architecture.md gives the reason for each rule. test/coherence/cache-model.test.ts searches every run
+// of a model of the protocol and shows the trace that breaks it when a rule is left out.
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'
 import type { Rotation } from '../sessions/token-status.ts'
@@ -26,65 +30,72 @@ export interface StoredSession {
   readonly condition?: string
 }
 
-/** What was found under a session's id: its copy, a mark, or nothing. In the last two cases the truth must be asked. */
+/**
+ * What the cache holds under a session's id: an entry, a mark, or nothing. After a mark or nothing, the
+ * caller must read the database.
+ */
 export interface CacheEntry {
   readonly value: StoredSession | 'marked' | null
-  /** Of the feed: all changes up to here are in it. */
+  /** A position of the feed. The value contains all changes up to it. */
   readonly position: number
-  /** Of the account in the table of last changes. */
+  /** The bucket of the account in LastChanges. */
   readonly bucket: number
-  /** Turns false for good as soon as this may no longer be what stands there. */
+  /** Becomes false, and stays false, as soon as the cache may hold something else under this id. */
   readonly isCurrent: boolean
 }
 
-/** Nothing: the truth must be asked. */
+/** A cache miss: the caller must read the database. */
 export const cacheMiss: CacheEntry = { value: null, position: 0, bucket: 0, isCurrent: false }
 
 /** The marks of one transaction. */
 export interface Mark {
   readonly id: string
-  /** Of the sessions whose copies are marked. */
+  /** The sessions whose cache entries are marked. */
   readonly sessionIds: readonly string[]
-  /** It stands for more sessions than can be marked. */
+  /** The change affects more sessions than are marked one by one, so none is marked. */
   readonly isMany?: boolean
 }
 
-/** Proof of when a read of the truth began; without it nothing may be filled. */
+/** Says when a read of the database began. The cache can be filled only with such a ticket. */
 export interface ReadTicket {
-  /** Changes when it is not certain any more that marks stand where they stood. */
+  /** Changes when marks that were set earlier may be gone. */
   readonly generation: number
   readonly beganAt: number
-  /** All changes up to this position of the feed are in what is read. */
+  /** What is read contains all changes up to this position of the feed. */
   readonly position: number
 }
 
 export interface SessionCache {
-  /** To be called first of all in each check: whatever is not so any more is not current after it. */
+  /** Each check calls this first. After it, entries that are no longer valid are not current. */
   refresh(): void
-  /** At once where this process remembers it. Never throws. */
+  /** Returns without a promise where this process has the entry in memory. Never throws. */
   session(id: string): MaybePromise<CacheEntry>
-  /** Whether what was found a while ago still says what the truth says. */
+  /** Whether an entry that was found earlier still agrees with the database. */
   isValid(found: CacheEntry): boolean
-  /** To be called before the truth is read; null where nothing can be filled now. */
+  /** Call this before reading the database; null: nothing can be filled now. */
   beginRead(): ReadTicket | null
-  /** Writes copies that are not there yet, or are older, if the read began a short while ago. Never throws: a copy is a favour. */
+  /**
+   * Writes cache entries that are missing or older, if the read began a short while ago. Never throws: a
+   * failed fill costs only a later read of the database.
+   */
   fill(ticket: ReadTicket, cache: readonly StoredSession[]): MaybePromise<void>
   /**
-   * Marks copies, inside the transaction and under the account's lock, where they are in reach. With 'many' none is marked:
-   * settle then waits as it does where nothing could be marked, so the time and the memory of a change do not grow with the account.
+   * Invalidates cache entries by marks, inside the transaction and under the account's lock, where the cache
+   * is reachable. With 'many' it sets no marks, and `settle` waits as it does where no mark could be set: the
+   * time and the memory that a change takes do not grow with the account.
    */
   mark(sessionIds: readonly string[] | 'many'): Promise<Mark>
-  /** The last thing before a commit: makes sure that the marks stand where readers look now. */
+  /** The last step before a commit: sets each mark again that is not where readers look now. */
   confirm(mark: Mark): Promise<void>
   /**
-   * After the commit: replaces our own marks by what is now true; `position` is that of this change in the feed. Where nothing
-   * could be marked, it waits until every server has read the feed or believes no copy. Never throws: a mark that stays
-   * runs out.
+   * After the commit: replaces this transaction's marks by the new entries; `position` is that of the change
+   * in the feed. Where a mark could not be set, it waits until every server has read the feed or trusts no
+   * cache entry. Never throws: a mark that is not replaced expires.
    */
   settle(mark: Mark, cache: readonly StoredSession[], position: number): Promise<void>
-  /** Whether copies are in use at this moment. */
+  /** Whether the cache is in use now. */
   isReachable(): boolean
-  /** Where they are not in use: whether what holds them does not answer, or refuses us. */
+  /** Why the cache is not in use: its store does not answer, or refuses our commands. */
   state(): 'ok' | 'out_of_reach' | 'refused'
   close(): Promise<void>
 }

@@ -1,15 +1,17 @@
-// The bytes of a session's cache entry in Redis, layout 3. Servers of two versions share these entries during a rolling upgrade, so a
-// field can be added without making an entry unreadable to the version before.
+// The bytes of a session's cache entry in Redis, layout 3. Servers of two versions share these entries during
+// a rolling upgrade, so a field can be added without making an entry unreadable to the version before.
 //
 //   head    layout (1 byte), conditions (1), platform (1), createdAt (6), seenAt (6), expiresAt (6), token hash (32), account id (16)
 //   tail    fields in any order: tag (1), length (LEB128), bytes; an absent field takes no space
 //   check   CRC-32 of everything before it (4)
 //
 // How to add a field:
-// - A field that a reader may ignore gets a new tag below 128. A version that does not know the tag skips the field.
-// - A field without which a session must not be accepted (a ban, a key that the client has to prove) gets a new tag from 128 on: it is
-//   critical. A version that does not know the tag does not use the entry and asks the database. It also leaves the field out of the
-//   entries that it writes; `conditions` tells how many critical tags the writer knows, so a newer version does not use those.
+// - A field that a reader may ignore gets a new tag below 128. A version that does not know the tag skips the
+//   field.
+// - A field without which a session must not be accepted (a ban, a key that the client has to prove) gets a
+//   new tag from 128 on: it is critical. A version that does not know the tag does not use the entry and asks
+//   the database. It also leaves the field out of the entries that it writes; `conditions` tells how many
+//   critical tags the writer knows, so a newer version does not use those.
 // - A tag stays in the list for ever and is never given to another field.
 import { crc32 } from 'node:zlib'
 import { endReasons, type Platform, platforms } from '../db/schema.ts'
@@ -63,7 +65,10 @@ const tags = {
 /** How many critical tags this version knows. */
 const conditions = Object.values(tags).filter((tag) => tag >= firstCriticalTag).length
 
-/** What an entry of this version begins with, as a number: layout * 256 + conditions. A newer version has a greater one. */
+/**
+ * What an entry of this version begins with, as a number: layout * 256 + conditions. A newer version has a
+ * greater one.
+ */
 export const entryFormat = layout * 256 + conditions
 
 const platformAt = 2
@@ -75,10 +80,10 @@ const accountIdAt = tokenHashAt + hashSize
 const headSize = accountIdAt + uuidSize
 const checkSize = 4
 
-/** In the place of expiresAt: the session never expires. */
+/** The value of expiresAt for a session that never expires. */
 const never = 2 ** (8 * timeSize) - 1
 
-/** What the tail of an entry tells; null: the field is absent. */
+/** The fields of the tail; null: the field is absent. */
 interface Tail {
   phoneNumber: string | null
   nickname: string | null
@@ -116,8 +121,8 @@ const textNames: {
 }
 
 /**
- * The bytes of a session's cache entry; null where the layout has no place for a value (a platform of a newer version, a time before
- * 1970). The session's id is not in the bytes: it is in the key.
+ * The bytes of a session's cache entry; null where the layout has no place for a value (a platform of a newer
+ * version, a time before 1970). The session's id is not in the bytes: it is in the key.
  */
 export function encodeSession(copy: StoredSession): Buffer | null {
   return withoutRangeError(() => {
@@ -129,7 +134,7 @@ export function encodeSession(copy: StoredSession): Buffer | null {
 }
 
 function encodeHead({ tokenHash, session, condition }: StoredSession): Buffer[] {
-  // It needs a critical tag. Without one a reader would take the session for one whose token is enough.
+  // A condition needs a critical tag. Without one, a reader would accept the session's token alone.
   if (condition !== undefined) throw new RangeError('no tag for a condition')
   return [
     Buffer.of(layout, conditions),
@@ -178,8 +183,8 @@ function deviceField(id: string): [tag: number, value: Buffer] {
 }
 
 /**
- * The session with this id, out of the bytes of its cache entry. null: this version must not use them, and the database has to be
- * asked. Never throws.
+ * Decodes the cache entry of the session with this id. null: this version must not use the bytes, and the
+ * caller must read the database. Never throws.
  */
 export function decodeSession(id: string, bytes: Buffer): StoredSession | null {
   const end = bytes.length - checkSize

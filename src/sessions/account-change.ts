@@ -1,4 +1,5 @@
-// What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts runs it.
+// What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts
+// runs it.
 import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
 import { type NewEvent, type RequestOrigin, recordEnds, recordEvents } from '../events/events.ts'
 import { mayLiveOnMs } from '../timing.ts'
@@ -28,19 +29,19 @@ import type { Rotation } from './token-status.ts'
 
 /** What one transaction changes. A part that is absent stays as it is. */
 export interface Change {
-  /** Columns of the account; null: the account is removed, with everything that belongs to it. */
+  /** Columns of the account; null: the account and everything that belongs to it are removed. */
   readonly set?: AccountChange | null
   /** A session that begins. */
   readonly start?: NewSession
-  /** Sessions that end. The session that begins, or else the caller's, ends them. */
+  /** Sessions that end. They are recorded as ended by the new session, or else by the caller. */
   readonly end?: SessionsEnd
-  /** What becomes of a session's token. */
+  /** A change of a session's token. */
   readonly token?: TokenChange
-  /** Gives the client of a session a device proof; `presented` is the hash of a valid one that it sent. */
+  /** Gives the client of a session a device proof; `presented` is the hash of a valid proof that it sent. */
   readonly deviceProof?: { readonly session: Session; readonly presented: string | null }
-  /** Sessions whose cache entries are written anew although nothing of them changes. */
+  /** Sessions whose cache entries are replaced although the sessions do not change. */
   readonly refresh?: readonly string[]
-  /** Events beside those of the sessions that end. */
+  /** Events in addition to those of the sessions that end. */
   readonly events?: readonly NewEvent[]
 }
 
@@ -60,34 +61,39 @@ export interface SessionsEnd {
 export type TokenChange =
   /** The token gets a successor. */
   | { readonly is: 'rotated'; readonly to: TokenRotation }
-  /** The successor is in use, so the token before it is over. */
+  /** The successor is in use, so the previous token is retired. */
   | { readonly is: 'confirmed'; readonly id: string; readonly tokenHash: string }
   /** A sign-in is repeated, and its unused token is replaced. */
   | { readonly is: 'reissued'; readonly id: string; readonly to: RepeatableSignIn }
 
 /**
- * Of more sessions than this no cache entries are invalidated one by one: the change is settled through the feed alone, which
- * takes a second. And so many do not end one by one: a row ends them (pending-ends.ts).
+ * Above this number, cache entries are not invalidated one by one: servers learn of the change through the
+ * feed alone, which takes a second. The sessions do not end one by one either: one row ends all of them
+ * (pending-ends.ts).
  */
 const invalidatedAtOnce = 1_000
-/** Ends of more sessions than this are recorded by one statement. */
+/** Above this number, one statement records all ends. */
 const recordedAtOnce = 50
-/** Ends that say nothing about who holds the device: its device proofs stay. */
+/** Reasons that do not suggest a change of hands: the device proofs stay. */
 const keepsDevice: ReadonlySet<EndReason> = new Set(['signed_out', 'replaced'])
 
 /** The sessions that a change affects, read before it is written. */
 export interface Affected {
-  /** Those whose cache entries it makes wrong. */
+  /** The sessions whose cache entries become outdated. */
   readonly ids: readonly string[]
-  /** They are more than are invalidated one by one. */
+  /** There are too many to invalidate one by one. */
   readonly isMany: boolean
-  /** Those that it ends. */
+  /** The sessions that end. */
   readonly ended: readonly string[]
   /**
-   * Those that stay, where so many end that one row ends all others (pending-ends.ts); null: each end is written in this transaction.
+   * The sessions that stay, where so many end that one row ends all others (pending-ends.ts); null: this
+   * transaction writes each end.
    */
   readonly kept: readonly string[] | null
-  /** It makes cache entries wrong, or the account's row: a new session alone does not. */
+  /**
+   * Whether the change goes into the feed: it makes cache entries or the cached account outdated. A new
+   * session alone does not.
+   */
   readonly needsFeed: boolean
 }
 
@@ -99,9 +105,10 @@ export async function affectedBy(
   now: number,
 ): Promise<Affected> {
   const needsAll = set !== undefined || (end !== undefined && 'allBut' in end.which)
-  // A session may have been used before its time ran out, and that may be written later: it counts as live until then.
+  // A use before the expiry may be written later, so a session counts as live for that long.
   const since = now - mayLiveOnMs
-  // All of them only where they end; to know that there are many, one more than that is enough.
+  // All ids are needed only where all sessions end. To know that there are many, one more than the limit is
+  // enough.
   const limit = end && 'allBut' in end.which ? null : invalidatedAtOnce + 1
   const live = needsAll ? await listLiveSessionIds(tx, accountId, since, limit) : []
   const ended = end ? endedBy(end, live) : []
@@ -113,7 +120,7 @@ export async function affectedBy(
   return { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed, kept }
 }
 
-/** The live sessions beside those that end; null where these are very many too. */
+/** The live sessions that do not end; null where these are very many too. */
 async function keptBeside(
   tx: Database,
   accountId: string,
@@ -141,9 +148,9 @@ export interface Work {
   readonly origin: RequestOrigin
   /** The sessions that end. */
   readonly ended: readonly string[]
-  /** Of `Affected`. */
+  /** `kept` of `Affected`. */
   readonly kept: readonly string[] | null
-  /** The session that ends them; null: an operator, or the server itself. */
+  /** The session that requested the ends; null: an operator, or the server itself. */
   readonly ender: string | null
 }
 
@@ -153,14 +160,14 @@ export async function apply(
   work: Work,
 ): Promise<{
   account: AccountsTable | null
-  /** The session that began. */
+  /** The cache entry of the session that began; null: none began. */
   entry: StoredSession | null
   deviceProof: string | null
 }> {
   const { account: before, change, now, origin, ended, kept, ender } = work
   const { start, end, token } = change
   const account = await writeAccount(tx, before, change.set, now)
-  // Before the session that begins, which it must not end.
+  // Before the insert of the new session, which must not end.
   if (account && end && kept)
     await endAtOnce(tx, before.id, { at: now, reason: end.reason, by: ender, origin, kept })
   if (start) await insertSession(tx, start.session, start.tokenHash, start.repeatable)
@@ -198,7 +205,7 @@ async function writeToken(tx: Database, token: TokenChange): Promise<void> {
   }
 }
 
-/** Device proofs end with what ended, and one is made for a client that wants one. */
+/** Deletes the device proofs that end with their sessions, and makes one for a client that wants one. */
 async function writeDeviceProofs(
   tx: Database,
   parts: {
@@ -211,17 +218,18 @@ async function writeDeviceProofs(
   const { before, account, now } = parts
   const { end, token, deviceProof: wanted } = parts.change
   if (end && 'allBut' in end.which) {
-    // Whoever else held a proof loses it. Proofs of a number that the account leaves are worth nothing.
+    // All other holders of a proof lose it. A proof is bound to a number: when the account changes its
+    // number, even the proof of the kept session is useless.
     const leavesNumber = account.phone_number !== before.phone_number
     await deleteDeviceProofsOf(tx, account.id, leavesNumber ? null : end.which.allBut)
   } else if (end && !keepsDevice.has(end.reason)) {
-    // The device may be in other hands. Its proofs from earlier sign-ins belong to sessions that are over, which no list shows: nobody
-    // could remove them one by one.
+    // The device may be in other hands. Its proofs from earlier sign-ins belong to sessions that are over;
+    // these are in no list, so no client could remove them one by one.
     await deleteDeviceProofsWithoutSession(tx, account.id, now)
   }
   if (!wanted) return null
   const { session, presented } = wanted
-  // A client that repeats its sign-in without a proof never got the answer that had one.
+  // A client that repeats its sign-in without a proof has not received the first answer, which contained one.
   if (token?.is === 'reissued' && presented === null)
     await deleteDeviceProofsOfSession(tx, account.id, session.id)
   // A proof is bound to a number.
@@ -249,7 +257,7 @@ function sessionEnded(
   return { accountId, sessionId, kind: 'session_ended', detail }
 }
 
-/** What is stored of a session that begins in this transaction. */
+/** The stored form of a session that begins in this transaction. */
 function entryOf({ session, tokenHash, repeatable }: NewSession, row: AccountsTable): StoredSession {
   return {
     session,
@@ -260,7 +268,7 @@ function entryOf({ session, tokenHash, repeatable }: NewSession, row: AccountsTa
   }
 }
 
-/** The first use of such a token is to be written, as that of a successor is. */
+/** The first use of this token has to be written, like the first use of a successor. */
 function rotationOf({ familyHash, fingerprint, at }: RepeatableSignIn): Rotation {
   return { familyHash, pending: { previousHash: fingerprint, rotatedAt: at } }
 }

@@ -1,6 +1,6 @@
-// The write protocol of accounts and their sessions, spelled once: lock, invalidate, write, feed, confirm, commit, settle.
-// Every operation is a decision about what changes (account-change.ts); docs/architecture.md says why each step is there and why
-// in this order.
+// The write protocol of accounts and their sessions, in one place: lock, invalidate, write, feed, confirm,
+// commit, settle. Every operation passes a decision about what changes (account-change.ts).
+// docs/architecture.md gives the reason for each step and for their order.
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
@@ -16,36 +16,40 @@ import { PendingEnds } from './pending-ends.ts'
 import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
 
 export interface Decision<T> {
-  /** null: nothing changes. What `lock` and `decide` wrote themselves is committed. */
+  /** null: nothing changes. What `lock` and `decide` wrote themselves is still committed. */
   readonly change: Change | null
   readonly result: T
 }
 
-/** An account's row, locked until the transaction ends, and whatever else was found with it. */
+/** An account's row, locked until the transaction ends. Callers may add what else they read with it. */
 export interface Locked {
   readonly account: AccountsTable
 }
 
 export interface Write<L extends Locked, T> {
-  /** Locks the account's row, or inserts it; null: there is none. */
+  /** Locks the account's row, or inserts it; null: there is no account. */
   readonly lock: (tx: Database) => Promise<L | null>
-  /** The session that asks; null: an operator, the server itself, or a person that has proved the number. */
+  /**
+   * The session that requests the write; null: an operator, the server itself, or a person that has proved
+   * the phone number.
+   */
   readonly by: Caller | null
   readonly origin?: RequestOrigin
   /**
-   * Reads what it needs under the lock and says what changes. It may run several times (db/transaction.ts). `now`, in
-   * milliseconds since 1970 UTC, is read under the lock: the order of times is the order of the account's transactions.
+   * Reads what it needs under the lock and returns what changes. It may run several times
+   * (db/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of an
+   * account follow the order of its transactions.
    */
   readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>
 }
 
 export interface Written<T> {
   readonly result: T
-  /** The row after the change; null: there is none. */
+  /** The row after the change; null: there is no account. */
   readonly account: AccountsTable | null
   /** How many sessions the change ended. */
   readonly ended: number
-  /** The sessions that the change affected, as they are now; empty where they were too many to read. */
+  /** The sessions that the change affected, in their new state; empty where there were too many to read. */
   readonly sessions: readonly StoredSession[]
   /** A new device proof, shown to the client once; null: none was made. */
   readonly deviceProof: string | null
@@ -56,7 +60,7 @@ export interface AccountUpdate {
   readonly accountId: string
   readonly by: Caller | null
   readonly origin: RequestOrigin
-  /** Runs under the account's lock with its row, checks what must still be so, and says what changes. */
+  /** Runs under the account's lock with its row, checks every condition again, and returns what changes. */
   readonly decide: (tx: Database, account: AccountsTable, now: number) => Promise<Change>
 }
 
@@ -64,7 +68,7 @@ export interface AccountWriterOptions {
   readonly db: Database
   readonly cache: SessionCache
   readonly clock: Clock
-  /** Told what kept ends of very many sessions from being written out. */
+  /** Called with the error that prevented the ends of very many sessions from being written. */
   readonly onBackgroundError?: OnBackgroundError
 }
 
@@ -72,9 +76,9 @@ export interface AccountWriterOptions {
 interface Committed {
   readonly mark: Mark
   readonly position: number
-  /** Fills the cache entry of a session that began; null: there is none. */
+  /** Fills the cache entry of a new session; null: there is no new session. */
   readonly begun: { readonly ticket: ReadTicket; readonly entry: StoredSession } | null
-  /** Ends of sessions are still to be written. */
+  /** Ends of sessions still have to be written. */
   readonly isPending: boolean
 }
 
@@ -82,7 +86,7 @@ export class AccountWriter {
   readonly #db: Database
   readonly #cache: SessionCache
   readonly #clock: Clock
-  /** What is written after the commit, where very many sessions end. */
+  /** Writes the ends after the commit, where very many sessions end. */
   readonly pendingEnds: PendingEnds
 
   constructor({ db, cache, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
@@ -94,9 +98,9 @@ export class AccountWriter {
   }
 
   /**
-   * Decides under the account's lock and writes the decision, in one transaction. What it ended or changed is so on every server
-   * when this returns.
-   * @throws AppError the 401 of a caller that is not live any more, `unavailable`, and whatever `decide` throws
+   * Decides under the account's lock and writes the decision, in one transaction. When this returns, every
+   * server knows what it ended or changed.
+   * @throws AppError the 401 of a caller that is no longer live, `unavailable`, and whatever `decide` throws
    */
   async write<L extends Locked, T>({
     lock,
@@ -117,7 +121,7 @@ export class AccountWriter {
       const decided = { account, change, now, origin, ender }
       return { result, ...(await this.#apply(tx, decided, { ticket, deadline })) }
     })
-    // A removed account has no row to end any session.
+    // A removed account has no row and no sessions left to end.
     if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
     if (committed) await this.#settle(committed, written.sessions)
     return written
@@ -160,7 +164,7 @@ export class AccountWriter {
 
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {
     await this.#cache.settle(mark, sessions, position)
-    // The first check of a new session then needs no SQL.
+    // After this, the first check of a new session needs no SQL.
     if (begun) await this.#cache.fill({ ...begun.ticket, position }, [begun.entry])
   }
 }
