@@ -12,8 +12,8 @@ if (major < 24) {
   // The environment is read by what is not loaded here, so both languages are given.
   const is = process.versions.node
   process.stderr.write(
-    `Hufu needs Node.js 24 or newer; this is ${is}. In a checkout, "npm start" brings the right one; or install it from https://nodejs.org.\n` +
-      `Hufu 需要 Node.js 24 或更新的版本，现在是 ${is}。在源码目录里运行 npm start 会用上合适的版本；或从 https://nodejs.org 安装。\n`,
+    `Hufu needs Node.js 24 or newer; this is ${is}. Install it from https://nodejs.org.\n` +
+      `Hufu 需要 Node.js 24 或更新的版本，现在是 ${is}。请从 https://nodejs.org 安装。\n`,
   )
   process.exit(2)
 }

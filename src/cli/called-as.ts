@@ -8,15 +8,18 @@ export interface CalledAs {
 
 /** @param url of a file of this program */
 export function calledAs(url: string): CalledAs {
-  if (!url.includes('/node_modules/'))
-    return {
-      command: 'npm run -s hufu --',
-      serve: 'npm start',
-      demo: (options) => `npm run demo${options === '' ? '' : ` -- ${options}`}`,
-    }
+  if (url.includes('/node_modules/')) return withPrefix('npx hufu')
+  // Compiled and no package: the container image, which has the command.
+  if (url.endsWith('.js')) return withPrefix('hufu')
   return {
-    command: 'npx hufu',
-    serve: 'npx hufu serve',
-    demo: (options) => `npx hufu demo ${options}`.trim(),
+    command: 'npm run -s hufu --',
+    serve: 'npm start',
+    demo: (options) => `npm run demo${options === '' ? '' : ` -- ${options}`}`,
   }
 }
+
+const withPrefix = (command: string): CalledAs => ({
+  command,
+  serve: `${command} serve`,
+  demo: (options) => `${command} demo ${options}`.trim(),
+})

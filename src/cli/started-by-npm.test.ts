@@ -12,6 +12,7 @@ test.each([
   ['start', 'hufu serve'],
   ['start', 'exec hufu serve'],
   ['start', 'exec node src/main.ts serve'],
+  ['start', 'node src/main.js serve'],
   ['hufu', 'node src/main.ts'],
   ['server', 'node node_modules/hufu/dist/main.js serve'],
   ['server', './node_modules/.bin/hufu serve'],

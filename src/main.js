@@ -1,0 +1,12 @@
+// Entry of a checkout, for its npm scripts. JavaScript, because a Node that is too old cannot read main.ts.
+const [major = 0] = process.versions.node.split('.').map(Number)
+if (major < 24) {
+  // npm prints pages of EBADENGINE warnings, so this is one line in each language.
+  const is = process.versions.node
+  process.stderr.write(
+    `Hufu needs Node.js 24 or newer; this is ${is}. Run "npm ci" without --omit=dev, which brings the right one for "npm start", or install it from https://nodejs.org.\n` +
+      `Hufu 需要 Node.js 24 或更新的版本，现在是 ${is}。请运行不带 --omit=dev 的 npm ci，它会为 npm start 带来合适的版本；或从 https://nodejs.org 安装。\n`,
+  )
+  process.exit(2)
+}
+await import('./main.ts')
