@@ -3,6 +3,7 @@ import { api, errors } from './api.ts'
 import type { Script } from './blocks.ts'
 import { browsers, limits, sdk } from './browsers.ts'
 import { commandLine } from './command-line.ts'
+import { docker } from './docker.ts'
 import { operations } from './operations.ts'
 import { architecture, contributing } from './others.ts'
 import { readme } from './readme.ts'
@@ -21,6 +22,7 @@ export const scripts: Readonly<Record<string, Scripted>> = {
   'docs/api.md': { script: api, options: { behindAnswers: '\\n%{http_code}\\n' } },
   'docs/errors.md': { script: errors },
   'docs/operations.md': { script: operations },
+  'docs/docker.md': { script: docker },
   'docs/sms.md': { script: sms },
   'docs/command-line.md': { script: commandLine },
   'docs/browsers.md': { script: browsers },
