@@ -15,7 +15,7 @@ export async function findAccountByPhoneNumber(
   return row ?? null
 }
 
-/** The same, its row locked until the transaction ends. */
+/** The account with this E.164 number, or null; its row stays locked until the transaction ends. */
 export async function lockAccountByPhoneNumber(
   tx: Database,
   phoneNumber: string,
@@ -35,7 +35,7 @@ export async function findAccountById(db: Database, id: string): Promise<Account
   return row ?? null
 }
 
-/** The row of an account that is made now and of which nothing is known but its number. */
+/** The row of a new account with nothing but a number. */
 export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
   return {
     id: newAccountId(now),
@@ -55,7 +55,10 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
   }
 }
 
-/** Ids of up to `limit` accounts that are to be removed at `now`: their time to think it over is past, and no timed ban is in force. */
+/**
+ * Ids of up to `limit` accounts that are due for removal at `now`: their grace period is over, and no timed
+ * ban is in force.
+ */
 export async function listDueForRemoval(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('hufu_accounts')
@@ -88,7 +91,7 @@ export async function listAccounts(
   let query = db.selectFrom('hufu_accounts').selectAll()
   if (after) {
     query = query
-      // Written so that every database takes it as the beginning of a range of the index.
+      // Written so that every database uses it as the start of an index range.
       .where('registered_at', '>=', after.registered_at)
       .where((where) =>
         where.or([where('registered_at', '>', after.registered_at), where('id', '>', after.id)]),

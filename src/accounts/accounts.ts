@@ -1,4 +1,4 @@
-// Who people are: adding, finding, listing and changing accounts, and taking a copy of all that is known of one.
+// Accounts of people: creates, finds, lists and changes them, and exports all data of one.
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../db/failures.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
@@ -41,20 +41,20 @@ export interface Account {
   readonly avatarUrl: string | null
   /** BCP 47. */
   readonly locale: string | null
-  /** null: nobody has shown yet that the number is theirs. */
+  /** null: no owner has verified the number yet. */
   readonly phoneVerifiedAt: number | null
   /** When a closing account is removed. */
   readonly closesAt: number | null
 }
 
-/** What people may change of themselves. A field that is not given stays. */
+/** The profile fields that an owner may change. A field that is not given stays. */
 export interface ProfileChange {
   readonly nickname?: string | null
   readonly avatarUrl?: string | null
   readonly locale?: string | null
 }
 
-/** All that is known of a person. Sessions and events are read while they are taken, a page at a time. */
+/** All data of one account. Sessions and events are read page by page while they are consumed. */
 export interface AccountExport {
   readonly account: Account
   readonly identities: readonly Identity[]
@@ -70,7 +70,10 @@ export interface NewAccount {
   readonly password: string | null
   /** For imports and demos: any password of 1 to 256 code points. */
   readonly allowWeakPassword?: boolean
-  /** The operator vouches that the number is this person's: the first code does not wipe what was set here. */
+  /**
+   * The operator vouches that the number belongs to this person: the first code does not wipe what was set
+   * here.
+   */
   readonly isVerified?: boolean
 }
 
@@ -109,8 +112,9 @@ export class Accounts {
   }
 
   /**
-   * Makes an account.
-   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `account_banned`, `password_refused`, `overloaded`
+   * Creates an account.
+   * @throws AppError `phone_number_invalid`, `phone_number_taken`, `account_banned`, `password_refused`,
+   * `overloaded`
    */
   async add(account: NewAccount): Promise<Account> {
     const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#region)
@@ -142,7 +146,8 @@ export class Accounts {
   }
 
   /**
-   * The E.164 number that a command is about: that of the account that was found, or the given one; null: the account has none.
+   * The E.164 number for a command: that of the account that was found, or the given one; null: the account
+   * has none.
    * @throws AppError `phone_number_invalid`, `account_not_found` for an id without an account
    */
   numberOf(phoneNumberOrId: string, found: Account | null): string | null {
@@ -151,7 +156,7 @@ export class Accounts {
     return parsePhoneNumber(phoneNumberOrId, this.#region)
   }
 
-  /** The account with this number, or with this id; null: there is none. @throws AppError `phone_number_invalid` */
+  /** The account with this number, or with this id, or null. @throws AppError `phone_number_invalid` */
   async find(phoneNumberOrId: string): Promise<Account | null> {
     const row =
       uuidBytes(phoneNumberOrId) !== null
@@ -160,7 +165,10 @@ export class Accounts {
     return row && toAccount(row)
   }
 
-  /** The account with this number, or with this id. @throws AppError `phone_number_invalid`, `account_not_found` */
+  /**
+   * The account with this number, or with this id.
+   * @throws AppError `phone_number_invalid`, `account_not_found`
+   */
   async get(phoneNumberOrId: string): Promise<Account> {
     const account = await this.find(phoneNumberOrId)
     if (!account) throw new AppError('account_not_found')
@@ -173,8 +181,8 @@ export class Accounts {
   }
 
   /**
-   * Changes the profile. Values that are there already are neither written nor told by an event nor counted: some apps send the
-   * whole profile at each start.
+   * Changes the profile. Unchanged values are not written, create no event and are not counted: some apps
+   * send the whole profile at each start.
    * @throws AppError `account_not_found`, `rate_limited`, `unavailable`
    */
   async update(caller: Caller, change: ProfileChange, origin: RequestOrigin): Promise<Account> {
@@ -196,8 +204,10 @@ export class Accounts {
   }
 
   /**
-   * All that is known of a person, for them to take away. The lists end with an error when the caller's session ends meanwhile.
-   * @throws AppError `account_not_found`, `rate_limited`, `unavailable`; the 401 of a caller that is not live any more
+   * All data of one account, for its owner to keep. The lists end with an error when the caller's session
+   * ends meanwhile.
+   * @throws AppError `account_not_found`, `rate_limited`, `unavailable`; the 401 of a caller whose session is
+   * no longer live
    */
   async export(caller: Caller, origin: RequestOrigin): Promise<AccountExport> {
     const id = caller.accountId
@@ -208,14 +218,14 @@ export class Accounts {
       account: toAccount(row),
       identities: await identitiesOf(this.#db, row),
       sessions: this.#whileLive(caller, this.#sessionRecords(id)),
-      // Not those of the number: another account may have had it before.
+      // Events of the number are left out: another account may have had the number before.
       events: this.#whileLive(caller, listEventsOf(this.#db, { accountId: id, phoneNumber: null })),
     }
   }
 
   /**
-   * A reader may take minutes for its export; a session that was ended meanwhile reads no further than to the next hundred. The
-   * first hundred belong to the answer that was decided when its session was live.
+   * A client may take minutes to read its export. After its session has ended, it reads no further than to
+   * the next hundred items. The first hundred belong to the response that began while the session was live.
    */
   async *#whileLive<T>(caller: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
     let count = 0
@@ -246,7 +256,7 @@ export class Accounts {
     })
   }
 
-  /** What happened to an account (null: there is none) and to its number, newest first. */
+  /** The events of an account (null: there is none) and of its number, newest first. */
   events({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
     return listEventsOf(this.#db, { accountId: id, phoneNumber })
   }
@@ -263,7 +273,7 @@ export class Accounts {
   }
 
   /**
-   * Forgets everything that was counted against a number, which need not have an account, and gives it in E.164.
+   * Resets all limits of a number, which need not have an account, and returns the number in E.164.
    * @throws AppError `phone_number_invalid`, `unavailable`
    */
   async unlock(phoneNumber: string): Promise<string> {
@@ -273,7 +283,7 @@ export class Accounts {
   }
 }
 
-/** The columns that a change gives another value. */
+/** The columns whose value a change replaces. */
 function changedColumns(row: AccountsTable, { nickname, avatarUrl, locale }: ProfileChange) {
   return {
     ...(nickname !== undefined && nickname !== row.nickname && { nickname }),
@@ -282,13 +292,13 @@ function changedColumns(row: AccountsTable, { nickname, avatarUrl, locale }: Pro
   }
 }
 
-/** The row. @throws AppError `account_not_found` where there is none */
+/** The row itself. @throws AppError `account_not_found` where it is null */
 export function existing(row: AccountsTable | null): AccountsTable {
   if (!row) throw new AppError('account_not_found')
   return row
 }
 
-/** A row as the rest of the program knows it. */
+/** A row as the domain's type. */
 export function toAccount(row: AccountsTable): Account {
   return {
     id: row.id,

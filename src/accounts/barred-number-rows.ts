@@ -1,7 +1,7 @@
 // Banned numbers without an account, in SQL. No policy here.
 import type { Database } from '../db/schema.ts'
 
-/** Keeps the ban of an account that is removed. */
+/** Stores the ban of an account that is removed. */
 export async function insertBarredNumber(
   tx: Database,
   row: { readonly hash: string; readonly bannedAt: number; readonly reason: string | null },

@@ -1,5 +1,5 @@
-// Numbers whose account was removed under a ban for ever: only a keyed hash of the number is kept, so that signing up again
-// is refused and nothing else is known of the person.
+// Numbers whose account was removed under a permanent ban: only a keyed hash of the number is stored, so that
+// signing up again is refused and nothing else is known of the person.
 import { createHmac } from 'node:crypto'
 import type { Database } from '../db/schema.ts'
 import { getOrCreateKey } from '../signing-keys/stored-key.ts'
@@ -14,8 +14,9 @@ export class BarredNumbers {
   }
 
   /**
-   * The hash of an E.164 number: HMAC-SHA-256 under a key of this installation, base64url. Reads the key at its first call: not inside a transaction, which on SQLite holds the only
-   * connection. The key is always the one in the database, because a ban must outlive a change of `HUFU_SECRET`.
+   * The hash of an E.164 number: HMAC-SHA-256 under a key of this installation, base64url. The first call
+   * reads the key, so it must not run inside a transaction, which on SQLite holds the only connection. The
+   * key is always the one in the database, because a ban must outlive a change of `HUFU_SECRET`.
    */
   async hashOf(phoneNumber: string): Promise<string> {
     this.#key ??= await getOrCreateKey(this.#db, 'barred_numbers')

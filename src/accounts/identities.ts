@@ -1,16 +1,16 @@
-// By what an account can be recognised: its phone number and every other identity, shown alike. No sign-in method makes another kind
-// than the number yet.
+// The identities of an account: its phone number and every other kind, in one form. No sign-in method creates
+// another kind than the number yet.
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { listIdentities } from './identity-rows.ts'
 
 export interface Identity {
   /** `phone_number`, or a kind of `hufu_identities`. */
   readonly kind: string
-  /** Empty where the kind says it all. */
+  /** Empty where the kind alone identifies the issuer. */
   readonly issuer: string
   /** E.164 for `phone_number`. */
   readonly subject: string
-  /** When it was shown to be the person's: milliseconds since 1970 UTC; null: it never was. */
+  /** When the person verified it: milliseconds since 1970 UTC; null: never. */
   readonly verifiedAt: number | null
 }
 

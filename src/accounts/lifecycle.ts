@@ -1,4 +1,4 @@
-// Whether an account may be used: bans, closing with a time to think it over, and removal for good.
+// Whether an account may be used: bans, closing with a grace period, and permanent removal.
 
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
@@ -22,12 +22,12 @@ export interface LifecycleOptions {
   readonly clock: Clock
   readonly writer: AccountWriter
   readonly barredNumbers: BarredNumbers
-  /** How long a closing account can still be taken back, in milliseconds. */
+  /** How long a closing account can still be reopened, in milliseconds. */
   readonly closingMs: number
 }
 
 export interface NewBan {
-  /** Milliseconds since 1970 UTC; null: for ever. */
+  /** Milliseconds since 1970 UTC; null: a permanent ban. */
   readonly until: number | null
   readonly reason: string | null
 }
@@ -50,8 +50,8 @@ export class AccountLifecycle {
   }
 
   /**
-   * Bans an account; its sessions are dead on every server when this returns. A wish to close it stays: the removal waits
-   * for the end of a timed ban. @throws AppError `account_not_found`
+   * Bans an account; its sessions are dead on every server when this returns. A closing account stays
+   * closing: the removal waits for the end of a timed ban. @throws AppError `account_not_found`
    */
   async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
     const { account } = await this.#writer.update({
@@ -67,7 +67,7 @@ export class AccountLifecycle {
     return toAccount(existing(account))
   }
 
-  /** Ends a ban. An account whose owner wanted to close it goes on closing. @throws AppError `account_not_found` */
+  /** Ends a ban. A closing account stays closing. @throws AppError `account_not_found` */
   async unban(accountId: string): Promise<Account> {
     const { account } = await this.#writer.update({
       accountId,
@@ -90,9 +90,9 @@ export class AccountLifecycle {
   }
 
   /**
-   * Begins to close an account: all sessions end now, and it is removed after the time to think it over, unless the
-   * person signs in before. @returns when, in milliseconds since 1970 UTC
-   * @throws AppError `code_wrong`; the 401 of a caller that is not live any more
+   * Begins to close an account: all sessions end now, and the account is removed after the grace period,
+   * unless the person signs in before. @returns when, in milliseconds since 1970 UTC
+   * @throws AppError `code_wrong`; the 401 of a caller whose session is no longer live
    */
   async close(code: RightCode, actor: Actor): Promise<number> {
     const { accountId } = actor
@@ -115,8 +115,8 @@ export class AccountLifecycle {
   }
 
   /**
-   * Removes up to `limit` accounts whose time to think it over has passed at `now`, and returns how many. One that cannot
-   * be removed does not keep the others. @throws the first error, when the others are removed
+   * Removes up to `limit` accounts whose grace period has passed at `now`, and returns how many. A failure of
+   * one does not stop the others. @throws the first error, when the others are removed
    */
   async purge(now: number, limit: number): Promise<number> {
     const ids = await listDueForRemoval(this.#db, now, limit)
@@ -138,7 +138,8 @@ export class AccountLifecycle {
     const found = await findAccountById(this.#db, accountId)
     if (!found) return false
     if (isDue(found, now)) {
-      // Each statement by itself: what is left for the one transaction does not grow with the account's past.
+      // Each statement runs by itself, so that the one transaction at the end does not grow with the
+      // account's history.
       await forgetPersonInPages(this.#db, accountId, found.phone_number)
       await deleteEndedSessions(this.#db, accountId)
     }
@@ -150,7 +151,7 @@ export class AccountLifecycle {
         by: null,
         origin: noOrigin,
         decide: async (tx, row) => {
-          // A number that has changed since it was hashed: the account is looked at again with the next purge.
+          // The number has changed since it was hashed: the next purge looks at the account again.
           if (!isDue(row, now) || row.phone_number !== phoneNumber) return nothing
           const { ban } = accountFactsOf(row)
           if (hash !== null && isInForce(ban, now))
@@ -168,7 +169,10 @@ export class AccountLifecycle {
   }
 }
 
-/** Whether an account is to be removed at `now`. Under a timed ban it waits; one for ever does not keep personal data. */
+/**
+ * Whether an account is due for removal at `now`. A timed ban delays the removal. A permanent ban does not
+ * keep personal data.
+ */
 function isDue(row: AccountsTable, now: number): boolean {
   const { ban, closesAt } = accountFactsOf(row)
   if (closesAt === null || closesAt > now) return false

@@ -55,7 +55,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   return exitCodes.done
 }
 
-/** `accounts list`: streamed, however many there are. */
+/** `accounts list`: streamed, so that memory does not grow with the number of accounts. */
 export async function listAccounts(context: Context): Promise<number> {
   const { output } = context
   await withServices(context, async ({ accounts }) => {
@@ -121,7 +121,7 @@ export async function unbanAccount(context: Context, phone: string): Promise<num
   const { output } = context
   const { phoneNumber, value } = await withServices(context, async ({ accounts, lifecycle }) => {
     const account = await accounts.find(phone)
-    // The number itself may be banned: its account was removed under a ban for ever.
+    // The number itself may be banned: its account was removed under a permanent ban.
     const number = accounts.numberOf(phone, account)
     const wasBarred = number !== null && (await lifecycle.unbanNumber(number))
     if (!account && !wasBarred) throw new AppError('account_not_found')

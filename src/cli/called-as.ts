@@ -1,4 +1,5 @@
-// How a person calls this program's commands: a checkout has npm scripts, an installed package has the command `hufu`.
+// The command that a person types for this program: a checkout has npm scripts, an installed package has the
+// command `hufu`.
 
 export interface CalledAs {
   readonly command: string
@@ -6,7 +7,7 @@ export interface CalledAs {
   readonly demo: (options: string) => string
 }
 
-/** @param url of a file of this program */
+/** @param url the URL of a file of this program */
 export function calledAs(url: string): CalledAs {
   if (url.includes('/node_modules/')) return withPrefix('npx hufu')
   // Compiled and no package: the container image, which has the command.

@@ -1,4 +1,4 @@
-// What every command gets.
+// The arguments that every command gets.
 import type { Settings } from '../settings/settings.ts'
 import type { Output } from './output.ts'
 

@@ -1,4 +1,4 @@
-// hufu demo: the tutorial's walkthrough, against a running server, telling what it does.
+// hufu demo: the tutorial's walkthrough against a running server, with a description of each step.
 import { openServices } from '../app.ts'
 import { AppError } from '../errors.ts'
 import { calledAs } from './called-as.ts'
@@ -18,7 +18,7 @@ interface Answer {
   readonly phone_number?: string
 }
 
-/** `demo`: each step says what it sends, what came back, and whether that is what the tutorial saw. */
+/** `demo`: each step prints what it sends, what it receives, and whether that is what the tutorial shows. */
 export async function demo(context: Context, options: { url?: string }): Promise<number> {
   const { server } = context.settings
   const host = server.host === '0.0.0.0' || server.host === '::' ? '127.0.0.1' : server.host
@@ -110,7 +110,10 @@ class Walk {
     this.#expect(answer.code === 1 && answer.phone_number === phone && answer.nickname === nickname)
   }
 
-  /** The tutorial looks into Redis here. What is there, and in SQL, is the same; only a usable token is nowhere. */
+  /**
+   * The tutorial looks into Redis here. Redis and the database hold the same values; neither holds a usable
+   * token.
+   */
   async lookInside(token: string): Promise<void> {
     const { say } = this.#words()
     const { settings } = this.#context
@@ -129,7 +132,7 @@ class Walk {
         return
       }
       const { keyOf } = await import('../session-cache/redis-client.ts')
-      // Its bytes are for programs (docs/architecture.md); this is what they say.
+      // The bytes in Redis are for programs (docs/architecture.md), so this prints their decoded values.
       this.#comes(`Redis  ${keyOf(id)}  ${JSON.stringify((await services.cache.session(id)).value)}`)
     } finally {
       await services.close()
@@ -214,7 +217,7 @@ class Walk {
         ),
       )
     }
-    // The steps look at each field before they trust it.
+    // The steps check each field before they use it.
     return JSON.parse(text) as Answer
   }
 }

@@ -1,4 +1,5 @@
-// What doctor says of files that other users of this machine can read: the data of SQLite, and files with secrets.
+// doctor's check of files that other users of this machine can read: the data of SQLite, and files with
+// secrets.
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseDatabaseUrl } from '../db/database-url.ts'

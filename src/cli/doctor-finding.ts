@@ -1,4 +1,4 @@
-// What `doctor` says of one thing that it looked at.
+// One finding of `doctor`.
 export interface Finding {
   readonly check: string
   readonly status: 'ok' | 'warning' | 'problem'

@@ -1,4 +1,4 @@
-// What doctor and the start message want to know about Redis.
+// Facts about Redis for doctor and the start message.
 
 import { redactUrl } from '../redact-url.ts'
 import { findPrimaries } from '../redis/discovery.ts'
@@ -9,21 +9,23 @@ import type { Output } from './output.ts'
 
 export interface RedisFacts {
   readonly primaries: readonly Address[]
-  /** Of the oldest. */
+  /** The version of the oldest server. */
   readonly version: string
-  /** All that are set. */
+  /** Every `maxmemory-policy` that one of the servers has. */
   readonly maxmemoryPolicy: string
   readonly isReplica: boolean
-  /** A node of a cluster that the setting takes for a server by itself. */
+  /** The node belongs to a cluster, but the setting names it as a single server. */
   readonly isClusterNode: boolean
-  /** How far the clock that is furthest from ours is ahead of it, in milliseconds. */
+  /** How far the clock that differs most is ahead of this machine's, in milliseconds. */
   readonly clockAheadMs: number
-  /** Primaries that nobody would take over from. */
+  /** Primaries without a replica that could take over. */
   readonly alone: readonly Address[]
   readonly silentSentinels: readonly Address[]
 }
 
-/** Asks Redis for facts about itself: each primary of it. @throws what the connection threw, within some seconds */
+/**
+ * Reads facts from Redis: from each of its primaries. @throws what the connection threw, within some seconds
+ */
 export async function probeRedis(url: string): Promise<RedisFacts> {
   const place = parseRedisUrl(url)
   const primaries = await findPrimaries(place)
@@ -63,7 +65,7 @@ async function probeNode(place: RedisLocation, address: Address) {
   })
 }
 
-/** For the start message: where Redis is, and which primary that is now. */
+/** For the start message: where Redis is, and which primary is in use now. */
 export async function shownRedis(url: string, output: Output): Promise<string> {
   const found = await findPrimaries(parseRedisUrl(url)).catch(() => null)
   const where = redactUrl(url)
@@ -71,7 +73,7 @@ export async function shownRedis(url: string, output: Output): Promise<string> {
   return primaries ? output.say(`${where}（${primaries}）`, `${where} (${primaries})`) : where
 }
 
-/** null where the setting says it itself. */
+/** null where the setting already names the primary. */
 export function shownPrimaries(url: string, primaries: readonly Address[], output: Output): string | null {
   const { kind } = parseRedisUrl(url)
   if (kind === 'one') return null

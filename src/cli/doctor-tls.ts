@@ -1,4 +1,5 @@
-// What doctor says of the connections to the database and to Redis: are they encrypted, and is the other end verified?
+// doctor's check of the connections to the database and to Redis: are they encrypted, and is the other end
+// verified?
 import { sql } from 'kysely'
 import { type DatabaseServer, isOnThisMachine } from '../db/database-url.ts'
 import type { Database } from '../db/schema.ts'
@@ -7,7 +8,7 @@ import { isLoopback } from '../url-parts.ts'
 import type { Finding } from './doctor-finding.ts'
 import type { Output } from './output.ts'
 
-/** Asks the server, because a setting is a wish. */
+/** Asks the server, because a setting does not prove that the connection is encrypted. */
 export async function databaseTlsFinding(
   db: Database,
   place: DatabaseServer,
@@ -52,7 +53,7 @@ async function databaseProtocol(db: Database, kind: DatabaseServer['kind']): Pro
   return rows[0]?.version ?? null
 }
 
-/** A connection by TLS always verifies: redis/node.ts has no way around it. */
+/** A TLS connection always verifies the server: redis/node.ts has no option against it. */
 export function redisTlsFinding(url: string, addresses: readonly string[], output: Output): Finding {
   const of = output.say('到 Redis 的连接', 'the connection to Redis')
   if (parseRedisUrl(url).nodes.scheme === 'rediss')

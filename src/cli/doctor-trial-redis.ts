@@ -1,4 +1,5 @@
-// Each kind of command that a server sends to Redis, tried with the server's own code under keys that are removed again.
+// Tries each kind of command that a server sends to Redis, with the server's own code, under keys that are
+// removed again.
 import { randomBytes } from 'node:crypto'
 import { RedisConnections } from '../redis/connections.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
@@ -10,7 +11,7 @@ import {
   type SessionCacheClient,
 } from '../session-cache/redis-client.ts'
 
-/** @throws what Redis answered to the first command that it refuses */
+/** @throws Redis's error for the first command that it refuses */
 export async function tryRedis(url: string): Promise<void> {
   // Connecting turns on client tracking and loads the scripts.
   let failure: unknown

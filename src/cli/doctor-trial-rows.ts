@@ -1,4 +1,4 @@
-// Each kind of write that a server makes, tried in a transaction that is rolled back.
+// Tries each kind of write that a server makes, in a transaction that is rolled back.
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { insertChange } from '../changes/change-rows.ts'
@@ -24,7 +24,8 @@ export const triedTables = {
 class RolledBack extends Error {}
 
 /**
- * Databases ask for rights also where no row matches, but for those of a sequence, which only a row takes a number from.
+ * Databases check permissions even where no row matches. The exception is a sequence: only an inserted row
+ * takes a number from it.
  * @throws the error of the first statement that the database refuses
  */
 export async function tryWrites(db: Database, kind: DatabaseKind): Promise<void> {

@@ -1,4 +1,4 @@
-// hufu doctor: look at everything that a server stands on, and say what to do.
+// hufu doctor: checks everything that a server depends on, and says what to do.
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
@@ -24,7 +24,7 @@ import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from
 const clockToleranceMs = 2_000
 const lowDiskBytes = 500 * 1024 * 1024
 
-/** `doctor`: exit code 1 where something must be done before the server can run. */
+/** `doctor`: exit code 1 where something must be fixed before the server can run. */
 export async function doctor({ settings, output }: Context): Promise<number> {
   const findings = [
     settingsFinding(output),
@@ -48,7 +48,7 @@ export async function doctor({ settings, output }: Context): Promise<number> {
   return findings.some(({ status }) => status === 'problem') ? exitCodes.refused : exitCodes.done
 }
 
-/** Settings that were wrong have ended the command already: run.ts reads them first. */
+/** Wrong settings have ended the command already: run.ts reads them first. */
 function settingsFinding(output: Output): Finding {
   return {
     check: 'settings',
@@ -127,7 +127,7 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
   }
 }
 
-/** Reading is not all that a server does: it also needs the right to each kind of write. */
+/** A server does not only read: it also needs the permission for each kind of write. */
 async function writesFindings(db: Database, kind: DatabaseKind, output: Output): Promise<Finding[]> {
   try {
     await tryWrites(db, kind)
@@ -144,7 +144,7 @@ async function writesFindings(db: Database, kind: DatabaseKind, output: Output):
 
 function newFileFinding(path: string, output: Output): Finding {
   const folder = nearestFolder(dirname(path))
-  // Permissions do not tell all: a file system may be read-only, full, or take no files at all.
+  // Permissions are not enough: a file system may be read-only or full, or may refuse files.
   const trial = join(folder, `.hufu-doctor-${process.pid}`)
   try {
     writeFileSync(trial, '', { flag: 'wx' })
@@ -213,7 +213,7 @@ function clockFinding(of: keyof typeof clockOwners, aheadMs: number, output: Out
   }
 }
 
-/** Nothing is sent: "sms test" does that. */
+/** Sends nothing; `sms test` does that. */
 function smsFinding({ sms }: Settings, output: Output): Finding {
   const check = 'sms'
   const [first, second] = sms.chosen
@@ -263,7 +263,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
     }
     const tls = redisTlsFinding(url, facts.primaries, output)
     const advice = redisAdvice(facts, output)
-    // Of what it says is wrong, a trial would say less.
+    // A trial would only repeat the advice that is there already.
     if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(url)
     return [found, tls, ...advice, clockFinding('redis', facts.clockAheadMs, output)]
   } catch (error) {
@@ -271,7 +271,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
 }
 
-/** A Redis that is away may come back; one that refuses what the server needs will go on refusing it. */
+/** An unreachable Redis may come back; one that refuses what the server needs will keep refusing it. */
 async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
   const why = error instanceof Error ? error.message || error.name : String(error)
   const { isRefusal } = await import('../redis/refusal.ts')
@@ -286,7 +286,8 @@ async function redisFailure(where: string, error: unknown, output: Output): Prom
     '检查令牌会直接读数据库；请检查 HUFU_REDIS_URL，以及 Redis 是否已启动',
     'tokens are checked in the database; check HUFU_REDIS_URL, and that Redis is running',
   )
-  // A port without TLS waits for the end of what it takes for a command: it does not answer.
+  // A port without TLS takes the handshake for an unfinished command and waits for its end: it does not
+  // answer.
   const tlsAdvice = where.startsWith('rediss')
     ? output.say(
         '；如果这个端口没有 TLS，请写 redis:// 而不是 rediss://',

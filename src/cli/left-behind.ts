@@ -1,4 +1,4 @@
-// What is told where a server database is new and the SQLite file of before still has accounts.
+// A warning where a server database is new and the earlier SQLite file still has accounts.
 import { resolve } from 'node:path'
 import { listAccounts } from '../accounts/account-rows.ts'
 import { countAccountsInFile } from '../db/accounts-in-file.ts'
@@ -11,7 +11,7 @@ import type { Output } from './output.ts'
 const youngMs = 7 * 24 * 3_600_000
 const maxCounted = 10_000
 
-/** null where nothing is left behind, or nobody can tell. */
+/** null where there is no such file with accounts, or where the database has older accounts. */
 export async function leftBehindWarning(
   settings: Settings,
   output: Output,

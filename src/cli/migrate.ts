@@ -1,4 +1,4 @@
-// hufu migrate: bring the schema up to date without starting the server.
+// hufu migrate: brings the schema up to date without starting the server.
 
 import type { Context } from './context.ts'
 import { exitCodes } from './output.ts'

@@ -1,4 +1,4 @@
-// How commands speak: to people in their language, to programs in JSON, and with exit codes that scripts can use.
+// The output of commands: text in a person's language, JSON for programs, and exit codes for scripts.
 import { styleText } from 'node:util'
 import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
 import { refusalOf } from '../db/refused.ts'
@@ -9,16 +9,16 @@ import { SettingsError } from '../settings/setting.ts'
 import type { Settings } from '../settings/settings.ts'
 import { refusalWords } from './refusal-words.ts'
 
-/** What a command's exit code means; docs/command-line.md lists exactly these. */
+/** The meaning of each exit code; docs/command-line.md lists exactly these. */
 export const exitCodes = {
   done: 0,
-  /** The program answered no: not there, taken already, not acceptable, or a check of `doctor` failed. */
+  /** The answer is no: not found, already taken, not acceptable, or a check of `doctor` failed. */
   refused: 1,
   /** Wrong arguments or settings. */
   usage: 2,
   /** A store or a gateway does not answer; the same command may work later. */
   unavailable: 3,
-  /** A fault of the program. */
+  /** A bug in the program. */
   internal: 70,
 } as const
 
@@ -27,10 +27,10 @@ export class UsageError extends Error {}
 
 type Style = Parameters<typeof styleText>[0]
 
-/** One command's voice. */
+/** The output of one command. */
 export class Output {
   readonly json: boolean
-  /** Takes known secrets out of what others have written, such as a driver about an error. */
+  /** Removes known secrets from texts of other sources, such as a driver's error message. */
   readonly hide: Hide
   readonly #chinese: boolean
 
@@ -45,12 +45,12 @@ export class Output {
     return this.#chinese ? zh : en
   }
 
-  /** A line for people; nothing where JSON was asked for. */
+  /** A line for people; prints nothing where JSON was requested. */
   line(text = ''): void {
     if (!this.json) process.stdout.write(`${text}\n`)
   }
 
-  /** A value for programs, one line each; nothing where it was not asked for. */
+  /** A value for programs, one line each; prints nothing where JSON was not requested. */
   value(value: unknown): void {
     if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
   }
@@ -67,7 +67,7 @@ export class Output {
   }
 
   /**
-   * Says what went wrong and what to do, on standard error, and returns the exit code.
+   * Prints what went wrong and what to do, on standard error, and returns the exit code.
    * @param subject the phone number or id that the command was given
    */
   failure(thrown: unknown, subject = ''): number {
@@ -105,7 +105,7 @@ export class Output {
 
   #unusableFile(error: Error): number {
     const example = 'sqlite:/var/lib/hufu/hufu.db'
-    // SQLITE_NOTADB: no permission helps.
+    // SQLITE_NOTADB: a change of permissions does not help.
     const isOther = 'errcode' in error && error.errcode === 26
     const zh = isOther ? '请指定' : '请让运行 Hufu 的用户有权写入它和它所在的文件夹，或指定'
     const en = isOther
@@ -126,7 +126,10 @@ export class Output {
     return this.fail(exitCodes.unavailable, 'unavailable', text)
   }
 
-  /** Says on standard error that it was not done, to programs with these facts, and returns the exit code. */
+  /**
+   * Prints on standard error that the command failed, for programs with these facts, and returns the exit
+   * code.
+   */
   fail(exitCode: number, code: string, text: string, facts: Readonly<Record<string, unknown>> = {}): number {
     const value = hideIn({ error: code, message: text, ...facts }, this.hide)
     process.stderr.write(this.json ? `${JSON.stringify(value)}\n` : `${this.hide(text)}\n`)
@@ -134,9 +137,12 @@ export class Output {
   }
 }
 
-/** A reader that goes away (`| head`) ends the command without a complaint; one of standard error is missed by nobody. */
+/**
+ * When the reader of standard output exits (`| head`), the command ends without an error; a closed standard
+ * error is ignored.
+ */
 export function endWithReader(): void {
-  // Without a listener, Node takes a disk that is full, or a pipe that nobody reads, for a crash.
+  // Without a listener, Node treats a full disk, or a pipe without a reader, as an uncaught error.
   process.stderr.on('error', () => {})
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done)
@@ -151,7 +157,7 @@ export function localTime(ms: number | null): string {
   return new Date(ms - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
 }
 
-/** What whoever starts or checks a server must read where its test numbers are over; null where they are not. */
+/** The warning at a start or a check when the time of the test numbers is over; null when it is not. */
 export function testNumbersOverWarning(
   { codes: { testNumbers, testNumbersUntil } }: Settings,
   output: Output,
@@ -163,7 +169,7 @@ export function testNumbersOverWarning(
   )
 }
 
-/** What whoever starts or checks a server without limits must read. */
+/** The warning at a start or a check of a server without limits. */
 export function limitsOffWarning(output: Output): string {
   return output.say(
     'HUFU_LIMITS=off：没有频率限制，任何人都可以不停地猜密码；只用于测试',

@@ -1,4 +1,4 @@
-// hufu purge: remove what has had its time, and say what became of each kind of data.
+// hufu purge: removes expired data, and prints the result for each kind of data.
 import type { PurgeOutcome, PurgeReport } from '../db/purges.ts'
 import { type Logger, withoutValues } from '../log.ts'
 import type { Context } from './context.ts'
@@ -65,7 +65,7 @@ function waitingSentence(
 const seconds = (ms: number) => Math.round(Math.abs(ms) / 1000)
 const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
-/** What an operator must know of a run of the purge steps. */
+/** Logs what an operator must know about a run of the purge steps. */
 export function logPurges(reports: readonly PurgeReport[], log: Logger): void {
   for (const { step, outcome, removed } of reports) {
     if (outcome.is === 'failed')
@@ -79,7 +79,7 @@ export function logPurges(reports: readonly PurgeReport[], log: Logger): void {
   const waiting = outcomes.filter((outcome) => outcome.is === 'waiting')
   if (waiting.some(({ offMs }) => offMs === null))
     log.info('first look at old data: what is due is removed from tomorrow on')
-  // Told once: in the hours after a jump the clock is where it should be.
+  // Logged once: in the hours after a jump, the clock is right again.
   const jumped = waiting.find(({ offMs }) => offMs !== null && offMs !== 0)
   if (jumped) log.warn({ off_ms: jumped.offMs }, jumpWarning)
 }

@@ -1,4 +1,4 @@
-// What a refusal means to a person at the command line: what was wrong, and which command or setting helps.
+// The text of a refusal at the command line: what was wrong, and which command or setting helps.
 import type { AppError, ErrorCode, ErrorFacts } from '../errors.ts'
 import { phoneAdviceOf, publicErrors } from '../http/problem.ts'
 import { calledAs } from './called-as.ts'
@@ -10,12 +10,12 @@ interface Words {
 
 const { command } = calledAs(import.meta.url)
 
-/** A text as one word of a shell. */
+/** A text quoted as one word of a shell. */
 function asWord(text: string): string {
   return /^[\w+.-]+$/.test(text) ? text : `'${text.replaceAll("'", '')}'`
 }
 
-/** @param given as one word of a shell */
+/** @param given the text, quoted as one word of a shell */
 type Sentence = (error: AppError, subject: string, given: string) => Words
 
 const passwordRules: Readonly<Record<NonNullable<ErrorFacts['rule']>, Words>> = {

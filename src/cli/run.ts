@@ -1,4 +1,4 @@
-// The command line: which commands there are, and what surrounds each of them.
+// The command line: the list of commands, and the code around each of them.
 import { Command, CommanderError } from 'commander'
 import { hiderOf } from '../secrets.ts'
 import { readEnvironment, readEnvironmentOfMessages, secretTexts } from '../settings/environment.ts'
@@ -28,17 +28,20 @@ export async function run(argv: readonly string[]): Promise<number> {
     await program(result).parseAsync(argv, { from: 'user' })
     return result.code
   } catch (error) {
-    // Commander has written its own message; its help and version are no mistakes.
+    // Commander has printed its own message; `--help` and `--version` are not errors.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
     throw error
   }
 }
 
 function program(result: { code: number }): Command {
-  /** An action with the settings read and its errors told. Commander passes arguments, options, the command itself. */
+  /**
+   * Wraps an action: reads the settings and prints errors. Commander passes arguments, options, then the
+   * command itself.
+   */
   function action<A extends unknown[]>(act: Action<A>) {
     return async (...given: unknown[]) => {
-      // The types of the arguments are those that the command declares next to its action.
+      // The arguments have the types that the command declares next to its action.
       const args = given.slice(0, -1) as A
       const options = given.at(-2) as { json?: boolean }
       const environment = readEnvironmentOfMessages()

@@ -1,16 +1,22 @@
-// What tells a process to stop.
+// Signals and other events that stop a process.
 import type { Environment } from '../settings/environment.ts'
 import { exitCodes } from './output.ts'
 import { isStartedByNpm } from './started-by-npm.ts'
 
 const lookForParentEveryMs = 500
-/** Read as early as can be: one that ends before this is not missed. */
+/** Read as early as possible, so that a parent that exits early is noticed. */
 const parentAtStart = process.ppid
 
-/** Set once what is in flight is answered before the end; before, a signal just ends the process. */
+/**
+ * Set once the process answers requests in flight before it ends; before that, a signal just ends the
+ * process.
+ */
 let stopInOrder: (() => void) | null = null
 
-/** The first SIGTERM or SIGINT, or the end of npm's shell. The second signal does not wait for anything. */
+/**
+ * Resolves on the first SIGTERM or SIGINT, or when npm's shell ends. A second signal ends the process at
+ * once.
+ */
 export function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     let asked = false
@@ -26,8 +32,8 @@ export function stopSignal(): Promise<void> {
 }
 
 /**
- * Where npm or npx has started this program in a shell, stops it as SIGTERM does when that shell ends. A process that is meant
- * to outlive its parent is left alone (docs/operations.md).
+ * Where npm or npx has started this program in a shell, stops the program when that shell ends, as SIGTERM
+ * does. A process that is meant to outlive its parent is not affected (docs/operations.md).
  */
 export function stopWithNpm(environment: Environment): void {
   if (!isStartedByNpm(environment)) return

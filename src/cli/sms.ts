@@ -56,7 +56,7 @@ function failureText(error: SmsError, output: Output): string {
   return `${error.driver}: ${error.code}${detail ? ` (${detail})` : ''}. ${words}${doubt}`
 }
 
-/** Of a connection that failed: the system's word for it, such as ECONNREFUSED. */
+/** The system's error code of a failed connection, such as ECONNREFUSED. */
 function causeOf({ cause }: SmsError): string | null {
   if (!(cause instanceof Error)) return null
   return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name

@@ -1,4 +1,4 @@
-// Brings the schema up to date, and tells on standard error what takes long.
+// Brings the schema up to date, and reports slow migrations on standard error.
 import { openForMigrations } from '../app.ts'
 import { upgrade } from '../db/migrate.ts'
 import type { Sentence } from '../db/migration-progress.ts'

@@ -1,9 +1,13 @@
-// What a command that works on the data needs: the house opened, its schema up to date, and closed again.
+// Opens the services for a command that works on the data, brings the schema up to date, and closes them
+// again.
 import { openServices, type Services } from '../app.ts'
 import type { Context } from './context.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
 
-/** Brings the schema up to date (a command may come before the first start), then opens the house for `work`, and closes it. */
+/**
+ * Brings the schema up to date (a command may come before the first start), opens the services for `work`,
+ * and closes them.
+ */
 export async function withServices<T>(
   context: Context,
   work: (services: Services) => Promise<T>,
@@ -12,7 +16,7 @@ export async function withServices<T>(
   const services = await openServices(context.settings)
   try {
     const result = await work(services)
-    // The command is done; what is left to write would wait for a server.
+    // The command must finish its own writes: otherwise they would wait for a running server.
     await services.writer.pendingEnds.written()
     return result
   } finally {

@@ -1,4 +1,5 @@
-// Several processes on one port: the first one starts them, watches them, and stops them in order. It serves nobody itself.
+// Several processes on one port: the primary starts the workers, watches them, and stops them in order. It
+// answers no requests itself.
 import cluster, { type Address, type Worker } from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
@@ -6,17 +7,20 @@ import { exitCodes } from './output.ts'
 import { stopSignal } from './signals.ts'
 
 const stopWord = 'stop'
-/** A worker that dies is replaced; one that died soon after its start, after a wait that doubles. */
+/**
+ * A worker that dies is replaced. If it died soon after its start, the replacement waits, and the wait
+ * doubles each time.
+ */
 const firstWaitMs = 100
 const lastWaitMs = 5_000
 const soonMs = 10_000
 
 /**
- * In a worker: resolves when the first process tells it to stop; signals are the first process's business. When that one
- * is killed, node:cluster ends its workers at once.
+ * In a worker: resolves when the primary sends the stop message; only the primary handles signals. When the
+ * primary is killed, node:cluster ends its workers at once.
  */
 export function stopMessage(): Promise<void> {
-  // A terminal and systemd signal every process of the group; only one of them may answer.
+  // A terminal and systemd send a signal to every process of the group; only the primary may react.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {})
   return new Promise((resolve) => {
     process.on('message', (word) => {
@@ -25,7 +29,7 @@ export function stopMessage(): Promise<void> {
   })
 }
 
-/** In a worker that has nothing to do any more: the line to the first process keeps it alive no longer. */
+/** In a worker that has finished: the channel to the primary no longer keeps the process alive. */
 export function unrefPrimary(): void {
   process.channel?.unref()
 }
@@ -33,13 +37,13 @@ export function unrefPrimary(): void {
 export interface WorkersOptions {
   readonly count: number
   readonly log: Logger
-  /** Called once, when the first of them listens. */
+  /** Called once, when the first worker listens. */
   readonly onListening: (address: Address) => void
 }
 
 /**
- * Runs so many copies of this process, and returns when a signal has stopped all of them. The first one starts alone, so
- * that what is wrong with settings, port or database is said once.
+ * Runs `count` worker processes, and returns when a signal has stopped all of them. The first one starts
+ * alone, so that an error in settings, port or database is printed once.
  */
 export async function runWorkers({ count, log, onListening }: WorkersOptions): Promise<number> {
   const signalled = stopSignal()
@@ -51,7 +55,7 @@ export async function runWorkers({ count, log, onListening }: WorkersOptions): P
     endOf(first),
     signalled.then(() => null),
   ])
-  // It has said why.
+  // The worker has printed the reason.
   if (typeof began === 'number' || typeof began === 'string') return Number(began) || exitCodes.internal
   if (began) onListening(began)
   const others = Array.from({ length: began ? count - 1 : 0 }, () => cluster.fork())
@@ -60,7 +64,7 @@ export async function runWorkers({ count, log, onListening }: WorkersOptions): P
   await signalled
   stopped.abort()
   for (const worker of Object.values(cluster.workers ?? {})) {
-    // One that is only starting has nothing under way, and would not hear the word.
+    // A worker that is still starting has nothing under way, and would not receive the message.
     if (worker && listening.has(worker)) worker.send(stopWord)
     else worker?.process.kill('SIGKILL')
   }
@@ -68,7 +72,7 @@ export async function runWorkers({ count, log, onListening }: WorkersOptions): P
   return exitCodes.done
 }
 
-/** Sees to it that there is a worker, until `stopped`. */
+/** Replaces a worker that ends, until `stopped`. */
 async function keep(worker: Worker, log: Logger, stopped: AbortSignal): Promise<void> {
   let current = worker
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(lastWaitMs, waitMs * 2)) {

@@ -1,10 +1,11 @@
-// What the argument parser refuses, in the language of the terminal and with what to type instead. The parser itself speaks English only.
+// Messages for wrong command lines, in the language of the terminal and with what to type instead. The
+// argument parser itself has English messages only.
 import type { Command } from 'commander'
 import { calledAs } from './called-as.ts'
 
 interface Refusal {
   readonly pattern: RegExp
-  /** @param text what was written wrongly, or is missing */
+  /** @param text the wrong word, or the missing one */
   readonly zh: (text: string) => string
   readonly en: (text: string) => string
 }
@@ -37,13 +38,13 @@ const refusals: readonly Refusal[] = [
   },
 ]
 
-/** Where options are settings of the server, a newcomer looks for options. */
+/** Most options of this server are settings, but a newcomer looks for command-line options. */
 const settingsAdvice = {
   zh: '；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.md',
   en: '; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md',
 }
 
-/** Lets a command, and those below it, say what the parser refuses. Call when all of them are there. */
+/** Gives a command, and its subcommands, these messages. Call it when all of them are defined. */
 export function explainWrongCalls(command: Command, isChinese: () => boolean, above = ''): void {
   const name = above === '' ? '' : `${above}${command.name()} `
   command.configureOutput({
@@ -68,7 +69,7 @@ function wrongCall(text: string, command: Command, name: string, isChinese: bool
     : `${words}${meant ? `; did you mean ${meant}?` : ''}${isSetting ? settingsAdvice.en : ''}\nUsage: ${help}`
 }
 
-/** `accounts add [options] <phone>`, or the commands that there are. */
+/** `accounts add [options] <phone>`, or the list of commands. */
 function usageOf(command: Command, name: string): string {
   const below = command.commands.map((one) => one.name()).filter((one) => one !== 'help')
   const rest = below.length > 0 ? below.join(' | ') : command.usage()

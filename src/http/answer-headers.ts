@@ -1,11 +1,12 @@
-// Headers that every answer carries, and lists of headers. A header for all answers is added here and nowhere else: Fastify's replies,
-// the fast path and the answers in plain bytes (connection-limit.ts, connection-guard.ts) all take them from here.
+// Headers that every response carries, and lists of headers. A header for all responses is added here and
+// nowhere else: Fastify's replies, the fast path and the responses in plain bytes (connection-limit.ts,
+// connection-guard.ts) all take them from here.
 import type { FastifyReply } from 'fastify'
 
-/** Header names and values, one after the other, as `writeHead` takes them. */
+/** Header names and values, alternating, as `writeHead` takes them. */
 export type HeaderList = readonly string[]
 
-/** No answer may be stored, unless its route says otherwise (docs/stored-answer.ts). */
+/** No response may be stored, unless its route says otherwise (docs/stored-answer.ts). */
 export const everyAnswer: HeaderList = ['cache-control', 'no-store']
 
 /** Calls `set` with each pair of a list. */
@@ -20,7 +21,7 @@ export function headerLines(list: HeaderList): string[] {
   return lines
 }
 
-/** Names one more header of requests that an answer depends on, beside those that it names already. */
+/** Adds a request header to `Vary`, beside those that it lists already. */
 export function addVary(reply: FastifyReply, name: string): void {
   const named = reply.getHeader('vary')
   reply.header('vary', named === undefined ? name : `${named}, ${name}`)

@@ -1,4 +1,4 @@
-// The caller of a request: the session that its token proves, and the address that it came from.
+// The caller of a request: the session of its token, and the address that it came from.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
@@ -14,16 +14,16 @@ import {
 import type { Rotated, Sessions } from '../sessions/sessions.ts'
 import { unknownField } from './request-errors.ts'
 
-/** What a route asks of its caller: nothing, or the bearer token of a live session. */
+/** What a route requires of its caller: nothing, or the bearer token of a live session. */
 export type CallerKind = 'none' | 'session'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The caller's session, and the token that proves it; null where the route asks for none. */
+    /** The caller's session and its token; null where the route requires none. */
     signedIn: (SignedIn & { readonly token: string }) | null
   }
   interface FastifyContextConfig {
-    /** Where it is not what the surface asks. */
+    /** Set where the route differs from its surface. */
     caller?: CallerKind
   }
 }
@@ -33,7 +33,10 @@ export interface SignedIn {
   readonly account: SignedInAccount
 }
 
-/** Asks a surface's callers for what its routes ask, before the body is read: an unknown caller costs one header. */
+/**
+ * Authenticates the callers of a surface's routes before the body is read, so an unknown caller costs no more
+ * than a header.
+ */
 export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: Sessions): void {
   app.addHook('onRequest', (request, _reply, done) => {
     if ((request.routeOptions.config.caller ?? kind) === 'none') return done()
@@ -46,8 +49,9 @@ export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: S
     if (signedIn instanceof Promise) signedIn.then(goOn, done)
     else goOn(signedIn)
   })
-  // A body may take 15 s. A session that has ended meanwhile counts nothing, sends nothing and learns nothing; what it would
-  // write is refused again under the account's lock (sessions/caller.ts).
+  // The body may take 15 s to arrive. If the session ends meanwhile, this check refuses the request before it
+  // counts, sends or reads anything. A write checks the session once more under the account's lock
+  // (sessions/caller.ts).
   app.addHook('preValidation', (request, _reply, done) => {
     if (!request.signedIn || request.method === 'GET') return done()
     const again = sessions.assertStillLive(callerOf(request))
@@ -56,7 +60,7 @@ export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: S
   })
 }
 
-/** Refuses members in the body of a route that takes none: `{"all":true}` would be dropped without a word. */
+/** Refuses a body with members on a route that takes none: `{"all":true}` would be ignored silently. */
 export function refuseUnexpectedBody(app: FastifyInstance): void {
   app.addHook('preValidation', (request, _reply, done) => {
     const { body } = request
@@ -68,15 +72,16 @@ export function refuseUnexpectedBody(app: FastifyInstance): void {
 }
 
 /**
- * The live session that a token proves.
- * @throws AppError (or rejects with) `token_unknown`, `token_missing` for a session with a condition, `session_<reason>` with when it ended and by which device
+ * The live session of a token.
+ * @throws AppError (or rejects with) `token_unknown`, `token_missing` for a session with a condition,
+ * `session_<reason>` with when it ended and by which device
  */
 export function signedInBy(token: string, sessions: Sessions): MaybePromise<SignedIn> {
   return mapMaybe(sessions.verify(token), onlyLive)
 }
 
 /**
- * The token that follows this one, and the session that it proves.
+ * The successor of a token, and its session.
  * @throws AppError as `signedInBy` does
  */
 export async function rotatedBy(token: string, sessions: Sessions): Promise<SignedIn & { token: string }> {
@@ -88,7 +93,8 @@ type NotLive = Exclude<Verified, { is: 'live' }>
 function onlyLive<Shown extends Live>(verified: Shown | NotLive): Shown {
   switch (verified.is) {
     case 'live':
-      // No route can check a condition yet: a request that shows the token alone shows too little, and the token is not dead.
+      // No route can check a session's condition yet. A request with only the token proves too little, but
+      // the token stays valid.
       if (!isBearer(verified)) throw new AppError('token_missing')
       return verified
     case 'ended':
@@ -100,15 +106,16 @@ function onlyLive<Shown extends Live>(verified: Shown | NotLive): Shown {
 
 /**
  * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
- * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`, `credentials_conflict`, `token_in_url`
+ * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`,
+ * `credentials_conflict`, `token_in_url`
  */
 export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (raw.url?.includes('token=')) throw new AppError('token_in_url')
   const header = raw.headers.authorization
   if (header === undefined || header === '') throw new AppError('token_missing')
-  // Node keeps the first of several Authorization headers and drops the others without a word.
+  // Node keeps the first of several Authorization headers and drops the others silently.
   if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
-  // What is missing is the word in front of the token; nothing is known of the token itself.
+  // The `Bearer` scheme is missing, so the token itself was not looked up.
   if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_missing')
   return header.slice(7)
 }
@@ -123,22 +130,22 @@ function countAuthorization(rawHeaders: readonly string[]): number {
 }
 
 /**
- * The caller's session, on a route that asks for one.
- * @throws AppError `token_missing` on a route that asks for none
+ * The caller's session, on a route that requires one.
+ * @throws AppError `token_missing` on a route that requires none
  */
 export function signedIn(request: FastifyRequest): SignedIn & { readonly token: string } {
-  // The hook of `authenticate` has run: a route that asks for a session is not reached without one.
+  // The hook of `authenticate` has run: a request without a session does not reach a route that requires one.
   if (!request.signedIn) throw new AppError('token_missing')
   return request.signedIn
 }
 
-/** The session on whose behalf a request writes, and where the request comes from. */
+/** The session that a request writes for, and where the request comes from. */
 export function callerOf(request: FastifyRequest): Caller & { readonly origin: RequestOrigin } {
   const { session, token } = signedIn(request)
   return { accountId: session.accountId, sessionId: session.id, token, origin: originOf(request) }
 }
 
-/** Where a request came from, as events tell it. */
+/** Where a request came from, as events record it. */
 export function originOf(request: FastifyRequest): RequestOrigin {
   return { ip: request.clientAddress, requestId: request.id }
 }

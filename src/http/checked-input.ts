@@ -1,31 +1,31 @@
-// What a client sent, in the types of the schemas that have let it through.
+// Client input, typed by the schema that has validated it.
 import type { FastifyRequest, FastifySchema } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 
 /**
- * The body of a request whose route checks it by this schema, given itself or by its `$id`.
- * @throws Error where the route has another schema, a fault of ours
+ * The body of a request whose route checks it by this schema, given directly or by its `$id`.
+ * @throws Error where the route has another schema, which is a bug
  */
 export function bodyOf<Schema extends TSchema>(request: FastifyRequest, schema: Schema): Static<Schema> {
   return checked(request, 'body', schema)
 }
 
-/** The same of the query. */
+/** The query of a request, as `bodyOf` returns the body. */
 export function queryOf<Schema extends TSchema>(request: FastifyRequest, schema: Schema): Static<Schema> {
   return checked(request, 'querystring', schema)
 }
 
-/** The same of the parameters in the path. */
+/** The path parameters of a request, as `bodyOf` returns the body. */
 export function paramsOf<Schema extends TSchema>(request: FastifyRequest, schema: Schema): Static<Schema> {
   return checked(request, 'params', schema)
 }
 
-/** The same of the headers. */
+/** The headers of a request, as `bodyOf` returns the body. */
 export function headersOf<Schema extends TSchema>(request: FastifyRequest, schema: Schema): Static<Schema> {
   return checked(request, 'headers', schema)
 }
 
-/** The part of a request that each part of a route's schema is for. */
+/** The part of a request that each part of a route's schema checks. */
 const sources = { body: 'body', querystring: 'query', params: 'params', headers: 'headers' } as const
 
 function checked<Schema extends TSchema>(
@@ -36,7 +36,7 @@ function checked<Schema extends TSchema>(
   const byRoute: unknown = request.routeOptions.schema?.[part]
   const isSame = byRoute === schema || ('$id' in schema && refersTo(byRoute, schema.$id))
   if (!isSame) throw new Error(`${request.routeOptions.url} checks its ${part} by another schema`)
-  // The route's schema, which is this one, has let only this shape through.
+  // The route validates with this same schema, so the value has its shape.
   return request[sources[part]] as Static<Schema>
 }
 

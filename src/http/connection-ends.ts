@@ -1,16 +1,17 @@
-// A connection ends when all that was asked on it is answered and on its way, and not before.
+// A connection ends when all requests on it are answered and the responses are sent, and not before.
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Call before the server listens. */
+/** Call it before the server listens. */
 export function answerBeforeEnd(server: Server): void {
   answerHalfClosed(server)
   keepUnsentAnswers(server)
 }
 
 /**
- * A client may say that it will send no more, and wait for its answers (a half-closed TCP connection). Node by itself ends its own side
- * at once: a sign-in is done and its answer lost, an export is cut off.
+ * A client may say that it sends no more, and wait for its responses (a half-closed TCP connection). By
+ * default, Node then closes its own side at once: a sign-in succeeds but its response is lost, an export is
+ * cut off.
  */
 function answerHalfClosed(server: Server): void {
   if (!('httpAllowHalfOpen' in server))
@@ -19,8 +20,8 @@ function answerHalfClosed(server: Server): void {
 }
 
 /**
- * When a server stops, Node destroys each connection whose answer has been handed over, also where much of it still waits for a client
- * that reads slowly.
+ * When a server stops, Node destroys each connection whose response has been written, even where much of it
+ * still waits for a client that reads slowly.
  */
 function keepUnsentAnswers(server: Server): void {
   const sockets = new Set<Socket>()
@@ -33,7 +34,7 @@ function keepUnsentAnswers(server: Server): void {
     const sending = [...sockets].filter(({ writableLength }) => writableLength > 0)
     for (const socket of sending) socket.destroy = keep
     closeIdle.call(server)
-    // What they inherit.
+    // This restores the inherited method.
     for (const socket of sending) Reflect.deleteProperty(socket, 'destroy')
   }
 }

@@ -1,15 +1,15 @@
-// How many connections a server takes: fewer than the files that its process may have open, so that the database, the log and
-// the proxy's next connection always find one left.
+// How many connections a server takes: fewer than the files that its process may have open, so that a file
+// descriptor is always free for the database, the log and the proxy's next connection.
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { everyAnswer, headerLines } from './answer-headers.ts'
 
-/** Files that are no connections of clients: pools, Redis, SQLite with its WAL, logs. */
+/** Open files that are not client connections: pools, Redis, SQLite with its WAL, logs. */
 const otherFiles = 200
-/** Connections that are being refused; beyond them they are closed without an answer. */
+/** At most this many connections get a refusal at once; further ones are closed without a response. */
 const refusedAtOnce = 50
-/** How long a refused client has to take its answer. */
+/** How long a refused client has to read its response. */
 const refusalMs = 1_000
 /** From this part of the limit on, unused connections are kept for a shorter time. */
 const crowdedFrom = 0.8
@@ -25,14 +25,14 @@ function openFilesLimit(): number | null {
   }
 }
 
-/** The limit that is asked for, or less where fewer files may be open. */
+/** The configured limit, or a lower one where the process may open fewer files. */
 export function connectionLimit(wanted: number, openFiles = openFilesLimit()): number {
   return openFiles === null ? wanted : Math.max(1, Math.min(wanted, openFiles - otherFiles))
 }
 
 /**
- * Takes `max` connections at once. The next one is answered 503 with `Retry-After` and closed, at once and without a look at
- * its request. Before that, when it gets crowded, connections that nobody uses are closed after 5 s instead of 75.
+ * Accepts `max` connections at once. The next one gets 503 with `Retry-After` and is closed, at once and
+ * without reading its request. Close to the limit, idle connections are closed after 5 s instead of 75.
  */
 export function limitConnections(server: Server, max: number): void {
   const [accept] = server.listeners('connection')
@@ -71,6 +71,6 @@ function refuse(socket: Socket): void {
   socket.on('error', () => {})
   socket.setTimeout(refusalMs, () => socket.destroy())
   socket.end(answer)
-  // Bytes that nobody reads would have the system reset the connection, and the answer be lost.
+  // With unread bytes in its buffer, the system would reset the connection, and the response would be lost.
   socket.resume()
 }

@@ -1,13 +1,14 @@
-// What `invalid_request` says of a field in words, in both languages. problem.ts makes it the problem's `detail`.
+// Sentences about a field for `invalid_request`, in both languages. problem.ts puts them into the problem's
+// `detail`.
 import type { FieldFault } from '../errors.ts'
 
 type Language = 'zh-CN' | 'en'
 type Words = Readonly<Record<Language, string>>
 
-/** Of an enumeration, as many values are named; a longer one is cut short. */
+/** At most this many values of an enumeration are listed. */
 const namedValues = 20
 
-/** What the patterns of patterns.ts take, by their names. */
+/** What the patterns of patterns.ts accept, by their names. */
 const forms: Readonly<Record<string, Words>> = {
   plain_text: {
     'zh-CN': '要有看得见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
@@ -34,7 +35,10 @@ const types: Readonly<Record<string, Words>> = {
   object: { 'zh-CN': 'JSON 对象', en: 'a JSON object' },
 }
 
-/** `device.platform` for `/device/platform`. A name that a stranger made up shows nothing that a person cannot see. */
+/**
+ * `device.platform` for `/device/platform`. A name that the client made up is shown without invisible
+ * characters.
+ */
 function nameOf(pointer: string): string {
   const path = pointer.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~')
   return `"${path.replace(/[\p{C}\p{Z}"]/gu, '?')}"`
@@ -76,12 +80,12 @@ function toBe(what: string | number | undefined, before: string, after = ''): st
   return what === undefined ? '' : `${before}${what}${after}`
 }
 
-/** The values of an enumeration that an answer names. */
+/** The values of an enumeration that a response lists. */
 export function allowedValues(allowed: FieldFault['allowed'] = []): readonly string[] {
   return allowed.length <= namedValues ? allowed : [...allowed.slice(0, namedValues), '…']
 }
 
-/** One sentence about the field, for people: which it is, and what to send instead. */
+/** One sentence for people: which field it is, and what to send instead. */
 export function fieldAdvice(fault: FieldFault, language: Language): string | undefined {
   const name = fault.pointer === '' ? { 'zh-CN': '请求体', en: 'The body' }[language] : nameOf(fault.pointer)
   return (language === 'en' ? inEnglish : inChinese)[fault.problem]?.(name, fault)

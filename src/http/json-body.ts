@@ -1,18 +1,20 @@
-// JSON bodies, strictly: UTF-8, no duplicate-prone prototypes, no half characters, no compression.
+// JSON bodies, parsed strictly: UTF-8, no `__proto__` members, no duplicate names, no lone surrogates,
+// no compression.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const surrogateEscape = /\\u[dD][89a-fA-F]/
 
-/** Lets exactly `application/json` in (RFC 8259), and refuses what can be read in two ways. */
+/** Accepts exactly `application/json` (RFC 8259), and refuses what can be read in two ways. */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
   forgetTypesOfNothing(app)
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      // `parseAs: 'buffer'` gives a Buffer. Some clients name their content type with everything that they send.
+      // `parseAs: 'buffer'` gives a Buffer. Some clients send their content type with every request, also
+      // without a body.
       if ((body as Buffer).length === 0 && !request.routeOptions.schema?.body) return done(null, undefined)
       assertPlainUtf8(request)
       // `parseAs: 'buffer'` gives a Buffer.
@@ -32,8 +34,8 @@ export function acceptJsonOnly(app: FastifyInstance): void {
 }
 
 /**
- * Platforms name a type of their own with a POST that has no body (DingTalk: a form). Where a route takes none, the type of nothing is
- * dropped before the framework refuses it.
+ * Some platforms send a content type with a POST that has no body (DingTalk: a form). Where a route takes no
+ * body and none was sent, its type is dropped before the framework refuses it.
  */
 function forgetTypesOfNothing(app: FastifyInstance): void {
   app.addHook('preParsing', ({ headers, routeOptions }, _reply, _payload, done) => {
@@ -51,8 +53,8 @@ function assertPlainUtf8({ headers }: FastifyRequest): void {
 }
 
 /**
- * Whether an object has a name twice (RFC 8259, section 4: who reads it may take either). Each name of the text is followed by
- * a colon, and what was read has each name once.
+ * Whether an object has a name twice (RFC 8259, section 4: a parser may keep either). Each name in the text
+ * is followed by a colon, and the parsed value has each name once.
  */
 function hasDoubledName(text: string, value: unknown): boolean {
   const written = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
@@ -62,13 +64,13 @@ function hasDoubledName(text: string, value: unknown): boolean {
   return written !== read
 }
 
-/** Whether any text inside has a surrogate without its other half. */
+/** Whether any text inside has a lone surrogate. */
 function hasHalfCharacter(value: unknown): boolean {
   for (const item of everything(value)) if (typeof item === 'string' && !item.isWellFormed()) return true
   return false
 }
 
-/** A value and all that is in it, names too. Without recursion: a stranger chose the depth. */
+/** A value and everything in it, names too. It uses no recursion, because the client chooses the depth. */
 function* everything(value: unknown): Generator<unknown> {
   const rest = [value]
   while (rest.length > 0) {

@@ -1,9 +1,9 @@
-// 405 with Allow for every known path, also where Fastify would say 404.
+// 405 with Allow for every known path, also where Fastify would answer 404.
 import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import { AppError } from '../errors.ts'
 
-// CONNECT never becomes a request; Node's own list has every other method that its parser lets through.
+// CONNECT never becomes a request; Node's list has every other method that its parser accepts.
 const methods = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[]
 
 /** Lets a server route every method that Node's parser knows. Call once, before any route is registered. */
@@ -11,7 +11,7 @@ export function acceptEveryMethod(app: FastifyInstance): void {
   for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
 }
 
-/** Call before the routes of `app` are registered, and the result's `register` when all of them are. */
+/** Call it before the routes of `app` are registered, and the result's `register` when all of them are. */
 export function refuseOtherMethods(app: FastifyInstance): { register(): void } {
   const known = new Map<string, Set<HTTPMethods>>()
   app.addHook('onRoute', ({ url, method }) => {
@@ -28,9 +28,9 @@ export function refuseOtherMethods(app: FastifyInstance): { register(): void } {
           method: methods.filter((method) => !allowed.has(method)),
           schema: { hide: true },
           config: { caller: 'none' },
-          // Before the body is looked at: a method that a path does not have takes no body either.
+          // This runs before the body is read: a method that a path does not have takes no body either.
           onRequest: async ({ raw }: FastifyRequest) => {
-            // /v1/sessions/ fits /v1/sessions/:id, with no id: an address that is not there.
+            // /v1/sessions/ matches /v1/sessions/:id with an empty id, so it is an unknown path.
             if (!url.endsWith('/') && /[^/]\/(\?|$)/.test(raw.url ?? '')) throw new AppError('not_found')
             throw new AppError('method_not_allowed', { allow })
           },

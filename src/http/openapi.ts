@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { TSchema } from 'typebox'
 
-/** As far as it matters here: an operation object of OpenAPI 3.1. */
+/** The part of an OpenAPI 3.1 operation object that this file uses. */
 interface Operation {
   readonly operationId?: string
   readonly requestBody?: { readonly content: MediaTypes }
@@ -11,7 +11,9 @@ interface Operation {
 }
 type MediaTypes = Record<string, { examples?: unknown }>
 
-/** As far as it matters here: a document of OpenAPI 3.1. Our paths have nothing but operations, by method. */
+/**
+ * The part of an OpenAPI 3.1 document that this file uses. Its paths have nothing but operations, by method.
+ */
 export interface Document {
   readonly openapi: string
   readonly info: object
@@ -26,10 +28,13 @@ type SecurityScheme =
   | { readonly type: 'apiKey'; readonly in: 'header'; readonly name: string; readonly description: string }
   | { readonly type: 'http'; readonly scheme: 'bearer'; readonly description: string }
 
-/** Whole bodies and answers that a server could have taken and given, under the names that a reader chooses from. */
+/** Whole bodies and responses that a server could have received and sent, by the name that /docs shows. */
 type Examples = Readonly<Record<string, unknown>>
 
-/** What /docs shows of a route. A test checks each example against the schema, and that no route is without. */
+/**
+ * The examples that /docs shows for a route. A test checks each example against the schema, and that every
+ * route has examples.
+ */
 export interface RouteExamples {
   readonly body?: Examples
   /** By status. A problem needs none: `components.examples` has one for each code. */
@@ -42,7 +47,7 @@ declare module 'fastify' {
   }
 }
 
-/** What the document of a surface says besides its routes. */
+/** The parts of a surface's document besides its routes. */
 export interface SurfaceDocument {
   readonly tags: readonly { readonly name: string; readonly description: string }[]
   readonly securitySchemes?: Readonly<Record<string, SecurityScheme>>
@@ -52,7 +57,7 @@ export interface SurfaceDocument {
   readonly schemas?: readonly TSchema[]
 }
 
-/** The documents of a server's surfaces, by name. Each is made when it is first asked for, from then on the same. */
+/** The documents of a server's surfaces, by name. Each is generated on first use and then cached. */
 export class DescribedSurfaces {
   readonly #version: string
   readonly #documents = new Map<string, () => Document>()
@@ -84,7 +89,7 @@ export class DescribedSurfaces {
 
   /**
    * One document of several surfaces, side by side.
-   * @throws Error where two of them have the same path, or mean different things by one name
+   * @throws Error where two of them have the same path, or use one name for different things
    */
   joined(surfaces: readonly string[]): Document {
     const documents = surfaces.filter((name) => this.#documents.has(name)).map((name) => this.of(name))
@@ -111,7 +116,7 @@ function disjoint<T>(records: readonly Readonly<Record<string, T>>[]): Record<st
   return Object.fromEntries(all)
 }
 
-/** Collects the document of a surface. Register before the routes that it describes. */
+/** Collects the document of a surface. Register it before the routes that it describes. */
 export async function describeRoutes(
   app: FastifyInstance,
   surface: string,
@@ -146,7 +151,7 @@ export async function describeRoutes(
       buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`),
     },
   })
-  // The plug-in's type has Swagger 2 and OpenAPI 3.0 as well; the option above says which it makes.
+  // The plug-in's type also covers Swagger 2 and OpenAPI 3.0; the option above selects 3.1.
   described.add(surface, () => app.swagger() as Document)
 }
 

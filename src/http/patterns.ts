@@ -1,16 +1,20 @@
-// Forms of text that requests may have, each with a name: the schemas check them, field-words.ts says them in words.
+// Text patterns of request fields, each with a name: the schemas check them, field-words.ts describes them.
 import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
 
-/** No control characters, halves of characters, line separators, or characters that turn the direction of text or hide. */
+/**
+ * No control characters, lone surrogates, line separators, invisible characters, or characters that change
+ * the text direction.
+ */
 export const plainText =
   '^(?=.*\\S)[^\\p{Cc}\\p{Cs}\\u00AD\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'
-/** RFC 3986: a host name, perhaps a port, then a path or a query of the characters that a URL may have. */
+/** RFC 3986: a host name, an optional port, then a path or a query of the characters that a URL may have. */
 export const httpsUrl =
   '^https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:[/?][A-Za-z0-9._~:/?#@!$&()*+,;=%\\x27\\[\\]-]*)?$'
 export const printableAscii = '^[\\x21-\\x7E]+$'
 export const languageTag = '^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$'
 
-// White space and what a person cannot see, before, between and behind the digits, as keyboards and contacts add them.
+// White space and invisible characters before, between and after the digits, as keyboards and contact lists
+// add them.
 const unseen = '[\\s\\p{Default_Ignorable_Code_Point}-]*'
 export const sixDigits = `^${unseen}(?:[0-9\\uFF10-\\uFF19]${unseen}){6}$`
 

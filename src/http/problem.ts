@@ -1,4 +1,5 @@
-// What a client is told about an error: status, words in two languages, and which facts. The default format is problem details (RFC 9457).
+// What a client sees of an error: status, text in two languages, and the public facts. The default format is
+// problem details (RFC 9457).
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode, ErrorFacts, FieldFault } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
@@ -11,7 +12,7 @@ interface PublicError {
   readonly en: string
 }
 
-/** Every code, so that a new one does not compile without its words. docs/errors.md lists exactly these. */
+/** Every code, so that a new one does not compile without its text. docs/errors.md lists exactly these. */
 export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   invalid_json: { status: 400, zh: '请求体不是有效的 JSON', en: 'The body is not valid JSON' },
   invalid_request: {
@@ -140,7 +141,10 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
 
 type Language = 'zh-CN' | 'en'
 
-/** The language of an Accept-Language header (RFC 9110, section 12.5.4) that we have: English where it names neither. */
+/**
+ * The supported language that an Accept-Language header (RFC 9110, section 12.5.4) prefers; English where it
+ * names none.
+ */
 export function languageOf(acceptLanguage: string | undefined): Language {
   const wanted = (acceptLanguage ?? '')
     .slice(0, 200)
@@ -162,7 +166,7 @@ function publicField({ pointer, problem, allowed }: FieldFault) {
   return { pointer, problem, ...(allowed && { allowed: allowedValues(allowed) }) }
 }
 
-/** Which facts each problem tells. What is not named here stays inside. */
+/** The facts that a problem may show. Facts that are not listed here stay internal. */
 function publicFacts({ fields, phone, rule, endedAt, endedBy, bannedUntil }: ErrorFacts) {
   return {
     ...(fields && { fields: fields.map(publicField) }),
@@ -183,15 +187,15 @@ export function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError):
   reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
 }
 
-/** The time, and the zone in which texts in Chinese give it. */
+/** The time, and the time zone for Chinese texts. */
 export interface WallClock {
   /** Milliseconds since 1970 UTC. */
   readonly now: () => number
-  /** Of the IANA database. */
+  /** A name of the IANA database. */
   readonly timeZone: string
 }
 
-/** For people, where the device has no name. Of `classic` and `other` there is nothing to say. */
+/** For people, where the device has no name. `classic` and `other` have no description. */
 const platformNames: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
   ios: { 'zh-CN': 'iOS 设备', en: 'an iOS device' },
   android: { 'zh-CN': 'Android 设备', en: 'an Android device' },
@@ -205,7 +209,10 @@ type PhoneProblem = NonNullable<ErrorFacts['phone']>['problem']
 
 type Advice = (region: string, served: string) => string
 
-/** What a person can do about a phone number that is refused, with the names of the server's default region and of the regions served. */
+/**
+ * What a person can do about a refused phone number, with the names of the server's default region and of the
+ * served regions.
+ */
 const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, Advice>>>> = {
   has_wrong_form: {
     'zh-CN': () => '请只输入数字，可以有空格、连字符和括号；国家代码前面写 +。',
@@ -233,10 +240,10 @@ const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, Advic
   },
 }
 
-/** How many of the regions that get codes are named. */
+/** At most this many of the regions that may receive codes are listed. */
 const namedRegions = 10
 
-/** What to do about the phone number of an error, for people; null where it says nothing about one. */
+/** What to do about the phone number of an error, for people; null where the error is not about a number. */
 export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language): string | null {
   if (!phone) return null
   const names = new Intl.DisplayNames(language, { type: 'region' })
@@ -247,7 +254,7 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
   return phoneAdvice[phone.problem][language](nameOf(phone.region), list)
 }
 
-/** What happened this time, where the title alone does not say it. */
+/** What happened in this case, where the title alone does not say it. */
 function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
   const { code, facts } = error
   if (facts.phone) return phoneAdviceOf(error, language) ?? undefined
@@ -255,7 +262,8 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
   const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
   const time = new Intl.DateTimeFormat(language, {
-    // Readers of English may be anywhere; the zone of the installation would tell them nothing without its name.
+    // Readers of English may be anywhere, so a time in the installation's zone would mean nothing to them
+    // without the zone's name.
     timeZone: language === 'en' ? 'UTC' : clock.timeZone,
     hour: '2-digit',
     minute: '2-digit',
@@ -293,7 +301,7 @@ export function problemOf(
   }
 }
 
-/** Answers with problem details. */
+/** Sends problem details. */
 export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,4 +1,5 @@
-// What to send instead, where the code of an error does not say it: one sentence made of the request. problem.ts makes it the `detail`.
+// What to send instead, where the error code does not say it: one sentence from the request's own data.
+// problem.ts puts it into the `detail`.
 import type { FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode } from '../errors.ts'
 
@@ -9,7 +10,7 @@ interface Words {
 
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
-/** A text of a stranger, as it may be repeated: short, and nothing in it that a person cannot see. */
+/** A client's text as a response may repeat it: short, and without invisible characters. */
 function shown(text: string): string {
   return text.slice(0, 80).replaceAll(/[^!-~]|["\\]/g, '?')
 }
@@ -41,7 +42,10 @@ function aboutJson({ headers }: FastifyRequest): Words {
   }
 }
 
-/** The address that is meant: without a prefix before /v1, doubled slashes, a slash at the end, or capitals. */
+/**
+ * The path that the client probably meant: without a prefix before /v1, doubled slashes, a slash at the end,
+ * or capitals.
+ */
 function meantPath(path: string): string | null {
   const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '')
   const meant = /\/v1\/[\w/-]+$/i.exec(plain)?.[0].toLowerCase() ?? plain
@@ -96,7 +100,7 @@ const advice: Partial<Record<ErrorCode, Advise>> = {
   }),
 }
 
-/** One sentence for the person that wrote the request, in each language; null where the title says all. */
+/** One sentence for the developer of the request, in each language; null where the title is enough. */
 export function requestAdvice(request: FastifyRequest, error: AppError): Words | null {
   return advice[error.code]?.(request, error) ?? null
 }

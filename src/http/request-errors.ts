@@ -1,4 +1,4 @@
-// From what Fastify and Ajv say about a request to a code of our own table.
+// Maps errors of Fastify and Ajv about a request to this server's own error codes.
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
 import { AppError, type ErrorCode, type FieldFault } from '../errors.ts'
 import { formOfPattern } from './patterns.ts'
@@ -14,7 +14,7 @@ const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   ECONNRESET: 'bad_request',
 }
 
-/** What is wrong with a field, as a closed set of words that an app can branch on. */
+/** What is wrong with a field: a closed set of codes that an app can branch on. */
 const problems: Readonly<Record<string, string>> = {
   required: 'is_missing',
   additionalProperties: 'is_unknown',
@@ -27,11 +27,14 @@ const problems: Readonly<Record<string, string>> = {
   anyOf: 'is_not_one_of_the_allowed',
 }
 
-/** The AppError for anything that was thrown while a request was handled; `internal` for what nobody expected. */
+/**
+ * The AppError for any error that was thrown while a request was handled; `internal` for an unexpected one.
+ */
 export function asRequestError(error: unknown, asUnavailable: (error: unknown) => unknown): AppError {
-  // Fastify's own errors carry `code`, and `validation` where a schema refused the request.
+  // Fastify's own errors have `code`, and `validation` where a schema refused the request.
   const { code, validation, statusCode } = error as Partial<FastifyError>
-  // A client that went away has the code of a database that did; Fastify has given it a status.
+  // A client that disconnected and a database that did can have the same error code; only the client's error
+  // has a status, which Fastify adds.
   const known = statusCode === undefined ? asUnavailable(error) : error
   if (known instanceof AppError) return known
   if (validation?.[0]) return new AppError('invalid_request', { fields: [fieldOf(validation[0])] })
@@ -58,12 +61,14 @@ function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError
   }
 }
 
-/** RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that a stranger made up is cut short. */
+/**
+ * RFC 6901, section 3: `~` and `/` inside a name are escaped. A name that the client made up is cut short.
+ */
 function pointerTo(name: string): string {
   return `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
-/** What is wrong with a member of a body where no such member is known. */
+/** The problem of a body member that the schema does not know. */
 export function unknownField(name: string) {
   return { pointer: pointerTo(name), problem: 'is_unknown' }
 }

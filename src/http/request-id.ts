@@ -1,15 +1,16 @@
-// The id of a request: in its answer, in problem details and in the log.
+// The id of a request: in its response, in problem details and in the log.
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** The last two digits of an id. */
 const endings = Array.from({ length: 36 ** 2 }, (_, i) => i.toString(36).padStart(2, '0'))
 
-/** Makes ids: the client's own X-Request-Id where it is harmless text, else one that no other request has. */
+/** Creates ids: the client's own X-Request-Id where it is harmless text, else a unique one. */
 export function requestIds(): (request: { headers: IncomingHttpHeaders }) => string {
   const prefix = randomBytes(6).toString('base64url')
   let count = 0
-  // Writing a number with 36 digits costs as much as a look into a map of tokens: it is done once for 1,296 requests.
+  // Formatting a number in base 36 costs as much as a lookup in a map of tokens, so it happens once for 1,296
+  // requests.
   let start = ''
   return ({ headers }) => {
     const given = headers['x-request-id']

@@ -1,4 +1,4 @@
-// One line for each request: the caller, the route, the status, the time that it took. Never a secret.
+// One log line for each request: the caller, the route, the status, and the duration. Never a secret.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError } from '../errors.ts'
@@ -7,18 +7,18 @@ import type { ClientAddressOf } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The number that a request is about, masked. */
+    /** The phone number in a request, masked. */
     maskedPhone: string | null
   }
 }
 
-/** Where lines go. */
+/** Where the lines go. */
 export interface RequestLog {
   /** Whether a line is written for each request. */
   readonly isOn: boolean
   /** One finished request. */
   request(line: RequestLine): void
-  /** An error whose cause the client was not told. */
+  /** An error whose cause the client does not see. */
   trouble(request: FastifyRequest, error: AppError): void
 }
 
@@ -28,18 +28,21 @@ export interface RequestLine {
   readonly what: string
   readonly status: number
   readonly ms: number
-  /** Missing where the connection was gone before its address was read, or a proxy passed on what is no address. */
+  /**
+   * Missing where the connection was closed before its address was read, or where a proxy passed on text that
+   * is no address.
+   */
   readonly ip: string | undefined
-  /** Public id of the caller's session. */
+  /** The public id of the caller's session. */
   readonly session: string | undefined
   /** Masked: +86138****5223. */
   readonly phone: string | null
 }
 
 export interface FastLine extends Pick<RequestLine, 'requestId' | 'what' | 'session'> {
-  /** On the clock of performance.now(). */
+  /** Read from performance.now(). */
   readonly began: number
-  /** The operating system has taken the whole answer. */
+  /** The operating system has taken the whole response. */
   readonly isOver: boolean
 }
 
@@ -47,7 +50,7 @@ export interface FastLine extends Pick<RequestLine, 'requestId' | 'what' | 'sess
 export class RequestLines {
   readonly #log: RequestLog
   readonly #addressOf: ClientAddressOf
-  /** Addresses that are routes as they stand: looking one up is cheaper than asking Fastify which route it was. */
+  /** Paths that are exactly a route: a lookup here is cheaper than asking Fastify for the route. */
   readonly #plainRoutes = new Set<string>()
 
   constructor(log: RequestLog, addressOf: ClientAddressOf) {
@@ -55,7 +58,7 @@ export class RequestLines {
     this.#addressOf = addressOf
   }
 
-  /** Learns the routes of a server. Call before any route is registered. */
+  /** Learns the routes of a server. Call it before any route is registered. */
   attachTo(app: FastifyInstance): void {
     app.decorateRequest('maskedPhone', null)
     app.addHook('onRoute', ({ url }) => {
@@ -63,7 +66,10 @@ export class RequestLines {
     })
   }
 
-  /** Writes the line when the request is over. Fastify's onResponse does not run where the client did not wait. */
+  /**
+   * Writes the line when the request is over. Fastify's onResponse does not run where the client
+   * disconnected.
+   */
   follow(request: FastifyRequest, reply: FastifyReply): void {
     if (!this.#log.isOn) return
     // Fastify's own reply.elapsedTime stays 0 without its logger.
@@ -81,7 +87,7 @@ export class RequestLines {
     })
   }
 
-  /** The same for a request that Fastify never sees, once it is answered. */
+  /** Writes the line of a fast-path request, which Fastify never sees, once it is answered. */
   followFast(request: IncomingMessage, response: ServerResponse, about: FastLine): void {
     if (!this.#log.isOn) return
     const ip = this.#addressOf(request) ?? undefined
@@ -104,29 +110,32 @@ function msSince(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10
 }
 
-/** How a request ended that is over. */
+/** The status of a finished request. */
 function statusOf(response: ServerResponse): number {
-  // 499: nginx's word for a client that did not wait.
+  // 499 is nginx's code for a client that disconnected before its response.
   return response.writableFinished ? response.statusCode : 499
 }
 
 const mustEscape = /[^ !#-[\]-~]/
 
 /**
- * What was asked for, as that part of a line which stands between the request's id and the status.
- * @param path the route's pattern; for an address that is not there, the path without its query
+ * Method and path, as the part of a log line between the request's id and the status.
+ * @param path the route's pattern; for an unknown path, the path without its query
  */
 export function whatPart(method: string, path: string): string {
   const text = mustEscape.test(path) ? JSON.stringify(path) : `"${path}"`
   return ['","method":"', method, '","path":', text, ',"status":'].join('')
 }
 
-/** Notes for the log which number a request is about. */
+/** Records the phone number of a request for the log. */
 export function notePhone(request: FastifyRequest, text: string): void {
   request.maskedPhone = maskPhoneNumber(text)
 }
 
-/** The path of a client's own making: without its query, cut short, and with nothing in it that could be a token or a number. */
+/**
+ * An unknown path for the log: without its query, cut short, and without anything that could be a token or a
+ * number.
+ */
 function unknownPath(url: string): string {
   const path = url.split('?', 1)[0] ?? ''
   return path

@@ -1,4 +1,4 @@
-// A surface: routes that have the kind of caller, the format of errors and the OpenAPI document in common. server.ts lists them.
+// A surface: routes with the same kind of caller, error format and OpenAPI document. server.ts lists them.
 import type { FastifyInstance } from 'fastify'
 import type { Sessions } from '../sessions/sessions.ts'
 import { authenticate, type CallerKind, refuseUnexpectedBody } from './authenticate.ts'
@@ -10,11 +10,14 @@ export interface Surface {
   readonly name: string
   /** The path of each route begins with it. */
   readonly prefix: string
-  /** What a route asks of its caller, unless its own `config.caller` says otherwise. */
+  /** What a route requires of its caller, unless its own `config.caller` says otherwise. */
   readonly caller: CallerKind
-  /** The format of all errors of its paths: of its handlers, of a body that is no JSON, of a method that a path does not have. */
+  /**
+   * The format of all errors of its paths: those of its handlers, of a body that is not JSON, and of a method
+   * that a path does not have.
+   */
   readonly errors: ErrorFormat
-  /** What its OpenAPI document says besides the routes; null: it has none. */
+  /** The document's parts besides the routes; null: the surface has no document. */
   readonly document: SurfaceDocument | null
   /** Registers the routes. */
   readonly routes: (app: FastifyInstance) => void | Promise<void>
@@ -46,7 +49,7 @@ export async function registerSurface(
     if (surface.document) await describeRoutes(app, surface.name, surface.document, described)
     authenticate(app, surface.caller, sessions)
     refuseUnexpectedBody(app)
-    // In a scope of their own: what a surface adds to its routes does not see the 405s.
+    // The routes get a scope of their own: hooks of the surface do not apply to the 405 routes.
     await app.register(async (inner) => surface.routes(inner))
     otherMethods.register()
   })

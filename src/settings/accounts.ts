@@ -1,4 +1,4 @@
-// Settings of accounts: how they begin and end, and how long their events are kept.
+// Settings of accounts: how they start and end, and how long their events are stored.
 import { days, oneOf, whole } from './parsers.ts'
 import { setting } from './setting.ts'
 

@@ -1,4 +1,4 @@
-// Settings of what one machine takes at once; what comes on top is refused at once, and told to come back.
+// Settings of one machine's capacity. A request above it is refused at once, with a time to retry.
 import { availableParallelism } from 'node:os'
 import { whole } from './parsers.ts'
 import { setting } from './setting.ts'

@@ -1,4 +1,4 @@
-// Settings of codes: their key, and the numbers of reviewers.
+// Settings of codes: their key, and test numbers for app reviewers.
 import { startOfDay } from '../clock.ts'
 import { SettingsError, setting, type ValuesOf, WrongValue } from './setting.ts'
 
@@ -62,7 +62,7 @@ function testNumbers(text: string): ReadonlyMap<string, string> {
   return codes
 }
 
-/** The first moment after a day, in UTC: a test number is good through its last day. */
+/** The first moment after a day, in UTC: a test number is valid through its last day. */
 function lastDay(text: string): number | null {
   if (text === '') return null
   const at = startOfDay(text)

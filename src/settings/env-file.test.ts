@@ -65,7 +65,7 @@ test.each([
 
 test('a line of any text is a setting, a comment, or an error: nothing is lost', () => {
   const signs = ['HUFU_PORT', 'hufu', '=', ':', ' ', '\t', '"', "'", '#', 'x', '\\', 'export ', '\u00A0']
-  // Every word of up to four of them.
+  // Every word of up to four of these characters.
   const words = (length: number): string[] =>
     length === 0 ? [''] : words(length - 1).flatMap((word) => signs.map((sign) => word + sign))
   for (const line of [1, 2, 3, 4].flatMap(words)) {

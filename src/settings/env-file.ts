@@ -1,4 +1,5 @@
-// The file .env: every line is a setting, a comment, empty, or an error that names the line. Nothing is passed over.
+// The file .env: every line is a setting, a comment, empty, or an error that names the line. No line is
+// skipped silently.
 import { SettingsError } from './setting.ts'
 
 /** Node reads these when it starts, long before this file is read. */
@@ -10,8 +11,9 @@ interface Place {
 }
 
 /**
- * Names and values. Values may stand in ', " or `, also over several lines; \n in " is a line end; # behind white space begins a comment.
- * @param known the names of settings, to tell how a name is meant that is almost one
+ * Names and values. Values may be quoted with ', " or `, also over several lines; \n inside " is a line end;
+ * # after white space begins a comment.
+ * @param known the names of settings, to suggest the right one for a misspelt name
  * @throws SettingsError that names the line, and quotes nothing of it but the name of a setting
  */
 export function parseEnvFile(
@@ -48,7 +50,7 @@ function textOf(path: string, bytes: Uint8Array): string {
       `${path} is UTF-16 or binary: save it as UTF-8.`,
     )
   try {
-    // A byte order mark in front, as Notepad writes it, is no part of the first name.
+    // A byte order mark at the start, as Notepad writes it, does not belong to the first name.
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw new SettingsError(`${path} 不是 UTF-8：请另存为 UTF-8。`, `${path} is not UTF-8: save it as UTF-8.`)
@@ -59,7 +61,10 @@ function wrong({ path, line }: Place, zh: string, en: string): SettingsError {
   return new SettingsError(`${path} 第 ${line} 行：${zh}。`, `Line ${line} of ${path}: ${en}.`)
 }
 
-/** What a name looks like to a person: without capitals, width, signs and what nobody sees. */
+/**
+ * A name without its case, width, punctuation and invisible characters: names that look alike give the same
+ * text.
+ */
 function looks(name: string): string {
   return name
     .normalize('NFKC')
@@ -67,7 +72,7 @@ function looks(name: string): string {
     .replaceAll(/[^A-Z0-9]/g, '')
 }
 
-/** The setting that a name is meant to be, or null. */
+/** The setting that a misspelt name probably means, or null. */
 export function meantName(name: string, known: readonly string[]): string | null {
   if (known.includes(name)) return null
   return known.find((one) => looks(one) === looks(name)) ?? null
@@ -85,7 +90,7 @@ function assertName(place: Place, name: string, known: readonly string[]): void 
     )
 }
 
-/** What stands there may be a secret, so only the name of a setting is told. */
+/** The line may hold a secret, so the message quotes only the name of a setting. */
 function notASetting(place: Place, line: string, known: readonly string[]): SettingsError {
   const [, text = '', sign] = /^(?:\s*export\s)?([^=:：＝]*)([=:：＝]?)/.exec(line) ?? []
   const [first = ''] = text.trim().split(/[ \t]/)
@@ -139,7 +144,7 @@ function readValue(place: Place, name: string, rest: string, lines: readonly str
   return { value: quote === '"' ? value.replaceAll('\\n', '\n') : value, last }
 }
 
-/** Programs disagree about a # without white space before it: some cut the value there. */
+/** Programs disagree about a # without white space before it: some end the value there. */
 function unquoted(place: Place, name: string, rest: string): string {
   const value = rest.replace(/(^|[ \t]+)#.*$/, '').trim()
   if (!value.includes('#')) return value

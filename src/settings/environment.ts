@@ -12,12 +12,15 @@ export type Environment = Readonly<Record<string, string | undefined>>
 const knownNames = () =>
   settingRows.flatMap((row) => (row.secret ? [row.name, `${row.name}_FILE`] : [row.name]))
 
-/** The process's environment over the `.env` file of the folder where the program was started. */
+/** The process's environment, which overrides the `.env` file of the folder where the program was started. */
 export function readEnvironment(): Environment {
   return { ...readEnvFile('.env'), ...withoutServiceLinks(process.env) }
 }
 
-/** The same for the language of messages and for what they must hide: a `.env` that cannot be read is left out. */
+/**
+ * The environment for the language of messages and for the secrets to hide: a `.env` that cannot be read is
+ * left out.
+ */
 export function readEnvironmentOfMessages(): Environment {
   try {
     return readEnvironment()
@@ -37,7 +40,7 @@ function readEnvFile(path: string): Environment {
   }
 }
 
-/** The files that secrets are read from: `.env`, if it has one, and those of `<name>_FILE`. */
+/** The files that secrets are read from: `.env`, if there is one, and those of `<name>_FILE`. */
 export function filesWithSecrets(environment: Environment): string[] {
   const secrets = settingRows.filter((row) => row.secret)
   const files = secrets.map(({ name }) => environment[`${name}_FILE`] ?? '').filter((path) => path !== '')
@@ -45,14 +48,14 @@ export function filesWithSecrets(environment: Environment): string[] {
   return secrets.some(({ name }) => inEnvFile[name]) ? ['.env', ...files] : files
 }
 
-/** Every text of the secret settings that must not be printed; also where a setting is wrong. */
+/** Every secret text that must not be printed, also of a setting that is wrong. */
 export function secretTexts(environment: Environment): string[] {
   return settingRows.flatMap((description) => {
     if (!description.secret) return []
     try {
       return secretPartsOf(textOf(description, environment))
     } catch {
-      // A file that cannot be read holds nothing that could be printed.
+      // A file that cannot be read holds no text that could be printed.
       return []
     }
   })
@@ -88,7 +91,7 @@ export function textOf(description: Setting<unknown>, environment: Environment):
   }
 }
 
-/** @throws SettingsError that names the first one that begins like a setting, or looks like one, and is none */
+/** @throws SettingsError that names the first variable that begins or looks like a setting but is none */
 export function assertNamesKnown(environment: Environment): void {
   const known = new Set(settingRows.flatMap(({ name }) => [name, `${name}_FILE`]))
   for (const name of Object.keys(environment)) {

@@ -1,4 +1,4 @@
-// Settings of requests: what comes through proxies, and from web pages.
+// Settings of requests that come through proxies, and from web pages.
 import { isIPv4, isIPv6 } from 'node:net'
 import { origins } from './origins.ts'
 import { setting, WrongValue } from './setting.ts'
@@ -20,7 +20,10 @@ export const httpSettings = {
   }),
 }
 
-/** Addresses and CIDR blocks. Never a number of hops and never "all": both let anybody write the header. */
+/**
+ * Addresses and CIDR blocks. A number of hops, or "all", is never accepted: with both, any client could write
+ * the header.
+ */
 function proxies(text: string): readonly string[] {
   const items = text === '' ? [] : text.split(',').map((item) => item.trim())
   if (items.every(isAddressOrBlock)) return items
@@ -32,7 +35,7 @@ function proxies(text: string): readonly string[] {
 
 function isAddressOrBlock(text: string): boolean {
   const [address = '', bits, ...more] = text.split('/')
-  // Without a zone, and IPv4 as such: what is compared with it is never IPv4 in IPv6.
+  // Without a zone, and IPv4 in its own form: an address that is compared with it is never IPv4 in IPv6.
   const max = isIPv4(address) ? 32 : isIPv6(address) && !/[%.]|^::ffff:/i.test(address) ? 128 : 0
   const isGood = bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= max)
   return max > 0 && isGood && more.length === 0

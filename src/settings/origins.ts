@@ -1,8 +1,9 @@
-// HUFU_ALLOWED_ORIGINS: which web pages of another origin may call, written as browsers send it in the header `RequestOrigin`.
+// HUFU_ALLOWED_ORIGINS: the web pages of another origin that may call, written as browsers send it in the
+// header `Origin`.
 import { WrongValue } from './setting.ts'
 
 /**
- * Exact origins with commas between them; empty for none.
+ * Exact origins, separated by commas; empty for none.
  * @throws WrongValue that says how to write the first one that no browser sends
  */
 export function origins(text: string): readonly string[] {
@@ -21,7 +22,7 @@ function assertOrigin(text: string): void {
       'takes no wildcard: write each origin out, for example https://app.example.com',
     )
   }
-  // Browsers send `null` for every file, sandboxed frame and data: page, whoever made it.
+  // Browsers send `null` for every file, sandboxed frame and data: page, whatever its source.
   if (/^(null$|file:)/i.test(text)) {
     throw new WrongValue(
       `不能包含 ${text}：本地文件页面发送的来源是 null，任何页面都能做到；应用该怎么做见 docs/browsers.md`,
@@ -42,12 +43,15 @@ function assertOrigin(text: string): void {
   )
 }
 
-/** RFC 6454, section 6.2: scheme and host in lower case, no default port, no path. Null where the text is no such thing. */
+/**
+ * RFC 6454, section 6.2: scheme and host in lower case, no default port, no path. Null where the text is no
+ * origin.
+ */
 function asSentByBrowsers(text: string): string | null {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\s]+)(?:[/?#]\S*)?$/i.exec(text) ?? []
   if (rest === '') return null
   if (/^https?$/i.test(scheme)) return URL.canParse(text) ? new URL(text).origin : null
-  // The schemes of apps have no default port; what WHATWG's URL calls their origin is `null`.
+  // The schemes of apps have no default port, and WHATWG's URL gives their origin as `null`.
   const host = rest.slice(rest.lastIndexOf('@') + 1)
   return /^[\w.-]+(:\d{1,5})?$/.test(host) ? `${scheme}://${host}`.toLowerCase() : null
 }

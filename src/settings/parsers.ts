@@ -1,4 +1,4 @@
-// From the text of a setting to its value: what several settings have in common.
+// Parsers from the text of a setting to its value, for several settings.
 import { WrongValue } from './setting.ts'
 
 /** A whole number in this range. */
@@ -25,13 +25,13 @@ export function oneOf<T extends string>(...words: T[]) {
   }
 }
 
-/** Days as milliseconds; null for `0`, which is for ever. */
+/** Days as milliseconds; null for `0`, which means for ever. */
 export function days(text: string): number | null {
   const value = whole(0, 36_500)(text)
   return value === 0 ? null : value * 86_400_000
 }
 
-/** Empty: not set. Nothing but visible text, because it becomes part of headers and addresses. */
+/** Empty: not set. Visible characters only, because the value becomes part of headers and addresses. */
 export function word(text: string): string {
   if (/^[!-~]*$/.test(text)) return text
   throw new WrongValue(
@@ -40,7 +40,7 @@ export function word(text: string): string {
   )
 }
 
-/** An http(s) URL without a login, as WHATWG writes it; empty: not set. */
+/** An http(s) URL without credentials, as WHATWG serializes it; empty: not set. */
 export function httpUrl(text: string): string {
   if (text === '') return text
   const url = URL.parse(text)

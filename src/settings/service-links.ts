@@ -1,6 +1,10 @@
-// Names that Kubernetes makes for a Service called `hufu` or `hufu-…`: they are not settings of Hufu, although they begin like them.
+// Variables that Kubernetes creates for a Service named `hufu` or `hufu-…`: they are not settings of Hufu,
+// although they begin like them.
 
-/** https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables; each name with the form of its value. */
+/**
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables; each name with the
+ * form of its value.
+ */
 const links: readonly (readonly [name: RegExp, value: RegExp])[] = [
   [/^HUFU(_[A-Z0-9_]+)?_SERVICE_HOST$/, /^[\da-f.:]+$/i],
   [/^HUFU(_[A-Z0-9_]+)?_SERVICE_PORT(_[A-Z0-9_]+)?$/, /^\d{1,5}$/],
@@ -14,7 +18,7 @@ export function isServiceLink(name: string, value: string): boolean {
   return links.some(([names, values]) => names.test(name) && values.test(value))
 }
 
-/** An environment without them. */
+/** An environment without these variables. */
 export function withoutServiceLinks(
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {

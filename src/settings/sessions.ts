@@ -1,4 +1,4 @@
-// Settings of sessions: how long they live, and how many an account has.
+// Settings of sessions: how long they live, and how many an account may have.
 import { days, oneOf, whole } from './parsers.ts'
 import { SettingsError, setting, type ValuesOf } from './setting.ts'
 

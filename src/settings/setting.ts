@@ -1,6 +1,9 @@
-// What a setting is; table.ts has all of them.
+// The type of a setting; table.ts lists all settings.
 
-/** What is wrong with a value, in Chinese and in English: each completes a sentence that begins with the setting's name. */
+/**
+ * The error of a value, in Chinese and in English: each completes a sentence that begins with the setting's
+ * name.
+ */
 export class WrongValue extends Error {
   readonly zh: string
 
@@ -10,7 +13,7 @@ export class WrongValue extends Error {
   }
 }
 
-/** A setting that cannot be used. One sentence, in Chinese and in English, that names the setting. */
+/** An invalid setting. One sentence, in Chinese and in English, that names the setting. */
 export class SettingsError extends Error {
   readonly zh: string
 
@@ -24,7 +27,7 @@ export interface Setting<T> {
   readonly name: `HUFU_${string}`
   readonly default: string
   readonly meaning: string
-  /** Its value is never printed, and may come from the file that `<name>_FILE` names. */
+  /** The value is never printed, and may come from the file that `<name>_FILE` names. */
   readonly secret?: true
   /** @throws WrongValue */
   parse(text: string): T
@@ -39,7 +42,7 @@ export interface SettingGroup {
   readonly [key: string]: Setting<unknown> | SettingGroup
 }
 
-/** What a group of settings reads. */
+/** The parsed values of a group of settings. */
 export type ValuesOf<Group extends SettingGroup> = {
   readonly [Key in keyof Group]: Group[Key] extends Setting<infer T>
     ? T
@@ -52,7 +55,7 @@ export function isSetting(node: Setting<unknown> | SettingGroup): node is Settin
   return typeof node.parse === 'function'
 }
 
-/** All settings of a group and of the groups in it, in order. */
+/** All settings of a group and of its subgroups, in order. */
 export function rowsOf(group: SettingGroup): readonly Setting<unknown>[] {
   return Object.values(group).flatMap((inner) => (isSetting(inner) ? [inner] : rowsOf(inner)))
 }

@@ -1,4 +1,4 @@
-// The settings of a run: each by its row of the table, and none that contradicts another.
+// The settings of a run: each is parsed by its row of the table, and none contradicts another.
 import { assertCodeSettings } from './codes.ts'
 import { assertNamesKnown, type Environment, textOf } from './environment.ts'
 import { assertSessionSettings } from './sessions.ts'
@@ -17,7 +17,7 @@ import { settingsTable } from './table.ts'
 export interface Settings extends ValuesOf<typeof settingsTable> {}
 
 /**
- * The settings that an environment gives.
+ * The settings of an environment.
  * @throws SettingsError that names the first setting that is wrong, unknown or contradicts another
  */
 export function readSettings(environment: Environment): Settings {

@@ -1,4 +1,4 @@
-// Settings of text messages. Those of a driver stand in its own file, in sms/drivers/.
+// Settings of text messages. A driver's own settings are in its file, in sms/drivers/.
 import { parseRegion, type Region } from '../phone/phone.ts'
 import { smsDrivers } from '../sms/drivers/drivers.ts'
 import { oneOf } from './parsers.ts'
@@ -45,7 +45,7 @@ export function assertSmsSettings({ chosen, drivers }: ValuesOf<typeof smsSettin
   )
 }
 
-/** The drivers to ask, in this order. */
+/** The drivers to try, in this order. */
 function chosen(text: string): readonly [string, ...string[]] {
   const words = text.split(',').map((word) => word.trim())
   const [first, ...more] = words.flatMap((word) => names.filter((name) => name === word))
@@ -70,7 +70,7 @@ const countriesForm = [
   'must be regions (ISO 3166-1) with commas between them, each perhaps with messages a day, for example CN,HK=200; * is every other region',
 ] as const
 
-/** `CN,HK=200,*=50` -> regions and the messages of a day that each may get; null where none is said. */
+/** `CN,HK=200,*=50` -> regions and the daily maximum of messages for each; null where none is given. */
 function countries(text: string): ReadonlyMap<Region | '*', number | null> {
   const items = text === '' ? [] : text.split(',').map((item) => item.trim())
   const listed = new Map<Region | '*', number | null>()

@@ -32,5 +32,5 @@ export const settingsTable = {
   sms: smsSettings,
 }
 
-/** The same as a list. */
+/** All settings as a list. */
 export const settingRows = rowsOf(settingsTable)

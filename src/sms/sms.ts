@@ -1,12 +1,13 @@
-// Text messages: the contract of a gateway, its errors, and the words. sms-sender.ts sends them, drivers/ has the gateways.
+// Text messages: the contract of a gateway, its errors, and the texts. sms-sender.ts sends them, drivers/ has
+// the gateways.
 import { VendorError, vendorErrorCodes } from '../vendors/vendor-error.ts'
 
-/** What is sent. Numbers in `to` are E.164; `newNumber` is masked already. */
+/** The content of a message. Numbers in `to` are E.164; `newNumber` is masked already. */
 export type SmsMessage =
   | { readonly to: string; readonly template: 'code'; readonly code: string; readonly minutes: number }
   | { readonly to: string; readonly template: 'phone_changed'; readonly newNumber: string }
 
-/** What can go wrong, whichever the gateway; docs/sms.md says what to do about each. */
+/** The error codes of every gateway; docs/sms.md says what to do about each. */
 export const smsErrorCodes = [
   'number_invalid',
   'number_blocked',
@@ -17,40 +18,48 @@ export type SmsErrorCode = (typeof smsErrorCodes)[number]
 
 export type SmsError = VendorError<SmsErrorCode>
 
-/** Whether a gateway of text messages threw it: of an error that came out of sending one, no other vendor is asked there. */
+/**
+ * Whether the error comes from an SMS gateway. The code that sends messages calls no other vendor, so the
+ * class of the error is enough.
+ */
 export function isSmsError(error: unknown): error is SmsError {
   return error instanceof VendorError
 }
 
-/** A gateway took the message: it will try to deliver it. `gatewayId` is its name for the message, if it gave one. */
+/**
+ * The gateway accepted the message and will try to deliver it. `gatewayId` is the gateway's id for the
+ * message, if it gave one.
+ */
 export interface Accepted {
   readonly outcome: 'sent'
   readonly gatewayId: string | null
 }
 
-/** Nobody was asked: the operator has not set a template for this kind of message. */
+/** No gateway was called: the operator has not set a template for this kind of message. */
 export interface Skipped {
   readonly outcome: 'skipped'
   readonly reason: 'no_template'
 }
 
-/** What a driver opens: a gateway that is asked once for each message, whatever happens. */
+/** The client that a driver opens. It makes one request for each message and never retries. */
 export interface SmsGateway {
-  /** That of its driver. */
+  /** The name of its driver. */
   readonly name: string
   /**
-   * @param id our name for the message, which a gateway may show beside it; not secret
+   * @param id this server's id for the message, which a gateway may show beside it; not secret
    * @throws VendorError with an `SmsErrorCode`
    */
   send(message: SmsMessage, id: string): Promise<Accepted | Skipped>
 }
 
-/** What became of a message, with our id for it and the driver that said so. */
+/** The result of a message, with this server's id for it and the driver that returned it. */
 export type Sent = (Accepted | Skipped) & { readonly id: string; readonly driver: string }
 
 export type SmsLanguage = 'zh-CN' | 'en'
 
-/** The words of a message, for gateways that take free text. Those with approved templates have their own. */
+/**
+ * The text of a message, for gateways that take free text. Gateways with approved templates have their own.
+ */
 export function smsText(message: SmsMessage, language: SmsLanguage): string {
   const isChinese = language === 'zh-CN'
   switch (message.template) {
@@ -67,7 +76,7 @@ export function smsText(message: SmsMessage, language: SmsLanguage): string {
   }
 }
 
-/** Chinese for numbers of the mainland, English for the rest of the world. */
+/** Chinese for mainland numbers, English for the rest of the world. */
 export function smsLanguage(to: string): SmsLanguage {
   return to.startsWith('+86') ? 'zh-CN' : 'en'
 }

@@ -1,8 +1,9 @@
-// Templates and signatures that a gateway has approved: their names there, and which of our words go into a template.
+// Templates and signatures that a gateway has approved: their names there, and the values that go into a
+// template.
 import { WrongValue } from '../settings/setting.ts'
 import type { SmsMessage } from './sms.ts'
 
-/** What a template can show. */
+/** A value that a template can show. */
 export type TemplateParameter = 'code' | 'minutes' | 'number'
 
 /** An approved template. The order of the parameters matters where a gateway numbers them. */
@@ -11,7 +12,7 @@ export interface Template {
   readonly parameters: readonly TemplateParameter[]
 }
 
-/** Which template each kind of message has; null: it is not sent. */
+/** The template of each kind of message; null: such messages are not sent. */
 export type Templates = Readonly<Record<SmsMessage['template'], Template | null>>
 
 /** The parameters that a kind of message has. */
@@ -29,10 +30,10 @@ export function parameterValues(message: SmsMessage, template: Template): [Templ
   return template.parameters.map((name) => [name, values[name] ?? ''])
 }
 
-/** How a template is written in a setting, for its meaning. */
+/** The form of a template in a setting, for its description. */
 export const templateForm = '`<id>` or `<id>:<parameters>`'
 
-/** Reads a template out of a setting: `<id>` or `<id>:<parameter>,<parameter>`; null where it is empty. */
+/** Reads a template from a setting: `<id>` or `<id>:<parameter>,<parameter>`; null where it is empty. */
 export function template(kind: SmsMessage['template'], byDefault: readonly TemplateParameter[]) {
   return (text: string): Template | null => {
     if (text === '') return null
@@ -56,7 +57,7 @@ export function template(kind: SmsMessage['template'], byDefault: readonly Templ
   }
 }
 
-/** Reads the name of a signature (签名) out of a setting. */
+/** Reads the name of a signature (签名) from a setting. */
 export function signName(text: string): string {
   if (!/\p{Cc}|[【】]/u.test(text)) return text
   throw new WrongValue('只写签名的名称，不带【】', 'must be the name of the signature alone, without 【】')

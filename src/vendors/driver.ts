@@ -1,4 +1,5 @@
-// A driver: the way to one vendor, with the settings of its own. A product (text messages today) has a list of them.
+// A driver: the client of one vendor, with its own settings. A product (text messages today) has a list of
+// drivers.
 import type { Clock } from '../clock.ts'
 import type { Setting, ValuesOf } from '../settings/setting.ts'
 
@@ -7,23 +8,26 @@ export interface DriverRows {
   readonly [key: string]: Setting<unknown>
 }
 
-/** What a driver may use of the program. */
+/** The parts of the program that a driver may use. */
 export interface DriverParts {
   readonly clock: Clock
-  /** Writes a line for the person who runs the program, for drivers of development. */
+  /** Prints a line for the person that runs the program; for drivers of development. */
   readonly print: (line: string) => Promise<void>
-  /** How long the vendor has for an answer; without it 3 s. */
+  /** How long the vendor may take to answer; 3 s by default. */
   readonly timeoutMs?: number
 }
 
-/** `Client` is what a product sends through. */
+/** `Client` is the interface that a product sends through. */
 export interface Driver<Client> {
-  /** The word that selects it, and that stands in the names of its settings. */
+  /** The word that selects the driver, and that is part of the names of its settings. */
   readonly name: string
   readonly settings: DriverRows
   /** Keys of the settings that must be set where the driver is selected. */
   readonly required: readonly string[]
-  /** Called with what its own rows have read, and only where nothing required is missing. It asks nobody yet. */
+  /**
+   * Called with the values of the driver's own settings, and only where no required one is missing. It makes
+   * no request yet.
+   */
   open(settings: ValuesOf<DriverRows>, parts: DriverParts): Client
 }
 
@@ -33,12 +37,12 @@ interface DriverWith<Client, Rows extends DriverRows> extends Driver<Client> {
   open(settings: ValuesOf<Rows>, parts: DriverParts): Client
 }
 
-/** Declares a driver: the types of what `open` gets come from its rows. */
+/** Declares a driver: its rows give the types of the settings that `open` gets. */
 export function driver<Client, Rows extends DriverRows>(one: DriverWith<Client, Rows>): Driver<Client> {
   return one
 }
 
-/** What the rows of all drivers of a product have read, by the name of the driver. */
+/** The values of all drivers' settings of a product, by the name of the driver. */
 type SettingsByDriver = ValuesOf<Readonly<Record<string, DriverRows>>>
 
 /** The drivers of a product. */
@@ -49,12 +53,14 @@ export class Drivers<Client> {
     this.all = all
   }
 
-  /** The rows of each, by its name: a group of settings. */
+  /** The settings of each driver, by its name: a group of settings. */
   get settings(): Readonly<Record<string, DriverRows>> {
     return Object.fromEntries(this.all.map(({ name, settings }) => [name, settings]))
   }
 
-  /** The variable of the first setting that is required by one of these drivers and is not set; null where nothing is missing. */
+  /**
+   * The variable of the first required setting of these drivers that is not set; null where none is missing.
+   */
   missingSetting(names: readonly string[], settings: SettingsByDriver): string | null {
     for (const name of names) {
       const { required, settings: rows } = this.#get(name)

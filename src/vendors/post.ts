@@ -1,10 +1,11 @@
-// Asking a vendor over HTTP: once, for three seconds at most, and never sure that it did not send unless it is certain.
+// A request to a vendor over HTTP: one try, of three seconds at most, and "not sent" only where that is
+// certain.
 import { VendorError } from './vendor-error.ts'
 
-/** How long a vendor has to answer, to the last byte. */
+/** How long a vendor may take to answer, to the last byte. */
 export const vendorTimeoutMs = 3_000
 
-/** Real answers are under 1 KiB; what is longer is not a vendor's. */
+/** Real answers are under 1 KiB; a longer one does not come from a vendor. */
 const answerBytesMax = 64 * 1024
 
 export interface VendorRequest {
@@ -23,7 +24,7 @@ export interface VendorAnswer {
 
 /**
  * One POST and its whole answer.
- * @throws VendorError `unavailable` where there is no such answer, `misconfigured` where it leads elsewhere
+ * @throws VendorError `unavailable` where there is no such answer, `misconfigured` for a redirect
  */
 export async function postToVendor(driver: string, request: VendorRequest): Promise<VendorAnswer> {
   const { url, headers, body, timeoutMs } = request
@@ -32,7 +33,7 @@ export async function postToVendor(driver: string, request: VendorRequest): Prom
       method: 'POST',
       headers,
       body,
-      // A redirect would carry the code to a place that nobody has set.
+      // A redirect would send the code to an address that no setting names.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
@@ -53,9 +54,9 @@ export async function postToVendor(driver: string, request: VendorRequest): Prom
   }
 }
 
-/** Whether the fault came before there was a connection, so that nothing can have been written to it. */
+/** Whether the failure came before there was a connection, so that nothing can have been written to it. */
 function failedToConnect(cause: unknown): boolean {
-  // Several addresses were tried.
+  // Node tried several addresses.
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.every(failedToConnect)
   if (!(cause instanceof Error) || !('syscall' in cause)) return false
   return cause.syscall === 'connect' || cause.syscall === 'getaddrinfo'
@@ -65,7 +66,7 @@ async function readText(driver: string, response: Response): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''
   let bytes = 0
-  // Leaving the loop cancels the rest of the body, and closes the connection.
+  // Leaving the loop cancels the rest of the body and closes the connection.
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength
     if (bytes > answerBytesMax) throw unreadable(driver, response.status)
@@ -74,18 +75,21 @@ async function readText(driver: string, response: Response): Promise<string> {
   return text + decoder.decode()
 }
 
-/** The members of an answer. @throws VendorError `unavailable`, perhaps sent, where it is not a JSON object */
+/**
+ * The members of an answer.
+ * @throws VendorError `unavailable`, perhaps sent, where it is not a JSON object
+ */
 export function readJson(driver: string, { text, status }: VendorAnswer): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch {
-    // Said below.
+    // The throw below reports it.
   }
   throw unreadable(driver, status)
 }
 
-/** An answer that does not tell whether the message was sent. */
+/** An answer that does not say whether the message was sent. */
 export function unreadable(driver: string, status: number): VendorError {
   return new VendorError(driver, 'unavailable', { surelyNotSent: false, vendorCode: `HTTP_${status}` })
 }
@@ -94,13 +98,16 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A member that must be text to be of use; null where it is not. */
+/** A member that must be text; null where it is not. */
 export function textIn(object: Record<string, unknown>, name: string): string | null {
   const value = object[name]
   return typeof value === 'string' && value !== '' ? value : null
 }
 
-/** `Retry-After` in seconds (RFC 9110, 10.2.3), a day at most; null where there is none, or a date. */
+/**
+ * `Retry-After` in seconds (RFC 9110, 10.2.3), a day at most; null where there is none, or where it is a
+ * date.
+ */
 export function retryAfterSeconds(headers: Headers): number | null {
   const text = headers.get('retry-after') ?? ''
   return /^\d{1,9}$/.test(text) ? Math.min(Number(text), 86_400) : null

@@ -1,7 +1,8 @@
-// Alibaba Cloud's signature version 3, ACS3-HMAC-SHA256: https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature
+// Alibaba Cloud's signature version 3, ACS3-HMAC-SHA256:
+// https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature
 import { createHash, createHmac } from 'node:crypto'
 
-/** A POST to `/` without a body, as the RPC style of the API has it: all parameters are in the query. */
+/** A POST to `/` without a body, in the RPC style of the API: all parameters are in the query. */
 export interface Acs3Request {
   readonly host: string
   readonly action: string
@@ -9,7 +10,7 @@ export interface Acs3Request {
   readonly parameters: Readonly<Record<string, string>>
   /** Milliseconds since 1970 UTC. The gateway refuses a time that is 15 minutes or more from its own. */
   readonly now: number
-  /** Never the same twice. */
+  /** A value that is never repeated. */
   readonly nonce: string
 }
 
@@ -18,7 +19,7 @@ export interface AccessKey {
   readonly secret: string
 }
 
-/** The query and the headers of a signed request; `host` is signed too, and is sent by whoever opens the connection. */
+/** The query and the headers of a signed request. `host` is signed too; the HTTP client sends it. */
 export function signAcs3(request: Acs3Request, key: AccessKey) {
   const query = canonicalQuery(request.parameters)
   const bodyHash = sha256('')
@@ -29,7 +30,7 @@ export function signAcs3(request: Acs3Request, key: AccessKey) {
     'x-acs-signature-nonce': request.nonce,
     'x-acs-version': request.version,
   }
-  // In the order of their names, as the algorithm wants them.
+  // Sorted by name, as the algorithm requires.
   const signed = Object.entries({ host: request.host, ...headers })
   const names = signed.map(([name]) => name).join(';')
   const lines = signed.map(([name, value]) => `${name}:${value}\n`).join('')
@@ -48,7 +49,7 @@ function canonicalQuery(parameters: Readonly<Record<string, string>>): string {
     .join('&')
 }
 
-/** RFC 3986: everything but unreserved characters. */
+/** RFC 3986: encodes everything but unreserved characters. */
 function percentEncoded(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { signTc3 } from './sign-tc3.ts'
 
 // "Signature v3", the example DescribeInstances of CVM: https://cloud.tencent.com/document/api/213/30654 and
-// https://www.tencentcloud.com/document/api/614/42761 (every product has it). The body has the six characters \u672a, not the letter.
+// https://www.tencentcloud.com/document/api/614/42761 (every product has it). The body has the six characters
+// \u672a, not the letter.
 const body = '{"Limit": 1, "Filters": [{"Values": ["\\u672a\\u547d\\u540d"], "Name": "instance-name"}]}'
 const common = { 'content-type': 'application/json; charset=utf-8', host: 'cvm.tencentcloudapi.com' }
 const now = 1_551_113_065_000

@@ -5,7 +5,9 @@ import { createHash, createHmac } from 'node:crypto'
 export interface Tc3Request {
   /** The product, as the first word of its host, for example `sms`. */
   readonly service: string
-  /** What is signed besides the body: `content-type` and `host` at least, names in lower case. */
+  /**
+   * The signed headers: `content-type` and `host` at least, names in lower case. The body is signed as well.
+   */
   readonly signedHeaders: Readonly<Record<string, string>>
   readonly body: string
   /** Milliseconds since 1970 UTC. The gateway refuses a time that is 5 minutes or more from its own. */
@@ -20,7 +22,7 @@ export interface SecretKey {
 /** The values of the headers `authorization` and `x-tc-timestamp`. */
 export function signTc3({ service, signedHeaders, body, now }: Tc3Request, secret: SecretKey) {
   const timestamp = String(Math.floor(now / 1000))
-  // The day in UTC: with the local one, every call between midnight there and midnight here would be refused.
+  // The day in UTC: with the local one, every call between local midnight and UTC midnight would be refused.
   const date = new Date(now).toISOString().slice(0, 10)
   const names = Object.keys(signedHeaders).toSorted()
   const lines = names.map((name) => `${name}:${signedHeaders[name]?.trim().toLowerCase()}\n`).join('')

@@ -1,6 +1,6 @@
-// What goes wrong at a vendor, whatever is sent through it: text messages today.
+// Errors of a vendor, whatever the product sends: text messages today.
 
-/** What can go wrong with every vendor; a product adds what is about its recipients. */
+/** The error codes that every vendor can have; a product adds those about its recipients. */
 export const vendorErrorCodes = ['rate_limited', 'misconfigured', 'out_of_funds', 'unavailable'] as const
 export type VendorErrorCode = (typeof vendorErrorCodes)[number]
 
@@ -8,21 +8,23 @@ export interface VendorErrorFacts {
   /** false: the message may be on its way, and must not be sent again. */
   readonly surelyNotSent: boolean
   /**
-   * true: the next message fails in the same way, whatever its recipient: key, funds, template, or a vendor that is away. Only where
-   * that is certain: it stops the asking for a while, and a caller who could bring it about with a number would stop everybody's codes.
+   * true: the next message fails in the same way, whatever its recipient: key, funds, template, or an
+   * unavailable vendor. Set it only where that is certain: it stops requests to the vendor for a while, and a
+   * caller that could cause it with a number would stop codes for every number.
    */
   readonly affectsEveryRecipient?: boolean
-  /** The vendor's own word for it; null where it said none, or none that may be shown. */
+  /** The vendor's own error code; null where there was none, or none that may be shown. */
   readonly vendorCode?: string | null
   readonly retryAfterSeconds?: number | null
 }
 
-// What a vendor says is shown and logged: only a word, and nothing that could be a code or a phone number.
+// The code of a vendor is shown and logged: a single word only, without anything that could be a one-time
+// code or a phone number.
 const showable = /^(?!.*\d{6})[\w.:-]{1,100}$/
 
 /**
- * A message that a vendor did not take, or perhaps did not take. It never holds a code, a number or a key. `Code`: all codes of the
- * product.
+ * A message that a vendor did not accept, or may not have accepted. It never holds a code, a number or a key.
+ * `Code`: all error codes of the product.
  */
 export class VendorError<Code extends string = VendorErrorCode> extends Error {
   readonly code: Code
@@ -46,7 +48,10 @@ export class VendorError<Code extends string = VendorErrorCode> extends Error {
     this.retryAfterSeconds = facts.retryAfterSeconds ?? null
   }
 
-  /** Whether the operator's key, settings or account with the vendor is the reason: neither the recipient nor the vendor is. */
+  /**
+   * Whether the cause is the operator's key, settings or account with the vendor, and neither the recipient
+   * nor the vendor.
+   */
   get isOurFault(): boolean {
     return this.code === 'misconfigured' || this.code === 'out_of_funds'
   }

@@ -1,9 +1,10 @@
-// Errors in the tutorial's format, `{code, message}`: for the four classic routes only. docs/errors.md has the table.
+// Errors in the tutorial's format, `{code, message}`: for the four classic routes only. docs/errors.md has
+// the table.
 import type { FastifyReply } from 'fastify'
 import type { AppError, ErrorCode, FieldFault } from '../../errors.ts'
 import { publicErrors, setErrorHeaders } from '../problem.ts'
 
-/** Codes that the tutorial's apps know as an ordinary answer: HTTP 200, `code` 0, and these words. */
+/** Codes that the tutorial's apps expect as an ordinary response: HTTP 200, `code` 0, and this message. */
 const classicAnswers: Partial<Record<ErrorCode, { code: 0; message: string }>> = {
   token_missing: { code: 0, message: '需要验证' },
   account_banned: { code: 0, message: publicErrors.account_banned.zh },
@@ -17,10 +18,10 @@ function fieldText({ pointer, problem }: FieldFault): string {
   return `${name} ${problem === 'has_wrong_type' ? '类型错误' : '错误'}`
 }
 
-/** The tutorial's answer to a token that is not good, whatever the reason. */
+/** The tutorial's response to a token that is not valid, whatever the reason. */
 const classicBadToken = { code: 2, message: '验证信息错误' } as const
 
-/** Answers as the tutorial does: `{code, message}`. */
+/** Responds as the tutorial does: `{code, message}`. */
 export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply {
   const { status, zh } = publicErrors[error.code]
   const isBadToken = status === 401 && error.code !== 'token_missing'
@@ -29,6 +30,6 @@ export function sendClassic(reply: FastifyReply, error: AppError): FastifyReply 
   setErrorHeaders(reply, error)
   const field = error.facts.fields?.[0]
   const message = field ? `${zh}：${fieldText(field)}` : zh
-  // 422 is younger than the tutorial's apps: they know 400.
+  // 422 is newer than the tutorial's apps, which expect 400.
   return reply.code(status === 422 ? 400 : status).send({ code: 0, message })
 }

@@ -1,4 +1,4 @@
-// The tutorial's API, to the letter, so that its apps move by changing a base URL.
+// The tutorial's API, exactly as published, so that its apps move by changing a base URL.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { SignInService } from '../../authentication/sign-in.ts'
@@ -15,7 +15,7 @@ export interface ClassicParts {
   readonly signIn: SignInService
   readonly sessions: Sessions
   readonly numbers: NationalNumbers
-  /** Whether `/login` tells an unknown number from a wrong password. */
+  /** Whether `/login` distinguishes an unknown number from a wrong password. */
   readonly tellsUnknownNumber: boolean
 }
 
@@ -121,8 +121,8 @@ const routes = {
 }
 
 /**
- * The four routes, the only ones that answer errors in the tutorial's format. For the server they ask nothing of their caller: the handlers
- * read the header `token` themselves, and what is not a good token is an ordinary answer here.
+ * The four routes, the only ones with errors in the tutorial's format. Their `caller` is `none`: the handlers
+ * read the header `token` themselves, and answer a token that is not valid with an ordinary response.
  */
 export function classicSurface(parts: ClassicParts, fast: FastRoutes): Surface {
   const answer = userOf(parts)
@@ -197,7 +197,7 @@ function logout({ sessions }: ClassicParts) {
     const by = { accountId, sessionId: id, token }
     const origin = originOf(request)
     const wasLive = await sessions.end({ id, accountId, reason: 'signed_out', by, origin })
-    // Another request ended it in between: then this token was not good any more.
+    // Another request ended the session in between, so this token was no longer valid.
     if (!wasLive) throw new AppError('session_signed_out')
     return { code: 1, message: '成功注销' }
   }
@@ -213,7 +213,7 @@ function classicToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   return token
 }
 
-/** The tutorial's words for a refused sign-in; anything else is thrown on. */
+/** The tutorial's message for a refused sign-in; every other error is thrown again. */
 function loginRefusal(error: unknown, tellsUnknownNumber: boolean): string {
   if (!(error instanceof AppError)) throw error
   const isUnknown = error.code === 'phone_number_invalid' || error.facts.wrong === 'phone_number'
@@ -222,7 +222,10 @@ function loginRefusal(error: unknown, tellsUnknownNumber: boolean): string {
   return isUnknown ? '没有此用户' : '密码错误'
 }
 
-/** The tutorial's bodies have no room for a device proof. A client that sends this header, at first with any value, is given one in it. */
+/**
+ * The tutorial's bodies have no field for a device proof. A client that sends this header, at first with any
+ * value, receives a proof in the same response header.
+ */
 const proofHeader = 'hufu-device-proof'
 
 function shownProof(request: FastifyRequest): { deviceProof?: string } {

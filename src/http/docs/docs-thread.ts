@@ -1,5 +1,5 @@
-// A thread that makes what /docs serves, and ends: loading a script of 4.9 MB as text and compressing it takes a second, in which
-// the event loop could answer nothing.
+// A thread that builds the pages of /docs and ends: loading a script of 4.9 MB as text and compressing it
+// takes a second, in which the event loop could answer nothing.
 import { parentPort } from 'node:worker_threads'
 import fastify from 'fastify'
 import { type StoredAnswer, storeAnswer } from './stored-answer.ts'
@@ -7,16 +7,19 @@ import { type StoredAnswer, storeAnswer } from './stored-answer.ts'
 const docsUrls = ['/docs', '/docs/', '/docs/js/scalar.js'] as const
 export type DocsUrl = (typeof docsUrls)[number]
 
-/** An answer, or where a redirect leads. */
+/** A response, or the target of a redirect. */
 export type DocsPage = StoredAnswer | { readonly location: string }
 
-/** The page names its script without a version, so the script is looked for again after an hour, by its ETag. */
+/**
+ * The page names its script without a version, so the browser revalidates the script after an hour, by its
+ * ETag.
+ */
 const cacheControl = { page: 'no-cache', script: 'public, max-age=3600' }
 
-/** Makes all pages. */
+/** Builds all pages. */
 async function makeDocsPages(): Promise<Map<DocsUrl, DocsPage>> {
   const { default: scalar } = await import('@scalar/fastify-api-reference')
-  // A server of its own, which does not listen.
+  // A separate server, which does not listen.
   const docs = fastify()
   await docs.register(scalar, {
     routePrefix: '/docs',
@@ -38,7 +41,8 @@ async function makeDocsPages(): Promise<Map<DocsUrl, DocsPage>> {
       contentType: String(headers['content-type']),
       cacheControl: isScript ? cacheControl.script : cacheControl.page,
     }
-    // No browser refuses gzip, and a stranger who asks for 4.9 MB again and again gets a quarter of it.
+    // Every browser accepts gzip, and a client that requests the 4.9 MB again and again gets a quarter of
+    // them.
     const answer = () => storeAnswer(rawPayload, about, { alwaysCompressed: isScript })
     pages.set(url, headers.location ? { location: String(headers.location) } : await answer())
   }

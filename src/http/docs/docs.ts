@@ -1,4 +1,4 @@
-// /openapi.json, and /docs to read and try the routes, without anything from outside.
+// /openapi.json, and /docs to read and try the routes, with no resources from other servers.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -9,14 +9,15 @@ import type { DocsPage, DocsUrl } from './docs-thread.ts'
 import { sendStored, storeAnswer } from './stored-answer.ts'
 
 /**
- * What /openapi.json and the page show: all that any client of this server may call. Clients are generated from it, and an app that moves
- * from the tutorial finds its four routes beside those of /v1. A surface for callers of another kind (a back end, an operator) is
- * not added here: its document is its own, so that no app for phones is built with the types of an operator's tool. The SDK takes its
- * types from the document of v1 alone (sdk/scripts/document.ts).
+ * The surfaces that /openapi.json and the page show: everything that any client of this server may call.
+ * Clients are generated from it, and an app that moves from the tutorial finds its four routes beside those
+ * of /v1. A surface for callers of another kind (a back end, an operator) is not added here: it has a
+ * document of its own, so that no app for phones is built with the types of an operator's tool. The SDK takes
+ * its types from the document of v1 alone (sdk/scripts/document.ts).
  */
 const publicSurfaces = ['classic', 'v1', 'health']
 
-// What the page may load and where it may talk to: this server only, whatever its scripts would like.
+// The page may load from, and connect to, this server only, whatever its scripts try.
 const policy =
   "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 
@@ -63,14 +64,15 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, page: DocsPage |
 async function makeDocsPages(): Promise<ReadonlyMap<DocsUrl, DocsPage>> {
   const name = import.meta.url.endsWith('.ts') ? './docs-thread.ts' : './docs-thread.js'
   const worker = new Worker(new URL(name, import.meta.url), { execArgv: [] })
-  // What docs-thread.ts posts.
+  // The message that docs-thread.ts posts.
   const [pages] = (await once(worker, 'message')) as [ReadonlyMap<DocsUrl, DocsPage>]
   return pages
 }
 
 /**
- * Work that the first call does for all: no start waits for megabytes, and all requests share the same bytes, because a client that asks
- * hundreds of times without reading must not have as many copies made. A failure is forgotten, so that the next call tries again.
+ * Work that the first call does for all: a start does not wait for megabytes, and all requests share the same
+ * bytes, because a client that sends hundreds of requests without reading the responses must not make the
+ * server hold as many duplicates. A failure is not cached, so the next call tries again.
  */
 function onFirstUse<T>(work: () => Promise<T>): () => Promise<T> {
   let done: Promise<T> | null = null

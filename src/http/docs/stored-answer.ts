@@ -1,18 +1,19 @@
-// Answers that are the same bytes for every client: compressed once, with a strong ETag, so that a client that has them gets 304.
+// Responses that are the same bytes for every client: compressed once, with a strong ETag, so that a client
+// that has them gets 304.
 import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { addVary } from '../answer-headers.ts'
 
-/** The content codings that we make, the preferred one first. */
+/** The supported content codings, the preferred one first. */
 const codings = ['br', 'gzip'] as const
 type Coding = (typeof codings)[number] | 'identity'
 
 export interface StoredAnswer {
   readonly contentType: string
   readonly cacheControl: string
-  /** Of the bytes without coding. */
+  /** The hash of the uncompressed bytes. */
   readonly hash: string
   /** `identity` is missing where the bytes are only ever sent compressed. */
   readonly bytes: Readonly<Record<'br' | 'gzip', Uint8Array>> & { readonly identity?: Uint8Array }
@@ -21,7 +22,7 @@ export interface StoredAnswer {
 /** 4 and 5 differ by 8 % in size, 5 and 11 by some 15 %; 11 takes ten times as long. */
 const brotliQuality = 5
 
-/** Compresses in libuv's threads: the event loop goes on meanwhile. */
+/** Compresses in libuv's threads, so the event loop is not blocked. */
 export async function storeAnswer(
   identity: Uint8Array,
   about: Pick<StoredAnswer, 'contentType' | 'cacheControl'>,
@@ -42,7 +43,7 @@ export async function storeAnswer(
   }
 }
 
-/** Sends the bytes in a coding that the client takes, or 304 where it has them. */
+/** Sends the bytes in a coding that the client accepts, or 304 where the client has them. */
 export function sendStored(request: FastifyRequest, reply: FastifyReply, answer: StoredAnswer): FastifyReply {
   const accepted = codingFor(request.headers['accept-encoding'])
   const { identity = null } = answer.bytes
@@ -57,7 +58,10 @@ export function sendStored(request: FastifyRequest, reply: FastifyReply, answer:
   return reply.send(coding === 'identity' ? identity : answer.bytes[coding])
 }
 
-/** RFC 9110, section 12.5.3. Without the header any coding would do, but tools like curl then show what they get as it is. */
+/**
+ * RFC 9110, section 12.5.3. Without the header any coding is allowed, but tools like curl would then show
+ * compressed bytes.
+ */
 export function codingFor(acceptEncoding: string | undefined): Coding {
   const weights = new Map<string, number>()
   for (const item of (acceptEncoding ?? '').slice(0, 200).toLowerCase().split(',')) {

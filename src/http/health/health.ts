@@ -1,4 +1,4 @@
-// Is the process alive, and should a balancer send it requests?
+// Health checks: whether the process is alive, and whether a load balancer should send it requests.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Surface } from '../surface.ts'

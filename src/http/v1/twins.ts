@@ -14,7 +14,11 @@ declare module 'fastify' {
 }
 
 const plainMethods = new Set<HTTPMethods>(['GET', 'HEAD', 'POST'])
-/** The suffix that each method adds to the path of its twin. */
+/**
+ * Registers, for each route of `app` with a method other than GET and POST, a POST route with the same
+ * handler, schema and hooks. Call it before the routes are registered.
+ * @throws Error when a route is registered with a method that implies no path
+ */
 const endings: Partial<Record<HTTPMethods, string>> = { PUT: '', PATCH: '/update', DELETE: '/end' }
 
 /**

@@ -113,12 +113,15 @@ class AliyunSms implements SmsGateway {
   }
 }
 
-/** Numbers of the mainland without a country code, others with it and without a plus sign. */
+/** Mainland numbers without a country code, others with it and without a plus sign. */
 function aliyunNumber(e164: string): string {
   return e164.replace(/^\+86(?=1\d{10}$)|^\+/, '')
 }
 
-/** https://help.aliyun.com/document_detail/101346.html; codes that are not here are told by their family. */
+/**
+ * https://help.aliyun.com/document_detail/101346.html; the families below classify codes that are not listed
+ * here.
+ */
 const known = new Map<string, SmsErrorCode>([
   ['isv.MOBILE_NUMBER_ILLEGAL', 'number_invalid'],
   ['isv.CUSTOMER_REFUSED', 'number_blocked'],
@@ -131,8 +134,8 @@ const known = new Map<string, SmsErrorCode>([
 ])
 
 /**
- * Refusals that come for every number: the account, the signature, the template, the caller's address, the key, the clock. What is not
- * here may depend on the number.
+ * Refusals that do not depend on the number: the account, the signature, the template, the caller's address,
+ * the key, the clock. Codes that are not listed here may depend on the number.
  */
 const everyNumber: readonly RegExp[] = [
   /^isv\.(AMOUNT_NOT_ENOUGH|OUT_OF_SERVICE|ACCOUNT_NOT_EXISTS|ACCOUNT_ABNORMAL|PRODUCT_UN_?SUBSCRI(PT|BE))$/,
@@ -142,13 +145,13 @@ const everyNumber: readonly RegExp[] = [
   /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|InvalidTimeStamp|Forbidden|NoPermission)/,
 ]
 
-/** Who is at fault, and whether the message can have been sent, by how a code begins. */
+/** By the beginning of a code: its kind, and whether the message can have been sent. */
 const families: readonly [RegExp, SmsErrorCode, 'surely' | 'perhaps'][] = [
-  // Too many calls a second: turned away at the door, whoever the message was for.
+  // Too many calls a second: refused before the gateway looks at the message, for any recipient.
   [/^Throttling/, 'unavailable', 'surely'],
   [/^isp\.RAM_PERMISSION_DENY$/, 'misconfigured', 'surely'],
   [/^isv\./, 'misconfigured', 'surely'],
-  // The door of the API itself: keys, signature, clock, parameters.
+  // Refused by the API itself: keys, signature, clock, parameters.
   [
     /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|SignatureNonceUsed)/,
     'misconfigured',
@@ -160,7 +163,8 @@ const families: readonly [RegExp, SmsErrorCode, 'surely' | 'perhaps'][] = [
 function refusal(vendorCode: string, text: string | null): SmsError {
   const family = families.find(([pattern]) => pattern.test(vendorCode))
   const exact = known.get(vendorCode)
-  // What is left, isp.SYSTEM_ERROR above all, is trouble on the gateway's side that may come after the sending.
+  // The remaining codes, isp.SYSTEM_ERROR above all, are errors inside the gateway that may come after the
+  // sending.
   const [, code, sureness] = family ?? [null, 'unavailable' as const, 'perhaps' as const]
   return new VendorError('aliyun', exact ?? code, {
     surelyNotSent: exact !== undefined || sureness === 'surely',
@@ -170,7 +174,7 @@ function refusal(vendorCode: string, text: string | null): SmsError {
   })
 }
 
-/** How long a limit lasts at most, from the only place that says which one it was. */
+/** The maximum duration of a limit. Only the error text says which limit it was. */
 function limitSeconds(text: string): number | null {
   if (text.includes('分钟级')) return 60
   if (text.includes('小时级')) return 3_600

@@ -11,7 +11,9 @@ export const consoleSms = driver({
   open: (_settings, { print }) => new ConsoleSms(print),
 })
 
-/** Prints each message in one line. It is the one place that shows a code, because nobody else would. */
+/**
+ * Prints each message in one line. This is the only place that shows a code, because no phone receives it.
+ */
 class ConsoleSms implements SmsGateway {
   readonly name = 'console'
   readonly #print: DriverParts['print']

@@ -1,4 +1,4 @@
-// Every driver against a gateway of its kind that is a real server and checks signatures by itself.
+// Every driver against a gateway of its kind, which is a real server and checks signatures independently.
 import net from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { aliyunCase, aliyunGateway } from '../../../test/support/gateways/aliyun.ts'
@@ -37,7 +37,7 @@ function open(one: DriverCase, making: Making): SmsGateway {
   return one.driver.open(one.settings(settings), { clock: gatewayClock, print, ...making })
 }
 
-/** What is about our account or the gateway, not about a number. */
+/** Errors of the account or the gateway, which do not depend on a number. */
 const ofUs: readonly SmsErrorCode[] = ['misconfigured', 'out_of_funds', 'unavailable']
 
 async function refusalOf(sending: Promise<unknown>): Promise<SmsError> {
@@ -50,7 +50,7 @@ async function refusalOf(sending: Promise<unknown>): Promise<SmsError> {
   return error
 }
 
-/** In what it says, in its stack and in everything that caused it. */
+/** No secret in the message, in the stack, or in any cause. */
 function expectNothingSecret(error: Error): void {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const members = JSON.stringify(at, Object.getOwnPropertyNames(at))
@@ -148,7 +148,8 @@ describe.each(cases)('$driver.name', (kind) => {
     gateway.behaviour = { fault }
     const error = await refusalOf(driver().send(code, id))
     expect(error).toMatchObject({ code: 'unavailable', surelyNotSent: false })
-    // It is not the time-out that ends it, nor the end of the memory: what was read so far was enough to know.
+    // Neither the time-out nor the memory limit ends the request: the bytes that were read so far were
+    // enough.
     const isAnswer = fault !== 'breaks_the_connection' && fault !== 'not_utf8'
     if (isAnswer) expect(error).toMatchObject({ vendorCode: expect.stringMatching(/^HTTP_\d{3}$/) })
     else expect(error.cause).toMatchObject({ name: expect.stringMatching(/^(SocketError|TypeError)$/) })

@@ -1,4 +1,4 @@
-// The drivers of text messages: a new one is a file beside this one, and its line here.
+// The drivers of text messages. A new driver is a file beside this one and a line in this list.
 import { Drivers } from '../../vendors/driver.ts'
 import type { SmsGateway } from '../sms.ts'
 import { aliyunSms } from './aliyun.ts'
@@ -7,5 +7,5 @@ import { httpSms } from './http.ts'
 import { tencentSms } from './tencent.ts'
 import { twilioSms } from './twilio.ts'
 
-/** In the order in which messages and docs/settings.md name them. */
+/** The order is that of messages and of docs/settings.md. */
 export const smsDrivers = new Drivers<SmsGateway>(consoleSms, httpSms, aliyunSms, tencentSms, twilioSms)

@@ -90,16 +90,17 @@ function bodyOf(message: SmsMessage, id: string) {
     : { id, to, template, new_number: message.newNumber, text }
 }
 
-/** Statuses that do not depend on the number: about the key, the address or the method. */
+/** Statuses about the key, the address or the method, which do not depend on the number. */
 const refusedForEveryNumber: readonly number[] = [401, 403, 404, 405, 410, 415]
-/** Words of a gateway that say so. */
+/** Error codes of a gateway with the same meaning. */
 const affectingEveryNumber: readonly (SmsErrorCode | undefined)[] = [
   'misconfigured',
   'out_of_funds',
   'unavailable',
 ]
 
-// Said by status alone. Other statuses say nothing sure: a proxy may have made them after the gateway did its work.
+// Refusals by status alone. Other statuses prove nothing: a proxy may have sent them after the gateway did
+// its work.
 const refusedByStatus: Readonly<Record<number, SmsErrorCode>> = {
   400: 'misconfigured',
   401: 'misconfigured',
@@ -133,7 +134,7 @@ function wordsOf({ text }: VendorAnswer): { error: string | null; vendorCode: st
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return { error: textIn(value, 'error'), vendorCode: textIn(value, 'gateway_code') }
   } catch {
-    // Then the status speaks alone.
+    // Without a JSON body, only the status counts.
   }
   return { error: null, vendorCode: null }
 }

@@ -110,7 +110,7 @@ class TencentSms implements SmsGateway {
     const { origin, host } = new URL(endpoint)
     const headers = this.#headers(host, body)
     const answer = await postToVendor(this.name, { url: `${origin}/`, headers, body, timeoutMs })
-    // The status is 200 for refusals too; and the call can be good while the one message of it is refused.
+    // Refusals have status 200 too, and a successful call can still have refused its one message.
     const { Response: response } = readJson(this.name, answer)
     const { Error: error, SendStatusSet: statuses } = isObject(response) ? response : {}
     if (isObject(error)) throw refusal(textIn(error, 'Code') ?? '')
@@ -144,7 +144,10 @@ class TencentSms implements SmsGateway {
   }
 }
 
-/** https://cloud.tencent.com/document/api/382/59177; codes that are not here are told by their family. */
+/**
+ * https://cloud.tencent.com/document/api/382/59177; the families below classify codes that are not listed
+ * here.
+ */
 const known = new Map<string, [SmsErrorCode, retryAfterSeconds?: number]>([
   ['InvalidParameterValue.IncorrectPhoneNumber', ['number_invalid']],
   ['FailedOperation.PhoneNumberInBlacklist', ['number_blocked']],
@@ -158,11 +161,11 @@ const known = new Map<string, [SmsErrorCode, retryAfterSeconds?: number]>([
   ['UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone', ['destination_refused']],
   ['UnsupportedOperation.GlobalTemplateToChineseMainlandPhone', ['destination_refused']],
   ['UnsupportedOperation.UnsupportedRegion', ['destination_refused']],
-  // As it is spelt in their own list.
+  // The spelling is that of the vendor's own list.
   ['UnsupportedOperation.UnsuportedRegion', ['destination_refused']],
   ['FailedOperation.InsufficientBalanceInSmsPackage', ['out_of_funds']],
   ['UnauthorizedOperation.ServiceSuspendDueToArrears', ['out_of_funds']],
-  // As it is spelt in some of their own lists.
+  // The spelling is that of some of the vendor's own lists.
   ['UnauthorizedOperation.SerivceSuspendDueToArrears', ['out_of_funds']],
   ['FailedOperation.SignatureIncorrectOrUnapproved', ['misconfigured']],
   ['FailedOperation.TemplateIncorrectOrUnapproved', ['misconfigured']],
@@ -178,7 +181,7 @@ const known = new Map<string, [SmsErrorCode, retryAfterSeconds?: number]>([
 
 const families: readonly [RegExp, SmsErrorCode][] = [
   [/^LimitExceeded(\.|$)/, 'rate_limited'],
-  // Too many calls a second: turned away at the door, whoever the message was for.
+  // Too many calls a second: refused before the gateway looks at the message, for any recipient.
   [/^RequestLimitExceeded(\.|$)/, 'unavailable'],
   [/^(AuthFailure|UnauthorizedOperation|UnsupportedOperation)(\.|$)/, 'misconfigured'],
   [/^(InvalidParameter|InvalidParameterValue|MissingParameter|UnknownParameter)(\.|$)/, 'misconfigured'],
@@ -187,8 +190,8 @@ const families: readonly [RegExp, SmsErrorCode][] = [
 ]
 
 /**
- * Refusals that come for every number: the key, the rights, the account, the signature, the template, the application, the clock. What
- * is not here may depend on the number.
+ * Refusals that do not depend on the number: the key, the rights, the account, the signature, the template,
+ * the application, the clock. Codes that are not listed here may depend on the number.
  */
 const everyNumber: readonly RegExp[] = [
   /^(AuthFailure|UnauthorizedOperation)(\.|$)/,
@@ -203,7 +206,8 @@ const everyNumber: readonly RegExp[] = [
 function refusal(vendorCode: string): SmsError {
   const [code, retryAfterSeconds] = known.get(vendorCode) ?? []
   const said = code ?? families.find(([pattern]) => pattern.test(vendorCode))?.[1]
-  // What is left, InternalError.Timeout above all, is trouble on the gateway's side that may come after the sending.
+  // The remaining codes, InternalError.Timeout above all, are errors inside the gateway that may come after
+  // the sending.
   return new VendorError('tencent', said ?? 'unavailable', {
     surelyNotSent: said !== undefined,
     affectsEveryRecipient: everyNumber.some((pattern) => pattern.test(vendorCode)),

@@ -91,7 +91,7 @@ class TwilioSms implements SmsGateway {
     const sid = textIn(members, 'sid')
     if (answer.status === 201 && sid !== null) return { outcome: 'sent', gatewayId: sid }
     const { code } = members
-    // Below 400 it was not refused, above 499 it is not known how far it came.
+    // Below 400 it was not refused; above 499 it is unknown how far the request got.
     if (typeof code !== 'number' || answer.status < 400 || answer.status > 499)
       throw unreadable(this.name, answer.status)
     throw new VendorError(this.name, known[code] ?? 'misconfigured', {
@@ -104,12 +104,14 @@ class TwilioSms implements SmsGateway {
 }
 
 /**
- * Refusals that come for every number: authentication, a suspended or closed account, a sender or service that is not ours. What is
- * not here may depend on the number.
+ * Refusals that do not depend on the number: authentication, a suspended or closed account, a sender or
+ * service of another account. Codes that are not listed here may depend on the number.
  */
 const everyNumber: readonly number[] = [20003, 20005, 20006, 20008, 20404, 21603, 21660, 21701, 21703, 30002]
 
-/** https://www.twilio.com/docs/api/errors; every other refusal is about the account, the sender or the route. */
+/**
+ * https://www.twilio.com/docs/api/errors; every other refusal is about the account, the sender or the route.
+ */
 const known: Readonly<Record<number, SmsErrorCode>> = {
   21211: 'number_invalid',
   21217: 'number_invalid',
@@ -122,10 +124,11 @@ const known: Readonly<Record<number, SmsErrorCode>> = {
   21408: 'destination_refused',
   21612: 'destination_refused',
   63038: 'rate_limited',
-  // Suspended: a balance below zero, as a rule.
+  // The account is suspended, usually for a balance below zero.
   20005: 'out_of_funds',
   30002: 'out_of_funds',
-  // Too many calls a second, a full queue: turned away at the door, whoever the message was for.
+  // Too many calls a second, or a full queue: refused before the gateway looks at the message, for any
+  // recipient.
   20429: 'unavailable',
   21611: 'unavailable',
 }
