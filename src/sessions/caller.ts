@@ -1,4 +1,4 @@
-// The session on whose behalf something is written, judged again where it is written.
+// The session that requests a write, checked again where the write happens.
 import type { Database } from '../db/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
@@ -8,7 +8,7 @@ import { findSession, type StoredSession } from './session-rows.ts'
 import { hashToken } from './token.ts'
 import { tokenStatusOf } from './token-status.ts'
 
-/** A session that asks for something, and the token by which it was recognised. */
+/** A session that requests something, and the token that it presented. */
 export interface Caller {
   readonly accountId: string
   readonly sessionId: string
@@ -21,10 +21,10 @@ export interface Actor extends Caller {
 }
 
 /**
- * Refuses a caller that is not live any more. Between the check of a request's headers and its write lie a body that may
- * take 15 s, queues and other transactions; meanwhile the session may have ended. Every write on behalf of a session calls
- * this under the account's lock, which every end takes too, so that nothing happens on behalf of a session whose end
- * was acknowledged.
+ * Refuses a caller that is no longer live. Between the check of a request's headers and its write there are a
+ * body that may take 15 s, queues and other transactions; meanwhile the session may have ended. Every write
+ * for a session calls this under the account's lock. Every end takes the same lock, so no write happens for a
+ * session whose end was acknowledged.
  * @param tx a transaction that holds the lock of this account
  * @throws AppError `session_<reason>`, `token_unknown`: the 401 that the token gets from now on
  */
@@ -38,12 +38,12 @@ export async function assertStillLive(
   assertLive(stored?.session.accountId === accountId ? stored : null, caller, now)
 }
 
-/** The same for a session that was read already. */
+/** The same check for a session that is read already. */
 export function assertLive(stored: StoredSession | null, { sessionId, token }: Caller, now: number): void {
   if (!stored) throw new AppError('token_unknown')
   const proof = { token, id: sessionId, tokenHash: hashToken(token), isVerified: false }
   const status = tokenStatusOf(stored, proof, now)
-  // A token that was rotated away since the request came is no sign of a theft, and ends nothing.
+  // A token that was rotated away since the request came is no sign of theft, and ends no session.
   if (status === 'unknown' || status === 'reused') throw new AppError('token_unknown')
   const { session, account } = stored
   if (stored.ending) throw endedError(stored.ending)

@@ -1,4 +1,5 @@
-// Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and shows at the next one.
+// Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and
+// shows at the next one.
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database, DeviceProofsTable } from '../db/schema.ts'
 import {
@@ -26,14 +27,17 @@ export interface ShownProof {
   readonly deviceId: string | null
 }
 
-/** What the database keeps of a proof: its SHA-256, base64url. A proof has 256 random bits, so a fast hash is enough. */
+/**
+ * What the database keeps of a proof: its SHA-256, base64url. A proof has 256 random bits, so a fast hash is
+ * enough.
+ */
 export function hashDeviceProof(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
 /**
- * The hash of a good proof for this number and installation; null for a wrong, an old or a foreign one, and for none. All of these cost
- * the same work: one look at the table.
+ * The hash of a valid proof for this number and installation; null for a wrong, expired or foreign proof, and
+ * for none. All of these cost the same work: one lookup in the table.
  */
 export async function findGoodProof(
   db: Database,
@@ -46,9 +50,9 @@ export async function findGoodProof(
 }
 
 /**
- * Runs in the transaction of a sign-in. A good proof that the request presented stays as it is, and belongs to the new session from now
- * on; else a new one is made.
- * @returns the new proof, to be shown to the client once; null: it has a good one
+ * Runs in the transaction of a sign-in. A valid proof that the request presented stays, and belongs to the
+ * new session from now on; otherwise a new proof is made.
+ * @returns the new proof, to be shown to the client once; null: the client has a valid one
  */
 export async function keepDeviceProof(
   tx: Database,
@@ -69,14 +73,17 @@ export async function keepDeviceProof(
   return text
 }
 
-/** Removes up to `limit` proofs that nobody has presented for a long time, and returns how many. */
+/**
+ * Removes up to `limit` proofs that no sign-in has presented for a long time, and returns how many it
+ * removed.
+ */
 export async function deleteOldDeviceProofs(db: Database, now: number, limit: number): Promise<number> {
   return await deleteDeviceProofsBefore(db, now - lifeMs, limit)
 }
 
 /**
- * Which proofs make room for one more. First those that no later sign-in presented: a client that keeps none gets a new one at each
- * sign-in, and must not push out those of the person's other devices.
+ * Which proofs are removed for a new one: first those that no later sign-in presented. A client that keeps
+ * none gets a new one at each sign-in, and must not evict those of the person's other devices.
  */
 function surplus(rows: readonly DeviceProofsTable[]): string[] {
   const wasPresented = ({ created_at, seen_at }: DeviceProofsTable) => Number(seen_at > created_at)

@@ -9,7 +9,10 @@ import { extendSessions, updateSeen } from './session-rows.ts'
 const minuteMs = 60_000
 const dayMs = 86_400_000
 const batchSize = 500
-/** Notes kept so that a session is not noted twice a minute; when there are more, all are forgotten. */
+/**
+ * The most sessions for which the last note is kept, so that no session is noted twice a minute. When there
+ * are more, all are dropped.
+ */
 const maxNoted = 100_000
 
 /** How long sessions live: `lifeMs` after their last use, `maxLifeMs` after their start; null is for ever. */
@@ -29,14 +32,14 @@ export class SessionLifetime {
     return afterUse === null || latest === null ? (afterUse ?? latest) : Math.min(afterUse, latest)
   }
 
-  /** How far the written end may stay behind. */
+  /** How far the stored expiry may lag behind the real one. */
   get extendEveryMs(): number {
     return Math.min(dayMs, (this.lifeMs ?? dayMs) / 2)
   }
 
   /**
-   * From when on the end is so far behind a use that it is written again: about once a day.
-   * @returns milliseconds since 1970; -Infinity: at once, Infinity: never
+   * From when on the stored expiry lags so far behind a use that it is written again: about once a day.
+   * @returns milliseconds since 1970; -Infinity: now, Infinity: never
    */
   extensionDueAt({ createdAt, expiresAt }: Session): number {
     if (expiresAt === null) return Infinity
@@ -50,7 +53,7 @@ export interface LastSeenOptions {
   readonly db: Database
   readonly clock: Clock
   readonly life: SessionLifetime
-  /** Told what kept notes from being written. */
+  /** Called with the error that prevented notes from being written. */
   readonly onBackgroundError: OnBackgroundError
 }
 
@@ -75,7 +78,10 @@ export class LastSeenWriter {
     this.#onBackgroundError = onBackgroundError
   }
 
-  /** Notes that a live session was used at `now`. Waits only for a session that would run out before the next batch. */
+  /**
+   * Notes that a live session was used at `now`. Waits only for a session that would run out before the next
+   * batch.
+   */
   seen(session: Session, now: number): Promise<void> | undefined {
     const extend = now >= this.#life.extensionDueAt(session)
     if (!extend && now - session.seenAt < minuteMs) return undefined
@@ -90,7 +96,9 @@ export class LastSeenWriter {
     return undefined
   }
 
-  /** Until when a use of this session, which was used just now, need not be noted: milliseconds since 1970. */
+  /**
+   * Until when a use of this session, which was used just now, need not be noted: milliseconds since 1970.
+   */
   recheckAt(session: Session): number {
     const again = Math.min(session.seenAt + minuteMs, this.#life.extensionDueAt(session))
     return Math.max(again, (this.#notedAt.get(session.id) ?? -Infinity) + minuteMs)
@@ -124,7 +132,8 @@ export class LastSeenWriter {
       const usedAt = Math.max(now - lateUseMs, Math.min(...extended.map(([, note]) => note.usedAt)))
       const { lifeMs, maxLifeMs, extendEveryMs } = this.#life
       const expiresAt = lifeMs === null ? null : now + lifeMs
-      // A copy that was read may be older than the last extension: `behindMs` keeps it from being written every minute.
+      // The cache entry that was read may be older than the last extension: `behindMs` prevents a write every
+      // minute.
       await extendSessions(this.#db, { ids, usedAt, expiresAt, maxLifeMs, behindMs: extendEveryMs })
     }
     await updateSeen(

@@ -1,5 +1,6 @@
-// The end of very many sessions of an account, decided in one short transaction: a row that every reader of a session looks at. What
-// it says is written into the sessions afterwards, in batches, and changes nothing any more for anybody.
+// The end of very many sessions of an account, decided in one short transaction by a row that every reader of
+// a session also reads. Afterwards the end is written into the sessions in batches, which changes no answer
+// any more.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -16,21 +17,23 @@ import {
 } from './session-rows.ts'
 
 export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
-  /** The session that asks for it; null: an operator, or the server itself. */
+  /** The session that requests the end; null: an operator, or the server itself. */
   readonly by: string | null
   readonly origin: RequestOrigin
   /** Sessions that stay. */
   readonly kept: readonly string[]
 }
 
-/** So many sessions are written in one transaction: on SQLite it holds up everything else for a millisecond or two. */
+/**
+ * The number of sessions in one transaction: on SQLite it blocks everything else for a millisecond or two.
+ */
 const batchSize = 100
 const listedAtOnce = 1_000
 
 /**
- * Ends all live sessions of an account but those that stay, under the account's lock: they are over with the commit. Sessions that begin
- * from here on, in this transaction or later, are not touched. Of an earlier end that is still pending, what is not written yet gets
- * the reason of this one.
+ * Ends all live sessions of an account but those that stay, under the account's lock: they are over with the
+ * commit. Sessions that begin from here on, in this transaction or later, are not touched. Of an earlier end
+ * that is still pending, what is not written yet gets the reason of this one.
  */
 export async function endAtOnce(tx: Database, accountId: string, end: NewPendingEnd): Promise<void> {
   const { at, reason, by, origin, kept } = end
@@ -51,11 +54,14 @@ export async function endAtOnce(tx: Database, accountId: string, end: NewPending
 
 export interface PendingEndsOptions {
   readonly db: Database
-  /** Told what kept an end from being written: `resume` goes on with it. */
+  /** Called with the error that prevented an end from being written. `resume` continues it. */
   readonly onBackgroundError: (error: unknown) => void
 }
 
-/** Writes pending ends, one account after the other, with a pause after each batch that is as long as the batch took. */
+/**
+ * Writes pending ends, one account after the other, with a pause after each batch that is as long as the
+ * batch took.
+ */
 export class PendingEnds {
   readonly #db: Database
   readonly #onBackgroundError: (error: unknown) => void
@@ -72,7 +78,7 @@ export class PendingEnds {
     this.#queue = this.#queue.then(() => this.write(accountId)).catch(this.#onBackgroundError)
   }
 
-  /** Writes every pending end, those too that a process which died has left. Never throws. */
+  /** Writes every pending end, also those of processes that died. Never throws. */
   async resume(): Promise<void> {
     try {
       for (const accountId of await listPendingEnds(this.#db, listedAtOnce)) this.begin(accountId)
@@ -98,14 +104,17 @@ export class PendingEnds {
     }
   }
 
-  /** Ends with the batch at hand: what is left is over all the same. */
+  /** Stops after the current batch. The remaining sessions are over by their pending end. */
   async close(): Promise<void> {
     this.#isClosing = true
     await this.#queue
   }
 }
 
-/** Under the account's lock, so that two processes at it write each session once. @returns where to go on; null: nothing is left */
+/**
+ * Under the account's lock, so that two processes at it write each session once. @returns where to go on;
+ * null: nothing is left
+ */
 async function writeBatch(
   tx: Database,
   accountId: string,

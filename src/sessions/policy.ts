@@ -2,7 +2,7 @@
 import type { Platform } from '../db/schema.ts'
 
 export interface Policy {
-  /** Sessions of what compete for room: the whole account, one platform, or one device. */
+  /** Which sessions compete for room: those of the whole account, of one platform, or of one device. */
   readonly scope: 'account' | 'platform' | 'device'
   /** How many live sessions have room in one scope; 0 is any number. */
   readonly max: number
@@ -19,9 +19,9 @@ export interface Contender {
 export type Newcomer = Pick<Contender, 'platform' | 'deviceId'>
 
 /**
- * The ids of the live sessions that end as `replaced` when `newcomer` starts, or 'refused'.
- * Two rules stand above every policy: a device that signs in again replaces its own session, and the classic API has
- * one session an account, because the tutorial's apps count on it.
+ * The ids of the live sessions that end as `replaced` when `newcomer` starts, or 'refused'. Two rules stand
+ * above every policy: a device that signs in again replaces its own session, and the classic API has one
+ * session an account, because the tutorial's apps count on it.
  */
 export function decide(policy: Policy, live: readonly Contender[], newcomer: Newcomer): string[] | 'refused' {
   const isOwn = (session: Contender) => isSameDevice(session, newcomer) || isSameClassic(session, newcomer)

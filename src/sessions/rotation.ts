@@ -14,9 +14,9 @@ export class Rotations {
   }
 
   /**
-   * The successor of a token of this account: a new one for the session's token, the same one again for the token
-   * before it.
-   * @returns null where the token is good no more
+   * The successor of a token of this account: a new one for the current token, the same one again for the
+   * previous token.
+   * @returns null where the token is no longer valid
    */
   async rotate(proof: PresentedToken, accountId: string): Promise<string | null> {
     const { result } = await this.#writer.write({

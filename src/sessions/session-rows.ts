@@ -58,7 +58,7 @@ function toSession(row: SessionRow): Session {
   }
 }
 
-/** An account as sessions need it, its row locked until the transaction ends; null where it is gone. */
+/** The row of an account, locked until the transaction ends; null where there is no such account. */
 export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
   const row = await tx
     .selectFrom('hufu_accounts')
@@ -71,7 +71,10 @@ export async function lockAccount(tx: Database, id: string): Promise<AccountsTab
 
 export type AccountChange = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
 
-/** Changes columns of an account, and returns the row as it is then. @throws the driver's unique violation where a number is taken */
+/**
+ * Changes columns of an account, and returns the new row.
+ * @throws the driver's unique violation where a number is taken
+ */
 export async function updateAccount(
   tx: Database,
   row: AccountsTable,
@@ -83,7 +86,7 @@ export async function updateAccount(
   return { ...row, ...change }
 }
 
-/** Removes an account, and by its foreign keys everything that hangs on it. */
+/** Deletes an account and, by foreign keys, everything that belongs to it. */
 export async function deleteAccount(tx: Database, id: string): Promise<void> {
   await tx.deleteFrom('hufu_accounts').where('id', '=', id).execute()
 }
@@ -157,7 +160,10 @@ export async function findSession(db: Database, id: string): Promise<StoredSessi
   return row ? toStoredSession(row) : null
 }
 
-/** The same as `findSession`, compiled once: without copies this runs for every request, and compiling costs more than asking. */
+/**
+ * The same as `findSession`, compiled once: without a cache entry it runs for every request, and compiling
+ * costs more than the query.
+ */
 export function prepareFindSession(
   db: Database,
   prepare: PrepareRead,
@@ -167,7 +173,7 @@ export function prepareFindSession(
   return (id) => mapMaybe(read([id]), first)
 }
 
-/** A session with its end, as a person may see it of their own ones. */
+/** A session with its end, as it is shown to the owner of the account. */
 export interface SessionRecord extends Session {
   readonly endedAt: number | null
   readonly endReason: EndReason | null
@@ -189,7 +195,7 @@ export async function listSessionRecords(
   const page = after
     ? sessions
         .where('account_id', 'in', valuesOfPage(db, accountId))
-        // The beginning of a range of the index on every database.
+        // This condition starts a range scan of the index on every database.
         .where('created_at', '>=', after.createdAt)
         .where((where) => where.or([where('created_at', '>', after.createdAt), where('id', '>', after.id)]))
         .orderBy('account_id')
@@ -201,7 +207,10 @@ export async function listSessionRecords(
   })
 }
 
-/** The pending end of an account, beside each row: asked once in a statement, whatever the number of its rows. */
+/**
+ * The pending end of an account, as columns of each row: one lookup per statement, whatever the number of
+ * rows.
+ */
 function pendingEnd(eb: ExpressionBuilder<Tables, 'hufu_sessions'>, accountId: string) {
   const column = <C extends 'id' | 'at' | 'reason'>(name: C) =>
     eb
@@ -228,8 +237,9 @@ export interface SessionCursor {
 }
 
 /**
- * A page of the account's sessions without an end of their own, oldest first, behind the cursor: the index hufu_sessions_account_live
- * has their order. Which of them are live is told apart afterwards, because a page of live ones could take the whole index.
+ * A page of the account's sessions without an end of their own, oldest first, behind the cursor: the index
+ * hufu_sessions_account_live has this order. The caller selects the live ones, because the search for a page
+ * of live ones could read the whole index.
  */
 function selectUnended(
   db: Database,
@@ -244,9 +254,10 @@ function selectUnended(
     .select(['hufu_sessions.id', 'created_at', 'expires_at', 'survives_end'])
     .select((eb) => pendingEnd(eb, accountId))
   if (isMysql(db)) {
-    // They sort where the order names a column that `is null` makes the same in all rows; PostgreSQL sorts where it does not.
+    // MySQL and MariaDB sort the rows where the order names a column that `is null` makes equal in all rows;
+    // PostgreSQL sorts them where the order does not name it.
     const ordered = query.orderBy('created_at').orderBy('hufu_sessions.id')
-    // A comparison of pairs is no range of an index to them.
+    // MySQL and MariaDB do not use a range of an index for a comparison of pairs.
     return after === null
       ? ordered
       : ordered
@@ -260,15 +271,15 @@ function selectUnended(
     .orderBy('ended_at')
     .orderBy('created_at')
     .orderBy('hufu_sessions.id')
-  // A range of the index also where many sessions began in the same millisecond.
+  // The comparison of pairs is a range of the index also where many sessions began in the same millisecond.
   return after === null
     ? ordered
     : ordered.where(sql<boolean>`(created_at, hufu_sessions.id) > (${after.createdAt}, ${after.id})`)
 }
 
 /**
- * The table. Where most sessions of an account are live, MySQL and MariaDB would take another index for each page, and sort all of
- * the account's sessions for it.
+ * The sessions table with an index hint. Where most sessions of an account are live, MySQL and MariaDB would
+ * use another index for each page, and sort all sessions of the account.
  */
 function byIndexOfLive(db: Database) {
   const hint = isMysql(db) ? sql` force index (hufu_sessions_account_live)` : sql``
@@ -329,13 +340,16 @@ function toLiveSession(row: SessionRow & TokenRow): LiveSession {
 
 export type Contender = Pick<Session, 'id' | 'platform' | 'deviceId' | 'createdAt'>
 
-/** What the live sessions are that are looked for; without a member, any. */
+/** Which live sessions are wanted; without a member, all of them. */
 export interface ContenderFilter {
   readonly platform?: Platform
   readonly deviceId?: string
 }
 
-/** All live sessions of an account at `now` that fit, oldest first, read page by page with turns of the event loop between. */
+/**
+ * All live sessions of an account at `now` that fit, oldest first, read page by page with turns of the event
+ * loop between.
+ */
 export async function listLiveContenders(
   tx: Database,
   accountId: string,
@@ -356,7 +370,10 @@ export async function listLiveContenders(
   return found
 }
 
-/** A page of the account's sessions that the pending end has yet to be written into, and where the next one begins; null: nowhere. */
+/**
+ * A page of the account's sessions that the pending end has yet to be written into, and where the next one
+ * begins; null: nowhere.
+ */
 export async function unendedSessions(
   tx: Database,
   accountId: string,
@@ -390,7 +407,7 @@ export async function listLiveSessionIds(
   return found
 }
 
-/** Those of the sessions that exist, live or not, in no order. */
+/** The sessions with these ids that exist, live or not, in no order. */
 export async function findSessions(tx: Database, ids: readonly string[]): Promise<StoredSession[]> {
   const found: StoredSession[] = []
   for (const batch of batches(ids)) {
@@ -401,20 +418,21 @@ export async function findSessions(tx: Database, ids: readonly string[]): Promis
 }
 
 /**
- * What a session has until its token is first used, where its sign-in can be repeated. It stands in the columns of a rotation whose
- * successor nobody has used: the fingerprint is the hash of no token, and the first use clears it as it clears a previous token.
+ * The state of a session whose sign-in can be repeated, until its token is first used. It uses the columns of
+ * a rotation whose successor is unused: the fingerprint is the hash of no token, and the first use clears it
+ * as it clears a previous token.
  */
 export interface RepeatableSignIn {
-  /** Of sign-in-repeats.ts. */
+  /** From sign-in-repeats.ts. */
   readonly fingerprint: string
   readonly tokenHash: string
-  /** Of the token; a repeat makes another one. */
+  /** The family hash of the token; a repeat makes another token. */
   readonly familyHash: string
   /** When this token was made. */
   readonly at: number
 }
 
-/** Stands in `rotation_nonce`: whether the sign-in that can be repeated made the account. */
+/** The values of `rotation_nonce` that say whether the sign-in that can be repeated created the account. */
 const madeAccount = { true: 'made_account', false: 'found_account' } as const
 
 /** Writes a new session. */
@@ -457,7 +475,7 @@ export async function insertSession(
 export interface Repeatable {
   readonly session: Session
   readonly fingerprint: string
-  /** The sign-in made the account. */
+  /** The sign-in created the account. */
   readonly created: boolean
 }
 
@@ -470,8 +488,8 @@ export interface RepeatSearch {
 }
 
 /**
- * The session that this sign-in of a number made, if nothing has ended it and its token was never used; null where there is none.
- * One statement, whether or not the number has an account.
+ * The session that this sign-in of a number created, if it has not ended and its token was never used; null
+ * where there is none. It is one statement, whether or not the number has an account.
  */
 export async function findRepeatable(
   db: Database,
@@ -513,7 +531,7 @@ export interface TokenRotation {
   readonly at: number
 }
 
-/** Gives a live session a new token, if the previous one is the one that it has. */
+/** Gives a live session a new token, if its current token is the given previous one. */
 export async function rotateToken(tx: Database, rotation: TokenRotation): Promise<void> {
   await tx
     .updateTable('hufu_sessions')
@@ -530,7 +548,7 @@ export async function rotateToken(tx: Database, rotation: TokenRotation): Promis
     .execute()
 }
 
-/** Forgets the token before this one, and with the nonce the way from the one to the other. */
+/** Removes the hash of the previous token, and the nonce that leads from it to the current token. */
 export async function retirePreviousToken(
   tx: Database,
   { id, tokenHash }: { readonly id: string; readonly tokenHash: string },
@@ -561,7 +579,7 @@ export interface EndOfSessions {
   readonly by: string | null
 }
 
-/** Ends those of the sessions that have not ended yet, in batches, and returns how many that were. */
+/** Ends the sessions that have not ended yet, in batches, and returns how many it ended. */
 export async function endSessions(tx: Database, end: EndOfSessions): Promise<number> {
   let ended = 0
   for (const batch of batches(end.ids)) {
@@ -595,7 +613,7 @@ export async function deleteEndedSessions(db: Database, accountId: string): Prom
   }
 }
 
-/** How many rows a statement names at most, whatever the data: parameters, memory and time of a statement have a bound. */
+/** The most rows that a statement names, so that its parameters, memory and time are bounded. */
 const batchSize = 250
 const readAtOnce = 1_000
 
@@ -604,7 +622,9 @@ function batches(ids: readonly string[]): string[][] {
   return Array.from({ length: count }, (_, i) => ids.slice(i * batchSize, (i + 1) * batchSize))
 }
 
-/** Notes that these live sessions were seen at `now`, unless a minute has not passed since the last note. */
+/**
+ * Writes that these live sessions were used at `now`, unless the last note is less than `atMostEveryMs` old.
+ */
 export async function updateSeen(
   db: Database,
   ids: readonly string[],
@@ -622,17 +642,17 @@ export async function updateSeen(
 
 export interface Extension {
   readonly ids: readonly string[]
-  /** When the sessions were used: those that had run out by then stay so. */
+  /** When the sessions were used; sessions that had expired by then stay expired. */
   readonly usedAt: number
   /** The new end; null: never. */
   readonly expiresAt: number | null
   /** A session ends at most this long after it began; null: no such limit. */
   readonly maxLifeMs: number | null
-  /** Only ends that are at least this far behind the new one are moved. */
+  /** Only expiry times that are at least this far behind the new one are moved. */
   readonly behindMs: number
 }
 
-/** Moves the end of live sessions further away, never nearer. */
+/** Moves the expiry of live sessions to a later time, never to an earlier one. */
 export async function extendSessions(db: Database, extension: Extension): Promise<void> {
   const { ids, usedAt, expiresAt, maxLifeMs, behindMs } = extension
   const latest = sql<number | null>`created_at + ${maxLifeMs}`

@@ -26,7 +26,7 @@ export interface Ending {
   readonly by: { readonly platform: Platform; readonly deviceName: string | null } | null
 }
 
-/** The person, as every signed-in request needs to know them. */
+/** The account of a live session, as every signed-in request needs it. */
 export interface SignedInAccount extends AccountFacts {
   readonly id: string
   /** E.164. */
@@ -34,14 +34,14 @@ export interface SignedInAccount extends AccountFacts {
   readonly nickname: string | null
 }
 
-/** A live session. The same object is given out as long as it is so. */
+/** A live session. The same object is returned as long as nothing changes. */
 export interface Live {
   readonly is: 'live'
   readonly session: Session
   readonly account: SignedInAccount
   /**
-   * What every request must show beside the token, by name: for example a proof of the key that the token is bound to (RFC 9449). Absent:
-   * the token alone is enough. No session has one yet.
+   * What every request must present beside the token, by name: for example a proof of the key that the token
+   * is bound to (RFC 9449). Absent: the token alone is enough. No session has a condition yet.
    */
   readonly condition?: string
 }
@@ -49,8 +49,9 @@ export interface Live {
 declare const bearer: unique symbol
 
 /**
- * A live session whose token alone is enough. Only `isBearer` makes one, and only these are remembered by their tokens
- * (verified-tokens.ts): so no session with a condition ever gets to the fast path, which looks at nothing but the token.
+ * A live session whose token alone is enough. Only `isBearer` makes one, and only these are kept by their
+ * tokens (verified-tokens.ts). So a session with a condition never reaches the fast path, which looks at
+ * nothing but the token.
  */
 export interface BearerLive extends Live {
   readonly condition?: never
@@ -62,14 +63,20 @@ export function isBearer(live: Live): live is BearerLive {
   return live.condition === undefined
 }
 
-/** A live session out of what is stored or cached of it. The only place that makes one, so that no condition gets lost. */
+/**
+ * Makes a live session from its stored or cached form. It is the only place that does, so that no condition
+ * is lost.
+ */
 export function liveOf({ session, account, condition }: Omit<Live, 'is'>): Live {
   return condition === undefined
     ? { is: 'live', session, account }
     : { is: 'live', session, account, condition }
 }
 
-/** What verification answers. It never throws for a bad token; it throws where the truth cannot be asked. */
+/**
+ * The result of a verification. An invalid token is a result and not an error; verification throws only where
+ * the database is unreachable.
+ */
 export type Verified = Live | { readonly is: 'ended'; readonly ending: Ending } | { readonly is: 'unknown' }
 
 /** True while the session has time left at `now`. */
@@ -77,7 +84,7 @@ export function hasTimeLeft(session: Session, now: number): boolean {
   return session.expiresAt === null || now < session.expiresAt
 }
 
-/** An account's row, as every signed-in request needs to know it. */
+/** The account of a live session, from its row. */
 export function toSignedInAccount(row: AccountsTable): SignedInAccount {
   return {
     id: row.id,
@@ -87,7 +94,7 @@ export function toSignedInAccount(row: AccountsTable): SignedInAccount {
   }
 }
 
-/** The device of a session that ended another one, as people are told. */
+/** The device of a session that ended another one, as it is shown to the owner. */
 export function deviceOf({ platform, deviceName }: Session): Ending['by'] {
   return { platform, deviceName }
 }

@@ -1,4 +1,4 @@
-// Who is signed in: issue, verify, rotate, list and end sessions. The only place that makes or ends one.
+// Issues, verifies, rotates, lists and ends sessions. The only place that creates or ends one.
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
@@ -52,11 +52,11 @@ import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts'
 /** What an app says about the device that it runs on. */
 export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'appVersion' | 'ip'>
 
-/** What a method of signing in found out about the person, inside the transaction. */
+/** What a sign-in method found out about the person, inside the transaction. */
 export interface Admission {
   /** The account's row, locked, as it is now. */
   readonly account: AccountsTable
-  /** It was made by this sign-in. */
+  /** This sign-in created the account. */
   readonly isNew: boolean
   /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
   readonly endOthers: EndReason | null
@@ -70,17 +70,25 @@ export interface Admission {
 export interface IssueRequest {
   readonly device: Device
   readonly origin: RequestOrigin
-  /** How the person signs in; the event tells it. */
+  /** How the person signs in; the event records it. */
   readonly method: 'password' | 'code' | 'given'
-  /** Of sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not. */
+  /**
+   * The fingerprint from sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not.
+   */
   readonly fingerprint?: string | null
-  /** Runs first in the transaction: locks the account's row (or makes it), and says whether the sign-in may go on. null: no. */
+  /**
+   * Runs first in the transaction: locks the account's row (or inserts it), and returns null to refuse the
+   * sign-in.
+   */
   readonly admit: (tx: Database) => Promise<Admission | null>
-  /** Gives the client a device proof; `presented` is the hash of a good one that it showed. Absent: it wants none. */
+  /**
+   * Gives the client a device proof; `presented` is the hash of a valid proof that it sent. Absent: it wants
+   * none.
+   */
   readonly deviceProof?: { readonly presented: string | null }
 }
 
-/** Admits an account that is known already, for whoever has checked by other means who signs in. */
+/** Admits an account whose owner the caller has verified by other means. */
 export function admitKnown(accountId: string): IssueRequest['admit'] {
   return async (tx) => {
     const account = await lockAccount(tx, accountId)
@@ -93,9 +101,9 @@ export interface IssuedSession {
   readonly token: string
   readonly session: Session
   readonly account: SignedInAccount
-  /** The account was made by this sign-in. */
+  /** This sign-in created the account. */
   readonly created: boolean
-  /** A new device proof, shown to the client once; null: it has a good one, or wants none. */
+  /** A new device proof, shown to the client once; null: it has a valid one, or wants none. */
   readonly deviceProof: string | null
 }
 
@@ -103,7 +111,7 @@ export interface EndRequest {
   readonly id: string
   readonly accountId: string
   readonly reason: EndReason
-  /** The session that asks for it; null: an operator, or the server itself. */
+  /** The session that requests the end; null: an operator, or the server itself. */
   readonly by: Caller | null
   readonly origin?: RequestOrigin
 }
@@ -121,11 +129,11 @@ export interface SessionsOptions {
   readonly clock: Clock
   readonly policy: Policy
   readonly life: SessionLifetime
-  /** Told what went wrong off the path of any request. */
+  /** Called with the errors of background work. */
   readonly onBackgroundError: OnBackgroundError
 }
 
-/** What a sign-in gives to the client beside what was written. */
+/** What a sign-in returns to the client, beside what was written. */
 type SignedIn = Pick<IssuedSession, 'token' | 'session' | 'created'>
 
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
@@ -157,7 +165,7 @@ export class Sessions {
     this.#activity = new LastSeenWriter({
       ...options,
       onBackgroundError: (work, error) => {
-        // Uses that could not be noted are noted with the next one.
+        // Uses that could not be written are written with the next use.
         this.#verifiedTokens.clear()
         options.onBackgroundError(work, error)
       },
@@ -167,7 +175,8 @@ export class Sessions {
   }
 
   /**
-   * Signs an account in on a device, in one transaction with the end of the sessions that the policy replaces.
+   * Signs an account in on a device, in one transaction with the end of the sessions that the policy
+   * replaces.
    * @returns null where the account is gone or `admit` said no
    * @throws AppError `account_banned`, `session_limit_reached`
    */
@@ -196,7 +205,7 @@ export class Sessions {
     const token = issueToken(session.id)
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
     const which = endOthers ? allSessions : await this.#replacedIds(tx, session, now)
-    // Signing in, by whatever method, takes back the wish to close the account.
+    // A sign-in by any method cancels the request to close the account.
     const reopened = account.closes_at === null ? null : { closes_at: null }
     const change: Change = {
       ...((set || reopened) && { set: { ...set, ...reopened } }),
@@ -213,8 +222,8 @@ export class Sessions {
   }
 
   /**
-   * Whose token this is: a live session, one that ended for a reason, or unknown. Throws only where the truth is out of
-   * reach. At once, without a promise, where this process remembers the answer.
+   * The session of a token: live, ended for a reason, or unknown. Throws only where the database is
+   * unreachable. Returns without a promise where this process has the answer in memory.
    */
   verify(token: string): MaybePromise<Verified> {
     const known = this.verifyFromMemory(token)
@@ -231,7 +240,7 @@ export class Sessions {
     return mapMaybe(this.#cache.session(id), (found) => this.#verifyByEntry(proof, found))
   }
 
-  /** A token whose session is live, where this process remembers that it is; null says nothing: `verify` knows. */
+  /** Verifies a token from memory. null is no refusal: `verify` has to decide. */
   verifyFromMemory(token: string): MaybePromise<VerifiedToken> | null {
     this.#cache.refresh()
     const proved = this.#verifiedTokens.get(token)
@@ -242,8 +251,8 @@ export class Sessions {
   }
 
   /**
-   * Refuses a caller whose session has ended since its token was verified. Unlike `verify` it has no consequences: a token
-   * that was rotated away while its request was under way ends no session.
+   * Refuses a caller whose session has ended since its token was verified. Unlike `verify` it has no
+   * consequences: a token that was rotated away while its request was under way ends no session.
    * @throws AppError (or rejects with) the 401 of caller.ts
    */
   assertStillLive(caller: Caller): MaybePromise<void> {
@@ -255,7 +264,7 @@ export class Sessions {
 
   #noteUse(proved: VerifiedToken, now: number): MaybePromise<VerifiedToken> {
     return mapMaybe(this.#seen(proved.live, now), ({ session, account }) => {
-      // A ban that is over is looked at each time: clocks can be set back.
+      // An expired ban is compared with the clock at each check, because clocks can be set back.
       const isPlain = account.ban === null && account.closesAt === null
       const until = Math.min(session.expiresAt ?? Infinity, this.#activity.recheckAt(session))
       proved.recheckAt = isPlain ? Math.floor(until / 1000) : 0
@@ -268,14 +277,16 @@ export class Sessions {
     if (copy === null || copy === 'marked') return this.#verifyInDatabase(proof)
     const now = this.#clock.now()
     const status = tokenStatusOf(copy, proof, now)
-    // Somebody may have rotated a moment ago, and the news is still under way: a new token must not be refused for it.
+    // The token may be the result of a rotation a moment ago that this process has not seen yet, and must not
+    // be refused for that.
     if (status === 'unknown') return this.#verifyInDatabase(proof)
     if (copy.ending) return this.#ended(proof, copy.ending)
-    // What follows from these is written, so the truth decides.
+    // Both lead to a write, so the database decides.
     if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(proof)
     const live = liveFromEntry(copy, now)
     if (!live) return this.#verifyInDatabase(proof)
-    // A previous token is not remembered: it is good for a time, and each look must see the clock.
+    // A previous token is not kept in memory: it is valid for a limited time, so each check must compare the
+    // clock.
     if (status === 'current' && isBearer(live)) this.#verifiedTokens.add(proof, found, live)
     return this.#seen(live, now)
   }
@@ -285,7 +296,7 @@ export class Sessions {
     return mapMaybe(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
   }
 
-  /** What the truth says of a token, and what follows from it. */
+  /** Judges a token by what the database says, and carries out what follows from it. */
   #judge(
     proof: PresentedToken,
     stored: StoredSession | null,
@@ -299,7 +310,7 @@ export class Sessions {
     if (!over && status === 'reused') return this.#endReused(proof, session)
     const ending = over ?? refusalOf(account, now)
     if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)
-    // Only what is recorded is copied: neither that time has run out nor that the account is barred.
+    // Only a recorded state is cached: neither an expiry nor a ban or closing of the account.
     if (ticket && ending === stored.ending) void this.#cache.fill(ticket, [stored])
     if (ending) return this.#ended(proof, ending)
     const live = liveOf(stored)
@@ -308,15 +319,20 @@ export class Sessions {
     return this.#seen(live, now)
   }
 
-  /** The first use of a successor: nobody is told that it is good before the token before it is over everywhere. */
+  /**
+   * The first use of a successor: it is accepted only after the previous token is retired on every server.
+   */
   async #acceptSuccessor(proof: PresentedToken, { accountId }: Session): Promise<Verified> {
     return this.#judge(proof, await this.#rotations.retirePrevious(proof, accountId), null)
   }
 
-  /** A token of the past: its holder or that of the present one is a thief, and nobody can tell which, so both are out. */
+  /**
+   * A token from before the last rotation: either its holder or the holder of the current token is a thief.
+   * The server cannot tell which, so it ends the session.
+   */
   async #endReused(proof: PresentedToken, { id, accountId }: Session): Promise<Verified> {
     await this.#end({ id, accountId, reason: 'token_reused', by: null })
-    // Somebody else may have ended it first, for another reason.
+    // Another request may have ended the session first, for another reason.
     return this.#verifyInDatabase(proof)
   }
 
@@ -331,8 +347,9 @@ export class Sessions {
   }
 
   /**
-   * The token that follows this one. This one stays good until the successor is first used, for a minute at most, and
-   * meanwhile gives the same successor again; shown later, it ends the session as `token_reused`.
+   * Returns the successor of this token. This token stays valid until the successor is first used, for a
+   * minute at most, and until then gives the same successor again. Presented later, it ends the session as
+   * `token_reused`.
    * @throws AppError `unavailable` where the session was refused under the lock and is live again
    */
   async rotate(token: string): Promise<Rotated> {
@@ -342,13 +359,17 @@ export class Sessions {
     const proof = { token, id, tokenHash: hashToken(token), isVerified: false }
     const successor = await this.#rotations.rotate(proof, accountId)
     if (successor !== null) return { ...verified, token: successor }
-    // Between the check and the lock somebody used the successor or ended the session: the truth knows, no copy may.
+    // Between the check and the lock, another request used the successor or ended the session. Only the
+    // database knows which, so no cache entry may answer.
     const refused = await this.#verifyInDatabase(proof)
     if (refused.is === 'live') throw new AppError('unavailable', { retryAfterSeconds: 1 })
     return refused
   }
 
-  /** A page of the account's live sessions, oldest first: up to `sessionPageSize` of them, those behind the session `after`. */
+  /**
+   * A page of the account's live sessions, oldest first: up to `sessionPageSize` of them, those behind the
+   * session `after`.
+   */
   async list(accountId: string, after: string | null = null): Promise<Session[]> {
     const page = {
       now: this.#clock.now(),
@@ -374,10 +395,11 @@ export class Sessions {
   }
 
   /**
-   * Ends a session of this account for a reason; `by` is the session that asked for it. Whoever ended it first, it is
-   * dead on every server when this returns.
+   * Ends a session of this account for a reason; `by` is the session that requested it. Also where another
+   * request ended it first, it is over on every server when this returns.
    * @returns whether it was live until now
-   * @throws AppError `session_not_found` where the account has no such session; the 401 of a caller that is not live any more
+   * @throws AppError `session_not_found` where the account has no such session; the 401 of a caller that is
+   * no longer live
    */
   async end(end: EndRequest): Promise<boolean> {
     const wasLive = isSessionId(end.id) ? await this.#end(end) : null
@@ -385,7 +407,7 @@ export class Sessions {
     return wasLive
   }
 
-  /** The same; null where the account has no such session. */
+  /** Ends a session as `end` does; null where the account has no such session. */
   async #end({ id, accountId, reason, by, origin = noOrigin }: EndRequest): Promise<boolean | null> {
     const { result } = await this.#writer.write({
       lock: lockById(accountId),
@@ -403,8 +425,8 @@ export class Sessions {
   }
 
   /**
-   * Ends the account's sessions, all or all but one; dead on every server when this returns.
-   * @throws AppError `account_not_found`; the 401 of a caller that is not live any more
+   * Ends the account's sessions, all or all but one. They are over on every server when this returns.
+   * @throws AppError `account_not_found`; the 401 of a caller that is no longer live
    */
   async endAll(request: EndAllRequest): Promise<number> {
     const { accountId, reason, by, except, origin = noOrigin } = request
@@ -412,7 +434,7 @@ export class Sessions {
     return (await this.#writer.update({ accountId, by, origin, decide: async () => ({ end }) })).ended
   }
 
-  /** Writes what is still to be noted about sessions that were seen, and stops noting. */
+  /** Writes the uses of sessions that are not written yet, and stops. */
   async close(): Promise<void> {
     await this.#writer.pendingEnds.close()
     await this.#activity.close()
@@ -452,7 +474,10 @@ export class Sessions {
 
 const allSessions = { allBut: null } as const
 
-/** The session of a sign-in that is repeated gets another token; the one before is over with the commit, and nothing else changes. */
+/**
+ * The session of a repeated sign-in gets another token. The previous one is invalid with the commit, and
+ * nothing else changes.
+ */
 function repeatSignIn(
   { method, deviceProof }: IssueRequest,
   { session, fingerprint, created }: Repeatable,
@@ -472,7 +497,10 @@ function repeatableBy(token: string, fingerprint: string, at: number): Repeatabl
   return { fingerprint, tokenHash: hashToken(token), familyHash: familyHashOf(token), at }
 }
 
-/** What a copy says where it says yes. Before anything is refused that a copy does not record as ended, the truth is asked. */
+/**
+ * The live session of a cache entry; null where the entry does not show one. A session whose end is not in
+ * the entry is refused only after a read of the database.
+ */
 function liveFromEntry(copy: CacheEntry['value'], now: number): Live | null {
   if (copy === null || copy === 'marked' || copy.ending) return null
   const live = liveOf(copy)
@@ -483,7 +511,7 @@ function isStillLive({ session, account }: Live, now: number): boolean {
   return hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
-/** How a session whose time has run out ended; null where it has time left. */
+/** How an expired session ended; null where it has not expired. */
 function expiryOf(session: Session, now: number): Ending | null {
   return hasTimeLeft(session, now) ? null : { reason: 'expired', at: session.expiresAt ?? now, by: null }
 }
@@ -495,7 +523,7 @@ function refusalOf(account: SignedInAccount, now: number): Ending | null {
   return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
 }
 
-/** Where a list goes on behind a session, which may be over meanwhile: its id tells when it began. */
+/** The place in a list after a session, which may be over by now: its id contains the time when it began. */
 function cursorOf(id: string): SessionCursor {
   return { createdAt: timeOfSessionId(id), id }
 }

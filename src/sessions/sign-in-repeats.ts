@@ -1,5 +1,6 @@
-// A sign-in whose answer was lost can be repeated, with a key that the client chose before the first try: the session that it made
-// gets another token. docs/architecture.md says why no token that was used can be taken over.
+// A sign-in whose answer was lost can be repeated, with a key that the client chose before the first try: the
+// session that it made gets another token. docs/architecture.md says why no token that was used can be taken
+// over.
 import { hash } from 'node:crypto'
 import type { Device } from './sessions.ts'
 
@@ -11,7 +12,7 @@ export const idempotencyKeyPattern = '^[A-Za-z0-9_-]{22}$'
 
 /** All that must be equal in a sign-in and its repeat. */
 export interface KeyedSignIn {
-  /** Of 128 bits that nobody else can guess. */
+  /** 128 random bits, which an attacker cannot guess. */
   readonly key: string
   /** E.164. */
   readonly phoneNumber: string
@@ -19,15 +20,17 @@ export interface KeyedSignIn {
   /** Its address may differ: a phone that lost its network comes back by another one. */
   readonly device: Device
   /**
-   * null for a password. It is not in the hash, because whoever has the database and a key could try passwords against it faster than
-   * against argon2. The repeat proves it by itself, and a changed password ends the session.
+   * null for a password. The password is not in the hash, because an attacker with the database and a key
+   * could try passwords against it faster than against argon2. The repeat verifies the password itself, and a
+   * changed password ends the session.
    */
   readonly code: string | null
 }
 
 /**
- * What is stored of a keyed sign-in: SHA-256, base64url, 43 characters. The key makes it impossible to guess the code or the number
- * from it. The text begins with a bracket, so that it is no token: both kinds of hashes stand in one column.
+ * What is stored of a keyed sign-in: SHA-256, base64url, 43 characters. The key makes it impossible to guess
+ * the code or the number from it. The text begins with a bracket, so that it is no token: both kinds of
+ * hashes stand in one column.
  */
 export function fingerprintOf({ key, phoneNumber, method, device, code }: KeyedSignIn): string {
   const { platform, deviceId, deviceName, appVersion } = device

@@ -1,15 +1,19 @@
-// How a token that somebody shows stands to its session: pure, and the same for a copy and for the truth.
+// The status of a presented token for its session: a pure function, the same for a cache entry and for a row
+// of the database.
 
 import { familyHashOf, sameHash } from './token.ts'
 
-/** How long the previous token stays good while nobody has used its successor. */
+/** How long the previous token stays valid while its successor is unused. */
 export const graceMs = 60_000
 
-/** What is known of a session's rotations; a session that never rotated has none. */
+/** The rotations of a session; a session that never rotated has none. */
 export interface Rotation {
-  /** Of what all its tokens share: a token with it that is neither the current one nor the one before is an older one. */
+  /**
+   * The hash of the part that all its tokens share. A token with this part that is neither the current nor
+   * the previous one is older.
+   */
   readonly familyHash: string
-  /** The rotation whose successor nobody has used yet; null: the previous token is over. */
+  /** The rotation whose successor is unused; null: the previous token is retired. */
   readonly pending: PendingRotation | null
 }
 
@@ -18,30 +22,32 @@ export interface PendingRotation {
   readonly rotatedAt: number
 }
 
-/** What is known of a token by itself. */
+/** What a token says by itself. */
 export interface TokenFacts {
   /** The public id of the session. */
   readonly id: string
   readonly tokenHash: string
 }
 
-/** A token that somebody shows, and what is known of it before any session is looked at. */
+/** A presented token, and what is known of it before its session is read. */
 export interface PresentedToken extends TokenFacts {
   readonly token: string
-  /** It proved a live session lately. */
+  /** It was verified recently. */
   readonly isVerified: boolean
 }
 
 /**
  * - `current`: the session's token
- * - `successor`: the session's token, and the one before it is still good: to be retired before this one is accepted
- * - `previous`: the token before the current one, in its grace
- * - `reused`: a token of this session's past: a thief's, or the owner's whose token a thief has rotated
+ * - `successor`: the session's token, while the previous one is still valid: that one is retired before this
+ *   one is accepted
+ * - `previous`: the token before the current one, in its grace period
+ * - `reused`: an older token of this session; a thief presents it, or the owner after a thief has rotated the
+ *   token
  * - `unknown`: not a token of this session
  */
 export type TokenStatus = 'current' | 'successor' | 'previous' | 'reused' | 'unknown'
 
-/** How a token stands to a session at `now`. Once `reused`, it is so for ever. */
+/** The status of a token for a session at `now`. Once `reused`, it stays so. */
 export function tokenStatusOf(
   stored: { readonly tokenHash: string; readonly rotation: Rotation | null },
   proof: PresentedToken,
@@ -56,7 +62,7 @@ export function tokenStatusOf(
   return sameHash(familyHash, familyHashOf(proof.token)) ? 'reused' : 'unknown'
 }
 
-/** Of a token that was proved, the hash is known to have been right, and nobody learns from the time. */
+/** The hash of a verified token is known to match, so no constant-time comparison is needed. */
 function isProofOf(stored: string, { tokenHash, isVerified }: PresentedToken): boolean {
   return isVerified ? stored === tokenHash : sameHash(stored, tokenHash)
 }

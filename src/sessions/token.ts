@@ -18,7 +18,7 @@ export function issueToken(sessionId: string): string {
   return `hf_${sessionId}${randomBytes(32).toString('base64url')}`
 }
 
-/** The session id inside a token, or null where the text cannot be a token of ours. */
+/** The session id inside a token, or null where the text cannot be a Hufu token. */
 export function sessionIdOf(token: string): string | null {
   return shape.test(token) ? token.slice(3, 25) : null
 }
@@ -29,8 +29,9 @@ export function newNonce(): string {
 }
 
 /**
- * The token that follows this one: HMAC-SHA-256 (RFC 2104) of the nonce, keyed with this token's secret. Who has only the
- * nonce and hashes cannot make it; who shows this token again is given the very same.
+ * The successor of this token: HMAC-SHA-256 (RFC 2104) of the nonce, keyed with this token's secret. The
+ * nonce and the stored hashes alone are not enough to compute it; the same token always gets the same
+ * successor.
  */
 export function successorOf(token: string, nonce: string): string {
   const secret = Buffer.from(token.slice(secretAt), 'base64url')
@@ -38,7 +39,9 @@ export function successorOf(token: string, nonce: string): string {
   return token.slice(0, ownAt) + own.toString('base64url')
 }
 
-/** What is stored of the part that a token shares with all its successors: SHA-256, base64url, 43 characters. */
+/**
+ * What is stored of the part that a token shares with all its successors: SHA-256, base64url, 43 characters.
+ */
 export function familyHashOf(token: string): string {
   return hash('sha256', token.slice(0, ownAt), 'base64url')
 }

@@ -1,5 +1,5 @@
-// Tokens that proved a live session lately, and what was found then: SHA-256 and looking up a copy for each request cost
-// more than the rest of a check.
+// Tokens that were verified recently, each with its cache entry: SHA-256 and a cache lookup for each request
+// would cost more than the rest of a check.
 
 import type { CacheEntry } from '../session-cache/session-cache.ts'
 import type { BearerLive } from './session.ts'
@@ -7,24 +7,28 @@ import type { TokenFacts } from './token-status.ts'
 
 const maxTokens = 100_000
 
-/** A token that proved a live session, and what goes with it as long as what was found then is still so. */
+/** A verified token, and what belongs to it as long as its cache entry is valid. */
 export interface VerifiedToken extends TokenFacts {
-  /** The copy that was found then, if any, and the live session. */
+  /** The cache entry that was found, if any, and the live session. */
   readonly copy: CacheEntry
   readonly live: BearerLive
   /**
-   * Whole seconds since 1970: until then nothing but a change can end the session, and its use need not be noted. (V8 keeps a
-   * small whole number in the object itself.)
+   * Whole seconds since 1970: until then only a change can end the session, and its use need not be noted.
+   * (V8 keeps a small whole number in the object itself.)
    */
   recheckAt: number
-  /** What a route said of `live`, kept for the next time, and by which route: apps ask one of them. */
+  /**
+   * The answer that a route made from `live`, kept for the next request, and the route that made it: an app
+   * calls mostly one of them.
+   */
   answer: string
   answeredBy: unknown
 }
 
 /**
- * They are in this process's memory, and nowhere else. Looking one up takes the same time however much of a guess is
- * right: the map compares a guess with a stored token only when the hashes of both, with a secret of the process, agree.
+ * The tokens are in this process's memory, and nowhere else. A lookup takes the same time however much of a
+ * guess is right: the map compares a guess with a stored token only when their hashes, made with a secret of
+ * the process, agree.
  */
 export class VerifiedTokens {
   readonly #max: number
