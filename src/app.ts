@@ -1,4 +1,4 @@
-// The only wiring: settings -> database and copies -> domain -> http.
+// The only wiring: settings -> database and session cache -> domain -> HTTP.
 import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
@@ -54,7 +54,7 @@ import type { SmsError } from './sms/sms.ts'
 import { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
 
-/** The domain on its database and its copies: all that the command line needs. */
+/** The domain with its database and its session cache: all that the command line needs. */
 export interface Services {
   readonly clock: Clock
   readonly db: Database
@@ -69,8 +69,8 @@ export interface Services {
   readonly sessions: Sessions
   readonly writer: AccountWriter
   /**
-   * Completes ends of sessions that a process which died has left, and removes what has had its time, where the clocks can be trusted
-   * or a person says that they can: db/purges.ts.
+   * Completes ends of sessions that a process which died has left, and removes what has had its time, where
+   * the clocks can be trusted or a person says that they can: db/purges.ts.
    */
   purgeExpired(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
@@ -84,13 +84,15 @@ export interface ServicesOptions {
   readonly steady?: Clock
   /** For tests: what the database says when it is asked for the time. */
   readonly databaseNow?: () => Promise<number>
-  /** Told when Redis comes into reach, and with a cause when it does not answer, or refuses us. */
+  /**
+   * Called when Redis becomes reachable, and with a cause when it does not answer or refuses our commands.
+   */
   readonly onRedis?: (state: RedisState, cause?: unknown) => void
-  /** Told what went wrong off the path of any request. */
+  /** Called with the errors of background work. */
   readonly onBackgroundError?: OnBackgroundError
-  /** Told that a text message went to the second driver, and why the first one refused it. */
+  /** Called when a text message went to the second driver, with the reason why the first one refused it. */
   readonly onSmsFailOver?: (refusal: SmsError) => void
-  /** For tests: how long copies live. */
+  /** For tests: the lifetime of cache entries. */
   readonly cacheEntrySeconds?: number
 }
 
@@ -228,14 +230,16 @@ function purgeSteps(parts: {
   ]
 }
 
-/** The database with one connection and nothing around it: for waiting until it answers, and for migrations. */
+/**
+ * The database with one connection and nothing around it: for waiting until it answers, and for migrations.
+ */
 export function openDatabaseAlone(settings: Settings): Database {
   return openDatabase(openDialect({ ...settings.database, pool: 1 }))
 }
 
 /**
- * The same for migrations: their statements may take as long as they need, and wait for locks only so long that requests behind them
- * are not refused.
+ * The same for migrations: their statements may take as long as they need, and wait for locks only so long
+ * that requests behind them are not refused.
  * @param tell told what takes long
  */
 export function openForMigrations(settings: Settings, tell: Tell): Database {
@@ -322,8 +326,9 @@ const printToTerminal = (line: string) =>
   })
 
 /**
- * Counters are in the database, where all processes see them and no outage of Redis is felt. A server that is alone on SQLite
- * keeps them in memory: a write by another connection would make its copies in memory worthless.
+ * Counters are in the database, where all processes share them and an outage of Redis does not matter. A
+ * single server on SQLite keeps them in memory: a write by another connection would invalidate its session
+ * cache.
  */
 function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
   const { enforcement, smsDailyBudget } = settings.limits
@@ -336,7 +341,7 @@ function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
   return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
 }
 
-/** The HTTP server of a house, not listening yet. */
+/** The HTTP server of these services, not listening yet. */
 export async function openServer(
   services: Services,
   settings: Settings,

@@ -7,7 +7,9 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() }
 
-/** Goes on at the same pace when the machine's clock is set, ahead or back: for what is forgotten with the process. */
+/**
+ * Runs at a constant pace, also when the clock of the machine is set: for values that end with the process.
+ */
 export const steadyClock: Clock = { now: () => Math.floor(performance.timeOrigin + performance.now()) }
 
 /** A clock that stands still until it is told to go on; for tests. */
@@ -27,7 +29,10 @@ export class ManualClock implements Clock {
   }
 }
 
-/** When a day (`2027-01-31`) begins in UTC, in milliseconds since 1970; null where the calendar has no such day. */
+/**
+ * When a day (`2027-01-31`) begins in UTC, in milliseconds since 1970; null where the calendar has no such
+ * day.
+ */
 export function startOfDay(text: string): number | null {
   const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
   // Date.parse takes the 30th of February for the 2nd of March.

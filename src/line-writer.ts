@@ -1,9 +1,13 @@
-// Log lines to a file descriptor in blocks: a write costs more than a request, and a slow reader must not stop the server.
+// Log lines to a file descriptor in blocks: a write costs more than a request, and a slow reader must not
+// stop the server.
 import { write, writeSync } from 'node:fs'
 
 const blockLength = 32 * 1024
 const writeEveryMs = 250
-/** Of so many bytes a pipe takes all at once or none (PIPE_BUF, pipe(7)), so that the lines of several processes stay whole. */
+/**
+ * Of so many bytes a pipe takes all at once or none (PIPE_BUF, pipe(7)), so that the lines of several
+ * processes stay whole.
+ */
 const wholeLength = 4096
 /** Lines that wait for a reader that has stopped; further ones are dropped and counted. */
 const maxWaitingLength = 16 * 1024 * 1024
@@ -39,7 +43,7 @@ export class LineWriter {
       let rest = Buffer.from(this.#take())
       while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, this.#nextOf(rest)))
     } catch {
-      // Nobody reads any more; there is nobody to tell.
+      // The reader is gone, so the error cannot be reported.
     }
   }
 

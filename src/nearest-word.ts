@@ -1,6 +1,9 @@
-// Which known word a person meant who misspelt it.
+// Finds the known word that a misspelt one means.
 
-/** The known word that is at most two letters away from this one, or undefined. Letters are put in, left out or changed. */
+/**
+ * The known word that is at most two letters away from this one, or undefined. Letters are put in, left out
+ * or changed.
+ */
 export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
   const near = known
     .map((one) => ({ one, letters: distance(one, word) }))
@@ -9,7 +12,10 @@ export function nearestWord<T extends string>(word: string, known: readonly T[])
   return near[0]?.one
 }
 
-/** How many letters must be put in, left out, changed or swapped with the next one to make one word of the other. */
+/**
+ * How many letters must be put in, left out, changed or swapped with the next one to make one word of the
+ * other.
+ */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -1,4 +1,5 @@
-// The parts of a URL that has a password in it: cut so strictly that no part of the password is taken for anything else.
+// The parts of a URL that has a password in it: cut so strictly that no part of the password is taken for
+// anything else.
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { WrongValue } from './settings/setting.ts'
@@ -15,8 +16,8 @@ export interface UrlParts {
 }
 
 /**
- * Parsers of URLs disagree about a second "@", and end the host at the first "/", "?" or "#": then part of a password is a host or a
- * path, and is printed. So an "@" stands only once, behind the login.
+ * Parsers of URLs disagree about a second "@", and end the host at the first "/", "?" or "#": then part of a
+ * password is a host or a path, and is printed. So an "@" stands only once, behind the login.
  * @throws WrongValue, or what `wrongForm` makes; neither quotes the URL
  */
 export function splitUrl(url: string, wrongForm: () => Error): UrlParts {
@@ -53,7 +54,10 @@ export function decodedPart(text: string): string {
 /** Names are compared without capitals, "-" and "_": ssl-mode, sslMode and SSL_MODE are one option. */
 export const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '')
 
-/** Name and value of an option, percent-encoded. @throws WrongValue where it has no "=": then it may be the rest of a password */
+/**
+ * Name and value of an option, percent-encoded. @throws WrongValue where it has no "=": then it may be the
+ * rest of a password
+ */
 export function optionParts(pair: string): [name: string, value: string] {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? []
   if (name !== undefined && value !== undefined) return [name, value]
@@ -80,7 +84,7 @@ export function readPem(name: string, path: string): string {
   )
 }
 
-/** Whether nobody but this machine hears what is said to a host. */
+/** Whether traffic to a host stays on this machine. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || (isIP(host) === 4 ? host.startsWith('127.') : host === '::1')
 }

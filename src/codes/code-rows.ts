@@ -1,4 +1,5 @@
-// Codes in SQL: guarded updates, so that whoever comes second sees that it did. No policy here.
+// Codes in SQL: guarded updates, so that the later of two concurrent requests sees that it lost. No policy
+// here.
 import type { CodesTable, Database, Purpose } from '../db/schema.ts'
 
 export interface CodeName {
@@ -37,8 +38,8 @@ export async function replaceCode(db: Database, nonce: string, row: CodesTable):
 }
 
 /**
- * Makes a good code good until a time; its guesses stay counted. False where there is none: it ran out, was used, has no guess left, or
- * was made before `madeAfter`.
+ * Makes a good code good until a time; its guesses stay counted. False where there is none: it ran out, was
+ * used, has no guess left, or was made before `madeAfter`.
  */
 export async function extendCode(
   db: Database,
@@ -64,8 +65,8 @@ export async function extendCode(
 }
 
 /**
- * Writes to a code without changing what it is good for: it becomes a millisecond older. No index has this column, so that on MariaDB the
- * write cannot be in deadlock with one that finds its row by `expires_at`.
+ * Writes to a code without changing what it is good for: it becomes a millisecond older. No index has this
+ * column, so that on MariaDB the write cannot be in deadlock with one that finds its row by `expires_at`.
  */
 export async function touchCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<void> {
   await db

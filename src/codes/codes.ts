@@ -24,7 +24,9 @@ export type { CodeName } from './code-rows.ts'
 
 /** How long a code is good after the last message that carried it. */
 export const codeLifeMs = 5 * 60_000
-/** How long a code is carried again by further messages. After the last of them it is ten minutes old at most. */
+/**
+ * How long a code is carried again by further messages. After the last of them it is ten minutes old at most.
+ */
 const carriedForMs = 5 * 60_000
 export const maxGuesses = 5
 
@@ -39,7 +41,7 @@ export interface TestNumbers {
 /** A code to be sent. */
 export interface PreparedCode {
   readonly code: string
-  /** Not to be sent: whoever uses the number knows the code. */
+  /** The code is not sent: the person that uses this number knows it. */
   readonly isTest: boolean
 }
 
@@ -71,9 +73,9 @@ export class Codes {
   }
 
   /**
-   * The code to be sent to a number, good for `codeLifeMs` from now: the one that is good, with the guesses that were counted, or a new
-   * one where that one is used up or too old to be good for so long. How many guesses a number has, over all of its codes, is for
-   * the limits to say.
+   * The code to be sent to a number, good for `codeLifeMs` from now: the one that is good, with the guesses
+   * that were counted, or a new one where that one is used up or too old to be good for so long. How many
+   * guesses a number has, over all of its codes, is for the limits to say.
    */
   async prepare(name: CodeName): Promise<PreparedCode> {
     for (;;) {
@@ -93,8 +95,9 @@ export class Codes {
   }
 
   /**
-   * For a request that sends no message: one is under way, or there is nobody to send it to. A code that is out stays good for
-   * `codeLifeMs` from now, within its ten minutes; where none is out, none is made. Either way it is one read and one write, as for a message.
+   * For a request that sends no message: one is under way, or there is nobody to send it to. A code that is
+   * out stays good for `codeLifeMs` from now, within its ten minutes; where none is out, none is made. Either
+   * way it is one read and one write, as for a message.
    */
   async prepareNothing(name: CodeName): Promise<void> {
     const now = this.#clock.now()
@@ -103,7 +106,10 @@ export class Codes {
     else await this.#writeNothing(name, row, now)
   }
 
-  /** One write that makes no code good, and none bad. Never fails: a deadlock with a sign-in by this code must refuse nobody. */
+  /**
+   * One write that makes no code good, and none bad. Never fails: a deadlock with a sign-in by this code must
+   * refuse nobody.
+   */
   async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
     await (row ? touchCode(this.#db, name) : this.#insert(dead)).catch(() => {})
@@ -115,10 +121,13 @@ export class Codes {
   }
 
   /**
-   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change nothing. A code bears five
-   * guesses of callers without a device proof. After them, or when the number or the installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`, and the next code that this
-   * caller gets right is accepted. So guessing on is hopeless, and a person who receives the messages is not kept out.
-   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, right for the first of two times
+   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change
+   * nothing. A code bears five guesses of callers without a device proof. After them, or when the number or
+   * the installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`,
+   * and the next code that this caller gets right is accepted. So guessing on is hopeless, and a person who
+   * receives the messages is not kept out.
+   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, right for the first
+   * of two times
    */
   async check(name: CodeName, code: string, guess: Guess): Promise<RightCode> {
     const now = this.#clock.now()
@@ -126,12 +135,14 @@ export class Codes {
     const isReal = row !== null && isOut(row, now)
     const judged = await guess.count(isReal)
     const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
-    // On SQLite a write takes much longer than a read: without one here, the time would tell whether a code is out.
+    // On SQLite a write takes much longer than a read: without one here, the time would tell whether a code
+    // is out.
     if (!isCounted) await this.#writeNothing(name, row, now)
     const given = digitsOf(code)
     const isRight = isReal && isSame((await this.#expected(name, row.nonce, now)).code, given)
     const isEnough = isRight && (judged === 'reserved' || isCounted)
-    // Asked for a wrong guess too: else the time would tell which guess was right, and so both codes could be found one by one.
+    // Asked for a wrong guess too: else the time would tell which guess was right, and so both codes could be
+    // found one by one.
     const mayEnter = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
     if (!mayEnter || !isReal) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }

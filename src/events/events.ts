@@ -1,4 +1,4 @@
-// What happened to accounts, told in the same transaction as it happened: the audit.
+// The audit log: events of accounts, written in the same transaction as the change itself.
 import type { Database, EventsTable } from '../db/schema.ts'
 import { nextTurn } from '../db/turns.ts'
 import { newCompactId } from '../ids.ts'
@@ -97,7 +97,7 @@ export async function recordEnds(
   })
 }
 
-/** About whom: an account, a number, or both; null is neither. */
+/** The subject of the events: an account, a number, or both; null: neither. */
 export interface EventsAbout {
   readonly accountId: string | null
   /** E.164. */

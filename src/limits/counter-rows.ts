@@ -7,8 +7,9 @@ import type { Database, LimitCountersTable } from '../db/schema.ts'
 const expiryStepMs = 3_600_000
 
 /**
- * Locks the rows of these names and reads them. All who lock several lock them in the same order, so that nobody waits in a
- * circle. A row that is not there is not locked: `insertCounters` tells when somebody else has made it meanwhile.
+ * Locks the rows of these names and reads them. Every transaction locks its rows in the same order, so that
+ * no deadlock arises. A row that is missing is not locked: `insertCounters` fails when another transaction
+ * has inserted it meanwhile.
  */
 export async function lockCounters(tx: Database, names: readonly string[]): Promise<LimitCountersTable[]> {
   return await tx
@@ -73,8 +74,8 @@ export async function deleteOldCounters(db: Database, now: number, limit: number
 }
 
 /**
- * For the connection of counters in SQLite: a commit waits for no disk. A process that dies loses nothing; a power cut may
- * take back the counts of the last moments (https://sqlite.org/pragma.html#pragma_synchronous).
+ * For the connection of counters in SQLite: a commit waits for no disk. A process that dies loses nothing; a
+ * power cut may take back the counts of the last moments (https://sqlite.org/pragma.html#pragma_synchronous).
  */
 export async function waitForNoDisk(db: Database): Promise<void> {
   await sql`pragma synchronous = normal`.execute(db)

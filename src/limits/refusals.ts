@@ -1,8 +1,11 @@
-// Which buckets are full, for a second: a flood that is refused again and again is refused without asking the database.
+// Remembers for a second which buckets are full, so that a flood of refused requests costs no queries.
 import type { Clock } from '../clock.ts'
 import type { AskedBucket, Spent } from './store.ts'
 
-/** A bucket that was emptied by another process may be taken for full for so long, and only while it is flooded. */
+/**
+ * A bucket that was emptied by another process may be taken for full for so long, and only while it is
+ * flooded.
+ */
 const rememberMs = 1_000
 /** So many refusals in that time are asked for: people who try again meet no memory. */
 const askedRefusals = 5

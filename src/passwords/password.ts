@@ -17,8 +17,8 @@ function normalize(password: string): string {
 }
 
 /**
- * Refuses passwords of fewer than 8 or more than 256 code points, the phone number itself, and those that guessers try
- * first. Any character is welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
+ * Refuses passwords of fewer than 8 or more than 256 code points, the phone number itself, and those that
+ * guessers try first. Any character is welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
  * @throws AppError `password_refused`
  */
 export function assertAcceptablePassword(password: string, phoneNumber: string | null): void {
@@ -50,10 +50,13 @@ export interface PasswordsOptions {
   readonly queue: number
 }
 
-/** Hashes and verifies. When the threads and the queue are full, it refuses at once instead of making everybody wait. */
+/**
+ * Hashes and verifies passwords. When the threads and the queue are full, it refuses the call instead of
+ * delaying all others.
+ */
 export class Passwords {
   readonly #threads: HashThreads
-  /** The hash of nothing that anybody knows, for the same work where there is no password to compare with. */
+  /** A hash that no password matches, so that an account without a password costs the same work. */
   #decoy: Promise<string> | null = null
 
   constructor({ parallel, queue }: PasswordsOptions) {
@@ -65,7 +68,10 @@ export class Passwords {
     return String(await this.#threads.run({ password: normalize(password), cost }))
   }
 
-  /** Whether the password is the stored one. null is compared with a decoy: no, after the same work. @throws AppError `overloaded` */
+  /**
+   * Whether the password is the stored one. null is compared with a decoy: no, after the same work. @throws
+   * AppError `overloaded`
+   */
   async verify(phc: string | null, password: string): Promise<boolean> {
     if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), cost)
     const stored = phc ?? (await this.#decoy)
@@ -73,7 +79,7 @@ export class Passwords {
     return phc !== null && isIt === true
   }
 
-  /** For who wants to refuse before anything is counted or read. @throws AppError `overloaded` */
+  /** Refuses before anything is counted or read. @throws AppError `overloaded` */
   assertRoom(): void {
     this.#threads.assertRoom()
   }

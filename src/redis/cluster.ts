@@ -1,4 +1,4 @@
-// What a Redis Cluster says of itself: who has which slots, and where a command should have gone.
+// What a Redis Cluster reports: which primary has which slots, and where a command has to go.
 import type { Address } from './redis-url.ts'
 
 export const slotCount = 16_384
@@ -10,7 +10,7 @@ export interface Shard {
   readonly address: Address
 }
 
-/** The cluster answers, and says that it serves nobody. */
+/** The cluster answers that it is down. */
 export class ClusterDown extends Error {}
 
 const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -19,7 +19,10 @@ const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc
 })
 
-/** The slot of a key, which is ASCII without braces: CRC16 (XMODEM), as the Redis Cluster specification has it. */
+/**
+ * The slot of a key, which is ASCII without braces: CRC16 (XMODEM), as the Redis Cluster specification has
+ * it.
+ */
 export function slotOf(key: string): number {
   let crc = 0
   for (let i = 0; i < key.length; i++)
@@ -54,10 +57,13 @@ export type Redirection =
   | { readonly kind: 'moved'; readonly address: Address }
   /** The slot is on its way there; this key was not here. */
   | { readonly kind: 'ask'; readonly address: Address }
-  /** Nobody has the slot now. */
+  /** No node has the slot now. */
   | { readonly kind: 'down' }
 
-/** What a refused command says of where its slot is; null where that is not what was wrong. It has not been done. */
+/**
+ * What a refused command says of where its slot is; null where that is not what was wrong. It has not been
+ * done.
+ */
 export function redirectionOf(error: unknown): Redirection | null {
   const message = error instanceof Error ? error.message : ''
   const [, word, address = ''] = /^(MOVED|ASK) \d+ (\S+)/.exec(message) ?? []

@@ -1,5 +1,5 @@
-// The connections to Redis, watched all the time: to its primary, or to each primary of a cluster. What is not in order is
-// not there; nothing waits for it.
+// The connections to Redis, watched all the time: one to its primary, or one to each primary of a cluster. A
+// connection with a problem counts as absent; no request waits for it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { redisCommandMs } from '../timing.ts'
 import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf } from './cluster.ts'
@@ -11,7 +11,10 @@ import { isLastingRefusal } from './refusal.ts'
 
 const firstRetryMs = 100
 const lastRetryMs = 2_000
-/** While all is well, sentinels and clusters are asked whether it still is: an old primary does not know that it is one. */
+/**
+ * While all is well, sentinels and clusters are asked whether it still is: an old primary does not know that
+ * it is one.
+ */
 const lookEveryMs = 2_000
 /** A slot that moves while it is asked for is found with the second one. */
 const maxRedirections = 3
@@ -19,7 +22,7 @@ const maxRedirections = 3
 /** Sends its first command before it waits for anything. */
 type Command<Client, Held, T> = (connection: Connection<Client, Held>) => Promise<T>
 
-/** `refused`: it answers, and does not do what we need; waiting does not change that. */
+/** `refused`: Redis answers, but refuses our commands; waiting does not change that. */
 export type RedisState = 'ok' | 'out_of_reach' | 'refused'
 
 type Slots<Client, Held> = (Connection<Client, Held> | null)[]
@@ -27,18 +30,23 @@ type Slots<Client, Held> = (Connection<Client, Held> | null)[]
 export interface RedisConnectionsOptions<Client, Held> {
   readonly place: RedisLocation
   readonly newClient: (url: string) => Client
-  /** Makes ready what goes with a new connection, before anybody uses it. */
+  /** Prepares the state of a new connection, before any caller uses it. */
   readonly begin: (client: Client) => Promise<Held>
-  /** Told when all of Redis comes into reach, and with a cause when some of it does not answer, or refuses us. */
+  /**
+   * Called when all of Redis becomes reachable, and with a cause when a part of it does not answer or refuses
+   * our commands.
+   */
   readonly onChange?: ((state: RedisState, cause?: unknown) => void) | undefined
 }
 
 /**
- * Keeps one connection to each primary, and a new client for each connection: the old one's queue, memory and run id must
- * never meet another Redis process. `connectionFor` is null from the moment when anything looks wrong.
+ * Keeps one connection to each primary, and a new client for each connection: the old one's queue, memory and
+ * run id must never meet another Redis process. `connectionFor` is null from the moment when anything looks
+ * wrong.
  *
- * node-redis has createSentinel and createCluster. They hide which process answers, keep commands for later, and try them
- * again; here each of these would be a wrong answer: a copy of before the fail-over, a mark that is set after the commit.
+ * node-redis has createSentinel and createCluster. They hide which process answers, keep commands for later,
+ * and try them again; here each of these would be a wrong answer: a copy of before the fail-over, a mark that
+ * is set after the commit.
  */
 export class RedisConnections<Client extends NodeClient, Held extends Memory | null> {
   readonly #options: RedisConnectionsOptions<Client, Held>
@@ -75,14 +83,14 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     return this.#slots[this.#slots.length === 1 ? 0 : slotOf(key)] ?? null
   }
 
-  /** Whether every key is in reach. */
+  /** Whether every key is reachable. */
   isReachable(): boolean {
     const ofShards = this.#shards.map(({ from, to }) => to - from + 1)
     const areAll = ofShards.reduce((sum, slots) => sum + slots, 0) === this.#slots.length
     return areAll && this.#shards.every(({ address }) => this.#connections.has(address))
   }
 
-  /** Why not every key is in reach, as far as the last try told. */
+  /** Why not every key is reachable, as far as the last try showed. */
   get state(): RedisState {
     if (this.isReachable()) return 'ok'
     return this.#told === 'refused' ? 'refused' : 'out_of_reach'
@@ -116,7 +124,10 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     }
   }
 
-  /** A command was refused or not answered: the connection is given up, unless it is only that its slot is elsewhere. */
+  /**
+   * A command was refused or not answered: the connection is given up, unless it is only that its slot is
+   * elsewhere.
+   */
   failed(connection: Connection<Client, Held>, key: string, cause: unknown): void {
     const redirection = this.#options.place.kind === 'cluster' ? redirectionOf(cause) : null
     if (redirection === null) this.drop(connection, cause)
@@ -155,7 +166,7 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     if (this.#slots[slot] !== connection) return
     this.#slots[slot] = (address !== null && this.#connections.get(address)) || null
     this.#generation++
-    // It was told of no change in this slot since it had left.
+    // The connection got no announcement of changes in this slot since the slot had moved away.
     connection.held?.forgetAll()
     this.#mustLook = true
     this.#wake()
@@ -223,7 +234,7 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     for (const [connection, slots] of before) {
       const now = this.#slotsOf(connection.address)
       if (now === '') this.#remove(connection)
-      // It does not tell of changes in a slot that it has no more.
+      // The connection announces no changes in a slot that it no longer has.
       else if (now !== slots) connection.held?.forgetAll()
     }
     this.#place()
@@ -268,7 +279,9 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
   }
 }
 
-/** A command for a slot that is on its way to this node. It holds for the very next command on the connection. */
+/**
+ * A command for a slot that is on its way to this node. It holds for the very next command on the connection.
+ */
 async function asking<Client extends NodeClient, Held, T>(
   connection: Connection<Client, Held>,
   command: Command<Client, Held, T>,

@@ -3,8 +3,8 @@
 export const connectMs = 1_000
 
 /**
- * What the work gives, or a rejection when it takes too long. Where it was this process that did nothing for so long, an
- * answer that has come meanwhile is read first.
+ * The result of the work, or a rejection when it takes too long. Where this process itself was blocked for
+ * that long, an answer that has arrived meanwhile is read first.
  */
 export async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>()

@@ -1,4 +1,4 @@
-// Which primary has which keys now, asked of whoever knows.
+// Finds out which primary has which keys now.
 import { ClusterDown, readShards, type Shard } from './cluster.ts'
 import { onNode } from './node.ts'
 import { type Address, type RedisLocation, urlOf } from './redis-url.ts'
@@ -24,7 +24,10 @@ export async function findShards(place: RedisLocation, known: readonly Address[]
   }
 }
 
-/** The addresses of the primaries. @throws where nobody knows them */
+/**
+ * The addresses of the primaries.
+ * @throws where no node knows them
+ */
 export async function findPrimaries(place: RedisLocation): Promise<Address[]> {
   return [...new Set((await findShards(place)).map(({ address }) => address))]
 }

@@ -1,4 +1,5 @@
-// A client of one Redis process: no queue, no reconnecting, so that whoever holds it knows each connection.
+// A client of one Redis process, without a queue and without reconnects, so that its owner knows each
+// connection.
 import { createClient } from 'redis'
 import { redisCommandMs } from '../timing.ts'
 import { connectMs, withinMs } from './deadline.ts'
@@ -9,7 +10,8 @@ export function nodeOptions(url: string) {
     url,
     RESP: 3,
     disableOfflineQueue: true,
-    // `withinMs` and the watch of the connection are the limits; the client's own makes an error for each command, 5 s later.
+    // `withinMs` and the watch of the connection are the limits; the client's own makes an error for each
+    // command, 5 s later.
     commandOptions: { timeout: 0 },
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
   } as const

@@ -1,4 +1,4 @@
-// Who is the primary now, as the sentinels say.
+// Finds the current primary by asking the sentinels.
 import { onNode } from './node.ts'
 import { type Address, type SentinelRedis, urlOf } from './redis-url.ts'
 
@@ -16,8 +16,8 @@ export async function newestPrimary(place: SentinelRedis): Promise<Answer[]> {
 }
 
 /**
- * The primary that the sentinel with the newest configuration names: one that is cut off from the others goes on naming
- * the old one. @throws where none names one
+ * The primary that the sentinel with the newest configuration names: one that is cut off from the others goes
+ * on naming the old one. @throws where none names one
  */
 export function believed(answers: readonly Answer[]): Address {
   const words = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
@@ -29,7 +29,8 @@ export function believed(answers: readonly Answer[]): Address {
 
 async function ask(place: SentinelRedis, sentinel: Address): Promise<Word> {
   return await onNode(urlOf(place.sentinelUrls, sentinel), async (tell) => {
-    // While a fail-over is under way, the sentinel that leads it names the new one here, and the old one in MASTER.
+    // While a fail-over is under way, the sentinel that leads it names the new one here, and the old one in
+    // MASTER.
     const [host, port] = await list(tell('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', place.name))
     if (host === undefined) throw new Error(`sentinel ${sentinel} knows no primary "${place.name}"`)
     const facts = await list(tell('SENTINEL', 'MASTER', place.name))
