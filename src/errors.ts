@@ -57,6 +57,10 @@ export interface FieldFault {
   readonly type?: string
   /** Name of the pattern that it must match. */
   readonly form?: string
+  /** Of a field that is not known: the one that was probably meant. */
+  readonly meant?: string
+  /** Of a field that is missing: the unknown one that was probably meant to be it. */
+  readonly sent?: string
   /** The field that may stand in its place: one of the two, not both. */
   readonly other?: string
 }

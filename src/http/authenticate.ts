@@ -105,7 +105,7 @@ function onlyLive<Shown extends Live>(verified: Shown | NotLive): Shown {
 }
 
 /**
- * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
+ * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), behind any number of spaces (RFC 9110, section 11.4).
  * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`,
  * `credentials_conflict`, `token_in_url`
  */
@@ -117,7 +117,7 @@ export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
   // The `Bearer` scheme is missing, so the token itself was not looked up.
   if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_missing')
-  return header.slice(7)
+  return header.charCodeAt(7) === 0x20 ? header.slice(7).replace(/^ +/, '') : header.slice(7)
 }
 
 function countAuthorization(rawHeaders: readonly string[]): number {

@@ -49,9 +49,12 @@ type Sentence = (name: string, fault: FieldFault) => string
 const list = (allowed: FieldFault['allowed']): string => allowedValues(allowed).join(', ')
 
 const inChinese: Readonly<Record<string, Sentence>> = {
-  is_missing: (name, { other }) =>
-    other === undefined ? `缺少字段 ${name}。` : `请提供 ${name} 或 ${nameOf(other)}，二者之一。`,
-  is_unknown: (name) => `不认识字段 ${name}：请检查拼写，或去掉它。`,
+  is_missing: (name, { other, sent }) =>
+    other === undefined
+      ? `缺少字段 ${name}${toBe(sent && nameOf(sent), '：', ' 可能是它的误写')}。`
+      : `请提供 ${name} 或 ${nameOf(other)}，二者之一。`,
+  is_unknown: (name, { meant }) =>
+    `不认识字段 ${name}：${meant === undefined ? '请检查拼写' : `可能应为 "${meant}"，请改正`}，或去掉它。`,
   has_wrong_type: (name, { type }) => `${name} 的类型错误${toBe(types[type ?? '']?.['zh-CN'], '：应为')}。`,
   is_too_short: (name, { limit }) => `${name} 至少要有 ${limit ?? 1} 个字符。`,
   is_too_long: (name, { limit }) => `${name} 过长${toBe(limit, '：最多', ' 个字符')}。`,
@@ -62,9 +65,12 @@ const inChinese: Readonly<Record<string, Sentence>> = {
 }
 
 const inEnglish: Readonly<Record<string, Sentence>> = {
-  is_missing: (name, { other }) =>
-    other === undefined ? `Add the field ${name}.` : `Add either ${name} or ${nameOf(other)}.`,
-  is_unknown: (name) => `The field ${name} is not known here: check its spelling, or remove it.`,
+  is_missing: (name, { other, sent }) =>
+    other === undefined
+      ? `Add the field ${name}${toBe(sent && nameOf(sent), '; it was probably meant by ')}.`
+      : `Add either ${name} or ${nameOf(other)}.`,
+  is_unknown: (name, { meant }) =>
+    `The field ${name} is not known here: ${meant === undefined ? 'check its spelling' : `you probably mean "${meant}"; correct it`}, or remove it.`,
   has_wrong_type: (name, { type }) => `${name} has the wrong type${toBe(types[type ?? '']?.en, '; send ')}.`,
   is_too_short: (name, { limit }) => `${name} is too short; the least is ${limit ?? 1} character(s).`,
   is_too_long: (name, { limit }) => `${name} is too long${toBe(limit, '; the most is ', ' characters')}.`,

@@ -1,6 +1,7 @@
 // Maps errors of Fastify and Ajv about a request to this server's own error codes.
 import type { FastifyError, FastifySchemaValidationError } from 'fastify'
 import { AppError, type ErrorCode, type FieldFault } from '../errors.ts'
+import { nearestWord } from '../nearest-word.ts'
 import { formOfPattern } from './patterns.ts'
 
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
@@ -46,7 +47,8 @@ export function asRequestError(error: unknown, asUnavailable: (error: unknown) =
   return new AppError('internal', {}, { cause: error })
 }
 
-function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError): FieldFault {
+function fieldOf(error: FastifySchemaValidationError): FieldFault {
+  const { instancePath, keyword, params } = error
   const name = params.missingProperty ?? params.additionalProperty
   const last = typeof name === 'string' ? pointerTo(name) : ''
   const { allowedValues: allowed, limit, type, pattern } = params
@@ -58,7 +60,28 @@ function fieldOf({ instancePath, keyword, params }: FastifySchemaValidationError
     ...(typeof limit === 'number' && { limit }),
     ...(typeof type === 'string' && { type }),
     ...(form !== undefined && { form }),
+    ...misspelt(error),
   }
+}
+
+/** As many names of a body are compared with the known ones. */
+const comparedNames = 100
+
+/** Which known field an unknown one was probably meant to be, or which unknown one a missing one. */
+function misspelt(error: FastifySchemaValidationError): Pick<FieldFault, 'meant' | 'sent'> {
+  // Ajv's `verbose` adds both; Fastify's type does not have them.
+  const { parentSchema, data } = error as { parentSchema?: { properties?: object }; data?: unknown }
+  const known = Object.keys(parentSchema?.properties ?? {})
+  const { additionalProperty: unknown, missingProperty: missing } = error.params
+  if (typeof unknown === 'string') {
+    const meant = nearestWord(unknown.slice(0, 64), known)
+    return meant === undefined ? {} : { meant }
+  }
+  if (typeof missing !== 'string' || typeof data !== 'object' || data === null) return {}
+  const sent = Object.keys(data)
+    .slice(0, comparedNames)
+    .find((name) => !known.includes(name) && nearestWord(name.slice(0, 64), known) === missing)
+  return sent === undefined ? {} : { sent: pointerTo(sent) }
 }
 
 /**

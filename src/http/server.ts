@@ -44,7 +44,8 @@ const fixedOptions = {
   return503OnClosing: false,
   routerOptions: { maxParamLength: 200 },
   // The validator converts, drops and fills in nothing: it checks exactly what the client sent.
-  ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  // `verbose` puts the schema into an error: request-errors.ts finds the field that a misspelt one was meant to be.
+  ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true } },
   exposeHeadRoutes: false,
 } as const
 
