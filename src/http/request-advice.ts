@@ -10,10 +10,17 @@ interface Words {
 
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
-/** A client's text as a response may repeat it: short, and without invisible characters. */
+/**
+ * A client's text as an answer may repeat it: short, without characters that a person cannot see, and without what may be a token, an
+ * id, a code or a phone number.
+ */
 function shown(text: string): string {
-  return text.slice(0, 80).replaceAll(/[^!-~]|["\\]/g, '?')
+  const visible = text.slice(0, 80).replaceAll(/[^!-~]|["\\]/g, '?')
+  return visible.replaceAll(mayBeSecret, '...').replaceAll(/\d{4,}/g, '...')
 }
+
+/** Tokens and ids are long, and have digits or capitals. */
+const mayBeSecret = /(?=[\w-]*[\dA-Z])[\w-]{16,}/g
 
 function aboutMediaType({ headers }: FastifyRequest): Words {
   const encoding = headers['content-encoding']
@@ -49,7 +56,8 @@ function aboutJson({ headers }: FastifyRequest): Words {
 function meantPath(path: string): string | null {
   const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '')
   const meant = /\/v1\/[\w/-]+$/i.exec(plain)?.[0].toLowerCase() ?? plain
-  return meant !== path && /^\/(v1\/[\w/-]{1,80}|login|user|logout)$/.test(meant) ? meant : null
+  const isAddress = /^\/(v1\/[\w/-]{1,80}|login|user|logout)$/.test(meant)
+  return meant !== path && isAddress && shown(path) === path && shown(meant) === meant ? meant : null
 }
 
 function aboutAddress({ raw }: FastifyRequest): Words {

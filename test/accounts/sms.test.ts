@@ -113,7 +113,7 @@ describe('sms test', () => {
   test('a number that cannot be one asks nobody', async () => {
     expect(await smsTest(['abc'])).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^Enter a valid phone number\. Use digits/),
+      stderr: expect.stringMatching(/^Enter a valid phone number \("abc"\)\. Use digits/),
     })
     expect([http.requests, aliyun.requests]).toEqual([[], []])
   })
