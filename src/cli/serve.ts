@@ -23,7 +23,7 @@ import type { Context } from './context.ts'
 import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
-import { stopSignal, stopWithNpm } from './signals.ts'
+import { exitOnSignalAsProcess1, stopSignal, stopWithNpm } from './signals.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
 import { runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
@@ -87,6 +87,7 @@ async function serveHere(
   { printStarted, stopSignal }: ServeHooks,
 ): Promise<number> {
   const log = programLog.logger
+  exitOnSignalAsProcess1()
   await prepareDatabase(settings, output)
   const services = await openServices(settings, {
     onBackgroundError: backgroundErrorLog(programLog),

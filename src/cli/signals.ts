@@ -14,6 +14,21 @@ const parentAtStart = process.ppid
 let stopInOrder: (() => void) | null = null
 
 /**
+ * Ends the process at SIGTERM or SIGINT, for as long as it waits for its database or for Redis. Linux does that by itself,
+ * but not for process 1, as a container has it (kill(2)).
+ */
+export function exitOnSignalAsProcess1(pid = process.pid): void {
+  if (pid !== 1) return
+  for (const [signal, number] of [
+    ['SIGTERM', 15],
+    ['SIGINT', 2],
+  ] as const)
+    process.on(signal, () => {
+      if (stopInOrder === null) process.exit(128 + number)
+    })
+}
+
+/**
  * Resolves on the first SIGTERM or SIGINT, or when npm's shell ends. A second signal ends the process at
  * once.
  */
