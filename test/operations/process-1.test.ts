@@ -1,6 +1,7 @@
 // As process 1, as in a container: Linux ignores the signals for which it has no handler (kill(2)).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
@@ -18,8 +19,7 @@ test.skipIf(!isAllowed)('SIGTERM ends a server that waits for its database', asy
   })
   const ended = once(child, 'exit')
   await once(child.stderr, 'data')
-  const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${child.pid}`], { encoding: 'utf8' })
-  const server = Number(stdout.trim())
+  const server = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim())
   expect(server).toBeGreaterThan(1)
   process.kill(server, 'SIGTERM')
   expect(await ended).toEqual([143, null])
