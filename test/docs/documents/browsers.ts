@@ -102,7 +102,7 @@ const electron = runs(async (walk, { text }) => {
   ]
   writeFileSync(
     join(folder, 'try.mjs'),
-    `import '../../documents/main.mjs'
+    `import './main.mjs'
      import { told } from 'electron'
      const answers = []
      for (const url of ${JSON.stringify(pages)}) {

@@ -39,9 +39,12 @@ const serveWithoutRights: Mistake['make'] = async (_surroundings, language) => {
   return said
 }
 
+/** What a checkout has for npm's scripts. */
+const checkout = fileURLToPath(new URL('../../../src/main.js', import.meta.url))
+
 /** What an old Node says. It loads nothing else, so it speaks both languages. */
 const oldNode: Mistake['make'] = async (_surroundings, language) => {
-  const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(main)})`
+  const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(checkout)})`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script])
   const lines = (await text(child.stderr)).trim().split('\n')
   return lines[language === 'en' ? 0 : 1] ?? ''
@@ -51,10 +54,10 @@ export const startMistakes: readonly Mistake[] = [
   {
     mistake: 'Node 20',
     make: oldNode,
-    en: 'Hufu needs Node.js 24 or newer; this is 20.20.2. In a checkout, "npm start" brings the right one; or install it from https://nodejs.org.',
-    zh: 'Hufu 需要 Node.js 24 或更新的版本，现在是 20.20.2。在源码目录里运行 npm start 会用上合适的版本；或从 https://nodejs.org 安装。',
+    en: 'Hufu needs Node.js 24 or newer; this is 20.20.2. Run "npm ci" without --omit=dev, which brings the right one for "npm start", or install it from https://nodejs.org.',
+    zh: 'Hufu 需要 Node.js 24 或更新的版本，现在是 20.20.2。请运行不带 --omit=dev 的 npm ci，它会为 npm start 带来合适的版本；或从 https://nodejs.org 安装。',
     wrong: '20.20.2',
-    instead: 'npm start',
+    instead: 'npm ci',
   },
   {
     mistake: 'a port that another program has',
