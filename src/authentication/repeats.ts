@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../db/schema.ts'
 import { findRepeatable, type Repeatable } from '../sessions/session-rows.ts'
-import type { Admission } from '../sessions/sessions.ts'
+import { type Admission, admitUnchanged } from '../sessions/sessions.ts'
 import { fingerprintOf, type KeyedSignIn, repeatableMs } from '../sessions/sign-in-repeats.ts'
 import type { SignInContext } from './methods/method.ts'
 
@@ -39,6 +39,6 @@ export class SignInRepeats {
   async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
     const { phone_number: phoneNumber } = account
     const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)
-    return repeats && { account, isNew: false, endOthers: null, events: [], repeats }
+    return repeats && { ...admitUnchanged(account), repeats }
   }
 }

@@ -92,8 +92,13 @@ export interface IssueRequest {
 export function admitKnown(accountId: string): IssueRequest['admit'] {
   return async (tx) => {
     const account = await lockAccount(tx, accountId)
-    return account && { account, isNew: false, endOthers: null, events: [] }
+    return account && admitUnchanged(account)
   }
+}
+
+/** Admits an existing account without changing it. */
+export function admitUnchanged(account: AccountsTable): Admission {
+  return { account, isNew: false, endOthers: null, events: [] }
 }
 
 export interface IssuedSession {

@@ -7,11 +7,11 @@ import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
 import type { AccountsTable, Database } from '../../db/schema.ts'
 import { AppError, isWrongProof } from '../../errors.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
-import type { Admission } from '../../sessions/sessions.ts'
+import { type Admission, admitUnchanged } from '../../sessions/sessions.ts'
 import { noteWrong } from '../failed-attempts.ts'
 import { firstVerification } from '../phone-verification.ts'
 import type { SignInRepeats } from '../repeats.ts'
-import { type Attempt, known, type SignInMethod, type Verified } from './method.ts'
+import type { Attempt, SignInMethod, Verified } from './method.ts'
 
 export interface CodeCredential {
   readonly phoneNumber: string
@@ -93,7 +93,7 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     }
     const now = this.#options.clock.now()
     if (!account) return await this.#signUp(tx, signIn, now)
-    if (account.phone_verified_at !== null) return known(account)
+    if (account.phone_verified_at !== null) return admitUnchanged(account)
     const { set, event } = firstVerification(account, now)
     return { account, set, events: [event], isNew: false, endOthers: 'phone_verified' }
   }

@@ -1,5 +1,5 @@
 // The interface of a sign-in method. docs/architecture.md lists what a new one touches.
-import type { AccountsTable, Database } from '../../db/schema.ts'
+import type { Database } from '../../db/schema.ts'
 import type { RequestOrigin } from '../../events/events.ts'
 import type { Guess } from '../../limits/limiter.ts'
 import type { Check } from '../../limits/limits.ts'
@@ -63,9 +63,4 @@ export interface SignInMethod<Credential> {
    * does not
    */
   verify(attempt: Attempt<Credential>): Promise<Verified>
-}
-
-/** Admits an existing account without changing it. */
-export function known(account: AccountsTable): Admission {
-  return { account, isNew: false, endOthers: null, events: [] }
 }

@@ -8,9 +8,10 @@ import type { Clock } from '../../clock.ts'
 import type { Database } from '../../db/schema.ts'
 import { needsRehash, type Passwords } from '../../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import { admitUnchanged } from '../../sessions/sessions.ts'
 import { comparePassword, noteWrong } from '../failed-attempts.ts'
 import type { SignInRepeats } from '../repeats.ts'
-import { type Attempt, known, type SignInMethod, type Verified } from './method.ts'
+import type { Attempt, SignInMethod, Verified } from './method.ts'
 
 export interface PasswordCredential {
   readonly phoneNumber: string
@@ -59,7 +60,7 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
         if (account?.password_hash !== stored) return null
         if (rehashed)
           await replacePasswordHash(tx, { id: account.id, from: stored, to: rehashed, now: clock.now() })
-        return (await repeats.admit(tx, account, fingerprint)) ?? known(account)
+        return (await repeats.admit(tx, account, fingerprint)) ?? admitUnchanged(account)
       },
     }
   }
