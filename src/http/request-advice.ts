@@ -12,15 +12,16 @@ type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
 /**
  * A client's text as an answer may repeat it: short, without characters that a person cannot see, and without what may be a token, an
- * id, a code or a phone number.
+ * id, a code or a phone number. What is hidden is hidden before the text is cut, because the beginning of a token no longer looks like
+ * one.
  */
 function shown(text: string): string {
-  const visible = text.slice(0, 80).replaceAll(/[^!-~]|["\\]/g, '?')
-  return visible.replaceAll(mayBeSecret, '...').replaceAll(/\d{4,}/g, '...')
+  const visible = text.replaceAll(/[^!-~]|["\\]/g, '?')
+  return visible.replaceAll(mayBeSecret, '...').replaceAll(/\d{4,}/g, '...').slice(0, 80)
 }
 
-/** Tokens and ids are long, and have digits or capitals. */
-const mayBeSecret = /(?=[\w-]*[\dA-Z])[\w-]{16,}/g
+/** Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any length. */
+const mayBeSecret = /(?=[\w-]*[\dA-Z])[\w-]{16,}|hf_[\w-]*/g
 
 function aboutMediaType({ headers }: FastifyRequest): Words {
   const encoding = headers['content-encoding']
