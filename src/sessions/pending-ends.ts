@@ -25,9 +25,9 @@ export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
 }
 
 /**
- * The number of sessions in one transaction: on SQLite it blocks everything else for a millisecond or two.
+ * The number of sessions in one transaction: on SQLite it blocks everything else for less than a millisecond.
  */
-const batchSize = 100
+const batchSize = 40
 const listedAtOnce = 1_000
 
 /**
@@ -59,7 +59,7 @@ export interface PendingEndsOptions {
 }
 
 /**
- * Writes pending ends, one account after the other, with a pause after each batch that is as long as the
+ * Writes pending ends, one account after the other, with a pause after each batch that is twice as long as the
  * batch took.
  */
 export class PendingEnds {
@@ -100,7 +100,7 @@ export class PendingEnds {
       const began = performance.now()
       after = await inTransaction(this.#db, (tx) => writeBatch(tx, accountId, after))
       if (after === null) return
-      await sleep(performance.now() - began)
+      await sleep(2 * (performance.now() - began))
     }
   }
 
