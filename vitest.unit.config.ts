@@ -7,7 +7,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'sdk/src/**/*.test.ts', 'test/docs/{import-order,function-length}.test.ts'],
     // These start servers.
     exclude: [
-      'src/db/sqlite-dialect.test.ts',
+      'src/database/sqlite-dialect.test.ts',
       'src/limits/{many-servers,store-sql,stores}.test.ts',
       'src/redis/link.test.ts',
     ],

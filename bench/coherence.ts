@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { openServices } from '../src/app.ts'
-import { migrate } from '../src/db/migrate.ts'
+import { migrate } from '../src/database/migrate.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { readSettings } from '../src/settings/settings.ts'

@@ -1,6 +1,6 @@
 // Accounts with a password, for measurements of sign-ins.
 import { openServices } from '../src/app.ts'
-import { migrate } from '../src/db/migrate.ts'
+import { migrate } from '../src/database/migrate.ts'
 import { readSettings } from '../src/settings/settings.ts'
 
 export const password = 'correct horse battery'

@@ -1,6 +1,6 @@
 // Many live sessions for a measurement.
 import { openServices, type Services } from '../src/app.ts'
-import { migrate } from '../src/db/migrate.ts'
+import { migrate } from '../src/database/migrate.ts'
 import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { readSettings } from '../src/settings/settings.ts'

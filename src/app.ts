@@ -19,13 +19,13 @@ import type { OnBackgroundError } from './background-errors.ts'
 import { deleteOldChanges, Feed } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
-import { databaseNow } from './db/database-clock.ts'
-import { asUnavailable } from './db/failures.ts'
-import { dialectThatTells, type Tell } from './db/migration-progress.ts'
-import { dialectFor, openDatabase, preparedReads, versionReader } from './db/open.ts'
-import { type PurgeReport, type PurgeStep, Purges } from './db/purges.ts'
-import type { Database } from './db/schema.ts'
-import { migrationDeadlines, requestDeadlines } from './db/session-defaults.ts'
+import { databaseNow } from './database/database-clock.ts'
+import { asUnavailable } from './database/failures.ts'
+import { dialectThatTells, type Tell } from './database/migration-progress.ts'
+import { dialectFor, openDatabase, preparedReads, versionReader } from './database/open.ts'
+import { type PurgeReport, type PurgeStep, Purges } from './database/purges.ts'
+import type { Database } from './database/schema.ts'
+import { migrationDeadlines, requestDeadlines } from './database/session-defaults.ts'
 import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health/health.ts'
@@ -70,7 +70,7 @@ export interface Services {
   readonly writer: AccountWriter
   /**
    * Completes ends of sessions that a process which died has left, and removes what has had its time, where
-   * the clocks can be trusted or a person says that they can: db/purges.ts.
+   * the clocks can be trusted or a person says that they can: database/purges.ts.
    */
   purgeExpired(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender

@@ -1,5 +1,5 @@
 // Accounts in SQL. No policy here.
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
 import { newAccountId } from '../ids.ts'
 
 /** The account with this E.164 number, or null. */

@@ -1,9 +1,9 @@
 // Accounts of people: creates, finds, lists and changes them, and exports all data of one.
 import type { Clock } from '../clock.ts'
-import { isUniqueViolation } from '../db/failures.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
-import { inTransaction } from '../db/transaction.ts'
-import { nextTurn } from '../db/turns.ts'
+import { isUniqueViolation } from '../database/failures.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
+import { inTransaction } from '../database/transaction.ts'
+import { nextTurn } from '../database/turns.ts'
 import { AppError } from '../errors.ts'
 import { type Event, listEventsOf, noOrigin, type RequestOrigin, recordEvents } from '../events/events.ts'
 import { uuidBytes } from '../ids.ts'

@@ -1,5 +1,5 @@
 // Banned numbers without an account, in SQL. No policy here.
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 
 /** Stores the ban of an account that is removed. */
 export async function insertBarredNumber(

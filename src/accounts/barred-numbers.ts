@@ -1,7 +1,7 @@
 // Numbers whose account was removed under a permanent ban: only a keyed hash of the number is stored, so that
 // signing up again is refused and nothing else is known of the person.
 import { createHmac } from 'node:crypto'
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { getOrCreateKey } from '../signing-keys/stored-key.ts'
 import { deleteBarredNumber } from './barred-number-rows.ts'
 

@@ -1,6 +1,6 @@
 // The identities of an account: its phone number and every other kind, in one form. No sign-in method creates
 // another kind than the number yet.
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
 import { listIdentities } from './identity-rows.ts'
 
 export interface Identity {

@@ -1,5 +1,5 @@
 // Identities in SQL. No policy here.
-import type { Database, IdentitiesTable } from '../db/schema.ts'
+import type { Database, IdentitiesTable } from '../database/schema.ts'
 
 /** The identities of an account beside its number, oldest first. */
 export async function listIdentities(db: Database, accountId: string): Promise<IdentitiesTable[]> {

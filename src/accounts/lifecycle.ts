@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { forgetPerson, forgetPersonInPages } from '../events/event-rows.ts'
 import { noOrigin } from '../events/events.ts'

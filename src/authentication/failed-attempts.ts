@@ -2,7 +2,7 @@
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import { type EventKind, type RequestOrigin, recordEvents } from '../events/events.ts'
 import type { Guess } from '../limits/limiter.ts'

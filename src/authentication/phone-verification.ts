@@ -1,6 +1,6 @@
 // The first verification of an account's number: a person who created the account before the owner of the
 // number verified it keeps nothing in it.
-import type { AccountsTable } from '../db/schema.ts'
+import type { AccountsTable } from '../database/schema.ts'
 import type { NewEvent } from '../events/events.ts'
 import type { AccountChange } from '../sessions/session-rows.ts'
 

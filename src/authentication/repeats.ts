@@ -1,7 +1,7 @@
 // Repeats of a sign-in whose response was lost: which earlier sign-in a request repeats, and its admission to
 // the session of that sign-in.
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
 import { findRepeatable, type Repeatable } from '../sessions/session-rows.ts'
 import { type Admission, admitUnchanged } from '../sessions/sessions.ts'
 import { fingerprintOf, type KeyedSignIn, repeatableMs } from '../sessions/sign-in-repeats.ts'

@@ -1,6 +1,6 @@
 // Sign-in, from top to bottom: limit, verify, decide, write.
-import { isUniqueViolation } from '../db/failures.ts'
-import type { Database } from '../db/schema.ts'
+import { isUniqueViolation } from '../database/failures.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'

@@ -1,5 +1,5 @@
 // The feed of changes in SQL. No policy here.
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 
 /**
  * What changed. Subscribers ignore kinds that they do not know, because a server of a later version may write

@@ -2,7 +2,7 @@
 // and hands each change to its subscribers. docs/architecture.md says what relies on it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { feedKeepMs, feedStartMs, freshMs, positionOpenMs, readFeedEveryMs } from '../timing.ts'
 import { type AccountChange, deleteChangesBefore, listChanges, positionBefore } from './change-rows.ts'
 

@@ -2,7 +2,7 @@
 // secrets.
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { parseDatabaseUrl } from '../db/database-url.ts'
+import { parseDatabaseUrl } from '../database/database-url.ts'
 import { filesWithSecrets, readEnvironment } from '../settings/environment.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Finding } from './doctor-finding.ts'

@@ -1,8 +1,8 @@
 // doctor's check of the connections to the database and to Redis: are they encrypted, and is the other end
 // verified?
 import { sql } from 'kysely'
-import { type DatabaseServer, isOnThisMachine } from '../db/database-url.ts'
-import type { Database } from '../db/schema.ts'
+import { type DatabaseServer, isOnThisMachine } from '../database/database-url.ts'
+import type { Database } from '../database/schema.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 import { isLoopback } from '../url-parts.ts'
 import type { Finding } from './doctor-finding.ts'

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { insertChange } from '../changes/change-rows.ts'
-import type { DatabaseKind } from '../db/open.ts'
-import type { Database, Tables } from '../db/schema.ts'
+import type { DatabaseKind } from '../database/open.ts'
+import type { Database, Tables } from '../database/schema.ts'
 
 /** Every table, with one of its columns. A test compares them with the tables of a database. */
 export const triedTables = {

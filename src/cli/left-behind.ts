@@ -1,9 +1,9 @@
 // A warning where a server database is new and the earlier SQLite file still has accounts.
 import { resolve } from 'node:path'
 import { listAccounts } from '../accounts/account-rows.ts'
-import { countAccountsInFile } from '../db/accounts-in-file.ts'
-import { sqlitePath } from '../db/open.ts'
-import type { Database } from '../db/schema.ts'
+import { countAccountsInFile } from '../database/accounts-in-file.ts'
+import { sqlitePath } from '../database/open.ts'
+import type { Database } from '../database/schema.ts'
 import { databaseSettings } from '../settings/database.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Output } from './output.ts'

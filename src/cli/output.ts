@@ -1,8 +1,8 @@
 // The output of commands: text in a person's language, JSON for programs, and exit codes for scripts.
 import { styleText } from 'node:util'
-import { asUnavailable, isReadOnly, isUnusableFile } from '../db/failures.ts'
-import { refusalOf } from '../db/refused.ts'
-import { UnusableDatabaseError } from '../db/unusable.ts'
+import { asUnavailable, isReadOnly, isUnusableFile } from '../database/failures.ts'
+import { refusalOf } from '../database/refused.ts'
+import { UnusableDatabaseError } from '../database/unusable.ts'
 import { AppError } from '../errors.ts'
 import { type Hide, hideIn, hideNothing } from '../secrets.ts'
 import { SettingsError } from '../settings/setting.ts'

@@ -1,5 +1,5 @@
 // hufu purge: removes expired data, and prints the result for each kind of data.
-import type { PurgeOutcome, PurgeReport } from '../db/purges.ts'
+import type { PurgeOutcome, PurgeReport } from '../database/purges.ts'
 import { type Logger, withoutValues } from '../log.ts'
 import type { Context } from './context.ts'
 import { exitCodes, type Output } from './output.ts'

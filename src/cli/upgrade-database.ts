@@ -1,7 +1,7 @@
 // Brings the schema up to date, and reports slow migrations on standard error.
 import { openForMigrations } from '../app.ts'
-import { upgrade } from '../db/migrate.ts'
-import type { Sentence } from '../db/migration-progress.ts'
+import { upgrade } from '../database/migrate.ts'
+import type { Sentence } from '../database/migration-progress.ts'
 import type { Context } from './context.ts'
 
 /** Returns the names of the migrations that ran. @throws what `upgrade` throws */

@@ -1,6 +1,6 @@
 // The six digits that prove a phone number, made of random bits and the server's key.
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Purpose } from '../db/schema.ts'
+import type { Purpose } from '../database/schema.ts'
 
 /** The largest multiple of a million below 2^32: numbers from there on are thrown away, so that all codes are equally likely. */
 const unbiasedBelow = 4_294_000_000

@@ -1,6 +1,6 @@
 // Codes in SQL: guarded updates, so that the later of two concurrent requests sees that it lost. No policy
 // here.
-import type { CodesTable, Database, Purpose } from '../db/schema.ts'
+import type { CodesTable, Database, Purpose } from '../database/schema.ts'
 
 export interface CodeName {
   /** E.164. */

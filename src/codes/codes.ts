@@ -1,8 +1,8 @@
 // Codes that prove a phone number: five minutes from their last message, five guesses, one use.
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { isUniqueViolation } from '../db/failures.ts'
-import type { CodesTable, Database } from '../db/schema.ts'
+import { isUniqueViolation } from '../database/failures.ts'
+import type { CodesTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Guess } from '../limits/limiter.ts'
 import { visibleText } from '../typed-text.ts'
@@ -19,7 +19,7 @@ import {
   useCode,
 } from './code-rows.ts'
 
-export { type Purpose, purposes } from '../db/schema.ts'
+export { type Purpose, purposes } from '../database/schema.ts'
 export type { CodeName } from './code-rows.ts'
 
 /** How long a code is good after the last message that carried it. */

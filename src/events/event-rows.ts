@@ -1,8 +1,8 @@
 // Events in SQL. No policy here.
 import { sql } from 'kysely'
-import { valuesOfPage } from '../db/pages.ts'
-import type { Database, EventsTable } from '../db/schema.ts'
-import { nextTurn } from '../db/turns.ts'
+import { valuesOfPage } from '../database/pages.ts'
+import type { Database, EventsTable } from '../database/schema.ts'
+import { nextTurn } from '../database/turns.ts'
 
 /** How many rows a statement writes or names at most: parameters, memory and time of a statement have a bound. */
 const batchSize = 250

@@ -1,6 +1,6 @@
 // The audit log: events of accounts, written in the same transaction as the change itself.
-import type { Database, EventsTable } from '../db/schema.ts'
-import { nextTurn } from '../db/turns.ts'
+import type { Database, EventsTable } from '../database/schema.ts'
+import { nextTurn } from '../database/turns.ts'
 import { newCompactId } from '../ids.ts'
 import { type EventSubject, insertEvents, insertEventsOfSessions, listEvents } from './event-rows.ts'
 

@@ -17,7 +17,10 @@ type Advise = (request: FastifyRequest, error: AppError) => Words | null
  */
 function shown(text: string): string {
   const visible = text.replaceAll(/[^!-~]|["\\]/g, '?')
-  return visible.replaceAll(mayBeSecret, '...').replaceAll(/\d{4,}/g, '...').slice(0, 80)
+  return visible
+    .replaceAll(mayBeSecret, '...')
+    .replaceAll(/\d{4,}/g, '...')
+    .slice(0, 80)
 }
 
 /** Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any length. */

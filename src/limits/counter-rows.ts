@@ -1,7 +1,7 @@
 // Counters of limits in SQL: rows are locked in the order of their names, and then written. No policy here.
 import { sql } from 'kysely'
-import type { DatabaseKind } from '../db/open.ts'
-import type { Database, LimitCountersTable } from '../db/schema.ts'
+import type { DatabaseKind } from '../database/open.ts'
+import type { Database, LimitCountersTable } from '../database/schema.ts'
 
 /** `expires_at` is the end of an hour, so that its index changes seldom. */
 const expiryStepMs = 3_600_000

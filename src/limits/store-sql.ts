@@ -1,11 +1,11 @@
 // Counters in the database, for all processes on it. What waits together is counted in one transaction, which locks its rows in
 // one order: nothing is counted twice and nothing is lost, whatever else breaks.
 import { type Clock, steadyClock } from '../clock.ts'
-import { databaseNow } from '../db/database-clock.ts'
-import { asUnavailable, isRetryable, isUniqueViolation } from '../db/failures.ts'
-import type { DatabaseKind } from '../db/open.ts'
-import type { Database } from '../db/schema.ts'
-import { inTransaction } from '../db/transaction.ts'
+import { databaseNow } from '../database/database-clock.ts'
+import { asUnavailable, isRetryable, isUniqueViolation } from '../database/failures.ts'
+import type { DatabaseKind } from '../database/open.ts'
+import type { Database } from '../database/schema.ts'
+import { inTransaction } from '../database/transaction.ts'
 import { BatchQueue } from './batch-queue.ts'
 import {
   type Bucket,

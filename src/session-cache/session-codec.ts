@@ -14,7 +14,7 @@
 //   critical tags the writer knows, so a newer version does not use those.
 // - A tag stays in the list for ever and is never given to another field.
 import { crc32 } from 'node:zlib'
-import { endReasons, type Platform, platforms } from '../db/schema.ts'
+import { endReasons, type Platform, platforms } from '../database/schema.ts'
 import { uuidBytes } from '../ids.ts'
 import type { Ban } from '../sessions/account-state.ts'
 import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'

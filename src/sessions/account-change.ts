@@ -1,6 +1,6 @@
 // What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts
 // runs it.
-import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
+import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
 import { type NewEvent, type RequestOrigin, recordEnds, recordEvents } from '../events/events.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import {

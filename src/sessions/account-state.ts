@@ -1,5 +1,5 @@
 // What an account may do now. A ban and the wish to close are independent facts; the state follows from both and the time.
-import type { AccountsTable } from '../db/schema.ts'
+import type { AccountsTable } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
 /** A ban, in force or over. Times are milliseconds since 1970 UTC. */

@@ -5,8 +5,8 @@
 import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../db/schema.ts'
-import { type Deadline, inTransaction, takeLonger } from '../db/transaction.ts'
+import type { AccountsTable, Database } from '../database/schema.ts'
+import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
 import { noOrigin, type RequestOrigin } from '../events/events.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
@@ -37,7 +37,7 @@ export interface Write<L extends Locked, T> {
   readonly origin?: RequestOrigin
   /**
    * Reads what it needs under the lock and returns what changes. It may run several times
-   * (db/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of an
+   * (database/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of an
    * account follow the order of its transactions.
    */
   readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>

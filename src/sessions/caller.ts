@@ -1,5 +1,5 @@
 // The session that requests a write, checked again where the write happens.
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import { accountStateAt } from './account-state.ts'

@@ -1,5 +1,5 @@
 // Device proofs in SQL. No policy here.
-import type { Database, DeviceProofsTable } from '../db/schema.ts'
+import type { Database, DeviceProofsTable } from '../database/schema.ts'
 import { isOverByPendingEnd } from './pending-end-rows.ts'
 
 /** The proof of this hash for this number; null where there is none. */

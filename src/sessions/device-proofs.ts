@@ -1,7 +1,7 @@
 // Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and
 // shows at the next one.
 import { createHash, randomBytes } from 'node:crypto'
-import type { Database, DeviceProofsTable } from '../db/schema.ts'
+import type { Database, DeviceProofsTable } from '../database/schema.ts'
 import {
   deleteDeviceProofs,
   deleteDeviceProofsBefore,

@@ -1,7 +1,7 @@
 // Sliding life: notes that sessions were used, in batches and off the request's path.
 import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
-import type { Database } from '../db/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
 import type { Session } from './session.ts'
 import { extendSessions, updateSeen } from './session-rows.ts'

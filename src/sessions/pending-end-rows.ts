@@ -1,5 +1,5 @@
 // Pending ends in SQL. No policy here.
-import type { Database, PendingEndsTable, SessionsTable } from '../db/schema.ts'
+import type { Database, PendingEndsTable, SessionsTable } from '../database/schema.ts'
 import { mayLiveOnMs } from '../timing.ts'
 
 /** The pending end of an account; null where there is none. */

@@ -2,8 +2,8 @@
 // a session also reads. Afterwards the end is written into the sessions in batches, which changes no answer
 // any more.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database } from '../db/schema.ts'
-import { inTransaction } from '../db/transaction.ts'
+import type { Database } from '../database/schema.ts'
+import { inTransaction } from '../database/transaction.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'

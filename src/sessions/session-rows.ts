@@ -1,9 +1,16 @@
 // Sessions in SQL. No policy here.
 import { type ExpressionBuilder, type InferResult, sql } from 'kysely'
-import type { PrepareRead } from '../db/open.ts'
-import { isMysql, valuesOfPage } from '../db/pages.ts'
-import type { AccountsTable, Database, EndReason, Platform, SessionsTable, Tables } from '../db/schema.ts'
-import { nextTurn } from '../db/turns.ts'
+import type { PrepareRead } from '../database/open.ts'
+import { isMysql, valuesOfPage } from '../database/pages.ts'
+import type {
+  AccountsTable,
+  Database,
+  EndReason,
+  Platform,
+  SessionsTable,
+  Tables,
+} from '../database/schema.ts'
+import { nextTurn } from '../database/turns.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { accountFactsOf } from './account-state.ts'
 import { isOverByPendingEnd, type MayBeOver } from './pending-end-rows.ts'

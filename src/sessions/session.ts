@@ -1,8 +1,8 @@
 // What a session is, and how it ends.
-import type { AccountsTable, EndReason, Platform } from '../db/schema.ts'
+import type { AccountsTable, EndReason, Platform } from '../database/schema.ts'
 import { type AccountFacts, accountFactsOf } from './account-state.ts'
 
-export { platforms } from '../db/schema.ts'
+export { platforms } from '../database/schema.ts'
 
 /** One signed-in app on one device. Times are milliseconds since 1970 UTC. */
 export interface Session {

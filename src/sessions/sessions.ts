@@ -2,8 +2,8 @@
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
-import type { PrepareRead } from '../db/open.ts'
-import type { AccountsTable, Database, EndReason } from '../db/schema.ts'
+import type { PrepareRead } from '../database/open.ts'
+import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin } from '../events/events.ts'
 import { newCompactId, timeOfSessionId } from '../ids.ts'

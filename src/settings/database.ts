@@ -1,5 +1,5 @@
 // Settings of the database.
-import { type DatabaseKind, parseDatabaseUrl } from '../db/database-url.ts'
+import { type DatabaseKind, parseDatabaseUrl } from '../database/database-url.ts'
 import { whole } from './parsers.ts'
 import { setting } from './setting.ts'
 

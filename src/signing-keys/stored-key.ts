@@ -1,7 +1,7 @@
 // The server's keys: that of codes may be given by a setting; others are made once and kept in the database for all servers.
 import { createHash, randomBytes } from 'node:crypto'
-import { isUniqueViolation } from '../db/failures.ts'
-import type { Database } from '../db/schema.ts'
+import { isUniqueViolation } from '../database/failures.ts'
+import type { Database } from '../database/schema.ts'
 
 /** The key of a secret that the operator chose: any length, hashed to 256 bits. */
 export function keyOfSecret(secret: string): Buffer {

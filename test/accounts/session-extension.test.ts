@@ -1,7 +1,7 @@
 // The one statement that moves the end of sessions, on every database: further away, never nearer, never past the limit.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dialectFor, openDatabase } from '../../src/db/open.ts'
-import type { Database } from '../../src/db/schema.ts'
+import { dialectFor, openDatabase } from '../../src/database/open.ts'
+import type { Database } from '../../src/database/schema.ts'
 import { extendSessions, insertSession } from '../../src/sessions/session-rows.ts'
 import { databases } from '../support/databases.ts'
 import { addAccount, migrateFresh, phone } from '../support/in-process-server.ts'

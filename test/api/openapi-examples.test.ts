@@ -1,7 +1,7 @@
 // What /docs shows of each route: an example of every body and answer, and each of them is one that the schema allows.
 import { Errors } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { endReasons } from '../../src/db/schema.ts'
+import { endReasons } from '../../src/database/schema.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
 import { familyHashOf, isSessionId, sessionIdOf } from '../../src/sessions/token.ts'

@@ -1,7 +1,7 @@
 // The /v1 API over HTTP: sign in, who am I, my devices, sign out, and why a session ended.
 import { hash } from '@node-rs/argon2'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { EndReason } from '../../src/db/schema.ts'
+import type { EndReason } from '../../src/database/schema.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { publicErrors } from '../../src/http/problem.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'

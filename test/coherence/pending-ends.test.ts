@@ -2,7 +2,7 @@
 // process that dies in between leaves nothing half done, and others can write meanwhile.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { databaseKind } from '../../src/db/open.ts'
+import { databaseKind } from '../../src/database/open.ts'
 import { listSessionRecords } from '../../src/sessions/session-rows.ts'
 import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import {

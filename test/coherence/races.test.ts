@@ -3,15 +3,15 @@ import { readdirSync } from 'node:fs'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findCode } from '../../src/codes/code-rows.ts'
-import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
-import { databaseKind, dialectFor, openDatabase } from '../../src/db/open.ts'
-import type { Database } from '../../src/db/schema.ts'
+import { migrate, pendingMigrations } from '../../src/database/migrate.ts'
+import { databaseKind, dialectFor, openDatabase } from '../../src/database/open.ts'
+import type { Database } from '../../src/database/schema.ts'
 import { person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
 import { databases, redisUrl, stores } from '../support/databases.ts'
 import { addAccount, openDomain, signIn } from '../support/in-process-server.ts'
 import { startRedis } from '../support/services/redis.ts'
 
-const allMigrations = readdirSync(new URL('../../src/db/migrations', import.meta.url))
+const allMigrations = readdirSync(new URL('../../src/database/migrations', import.meta.url))
   .map((file) => file.replace(/\.ts$/, ''))
   .sort()
 const json = { 'content-type': 'application/json' }

@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openServices } from '../../src/app.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/database/migrate.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 import { addPerson, person, type ServerProcess, startProcess } from '../support/app.ts'
 import { type DatabaseUnderTest, databases, redisUrl } from '../support/databases.ts'

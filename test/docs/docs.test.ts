@@ -331,7 +331,7 @@ describe('the documents', () => {
     'docs/architecture.md',
     'docs/tutorial.zh-CN.md',
   ])('%s names only migrations that exist', (path) => {
-    const all = globSync('[0-9]*.ts', { cwd: join(root, 'src/db/migrations') }).map((file) =>
+    const all = globSync('[0-9]*.ts', { cwd: join(root, 'src/database/migrations') }).map((file) =>
       file.slice(0, -3),
     )
     expect(all).toEqual(expect.arrayContaining(read(path).match(/\b00\d\d-[a-z]+-[a-z-]+\b/g) ?? []))

@@ -1,6 +1,6 @@
 // Afterwards, with everything well again: what the stores say must fit together, and fit what the client was told.
 import { sql } from 'kysely'
-import { databaseKind } from '../../src/db/open.ts'
+import { databaseKind } from '../../src/database/open.ts'
 import type { Client } from './client.ts'
 import type { Operation } from './history.ts'
 import type { Stage } from './stage.ts'

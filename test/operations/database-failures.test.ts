@@ -4,10 +4,10 @@ import { type Kysely, sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import { asUnavailable, isRetryable, isUnavailable, NoConnection } from '../../src/db/failures.ts'
-import { dialectFor, openDatabase } from '../../src/db/open.ts'
-import type { Database } from '../../src/db/schema.ts'
-import { inTransaction } from '../../src/db/transaction.ts'
+import { asUnavailable, isRetryable, isUnavailable, NoConnection } from '../../src/database/failures.ts'
+import { dialectFor, openDatabase } from '../../src/database/open.ts'
+import type { Database } from '../../src/database/schema.ts'
+import { inTransaction } from '../../src/database/transaction.ts'
 import { AppError } from '../../src/errors.ts'
 import { addPerson, person, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
@@ -255,7 +255,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
   })
 
   test('each number of the list, as the server sends it', async () => {
-    const { mysqlErrors } = await import('../../src/db/failure-codes.ts')
+    const { mysqlErrors } = await import('../../src/database/failure-codes.ts')
     const db = open(userUrl, 1)
     const { lostRace, readOnly, outOfReach } = mysqlErrors
     for (const number of [...lostRace, ...readOnly, ...outOfReach]) {
@@ -380,7 +380,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
   })
 
   test('each class and code of the lists, as the server sends it', async () => {
-    const { postgresErrors } = await import('../../src/db/failure-codes.ts')
+    const { postgresErrors } = await import('../../src/database/failure-codes.ts')
     const db = open(url, 1)
     const raise = (code: string) =>
       runSql(db, `do $$ begin raise exception using errcode = '${code}'; end $$`)

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { dialectFor, openDatabase } from '../../src/db/open.ts'
+import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import { runCommand } from '../support/app.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { type Authority, createAuthority, type TlsFiles } from '../support/services/certificates.ts'

@@ -1,6 +1,6 @@
 // A database as version f453b6e made it, before the tables had their prefix: the statements that its migrations ran.
 import { type Kysely, sql } from 'kysely'
-import type { DatabaseKind } from '../../src/db/open.ts'
+import type { DatabaseKind } from '../../src/database/open.ts'
 
 /** The tables of that version, as its tests can write them. */
 export interface FirstTables {

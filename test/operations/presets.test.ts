@@ -228,7 +228,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres presets', () => {
   })
 
   test('a role that acknowledges before the disk has it does not for us; a stronger one stays', async () => {
-    const { dialectFor, openDatabase } = await import('../../src/db/open.ts')
+    const { dialectFor, openDatabase } = await import('../../src/database/open.ts')
     const { sql } = await import('kysely')
     for (const [preset, expected] of [
       ['off', 'on'],

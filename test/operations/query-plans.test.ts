@@ -10,11 +10,11 @@ import * as identityRows from '../../src/accounts/identity-rows.ts'
 import * as changeRows from '../../src/changes/change-rows.ts'
 import * as trialRows from '../../src/cli/doctor-trial-rows.ts'
 import * as codeRows from '../../src/codes/code-rows.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { type DatabaseKind, databaseKind, dialectFor, openDatabase } from '../../src/db/open.ts'
-import * as purgeRows from '../../src/db/purge-rows.ts'
-import type { Database, Tables } from '../../src/db/schema.ts'
-import { migrationDeadlines } from '../../src/db/session-defaults.ts'
+import { migrate } from '../../src/database/migrate.ts'
+import { type DatabaseKind, databaseKind, dialectFor, openDatabase } from '../../src/database/open.ts'
+import * as purgeRows from '../../src/database/purge-rows.ts'
+import type { Database, Tables } from '../../src/database/schema.ts'
+import { migrationDeadlines } from '../../src/database/session-defaults.ts'
 import * as eventRows from '../../src/events/event-rows.ts'
 import * as counterRows from '../../src/limits/counter-rows.ts'
 import * as deviceProofRows from '../../src/sessions/device-proof-rows.ts'
@@ -29,7 +29,7 @@ const modules = {
   'accounts/identity-rows.ts': identityRows,
   'cli/doctor-trial-rows.ts': trialRows,
   'codes/code-rows.ts': codeRows,
-  'db/purge-rows.ts': purgeRows,
+  'database/purge-rows.ts': purgeRows,
   'events/event-rows.ts': eventRows,
   'limits/counter-rows.ts': counterRows,
   'changes/change-rows.ts': changeRows,

@@ -3,9 +3,15 @@
 import type { OnBackgroundError } from '../../src/background-errors.ts'
 import { Feed } from '../../src/changes/feed.ts'
 import { ManualClock } from '../../src/clock.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { databaseKind, dialectFor, openDatabase, preparedReads, versionReader } from '../../src/db/open.ts'
-import type { Database } from '../../src/db/schema.ts'
+import { migrate } from '../../src/database/migrate.ts'
+import {
+  databaseKind,
+  dialectFor,
+  openDatabase,
+  preparedReads,
+  versionReader,
+} from '../../src/database/open.ts'
+import type { Database } from '../../src/database/schema.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { newAccountId } from '../../src/ids.ts'
 import { MemorySessionCache } from '../../src/session-cache/memory.ts'

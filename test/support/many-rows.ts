@@ -1,6 +1,6 @@
 // Rows by the hundred thousand, made by the database itself.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { DatabaseKind } from '../../src/db/open.ts'
+import type { DatabaseKind } from '../../src/database/open.ts'
 
 /** SQL of a value, made of the SQL of the row's number, which counts from 1. */
 export type Cell = (number: RawBuilder<number>, text: Texts) => RawBuilder<unknown>

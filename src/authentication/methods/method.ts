@@ -1,5 +1,5 @@
 // The interface of a sign-in method. docs/architecture.md lists what a new one touches.
-import type { Database } from '../../db/schema.ts'
+import type { Database } from '../../database/schema.ts'
 import type { RequestOrigin } from '../../events/events.ts'
 import type { Guess } from '../../limits/limiter.ts'
 import type { Check } from '../../limits/limits.ts'

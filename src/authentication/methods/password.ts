@@ -5,7 +5,7 @@ import {
   replacePasswordHash,
 } from '../../accounts/account-rows.ts'
 import type { Clock } from '../../clock.ts'
-import type { Database } from '../../db/schema.ts'
+import type { Database } from '../../database/schema.ts'
 import { needsRehash, type Passwords } from '../../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
 import { admitUnchanged } from '../../sessions/sessions.ts'

@@ -97,7 +97,7 @@ export const mysqlErrors = {
     1814, // ER_TABLESPACE_DISCARDED
     1877, // ER_ENGINE_OUT_OF_MEMORY
     1932, // ER_NO_SUCH_TABLE_IN_ENGINE
-    // Settings of the server under which nobody can write as we do: db/requirements.ts says so at the start.
+    // Settings of the server under which nobody can write as we do: database/requirements.ts says so at the start.
     1665, // ER_BINLOG_STMT_MODE_AND_ROW_ENGINE
   ]),
 } as const

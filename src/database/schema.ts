@@ -167,7 +167,7 @@ export interface LimitCountersTable {
   expires_at: number
 }
 
-/** One row for each purge step: db/purges.ts. */
+/** One row for each purge step: database/purges.ts. */
 export interface PurgesTable {
   name: string
   /** The time of the last visit, by the clock that purges go by. */
