@@ -22,7 +22,7 @@ export const capacitySettings = {
     name: 'HUFU_MAX_CONNECTIONS',
     default: '10000',
     meaning:
-      'Connections of clients at once, for each process; the next one is answered 503 and closed. Never more than 200 below the limit of open files.',
+      'Client connections at once, for each process; the next one is answered 503 and closed. At most the limit of open files minus 200.',
     parse: whole(1, 1_000_000),
   }),
 }
