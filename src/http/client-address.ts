@@ -1,6 +1,6 @@
 // The client's address: that of the connection, or the one that a trusted proxy reports.
 import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import proxyAddress from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
@@ -11,27 +11,58 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Called for each request; null where the connection is closed, or where a proxy passed on text that is no
- * address.
- */
+/** Called for each request; null where the connection is closed. */
 export type ClientAddressOf = (request: IncomingMessage) => string | null
 
 /**
  * How to find a client's address: IPv4 in IPv6 (`::ffff:1.2.3.4`) becomes IPv4, IPv6 is as in RFC 5952, and a zone is removed.
  * @param trustedProxies addresses and CIDR blocks: the client is the right-most hop of `X-Forwarded-For` that
- * is not on the list
+ * is not on the list. Where that hop is no address, it is the hop behind it: the proxy that passed it on.
  */
 export function clientAddresses(trustedProxies: readonly string[]): ClientAddressOf {
   if (trustedProxies.length === 0) return ({ socket }) => plainAddress(socket.remoteAddress)
-  const isTrusted = proxyAddress.compile([...trustedProxies])
-  return (request) => {
-    // The library's type does not say that there is no address once the connection is closed.
-    const ip: string | undefined = proxyAddress(request, isTrusted)
-    // An address from the connection is valid; one from a proxy may be any text.
-    if (ip === undefined || ip === request.socket.remoteAddress) return plainAddress(ip)
-    return isIP(ip) === 0 ? null : oneSpelling(ip)
+  const isOnList = proxyAddress.compile([...trustedProxies])
+  const isTrusted = (address: string) => isOnList(address, 0)
+  return ({ socket, headers }) => {
+    const peer = plainAddress(socket.remoteAddress)
+    if (peer === null || !isTrusted(peer)) return peer
+    return clientBehind(peer, headers['x-forwarded-for'], isTrusted)
   }
+}
+
+/** Reads `X-Forwarded-For` from the right, where the trusted proxies have written, as far as the first hop that is not trusted. */
+function clientBehind(
+  proxy: string,
+  // Node joins several headers of this name with commas, although its type allows a list.
+  header: string | readonly string[] | undefined,
+  isTrusted: (address: string) => boolean,
+): string {
+  const hops = String(header ?? '')
+  let nearest = proxy
+  for (let end = hops.length; end >= 0; ) {
+    const comma = end === 0 ? -1 : hops.lastIndexOf(',', end - 1)
+    const hop = hops.slice(comma + 1, end).trim()
+    end = comma
+    if (hop === '') continue
+    const address = addressOfHop(hop)
+    if (address === null) return nearest
+    if (!isTrusted(address)) return address
+    nearest = address
+  }
+  return nearest
+}
+
+/**
+ * One hop: an address, perhaps with a port, IPv6 then in brackets, and perhaps in quotes, as `Forwarded` has them (RFC 7239, section 6).
+ * null: no address, for example `unknown`.
+ */
+function addressOfHop(hop: string): string | null {
+  if (isIP(hop) !== 0) return oneSpelling(hop)
+  const text = /^"(.*)"$/.exec(hop)?.[1] ?? hop
+  const [, ipv4, ipv6] = /^(?:([\d.]+)|\[([^\]]+)\])(?::\d{1,5})?$/.exec(text) ?? []
+  if (ipv6 !== undefined) return isIPv6(ipv6) ? oneSpelling(ipv6) : null
+  const address = ipv4 ?? text
+  return isIP(address) === 0 ? null : oneSpelling(address)
 }
 
 /** Sets `clientAddress` on each request of an app. */

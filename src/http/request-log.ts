@@ -28,10 +28,7 @@ export interface RequestLine {
   readonly what: string
   readonly status: number
   readonly ms: number
-  /**
-   * Missing where the connection was closed before its address was read, or where a proxy passed on text that
-   * is no address.
-   */
+  /** Missing where the connection was closed before its address was read. */
   readonly ip: string | undefined
   /** The public id of the caller's session. */
   readonly session: string | undefined

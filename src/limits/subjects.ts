@@ -8,7 +8,7 @@ import type { By } from './limits.ts'
 export interface LimitSubject {
   /** E.164; null: the account has none, and no number is counted. */
   readonly phoneNumber: string | null
-  /** null: unknown; all unknown ones share one counter. */
+  /** null: the connection was closed before it was read; all such callers share one counter. */
   readonly address: string | null
   /** As the app gives it; null: it gives none, and no device is counted. */
   readonly deviceId: string | null

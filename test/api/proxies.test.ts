@@ -86,7 +86,7 @@ describe('from a proxy on the list', () => {
   const app = useApp({ HUFU_TRUSTED_PROXIES: '127.0.0.0/8,10.1.0.0/16' })
   const client = '203.0.113.7'
 
-  test.each<[string, string | string[], string | null]>([
+  test.each<[string, string | string[], string]>([
     ['its address for the client', client, client],
     ['what the client wrote before it', `198.51.100.9, ${client}`, client],
     ['rubbish that the client wrote before it', `<script>, "x", ${client}`, client],
@@ -98,14 +98,38 @@ describe('from a proxy on the list', () => {
     ['IPv6 in capitals with zeros', '2001:0DB8:0:0:0:0:0:7', '2001:db8::7'],
     ['IPv4 in IPv6', `::ffff:${client}`, client],
     ['IPv4 in IPv6, in groups', '0:0:0:0:0:FFFF:cb00:7107', client],
+    ['IPv4 in IPv6, dotted and in capitals', `::FFFF:${client}`, client],
     ['IPv6 with a zone', `fe80::1%${'a'.repeat(100)}`, 'fe80::1'],
-    ['no address', 'unknown', null],
-    ['an address with a port', `${client}:4711`, null],
+    ['a port', `${client}:51234`, client],
+    ['a port behind IPv6 in brackets', '[2001:db8::1]:443', '2001:db8::1'],
+    ['IPv6 in brackets', '[2001:DB8::1]', '2001:db8::1'],
+    ['IPv6 in brackets with a zone and a port', '[fe80::1%eth0]:443', 'fe80::1'],
+    ['IPv4 in IPv6 in brackets with a port', `[::ffff:${client}]:443`, client],
+    ['a quoted address', `"${client}"`, client],
+    ['a quoted address with a port', `"${client}:51234"`, client],
+    ['quoted IPv6 with a port', '"[2001:db8::1]:443"', '2001:db8::1'],
+    ['spaces and tabs around', `198.51.100.9 ,\t ${client}:51234 \t`, client],
+    ['empty elements', `198.51.100.9,, ${client}, ,`, client],
+    ['proxies of the list with a port', `198.51.100.9, ${client}:51234, "10.1.2.3:80", [::ffff:10.1.2.4]:80`, client],
+    ['an address of the list with a port that the client wrote', `10.1.9.9:1, ${client}:51234`, client],
+    ['ports on everything, and a second proxy that is not on the list', `${client}:1, 10.2.0.1:2`, '10.2.0.1'],
+    ['no address', 'unknown', '127.0.0.1'],
+    ['no address, and one that the client wrote before it', `${client}, unknown`, '127.0.0.1'],
+    ['no address behind a second proxy on the list', 'unknown, 10.1.2.3:80', '10.1.2.3'],
+    ['an identifier of RFC 7239', '_hidden', '127.0.0.1'],
+    ['an address with a port that is too long', `${client}:123456`, '127.0.0.1'],
+    ['an address with a colon and no port', `${client}:`, '127.0.0.1'],
+    ['IPv4 in brackets', `[${client}]:443`, '127.0.0.1'],
+    ['zeros in front, which may mean octal', '0203.0.113.7', '127.0.0.1'],
+    ['a quote that does not end', `"${client}`, '127.0.0.1'],
+    ['a quoted list, which is one element', `"198.51.100.9, ${client}"`, '127.0.0.1'],
+    ['nothing', '', '127.0.0.1'],
+    ['nothing but commas', ' , ,,', '127.0.0.1'],
     ['nothing but proxies', '10.1.2.3, 10.1.2.4', '10.1.2.3'],
   ])('X-Forwarded-For with %s', async (_name, header, address) => {
     expect(await addressSeen(app(), { 'x-forwarded-for': header })).toEqual({
       session: address,
-      log: address ?? undefined,
+      log: address,
     })
   })
 
