@@ -2,6 +2,7 @@
 import { type Logger, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
 import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
+import type { IgnoredAddress } from './http/client-address.ts'
 import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
 import { type Hide, hideIn, hideNothing } from './secrets.ts'
@@ -91,7 +92,17 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
         error.code,
       )
     },
+    ignoredAddress: ({ why, ...about }) => logger.warn(about, ignoredAddressLines[why]),
   }
+}
+
+const ignoredAddressLines: Readonly<Record<IgnoredAddress['why'], string>> = {
+  not_listed:
+    'the address of a client in this header is ignored, because the peer is not in HUFU_TRUSTED_PROXIES: if the peer is your proxy, list it on every server; until then all clients behind it share one address and its limits',
+  no_address:
+    'a proxy of HUFU_TRUSTED_PROXIES passes on what is no address: its clients count as the proxy, and share its limits; make it pass on their addresses',
+  not_read:
+    'a proxy of HUFU_TRUSTED_PROXIES names clients in a header that is not read: they count as the proxy, and share its limits; make it send X-Forwarded-For',
 }
 
 /** Logs what failed off the path of any request, under the work that it was. */

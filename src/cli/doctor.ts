@@ -30,6 +30,7 @@ export async function doctor({ settings, output }: Context): Promise<number> {
     settingsFinding(output),
     ...openFileFindings(settings, output),
     ...limitsFindings(settings, output),
+    ...proxyFindings(settings, output),
     ...(await databaseFindings(settings, output)),
     ...(await redisFindings(settings, output)),
     smsFinding(settings, output),
@@ -60,6 +61,17 @@ function settingsFinding(output: Output): Finding {
 function limitsFindings({ limits }: Settings, output: Output): Finding[] {
   if (limits.enforcement === 'on') return []
   return [{ check: 'limits', status: 'warning', text: limitsOffWarning(output) }]
+}
+
+/** A server that listens to this machine alone gets its phones through a proxy on it. A trial on one machine needs none. */
+function proxyFindings({ server: { host }, http }: Settings, output: Output): Finding[] {
+  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.')
+  if (!isLocal || http.trustedProxies.length > 0) return []
+  const text = output.say(
+    `HUFU_TRUSTED_PROXIES 为空：HUFU_HOST 是 ${host}，手机只能经过本机的代理到达；请填代理的地址，例如 127.0.0.1，否则所有手机共用一个地址和它的限额`,
+    `HUFU_TRUSTED_PROXIES is empty, and HUFU_HOST is ${host}: phones come through a proxy on this machine; set it to the proxy's address, for example 127.0.0.1, or all phones share one address and its limits`,
+  )
+  return [{ check: 'proxies', status: 'warning', text }]
 }
 
 async function databaseFindings(settings: Settings, output: Output): Promise<Finding[]> {

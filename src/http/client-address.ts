@@ -1,5 +1,5 @@
 // The client's address: that of the connection, or the one that a trusted proxy reports.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
 import proxyAddress from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -14,30 +14,71 @@ declare module 'fastify' {
 /** Called for each request; null where the connection is closed. */
 export type ClientAddressOf = (request: IncomingMessage) => string | null
 
-/**
- * How to find a client's address: IPv4 in IPv6 (`::ffff:1.2.3.4`) becomes IPv4, IPv6 is as in RFC 5952, and a zone is removed.
- * @param trustedProxies addresses and CIDR blocks: the client is the right-most hop of `X-Forwarded-For` that
- * is not on the list. Where that hop is no address, it is the hop behind it: the proxy that passed it on.
- */
-export function clientAddresses(trustedProxies: readonly string[]): ClientAddressOf {
-  if (trustedProxies.length === 0) return ({ socket }) => plainAddress(socket.remoteAddress)
+/** Whether an address is on the list of proxies. */
+export type IsTrusted = (address: string) => boolean
+
+/** A header with the client's address that is not used, and the peer that sent it. */
+export interface IgnoredAddress {
+  /**
+   * `not_listed`: the peer is not on the list of proxies. `no_address`: what the proxy passed on is no address. `not_read`: it sent
+   * a header that is never read, and no `X-Forwarded-For`.
+   */
+  readonly why: 'not_listed' | 'no_address' | 'not_read'
+  readonly peer: string
+  readonly header: string
+  /** With `no_address`: the beginning of what stands there. */
+  readonly hop?: string
+}
+
+/** @param trustedProxies addresses and CIDR blocks */
+export function trustIn(trustedProxies: readonly string[]): IsTrusted {
+  if (trustedProxies.length === 0) return () => false
   const isOnList = proxyAddress.compile([...trustedProxies])
-  const isTrusted = (address: string) => isOnList(address, 0)
+  return (address) => isOnList(address, 0)
+}
+
+/**
+ * How to find a client's address: IPv4 in IPv6 (`::ffff:1.2.3.4`) becomes IPv4, IPv6 is as in RFC 5952, and a zone is removed. The client
+ * is the right-most hop of `X-Forwarded-For` that is not trusted. Where that hop is no address, it is the hop behind it: the proxy that
+ * passed it on.
+ */
+export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
   return ({ socket, headers }) => {
     const peer = plainAddress(socket.remoteAddress)
     if (peer === null || !isTrusted(peer)) return peer
-    return clientBehind(peer, headers['x-forwarded-for'], isTrusted)
+    return clientBehind(peer, hopsOf(headers), isTrusted)
   }
 }
 
+const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip'] as const
+
+/** What a request says of its client's address although nothing reads it; null: it says nothing, or it is read. */
+export function ignoredAddress(
+  { socket, headers }: IncomingMessage,
+  isTrusted: IsTrusted,
+): IgnoredAddress | null {
+  const header = forwardingHeaders.find((name) => headers[name] !== undefined)
+  const peer = plainAddress(socket.remoteAddress)
+  if (header === undefined || peer === null) return null
+  if (!isTrusted(peer)) return { why: 'not_listed', peer, header }
+  if (header !== 'x-forwarded-for') return { why: 'not_read', peer, header }
+  const hops = hopsOf(headers)
+  // A hop that is no address ends the walk at a proxy.
+  if (!isTrusted(clientBehind(peer, hops, isTrusted))) return null
+  const hop = hops
+    .split(',')
+    .map((text) => text.trim())
+    .findLast((text) => text !== '' && addressOfHop(text) === null)
+  return hop === undefined ? null : { why: 'no_address', peer, header, hop: hop.slice(0, 100) }
+}
+
+/** Node joins several headers of this name with commas, although its type allows a list. */
+function hopsOf(headers: IncomingHttpHeaders): string {
+  return String(headers['x-forwarded-for'] ?? '')
+}
+
 /** Reads `X-Forwarded-For` from the right, where the trusted proxies have written, as far as the first hop that is not trusted. */
-function clientBehind(
-  proxy: string,
-  // Node joins several headers of this name with commas, although its type allows a list.
-  header: string | readonly string[] | undefined,
-  isTrusted: (address: string) => boolean,
-): string {
-  const hops = String(header ?? '')
+function clientBehind(proxy: string, hops: string, isTrusted: IsTrusted): string {
   let nearest = proxy
   for (let end = hops.length; end >= 0; ) {
     const comma = end === 0 ? -1 : hops.lastIndexOf(',', end - 1)

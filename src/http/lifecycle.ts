@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
 import { sendClassic } from './classic/classic-errors.ts'
-import { type ClientAddressOf, tellClientAddress } from './client-address.ts'
+import { type ClientAddressOf, type IsTrusted, ignoredAddress, tellClientAddress } from './client-address.ts'
 import { ConnectionGuard } from './connection-guard.ts'
 import { CrossOrigin } from './cross-origin.ts'
 import { sendProblem, type WallClock } from './problem.ts'
@@ -20,6 +20,7 @@ export type ErrorFormat = 'problem' | 'classic'
 export interface LifecycleParts {
   readonly log: RequestLog
   readonly addressOf: ClientAddressOf
+  readonly isTrusted: IsTrusted
   readonly clock: WallClock
   /** Origins of pages that may call this server from another origin, as browsers send them. */
   readonly allowedOrigins: readonly string[]
@@ -56,6 +57,7 @@ export class RequestLifecycle {
   readonly #parts: LifecycleParts
   readonly #crossOrigin: CrossOrigin
   readonly #lines: RequestLines
+  #hasWarnedOfAddress = false
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
@@ -142,6 +144,7 @@ export class RequestLifecycle {
    */
   #begin(request: FastifyRequest, reply: FastifyReply): boolean {
     this.#lines.follow(request, reply)
+    if (!this.#hasWarnedOfAddress) this.#warnOfIgnoredAddress(request.raw)
     if (this.connections.isClosing(request.raw.socket)) {
       reply.hijack()
       return false
@@ -157,6 +160,17 @@ export class RequestLifecycle {
     if (this.#parts.isStopping() || request.raw.headers.upgrade !== undefined)
       reply.raw.shouldKeepAlive = false
     return true
+  }
+
+  /**
+   * Warns once. The fast path does not ask: a token gets there by a request that went through here, and people behind a proxy that is
+   * not on the list send many of them.
+   */
+  #warnOfIgnoredAddress(request: IncomingMessage): void {
+    const ignored = ignoredAddress(request, this.#parts.isTrusted)
+    if (ignored === null) return
+    this.#hasWarnedOfAddress = true
+    this.#parts.log.ignoredAddress(ignored)
   }
 
   /** Answers a CORS preflight request, which costs neither a limit nor SQL. Returns whether it was one. */

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError } from '../errors.ts'
 import { maskPhoneNumber } from '../phone/phone.ts'
-import type { ClientAddressOf } from './client-address.ts'
+import type { ClientAddressOf, IgnoredAddress } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,6 +20,8 @@ export interface RequestLog {
   request(line: RequestLine): void
   /** An error whose cause the client does not see. */
   trouble(request: FastifyRequest, error: AppError): void
+  /** The first header with a client's address that was not used. */
+  ignoredAddress(ignored: IgnoredAddress): void
 }
 
 export interface RequestLine {

@@ -1,7 +1,7 @@
 // The HTTP server: its surfaces, and the options that Fastify gets.
 import fastify, { type FastifyInstance } from 'fastify'
 import { type ClassicParts, classicSurface } from './classic/classic.ts'
-import { clientAddresses } from './client-address.ts'
+import { clientAddresses, trustIn } from './client-address.ts'
 import { answerBeforeEnd } from './connection-ends.ts'
 import { limitConnections } from './connection-limit.ts'
 import { docsSurface } from './docs/docs.ts'
@@ -21,7 +21,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' | 'isStopping'> {
+export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
   /** Connections at once. */
   readonly maxConnections: number
   readonly version: string
@@ -51,8 +51,10 @@ const fixedOptions = {
 
 /** All routes, ready to listen or to be called with `inject`. */
 export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
-  const addressOf = clientAddresses(parts.trustedProxies)
-  const lifecycle = new RequestLifecycle({ ...parts, addressOf, isStopping: parts.health.isStopping })
+  const isTrusted = trustIn(parts.trustedProxies)
+  const addressOf = clientAddresses(isTrusted)
+  const { isStopping } = parts.health
+  const lifecycle = new RequestLifecycle({ ...parts, addressOf, isTrusted, isStopping })
   const app = fastify({
     ...fixedOptions,
     genReqId: lifecycle.newRequestId,

@@ -1,7 +1,7 @@
 // Whose address counts: headers that a client writes change nothing, unless a proxy on the list passes them on.
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, type FreshDatabase } from '../support/databases.ts'
 
@@ -110,9 +110,17 @@ describe('from a proxy on the list', () => {
     ['quoted IPv6 with a port', '"[2001:db8::1]:443"', '2001:db8::1'],
     ['spaces and tabs around', `198.51.100.9 ,\t ${client}:51234 \t`, client],
     ['empty elements', `198.51.100.9,, ${client}, ,`, client],
-    ['proxies of the list with a port', `198.51.100.9, ${client}:51234, "10.1.2.3:80", [::ffff:10.1.2.4]:80`, client],
+    [
+      'proxies of the list with a port',
+      `198.51.100.9, ${client}:51234, "10.1.2.3:80", [::ffff:10.1.2.4]:80`,
+      client,
+    ],
     ['an address of the list with a port that the client wrote', `10.1.9.9:1, ${client}:51234`, client],
-    ['ports on everything, and a second proxy that is not on the list', `${client}:1, 10.2.0.1:2`, '10.2.0.1'],
+    [
+      'ports on everything, and a second proxy that is not on the list',
+      `${client}:1, 10.2.0.1:2`,
+      '10.2.0.1',
+    ],
     ['no address', 'unknown', '127.0.0.1'],
     ['no address, and one that the client wrote before it', `${client}, unknown`, '127.0.0.1'],
     ['no address behind a second proxy on the list', 'unknown, 10.1.2.3:80', '10.1.2.3'],
@@ -136,6 +144,73 @@ describe('from a proxy on the list', () => {
   test.each(spoofs.slice(2))('%s is not believed even there', async (_name, headers) => {
     expect(await addressSeen(app(), headers)).toEqual({ session: '127.0.0.1', log: '127.0.0.1' })
   })
+})
+
+describe('a header with a client address that is not used is told of in the log, once in a process', () => {
+  const list = { HUFU_TRUSTED_PROXIES: '127.0.0.1' }
+  const client = '203.0.113.7'
+  const peer = '127.0.0.1'
+  const notListed = /not in HUFU_TRUSTED_PROXIES/
+  const notRead = /make it send X-Forwarded-For/
+
+  test.each<[string, Record<string, string>, Record<string, string>, object, RegExp]>([
+    ['X-Forwarded-For', {}, { 'x-forwarded-for': client }, { header: 'x-forwarded-for' }, notListed],
+    ['Forwarded', {}, { forwarded: `for=${client}` }, { header: 'forwarded' }, notListed],
+    ['X-Real-IP', {}, { 'x-real-ip': client }, { header: 'x-real-ip' }, notListed],
+    [
+      'X-Forwarded-For where another proxy is listed',
+      { HUFU_TRUSTED_PROXIES: '10.0.0.5' },
+      { 'x-forwarded-for': client },
+      { header: 'x-forwarded-for' },
+      notListed,
+    ],
+    ['X-Real-IP alone, from a proxy', list, { 'x-real-ip': client }, { header: 'x-real-ip' }, notRead],
+    ['Forwarded alone, from a proxy', list, { forwarded: `for=${client}` }, { header: 'forwarded' }, notRead],
+    [
+      'what is no address, from a proxy',
+      list,
+      { 'x-forwarded-for': `${client}, unknown` },
+      { header: 'x-forwarded-for', hop: 'unknown' },
+      /passes on what is no address/,
+    ],
+  ])('%s', async (_name, environment, headers, about, message) => {
+    const { lines, ask } = await quietApp(environment)
+    await ask({})
+    expect(warnings(lines)).toEqual([])
+    for (let i = 0; i < 5; i++) await ask(headers)
+    expect(warnings(lines)).toEqual([
+      { level: 40, time: expect.any(String), peer, ...about, msg: expect.stringMatching(message) },
+    ])
+  })
+
+  test('one that is used is not told of, whatever else stands beside it', async () => {
+    const { lines, ask } = await quietApp(list)
+    await ask({ 'x-forwarded-for': `unknown, ${client}:51234`, 'x-real-ip': client, forwarded: 'for=_x' })
+    await ask({ 'x-forwarded-for': '127.0.0.1' })
+    await ask({ 'x-forwarded-for': ' , ' })
+    expect(warnings(lines)).toEqual([])
+  })
+
+  const opened: { close: () => Promise<void>; drop: () => Promise<void> }[] = []
+  afterEach(async () => {
+    for (const { close, drop } of opened.splice(0)) {
+      await close()
+      await drop()
+    }
+  })
+
+  async function quietApp(environment: Record<string, string>) {
+    const { url, drop } = await sqlite.create()
+    const app = await startApp(url, { environment })
+    opened.push({ close: app.close, drop })
+    const ask = async (headers: Record<string, string>) => {
+      expect((await fetch(`${app.url}/livez`, { headers })).status).toBe(200)
+    }
+    return { lines: app.lines, ask }
+  }
+
+  const warnings = (lines: readonly string[]) =>
+    lines.map((line) => JSON.parse(line) as { level: number }).filter(({ level }) => level >= 40)
 })
 
 describe('on an IPv6 socket', () => {

@@ -212,6 +212,8 @@ describe('doctor', () => {
     expect(result.code).toBe(0)
     expect(findings.map(({ check, status }) => `${check} ${status}`)).toEqual([
       'settings ok',
+      // Fine for a trial; phones would come through a proxy.
+      'proxies warning',
       'database ok',
       'schema ok',
       'disk ok',
@@ -219,6 +221,19 @@ describe('doctor', () => {
       // Codes are printed, not sent.
       'sms warning',
     ])
+  })
+
+  test.each([
+    [{}, true],
+    [{ HUFU_HOST: '::1' }, true],
+    [{ HUFU_HOST: 'localhost' }, true],
+    [{ HUFU_HOST: '0.0.0.0' }, false],
+    [{ HUFU_HOST: '10.0.0.9' }, false],
+    [{ HUFU_TRUSTED_PROXIES: '127.0.0.1' }, false],
+  ])('with %o warns of a proxy that is not listed: %s', async (settings, isWarned) => {
+    const { code, stdout } = await hufu(['doctor'], undefined, settings as Record<string, string>)
+    expect(code).toBe(0)
+    expect(/^! proxies +HUFU_TRUSTED_PROXIES is empty, and HUFU_HOST is \S+: /m.test(stdout)).toBe(isWarned)
   })
 
   test('names a database that is out of reach, and a Redis that is, without their passwords', async () => {
