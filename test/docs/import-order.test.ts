@@ -131,7 +131,7 @@ test('http asks the domain: no SQL, no Redis, and no surface of another', () => 
       const surface = (path: string) => /^http\/([^/]+)\//.exec(path)?.[1]
       const isOther =
         surface(target) !== undefined && surface(file) !== undefined && surface(target) !== surface(file)
-      if (/^(db|redis|session-cache|kysely)\b|-rows\.ts$/.test(target) || isOther)
+      if (/^(database|redis|session-cache|kysely)\b|-rows\.ts$/.test(target) || isOther)
         wrong.push(`${file} -> ${target}`)
     }
   }
