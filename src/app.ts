@@ -45,7 +45,8 @@ import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { deleteOldDeviceProofs } from './sessions/device-proofs.ts'
 import { SessionLifetime } from './sessions/last-seen.ts'
-import { Sessions, type SessionsOptions } from './sessions/sessions.ts'
+import { Sessions } from './sessions/sessions.ts'
+import { Verification } from './sessions/verification.ts'
 import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
 import { getOrCreateKey, keyOfSecret } from './signing-keys/stored-key.ts'
@@ -67,6 +68,7 @@ export interface Services {
   readonly lifecycle: AccountLifecycle
   readonly codeSender: CodeSender
   readonly sessions: Sessions
+  readonly verification: Verification
   readonly writer: AccountWriter
   /**
    * Completes ends of sessions that a process which died has left, and removes what has had its time, where
@@ -105,14 +107,26 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const cache = await openSessionCache(settings, dialect, { ...options, feed })
   const writer = new AccountWriter({ db, cache, clock, onBackgroundError })
   const prepareRead = preparedReads(db, dialect)
-  const sessions = openSessions(settings, { db, writer, prepareRead, cache, clock, onBackgroundError })
+  const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
+  const life = new SessionLifetime(lifeMs, maxLifeMs)
+  const sessions = new Sessions({ db, writer, clock, policy: { scope, max, whenFull }, life })
+  const verification = new Verification({ db, writer, prepareRead, cache, clock, life, onBackgroundError })
   const limiter = openLimiter(settings, options.clock)
   const passwords = openPasswords(settings)
   const { defaultRegion: region } = settings.phone
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
-  const accounts = new Accounts({ db, clock, sessions, writer, passwords, barredNumbers, limiter, region })
+  const accounts = new Accounts({
+    db,
+    clock,
+    verification,
+    writer,
+    passwords,
+    barredNumbers,
+    limiter,
+    region,
+  })
   const methods = signInMethods({ db, clock, passwords, codes, barredNumbers, region, signUp })
   const signIn = new SignInService({ db, sessions, limiter, methods })
   const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs })
@@ -142,13 +156,15 @@ export async function openServices(settings: Settings, options: ServicesOptions 
     lifecycle,
     codeSender,
     sessions,
+    verification,
     writer,
     purgeExpired: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
     sms,
     limiter,
     async close() {
       await codeSender.close()
-      await sessions.close()
+      await writer.close()
+      await verification.close()
       await passwords.close()
       await limiter.close()
       await cache.close()
@@ -156,17 +172,6 @@ export async function openServices(settings: Settings, options: ServicesOptions 
       await db.destroy()
     },
   }
-}
-
-function openSessions(
-  { sessions: { scope, max, whenFull, lifeMs, maxLifeMs } }: Settings,
-  parts: Omit<SessionsOptions, 'policy' | 'life'>,
-): Sessions {
-  return new Sessions({
-    ...parts,
-    policy: { scope, max, whenFull },
-    life: new SessionLifetime(lifeMs, maxLifeMs),
-  })
 }
 
 function tellOldNumber(sms: SmsSender, onBackgroundError: OnBackgroundError) {
@@ -347,7 +352,8 @@ export async function openServer(
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const { accounts, signIn, credentials, lifecycle, codeSender, sessions, limiter, db, cache } = services
+  const { accounts, signIn, credentials, lifecycle, codeSender, limiter, db, cache } = services
+  const { sessions, verification } = services
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
     redis: () => (settings.redis.url === null ? 'not_used' : cache.state()),
@@ -356,6 +362,7 @@ export async function openServer(
   const classic = settings.classic.isServed && {
     signIn,
     sessions,
+    verification,
     numbers: new NationalNumbers(settings.phone.defaultRegion),
     tellsUnknownNumber: settings.classic.tellsUnknownNumber,
   }
@@ -368,6 +375,7 @@ export async function openServer(
     lifecycle,
     codeSender,
     sessions,
+    verification,
     limiter,
     clock: { now: () => services.clock.now(), timeZone: settings.texts.timeZone },
     version,

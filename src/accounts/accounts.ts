@@ -14,7 +14,7 @@ import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import { assertStillLive, type Caller } from '../sessions/caller.ts'
 import { listSessionRecords, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
-import type { Sessions } from '../sessions/sessions.ts'
+import type { Verification } from '../sessions/verification.ts'
 import {
   findAccountById,
   findAccountByPhoneNumber,
@@ -80,7 +80,7 @@ export interface NewAccount {
 export interface AccountsOptions {
   readonly db: Database
   readonly clock: Clock
-  readonly sessions: Sessions
+  readonly verification: Verification
   readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly barredNumbers: BarredNumbers
@@ -91,24 +91,10 @@ export interface AccountsOptions {
 const pageSize = 200
 
 export class Accounts {
-  readonly #db: Database
-  readonly #clock: Clock
-  readonly #sessions: Sessions
-  readonly #writer: AccountWriter
-  readonly #passwords: Passwords
-  readonly #barredNumbers: BarredNumbers
-  readonly #limiter: Limiter
-  readonly #region: Region
+  readonly #options: AccountsOptions
 
   constructor(options: AccountsOptions) {
-    this.#db = options.db
-    this.#clock = options.clock
-    this.#sessions = options.sessions
-    this.#writer = options.writer
-    this.#passwords = options.passwords
-    this.#barredNumbers = options.barredNumbers
-    this.#limiter = options.limiter
-    this.#region = options.region
+    this.#options = options
   }
 
   /**
@@ -117,12 +103,13 @@ export class Accounts {
    * `overloaded`
    */
   async add(account: NewAccount): Promise<Account> {
-    const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#region)
+    const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#options.region)
     if (account.password !== null && !account.allowWeakPassword)
       assertAcceptablePassword(account.password, phoneNumber)
-    const passwordHash = account.password === null ? null : await this.#passwords.hash(account.password)
-    const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
-    const now = this.#clock.now()
+    const passwordHash =
+      account.password === null ? null : await this.#options.passwords.hash(account.password)
+    const numberHash = await this.#options.barredNumbers.hashOf(phoneNumber)
+    const now = this.#options.clock.now()
     const row = {
       ...newAccountRow(phoneNumber, now),
       nickname: account.nickname,
@@ -130,7 +117,7 @@ export class Accounts {
       phone_verified_at: account.isVerified ? now : null,
     }
     try {
-      await inTransaction(this.#db, async (tx) => {
+      await inTransaction(this.#options.db, async (tx) => {
         if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
         await insertAccount(tx, row)
         const { id, phone_number } = row
@@ -153,15 +140,18 @@ export class Accounts {
   numberOf(phoneNumberOrId: string, found: Account | null): string | null {
     if (found) return found.phoneNumber
     if (uuidBytes(phoneNumberOrId) !== null) throw new AppError('account_not_found')
-    return parsePhoneNumber(phoneNumberOrId, this.#region)
+    return parsePhoneNumber(phoneNumberOrId, this.#options.region)
   }
 
   /** The account with this number, or with this id, or null. @throws AppError `phone_number_invalid` */
   async find(phoneNumberOrId: string): Promise<Account | null> {
     const row =
       uuidBytes(phoneNumberOrId) !== null
-        ? await findAccountById(this.#db, phoneNumberOrId)
-        : await findAccountByPhoneNumber(this.#db, parsePhoneNumber(phoneNumberOrId, this.#region))
+        ? await findAccountById(this.#options.db, phoneNumberOrId)
+        : await findAccountByPhoneNumber(
+            this.#options.db,
+            parsePhoneNumber(phoneNumberOrId, this.#options.region),
+          )
     return row && toAccount(row)
   }
 
@@ -177,7 +167,7 @@ export class Accounts {
 
   /** The account with this id. @throws AppError `account_not_found` */
   async getById(id: string): Promise<Account> {
-    return toAccount(existing(await findAccountById(this.#db, id)))
+    return toAccount(existing(await findAccountById(this.#options.db, id)))
   }
 
   /**
@@ -187,10 +177,10 @@ export class Accounts {
    */
   async update(caller: Caller, change: ProfileChange, origin: RequestOrigin): Promise<Account> {
     const { accountId } = caller
-    const row = existing(await findAccountById(this.#db, accountId))
+    const row = existing(await findAccountById(this.#options.db, accountId))
     if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
-    await this.#limiter.countWrite('change_profile', caller)
-    const { account } = await this.#writer.update({
+    await this.#options.limiter.countWrite('change_profile', caller)
+    const { account } = await this.#options.writer.update({
       accountId,
       by: caller,
       origin,
@@ -211,15 +201,15 @@ export class Accounts {
    */
   async export(caller: Caller, origin: RequestOrigin): Promise<AccountExport> {
     const id = caller.accountId
-    const row = existing(await findAccountById(this.#db, id))
-    await this.#limiter.countWrite('export_account', caller)
+    const row = existing(await findAccountById(this.#options.db, id))
+    await this.#options.limiter.countWrite('export_account', caller)
     await this.#noteExport(caller, origin)
     return {
       account: toAccount(row),
-      identities: await identitiesOf(this.#db, row),
+      identities: await identitiesOf(this.#options.db, row),
       sessions: this.#whileLive(caller, this.#sessionRecords(id)),
       // Events of the number are left out: another account may have had the number before.
-      events: this.#whileLive(caller, listEventsOf(this.#db, { accountId: id, phoneNumber: null })),
+      events: this.#whileLive(caller, listEventsOf(this.#options.db, { accountId: id, phoneNumber: null })),
     }
   }
 
@@ -230,7 +220,7 @@ export class Accounts {
   async *#whileLive<T>(caller: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
     let count = 0
     for await (const item of items) {
-      if (count > 0 && count % 100 === 0) await this.#sessions.assertStillLive(caller)
+      if (count > 0 && count % 100 === 0) await this.#options.verification.assertStillLive(caller)
       count++
       yield item
     }
@@ -240,7 +230,7 @@ export class Accounts {
     let after: SessionRecord | null = null
     do {
       await nextTurn()
-      const page: SessionRecord[] = await listSessionRecords(this.#db, accountId, after, pageSize)
+      const page: SessionRecord[] = await listSessionRecords(this.#options.db, accountId, after, pageSize)
       yield* page
       after = page.length < pageSize ? null : (page.at(-1) ?? null)
     } while (after)
@@ -248,9 +238,9 @@ export class Accounts {
 
   async #noteExport(caller: Caller, origin: RequestOrigin): Promise<void> {
     const { accountId } = caller
-    await inTransaction(this.#db, async (tx) => {
+    await inTransaction(this.#options.db, async (tx) => {
       await lockAccount(tx, accountId)
-      const now = this.#clock.now()
+      const now = this.#options.clock.now()
       await assertStillLive(tx, accountId, caller, now)
       await recordEvents(tx, now, origin, [{ kind: 'account_exported', accountId }])
     })
@@ -258,7 +248,7 @@ export class Accounts {
 
   /** The events of an account (null: there is none) and of its number, newest first. */
   events({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
-    return listEventsOf(this.#db, { accountId: id, phoneNumber })
+    return listEventsOf(this.#options.db, { accountId: id, phoneNumber })
   }
 
   /** All accounts in order of registration, read a page at a time. */
@@ -266,7 +256,7 @@ export class Accounts {
     let after: AccountsTable | null = null
     do {
       await nextTurn()
-      const rows: AccountsTable[] = await listAccounts(this.#db, after, pageSize)
+      const rows: AccountsTable[] = await listAccounts(this.#options.db, after, pageSize)
       for (const row of rows) yield toAccount(row)
       after = rows.length < pageSize ? null : (rows.at(-1) ?? null)
     } while (after)
@@ -277,8 +267,8 @@ export class Accounts {
    * @throws AppError `phone_number_invalid`, `unavailable`
    */
   async unlock(phoneNumber: string): Promise<string> {
-    const number = parsePhoneNumber(phoneNumber, this.#region)
-    await this.#limiter.forgetNumber(number)
+    const number = parsePhoneNumber(phoneNumber, this.#options.region)
+    await this.#options.limiter.forgetNumber(number)
     return number
   }
 }

@@ -35,18 +35,10 @@ export interface NewBan {
 const nothing: Change = {}
 
 export class AccountLifecycle {
-  readonly #db: Database
-  readonly #clock: Clock
-  readonly #writer: AccountWriter
-  readonly #barredNumbers: BarredNumbers
-  readonly #closingMs: number
+  readonly #options: LifecycleOptions
 
   constructor(options: LifecycleOptions) {
-    this.#db = options.db
-    this.#clock = options.clock
-    this.#writer = options.writer
-    this.#barredNumbers = options.barredNumbers
-    this.#closingMs = options.closingMs
+    this.#options = options
   }
 
   /**
@@ -54,7 +46,7 @@ export class AccountLifecycle {
    * closing: the removal waits for the end of a timed ban. @throws AppError `account_not_found`
    */
   async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
-    const { account } = await this.#writer.update({
+    const { account } = await this.#options.writer.update({
       accountId,
       by: null,
       origin: noOrigin,
@@ -69,7 +61,7 @@ export class AccountLifecycle {
 
   /** Ends a ban. A closing account stays closing. @throws AppError `account_not_found` */
   async unban(accountId: string): Promise<Account> {
-    const { account } = await this.#writer.update({
+    const { account } = await this.#options.writer.update({
       accountId,
       by: null,
       origin: noOrigin,
@@ -86,7 +78,7 @@ export class AccountLifecycle {
 
   /** Ends the ban of an E.164 number whose account was removed. @returns whether there was one */
   async unbanNumber(phoneNumber: string): Promise<boolean> {
-    return await this.#barredNumbers.unbar(phoneNumber)
+    return await this.#options.barredNumbers.unbar(phoneNumber)
   }
 
   /**
@@ -96,8 +88,8 @@ export class AccountLifecycle {
    */
   async close(code: RightCode, actor: Actor): Promise<number> {
     const { accountId } = actor
-    const closesAt = this.#clock.now() + this.#closingMs
-    await this.#writer.update({
+    const closesAt = this.#options.clock.now() + this.#options.closingMs
+    await this.#options.writer.update({
       accountId,
       by: actor,
       origin: actor.origin,
@@ -110,7 +102,7 @@ export class AccountLifecycle {
         }
       },
     })
-    if (this.#closingMs === 0) await this.#purgeOne(accountId, closesAt)
+    if (this.#options.closingMs === 0) await this.#purgeOne(accountId, closesAt)
     return closesAt
   }
 
@@ -119,7 +111,7 @@ export class AccountLifecycle {
    * one does not stop the others. @throws the first error, when the others are removed
    */
   async purge(now: number, limit: number): Promise<number> {
-    const ids = await listDueForRemoval(this.#db, now, limit)
+    const ids = await listDueForRemoval(this.#options.db, now, limit)
     const errors: unknown[] = []
     let purged = 0
     for (const id of ids) {
@@ -135,18 +127,18 @@ export class AccountLifecycle {
 
   /** False where another server was first, the person has signed in again, or a timed ban is in force. */
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
-    const found = await findAccountById(this.#db, accountId)
+    const found = await findAccountById(this.#options.db, accountId)
     if (!found) return false
     if (isDue(found, now)) {
       // Each statement runs by itself, so that the one transaction at the end does not grow with the
       // account's history.
-      await forgetPersonInPages(this.#db, accountId, found.phone_number)
-      await deleteEndedSessions(this.#db, accountId)
+      await forgetPersonInPages(this.#options.db, accountId, found.phone_number)
+      await deleteEndedSessions(this.#options.db, accountId)
     }
     const { phone_number: phoneNumber } = found
-    const hash = phoneNumber === null ? null : await this.#barredNumbers.hashOf(phoneNumber)
+    const hash = phoneNumber === null ? null : await this.#options.barredNumbers.hashOf(phoneNumber)
     try {
-      const { account } = await this.#writer.update({
+      const { account } = await this.#options.writer.update({
         accountId,
         by: null,
         origin: noOrigin,

@@ -11,7 +11,7 @@ import {
   type SignedInAccount,
   type Verified,
 } from '../sessions/session.ts'
-import type { Rotated, Sessions } from '../sessions/sessions.ts'
+import type { Rotated, Verification } from '../sessions/verification.ts'
 import { unknownField } from './request-errors.ts'
 
 /** What a route requires of its caller: nothing, or the bearer token of a live session. */
@@ -37,11 +37,11 @@ export interface SignedIn {
  * Authenticates the callers of a surface's routes before the body is read, so an unknown caller costs no more
  * than a header.
  */
-export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: Sessions): void {
+export function authenticate(app: FastifyInstance, kind: CallerKind, verification: Verification): void {
   app.addHook('onRequest', (request, _reply, done) => {
     if ((request.routeOptions.config.caller ?? kind) === 'none') return done()
     const token = bearerToken(request)
-    const signedIn = signedInBy(token, sessions)
+    const signedIn = signedInBy(token, verification)
     const goOn = ({ session, account }: SignedIn) => {
       request.signedIn = { session, account, token }
       done()
@@ -54,7 +54,7 @@ export function authenticate(app: FastifyInstance, kind: CallerKind, sessions: S
   // (sessions/caller.ts).
   app.addHook('preValidation', (request, _reply, done) => {
     if (!request.signedIn || request.method === 'GET') return done()
-    const again = sessions.assertStillLive(callerOf(request))
+    const again = verification.assertStillLive(callerOf(request))
     if (again instanceof Promise) again.then(() => done(), done)
     else done()
   })
@@ -76,16 +76,19 @@ export function refuseUnexpectedBody(app: FastifyInstance): void {
  * @throws AppError (or rejects with) `token_unknown`, `token_missing` for a session with a condition,
  * `session_<reason>` with when it ended and by which device
  */
-export function signedInBy(token: string, sessions: Sessions): MaybePromise<SignedIn> {
-  return mapMaybe(sessions.verify(token), onlyLive)
+export function signedInBy(token: string, verification: Verification): MaybePromise<SignedIn> {
+  return mapMaybe(verification.verify(token), onlyLive)
 }
 
 /**
  * The successor of a token, and its session.
  * @throws AppError as `signedInBy` does
  */
-export async function rotatedBy(token: string, sessions: Sessions): Promise<SignedIn & { token: string }> {
-  return onlyLive<Extract<Rotated, { is: 'live' }>>(await sessions.rotate(token))
+export async function rotatedBy(
+  token: string,
+  verification: Verification,
+): Promise<SignedIn & { token: string }> {
+  return onlyLive<Extract<Rotated, { is: 'live' }>>(await verification.rotate(token))
 }
 
 type NotLive = Exclude<Verified, { is: 'live' }>

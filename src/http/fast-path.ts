@@ -3,7 +3,7 @@
 // plain goes on to Fastify, which gives the same response; a test compares the bytes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Sessions } from '../sessions/sessions.ts'
+import type { Verification } from '../sessions/verification.ts'
 import type { VerifiedToken } from '../sessions/verified-tokens.ts'
 import type { SignedIn } from './authenticate.ts'
 import type { FastHead, FastRequest, RequestLifecycle } from './lifecycle.ts'
@@ -27,7 +27,7 @@ export interface FastRoute {
 export type FastRoutes = FastRoute[]
 
 export interface FastPathParts {
-  readonly sessions: Sessions
+  readonly verification: Verification
   readonly routes: FastRoutes
   readonly lifecycle: RequestLifecycle
 }
@@ -54,12 +54,12 @@ interface Asked extends FastRequest {
 }
 
 class FastPath {
-  readonly #sessions: Sessions
+  readonly #verification: Verification
   readonly #lifecycle: RequestLifecycle
   readonly #routes: readonly Route[]
 
-  constructor({ sessions, lifecycle, routes }: FastPathParts) {
-    this.#sessions = sessions
+  constructor({ verification, lifecycle, routes }: FastPathParts) {
+    this.#verification = verification
     this.#lifecycle = lifecycle
     this.#routes = routes.map((route) => ({
       ...route,
@@ -79,7 +79,7 @@ class FastPath {
     } catch {
       return false
     }
-    const proved = this.#sessions.verifyFromMemory(token)
+    const proved = this.#verification.verifyFromMemory(token)
     if (proved === null) return false
     const asked = { request, response, route, began: performance.now() }
     if (proved instanceof Promise) {

@@ -67,7 +67,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   acceptEveryMethod(app)
   acceptJsonOnly(app)
   lifecycle.attachTo(app)
-  const { sessions } = parts
+  const { verification } = parts
   const described = new DescribedSurfaces(parts.version)
   app.decorate('described', described)
   const routes: FastRoutes = []
@@ -77,8 +77,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     healthSurface(parts.health),
     docsSurface(described),
   ]
-  for (const surface of surfaces) await registerSurface(app, surface, { sessions, lifecycle, described })
-  answerFirst(app, { sessions, routes, lifecycle })
+  for (const surface of surfaces) await registerSurface(app, surface, { verification, lifecycle, described })
+  answerFirst(app, { verification, routes, lifecycle })
   limitConnections(app.server, parts.maxConnections)
   answerBeforeEnd(app.server)
   return app

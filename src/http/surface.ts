@@ -1,6 +1,6 @@
 // A surface: routes with the same kind of caller, error format and OpenAPI document. server.ts lists them.
 import type { FastifyInstance } from 'fastify'
-import type { Sessions } from '../sessions/sessions.ts'
+import type { Verification } from '../sessions/verification.ts'
 import { authenticate, type CallerKind, refuseUnexpectedBody } from './authenticate.ts'
 import type { ErrorFormat, RequestLifecycle } from './lifecycle.ts'
 import { refuseOtherMethods } from './method-not-allowed.ts'
@@ -24,7 +24,7 @@ export interface Surface {
 }
 
 export interface SurfaceParts {
-  readonly sessions: Sessions
+  readonly verification: Verification
   readonly lifecycle: RequestLifecycle
   /** Where the documents of all surfaces are collected. */
   readonly described: DescribedSurfaces
@@ -37,7 +37,7 @@ export interface SurfaceParts {
 export async function registerSurface(
   root: FastifyInstance,
   surface: Surface,
-  { sessions, lifecycle, described }: SurfaceParts,
+  { verification, lifecycle, described }: SurfaceParts,
 ): Promise<void> {
   await root.register(async (app) => {
     app.addHook('onRoute', ({ url }) => {
@@ -47,7 +47,7 @@ export async function registerSurface(
     app.setErrorHandler(lifecycle.errorHandler(surface.errors))
     const otherMethods = refuseOtherMethods(app)
     if (surface.document) await describeRoutes(app, surface.name, surface.document, described)
-    authenticate(app, surface.caller, sessions)
+    authenticate(app, surface.caller, verification)
     refuseUnexpectedBody(app)
     // The routes get a scope of their own: hooks of the surface do not apply to the 405 routes.
     await app.register(async (inner) => surface.routes(inner))

@@ -162,6 +162,11 @@ export class AccountWriter {
     })
   }
 
+  /** Stops after the current batch of pending ends. */
+  async close(): Promise<void> {
+    await this.pendingEnds.close()
+  }
+
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {
     await this.#cache.settle(mark, sessions, position)
     // After this, the first check of a new session needs no SQL.

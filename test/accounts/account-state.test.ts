@@ -140,7 +140,7 @@ async function stateOf({ services, byHand, clock }: RunningApp, real: Real, barr
     .where('phone_number', '=', real.phone)
     .executeTakeFirst()
   const state = row ? accountStateAt(accountFactsOf(row), clock.now()) : 'gone'
-  const verified = await services.sessions.verify(real.token)
+  const verified = await services.verification.verify(real.token)
   const named = await byHand
     .selectFrom('hufu_events')
     .select('id')

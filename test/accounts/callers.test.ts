@@ -57,8 +57,8 @@ const ends: Readonly<Record<string, (app: RunningApp, person: Person) => Promise
     services.lifecycle.ban(accountId, { until: null, reason: null }),
   token_unknown: async ({ services }, { thief }) => {
     // The token was rotated, and its successor is in use.
-    const rotated = await services.sessions.rotate(thief.token)
-    await services.sessions.verify('token' in rotated ? rotated.token : expect.fail())
+    const rotated = await services.verification.rotate(thief.token)
+    await services.verification.verify('token' in rotated ? rotated.token : expect.fail())
   },
 }
 

@@ -18,9 +18,9 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
         return await work()
       },
     })
-    const { db, sessions, clock } = domain
+    const { db, verification, clock } = domain
     const { token, session } = await signIn(domain, await addAccount(db))
-    const use = async () => expect((await sessions.verify(token)).is).toBe('live')
+    const use = async () => expect((await verification.verify(token)).is).toBe('live')
     const seenAt = async () =>
       (
         await db
@@ -39,7 +39,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     clock.advance(1_000)
     await use()
     // What is left to be noted is written at the end.
-    await sessions.close()
+    await verification.close()
     expect(await seenAt()).toBe(clock.now())
     await domain.close()
     await drop()

@@ -119,7 +119,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     )
     await cache.close()
     const other = await startApp(url, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } })
-    expect(await other.services.sessions.verify(token)).toMatchObject({
+    expect(await other.services.verification.verify(token)).toMatchObject({
       is: 'live',
       account: { phoneNumber: null },
     })

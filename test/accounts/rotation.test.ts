@@ -11,17 +11,17 @@ import { Cut, faults, nextTurn } from '../support/step-faults.ts'
 const secondMs = 1_000
 const dayMs = 86_400_000
 
-async function rotate({ sessions }: Domain, token: string): Promise<string> {
-  const rotated = await sessions.rotate(token)
+async function rotate({ verification }: Domain, token: string): Promise<string> {
+  const rotated = await verification.rotate(token)
   if (rotated.is !== 'live') throw new Error(`the token was ${rotated.is}`)
   expect(rotated.session.id).toBe(token.slice(3, 25))
   return rotated.token
 }
 
 /** What a server says of a token: `live`, `unknown`, or the reason of the end. */
-async function say({ sessions }: Domain, token: string): Promise<string> {
+async function say({ verification }: Domain, token: string): Promise<string> {
   await nextTurn()
-  const verified: Verified = await sessions.verify(token)
+  const verified: Verified = await verification.verify(token)
   return verified.is === 'ended' ? verified.ending.reason : verified.is
 }
 
@@ -142,7 +142,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const { token: old } = await begin()
     const successor = await rotate(here, old)
     clock.advance(60 * secondMs)
-    expect(await there.sessions.rotate(old)).toMatchObject({
+    expect(await there.verification.rotate(old)).toMatchObject({
       is: 'ended',
       ending: { reason: 'token_reused', at: clock.now(), by: null },
     })
@@ -155,9 +155,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       for (let round = 0; round < 10; round++) {
         const { token: old } = await begin()
         // Both remember the old token, and no turn of the event loop passes in which the news could arrive.
-        expect(await there.sessions.verify(old)).toMatchObject({ is: 'live' })
+        expect(await there.verification.verify(old)).toMatchObject({ is: 'live' })
         const successor = await rotate(here, old)
-        expect(await there.sessions.verify(successor)).toMatchObject({ is: 'live' })
+        expect(await there.verification.verify(successor)).toMatchObject({ is: 'live' })
         for (const domain of opened.splice(0)) await domain.close()
       }
     },
@@ -210,7 +210,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const id = first.slice(3, 25)
     await there.sessions.end({ id, accountId, reason: 'kicked', by: null })
     for (const token of [first, second, third]) expect(await everywhere(token)).toEqual(all('kicked'))
-    expect((await here.sessions.rotate(third)).is).toBe('ended')
+    expect((await here.verification.rotate(third)).is).toBe('ended')
   })
 
   test.skipIf(skipped !== null)('a session that has expired is not ended again by an old token', async () => {
@@ -228,7 +228,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const second = await rotate(here, first)
       await setBan(1)
       for (const token of [first, second]) expect(await say(await open(), token)).toBe('banned')
-      expect((await here.sessions.rotate(second)).is).toBe('ended')
+      expect((await here.verification.rotate(second)).is).toBe('ended')
       await setBan(null)
       expect(await everywhere(second)).toEqual(all('live'))
       await setBan(1)
@@ -258,7 +258,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       // First used by all at once, it is retired once, and good for everybody.
       const used = await Promise.all(
         Array.from({ length: 64 }, async (_, i) =>
-          (servers[i % servers.length] ?? here).sessions.verify(successor),
+          (servers[i % servers.length] ?? here).verification.verify(successor),
         ),
       )
       expect(new Set(used.map(({ is }) => is))).toEqual(new Set(['live']))
@@ -273,10 +273,10 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const { token: old } = await begin()
         const successor = await rotate(here, old)
         const answers = await Promise.all([
-          here.sessions.rotate(old),
-          there.sessions.verify(successor),
-          there.sessions.rotate(old),
-          here.sessions.verify(successor),
+          here.verification.rotate(old),
+          there.verification.verify(successor),
+          there.verification.rotate(old),
+          here.verification.verify(successor),
         ])
         for (const answer of answers) expect(['live', 'ended']).toContain(answer.is)
         for (const i of [0, 2]) {
@@ -324,11 +324,11 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       'a check takes no promise before any rotation, and again after the first use of the successor',
       async () => {
         const { token: old } = await begin()
-        expect(here.sessions.verify(old)).not.toBeInstanceOf(Promise)
+        expect(here.verification.verify(old)).not.toBeInstanceOf(Promise)
         const successor = await rotate(here, old)
         expect(await say(here, successor)).toBe('live')
         expect(await say(here, successor)).toBe('live')
-        expect(here.sessions.verify(successor)).toMatchObject({ is: 'live' })
+        expect(here.verification.verify(successor)).toMatchObject({ is: 'live' })
       },
     )
 
@@ -349,7 +349,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         }
         const hammers = [here, there, await open()].map(hammer)
         await nextTurn()
-        const used = await there.sessions.verify(successor)
+        const used = await there.verification.verify(successor)
         isAcknowledged = true
         await Promise.all(hammers)
         expect(['live', 'ended']).toContain(used.is)
@@ -425,7 +425,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         let successor = ''
         const visited = await atEachStep(
           async (victim) => {
-            const verified = await victim.sessions.verify(successor)
+            const verified = await victim.verification.verify(successor)
             if (verified.is !== 'live') throw new Error(`it was ${verified.is}`)
             return successor
           },
@@ -452,7 +452,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         let successor = ''
         const visited = await atEachStep(
           async (victim, old) => {
-            const verified = await victim.sessions.verify(old)
+            const verified = await victim.verification.verify(old)
             return verified.is === 'ended' ? verified.ending.reason : verified.is
           },
           async (old) => {

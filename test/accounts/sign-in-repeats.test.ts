@@ -425,7 +425,7 @@ for (const { name, skipped, database, redis } of stores) {
           return await work()
         })
         const other = await open()
-        const use = async (domain: Domain) => (await domain.sessions.verify(first.token)).is
+        const use = async (domain: Domain) => (await domain.verification.verify(first.token)).is
         const slowly = who === 'a repeat' ? issue(slow, known) : use(slow)
         await arrived
         const quickly = who === 'a repeat' ? use(other) : issue(other, known)
@@ -440,8 +440,8 @@ for (const { name, skipped, database, redis } of stores) {
         expect(next === null).toBe(who !== 'a repeat')
         await nextTurn()
         for (const domain of [reader, slow, other, await open()]) {
-          expect((await domain.sessions.verify(first.token)).is).toBe(used)
-          if (next !== null) expect((await domain.sessions.verify(next)).is).toBe('live')
+          expect((await domain.verification.verify(first.token)).is).toBe(used)
+          if (next !== null) expect((await domain.verification.verify(next)).is).toBe('live')
         }
       })
 
@@ -467,7 +467,7 @@ for (const { name, skipped, database, redis } of stores) {
           await nextTurn()
           const tokens = [first.token, answer?.token, again?.token].filter((token) => token !== undefined)
           const said = await Promise.all(
-            tokens.map(async (token) => (await reader.sessions.verify(token)).is),
+            tokens.map(async (token) => (await reader.verification.verify(token)).is),
           )
           expect({ step: cut.reached, live: said.filter((is) => is === 'live').length }).toEqual({
             step: cut.reached,

@@ -66,10 +66,10 @@ test.each(['/user', '/v1/session'])('%s: without a condition the fast path answe
 test('with one the token is live, and not remembered', async () => {
   const unplant = await plantCondition()
   try {
-    const { sessions } = app.services
+    const { verification } = app.services
     for (let i = 0; i < 3; i++) {
-      expect(await sessions.verify(token)).toMatchObject({ is: 'live', condition: 'made_up' })
-      expect(sessions.verifyFromMemory(token)).toBeNull()
+      expect(await verification.verify(token)).toMatchObject({ is: 'live', condition: 'made_up' })
+      expect(verification.verifyFromMemory(token)).toBeNull()
     }
   } finally {
     unplant()

@@ -137,7 +137,7 @@ test('a compressed answer varies with both', async () => {
 })
 
 test('the fast path is one of these ways', async () => {
-  const spy = vi.spyOn(app.services.sessions, 'verify')
+  const spy = vi.spyOn(app.services.verification, 'verify')
   try {
     for (let i = 0; i < 3; i++) {
       const answer = await ask(app, '/v1/session', { headers: { authorization: `Bearer ${token}` } }, origin)
@@ -198,7 +198,7 @@ test('a fault of the server, and a limit, can be read with how long to wait', as
   expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
   expect(corsOf(answer.headers)['access-control-allow-origin']).toBe(origin)
 
-  const spy = vi.spyOn(limited.services.sessions, 'verify').mockRejectedValue(new Error('planted'))
+  const spy = vi.spyOn(limited.services.verification, 'verify').mockRejectedValue(new Error('planted'))
   const failed = await ask(limited, '/v1/session', { headers: { authorization: 'Bearer x' } }, origin)
   spy.mockRestore()
   expect([failed.status, corsOf(failed.headers)['access-control-allow-origin']]).toEqual([500, origin])

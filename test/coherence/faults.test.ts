@@ -90,7 +90,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
           for (let n = 1; ; n++) {
             const accountId = await addAccount(witness.db)
             const old = await before(witness, accountId)
-            if (old) expect((await witness.sessions.verify(old.token)).is).toBe('live')
+            if (old) expect((await witness.verification.verify(old.token)).is).toBe('live')
 
             const cut = new Cut()
             const victim = await openDomain({
@@ -112,7 +112,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
             await expectTold(witness, accountId, where)
             if (old) await expectTrue(witness, url, redis, old, where)
             if (acknowledged && old)
-              expect((await witness.sessions.verify(old.token)).is, where).toBe('ended')
+              expect((await witness.verification.verify(old.token)).is, where).toBe('ended')
             // Whatever happened, the person can sign in, and then has one session.
             await signIn(witness, accountId, otherPhone)
             expect(await witness.sessions.list(accountId), where).toHaveLength(1)
@@ -191,8 +191,8 @@ async function expectTrue(
     .where('id', '=', old.session.id)
     .executeTakeFirstOrThrow()
   const newcomer = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
-  for (const { sessions } of [witness, newcomer]) {
-    const verified: Verified = await sessions.verify(old.token)
+  for (const { verification } of [witness, newcomer]) {
+    const verified: Verified = await verification.verify(old.token)
     expect(verified.is, where).toBe(row.ended_at === null ? 'live' : 'ended')
     if (verified.is === 'ended') expect(verified.ending.reason, where).toBe(row.end_reason)
   }

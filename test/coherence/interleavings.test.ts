@@ -114,7 +114,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       await replaced
       await ended.catch(() => {})
 
-      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({
+      expect(await reader.domain.verification.verify(old.token)).toMatchObject({
         is: 'ended',
         ending: { reason: 'replaced' },
       })
@@ -142,10 +142,12 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
 
       const { domain: newcomer } = await open()
       expect(await newcomer.cache.session(id)).toMatchObject({ value: 'marked' })
-      expect(await reader.domain.sessions.verify(issued.token)).toMatchObject({
+      expect(await reader.domain.verification.verify(issued.token)).toMatchObject({
         ending: { reason: 'signed_out' },
       })
-      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ ending: { reason: 'replaced' } })
+      expect(await reader.domain.verification.verify(old.token)).toMatchObject({
+        ending: { reason: 'replaced' },
+      })
       second.gate.release()
     },
   )
@@ -159,7 +161,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       await forget(old.session.id)
 
       const stands = slow.gate.stopBefore('fill')
-      const verified = slow.domain.sessions.verify(old.token)
+      const verified = slow.domain.verification.verify(old.token)
       await stands
       await writer.domain.sessions.end({
         id: old.session.id,
@@ -171,7 +173,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
 
       expect((await verified).is).toBe('live')
       await until(() => slow.gate.steps.includes('fill'))
-      expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+      expect(await reader.domain.verification.verify(old.token)).toMatchObject({ is: 'ended' })
       expect(await copyOf(old.session.id)).toMatchObject({ ending: { reason: 'signed_out' } })
     },
   )
@@ -190,12 +192,12 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       by: null,
     })
     await stands
-    expect((await reader.domain.sessions.verify(old.token)).is).toBe('live')
+    expect((await reader.domain.verification.verify(old.token)).is).toBe('live')
     expect(await copyOf(old.session.id)).toBe('marked')
     writer.gate.release()
     await ended
 
-    expect(await reader.domain.sessions.verify(old.token)).toMatchObject({ is: 'ended' })
+    expect(await reader.domain.verification.verify(old.token)).toMatchObject({ is: 'ended' })
   })
 
   test.skipIf(skipped !== null)(
@@ -207,14 +209,14 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const { token, session } = await signIn(user.domain, accountId)
       clock.advance((session.expiresAt ?? expect.fail()) - clock.now() - 1_000)
       const writes = user.gate.stopBefore('sql update')
-      const used = user.domain.sessions.verify(token)
+      const used = user.domain.verification.verify(token)
       await writes
       clock.advance(2_000)
       await ender.domain.sessions.endAll({ accountId, reason: 'kicked', by: null, except: null })
       user.gate.release()
       expect((await used).is).toBe('live')
       for (const { domain } of [user, ender])
-        expect(await domain.sessions.verify(token)).toMatchObject({
+        expect(await domain.verification.verify(token)).toMatchObject({
           is: 'ended',
           ending: { reason: 'kicked' },
         })
@@ -254,13 +256,13 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       reader.line.leadTo(another.url)
       await until(() => !reader.domain.cache.isReachable() && !writer.domain.cache.isReachable())
       await until(() => reader.domain.cache.isReachable())
-      expect((await reader.domain.sessions.verify(token)).is).toBe('live')
+      expect((await reader.domain.verification.verify(token)).is).toBe('live')
       const cache = await openCacheInRedis(another.url)
       closers.push(() => cache.close())
       await vi.waitFor(async () => expect((await cache.read(session.id))?.copy).toBeTruthy())
       writer.gate.release()
       expect(await ended).toBe(true)
-      expect(await reader.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+      expect(await reader.domain.verification.verify(token)).toMatchObject({ is: 'ended' })
     })
 
     test("another's mark that it finds and leaves does not turn into a copy from before", async () => {
@@ -286,7 +288,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       expect(await ended).toBe(true)
       first.gate.release()
       await changed
-      expect(await first.domain.sessions.verify(token)).toMatchObject({ is: 'ended' })
+      expect(await first.domain.verification.verify(token)).toMatchObject({ is: 'ended' })
     })
   })
 

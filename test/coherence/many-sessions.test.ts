@@ -104,7 +104,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       ).n,
     )
 
-  const isLive = async (token: string) => (await app.services.sessions.verify(token)).is === 'live'
+  const isLive = async (token: string) => (await app.services.verification.verify(token)).is === 'live'
 
   usable(
     'it is listed in pages, banned, and all its sessions end; those of others are checked meanwhile',

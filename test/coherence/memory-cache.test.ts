@@ -44,11 +44,11 @@ async function newcomer() {
 
 /** The first look reads the database, the second finds what was read. */
 async function learn(token: string): Promise<void> {
-  for (let i = 0; i < 2; i++) expect(await one.sessions.verify(token)).toMatchObject({ is: 'live' })
+  for (let i = 0; i < 2; i++) expect(await one.verification.verify(token)).toMatchObject({ is: 'live' })
 }
 
 /** Whether the first server answers from memory. */
-const remembers = (token: string) => one.sessions.verifyFromMemory(token) !== null
+const remembers = (token: string) => one.verification.verifyFromMemory(token) !== null
 
 test('its own commits that end nothing leave everything remembered', async () => {
   const { accountId, token, id } = await newcomer()
@@ -59,8 +59,8 @@ test('its own commits that end nothing leave everything remembered', async () =>
   expect(remembers(token)).toBe(true)
   const before = await seenAt()
   one.clock.advance(61_000)
-  expect(await one.sessions.verify(token)).toMatchObject({ is: 'live' })
-  await one.sessions.close()
+  expect(await one.verification.verify(token)).toMatchObject({ is: 'live' })
+  await one.verification.close()
   await nextTurn()
   expect(await seenAt()).toBe(before + 61_000)
   expect(remembers(token)).toBe(true)
@@ -72,7 +72,7 @@ test('its own commits that end a session leave what they do not touch', async ()
   await learn(ended.token)
   await one.sessions.end({ ...ended, reason: 'signed_out', by: null, origin: noOrigin })
   expect(remembers(ended.token)).toBe(false)
-  expect(await one.sessions.verify(ended.token)).toMatchObject({ is: 'ended' })
+  expect(await one.verification.verify(ended.token)).toMatchObject({ is: 'ended' })
   expect(remembers(stays.token)).toBe(true)
 })
 
@@ -81,7 +81,7 @@ test('what another process commits is seen in the next turn', async () => {
   await other.sessions.end({ id, accountId, reason: 'signed_out', by: null, origin: noOrigin })
   await nextTurn()
   expect(remembers(token)).toBe(false)
-  expect(await one.sessions.verify(token)).toMatchObject({ is: 'ended' })
+  expect(await one.verification.verify(token)).toMatchObject({ is: 'ended' })
 })
 
 test('in the midst of a transaction of its own it sees nothing of it, and afterwards all', async () => {
@@ -103,7 +103,7 @@ test('in the midst of a transaction of its own it sees nothing of it, and afterw
   expect(remembers(bystander.token)).toBe(true)
   letGo()
   await changing
-  expect(await one.sessions.verify(token)).toMatchObject({ is: 'ended' })
+  expect(await one.verification.verify(token)).toMatchObject({ is: 'ended' })
   expect((await one.sessions.list(accountId)).map((session) => session.id)).not.toContain(id)
   expect(remembers(bystander.token)).toBe(true)
 })

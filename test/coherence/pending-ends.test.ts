@@ -95,7 +95,7 @@ describe.each(stores)('on $name', (store) => {
     'a server that dies after the commit has ended all of them, and another one writes it down',
     async () => {
       const { token, session } = await signIn(here, accountId)
-      expect(await here.sessions.verify(token)).toMatchObject({ is: 'live' })
+      expect(await here.verification.verify(token)).toMatchObject({ is: 'live' })
       const mortal = await openMortal()
       const kicked = mortal.sessions.endAll(all())
       await expect(kicked).resolves.toBe(many - 10 + 1)
@@ -105,7 +105,7 @@ describe.each(stores)('on $name', (store) => {
       expect(await rows('kicked')).toEqual([])
       const next = await open()
       for (const domain of [here, next]) {
-        expect(await domain.sessions.verify(token)).toEqual({
+        expect(await domain.verification.verify(token)).toEqual({
           is: 'ended',
           ending: { reason: 'kicked', at: domain.clock.now(), by: null },
         })
@@ -118,7 +118,7 @@ describe.each(stores)('on $name', (store) => {
       // Who signs in from now on is not touched, neither now nor when it is written.
       const newcomer = await signIn(next, accountId)
       const survives = async () => {
-        expect(await next.sessions.verify(newcomer.token)).toMatchObject({ is: 'live' })
+        expect(await next.verification.verify(newcomer.token)).toMatchObject({ is: 'live' })
         expect((await next.sessions.list(accountId)).map(({ id }) => id)).toEqual([newcomer.session.id])
       }
       await survives()
@@ -129,7 +129,10 @@ describe.each(stores)('on $name', (store) => {
       expect(await rows(null)).toHaveLength(10 + 1)
       expect(await told()).toBe(many - 10 + 1)
       expect(await here.db.selectFrom('hufu_pending_ends').selectAll().execute()).toEqual([])
-      expect(await here.sessions.verify(token)).toMatchObject({ is: 'ended', ending: { reason: 'kicked' } })
+      expect(await here.verification.verify(token)).toMatchObject({
+        is: 'ended',
+        ending: { reason: 'kicked' },
+      })
     },
   )
 
@@ -141,13 +144,13 @@ describe.each(stores)('on $name', (store) => {
     await mortal.sessions.endAll({ ...all(), by, except: kept.session.id })
     await mortal.writer.pendingEnds.written()
     for (const when of ['before it is written', 'afterwards']) {
-      expect(await here.sessions.verify(kept.token), when).toMatchObject({ is: 'live' })
+      expect(await here.verification.verify(kept.token), when).toMatchObject({ is: 'live' })
       const ending = { reason: 'kicked', by: { platform: phone.platform, deviceName: phone.deviceName } }
-      expect(await here.sessions.verify(other.token), when).toMatchObject({ is: 'ended', ending })
+      expect(await here.verification.verify(other.token), when).toMatchObject({ is: 'ended', ending })
       const asOther = { accountId, sessionId: other.session.id, token: other.token }
       const refused = here.sessions.endAll({ ...all(), by: asOther })
       await expect(refused, when).rejects.toMatchObject({ code: 'session_kicked' })
-      expect(await here.sessions.rotate(other.token), when).toMatchObject({ is: 'ended' })
+      expect(await here.verification.rotate(other.token), when).toMatchObject({ is: 'ended' })
       await here.writer.pendingEnds.resume()
     }
   })
@@ -158,7 +161,7 @@ describe.each(stores)('on $name', (store) => {
     await mortal.writer.pendingEnds.written()
     const between = await signIn(here, accountId)
     await here.sessions.endAll({ ...all(), reason: 'banned' })
-    expect(await here.sessions.verify(between.token)).toMatchObject({ ending: { reason: 'banned' } })
+    expect(await here.verification.verify(between.token)).toMatchObject({ ending: { reason: 'banned' } })
     await here.writer.pendingEnds.resume()
     expect(await rows('kicked')).toHaveLength(many - 10)
     expect(await rows('banned')).toHaveLength(1)

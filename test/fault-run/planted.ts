@@ -74,7 +74,7 @@ export const planted: readonly Planted[] = [
     name: 'the first use of a token does not end that its sign-in can be repeated',
     changes: [
       [
-        'src/sessions/sessions.ts',
+        'src/sessions/verification.ts',
         "if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)",
         '',
       ],

@@ -34,7 +34,7 @@ async function showMadeUp({ services }: RunningApp, count: number): Promise<void
       // Ids of now and of no time at all.
       issueToken(i % 2 ? newCompactId(Date.now()) : randomBytes(16).toString('base64url')),
     )
-    const found = await Promise.all(tokens.map((token) => services.sessions.verify(token)))
+    const found = await Promise.all(tokens.map((token) => services.verification.verify(token)))
     expect(new Set(found.map(({ is }) => is))).toEqual(new Set(['unknown']))
   }
 }
@@ -82,7 +82,7 @@ test.skipIf(noRedis)('Redis tracks the keys of live sessions, and none that a st
   })
   // What a sign-in answers: test/api/v1.test.ts.
   const { token, session } = (await answer.json()) as { token: string; session: { id: string } }
-  expect(await app.services.sessions.verify(token)).toMatchObject({ is: 'live' })
+  expect(await app.services.verification.verify(token)).toMatchObject({ is: 'live' })
   expect(await tracked()).toBe(1)
   const found = await app.services.cache.session(session.id)
   expect(found.isCurrent).toBe(true)

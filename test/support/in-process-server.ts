@@ -21,6 +21,7 @@ import type { SessionCache } from '../../src/session-cache/session-cache.ts'
 import { AccountWriter } from '../../src/sessions/account-writer.ts'
 import { SessionLifetime } from '../../src/sessions/last-seen.ts'
 import { admitKnown, type Device, type IssuedSession, Sessions } from '../../src/sessions/sessions.ts'
+import { Verification } from '../../src/sessions/verification.ts'
 import { pass, type Watcher, watchDialect, watchSessionCache } from './step-faults.ts'
 
 export interface Domain {
@@ -28,6 +29,7 @@ export interface Domain {
   readonly cache: SessionCache
   readonly writer: AccountWriter
   readonly sessions: Sessions
+  readonly verification: Verification
   readonly clock: ManualClock
   close(): Promise<void>
 }
@@ -70,23 +72,19 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const cache = watchSessionCache(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
   const writer = new AccountWriter({ db, cache, clock })
-  const sessions = new Sessions({
-    db,
-    writer,
-    prepareRead,
-    cache,
-    clock,
-    policy,
-    life: new SessionLifetime(30 * 86_400_000, null),
-    onBackgroundError: options.onBackgroundError ?? throwIt,
-  })
+  const life = new SessionLifetime(30 * 86_400_000, null)
+  const sessions = new Sessions({ db, writer, clock, policy, life })
+  const { onBackgroundError = throwIt } = options
+  const parts = { db, writer, prepareRead, cache, clock, life }
+  const verification = new Verification({ ...parts, onBackgroundError })
   const close = async () => {
-    await sessions.close()
+    await writer.close()
+    await verification.close()
     await cache.close()
     await feed.close()
     await db.destroy()
   }
-  return { db, cache, writer, sessions, clock, close }
+  return { db, cache, writer, sessions, verification, clock, close }
 }
 
 /** Brings the schema of a fresh database up to date. */

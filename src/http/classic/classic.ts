@@ -5,6 +5,7 @@ import type { SignInService } from '../../authentication/sign-in.ts'
 import { AppError } from '../../errors.ts'
 import type { NationalNumbers } from '../../phone/phone.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
+import type { Verification } from '../../sessions/verification.ts'
 import { originOf, type SignedIn, signedInBy } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
 import type { FastRoutes } from '../fast-path.ts'
@@ -14,6 +15,7 @@ import type { Surface } from '../surface.ts'
 export interface ClassicParts {
   readonly signIn: SignInService
   readonly sessions: Sessions
+  readonly verification: Verification
   readonly numbers: NationalNumbers
   /** Whether `/login` distinguishes an unknown number from a wrong password. */
   readonly tellsUnknownNumber: boolean
@@ -149,7 +151,7 @@ export function classicSurface(parts: ClassicParts, fast: FastRoutes): Surface {
       app.get('/', routes.hello, sayHello)
       app.post('/login', routes.login, login(parts))
       app.get('/user', routes.user, async (request) =>
-        answer(await signedInBy(classicToken(request), parts.sessions)),
+        answer(await signedInBy(classicToken(request), parts.verification)),
       )
       app.get('/logout', routes.logout, logout(parts))
     },
@@ -189,10 +191,10 @@ function userOf({ numbers }: ClassicParts) {
   })
 }
 
-function logout({ sessions }: ClassicParts) {
+function logout({ sessions, verification }: ClassicParts) {
   return async (request: FastifyRequest) => {
     const token = classicToken(request)
-    const { session } = await signedInBy(token, sessions)
+    const { session } = await signedInBy(token, verification)
     const { id, accountId } = session
     const by = { accountId, sessionId: id, token }
     const origin = originOf(request)

@@ -5,6 +5,7 @@ import { isoTime } from '../../iso-time.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import type { Session as DomainSession } from '../../sessions/session.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
+import type { Verification } from '../../sessions/verification.ts'
 import { bearerToken, callerOf, rotatedBy, type SignedIn, signedIn } from '../authenticate.ts'
 import type { FastRoute } from '../fast-path.ts'
 import { closed, closedWithoutBody, problem } from './problem-answers.ts'
@@ -105,6 +106,7 @@ const routes = {
 
 interface Parts {
   readonly sessions: Sessions
+  readonly verification: Verification
   readonly limiter: Limiter
 }
 
@@ -131,10 +133,10 @@ function endSession({ sessions }: Parts) {
   }
 }
 
-function rotateToken({ sessions, limiter }: Parts) {
+function rotateToken({ verification, limiter }: Parts) {
   return async (request: FastifyRequest) => {
     await limiter.countWrite('rotate_token', callerOf(request))
-    const { token, session } = await rotatedBy(bearerToken(request), sessions)
+    const { token, session } = await rotatedBy(bearerToken(request), verification)
     return { token, session: publicSession(session, session.id) }
   }
 }

@@ -7,6 +7,7 @@ import type { Credentials } from '../../authentication/credentials.ts'
 import type { SignInService } from '../../authentication/sign-in.ts'
 import type { Limiter } from '../../limits/limiter.ts'
 import type { Sessions } from '../../sessions/sessions.ts'
+import type { Verification } from '../../sessions/verification.ts'
 import type { FastRoutes } from '../fast-path.ts'
 import type { RequestLifecycle } from '../lifecycle.ts'
 import type { Surface } from '../surface.ts'
@@ -27,6 +28,7 @@ export interface V1Parts {
   readonly lifecycle: AccountLifecycle
   readonly codeSender: CodeSender
   readonly sessions: Sessions
+  readonly verification: Verification
   readonly limiter: Limiter
 }
 

@@ -1,0 +1,253 @@
+// Says whether a token is live: from this process's memory, from the cache entry of its session, or from the
+// database. A token that was rotated away, and the first use of a successor, lead to a write.
+
+import type { OnBackgroundError } from '../background-errors.ts'
+import type { Clock } from '../clock.ts'
+import type { PrepareRead } from '../database/open.ts'
+import type { Database } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
+import {
+  type CacheEntry,
+  cacheMiss,
+  type ReadTicket,
+  type SessionCache,
+} from '../session-cache/session-cache.ts'
+import { accountStateAt } from './account-state.ts'
+import type { AccountWriter } from './account-writer.ts'
+import { assertLive, type Caller } from './caller.ts'
+import { endSession } from './end-session.ts'
+import { LastSeenWriter, type SessionLifetime } from './last-seen.ts'
+import { Rotations } from './rotation.ts'
+import {
+  type Ending,
+  hasTimeLeft,
+  isBearer,
+  type Live,
+  liveOf,
+  type Session,
+  type SignedInAccount,
+  type Verified,
+} from './session.ts'
+import { prepareFindSession, type StoredSession } from './session-rows.ts'
+import { hashToken, sessionIdOf } from './token.ts'
+import { type PresentedToken, tokenStatusOf } from './token-status.ts'
+import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts'
+
+export interface VerificationOptions {
+  readonly db: Database
+  readonly writer: AccountWriter
+  readonly prepareRead: PrepareRead
+  readonly cache: SessionCache
+  readonly clock: Clock
+  readonly life: SessionLifetime
+  /** Called with the errors of background work. */
+  readonly onBackgroundError: OnBackgroundError
+}
+
+/** What a rotation answers: the live session with the token to use from now on, or why there is none. */
+export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
+
+const unknown: Verified = { is: 'unknown' }
+
+export class Verification {
+  readonly #writer: AccountWriter
+  readonly #cache: SessionCache
+  readonly #clock: Clock
+  readonly #lastSeen: LastSeenWriter
+  readonly #rotations: Rotations
+  readonly #verifiedTokens = new VerifiedTokens()
+  readonly #findSession: ReturnType<typeof prepareFindSession>
+
+  constructor(options: VerificationOptions) {
+    this.#writer = options.writer
+    this.#cache = options.cache
+    this.#clock = options.clock
+    this.#lastSeen = new LastSeenWriter({
+      ...options,
+      onBackgroundError: (work, error) => {
+        // Uses that could not be written are written with the next use.
+        this.#verifiedTokens.clear()
+        options.onBackgroundError(work, error)
+      },
+    })
+    this.#rotations = new Rotations(options.writer)
+    this.#findSession = prepareFindSession(options.db, options.prepareRead)
+  }
+
+  /**
+   * The session of a token: live, ended for a reason, or unknown. Throws only where the database is
+   * unreachable. Returns without a promise where this process has the answer in memory.
+   */
+  verify(token: string): MaybePromise<Verified> {
+    const known = this.verifyFromMemory(token)
+    if (known) return mapMaybe(known, ({ live }) => live)
+    const id = sessionIdOf(token)
+    if (id === null) return unknown
+    const proved = this.#verifiedTokens.get(token)
+    const proof = {
+      token,
+      id,
+      tokenHash: proved?.tokenHash ?? hashToken(token),
+      isVerified: proved !== undefined,
+    }
+    return mapMaybe(this.#cache.session(id), (found) => this.#verifyByEntry(proof, found))
+  }
+
+  /** Verifies a token from memory. null is no refusal: `verify` has to decide. */
+  verifyFromMemory(token: string): MaybePromise<VerifiedToken> | null {
+    this.#cache.refresh()
+    const proved = this.#verifiedTokens.get(token)
+    if (proved === undefined || !this.#cache.isValid(proved.copy)) return null
+    const now = this.#clock.now()
+    if (now < proved.recheckAt * 1000) return proved
+    return isStillLive(proved.live, now) ? this.#noteUse(proved, now) : null
+  }
+
+  /**
+   * Refuses a caller whose session has ended since its token was verified. Unlike `verify` it has no
+   * consequences: a token that was rotated away while its request was under way ends no session.
+   * @throws AppError (or rejects with) the 401 of caller.ts
+   */
+  assertStillLive(caller: Caller): MaybePromise<void> {
+    if (this.verifyFromMemory(caller.token)) return
+    return mapMaybe(this.#findSession(caller.sessionId), (stored) =>
+      assertLive(stored, caller, this.#clock.now()),
+    )
+  }
+
+  #noteUse(proved: VerifiedToken, now: number): MaybePromise<VerifiedToken> {
+    return mapMaybe(this.#seen(proved.live, now), ({ session, account }) => {
+      // An expired ban is compared with the clock at each check, because clocks can be set back.
+      const isPlain = account.ban === null && account.closesAt === null
+      const until = Math.min(session.expiresAt ?? Infinity, this.#lastSeen.recheckAt(session))
+      proved.recheckAt = isPlain ? Math.floor(until / 1000) : 0
+      return proved
+    })
+  }
+
+  #verifyByEntry(proof: PresentedToken, found: CacheEntry): MaybePromise<Verified> {
+    const copy = found.value
+    if (copy === null || copy === 'marked') return this.#verifyInDatabase(proof)
+    const now = this.#clock.now()
+    const status = tokenStatusOf(copy, proof, now)
+    // The token may be the result of a rotation a moment ago that this process has not seen yet, and must not
+    // be refused for that.
+    if (status === 'unknown') return this.#verifyInDatabase(proof)
+    if (copy.ending) return this.#ended(proof, copy.ending)
+    // Both lead to a write, so the database decides.
+    if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(proof)
+    const live = liveFromEntry(copy, now)
+    if (!live) return this.#verifyInDatabase(proof)
+    // A previous token is not kept in memory: it is valid for a limited time, so each check must compare the
+    // clock.
+    if (status === 'current' && isBearer(live)) this.#verifiedTokens.add(proof, found, live)
+    return this.#seen(live, now)
+  }
+
+  #verifyInDatabase(proof: PresentedToken): MaybePromise<Verified> {
+    const ticket = this.#cache.beginRead()
+    return mapMaybe(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
+  }
+
+  /** Judges a token by what the database says, and carries out what follows from it. */
+  #judge(
+    proof: PresentedToken,
+    stored: StoredSession | null,
+    ticket: ReadTicket | null,
+  ): MaybePromise<Verified> {
+    const now = this.#clock.now()
+    const status = stored ? tokenStatusOf(stored, proof, now) : 'unknown'
+    if (!stored || status === 'unknown') return unknown
+    const { session, account } = stored
+    const over = stored.ending ?? expiryOf(session, now)
+    if (!over && status === 'reused') return this.#endReused(proof, session)
+    const ending = over ?? refusalOf(account, now)
+    if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)
+    // Only a recorded state is cached: neither an expiry nor a ban or closing of the account.
+    if (ticket && ending === stored.ending) void this.#cache.fill(ticket, [stored])
+    if (ending) return this.#ended(proof, ending)
+    const live = liveOf(stored)
+    if (status === 'current' && !proof.isVerified && isBearer(live))
+      this.#verifiedTokens.add(proof, cacheMiss, live)
+    return this.#seen(live, now)
+  }
+
+  /**
+   * The first use of a successor: it is accepted only after the previous token is retired on every server.
+   */
+  async #acceptSuccessor(proof: PresentedToken, { accountId }: Session): Promise<Verified> {
+    return this.#judge(proof, await this.#rotations.retirePrevious(proof, accountId), null)
+  }
+
+  /**
+   * A token from before the last rotation: either its holder or the holder of the current token is a thief.
+   * The server cannot tell which, so it ends the session.
+   */
+  async #endReused(proof: PresentedToken, { id, accountId }: Session): Promise<Verified> {
+    await endSession(this.#writer, { id, accountId, reason: 'token_reused', by: null })
+    // Another request may have ended the session first, for another reason.
+    return this.#verifyInDatabase(proof)
+  }
+
+  #seen(live: Live, now: number): MaybePromise<Live> {
+    const urgent = this.#lastSeen.seen(live.session, now)
+    return urgent ? urgent.then(() => live) : live
+  }
+
+  #ended({ token, isVerified }: PresentedToken, ending: Ending): Verified {
+    if (isVerified) this.#verifiedTokens.delete(token)
+    return { is: 'ended', ending }
+  }
+
+  /**
+   * Returns the successor of this token. This token stays valid until the successor is first used, for a
+   * minute at most, and until then gives the same successor again. Presented later, it ends the session as
+   * `token_reused`.
+   * @throws AppError `unavailable` where the session was refused under the lock and is live again
+   */
+  async rotate(token: string): Promise<Rotated> {
+    const verified = await this.verify(token)
+    if (verified.is !== 'live') return verified
+    const { id, accountId } = verified.session
+    const proof = { token, id, tokenHash: hashToken(token), isVerified: false }
+    const successor = await this.#rotations.rotate(proof, accountId)
+    if (successor !== null) return { ...verified, token: successor }
+    // Between the check and the lock, another request used the successor or ended the session. Only the
+    // database knows which, so no cache entry may answer.
+    const refused = await this.#verifyInDatabase(proof)
+    if (refused.is === 'live') throw new AppError('unavailable', { retryAfterSeconds: 1 })
+    return refused
+  }
+
+  /** Writes the uses of sessions that are not written yet, and stops. */
+  async close(): Promise<void> {
+    await this.#lastSeen.close()
+  }
+}
+
+/**
+ * The live session of a cache entry; null where the entry does not show one. A session whose end is not in
+ * the entry is refused only after a read of the database.
+ */
+function liveFromEntry(copy: CacheEntry['value'], now: number): Live | null {
+  if (copy === null || copy === 'marked' || copy.ending) return null
+  const live = liveOf(copy)
+  return isStillLive(live, now) ? live : null
+}
+
+function isStillLive({ session, account }: Live, now: number): boolean {
+  return hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
+}
+
+/** How an expired session ended; null where it has not expired. */
+function expiryOf(session: Session, now: number): Ending | null {
+  return hasTimeLeft(session, now) ? null : { reason: 'expired', at: session.expiresAt ?? now, by: null }
+}
+
+/** Why an account's sessions are refused at `now`; null where they are not. */
+function refusalOf(account: SignedInAccount, now: number): Ending | null {
+  const state = accountStateAt(account, now)
+  if (state === 'active') return null
+  return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
+}
