@@ -10,12 +10,16 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
 import { MissingBinary } from '../support/services/binaries.ts'
+import { inLanes } from './lanes.ts'
 import { findPlanted, planted } from './planted.ts'
 import type { Result } from './play.ts'
 import { plays } from './plays.ts'
 import { faultHead, faultRows, plantedHead, plantedRow, report, sumLine } from './table.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
+
+/** So many stages at once, each with its own servers and stores: a stage mostly waits for what it has broken. */
+const lanes = 2
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -42,8 +46,8 @@ async function main(word: string | null, rounds: number, isWritten: boolean): Pr
 async function showPlanted(say: (line: string) => void): Promise<boolean> {
   let areFound = true
   say(plantedHead)
-  for (const one of planted) {
-    const seen = await findPlanted(project, one)
+  const works = planted.map((one) => async () => ({ one, seen: await findPlanted(project, one) }))
+  for await (const { one, seen } of inLanes(works, lanes)) {
     say(plantedRow(one, seen))
     areFound &&= seen > 0
   }
@@ -54,9 +58,11 @@ async function playAll(word: string | null, say: (line: string) => void): Promis
   const sums: string[] = []
   let isWell = true
   say(`\n${faultHead}`)
-  for (const { database, run } of plays) {
+  const works = plays.map(({ database, run }) => async () => {
     const isWanted = (fault: string) => word === null || `${database}: ${fault}`.includes(word)
-    const result = await run(project, isWanted).catch(whyLeftOut)
+    return { database, result: await run(project, isWanted).catch(whyLeftOut) }
+  })
+  for await (const { database, result } of inLanes(works, lanes)) {
     if (typeof result === 'string') sums.push(`${database} was left out: ${result}`)
     if (typeof result === 'string' || result === null) continue
     for (const row of faultRows(database, result)) say(row)
