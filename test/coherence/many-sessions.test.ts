@@ -15,7 +15,7 @@ import { phone } from '../support/in-process-server.ts'
  * More than one statement could name as parameters on any database, nine for each event: 3,641 on SQLite and 7,282 on PostgreSQL.
  * HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
  */
-const count = Number(process.env.HUFU_TEST_ROWS ?? 20_000)
+const count = Number(process.env.HUFU_TEST_ROWS ?? 8_000)
 
 describe.each(stores)('very many sessions on $name', (store) => {
   const usable = test.skipIf(store.skipped !== null)
@@ -166,7 +166,8 @@ describe.each(stores)('very many sessions on $name', (store) => {
         'a ban': () => services.lifecycle.ban(id, { until: null, reason: null }),
       }
       for (const [name, end] of Object.entries(ways)) {
-        await addSessions(id, 8_000)
+        // The purge meets the events of the ban, and the other two are written as a ban is.
+        await addSessions(id, name === 'a ban' ? 8_000 : 4_000)
         const token = await signIn(id)
         expect(await isLive(token), name).toBe(true)
         await end()

@@ -11,7 +11,8 @@ import { statementMs } from '../../src/timing.ts'
 import { databases, type FreshDatabase } from '../support/databases.ts'
 import { insertMany } from '../support/many-rows.ts'
 
-describe.each(databases)('on $name', (database) => {
+// What is long here is a wait, so the databases wait at the same time; within each the tests come one after another.
+describe.concurrent.each(databases)('on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
   let fresh: FreshDatabase
   const kind = () => databaseKind(fresh.url) ?? expect.fail('no kind')
@@ -48,6 +49,7 @@ describe.each(databases)('on $name', (database) => {
 
   usable(
     'a migration whose table is locked for longer than a statement of a request may take waits, and says so and what it does',
+    { concurrent: false, timeout: 120_000 },
     async () => {
       const other = openPlain()
       await migrate(other, kind())
@@ -81,23 +83,24 @@ describe.each(databases)('on $name', (database) => {
       const adding = /adding index hufu_events_phone_at_id on hufu_events, about 1\d,000 rows/
       expect(told.join('\n')).toMatch(adding)
     },
-    120_000,
   )
 
   test.skipIf(database.skipped !== null || database.name === 'sqlite')(
     'a statement of a migration takes longer than one of a request may',
+    { concurrent: false },
     async () => {
       const db = openMigrating()
       const seconds = sql.lit(statementMs / 1000 + 1)
       const wait =
         kind() === 'mysql' ? sql`select sleep(${seconds}) as slept` : sql`select pg_sleep(${seconds})`
-      await expect(wait.execute(db)).resolves.toBeDefined()
-      await expect(wait.execute(openPlain())).rejects.toThrow()
+      await Promise.all([
+        expect(wait.execute(db)).resolves.toBeDefined(),
+        expect(wait.execute(openPlain())).rejects.toThrow(),
+      ])
     },
-    60_000,
   )
 
-  usable('of small tables nothing is told', async () => {
+  usable('of small tables nothing is told', { concurrent: false }, async () => {
     await migrate(openMigrating(), kind(), tell)
     expect(told).toEqual([])
   })
