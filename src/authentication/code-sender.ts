@@ -144,7 +144,7 @@ export class CodeSender {
    */
   async #sendToOwner(message: Message): Promise<void> {
     const { account, asked } = message
-    const room = await asked.message(account ? 'owner' : 'nobody')
+    const room = await asked.message(account ? 'owner' : 'none')
     if (!account) return await this.#withhold(message, 'no_account')
     if (room !== 'room') return await this.#withhold(message, room)
     const failure = await this.#deliver(message, 'owner')

@@ -1,10 +1,10 @@
-// Work that waits for a database, done in batches: what waits together is one transaction. Bounded, so that a flood costs the
-// others nothing but their place.
+// Work that waits for a database, done in batches: what waits together becomes one transaction. The queue is
+// bounded, so that a flood delays other requests no longer than a full queue takes.
 import { AppError } from '../errors.ts'
 
 /**
- * `settling`: belongs to what was counted already, and always has a place. `reserved` callers go before `open` ones and have
- * places of their own.
+ * `settling` work completes an earlier count and is always accepted. `reserved` callers go before `open` ones
+ * and have places of their own.
  */
 export type Lane = 'settling' | 'reserved' | 'open'
 
@@ -18,16 +18,16 @@ interface Job<Work, Answer> {
 }
 
 export interface BatchQueueOptions<Work, Answer> {
-  /** Does all of these, or none of them, and gives an answer for each, in order. */
+  /** Does all of the work or none of it, and returns an answer for each, in order. */
   readonly run: (works: readonly Work[]) => Promise<readonly Answer[]>
-  /** An answer that is known without `run`; asked when it comes to a work's turn. */
+  /** An answer that needs no `run`, or null. Called when it is a work's turn. */
   readonly known: (work: Work) => Answer | null
   readonly weightOf: (work: Work) => number
   readonly parallel: number
-  /** A batch ends with the work that reaches it. */
+  /** A batch is complete with the work that reaches this weight. */
   readonly maxWeight: number
   readonly places: Readonly<Record<'reserved' | 'open', number>>
-  /** What has waited for longer is refused when it comes to its turn. */
+  /** Work that has waited for longer is refused when it is its turn. */
   readonly maxWaitMs: number
 }
 
@@ -51,7 +51,7 @@ export class BatchQueue<Work, Answer> {
     })
   }
 
-  /** Resolves when everything that waits is done. */
+  /** Resolves when all work is done. */
   async idle(): Promise<void> {
     if (this.#running === 0 && this.#isEmpty()) return
     await new Promise<void>((resolve) => {
@@ -59,7 +59,7 @@ export class BatchQueue<Work, Answer> {
     })
   }
 
-  /** What comes in one turn of the event loop goes into one batch. */
+  /** Work that is added in one turn of the event loop goes into one batch. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -92,7 +92,10 @@ export class BatchQueue<Work, Answer> {
     this.#schedule()
   }
 
-  /** The next batch. What is known by now, or has waited for too long, is answered on the way. */
+  /**
+   * The next batch. Work whose answer is known by now, or which has waited for too long, is answered
+   * meanwhile.
+   */
   #take(): Job<Work, Answer>[] {
     const { known, weightOf, maxWeight, maxWaitMs } = this.#options
     const batch: Job<Work, Answer>[] = []

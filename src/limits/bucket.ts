@@ -1,13 +1,14 @@
-// The arithmetic of one bucket, for every store, and the text in which a bucket is kept in SQL. No clock and no I/O here.
+// The arithmetic of one bucket, for every store, and the text form in which SQL stores it. No clock and no
+// I/O here.
 import { slotMsOf, type Window } from './store.ts'
 
 /** What was counted under one key. */
 export interface Bucket {
-  /** When the last one was counted. */
+  /** The time of the last count. */
   last: number
-  /** When nothing in it counts any more. */
+  /** From this time on the bucket is empty. */
   until: number
-  /** For each window, by its length: how many in each slot. */
+  /** The count of each slot, by the length of its window. */
   readonly slots: Map<number, Map<number, number>>
 }
 
@@ -15,7 +16,7 @@ export function emptyBucket(): Bucket {
   return { last: 0, until: 0, slots: new Map() }
 }
 
-/** How long one more has to wait; drops the slots that count no more. */
+/** How long the next count has to wait, in milliseconds. Drops expired slots. */
 export function waitOf(bucket: Bucket, windows: readonly Window[], now: number): number {
   let waitMs = 0
   for (const window of windows) {
@@ -47,7 +48,7 @@ export function countOne(bucket: Bucket, windows: readonly Window[], now: number
   bucket.last = now
 }
 
-/** Takes one back that was counted at that time. */
+/** Refunds one that was counted at this time. */
 export function takeBack(bucket: Bucket, windows: readonly Window[], at: number): void {
   for (const window of windows) {
     const slot = Math.floor(at / slotMsOf(window))
@@ -56,11 +57,11 @@ export function takeBack(bucket: Bucket, windows: readonly Window[], at: number)
     if (count > 1) slots.set(slot, count - 1)
     else slots.delete(slot)
   }
-  // It was counted, so the wait after the one before it was over: without it there is none.
+  // When it was counted, the wait after the count before it was over. Without it there is no wait.
   if (bucket.last === at) bucket.last = 0
 }
 
-/** Drops what counts no more, in windows too that nobody asks for any more. */
+/** Drops expired slots, also in windows that no limit uses any more. */
 export function prune({ slots }: Bucket, now: number): void {
   for (const [ms, counts] of slots) {
     const slotMs = slotMsOf({ ms })
@@ -68,7 +69,7 @@ export function prune({ slots }: Bucket, now: number): void {
   }
 }
 
-/** Whether it counts nothing, so that it may as well not be there. */
+/** Whether the bucket counts nothing, so that it need not be stored. */
 export function isEmpty({ slots }: Bucket): boolean {
   return [...slots.values()].every((counts) => counts.size === 0)
 }
@@ -81,9 +82,9 @@ function slotsOf({ slots }: Bucket, { ms }: Window): Map<number, number> {
   return fresh
 }
 
-/** The end of the slot with which so many of the oldest leave; null where there are not so many. */
-function endOfOldest(slots: ReadonlyMap<number, number>, howMany: number, slotMs: number): number | null {
-  let left = howMany
+/** The end of the slot in which the n-th oldest count lies; null where there are fewer counts. */
+function endOfOldest(slots: ReadonlyMap<number, number>, n: number, slotMs: number): number | null {
+  let left = n
   for (const [slot, counted] of [...slots].sort(([a], [b]) => a - b)) {
     left -= counted
     if (left <= 0) return (slot + 1) * slotMs
@@ -92,8 +93,8 @@ function endOfOldest(slots: ReadonlyMap<number, number>, howMany: number, slotMs
 }
 
 /**
- * `<last>|<length of the window>:<first slot>:<distance>=<count>,<distance>=<count>,…|…`. A window of sixty slots takes some 300
- * characters at most, because a slot is written as its distance from the first one.
+ * `<last>|<length of the window>:<first slot>:<distance>=<count>,<distance>=<count>,…|…`. A window of sixty
+ * slots takes 300 characters or so at most, because a slot is written as its distance from the first one.
  */
 export function textOf({ last, slots }: Bucket): string {
   const windows = [...slots].flatMap(([ms, counts]) => {
@@ -105,7 +106,10 @@ export function textOf({ last, slots }: Bucket): string {
   return [last, ...windows].join('|')
 }
 
-/** What `textOf` wrote. What it did not write is skipped: a row that was changed by hand stops nobody from signing in. */
+/**
+ * Parses the text of `textOf`. Anything else is skipped, so that a row that was edited by hand blocks no
+ * sign-in.
+ */
 export function bucketOf(text: string, until: number): Bucket {
   const [last, ...windows] = text.split('|')
   const bucket: Bucket = { last: numberOr0(last), until, slots: new Map() }

@@ -1,9 +1,9 @@
-// Counters of limits in SQL: rows are locked in the order of their names, and then written. No policy here.
+// The counters' rows in SQL, locked in the order of their names and then written. No policy here.
 import { sql } from 'kysely'
 import type { DatabaseKind } from '../database/open.ts'
 import type { Database, LimitCountersTable } from '../database/schema.ts'
 
-/** `expires_at` is the end of an hour, so that its index changes seldom. */
+/** `expires_at` is rounded up to an hour, so that its index changes rarely. */
 const expiryStepMs = 3_600_000
 
 /**
@@ -21,12 +21,12 @@ export async function lockCounters(tx: Database, names: readonly string[]): Prom
     .execute()
 }
 
-/** Writes rows that were not there. @throws the driver's unique violation where one is there by now */
+/** Inserts new rows. @throws the driver's unique violation where another transaction has inserted one */
 export async function insertCounters(tx: Database, rows: readonly LimitCountersTable[]): Promise<void> {
   if (rows.length > 0) await tx.insertInto('hufu_limit_counters').values(rows.map(rounded)).execute()
 }
 
-/** Writes rows that are locked, in one statement. */
+/** Updates locked rows in one statement. */
 export async function updateCounters(
   tx: Database,
   kind: DatabaseKind,
@@ -50,7 +50,7 @@ export async function deleteCounters(tx: Database, names: readonly string[]): Pr
   if (names.length > 0) await tx.deleteFrom('hufu_limit_counters').where('name', 'in', names).execute()
 }
 
-/** Deletes up to `limit` rows that count nothing any more, and returns how many that were. */
+/** Deletes up to `limit` expired rows, and returns how many it deleted. */
 export async function deleteOldCounters(db: Database, now: number, limit: number): Promise<number> {
   const old = await db
     .selectFrom('hufu_limit_counters')
@@ -67,15 +67,16 @@ export async function deleteOldCounters(db: Database, now: number, limit: number
       'in',
       old.map(({ name }) => name),
     )
-    // One that was counted in meanwhile stays.
+    // A row that was counted in meanwhile is kept.
     .where('expires_at', '<=', now)
     .executeTakeFirst()
   return Number(numDeletedRows)
 }
 
 /**
- * For the connection of counters in SQLite: a commit waits for no disk. A process that dies loses nothing; a
- * power cut may take back the counts of the last moments (https://sqlite.org/pragma.html#pragma_synchronous).
+ * For the counters' connection in SQLite: a commit does not wait for the disk. A crash of the process loses
+ * nothing; a power cut may lose the counts of the last moments
+ * (https://sqlite.org/pragma.html#pragma_synchronous).
  */
 export async function waitForNoDisk(db: Database): Promise<void> {
   await sql`pragma synchronous = normal`.execute(db)

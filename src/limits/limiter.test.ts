@@ -1,4 +1,5 @@
-// The whole table on its own: each limit stops an attack that changes everything else, and nobody but the attacker feels it.
+// The table of limits by itself: each limit stops an attack that varies everything else, and affects no other
+// caller.
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.ts'
 import { Limiter } from './limiter.ts'
@@ -17,7 +18,7 @@ function newLimiter(limits: readonly Limit[] = table) {
   return { clock, limiter: new Limiter({ store: new MemoryLimits({ clock }), limits }) }
 }
 
-/** The i-th of many people, who have nothing in common but what is fixed. */
+/** The i-th of many callers, which have only the `fixed` members in common. */
 function person(i: number, fixed: Partial<LimitSubject> = {}): LimitSubject {
   return {
     phoneNumber: `+861${3_000_000 + i * 37}${String(i % 1000).padStart(3, '0')}`,
@@ -33,7 +34,7 @@ function person(i: number, fixed: Partial<LimitSubject> = {}): LimitSubject {
 const number = '+8613800005223'
 const at = '203.0.113.7'
 
-/** Everything new each time, but what is attacked. */
+/** A new caller each time, with only the attacked limit's subject in common. */
 function attacker(by: By, i: number): LimitSubject {
   switch (by) {
     case 'proof':
@@ -61,30 +62,34 @@ function attacker(by: By, i: number): LimitSubject {
   }
 }
 
-/** What the caller's own counters say: 'allowed', or the refusal. */
-async function own(limiter: Limiter, action: Action, who: LimitSubject) {
+/** The answer of the caller's own counters: 'allowed', or the refusal. */
+async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
   try {
-    if (action === 'send_code') await limiter.askForCode(who)
-    else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, who)
+    if (action === 'send_code') await limiter.askForCode(subject)
+    else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, subject)
     else if (action === 'refused') expect.fail('it is counted, not asked for')
-    else await limiter.countWrite(action, { accountId: who.accountId ?? '', sessionId: who.sessionId ?? '' })
+    else
+      await limiter.countWrite(action, {
+        accountId: subject.accountId ?? '',
+        sessionId: subject.sessionId ?? '',
+      })
     return 'allowed'
   } catch (error) {
     return error
   }
 }
 
-/** What the counters of all callers say to a caller whom his own ones let through. */
-async function shared(limiter: Limiter, action: Action, who: LimitSubject, isReal = true) {
-  if (action === 'send_code') return await (await limiter.askForCode(who)).message('stranger')
+/** The answer of the shared counters to a caller that its own counters allow. */
+async function shared(limiter: Limiter, action: Action, subject: LimitSubject, isReal = true) {
+  if (action === 'send_code') return await (await limiter.askForCode(subject)).message('stranger')
   if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
-  return await (await limiter.attempt(action, who)).guess.count(isReal)
+  return await (await limiter.attempt(action, subject)).guess.count(isReal)
 }
 
 const refused = (seconds: unknown = expect.any(Number)) =>
   expect.objectContaining({ code: 'rate_limited', facts: { retryAfterSeconds: seconds } })
 
-/** All the others, but the other windows of the same counters: these stop it before. */
+/** All other limits, without the other windows of the same counter: these would be reached first. */
 function beside(limit: Limit): Limit[] {
   const { backoff: _, ...plain } = limit
   return table.flatMap((other) => {
@@ -93,7 +98,9 @@ function beside(limit: Limit): Limit[] {
   })
 }
 
-/** Tries spread over most of the window, so that the shorter windows of other counters do not come first. */
+/**
+ * Spreads attempts over most of the window, so that shorter windows of other counters are not reached first.
+ */
 async function attack(limit: Limit, ask: typeof own | typeof shared) {
   const { limiter, clock } = newLimiter(beside(limit))
   for (let i = 0; ; i++) {
@@ -110,17 +117,17 @@ const ofCaller = table.filter(
 const ofAll = table.filter(({ by }) => sharedBy.includes(by))
 
 describe.each(ofCaller)('$action by $by ($counts): $max in $perSeconds s', (limit) => {
-  test('stops a caller who changes everything else, and nobody else', async () => {
+  test('stops a caller that varies everything else, and no other caller', async () => {
     const { allowed, answer, limiter } = await attack(limit, own)
     expect(allowed).toBe(limit.max)
     expect(answer).toEqual(refused())
     expect(await own(limiter, limit.action, person(40_000))).toBe('allowed')
   })
 
-  test('tells how long, and nothing of what neighbours did', async () => {
+  test('states the wait, and nothing of what neighbours did', async () => {
     const { answer, limiter, clock } = await attack(limit, own)
     if (limit.by === 'network') expect(answer).toEqual(refused(600))
-    // The refusal is one of ours: it was looked at in the test above.
+    // The test above has checked that it is a refusal.
     const seconds = (answer as { facts: { retryAfterSeconds: number } }).facts.retryAfterSeconds
     expect(seconds).toBeLessThanOrEqual(86_400)
     if (limit.by === 'network' || seconds === 86_400) return
@@ -165,16 +172,16 @@ test('no counter lives for longer than a month', () => {
 })
 
 describe('asking for codes', () => {
-  const who = person(1)
+  const subject = person(1)
 
   test('the same caller waits 60, 120, then as long as his own windows say', async () => {
     const { limiter, clock } = newLimiter()
     const nexts: number[] = []
     for (let i = 0; i < 5; i++) {
-      const { resendInSeconds } = await limiter.askForCode({ ...who, deviceId: null })
+      const { resendInSeconds } = await limiter.askForCode({ ...subject, deviceId: null })
       nexts.push(resendInSeconds)
       clock.advance((resendInSeconds - 1) * 1000)
-      expect(await own(limiter, 'send_code', { ...who, deviceId: null })).toEqual(refused(1))
+      expect(await own(limiter, 'send_code', { ...subject, deviceId: null })).toEqual(refused(1))
       clock.advance(1000)
     }
     expect(nexts.slice(0, 2)).toEqual([60, 120])
@@ -226,7 +233,7 @@ describe('asking for codes', () => {
     expect(await own(limiter, 'send_code', person(1, { address: at }))).toBe('allowed')
   })
 
-  test('a message goes out at least every four hours, whoever asks', async () => {
+  test('a message is possible at least every four hours, from any caller', async () => {
     const { limiter, clock } = newLimiter()
     const sentAt: number[] = []
     for (let i = 0; i < 3 * 24 * 60; i++) {
@@ -285,11 +292,11 @@ describe('asking for codes', () => {
     expect(await send(450, 'stranger')).toBe('budget_spent')
   })
 
-  test('a message to nobody counts nowhere', async () => {
+  test('a message without a recipient counts nowhere', async () => {
     const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
     for (let i = 0; i < 30; i++) {
       const asked = await limiter.askForCode(person(i, { phoneNumber: number }))
-      await asked.message('nobody')
+      await asked.message('none')
     }
     expect(await shared(limiter, 'send_code', person(40, { phoneNumber: number }))).toBe('room')
   })
@@ -302,7 +309,7 @@ describe('asking for codes', () => {
     expect(answers[5]).toEqual(refused())
   })
 
-  test('whoever learns the id of a device uses up nothing of it from elsewhere', async () => {
+  test('a caller with the device id of another address uses up none of its allowance', async () => {
     const { limiter } = newLimiter()
     for (const action of ['send_code', 'check_code', 'check_password'] as const) {
       for (let i = 0; i < 200; i++) await own(limiter, action, person(i, { deviceId: 'install-1' }))
@@ -337,15 +344,15 @@ describe('asking for codes', () => {
 
   test('a daily budget of 0 sends nothing', async () => {
     const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 0 }))
-    expect(await shared(limiter, 'send_code', who)).toBe('budget_spent')
-    expect(await shared(limiter, 'send_code', { ...who, proof: 'mine' })).toBe('budget_spent')
+    expect(await shared(limiter, 'send_code', subject)).toBe('budget_spent')
+    expect(await shared(limiter, 'send_code', { ...subject, proof: 'mine' })).toBe('budget_spent')
   })
 })
 
 describe.each(checks)('wrong guesses of %s', (method) => {
   const other: Check = method === 'check_code' ? 'check_password' : 'check_code'
   const mine = person(0, { phoneNumber: number, address: at })
-  /** Only what is counted in a row, so that the caller can go on to the end. */
+  /** Only the limits of consecutive failures, so that the caller reaches the end. */
   const inARow = table.filter(({ counts }) => counts === 'in_a_row')
   const anybody = (i: number) => person(i, { phoneNumber: number })
 
@@ -355,7 +362,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     for (let i = 0; i < 10; i++) {
       const refusal = await own(limiter, method, mine)
       if (refusal === 'allowed') continue
-      // Only our own refusals have come so far, or the comparison below fails.
+      // Only refusals by the limiter have come so far, or the comparison below fails.
       const { retryAfterSeconds } = (refusal as { facts: { retryAfterSeconds: number } }).facts
       delays.push(i, retryAfterSeconds)
       clock.advance((retryAfterSeconds - 1) * 1000)
@@ -366,13 +373,13 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(delays).toEqual([5, 30, 6, 60, 7, 120, 8, 240, 9, 480])
   })
 
-  test('of 64 at once five come to a comparison', async () => {
+  test('of 64 at once, five are compared', async () => {
     const { limiter } = newLimiter()
     const all = await Promise.all(Array.from({ length: 64 }, () => own(limiter, method, mine)))
     expect(all.filter((one) => one === 'allowed')).toHaveLength(5)
   })
 
-  test('2,000 of them where there is nothing to guess change nothing for anybody', async () => {
+  test('2,000 of them where there is nothing to guess change nothing for any caller', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 2_100; i++) await shared(limiter, method, person(i), false)
     for (let i = 0; i < 100; i++) await shared(limiter, method, anybody(i), false)
@@ -413,7 +420,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, { ...anybody(9_002), proof: 'mine' })).toBe('reserved')
   })
 
-  test('a success forgets those of the caller; what never came to a comparison is none', async () => {
+  test('a success forgets those of the caller; an attempt without a comparison is none', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 4; i++) await limiter.attempt(method, mine)
     await (await limiter.attempt(method, mine)).succeeded()
@@ -423,7 +430,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await own(limiter, method, mine)).toEqual(refused(30))
   })
 
-  test('a right one is taken back at the number too', async () => {
+  test('a right one is refunded at the number too', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 50; i++) {
       const attempt = await limiter.attempt(method, anybody(i))
@@ -433,7 +440,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     }
   })
 
-  test('a second comparison of the same try is no second guess', async () => {
+  test('a second comparison in the same attempt is no second guess', async () => {
     const { limiter } = newLimiter()
     const aDay = method === 'check_code' ? 10 : 15
     for (let i = 0; i < aDay; i++) {
@@ -474,7 +481,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
 
 test('while a number is full, a second right code of the same caller counts, and the same one twice does not', async () => {
   const { limiter, clock } = newLimiter()
-  const guessOf = async (who: LimitSubject) => (await limiter.attempt('check_code', who)).guess
+  const guessOf = async (subject: LimitSubject) => (await limiter.attempt('check_code', subject)).guess
   const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
@@ -508,7 +515,7 @@ test('a message that was not sent leaves no wait behind', async () => {
   expect((await messageOf(4)).room).toBe('limit_full')
 })
 
-test('whoever uses up the messages of a country leaves some for accounts and for device proofs', async () => {
+test('a caller that uses up the messages of a country leaves some for accounts and for device proofs', async () => {
   const { limiter, clock } = newLimiter(
     limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
   )

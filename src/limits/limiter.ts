@@ -1,4 +1,5 @@
-// Asks the table of limits before something is sent or compared, and refuses with `rate_limited`.
+// Applies the table of limits before a message is sent or a secret is compared, and refuses with
+// `rate_limited`.
 import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
 import { numberCountry } from '../phone/phone.ts'
@@ -7,66 +8,76 @@ import type { LimitStore, Spent, Window } from './store.ts'
 import { type LimitSubject, subjectOf } from './subjects.ts'
 
 /**
- * Whether a message may go out. `limit_full`: the number, its range of numbers, or the part of the day's messages for such callers is used
- * up for now; the caller gets the same answer as if one were sent. `budget_spent`: all messages of the day are used up.
+ * Whether a message may be sent. `limit_full`: the limit of the number, of its prefix, or of such callers'
+ * share of the day's messages is reached; the caller gets the same response as if a message were sent.
+ * `budget_spent`: all messages of the day are used up.
  */
 export type Room = 'room' | 'limit_full' | 'budget_spent'
 
-/** Whom a message would reach: the owner of an account, or a number without one; `nobody`: it is not sent. */
-export type Recipient = 'owner' | 'stranger' | 'nobody'
+/**
+ * The recipient of a message: the owner of an account, or a number without one; `none`: the message is not
+ * sent.
+ */
+export type Recipient = 'owner' | 'stranger' | 'none'
 
-/** A caller who may ask for a code. */
+/** A request for a code that the caller's own limits allow. */
 export interface CodeRequest {
-  /** Seconds until this caller may ask again for this number, as far as the caller's own requests say. */
+  /** Seconds until the caller's own limits allow the next request for this number. */
   readonly resendInSeconds: number
   /**
-   * Counts a message in what all callers share, before it is sent. One to the owner of an account does not count in the limits for
-   * numbers without an account; one to nobody (it is not sent, because there is no account) counts nowhere. All cost the same work:
-   * they count in counters that nobody reads instead.
+   * Counts a message in the counters that all callers share, before it is sent. A message to the owner of an
+   * account does not count in the limits for numbers without an account; a message without a recipient (it is
+   * not sent, because there is no account) counts nowhere. All cost the same work: what does not count is
+   * written to decoy counters, which no limit reads.
    * @throws AppError `unavailable`
    */
   message(to: Recipient): Promise<Room>
-  /** For a message that surely was not sent: takes it back from what all callers share. Never fails. */
+  /**
+   * For a message that was certainly not sent: removes it from the counters that all callers share. Never
+   * fails.
+   */
   messageNotSent(): Promise<void>
-  /** For a fault of ours: takes the request back from the caller's own counters. Never fails. */
+  /** For an error of the server: removes the request from the caller's own counters. Never fails. */
   notTheCallersFault(): Promise<void>
 }
 
 /**
- * How a guess is judged. `reserved`: with a device proof, by counters of its own. `room`: one right guess is enough. `full`: the number,
- * or the installation, has seen too many wrong guesses; a code then has to be right twice, and a password is not compared.
+ * How a guess is judged. `reserved`: the caller has a device proof, which has counters of its own. `room`:
+ * one correct guess is enough. `full`: the number, or the installation, has had too many wrong guesses; a
+ * code must then be correct twice, and a password is not compared.
  */
 export type Judged = 'reserved' | 'room' | 'full'
 
-/** One guess at a secret, counted in the caller's own counters already. */
+/** One guess at a secret, which the caller's own counters have counted. */
 export interface Guess {
   /**
-   * Counts it in what all callers share, before the comparison; where there is nothing to guess, in a counter that nobody reads, so
-   * that it costs the same work. Only the first call counts.
+   * Counts the guess in the counters that all callers share, before the comparison. Where there is nothing to
+   * guess, it counts in a decoy counter, so that it costs the same work. Only the first call counts.
    * @throws AppError `unavailable`
    */
   count(isReal: boolean): Promise<Judged>
   /**
-   * For a guess that is not enough by itself: notes whether this caller had this code right, and says whether it had another one right
-   * before. It is the same work for a right code, a wrong one, and where no code is out; and again the same when a guess is repeated.
+   * For a guess that is not enough by itself: notes whether this caller's code was correct, and returns
+   * whether the caller had another correct code before. The work is the same for a correct code, for a wrong
+   * one, where no code was sent, and when a guess is repeated.
    * @throws AppError `unavailable`
    */
   wasRightAgain(code: string, isRight: boolean): Promise<boolean>
 }
 
 /**
- * A try that is counted as a failure already. Where it fails there is nothing to do. The first call to it is the one that
- * counts, and none of them fails: a count too many is better than a sign-in that was right and is refused.
+ * An attempt that is counted as a failure from the start. When it fails, no call is needed. Only the first
+ * call has an effect, and no call fails: one count too many is better than refusing a correct sign-in.
  */
 export interface Attempt {
   readonly guess: Guess
-  /** It was right: forgets the caller's failures in a row at this number, those of the other method too. */
+  /** The guess was correct: forgets the caller's consecutive failures at this number, by either method. */
   succeeded(): Promise<void>
-  /** It never came to a comparison: it is no failure. */
+  /** Nothing was compared, so the attempt is not a failure. */
   cancel(): Promise<void>
 }
 
-/** The session that writes, and its account. */
+/** The session on whose behalf a write is done, and its account. */
 export interface Writer {
   readonly accountId: string
   readonly sessionId: string
@@ -77,7 +88,7 @@ interface Bucket {
   readonly by: By
   readonly callers: Callers
   readonly counts: Counts
-  /** With `country`: the one that it holds for. */
+  /** The country that a limit by `country` applies to. */
   readonly country?: string
   readonly windows: readonly Window[]
 }
@@ -91,27 +102,36 @@ interface Asked extends Keyed {
   readonly spent: Spent
 }
 
-/** Whose counters a caller is counted in. */
+/** The group of counters that count a caller. */
 type Lane = 'without_proof' | 'with_proof'
 
-/** Counters of all callers. A caller never sees how full they are, except that all messages of the day are sent. */
+/**
+ * Counters of all callers. A caller never learns how full they are, except that all messages of the day are
+ * sent.
+ */
 const shared: readonly By[] = ['number', 'prefix', 'country', 'server']
-/** How many neighbours of a caller did what is not told either: the wait is always the same. */
+/** The wait is always the same, so that it does not reveal what other callers in the network did. */
 const networkRetrySeconds = 600
-/** The longest wait that an answer tells. */
+/** The longest wait that a response states. */
 const longestRetrySeconds = 86_400
-/** A proof that would have to wait for longer counts as none: its thief must not be able to keep its owner out. */
+/**
+ * A proof with a longer wait is treated as missing: a thief of the proof must not be able to keep its owner
+ * out.
+ */
 const longestProofWaitMs = 900_000
 const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
 
-/** How long one right code of a caller is remembered while the counters are full: longer than two messages may be apart. */
+/**
+ * How long a caller's correct code is remembered while the counters are full: longer than the longest time
+ * between two messages.
+ */
 const rightOnce: readonly Window[] = [{ max: 1, ms: 12 * 3_600_000, backoffMs: [] }]
-/** How long `accounts unlock` also lifts the waits of each caller at the number. */
+/** For how long `accounts unlock` also lifts each caller's waits at the number. */
 const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
 
 export interface LimiterOptions {
   readonly store: LimitStore
-  /** limits.ts; empty: no limits at all. */
+  /** The table of limits.ts; empty: no limits. */
   readonly limits: readonly Limit[]
 }
 
@@ -126,11 +146,12 @@ export class Limiter {
   }
 
   /**
-   * Counts one request for a code in the caller's own counters.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be sent
+   * Counts a request for a code in the caller's own counters.
+   * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then nothing may
+   * be sent
    */
-  async askForCode(who: LimitSubject): Promise<CodeRequest> {
-    const { counted, lane } = await this.#countOwn('send_code', who)
+  async askForCode(subject: LimitSubject): Promise<CodeRequest> {
+    const { counted, lane } = await this.#countOwn('send_code', subject)
     const ofCaller = counted.filter(({ bucket }) => bucket.by === 'caller' || bucket.by === 'proof')
     const nextMs = Math.max(0, ...ofCaller.map(({ spent }) => spent.nextMs))
     let message: readonly Asked[] = []
@@ -138,7 +159,7 @@ export class Limiter {
       resendInSeconds: Math.ceil(nextMs / 1000),
       message: async (to) => {
         const buckets = this.#sharedBuckets('send_code', lane)
-        const asked = await this.#consumeAll(buckets, who, lane, (one) =>
+        const asked = await this.#consumeAll(buckets, subject, lane, (one) =>
           counts(one.bucket, to) ? one : decoyOf(one),
         )
         if (!isRefused(asked)) message = asked
@@ -150,14 +171,19 @@ export class Limiter {
   }
 
   /**
-   * Counts one try of a method as a failure of the caller, before anything is compared. It knows nothing of accounts: the caller of a
-   * number without one is counted and refused like any other.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then nothing may be compared
+   * Counts an attempt by a method as a failure of the caller, before anything is compared. It does not depend
+   * on accounts: a caller that tries a number without an account is counted and refused like any other.
+   * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then nothing may
+   * be compared
    */
-  async attempt(action: Check, who: LimitSubject): Promise<Attempt> {
-    const { counted, lane } = await this.#countOwn(action, who)
+  async attempt(action: Check, subject: LimitSubject): Promise<Attempt> {
+    const { counted, lane } = await this.#countOwn(action, subject)
     const failures = counted.filter(({ bucket }) => bucket.counts !== 'all')
-    const guess = new CountedGuess((isReal) => this.#countGuess(action, who, lane, isReal), this.#store, who)
+    const guess = new CountedGuess(
+      (isReal) => this.#countGuess(action, subject, lane, isReal),
+      this.#store,
+      subject,
+    )
     let isSettled = false
     const settle = async (work: () => Promise<unknown>): Promise<void> => {
       if (isSettled) return
@@ -170,7 +196,7 @@ export class Limiter {
         settle(() =>
           Promise.all([
             this.#refund([...failures, ...guess.shared]),
-            this.#forget(({ by, counts }) => counts === 'in_a_row' && !shared.includes(by), who),
+            this.#forget(({ by, counts }) => counts === 'in_a_row' && !shared.includes(by), subject),
           ]),
         ),
       cancel: () => settle(() => this.#refund([...failures, ...guess.shared])),
@@ -178,12 +204,16 @@ export class Limiter {
   }
 
   /**
-   * Does what compares a secret, as one counted try. A refusal that says the secret was wrong stays counted; whatever else
-   * went wrong does not.
+   * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong, and
+   * does not when anything else failed.
    * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
    */
-  async withLimit<T>(action: Check, who: LimitSubject, compare: (guess: Guess) => Promise<T>): Promise<T> {
-    const attempt = await this.attempt(action, who)
+  async withLimit<T>(
+    action: Check,
+    subject: LimitSubject,
+    compare: (guess: Guess) => Promise<T>,
+  ): Promise<T> {
+    const attempt = await this.attempt(action, subject)
     try {
       const result = await compare(attempt.guess)
       await attempt.succeeded()
@@ -195,14 +225,20 @@ export class Limiter {
   }
 
   /**
-   * Counts a write on behalf of a session, before it is done. Ending sessions and new tokens go on while the counters are out of
-   * reach: they help no guesser, and a person who removes a stolen device must not wait for a store of counters.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters are out of reach: then it must not be done
+   * Counts a write on behalf of a session, before it is done. Sessions can be ended and tokens rotated while
+   * the counters cannot be reached: neither helps to guess a secret, and the removal of a stolen device must
+   * not wait for the counters.
+   * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then the write
+   * must not be done
    */
   async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
-    const who = { ...nobody, accountId, sessionId }
+    const subject = { ...noSubject, accountId, sessionId }
     try {
-      const asked = await this.#consumeAll(this.#ownBuckets(action, 'without_proof'), who, 'without_proof')
+      const asked = await this.#consumeAll(
+        this.#ownBuckets(action, 'without_proof'),
+        subject,
+        'without_proof',
+      )
       if (isRefused(asked)) throw refusalOf(asked)
     } catch (error) {
       const isUnavailable = error instanceof AppError && error.code === 'unavailable'
@@ -211,74 +247,80 @@ export class Limiter {
   }
 
   /**
-   * Forgets what was counted against a number for all callers: messages, and guesses by every method. For a quarter of an hour, the
-   * waits of each single caller at this number are lifted too.
+   * Forgets what all callers' counters of a number hold: messages, and guesses by every method. For 15
+   * minutes, the waits of each caller at this number are lifted too.
    * @throws AppError `unavailable`
    */
   async forgetNumber(phoneNumber: string): Promise<void> {
-    const who = { ...nobody, phoneNumber }
-    await this.#forget(({ by }) => by === 'number', who)
-    await this.#store.forget(unlockedKey(who))
-    await this.#store.consume(unlockedKey(who), unlocked)
+    const subject = { ...noSubject, phoneNumber }
+    await this.#forget(({ by }) => by === 'number', subject)
+    await this.#store.forget(unlockedKey(subject))
+    await this.#store.consume(unlockedKey(subject), unlocked)
   }
 
   async close(): Promise<void> {
     await this.#store.close()
   }
 
-  /** Counts in all counters of the caller, or in none of them. */
-  async #countOwn(action: Action, who: LimitSubject): Promise<{ counted: readonly Asked[]; lane: Lane }> {
-    if (who.proof !== null) {
-      const asked = await this.#consumeAll(this.#ownBuckets(action, 'with_proof'), who, 'with_proof')
+  /** Counts in all of the caller's own counters, or in none. */
+  async #countOwn(action: Action, subject: LimitSubject): Promise<{ counted: readonly Asked[]; lane: Lane }> {
+    if (subject.proof !== null) {
+      const asked = await this.#consumeAll(this.#ownBuckets(action, 'with_proof'), subject, 'with_proof')
       if (!isRefused(asked)) return { counted: asked, lane: 'with_proof' }
       if (longestWaitMs(asked) <= longestProofWaitMs) throw refusalOf(asked)
     }
-    await this.#assertFewRefused(who)
-    const asked = await this.#consumeOwn(action, who)
+    await this.#assertFewRefused(subject)
+    const asked = await this.#consumeOwn(action, subject)
     if (!isRefused(asked)) return { counted: asked, lane: 'without_proof' }
-    await this.#consumeAll(this.#ownBuckets('refused', 'without_proof'), who, 'without_proof')
+    await this.#consumeAll(this.#ownBuckets('refused', 'without_proof'), subject, 'without_proof')
     throw refusalOf(asked)
   }
 
-  /** An address that was refused very often is refused at once. Asked first, because it is one look at one counter. */
-  async #assertFewRefused(who: LimitSubject): Promise<void> {
-    for (const { bucket, key } of keyed(this.#ownBuckets('refused', 'without_proof'), who)) {
+  /**
+   * Refuses an address that has been refused very often. Checked first, because it reads only one counter.
+   */
+  async #assertFewRefused(subject: LimitSubject): Promise<void> {
+    for (const { bucket, key } of keyed(this.#ownBuckets('refused', 'without_proof'), subject)) {
       const waitMs = await this.#store.peek(key, bucket.windows)
       if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
     }
   }
 
-  async #consumeOwn(action: Action, who: LimitSubject): Promise<readonly Asked[]> {
+  async #consumeOwn(action: Action, subject: LimitSubject): Promise<readonly Asked[]> {
     const buckets = this.#ownBuckets(action, 'without_proof')
-    const asked = await this.#consumeAll(buckets, who, 'without_proof')
+    const asked = await this.#consumeAll(buckets, subject, 'without_proof')
     const [refusing, ...more] = asked.filter(({ spent }) => spent.waitMs > 0)
     if (refusing?.bucket.by !== 'caller' || more.length > 0) return asked
-    if ((await this.#store.peek(unlockedKey(who), unlocked)) === 0) return asked
+    if ((await this.#store.peek(unlockedKey(subject), unlocked)) === 0) return asked
     await this.#store.forget(refusing.key)
-    return await this.#consumeAll(buckets, who, 'without_proof')
+    return await this.#consumeAll(buckets, subject, 'without_proof')
   }
 
-  /** Counts a guess for all callers without a proof: at the number, and in the installation. */
+  /**
+   * Counts a guess in the counters that all callers without a proof share: of the number, and of the
+   * installation.
+   */
   async #countGuess(
     action: Check,
-    who: LimitSubject,
+    subject: LimitSubject,
     lane: Lane,
     isReal: boolean,
   ): Promise<readonly Asked[] | null> {
     if (lane === 'with_proof') return null
-    // A decoy of a guess is as full as its windows say: a full counter is asked and not written, and the time would tell.
-    return await this.#consumeAll(this.#sharedBuckets(action, lane), who, lane, (one) =>
+    // The decoy of a guess has the same windows: a full counter is read and not written, so a decoy that is
+    // never full would differ in time.
+    return await this.#consumeAll(this.#sharedBuckets(action, lane), subject, lane, (one) =>
       isReal ? one : { ...one, key: decoyKey(one) },
     )
   }
 
   async #consumeAll(
     buckets: readonly Bucket[],
-    who: LimitSubject,
+    subject: LimitSubject,
     lane: Lane,
     counterOf: (one: Keyed) => Keyed = (one) => one,
   ): Promise<readonly Asked[]> {
-    const asked = keyed(buckets, who).map(counterOf)
+    const asked = keyed(buckets, subject).map(counterOf)
     const spent = await this.#store.consumeAll(
       asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
       { reserved: lane === 'with_proof' },
@@ -289,15 +331,15 @@ export class Limiter {
     })
   }
 
-  /** Never fails: what is not taken back counts for a while longer. */
+  /** Never fails: a count that cannot be refunded expires with its window. */
   async #refund(counted: readonly Asked[]): Promise<void> {
     await Promise.allSettled(
       counted.map(({ bucket, key, spent }) => this.#store.refund(key, bucket.windows, spent.at)),
     )
   }
 
-  async #forget(which: (bucket: Bucket) => boolean, who: LimitSubject): Promise<void> {
-    await Promise.all(keyed(this.#buckets.filter(which), who).map(({ key }) => this.#store.forget(key)))
+  async #forget(which: (bucket: Bucket) => boolean, subject: LimitSubject): Promise<void> {
+    await Promise.all(keyed(this.#buckets.filter(which), subject).map(({ key }) => this.#store.forget(key)))
   }
 
   #ownBuckets(action: Action, lane: Lane): Bucket[] {
@@ -315,7 +357,7 @@ export class Limiter {
   }
 }
 
-/** What it counted for all callers is kept, to be taken back where the guess was right. */
+/** Keeps what it has counted in the shared counters, for the refund of a correct guess. */
 class CountedGuess implements Guess {
   readonly #consume: (isReal: boolean) => Promise<readonly Asked[] | null>
   readonly #store: LimitStore
@@ -326,15 +368,16 @@ class CountedGuess implements Guess {
   constructor(
     consume: (isReal: boolean) => Promise<readonly Asked[] | null>,
     store: LimitStore,
-    who: LimitSubject,
+    subject: LimitSubject,
   ) {
     this.#consume = consume
     this.#store = store
-    this.#rightOnceKey = `right_once:${subjectOf('caller', who)}`
+    this.#rightOnceKey = `right_once:${subjectOf('caller', subject)}`
   }
 
   async count(isReal: boolean): Promise<Judged> {
-    // A second comparison of the same try (the account was changed meanwhile) is no second guess.
+    // A second comparison in the same attempt (after a concurrent change of the account) is not a second
+    // guess.
     this.#judged ??= this.#count(isReal)
     return await this.#judged
   }
@@ -351,14 +394,20 @@ class CountedGuess implements Guess {
     const guessed = hash('sha256', `${this.#rightOnceKey} ${code}`, 'base64url').slice(0, 22)
     const { waitMs } = await this.#store.consume(`guessed:${guessed}`, rightOnce)
     const isRepeated = waitMs > 0
-    // Keys that nobody reads: each has room for the first guess of a code and, beside it, for the first repeat.
+    // Decoy keys: one for the first guess of a code, and one for its first repeat.
     const decoy = `${isRepeated ? 'repeated' : 'not_right'}:${guessed}`
     const noted = await this.#store.consume(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
     return isRight && !isRepeated && noted.waitMs > 0
   }
 }
 
-const nobody: LimitSubject = { phoneNumber: '', address: null, deviceId: null, accountId: null, proof: null }
+const noSubject: LimitSubject = {
+  phoneNumber: '',
+  address: null,
+  deviceId: null,
+  accountId: null,
+  proof: null,
+}
 
 /** One bucket for each counter, with all its windows. */
 function bucketsOf(limits: readonly Limit[]): Bucket[] {
@@ -377,20 +426,20 @@ function bucketsOf(limits: readonly Limit[]): Bucket[] {
   })
 }
 
-function keyed(buckets: readonly Bucket[], who: LimitSubject): Keyed[] {
-  const { phoneNumber } = who
+function keyed(buckets: readonly Bucket[], subject: LimitSubject): Keyed[] {
+  const { phoneNumber } = subject
   const needsCountry = phoneNumber !== null && buckets.some(({ by }) => by === 'country')
   const country = needsCountry ? numberCountry(phoneNumber) : null
   return buckets.flatMap((bucket) => {
     const { action, by, callers, counts } = bucket
     if (by === 'country' && bucket.country !== country) return []
-    const subject = subjectOf(by, who)
-    return subject === null ? [] : [{ bucket, key: `${action}:${by}:${callers}:${counts}:${subject}` }]
+    const name = subjectOf(by, subject)
+    return name === null ? [] : [{ bucket, key: `${action}:${by}:${callers}:${counts}:${name}` }]
   })
 }
 
-function unlockedKey(who: LimitSubject): string {
-  return `unlocked:${subjectOf('number', who)}`
+function unlockedKey(subject: LimitSubject): string {
+  return `unlocked:${subjectOf('number', subject)}`
 }
 
 function isRefused(asked: readonly Asked[]): boolean {
@@ -401,7 +450,7 @@ function counts({ callers }: Bucket, to: Recipient): boolean {
   return to === 'stranger' || (to === 'owner' && callers !== 'without_account')
 }
 
-/** The same work in a counter that nobody reads and that is never full. */
+/** A decoy: the same work in a counter that is never full and that no limit reads. */
 function decoyOf(one: Keyed): Keyed {
   const windows = one.bucket.windows.map((window) => ({ ...window, max: 1_000_000_000 }))
   return { bucket: { ...one.bucket, windows }, key: decoyKey(one) }
@@ -425,7 +474,7 @@ function longestWaitMs(asked: readonly Asked[]): number {
   return Math.max(0, ...asked.map(({ spent }) => spent.waitMs))
 }
 
-/** The caller learns the wait, and not which limit it is. */
+/** The refusal states the wait, and not which limit was reached. */
 function refusalOf(asked: readonly Asked[]): AppError {
   const waits = asked.filter(({ spent }) => spent.waitMs > 0)
   const seconds = waits.map(({ bucket, spent }) =>

@@ -1,6 +1,7 @@
-// How often anybody may do what costs money or helps to guess: one table. docs/limits.md shows it, a test compares the two.
+// The limits of everything that costs money or helps to guess a secret, in one table. docs/limits.md shows
+// it, and a test compares the two.
 
-/** What is counted. The two checks are the methods of signing in; each has counters of its own. */
+/** What is counted. The two checks are the sign-in methods; each has counters of its own. */
 export const actions = [
   'refused',
   'send_code',
@@ -13,14 +14,16 @@ export const actions = [
 ] as const
 export type Action = (typeof actions)[number]
 export type Check = 'check_code' | 'check_password'
-/** What a signed-in client writes without proving anything again. */
+/** Writes of a signed-in client that require no further credential. */
 export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' | 'end_session'
 
 /**
- * Whose counter it is. The caller's own: `proof` the device proof (or the session of the account whose number it is), `caller` the
- * address together with the number, `device` the address together with the id that the app gives, `account` and `session` of a signed-in
- * client, `address` an IPv4 address or an IPv6 /64, `network` the /24 or /48 around it. Shared by all callers: `number` the phone
- * number, `prefix` its country and first 7 national digits, `country` its country alone, `server` the whole installation.
+ * What a counter counts by. The caller's own counters: `proof` the device proof (or the session of the
+ * account whose number it is), `caller` the address together with the number, `device` the address together
+ * with the id that the app gives, `account` and `session` of a signed-in client, `address` an IPv4 address or
+ * an IPv6 /64, `network` the /24 or /48 around it. Counters that all callers share: `number` the phone
+ * number, `prefix` its country and first 7 national digits, `country` its country alone, `server` the whole
+ * installation.
  */
 export type By =
   | 'proof'
@@ -36,14 +39,15 @@ export type By =
   | 'server'
 
 /**
- * `all` tries; only the `wrong` ones; or the wrong ones `in_a_row`, which a success of the same caller by any method forgets. A try is
- * counted before the comparison, and taken back where it was right, so that parallel tries cannot slip through.
+ * `all` attempts; only the `wrong` ones; or the wrong ones `in_a_row`, which a success of the same caller by
+ * any method forgets. An attempt is counted before the comparison and refunded where it was correct, so that
+ * parallel attempts cannot exceed the limit.
  */
 export type Counts = 'all' | 'wrong' | 'in_a_row'
 
 /**
- * Which callers a limit counts: all of them, those with or those without a good device proof for the number, or those without one
- * that ask for a message to a number `without_account`.
+ * Which callers a limit counts: all of them, those with or those without a good device proof for the number,
+ * or those without one that ask for a message to a number `without_account`.
  */
 export type Callers = 'all' | 'without_proof' | 'without_account' | 'with_proof'
 
@@ -55,9 +59,9 @@ export interface Limit {
   readonly counts: Counts
   readonly max: number
   readonly perSeconds: number
-  /** With `country`: the one that it holds for (ISO 3166-1). */
+  /** The country that a limit by `country` applies to (ISO 3166-1). */
   readonly country?: string
-  /** Seconds until the next one after the first, second, … in this window; the last goes on. */
+  /** Seconds from the first, second, … attempt in this window to the next; the last value repeats. */
   readonly backoff?: readonly number[]
 }
 
@@ -67,20 +71,21 @@ const days = 86_400
 
 type Windows = readonly (readonly [max: number, perSeconds: number, backoff?: readonly number[]])[]
 
-/** Between codes for one number that one caller asks for. */
+/** Seconds between one caller's requests for codes for one number. */
 const betweenSends = [60, 120, 300, 900]
-/** What one caller, or one device proof, may ask for about one number. */
+/** Requests for codes for one number by one caller, or with one device proof. */
 const sendsOfOne: Windows = [
   [3, 10 * minutes],
   [5, hours, betweenSends],
   [10, days],
 ]
 /**
- * Between messages to one number for all callers without a device proof. The wait grows with the messages of the last day, so that
- * an attacker cannot use up a day in an hour: a message goes out at least every four hours, and it reaches the owner's phone.
+ * Seconds between messages to one number for all callers without a device proof. The wait grows with the
+ * messages of the last day, so that an attacker cannot use up a day's messages in an hour: a message is
+ * possible at least every four hours, and it reaches the owner's phone.
  */
 const betweenMessages = [60, 120, 900, 3_600, 14_400]
-/** Five wrong ones are free; then the delay doubles, up to a quarter of an hour. */
+/** Five wrong attempts cause no wait; then the wait doubles, up to 15 minutes. */
 const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
 /** A network has five times the allowance of one address. */
 const neighbours = 5
@@ -100,7 +105,7 @@ function counter(action: Action, by: By, callers: Callers, counts: Counts, ...wi
   }))
 }
 
-/** The same windows for an address and, wider, for the network around it. */
+/** Limits of an address, and larger limits with the same windows for its network. */
 function byAddress(action: Action, ...windows: (readonly [number, number])[]): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * neighbours, perSeconds] as const)
   return [
@@ -109,12 +114,12 @@ function byAddress(action: Action, ...windows: (readonly [number, number])[]): L
   ]
 }
 
-/** Between wrong guesses of one caller at one number, by one method. */
+/** Limits of one caller's consecutive wrong guesses at one number, by one method. */
 function byCaller(action: Check, perDay: number): Limit[] {
   return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay, days, betweenFailures])
 }
 
-/** A stolen proof gives no more guesses than the number gives to everybody without one. */
+/** A stolen proof allows no more guesses than the number allows to all callers without a proof. */
 function byProof(action: Check): Limit[] {
   return [
     ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
@@ -123,8 +128,9 @@ function byProof(action: Check): Limit[] {
 }
 
 /**
- * By session, so that the holder of a stolen token uses up only its own allowance; and wider for all sessions of the account, which
- * bounds what an account with many sessions costs. Not for what ends sessions: no other session may stop that.
+ * Limits by session, so that the holder of a stolen token uses up only that session's allowance; and larger
+ * ones for all sessions of the account, which bound the cost of an account with many sessions. Not for ending
+ * sessions: no session may keep another one from that.
  */
 function bySession(action: SessionWrite, ...windows: (readonly [number, number])[]): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * sessionsOfAccount, perSeconds] as const)
@@ -134,7 +140,7 @@ function bySession(action: SessionWrite, ...windows: (readonly [number, number])
   ]
 }
 
-/** Real guesses at one number by one method, of all callers without a device proof: 365 a year. */
+/** Wrong guesses at one number by one method, of all callers without a device proof: 365 a year. */
 const realGuessesPerMonth = 30
 
 function byNumber(action: Check, perDay: number): Limit[] {
@@ -142,22 +148,28 @@ function byNumber(action: Check, perDay: number): Limit[] {
 }
 
 /**
- * Parts of the installation's messages of a day. Messages to numbers that nobody has signed up with may use three quarters, so that a sweep
- * through ranges of numbers leaves some for people with an account, and the last eighth is kept for callers with a device proof.
+ * Shares of the installation's messages of a day. Messages to numbers without an account may use three
+ * quarters, so that a sweep through ranges of numbers leaves some for people with an account, and the last
+ * eighth is reserved for callers with a device proof.
  */
 const withoutAccount = 3 / 4
 const withoutProof = 7 / 8
-/** Typing errors grow with the number of messages, and so does what the installation bears of them. */
+/**
+ * Typing errors increase with the number of messages, and so does the installation's limit of wrong codes.
+ */
 const wrongPerMessage = 1 / 5
 const wrongAtLeast = 2_000
 
 export interface LimitsOptions {
   readonly smsDailyBudget: number
-  /** The messages of a day for each country (ISO 3166-1) that gets codes. None: the daily budget alone holds. */
+  /**
+   * The messages of a day for each country (ISO 3166-1) that gets codes. Empty: only the daily budget
+   * applies.
+   */
   readonly smsCountries?: ReadonlyMap<string, number>
 }
 
-/** The parts of a budget for a day that not every message may use. */
+/** The shares of a day's budget that only some callers may use. */
 function partsOfBudget(by: 'server' | 'country', budget: number): Limit[] {
   return [
     ...counter('send_code', by, 'without_account', 'all', [Math.ceil(budget * withoutAccount), days]),
@@ -165,7 +177,10 @@ function partsOfBudget(by: 'server' | 'country', budget: number): Limit[] {
   ]
 }
 
-/** A country has the same parts as the installation; one that may have all messages of the day needs no counters. */
+/**
+ * A country has the same shares as the installation; a country that may use all messages of the day needs no
+ * counters.
+ */
 function byCountry({ smsDailyBudget, smsCountries = new Map() }: LimitsOptions): Limit[] {
   return [...smsCountries]
     .filter(([, max]) => max < smsDailyBudget)
@@ -187,7 +202,7 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...counter('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
     ...counter('send_code', 'device', 'without_proof', 'all', [5, hours], [10, days]),
     ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
-    // First, because the end of all messages is the only one that is told.
+    // First, because it is the only shared limit that a caller learns of.
     ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
     ...byCountry(options),
     ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
@@ -197,10 +212,10 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byProof('check_code'),
     ...byCaller('check_code', 10),
     ...counter('check_code', 'device', 'without_proof', 'all', [30, hours], [100, days]),
-    // A client that holds a token could try codes for one new number after the other. By session: the holder of a stolen token must not
-    // keep the owner from changing the password.
+    // A client with a token could try codes for one new number after another. By session, because the holder
+    // of a stolen token must not keep the owner from changing the password.
     ...counter('check_code', 'session', 'all', 'all', [30, hours], [100, days]),
-    // A whole city of phones may share the address of a carrier.
+    // All phones of a city may share one address of their carrier.
     ...byAddress('check_code', [100, 10 * minutes], [1_000, days]),
     ...byNumber('check_code', 10),
     ...counter(
@@ -219,10 +234,11 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
     ...byAddress('check_password', [100, 10 * minutes], [1_000, days]),
     ...byNumber('check_password', 15),
 
-    // Writes that need no proof. They bound what one account costs the others; no app that people use comes near.
+    // Writes that need no credential. These limits bound the load that one account causes; normal use stays
+    // far below them.
     ...bySession('change_profile', [30, 10 * minutes], [200, days]),
     ...bySession('export_account', [5, hours], [20, days]),
-    // By session alone: nothing that other sessions do may stop the owner from removing them.
+    // By session alone: no other session may keep the owner from ending it.
     ...counter('rotate_token', 'session', 'all', 'all', [30, 10 * minutes], [300, days]),
     ...counter('end_session', 'session', 'all', 'all', [100, 10 * minutes], [1_000, days]),
   ]

@@ -1,5 +1,5 @@
-// Several servers count in one database, at random and all at once, and die while they do: no more is allowed than one counter
-// in memory would allow, and without a death no less.
+// Several servers count in one database, in random order and concurrently, and crash meanwhile: they allow no
+// more than one counter in memory would, and without a crash no less.
 import { describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
 import { migrateFresh } from '../../test/support/in-process-server.ts'
@@ -10,7 +10,7 @@ import type { AskedBucket, Spent, Window } from './store.ts'
 import { MemoryLimits } from './store-memory.ts'
 import { limitConnections, SqlLimits } from './store-sql.ts'
 
-/** One bucket that everybody shares, and some that few do. */
+/** The windows of the buckets: one bucket is shared by all servers, the others by few. */
 const windows: readonly Window[] = [
   { max: 6, ms: 60_000, backoffMs: [] },
   { max: 15, ms: 600_000, backoffMs: [0, 0, 5_000] },
@@ -42,7 +42,7 @@ function openServer(url: string, clock: ManualClock): Server {
     try {
       return await cut.watch(step, work)
     } catch (error) {
-      // The connections of a process that dies are closed, and what it had locked is free.
+      // The connections of a crashed process are closed, and its locks are released.
       if (cut.reached !== null) setImmediate(() => void db.destroy())
       throw error
     }
@@ -51,7 +51,7 @@ function openServer(url: string, clock: ManualClock): Server {
   return { store: new SqlLimits({ db, kind: databaseKind(url) ?? expect.fail(), clock }), cut }
 }
 
-/** When tries were allowed, for each key. */
+/** The times of the allowed attempts, by key. */
 class History {
   readonly #allowed = new Map<string, number[]>()
 
@@ -63,7 +63,7 @@ class History {
     for (const { key } of buckets) this.#allowed.get(key)?.splice(this.#allowed.get(key)?.indexOf(at) ?? 0, 1)
   }
 
-  /** The most that were allowed in any time of that length. */
+  /** The most attempts that were allowed in any period of this length. */
   most(key: string, ms: number): number {
     const times = this.#allowed.get(key) ?? []
     return Math.max(0, ...times.map((end) => times.filter((at) => at > end - ms && at <= end).length))
@@ -72,7 +72,7 @@ class History {
 
 const isAllowed = (spent: readonly Spent[]) => spent.every(({ waitMs }) => waitMs === 0)
 
-/** One history, of tries, right ones, time that passes, and deaths if there may be any. */
+/** One history of attempts, refunds, time that passes and, if they may happen, crashes. */
 async function play(url: string, seed: number, mayDie: boolean) {
   const random = randomOf(seed)
   const clock = new ManualClock()
@@ -114,7 +114,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
       await store.close()
       servers[i] = openServer(url, clock)
     }
-    // A right try is taken back; a server that dies before it does so leaves a count too many.
+    // A correct attempt is refunded; a server that crashes before that leaves one count too many.
     const right = random.below(3) === 0 ? given.splice(random.below(given.length), 1)[0] : undefined
     if (right) {
       history.remove(right.buckets, right.at)
@@ -133,8 +133,8 @@ async function play(url: string, seed: number, mayDie: boolean) {
 
 describe.each(databases)('servers that count in $name', ({ skipped, create }) => {
   test.skipIf(skipped !== null).each([
-    ['while all is well', false],
-    ['and die at every step', true],
+    ['without a crash', false],
+    ['and crash at every step', true],
   ] as const)('%s: random histories stay within the table', async (_when, mayDie) => {
     const { url, drop } = await create()
     try {

@@ -1,13 +1,10 @@
-// Remembers for a second which buckets are full, so that a flood of refused requests costs no queries.
+// Caches for a second which buckets are full, so that a flood of refused requests costs no queries.
 import type { Clock } from '../clock.ts'
 import type { AskedBucket, Spent } from './store.ts'
 
-/**
- * A bucket that was emptied by another process may be taken for full for so long, and only while it is
- * flooded.
- */
+/** For so long, a bucket may count as full after another process has emptied it; only while it is flooded. */
 const rememberMs = 1_000
-/** So many refusals in that time are asked for: people who try again meet no memory. */
+/** The first refusals in this time come from the database, so that people who try again are not affected. */
 const askedRefusals = 5
 const maxKeys = 10_000
 
@@ -25,7 +22,7 @@ export class Refusals {
     this.#clock = clock
   }
 
-  /** What is known without asking: that one of the buckets is full. */
+  /** The refusal where one of the buckets is known to be full, or null. */
   find(buckets: readonly AskedBucket[]): readonly Spent[] | null {
     if (this.#byKey.size === 0) return null
     const now = this.#clock.now()
@@ -34,7 +31,7 @@ export class Refusals {
     return waits.map((waitMs) => ({ waitMs, nextMs: waitMs, at: now }))
   }
 
-  /** Takes note of what the database answered. */
+  /** Notes the refusals in the database's answer. */
   note(buckets: readonly AskedBucket[], spent: readonly Spent[]): void {
     const now = this.#clock.now()
     buckets.forEach(({ key }, i) => {

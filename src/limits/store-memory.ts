@@ -1,18 +1,18 @@
-// Counters in this process: for a server that is alone.
+// Counters in this process's memory: for a server that runs alone.
 import type { Clock } from '../clock.ts'
 import { type Bucket, countOne, emptyBucket, takeBack, waitOf } from './bucket.ts'
 import type { AskedBucket, LimitStore, Spent, Window } from './store.ts'
 
 export interface MemoryLimitsOptions {
   readonly clock: Clock
-  /** Buckets at most, some 1,000 bytes each; the one that was asked for least lately goes first. */
+  /** The most buckets, about 1,000 bytes each. The least recently used one is dropped first. */
   readonly max?: number
 }
 
 export class MemoryLimits implements LimitStore {
   readonly #clock: Clock
   readonly #max: number
-  /** In the order of their last use. */
+  /** The least recently used bucket is the first. */
   readonly #buckets = new Map<string, Bucket>()
 
   constructor({ clock, max = 100_000 }: MemoryLimitsOptions) {
@@ -61,7 +61,7 @@ export class MemoryLimits implements LimitStore {
     this.#buckets.clear()
   }
 
-  /** Keeps a bucket as the one that was used last. */
+  /** Stores a bucket as the most recently used one. */
   #keep(key: string, bucket: Bucket): void {
     this.#buckets.delete(key)
     if (bucket.until === 0) return
@@ -69,7 +69,10 @@ export class MemoryLimits implements LimitStore {
     this.#buckets.set(key, bucket)
   }
 
-  /** Drops what counts no more, or else the tenth that was used least lately, so that this is rare. */
+  /**
+   * Drops expired buckets; if these are few, drops the least recently used tenth, so that this happens
+   * rarely.
+   */
   #makeRoom(): void {
     const now = this.#clock.now()
     for (const [key, { until }] of this.#buckets) if (until <= now) this.#buckets.delete(key)

@@ -1,4 +1,4 @@
-// What counters in SQL do when they are flooded, out of reach or emptied by another process.
+// Counters in SQL that are flooded, cannot be reached, or are emptied by another process.
 import { CompiledQuery } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
@@ -34,7 +34,7 @@ function open(url: string, clock: ManualClock | null = new ManualClock()) {
     db,
     store,
     asked,
-    /** Statements wait until what this returns is called. */
+    /** Holds all statements until the returned function is called. */
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
       held = promise
@@ -55,7 +55,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     return url
   }
 
-  usable('whoever is refused again and again is refused without a question to the database', async () => {
+  usable('a caller that is refused again and again is refused without a query', async () => {
     const clock = new ManualClock()
     const { store, asked } = open(await fresh(), clock)
     await store.consume('a', [window(1)])
@@ -64,14 +64,14 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     const flood = await Promise.all(Array.from({ length: 5_000 }, () => store.consume('a', [window(1)])))
     for (const { waitMs } of flood) expect(waitMs).toBeGreaterThan(50_000)
     expect(asked).toEqual([])
-    // Not for long: it may have been emptied elsewhere.
+    // The refusal is cached for a second only: another process may have emptied the bucket.
     clock.advance(1_000)
     await store.consume('a', [window(1)])
     expect(asked).not.toEqual([])
   })
 
   usable(
-    'a person who is refused a few times is let in at once when another process has emptied the bucket',
+    'a caller that was refused a few times is allowed as soon as another process has emptied the bucket',
     async () => {
       const url = await fresh()
       const [one, other] = [open(url), open(url)]
@@ -83,7 +83,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     },
   )
 
-  usable('what finds no place is refused at once, and a caller with a proof finds one', async () => {
+  usable('with a full queue a caller is refused at once, and a caller with a proof has a place', async () => {
     const { store, hold } = open(await fresh())
     const letGo = hold()
     const outcomes: string[] = []
@@ -93,7 +93,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
         ({ code }) => outcomes.push(code),
       ),
     )
-    // Only then does anything wait for a place.
+    // From here on, work waits in the queue.
     await new Promise(setImmediate)
     await new Promise(setImmediate)
     const refusedAtOnce = outcomes.filter((outcome) => outcome === 'overloaded').length
@@ -105,14 +105,14 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(outcomes.filter((outcome) => outcome === 'counted')).toHaveLength(1_000 - refusedAtOnce)
   })
 
-  usable('tries that wait together are one transaction, however many share a bucket', async () => {
+  usable('attempts that wait together are one transaction, however many share a bucket', async () => {
     const { store, asked } = open(await fresh())
     const spent = await Promise.all(Array.from({ length: 60 }, () => store.consume('shared', [window(50)])))
     expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
     expect(asked.filter((step) => step === 'sql commit')).toHaveLength(1)
   })
 
-  usable('what is refused writes nothing, and what is taken back leaves no row', async () => {
+  usable('a refused attempt writes nothing, and a refunded one leaves no row', async () => {
     const { db, store, asked } = open(await fresh())
     const { at } = await store.consume('a', [window(1)])
     asked.length = 0
@@ -122,7 +122,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(await db.selectFrom('hufu_limit_counters').selectAll().execute()).toEqual([])
   })
 
-  usable('a row that was changed by hand stops nobody', async () => {
+  usable('a row that was edited by hand refuses no caller', async () => {
     const { db, store } = open(await fresh())
     for (const [name, counts] of Object.entries({ a: '', b: 'x|y:z|60000:1', c: '5|60000:x:1=2,3' })) {
       await db.insertInto('hufu_limit_counters').values({ name, counts, expires_at: 1 }).execute()
@@ -131,7 +131,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     }
   })
 
-  usable('rows are removed when they count no more, and so many at a time', async () => {
+  usable('expired rows are deleted, a limited number at a time', async () => {
     const clock = new ManualClock()
     const { db, store } = open(await fresh(), clock)
     for (let i = 0; i < 7; i++) await store.consume(`short:${i}`, [window(1)])
@@ -144,21 +144,21 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(left).toEqual([{ name: 'long' }])
   })
 
-  usable('time is that of the database', async () => {
+  usable('time is read from the database', async () => {
     const { store } = open(await fresh(), null)
     const { at } = await store.consume('a', [window(1)])
     expect(Math.abs(at - systemClock.now())).toBeLessThan(5_000)
   })
 })
 
-test('without a database nothing is allowed, and closing is no fault', async () => {
+test('without a database nothing is allowed, and closing succeeds', async () => {
   const { store } = open('postgres://hufu@127.0.0.1:1/hufu')
   const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
   await expect(store.consume('a', [window(5)])).rejects.toMatchObject(refusal)
   await expect(store.forget('a')).rejects.toMatchObject(refusal)
 })
 
-test('what has waited for too long is refused, and what was counted already is settled all the same', async () => {
+test('work that has waited for too long is refused, and an earlier count is still settled', async () => {
   const done: string[] = []
   const queue = new BatchQueue<string, string>({
     async run(works) {
@@ -180,7 +180,7 @@ test('what has waited for too long is refused, and what was counted already is s
   expect(done).toEqual(['settled first', 'settled'])
 })
 
-test('SQLite waits for no disk when it counts', async () => {
+test('SQLite does not wait for the disk when it counts', async () => {
   const { url, drop } = (await databases[0]?.create()) ?? expect.fail()
   closers.push(drop)
   await migrateFresh(url)

@@ -1,5 +1,6 @@
-// Counters in the database, for all processes on it. What waits together is counted in one transaction, which locks its rows in
-// one order: nothing is counted twice and nothing is lost, whatever else breaks.
+// Counters in the database, for all processes on it. Requests that wait together are counted in one
+// transaction, which locks its rows in a fixed order: nothing is counted twice and no count is lost, whatever
+// fails.
 import { type Clock, steadyClock } from '../clock.ts'
 import { databaseNow } from '../database/database-clock.ts'
 import { asUnavailable, isRetryable, isUniqueViolation } from '../database/failures.ts'
@@ -28,9 +29,9 @@ import {
 import { Refusals } from './refusals.ts'
 import type { AskedBucket, LimitStore, SpendOptions, Spent, Window } from './store.ts'
 
-/** Connections of its own, so that a flood of attempts takes none from requests that are allowed. */
+/** A pool of its own, so that a flood of attempts takes no connection from allowed requests. */
 export const limitConnections = 2
-/** Rows in one transaction: what the event loop does for them at once stays within a millisecond or two. */
+/** Rows in one transaction: this many keep the event loop busy for a millisecond or two. */
 const rowsInBatch = 64
 const places = { open: 256, reserved: 64 }
 const maxWaitMs = 2_000
@@ -43,10 +44,10 @@ type Work =
   | { readonly kind: 'forget'; readonly key: string }
 
 export interface SqlLimitsOptions {
-  /** Of its own, with `limitConnections`. `close` ends it. */
+  /** A pool for the counters alone, with `limitConnections`. `close` ends it. */
   readonly db: Database
   readonly kind: DatabaseKind
-  /** For tests; otherwise the database's own clock is the time, so that those of the servers do not matter. */
+  /** For tests. By default, the database's clock is used, so that the servers' clocks do not matter. */
   readonly clock?: Clock | undefined
 }
 
@@ -56,7 +57,7 @@ export class SqlLimits implements LimitStore {
   readonly #clock: Clock | null
   readonly #refusals: Refusals
   readonly #queue: BatchQueue<Work, readonly Spent[]>
-  /** How far the database's clock is ahead of ours, and when we looked. */
+  /** How far the database's clock is ahead of this process's, and when it was last read. */
   #aheadMs = 0
   #lookedAt = Number.NEGATIVE_INFINITY
   #prepared: Promise<void> | null = null
@@ -115,7 +116,7 @@ export class SqlLimits implements LimitStore {
     await this.#db.destroy()
   }
 
-  /** @throws AppError `unavailable` where the database cannot be asked: then nothing was counted, or nobody knows */
+  /** @throws AppError `unavailable` where the database fails: whether anything was counted is then unknown */
   async #run(works: readonly Work[]): Promise<readonly (readonly Spent[])[]> {
     try {
       await this.#prepare()
@@ -123,7 +124,7 @@ export class SqlLimits implements LimitStore {
         try {
           return await inTransaction(this.#db, (tx) => this.#count(tx, works))
         } catch (error) {
-          // Another process made the same row at the same moment; by now it can be locked.
+          // Another process has inserted the same row meanwhile. The next attempt can lock it.
           if (attempt === tries || !(isUniqueViolation(error) || isRetryable(error))) throw error
         }
       }
@@ -156,7 +157,7 @@ export class SqlLimits implements LimitStore {
     return answers
   }
 
-  /** Writes what has changed, and only that: what is refused writes nothing. */
+  /** Writes only the rows that have changed: a refused request writes nothing. */
   async #write(
     tx: Database,
     {
@@ -187,7 +188,10 @@ export class SqlLimits implements LimitStore {
     await insertCounters(tx, fresh)
   }
 
-  /** The database's time. It is looked at now and then, and in between ours goes on from there, whoever sets ours. */
+  /**
+   * The database's time. It is read every 10 s; in between, a clock that no setting of the system's time
+   * affects goes on from it.
+   */
   async #now(tx: Database): Promise<number> {
     if (this.#clock) return this.#clock.now()
     const began = performance.now()
@@ -212,7 +216,7 @@ function namesOf(work: Work): string[] {
   return [work.kind === 'give_back' ? work.bucket.key : work.key]
 }
 
-/** Does one work to the buckets, of which those that count nothing are not there. */
+/** Applies one work to the buckets. An empty bucket is not in the map. */
 function apply(work: Work, buckets: Map<string, Bucket>, now: number): readonly Spent[] {
   switch (work.kind) {
     case 'spend':

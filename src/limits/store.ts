@@ -1,57 +1,61 @@
-// The contract of what counts, and the arithmetic of a window, which each store follows.
+// The contract of a store of counters, and the arithmetic of a window, which each store follows.
 
-/** At most `max` in any `ms`, with a wait after each one. */
+/** At most `max` in any `ms`, with a wait after each. */
 export interface Window {
   readonly max: number
   readonly ms: number
-  /** Milliseconds until the next one after the first, second, … in this window; the last goes on. Empty: no wait. */
+  /**
+   * Milliseconds from the first, second, … count in this window to the next; the last value repeats. Empty:
+   * no wait.
+   */
   readonly backoffMs: readonly number[]
 }
 
-/** What a try to count gave. */
+/** The result of an attempt to count. */
 export interface Spent {
-  /** 0: it was counted. Else nothing was, and this is how long it will be so. */
+  /** 0 where it was counted. Otherwise nothing was counted, and a retry will be refused for so long. */
   readonly waitMs: number
-  /** How long the next one would have to wait, if it was counted. */
+  /** Where it was counted, how long the next one would have to wait. */
   readonly nextMs: number
-  /** By the clock of the store. */
+  /** The time, by the clock of the store. */
   readonly at: number
 }
 
-/** A bucket that is asked: its name and all its windows. */
+/** A bucket to count in: its key and all its windows. */
 export interface AskedBucket {
   readonly key: string
   readonly windows: readonly Window[]
-  /** It must have room, and nothing is counted in it. */
+  /** The bucket must have room, but is not counted in. */
   readonly looksOnly?: boolean
 }
 
 export interface SpendOptions {
   /**
-   * The caller has shown a device proof: where only so many can wait for the counters, some places are kept for such callers.
-   * It changes nothing about what is counted.
+   * The caller has a device proof: a part of the waiting queue is reserved for such callers. It changes
+   * nothing about what is counted.
    */
   readonly reserved?: boolean
 }
 
 /**
- * Counters that forget. A key is one bucket: all its windows are asked and counted in one step, whoever else asks.
- * Each window is cut into sixty slots: a slot counts until its end is a whole window ago, so that there never are more than
- * `max` in any `ms`, a wait is at most a sixtieth too long, and a bucket is small however large `max` is.
+ * Sliding-window counters. A key is one bucket: all its windows are checked and counted atomically. Each
+ * window has sixty slots: a slot counts until its end is a whole window ago, so that there are never more
+ * than `max` in any `ms`, a wait is at most a sixtieth too long, and the size of a bucket does not depend on
+ * `max`.
  */
 export interface LimitStore {
-  /** Counts one in each window, or in none of them where one is full or cools down. */
+  /** Counts one in each window, or in none where one is full or has a wait. */
   consume(key: string, windows: readonly Window[]): Promise<Spent>
   /**
-   * Counts one in each of several buckets, or in none of them where any has no room: then at least one answer has a wait,
-   * and the answers of the buckets behind it may be missing.
-   * No key may be there twice. The answers are in the order of the buckets.
-   * @throws AppError `unavailable` or `overloaded`: nothing may be done
+   * Counts one in each of several buckets, or in none where one of them has no room: then at least one result
+   * has a wait, and the results after it may be missing. No key may occur twice. The results are in the order
+   * of the buckets.
+   * @throws AppError `unavailable` or `overloaded`: the request must not go on
    */
   consumeAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
-  /** How long one more would have to wait, in milliseconds; 0: it has room. Counts nothing. */
+  /** How long the next count would have to wait, in milliseconds; 0 where there is room. Counts nothing. */
   peek(key: string, windows: readonly Window[]): Promise<number>
-  /** Takes one back that was counted at that time. */
+  /** Refunds one that was counted at this time. */
   refund(key: string, windows: readonly Window[], at: number): Promise<void>
   /** Empties the bucket. */
   forget(key: string): Promise<void>

@@ -1,4 +1,4 @@
-// One contract on all stores.
+// The contract of a store, checked on each of them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
 import { migrateFresh } from '../../test/support/in-process-server.ts'
@@ -59,14 +59,14 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
   const usable = test.skipIf(skipped !== null)
   const wait = (ms: number) => clock.advance(ms)
 
-  usable('of 64 at once exactly as many are counted as there is room', async () => {
+  usable('of 64 at once, exactly as many are counted as there is room', async () => {
     const [key, windows] = [newKey(), [window(10, 60_000), window(100, 600_000)]]
     for (let i = 0; i < 3; i++) await store.consume(key, windows)
     const spent = await Promise.all(Array.from({ length: 64 }, () => store.consume(key, windows)))
     expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(7)
   })
 
-  usable('what waited as long as it was told has room, and before that has none', async () => {
+  usable('there is room after the stated wait, and none before', async () => {
     const [key, windows] = [newKey(), [window(2, 1_200)]]
     await store.consume(key, windows)
     const second = await store.consume(key, windows)
@@ -81,7 +81,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect((await store.consume(key, windows)).waitMs).toBe(0)
   })
 
-  usable('it slides: the end of one window and the beginning of the next are not two rooms', async () => {
+  usable('windows slide: the end of one and the beginning of the next do not add up', async () => {
     const [key, windows] = [newKey(), [window(4, 1_200)]]
     await store.consume(key, windows)
     wait(900)
@@ -104,7 +104,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect((await store.consume(key, both)).waitMs).toBeGreaterThan(50_000)
   })
 
-  usable('the wait after each grows as listed, and the last goes on', async () => {
+  usable('the wait after each count grows as listed, and the last value repeats', async () => {
     const [key, windows] = [newKey(), [window(100, 60_000, [0, 200, 400])]]
     const nexts: number[] = []
     for (let i = 0; i < 4; i++) {
@@ -117,7 +117,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(nexts).toEqual([0, 200, 400, 400])
   })
 
-  usable('one given back leaves room for another, and only one', async () => {
+  usable('a refund leaves room for one more, and only one', async () => {
     const [key, windows] = [newKey(), [window(2, 60_000)]]
     await store.consume(key, windows)
     const { at } = await store.consume(key, windows)
@@ -145,7 +145,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.consumeAll([])).toEqual([])
   })
 
-  usable('a bucket can be looked at without counting', async () => {
+  usable('a bucket can be read without counting', async () => {
     const [key, windows] = [newKey(), [window(2, 60_000)]]
     for (let i = 0; i < 5; i++) expect(await store.peek(key, windows)).toBe(0)
     await store.consume(key, windows)
@@ -157,7 +157,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.peek(newKey(), [window(0, 60_000)])).toBe(60_000)
   })
 
-  usable('what is only looked at must have room, and is not counted', async () => {
+  usable('a bucket that is only read must have room, and is not counted in', async () => {
     const [seen, counted] = [newKey(), newKey()]
     const room = [window(2, 60_000)]
     const asked = [
@@ -182,18 +182,18 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect((await store.consume(key, windows)).waitMs).toBe(0)
   })
 
-  usable('no room at all is a wait of the whole window', async () => {
+  usable('a limit of 0 is a wait of the whole window', async () => {
     expect(await store.consume(newKey(), [window(0, 60_000)])).toMatchObject({ waitMs: 60_000 })
   })
 
-  usable('a window that has another length than before is a new one', async () => {
+  usable('a window with another length than before is a new one', async () => {
     const key = newKey()
     await store.consume(key, [window(1, 60_000)])
     expect((await store.consume(key, [window(1, 90_000)])).waitMs).toBe(0)
   })
 })
 
-test('memory holds so many buckets and no more; those in use stay', async () => {
+test('memory holds a limited number of buckets; those in use stay', async () => {
   const store = new MemoryLimits({ clock: new ManualClock(), max: 1_000 })
   const windows = [window(2, 60_000)]
   await store.consume('victim', windows)
@@ -206,7 +206,7 @@ test('memory holds so many buckets and no more; those in use stay', async () => 
   expect(store.size).toBeGreaterThan(800)
 })
 
-test('memory drops what counts no more before it drops what does', async () => {
+test('memory drops expired buckets before others', async () => {
   const time = new ManualClock()
   const store = new MemoryLimits({ clock: time, max: 100 })
   for (let i = 0; i < 50; i++) await store.consume(`long:${i}`, [window(1, 600_000)])

@@ -40,7 +40,7 @@ describe('the block of an address', () => {
 })
 
 test('a counter is named by a hash: the number, the address and the device cannot be read in it', () => {
-  const who = {
+  const subject = {
     phoneNumber: '+8613800005223',
     address: '203.0.113.7',
     deviceId: 'A1\r\nDEL *',
@@ -58,12 +58,14 @@ test('a counter is named by a hash: the number, the address and the device canno
     'prefix',
     'server',
   ] as const) {
-    expect(subjectOf(by, who)).toMatch(/^[\w-]{22}$/)
+    expect(subjectOf(by, subject)).toMatch(/^[\w-]{22}$/)
   }
-  expect(subjectOf('device', { ...who, deviceId: null })).toBeNull()
-  expect(subjectOf('device', who)).not.toBe(subjectOf('device', { ...who, address: '203.0.113.8' }))
-  expect(subjectOf('account', { ...who, accountId: null })).toBeNull()
-  expect(subjectOf('proof', { ...who, proof: null })).toBeNull()
-  expect(subjectOf('caller', who)).not.toBe(subjectOf('caller', { ...who, address: '203.0.113.8' }))
-  expect(subjectOf('number', who)).not.toBe(subjectOf('number', { ...who, phoneNumber: '+8613800005224' }))
+  expect(subjectOf('device', { ...subject, deviceId: null })).toBeNull()
+  expect(subjectOf('device', subject)).not.toBe(subjectOf('device', { ...subject, address: '203.0.113.8' }))
+  expect(subjectOf('account', { ...subject, accountId: null })).toBeNull()
+  expect(subjectOf('proof', { ...subject, proof: null })).toBeNull()
+  expect(subjectOf('caller', subject)).not.toBe(subjectOf('caller', { ...subject, address: '203.0.113.8' }))
+  expect(subjectOf('number', subject)).not.toBe(
+    subjectOf('number', { ...subject, phoneNumber: '+8613800005224' }),
+  )
 })

@@ -1,28 +1,37 @@
-// Who is counted: addresses by their network, numbers by their prefix, and all of them as a hash.
+// What the limits count by: addresses with their network, numbers with their prefix, all as hashes.
 import { hash } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 import { numberCountry, numberPrefix } from '../phone/phone.ts'
 import type { By } from './limits.ts'
 
-/** A caller, and the number that the request is about. */
+/** A caller, and the phone number that its request concerns. */
 export interface LimitSubject {
-  /** E.164; null: the account has none, and no number is counted. */
+  /** E.164; null where the account has none: no number is counted. */
   readonly phoneNumber: string | null
-  /** null: the connection was closed before it was read; all such callers share one counter. */
+  /** null where the connection was closed before it was read; all such callers share one counter. */
   readonly address: string | null
-  /** As the app gives it; null: it gives none, and no device is counted. */
+  /** As the app sends it; null where it sends none: no device is counted. */
   readonly deviceId: string | null
-  /** Of a signed-in client that confirms its identity again; null: not signed in, and no account is counted. */
+  /**
+   * The account of a signed-in client that confirms its identity again; null without one: no account is
+   * counted.
+   */
   readonly accountId: string | null
-  /** Names the good device proof, or the account that is signed in and whose number it is; null: there is none. */
+  /**
+   * Identifies the valid device proof, or the signed-in account that owns the number; null where there is
+   * none.
+   */
   readonly proof: string | null
-  /** The session that asks, where sessions are counted. */
+  /** The session of the request, where sessions are counted. */
   readonly sessionId?: string
 }
 
-/** What is counted for `by`, or null where there is nothing to count. Never a number or an address in the clear. */
-export function subjectOf(by: By, who: LimitSubject): string | null {
-  const text = textOf(by, who)
+/**
+ * The key that is counted by `by`, as a hash: never a number or an address in plain text. Null where there is
+ * none.
+ */
+export function subjectOf(by: By, subject: LimitSubject): string | null {
+  const text = textOf(by, subject)
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
@@ -34,14 +43,15 @@ function textOf(
     case 'proof':
       return proof
     case 'caller':
-      // Without a number it is the account that the caller tries.
+      // Without a number, the account that the caller tries takes its place.
       return `${addressBlock(address, 32, 64)} ${phoneNumber ?? accountId}`
     case 'address':
       return addressBlock(address, 32, 64)
     case 'network':
       return addressBlock(address, 24, 48)
     case 'device':
-      // An id is no secret, and some apps give all devices the same: what somebody else does with it must not count here.
+      // A device id is no secret, and some apps send the same for all devices: requests with it from other
+      // addresses must not count here.
       return deviceId === null ? null : `${addressBlock(address, 32, 64)} ${deviceId}`
     case 'account':
       return accountId
@@ -59,8 +69,8 @@ function textOf(
 }
 
 /**
- * The block that an address lies in, of so many bits of IPv4 or of IPv6 (whole groups of 16), or `unknown`. IPv4 in IPv6
- * (`::ffff:1.2.3.4`, RFC 4291, section 2.5.5.2) is IPv4.
+ * The network that an address belongs to, with this prefix length for IPv4 and for IPv6 (whole groups of 16
+ * bits), or `unknown`. IPv4 in IPv6 (`::ffff:1.2.3.4`, RFC 4291, section 2.5.5.2) is IPv4.
  */
 export function addressBlock(address: string | null, bits4: 24 | 32, bits6: 48 | 64): string {
   const text = address?.split('%', 1)[0] ?? ''
@@ -75,7 +85,7 @@ export function addressBlock(address: string | null, bits4: 24 | 32, bits6: 48 |
   return `${kept.join(':')}::`
 }
 
-/** The eight groups of an IPv6 address. The URL parser writes every spelling of it in one way (RFC 5952). */
+/** The eight groups of an IPv6 address. The URL parser gives every spelling its canonical form (RFC 5952). */
 function groupsOf(address: string): number[] {
   const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const [head = '', tail] = canonical.split('::')
