@@ -108,7 +108,8 @@ function onlyLive<Shown extends Live>(verified: Shown | NotLive): Shown {
 }
 
 /**
- * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), behind any number of spaces (RFC 9110, section 11.4).
+ * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), behind any number of spaces (RFC
+ * 9110, section 11.4).
  * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`,
  * `credentials_conflict`, `token_in_url`
  */

@@ -20,8 +20,8 @@ export type IsTrusted = (address: string) => boolean
 /** A header with the client's address that is not used, and the peer that sent it. */
 export interface IgnoredAddress {
   /**
-   * `not_listed`: the peer is not on the list of proxies. `no_address`: what the proxy passed on is no address. `not_read`: it sent
-   * a header that is never read, and no `X-Forwarded-For`.
+   * `not_listed`: the peer is not on the list of proxies. `no_address`: what the proxy passed on is no
+   * address. `not_read`: it sent a header that is never read, and no `X-Forwarded-For`.
    */
   readonly why: 'not_listed' | 'no_address' | 'not_read'
   readonly peer: string
@@ -38,9 +38,9 @@ export function trustIn(trustedProxies: readonly string[]): IsTrusted {
 }
 
 /**
- * How to find a client's address: IPv4 in IPv6 (`::ffff:1.2.3.4`) becomes IPv4, IPv6 is as in RFC 5952, and a zone is removed. The client
- * is the right-most hop of `X-Forwarded-For` that is not trusted. Where that hop is no address, it is the hop behind it: the proxy that
- * passed it on.
+ * How to find a client's address: IPv4 in IPv6 (`::ffff:1.2.3.4`) becomes IPv4, IPv6 is as in RFC 5952, and a
+ * zone is removed. The client is the right-most hop of `X-Forwarded-For` that is not trusted. Where that hop
+ * is no address, it is the hop behind it: the proxy that passed it on.
  */
 export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
   return ({ socket, headers }) => {
@@ -52,7 +52,10 @@ export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
 
 const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip'] as const
 
-/** What a request says of its client's address although nothing reads it; null: it says nothing, or it is read. */
+/**
+ * What a request says of its client's address although nothing reads it; null: it says nothing, or it is
+ * read.
+ */
 export function ignoredAddress(
   { socket, headers }: IncomingMessage,
   isTrusted: IsTrusted,
@@ -77,7 +80,10 @@ function hopsOf(headers: IncomingHttpHeaders): string {
   return String(headers['x-forwarded-for'] ?? '')
 }
 
-/** Reads `X-Forwarded-For` from the right, where the trusted proxies have written, as far as the first hop that is not trusted. */
+/**
+ * Reads `X-Forwarded-For` from the right, where the trusted proxies have written, as far as the first hop
+ * that is not trusted.
+ */
 function clientBehind(proxy: string, hops: string, isTrusted: IsTrusted): string {
   let nearest = proxy
   for (let end = hops.length; end >= 0; ) {
@@ -94,8 +100,8 @@ function clientBehind(proxy: string, hops: string, isTrusted: IsTrusted): string
 }
 
 /**
- * One hop: an address, perhaps with a port, IPv6 then in brackets, and perhaps in quotes, as `Forwarded` has them (RFC 7239, section 6).
- * null: no address, for example `unknown`.
+ * One hop: an address, perhaps with a port, IPv6 then in brackets, and perhaps in quotes, as `Forwarded` has
+ * them (RFC 7239, section 6). null: no address, for example `unknown`.
  */
 function addressOfHop(hop: string): string | null {
   if (isIP(hop) !== 0) return oneSpelling(hop)

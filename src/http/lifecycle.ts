@@ -163,8 +163,8 @@ export class RequestLifecycle {
   }
 
   /**
-   * Warns once. The fast path does not ask: a token gets there by a request that went through here, and people behind a proxy that is
-   * not on the list send many of them.
+   * Warns once. The fast path does not ask: a token gets there by a request that went through here, and
+   * people behind a proxy that is not on the list send many of them.
    */
   #warnOfIgnoredAddress(request: IncomingMessage): void {
     const ignored = ignoredAddress(request, this.#parts.isTrusted)

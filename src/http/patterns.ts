@@ -2,8 +2,8 @@
 import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
 
 /**
- * At least one visible character (U+2800 is blank), and no control characters, lone surrogates, line separators,
- * invisible characters, or characters that change the text direction.
+ * At least one visible character (U+2800 is blank), and no control characters, lone surrogates, line
+ * separators, invisible characters, or characters that change the text direction.
  */
 export const plainText =
   '^(?=.*[^\\s\\p{Default_Ignorable_Code_Point}\\u2800])[^\\p{Cc}\\p{Cs}\\u00AD\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'

@@ -11,9 +11,9 @@ interface Words {
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
 /**
- * A client's text as an answer may repeat it: short, without characters that a person cannot see, and without what may be a token, an
- * id, a code or a phone number. What is hidden is hidden before the text is cut, because the beginning of a token no longer looks like
- * one.
+ * A client's text as an answer may repeat it: short, without characters that a person cannot see, and without
+ * what may be a token, an id, a code or a phone number. What is hidden is hidden before the text is cut,
+ * because the beginning of a token no longer looks like one.
  */
 function shown(text: string): string {
   const visible = text.replaceAll(/[^!-~]|["\\]/g, '?')
@@ -23,7 +23,10 @@ function shown(text: string): string {
     .slice(0, 80)
 }
 
-/** Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any length. */
+/**
+ * Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any
+ * length.
+ */
 const mayBeSecret = /(?=[\w-]*[\dA-Z])[\w-]{16,}|hf_[\w-]*/g
 
 function aboutMediaType({ headers }: FastifyRequest): Words {

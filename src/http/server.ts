@@ -43,8 +43,8 @@ const fixedOptions = {
   // A request that arrives on a kept-alive connection while the server stops is answered like any other.
   return503OnClosing: false,
   routerOptions: { maxParamLength: 200 },
-  // The validator converts, drops and fills in nothing: it checks exactly what the client sent.
-  // `verbose` puts the schema into an error: request-errors.ts finds the field that a misspelt one was meant to be.
+  // The validator converts, drops and fills in nothing: it checks exactly what the client sent. `verbose`
+  // puts the schema into an error: request-errors.ts finds the field that a misspelt one was meant to be.
   ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true } },
   exposeHeadRoutes: false,
 } as const
