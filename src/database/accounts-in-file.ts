@@ -1,15 +1,16 @@
-// How many accounts a SQLite file has that nothing uses now, without a trace in it or beside it.
+// Counts the accounts in an unused SQLite file without changing the file or creating another one.
 import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 
 /**
- * Counts to `max` at most. 0 where there is no such file, or it cannot be read, or is not ours. What a server that was killed had
- * only in `-wal` is not counted: `immutable` reads the file itself, takes no lock, and makes no other file.
+ * Counts to `max` at most. 0 where the file does not exist, cannot be read, or is not Hufu's. Rows that are
+ * only in the `-wal` file of a killed server are not counted: `immutable` reads the file alone, takes no
+ * lock, and creates no file.
  */
 export function countAccountsInFile(path: string, max: number): number {
   try {
-    // A pipe or a device would be waited for.
+    // Opening a pipe or a device would block.
     if (!statSync(path).isFile()) return 0
     const url = pathToFileURL(path)
     url.search = '?mode=ro&immutable=1'

@@ -1,11 +1,13 @@
-// What a column is called on each database: identifiers compare byte for byte everywhere.
+// The column types of each database. Identifiers are compared byte by byte on all of them.
 import { type Expression, type RawBuilder, sql } from 'kysely'
 import type { DatabaseKind } from './open.ts'
 
 export type ColumnType = RawBuilder<unknown> & Expression<unknown>
 
 export interface ColumnTypes {
-  /** Text that compares byte for byte, of up to `bytes` bytes: identifiers, hashes, closed words. */
+  /**
+   * Text of up to `bytes` bytes that is compared byte by byte: identifiers, hashes, words of a closed list.
+   */
   exact(bytes: number): ColumnType
   /** Text for people, of up to `characters` code points. */
   text(characters: number): ColumnType
@@ -14,8 +16,8 @@ export interface ColumnTypes {
 }
 
 /**
- * VARBINARY on MySQL and MariaDB, whose text collations (`_bin` too) ignore trailing spaces; collation "C" on PostgreSQL;
- * SQLite's TEXT compares bytes as it is.
+ * VARBINARY on MySQL and MariaDB, because their text collations (`_bin` too) ignore trailing spaces;
+ * collation "C" on PostgreSQL; SQLite compares the bytes of TEXT by default.
  */
 export function columnTypes(kind: DatabaseKind): ColumnTypes {
   switch (kind) {

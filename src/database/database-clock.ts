@@ -1,4 +1,4 @@
-// What time it is on the machine of the database.
+// Reads the database's clock.
 import { sql } from 'kysely'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'

@@ -1,14 +1,18 @@
-// TLS to a database server, as the options of its URL say: MySQL's words, PostgreSQL's, and those of their drivers and hosts.
+// TLS to a database server, from the options of its URL: those of MySQL, PostgreSQL, their drivers and
+// hosting providers.
 import { getCACertificates } from 'node:tls'
 import { WrongValue } from '../settings/setting.ts'
 import { readPem, shown } from '../url-parts.ts'
 
 export interface DatabaseTls {
-  /** `require`: encrypted, and anybody may be at the other end. `verify-ca`: with a certificate that an authority signed. */
+  /**
+   * `require`: encrypted, the server is not authenticated. `verify-ca`: the server has a certificate of an
+   * authority.
+   */
   readonly mode: 'require' | 'verify-ca' | 'verify-full'
-  /** PEM; null: the authorities that Node knows, with those of NODE_EXTRA_CA_CERTS. */
+  /** PEM; null: Node's own authorities and those of NODE_EXTRA_CA_CERTS. */
   readonly authority: string | null
-  /** PEM of a certificate of our own, with its key. */
+  /** PEM of the client certificate; `key` is its key. */
   readonly certificate: string | null
   readonly key: string | null
   /** PostgreSQL 17: TLS from the first byte. */
@@ -17,18 +21,18 @@ export interface DatabaseTls {
 
 type Mode = DatabaseTls['mode'] | 'disable'
 
-/** What was read so far. */
+/** The options that have been read so far. */
 export interface TlsOptions {
   mode: Mode | null
   authority: string | null
   certificate: string | null
   key: string | null
-  /** channel_binding=require: nobody may stand in between. */
+  /** channel_binding=require: no proxy may terminate TLS. */
   needsProof: boolean
   direct: boolean
 }
 
-/** Each option that chooses a mode, and what its values mean; they are compared without capitals, "-" and "_". */
+/** The options that choose a mode, and their values, which are compared without case, "-" and "_". */
 const modes: Readonly<Record<string, Readonly<Record<string, Mode>>>> = {
   // libpq, mysql, Connector/J, MariaDB's connectors, node-postgres.
   sslmode: {
@@ -56,7 +60,7 @@ const modes: Readonly<Record<string, Readonly<Record<string, Mode>>>> = {
 const onlyMysql = new Set(['usessl', 'requiressl', 'verifyservercertificate', 'tls'])
 const strength: readonly (Mode | null)[] = [null, 'disable', 'require', 'verify-ca', 'verify-full']
 
-/** Reads one option into `tls`. @returns whether it is one of TLS. @throws WrongValue */
+/** Reads one option into `tls`. @returns whether it is a TLS option @throws WrongValue */
 export function tlsOptionOf(
   kind: 'mysql' | 'postgres',
   tls: TlsOptions,
@@ -83,7 +87,7 @@ function modeOf(key: string, name: string, value: string): Mode {
       `has the option ${shown(name)}, which may fall back to plaintext: write verify-full, verify-ca, require or disable`,
     )
   }
-  // What drivers of Node take, and PlanetScale shows.
+  // The form of Node's drivers, which PlanetScale shows.
   const [, rejects] = /^\{\s*(?:"rejectunauthorized"\s*:\s*(true|false))?\s*\}$/.exec(word) ?? []
   const known =
     modes[key]?.[word] ?? (key === 'ssl' && /^\{/.test(word) ? jsonMode(word, rejects) : undefined)
@@ -99,7 +103,10 @@ function jsonMode(word: string, rejects: string | undefined): Mode | undefined {
   return rejects === 'true' || /^\{\s*\}$/.test(word) ? 'verify-full' : undefined
 }
 
-/** Two options may say the same in two ways; `useSSL=true&verifyServerCertificate=true` means the stronger one. */
+/**
+ * Two options may both choose a mode; the stronger one applies, as in
+ * `useSSL=true&verifyServerCertificate=true`.
+ */
 function setMode(tls: TlsOptions, name: string, mode: Mode): void {
   if (tls.mode !== null && (tls.mode === 'disable') !== (mode === 'disable')) {
     throw new WrongValue(
@@ -131,8 +138,8 @@ function systemAuthorities(): string {
 }
 
 /**
- * What all options together mean. An authority without a mode is there to verify with, so it verifies; libpq and mysql would go
- * on without TLS where the server has none.
+ * The meaning of all options together. An authority without a mode verifies the server; libpq and mysql would
+ * connect without TLS if the server had none.
  * @throws WrongValue
  */
 export function databaseTls(options: TlsOptions): DatabaseTls | null {
@@ -154,8 +161,8 @@ export function databaseTls(options: TlsOptions): DatabaseTls | null {
 }
 
 /**
- * As libpq: `require` with an authority verifies the certificate. Channel binding is there so that nobody stands in between; the driver
- * cannot insist on it, and a verified name keeps out the same.
+ * As in libpq, `require` with an authority verifies the certificate. Channel binding protects against a proxy
+ * in between; the driver cannot enforce it, and a verified host name gives the same protection.
  */
 function strictMode(mode: DatabaseTls['mode'], { authority, needsProof }: TlsOptions): DatabaseTls['mode'] {
   if (needsProof) return 'verify-full'

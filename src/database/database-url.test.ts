@@ -67,7 +67,7 @@ describe('what each vendor writes of TLS means what it means there, or more', ()
     ['mysql', 'ssl=true', 'verify-full'],
     ['mysql', 'ssl=0', null],
     ['mysql', 'tls=skip-verify', 'require'],
-    // An authority is there to verify with.
+    // An authority without a mode verifies the server.
     ['mysql', `ssl-ca${ca}`, 'verify-full'],
     ['mysql', `ssl-mode=REQUIRED&ssl-ca${ca}`, 'verify-ca'],
     ['postgres', 'sslmode=require', 'require'],
@@ -77,7 +77,7 @@ describe('what each vendor writes of TLS means what it means there, or more', ()
     ['postgres', 'sslmode=no-verify', 'require'],
     ['postgres', 'sslmode=disable', null],
     ['postgres', 'ssl=true', 'verify-full'],
-    // Neon: nobody may stand in between.
+    // Neon: channel binding.
     ['postgres', 'sslmode=require&channel_binding=require', 'verify-full'],
     ['postgres', 'sslmode=require&sslnegotiation=direct', 'require'],
   ])('%s://…?%s', (scheme, query, mode) => {

@@ -1,4 +1,4 @@
-// Where the database is, as HUFU_DATABASE_URL says: a file, or a server with its login, its TLS and its options.
+// Parses HUFU_DATABASE_URL: a file, or a server with its login, TLS and options.
 import { isAbsolute, resolve } from 'node:path'
 import { nearestWord } from '../nearest-word.ts'
 import { WrongValue } from '../settings/setting.ts'
@@ -19,20 +19,20 @@ export interface DatabaseServer {
   readonly port: number | null
   readonly user: string | null
   readonly password: string | null
-  /** null only on PostgreSQL, where the name of the user stands in for it. */
+  /** null only on PostgreSQL, where the user's name is the default. */
   readonly database: string | null
   /** The path of a Unix socket (MySQL) or of its folder (PostgreSQL); null: TCP. */
   readonly socket: string | null
   /** null: plaintext. */
   readonly tls: DatabaseTls | null
-  /** PostgreSQL only: what libpq sends under these names. */
+  /** PostgreSQL only: the startup parameter `options`, as libpq sends it. */
   readonly options: string | null
   readonly applicationName: string | null
 }
 
 export type DatabaseLocation = DatabaseFile | DatabaseServer
 
-/** Which kind of database a URL names, or null where it names none that Hufu knows. */
+/** The kind of database that a URL names, or null where Hufu does not support it. */
 export function databaseKind(url: string): DatabaseKind | null {
   if (/^sqlite:./.test(url)) return 'sqlite'
   if (/^(mysql|mariadb):\/\/./.test(url)) return 'mysql'
@@ -40,7 +40,7 @@ export function databaseKind(url: string): DatabaseKind | null {
   return null
 }
 
-/** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
+/** @throws WrongValue; its text quotes no part of the URL but the name of an option */
 export function parseDatabaseUrl(url: string): DatabaseLocation {
   const kind = databaseKind(url)
   if (kind === null) throw wrongForm(url)
@@ -50,7 +50,7 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
 const schemes = ['sqlite', 'mysql', 'mariadb', 'postgres', 'postgresql'] as const
 
 function wrongForm(url: string): WrongValue {
-  // What other programs write in front: SQLAlchemy names its driver, JDBC itself.
+  // The prefixes of other programs: SQLAlchemy adds its driver, JDBC its own name.
   const [, jdbc = '', scheme, driver = ''] =
     /^(jdbc:)?(mysql|mariadb|postgres(?:ql)?)(\+\w{1,20})?:\/\//.exec(url) ?? []
   if (scheme !== undefined && jdbc + driver !== '')
@@ -103,7 +103,7 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
   const database = decodedPart(path)
   const options = readOptions(kind, query)
   if ((host === '' && options.socket === null) || Number(port) > 65_535) throw wrongForm(url)
-  // PostgreSQL has a database of its own for each user; MySQL has none that nobody names.
+  // PostgreSQL has a default database for each user; MySQL has none.
   if ((database === '' && kind === 'mysql') || database.includes('/')) throw wrongForm(url)
   const bare = host.replace(/^\[|\]$/g, '')
   return {
@@ -119,7 +119,7 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
   }
 }
 
-/** An empty user is none; an empty password is one. */
+/** An empty user means no user; an empty password is a password. */
 function loginOf(userinfo: string | null): Pick<DatabaseServer, 'user' | 'password'> {
   const [, user = '', , password = null] = /^([^:]*)(:(.*))?$/s.exec(userinfo ?? '') ?? []
   return { user: decodedPart(user) || null, password: password === null ? null : decodedPart(password) }
@@ -143,7 +143,7 @@ function readOptions(kind: 'mysql' | 'postgres', query: string): ServerOptions {
   for (const pair of query === '' ? [] : query.split('&')) {
     const [rawName, rawValue] = optionParts(pair)
     const name = decodedPart(rawName)
-    // As libpq does and a query in a browser does not: "+" is a plus.
+    // "+" is a plus, as in libpq and unlike in a browser's query.
     const value = decodedPart(rawValue)
     if (seen.has(plain(name)))
       throw new WrongValue(`的选项 ${shown(name)} 出现了两次`, `has the option ${shown(name)} twice`)
@@ -174,7 +174,7 @@ function readOption(
   return true
 }
 
-/** What consoles and tutorials write, and what Hufu does anyway: UTF-8, and a primary. */
+/** Options that consoles and tutorials write, and that Hufu applies anyway: UTF-8, and a primary. */
 function isWhatWeDo(kind: 'mysql' | 'postgres', key: string, value: string): boolean {
   const word = value.toLowerCase().replaceAll(/[-_]/g, '')
   if (['charset', 'characterencoding', 'clientencoding', 'encoding'].includes(key))
@@ -208,7 +208,7 @@ const supported = {
   ],
 }
 
-/** What other programs know, and what stands in its place here. */
+/** Options of other programs, and their equivalents here. */
 const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
   [
     /^(connectionlimit|poolsize|poolmaxsize|maxpoolsize|poolmax|max|maxconnections)$/,
@@ -249,7 +249,7 @@ function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
   )
 }
 
-/** Whether nobody but this machine can hear what is said to the server. */
+/** Whether traffic to the server stays on this machine. */
 export function isOnThisMachine({ host, socket }: Pick<DatabaseServer, 'host' | 'socket'>): boolean {
   return socket !== null || isLoopback(host)
 }

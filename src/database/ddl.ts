@@ -1,11 +1,11 @@
-// Tables with their indexes, and columns that come later, by statements that may run twice.
+// Creates tables with their indexes, and changes them later, by statements that may run twice.
 import { type CreateTableBuilder, type Kysely, type RawBuilder, sql } from 'kysely'
 import type { ColumnType } from './column-types.ts'
 import type { DatabaseKind } from './open.ts'
 
 /**
- * Creates a table and its indexes (suffix of the name -> columns) where they are missing. MySQL has no `create index if
- * not exists`, so there the indexes are part of the table's own statement.
+ * Creates a table and its indexes (columns by the suffix of the index's name) where they are missing. MySQL
+ * has no `create index if not exists`, so there the indexes are part of the table's own statement.
  */
 export async function createTable<T extends string>(
   db: Kysely<unknown>,
@@ -29,8 +29,8 @@ export async function createTable<T extends string>(
 }
 
 /**
- * Renames an index, and on PostgreSQL the constraint that it stands for. SQLite has no such statement: there the index is
- * made again from its own text.
+ * Renames an index, and on PostgreSQL its constraint. SQLite has no such statement: there the index is
+ * created again from its own SQL.
  */
 export async function renameIndex(
   db: Kysely<unknown>,
@@ -50,7 +50,7 @@ export async function renameIndex(
   }
 }
 
-/** Renames a column where it still has its old name. */
+/** Renames a column if it still has its old name. */
 export async function renameColumn(
   db: Kysely<unknown>,
   kind: DatabaseKind,
@@ -59,13 +59,14 @@ export async function renameColumn(
 ): Promise<void> {
   const present = await columnNames(db, kind, table)
   if (!present.includes(from)) return
-  // Both are there where the migrations before this one ran a second time.
+  // Both columns exist if the migrations before this one have run a second time.
   if (present.includes(to)) await db.schema.alterTable(table).dropColumn(from).execute()
   else await db.schema.alterTable(table).renameColumn(from, to).execute()
 }
 
 /**
- * Adds those of the columns that the table does not have; one with a default is never null. MySQL commits each statement by itself, and a crash can come between.
+ * Adds those of the columns that the table does not have; one with a default is never null. MySQL commits
+ * each statement separately, and the process may crash between two of them.
  */
 export async function addColumns(
   db: Kysely<unknown>,
@@ -85,7 +86,7 @@ export async function addColumns(
   }
 }
 
-/** The columns that a table has now, none where there is no such table. */
+/** The columns of a table; empty where there is no such table. */
 export async function columnNames<T>(db: Kysely<T>, kind: DatabaseKind, table: string): Promise<string[]> {
   const inSchema = (schema: RawBuilder<unknown>) =>
     sql<{ name: string }>`select column_name as name from information_schema.columns
@@ -99,7 +100,7 @@ export async function columnNames<T>(db: Kysely<T>, kind: DatabaseKind, table: s
   return rows.map(({ name }) => name)
 }
 
-/** The tables of this database (on PostgreSQL: of the current schema), those of other programs too. */
+/** The tables of this database (on PostgreSQL: of the current schema), including those of other programs. */
 export async function tableNames<T>(db: Kysely<T>, kind: DatabaseKind): Promise<string[]> {
   const inSchema = (schema: RawBuilder<unknown>) =>
     sql<{
@@ -114,7 +115,7 @@ export async function tableNames<T>(db: Kysely<T>, kind: DatabaseKind): Promise<
   return rows.map(({ name }) => name)
 }
 
-/** The indexes of a table that have a name of their own: none that the database made for a constraint on SQLite. */
+/** The named indexes of a table: on SQLite, without those that the database created for constraints. */
 export async function indexNames<T>(db: Kysely<T>, kind: DatabaseKind, table: string): Promise<string[]> {
   const queries = {
     sqlite: sql<{ name: string }>`select name from sqlite_master
@@ -128,7 +129,7 @@ export async function indexNames<T>(db: Kysely<T>, kind: DatabaseKind, table: st
   return rows.map(({ name }) => name)
 }
 
-/** Creates those of the indexes (suffix of the name -> columns) that the table does not have. */
+/** Creates those of the indexes (columns by the suffix of the index's name) that the table does not have. */
 export async function addIndexes<T>(
   db: Kysely<T>,
   kind: DatabaseKind,

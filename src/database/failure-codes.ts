@@ -1,9 +1,12 @@
-// Which errors of which database mean what. docs/operations.md has the same lists in words.
+// The meanings of each database's error codes. docs/operations.md has the same lists in words.
 //
-// Gone through once: MySQL 8.4 and MariaDB 11 server errors, PostgreSQL 17 appendix A, SQLite result codes, Node's and both
-// drivers' own. An error that stands nowhere here is a bug of ours until somebody shows otherwise.
+// Sources: the server errors of MySQL 8.4 and MariaDB 11, appendix A of PostgreSQL 17, SQLite's result codes,
+// and the errors of Node and of both drivers. An error that is not listed counts as a bug of this program.
 
-/** Numbers of MySQL and MariaDB: the drivers' names of them differ between the two servers, and some have none. */
+/**
+ * Numbers of MySQL and MariaDB: the drivers' names for them differ between the two servers, and some have no
+ * name.
+ */
 export const mysqlErrors = {
   unique: new Set([
     1062, // ER_DUP_ENTRY
@@ -28,7 +31,7 @@ export const mysqlErrors = {
     1836, // ER_READ_ONLY_MODE
   ]),
   outOfReach: new Set([
-    // Connections, and who may have one.
+    // Connections and access.
     1040, // ER_CON_COUNT_ERROR: max_connections
     1042, // ER_BAD_HOST_ERROR
     1043, // ER_HANDSHAKE_ERROR
@@ -46,11 +49,11 @@ export const mysqlErrors = {
     3118, // ER_ACCOUNT_HAS_BEEN_LOCKED (MySQL)
     3159, // ER_SECURE_TRANSPORT_REQUIRED
     4151, // ER_ACCOUNT_HAS_BEEN_LOCKED (MariaDB)
-    // Rights that were taken away.
+    // Revoked privileges.
     1142, // ER_TABLEACCESS_DENIED_ERROR
     1143, // ER_COLUMNACCESS_DENIED_ERROR
     1227, // ER_SPECIFIC_ACCESS_DENIED_ERROR
-    // The server ends, or ends this connection or statement.
+    // The server shuts down, or ends this connection or statement.
     1047, // ER_UNKNOWN_COM_ERROR: a Galera node that is not ready
     1053, // ER_SERVER_SHUTDOWN
     1077, // ER_NORMAL_SHUTDOWN
@@ -97,12 +100,13 @@ export const mysqlErrors = {
     1814, // ER_TABLESPACE_DISCARDED
     1877, // ER_ENGINE_OUT_OF_MEMORY
     1932, // ER_NO_SUCH_TABLE_IN_ENGINE
-    // Settings of the server under which nobody can write as we do: database/requirements.ts says so at the start.
+    // Settings of the server that make every write of this program fail: database/requirements.ts reports
+    // them at the start.
     1665, // ER_BINLOG_STMT_MODE_AND_ROW_ENGINE
   ]),
 } as const
 
-/** SQLSTATE of PostgreSQL. Whole classes stand in `postgresClasses`. */
+/** SQLSTATE codes of PostgreSQL. `postgresClasses` has whole classes. */
 export const postgresErrors = {
   unique: new Set(['23505']),
   lostRace: new Set([
@@ -123,8 +127,9 @@ export const postgresErrors = {
 } as const
 
 /**
- * 08 connection exception, 28 invalid authorization, 53 insufficient resources, 57 operator intervention, 58 system error, XX data
- * or index broken. 08P01 is none of them: with severity ERROR it is a message of ours that the server does not understand.
+ * 08 connection exception, 28 invalid authorization, 53 insufficient resources, 57 operator intervention, 58
+ * system error, XX data or index broken. 08P01 is an exception: with severity ERROR, the server did not
+ * understand a message of this program.
  */
 export const postgresClasses = /^(08|28|53|57|58|XX)[0-9A-Z]{3}$/
 
@@ -154,7 +159,7 @@ export const sqliteErrors = {
     23, // SQLITE_AUTH
     26, // SQLITE_NOTADB
   ]),
-  /** What no waiting changes: somebody has to change the setting, the file or its permissions. */
+  /** Errors that do not pass with time: the operator must change the setting, the file or its permissions. */
   unusableFile: new Set([
     3, // SQLITE_PERM
     14, // SQLITE_CANTOPEN
@@ -162,7 +167,10 @@ export const sqliteErrors = {
   ]),
 } as const
 
-/** Codes of Node and of the drivers for a connection that stood and is lost. Before it stands, every error counts: `NoConnection`. */
+/**
+ * Codes of Node and of the drivers for the loss of an open connection. Before the connection is open, every
+ * error counts: `NoConnection`.
+ */
 export const lostConnections = new Set<unknown>([
   'ECONNREFUSED',
   'ECONNRESET',

@@ -1,4 +1,4 @@
-// What a driver's error means, told by its code and never by its text.
+// The meaning of a driver's error, by its code and, with one exception, never by its text.
 import { AppError } from '../errors.ts'
 import {
   lostConnections,
@@ -8,7 +8,10 @@ import {
   sqliteErrors,
 } from './failure-codes.ts'
 
-/** No connection to the database could be had; `cause` says why, and whatever it is, the statement was not sent. */
+/**
+ * No connection to the database was available. `cause` is the reason; in every case the statement was not
+ * sent.
+ */
 export class NoConnection extends Error {
   constructor(cause: unknown) {
     super(cause instanceof Error ? messageOf(cause) : String(cause), { cause })
@@ -16,14 +19,14 @@ export class NoConnection extends Error {
   }
 }
 
-/** Node reports a refused connection on several addresses as one error without words. */
+/** Node reports a refused connection to several addresses as one error without a message. */
 function messageOf(error: Error): string {
   return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
 }
 
 type Meaning = 'unique' | 'lostRace' | 'readOnly' | 'outOfReach' | 'unusableFile'
 
-/** The errors of which this one is made: itself, those of several addresses, and why there was no connection. */
+/** The error itself, those of several addresses, and the cause of a missing connection. */
 function partsOf(error: unknown): unknown[] {
   if (error instanceof NoConnection) return [error, ...partsOf(error.cause)]
   if (error instanceof AggregateError) return [error, ...error.errors.flatMap(partsOf)]
@@ -35,7 +38,7 @@ function means(error: unknown, meaning: Meaning): boolean {
   if (typeof error !== 'object' || error === null) return false
   const isIn = (table: Partial<Record<Meaning, ReadonlySet<unknown>>>, code: unknown) =>
     table[meaning]?.has(code) ?? false
-  // node:sqlite tells the extended result code as a number; its low byte is the primary code.
+  // node:sqlite reports the extended result code as a number; its low byte is the primary code.
   if ('errcode' in error && typeof error.errcode === 'number')
     return isIn(sqliteErrors, error.errcode) || isIn(sqliteErrors, error.errcode & 0xff)
   // An error packet of MySQL or MariaDB; an `errno` of the system is below 0.
@@ -50,17 +53,20 @@ function anyMeans(error: unknown, meaning: Meaning): boolean {
   return partsOf(error).some((part) => means(part, meaning))
 }
 
-/** True where a unique index refused a row. */
+/** Whether a unique index refused a row. */
 export function isUniqueViolation(error: unknown): boolean {
   return anyMeans(error, 'unique')
 }
 
-/** True where the same transaction, tried again from its start, may succeed. */
+/** Whether the same transaction may succeed when it is retried from its start. */
 export function isRetryable(error: unknown): boolean {
   return anyMeans(error, 'lostRace')
 }
 
-/** True where the database could not do its work at all: it is away, full, read-only, shutting down or too slow, or lets us not in. */
+/**
+ * Whether the database could not work at all: it is unreachable, full, read-only, shutting down or too slow,
+ * or refuses the login.
+ */
 export function isUnavailable(error: unknown): boolean {
   return (
     error instanceof NoConnection ||
@@ -73,7 +79,8 @@ export function isUnavailable(error: unknown): boolean {
 function isInPostgresClass(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
   if (!('severity' in error && 'code' in error)) return false
-  // A pooler that has no connection for us ends ours with this code; the server itself says ERROR, and means our message.
+  // A pooler without a free server connection closes the client's with this code. With severity ERROR it
+  // comes from the server, and concerns a message of this program.
   if (error.code === '08P01') return error.severity === 'FATAL'
   return typeof error.code === 'string' && postgresClasses.test(error.code)
 }
@@ -87,17 +94,17 @@ function isLostConnection(error: unknown): boolean {
   )
 }
 
-/** True where the file of an embedded database can never be opened as it is. */
+/** Whether the file of an embedded database cannot be opened in its present state. */
 export function isUnusableFile(error: unknown): boolean {
   return anyMeans(error, 'unusableFile')
 }
 
-/** True where the database lets nobody write, or not us. */
+/** Whether the database refuses all writes, or those of this user. */
 export function isReadOnly(error: unknown): boolean {
   return anyMeans(error, 'readOnly')
 }
 
-/** `unavailable` for an error that says that the truth cannot be asked now; any other error as it is. */
+/** `unavailable` for an error that says that the database cannot work now; any other error unchanged. */
 export function asUnavailable(error: unknown): unknown {
   if (!isUnavailable(error) && !isRetryable(error)) return error
   return new AppError('unavailable', { retryAfterSeconds: 1 }, { cause: error })

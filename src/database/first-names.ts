@@ -1,4 +1,4 @@
-// Gives the tables of a database from before 0.1.0, which had names without a prefix, their names of today.
+// Renames the tables of a database from before 0.1.0, which have no prefix, to their present names.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { columnNames, tableNames } from './ddl.ts'
@@ -7,7 +7,9 @@ import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { UnusableDatabaseError } from './unusable.ts'
 
-/** Which tables each of the first four migrations made, and a column by which each table is known to be Hufu's. */
+/**
+ * The tables that each of the first four migrations created, each with a column that identifies it as Hufu's.
+ */
 const tablesOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   '0001-accounts-and-sessions': { accounts: 'password_hash', sessions: 'token_hash' },
   '0002-token-rotation': {},
@@ -16,15 +18,16 @@ const tablesOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 }
 const bookkeeping = { kysely_migration: 'hufu_migrations', kysely_migration_lock: 'hufu_migration_lock' }
 
-/** Connections of other programs that are seen again and again for this long belong to servers that still run. */
+/** Connections of other programs that are still open after this time belong to servers that run. */
 const watchMs = 3_000
 const giveUpMs = 15_000
 const pauseMs = 300
 
 /**
- * Renames the tables of a database from before 0.1.0; does nothing to any other database. Servers of that version cannot
- * work with the new names, so it refuses while another connection stays open. Several servers may start together: each
- * try has a connection of its own, which is closed before the next one, so that only connections of running programs stay.
+ * Renames the tables of a database from before 0.1.0; does nothing to any other database. Servers of that
+ * version cannot work with the new names, so it refuses while another connection stays open. Several servers
+ * may start together: each attempt has its own connection, which is closed before the next attempt, so that
+ * only connections of running programs stay open.
  * @param open opens a database with one connection
  * @throws UnusableDatabaseError while another program is connected, or where a table was not made by Hufu
  */
@@ -34,7 +37,7 @@ export async function renameFirstTables(open: () => Database, kind: DatabaseKind
   for (;;) {
     const seen = await tryOnce(open, kind)
     if (seen === 'done') return
-    // Connections that every look finds belong to a program that keeps them.
+    // Connections that every check finds belong to a program that keeps them open.
     lasting = (lasting ?? [...seen]).filter((one) => seen.has(one))
     const waited = performance.now() - began
     if ((lasting.length > 0 && waited > watchMs) || waited > giveUpMs) throw stillConnected(lasting)
@@ -42,7 +45,7 @@ export async function renameFirstTables(open: () => Database, kind: DatabaseKind
   }
 }
 
-/** 'done', or the other connections because of which nothing was done. */
+/** 'done', or the other connections, which prevented the renaming. */
 async function tryOnce(open: () => Database, kind: DatabaseKind): Promise<'done' | ReadonlySet<string>> {
   const db = open()
   try {
@@ -52,11 +55,11 @@ async function tryOnce(open: () => Database, kind: DatabaseKind): Promise<'done'
     const others = await otherConnections(db, kind)
     if (others.size > 0) return others
     if (!(await lockSchema(db, kind))) return new Set()
-    // Another server may have been first.
+    // Another server may have renamed them meanwhile.
     if ((await firstTables(db, kind)) !== null) await rename(db, kind, tables)
     return 'done'
   } catch (error) {
-    // Between two statements another server has renamed what this one was about to read.
+    // Another server has renamed the tables between two statements of this one.
     if (await isRenamed(db, kind)) return 'done'
     throw error
   } finally {
@@ -71,7 +74,9 @@ async function isRenamed(db: Database, kind: DatabaseKind): Promise<boolean> {
   )
 }
 
-/** Old name -> new name of the tables that Hufu made before 0.1.0; null where this is no such database. */
+/**
+ * The new names of the tables from before 0.1.0, by their old names; null where this is not such a database.
+ */
 async function firstTables(db: Database, kind: DatabaseKind): Promise<ReadonlyMap<string, string> | null> {
   const present = await tableNames(db, kind)
   if (present.includes('hufu_migrations') || !present.includes('kysely_migration')) return null
@@ -103,7 +108,7 @@ function stillConnected(others: readonly string[]): UnusableDatabaseError {
   )
 }
 
-/** In a single file, only a process that is alone can leave WAL mode: SQLite itself tells whether another one has it open. */
+/** On SQLite, a process can leave WAL mode only if no other process has the file open. SQLite checks that. */
 async function renameInFile(
   db: Database,
   tables: ReadonlyMap<string, string>,
@@ -120,7 +125,7 @@ async function renameInFile(
   return 'done'
 }
 
-/** The other connections to this database by the same user, each as its id and what it is. */
+/** The other connections of the same user to this database: their ids and descriptions. */
 async function otherConnections(
   db: Database,
   kind: Exclude<DatabaseKind, 'sqlite'>,
@@ -136,7 +141,7 @@ async function otherConnections(
   return new Set(rows.map(({ id, host }) => `${id} ${host}`))
 }
 
-/** Whether this connection holds the lock under which tables are renamed; it goes with the connection. */
+/** Whether this connection has got the lock for the renaming, which ends with the connection. */
 async function lockSchema(db: Database, kind: Exclude<DatabaseKind, 'sqlite'>): Promise<boolean> {
   const queries = {
     mysql: sql<{ got: number | boolean }>`select get_lock(concat('hufu ', database()), 0) as got`,
@@ -148,7 +153,7 @@ async function lockSchema(db: Database, kind: Exclude<DatabaseKind, 'sqlite'>): 
   return rows[0]?.got === 1 || rows[0]?.got === true
 }
 
-/** All or none: one statement on MySQL and MariaDB, one transaction elsewhere. */
+/** Renames all tables or none: in one statement on MySQL and MariaDB, in one transaction elsewhere. */
 async function rename(db: Database, kind: DatabaseKind, tables: ReadonlyMap<string, string>): Promise<void> {
   if (kind === 'mysql') {
     const pairs = [...tables].map(([from, to]) => sql`${sql.table(from)} to ${sql.table(to)}`)

@@ -1,4 +1,4 @@
-// Brings the schema up to date: each numbered migration once, also when two processes start together.
+// Updates the schema: runs each numbered migration once, also when two processes start together.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
@@ -21,7 +21,9 @@ import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { UnusableDatabaseError } from './unusable.ts'
 
-/** The tables of `Tables` (schema.ts): a test compares the list with what the migrations make. */
+/**
+ * The tables of `Tables` (schema.ts). A test compares the list with the tables that the migrations create.
+ */
 export const ownTables: readonly string[] = [
   'hufu_account_changes',
   'hufu_accounts',
@@ -38,7 +40,7 @@ export const ownTables: readonly string[] = [
 ]
 
 const waitForLocksMs = 3_600_000
-/** Requests that came behind a statement that did not get its lock go first. */
+/** A pause for the requests that waited behind a statement which did not get its lock. */
 const pauseMs = 500
 const waiting: Sentence = {
   zh: '迁移：表或数据库被其他程序占用，正在等待',
@@ -67,15 +69,16 @@ function migrator(db: Database, kind: DatabaseKind): Migrator {
     provider: { getMigrations: async () => migrations(kind) },
     migrationTableName: 'hufu_migrations',
     migrationLockTableName: 'hufu_migration_lock',
-    // A database may have had a later one first: that of a version built from another branch.
+    // A later migration may have run already: that of a version built from another branch.
     allowUnorderedMigrations: true,
   })
 }
 
 /**
- * Brings a database up to date, one from before 0.1.0 too, and returns the names of the migrations that ran.
+ * Updates a database, including one from before 0.1.0, and returns the names of the migrations that ran.
  * @param open opens the database with one connection
- * @throws UnusableDatabaseError where it holds tables with our names that are not ours, or is still used by a version from before 0.1.0
+ * @throws UnusableDatabaseError where it has tables with Hufu's names that are not Hufu's, or a version from
+ * before 0.1.0 still uses it
  */
 export async function upgrade(
   open: () => Database,
@@ -92,18 +95,19 @@ export async function upgrade(
 }
 
 /**
- * Runs the migrations that the database has not had yet, and returns their names. One that does not get a lock is tried again, for an
- * hour: nobody else waits behind it in between.
- * @param tell told while it waits
- * @throws the first failure; what ran before it stays recorded, and a second run goes on from there
+ * Runs the pending migrations, and returns their names. A migration that does not get a lock is retried for
+ * an hour; between two attempts no request waits behind it.
+ * @param tell called while it waits
+ * @throws the first failure; the migrations before it stay recorded, and a second run continues after them
  */
 export async function migrate(db: Database, kind: DatabaseKind, tell: Tell = () => {}): Promise<string[]> {
   const executed = await executedMigrations(db, kind)
-  // A newer version may have been here: its migrations leave this one able to work, and the library would refuse them.
+  // A newer version may have run its migrations. This version can work with them, but the library would
+  // refuse them.
   if (Object.keys(migrations(kind)).every((name) => executed.includes(name))) return []
   if (kind !== 'sqlite') return await runMigrations(db, kind, tell)
-  // A migration may have to make a table anew, and must not delete what refers to the old one. The pragma does nothing inside a
-  // transaction (https://sqlite.org/pragma.html#pragma_foreign_keys).
+  // A migration may have to rebuild a table, and must not delete the rows that refer to the old one. The
+  // pragma does nothing inside a transaction (https://sqlite.org/pragma.html#pragma_foreign_keys).
   await sql`pragma foreign_keys = off`.execute(db)
   try {
     return await runMigrations(db, kind, tell)
@@ -116,7 +120,7 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
   const done: string[] = []
   const giveUpAt = performance.now() + waitForLocksMs
   for (let catalogTry = 1; ; ) {
-    // One at a time: a lock that one does not get takes nothing back of those before it.
+    // One at a time: a migration that does not get a lock does not roll back those before it.
     const { error, results = [] } = await migrator(db, kind).migrateUp()
     if (!error) {
       if (results.length === 0) return done
@@ -137,8 +141,8 @@ const catalogRetryMs = 200
 const catalogRaces = new Set(['42703', '42P01', 'XX000'])
 
 /**
- * Whether PostgreSQL listed a table or column that was gone when it was described: the library reads the whole catalog before it
- * takes its lock, while another process may rename.
+ * Whether a table or column disappeared while PostgreSQL described it: the library reads the whole catalog
+ * before it takes its lock, while another process may rename tables.
  */
 function isCatalogRace(error: unknown): boolean {
   return error instanceof Error && 'code' in error && catalogRaces.has(String(error.code))
@@ -150,11 +154,13 @@ export async function pendingMigrations(db: Database, kind: DatabaseKind): Promi
   return Object.keys(migrations(kind)).filter((name) => !executed.includes(name))
 }
 
-/** @throws UnusableDatabaseError where there are tables with our names, and nothing tells that we made them */
+/**
+ * @throws UnusableDatabaseError where there are tables with Hufu's names that its migrations did not create
+ */
 async function executedMigrations(db: Database, kind: DatabaseKind): Promise<string[]> {
   const present = await tableNames(db, kind)
   if (!present.includes('hufu_migrations')) {
-    // The library makes that table before all others.
+    // The library creates that table before all others.
     const foreign = present.filter((name) => ownTables.includes(name))
     if (foreign.length > 0) throw foreignTables(foreign.join(', '))
     return []

@@ -1,4 +1,5 @@
-// Tells an operator what a migration is doing to a table with many rows, before each statement that may take long.
+// Reports to the operator what a migration does to a table with many rows, before each statement that may
+// take long.
 import { CompiledQuery, type DatabaseConnection, type Dialect, type Driver } from 'kysely'
 import type { DatabaseKind } from './open.ts'
 
@@ -10,10 +11,10 @@ export interface Sentence {
 
 export type Tell = (sentence: Sentence) => void
 
-/** Of smaller tables nothing is told: what changes them takes no time that anybody notices. */
+/** Changes of smaller tables are fast and are not reported. */
 const toldFromRows = 10_000
 
-/** Which statements may take long, what they do, and on which table. */
+/** The statements that may take long, with their descriptions and tables. */
 const forms: readonly { readonly pattern: RegExp; readonly what: (name: string) => Sentence }[] = [
   {
     pattern: /^create (?:unique )?index (?:if not exists )?\W(?<name>\w+)\W on \W(?<table>\w+)/i,
@@ -37,7 +38,7 @@ const estimates: Readonly<Record<DatabaseKind, (table: string) => CompiledQuery>
       'select table_rows as n from information_schema.tables where table_schema = database() and table_name = ?',
       [table],
     ),
-  // A table that was never analysed has no count there: a row takes 100 bytes or more.
+  // A table that was never analysed has no count: the estimate assumes 100 bytes for each row.
   postgres: (table) =>
     CompiledQuery.raw(
       `select greatest(reltuples, pg_relation_size(oid) / 200) as n from pg_class
@@ -46,7 +47,7 @@ const estimates: Readonly<Record<DatabaseKind, (table: string) => CompiledQuery>
     ),
 }
 
-/** A dialect that tells of each long statement that it is asked for. */
+/** A dialect that reports each long statement before it runs. */
 export function dialectThatTells(dialect: Dialect, kind: DatabaseKind, tell: Tell): Dialect {
   return {
     createAdapter: () => dialect.createAdapter(),
@@ -81,7 +82,7 @@ function driverThatTells(driver: Driver, kind: DatabaseKind, tell: Tell): Driver
   }
 }
 
-/** What is to be told of a statement; null: nothing. */
+/** The report of a statement; null where there is none. */
 async function longStatement(
   execute: DatabaseConnection['executeQuery'],
   kind: DatabaseKind,

@@ -1,4 +1,5 @@
-// From HUFU_DATABASE_URL to the truth: which dialect, which pool, and waiting for a database that is not up yet.
+// Opens the database of HUFU_DATABASE_URL: its dialect, its pool, and the wait for a database that is still
+// starting.
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,10 +21,13 @@ export function sqlitePath(url: string): string {
   throw new TypeError('not a sqlite: URL')
 }
 
-/** The drivers are loaded by who needs them: a start on SQLite is to take less than a second. */
+/** The drivers are loaded only when they are needed, so that a start on SQLite takes less than a second. */
 const pools = () => import('./pools.ts')
 
-/** The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for what parseDatabaseUrl does not take */
+/**
+ * The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for a URL that parseDatabaseUrl
+ * refuses
+ */
 export function dialectFor(url: string, poolSize: number, deadlines = requestDeadlines): Dialect {
   const place = parseDatabaseUrl(url)
   switch (place.kind) {
@@ -42,19 +46,19 @@ export function dialectFor(url: string, poolSize: number, deadlines = requestDea
   }
 }
 
-/** Opens the truth. The first query connects. */
+/** Opens the database. The first query connects. */
 export function openDatabase(dialect: Dialect): Database {
   return new Kysely<Tables>({ dialect })
 }
 
-/** Makes a query that was compiled once into a function of its parameters. For reads outside a transaction. */
+/** Turns a compiled query into a function of its parameters. For reads outside a transaction. */
 export type PrepareRead = <R>(
   query: CompiledQuery<R>,
 ) => (parameters: readonly unknown[]) => MaybePromise<R[]>
 
 /**
- * How reads that every request makes are run. On SQLite straight on a connection of their own, because there Kysely's
- * machinery (and waiting for a transaction of somebody else) costs more than the read itself.
+ * Runs reads that every request makes. On SQLite they run directly on a separate connection, because Kysely's
+ * machinery (and waiting for other transactions) costs more there than the read itself.
  */
 export function preparedReads(db: Database, dialect: Dialect): PrepareRead {
   if (dialect instanceof NodeSqliteDialect) return (query) => dialect.prepareRead(query)
@@ -63,16 +67,19 @@ export function preparedReads(db: Database, dialect: Dialect): PrepareRead {
       (await db.executeQuery<R>({ ...query, parameters })).rows
 }
 
-/** For a database that tells cheaply whether another process has changed anything in it: reads a number that is then another one. */
+/**
+ * For a database that can detect another process's commits cheaply: a function that reads a number which
+ * every such commit changes. Null for other databases.
+ */
 export function versionReader(dialect: Dialect): (() => number) | null {
   return dialect instanceof NodeSqliteDialect ? () => dialect.dataVersion() : null
 }
 
 /**
- * Waits until the database answers, for `seconds` at most; not at all for what no waiting changes: a file that cannot be used, a wrong
- * password.
- * @param onWait told once, with the cause, when the first try fails
- * @throws what the last try threw
+ * Waits until the database answers, for `seconds` at most. An error that does not pass with time ends the
+ * wait: an unusable file, a wrong password.
+ * @param onWait called once, with the cause, when the first attempt fails
+ * @throws the error of the last attempt
  */
 export async function waitForDatabase(
   db: Database,

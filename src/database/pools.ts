@@ -1,4 +1,4 @@
-// Pools of connections to MySQL / MariaDB and PostgreSQL that never wait without an end.
+// Connection pools for MySQL / MariaDB and PostgreSQL, with a deadline for every wait.
 import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
@@ -11,9 +11,7 @@ import { mysqlSession, postgresSession, type SessionDeadlines } from './session-
 /** How long to wait for a connection. */
 const acquireMs = 2_000
 
-/**
- * What `work` gives, or an error with code DEADLINE after `ms`. A value that comes after that goes to `late`.
- */
+/** The result of `work`, or an error with code DEADLINE after `ms`. A later result is passed to `late`. */
 function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () => {}): Promise<T> {
   return new Promise((resolve, reject) => {
     let over = false
@@ -35,7 +33,9 @@ function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () =
   })
 }
 
-/** One statement at a time with a deadline; after the first that missed it, the connection is good for nothing. */
+/**
+ * Runs one statement at a time with a deadline. After the first missed deadline the connection is unusable.
+ */
 class Statements {
   broken = false
   readonly #withinMs: number
@@ -46,8 +46,8 @@ class Statements {
   }
 
   /**
-   * A rollback never fails: with its connection the transaction goes as well. What it answers would only hide why there is one, and to
-   * take back very many rows takes as long as to write them did.
+   * A rollback never fails: closing its connection rolls the transaction back as well. Its error would only
+   * hide the reason for the rollback, and rolling back very many rows takes as long as writing them did.
    */
   async run(sql: string, start: () => Promise<unknown>): Promise<unknown> {
     if (sql !== 'rollback') return await this.#run(start)
@@ -86,12 +86,12 @@ function mysqlConnection(raw: PoolConnection, { statementMs }: SessionDeadlines)
   }
 }
 
-/** VARBINARY is how MySQL compares byte for byte; what we keep in it is text. */
+/** Columns that are compared byte by byte are VARBINARY on MySQL, but hold text. */
 function typeCast(field: TypeCastField, next: () => unknown): unknown {
   return field.type === 'VAR_STRING' ? field.string('utf8') : next()
 }
 
-/** What Node's TLS needs to know, under names that both drivers pass on. */
+/** The options for Node's TLS, under names that both drivers pass on. */
 function tlsFor({ mode, authority, certificate, key }: DatabaseTls) {
   return {
     rejectUnauthorized: mode !== 'require',
@@ -101,15 +101,15 @@ function tlsFor({ mode, authority, certificate, key }: DatabaseTls) {
 }
 
 /**
- * A connection whose host is known to Node's check of certificates: mysql2 passes on a name, and no address, which would then be
- * compared with "localhost".
+ * A connection that knows its host for Node's check of certificates: mysql2 passes on a host name but not an
+ * address, so that the certificate would be checked for "localhost".
  */
 function streamTo(host: string, port: number) {
   const socket = connect({ host, port, keepAlive: true, noDelay: true })
   return Object.assign(socket, { _host: host })
 }
 
-/** A connection that cannot be set up is none. */
+/** A connection that cannot be set up is closed. */
 async function prepareMysqlSession(raw: PoolConnection, deadlines: SessionDeadlines): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
@@ -131,7 +131,7 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
     ...(password !== null && { password }),
     ...(database !== null && { database }),
     ...(socket !== null && { socketPath: socket }),
-    // Without it mysql2 speaks plaintext; with it, never.
+    // Without `ssl`, mysql2 connects in plaintext; with it, never.
     ...(tls !== null && { ssl: { ...tlsFor(tls), verifyIdentity: tls.mode === 'verify-full' } }),
     ...(tls !== null && socket === null && { stream: () => streamTo(host, port ?? 3306) }),
     connectionLimit: size,
@@ -141,7 +141,8 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
     stringifyObjects: true,
     typeCast,
   })
-  // Kysely prepares each connection object once, so the same raw connection must always have the same wrapper.
+  // Kysely prepares each connection object once, so the same raw connection must always have the same
+  // wrapper.
   const wrapped = new WeakMap<PoolConnection, ReturnType<typeof mysqlConnection>>()
   const acquire = async () => {
     const raw = await new Promise<PoolConnection>((resolve, reject) => {
@@ -162,11 +163,11 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
     },
     end: (callback: Callback) => pool.end(callback),
   }
-  // Kysely's type also asks for what its streaming and query cancelling use; neither is used here.
+  // Kysely's type also has members for streaming and for cancelling queries; neither is used here.
   return deadlinePool as unknown as MysqlPool
 }
 
-/** As pg wants them. What is not said here, pg would read from PGSSLMODE and its like. */
+/** The TLS options of pg. Without an explicit value, pg would read PGSSLMODE and similar variables. */
 function postgresTls(tls: DatabaseTls | null) {
   if (tls === null) return { ssl: false }
   return {
@@ -190,9 +191,9 @@ export function postgresPool(place: DatabaseServer, size: number, deadlines: Ses
     ...postgresTls(tls),
     max: size,
     connectionTimeoutMillis: acquireMs,
-    // As part of the connection: a preset of a millisecond would end the set-up itself.
+    // A startup parameter, because a server's default of a millisecond would make the set-up itself fail.
     statement_timeout: deadlines.statementMs,
-    // pg-pool ends a connection whose set-up fails, and tells whoever waits for it.
+    // If the set-up fails, pg-pool closes the connection and rejects the caller that waits for it.
     onConnect: async (client) => {
       await client.query(postgresSession(deadlines))
     },
@@ -201,9 +202,10 @@ export function postgresPool(place: DatabaseServer, size: number, deadlines: Ses
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
     },
   })
-  // An idle connection that the server closes is not an error of ours: the pool makes a new one.
+  // An idle connection that the server closes needs no handling: the pool opens a new one.
   pool.on('error', () => {})
-  // Nor is one in use: its next statement tells. Without a listener, Node takes it for a fault and ends the process.
+  // Nor does one in use, because its next statement fails. Without a listener, the error would end the
+  // process.
   pool.on('connect', (client) => client.on('error', () => {}))
   const deadlinePool = {
     options: {},
@@ -219,6 +221,6 @@ export function postgresPool(place: DatabaseServer, size: number, deadlines: Ses
     },
     end: () => pool.end(),
   }
-  // Kysely's type also asks for what its streaming and query cancelling use; neither is used here.
+  // Kysely's type also has members for streaming and for cancelling queries; neither is used here.
   return deadlinePool as unknown as PostgresPool
 }

@@ -1,4 +1,4 @@
-// When each purge step was last looked at, in SQL. No policy here.
+// The last visit of each purge step, in SQL. No policy here.
 import type { Database, PurgesTable } from './schema.ts'
 
 /** The record of a purge step; null before its first visit. */
@@ -12,12 +12,15 @@ export async function listPurges(db: Database): Promise<PurgesTable[]> {
   return await db.selectFrom('hufu_purges').selectAll().orderBy('name').execute()
 }
 
-/** Writes the first record of a purge step. @throws the driver's unique violation where another process has written it */
+/**
+ * Inserts the first record of a purge step. @throws the driver's unique violation where another process has
+ * inserted it
+ */
 export async function insertPurge(db: Database, row: PurgesTable): Promise<void> {
   await db.insertInto('hufu_purges').values(row).execute()
 }
 
-/** Writes a record, if it still is the one that was read; false where another process has written it since. */
+/** Updates a record that has not changed since it was read; false where another process has changed it. */
 export async function updatePurge(db: Database, from: PurgesTable, to: PurgesTable): Promise<boolean> {
   const { name, ...values } = to
   const result = await db

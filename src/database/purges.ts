@@ -1,30 +1,30 @@
-// Removes what has had its time, step by step, and only where the clock can be trusted: what is removed never comes back.
+// Deletes expired data, step by step, and only while the clock can be trusted: a deletion cannot be undone.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from './failures.ts'
 import { findPurge, insertPurge, updatePurge } from './purge-rows.ts'
 import type { Database, PurgesTable } from './schema.ts'
 
-/** One kind of data that is removed when its time is over. */
+/** One kind of data that is deleted when it expires. */
 export interface PurgeStep {
   /** Up to 32 characters, unique; never changed, because `hufu_purges` keeps it. */
   readonly name: string
   /**
-   * Removes up to `limit` rows that are due at `now` (milliseconds since 1970 UTC, the only clock to judge by), and
-   * returns how many. It is called again as long as it returns `limit` or more.
+   * Deletes up to `limit` rows that are due at `now` (milliseconds since 1970 UTC, the only clock to use),
+   * and returns how many. It is called again as long as it returns `limit` or more.
    */
   readonly remove: (now: number, limit: number) => Promise<number>
 }
 
-/** What became of a step. */
+/** The outcome of a step. */
 export type PurgeOutcome =
-  /** All that was due is gone. */
+  /** All due rows are deleted. */
   | { readonly is: 'done' }
   /** The clock jumped by `offMs` since the last visit (null: this is the first one). */
   | { readonly is: 'waiting'; readonly offMs: number | null; readonly waitMs: number }
-  /** Our clock and that of the database are `offMs` apart. */
+  /** This process's clock and the database's differ by `offMs`. */
   | { readonly is: 'clocks_differ'; readonly offMs: number }
-  /** Another process is at it. */
+  /** Another process runs the step. */
   | { readonly is: 'elsewhere' }
   | { readonly is: 'failed'; readonly error: unknown }
 
@@ -37,24 +37,24 @@ export interface PurgeReport {
 export interface PurgesOptions {
   readonly db: Database
   readonly clock: Clock
-  /** Goes on at the same pace when the machine's clock is set. */
+  /** Runs at a constant pace, also when the system's clock is set. */
   readonly steady: Clock
-  /** Reads the clock of the database, which is the one that purges go by. */
+  /** Reads the database's clock, which decides what has expired. */
   readonly databaseNow: () => Promise<number>
   readonly steps: readonly PurgeStep[]
 }
 
-/** Our clock and that of the database may be so far apart. */
+/** The largest accepted difference between this process's clock and the database's. */
 const apartMs = 60_000
-/** A clock that is further from where it should be has jumped, or nobody ran for that long. */
+/** A clock that is further from its expected time has jumped, or no process has run for that long. */
 const jumpMs = 86_400_000
-/** After a jump a step waits for so long, by a clock that nobody sets: time for a person to see the warning. */
+/** After a jump a step waits for so long, by the steady clock, so that an operator can see the warning. */
 const waitAfterJumpMs = 86_400_000
 const batchSize = 500
 
 export class Purges {
   readonly #options: PurgesOptions
-  /** When this process last visited a step, by the steady clock. */
+  /** This process's last visit of each step, by the steady clock. */
   readonly #visitedAt = new Map<string, number>()
 
   constructor(options: PurgesOptions) {
@@ -62,15 +62,15 @@ export class Purges {
   }
 
   /**
-   * Runs every step that may run now; a step that fails stops no other one.
-   * @param isClockRight a person says that the time is right: no step waits
-   * @throws the driver's error where the database does not even tell its time
+   * Runs every step that may run now. A failing step does not stop the others.
+   * @param isClockRight an operator confirms the time: no step waits
+   * @throws the driver's error where the database's clock cannot be read
    */
   async run({ isClockRight = false } = {}): Promise<PurgeReport[]> {
     const { clock, databaseNow, steps } = this.#options
     const before = clock.now()
     const now = await databaseNow()
-    // The answer was under way between two looks at our clock.
+    // The database's time lies between these two readings of this process's clock.
     const offMs = now < before ? now - before : Math.max(0, now - clock.now())
     if (Math.abs(offMs) > apartMs && !isClockRight) {
       return steps.map(({ name }) => ({ step: name, outcome: { is: 'clocks_differ', offMs }, removed: 0 }))
@@ -92,7 +92,7 @@ export class Purges {
     }
   }
 
-  /** Whether the step may run (`done`), and writes that it was visited. */
+  /** Whether the step may run (`done`). Writes the visit. */
   async #judge(name: string, now: number, isClockRight: boolean): Promise<PurgeOutcome> {
     const { db, steady } = this.#options
     const row = await findPurge(db, name)
@@ -107,7 +107,7 @@ export class Purges {
 
 interface Visit {
   readonly now: number
-  /** Since the last visit of this process, by the steady clock. */
+  /** The time since this process's last visit, by the steady clock. */
   readonly elapsedMs: number
   readonly isClockRight: boolean
 }
@@ -125,8 +125,8 @@ function judge(
 }
 
 /**
- * How long a step has to wait. The clock should be where the last visit left it, and as much later as this process knows
- * to have passed; other processes may have visited the step in between.
+ * How long a step must wait. The expected time is that of the last visit plus the time that this process has
+ * measured since; other processes may have visited the step in between.
  */
 function waitAt(
   row: PurgesTable | null,
@@ -150,7 +150,7 @@ async function inserted(db: Database, row: PurgesTable): Promise<boolean> {
   }
 }
 
-/** In batches, with a pause as long as each one took: requests come first. */
+/** Deletes in batches, with a pause as long as each batch took, so that requests come first. */
 async function removeAll(step: PurgeStep, now: number, progress: { removed: number }): Promise<void> {
   for (;;) {
     const began = performance.now()

@@ -1,4 +1,4 @@
-// A database that answers, and whose answer no waiting changes: a wrong password, no such database, no TLS.
+// Refusals of a database that do not pass with time: a wrong password, no such database, no TLS.
 
 export interface Refusal {
   readonly zh: string
@@ -36,7 +36,10 @@ const refusals: Readonly<Record<string, Refusal>> = {
   HANDSHAKE_SSL_ERROR: tls,
 }
 
-/** What to do about it; null for any other error. Looks into causes: a failure to connect is told with its cause. */
+/**
+ * Advice about the refusal; null for any other error. It inspects causes, because a failure to connect
+ * carries the refusal as its cause.
+ */
 export function refusalOf(error: unknown): (Refusal & { readonly why: string }) | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''

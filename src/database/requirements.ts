@@ -1,19 +1,20 @@
-// What Hufu needs of a database and cannot set for its own sessions: looked at when a server starts, and by `doctor`.
+// Hufu's requirements of a database that it cannot set for its own sessions. A server's start and `doctor`
+// check them.
 import { sql } from 'kysely'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 
 export interface Shortcoming {
-  /** Hufu cannot work with it; else it works, with less durability. */
+  /** true: Hufu cannot work with it. false: it works, with less durability. */
   readonly isProblem: boolean
   readonly zh: string
   readonly en: string
 }
 
-/** A statement of ours, with room to spare. */
+/** More than the longest statement of this program. */
 const packetBytes = 1024 * 1024
 
-/** What the database lacks, worst first. @throws the driver's error */
+/** The requirements that the database does not meet, the worst first. @throws the driver's error */
 export async function shortcomings(db: Database, kind: DatabaseKind): Promise<Shortcoming[]> {
   const found = await { mysql: ofMysql, postgres: ofPostgres, sqlite: ofSqlite }[kind](db)
   return found.toSorted((a, b) => Number(b.isProblem) - Number(a.isProblem))

@@ -1,4 +1,4 @@
-// The tables of the truth, as Kysely sees them. Times are milliseconds since 1970 UTC, in every database.
+// The tables of the database, as Kysely's types. Times are milliseconds since 1970 UTC, on every database.
 import type { Generated, Kysely, Transaction } from 'kysely'
 
 export const endReasons = [
@@ -33,23 +33,26 @@ export interface AccountsTable {
   /** E.164, unique, and the only place of an account's number; null: it has none. */
   phone_number: string | null
   nickname: string | null
-  /** PHC string, or null where no password is set. */
+  /** A PHC string; null where no password is set. */
   password_hash: string | null
-  /** When the ban in `banned_until` and `ban_reason` was made; null: not banned. */
+  /** The start of the ban in `banned_until` and `ban_reason`; null: not banned. */
   banned_at: number | null
-  /** null with a ban: for ever. A ban that is over stays in the row. */
+  /** null with a ban: permanent. A ban that is over stays in the row. */
   banned_until: number | null
   ban_reason: string | null
   registered_at: number
   updated_at: number
   avatar_url: string | null
-  /** BCP 47, as the app told it. */
+  /** BCP 47, as the app sent it. */
   locale: string | null
-  /** When somebody first showed that the number is theirs; null: never. */
+  /** The first time that a client proved to own the number; null: never. */
   phone_verified_at: number | null
-  /** When the account may be removed, because its owner wants to close it; null: no such wish. */
+  /** The time from which the account may be removed, because its owner has closed it; null: not closed. */
   closes_at: number | null
-  /** When its removal was decided, which nothing takes back; it goes with its last row. null: it was not. */
+  /**
+   * The time of the irrevocable decision to remove the account, which stays until its last row is deleted;
+   * null: none.
+   */
   removal_began_at: number | null
 }
 
@@ -59,16 +62,25 @@ export interface SessionsTable {
   account_id: string
   /** SHA-256 of the token, base64url. */
   token_hash: string
-  /** SHA-256 of what all tokens of the session share, base64url; null: never rotated, and its sign-in had no key. */
+  /**
+   * SHA-256 of the part that all tokens of the session share, base64url; null: never rotated, and signed in
+   * without a key.
+   */
   token_family_hash: string | null
   /**
-   * Until this token is first used: the hash of the token before it, or of the sign-in that can be repeated
+   * Until this token is first used: the hash of the previous token, or of the sign-in that can be repeated
    * (sessions/sign-in-repeats.ts).
    */
   previous_token_hash: string | null
-  /** Until this token is first used: what makes it out of the one before, or whether the sign-in made the account. */
+  /**
+   * Until this token is first used: the nonce that derives it from the previous token, or whether the sign-in
+   * created the account.
+   */
   rotation_nonce: string | null
-  /** When this token was made out of the one before, or by a sign-in that can be repeated; else null. */
+  /**
+   * The time when this token was derived from the previous one, or issued by a sign-in that can be repeated;
+   * else null.
+   */
   rotated_at: number | null
   platform: Platform
   device_id: string | null
@@ -81,15 +93,18 @@ export interface SessionsTable {
   expires_at: number | null
   ended_at: number | null
   end_reason: EndReason | null
-  /** The session whose start or request ended this one. */
+  /** The session that ended this one, by its start or by a request. */
   ended_by_session: string | null
-  /** The pending end of its account that does not end this session: it began later, or stays. */
+  /**
+   * The pending end of its account that does not end this session, because the session began later or is
+   * kept.
+   */
   survives_end: string | null
 }
 
 /**
- * The end of very many sessions of an account, not yet written into each of them: sessions/pending-ends.ts. All are over that had time
- * left at `at` and do not survive it.
+ * The end of very many sessions of an account, not yet written to each of them: sessions/pending-ends.ts. It
+ * ends every session that had time left at `at` and does not survive it.
  */
 export interface PendingEndsTable {
   account_id: string
@@ -105,7 +120,10 @@ export interface PendingEndsTable {
 export const purposes = ['sign_in', 'reset_password', 'change_phone', 'close_account', 'confirm'] as const
 export type Purpose = (typeof purposes)[number]
 
-/** One code for each number and purpose. The code itself is not there: codes/code-digits.ts makes it of the nonce and the server's key. */
+/**
+ * One code for each number and purpose. The code itself is not stored: codes/code-digits.ts derives it from
+ * the nonce and the server's key.
+ */
 export interface CodesTable {
   phone_number: string
   purpose: Purpose
@@ -125,7 +143,7 @@ export interface EventsTable {
   kind: string
   account_id: string | null
   session_id: string | null
-  /** E.164, where the event is about a number. */
+  /** E.164, where the event concerns a number. */
   phone_number: string | null
   ip: string | null
   request_id: string | null
@@ -135,15 +153,15 @@ export interface EventsTable {
 
 /** One row for each transaction that changed an account or a session of it: changes/feed.ts reads it. */
 export interface AccountChangesTable {
-  /** Given out by the database in the order in which transactions come here. */
+  /** Assigned by the database in the order of the inserts. */
   position: Generated<number>
   account_id: string
   at: number
-  /** Of `ChangeKind`, or of a later version. */
+  /** A `ChangeKind`, or one of a later version. */
   kind: Generated<string>
 }
 
-/** What an installation can show of an earlier sign-in: sessions/device-proofs.ts. */
+/** An installation's proof of an earlier sign-in: sessions/device-proofs.ts. */
 export interface DeviceProofsTable {
   /** SHA-256 of the proof, base64url. */
   proof_hash: string
@@ -151,34 +169,34 @@ export interface DeviceProofsTable {
   /** E.164: the number that the account had at the sign-in. */
   phone_number: string
   device_id: string | null
-  /** The session that signed in with it last. */
+  /** The last session that signed in with it. */
   session_id: string
   created_at: number
-  /** The last sign-in that got or presented it. */
+  /** The time of the last sign-in that received or presented it. */
   seen_at: number
 }
 
-/** One bucket of limits: limits/bucket.ts tells what is in it. */
+/** One bucket of limits, in the text form of limits/bucket.ts. */
 export interface LimitCountersTable {
   /** The key of the bucket. */
   name: string
   counts: string
-  /** When nothing in it counts any more. */
+  /** From this time on the bucket is empty. */
   expires_at: number
 }
 
 /** One row for each purge step: database/purges.ts. */
 export interface PurgesTable {
   name: string
-  /** The time of the last visit, by the clock that purges go by. */
+  /** The time of the last visit, by the database's clock. */
   seen_at: number
-  /** How long the step has still to wait after a jump of the clock; 0: it may run. */
+  /** How much longer the step waits after a jump of the clock; 0: it may run. */
   wait_ms: number
-  /** When the step last ran; null: never. */
+  /** The time of the last run; null: never. */
   ran_at: number | null
 }
 
-/** A number that is banned for ever and whose account was removed. */
+/** A number of a removed account that was banned permanently. */
 export interface BarredNumbersTable {
   /** HMAC-SHA-256 of the E.164 number, base64url. */
   number_hash: string
@@ -186,13 +204,13 @@ export interface BarredNumbersTable {
   ban_reason: string | null
 }
 
-/** What recognises an account beside its phone number: accounts/identities.ts. */
+/** An identity of an account besides its phone number: accounts/identities.ts. */
 export interface IdentitiesTable {
-  /** Of which kind of provider or credential. */
+  /** The kind of provider or credential. */
   kind: string
-  /** Who vouches for the subject, such as an app of a provider; empty where the kind says it all. */
+  /** The issuer of the subject, such as an app of a provider; empty where the kind determines it. */
   issuer: string
-  /** The issuer's name of the person. */
+  /** The issuer's id for the person. */
   subject: string
   account_id: string
   created_at: number
@@ -219,6 +237,6 @@ export interface Tables {
   hufu_sessions: SessionsTable
 }
 
-/** The truth, or one transaction on it. */
+/** The database, or a transaction on it. */
 export type Database = Kysely<Tables>
 export type DatabaseTransaction = Transaction<Tables>

@@ -1,16 +1,19 @@
-// What a session of a database must have set, whatever the server, the database or the role presets. One statement each, sent once
-// for each new connection, after the server's own presets. docs/operations.md lists them; test/operations/presets.test.ts tries each.
+// The settings of every database session, whatever defaults the server, the database or the role has. One
+// statement sets them on each new connection. docs/operations.md lists them; test/operations/presets.test.ts
+// tests each.
 
 import { statementMs } from '../timing.ts'
 
-/** For a statement (0: none), and for waiting for a lock inside of it; a transaction that nobody goes on with ends. */
+/**
+ * The deadlines of a statement (0: none), of its waits for locks, and of a transaction without statements.
+ */
 export interface SessionDeadlines {
   readonly statementMs: number
   readonly lockMs: number
   readonly idleTransactionMs: number
 }
 
-/** Of requests. */
+/** The deadlines of requests. */
 export const requestDeadlines: SessionDeadlines = {
   statementMs,
   lockMs: 4_000,
@@ -18,8 +21,8 @@ export const requestDeadlines: SessionDeadlines = {
 }
 
 /**
- * Of migrations. An index of a large table takes as long as it takes. For a lock a statement waits no longer than one of a request does, because
- * everything that comes behind it waits as well; migrate.ts tries again.
+ * The deadlines of migrations. Creating an index of a large table has no deadline. A statement waits for a
+ * lock no longer than one of a request does, because all later statements wait behind it; migrate.ts retries.
  */
 export const migrationDeadlines: SessionDeadlines = {
   ...requestDeadlines,
@@ -30,22 +33,24 @@ export const migrationDeadlines: SessionDeadlines = {
 const largest = '18446744073709551615'
 
 /**
- * `set session …` for MySQL and MariaDB. MariaDB alone reads what stands in `M!` comments, MySQL alone what stands in those of a
- * version from 5.7.7 on: so one statement does for both.
+ * `set session …` for MySQL and MariaDB. Only MariaDB runs the contents of `M!` comments, and only MySQL
+ * those of comments with a version from 5.7.7 on, so one statement works on both.
  */
 export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines): string {
   const lockSeconds = Math.ceil(lockMs / 1000)
   const idleSeconds = Math.ceil(idleTransactionMs / 1000)
   const both = [
-    // Text: four-byte characters (emoji) arrive, and no statement is read with another character set than it was written in.
+    // Text: four-byte characters (emoji) are kept, and every statement is read in the character set in which
+    // it was written.
     'character_set_client = utf8mb4',
     'character_set_connection = utf8mb4',
     'character_set_results = utf8mb4',
     'collation_connection = utf8mb4_general_ci',
-    // A statement outside a transaction commits; a commit begins nothing new and ends no connection.
+    // A statement outside a transaction commits; a commit neither begins a transaction nor closes the
+    // connection.
     'autocommit = 1',
     "completion_type = 'NO_CHAIN'",
-    // Errors instead of cut values; backslashes in what the driver quotes mean what it thinks.
+    // Errors instead of truncated values; backslashes in quoted values mean what the driver assumes.
     "sql_mode = 'TRADITIONAL'",
     "time_zone = '+00:00'",
     'sql_auto_is_null = 0',
@@ -69,7 +74,7 @@ export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: Session
     `idle_transaction_timeout = ${idleSeconds}`,
     `idle_readonly_transaction_timeout = ${idleSeconds}`,
     `idle_write_transaction_timeout = ${idleSeconds}`,
-    // Gaps between positions of the feed are waited for.
+    // The readers of the feed wait for missing positions, so there must be no gaps.
     'auto_increment_increment = 1',
     'auto_increment_offset = 1',
   ]
@@ -85,8 +90,8 @@ export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: Session
 }
 
 /**
- * `set_config` for PostgreSQL. Names that this version does not know are passed over. A stronger durability than ours stays; one
- * that acknowledges before the disk has it does not.
+ * `set_config` for PostgreSQL. Names that the server's version does not have are skipped. A stronger
+ * durability than the program's is kept; one that acknowledges before the write is on disk is not.
  */
 export function postgresSession({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines): string {
   const settings: Readonly<Record<string, string>> = {

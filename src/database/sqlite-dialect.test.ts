@@ -13,15 +13,16 @@ const file = join(folder, 'hufu.db')
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** The locks of this process on the file itself, of which a connection in WAL mode keeps one. */
+/** The locks of this process on the file itself; a connection in WAL mode holds one. */
 function locksOnFile(): string[] {
   const { ino } = statSync(file)
   const lines = readFileSync('/proc/locks', 'utf8').split('\n')
   return lines.filter((line) => new RegExp(` ${process.pid} \\S+:${ino} `).test(line))
 }
 
-// A process loses its locks on a file as soon as it closes any descriptor of it (fcntl(2)). The sqlite3 of Debian 12 (3.40) then
-// takes itself for the last one, removes the WAL, and what this process writes after that is lost.
+// A process loses its locks on a file as soon as it closes any descriptor of it (fcntl(2)). The sqlite3 of
+// Debian 12 (3.40) then assumes that it is the last connection and removes the WAL, and later writes of this
+// process are lost.
 test.skipIf(!existsSync('/proc/locks') || whyMissing(['sqlite3'], 'sqlite3') !== null)(
   'a second connection takes no lock of the first one away, and what another program reads and closes stays whole',
   async () => {

@@ -1,4 +1,4 @@
-// Kysely on node:sqlite: one connection, every transaction takes the write lock when it begins.
+// A Kysely dialect for node:sqlite: one connection; every transaction takes the write lock when it begins.
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +16,7 @@ import {
 } from 'kysely'
 import { NoConnection } from './failures.ts'
 
-/** How long a statement waits for the write lock of another process, and whoever needs the connection for it. */
+/** How long a statement waits for the write lock of another process, and a caller for the connection. */
 const busyWithinMs = 2_000
 const acquireWithinMs = 2_000
 const sqliteBusy = 5
@@ -51,18 +51,19 @@ export class NodeSqliteDialect implements Dialect {
     return new LockFreeCompiler()
   }
 
-  /** A read on a second, read-only connection: it sees every commit, and waits for no transaction. */
+  /** A read on a second, read-only connection: it sees every commit and waits for no transaction. */
   prepareRead<R>({ sql }: CompiledQuery<R>): (parameters: readonly unknown[]) => R[] {
     let statement: StatementSync | null = null
     return (parameters) => {
       statement ??= this.#openReader().prepare(sql)
-      // Kysely types parameters as unknown, and knows the columns of the row; our tables hold only text, numbers and null.
+      // Kysely types parameters as unknown and knows the row's columns; the tables hold only text, numbers
+      // and null.
       return statement.all(...(parameters as SQLInputValue[])) as R[]
     }
   }
 
   /**
-   * A number that is another one after every commit of another process, and the same after one of ours
+   * A number that changes with every commit of another process, and not with those of this one
    * (https://sqlite.org/pragma.html#pragma_data_version).
    * @throws the error of SQLite
    */
@@ -87,25 +88,25 @@ class TransactionalAdapter extends SqliteAdapter {
     return true
   }
 
-  /** There is one; the driver has whoever needs it wait, and not for ever as Kysely would. */
+  /** There is one connection. The driver queues its callers with a deadline; Kysely's own queue has none. */
   override get supportsMultipleConnections(): boolean {
     return true
   }
 }
 
-/** `for update` says nothing here: the transaction has locked the whole file already. */
+/** `for update` is not needed: the transaction has locked the whole file. */
 class LockFreeCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(node: SelectModifierNode): void {
     if (node.modifier !== 'ForUpdate') super.visitSelectModifier(node)
   }
 }
 
-/** Who may use the one connection now. */
+/** The queue for the one connection. */
 class Turns {
   #isTaken = false
   readonly #waiting = new Set<() => void>()
 
-  /** @throws NoConnection where it was not our turn within `acquireWithinMs` */
+  /** @throws NoConnection where the turn does not come within `acquireWithinMs` */
   async begin(): Promise<void> {
     if (!this.#isTaken) {
       this.#isTaken = true
@@ -147,7 +148,9 @@ class NodeSqliteDriver implements Driver {
 
   async init(): Promise<void> {}
 
-  /** One after the other, as they came. The first statement opens the file. @throws NoConnection after 2 s of waiting */
+  /**
+   * First come, first served. The first statement opens the file. @throws NoConnection after 2 s of waiting
+   */
   async acquireConnection(): Promise<DatabaseConnection> {
     await this.#turns.begin()
     return this.#connection
@@ -162,8 +165,8 @@ class NodeSqliteDriver implements Driver {
   }
 
   /**
-   * Where the disk is full or broken, SQLite has rolled back by itself, and a second time would be an error that hides the
-   * cause (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction).
+   * If the disk is full or broken, SQLite has already rolled back, and a second rollback would fail and hide
+   * the cause (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction).
    */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     if (this.#connection.isInTransaction()) await connection.executeQuery(CompiledQuery.raw('rollback'))
@@ -179,7 +182,7 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
-/** @throws NoConnection; where the file is only busy the error of SQLite with its code */
+/** @throws NoConnection, or SQLite's error where the file is only busy */
 function openFile(path: string): DatabaseSync {
   let file: DatabaseSync | null = null
   try {
@@ -188,7 +191,7 @@ function openFile(path: string): DatabaseSync {
     assertWritable(path)
     file.exec(`pragma busy_timeout = ${busyWithinMs}`)
     file.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
-    // From here on executeQuery waits instead, because SQLite's own waiting stops the whole process.
+    // From here on executeQuery waits instead, because SQLite's own wait would block the whole process.
     file.exec('pragma busy_timeout = 0')
     return file
   } catch (error) {
@@ -201,19 +204,22 @@ function openFile(path: string): DatabaseSync {
 }
 
 /**
- * A new file is for its owner alone, from its first byte; SQLite gives its WAL and its shared memory the permissions of the file. One
- * that is there keeps what its operator gave it, and is not even opened: a process that closes a file loses every lock that it has on it
- * (fcntl(2)), those of its other SQLite connections too.
+ * Only its owner may read a new file, from its first byte; SQLite gives its WAL and its shared memory the
+ * permissions of the file. An existing file keeps the operator's permissions and is not opened: a process
+ * that closes a file loses all of its locks on it (fcntl(2)), including those of its other SQLite
+ * connections.
  */
 function createForOwner(path: string): void {
   try {
     closeSync(openSync(path, 'ax', 0o600))
   } catch {
-    // It is there, or SQLite says why, with the code that the rest of the program knows.
+    // The file exists, or SQLite reports the error, with a code that the rest of the program handles.
   }
 }
 
-/** SQLite opens a file that it may only read, and says so at the first write: hours after the start, perhaps. */
+/**
+ * SQLite opens a read-only file without an error and fails at the first write, perhaps hours after the start.
+ */
 function assertWritable(path: string): void {
   try {
     accessSync(path, constants.W_OK)
@@ -223,7 +229,7 @@ function assertWritable(path: string): void {
   }
 }
 
-/** null where no file is there. @throws NoConnection where the system does not even say that */
+/** null where there is no file. @throws NoConnection where the system cannot say */
 function inodeOf(path: string): number | null {
   try {
     return statSync(path, { throwIfNoEntry: false })?.ino ?? null
@@ -241,7 +247,7 @@ class NodeSqliteConnection implements DatabaseConnection {
   readonly #path: string
   readonly #statements = new Map<string, PreparedStatement>()
   #file: DatabaseSync | null = null
-  /** Of the file that was opened. */
+  /** The inode of the opened file. */
   #inode: number | null = null
 
   constructor(path: string) {
@@ -255,7 +261,7 @@ class NodeSqliteConnection implements DatabaseConnection {
         this.#assertThere()
         return this.#execute(query)
       } catch (error) {
-        // Only a transaction's `begin immediate`, or a statement without one, can meet somebody else's lock.
+        // Only `begin immediate`, or a statement outside a transaction, can meet the lock of another process.
         if (!isBusy(error) || performance.now() > giveUpAt) throw error
         await sleep(1 + Math.random() * 10)
       }
@@ -263,8 +269,8 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
 
   /**
-   * A file that was deleted or replaced can still be written, by whoever has it open and for nobody: what is acknowledged then
-   * is gone with the process. Inside a transaction it is not looked at, so that it can be rolled back.
+   * A process can still write to a file that was deleted or replaced, but those writes are lost with the
+   * process. Not checked inside a transaction, so that it can be rolled back.
    */
   #assertThere(): void {
     if (!this.#file || this.#file.isTransaction) return
@@ -274,7 +280,7 @@ class NodeSqliteConnection implements DatabaseConnection {
 
   #execute<R>(query: CompiledQuery): QueryResult<R> {
     const { statement, givesRows } = this.#prepare(query.sql)
-    // Kysely types parameters as unknown; our tables hold only text, numbers and null.
+    // Kysely types parameters as unknown; the tables hold only text, numbers and null.
     const parameters = query.parameters as SQLInputValue[]
     if (givesRows) return { rows: statement.all(...parameters) as R[] }
     const { changes } = statement.run(...parameters)

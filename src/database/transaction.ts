@@ -1,4 +1,4 @@
-// Runs one transaction: READ COMMITTED, with a deadline, tried again where it lost a race against another
+// Runs one transaction: READ COMMITTED, with a deadline, and retried after a lost race against another
 // transaction.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'

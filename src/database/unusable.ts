@@ -1,6 +1,6 @@
-// A database that answers but cannot be used as it is, told in one sentence that says what to do.
+// The error of a database that answers but cannot be used in its present state. Its sentence says what to do.
 
-/** Thrown before anything is changed. `message` is English, `zh` Chinese; both are whole sentences. */
+/** Thrown before anything is changed. `message` is English, `zh` is Chinese; both are whole sentences. */
 export class UnusableDatabaseError extends Error {
   readonly zh: string
 

@@ -1,4 +1,4 @@
-// The tutorial's table `user`, grown up, and the sessions that it kept in Redis only.
+// Accounts (the tutorial's table `user`) and sessions (which the tutorial stored in Redis only).
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'

@@ -1,10 +1,13 @@
-// What a session remembers of the token before its present one.
+// The columns of a session about the token before its present one.
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
 import { addColumns } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
 
-/** Every column is added only where it is not there: MySQL commits each statement by itself, and a crash can come between. */
+/**
+ * Every column is added only where it is missing: MySQL commits each statement separately, and the process
+ * may crash between two of them.
+ */
 export function tokenRotation(kind: DatabaseKind): Migration {
   const type = columnTypes(kind)
   const columns = {

@@ -1,4 +1,4 @@
-// Codes, the events that tell what happened to an account, the server's own key, and what accounts need for both.
+// Codes, the events of accounts, the server's key, and the columns of accounts for codes and events.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'

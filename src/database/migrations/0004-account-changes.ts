@@ -1,4 +1,5 @@
-// The feed: a row for each change of an account or of a session of it, in the order of which every server can read it.
+// The change feed: a row for each change of an account or of its sessions, in the order in which all servers
+// read them.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
@@ -9,7 +10,7 @@ import type { DatabaseKind } from '../open.ts'
 export function accountChanges(kind: DatabaseKind): Migration {
   const type = columnTypes(kind)
 
-  // No foreign key: that an account was removed is a change too.
+  // No foreign key: the removal of an account is a change too.
   const changes = (db: Kysely<unknown>) =>
     db.schema
       .createTable('hufu_account_changes')

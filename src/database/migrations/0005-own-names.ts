@@ -1,12 +1,12 @@
-// What was otherwise before 0.1.0: indexes without the prefix of their tables, `phone_verified`, and the state of an account, which
-// was one column for two facts.
+// Changes to a database from before 0.1.0: the prefixes of indexes, `phone_verified`, and the state of an
+// account, which was one column for two facts.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
 import { addColumns, columnNames, createTable, indexNames, renameColumn, renameIndex } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
 
-/** The beginning of the names that the indexes of a table had -> the table, and so the beginning of their names now. */
+/** The tables, by the old prefix of their indexes' names. The new prefix is the table's name. */
 const tables = {
   accounts: 'hufu_accounts',
   sessions: 'hufu_sessions',
@@ -17,7 +17,7 @@ const tables = {
   kysely_migration: 'hufu_migrations',
   kysely_migration_lock: 'hufu_migration_lock',
 }
-/** How many rows one statement looks at: a statement has 5 s. */
+/** The most rows that one statement reads: a statement has 5 s. */
 const batch = 10_000
 
 /** Every statement may run twice: MySQL commits each one by itself, so a crash can come between any two. */
@@ -46,8 +46,9 @@ export function ownNames(kind: DatabaseKind): Migration {
 }
 
 /**
- * A ban and the wish to close become facts of their own. Where the one column said that an account is in use, a wish to close
- * or a ban that was left over from before no longer counts. When a ban was made was not kept: the last change of the row is nearest.
+ * A ban and a closing become separate facts. Where the one column said that an account is in use, leftovers
+ * of an earlier closing or ban are cleared. The start of a ban was not stored: the last change of the row is
+ * the nearest time.
  */
 async function splitState(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   if (!(await columnNames(db, kind, 'hufu_accounts')).includes('state')) return
@@ -78,7 +79,7 @@ async function renameWord(
   await inBatches(db, { table, set, where: sql`${sql.ref(column)} = 'phone_proven'` })
 }
 
-/** Updates the rows of a table that meet a condition, a range of ids at a time. */
+/** Updates the rows of a table that match a condition, a range of ids at a time. */
 async function inBatches(
   db: Kysely<unknown>,
   { table, set, where }: { table: string; set: RawBuilder<unknown>; where: RawBuilder<unknown> },

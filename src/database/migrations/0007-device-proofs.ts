@@ -1,4 +1,5 @@
-// Device proofs: what an installation keeps after a sign-in, so that attackers at its number cannot keep its person out.
+// Device proofs: a secret that an installation keeps after a sign-in, so that attackers at its number cannot
+// keep its user out.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'

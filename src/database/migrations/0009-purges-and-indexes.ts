@@ -1,11 +1,11 @@
-// When each purge step was last looked at, and the indexes of queries that used to read a whole table.
+// The last visit of each purge step, and indexes for queries that read a whole table before.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
 import { addIndexes, createTable, dropIndexes } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
 
-/** For pages in order of time: (at, id) is unique, so that a page begins where the one before ended. */
+/** For pages in the order of time: (at, id) is unique, so that a page begins where the previous one ended. */
 const indexes = {
   hufu_accounts: { add: { closes_at: ['closes_at'] }, drop: [] },
   hufu_events: {
@@ -39,7 +39,7 @@ export function purgesAndIndexes(kind: DatabaseKind): Migration {
       await createTable(db, kind, { name: 'hufu_purges', statement: purges(db) }, {})
       for (const [table, { add, drop }] of Object.entries(indexes)) {
         await addIndexes(db, kind, table, add)
-        // Each of these is the beginning of a new one, which serves the previous version as well.
+        // Each of these is a prefix of a new index, which serves the previous version as well.
         await dropIndexes(db, kind, table, drop)
       }
     },

@@ -1,5 +1,5 @@
-// The end of very many sessions of an account as one row, and the decision to remove an account: both are decided in one short
-// transaction, and written out in batches afterwards.
+// The end of very many sessions of an account as one row, and the decision to remove an account: both are
+// decided in one short transaction, and applied in batches afterwards.
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'

@@ -1,10 +1,14 @@
-// What kind of change a row of the feed is. A server of the version before writes none: its rows are of kind `account`.
+// The kind of a row of the change feed. A server of the previous version writes none: its rows have the kind
+// `account`.
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
 import { addColumns } from '../ddl.ts'
 import type { DatabaseKind } from '../open.ts'
 
-/** The column is added only where it is missing: MySQL commits each statement by itself, and a crash can come between. */
+/**
+ * The column is added only where it is missing: MySQL commits each statement separately, and the process may
+ * crash between two of them.
+ */
 export function changeKinds(kind: DatabaseKind): Migration {
   const type = columnTypes(kind)
   return {

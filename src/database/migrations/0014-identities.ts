@@ -1,4 +1,4 @@
-// Identities beside the phone number, and accounts without one. No version before makes either.
+// Identities besides the phone number, and accounts without a number. No earlier version creates either.
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
@@ -35,7 +35,7 @@ export function identities(kind: DatabaseKind): Migration {
   }
 }
 
-/** Lets `hufu_accounts.phone_number` be null; a second time changes nothing. */
+/** Lets `hufu_accounts.phone_number` be null; a second run changes nothing. */
 const dropNotNull: Readonly<Record<DatabaseKind, (db: Kysely<unknown>) => Promise<void>>> = {
   async mysql(db) {
     await sql`alter table hufu_accounts modify column phone_number varbinary(20) null`.execute(db)
@@ -47,8 +47,9 @@ const dropNotNull: Readonly<Record<DatabaseKind, (db: Kysely<unknown>) => Promis
 }
 
 /**
- * SQLite drops the constraint from version 3.53 on. Older ones want a new table (https://sqlite.org/lang_altertable.html#otheralter),
- * and the drop of the old one would delete what refers to it: migrate.ts turns foreign keys off for the migrations.
+ * SQLite can drop the constraint from version 3.53 on. Older versions need a new table
+ * (https://sqlite.org/lang_altertable.html#otheralter), and dropping the old one would delete the rows that
+ * refer to it: migrate.ts turns foreign keys off for the migrations.
  */
 async function rebuildAccounts(db: Kysely<unknown>): Promise<void> {
   const { rows: objects } = await sql<{ type: string; sql: string }>`select type, sql from sqlite_master
