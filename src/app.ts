@@ -1,4 +1,4 @@
-// The only wiring: settings -> database and session cache -> domain -> HTTP.
+// Connects the parts of the program, in this order: settings, database and session cache, domain, HTTP.
 import type { FastifyInstance } from 'fastify'
 import { type Dialect, sql } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
@@ -60,7 +60,7 @@ export interface Services {
   readonly clock: Clock
   readonly db: Database
   readonly cache: SessionCache
-  /** Runs in a server, with and without Redis; a command starts it only where it needs it. */
+  /** A server runs it, with and without Redis; a command starts it only if it needs it. */
   readonly feed: Feed
   readonly accounts: Accounts
   readonly signIn: SignInService
@@ -71,8 +71,8 @@ export interface Services {
   readonly verification: Verification
   readonly writer: AccountWriter
   /**
-   * Completes ends of sessions that a process which died has left, and removes what has had its time, where
-   * the clocks can be trusted or a person says that they can: database/purges.ts.
+   * Completes the pending ends of sessions that a crashed process has left, and deletes expired data if the
+   * clocks can be trusted or an operator says so: database/purges.ts.
    */
   purgeExpired(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
@@ -82,13 +82,11 @@ export interface Services {
 
 export interface ServicesOptions {
   readonly clock?: Clock
-  /** A clock that nobody sets; with a clock for tests the same one, if not given. */
+  /** A steady clock. By default the clock of `clock` where tests give one. */
   readonly steady?: Clock
-  /** For tests: what the database says when it is asked for the time. */
+  /** For tests: the time that the database reports. */
   readonly databaseNow?: () => Promise<number>
-  /**
-   * Called when Redis becomes reachable, and with a cause when it does not answer or refuses our commands.
-   */
+  /** Called when Redis becomes reachable, and with a cause when it does not answer or refuses commands. */
   readonly onRedis?: (state: RedisState, cause?: unknown) => void
   /** Called with the errors of background work. */
   readonly onBackgroundError?: OnBackgroundError
@@ -212,7 +210,7 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
   })
 }
 
-/** Everything that is removed when its time is over. What else grows with time gets its step here. */
+/** The deletion of all data that expires. New data that grows with time gets its step here. */
 function purgeSteps(parts: {
   readonly db: Database
   readonly lifecycle: AccountLifecycle
@@ -235,17 +233,15 @@ function purgeSteps(parts: {
   ]
 }
 
-/**
- * The database with one connection and nothing around it: for waiting until it answers, and for migrations.
- */
+/** The database with a single connection: for waiting until it answers, and for migrations. */
 export function openDatabaseAlone(settings: Settings): Database {
   return openDatabase(openDialect({ ...settings.database, pool: 1 }))
 }
 
 /**
- * The same for migrations: their statements may take as long as they need, and wait for locks only so long
- * that requests behind them are not refused.
- * @param tell told what takes long
+ * A database for migrations: its statements have no deadline, and wait for a lock no longer than requests
+ * behind them may wait.
+ * @param tell called with a sentence about each long statement
  */
 export function openForMigrations(settings: Settings, tell: Tell): Database {
   const { location } = settings.database
@@ -290,7 +286,7 @@ async function openSessionCache(
   return cache
 }
 
-/** Which numbers get codes. */
+/** The rules of which numbers get codes. */
 export function openDestinations(settings: Settings): CodeDestinations {
   const { numbers } = settings.sms
   return new CodeDestinations({
@@ -309,7 +305,7 @@ function countriesOf({ sms, phone, limits }: Settings): ServedCountries {
   })
 }
 
-/** Text messages through the drivers that are set. It asks nobody until something is sent. */
+/** Text messages through the configured drivers. No request is made before a message is sent. */
 export function openSms(
   settings: Settings,
   clock: Clock,

@@ -1,4 +1,4 @@
-// Errors of work that no request waits for. No client is told of them, so the log says which work failed.
+// Errors of work that no request waits for. No response reports them, so the log says which work failed.
 
 /** The work, and the words of the log for its failure. */
 export const backgroundWork = {
@@ -11,5 +11,5 @@ export const backgroundWork = {
 
 export type BackgroundWork = keyof typeof backgroundWork
 
-/** Each part of the program names its own work. */
+/** Each part of the program passes the name of its own work. */
 export type OnBackgroundError = (work: BackgroundWork, error: unknown) => void

@@ -1,4 +1,5 @@
-// Everything that can go wrong, as one closed table of codes; http/problem.ts says each in public.
+// Every error that the program can answer with, as one closed table of codes; http/problem.ts has their
+// public texts.
 
 export const errorCodes = [
   'invalid_json',
@@ -44,35 +45,38 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number]
 
-/** What is wrong with a field of a request. A client is told `pointer`, `problem` and `allowed`; the rest becomes words. */
+/**
+ * A fault in a field of a request. The response contains `pointer`, `problem` and `allowed`; the other
+ * members are for its text.
+ */
 export interface FieldFault {
-  /** RFC 6901, into the body. */
+  /** A JSON pointer into the body (RFC 6901). */
   readonly pointer: string
   readonly problem: string
-  /** The values of an enumeration. */
+  /** The allowed values of an enumeration. */
   readonly allowed?: readonly string[]
-  /** The least or the most characters. */
+  /** The smallest or the largest number of characters. */
   readonly limit?: number
-  /** Of JSON Schema. */
+  /** The expected type, as in JSON Schema. */
   readonly type?: string
-  /** Name of the pattern that it must match. */
+  /** The name of the pattern that it must match. */
   readonly form?: string
-  /** Of a field that is not known: the one that was probably meant. */
+  /** For an unknown field: the known one that was probably meant. */
   readonly meant?: string
-  /** Of a field that is missing: the unknown one that was probably meant to be it. */
+  /** For a missing field: the unknown one in the request that probably stands for it. */
   readonly sent?: string
-  /** The field that may stand in its place: one of the two, not both. */
+  /** The alternative field: exactly one of the two may be sent. */
   readonly other?: string
 }
 
-/** What is known about an error besides its code. Only what http/problem.ts names is ever told to a client. */
+/** The facts of an error besides its code. A client sees only those that http/problem.ts names. */
 export interface ErrorFacts {
   readonly fields?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
   readonly allow?: readonly string[]
-  /** For `credentials_wrong`: which half was wrong. Only the classic API may tell. */
+  /** For `credentials_wrong`: which part was wrong. Only the classic API may reveal it. */
   readonly wrong?: 'phone_number' | 'password'
-  /** For `password_refused`: which rule it breaks. */
+  /** For `password_refused`: the rule that the password breaks. */
   readonly rule?: 'too_short' | 'too_long' | 'is_phone_number' | 'is_common'
   /** For a phone number that is refused. */
   readonly phone?: {
@@ -82,19 +86,19 @@ export interface ErrorFacts {
       | 'is_not_possible'
       | 'is_not_mobile'
       | 'is_not_served'
-    /** ISO 3166-1: whose national spelling is understood. */
+    /** The region whose national spelling is accepted (ISO 3166-1). */
     readonly region: string
     /** For `country_not_served`: the regions that get codes. */
     readonly served?: readonly string[]
   }
-  /** For codes of ended sessions: when it ended, in milliseconds since 1970 UTC, and by which device. */
+  /** For codes of ended sessions: the end in milliseconds since 1970 UTC, and the device that ended it. */
   readonly endedAt?: number
   readonly endedBy?: { readonly platform: string; readonly deviceName: string | null } | null
-  /** For `account_banned`: until when, in milliseconds since 1970 UTC; null is for ever. */
+  /** For `account_banned`: the end of the ban in milliseconds since 1970 UTC; null where it has none. */
   readonly bannedUntil?: number | null
 }
 
-/** A refusal with a code of the table. Anything else that is thrown is `internal`. */
+/** A refusal with a code of the table. Every other error is `internal`. */
 export class AppError extends Error {
   readonly code: ErrorCode
   readonly facts: ErrorFacts
@@ -107,7 +111,7 @@ export class AppError extends Error {
   }
 }
 
-/** Whether a password or a code that somebody gave was wrong. */
+/** Whether the error says that a password or a code was wrong. */
 export function isWrongProof(error: unknown): error is AppError {
   return error instanceof AppError && (error.code === 'credentials_wrong' || error.code === 'code_wrong')
 }

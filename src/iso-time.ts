@@ -1,4 +1,4 @@
-// Times as the outside reads them.
+// Times in responses and in the output of commands.
 
 /** Milliseconds since 1970 as ISO 8601 UTC, or null. */
 export function isoTime(ms: number): string

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 const lines = 3_000
 
-/** Two processes write into one pipe whose reader takes its time, so that it is full most of the while. */
+/** Two processes write into one pipe with a slow reader, so that it is full most of the time. */
 async function writeTogether(): Promise<string[]> {
   const writer = new URL('./line-writer.ts', import.meta.url).href
   const script = `import { LineWriter } from '${writer}'
@@ -13,7 +13,7 @@ async function writeTogether(): Promise<string[]> {
       writer.write(JSON.stringify({ pid: process.pid, i, pad: 'x'.repeat(i % 300) }) + '\\n')
       if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
     }`
-  // Small bites, so that a writer gets room for a part of what it has.
+  // Small reads, so that a writer gets room for a part of its lines.
   const reader = `const { readSync, writeSync } = require('node:fs')
     const bite = Buffer.alloc(1000)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)

@@ -5,14 +5,14 @@ import { write, writeSync } from 'node:fs'
 const blockLength = 32 * 1024
 const writeEveryMs = 250
 /**
- * Of so many bytes a pipe takes all at once or none (PIPE_BUF, pipe(7)), so that the lines of several
+ * A write of at most this many bytes to a pipe is atomic (PIPE_BUF, pipe(7)), so that the lines of several
  * processes stay whole.
  */
 const wholeLength = 4096
 /** Lines that wait for a reader that has stopped; further ones are dropped and counted. */
 const maxWaitingLength = 16 * 1024 * 1024
 
-/** Where pino writes to. Lines appear within 250 ms; at the end of the process all of them are written. */
+/** The destination of pino. Lines are written within 250 ms, and all of them at the end of the process. */
 export class LineWriter {
   readonly #fd: number
   readonly #isShared: boolean
@@ -20,7 +20,7 @@ export class LineWriter {
   #dropped = 0
   #isWriting = false
 
-  /** @param isShared other processes write lines to it too */
+  /** @param isShared other processes write lines to the same pipe */
   constructor(fd: number, isShared = false) {
     this.#fd = fd
     this.#isShared = isShared
@@ -62,7 +62,7 @@ export class LineWriter {
     this.#writeRest(Buffer.from(this.#take()))
   }
 
-  /** What is written with one call: of shared lines so many that they fit a pipe, but one at least. */
+  /** The bytes of one write call: of a shared pipe as many whole lines as are atomic, but at least one. */
   #nextOf(rest: Buffer): Buffer {
     if (!this.#isShared || rest.length <= wholeLength) return rest
     const end = rest.lastIndexOf(10, wholeLength - 1)

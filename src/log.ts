@@ -1,4 +1,4 @@
-// Where log lines go: JSON for machines, text for people at a terminal. Standard output, and nothing else.
+// The log on standard output: JSON lines for machines, text at a terminal.
 import { type Logger, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
 import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
@@ -10,19 +10,19 @@ import type { Settings } from './settings/settings.ts'
 
 export type { Logger } from 'pino'
 
-/** The program's log, and where its lines go. */
+/** A logger, and the stream of its lines. */
 export interface Log {
   readonly logger: Logger
   readonly stream: LineStream
   readonly isoNow: () => string
 }
 
-/** Takes whole lines of JSON. */
+/** Accepts whole lines of JSON. */
 export interface LineStream {
   write(line: string): unknown
 }
 
-/** The program's log. `isTerminal` says whether a person looks at standard output; `hide` takes secrets out of errors. */
+/** The program's log. `isTerminal`: standard output is a terminal; `hide` removes secrets from errors. */
 export function createLog(
   settings: Pick<Settings, 'log' | 'server'>,
   isTerminal: boolean,
@@ -36,11 +36,11 @@ export function createLog(
   )
 }
 
-/** A log whose lines go to a stream. */
+/** A log that writes to a stream. */
 export function logTo(stream: LineStream, level: string, hide: Hide = hideNothing): Log {
   const isoNow = isoClock()
   const timestamp = () => `,"time":"${isoNow()}"`
-  // What withoutValues has made is written as it is: pino would take its class for that of the error.
+  // The result of withoutValues is written unchanged: pino would write its class instead of the error's.
   const serialize = (error: unknown) => (error instanceof Error ? stdSerializers.err(error) : error)
   const serializers = { err: (error: unknown) => hideIn(serialize(error), hide) }
   return { logger: pino({ level, base: null, timestamp, serializers }, stream), stream, isoNow }
@@ -56,7 +56,10 @@ function prettyStream(colorize: boolean): LineStream {
   })
 }
 
-/** Tells now as ISO 8601 UTC. Formatting costs more than the rest of a line, so it is done once a millisecond. */
+/**
+ * Returns the current time as ISO 8601 UTC. Formatting costs more than the rest of a line, so it happens at
+ * most once a millisecond.
+ */
 function isoClock(): () => string {
   let formattedAt = 0
   let text = ''
@@ -70,7 +73,7 @@ function isoClock(): () => string {
   }
 }
 
-/** The lines of requests, written to a log. */
+/** Writes the lines of requests to a log. */
 export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
   let time = ''
   let start = ''
@@ -78,7 +81,7 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
     const now = isoNow()
     if (now !== time) {
       time = now
-      // `join` makes one text of them; `+` would keep all three, and put them together anew for each line.
+      // `join` builds one flat string; `+` would build a rope that each line flattens again.
       start = ['{"level":30,"time":"', now, '","requestId":"'].join('')
     }
     return start
@@ -105,12 +108,15 @@ const ignoredAddressLines: Readonly<Record<IgnoredAddress['why'], string>> = {
     'a proxy of HUFU_TRUSTED_PROXIES names clients in a header that is not read: they count as the proxy, and share its limits; make it send X-Forwarded-For',
 }
 
-/** Logs what failed off the path of any request, under the work that it was. */
+/** Logs errors of background work, under the name of the work. */
 export function backgroundErrorLog({ logger }: Log): OnBackgroundError {
   return (work, error) => logger.warn({ work, err: withoutValues(error) }, backgroundWork[work])
 }
 
-/** As pino at level info would write it, for a quarter of the cost, which is mostly that of putting pieces of text together. */
+/**
+ * The line that pino would write at level info, for a quarter of its cost, which is mostly that of
+ * concatenating strings.
+ */
 function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine, start: string): string {
   const from = ip ? `,"ip":"${ip}"` : ''
   const who = session ? `,"session":"${session}"` : ''
@@ -119,7 +125,7 @@ function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine
   return `${start}${requestId}${what}${how}${from}${who}${about}}\n`
 }
 
-/** An error with its class and its message, without what else a driver adds: the statement, with the values of people in it. */
+/** An error's class and message, without the statement that a driver adds: it contains people's data. */
 export function withoutValues(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { message, stack } = error

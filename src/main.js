@@ -1,7 +1,7 @@
-// Entry of a checkout, for its npm scripts. JavaScript, because a Node that is too old cannot read main.ts.
+// The entry point of a checkout, for its npm scripts. JavaScript, because an old Node cannot load main.ts.
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
-  // npm prints pages of EBADENGINE warnings, so this is one line in each language.
+  // npm prints pages of EBADENGINE warnings, so this message is one line in each language.
   const is = process.versions.node
   process.stderr.write(
     `Hufu needs Node.js 24 or newer; this is ${is}. Run "npm ci" without --omit=dev, which brings the right one for "npm start", or install it from https://nodejs.org.\n` +

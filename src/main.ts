@@ -1,15 +1,17 @@
 #!/usr/bin/env node
-// Entry: argv -> a command of cli/. Looks at Node's version first, because what follows needs a new one.
+// The entry point: runs the command in argv. It checks Node's version first, because the modules after it
+// need a recent one.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { fileURLToPath } from 'node:url'
 
-// Node keeps a context for each callback. Where what it has for that is in place before anything has run, V8 compiles the look at
-// it away; otherwise, in most processes, it takes 3 % of each request (bench/PROFILE.md).
+// Node keeps an async context for each callback. If its machinery is initialised before any callback runs, V8
+// optimises the check for it away; otherwise the check takes 3 % of each request in most processes
+// (bench/PROFILE.md).
 new AsyncLocalStorage().run(null, () => {})
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
-  // The environment is read by what is not loaded here, so both languages are given.
+  // The module that reads the environment is not loaded here, so the message is in both languages.
   const is = process.versions.node
   process.stderr.write(
     `Hufu needs Node.js 24 or newer; this is ${is}. Install it from https://nodejs.org.\n` +
@@ -18,8 +20,8 @@ if (major < 24) {
   process.exit(2)
 }
 
-// What was compiled once need not be compiled at the next start. In a folder of our own: in the temporary one, anybody could
-// have put something there before. Where nothing can be written, everything is compiled each time.
+// Compiled code is cached for the next start, in a folder of the program's own: another user could have put
+// code into the temporary folder. Without a writable folder, everything is compiled at each start.
 const { enableCompileCache } = await import('node:module')
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/hufu', import.meta.url)))
 const { run } = await import('./cli/run.ts')

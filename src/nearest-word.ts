@@ -1,9 +1,6 @@
 // Finds the known word that a misspelt one means.
 
-/**
- * The known word that is at most two letters away from this one, or undefined. Letters are put in, left out
- * or changed.
- */
+/** The known word with an edit distance of at most two from this one, or undefined. */
 export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
   const near = known
     .map((one) => ({ one, letters: distance(one, word) }))
@@ -12,10 +9,7 @@ export function nearestWord<T extends string>(word: string, known: readonly T[])
   return near[0]?.one
 }
 
-/**
- * How many letters must be put in, left out, changed or swapped with the next one to make one word of the
- * other.
- */
+/** The edit distance of two words: letters inserted, deleted, replaced, or swapped with the next one. */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -1,6 +1,6 @@
-// URLs in messages and logs, without what must not be seen.
+// URLs for messages and logs, without their secrets.
 
-/** A URL as it may be shown: without its password and its options. Also one that nobody has checked. */
+/** A URL without its password and its options. It need not be a valid URL. */
 export function redactUrl(url: string): string {
   if (url.startsWith('sqlite:')) return url
   return url

@@ -1,6 +1,7 @@
-// The last guard of secrets: what a driver says about an error may quote its URL, so known secrets are taken out of what is printed.
+// The last protection of secrets: a driver's error message may quote its URL, so known secrets are removed
+// from everything that is printed.
 
-/** Shorter ones would be found in ordinary words. */
+/** Shorter secrets would occur in ordinary words. */
 const lengthMin = 6
 
 export type Hide = (text: string) => string
@@ -9,7 +10,7 @@ export const hideNothing: Hide = (text) => text
 
 /** Replaces each of these texts by `***`. */
 export function hiderOf(secrets: readonly string[]): Hide {
-  // The longer one first: it may contain the shorter one.
+  // Longer secrets come first: one may contain a shorter one.
   const long = [...new Set(secrets)]
     .filter(({ length }) => length >= lengthMin)
     .toSorted((a, b) => b.length - a.length)
@@ -17,9 +18,12 @@ export function hiderOf(secrets: readonly string[]): Hide {
   return (text) => long.reduce((shown, secret) => shown.replaceAll(secret, '***'), text)
 }
 
-/** The parts of a secret setting that must not be seen: all of it and, where it is a URL, the passwords in it. */
+/**
+ * The parts of a secret setting that must not be shown: the whole value and, where it is a URL, the passwords
+ * in it.
+ */
 export function secretPartsOf(text: string): string[] {
-  // Nothing is secret about where a server is.
+  // A server's address alone is not secret.
   if (/^sqlite:|^[a-z+]*:\/\/[^@?]*$/.test(text)) return []
   const [, userinfo = ''] = /^[^/]*:\/\/(.*)@/s.exec(text) ?? []
   const password = userinfo.replace(/^[^:]*:/, '')
@@ -35,7 +39,7 @@ function decoded(text: string): string {
   }
 }
 
-/** The same for each text in a value, all the way down. */
+/** Applies `hide` to every text in a value, at any depth. */
 export function hideIn(value: unknown, hide: Hide): unknown {
   if (typeof value === 'string') return hide(value)
   if (Array.isArray(value)) return value.map((item) => hideIn(item, hide))

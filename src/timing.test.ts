@@ -1,4 +1,4 @@
-// Why each of these times has room for the others: docs/architecture.md, "The times".
+// docs/architecture.md, "The times", explains each inequality.
 import { expect, test } from 'vitest'
 import * as times from './timing.ts'
 

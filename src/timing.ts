@@ -25,7 +25,7 @@ export const readFeedEveryMs = 250
 export const everyoneKnowsMs = freshMs + 20
 /** How far back a process reads the feed when it starts. */
 export const feedStartMs = 20 * 60_000
-/** A position of the feed is committed within this time after it was given out, or never. */
+/** A position of the feed is committed within this time after the database assigned it, or never. */
 export const positionOpenMs = 60_000
 /** How long changes stay in the feed. */
 export const feedKeepMs = 3_600_000

@@ -1,5 +1,5 @@
-// The parts of a URL that has a password in it: cut so strictly that no part of the password is taken for
-// anything else.
+// The parts of a URL with a password, parsed so strictly that no part of the password is mistaken for another
+// part.
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { WrongValue } from './settings/setting.ts'
@@ -8,23 +8,23 @@ export interface UrlParts {
   readonly scheme: string
   /** Percent-encoded; null where there is no "@". */
   readonly userinfo: string | null
-  /** One host, or several with commas, each with its port. */
+  /** One host, or several separated by commas, each with its port. */
   readonly hosts: string
-  /** Without the "/" in front; percent-encoded. */
+  /** Without the leading "/"; percent-encoded. */
   readonly path: string
   readonly query: string
 }
 
 /**
- * Parsers of URLs disagree about a second "@", and end the host at the first "/", "?" or "#": then part of a
- * password is a host or a path, and is printed. So an "@" stands only once, behind the login.
- * @throws WrongValue, or what `wrongForm` makes; neither quotes the URL
+ * URL parsers disagree about a second "@", and end the host at the first "/", "?" or "#": a part of a
+ * password would then be printed as a host or a path. So an "@" may occur only once, after the login.
+ * @throws WrongValue, or the error of `wrongForm`; neither quotes the URL
  */
 export function splitUrl(url: string, wrongForm: () => Error): UrlParts {
   const [, scheme = '', rest] = /^([a-z][a-z+]*):\/\/(.*)$/s.exec(url) ?? []
   if (rest === undefined) throw wrongForm()
   if (!/^(?:[^@/?#]*@)?[^@]*$/s.test(rest)) throw notEncoded()
-  // The same for what no URL may have at all: a client would encode it, or drop it.
+  // The same for characters that no URL may contain: a client would encode or drop them.
   if (/[^!-~]|["<>\\^`{|}]/.test(/^[^@]*(?=@)/.exec(rest)?.[0] ?? '')) throw notEncoded()
   const found = /^(?:([^@]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(rest)
   if (!found) throw wrongForm()
@@ -39,7 +39,7 @@ function notEncoded(): WrongValue {
   )
 }
 
-/** @throws WrongValue where a "%" begins nothing */
+/** @throws WrongValue where a "%" begins no escape */
 export function decodedPart(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -51,11 +51,11 @@ export function decodedPart(text: string): string {
   }
 }
 
-/** Names are compared without capitals, "-" and "_": ssl-mode, sslMode and SSL_MODE are one option. */
+/** Names are compared without case, "-" and "_": ssl-mode, sslMode and SSL_MODE are the same option. */
 export const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '')
 
 /**
- * Name and value of an option, percent-encoded. @throws WrongValue where it has no "=": then it may be the
+ * The name and value of an option, percent-encoded. @throws WrongValue where it has no "=": it may be the
  * rest of a password
  */
 export function optionParts(pair: string): [name: string, value: string] {

@@ -9,7 +9,7 @@ test('a code is six digits, the same each time, and another one for another key,
   const code = codeOf(key, about)
   expect(code).toMatch(/^\d{6}$/)
   expect(codeOf(key, about)).toBe(code)
-  // One in a million of each pair is equal by chance; of five different nonces not all are.
+  // Two codes are equal by chance once in a million; five pairs are not all equal.
   const others = [
     (nonce: string) => codeOf(keyOfSecret('y'.repeat(32)), { ...about, nonce }),
     (nonce: string) => codeOf(key, { ...about, nonce, phoneNumber: '+8613800005224' }),

@@ -1,8 +1,11 @@
-// The six digits that prove a phone number, made of random bits and the server's key.
+// The six digits of a code, derived from a random nonce and the server's key.
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Purpose } from '../database/schema.ts'
 
-/** The largest multiple of a million below 2^32: numbers from there on are thrown away, so that all codes are equally likely. */
+/**
+ * The largest multiple of a million below 2^32: larger numbers are rejected, so that all codes are equally
+ * likely.
+ */
 const unbiasedBelow = 4_294_000_000
 
 /** 256 random bits, base64url. */
@@ -11,9 +14,9 @@ export function newNonce(): string {
 }
 
 /**
- * The code of a nonce: HMAC-SHA256 under the server's key over purpose, number and nonce, cut to six digits as RFC 4226
- * does, but without its bias. So the same code can be sent again although it is stored nowhere; the nonce alone does
- * not tell it, and a code for one number or purpose is none for another.
+ * The code of a nonce: HMAC-SHA256 under the server's key over purpose, number and nonce, cut to six digits
+ * as RFC 4226 does, but without its bias. So the same code can be sent again although it is not stored. The
+ * nonce alone does not reveal the code, and a code for one number or purpose does not match another.
  */
 export function codeOf(key: Buffer, about: { phoneNumber: string; purpose: Purpose; nonce: string }): string {
   for (let round = 0; ; round++) {

@@ -1,5 +1,5 @@
-// Codes in SQL: guarded updates, so that the later of two concurrent requests sees that it lost. No policy
-// here.
+// Codes in SQL: conditional updates, so that the later of two concurrent requests learns that it lost. No
+// policy here.
 import type { CodesTable, Database, Purpose } from '../database/schema.ts'
 
 export interface CodeName {
@@ -8,7 +8,7 @@ export interface CodeName {
   readonly purpose: Purpose
 }
 
-/** The code that was asked for last, or null. */
+/** The newest code, or null. */
 export async function findCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<CodesTable | null> {
   const row = await db
     .selectFrom('hufu_codes')
@@ -19,12 +19,14 @@ export async function findCode(db: Database, { phoneNumber, purpose }: CodeName)
   return row ?? null
 }
 
-/** Writes the first code of its name. @throws the driver's unique violation where there is one */
+/**
+ * Inserts the first code of a number and purpose. @throws the driver's unique violation where there is one
+ */
 export async function insertCode(db: Database, row: CodesTable): Promise<void> {
   await db.insertInto('hufu_codes').values(row).execute()
 }
 
-/** Puts a new code in the place of the one with this nonce; false where another server was first. */
+/** Replaces the code with this nonce; false where another request has replaced it. */
 export async function replaceCode(db: Database, nonce: string, row: CodesTable): Promise<boolean> {
   const { phone_number, purpose, ...values } = row
   const result = await db
@@ -38,7 +40,7 @@ export async function replaceCode(db: Database, nonce: string, row: CodesTable):
 }
 
 /**
- * Makes a good code good until a time; its guesses stay counted. False where there is none: it ran out, was
+ * Extends a valid code to a time; its guesses stay counted. False where no code is valid: it has expired, was
  * used, has no guess left, or was made before `madeAfter`.
  */
 export async function extendCode(
@@ -65,8 +67,8 @@ export async function extendCode(
 }
 
 /**
- * Writes to a code without changing what it is good for: it becomes a millisecond older. No index has this
- * column, so that on MariaDB the write cannot be in deadlock with one that finds its row by `expires_at`.
+ * Writes to a code without a change of its validity: it becomes a millisecond older. No index contains this
+ * column, so that on MariaDB the write cannot deadlock with a write that finds its row by `expires_at`.
  */
 export async function touchCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<void> {
   await db
@@ -77,7 +79,7 @@ export async function touchCode(db: Database, { phoneNumber, purpose }: CodeName
     .execute()
 }
 
-/** Counts a guess against a code that is good and has guesses left; false where there is none. */
+/** Counts a guess at a valid code that has guesses left; false where there is none. */
 export async function countGuess(
   db: Database,
   { phoneNumber, purpose }: CodeName,
@@ -114,7 +116,7 @@ export async function deleteCodesOf(tx: Database, phoneNumber: string): Promise<
   await tx.deleteFrom('hufu_codes').where('phone_number', '=', phoneNumber).execute()
 }
 
-/** Deletes up to `limit` codes that ran out before a time, and returns how many. */
+/** Deletes up to `limit` codes that expired before a time, and returns how many. */
 export async function deleteCodesBefore(db: Database, at: number, limit: number): Promise<number> {
   const old = await db
     .selectFrom('hufu_codes')
@@ -127,7 +129,7 @@ export async function deleteCodesBefore(db: Database, at: number, limit: number)
   const { numDeletedRows } = await db
     .deleteFrom('hufu_codes')
     .where('phone_number', 'in', [...new Set(old.map((code) => code.phone_number))])
-    // A code that was asked for since is not due.
+    // A code that was requested meanwhile is not due.
     .where('expires_at', '<', at)
     .executeTakeFirst()
   return Number(numDeletedRows)

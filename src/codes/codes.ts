@@ -1,4 +1,5 @@
-// Codes that prove a phone number: five minutes from their last message, five guesses, one use.
+// Codes that verify a phone number: valid for five minutes after their last message, for five guesses and one
+// use.
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../database/failures.ts'
@@ -22,30 +23,31 @@ import {
 export { type Purpose, purposes } from '../database/schema.ts'
 export type { CodeName } from './code-rows.ts'
 
-/** How long a code is good after the last message that carried it. */
+/** How long a code is valid after the last message that contained it. */
 export const codeLifeMs = 5 * 60_000
-/**
- * How long a code is carried again by further messages. After the last of them it is ten minutes old at most.
- */
+/** How long further messages repeat a code. A code is therefore valid for ten minutes at most. */
 const carriedForMs = 5 * 60_000
 export const maxGuesses = 5
 
 /** Numbers whose code is fixed and never sent, for the reviewers of app stores. */
 export interface TestNumbers {
-  /** E.164 -> six digits. */
+  /** E.164 number to six digits. */
   readonly codes: ReadonlyMap<string, string>
-  /** Milliseconds since 1970 UTC: from then on they are numbers like all others. */
+  /** Milliseconds since 1970 UTC: from this time on they are ordinary numbers. */
   readonly until: number
 }
 
-/** A code to be sent. */
+/** A code that is ready to be sent. */
 export interface PreparedCode {
   readonly code: string
-  /** The code is not sent: the person that uses this number knows it. */
+  /** The code is not sent, because the user of this number knows it. */
   readonly isTest: boolean
 }
 
-/** A code that was right. It counts when `use` says yes, in the transaction of what it proves. */
+/**
+ * A correct code. It is accepted only when `use` returns true, in the transaction of the write that it
+ * authorises.
+ */
 export interface RightCode {
   readonly use: (tx: Database) => Promise<boolean>
 }
@@ -73,14 +75,14 @@ export class Codes {
   }
 
   /**
-   * The code to be sent to a number, good for `codeLifeMs` from now: the one that is good, with the guesses
-   * that were counted, or a new one where that one is used up or too old to be good for so long. How many
-   * guesses a number has, over all of its codes, is for the limits to say.
+   * The code to send to a number, valid for `codeLifeMs` from now: the valid code, with its guesses counted,
+   * or a new one where that one is used up or too old for another period. The limits bound the guesses at a
+   * number, over all of its codes.
    */
   async prepare(name: CodeName): Promise<PreparedCode> {
     for (;;) {
       const now = this.#clock.now()
-      // The read comes first, so that each way is one write.
+      // The read comes first, so that each case is one write.
       const row = await findCode(this.#db, name)
       const fresh = freshCode(name, now)
       if (!row) {
@@ -90,14 +92,14 @@ export class Codes {
       } else if (await replaceCode(this.#db, row.nonce, fresh)) {
         return await this.#expected(name, fresh.nonce, now)
       }
-      // Another request came between the read and the write.
+      // Another request wrote between the read and the write.
     }
   }
 
   /**
-   * For a request that sends no message: one is under way, or there is nobody to send it to. A code that is
-   * out stays good for `codeLifeMs` from now, within its ten minutes; where none is out, none is made. Either
-   * way it is one read and one write, as for a message.
+   * For a request that sends no message, because one is on its way or there is no recipient. A code that was
+   * sent stays valid for `codeLifeMs` from now, within its ten minutes; without one, no code is made. Both
+   * cases are one read and one write, as for a message.
    */
   async prepareNothing(name: CodeName): Promise<void> {
     const now = this.#clock.now()
@@ -107,27 +109,27 @@ export class Codes {
   }
 
   /**
-   * One write that makes no code good, and none bad. Never fails: a deadlock with a sign-in by this code must
-   * refuse nobody.
+   * One write that changes no code's validity. Never fails: a deadlock with a sign-in by this code must not
+   * refuse a request.
    */
   async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
     await (row ? touchCode(this.#db, name) : this.#insert(dead)).catch(() => {})
   }
 
-  /** Whether a number has a fixed code that is never sent. */
+  /** Whether the number has a fixed code, which is never sent. */
   isTestNumber(phoneNumber: string): boolean {
     return this.#fixedCodeOf(phoneNumber, this.#clock.now()) !== null
   }
 
   /**
-   * Counts a guess, then compares; what a person cannot see in a code, and spaces and hyphens, change
-   * nothing. A code bears five guesses of callers without a device proof. After them, or when the number or
-   * the installation has seen too many (`full`), one right guess is not enough: the caller gets `code_wrong`,
-   * and the next code that this caller gets right is accepted. So guessing on is hopeless, and a person who
-   * receives the messages is not kept out.
-   * @throws AppError `code_wrong` for any reason: wrong, used, run out, none asked for, right for the first
-   * of two times
+   * Counts a guess, then compares. Invisible characters, spaces and hyphens in a code do not matter. A code
+   * allows five guesses by callers without a device proof. After them, or when the number or the installation
+   * has had too many (`full`), one correct guess is not enough: the caller gets `code_wrong`, and the
+   * caller's next correct code is accepted. So further guessing is hopeless, and the person that receives the
+   * messages can still sign in.
+   * @throws AppError `code_wrong` for any reason: wrong, used, expired, never requested, or correct for the
+   * first of two times
    */
   async check(name: CodeName, code: string, guess: Guess): Promise<RightCode> {
     const now = this.#clock.now()
@@ -135,25 +137,25 @@ export class Codes {
     const isReal = row !== null && isOut(row, now)
     const judged = await guess.count(isReal)
     const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
-    // On SQLite a write takes much longer than a read: without one here, the time would tell whether a code
-    // is out.
+    // On SQLite a write takes much longer than a read: without this write, the time would reveal whether a
+    // code is valid.
     if (!isCounted) await this.#writeNothing(name, row, now)
     const given = digitsOf(code)
     const isRight = isReal && isSame((await this.#expected(name, row.nonce, now)).code, given)
     const isEnough = isRight && (judged === 'reserved' || isCounted)
-    // Asked for a wrong guess too: else the time would tell which guess was right, and so both codes could be
+    // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
     // found one by one.
     const mayEnter = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
     if (!mayEnter || !isReal) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }
 
-  /** Removes up to `limit` codes that ran out an hour before `now` and more, and returns how many. */
+  /** Deletes up to `limit` codes that expired an hour or more before `now`, and returns how many. */
   async forgetOld(now: number, limit: number): Promise<number> {
     return await deleteCodesBefore(this.#db, now - 3_600_000, limit)
   }
 
-  /** False where another request made the first code of this number at the same moment. */
+  /** False where another request inserted the first code of this number meanwhile. */
   async #insert(fresh: CodesTable): Promise<boolean> {
     try {
       await insertCode(this.#db, fresh)
@@ -202,7 +204,7 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable 
   }
 }
 
-/** A code as it was sent, from how it was typed or pasted: `１２３ 456` -> `123456`. */
+/** The digits of a code that was typed or pasted: `１２３ 456` becomes `123456`. */
 export function digitsOf(code: string): string {
   return visibleText(code).replace(/[\s-]/g, '')
 }

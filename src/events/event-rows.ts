@@ -4,7 +4,9 @@ import { valuesOfPage } from '../database/pages.ts'
 import type { Database, EventsTable } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 
-/** How many rows a statement writes or names at most: parameters, memory and time of a statement have a bound. */
+/**
+ * How many rows a statement writes or names at most: parameters, memory and time of a statement have a bound.
+ */
 const batchSize = 250
 
 /** Writes events. */
@@ -18,7 +20,10 @@ export async function insertEvents(tx: Database, events: readonly EventsTable[])
   }
 }
 
-/** Writes one event for each of these sessions, as `event` says it. A session ends once, so its id serves as the event's, too. */
+/**
+ * Writes one event for each of these sessions, as `event` says it. A session ends once, so its id serves as
+ * the event's, too.
+ */
 export async function insertEventsOfSessions(
   tx: Database,
   ids: readonly string[],
@@ -54,7 +59,8 @@ export async function listEvents(
   const page = before
     ? events
         .where(column, 'in', valuesOfPage(db, value))
-        // The end of a range of the index on every database, which `at < ? or (at = ? and id < ?)` is on none.
+        // The end of a range of the index on every database, which `at < ? or (at = ? and id < ?)` is on
+        // none.
         .where('at', '<=', before.at)
         .where((where) => where.or([where('at', '<', before.at), where('id', '<', before.id)]))
         .orderBy(column, 'desc')
@@ -78,8 +84,8 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
 }
 
 /**
- * The same as `forgetPerson`, a page in each statement, for before the transaction that removes the account: what that one has left to
- * do then does not grow with the account's past.
+ * The same as `forgetPerson`, a page in each statement, for before the transaction that removes the account:
+ * what that one has left to do then does not grow with the account's past.
  */
 export async function forgetPersonInPages(
   db: Database,
@@ -103,8 +109,8 @@ export async function forgetPersonInPages(
 }
 
 /**
- * Takes out of events what tells who an account's person is: number, address, details. Those of the number that belong to
- * another account, which had it before, stay as they are.
+ * Takes out of events what tells who an account's person is: number, address, details. Those of the number
+ * that belong to another account, which had it before, stay as they are.
  */
 export async function forgetPerson(
   tx: Database,

@@ -1,7 +1,7 @@
 // The 10,000 most common passwords of 8 and more characters, in lower case, the most common first.
 //
-// Taken from "passwords-common" of @zxcvbn-ts/language-common 4.1.3 (https://github.com/zxcvbn-ts/zxcvbn), which is under
-// the MIT licence:
+// Taken from "passwords-common" of @zxcvbn-ts/language-common 4.1.3 (https://github.com/zxcvbn-ts/zxcvbn),
+// which is under the MIT licence:
 //
 // Copyright (c) 2012-2016 Dan Wheeler and Dropbox, Inc.
 // Copyright (c) 2021 @zxcvbn-ts

@@ -1,4 +1,5 @@
-// Passwords that guessers try first: a list, what is common in China, runs on a keyboard, and the product's own name.
+// Passwords that guessers try first: a list, what is common in China, runs on a keyboard, and the product's
+// own name.
 import { listed } from './common-passwords-list.ts'
 
 /** Love, luck and habit in pinyin and digits, and what Chinese lists of lost passwords have near the top. */
@@ -96,8 +97,9 @@ const longestNumber = 10
 const productName = /^\P{L}*(?:hufu|ufuh|虎符|符虎)+\P{L}*$/u
 
 /**
- * Whether a password is one that guessers try first, in capitals, in leet or from behind too. Asks sets only, so it
- * takes the same time however long the list is (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0, 6.1.2 and 6.2.4).
+ * Whether a password is one that guessers try first, in capitals, in leet or from behind too. Asks sets only,
+ * so it takes the same time however long the list is (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0,
+ * 6.1.2 and 6.2.4).
  */
 export function isCommonPassword(password: string): boolean {
   const text = password.normalize('NFKC').toLowerCase()

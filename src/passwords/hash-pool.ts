@@ -3,7 +3,9 @@ import { Worker } from 'node:worker_threads'
 import { AppError } from '../errors.ts'
 import type { HashDone, HashJob } from './hash-worker.ts'
 
-/** A thread has its next job already when it is done with one: it need not wait for a turn of the event loop. */
+/**
+ * A thread has its next job already when it is done with one: it need not wait for a turn of the event loop.
+ */
 const jobsAhead = 2
 const thread = new URL(
   import.meta.url.endsWith('.ts') ? './hash-worker.ts' : './hash-worker.js',

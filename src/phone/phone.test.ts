@@ -67,7 +67,9 @@ describe('however a number is spelt', () => {
   const white = ['', ' ', '\n', '\t ', '\u00a0', '\u3000\u2028']
   const fullWidth = (text: string) =>
     text.replace(/[+0-9()]/g, (c) => String.fromCodePoint((c.codePointAt(0) ?? 0) + 0xfee0))
-  /** One of the texts, separators between its characters, invisible characters everywhere, any width. */
+  /**
+   * One of the texts, with separators between its characters, invisible characters anywhere, and any width.
+   */
   const spelt = (...texts: string[]) =>
     fc.constantFrom(...texts).chain((text) =>
       fc
@@ -83,7 +85,7 @@ describe('however a number is spelt', () => {
           fc.tuple(fc.constantFrom(...white), fc.constantFrom(...white)).map(([before, behind]) => {
             const letters = [...text].map((letter, i) => {
               const { between = '', hidden = [], isWide = false } = parts[i] ?? {}
-              // A separator stands between two digits.
+              // A separator is between two digits.
               const isBetween = i > 0 && /\d/.test(text[i - 1] ?? '')
               return `${isBetween ? between : ''}${hidden.join('')}${isWide ? fullWidth(letter) : letter}`
             })

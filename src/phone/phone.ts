@@ -1,4 +1,5 @@
-// Phone numbers: any spelling in, E.164 (ITU-T) inside, and back to how people of the region write it.
+// Phone numbers: parsed from any spelling, stored as E.164 (ITU-T), and formatted as people of the region
+// write them.
 import {
   type CountryCode,
   getCountries,
@@ -11,31 +12,35 @@ import {
 import { AppError } from '../errors.ts'
 import { visibleText } from '../typed-text.ts'
 
-/** A region whose national spelling of numbers is understood: ISO 3166-1 alpha-2. */
+/** A region with a numbering plan in the metadata: ISO 3166-1 alpha-2. */
 export type Region = CountryCode
 
-/** The region with this name, or null where the metadata knows none. */
+/** The region with this name, or null where the metadata has none. */
 export function parseRegion(text: string): Region | null {
   return isSupportedCountry(text) ? text : null
 }
 
-/** Every region whose numbering plan is known. */
+/** Every region with a numbering plan in the metadata. */
 export function allRegions(): readonly Region[] {
   return getCountries()
 }
 
-/** What the numbering plans say of a number. */
+/** A number's place in the numbering plans. */
 export interface NumberPlan {
   /**
-   * The region of the number. Several where regions share a calling code and the number is in no mobile range of any of them; none
-   * for satellite networks and other numbers that belong to no region (+881, +882, +883).
+   * The region of the number. Several where regions share a calling code and the number is in no mobile range
+   * of any of them; none for satellite networks and other numbers that belong to no region (+881, +882,
+   * +883).
    */
   readonly regions: readonly Region[]
-  /** Whether it is in a mobile range; where a plan does not tell mobile from fixed numbers (United States), in a range of both. */
+  /**
+   * Whether it is in a mobile range; where a plan does not separate mobile from fixed numbers (United
+   * States), in a range of both.
+   */
   readonly isMobile: boolean
 }
 
-/** @param e164 of `parsePhoneNumber` */
+/** @param e164 a result of `parsePhoneNumber` */
 export function planOf(e164: string): NumberPlan {
   const parsed = parsePhoneNumberFromString(e164)
   if (!parsed) return { regions: [], isMobile: false }
@@ -46,28 +51,29 @@ export function planOf(e164: string): NumberPlan {
 const nationalDigits = 7
 
 /**
- * The region of a number (ISO 3166-1). A number that is in no mobile range of the regions that share its calling code counts for the
- * first of them; one of no region is null, and gets no messages.
+ * The region of a number (ISO 3166-1). A number that is in no mobile range of the regions that share its
+ * calling code counts for the first of them. Null for a number of no region, which gets no messages.
  */
 export function numberCountry(e164: string): string | null {
   const parsed = parsePhoneNumberFromString(e164)
   return parsed?.country ?? parsed?.getPossibleCountries()[0] ?? null
 }
 
-/** Country code and the first digits behind it: `+861380000`. */
+/** The country code and the first seven national digits: `+861380000`. */
 export function numberPrefix(e164: string): string {
   const parsed = parsePhoneNumberFromString(e164)
   const country = parsed ? `+${parsed.countryCallingCode}` : ''
   return e164.slice(0, country.length + nationalDigits)
 }
 
-/** Why a text is no phone number; http/problem.ts says what to do about each. */
+/** Why a text is not a phone number. http/problem.ts has advice for each. */
 export type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
 
-// After the white space, hyphens and dashes of every script became ASCII: no letters, no other scripts' digits, no extension.
+// Applies after the white space, hyphens and dashes of every script are ASCII: no letters, no digits of other
+// scripts, no extension.
 const spelling = /^(?:\(?\+?|\+\()[0-9][0-9 ().-]{0,30}[0-9]$/
 
-/** A spelling as `+` and digits, or digits alone; null where it is no spelling of a number. */
+/** A spelling reduced to `+` and digits, or to digits; null where it is not the spelling of a number. */
 function compact(text: string): string | null {
   const ascii = visibleText(text)
     .replace(/[\p{Dash_Punctuation}\u2212\u30FC]/gu, '-')
@@ -76,8 +82,9 @@ function compact(text: string): string | null {
 }
 
 /**
- * E.164 of a *possible* mobile number (right length for its country, given out or not: the tutorial's 12345678901 is not), for
- * example `+8613800005223`. Spellings that a person cannot tell apart give the same number, or are refused alike.
+ * E.164 of a *possible* mobile number (the right length for its country, assigned or not: the tutorial's
+ * 12345678901 is not), for example `+8613800005223`. Spellings that look the same give the same number, or
+ * the same refusal.
  * @throws AppError `phone_number_invalid` with the reason
  */
 export function parsePhoneNumber(text: string, region: Region): string {
@@ -93,13 +100,13 @@ function invalid(problem: PhoneProblem, region: Region): AppError {
   return new AppError('phone_number_invalid', { phone: { problem, region } })
 }
 
-/** The library's types leave out what it has for each type of number. */
+/** The library's types omit its metadata of each type of number. */
 interface TypedMetadata extends Metadata {
   type(name: 'MOBILE'): { possibleLengths(): readonly number[] } | undefined
 }
 
 function hasMobileLength({ country, nationalNumber }: PhoneNumber): boolean {
-  // A number that some countries share is of none of them as long as it is not given out.
+  // An unassigned number of a shared calling code belongs to none of its countries.
   if (!country) return true
   const metadata = new Metadata()
   metadata.selectNumberingPlan(country)
@@ -109,10 +116,10 @@ function hasMobileLength({ country, nationalNumber }: PhoneNumber): boolean {
 
 const rememberedNumbers = 10_000
 
-/** Writes numbers of one region as they are dialled there (`12345678901`), and those of other countries as E.164. */
+/** Formats numbers of one region as they are dialled there (`12345678901`), and all others as E.164. */
 export class NationalNumbers {
   readonly #countryCode: string
-  /** Formatting costs as much as a whole request, so that what was formatted is kept. */
+  /** Formatting costs as much as a whole request, so the results are cached. */
   readonly #known = new Map<string, string>()
 
   constructor(region: Region) {
@@ -131,7 +138,9 @@ export class NationalNumbers {
   }
 }
 
-/** For logs: `13800005223` -> `138****5223`; what is not a number shows nothing. */
+/**
+ * A number for logs: `13800005223` becomes `138****5223`; a text that is not a number is masked completely.
+ */
 export function maskPhoneNumber(text: string): string {
   const digits = compact(text) ?? ''
   return /^\+?\d{9,15}$/.test(digits) ? `${digits.slice(0, -8)}****${digits.slice(-4)}` : '****'

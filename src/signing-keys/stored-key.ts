@@ -1,14 +1,15 @@
-// The server's keys: that of codes may be given by a setting; others are made once and kept in the database for all servers.
+// The server's keys. A setting may give the key of codes; the others are generated once and stored in the
+// database for all servers.
 import { createHash, randomBytes } from 'node:crypto'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
 
-/** The key of a secret that the operator chose: any length, hashed to 256 bits. */
+/** The key that belongs to the operator's secret: a text of any length, hashed to 256 bits. */
 export function keyOfSecret(secret: string): Buffer {
   return createHash('sha256').update(`hufu codes\n${secret}`).digest()
 }
 
-/** The key of this name in the database, 256 bits; the first caller makes it. */
+/** The key with this name from the database, 256 bits. The first call generates it. */
 export async function getOrCreateKey(
   db: Database,
   name: 'codes' | 'barred_numbers' = 'codes',
@@ -24,7 +25,7 @@ export async function getOrCreateKey(
       const value = randomBytes(32).toString('base64url')
       await db.insertInto('hufu_server_keys').values({ name, value }).execute()
     } catch (error) {
-      // Another server was first; its key is the one.
+      // Another server has inserted its key meanwhile, which all servers use.
       if (!isUniqueViolation(error)) throw error
     }
   }

@@ -1,31 +1,37 @@
-// Sends a text message: through the first driver, the second one where that is safe, and none that has just failed.
+// Sends a text message through the first driver, or through the second one if that is safe. A driver that has
+// just failed is not called.
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { VendorError } from '../vendors/vendor-error.ts'
 import { isSmsError, type Sent, type SmsError, type SmsGateway, type SmsMessage } from './sms.ts'
 
 /**
- * Our account with the gateway, its routes, or the gateway itself: another one may do better. The other codes are about the number. A
- * rate limit is too, as a rule, and our own limits are tighter than any gateway's: a caller who meets one floods a phone or has spent
- * the operator's budget, and a second gateway would count from zero.
+ * Another gateway may accept the message where the cause is the account with this one, its routes, or the
+ * gateway itself. The other codes concern the number. So does a rate limit, as a rule: this server's limits
+ * are tighter than any gateway's, so a caller that reaches the gateway's floods a phone or has used up the
+ * operator's budget, and a second gateway would count from zero.
  */
 function anotherMayDoBetter({ isOurFault, code }: SmsError): boolean {
   return isOurFault || code === 'destination_refused' || code === 'unavailable'
 }
 
-/** How long a driver is not asked after a failure that affects every number. */
+/** How long a driver is not called after a failure that affects every number. */
 export const breakMs = 30_000
 const rememberedTimes = 50
-/** So many failures in a row that leave in doubt whether a message was sent count as a gateway that is away. */
+/**
+ * After this many consecutive failures that do not say whether the message was sent, the gateway counts as
+ * unavailable.
+ */
 const doubtsInARow = 3
 
 /**
- * Who gets a message: any number, or only the owners of accounts. Each has breaks of its own: a break that a message to an owner
- * caused must not show in the answers about other numbers, because it would tell that the owner has an account.
+ * The audience of a message: any number, or only owners of accounts. Each audience has its own breaks: a
+ * break that a message to an owner caused must not affect the responses about other numbers, because it would
+ * reveal that the owner has an account.
  */
 export type Audience = 'anyone' | 'owner'
 
-/** Whether a driver is asked at present. */
+/** A pause in which a driver is not called. */
 interface Break {
   until: number
   doubts: number
@@ -34,9 +40,9 @@ interface Break {
 
 export interface SmsSenderOptions {
   readonly gateways: readonly [SmsGateway, ...SmsGateway[]]
-  /** One that nobody sets. */
+  /** A steady clock. */
   readonly clock: Clock
-  /** Told what a driver refused with before the next one is asked. */
+  /** Called with a driver's refusal before the next driver is called. */
   readonly onFailOver?: (refusal: SmsError) => void
 }
 
@@ -45,7 +51,7 @@ export class SmsSender {
   readonly #clock: Clock
   readonly #onFailOver: (refusal: SmsError) => void
   readonly #breaks = new Map<string, Break>()
-  /** How long the last messages took, in milliseconds. */
+  /** The durations of the last messages, in milliseconds. */
   readonly #took: number[] = []
 
   constructor({ gateways, clock, onFailOver = () => {} }: SmsSenderOptions) {
@@ -56,7 +62,7 @@ export class SmsSender {
 
   /**
    * Sends a message once, or not at all. Where no driver has a template for it, it is skipped.
-   * @throws VendorError of the last driver that was asked, or that has a break
+   * @throws VendorError of the last driver that was called or that has a break
    */
   async send(message: SmsMessage, audience: Audience = 'anyone'): Promise<Sent> {
     const id = randomUUID()
@@ -74,13 +80,13 @@ export class SmsSender {
       else if (answer.outcome === 'sent') return answer
       else skipped ??= answer
     }
-    // A driver that refused could have sent it: that says more than one that was never set up for it.
+    // The refusal of a driver with a template says more than that another driver has none.
     if (refusal || !skipped) throw refusal ?? new TypeError('an SmsSender has a gateway')
     return skipped
   }
 
   /**
-   * What a driver did with a message, or its refusal where another driver may do better.
+   * The result of a driver, or its refusal where another driver may accept the message.
    * @throws VendorError where none may
    */
   async #sendBy(
@@ -101,7 +107,10 @@ export class SmsSender {
     }
   }
 
-  /** Waits as long as one of the last messages took, for an answer that must not tell whether one was sent. */
+  /**
+   * Waits as long as one of the last messages took, for a response that must not reveal whether a message was
+   * sent.
+   */
   async waitAsForMessage(): Promise<void> {
     const ms = this.#took[Math.floor(Math.random() * this.#took.length)] ?? 0
     await new Promise((resolve) => setTimeout(resolve, ms))
@@ -112,7 +121,7 @@ export class SmsSender {
     if (this.#took.length > rememberedTimes) this.#took.shift()
   }
 
-  /** How long no driver is asked; 0: one is. */
+  /** For how many seconds no driver is called; 0 where one is available. */
   breakSeconds(audience: Audience): number {
     const rests = this.#gateways.map((gateway) => this.#breakOf(gateway, audience).until - this.#clock.now())
     return Math.ceil(Math.max(0, Math.min(...rests)) / 1000)
@@ -139,7 +148,7 @@ export class SmsSender {
     const isDoubt = refusal.code === 'unavailable' && !refusal.surelyNotSent
     for (const one of this.#affectedBy(gateway, audience)) {
       if (isDoubt) one.doubts++
-      // Where there is no other driver, a message that may arrive is better than none.
+      // Without another driver, a message that may arrive is better than none.
       const isAway = isDoubt && one.doubts >= doubtsInARow && this.#gateways.length > 1
       if (!refusal.affectsEveryRecipient && !isAway) continue
       one.until = this.#clock.now() + breakMs
@@ -147,7 +156,10 @@ export class SmsSender {
     }
   }
 
-  /** What a message to anyone shows is known to all; what one to an owner shows, to messages to owners. */
+  /**
+   * The result of a message to anyone affects both audiences; that of a message to an owner affects owners
+   * only.
+   */
   #affectedBy(gateway: SmsGateway, audience: Audience): readonly Break[] {
     const ofOwners = this.#breakOf(gateway, 'owner')
     return audience === 'owner' ? [ofOwners] : [ofOwners, this.#breakOf(gateway, 'anyone')]

@@ -1,4 +1,4 @@
-// When a second gateway may be tried, on real gateways that count their requests.
+// When a second gateway may be called, on real gateways that count their requests.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { aliyunGateway } from '../../test/support/gateways/aliyun.ts'
 import { FakeGateway, type Fault } from '../../test/support/gateways/gateway.ts'
