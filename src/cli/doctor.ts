@@ -63,7 +63,10 @@ function limitsFindings({ limits }: Settings, output: Output): Finding[] {
   return [{ check: 'limits', status: 'warning', text: limitsOffWarning(output) }]
 }
 
-/** A server that listens to this machine alone gets its phones through a proxy on it. A trial on one machine needs none. */
+/**
+ * A server that listens to this machine alone gets its phones through a proxy on it. A trial on one machine
+ * needs none.
+ */
 function proxyFindings({ server: { host }, http }: Settings, output: Output): Finding[] {
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.')
   if (!isLocal || http.trustedProxies.length > 0) return []

@@ -14,8 +14,8 @@ const parentAtStart = process.ppid
 let stopInOrder: (() => void) | null = null
 
 /**
- * Ends the process at SIGTERM or SIGINT, for as long as it waits for its database or for Redis. Linux does that by itself,
- * but not for process 1, as a container has it (kill(2)).
+ * Ends the process at SIGTERM or SIGINT, for as long as it waits for its database or for Redis. Linux does
+ * that by itself, but not for process 1, as a container has it (kill(2)).
  */
 export function exitOnSignalAsProcess1(pid = process.pid): void {
   if (pid !== 1) return

@@ -57,7 +57,10 @@ export async function openConnection<Client extends NodeClient, Held>(
   }
 }
 
-/** A paused or cut-off Redis says nothing at all, and an old primary nothing of its fall, so they are asked all the time. */
+/**
+ * A paused or cut-off Redis says nothing at all, and an old primary nothing of its fall, so they are asked
+ * all the time.
+ */
 export function watch<Client extends NodeClient, Held extends Memory | null>(
   { client, address, held }: Connection<Client, Held>,
   onWrong: (cause: unknown) => void,

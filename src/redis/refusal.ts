@@ -9,7 +9,10 @@ export function isRefusal(error: unknown): boolean {
   return refusalIn(error) !== null
 }
 
-/** A refusal that waiting does not change: a wrong password, a right that is missing, a disk that Redis cannot write. */
+/**
+ * A refusal that waiting does not change: a wrong password, a right that is missing, a disk that Redis cannot
+ * write.
+ */
 export function isLastingRefusal(error: unknown): boolean {
   const refusal = refusalIn(error)
   return refusal !== null && !passing.test(refusal.message)

@@ -1,4 +1,5 @@
-// What an account may do now. A ban and the wish to close are independent facts; the state follows from both and the time.
+// What an account may do now. A ban and the wish to close are independent facts; the state follows from both
+// and the time.
 import type { AccountsTable } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
@@ -19,9 +20,9 @@ export interface AccountFacts {
 export type AccountState = 'active' | 'banned' | 'closing'
 
 /**
- * The state at `now`, the same for sign-in, verification, purge and every reader: a ban in force comes first; when it is
- * over, the wish to close counts again. Only an active account has live sessions; signing in to a closing one takes the
- * wish back.
+ * The state at `now`, the same for sign-in, verification, purge and every reader: a ban in force comes first;
+ * when it is over, the wish to close counts again. Only an active account has live sessions; signing in to a
+ * closing one takes the wish back.
  */
 export function accountStateAt({ ban, closesAt }: AccountFacts, now: number): AccountState {
   if (isInForce(ban, now)) return 'banned'

@@ -37,8 +37,8 @@ export interface Write<L extends Locked, T> {
   readonly origin?: RequestOrigin
   /**
    * Reads what it needs under the lock and returns what changes. It may run several times
-   * (database/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of an
-   * account follow the order of its transactions.
+   * (database/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of
+   * an account follow the order of its transactions.
    */
   readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>
 }

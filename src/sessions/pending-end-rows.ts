@@ -33,7 +33,10 @@ export interface MayBeOver extends Pick<SessionsTable, 'expires_at' | 'survives_
   readonly pending_at: number | null
 }
 
-/** Whether a session without an end of its own is over by the pending end of its account. One whose time had run out before is not. */
+/**
+ * Whether a session without an end of its own is over by the pending end of its account. One whose time had
+ * run out before is not.
+ */
 export function isOverByPendingEnd({ expires_at, survives_end, pending_id, pending_at }: MayBeOver): boolean {
   if (pending_id === null || pending_at === null || survives_end === pending_id) return false
   return expires_at === null || expires_at > pending_at - mayLiveOnMs

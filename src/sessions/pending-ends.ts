@@ -59,8 +59,8 @@ export interface PendingEndsOptions {
 }
 
 /**
- * Writes pending ends, one account after the other, with a pause after each batch that is twice as long as the
- * batch took.
+ * Writes pending ends, one account after the other, with a pause after each batch that is twice as long as
+ * the batch took.
  */
 export class PendingEnds {
   readonly #db: Database
