@@ -127,7 +127,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   })
   const methods = signInMethods({ db, clock, passwords, codes, barredNumbers, region, signUp })
   const signIn = new SignInService({ db, sessions, limiter, methods })
-  const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs })
+  const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs, onBackgroundError })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const destinations = openDestinations(settings)
@@ -162,6 +162,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
     async close() {
       await codeSender.close()
       await writer.close()
+      await lifecycle.settled()
       await verification.close()
       await passwords.close()
       await limiter.close()

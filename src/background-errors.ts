@@ -4,6 +4,7 @@
 export const backgroundWork = {
   note_session_use: 'use of sessions not noted',
   write_pending_ends: 'ends of very many sessions not written out yet',
+  remove_account: 'closed account not removed completely yet',
   send_code_to_owner: 'code for the owner of an account not sent',
   tell_old_number: 'notice to the number before a change of number not sent',
   pass_on_change: 'change of an account not passed on to a subscriber',

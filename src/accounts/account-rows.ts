@@ -29,9 +29,14 @@ export async function lockAccountByPhoneNumber(
   return row ?? null
 }
 
-/** The account with this id, or null. */
+/** The account with this id; null: there is none, or its removal has begun. */
 export async function findAccountById(db: Database, id: string): Promise<AccountsTable | null> {
-  const row = await db.selectFrom('hufu_accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  const row = await db
+    .selectFrom('hufu_accounts')
+    .selectAll()
+    .where('id', '=', id)
+    .where('removal_began_at', 'is', null)
+    .executeTakeFirst()
   return row ?? null
 }
 
@@ -52,12 +57,13 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
     phone_verified_at: null,
     closes_at: null,
     removal_began_at: null,
+    removed_number: null,
   }
 }
 
 /**
- * Ids of up to `limit` accounts that are due for removal at `now`: their grace period is over, and no timed
- * ban is in force.
+ * Ids of up to `limit` accounts that are due for removal at `now`, or whose removal has begun: their grace
+ * period is over, and no timed ban is in force.
  */
 export async function listDueForRemoval(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db
@@ -77,18 +83,32 @@ export async function listDueForRemoval(db: Database, now: number, limit: number
   return rows.map(({ id }) => id)
 }
 
+/** An account whose removal has begun; null: there is none. */
+export async function findRemoval(
+  db: Database,
+  id: string,
+): Promise<{ readonly removed_number: string | null; readonly removal_began_at: number } | null> {
+  const row = await db
+    .selectFrom('hufu_accounts')
+    .select(['removed_number', 'removal_began_at'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row?.removal_began_at == null) return null
+  return { removed_number: row.removed_number, removal_began_at: row.removal_began_at }
+}
+
 /** Writes a new account. @throws the driver's unique violation where the number is taken */
 export async function insertAccount(db: Database, account: AccountsTable): Promise<void> {
   await db.insertInto('hufu_accounts').values(account).execute()
 }
 
-/** Up to `limit` accounts in order of registration, after the account `after`. */
+/** Up to `limit` accounts in order of registration, after the account `after`; none whose removal has begun. */
 export async function listAccounts(
   db: Database,
   after: Pick<AccountsTable, 'registered_at' | 'id'> | null,
   limit: number,
 ): Promise<AccountsTable[]> {
-  let query = db.selectFrom('hufu_accounts').selectAll()
+  let query = db.selectFrom('hufu_accounts').selectAll().where('removal_began_at', 'is', null)
   if (after) {
     query = query
       // Written so that every database uses it as the start of an index range.

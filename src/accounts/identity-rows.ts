@@ -27,3 +27,8 @@ export async function findAccountIdByIdentity(
     .executeTakeFirst()
   return row?.account_id ?? null
 }
+
+/** Deletes the identities of an account. */
+export async function deleteIdentitiesOf(tx: Database, accountId: string): Promise<void> {
+  await tx.deleteFrom('hufu_identities').where('account_id', '=', accountId).execute()
+}

@@ -1,21 +1,23 @@
 // Whether an account may be used: bans, closing with a grace period, and permanent removal.
 
+import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import { forgetPerson, forgetPersonInPages } from '../events/event-rows.ts'
+import { forgetPersonInPages, forgetPersonSince } from '../events/event-rows.ts'
 import { noOrigin } from '../events/events.ts'
 import type { Change } from '../sessions/account-change.ts'
 import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
-import type { AccountWriter } from '../sessions/account-writer.ts'
+import { type AccountWriter, lockById } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
-import { deleteEndedSessions } from '../sessions/session-rows.ts'
-import { findAccountById, listDueForRemoval } from './account-rows.ts'
+import { deleteEndedSessions, lockAccountRow } from '../sessions/session-rows.ts'
+import { findAccountById, findRemoval, listDueForRemoval } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
+import { deleteIdentitiesOf } from './identity-rows.ts'
 
 export interface LifecycleOptions {
   readonly db: Database
@@ -24,6 +26,7 @@ export interface LifecycleOptions {
   readonly barredNumbers: BarredNumbers
   /** How long a closing account can still be reopened, in milliseconds. */
   readonly closingMs: number
+  readonly onBackgroundError: OnBackgroundError
 }
 
 export interface NewBan {
@@ -33,9 +36,12 @@ export interface NewBan {
 }
 
 const nothing: Change = {}
+/** Clocks of servers differ by less: an event that came while its account was removed is not older. */
+const eventsLateMs = 600_000
 
 export class AccountLifecycle {
   readonly #options: LifecycleOptions
+  #queue: Promise<unknown> = Promise.resolve()
 
   constructor(options: LifecycleOptions) {
     this.#options = options
@@ -83,7 +89,8 @@ export class AccountLifecycle {
 
   /**
    * Begins to close an account: all sessions end now, and the account is removed after the grace period,
-   * unless the person signs in before. @returns when, in milliseconds since 1970 UTC
+   * unless the person signs in before. Without a grace period it is removed now. @returns when, in
+   * milliseconds since 1970 UTC
    * @throws AppError `code_wrong`; the 401 of a caller whose session is no longer live
    */
   async close(code: RightCode, actor: Actor): Promise<number> {
@@ -93,16 +100,20 @@ export class AccountLifecycle {
       accountId,
       by: actor,
       origin: actor.origin,
-      decide: async (tx) => {
+      decide: async (tx, row, now) => {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
+        const removal = this.#options.closingMs === 0 ? await beginRemoval(tx, row, now) : nothing
         return {
-          set: { closes_at: closesAt },
-          end: { which: { allBut: null }, reason: 'account_closed' },
-          events: [{ kind: 'account_closing', accountId, detail: { closes_at: closesAt } }],
+          ...ends,
+          set: { ...removal.set, closes_at: closesAt },
+          events: [
+            { kind: 'account_closing', accountId, detail: { closes_at: closesAt } },
+            ...(removal.events ?? []),
+          ],
         }
       },
     })
-    if (this.#options.closingMs === 0) await this.#purgeOne(accountId, closesAt)
+    if (this.#options.closingMs === 0) this.#finishLater(accountId)
     return closesAt
   }
 
@@ -125,39 +136,100 @@ export class AccountLifecycle {
     return purged
   }
 
-  /** False where another server was first, the person has signed in again, or a timed ban is in force. */
+  /**
+   * Removes an account in two parts. The first one is a short transaction that decides: with its commit the
+   * account is over, and its number and identities are free. The second one deletes rows and changes no
+   * answer, so that it may be cut off anywhere and continued by any server.
+   * @returns false where another server was first, the person has signed in again, or a timed ban is in force
+   */
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
     const found = await findAccountById(this.#options.db, accountId)
-    if (!found) return false
-    if (isDue(found, now)) {
-      // Each statement runs by itself, so that the one transaction at the end does not grow with the
-      // account's history.
-      await forgetPersonInPages(this.#options.db, accountId, found.phone_number)
-      await deleteEndedSessions(this.#options.db, accountId)
-    }
-    const { phone_number: phoneNumber } = found
+    if (found && !(await this.#beginRemoval(found, now))) return false
+    return await this.#finishRemoval(accountId)
+  }
+
+  async #beginRemoval({ id: accountId, phone_number: phoneNumber }: AccountsTable, now: number) {
     const hash = phoneNumber === null ? null : await this.#options.barredNumbers.hashOf(phoneNumber)
-    try {
-      const { account } = await this.#options.writer.update({
-        accountId,
-        by: null,
-        origin: noOrigin,
-        decide: async (tx, row) => {
-          // The number has changed since it was hashed: the next purge looks at the account again.
-          if (!isDue(row, now) || row.phone_number !== phoneNumber) return nothing
-          const { ban } = accountFactsOf(row)
-          if (hash !== null && isInForce(ban, now))
-            await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
-          if (phoneNumber !== null) await deleteCodesOf(tx, phoneNumber)
-          await forgetPerson(tx, accountId, phoneNumber)
-          return { set: null, events: [{ kind: 'account_purged', accountId }] }
-        },
-      })
-      return account === null
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'account_not_found') return false
-      throw error
-    }
+    const { result } = await this.#options.writer.write({
+      lock: lockById(accountId),
+      by: null,
+      decide: async (locked, tx) => {
+        // The number has changed since it was hashed: the next purge looks at the account again.
+        const row = locked?.account
+        if (!row || !isDue(row, now) || row.phone_number !== phoneNumber)
+          return { change: null, result: false }
+        const { ban } = accountFactsOf(row)
+        if (hash !== null && isInForce(ban, now))
+          await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
+        return { change: { ...ends, ...(await beginRemoval(tx, row, now)) }, result: true }
+      },
+    })
+    return result
+  }
+
+  /** Deletes the rows of an account whose removal has begun, page by page. */
+  async #finishRemoval(accountId: string): Promise<boolean> {
+    const row = await findRemoval(this.#options.db, accountId)
+    if (!row) return false
+    const { removed_number: phoneNumber, removal_began_at: began } = row
+    if (!(await this.#options.writer.pendingEnds.write(accountId))) return false
+    await forgetPersonInPages(this.#options.db, accountId, { phoneNumber, began })
+    await deleteEndedSessions(this.#options.db, accountId)
+    const { result } = await this.#options.writer.write({
+      lock: async (tx) => {
+        const account = await lockAccountRow(tx, accountId)
+        return account && { account }
+      },
+      by: null,
+      decide: async (locked, tx) => {
+        if (!locked) return { change: null, result: false }
+        await forgetPersonSince(tx, accountId, began - eventsLateMs)
+        return { change: { set: null }, result: true }
+      },
+    })
+    return result
+  }
+
+  /** In the background. What fails is done by the next purge. */
+  #finishLater(accountId: string): void {
+    this.#queue = this.#queue
+      .then(() => this.#finishRemoval(accountId))
+      .catch((error: unknown) => this.#options.onBackgroundError('remove_account', error))
+  }
+
+  /** Waits for the removals that this process has begun. */
+  async settled(): Promise<void> {
+    await this.#queue
+  }
+}
+
+/** All sessions of the account end. */
+const ends = { end: { which: { allBut: null }, reason: 'account_closed' } } as const satisfies Change
+
+/**
+ * Under the account's lock: frees its number and its identities, and deletes what it can be used by. The
+ * row stays until everything else is deleted.
+ */
+async function beginRemoval(
+  tx: Database,
+  { id: accountId, phone_number: phoneNumber }: AccountsTable,
+  now: number,
+): Promise<Pick<Change, 'set' | 'events'>> {
+  if (phoneNumber !== null) await deleteCodesOf(tx, phoneNumber)
+  await deleteIdentitiesOf(tx, accountId)
+  return {
+    set: {
+      phone_number: null,
+      removed_number: phoneNumber,
+      removal_began_at: now,
+      phone_verified_at: null,
+      password_hash: null,
+      nickname: null,
+      avatar_url: null,
+      locale: null,
+      ban_reason: null,
+    },
+    events: [{ kind: 'account_purged', accountId }],
   }
 }
 

@@ -17,6 +17,7 @@ import { purgesAndIndexes } from './migrations/0009-purges-and-indexes.ts'
 import { pendingEnds } from './migrations/0010-pending-ends.ts'
 import { changeKinds } from './migrations/0011-change-kinds.ts'
 import { identities } from './migrations/0014-identities.ts'
+import { removedNumbers } from './migrations/0015-removed-numbers.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { UnusableDatabaseError } from './unusable.ts'
@@ -60,6 +61,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0010-pending-ends': pendingEnds(kind),
     '0011-change-kinds': changeKinds(kind),
     '0014-identities': identities(kind),
+    '0015-removed-numbers': removedNumbers(kind),
   }
 }
 

@@ -50,10 +50,12 @@ export interface AccountsTable {
   /** The time from which the account may be removed, because its owner has closed it; null: not closed. */
   closes_at: number | null
   /**
-   * The time of the irrevocable decision to remove the account, which stays until its last row is deleted;
+   * The time of the irrevocable decision to remove the account: it is over, and its rows are being deleted;
    * null: none.
    */
   removal_began_at: number | null
+  /** The number of an account that is being removed, until the events that name it are changed; else null. */
+  removed_number: string | null
 }
 
 export interface SessionsTable {

@@ -83,48 +83,50 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
   return Number(numDeletedRows)
 }
 
+const nothingOfPerson = { phone_number: null, ip: null, detail: null }
+
 /**
- * The same as `forgetPerson`, a page in each statement, for before the transaction that removes the account:
- * what that one has left to do then does not grow with the account's past.
+ * Takes out of events what identifies the person of an account whose removal began at `began`: number,
+ * address, details. Events of the number that belong to another account, which had it before or has it since,
+ * stay as they are. A page in each statement.
  */
 export async function forgetPersonInPages(
   db: Database,
   accountId: string,
-  phoneNumber: string | null,
+  { phoneNumber, began }: { readonly phoneNumber: string | null; readonly began: number },
 ): Promise<void> {
   const isToForget = ({ account_id, phone_number, ip, detail }: EventsTable) =>
     (account_id === accountId || account_id === null) && (phone_number ?? ip ?? detail) !== null
-  const ofNumber = phoneNumber === null ? [] : [{ column: 'phone_number', value: phoneNumber } as const]
-  for (const subject of [{ column: 'account_id', value: accountId } as const, ...ofNumber]) {
-    for (let before: EventPlace | null = null; ; ) {
-      await nextTurn()
-      const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
-      const ids = page.filter(isToForget).map(({ id }) => id)
-      const forgotten = { phone_number: null, ip: null, detail: null }
-      if (ids.length > 0) await db.updateTable('hufu_events').set(forgotten).where('id', 'in', ids).execute()
-      before = page.at(-1) ?? null
-      if (page.length < batchSize) break
-    }
+  const ofAccount = { column: 'account_id', value: accountId } as const
+  await forgetPages(db, ofAccount, null, isToForget)
+  if (phoneNumber === null) return
+  const ofNumber = { column: 'phone_number', value: phoneNumber } as const
+  await forgetPages(db, ofNumber, { at: began + 1, id: '' }, isToForget)
+}
+
+async function forgetPages(
+  db: Database,
+  subject: EventSubject,
+  from: EventPlace | null,
+  isToForget: (event: EventsTable) => boolean,
+): Promise<void> {
+  for (let before = from; ; ) {
+    await nextTurn()
+    const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
+    const ids = page.filter(isToForget).map(({ id }) => id)
+    if (ids.length > 0)
+      await db.updateTable('hufu_events').set(nothingOfPerson).where('id', 'in', ids).execute()
+    before = page.at(-1) ?? null
+    if (page.length < batchSize) return
   }
 }
 
-/**
- * Takes out of events what tells who an account's person is: number, address, details. Those of the number
- * that belong to another account, which had it before, stay as they are.
- */
-export async function forgetPerson(
-  tx: Database,
-  accountId: string,
-  phoneNumber: string | null,
-): Promise<void> {
-  const nothing = { phone_number: null, ip: null, detail: null }
-  // Two statements, because each has an index and `or` has none.
-  await tx.updateTable('hufu_events').set(nothing).where('account_id', '=', accountId).execute()
-  if (phoneNumber === null) return
+/** The same for the events of an account since a time. */
+export async function forgetPersonSince(tx: Database, accountId: string, since: number): Promise<void> {
   await tx
     .updateTable('hufu_events')
-    .set(nothing)
-    .where('phone_number', '=', phoneNumber)
-    .where('account_id', 'is', null)
+    .set(nothingOfPerson)
+    .where('account_id', '=', accountId)
+    .where('at', '>=', since)
     .execute()
 }

@@ -10,7 +10,7 @@ import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } f
 import type { Ending } from './session.ts'
 import {
   endSessions,
-  lockAccount,
+  lockAccountRow,
   type SessionCursor,
   spareSessions,
   unendedSessions,
@@ -75,7 +75,9 @@ export class PendingEnds {
 
   /** Begins to write the pending end of an account, in the background. */
   begin(accountId: string): void {
-    this.#queue = this.#queue.then(() => this.write(accountId)).catch(this.#onBackgroundError)
+    this.#queue = this.#queue
+      .then(async () => void (await this.write(accountId)))
+      .catch(this.#onBackgroundError)
   }
 
   /** Writes every pending end, also those of processes that died. Never throws. */
@@ -93,15 +95,19 @@ export class PendingEnds {
     await this.#queue
   }
 
-  /** Writes the pending end of an account, if it has one. */
-  async write(accountId: string): Promise<void> {
+  /**
+   * Writes the pending end of an account, if it has one. @returns whether nothing is left of it; false: this
+   * process is closing
+   */
+  async write(accountId: string): Promise<boolean> {
     let after: SessionCursor | null = null
     while (!this.#isClosing) {
       const began = performance.now()
       after = await inTransaction(this.#db, (tx) => writeBatch(tx, accountId, after))
-      if (after === null) return
+      if (after === null) return true
       await sleep(2 * (performance.now() - began))
     }
+    return false
   }
 
   /** Stops after the current batch. The remaining sessions are over by their pending end. */
@@ -120,7 +126,7 @@ async function writeBatch(
   accountId: string,
   after: SessionCursor | null,
 ): Promise<SessionCursor | null> {
-  await lockAccount(tx, accountId)
+  await lockAccountRow(tx, accountId)
   const end = await findPendingEnd(tx, accountId)
   if (!end) return null
   const { over, next } = await unendedSessions(tx, accountId, { after, limit: batchSize })

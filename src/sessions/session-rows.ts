@@ -65,8 +65,17 @@ function toSession(row: SessionRow): Session {
   }
 }
 
-/** The row of an account, locked until the transaction ends; null where there is no such account. */
+/**
+ * The row of an account, locked until the transaction ends; null where there is no such account, or its removal
+ * has begun.
+ */
 export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
+  const row = await lockAccountRow(tx, id)
+  return row?.removal_began_at === null ? row : null
+}
+
+/** The same, also of an account whose removal has begun. */
+export async function lockAccountRow(tx: Database, id: string): Promise<AccountsTable | null> {
   const row = await tx
     .selectFrom('hufu_accounts')
     .selectAll()

@@ -68,6 +68,7 @@ const wholeTable: Readonly<Record<string, string>> = {
   updatePurge: 'a row for each kind of data',
   findAccountIdByIdentity: 'empty here: a primary key',
   listIdentities: 'empty here: an index of its own',
+  deleteIdentitiesOf: 'the same',
   isBarredNumber: 'empty here: a primary key',
   deleteBarredNumber: 'empty here: a primary key',
   deleteEndedSessions:
@@ -105,6 +106,7 @@ const next = {
 const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   listDueForRemoval: (db) => accountRows.listDueForRemoval(db, now + 50, 10),
   findAccountById: (db) => accountRows.findAccountById(db, id),
+  findRemoval: (db) => accountRows.findRemoval(db, id),
   findAccountByPhoneNumber: (db) => accountRows.findAccountByPhoneNumber(db, phoneNumber),
   lockAccountByPhoneNumber: (db) => accountRows.lockAccountByPhoneNumber(db, phoneNumber),
   listAccounts: async (db) => {
@@ -114,6 +116,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   replacePasswordHash: (db) => accountRows.replacePasswordHash(db, { id, from: 'x', to: 'y', now }),
   isBarredNumber: (db) => barredNumberRows.isBarredNumber(db, hash),
   deleteBarredNumber: (db) => barredNumberRows.deleteBarredNumber(db, hash),
+  deleteIdentitiesOf: (db) => identityRows.deleteIdentitiesOf(db, id),
   listIdentities: (db) => identityRows.listIdentities(db, id),
   findAccountIdByIdentity: (db) =>
     identityRows.findAccountIdByIdentity(db, { kind: 'k', issuer: 'i', subject: 's' }),
@@ -150,8 +153,8 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     }
   },
   deleteEventsBefore: (db) => eventRows.deleteEventsBefore(db, now + 50, 10),
-  forgetPerson: (db) => eventRows.forgetPerson(db, id, phoneNumber),
-  forgetPersonInPages: (db) => eventRows.forgetPersonInPages(db, id, phoneNumber),
+  forgetPersonSince: (db) => eventRows.forgetPersonSince(db, id, now + rows - 50),
+  forgetPersonInPages: (db) => eventRows.forgetPersonInPages(db, id, { phoneNumber, began: now + rows }),
   deleteEndedSessions: (db) => sessionRows.deleteEndedSessions(db, id),
   lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
   deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
@@ -175,6 +178,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   deleteDeviceProofsOfSession: (db) => deviceProofRows.deleteDeviceProofsOfSession(db, id, sessionId),
   deleteDeviceProofsBefore: (db) => deviceProofRows.deleteDeviceProofsBefore(db, now + 50, 10),
   lockAccount: (db) => sessionRows.lockAccount(db, id),
+  lockAccountRow: (db) => sessionRows.lockAccountRow(db, id),
   updateAccount: async (db) => {
     const row = await accountRows.findAccountById(db, id)
     await sessionRows.updateAccount(db, row ?? expect.fail(), { nickname: 'n' }, now)

@@ -1,0 +1,327 @@
+// An account is removed in two parts, and no client meets the half of it: a server that dies at any step leaves an account that is
+// whole, or one that is over, whose number is free. What is left to delete changes no answer.
+import { sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
+import { AccountLifecycle } from '../../src/accounts/lifecycle.ts'
+import { codeOf } from '../../src/codes/code-digits.ts'
+import { findCode } from '../../src/codes/code-rows.ts'
+import { databaseKind } from '../../src/database/open.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { admitKnown } from '../../src/sessions/sessions.ts'
+import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
+import { addPerson, person, type RunningApp, runCommand, startApp } from '../support/app.ts'
+import { databases, type FreshDatabase } from '../support/databases.ts'
+import { openDomain, otherPhone, phone } from '../support/in-process-server.ts'
+import { insertMany } from '../support/many-rows.ts'
+import { Cut, faults, nextTurn } from '../support/step-faults.ts'
+
+const identity = { kind: 'test', issuer: 'https://idp.example' }
+
+describe.each(databases)('a removal on $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+  let fresh: FreshDatabase
+  let app: RunningApp
+  let overdue = 0
+
+  beforeEach(async () => {
+    if (database.skipped !== null) return
+    fresh = await database.create()
+    app = await startApp(fresh.url)
+  })
+  afterEach(async () => {
+    await app?.close()
+    await fresh?.drop()
+  })
+
+  async function post(path: string, body: object, token?: string) {
+    const answer = await fetch(app.url + path, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify(body),
+    })
+    const text = await answer.text()
+    return { status: answer.status, body: text === '' ? {} : JSON.parse(text) }
+  }
+
+  async function codeFor(number: string, purpose: 'sign_in' | 'reset_password' | 'change_phone' = 'sign_in') {
+    const name = { phoneNumber: number, purpose }
+    const asked = { purpose, origin: noOrigin, deviceId: null, deviceProof: null }
+    await app.services.codeSender.send(number, asked)
+    await app.services.codeSender.close()
+    const nonce = (await findCode(app.byHand, name))?.nonce
+    // No code is made for a number that nobody has: a guess then.
+    return nonce === undefined ? '123456' : codeOf(await getOrCreateKey(app.services.db), { ...name, nonce })
+  }
+
+  const signIn = async (number: string) =>
+    await post('/v1/sessions', {
+      phone_number: number,
+      code: await codeFor(number),
+      device: { platform: 'ios' },
+    })
+
+  /** A closed account whose time is over, with a past: three sessions, an identity, and events of it and of its number. */
+  async function addDue(number: string): Promise<{ id: string; token: string }> {
+    const { db } = app.services
+    const { id } = await app.services.accounts.add({
+      phoneNumber: number,
+      nickname: '明',
+      password: null,
+      isVerified: true,
+    })
+    const issue = async (device: typeof phone) =>
+      await app.services.sessions.issue({ device, origin: noOrigin, method: 'given', admit: admitKnown(id) })
+    await issue(phone)
+    await issue(otherPhone)
+    const { token } = (await issue({ ...phone, platform: 'web' })) ?? expect.fail()
+    await app.services.sessions.endAll({ accountId: id, reason: 'account_closed', by: null, except: null })
+    const now = app.clock.now()
+    // The newest is the first one that a purge removes.
+    overdue++
+    await sql`update hufu_accounts set closes_at = ${now - overdue} where id = ${id}`.execute(db)
+    await db
+      .insertInto('hufu_identities')
+      .values({ ...identity, subject: number, account_id: id, created_at: now })
+      .execute()
+    await insertMany(db, databaseKind(fresh.url) ?? expect.fail(), 'hufu_events', 3, {
+      id: (i, { concat, padded }) => concat(sql`${sql.lit(`f${number}`)}`, padded(i, 7)),
+      at: (i) => sql`${i} + 0`,
+      kind: () => sql`'sign_in_failed'`,
+      phone_number: () => sql`${sql.lit(number)}`,
+      ip: () => sql`'192.0.2.1'`,
+    })
+    return { id, token }
+  }
+
+  /** How many events of the account, and of the number before it had an account, still identify the person. */
+  async function remembered(id: string, number: string): Promise<number> {
+    const { rows } = await sql<{ n: number }>`select count(*) as n from hufu_events
+      where (account_id = ${id} or (phone_number = ${number} and account_id is null and at < 100))
+      and (phone_number is not null or ip is not null or detail is not null)`.execute(app.byHand)
+    return Number(rows[0]?.n)
+  }
+
+  const rowsOf = async (id: string) => {
+    const { rows } = await sql<{ n: number }>`select (select count(*) from hufu_accounts where id = ${id})
+      + (select count(*) from hufu_sessions where account_id = ${id})
+      + (select count(*) from hufu_identities where account_id = ${id}) as n`.execute(app.byHand)
+    return Number(rows[0]?.n)
+  }
+
+  /** A server that is cut at the n-th step of a purge. @returns the step; null: it came to the end before */
+  async function purgeCut(n: number, fault: (typeof faults)[number]): Promise<string | null> {
+    const cut = new Cut()
+    const { db, writer, clock, close } = await openDomain({
+      databaseUrl: fresh.url,
+      redisUrl: null,
+      clock: app.clock,
+      watch: cut.watch,
+    })
+    const lifecycle = new AccountLifecycle({
+      db,
+      clock,
+      writer,
+      barredNumbers: new BarredNumbers(db),
+      closingMs: 0,
+      onBackgroundError: () => {},
+    })
+    cut.arm(n, fault)
+    await lifecycle.purge(clock.now(), 10).catch(() => {})
+    await close()
+    // SQLite's cache of the witness sees what another connection has committed with the next turn.
+    await nextTurn()
+    return cut.reached
+  }
+
+  for (const fault of faults) {
+    usable(
+      `a server that ${fault} any step leaves an account that is whole, or a number that is free`,
+      async () => {
+        const outcomes = new Set<boolean>()
+        for (let n = 1; ; n++) {
+          const number = `+8613600${String(n).padStart(6, '0')}`
+          const { id, token } = await addDue(number)
+          const before = await remembered(id, number)
+          const reached = await purgeCut(n, fault)
+          const where = `${fault} step ${n} (${reached})`
+          const old = await fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+          expect(old.status, where).toBe(401)
+          const { status, body } = await signIn(number)
+          expect(status, where).toBe(201)
+          outcomes.add(body.created)
+          if (body.created) {
+            await app.services.lifecycle.purge(app.clock.now(), 10)
+            expect(await rowsOf(id), where).toBe(0)
+            expect(await remembered(id, number), where).toBe(0)
+          } else {
+            expect(body.account.id, where).toBe(id)
+            expect(body.account.nickname, where).toBe('明')
+            expect(await remembered(id, number), where).toBeGreaterThanOrEqual(before)
+            expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(0)
+          }
+          const live = await fetch(`${app.url}/v1/session`, {
+            headers: { authorization: `Bearer ${body.token}` },
+          })
+          expect(live.status, where).toBe(200)
+          const told = await app.byHand
+            .selectFrom('hufu_events')
+            .select('detail')
+            .where('account_id', '=', body.account.id)
+            .where('kind', '=', 'signed_in')
+            .where('detail', 'like', '%code%')
+            .execute()
+          expect(told, where).toHaveLength(1)
+          if (reached === null) break
+        }
+        expect(outcomes).toEqual(new Set([true, false]))
+      },
+      120_000,
+    )
+  }
+
+  /** An account whose removal was cut off right after its first commit. */
+  async function addHalfRemoved(number: string) {
+    const due = await addDue(number)
+    const commits = { seen: 0 }
+    const { db, writer, clock, close } = await openDomain({
+      databaseUrl: fresh.url,
+      redisUrl: null,
+      clock: app.clock,
+      watch: async (step, work) => {
+        if (commits.seen > 0 && step.startsWith('sql')) throw new Error('this process is dead')
+        const result = await work()
+        if (step === 'sql commit') commits.seen++
+        return result
+      },
+    })
+    const barredNumbers = new BarredNumbers(db)
+    const onBackgroundError = () => {}
+    const lifecycle = new AccountLifecycle({
+      db,
+      clock,
+      writer,
+      barredNumbers,
+      closingMs: 0,
+      onBackgroundError,
+    })
+    await expect(lifecycle.purge(clock.now(), 10)).rejects.toThrow('this process is dead')
+    await close()
+    await nextTurn()
+    expect(await rowsOf(due.id)).toBeGreaterThan(0)
+    return due
+  }
+
+  usable(
+    'every route and command takes an account whose removal was cut off for one that is gone',
+    async () => {
+      const number = '+8613600000001'
+      const { id, token } = await addHalfRemoved(number)
+      const password = 'a horse, a staple'
+      expect(await post('/v1/sessions', { phone_number: number, password })).toMatchObject({ status: 401 })
+      expect(await post('/login', { phone_number: number, password })).toMatchObject({
+        status: 200,
+        body: { code: 0 },
+      })
+      expect(await post('/v1/account/close', { code: '123456' }, token)).toMatchObject({ status: 401 })
+      const reset = {
+        phone_number: number,
+        code: await codeFor(number, 'reset_password'),
+        new_password: password,
+      }
+      expect(await post('/v1/password-resets', reset)).toMatchObject({
+        status: 401,
+        body: { code: 'code_wrong' },
+      })
+      const environment = { HUFU_DATABASE_URL: fresh.url, LANG: 'C' }
+      for (const args of [['show'], ['ban'], ['unban']]) {
+        const ran = await runCommand(['accounts', ...args, id], environment)
+        expect([args, ran.code, ran.stderr]).toEqual([args, 1, expect.stringMatching(/no account with/i)])
+      }
+      expect((await runCommand(['accounts', 'list'], environment)).stdout).not.toContain(id)
+      const issued = app.services.sessions.issue({
+        device: phone,
+        origin: noOrigin,
+        method: 'given',
+        admit: admitKnown(id),
+      })
+      expect(await issued).toBeNull()
+
+      // Its number can be another account's, in each of three ways.
+      await addPerson(app.services, number)
+      await post('/v1/sessions', { phone_number: number, password: person.password })
+      const moved = '+8613600000002'
+      await addHalfRemoved(moved)
+      const owner = (await post('/v1/sessions', { phone_number: number, password: person.password })).body
+      const code = await codeFor(moved, 'change_phone')
+      const answer = await fetch(`${app.url}/v1/account/phone`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${owner.token}` },
+        body: JSON.stringify({ phone_number: moved, code, confirmation: { password: person.password } }),
+      })
+      expect(answer.status).toBe(200)
+      const signedUp = '+8613600000003'
+      await addHalfRemoved(signedUp)
+      expect(await signIn(signedUp)).toMatchObject({ status: 201, body: { created: true } })
+
+      expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(3)
+      expect(await rowsOf(id)).toBe(0)
+      expect(await app.services.accounts.find(moved)).toMatchObject({ id: owner.account.id })
+    },
+  )
+
+  usable(
+    'a person who signs up while the past is being deleted loses nothing of the new account',
+    async () => {
+      const number = '+8613600000001'
+      const { id } = await addDue(number)
+      await insertMany(app.byHand, databaseKind(fresh.url) ?? expect.fail(), 'hufu_events', 5_000, {
+        id: (i, { padded }) => padded(i, 22),
+        at: (i) => sql`${i} + 0`,
+        kind: () => sql`'signed_in'`,
+        account_id: () => sql`${sql.lit(id)}`,
+        detail: () => sql`'{}'`,
+      })
+      const before = await remembered(id, number)
+      const purging = app.services.lifecycle.purge(app.clock.now(), 10)
+      while ((await remembered(id, number)) === before) await nextTurn()
+      const wrong = await post('/v1/sessions', { phone_number: number, code: '000000' })
+      expect(wrong.status).toBe(401)
+      app.clock.advance(1)
+      const { status, body } = await signIn(number)
+      expect([status, body.created]).toEqual([201, true])
+      expect(await purging).toBe(1)
+      expect(await remembered(id, number)).toBe(0)
+      expect(await rowsOf(id)).toBe(0)
+      const kinds: string[] = []
+      for await (const { kind, detail } of app.services.accounts.events({
+        id: body.account.id,
+        phoneNumber: number,
+      }))
+        if (detail !== null) kinds.push(kind)
+      expect(kinds).toEqual(expect.arrayContaining(['signed_in', 'code_sent']))
+    },
+  )
+
+  usable('a permanent ban stays with the number from the first commit on', async () => {
+    const number = '+8613600000001'
+    const { id } = await addDue(number)
+    await app.services.lifecycle.ban(id, { until: null, reason: 'fraud' })
+    await sql`update hufu_accounts set closes_at = ${app.clock.now() - 1} where id = ${id}`.execute(
+      app.byHand,
+    )
+    const cut = { seen: 0 }
+    for (let n = 1; cut.seen === 0; n++) {
+      await purgeCut(n, 'dies after')
+      const { status, body } = await signIn(number)
+      expect([status, body.code]).toEqual([403, 'account_banned'])
+      const { rows } = await sql`select 1 from hufu_barred_numbers`.execute(app.byHand)
+      cut.seen = rows.length
+    }
+    expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(1)
+    expect((await signIn(number)).body.code).toBe('account_banned')
+  })
+})
