@@ -4,7 +4,11 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'sdk/src/**/*.test.ts', 'test/docs/{import-order,function-length}.test.ts'],
+    include: [
+      'src/**/*.test.ts',
+      'sdk/src/**/*.test.ts',
+      'test/docs/{import-order,function-length,translations}.test.ts',
+    ],
     // These start servers.
     exclude: [
       'src/database/sqlite-dialect.test.ts',

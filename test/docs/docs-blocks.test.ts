@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, inject, test } from 'vitest'
 import { whyMissing } from '../support/services/binaries.ts'
 import {
+  asInEnglish,
   type Block,
   blocksOf,
   documents,
+  englishOf,
   inOrder,
   type Need,
   read,
@@ -29,12 +31,22 @@ const missing: Readonly<Record<Need, string | null>> = {
 }
 
 const scriptOf = (path: string) => scripts[path] ?? { script: [] }
-const withBlocks = documents.filter((path) => blocksOf(path).length > 0)
+
+/** The blocks of a document, each with what is done with it. */
+function blocksWithSteps(path: string): ReturnType<typeof inOrder> {
+  const english = englishOf(path)
+  if (english !== null && scripts[path] === undefined) return asInEnglish(path, english)
+  return inOrder(path, scriptOf(path).script)
+}
+
+/** Documents whose blocks are run in order; those of a translation without a script are run in its English page. */
+const withBlocks = documents.filter(
+  (path) => blocksOf(path).length > 0 && (englishOf(path) === null || scripts[path] !== undefined),
+)
 
 describe.each(documents)('%s', (path) => {
   test('has no block that nothing is done with', () => {
-    for (const { block, steps } of inOrder(path, scriptOf(path).script))
-      for (const step of steps) checkNamed(block, step)
+    for (const { block, steps } of blocksWithSteps(path)) for (const step of steps) checkNamed(block, step)
   })
 })
 
@@ -50,10 +62,10 @@ function checkNamed({ path, line, text }: Block, step: Step): void {
 
 describe.skipIf(whyMissing(['curl'], 'curl') !== null)('the blocks in order', () => {
   test.each(withBlocks)('of %s do what the document says', { timeout: 240_000 }, async (path) => {
-    const { script, options } = scriptOf(path)
+    const { options } = scriptOf(path)
     const walk = await Walk.begin({ servers, ...options })
     try {
-      for (const { block, steps } of inOrder(path, script))
+      for (const { block, steps } of blocksWithSteps(path))
         for (const step of steps) await take(walk, block, step)
     } finally {
       await walk.close()

@@ -57,6 +57,18 @@ export function blockOf(path: string, beginning: string): Block {
   return block
 }
 
+/** A block without its comments, which a translation translates. */
+export function withoutComments({ text, language }: Pick<Block, 'text' | 'language'>): string {
+  const marks: Readonly<Record<string, RegExp>> = {
+    js: /(?:^|\s)\/\/.*$/gm,
+    ts: /(?:^|\s)\/\/.*$/gm,
+    sql: /(?:^|\s)--.*$/gm,
+    json: /$^/g,
+    text: /$^/g,
+  }
+  return text.replaceAll(marks[language] ?? /(?:^|[^\S\n]+)#.*$/gm, '')
+}
+
 /** What is done with one block. */
 export type Step =
   | {
@@ -64,6 +76,7 @@ export type Step =
       readonly needs: readonly Need[]
     }
   | { readonly by: string; readonly needle: string | null }
+  | { readonly sameAs: Block }
   | { readonly notRun: string }
 
 /** What may be missing on a machine; a step that needs it is then passed over. */
@@ -80,6 +93,9 @@ export const by = (file: string, needle: string | null = null): Step => ({ by: f
 
 /** Nothing runs it, for this reason. */
 export const notRun = (reason: string): Step => ({ notRun: reason })
+
+/** The English page has the same block, which is enough. */
+const sameAs = (block: Block): Step => ({ sameAs: block })
 
 /** Each block of a document, in order: how it begins, and what is done with it. */
 export type Script = readonly (readonly [beginning: string, ...steps: [Step, ...Step[]]])[]
@@ -102,4 +118,30 @@ export function inOrder(path: string, script: Script): { block: Block; steps: re
   const [gone] = script[blocks.length] ?? []
   if (gone !== undefined) throw new Error(`${path} has no more block for "${gone}" of its script. ${advice}`)
   return pairs
+}
+
+/** The English page of a Chinese one; null where there is none. */
+export function englishOf(path: string): string | null {
+  const english = path.replace(/\.zh-CN\.md$/, '.md')
+  return english !== path && documents.includes(english) ? english : null
+}
+
+/** The Chinese version of an English page; null where there is none. */
+export function chineseOf(path: string): string | null {
+  const chinese = path.replace(/(?<!\.zh-CN)\.md$/, '.zh-CN.md')
+  return chinese !== path && documents.includes(chinese) ? chinese : null
+}
+
+/** The blocks of a translation without a script of its own: those of the English page, comments aside; throws where not. */
+export function asInEnglish(path: string, english: string): { block: Block; steps: readonly Step[] }[] {
+  const originals = blocksOf(english)
+  return blocksOf(path).map((block, index) => {
+    const original = originals[index]
+    if (original && withoutComments(original) === withoutComments(block))
+      return { block, steps: [sameAs(original)] }
+    throw new Error(
+      `${path}:${block.line}: ${english} has another block here${original ? `, in line ${original.line}` : ''}.
+Make both equal, or give ${path} a script of its own in test/docs/documents/scripts.ts.`,
+    )
+  })
 }
