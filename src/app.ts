@@ -259,7 +259,7 @@ function openDialect(
   } catch (error) {
     const why = error instanceof Error ? error.message : error
     throw new SettingsError(
-      `HUFU_DATABASE_URL 指定的位置用不了：${why}。请让运行 Hufu 的用户有权写入那个文件夹，或指定另一个文件，例如 sqlite:/var/lib/hufu/hufu.db。`,
+      `HUFU_DATABASE_URL 指定的位置不可用：${why}。请让运行 Hufu 的用户有权写入那个文件夹，或指定另一个文件，例如 sqlite:/var/lib/hufu/hufu.db。`,
       `HUFU_DATABASE_URL names a place that cannot be used: ${why}. Give the user that runs Hufu write permission on that folder, or name another file, for example sqlite:/var/lib/hufu/hufu.db.`,
     )
   }

@@ -79,7 +79,7 @@ export function readPem(name: string, path: string): string {
     if (text.includes('-----BEGIN ')) return text
   } catch {}
   throw new WrongValue(
-    `的选项 ${shown(name)} 指定的文件读不了，或不是 PEM`,
+    `的选项 ${shown(name)} 指定的文件无法读取，或不是 PEM`,
     `has the option ${shown(name)}, which names a file that cannot be read or is not PEM`,
   )
 }

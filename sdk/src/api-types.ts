@@ -35,7 +35,7 @@ export interface paths {
          * @description With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.
          */
         post: operations["createSession"];
-        /** Sign all other devices out 移除其他设备 */
+        /** Sign all other devices out 让其他设备退出登录 */
         delete: operations["endSessions"];
         options?: never;
         head?: never;
@@ -52,7 +52,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign all other devices out 移除其他设备
+         * Sign all other devices out 让其他设备退出登录
          * @description The same as `DELETE /v1/sessions`, for platforms that send GET and POST only.
          */
         post: operations["endSessionsByPost"];
@@ -73,7 +73,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Sign a device out 移除设备
+         * Sign a device out 让一台设备退出登录
          * @description A session of the account that is over already answers 204 as well, so that a lost answer may be asked again.
          */
         delete: operations["endSessionById"];
@@ -92,7 +92,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign a device out 移除设备
+         * Sign a device out 让一台设备退出登录
          * @description A session of the account that is over already answers 204 as well, so that a lost answer may be asked again. The same as `DELETE /v1/sessions/{id}`, for platforms that send GET and POST only.
          */
         post: operations["endSessionByIdByPost"];
@@ -109,11 +109,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who am I 我是谁 */
+        /** Who am I 当前会话 */
         get: operations["getSession"];
         put?: never;
         post?: never;
-        /** Sign out 注销 */
+        /** Sign out 退出登录 */
         delete: operations["endSession"];
         options?: never;
         head?: never;
@@ -130,7 +130,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign out 注销
+         * Sign out 退出登录
          * @description The same as `DELETE /v1/session`, for platforms that send GET and POST only.
          */
         post: operations["endSessionByPost"];
@@ -150,7 +150,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * New token 换令牌
+         * New token 轮换令牌
          * @description The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.
          */
         post: operations["rotateToken"];

@@ -329,12 +329,12 @@ function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
     ],
     [
       silent !== '',
-      `哨兵没有回答，或不认识这个主节点：${silent}`,
+      `哨兵没有应答，或没有监控这个主节点：${silent}`,
       `sentinels that do not answer, or do not know this primary: ${silent}`,
     ],
     [
       alone !== '',
-      `主节点没有副本，故障时无人接替：${alone}`,
+      `主节点没有副本，故障时没有节点可以接替：${alone}`,
       `without a replica, so that nobody takes over: ${alone}`,
     ],
     [

@@ -46,7 +46,7 @@ export async function endSession(
     output.line(
       wasLive
         ? output.say('已结束，所有服务器立即生效。', 'Ended, on every server.')
-        : output.say('这个会话早已结束。', 'This session was over already.'),
+        : output.say('这个会话此前已结束。', 'This session was over already.'),
     )
     return exitCodes.done
   })

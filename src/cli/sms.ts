@@ -64,7 +64,7 @@ function causeOf({ cause }: SmsError): string | null {
 
 const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
   number_invalid: {
-    zh: '网关不认这个号码：请检查号码。',
+    zh: '网关不接受这个号码：请检查号码。',
     en: 'The gateway does not take this number: check it.',
   },
   number_blocked: {
@@ -76,11 +76,11 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
     en: "The gateway does not send to this number's country or network: allow it in the gateway's console, or use another gateway.",
   },
   rate_limited: {
-    zh: '超过了网关的频率或限额：请等一等，或在网关的控制台调整。',
+    zh: '超过了网关的频率或限额：请稍后再试，或在网关的控制台调整。',
     en: "Over one of the gateway's limits: wait, or change it in the gateway's console.",
   },
   misconfigured: {
-    zh: '网关拒绝了我们的配置：请检查密钥、签名、模板和本机时钟，见 docs/sms.md。',
+    zh: '网关拒绝了这些设置：请检查密钥、签名、模板和本机时钟，见 docs/sms.md。',
     en: 'The gateway refuses our settings: check key, signature, template and the clock; see docs/sms.md.',
   },
   out_of_funds: {
@@ -88,7 +88,7 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
     en: 'The account with the gateway has no money left: top it up.',
   },
   unavailable: {
-    zh: '网关没有给出可用的回答：请检查网络和地址，稍后再试。',
+    zh: '网关没有返回有效的响应：请检查网络和地址，稍后再试。',
     en: 'The gateway gave no answer to rely on: check the network and the address, try again later.',
   },
 }

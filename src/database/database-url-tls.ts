@@ -93,7 +93,7 @@ function modeOf(key: string, name: string, value: string): Mode {
     modes[key]?.[word] ?? (key === 'ssl' && /^\{/.test(word) ? jsonMode(word, rejects) : undefined)
   if (known) return known
   throw new WrongValue(
-    `的选项 ${shown(name)} 的值不认识：请写 verify-full、verify-ca、require 或 disable`,
+    `的选项 ${shown(name)} 的值无法识别：请写 verify-full、verify-ca、require 或 disable`,
     `has the option ${shown(name)} with a value that is not known: write ssl-mode=verify-full, verify-ca, require or disable`,
   )
 }
@@ -148,12 +148,12 @@ export function databaseTls(options: TlsOptions): DatabaseTls | null {
   const mode = options.mode ?? (isAsked ? 'verify-full' : 'disable')
   if (mode === 'disable' && isAsked)
     throw new WrongValue(
-      '一边关闭了 TLS，一边又给出了 TLS 的选项',
+      '关闭了 TLS，却又写了 TLS 的选项',
       'turns TLS off and has options of TLS: take one of the two out',
     )
   if ((certificate === null) !== (key === null))
     throw new WrongValue(
-      '的客户端证书和私钥要一起给出',
+      '的客户端证书和私钥须同时设置',
       'must name a certificate of the client and its key together',
     )
   if (mode === 'disable') return null

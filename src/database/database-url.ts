@@ -76,7 +76,7 @@ function wrongForm(url: string): WrongValue {
 function filePlace(path: string): DatabaseFile {
   if (/^:memory:|^file:.*memory/.test(path))
     throw new WrongValue(
-      '必须指定一个文件：只在内存里的数据一停机就没了',
+      '必须指定一个文件：只在内存里的数据一停机就会丢失',
       'must name a file: what is only in memory would be lost at every stop',
     )
   if (/^\/\/|^~|^file:/.test(path))
@@ -96,7 +96,7 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
   const { userinfo, hosts, path, query } = splitUrl(url, () => wrongForm(url))
   if (hosts.includes(','))
     throw new WrongValue(
-      '只能写一个主机：请写始终指向主库的名字',
+      '只能写一个主机：请写始终指向主库的主机名',
       'must name one host: a name or an address that always leads to the primary',
     )
   const [, host = '', port = null] = /^([\w.-]+|\[[\da-fA-F:.]+\]|)(?::(\d{1,5}))?$/.exec(hosts) ?? []
@@ -215,7 +215,7 @@ const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
     '连接数请用 HUFU_DATABASE_POOL 设置',
     'set HUFU_DATABASE_POOL instead',
   ],
-  [/time?out$/, '超时由 Hufu 自己规定，请去掉', 'Hufu has its own time limits: leave it out'],
+  [/time?out$/, '超时由 Hufu 自行设定，请去掉', 'Hufu has its own time limits: leave it out'],
   [
     /^(schema|currentschema|searchpath)$/,
     '请写 options=-c%20search_path%3D<模式>',
@@ -241,10 +241,10 @@ function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
   const meant = nearestWord(key, supported[kind].map(plain))
   const near = supported[kind].find((known) => plain(known) === meant)
   const list = supported[kind].join(', ')
-  const zh = advice?.[1] ?? (near ? `应写作 ${near}` : `只认识 ${list}`)
+  const zh = advice?.[1] ?? (near ? `应写作 ${near}` : `支持的有 ${list}`)
   const en = advice?.[2] ?? (near ? `write ${near}` : `the known ones are ${list}`)
   return new WrongValue(
-    `里有不能用的选项 ${shown(name)}：${zh}`,
+    `里有不支持的选项 ${shown(name)}：${zh}`,
     `has the option ${shown(name)}, which cannot be used: ${en}`,
   )
 }

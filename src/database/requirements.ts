@@ -33,7 +33,7 @@ async function ofMysql(db: Database): Promise<Shortcoming[]> {
     where table_schema = database() and table_name like 'hufu\\_%' and engine <> 'InnoDB'`.execute(db)
   const found = tables.map(({ name, engine }) =>
     problem(
-      `表 ${name} 的存储引擎是 ${engine}，它没有事务；请执行 ALTER TABLE ${name} ENGINE=InnoDB`,
+      `表 ${name} 的存储引擎是 ${engine}，它不支持事务；请执行 ALTER TABLE ${name} ENGINE=InnoDB`,
       `the table ${name} has the engine ${engine}, which has no transactions; run ALTER TABLE ${name} ENGINE=InnoDB`,
     ),
   )
@@ -72,14 +72,14 @@ async function ofPostgres(db: Database): Promise<Shortcoming[]> {
   if (encoding !== 'UTF8')
     found.push(
       problem(
-        `数据库的编码是 ${encoding}，存不下所有文字；请用 createdb --encoding=UTF8 --template=template0 新建`,
+        `数据库的编码是 ${encoding}，不能保存所有文字；请用 createdb --encoding=UTF8 --template=template0 新建`,
         `the database's encoding is ${encoding}, which cannot hold every text; make one with createdb --encoding=UTF8 --template=template0`,
       ),
     )
   if (schema === null)
     found.push(
       problem(
-        'search_path 里没有存在的模式；请用 ALTER ROLE … SET search_path 改正',
+        'search_path 里的模式都不存在；请用 ALTER ROLE … SET search_path 改正',
         'no schema of the search_path exists; mend it with ALTER ROLE … SET search_path',
       ),
     )

@@ -11,7 +11,7 @@ const namedValues = 20
 /** What the patterns of patterns.ts accept, by their names. */
 const forms: Readonly<Record<string, Words>> = {
   plain_text: {
-    'zh-CN': '要有看得见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
+    'zh-CN': '须含可见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
     en: 'visible text without control characters, line breaks, zero-width characters or characters that turn the direction of text',
   },
   printable_ascii: {
@@ -19,13 +19,13 @@ const forms: Readonly<Record<string, Words>> = {
     en: 'visible ASCII characters without spaces',
   },
   https_url: {
-    'zh-CN': '要以 https:// 开头的网址，例如 https://example.com/a.png',
+    'zh-CN': '须为 https:// 开头的网址，例如 https://example.com/a.png',
     en: 'a URL that begins with https://, for example https://example.com/a.png',
   },
-  code: { 'zh-CN': '要六位数字，例如 123456', en: 'six digits, for example 123456' },
-  locale: { 'zh-CN': '要语言标记，例如 zh-CN', en: 'a language tag, for example zh-CN' },
+  code: { 'zh-CN': '须为六位数字，例如 123456', en: 'six digits, for example 123456' },
+  locale: { 'zh-CN': '须为语言标记，例如 zh-CN', en: 'a language tag, for example zh-CN' },
   random_key: {
-    'zh-CN': '要 22 个 base64url 字符（128 位）',
+    'zh-CN': '须为 22 个 base64url 字符（128 位）',
     en: '22 characters of base64url (128 bits)',
   },
 }
@@ -52,9 +52,9 @@ const inChinese: Readonly<Record<string, Sentence>> = {
   is_missing: (name, { other, sent }) =>
     other === undefined
       ? `缺少字段 ${name}${toBe(sent && nameOf(sent), '：', ' 可能是它的误写')}。`
-      : `请提供 ${name} 或 ${nameOf(other)}，二者之一。`,
+      : `${name} 和 ${nameOf(other)} 须提供其中一个。`,
   is_unknown: (name, { meant }) =>
-    `不认识字段 ${name}：${meant === undefined ? '请检查拼写' : `可能应为 "${meant}"，请改正`}，或去掉它。`,
+    `没有 ${name} 这个字段：${meant === undefined ? '请检查拼写' : `可能应为 "${meant}"，请改正`}，或去掉它。`,
   has_wrong_type: (name, { type }) => `${name} 的类型错误${toBe(types[type ?? '']?.['zh-CN'], '：应为')}。`,
   is_too_short: (name, { limit }) => `${name} 至少要有 ${limit ?? 1} 个字符。`,
   is_too_long: (name, { limit }) => `${name} 过长${toBe(limit, '：最多', ' 个字符')}。`,

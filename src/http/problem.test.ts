@@ -8,8 +8,14 @@ const clock = { now: () => at + 60_000, timeZone: 'Asia/Shanghai' }
 
 test.each<[Device['platform'], string | null, string, string]>([
   ['ios', 'iPhone 15', '您的账号于 10:32 在 iPhone 15 登录', 'signed in on iPhone 15 at 02:32 UTC.'],
-  ['ios', null, '您的账号于 10:32 在 iOS 设备 登录', 'signed in on an iOS device at 02:32 UTC.'],
-  ['mini_program', null, '您的账号于 10:32 在 小程序 登录', 'signed in on a mini program at 02:32 UTC.'],
+  ['ios', null, '您的账号于 10:32 在 iOS 设备登录', 'signed in on an iOS device at 02:32 UTC.'],
+  [
+    'ios',
+    '小明的 iPhone',
+    '您的账号于 10:32 在小明的 iPhone 登录',
+    'signed in on 小明的 iPhone at 02:32 UTC.',
+  ],
+  ['mini_program', null, '您的账号于 10:32 在小程序登录', 'signed in on a mini program at 02:32 UTC.'],
   ['other', null, '您的账号于 10:32 在另一台设备登录', 'signed in on another device at 02:32 UTC.'],
   ['classic', null, '您的账号于 10:32 在另一台设备登录', 'signed in on another device at 02:32 UTC.'],
 ])('a phone that was replaced from %s (%s) is told so in words for people', (platform, deviceName, zh, en) => {

@@ -39,7 +39,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   token_missing: {
     status: 401,
-    zh: '需要验证：请发送 Authorization: Bearer <令牌>',
+    zh: '请先登录：请求须带 Authorization: Bearer <令牌>',
     en: 'Sign in first: send the token as "Authorization: Bearer …"',
   },
   token_in_url: {
@@ -78,7 +78,7 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   session_account_closed: { status: 401, zh: '此账号已注销', en: 'This account was closed' },
   session_phone_verified: {
     status: 401,
-    zh: '手机号的主人已验证此号码，请重新登录',
+    zh: '机主已验证此手机号，请重新登录',
     en: 'This phone number has been verified by its owner. Please sign in again',
   },
   session_expired: {
@@ -254,6 +254,10 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
   return phoneAdvice[phone.problem][language](nameOf(phone.region), list)
 }
 
+/** Words inside a Chinese sentence, which has a space beside a Latin letter or a digit and none beside a Chinese one. */
+const spaced = (words: string): string =>
+  `${/^[\p{Script=Latin}\d]/u.test(words) ? ' ' : ''}${words}${/[\p{Script=Latin}\d]$/u.test(words) ? ' ' : ''}`
+
 /** What happened in this case, where the title alone does not say it. */
 function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
   const { code, facts } = error
@@ -273,7 +277,7 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
   const { deviceName, platform } = facts.endedBy ?? {}
   const device = deviceName ?? platformNames[platform ?? '']?.[language] ?? null
   if (language === 'zh-CN') {
-    return `您的账号于 ${time} 在${device === null ? '另一台设备' : ` ${device} `}登录。如非本人操作，请尽快修改密码。`
+    return `您的账号于 ${time} 在${spaced(device ?? '另一台设备')}登录。如非本人操作，请尽快修改密码。`
   }
   return `Your account signed in on ${device ?? 'another device'} at ${time} UTC. If this was not you, change your password.`
 }

@@ -90,7 +90,7 @@ const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
     'write it before the host: redis://user:password@host',
   ],
   [/^(db|database)$/, '请写在主机后面：redis://host:6379/1', 'write it behind the host: redis://host:6379/1'],
-  [/time?out$|^retry/, '超时由 Hufu 自己规定，请去掉', 'Hufu has its own time limits: leave it out'],
+  [/time?out$|^retry/, '超时由 Hufu 自行设定，请去掉', 'Hufu has its own time limits: leave it out'],
 ]
 
 function optionsOf(query: string, known: readonly string[]): ReadonlyMap<string, string> {
@@ -111,9 +111,9 @@ function unknownOption(name: string, known: readonly string[]): WrongValue {
   const [listZh, listEn] =
     known.length === 0
       ? ['只有 redis+sentinel:// 有选项', 'only redis+sentinel:// takes options']
-      : [`只认识 ${known.join('、')}`, `the known ones are ${known.join(', ')}`]
+      : [`支持的有 ${known.join('、')}`, `the known ones are ${known.join(', ')}`]
   return new WrongValue(
-    `里有不能用的选项 ${shown(name)}：${near ? `应写作 ${near}` : (advice?.[1] ?? listZh)}`,
+    `里有不支持的选项 ${shown(name)}：${near ? `应写作 ${near}` : (advice?.[1] ?? listZh)}`,
     `has the option ${shown(name)}, which cannot be used: ${near ? `write ${near}` : (advice?.[2] ?? listEn)}`,
   )
 }

@@ -36,7 +36,7 @@ function readEnvFile(path: string): Environment {
     if (error instanceof SettingsError) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
     const why = error instanceof Error ? error.message : error
-    throw new SettingsError(`读不了文件 ${path}：${why}。`, `The file ${path} cannot be read: ${why}.`)
+    throw new SettingsError(`无法读取文件 ${path}：${why}。`, `The file ${path} cannot be read: ${why}.`)
   }
 }
 
@@ -72,12 +72,12 @@ export function textOf(description: Setting<unknown>, environment: Environment):
   if (file === undefined || file === '') return value === undefined ? description.default : value.trim()
   if (!description.secret)
     throw new SettingsError(
-      `没有 ${name}_FILE 这个设置：只有机密可以从文件读取；请设置 ${name}。`,
+      `没有 ${name}_FILE 这个设置：只有敏感设置可以从文件读取；请设置 ${name}。`,
       `${name}_FILE is not known: only secrets are read from files; set ${name}.`,
     )
   if (value !== undefined)
     throw new SettingsError(
-      `${name} 和 ${name}_FILE 互相矛盾：只设置其中一个。`,
+      `${name} 和 ${name}_FILE 不能同时设置：请只保留其中一个。`,
       `${name} and ${name}_FILE contradict each other: set one of them.`,
     )
   try {
@@ -85,7 +85,7 @@ export function textOf(description: Setting<unknown>, environment: Environment):
   } catch (error) {
     const why = error instanceof Error ? error.message : error
     throw new SettingsError(
-      `${name}_FILE 指定的文件读不了：${why}。`,
+      `${name}_FILE 指定的文件无法读取：${why}。`,
       `${name}_FILE names a file that cannot be read: ${why}.`,
     )
   }

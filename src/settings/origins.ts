@@ -33,7 +33,7 @@ function assertOrigin(text: string): void {
   if (right === text) return
   if (right === null) {
     throw new WrongValue(
-      `里的 ${text} 不是来源，请写成协议加主机，例如 https://app.example.com、http://localhost:5173 或 capacitor://localhost`,
+      `里的 ${text} 不是有效的来源，请写成协议加主机，例如 https://app.example.com、http://localhost:5173 或 capacitor://localhost`,
       `has ${text}, which is no origin: write scheme and host, for example https://app.example.com, http://localhost:5173 or capacitor://localhost`,
     )
   }

@@ -21,7 +21,7 @@ export function oneOf<T extends string>(...words: T[]) {
   return (text: string): T => {
     const word = words.find((known) => known === text)
     if (word) return word
-    throw new WrongValue(`必须是其中之一：${words.join('、')}`, `must be one of: ${words.join(', ')}`)
+    throw new WrongValue(`必须是下列之一：${words.join('、')}`, `must be one of: ${words.join(', ')}`)
   }
 }
 
@@ -56,7 +56,7 @@ export function origin(text: string): string {
   const url = URL.parse(text)
   if (url && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin
   throw new WrongValue(
-    '必须是 https://host 或 http://host:port，后面什么都没有',
+    '必须是 https://host 或 http://host:port，后面不能有其他内容',
     'must be https://host or http://host:port, and nothing behind it',
   )
 }

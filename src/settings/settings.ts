@@ -57,7 +57,7 @@ function assertWorkers({ server, database, redis, limits }: Settings): void {
   const isAlone = database.location.kind === 'sqlite' && redis.url === null
   if (server.workers > 1 && isAlone && limits.enforcement === 'on') {
     throw new SettingsError(
-      `HUFU_WORKERS 是 ${server.workers}，但在 SQLite 上没有 HUFU_REDIS_URL 时，登录次数记在各个进程里：请设置 HUFU_REDIS_URL，或改用 MySQL、MariaDB 或 PostgreSQL。`,
+      `HUFU_WORKERS 是 ${server.workers}，但在 SQLite 上没有 HUFU_REDIS_URL 时，限流次数分别记在各个进程里：请设置 HUFU_REDIS_URL，或改用 MySQL、MariaDB 或 PostgreSQL。`,
       `HUFU_WORKERS is ${server.workers}, but on SQLite without HUFU_REDIS_URL each process counts sign-ins for itself: set HUFU_REDIS_URL, or use MySQL, MariaDB or PostgreSQL.`,
     )
   }

@@ -52,7 +52,7 @@ function chosen(text: string): readonly [string, ...string[]] {
   const areKnown = first !== undefined && more.length === words.length - 1
   if (!areKnown || new Set(words).size !== words.length) {
     throw new WrongValue(
-      `必须是其中之一：${names.join('、')}；或者用逗号隔开的两个，第二个用于故障切换`,
+      `必须是下列之一：${names.join('、')}；或者用逗号隔开的两个，第二个用于故障切换`,
       `must be one of: ${names.join(', ')}; or two different ones with a comma between them, the second for fail-over`,
     )
   }

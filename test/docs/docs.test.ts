@@ -16,14 +16,18 @@ import { settingRows } from '../../src/settings/table.ts'
 import { smsErrorCodes } from '../../src/sms/sms.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
+import { englishOf } from './documents/blocks.ts'
+import { headingsOf } from './documents/translation.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** What stands under a heading, up to the next one of its level or above. */
+/** What stands under a heading, up to the next one of its level or above. A heading of the English page names that of its translation. */
 function section(path: string, heading: string): string {
   const [, level = '#'] = /^(#+) /.exec(heading) ?? []
-  const [, after] = `\n${read(path)}`.split(`\n${heading}\n`)
+  const english = englishOf(path)
+  const index = headingsOf(read(english ?? path)).indexOf(heading)
+  const [, after] = `\n${read(path)}`.split(`\n${headingsOf(read(path))[index]}\n`)
   if (after === undefined) throw new Error(`${path} has no heading "${heading}"`)
   return after.split(new RegExp(`^#{1,${level.length}} `, 'm'))[0] ?? ''
 }
@@ -92,23 +96,23 @@ test('docs/limits.md shows the table of limits, row by row', () => {
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
 })
 
-describe('docs/errors.md', () => {
+describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {
   test('lists the codes in order, each with its status and both titles', () => {
     const expected = errorCodes.map((code) => {
       const { status, zh, en } = publicErrors[code]
       return [inCode(code), String(status), zh, en]
     })
-    expect(rows(section('docs/errors.md', '## Codes and titles'))).toEqual(expected)
+    expect(rows(section(page, '## Codes and titles'))).toEqual(expected)
   })
 
   test('says of each code, and of no other, when it comes', () => {
-    const table = rows(section('docs/errors.md', '## When they come, and what an app does'))
+    const table = rows(section(page, '## When they come, and what an app does'))
     expect(names(table)).toEqual([...errorCodes])
     for (const [, when] of table) expect(when).not.toBe('')
   })
 
   test('lists the members of a problem, and the words for what is wrong with a field', () => {
-    const table = names(rows(section('docs/errors.md', '## Members')))
+    const table = names(rows(section(page, '## Members')))
     const members = table.filter((name) => !/^(is|has)_/.test(name))
     expect(members.toSorted()).toEqual(Object.keys(Problem.properties).toSorted())
     const sources = [
@@ -126,14 +130,14 @@ describe('docs/errors.md', () => {
   test('lists the rules that a refused password breaks', () => {
     const [, union = ''] = /readonly rule\?: (.*)/.exec(read('src/errors.ts')) ?? []
     const rules = [...union.matchAll(/'(\w+)'/g)].map(([, rule]) => rule)
-    expect(names(rows(section('docs/errors.md', '## Why a password is refused')))).toEqual(rules)
+    expect(names(rows(section(page, '## Why a password is refused')))).toEqual(rules)
   })
+})
 
-  test.each(documents)('%s names no code of a session that does not exist', (path) => {
-    const named = [...read(path).matchAll(/[`"](session_[a-z_]+)[`"]/g)].map(([, code]) => code)
-    const others: readonly string[] = [...eventKinds, 'session_id']
-    expect(errorCodes).toEqual(expect.arrayContaining(named.filter((name) => !others.includes(name ?? ''))))
-  })
+test.each(documents)('%s names no code of a session that does not exist', (path) => {
+  const named = [...read(path).matchAll(/[`"](session_[a-z_]+)[`"]/g)].map(([, code]) => code)
+  const others: readonly string[] = [...eventKinds, 'session_id']
+  expect(errorCodes).toEqual(expect.arrayContaining(named.filter((name) => !others.includes(name ?? ''))))
 })
 
 test('docs/events.md lists the kinds of events', () => {

@@ -1,7 +1,8 @@
 // A Chinese page says what its English page says: the same headings, tables, codes, numbers, blocks and links.
+import { globSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { chineseOf, documents, read } from './documents/blocks.ts'
+import { chineseOf, documents, read, root } from './documents/blocks.ts'
 import { anchorsOf, chineseLink, differencesOf } from './documents/translation.ts'
 
 /** Pages that must have a Chinese version. Each translated page is named here; others are compared once they exist. */
@@ -48,6 +49,22 @@ test.each(documents)('%s links only headings that there are', (path) => {
     const target = file === '' ? path : new URL(file, `file:///${path}`).pathname.slice(1)
     expect(anchorsOf(read(target)), `${path} links ${file}#${anchor}`).toContain(anchor)
   }
+})
+
+// In the apps of China 注销 closes an account, and 退出登录 signs out. The tutorial's answer says 注销 for the latter.
+test('注销 is said of accounts alone', () => {
+  const sources = globSync('{src,sdk/src}/**/*.ts', { cwd: root }).filter(
+    (path) => !path.endsWith('.test.ts'),
+  )
+  const ofAccounts = /成功注销|取消注销|注销(?:账号|申请)|账号[^。；|]*注销/g
+  const others = [...sources, ...documents].flatMap((path) =>
+    read(path)
+      .split('\n')
+      .flatMap((line, index) =>
+        line.replaceAll(ofAccounts, '').includes('注销') ? [`${path}:${index + 1}: ${line.trim()}`] : [],
+      ),
+  )
+  expect(others).toEqual([])
 })
 
 describe('a difference is named with its file, its heading and its row', () => {

@@ -110,7 +110,7 @@ const routes = {
     schema: {
       tags,
       operationId: 'classicSignOut',
-      summary: '注销 Sign out',
+      summary: '退出登录 Sign out',
       security,
       response: { 200: Type.Union([LoggedOut, Failed]) },
     },

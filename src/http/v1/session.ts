@@ -67,7 +67,7 @@ const routes = {
   get: {
     schema: {
       tags,
-      summary: 'Who am I 我是谁',
+      summary: 'Who am I 当前会话',
       operationId: 'getSession',
       security,
       response: {
@@ -80,7 +80,7 @@ const routes = {
   end: {
     schema: {
       tags,
-      summary: 'Sign out 注销',
+      summary: 'Sign out 退出登录',
       operationId: 'endSession',
       security,
       response: { 204: { description: 'Signed out, on every server', type: 'null' }, ...closedWithoutBody },
@@ -89,7 +89,7 @@ const routes = {
   rotate: {
     schema: {
       tags,
-      summary: 'New token 换令牌',
+      summary: 'New token 轮换令牌',
       description:
         'The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.',
       operationId: 'rotateToken',

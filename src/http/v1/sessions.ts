@@ -155,7 +155,7 @@ const routes = {
   endAll: {
     schema: {
       tags,
-      summary: 'Sign all other devices out 移除其他设备',
+      summary: 'Sign all other devices out 让其他设备退出登录',
       operationId: 'endSessions',
       security,
       querystring: Which,
@@ -169,7 +169,7 @@ const routes = {
   endOne: {
     schema: {
       tags,
-      summary: 'Sign a device out 移除设备',
+      summary: 'Sign a device out 让一台设备退出登录',
       description:
         'A session of the account that is over already answers 204 as well, so that a lost answer may be asked again.',
       operationId: 'endSessionById',

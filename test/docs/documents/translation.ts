@@ -1,6 +1,7 @@
 // What a Chinese page must share with its English page, and how the two differ in it.
 import { dirname, join } from 'node:path'
 import { chineseOf, read, withoutComments } from './blocks.ts'
+import { scripts } from './scripts.ts'
 
 /** A document: its path from the root of the repository, and its text. */
 export interface Page {
@@ -167,13 +168,21 @@ function cellDifferences(english: readonly Row[], chinese: readonly Row[]): stri
   return differences
 }
 
-/** The fenced blocks of a section that are not equal, comments aside. */
-function blockDifferences(english: readonly Block[], chinese: readonly Block[]): string[] {
+/**
+ * The fenced blocks of a section that are not equal, comments aside. What a program prints may be in Chinese where
+ * the translation has a script of its own, which compares it with what the program prints.
+ */
+function blockDifferences(
+  english: readonly Block[],
+  chinese: readonly Block[],
+  hasScript: boolean,
+): string[] {
   if (english.length !== chinese.length)
     return [`${chinese.length} fenced blocks, the English page has ${english.length}`]
   return english.flatMap((block, index) => {
     const other = chinese[index] ?? block
-    if (withoutComments(block) === withoutComments(other)) return []
+    const isOutput = block.language === 'text' && other.language === 'text'
+    if (withoutComments(block) === withoutComments(other) || (isOutput && hasScript)) return []
     const lines = withoutComments(block).split('\n')
     const line = withoutComments(other)
       .split('\n')
@@ -184,7 +193,7 @@ function blockDifferences(english: readonly Block[], chinese: readonly Block[]):
   })
 }
 
-function sectionDifferences(english: Section, chinese: Section, linkOf: Linking): string[] {
+function sectionDifferences(path: string, english: Section, chinese: Section, linkOf: Linking): string[] {
   const differences: string[] = []
   const count = (what: string, expected: number, found: number) => {
     if (expected !== found) differences.push(`${found} ${what}, the English page has ${expected}`)
@@ -193,7 +202,7 @@ function sectionDifferences(english: Section, chinese: Section, linkOf: Linking)
   count('items of lists', itemsOf(english.prose), itemsOf(chinese.prose))
   count('tables', english.tables.length, chinese.tables.length)
   differences.push(...textDifferences(english.prose.join('\n'), chinese.prose.join('\n'), linkOf))
-  differences.push(...blockDifferences(english.blocks, chinese.blocks))
+  differences.push(...blockDifferences(english.blocks, chinese.blocks, path in scripts))
   for (const [index, table] of english.tables.entries()) {
     const found = tableDifferences(table, chinese.tables[index] ?? [], linkOf)
     differences.push(...found.map((difference) => `table ${index + 1}: ${difference}`))
@@ -228,25 +237,31 @@ export function differencesOf(english: Page, chinese: Page, linkOf: Linking): st
   return mine.flatMap((section, index) => {
     const other = theirs[index] ?? section
     const where = `${chinese.path}:${other.line} (${other.heading || 'above the first heading'})`
-    return sectionDifferences(section, other, linkOf).map((difference) => `${where}: ${difference}`)
+    return sectionDifferences(chinese.path, section, other, linkOf).map(
+      (difference) => `${where}: ${difference}`,
+    )
   })
 }
+
+/** The headings of a page, in order, with their number signs. */
+export const headingsOf = (text: string): string[] =>
+  sectionsOf(text)
+    .map(({ heading }) => heading)
+    .slice(1)
 
 /** The anchors of the headings of a page, in order, as GitHub makes them. */
 export function anchorsOf(text: string): string[] {
   const seen = new Map<string, number>()
-  return sectionsOf(text)
-    .slice(1)
-    .map(({ heading }) => {
-      const words = heading
-        .replace(/^#+ /, '')
-        .replaceAll(/\]\([^)]*\)/g, '')
-        .toLowerCase()
-      const anchor = words.replaceAll(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, '').replaceAll(' ', '-')
-      const before = seen.get(anchor) ?? 0
-      seen.set(anchor, before + 1)
-      return before === 0 ? anchor : `${anchor}-${before}`
-    })
+  return headingsOf(text).map((heading) => {
+    const words = heading
+      .replace(/^#+ /, '')
+      .replaceAll(/\]\([^)]*\)/g, '')
+      .toLowerCase()
+    const anchor = words.replaceAll(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, '').replaceAll(' ', '-')
+    const before = seen.get(anchor) ?? 0
+    seen.set(anchor, before + 1)
+    return before === 0 ? anchor : `${anchor}-${before}`
+  })
 }
 
 /**
