@@ -7,19 +7,19 @@ const words = {
   },
   // For developers: apps with this fault do not get as far as to people.
   origin_refused: {
-    zh: '能连上服务器，但浏览器不允许此页面读取回应：服务器的 HUFU_ALLOWED_ORIGINS 中可能没有 {origin}',
+    zh: '能连上服务器，但浏览器不允许此页面读取响应：服务器的 HUFU_ALLOWED_ORIGINS 中可能没有 {origin}',
     en: 'The server can be reached, but the browser does not let this page read its answers: HUFU_ALLOWED_ORIGINS on the server probably lacks {origin}',
   },
   origin_null: {
-    zh: '能连上服务器，但浏览器不允许此页面读取回应：从文件打开的页面没有来源，服务器不接受；请用自己的协议打开页面，见 docs/browsers.md',
+    zh: '能连上服务器，但浏览器不允许此页面读取响应：从文件打开的页面没有来源，服务器不接受；请用自己的协议打开页面，见 docs/browsers.md',
     en: 'The server can be reached, but the browser does not let this page read its answers: a page from a file has no origin that a server accepts; load it from a scheme of your own, see docs/browsers.md',
   },
   timeout: {
-    zh: '服务器没有及时回应，请稍后再试',
+    zh: '服务器没有及时响应，请稍后再试',
     en: 'The server did not answer in time; try again shortly',
   },
   not_hufu: {
-    zh: '回应的不是 Hufu 服务器，请检查网络（如 Wi-Fi 登录页）或服务器地址',
+    zh: '收到的响应不是来自 Hufu 服务器，请检查网络（如 Wi-Fi 登录页）或服务器地址',
     en: 'Something else than the Hufu server answered; check the network (a Wi-Fi sign-in page?) or the address',
   },
   token_missing: { zh: '请先登录', en: 'Sign in first' },

@@ -65,7 +65,9 @@ const emptySection = (line: number, heading: string): Section => ({
   prose: [heading, ''],
 })
 
-const codesOf = (text: string): string[] => [...text.matchAll(/(`+)(.+?)\1(?!`)/g)].map(([code]) => code)
+/** The code of a text; a placeholder such as `<path>` may be in Chinese. */
+const codesOf = (text: string): string[] =>
+  [...text.matchAll(/(`+)(.+?)\1(?!`)/g)].map(([code]) => code.replaceAll(/<[^<>`]*>/g, '<…>'))
 const linksOf = (text: string): string[] => [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, to = '']) => to)
 const withoutCode = (text: string): string => text.replaceAll(/(`+).+?\1(?!`)/g, '`')
 
