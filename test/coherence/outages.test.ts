@@ -334,23 +334,31 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     const environment = { HUFU_LIMITS: 'off', HUFU_SESSION_SCOPE: 'device', HUFU_SESSION_MAX: '2' }
     const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
     const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
-    for (const [name, end] of Object.entries(endings)) {
+    const signedIn = Object.entries(endings).map(async ([name, end]) => {
       const { id } = await addPerson(cutOff.services, nextNumber())
       const token = await issue(cutOff, id)
       for (const server of [cutOff, other]) expect(await user(server, token), name).toMatchObject({ code: 1 })
-
-      proxy.set('refuse')
-      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
-      const code = await end(cutOff, { id, token })
-      const authorization = `Bearer ${token}`
-      const who = (server: RunningApp) => ask(server, '/v1/session', { headers: { authorization } })
+      return { name, end, id, token }
+    })
+    const everyone = await Promise.all(signedIn)
+    const expectRefused = async (name: string, token: string, code: string) => {
+      const init = { headers: { authorization: `Bearer ${token}` } }
       for (const server of [other, cutOff])
-        expect(await who(server), name).toMatchObject({ status: 401, code })
-      proxy.set('pass')
-      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'ok' }))
-      for (const server of [other, cutOff])
-        expect(await who(server), name).toMatchObject({ status: 401, code })
+        expect(await ask(server, '/v1/session', init), name).toMatchObject({ status: 401, code })
     }
+
+    proxy.set('refuse')
+    await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+    // Each waits until no other server believes an old copy: they wait at the same time.
+    const ended = everyone.map(async ({ name, end, id, token }) => {
+      const code = await end(cutOff, { id, token })
+      await expectRefused(name, token, code)
+      return { name, token, code }
+    })
+    const refused = await Promise.all(ended)
+    proxy.set('pass')
+    await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'ok' }))
+    for (const { name, token, code } of refused) await expectRefused(name, token, code)
   })
 
   usable(

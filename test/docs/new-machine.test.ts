@@ -1,12 +1,24 @@
-// A newcomer's first ten minutes, as README.md has them; and docs/operations.md from the package to an upgrade, on one machine.
+// A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md from the package to an
+// upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { databases, redisUrl } from '../support/databases.ts'
+import { type Held, holdRequest } from '../support/held-request.ts'
+import { whenProcessEnds } from '../support/services/ending.ts'
 import { freePort } from '../support/services/ports.ts'
 import { until } from '../support/services/until.ts'
 import { blockOf, root } from './documents/blocks.ts'
@@ -15,6 +27,9 @@ import { Machine } from './documents/machine.ts'
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hufu-fresh-')))
 const origin = join(folder, 'origin')
 const clone = join(folder, 'hufu')
+const place = join(folder, 'machine')
+const tarball = join(place, 'hufu-0.1.0.tgz')
+const elsewhere = join(folder, 'elsewhere')
 const run = promisify(execFile)
 
 /** The environment of somebody who has just opened a terminal: nothing of this test run's own npm, Node or settings. */
@@ -24,13 +39,32 @@ function newcomer(port: number): Record<string, string> {
   return { PATH: own.join(':'), HOME, HUFU_PORT: String(port), LANG: 'C.UTF-8' }
 }
 
-/** Runs commands of which the last starts a server, waits for its start message, and gives what ends it with its process group. */
-async function start(commands: string, cwd: string, port: number) {
-  const child = spawn('bash', ['-euo', 'pipefail', '-c', commands], {
-    cwd,
-    env: newcomer(port),
-    detached: true,
-  })
+/** The same with the Node that the project pins. */
+function withOwnNode(port: number): Record<string, string> {
+  const environment = newcomer(port)
+  return { ...environment, PATH: `${dirname(process.execPath)}:${environment.PATH}` }
+}
+
+/** Starts a command, waits for its start message, and gives what ends it: alone, or with its process group. */
+async function start(
+  command: string,
+  args: readonly string[],
+  { cwd, port, environment = newcomer(port) }: Where,
+) {
+  const child = spawn(command, args, { cwd, env: environment, detached: true })
+  const group = -(child.pid ?? expect.fail('no process'))
+  let isOver = false
+  /** A server that outlived npm is of its group still. */
+  const end = () => {
+    if (isOver) return
+    isOver = true
+    try {
+      process.kill(group, 'SIGKILL')
+    } catch {
+      // All have ended, as they should.
+    }
+  }
+  whenProcessEnds(end)
   let output = ''
   const started = new Promise<void>((resolve, reject) => {
     const read = (chunk: Buffer) => {
@@ -45,10 +79,49 @@ async function start(commands: string, cwd: string, port: number) {
   return {
     output: () => output,
     async stop() {
-      process.kill(-(child.pid ?? 0), 'SIGTERM')
+      process.kill(group, 'SIGTERM')
+      await once(child, 'exit')
+      isOver = true
+    },
+    end,
+    /** As a supervisor does it, which knows one process. */
+    async stopAlone() {
+      child.kill('SIGTERM')
       await once(child, 'exit')
     },
   }
+}
+
+interface Where {
+  readonly cwd: string
+  readonly port: number
+  readonly environment?: Record<string, string>
+}
+
+/** A sign-in that the server has begun to read. */
+async function holdSignIn(port: number): Promise<Held> {
+  return await holdRequest({
+    method: 'POST',
+    url: `http://127.0.0.1:${port}/login`,
+    token: '',
+    body: JSON.stringify({ phone_number: '12345678901', password: '1234567' }),
+  })
+}
+
+/** Resolves when no connection to the port is taken any more. */
+async function portIsFree(port: number): Promise<void> {
+  await expect
+    .poll(
+      () =>
+        fetch(`http://127.0.0.1:${port}/livez`).then(
+          ({ status }) => status,
+          () => 'refused',
+        ),
+      {
+        timeout: 30_000,
+      },
+    )
+    .toBe('refused')
 }
 
 /** A repository with the files of this checkout as they are, the new ones among them. */
@@ -73,7 +146,8 @@ test('the first block of README.md starts a server, and npm run demo works', {
 }, async () => {
   const port = await freePort()
   const { text } = blockOf('README.md', 'git clone URL hufu')
-  const server = await start(text.replace('URL', origin), folder, port)
+  const commands = ['-euo', 'pipefail', '-c', text.replace('URL', origin)]
+  const server = await start('bash', commands, { cwd: folder, port })
   expect(server.output()).toContain(join(clone, 'data', 'hufu.db'))
   const demo = await run('npm', ['run', 'demo'], { cwd: clone, env: newcomer(port) })
   expect(demo.stdout).toContain('Everything is as in the tutorial.')
@@ -85,20 +159,70 @@ test('the first block of README.md starts a server, and npm run demo works', {
   await server.stop()
 })
 
+test('the block of docs/operations.md packs what the clone has', { timeout: 120_000 }, async () => {
+  mkdirSync(place)
+  // npm ci has just been run there.
+  const { text } = blockOf('docs/operations.md', 'npm ci && npm pack')
+  const commands = text.replace('npm ci && ', '').replace('/tmp', place)
+  await run('bash', ['-c', commands], { cwd: clone, env: newcomer(0) })
+  expect(existsSync(tarball)).toBe(true)
+})
+
+test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
+  mkdirSync(elsewhere)
+  writeFileSync(join(elsewhere, 'package.json'), '{ "private": true }')
+  await run('npm', ['install', '--no-audit', '--no-fund', tarball], {
+    cwd: elsewhere,
+    env: newcomer(0),
+  })
+
+  const port = await freePort()
+  // The published package runs on the Node that is there; this test brings the one that the project pins.
+  const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
+  const server = await start(process.execPath, [main, 'serve'], { cwd: elsewhere, port })
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
+  expect(await answer.json()).toMatchObject({ status: 'ok' })
+  expect((await fetch(`http://127.0.0.1:${port}/docs/`)).status).toBe(200)
+  await server.stop()
+  const { stdout } = await run(
+    process.execPath,
+    [join(elsewhere, 'node_modules', '.bin', 'hufu'), '--version'],
+    { cwd: elsewhere },
+  )
+  expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
+})
+
+test.each([
+  ['npx hufu serve', 'npx', ['hufu', 'serve'], elsewhere],
+  ['npm start', 'npm', ['start'], clone],
+  ['npm run hufu -- serve', 'npm', ['run', 'hufu', '--', 'serve'], clone],
+] as const)(
+  'SIGTERM to %s stops the server, which answers what is in flight first',
+  { timeout: 120_000 },
+  async (_name, command, args, cwd) => {
+    const port = await freePort()
+    const server = await start(command, args, { cwd, port, environment: withOwnNode(port) })
+    try {
+      const held = await holdSignIn(port)
+      // One that is answered behind it shows that the server has both.
+      expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
+      const stopped = server.stopAlone()
+      await portIsFree(port)
+      held.release()
+      expect((await held.answer).status).toBe(200)
+      await stopped
+    } finally {
+      server.end()
+    }
+  },
+)
+
 test('docs/operations.md leads from the package to a rolling restart and an upgrade', {
   timeout: 480_000,
 }, async () => {
   const database = databases.findLast(({ skipped }) => skipped === null) ?? expect.fail()
   const fresh = await database.create()
-  const place = join(folder, 'machine')
-  mkdirSync(place)
-  // npm ci has just been run there.
-  const { text: pack } = blockOf('docs/operations.md', 'npm ci && npm pack')
-  await run('bash', ['-c', pack.replace('npm ci && ', '').replace('/tmp', place)], {
-    cwd: clone,
-    env: newcomer(0),
-  })
-  copyFileSync(join(place, 'hufu-0.1.0.tgz'), join(place, 'hufu-0.2.0.tgz'))
+  copyFileSync(tarball, join(place, 'hufu-0.2.0.tgz'))
   const machine = await Machine.make(place, {
     'postgres://hufu:change-me@127.0.0.1:5432/hufu': fresh.url,
     'redis://:change-me@127.0.0.1:6379': redisUrl() ?? '',

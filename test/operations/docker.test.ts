@@ -247,7 +247,7 @@ function copyContext(context: string): void {
   }
 }
 
-/** test/docs/fresh-clone.test.ts shows what `npm ci` with all tools does; here they are those of this checkout. */
+/** test/docs/new-machine.test.ts shows what `npm ci` with all tools does; here they are those of this checkout. */
 function linkModules(command: string, workingFolder: string): boolean {
   if (!/^npm ci (?!.*--omit)/.test(command)) return false
   symlinkSync(join(root, 'node_modules'), join(workingFolder, 'node_modules'))

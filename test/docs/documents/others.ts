@@ -19,7 +19,7 @@ export const architecture: Script = [['src/', tree]]
 export const contributing: Script = [
   [
     'npm ci',
-    by('test/docs/fresh-clone.test.ts'),
+    by('test/docs/new-machine.test.ts'),
     by('test/docs/docs.test.ts', 'runs only scripts that there are'),
   ],
 ]
