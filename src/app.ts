@@ -133,13 +133,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const destinations = openDestinations(settings)
   const sending = { db, clock, codes, region, signUp, sms, limiter, destinations }
   const codeSender = new CodeSender({ ...sending, onBackgroundError })
-  const purges = new Purges({
-    db,
-    clock,
-    steady,
-    databaseNow: options.databaseNow ?? (() => databaseNow(db, settings.database.location.kind)),
-    steps: purgeSteps({ db, lifecycle, codes, settings }),
-  })
+  const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
   const proving = { passwords, codes, barredNumbers, limiter, region }
   const credentials = new Credentials({ db, clock, writer, ...proving, tellMoved })
@@ -211,14 +205,25 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
   })
 }
 
-/** The deletion of all data that expires. New data that grows with time gets its step here. */
-function purgeSteps(parts: {
+function openPurges(
+  parts: PurgeParts,
+  { clock, steady, databaseNow: askNow }: ServicesOptions & { readonly clock: Clock; readonly steady: Clock },
+): Purges {
+  const { db, settings } = parts
+  const { kind } = settings.database.location
+  const steps = purgeSteps(parts)
+  return new Purges({ db, clock, steady, databaseNow: askNow ?? (() => databaseNow(db, kind)), steps })
+}
+
+interface PurgeParts {
   readonly db: Database
   readonly lifecycle: AccountLifecycle
   readonly codes: Codes
   readonly settings: Settings
-}): PurgeStep[] {
-  const { db, lifecycle, codes, settings } = parts
+}
+
+/** The deletion of all data that expires. New data that grows with time gets its step here. */
+function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[] {
   const { eventsLifeMs } = settings.accounts
   const events: PurgeStep[] =
     eventsLifeMs === null
