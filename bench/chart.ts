@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-export const chartFile = `${root}docs/checks.svg`
-export const readmes = [`${root}README.md`, `${root}README.zh-CN.md`] as const
+const chartFile = `${root}docs/checks.svg`
+const readmes = [`${root}README.md`, `${root}README.zh-CN.md`] as const
 
 interface Bar {
   readonly label: string

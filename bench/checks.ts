@@ -16,7 +16,7 @@ export interface Target extends Asked {
   readonly isBare: boolean
 }
 
-export interface StartedSubject {
+interface StartedSubject {
   readonly process: ServerProcess
   readonly targets: readonly Target[]
 }

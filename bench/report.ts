@@ -8,14 +8,14 @@ import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
 import { requestsInAPiece, type WorkersResult } from './workers.ts'
 
-export interface Figure {
+interface Figure {
   readonly name: string
   readonly value: number
   readonly unit: string
   readonly wanted: Wanted | null
 }
 
-export type Wanted = { readonly atLeast: number } | { readonly atMost: number }
+type Wanted = { readonly atLeast: number } | { readonly atMost: number }
 
 export interface Section {
   readonly text: string

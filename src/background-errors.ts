@@ -10,7 +10,7 @@ export const backgroundWork = {
   pass_on_change: 'change of an account not passed on to a subscriber',
 } as const
 
-export type BackgroundWork = keyof typeof backgroundWork
+type BackgroundWork = keyof typeof backgroundWork
 
 /** Each part of the program passes the name of its own work. */
 export type OnBackgroundError = (work: BackgroundWork, error: unknown) => void

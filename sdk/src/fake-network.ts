@@ -3,7 +3,7 @@ import type { Fetch, FetchInit } from './runtime.ts'
 import type { Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'
 
-export interface Asked {
+interface Asked {
   readonly method: string
   readonly path: string
   /** null: sent without a token. */

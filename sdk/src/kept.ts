@@ -20,7 +20,7 @@ export interface KeptSession extends SignedIn, ToEnd {
   readonly rotating: boolean
 }
 
-export interface KeptEnd extends ToEnd {
+interface KeptEnd extends ToEnd {
   readonly is: 'signed_out'
   readonly why: SignedOut | null
 }

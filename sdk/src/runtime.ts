@@ -2,7 +2,7 @@
 import type { TransportRequest } from './transport.ts'
 
 /** The AbortSignal of wherever the SDK is compiled into; `unknown` where that knows none. */
-export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : unknown
+type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : unknown
 
 /** What the SDK asks of `fetch`. No `cache: 'no-store'`: React Native's fetch would put a number into the URL for it. */
 export interface FetchInit {

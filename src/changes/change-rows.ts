@@ -5,7 +5,7 @@ import type { Database } from '../database/schema.ts'
  * What changed. Subscribers ignore kinds that they do not know, because a server of a later version may write
  * them.
  */
-export type ChangeKind =
+type ChangeKind =
   /** The account itself, or its sessions. */
   'account'
 

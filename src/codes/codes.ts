@@ -27,7 +27,7 @@ export type { CodeName } from './code-rows.ts'
 export const codeLifeMs = 5 * 60_000
 /** How long further messages repeat a code. A code is therefore valid for ten minutes at most. */
 const carriedForMs = 5 * 60_000
-export const maxGuesses = 5
+const maxGuesses = 5
 
 /** Numbers whose code is fixed and never sent, for the reviewers of app stores. */
 export interface TestNumbers {

@@ -7,7 +7,7 @@ import { type DatabaseTls, databaseTls, type TlsOptions, tlsOptionOf } from './d
 
 export type DatabaseKind = 'sqlite' | 'mysql' | 'postgres'
 
-export interface DatabaseFile {
+interface DatabaseFile {
   readonly kind: 'sqlite'
   readonly path: string
 }

@@ -154,7 +154,7 @@ export interface EventsTable {
 }
 
 /** One row for each transaction that changed an account or a session of it: changes/feed.ts reads it. */
-export interface AccountChangesTable {
+interface AccountChangesTable {
   /** Assigned by the database in the order of the inserts. */
   position: Generated<number>
   account_id: string
@@ -199,7 +199,7 @@ export interface PurgesTable {
 }
 
 /** A number of a removed account that was banned permanently. */
-export interface BarredNumbersTable {
+interface BarredNumbersTable {
   /** HMAC-SHA-256 of the E.164 number, base64url. */
   number_hash: string
   banned_at: number
@@ -218,7 +218,7 @@ export interface IdentitiesTable {
   created_at: number
 }
 
-export interface ServerKeysTable {
+interface ServerKeysTable {
   name: string
   /** 256 random bits, base64url. */
   value: string

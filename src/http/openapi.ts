@@ -35,7 +35,7 @@ type Examples = Readonly<Record<string, unknown>>
  * The examples that /docs shows for a route. A test checks each example against the schema, and that every
  * route has examples.
  */
-export interface RouteExamples {
+interface RouteExamples {
   readonly body?: Examples
   /** By status. A problem needs none: `components.examples` has one for each code. */
   readonly answers?: Readonly<Record<number, Examples>>

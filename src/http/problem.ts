@@ -145,7 +145,7 @@ type Language = 'zh-CN' | 'en'
  * The supported language that an Accept-Language header (RFC 9110, section 12.5.4) prefers; English where it
  * names none.
  */
-export function languageOf(acceptLanguage: string | undefined): Language {
+function languageOf(acceptLanguage: string | undefined): Language {
   const wanted = (acceptLanguage ?? '')
     .slice(0, 200)
     .split(',')

@@ -12,13 +12,13 @@ import { type LimitSubject, subjectOf } from './subjects.ts'
  * share of the day's messages is reached; the caller gets the same response as if a message were sent.
  * `budget_spent`: all messages of the day are used up.
  */
-export type Room = 'room' | 'limit_full' | 'budget_spent'
+type Room = 'room' | 'limit_full' | 'budget_spent'
 
 /**
  * The recipient of a message: the owner of an account, or a number without one; `none`: the message is not
  * sent.
  */
-export type Recipient = 'owner' | 'stranger' | 'none'
+type Recipient = 'owner' | 'stranger' | 'none'
 
 /** A request for a code that the caller's own limits allow. */
 export interface CodeRequest {
@@ -46,7 +46,7 @@ export interface CodeRequest {
  * one correct guess is enough. `full`: the number, or the installation, has had too many wrong guesses; a
  * code must then be correct twice, and a password is not compared.
  */
-export type Judged = 'reserved' | 'room' | 'full'
+type Judged = 'reserved' | 'room' | 'full'
 
 /** One guess at a secret, which the caller's own counters have counted. */
 export interface Guess {

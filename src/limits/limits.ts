@@ -2,7 +2,7 @@
 // it, and a test compares the two.
 
 /** What is counted. The two checks are the sign-in methods; each has counters of its own. */
-export const actions = [
+const actions = [
   'refused',
   'send_code',
   'check_code',

@@ -62,7 +62,7 @@ export interface LimitStore {
   close(): Promise<void>
 }
 
-export const slotsInWindow = 60
+const slotsInWindow = 60
 
 export function slotMsOf({ ms }: Pick<Window, 'ms'>): number {
   return Math.ceil(ms / slotsInWindow)

@@ -67,7 +67,7 @@ export function numberPrefix(e164: string): string {
 }
 
 /** Why a text is not a phone number. http/problem.ts has advice for each. */
-export type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
+type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
 
 // Applies after the white space, hyphens and dashes of every script are ASCII: no letters, no digits of other
 // scripts, no extension.

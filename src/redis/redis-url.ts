@@ -5,7 +5,7 @@ import { decodedPart, optionParts, plain, shown, splitUrl } from '../url-parts.t
 /** `host:port`, with brackets around an IPv6 address. */
 export type Address = string
 
-export interface OneRedis {
+interface OneRedis {
   readonly kind: 'one'
   readonly address: Address
   readonly nodes: NodeUrl
@@ -20,7 +20,7 @@ export interface SentinelRedis {
   readonly nodes: NodeUrl
 }
 
-export interface ClusterRedis {
+interface ClusterRedis {
   readonly kind: 'cluster'
   /** Some of its nodes; they know the others. */
   readonly seeds: readonly Address[]

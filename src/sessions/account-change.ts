@@ -45,20 +45,20 @@ export interface Change {
   readonly events?: readonly NewEvent[]
 }
 
-export interface NewSession {
+interface NewSession {
   readonly session: Session
   readonly tokenHash: string
   /** null: the sign-in cannot be repeated. */
   readonly repeatable: (RepeatableSignIn & { readonly created: boolean }) | null
 }
 
-export interface SessionsEnd {
+interface SessionsEnd {
   /** These sessions, or all live sessions of the account but one. */
   readonly which: readonly string[] | { readonly allBut: string | null }
   readonly reason: EndReason
 }
 
-export type TokenChange =
+type TokenChange =
   /** The token gets a successor. */
   | { readonly is: 'rotated'; readonly to: TokenRotation }
   /** The successor is in use, so the previous token is retired. */

@@ -93,8 +93,3 @@ export function toSignedInAccount(row: AccountsTable): SignedInAccount {
     ...accountFactsOf(row),
   }
 }
-
-/** The device of a session that ended another one, as it is shown to the owner. */
-export function deviceOf({ platform, deviceName }: Session): Ending['by'] {
-  return { platform, deviceName }
-}

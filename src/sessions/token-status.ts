@@ -4,7 +4,7 @@
 import { familyHashOf, sameHash } from './token.ts'
 
 /** How long the previous token stays valid while its successor is unused. */
-export const graceMs = 60_000
+const graceMs = 60_000
 
 /** The rotations of a session; a session that never rotated has none. */
 export interface Rotation {

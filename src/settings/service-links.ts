@@ -14,7 +14,7 @@ const links: readonly (readonly [name: RegExp, value: RegExp])[] = [
   [/^HUFU(_[A-Z0-9_]+)?_PORT_\d{1,5}_(TCP|UDP|SCTP)_ADDR$/, /^[\da-f.:]+$/i],
 ]
 
-export function isServiceLink(name: string, value: string): boolean {
+function isServiceLink(name: string, value: string): boolean {
   return links.some(([names, values]) => names.test(name) && values.test(value))
 }
 

@@ -9,7 +9,7 @@ export interface HeldRequest {
   readonly body: string
 }
 
-export interface HeldAnswer {
+interface HeldAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly text: string

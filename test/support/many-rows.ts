@@ -5,7 +5,7 @@ import type { DatabaseKind } from '../../src/database/open.ts'
 /** SQL of a value, made of the SQL of the row's number, which counts from 1. */
 export type Cell = (number: RawBuilder<number>, text: Texts) => RawBuilder<unknown>
 
-export interface Texts {
+interface Texts {
   /** The number with zeros before it, so many characters in all. */
   padded(number: RawBuilder<number>, width: number): RawBuilder<string>
   concat(...parts: readonly RawBuilder<unknown>[]): RawBuilder<string>

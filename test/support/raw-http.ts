@@ -15,7 +15,7 @@ const noReply: Reply = { status: 0, headers: {}, text: '' }
 const lateMs = 30_000
 
 /** The first answer in these bytes and where it ends; null while some of it is missing. 100 Continue is no answer. */
-export function takeReply(
+function takeReply(
   bytes: Buffer,
   { isHead = false, ended = false } = {},
 ): { reply: Reply; length: number } | null {

@@ -9,7 +9,7 @@ export const nullable = <T extends TSchema>(schema: T, description?: string) =>
 export const time = (description?: string) =>
   Type.String({ format: 'date-time', ...(description !== undefined && { description }) })
 
-export const appPlatforms = platforms.filter((platform) => platform !== 'classic')
+const appPlatforms = platforms.filter((platform) => platform !== 'classic')
 
 const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'What the app runs on.' })
 export const Platform = Type.Enum([...platforms], { type: 'string' })

@@ -26,7 +26,7 @@ function committedNow({ writers: [w0, w1] }: State): number {
 }
 
 /** SET, also by expiry: every connection that has read the key is told. */
-export function setCell(state: State, run: number, cell: number): void {
+function setCell(state: State, run: number, cell: number): void {
   state.cells[run === 2 ? 1 : 0] = cell
   state.writtenAfter[run === 2 ? 1 : 0] = cell === nothing ? 0 : committedNow(state)
   for (const p of both) {
@@ -42,7 +42,7 @@ export function setCell(state: State, run: number, cell: number): void {
 }
 
 /** settleScript */
-export function settleScript(state: State, rules: Rules, run: number, w: Which): void {
+function settleScript(state: State, rules: Rules, run: number, w: Which): void {
   const { version, position } = state.writers[w]
   const now = cellAt(state, run)
   if (!rules.settleCompares || now === markOf(w)) setCell(state, run, copyOf(version, position))
@@ -50,7 +50,7 @@ export function settleScript(state: State, rules: Rules, run: number, w: Which):
 }
 
 /** fillScript */
-export function fillScript(state: State, rules: Rules, run: number, copy: number): void {
+function fillScript(state: State, rules: Rules, run: number, copy: number): void {
   const now = cellAt(state, run)
   if (isMark(now) && rules.markForbidsFill) return
   if (isCopy(now) && rules.fillsOnlyOlder) {
@@ -61,7 +61,7 @@ export function fillScript(state: State, rules: Rules, run: number, copy: number
 }
 
 /** RedisConnections.drop */
-export function drop(state: State, rules: Rules, p: Which): void {
+function drop(state: State, rules: Rules, p: Which): void {
   const process = state.processes[p]
   process.link = 0
   process.isSilent = false
@@ -94,7 +94,7 @@ export const lateKinds = { none: 0, mark: 1, settle: 2, fill: 3 } as const
 export type Fate = 'is lost' | 'is done unseen' | 'is late'
 export const fates: readonly Fate[] = ['is lost', 'is done unseen', 'is late']
 
-export function setLate(state: State, kind: number, argument: number, run: number): void {
+function setLate(state: State, kind: number, argument: number, run: number): void {
   state.late = kind
   state.lateWith = argument
   state.lateRun = run

@@ -22,7 +22,7 @@ export function exists(state: State, world: World, version: number): boolean {
 }
 
 /** Whether the watched session has ended by a version of the truth. */
-export function hasEnded(state: State, world: World, version: number): boolean {
+function hasEnded(state: State, world: World, version: number): boolean {
   const bit = watchedBit(world)
   return state.writers.some((w) => (w.ends & bit) > 0 && w.version > 0 && w.version <= version)
 }

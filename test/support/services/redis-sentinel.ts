@@ -22,7 +22,7 @@ export interface RedisSentinels {
   stop(): Promise<void>
 }
 
-export interface Sentinel {
+interface Sentinel {
   readonly url: string
   tell(...words: string[]): Promise<unknown>
   stop(): Promise<void>
