@@ -38,6 +38,7 @@ export interface FeedOptions {
 export class Feed {
   readonly #open: () => Database
   #db: Database | null = null
+  #isStarted = false
   readonly #clock: Clock
   readonly #onBackgroundError: (error: unknown) => void
   readonly #listeners = new Set<ChangeListener>()
@@ -60,21 +61,27 @@ export class Feed {
 
   /**
    * Calls a listener once for each change, within 250 ms of its commit while the database answers. The order
-   * is that in which changes become visible, which is not that of their positions. A listener that subscribes
-   * before `start` also gets the changes of the last 20 minutes.
+   * is that in which changes become visible, which is not that of their positions. The first listener also
+   * gets the changes of the last 20 minutes.
    * @returns ends the subscription
    */
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
+    if (this.#isStarted) this.#begin().catch(this.#onBackgroundError)
     return () => this.#listeners.delete(listener)
   }
 
   /**
    * Reads once, and then four times a second until `close`. While the database is unreachable, it goes on
-   * trying. A second call does nothing.
+   * trying. Without a listener it reads nothing until the first one subscribes.
    */
   async start(): Promise<void> {
-    if (this.#db) return
+    this.#isStarted = true
+    if (this.#listeners.size > 0) await this.#begin()
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#db || this.#closing.signal.aborted) return
     const db = this.#open()
     this.#db = db
     const first = this.#tryRead(db)
@@ -124,7 +131,7 @@ export class Feed {
   async #tryRead(db: Database): Promise<void> {
     try {
       const began = performance.now()
-      if (!this.hasBegun()) await this.#begin(db)
+      if (!this.hasBegun()) await this.#findStart(db)
       await this.#read(db)
       this.#freshUntil = began + freshMs
     } catch {
@@ -133,7 +140,7 @@ export class Feed {
     }
   }
 
-  async #begin(db: Database): Promise<void> {
+  async #findStart(db: Database): Promise<void> {
     this.#position = await positionBefore(db, this.#clock.now() - feedStartMs, openCount)
     this.#last = this.#position
     this.#floor = this.#position

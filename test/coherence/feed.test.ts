@@ -130,6 +130,23 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(seen).toHaveLength(2)
   })
 
+  usable('it is not read before the first subscriber, and then is', async () => {
+    let opened = 0
+    const open = () => {
+      opened++
+      return openDatabase(dialectFor(url, 1))
+    }
+    const feed = new Feed({ open, clock })
+    closers.push(() => feed.close())
+    await feed.start()
+    expect(opened).toBe(0)
+    const seen: string[] = []
+    feed.subscribe(({ accountId }) => seen.push(accountId))
+    await change('a')
+    await vi.waitFor(() => expect(seen).toContain(id('a')))
+    expect(opened).toBe(1)
+  })
+
   usable('a server reads it without Redis as well', async () => {
     const { services, close } = await startApp(url)
     closers.push(close)
