@@ -1,38 +1,13 @@
 // Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with sign-up closed.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { findCode } from '../../src/codes/code-rows.ts'
-import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
-import { databases } from '../support/databases.ts'
-import { FakeGateway } from '../support/gateways/gateway.ts'
-import { httpGateway } from '../support/gateways/http.ts'
+import { addPerson, person, type RunningApp } from '../support/app.ts'
+import { SmsApps } from '../support/sms-app.ts'
 
-const secret = 'hunter2'
 const phone = '+8613800005223'
-let gateway: FakeGateway
-let clockNow = () => Date.now()
-const closers: (() => Promise<void>)[] = []
+const apps = new SmsApps()
 
-beforeAll(async () => {
-  gateway = await FakeGateway.start(httpGateway({ secret, now: () => clockNow() }))
-})
-afterAll(async () => {
-  await gateway?.close()
-})
-beforeEach(() => gateway.reset())
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
-  const [sqlite = expect.fail()] = databases
-  const fresh = await sqlite.create()
-  closers.push(fresh.drop)
-  const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }
-  const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
-  closers.push(() => app.close())
-  clockNow = () => app.clock.now()
-  return app
-}
+const start = (environment?: Record<string, string>) => apps.start(environment)
 
 async function post(app: RunningApp, path: string, body: object, headers: Record<string, string> = {}) {
   const answer = await fetch(app.url + path, {
@@ -52,7 +27,9 @@ const askFrom = (app: RunningApp, address: string, phone_number: string, purpose
 
 /** The code in the last message that the gateway took. */
 function sentCode(): string {
-  return /\d{6}/.exec(JSON.stringify(gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
+  return (
+    /\d{6}/.exec(JSON.stringify(apps.gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
+  )
 }
 
 async function eventKinds({ services }: RunningApp): Promise<string[]> {
@@ -66,7 +43,7 @@ async function eventKinds({ services }: RunningApp): Promise<string[]> {
 test('the message that a gateway took holds the code that signs up', async () => {
   const app = await start()
   expect((await askFor(app, 'sign_in')).status).toBe(202)
-  expect(gateway.taken).toMatchObject([{ to: phone }])
+  expect(apps.gateway.taken).toMatchObject([{ to: phone }])
   const signedUp = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
   expect(signedUp).toMatchObject({ status: 201, body: { created: true } })
   expect(await eventKinds(app)).toEqual(expect.arrayContaining(['code_sent', 'signed_in']))
@@ -173,7 +150,7 @@ test('numbers that get no codes are refused before anything is counted, with and
     expect(answer, name).toMatchObject({ status: 422, code: refused[name.split(' ')[1] ?? ''] })
   for (const number of Object.keys(refused)) await addPerson(app.services, number)
   expect(await all()).toEqual(without)
-  expect(gateway.requests).toEqual([])
+  expect(apps.gateway.requests).toEqual([])
   // 28 refusals from one address: five codes in ten minutes are still there.
   expect((await askFor(app, 'sign_in')).status).toBe(202)
 })
@@ -187,7 +164,7 @@ test('an account whose number is no mobile number keeps its password, and codes 
   const known = await askFor(app, 'reset_password', person.phone)
   expect(known).toMatchObject({ status: 202, body: unknown.body })
   await app.services.codeSender.close()
-  expect(gateway.taken).toMatchObject([{ to: '+8612345678901' }])
+  expect(apps.gateway.taken).toMatchObject([{ to: '+8612345678901' }])
   const reset = { phone_number: person.phone, code: sentCode(), new_password: 'correct horse battery' }
   const answer = await fetch(`${app.url}/v1/password-resets`, {
     method: 'POST',
@@ -246,7 +223,7 @@ test('what is left of a country is the same with and without an account', async 
   app.clock.advance(60_000)
   expect((await askFor(app, 'reset_password', '+85291234568')).status).toBe(202)
   await app.services.codeSender.close()
-  expect(gateway.taken).toHaveLength(1)
+  expect(apps.gateway.taken).toHaveLength(1)
 })
 
 test('a test number needs no plan and no country', async () => {
@@ -261,11 +238,11 @@ test('a test number needs no plan and no country', async () => {
 
 test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
   const app = await start()
-  gateway.behaviour = { fault: 'server_error' }
+  apps.gateway.behaviour = { fault: 'server_error' }
   const refused = await askFor(app, 'sign_in')
   expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
   expect(await eventKinds(app)).toEqual(['code_not_sent'])
-  gateway.behaviour = 'take'
+  apps.gateway.behaviour = 'take'
   expect((await askFor(app, 'sign_in')).status).toBe(202)
   expect((await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })).status).toBe(201)
 })
@@ -280,8 +257,8 @@ test('where an account decides whether anything is sent, the gateway changes not
   expect([known.status, unknown.status]).toEqual([202, 202])
   expect(unknown.body).toEqual(known.body)
   await app.services.codeSender.close()
-  expect(gateway.taken.map(({ to }) => to)).toEqual([phone])
-  gateway.behaviour = { fault: 'server_error' }
+  expect(apps.gateway.taken.map(({ to }) => to)).toEqual([phone])
+  apps.gateway.behaviour = { fault: 'server_error' }
   expect((await askFor(app, 'confirm')).status).toBe(202)
   await app.services.codeSender.close()
   expect(await eventKinds(app)).toContain('code_not_sent')
@@ -302,8 +279,8 @@ test('the old number is told when an account moves, and never the new one in ful
     body: JSON.stringify({ phone_number: '13900005224', code: sentCode(), confirmation: { code: confirm } }),
   })
   expect(moved.status).toBe(200)
-  await expect.poll(() => gateway.taken.at(-1)?.to).toBe(phone)
-  expect(JSON.stringify(gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
+  await expect.poll(() => apps.gateway.taken.at(-1)?.to).toBe(phone)
+  expect(JSON.stringify(apps.gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
 })
 
 test('numbers for reviewers have their code until the day is over, and nothing is sent to them', async () => {
@@ -314,9 +291,9 @@ test('numbers for reviewers have their code until the day is over, and nothing i
   await askFor(app, 'sign_in')
   expect((await signIn()).status).toBe(201)
   app.clock.advance(2 * 86_400_000)
-  expect(gateway.taken).toEqual([])
+  expect(apps.gateway.taken).toEqual([])
   await askFor(app, 'sign_in')
-  expect(gateway.taken).toHaveLength(1)
+  expect(apps.gateway.taken).toHaveLength(1)
   if (sentCode() !== '246810') expect((await signIn()).status).toBe(401)
 })
 
@@ -326,7 +303,7 @@ test('with sign-up closed, a number without an account gets no message and no ac
   const [unknown, known] = [await askFor(app, 'sign_in'), await askFor(app, 'sign_in', person.phone)]
   expect(unknown).toMatchObject({ status: 202, body: known.body })
   await app.services.codeSender.close()
-  expect(gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
+  expect(apps.gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
   expect((await post(app, '/v1/sessions', { phone_number: person.phone, code: sentCode() })).status).toBe(201)
   expect(await app.services.accounts.find(phone)).toBeNull()
 })
@@ -340,13 +317,13 @@ test('the countdown is what the limits say, and who does not wait is told how lo
   const again = await askFor(app, 'sign_in')
   expect(again).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
   expect(again.headers.get('retry-after')).toBe('60')
-  expect(gateway.taken).toHaveLength(1)
+  expect(apps.gateway.taken).toHaveLength(1)
   app.clock.advance(60_000)
   expect(await askFor(app, 'sign_in')).toMatchObject({
     status: 202,
     body: { resend_in: 120, expires_in: 300 },
   })
-  const [first, second] = gateway.taken.map(({ content }) => /\d{6}/.exec(JSON.stringify(content))?.[0])
+  const [first, second] = apps.gateway.taken.map(({ content }) => /\d{6}/.exec(JSON.stringify(content))?.[0])
   expect(second).toBe(first)
 })
 
@@ -356,22 +333,22 @@ describe('what a message that was not sent costs', () => {
 
   test('a gateway without funds uses up neither the budget nor what the caller may ask for', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '3' })
-    gateway.behaviour = { refuse: 'out_of_funds' }
+    apps.gateway.behaviour = { refuse: 'out_of_funds' }
     for (let i = 0; i < 6; i++) {
       const refused = await askFrom(app, '203.0.113.7', number(0))
       expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
       expect(refused.headers.get('retry-after')).toBe('30')
       app.clock.advance(30_000)
     }
-    expect(gateway.requests).toHaveLength(6)
-    gateway.behaviour = 'take'
+    expect(apps.gateway.requests).toHaveLength(6)
+    apps.gateway.behaviour = 'take'
     expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
-    expect(gateway.taken).toHaveLength(1)
+    expect(apps.gateway.taken).toHaveLength(1)
   })
 
   test('for 30 s nobody asks a gateway that refuses everything, and nothing is counted or written', async () => {
     const app = await start(behindProxy)
-    gateway.behaviour = { refuse: 'misconfigured' }
+    apps.gateway.behaviour = { refuse: 'misconfigured' }
     await askFrom(app, '203.0.113.7', number(0))
     app.clock.advance(10_000)
     for (let i = 1; i < 9; i++) {
@@ -379,44 +356,44 @@ describe('what a message that was not sent costs', () => {
       expect(refused).toMatchObject({ status: 503, body: { code: 'code_not_sent' } })
       expect(refused.headers.get('retry-after')).toBe('20')
     }
-    expect(gateway.requests).toHaveLength(1)
+    expect(apps.gateway.requests).toHaveLength(1)
     app.clock.advance(20_000)
-    gateway.behaviour = 'take'
+    apps.gateway.behaviour = 'take'
     expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
   })
 
   test('a refusal because of the number costs the caller, and neither the number nor the budget', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
-    gateway.behaviour = { refuse: 'number_blocked' }
+    apps.gateway.behaviour = { refuse: 'number_blocked' }
     const statuses: number[] = []
     for (let i = 0; i < 7; i++) statuses.push((await askFrom(app, '203.0.113.7', number(i))).status)
     expect(statuses).toEqual([503, 503, 503, 503, 503, 429, 429])
-    expect(gateway.requests).toHaveLength(5)
-    gateway.behaviour = 'take'
+    expect(apps.gateway.requests).toHaveLength(5)
+    apps.gateway.behaviour = 'take'
     expect((await askFrom(app, '198.51.100.7', number(0))).status).toBe(202)
-    expect(gateway.taken).toHaveLength(1)
+    expect(apps.gateway.taken).toHaveLength(1)
   })
 
   test('what is in doubt is paid for, and never sent twice', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
-    gateway.behaviour = { fault: 'breaks_the_connection' }
+    apps.gateway.behaviour = { fault: 'breaks_the_connection' }
     expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(503)
-    gateway.behaviour = 'take'
+    apps.gateway.behaviour = 'take'
     expect((await askFrom(app, '198.51.100.7', number(1))).status).toBe(429)
-    expect(gateway.requests).toHaveLength(1)
+    expect(apps.gateway.requests).toHaveLength(1)
   })
 
   test('an owner whose message was not sent can be sent another one', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
     await addPerson(app.services, phone)
-    gateway.behaviour = { refuse: 'out_of_funds' }
+    apps.gateway.behaviour = { refuse: 'out_of_funds' }
     await askFrom(app, '203.0.113.7', phone, 'reset_password')
     await app.services.codeSender.close()
-    gateway.behaviour = 'take'
+    apps.gateway.behaviour = 'take'
     app.clock.advance(60_000)
     expect((await askFrom(app, '203.0.113.7', phone, 'reset_password')).status).toBe(202)
     await app.services.codeSender.close()
-    expect(gateway.taken).toHaveLength(1)
+    expect(apps.gateway.taken).toHaveLength(1)
   })
 })
 
@@ -456,7 +433,7 @@ describe('a stranger who asks for a code', () => {
     app.clock.advance(50_000)
     const answer = await askFrom(app, stranger, phone)
     expect(answer).toMatchObject({ status: 202, body: { resend_in: 60, expires_in: 300 } })
-    expect(gateway.taken).toHaveLength(1)
+    expect(apps.gateway.taken).toHaveLength(1)
     expect(await eventKinds(app)).toEqual(['code_not_sent', 'code_sent'])
     app.clock.advance(299_999)
     expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(201)
@@ -477,7 +454,7 @@ describe('a stranger who asks for a code', () => {
     const app = await start(environment)
     await askFrom(app, stranger, phone, 'reset_password')
     await app.services.codeSender.close()
-    expect(gateway.requests).toEqual([])
+    expect(apps.gateway.requests).toEqual([])
     expect(await eventKinds(app)).toEqual(['code_not_sent'])
     const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'reset_password' })
     expect(row).toMatchObject({ used_at: app.clock.now() })

@@ -1,39 +1,18 @@
 // What a stranger can learn from the work that a request causes: the statements that run, and the times that can be measured.
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
 import { MemoryLimits } from '../../src/limits/store-memory.ts'
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
-import { addPerson, type RunningApp, startApp } from '../support/app.ts'
-import { databases } from '../support/databases.ts'
-import { FakeGateway } from '../support/gateways/gateway.ts'
-import { httpGateway } from '../support/gateways/http.ts'
+import { addPerson, type RunningApp } from '../support/app.ts'
+import { SmsApps } from '../support/sms-app.ts'
 
-const secret = 'hunter2'
 const known = '13800005223'
 const unknown = '13900005224'
-let gateway: FakeGateway
-let clockNow = () => Date.now()
-const closers: (() => Promise<void>)[] = []
+const apps = new SmsApps()
 
-beforeAll(async () => {
-  gateway = await FakeGateway.start(httpGateway({ secret, now: () => clockNow() }))
-})
-afterAll(async () => {
-  await gateway?.close()
-})
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function start(environment: Record<string, string> = {}): Promise<RunningApp> {
-  const [sqlite = expect.fail()] = databases
-  const fresh = await sqlite.create()
-  closers.push(fresh.drop)
-  const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }
-  const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
-  closers.push(() => app.close())
-  clockNow = () => app.clock.now()
+async function start(environment?: Record<string, string>): Promise<RunningApp> {
+  const app = await apps.start(environment)
   await addPerson(app.services, known)
   return app
 }

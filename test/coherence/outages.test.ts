@@ -92,6 +92,21 @@ async function fresh(database: DatabaseUnderTest): Promise<string> {
   return url
 }
 
+/** Two servers on one database and one Redis; the line of the first one to Redis can be cut. */
+async function startTwo(database: DatabaseUnderTest, environment: Record<string, string> = {}) {
+  const databaseUrl = await fresh(database)
+  const proxy = later(await startProxy(redisUrl() ?? ''))
+  const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
+  const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
+  return { proxy, cutOff, other }
+}
+
+/** Cuts a server's line to Redis, and waits until it knows. */
+async function cut(line: TcpProxy, server: RunningApp): Promise<void> {
+  line.set('refuse')
+  await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'out_of_reach' }))
+}
+
 describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
 
@@ -233,16 +248,12 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   usable(
     'what one server ended while its line to Redis was cut, the others refuse when it is answered, line or no line',
     async () => {
-      const databaseUrl = await fresh(database)
-      const proxy = later(await startProxy(redisUrl() ?? ''))
-      const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
-      const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      const { proxy, cutOff, other } = await startTwo(database)
       await addPerson(cutOff.services)
       const token = await login(other)
       expect(await user(other, token)).toMatchObject({ code: 1 })
 
-      proxy.set('refuse')
-      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+      await cut(proxy, cutOff)
       // The other one remembers the session and still has its line; all that it can know comes from the database.
       const answers: Answer[] = []
       const load = { on: true }
@@ -328,12 +339,9 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
   const usable = test.skipIf(database.skipped !== null)
 
   usable('whatever ends a session ends it on every server before it is answered', async () => {
-    const databaseUrl = await fresh(database)
-    const proxy = later(await startProxy(redisUrl() ?? ''))
     // What the limits do without Redis is not the question here.
     const environment = { HUFU_LIMITS: 'off', HUFU_SESSION_SCOPE: 'device', HUFU_SESSION_MAX: '2' }
-    const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
-    const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
+    const { proxy, cutOff, other } = await startTwo(database, environment)
     const signedIn = Object.entries(endings).map(async ([name, end]) => {
       const { id } = await addPerson(cutOff.services, nextNumber())
       const token = await issue(cutOff, id)
@@ -347,8 +355,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
         expect(await ask(server, '/v1/session', init), name).toMatchObject({ status: 401, code })
     }
 
-    proxy.set('refuse')
-    await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+    await cut(proxy, cutOff)
     // Each waits until no other server believes an old copy: they wait at the same time.
     const ended = everyone.map(async ({ name, end, id, token }) => {
       const code = await end(cutOff, { id, token })
@@ -364,15 +371,11 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
   usable(
     'a token that was rotated away on a server without Redis is over on all when its successor is answered',
     async () => {
-      const databaseUrl = await fresh(database)
-      const proxy = later(await startProxy(redisUrl() ?? ''))
-      const cutOff = later(await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }))
-      const other = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      const { proxy, cutOff, other } = await startTwo(database)
       await addPerson(cutOff.services)
       const old = await login(other)
       expect(await user(other, old)).toMatchObject({ code: 1 })
-      proxy.set('refuse')
-      await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+      await cut(proxy, cutOff)
       const authorization = `Bearer ${old}`
       const rotated = await fetch(`${cutOff.url}/v1/session/rotate`, {
         method: 'POST',
@@ -397,8 +400,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     await addPerson(cutOff.services)
     const token = await login(other)
     expect(await user(other, token)).toMatchObject({ code: 1 })
-    proxy.set('refuse')
-    await eventually(async () => expect(await redisState(cutOff)).toMatchObject({ redis: 'out_of_reach' }))
+    await cut(proxy, cutOff)
     expect(await logout(cutOff, token)).toMatchObject({ status: 200, code: 1 })
     await cutOff.close()
     expect(await user(other, token)).toMatchObject({ code: 2 })
