@@ -1,6 +1,7 @@
 // hufu sessions: list, end.
 import { AppError } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
+import { flatSession } from '../sessions/flat-session.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Context } from './context.ts'
 import { exitCodes, localTime } from './output.ts'
@@ -54,17 +55,7 @@ export async function endSession(
 
 /** A session for programs. */
 export function describeSession(session: Session) {
-  return {
-    id: session.id,
-    platform: session.platform,
-    device_id: session.deviceId,
-    device_name: session.deviceName,
-    app_version: session.appVersion,
-    ip: session.ip,
-    created_at: isoTime(session.createdAt),
-    seen_at: isoTime(session.seenAt),
-    expires_at: isoTime(session.expiresAt),
-  }
+  return { ...flatSession(session), expires_at: isoTime(session.expiresAt) }
 }
 
 /** A session as one line for people. */

@@ -104,31 +104,28 @@ export async function affectedBy(
   { set, end, token, refresh = [] }: Change,
   now: number,
 ): Promise<Affected> {
-  const needsAll = set !== undefined || (end !== undefined && 'allBut' in end.which)
+  const endsAll = end !== undefined && 'allBut' in end.which
   // A use before the expiry may be written later, so a session counts as live for that long.
   const since = now - mayLiveOnMs
   // All ids are needed only where all sessions end. To know that there are many, one more than the limit is
   // enough.
-  const limit = end && 'allBut' in end.which ? null : invalidatedAtOnce + 1
-  const live = needsAll ? await listLiveSessionIds(tx, accountId, since, limit) : []
+  const limit = endsAll ? null : invalidatedAtOnce + 1
+  const live = endsAll || set !== undefined ? await listLiveSessionIds(tx, accountId, since, limit) : []
   const ended = end ? endedBy(end, live) : []
   const ids = [
     ...new Set([...(set === undefined ? [] : live), ...ended, ...tokenSessions(token), ...refresh]),
   ]
   const needsFeed = set !== undefined || end !== undefined || ids.length > 0
-  const kept = end && ended.length > invalidatedAtOnce ? await keptBeside(tx, accountId, ended, since) : null
-  return { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed, kept }
+  const affected = { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed }
+  if (ended.length <= invalidatedAtOnce) return { ...affected, kept: null }
+  const all = endsAll ? live : await listLiveSessionIds(tx, accountId, since, null)
+  return { ...affected, kept: keptBeside(ended, all) }
 }
 
 /** The live sessions that do not end; null where these are very many too. */
-async function keptBeside(
-  tx: Database,
-  accountId: string,
-  ended: readonly string[],
-  since: number,
-): Promise<string[] | null> {
+function keptBeside(ended: readonly string[], live: readonly string[]): string[] | null {
   const ends = new Set(ended)
-  const kept = (await listLiveSessionIds(tx, accountId, since, null)).filter((id) => !ends.has(id))
+  const kept = live.filter((id) => !ends.has(id))
   return kept.length > invalidatedAtOnce ? null : kept
 }
 

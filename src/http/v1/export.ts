@@ -6,6 +6,7 @@ import type { Accounts, AccountExport as DomainExport, SessionRecord } from '../
 import type { Identity } from '../../accounts/identities.ts'
 import type { Event } from '../../events/events.ts'
 import { isoTime } from '../../iso-time.ts'
+import { flatSession } from '../../sessions/flat-session.ts'
 import { callerOf, originOf } from '../authenticate.ts'
 import type { RequestLifecycle } from '../lifecycle.ts'
 import { describeAccount } from './account.ts'
@@ -156,16 +157,5 @@ function exportedEvent({ at, kind, sessionId, ip, detail }: Event) {
 }
 
 function exportedSession(session: SessionRecord) {
-  return {
-    id: session.id,
-    platform: session.platform,
-    device_id: session.deviceId,
-    device_name: session.deviceName,
-    app_version: session.appVersion,
-    ip: session.ip,
-    created_at: isoTime(session.createdAt),
-    seen_at: isoTime(session.seenAt),
-    ended_at: isoTime(session.endedAt),
-    end_reason: session.endReason,
-  }
+  return { ...flatSession(session), ended_at: isoTime(session.endedAt), end_reason: session.endReason }
 }
