@@ -1,6 +1,6 @@
 // Tries each kind of command that a server sends to Redis, with the server's own code, under keys that are
 // removed again.
-import { randomBytes } from 'node:crypto'
+import { randomText } from '../random-text.ts'
 import { RedisConnections } from '../redis/connections.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 import {
@@ -26,7 +26,7 @@ export async function tryRedis(url: string): Promise<void> {
   try {
     await link.connect()
     if (!link.isReachable()) throw failure ?? new Error('no connection')
-    const key = keyOf(`doctor-${randomBytes(9).toString('base64url')}`)
+    const key = keyOf(`doctor-${randomText(9)}`)
     await link.ask(key, async ({ client, run, held }) => {
       try {
         await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })

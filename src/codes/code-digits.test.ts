@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
+import { randomText } from '../random-text.ts'
 import { keyOfSecret } from '../signing-keys/stored-key.ts'
-import { codeOf, newNonce } from './code-digits.ts'
+import { codeOf } from './code-digits.ts'
 
 const key = keyOfSecret('x'.repeat(32))
-const about = { phoneNumber: '+8613800005223', purpose: 'sign_in', nonce: newNonce() } as const
+const about = { phoneNumber: '+8613800005223', purpose: 'sign_in', nonce: randomText(32) } as const
 
 test('a code is six digits, the same each time, and another one for another key, number, purpose or nonce', () => {
   const code = codeOf(key, about)
@@ -15,7 +16,7 @@ test('a code is six digits, the same each time, and another one for another key,
     (nonce: string) => codeOf(key, { ...about, nonce, phoneNumber: '+8613800005224' }),
     (nonce: string) => codeOf(key, { ...about, nonce, purpose: 'confirm' }),
   ]
-  const nonces = Array.from({ length: 5 }, newNonce)
+  const nonces = Array.from({ length: 5 }, () => randomText(32))
   for (const other of others) {
     expect(nonces.every((nonce) => other(nonce) === codeOf(key, { ...about, nonce }))).toBe(false)
   }

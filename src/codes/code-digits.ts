@@ -1,5 +1,5 @@
 // The six digits of a code, derived from a random nonce and the server's key.
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Purpose } from '../database/schema.ts'
 
 /**
@@ -7,11 +7,6 @@ import type { Purpose } from '../database/schema.ts'
  * likely.
  */
 const unbiasedBelow = 4_294_000_000
-
-/** 256 random bits, base64url. */
-export function newNonce(): string {
-  return randomBytes(32).toString('base64url')
-}
 
 /**
  * The code of a nonce: HMAC-SHA256 under the server's key over purpose, number and nonce, cut to six digits

@@ -1,13 +1,14 @@
 // Codes that verify a phone number: valid for five minutes after their last message, for five guesses and one
 // use.
-import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../clock.ts'
+import { isSameText } from '../constant-time.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { CodesTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Guess } from '../limits/limiter.ts'
+import { randomText } from '../random-text.ts'
 import { visibleText } from '../typed-text.ts'
-import { codeOf, newNonce } from './code-digits.ts'
+import { codeOf } from './code-digits.ts'
 import {
   type CodeName,
   countGuess,
@@ -141,7 +142,7 @@ export class Codes {
     // code is valid.
     if (!isCounted) await this.#writeNothing(name, row, now)
     const given = digitsOf(code)
-    const isRight = isReal && isSame((await this.#expected(name, row.nonce, now)).code, given)
+    const isRight = isReal && isSameText((await this.#expected(name, row.nonce, now)).code, given)
     const isEnough = isRight && (judged === 'reserved' || isCounted)
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
     // found one by one.
@@ -196,7 +197,7 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable 
   return {
     phone_number: phoneNumber,
     purpose,
-    nonce: newNonce(),
+    nonce: randomText(32),
     guesses: 0,
     sent_at: now,
     expires_at: now + codeLifeMs,
@@ -207,9 +208,4 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable 
 /** The digits of a code that was typed or pasted: `１２３ 456` becomes `123456`. */
 export function digitsOf(code: string): string {
   return visibleText(code).replace(/[\s-]/g, '')
-}
-
-function isSame(expected: string, given: string): boolean {
-  const [a, b] = [Buffer.from(expected), Buffer.from(given)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
 import pg from 'pg'
+import { withinMs } from '../deadline.ts'
 import type { DatabaseServer } from './database-url.ts'
 import type { DatabaseTls } from './database-url-tls.ts'
 import { NoConnection } from './failures.ts'
@@ -11,27 +12,7 @@ import { mysqlSession, postgresSession, type SessionDeadlines } from './session-
 /** How long to wait for a connection. */
 const acquireMs = 2_000
 
-/** The result of `work`, or an error with code DEADLINE after `ms`. A later result is passed to `late`. */
-function within<T>(ms: number, work: Promise<T>, late: (value: T) => void = () => {}): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let over = false
-    const timer = setTimeout(() => {
-      over = true
-      reject(Object.assign(new Error(`the database did not answer within ${ms} ms`), { code: 'DEADLINE' }))
-    }, ms)
-    work.then(
-      (value) => {
-        clearTimeout(timer)
-        if (over) late(value)
-        else resolve(value)
-      },
-      (error) => {
-        clearTimeout(timer)
-        reject(error)
-      },
-    )
-  })
-}
+const from = 'the database'
 
 /**
  * Runs one statement at a time with a deadline. After the first missed deadline the connection is unusable.
@@ -60,7 +41,7 @@ class Statements {
   async #run<T>(start: () => Promise<T>): Promise<T> {
     if (this.broken) throw Object.assign(new Error('the connection was given up'), { code: 'DEADLINE' })
     try {
-      return await (this.#withinMs === 0 ? start() : within(this.#withinMs, start()))
+      return await (this.#withinMs === 0 ? start() : withinMs(this.#withinMs, start(), { from }))
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'DEADLINE') this.broken = true
       throw error
@@ -156,7 +137,7 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
   }
   const deadlinePool = {
     getConnection(callback: Callback): void {
-      within(acquireMs, acquire(), (raw) => raw.release()).then(
+      withinMs(acquireMs, acquire(), { from, late: (raw) => raw.release() }).then(
         (raw) => callback(null, wrapped.get(raw)),
         (error) => callback(new NoConnection(error)),
       )
@@ -210,9 +191,11 @@ export function postgresPool(place: DatabaseServer, size: number, deadlines: Ses
   const deadlinePool = {
     options: {},
     async connect() {
-      const raw = await within(acquireMs, pool.connect(), (late) => late.release()).catch((error) => {
-        throw new NoConnection(error)
-      })
+      const raw = await withinMs(acquireMs, pool.connect(), { from, late: (raw) => raw.release() }).catch(
+        (error) => {
+          throw new NoConnection(error)
+        },
+      )
       const statements = new Statements(deadlines.statementMs)
       return {
         query: (sql: string, parameters: unknown[]) => statements.run(sql, () => raw.query(sql, parameters)),

@@ -14,6 +14,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { BoundedMap } from '../bounded-map.ts'
 import { NoConnection } from './failures.ts'
 
 /** How long a statement waits for the write lock of another process, and a caller for the connection. */
@@ -245,7 +246,7 @@ interface PreparedStatement {
 
 class NodeSqliteConnection implements DatabaseConnection {
   readonly #path: string
-  readonly #statements = new Map<string, PreparedStatement>()
+  readonly #statements = new BoundedMap<PreparedStatement>(statementsKept)
   #file: DatabaseSync | null = null
   /** The inode of the opened file. */
   #inode: number | null = null
@@ -308,7 +309,6 @@ class NodeSqliteConnection implements DatabaseConnection {
   #prepare(sql: string): PreparedStatement {
     const known = this.#statements.get(sql)
     if (known) return known
-    if (this.#statements.size >= statementsKept) this.#statements.clear()
     if (!this.#file) {
       this.#file = openFile(this.#path)
       this.#inode = statSync(this.#path).ino

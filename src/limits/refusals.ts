@@ -1,4 +1,5 @@
 // Caches for a second which buckets are full, so that a flood of refused requests costs no queries.
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { AskedBucket, Spent } from './store.ts'
 
@@ -16,7 +17,7 @@ interface Refusal {
 
 export class Refusals {
   readonly #clock: Clock
-  readonly #byKey = new Map<string, Refusal>()
+  readonly #byKey = new BoundedMap<Refusal>(maxKeys)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -39,7 +40,6 @@ export class Refusals {
       if (waitMs <= 0) return
       const known = this.#byKey.get(key)
       const isLately = known !== undefined && now < known.since + rememberMs
-      if (this.#byKey.size >= maxKeys) this.#byKey.clear()
       this.#byKey.set(key, {
         since: isLately ? known.since : now,
         until: now + waitMs,

@@ -9,6 +9,7 @@ import {
   type PhoneNumber,
   parsePhoneNumberFromString,
 } from 'libphonenumber-js/mobile'
+import { BoundedMap } from '../bounded-map.ts'
 import { AppError } from '../errors.ts'
 import { visibleText } from '../typed-text.ts'
 
@@ -120,7 +121,7 @@ const rememberedNumbers = 10_000
 export class NationalNumbers {
   readonly #countryCode: string
   /** Formatting costs as much as a whole request, so the results are cached. */
-  readonly #known = new Map<string, string>()
+  readonly #known = new BoundedMap<string>(rememberedNumbers)
 
   constructor(region: Region) {
     this.#countryCode = `+${getCountryCallingCode(region)}`
@@ -132,7 +133,6 @@ export class NationalNumbers {
     const national = e164.startsWith(this.#countryCode)
       ? parsePhoneNumberFromString(e164)?.formatNational().replace(/\D/g, '')
       : undefined
-    if (this.#known.size >= rememberedNumbers) this.#known.clear()
     this.#known.set(e164, national ?? e164)
     return national ?? e164
   }

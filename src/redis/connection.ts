@@ -1,6 +1,6 @@
 // One connection to a primary: how it begins, and how it is watched until something about it is wrong.
 import { redisCommandMs } from '../timing.ts'
-import { connectMs, withinMs } from './deadline.ts'
+import { answerWithin, connectMs } from './deadline.ts'
 import type { Address } from './redis-url.ts'
 
 /** So silence is seen within 0.7 s. */
@@ -42,15 +42,15 @@ export async function openConnection<Client extends NodeClient, Held>(
   // Without a listener, Node takes a lost connection for a crash.
   client.on('error', () => {})
   try {
-    await withinMs(connectMs + redisCommandMs, client.connect())
+    await answerWithin(connectMs + redisCommandMs, client.connect())
     const ask = async (...words: string[]) =>
-      String(await withinMs(redisCommandMs, client.sendCommand(words)))
+      String(await answerWithin(redisCommandMs, client.sendCommand(words)))
     const run = /^run_id:(\w{8})/m.exec(await ask('INFO', 'server'))?.[1]
     if (!run) throw new Error('Redis did not tell its run_id')
     assertPrimary(await ask('INFO', 'replication'), address)
     // Refused by one that still reads its data set.
     await ask('PING')
-    return { client, address, run, held: await withinMs(redisCommandMs, begin(client)) }
+    return { client, address, run, held: await answerWithin(redisCommandMs, begin(client)) }
   } catch (error) {
     client.destroy()
     throw error
@@ -69,7 +69,7 @@ export function watch<Client extends NodeClient, Held extends Memory | null>(
   client.on('error', onWrong)
   const ask = async () => {
     assertPrimary(
-      String(await withinMs(redisCommandMs, client.sendCommand(['INFO', 'replication']))),
+      String(await answerWithin(redisCommandMs, client.sendCommand(['INFO', 'replication']))),
       address,
     )
   }

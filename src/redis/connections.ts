@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { redisCommandMs } from '../timing.ts'
 import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf } from './cluster.ts'
 import { type Connection, type Memory, type NodeClient, openConnection, watch } from './connection.ts'
-import { withinMs } from './deadline.ts'
+import { answerWithin } from './deadline.ts'
 import { findShards } from './discovery.ts'
 import { type Address, type RedisLocation, urlOf } from './redis-url.ts'
 import { isLastingRefusal } from './refusal.ts'
@@ -113,7 +113,7 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     for (let redirections = 0; ; redirections++) {
       if (!connection) throw new Error('Redis is out of reach')
       try {
-        return await withinMs(until - performance.now(), work(connection))
+        return await answerWithin(until - performance.now(), work(connection))
       } catch (error) {
         this.failed(connection, key, error)
         const redirection = redirectionOf(error)
@@ -219,7 +219,7 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     const { place } = this.#options
     if (place.kind !== 'cluster') return await findShards(place)
     const open = [...this.#connections.values()].map(({ client, address }) =>
-      withinMs(
+      answerWithin(
         redisCommandMs,
         readShards((words) => client.sendCommand(words), address),
       ),

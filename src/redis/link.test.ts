@@ -5,7 +5,7 @@ import { afterEach, describe, expect, inject, test } from 'vitest'
 import { startRedis } from '../../test/support/services/redis.ts'
 import { until } from '../../test/support/services/until.ts'
 import { RedisConnections } from './connections.ts'
-import { withinMs } from './deadline.ts'
+import { answerWithin } from './deadline.ts'
 import { nodeOptions } from './node.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { believed } from './sentinel.ts'
@@ -60,7 +60,7 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
   test('an answer that came while this process did nothing is not too late', async () => {
     const { link } = await start()
     const { client } = link.connectionFor('any') ?? expect.fail()
-    const late = withinMs(50, client.ping())
+    const late = answerWithin(50, client.ping())
     // It is sent at the end of this turn, and answered while we are busy.
     await new Promise((resolve) => setImmediate(resolve))
     const end = performance.now() + 300

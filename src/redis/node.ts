@@ -2,7 +2,7 @@
 // connection.
 import { createClient } from 'redis'
 import { redisCommandMs } from '../timing.ts'
-import { connectMs, withinMs } from './deadline.ts'
+import { answerWithin, connectMs } from './deadline.ts'
 
 /** What every client of one node has in common; the rest is for whoever makes it. */
 export function nodeOptions(url: string) {
@@ -10,7 +10,7 @@ export function nodeOptions(url: string) {
     url,
     RESP: 3,
     disableOfflineQueue: true,
-    // `withinMs` and the watch of the connection are the limits; the client's own makes an error for each
+    // `answerWithin` and the watch of the connection are the limits; the client's own makes an error for each
     // command, 5 s later.
     commandOptions: { timeout: 0 },
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
@@ -26,8 +26,8 @@ export async function onNode<T>(url: string, work: (tell: Tell) => Promise<T>): 
   // Without a listener, Node takes a lost connection for a crash.
   client.on('error', () => {})
   try {
-    await withinMs(connectMs, client.connect())
-    return await work(async (...words) => await withinMs(redisCommandMs, client.sendCommand(words)))
+    await answerWithin(connectMs, client.connect())
+    return await work(async (...words) => await answerWithin(redisCommandMs, client.sendCommand(words)))
   } finally {
     client.destroy()
   }

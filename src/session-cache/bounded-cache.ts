@@ -1,5 +1,6 @@
 // Cache entries of one process, by session id. A caller that holds an entry sees by `isCurrent` when the
 // cache has dropped it, for whatever reason.
+import { BoundedMap } from '../bounded-map.ts'
 import type { CacheEntry } from './session-cache.ts'
 
 interface Kept extends CacheEntry {
@@ -10,11 +11,10 @@ interface Kept extends CacheEntry {
 
 /** At most `max` entries. A further entry evicts the oldest one. */
 export class BoundedCache {
-  readonly #max: number
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept: BoundedMap<Kept>
 
   constructor(max: number) {
-    this.#max = max
+    this.#kept = new BoundedMap(max)
   }
 
   get(id: string): CacheEntry | undefined {
@@ -22,32 +22,26 @@ export class BoundedCache {
   }
 
   keep(id: string, { value, position, bucket }: Omit<CacheEntry, 'isCurrent'>, lifeMs: number): CacheEntry {
-    this.forget(id)
-    if (this.#kept.size >= this.#max) {
-      const oldest = this.#kept.keys().next()
-      if (!oldest.done) this.forget(oldest.value)
-    }
     const kept = { value, position, bucket, isCurrent: true, until: performance.now() + lifeMs }
-    this.#kept.set(id, kept)
+    const replaced = this.#kept.set(id, kept)
+    if (replaced) replaced.isCurrent = false
     return kept
   }
 
   forget(id: string): void {
-    const kept = this.#kept.get(id)
-    if (!kept) return
-    kept.isCurrent = false
-    this.#kept.delete(id)
+    const kept = this.#kept.delete(id)
+    if (kept) kept.isCurrent = false
   }
 
   forgetAll(): void {
-    for (const kept of this.#kept.values()) kept.isCurrent = false
+    for (const [, kept] of this.#kept.entries()) kept.isCurrent = false
     this.#kept.clear()
   }
 
   /** Drops expired entries. All entries of one cache have the same lifetime, so the oldest expire first. */
   forgetOld(): void {
     const now = performance.now()
-    for (const [id, { until }] of this.#kept) {
+    for (const [id, { until }] of this.#kept.entries()) {
       if (until > now) return
       this.forget(id)
     }

@@ -1,10 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { aCopy } from '../../test/support/session-fixture.ts'
-import { isBearer, liveOf } from '../sessions/session.ts'
-import { VerifiedTokens } from '../sessions/verified-tokens.ts'
 import { longTransactionMs } from '../timing.ts'
 import { MemorySessionCache } from './memory.ts'
-import { cacheMiss } from './session-cache.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -121,17 +118,6 @@ test('where the database cannot tell, nothing is believed', async () => {
   await nextTurn()
   cache.refresh()
   expect(cache.session('s').value).toBeNull()
-})
-
-test('tokens that were good are remembered up to a bound, the oldest goes first', () => {
-  const tokens = new VerifiedTokens(2)
-  const live = liveOf(aCopy)
-  if (!isBearer(live)) throw new Error('it has no condition')
-  for (const token of ['t1', 't2', 't3']) tokens.add({ token, id: 's', tokenHash: token }, cacheMiss, live)
-  expect(tokens.get('t1')).toBeUndefined()
-  expect(tokens.get('t3')).toMatchObject({ tokenHash: 't3' })
-  tokens.delete('t3')
-  expect(tokens.get('t3')).toBeUndefined()
 })
 
 test('while the longest transaction on very many sessions runs, nothing is filled', async () => {

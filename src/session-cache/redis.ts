@@ -1,10 +1,11 @@
 // Cache entries in Redis, with a client-side cache in this process (client-side-cache.ts).
-import { randomBytes } from 'node:crypto'
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Feed } from '../changes/feed.ts'
 import { LastChanges } from '../changes/last-changes.ts'
 import { AppError } from '../errors.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
+import { randomText } from '../random-text.ts'
 import { RedisConnections, type RedisState } from '../redis/connections.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
@@ -159,7 +160,7 @@ export class RedisSessionCache implements SessionCache {
   }
 
   async mark(which: readonly string[] | 'many'): Promise<RedisMark> {
-    const id = randomBytes(9).toString('base64url')
+    const id = randomText(9)
     const isMany = which === 'many'
     const sessionIds = isMany ? [] : which
     const mark: RedisMark = { id, sessionIds, isMany, runs: new Map(), setAt: performance.now() }

@@ -1,7 +1,9 @@
 // Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and
 // shows at the next one.
-import { createHash, randomBytes } from 'node:crypto'
+
+import { createHash } from 'node:crypto'
 import type { Database, DeviceProofsTable } from '../database/schema.ts'
+import { randomText } from '../random-text.ts'
 import {
   deleteDeviceProofs,
   deleteDeviceProofsBefore,
@@ -63,7 +65,7 @@ export async function keepDeviceProof(
   const values = { account_id: accountId, phone_number: phoneNumber, session_id: id, seen_at: now }
   if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
   await deleteDeviceProofs(tx, surplus(await deviceProofsOf(tx, accountId)))
-  const text = `hp_${randomBytes(32).toString('base64url')}`
+  const text = `hp_${randomText(32)}`
   await insertDeviceProof(tx, {
     ...values,
     proof_hash: hashDeviceProof(text),

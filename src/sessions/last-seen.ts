@@ -1,5 +1,7 @@
 // Sliding life: notes that sessions were used, in batches and off the request's path.
+
 import type { OnBackgroundError } from '../background-errors.ts'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
@@ -9,10 +11,7 @@ import { extendSessions, updateSeen } from './session-rows.ts'
 const minuteMs = 60_000
 const dayMs = 86_400_000
 const batchSize = 500
-/**
- * The most sessions for which the last note is kept, so that no session is noted twice a minute. When there
- * are more, all are dropped.
- */
+/** The most sessions for which the last note is kept, so that no session is noted twice a minute. */
 const maxNoted = 100_000
 
 /** How long sessions live: `lifeMs` after their last use, `maxLifeMs` after their start; null is for ever. */
@@ -68,7 +67,7 @@ export class LastSeenWriter {
   readonly #life: SessionLifetime
   readonly #onBackgroundError: OnBackgroundError
   #pending = new Map<string, Note>()
-  readonly #notedAt = new Map<string, number>()
+  readonly #notedAt = new BoundedMap<number>(maxNoted)
   #timer: NodeJS.Timeout | null = null
 
   constructor({ db, clock, life, onBackgroundError }: LastSeenOptions) {
@@ -87,7 +86,6 @@ export class LastSeenWriter {
     if (!extend && now - session.seenAt < minuteMs) return undefined
     const notedAt = this.#notedAt.get(session.id)
     if (notedAt !== undefined && now - notedAt < minuteMs) return undefined
-    if (this.#notedAt.size >= maxNoted) this.#notedAt.clear()
     this.#notedAt.set(session.id, now)
     this.#pending.set(session.id, { usedAt: now, extend })
     const runsOutSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs

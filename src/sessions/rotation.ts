@@ -1,9 +1,10 @@
 // Gives a session's token a successor, and retires the token before it when the successor is first used.
+import { randomText } from '../random-text.ts'
 import { accountStateAt } from './account-state.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
 import { hasTimeLeft } from './session.ts'
 import { findNonce, findSession, type StoredSession } from './session-rows.ts'
-import { familyHashOf, hashToken, newNonce, successorOf } from './token.ts'
+import { familyHashOf, hashToken, successorOf } from './token.ts'
 import { type PresentedToken, tokenStatusOf } from './token-status.ts'
 
 export class Rotations {
@@ -57,7 +58,7 @@ function isLive({ ending, session, account }: StoredSession, now: number): boole
 }
 
 function rotated({ id, token, tokenHash }: PresentedToken, now: number): Decision<string> {
-  const nonce = newNonce()
+  const nonce = randomText(16)
   const successor = successorOf(token, nonce)
   const to = {
     id,

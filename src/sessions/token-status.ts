@@ -1,7 +1,8 @@
 // The status of a presented token for its session: a pure function, the same for a cache entry and for a row
 // of the database.
 
-import { familyHashOf, sameHash } from './token.ts'
+import { isSameText } from '../constant-time.ts'
+import { familyHashOf } from './token.ts'
 
 /** How long the previous token stays valid while its successor is unused. */
 const graceMs = 60_000
@@ -58,11 +59,11 @@ export function tokenStatusOf(
   if (!rotation) return 'unknown'
   const { pending, familyHash } = rotation
   const isInGrace = pending !== null && now < pending.rotatedAt + graceMs
-  if (isInGrace && sameHash(pending.previousHash, proof.tokenHash)) return 'previous'
-  return sameHash(familyHash, familyHashOf(proof.token)) ? 'reused' : 'unknown'
+  if (isInGrace && isSameText(pending.previousHash, proof.tokenHash)) return 'previous'
+  return isSameText(familyHash, familyHashOf(proof.token)) ? 'reused' : 'unknown'
 }
 
 /** The hash of a verified token is known to match, so no constant-time comparison is needed. */
 function isProofOf(stored: string, { tokenHash, isVerified }: PresentedToken): boolean {
-  return isVerified ? stored === tokenHash : sameHash(stored, tokenHash)
+  return isVerified ? stored === tokenHash : isSameText(stored, tokenHash)
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { newCompactId } from '../ids.ts'
-import { familyHashOf, hashToken, issueToken, newNonce, sameHash, sessionIdOf, successorOf } from './token.ts'
+import { randomText } from '../random-text.ts'
+import { familyHashOf, hashToken, issueToken, sessionIdOf, successorOf } from './token.ts'
 
 const id = newCompactId(Date.UTC(2026, 10, 22))
 const token = issueToken(id)
@@ -30,9 +31,6 @@ test.each([
 test('what is stored is the SHA-256 of the whole token', () => {
   // Known answer: printf abc | sha256sum, in base64url.
   expect(hashToken('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0')
-  expect(sameHash(hashToken(token), hashToken(token))).toBe(true)
-  expect(sameHash(hashToken(token), hashToken(`${token}A`))).toBe(false)
-  expect(sameHash(hashToken(token), '')).toBe(false)
 })
 
 test('a successor is HMAC-SHA-256 of the nonce under the secret, behind the id and the family', () => {
@@ -44,14 +42,14 @@ test('a successor is HMAC-SHA-256 of the nonce under the secret, behind the id a
 })
 
 test('a successor is a token of the same session and family, and needs the secret and the nonce', () => {
-  const nonce = newNonce()
+  const nonce = randomText(16)
   const successor = successorOf(token, nonce)
   expect(sessionIdOf(successor)).toBe(id)
   expect(familyHashOf(successor)).toBe(familyHashOf(token))
   expect(familyHashOf(issueToken(id))).not.toBe(familyHashOf(token))
   expect(successorOf(token, nonce)).toBe(successor)
   const own = (one: string) => one.slice(-27)
-  expect(own(successorOf(token, newNonce()))).not.toBe(own(successor))
+  expect(own(successorOf(token, randomText(16)))).not.toBe(own(successor))
   expect(own(successorOf(issueToken(id), nonce))).not.toBe(own(successor))
   expect(own(successorOf(successor, nonce))).not.toBe(own(successor))
 })

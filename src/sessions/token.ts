@@ -1,6 +1,7 @@
 // The secret that proves a session: `hf_` + session id (22) + 256 random bits (43), base64url, 68 characters.
 // A successor keeps the id and the first 96 of these bits, its family; the other 160 are its own.
-import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
+import { randomText } from '../random-text.ts'
 
 const shape = /^hf_[A-Za-z0-9_-]{65}$/
 /** Where the secret begins, and where its family (16 characters) ends. */
@@ -15,7 +16,7 @@ export function isSessionId(text: string): boolean {
 
 /** A new token for the session with this id. It is shown once and never stored. */
 export function issueToken(sessionId: string): string {
-  return `hf_${sessionId}${randomBytes(32).toString('base64url')}`
+  return `hf_${sessionId}${randomText(32)}`
 }
 
 /** The session id inside a token, or null where the text cannot be a Hufu token. */
@@ -23,14 +24,9 @@ export function sessionIdOf(token: string): string | null {
   return shape.test(token) ? token.slice(3, 25) : null
 }
 
-/** A new nonce for `successorOf`: 128 random bits, 22 characters. */
-export function newNonce(): string {
-  return randomBytes(16).toString('base64url')
-}
-
 /**
- * The successor of this token: HMAC-SHA-256 (RFC 2104) of the nonce, keyed with this token's secret. The
- * nonce and the stored hashes alone are not enough to compute it; the same token always gets the same
+ * The successor of this token: HMAC-SHA-256 (RFC 2104) of the nonce (128 random bits), keyed with this
+ * token's secret. The nonce and the stored hashes alone are not enough to compute it; the same token always gets the same
  * successor.
  */
 export function successorOf(token: string, nonce: string): string {
@@ -49,9 +45,4 @@ export function familyHashOf(token: string): string {
 /** What is stored of a token: its SHA-256, base64url, 43 characters. */
 export function hashToken(token: string): string {
   return hash('sha256', token, 'base64url')
-}
-
-/** Compares two stored hashes in constant time. */
-export function sameHash(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'))
 }

@@ -2,6 +2,7 @@
 // database. A token that was rotated away, and the first use of a successor, lead to a write.
 
 import type { OnBackgroundError } from '../background-errors.ts'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { PrepareRead } from '../database/open.ts'
 import type { Database } from '../database/schema.ts'
@@ -32,7 +33,7 @@ import {
 import { prepareFindSession, type StoredSession } from './session-rows.ts'
 import { hashToken, sessionIdOf } from './token.ts'
 import { type PresentedToken, tokenStatusOf } from './token-status.ts'
-import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts'
+import { newVerifiedToken, type VerifiedToken } from './verified-tokens.ts'
 
 export interface VerificationOptions {
   readonly db: Database
@@ -48,6 +49,7 @@ export interface VerificationOptions {
 /** What a rotation answers: the live session with the token to use from now on, or why there is none. */
 export type Rotated = (Live & { readonly token: string }) | Exclude<Verified, Live>
 
+const maxTokens = 100_000
 const unknown: Verified = { is: 'unknown' }
 
 export class Verification {
@@ -56,7 +58,12 @@ export class Verification {
   readonly #clock: Clock
   readonly #lastSeen: LastSeenWriter
   readonly #rotations: Rotations
-  readonly #verifiedTokens = new VerifiedTokens()
+  /**
+   * By token, in this process's memory and nowhere else. A lookup takes the same time however much of a guess
+   * is right: the map compares a guess with a stored token only when their hashes, made with a secret of the
+   * process, agree.
+   */
+  readonly #verifiedTokens = new BoundedMap<VerifiedToken>(maxTokens)
   readonly #findSession: ReturnType<typeof prepareFindSession>
 
   constructor(options: VerificationOptions) {
@@ -141,7 +148,8 @@ export class Verification {
     if (!live) return this.#verifyInDatabase(proof)
     // A previous token is not kept in memory: it is valid for a limited time, so each check must compare the
     // clock.
-    if (status === 'current' && isBearer(live)) this.#verifiedTokens.add(proof, found, live)
+    if (status === 'current' && isBearer(live))
+      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, found, live))
     return this.#seen(live, now)
   }
 
@@ -169,7 +177,7 @@ export class Verification {
     if (ending) return this.#ended(proof, ending)
     const live = liveOf(stored)
     if (status === 'current' && !proof.isVerified && isBearer(live))
-      this.#verifiedTokens.add(proof, cacheMiss, live)
+      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, cacheMiss, live))
     return this.#seen(live, now)
   }
 

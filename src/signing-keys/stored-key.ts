@@ -1,8 +1,9 @@
 // The server's keys. A setting may give the key of codes; the others are generated once and stored in the
 // database for all servers.
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
+import { randomText } from '../random-text.ts'
 
 /** The key that belongs to the operator's secret: a text of any length, hashed to 256 bits. */
 export function keyOfSecret(secret: string): Buffer {
@@ -22,7 +23,7 @@ export async function getOrCreateKey(
       .executeTakeFirst()
     if (row) return Buffer.from(row.value, 'base64url')
     try {
-      const value = randomBytes(32).toString('base64url')
+      const value = randomText(32)
       await db.insertInto('hufu_server_keys').values({ name, value }).execute()
     } catch (error) {
       // Another server has inserted its key meanwhile, which all servers use.
