@@ -12,7 +12,7 @@ type Wire = components['schemas']
 
 /** @param check asks whether the session still lives */
 export function accountCalls(asking: Asking, check: () => Promise<unknown>): AccountCalls {
-  const { connection, keeper, proofs } = asking
+  const { connection, keeper } = asking
 
   /** Asks for an account, and remembers it. */
   async function askAccount(question: Omit<Question<Account>, 'read'>): Promise<Account> {
@@ -23,18 +23,7 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
   }
 
   return {
-    async sendCode({ phoneNumber, purpose, device }) {
-      const body: Wire['NewCode'] = {
-        phone_number: phoneNumber,
-        purpose,
-        ...(device && { device: newDevice(device) }),
-        ...(await proofs.find(phoneNumber)),
-      }
-      const call = { method: 'POST', path: '/v1/codes', body, token: null, read: sentCodeOf } as const
-      const { resendIn, expiresIn } = await send(connection, call)
-      const { clock } = connection
-      return { resendIn: countdown(resendIn, clock), expiresIn: countdown(expiresIn, clock) }
-    },
+    ...callsWithoutSession(asking),
 
     account: () => askAccount({ method: 'GET', path: '/v1/account' }),
 
@@ -47,23 +36,6 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
       const question = { method: 'POST', path: '/v1/account/password', body, read: nothingOf } as const
       const { token } = await asking.ask(question)
       await keeper.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
-    },
-
-    async resetPassword({ phoneNumber, code, newPassword }) {
-      const body: Wire['PasswordReset'] = {
-        phone_number: phoneNumber,
-        code,
-        new_password: newPassword,
-        ...(await proofs.find(phoneNumber)),
-      }
-      const call = {
-        method: 'POST',
-        path: '/v1/password-resets',
-        body,
-        token: null,
-        read: nothingOf,
-      } as const
-      await send(connection, call)
     },
 
     changePhone({ phoneNumber, code, confirmation }) {
@@ -83,6 +55,43 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     async exportAccount() {
       const { answer } = await asking.ask({ method: 'GET', path: '/v1/account/export', read: exportOf })
       return answer
+    },
+  }
+}
+
+function callsWithoutSession({
+  connection,
+  proofs,
+}: Asking): Pick<AccountCalls, 'sendCode' | 'resetPassword'> {
+  return {
+    async sendCode({ phoneNumber, purpose, device }) {
+      const body: Wire['NewCode'] = {
+        phone_number: phoneNumber,
+        purpose,
+        ...(device && { device: newDevice(device) }),
+        ...(await proofs.find(phoneNumber)),
+      }
+      const call = { method: 'POST', path: '/v1/codes', body, token: null, read: sentCodeOf } as const
+      const { resendIn, expiresIn } = await send(connection, call)
+      const { clock } = connection
+      return { resendIn: countdown(resendIn, clock), expiresIn: countdown(expiresIn, clock) }
+    },
+
+    async resetPassword({ phoneNumber, code, newPassword }) {
+      const body: Wire['PasswordReset'] = {
+        phone_number: phoneNumber,
+        code,
+        new_password: newPassword,
+        ...(await proofs.find(phoneNumber)),
+      }
+      const call = {
+        method: 'POST',
+        path: '/v1/password-resets',
+        body,
+        token: null,
+        read: nothingOf,
+      } as const
+      await send(connection, call)
     },
   }
 }
