@@ -13,7 +13,7 @@ export default defineConfig({
     exclude: [
       'src/database/sqlite-dialect.test.ts',
       'src/limits/{many-servers,store-sql,stores}.test.ts',
-      'src/redis/link.test.ts',
+      'src/redis/connections.test.ts',
     ],
     pool: 'forks',
   },

@@ -232,7 +232,7 @@ function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[]
   return [
     { name: 'accounts', remove: (now, limit) => lifecycle.purge(now, limit) },
     { name: 'device_proofs', remove: (now, limit) => deleteOldDeviceProofs(db, now, limit) },
-    { name: 'codes', remove: (now, limit) => codes.forgetOld(now, limit) },
+    { name: 'codes', remove: (now, limit) => codes.deleteExpired(now, limit) },
     { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },
     { name: 'limit_counters', remove: (now, limit) => deleteOldCounters(db, now, limit) },
     ...events,

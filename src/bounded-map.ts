@@ -1,9 +1,9 @@
-// A map that stays small.
+// A map with a limited number of entries.
 
-/** Holds at most `max` entries: a further one takes the place of the entry that was set least recently. */
+/** Holds at most `max` entries: a further one replaces the entry that was set least recently. */
 export class BoundedMap<V> {
   readonly #max: number
-  /** In the order in which they were set. */
+  /** The entries in the order in which they were set. */
   readonly #entries = new Map<string, V>()
 
   constructor(max: number) {
@@ -18,14 +18,14 @@ export class BoundedMap<V> {
     return this.#entries.get(key)
   }
 
-  /** @returns the value that had to go, of this key or of the oldest one; undefined: none had to */
+  /** @returns the replaced value, of this key or of the oldest one; undefined where none was replaced */
   set(key: string, value: V): V | undefined {
     const replaced = this.delete(key) ?? (this.#entries.size < this.#max ? undefined : this.#deleteOldest())
     this.#entries.set(key, value)
     return replaced
   }
 
-  /** @returns the value that was there */
+  /** @returns the removed value, or undefined */
   delete(key: string): V | undefined {
     const value = this.#entries.get(key)
     this.#entries.delete(key)

@@ -1,10 +1,10 @@
-// Waiting for others, but not for ever.
+// Waits with a deadline.
 
 /**
- * The result of the work, or after `ms` an error with the code DEADLINE. Where this process itself was blocked
- * for that long, an answer that has arrived meanwhile is read first.
- * @param from what is waited for, as the error's message says it: `Redis`, `the database`
- * @param late gets the result of work that ended after the error
+ * The result of the work, or after `ms` an error with the code DEADLINE. Where this process itself was
+ * blocked for that long, an answer that has arrived meanwhile is read first.
+ * @param from the name of the other side in the error's message: `Redis`, `the database`
+ * @param late called with the result of work that ends after the error
  */
 export function withinMs<T>(
   ms: number,

@@ -1,4 +1,5 @@
-// Bundles app.js with webpack 4, as uni-app with Vue 2 does: node webpack.js <folder of the app> <file to write>
+// Bundles app.js with webpack 4, as uni-app with Vue 2 does: node webpack.js <folder of the app> <file to
+// write>
 const { basename, dirname, resolve } = require('node:path')
 const webpack = require('webpack')
 

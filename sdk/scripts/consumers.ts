@@ -1,4 +1,5 @@
-// The tools that apps are built with, installed apart in sdk/consumers: no workspace, so that the project's npm ci stays small.
+// The tools that apps are built with, installed apart in sdk/consumers: no workspace, so that the project's
+// npm ci stays small.
 import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { openServer, openServices } from '../../src/app.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 
-/** The document of the surface that apps use. Other surfaces, for operators or back ends, give the SDK no types. */
+/**
+ * The document of the surface that apps use. Other surfaces, for operators or back ends, give the SDK no
+ * types.
+ */
 export async function openApiDocument() {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-openapi-'))
   try {

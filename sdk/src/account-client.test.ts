@@ -1,4 +1,4 @@
-// The calls around the account: what they send, what they make of the answer, and what is remembered.
+// The account calls: their requests, their results, and the stored state.
 import { expect, test, vi } from 'vitest'
 import { createClient, type HufuClient, memoryStorage } from './client.ts'
 import {
@@ -137,7 +137,7 @@ test('A refused password tells which rule it breaks', async () => {
   await expect(failing).rejects.toMatchObject({ code: 'password_refused', rule: 'too_short' })
 })
 
-test('A wrong code while signed in signs nobody out', async () => {
+test('A wrong code while signed in does not sign out', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => problem(401, 'code_wrong')
   await expect(client.setPassword({ newPassword: 'n', code: '1' })).rejects.toMatchObject({ signedOut: null })
@@ -187,7 +187,7 @@ test('A check changes what it tells of the account, and lets the rest stay, also
   expect((await next.me()).account).toEqual(now)
 })
 
-test('Who has set a password is known to have one', async () => {
+test('After a password is set, the account is known to have one', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => accountAnswer({ has_password: false })
   await client.account()

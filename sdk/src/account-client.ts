@@ -1,29 +1,29 @@
-// The calls around the account: codes, profile, password, phone number, closing, export.
+// The account calls: codes, profile, password, phone number, closing, export.
 import type { components } from './api-types.ts'
-import type { Asking, Question } from './asking.ts'
+import type { AuthenticatedRequests, Question } from './authenticated-requests.ts'
 import type { AccountCalls } from './contract.ts'
 import { countdown } from './countdown.ts'
-import { update } from './kept.ts'
 import type { Account } from './models.ts'
 import { send } from './send.ts'
+import { update } from './stored-state.ts'
 import { accountChanges, accountOf, closingOf, exportOf, newDevice, nothingOf, sentCodeOf } from './wire.ts'
 
 type Wire = components['schemas']
 
-/** @param check asks whether the session still lives */
-export function accountCalls(asking: Asking, check: () => Promise<unknown>): AccountCalls {
-  const { connection, keeper } = asking
+/** @param check asks the server whether the session is still live */
+export function accountCalls(requests: AuthenticatedRequests, check: () => Promise<unknown>): AccountCalls {
+  const { connection, store } = requests
 
-  /** Asks for an account, and remembers it. */
+  /** Requests the account, and stores it. */
   async function askAccount(question: Omit<Question<Account>, 'read'>): Promise<Account> {
-    const { answer: account, token } = await asking.ask({ ...question, read: accountOf })
-    // The answer is good, whether or not it can be remembered.
-    await keeper.change(update(token, { account })).catch(connection.onTrouble)
+    const { answer: account, token } = await requests.ask({ ...question, read: accountOf })
+    // The response is valid, whether or not it can be stored.
+    await store.change(update(token, { account })).catch(connection.onTrouble)
     return account
   }
 
   return {
-    ...callsWithoutSession(asking),
+    ...callsWithoutSession(requests),
 
     account: () => askAccount({ method: 'GET', path: '/v1/account' }),
 
@@ -34,8 +34,8 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
       const proof = code === undefined ? { current_password: currentPassword } : { code }
       const body: Wire['NewPassword'] = { new_password: newPassword, ...proof }
       const question = { method: 'POST', path: '/v1/account/password', body, read: nothingOf } as const
-      const { token } = await asking.ask(question)
-      await keeper.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
+      const { token } = await requests.ask(question)
+      await store.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
     },
 
     changePhone({ phoneNumber, code, confirmation }) {
@@ -46,14 +46,14 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
     async closeAccount({ code }) {
       const body: Wire['Closing'] = { code }
       const question = { method: 'POST', path: '/v1/account/close', body, read: closingOf } as const
-      const { answer } = await asking.ask(question)
-      // What closing means for this session is the server's to say.
+      const { answer } = await requests.ask(question)
+      // The server decides whether this session ends with the closing.
       await check().catch(() => {})
       return answer
     },
 
     async exportAccount() {
-      const { answer } = await asking.ask({ method: 'GET', path: '/v1/account/export', read: exportOf })
+      const { answer } = await requests.ask({ method: 'GET', path: '/v1/account/export', read: exportOf })
       return answer
     },
   }
@@ -62,7 +62,7 @@ export function accountCalls(asking: Asking, check: () => Promise<unknown>): Acc
 function callsWithoutSession({
   connection,
   proofs,
-}: Asking): Pick<AccountCalls, 'sendCode' | 'resetPassword'> {
+}: AuthenticatedRequests): Pick<AccountCalls, 'sendCode' | 'resetPassword'> {
   return {
     async sendCode({ phoneNumber, purpose, device }) {
       const body: Wire['NewCode'] = {

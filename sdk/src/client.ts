@@ -1,4 +1,4 @@
-// The package: createClient, and all that an app may name of it.
+// The package: createClient, and its public types.
 import { accountCalls } from './account-client.ts'
 import type { HufuClient } from './contract.ts'
 import { type ClientOptions, connectionOf } from './options.ts'
@@ -56,11 +56,11 @@ export {
 } from './transport-request.ts'
 
 /**
- * A client of the server at `baseUrl`. Nothing is read and nothing is sent before its first call.
- * One storage belongs to one server: the token in it is sent to no other.
+ * A client of the server at `baseUrl`. It reads nothing and sends nothing before its first call. One storage
+ * belongs to one server: the token in it is sent to no other.
  * @throws TypeError for an option that cannot be used
  */
 export function createClient(options: ClientOptions): HufuClient {
   const sessions = new SessionClient(connectionOf(options), options.storage ?? memoryStorage())
-  return Object.assign(sessions, accountCalls(SessionClient.askingOf(sessions), sessions.me))
+  return Object.assign(sessions, accountCalls(SessionClient.requestsOf(sessions), sessions.me))
 }

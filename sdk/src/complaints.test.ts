@@ -1,5 +1,6 @@
-// What people complain about in other SDKs, by theme: each is shown here not to happen. Left out, because they are not a
-// client's: the cost of SMS, an SMS gateway of one's own (both are the server's), and sockets (there are none yet).
+// Complaints about other SDKs, by theme: each test shows that one does not apply here. Left out are those
+// that do not concern a client: the cost of SMS and custom SMS gateways (both are the server's), and sockets
+// (there are none yet).
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
   createClient,
@@ -34,7 +35,7 @@ async function signedInClient(storage: HufuStorage = memoryStorage()) {
   return { client, network, storage }
 }
 
-/** The same app, started again. */
+/** The same app after a restart. */
 function started(storage: HufuStorage, answer: Answering) {
   const network = fakeNetwork(answer)
   const client = createClient({ baseUrl, transport: network.transport, storage })
@@ -85,7 +86,8 @@ describe('Random logouts by racing', () => {
   })
 })
 
-// supabase/auth-js#141, supabase-flutter#716, better-auth#8420, supabase-js#2501. More in refusals and forgotten.test.ts.
+// supabase/auth-js#141, supabase-flutter#716, better-auth#8420, supabase-js#2501. More in refusals and
+// forgotten.test.ts.
 describe('Offline = logged out', () => {
   test('A cold start without a network is signed in, from what is kept; with one it is verified', async () => {
     const { storage } = await signedInClient()
@@ -172,7 +174,7 @@ describe('Deadlocks in the event callback', () => {
 
 // better-auth#8952, #1443, #5600.
 describe('Cold start flash', () => {
-  test('Nobody is shown as signed out while the storage is being read, nor while the server is asked', async () => {
+  test('The state is not signed out while the storage is being read, nor while a request is under way', async () => {
     const { storage: inner } = await signedInClient()
     const reading = held<void>()
     const get = async (key: string) => {
@@ -255,7 +257,7 @@ describe('Cookies on native', () => {
   })
 })
 
-/** What expo-secure-store does: strict about keys, and strange about big values. */
+/** Behaves like expo-secure-store: strict about keys, and unreliable with large values. */
 function fakeSecureStore() {
   const values = new Map<string, string>()
   const calls: unknown[][] = []
@@ -296,7 +298,7 @@ describe('Insecure or fixed storage', () => {
     expect(store.calls.every((call) => call.at(-1) === options)).toBe(true)
   })
 
-  test('A key store that is locked now, as before the first unlock, is reported and signs nobody out', async () => {
+  test('A key store that is locked now, as before the first unlock, is reported and does not sign out', async () => {
     const store = fakeSecureStore()
     await signedInClient(secureStorage(store))
     const locked = new Error('locked')
@@ -407,7 +409,7 @@ describe('uni-app and mini-programs', () => {
     }
     const values = new Map<string, string>()
     const storage: HufuStorage = {
-      // What uni.getStorageSync answers where there is nothing.
+      // uni.getStorageSync returns this for a missing key.
       get: (key) => values.get(key) ?? '',
       set: (key, value) => void values.set(key, value),
       remove: (key) => void values.delete(key),

@@ -1,4 +1,4 @@
-// What createClient gives: every method, what it resolves with, and what it fails with.
+// The contract of a client: every method, its result and its errors.
 import type { Countdown } from './countdown.ts'
 import type {
   AccountChanges,
@@ -13,12 +13,12 @@ import type { Listener } from './listeners.ts'
 import type { Account, AccountExport, NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
 
 /**
- * What is known at this moment, without asking anybody:
- * - `unknown`: the storage was not read yet, see `start()`
- * - `signed_in`: with what the server last said of the account and the session, however long ago; `verified`: it has
- *   said so since this client was made
- * - `signed_out`: with why, where the server ended the session; `reason` null where nobody was signed in, or has signed
- *   out here
+ * The state of the client, without a request:
+ * - `unknown`: the storage has not been read yet, see `start()`
+ * - `signed_in`: with the account and the session as the server last returned them, however long ago;
+ *   `verified`: since this client was created
+ * - `signed_out`: with the reason, where the server ended the session; `reason` is null where no session was
+ *   signed in, or this client has signed out
  */
 export type ClientState =
   | { readonly is: 'unknown' }
@@ -40,11 +40,11 @@ export type ClientState =
 /**
  * A client of one server. Its methods may be passed around without it (`onPress={client.signOut}`).
  *
- * Calls fail with a HufuError, or with what your storage throws. Besides the sign-outs here, only the server signs out:
- * by a 401 with `token_unknown` or `session_…`. No network, a time-out, a Wi-Fi sign-in page, 429 and 5xx leave
- * everything as it is.
- * What a call changes is in the storage before its promise resolves and before any listener is told. Listeners hear of
- * changes in their order, are not waited for, and may call the client.
+ * Calls fail with a HufuError, or with the error of your storage. Besides the sign-outs below, only the
+ * server ends the session: by a 401 with `token_unknown` or `session_…`. A missing network, a time-out, a
+ * Wi-Fi sign-in page, 429 and 5xx change nothing. A change is in the storage before the promise of its call
+ * resolves and before any listener is called. Listeners are called in the order of the changes, are not
+ * awaited, and may call the client.
  */
 export interface HufuClient extends SessionCalls, AccountCalls {}
 
@@ -53,66 +53,77 @@ export interface SessionCalls {
   readonly state: ClientState
 
   /**
-   * Reads the storage, once, and gives the state; never waits for the network. In the background the server is asked
-   * whether the session still lives, and told of sign-outs that it could not be told of before. Call it when the app
-   * starts and when it comes back to the foreground.
+   * Reads the storage once and returns the state; never waits for the network. In the background, it asks the
+   * server whether the session is still live, and sends sign-outs that have not reached the server. Call it
+   * when the app starts and when it returns to the foreground.
    */
   start(): Promise<ClientState>
 
   /**
-   * Signs in. A session that this client had before is ended.
-   * Codes: `credentials_wrong`, `code_wrong`, `phone_number_invalid`, `account_banned`, `sign_up_closed`,
-   * `session_limit_reached`, `rate_limited`, `invalid_request`, …
+   * Signs in. The client's previous session ends. Codes: `credentials_wrong`, `code_wrong`,
+   * `phone_number_invalid`, `account_banned`, `sign_up_closed`, `session_limit_reached`, `rate_limited`,
+   * `invalid_request`, …
    */
   signIn(input: SignInInput): Promise<NewSignIn>
 
   /**
-   * Asks the server who is signed in, and remembers the answer. Calls at the same time are one request.
-   * `token_missing`: nobody is, as in every call that needs a session.
+   * Requests the signed-in account and session, and stores them. Concurrent calls share one request.
+   * `token_missing`: no session is signed in, as in every call that needs one.
    */
   me(): Promise<SignedIn>
 
   /** The account's live sessions, oldest first. */
   devices(): Promise<readonly Session[]>
 
-  /** Signs another device out, by its session's id. The own id is `signOut()`. Codes: `session_not_found`. */
+  /**
+   * Signs another device out, by its session's id. With this session's id it is the same as `signOut()`.
+   * Codes: `session_not_found`.
+   */
   endDevice(id: string): Promise<void>
 
   /** Signs all other devices out. */
   endOtherDevices(): Promise<void>
 
   /**
-   * Gives the session a new token. The old one ends the session when it is shown after the first use of the new one, so
-   * a rotation waits for the calls under way, and calls that come meanwhile wait for it; other programs on the same
-   * storage (tabs) cannot wait. Where the answer is lost, the next call asks again before it does anything else, and gets
-   * the same new token, if it comes within a minute; later, the session is over (`token_reused`).
+   * Gives the session a new token. A request with the old token after the first use of the new one ends the
+   * session. A rotation therefore waits for the calls under way, and later calls wait for it; other programs
+   * on the same storage (tabs) cannot wait. If the response is lost, the next call first repeats the
+   * rotation. Within a minute it gets the same new token; later, the session ends (`token_reused`).
    */
   rotate(): Promise<Session>
 
   /**
-   * Signs out: first here, then at the server. Resolves when the server was told or could not be told; in that case
-   * the token is kept for this purpose alone, and the server is told later.
+   * Signs out: first on the device, then on the server. Resolves also if the server cannot be reached; the
+   * token is then kept for this purpose alone, and the sign-out is sent later.
    */
   signOut(): Promise<void>
 
-  /** Signs all devices out: first at the server, then here. Where the server cannot be reached, nothing changes. */
+  /**
+   * Signs all devices out: first on the server, then here. If the server cannot be reached, nothing changes.
+   */
   signOutEverywhere(): Promise<void>
 
-  /** After each change of `state`. Returns what ends the subscription. */
+  /** Calls the listener after each change of `state`. Returns a function that ends the subscription. */
   subscribe(listener: Listener<ClientState>): () => void
 
-  /** After each sign-in, also one by another client on the same storage. Returns what ends the subscription. */
+  /**
+   * Calls the listener after each sign-in, including those of other clients on the same storage. Returns a
+   * function that ends the subscription.
+   */
   onSignedIn(listener: Listener<SignedIn>): () => void
 
-  /** After each end of being signed in, once, whatever ended it. Returns what ends the subscription. */
+  /**
+   * Calls the listener once after each sign-out, whatever caused it. Returns a function that ends the
+   * subscription.
+   */
   onSignedOut(listener: Listener<SignedOut>): () => void
 }
 
-/** A code that is on its way. */
+/** A code that was sent. */
 export interface SentCode {
-  /** When another one may be asked for. */
+  /** Counts down to the time when another code may be requested. */
   readonly resendIn: Countdown
-  /** How long it is good for. */
+  /** Counts down to the end of the code's validity. */
   readonly expiresIn: Countdown
 }
 
@@ -123,16 +134,18 @@ export interface AccountCalls {
    */
   sendCode(input: SendCodeInput): Promise<SentCode>
 
-  /** Asks the server for the account, and remembers the answer. */
+  /** Requests the account, and stores it. */
   account(): Promise<Account>
 
-  /** Changes what is named. Codes: `invalid_request`, … */
+  /** Changes the given fields of the profile. Codes: `invalid_request`, … */
   updateAccount(changes: AccountChanges): Promise<Account>
 
-  /** Sets the first password, or a new one. Codes: `password_refused`, `credentials_wrong`, `code_wrong`, … */
+  /**
+   * Sets the first password, or a new one. Codes: `password_refused`, `credentials_wrong`, `code_wrong`, …
+   */
   setPassword(input: SetPasswordInput): Promise<void>
 
-  /** Sets a new password for whoever has the phone. Needs no session. Codes: `password_refused`, `code_wrong`, … */
+  /** Sets a new password by a code. Needs no session. Codes: `password_refused`, `code_wrong`, … */
   resetPassword(input: ResetPasswordInput): Promise<void>
 
   /** Codes: `code_wrong`, `credentials_wrong`, `phone_number_taken`, `phone_number_invalid`, … */
@@ -141,6 +154,6 @@ export interface AccountCalls {
   /** Closes the account, at `closesAt` (ISO 8601 UTC). Codes: `code_wrong`, … */
   closeAccount(input: CloseAccountInput): Promise<{ readonly closesAt: string }>
 
-  /** All that the server has about the account. */
+  /** All data of the account on the server. */
   exportAccount(): Promise<AccountExport>
 }

@@ -1,4 +1,4 @@
-// The seconds on the screen where a code is typed in.
+// The countdown on the screen where a code is typed in.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { countdown } from './client.ts'
 
@@ -19,7 +19,7 @@ test('It tells each second once, the last one is 0, and no timer is left', () =>
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('Who only asks for the seconds starts no timer', () => {
+test('Reading the seconds starts no timer', () => {
   const resendIn = countdown(60)
   vi.setSystemTime(Date.now() + 12_345)
   expect(resendIn.secondsLeft()).toBe(48)

@@ -1,4 +1,4 @@
-// The proof of an earlier sign-in: kept for each number on this installation, sent with what concerns the number.
+// Device proofs: stored for each number on this installation, and sent with requests about the number.
 import { expect, test, vi } from 'vitest'
 import { createClient, type HufuClient, type HufuStorage, memoryStorage } from './client.ts'
 import {
@@ -22,7 +22,7 @@ function newClient(storage: HufuStorage, proof = 'hp_1') {
   })
   const onTrouble = vi.fn()
   const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble })
-  // A sign-in may end the session before it.
+  // A sign-in may end the previous session.
   const sent = () => network.asked.filter(({ path }) => !path.endsWith('/end')).at(-1)?.body
   return { client, network, onTrouble, sent }
 }
@@ -97,7 +97,7 @@ test('Each number has its own, the last eight of them, and the value stays small
   expect(String(await storage.get('hufu.proofs')).length).toBeLessThan(2048)
 })
 
-test('Nobody reads a phone number in what is left after a sign-out', async () => {
+test('After a sign-out, the storage shows no phone number', async () => {
   const storage = memoryStorage()
   const { client } = newClient(storage)
   await client.signIn(input)

@@ -1,19 +1,20 @@
-// What this installation can show of earlier sign-ins: with it, strangers who try a number do not shut out its owner.
+// This installation's proofs of earlier sign-ins: with one, attackers at a number cannot keep its owner out.
+
+import { SerialQueue } from './serial-queue.ts'
 import type { HufuStorage } from './storage.ts'
-import { Turns } from './turns.ts'
 import { isJson } from './wire.ts'
 
-/** Apart from the session, because it outlives signing out: the next sign-in is what it is for. */
+/** Stored apart from the session, because it outlives a sign-out: the next sign-in uses it. */
 const key = 'hufu.proofs'
 
-/** So many people use one installation; the value stays below 2 KB. */
+/** The most numbers on one installation: the value stays below 2 KB. */
 const maxProofs = 8
 
-/** With the country code, and as people dial it. */
+/** The spellings of a number: with its country code, and as people dial it. */
 const maxSpellings = 4
 
 interface KeptProof {
-  /** The number's spellings, as `nameOf` writes them. */
+  /** The hashes of the number's spellings, from `nameOf`. */
   readonly numbers: readonly string[]
   readonly proof: string
 }
@@ -21,31 +22,33 @@ interface KeptProof {
 export class DeviceProofs {
   readonly #storage: HufuStorage
   readonly #onTrouble: (error: unknown) => void
-  readonly #turns = new Turns()
+  readonly #queue = new SerialQueue()
 
   constructor(storage: HufuStorage, onTrouble: (error: unknown) => void) {
     this.#storage = storage
     this.#onTrouble = onTrouble
   }
 
-  /** The member to send with a request about this number; none where there is no proof. Never fails. */
+  /** The member to send with a request about this number; empty where there is no proof. Never fails. */
   find(phoneNumber: string): Promise<{ readonly device_proof?: string }> {
-    return this.#turns.take(async () => {
+    return this.#queue.take(async () => {
       const name = nameOf(phoneNumber)
       const found = (await this.#read()).find(({ numbers }) => numbers.includes(name))
       return found ? { device_proof: found.proof } : {}
     })
   }
 
-  /** Keeps the proof for a number, in each of its spellings, instead of the one before. Never fails. */
+  /**
+   * Stores the proof for a number, under each of its spellings, and replaces the previous one. Never fails.
+   */
   keep(spellings: readonly string[], proof: string | null): Promise<void> {
-    return this.#turns.take(async () => {
-      // What the server would not take must not be sent to it.
+    return this.#queue.take(async () => {
+      // A value that the server would refuse must not be sent.
       if (proof === null || !/^[\x21-\x7e]{1,64}$/.test(proof)) return
       const names = spellings.map(nameOf)
       const isSame = ({ numbers }: KeptProof) => numbers.some((name) => names.includes(name))
       const all = await this.#read()
-      // A number that was typed in another way before is found by that, too.
+      // Earlier spellings of the number are kept.
       const before = all.filter(isSame).map(({ numbers }) => numbers)
       const numbers = Array.from(new Set(names.concat(...before))).slice(0, maxSpellings)
       const proofs = [{ numbers, proof }, ...all.filter((kept) => !isSame(kept))].slice(0, maxProofs)
@@ -75,8 +78,8 @@ function isProof(value: unknown): value is KeptProof {
 }
 
 /**
- * A name for a number by which nobody reads it in the storage after its owner has signed out (FNV-1a, of 32 bits). Spaces,
- * hyphens and the like make no other name.
+ * A hash of a number, so that the storage does not show it after a sign-out (FNV-1a, 32 bits). Spaces,
+ * hyphens and the like do not change it.
  */
 function nameOf(phoneNumber: string): string {
   const digits = phoneNumber.normalize('NFKC').replace(/\D/g, '')

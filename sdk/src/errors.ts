@@ -1,15 +1,15 @@
-// What a call of the client can fail with: one error class, and a closed list of codes.
+// The errors of the client's calls: one class, and a closed list of codes.
 import type { components } from './api-types.ts'
 import type { SignedOut } from './models.ts'
 
-/** What the server can refuse with; its docs/errors.md tells what each code means. */
+/** The codes of the server; its docs/errors.md explains each. */
 export type ServerErrorCode = components['schemas']['Problem']['code']
 
 /**
- * Why a call failed: what the server said, or
- * - `network`: no answer came, or it broke off; the server may have done what was asked
- * - `timeout`: no whole answer came in time; the server may have done what was asked
- * - `not_hufu`: something else than a Hufu server answered: a Wi-Fi sign-in page, a proxy, a wrong `baseUrl`
+ * The reason of a failed call: the server's code, or
+ * - `network`: no complete response arrived; the server may have executed the request
+ * - `timeout`: no complete response arrived in time; the server may have executed the request
+ * - `not_hufu`: the response is not from a Hufu server: a Wi-Fi sign-in page, a proxy, a wrong `baseUrl`
  *
  * A newer server may send a code that this version does not list, so give a `switch` a default.
  */
@@ -39,25 +39,31 @@ export interface HufuErrorFacts {
 }
 
 /**
- * Every failure of a call, except those of your own storage. `message` is one sentence for people, in the client's
- * language; programs look at `code`. It never holds a token or a password.
+ * Every error of a call, except those of your own storage. `message` is one sentence for people, in the
+ * client's language; programs look at `code`. It never holds a token or a password.
  */
 export class HufuError extends Error {
   override readonly name = 'HufuError'
   readonly code: HufuErrorCode
-  /** HTTP status of the answer; null where there was none to read. */
+  /** HTTP status of the response; null where there was none to read. */
   readonly status: number | null
-  /** Seconds to wait before the next try; null where the answer named none. */
+  /** Seconds to wait before the next attempt; null where the response has none. */
   readonly retryAfterSeconds: number | null
-  /** Finds the request in the server's log; null where the answer named none. */
+  /** Finds the request in the server's log; null where the response has none. */
   readonly requestId: string | null
-  /** For `invalid_request`: what is wrong. Empty for every other code. */
+  /** For `invalid_request`: the invalid fields. Empty for every other code. */
   readonly fields: readonly FieldProblem[]
-  /** For `password_refused`: which rule the password breaks, for example `too_short`. Null for every other code. */
+  /**
+   * For `password_refused`: the rule that the password breaks, for example `too_short`. Null for every other
+   * code.
+   */
   readonly rule: string | null
-  /** For `account_banned`: end of the ban, ISO 8601 UTC, or null for a ban without end. Null for every other code. */
+  /**
+   * For `account_banned`: end of the ban, ISO 8601 UTC, or null for a ban without end. Null for every other
+   * code.
+   */
   readonly bannedUntil: string | null
-  /** Why, when and by which device the session was ended, where the answer says that it was; else null. */
+  /** The reason, time and device of the session's end, where the response reports one; else null. */
   readonly signedOut: SignedOut | null
 
   constructor(facts: HufuErrorFacts) {
@@ -70,7 +76,7 @@ export class HufuError extends Error {
     this.rule = facts.rule ?? null
     this.bannedUntil = facts.bannedUntil ?? null
     this.signedOut = facts.signedOut ?? null
-    // As `new Error(message, { cause })` does where the platform knows it.
+    // As `new Error(message, { cause })` does on platforms that support it.
     if (facts.cause !== undefined) Object.defineProperty(this, 'cause', { value: facts.cause })
   }
 }

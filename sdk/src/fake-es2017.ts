@@ -1,10 +1,11 @@
-// A world for tests without anything newer than ES2017, and without `fetch`, `window` or Node: what the oldest apps run on.
+// A JavaScript realm for tests, without anything newer than ES2017, `fetch`, `window` or Node, as in the
+// oldest apps.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type Context, createContext, Script } from 'node:vm'
 
-/** What ECMA-262 of 2017 has, by the object that has it. Nothing else stays. */
+/** The members of ECMA-262 of 2017, by object. All others are deleted. */
 const es2017: Readonly<Record<string, string>> = {
   Object:
     'assign create defineProperties defineProperty entries freeze getOwnPropertyDescriptor getOwnPropertyDescriptors getOwnPropertyNames getOwnPropertySymbols getPrototypeOf is isExtensible isFrozen isSealed keys preventExtensions seal setPrototypeOf values',
@@ -48,14 +49,14 @@ const es2017: Readonly<Record<string, string>> = {
   'Symbol.prototype': 'toString valueOf',
   Error: '',
   'Error.prototype': 'message name toString',
-  // Iterator.prototype, by which newer engines give map, filter and others to all iterators.
+  // Iterator.prototype: newer engines add map, filter and others to it.
   'Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()))': '',
 }
 
 const globals =
   'Infinity NaN undefined eval isFinite isNaN parseFloat parseInt decodeURI decodeURIComponent encodeURI encodeURIComponent escape unescape Array ArrayBuffer Boolean DataView Date Error EvalError Float32Array Float64Array Function Int8Array Int16Array Int32Array Map Number Object Promise Proxy RangeError ReferenceError RegExp Set String Symbol SyntaxError TypeError Uint8Array Uint8ClampedArray Uint16Array Uint32Array URIError WeakMap WeakSet JSON Math Reflect'
 
-/** Deletes the rest, within the world; the engine keeps a few symbols by force. */
+/** Deletes the rest, inside the realm; a few symbols cannot be deleted. */
 const prune = `(table, globals) => {
   const symbols = new Set(table.Symbol.split(' ').map((name) => Symbol[name]))
   const kept = []
@@ -77,7 +78,7 @@ const prune = `(table, globals) => {
 
 export interface OldWorld {
   readonly context: Context
-  /** What could not be taken away. */
+  /** The members that could not be deleted. */
   readonly kept: string
   run(code: string): unknown
   /** Loads a CommonJS file and those that it requires, as an old bundler does. */
@@ -104,7 +105,7 @@ export function oldWorld(): OldWorld {
     context,
     kept: String(kept),
     run,
-    // As Node resolves the package: what `require` gets.
+    // Resolves the package as Node's `require` does.
     require: (file) => load(createRequire(file).resolve(file)),
   }
 }

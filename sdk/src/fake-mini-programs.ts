@@ -1,4 +1,4 @@
-// What mini-program platforms have for HTTP, for tests: each answers in the way that its own documents describe.
+// The HTTP functions of mini-program platforms, for tests: each behaves as its own documents describe.
 import type { PlatformRequest } from './transport-request.ts'
 
 export interface PlatformAnswer {
@@ -7,7 +7,7 @@ export interface PlatformAnswer {
   readonly text: string
 }
 
-/** What a server is asked: the headers are those that the platform has read. */
+/** The request as a server gets it, with the headers that the platform sends. */
 export interface PlatformAsked {
   readonly method: string
   readonly url: string
@@ -20,7 +20,7 @@ export type PlatformServer = (asked: PlatformAsked) => PlatformAnswer | null
 
 type Platform = (server: PlatformServer) => PlatformRequest
 
-/** A platform with the habits of WeChat: each answer is a success, and `header` is the name. */
+/** A platform like WeChat: every response is a success, and the option is called `header`. */
 function likeWeChat(failure: object, { parses = false } = {}): Platform {
   return (server) => (options) => {
     const { method, url, header, data, success, fail } = options
@@ -34,7 +34,7 @@ function likeWeChat(failure: object, { parses = false } = {}): Platform {
   }
 }
 
-/** A platform with the habits of Alipay: `headers` is the name, and whatever is not 200 is a failure. */
+/** A platform like Alipay: the option is called `headers`, and every status but 200 is a failure. */
 function likeAlipay(shape: (answer: PlatformAnswer) => object, failure: object): Platform {
   return (server) => (options) => {
     const { method, url, headers, data, success, fail } = options
@@ -48,7 +48,7 @@ function likeAlipay(shape: (answer: PlatformAnswer) => object, failure: object):
   }
 }
 
-/** A platform that looks at nothing but `dataType` does not parse; these do all the same. */
+/** `dataType` should turn parsing off; these platforms parse anyway. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -57,7 +57,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** By name; the shapes are those of the documents and of bug reports. */
+/** The platforms by name, with shapes from their documents and from bug reports. */
 export const platforms: Readonly<Record<string, Platform>> = {
   'wx.request': likeWeChat({ errMsg: 'request:fail ', errno: 600_001 }),
   'uni.request in an app': likeWeChat({ errMsg: 'request:fail abort statusCode:-1 Unable to resolve host' }),
@@ -75,7 +75,7 @@ export const platforms: Readonly<Record<string, Platform>> = {
   'dd.httpRequest (DingTalk)': likeAlipay(
     ({ status, headers, text }) => ({
       status,
-      // Android gives one object for each header.
+      // On Android, each header is an object.
       headers: Object.entries(headers).map(([name, value]) => ({ [name]: value })),
       data: parsed(text),
     }),
@@ -91,7 +91,7 @@ export const platforms: Readonly<Record<string, Platform>> = {
     const { status: statusCode, headers: header, text } = answer ?? {}
     const result = { statusCode, header, data: text, errMsg: 'request:ok' }
     options.success(result)
-    // It gives a promise as well, and without a network a success without a status.
+    // It also returns a promise, and without a network a success without a status.
     return Promise.resolve(result)
   },
 }

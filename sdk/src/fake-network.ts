@@ -1,4 +1,4 @@
-// A network for tests: answers as it is told, late, wrong or not at all, and remembers what was asked.
+// A network for tests: it responds as the test says, late, wrongly or not at all, and records the requests.
 import type { Fetch, FetchInit } from './runtime.ts'
 import type { Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'
@@ -18,7 +18,7 @@ export type Answering = (asked: Asked) => Response | Promise<Response>
 export interface FakeNetwork {
   readonly transport: Transport
   readonly asked: Asked[]
-  /** How every request is answered from now on. */
+  /** Responds to every request from now on. */
   answer: Answering
 }
 
@@ -36,7 +36,7 @@ export function fakeNetwork(answer: Answering = offline): FakeNetwork {
   return network
 }
 
-/** What `fetch` does without a network. */
+/** Fails as `fetch` does without a network. */
 export async function offline(): Promise<never> {
   throw new TypeError('fetch failed')
 }
@@ -54,7 +54,7 @@ export function problem(status: number, code: string, facts: object = {}, header
   return json(status, body, { 'content-type': 'application/problem+json; charset=utf-8', ...headers })
 }
 
-/** A Wi-Fi's own page in place of the answer. */
+/** A Wi-Fi sign-in page instead of the response. */
 export function portal(status = 200): Response {
   return new Response('<html>Welcome to Hotel Wi-Fi</html>', {
     status,
@@ -87,23 +87,23 @@ export function wireSession(id: string) {
   }
 }
 
-/** What the server tells of the account with a session. */
+/** The members of the account that the server returns with a session. */
 const { id, phone_number, nickname } = wireAccount
 const wireShortAccount = { id, phone_number, nickname }
 
-/** The answer of a sign-in that gives the token `token-<name>`. */
+/** The response of a sign-in with the token `token-<name>`. */
 export function issued(name: string, { created = false, proof = '' } = {}): Response {
   const session = wireSession(`session-${name}`)
   const body = { token: `token-${name}`, session, account: wireShortAccount, created }
   return json(201, proof === '' ? body : { ...body, device_proof: proof })
 }
 
-/** The answer of a rotation: `token-<name>` for the session that there is. */
+/** The response of a rotation: `token-<name>` for the present session. */
 export function rotated(name: string, sessionId = 'session-1'): Response {
   return json(200, { token: `token-${name}`, session: wireSession(sessionId) })
 }
 
-/** The answer to "who am I". */
+/** The response of `GET /v1/session`. */
 export function signedIn(name: string, nickname = wireAccount.nickname): Response {
   return json(200, { session: wireSession(`session-${name}`), account: { ...wireShortAccount, nickname } })
 }
@@ -114,7 +114,7 @@ export const replaced = (): Response =>
     ended_by: { platform: 'android', device_name: '华为 Mate 60' },
   })
 
-/** A promise to be settled by hand. */
+/** A promise that the test settles. */
 export function held<T>() {
   return Promise.withResolvers<T>()
 }

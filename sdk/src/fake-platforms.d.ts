@@ -1,4 +1,5 @@
-// The little that the README's examples use of platforms which are no dependencies here, as their own types say it.
+// The types that the README's examples use of platforms that are not dependencies, as in their own
+// declarations.
 declare module 'expo-secure-store' {
   interface SecureStoreOptions {
     keychainAccessible?: number

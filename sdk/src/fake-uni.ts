@@ -1,10 +1,10 @@
-// A `uni.request` for tests: answers through callbacks, with the habits of the platforms.
+// A `uni.request` for tests: it responds through callbacks, as the platforms do.
 import type { RequestOptions, RequestResult } from './transport-request.ts'
 
 export interface FakeUni {
   readonly request: (options: RequestOptions) => { abort(): void }
   readonly asked: RequestOptions[]
-  /** How many requests were aborted. */
+  /** The number of aborted requests. */
   aborted: number
 }
 
@@ -30,7 +30,7 @@ export function fakeUni(answer: (options: RequestOptions) => RequestResult | 'fa
   return uni
 }
 
-/** The result that a platform makes of an answer, with its JSON parsed. */
+/** A platform's result of a response, with its JSON parsed. */
 export async function resultOf(response: Response): Promise<RequestResult> {
   const text = await response.text()
   return {

@@ -1,4 +1,4 @@
-// Signing out with a bad network: at once on the device, and later, but surely, at the server.
+// Signing out with a bad network: at once on the device, and later on the server.
 import { expect, test, vi } from 'vitest'
 import { createClient, memoryStorage } from './client.ts'
 import {
@@ -32,7 +32,7 @@ async function signedInClient() {
   return { client, network, storage }
 }
 
-/** What was asked with a token, since the first request. */
+/** The requests with a token, since the first request. */
 const tokensAsked = ({ asked }: ReturnType<typeof fakeNetwork>) =>
   asked.filter(({ token }) => token).map(({ method, path, token }) => `${method} ${path} ${token}`)
 
@@ -123,7 +123,7 @@ test.each([
   'token_unknown',
   'session_expired',
   'session_replaced',
-])('A token that is over at the server already (%s) is told no more, and ends nobody', async (code) => {
+])('A token that is already over on the server (%s) is not sent again, and signs nothing out', async (code) => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
@@ -136,7 +136,7 @@ test.each([
   expect(listener).not.toHaveBeenCalled()
 })
 
-test('Who signs in over another session does not leave that one alive', async () => {
+test('A sign-in over another session does not leave that one alive', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   await client.signIn(input)
@@ -165,7 +165,7 @@ test('A start does not wait for the network', async () => {
   expect(await next.start()).toMatchObject({ is: 'signed_out', reason: null })
 })
 
-test('Signing out when nobody is signed in does nothing', async () => {
+test('Signing out without a session does nothing', async () => {
   const network = fakeNetwork()
   const client = createClient({ baseUrl, transport: network.transport })
   const listener = vi.fn()

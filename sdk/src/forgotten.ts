@@ -1,27 +1,27 @@
-// Tokens that were signed out on this device: the server is told of each until it has heard.
+// Tokens that were signed out on this device: each is sent to the server until the server has ended it.
 import { HufuError } from './errors.ts'
-import { Flights } from './flights.ts'
-import type { Keeper } from './keeper.ts'
-import { finish } from './kept.ts'
 import { type Connection, send } from './send.ts'
+import type { SessionStore } from './session-store.ts'
+import { Singleflight } from './singleflight.ts'
+import { finish } from './stored-state.ts'
 import { nothingOf } from './wire.ts'
 
 export class ForgottenTokens {
   readonly #connection: Connection
-  readonly #keeper: Keeper
-  readonly #telling = new Flights<void>()
+  readonly #store: SessionStore
+  readonly #telling = new Singleflight<void>()
 
-  constructor(connection: Connection, keeper: Keeper) {
+  constructor(connection: Connection, store: SessionStore) {
     this.#connection = connection
-    this.#keeper = keeper
+    this.#store = store
   }
 
-  /** Tells the server of every token that waits, once. Never fails: who was not told now is told later. */
+  /** Sends the sign-out of every waiting token once. Never fails: what cannot be sent now is sent later. */
   async endAll(): Promise<void> {
-    await Promise.all((this.#keeper.known?.toEnd ?? []).map((token) => this.end(token)))
+    await Promise.all((this.#store.known?.toEnd ?? []).map((token) => this.end(token)))
   }
 
-  /** Tells the server of one token. Never fails. */
+  /** Sends the sign-out of one token. Never fails. */
   end(token: string): Promise<void> {
     return this.#telling.join(token, () => this.#tell(token))
   }
@@ -33,7 +33,7 @@ export class ForgottenTokens {
       const isOver = error instanceof HufuError && error.signedOut !== null
       if (!isOver) return
     }
-    // Where the storage fails, the token stays on the list, and the server is told once more.
-    await this.#keeper.change(finish(token)).catch(this.#connection.onTrouble)
+    // If the storage fails, the token stays on the list, and its sign-out is sent once more.
+    await this.#store.change(finish(token)).catch(this.#connection.onTrouble)
   }
 }

@@ -1,11 +1,11 @@
-// What app developers give: the arguments of the client's methods.
+// The arguments of the client's methods.
 import type { components } from './api-types.ts'
 import type { Platform } from './models.ts'
 
-/** What a code is good for; `sign_in` is for signing up as well. */
+/** The purpose of a code; `sign_in` is for signing up as well. */
 export type CodePurpose = components['schemas']['NewCode']['purpose']
 
-/** The device that signs in. Its owner sees it in the list of devices. */
+/** The device that signs in, as the list of devices shows it. */
 export interface NewDevice {
   readonly platform?: Exclude<Platform, 'classic'>
   /** Stays the same on this device. 1 to 128 characters of printable ASCII, no space. */
@@ -16,7 +16,7 @@ export interface NewDevice {
   readonly appVersion?: string
 }
 
-/** Phone number and either a password or the code that was sent to it. */
+/** A phone number, and either a password or a code that was sent to it. */
 export type SignInInput = {
   /** With country code, or as it is dialled in the server's default region. */
   readonly phoneNumber: string
@@ -26,20 +26,23 @@ export type SignInInput = {
   | {
       readonly code: string
       readonly password?: never
-      /** For the account that this sign-in makes, where there is none yet. */
+      /** For the account that this sign-in creates, if there is none yet. */
       readonly nickname?: string
     }
 )
 
 export interface SendCodeInput {
   readonly phoneNumber: string
-  /** A code is good for one purpose. `confirm`: for `setPassword` and `changePhone`, sent to the number of now. */
+  /**
+   * A code is valid for one purpose. `confirm`: for `setPassword` and `changePhone`, sent to the present
+   * number.
+   */
   readonly purpose: CodePurpose
-  /** The server limits codes by its `id`, too. */
+  /** The server also limits codes by its `id`. */
   readonly device?: NewDevice
 }
 
-/** null takes away what is there; what is not named stays. */
+/** null removes a value; a field that is not given stays. */
 export interface AccountChanges {
   readonly nickname?: string | null
   readonly avatarUrl?: string | null
@@ -68,7 +71,7 @@ export interface ChangePhoneInput {
   readonly phoneNumber: string
   /** A code for `change_phone`, sent to the new number. */
   readonly code: string
-  /** That the account is theirs: a code for `confirm`, sent to the number of now, or the password. */
+  /** Confirms the owner: a code for `confirm`, sent to the present number, or the password. */
   readonly confirmation: { readonly code: string } | { readonly password: string }
 }
 

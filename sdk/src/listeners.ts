@@ -1,7 +1,10 @@
-// Those who want to be told of an event: adding them, and telling them.
+// The listeners of one event.
 export type Listener<Event> = (event: Event) => void | Promise<void>
 
-/** Listeners are told one after the other and never waited for; one that fails is reported and harms no other. */
+/**
+ * Listeners are called one after the other and never awaited. The error of one is reported and does not
+ * affect the others.
+ */
 export class Listeners<Event> {
   readonly #listeners = new Set<{ readonly tell: Listener<Event> }>()
   readonly #onTrouble: (error: unknown) => void
@@ -10,7 +13,7 @@ export class Listeners<Event> {
     this.#onTrouble = onTrouble
   }
 
-  /** @returns ends the subscription; more than one call does no harm */
+  /** @returns a function that ends the subscription; further calls of it do nothing */
   add(tell: Listener<Event>): () => void {
     const entry = { tell }
     this.#listeners.add(entry)

@@ -1,12 +1,15 @@
-// What app developers see: accounts, sessions, and ends of sessions.
+// The client's data types: accounts, sessions, and ends of sessions.
 import type { components } from './api-types.ts'
 
 type Wire = components['schemas']
 
-/** What an app runs on. `classic`: an app that speaks the older API. */
+/** The platform of an app. `classic`: an app that uses the older API. */
 export type Platform = Wire['Session']['platform']
 
-/** A person. Null means: none, or not known to this client (yet): sign-ins and checks tell only the first three. */
+/**
+ * A person's account. Null: no value, or not known to this client yet; responses of sign-ins and checks
+ * contain only the first three.
+ */
 export interface Account {
   /** UUID. */
   readonly id: string
@@ -21,12 +24,12 @@ export interface Account {
   readonly registeredAt: string | null
 }
 
-/** All that the server has about an account, in its own words: a document to hand over. */
+/** All data of an account on the server, as the document that the server returns. */
 export type AccountExport = Wire['AccountExport']
 
 /** One signed-in app on one device. Times are ISO 8601 UTC text, for `new Date(…)`. */
 export interface Session {
-  /** Public: it names the session and proves nothing. */
+  /** Public: it identifies the session and grants no access. */
   readonly id: string
   readonly platform: Platform
   readonly device: {
@@ -34,26 +37,26 @@ export interface Session {
     readonly name: string | null
     readonly appVersion: string | null
   }
-  /** Address of the sign-in. */
+  /** The IP address of the sign-in. */
   readonly ip: string | null
   readonly createdAt: string
-  /** Last use, exact to a few minutes. */
+  /** The last use, accurate to a few minutes. */
   readonly seenAt: string
-  /** When it ends unless it is used before; null: never. */
+  /** The time of its end, unless it is used before; null: never. */
   readonly expiresAt: string | null
   /** Whether it is the session of this client. */
   readonly current: boolean
 }
 
-/** Who is signed in, and by which session. */
+/** The signed-in account and its session. */
 export interface SignedIn {
   readonly account: Account
   readonly session: Session
 }
 
-/** What a sign-in gives. */
+/** The result of a sign-in. */
 export interface NewSignIn extends SignedIn {
-  /** Whether this sign-in has made the account. */
+  /** Whether this sign-in created the account. */
   readonly created: boolean
 }
 
@@ -61,9 +64,10 @@ export interface NewSignIn extends SignedIn {
 type ReasonOf<Code extends string> = Code extends `session_${infer Reason}` ? Reason : never
 
 /**
- * Why a session ended; `token_unknown`: the server does not know it any more, or never did; `storage_lost`: what this
- * device has stored can never be read again, as after a phone was restored without the keys of its key store. A newer
- * server may send a reason that this version does not list, so give a `switch` a default.
+ * The reason why a session ended; `token_unknown`: the server does not know it, any more or at all;
+ * `storage_lost`: the stored state can never be read again, as after a phone was restored without the keys of
+ * its key store. A newer server may send a reason that this version does not list, so give a `switch` a
+ * default.
  */
 export type SignOutReason =
   | Exclude<ReasonOf<Wire['Problem']['code']>, 'not_found' | 'limit_reached'>
@@ -75,7 +79,7 @@ export interface SignedOut {
   readonly reason: SignOutReason
   /** ISO 8601 UTC. */
   readonly at: string
-  /** The device that ended the session; null where it is not known, or was no device. */
+  /** The device that ended the session; null where it is unknown or was not a device. */
   readonly byDevice: { readonly platform: Platform; readonly name: string | null } | null
   /** One sentence for people, in the client's language. */
   readonly message: string

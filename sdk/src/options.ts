@@ -1,4 +1,4 @@
-// What createClient is given, checked.
+// The options of createClient, and their validation.
 import { type Clock, deviceClock, platformRandom, reportTrouble } from './runtime.ts'
 import type { Connection } from './send.ts'
 import type { RandomBytes } from './sign-ins.ts'
@@ -7,26 +7,29 @@ import type { Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'
 
 export interface ClientOptions {
-  /** Where the server is, for example `https://accounts.example.com`; not an address that redirects. */
+  /** The URL of the server, for example `https://accounts.example.com`; it must not redirect. */
   readonly baseUrl: string
-  /** How requests travel. Default: `fetchTransport()`, by the platform's `fetch`. */
+  /** Sends the requests. Default: `fetchTransport()`, by the platform's `fetch`. */
   readonly transport?: Transport
-  /** Where the token is kept. Default: in memory, so that every start begins signed out. */
+  /** Stores the token. Default: in memory, so that every start begins signed out. */
   readonly storage?: HufuStorage
-  /** Default: the clock of the device. Only for times that the server does not tell. */
+  /** Default: the clock of the device. Only for times that the server does not report. */
   readonly clock?: Clock
-  /** Language of messages, as in Accept-Language: `zh-CN` or `en`. Default: what the platform sends by itself. */
+  /**
+   * Language of messages, as in Accept-Language: `zh-CN` or `en`. Default: the language that the platform
+   * sends.
+   */
   readonly language?: string
-  /** How long one request may take, in milliseconds. Default: 15000. */
+  /** The deadline of one request, in milliseconds. Default: 15000. */
   readonly timeoutMs?: number
   /**
-   * A secure source of random bytes, for example `Crypto.getRandomBytes` of `expo-crypto`. Default: the platform's
-   * `crypto.getRandomValues`. With neither, a sign-in whose answer was lost cannot be repeated.
+   * A secure source of random bytes, for example `Crypto.getRandomBytes` of `expo-crypto`. Default: the
+   * platform's `crypto.getRandomValues`. With neither, a sign-in whose response was lost cannot be repeated.
    */
   readonly randomBytes?: RandomBytes
   /**
-   * Told of failures that no call can fail with: of your listeners, and of the storage while something else is done.
-   * None of them signs out. Default: `console.error`.
+   * Called with errors that no call can reject with: those of your listeners, and of the storage between
+   * calls. None of them signs out. Default: `console.error`.
    */
   readonly onTrouble?: (error: unknown) => void
 }
@@ -40,7 +43,7 @@ export function connectionOf(options: ClientOptions): Connection {
   if (language !== null && !/^[\x20-\x7e]+$/.test(language)) {
     throw new TypeError('language must be a language tag, for example zh-CN')
   }
-  // A longer timer than 2^31 - 1 would end at once.
+  // A timer of more than 2^31 - 1 ms would fire at once.
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
     throw new TypeError('timeoutMs must be milliseconds, more than 0')
   }
@@ -55,7 +58,7 @@ export function connectionOf(options: ClientOptions): Connection {
   }
 }
 
-/** A reporter that fails has nobody to tell. */
+/** The error of a reporter cannot be reported. */
 function harmless(report: (error: unknown) => void): (error: unknown) => void {
   return (error) => {
     try {

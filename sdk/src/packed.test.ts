@@ -1,4 +1,4 @@
-// The package as apps install it: packed, and run where nothing newer than ES2017 is known.
+// The package as apps install it: packed, and run without anything newer than ES2017.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -80,11 +80,11 @@ test('The old world knows ES2017, and nothing newer', () => {
   ]) {
     expect(run(`typeof ${name}`), name).toBe('undefined')
   }
-  // These cannot be deleted, and without syntax or methods of the same age they do nothing.
+  // These cannot be deleted, and have no effect without newer syntax or methods.
   expect(kept).toMatch(/^(Symbol\.\w+ ?)*$/)
 })
 
-/** What the server of this test answers, by path. */
+/** The responses of this test's server, by path. */
 function answerTo(method: string, path: string): readonly [status: number, body: object | null] {
   const session = wireSession('session-1')
   const account = wireAccount
@@ -110,7 +110,7 @@ const wrongPassword = {
   code: 'credentials_wrong',
 }
 
-/** Runs within the old world: a `request` as mini-programs have it, and each method of the client once. */
+/** Runs in the ES2017 realm: a `request` like that of mini-programs, and each method of the client once. */
 const walk = `async ({ createClient, requestTransport }, answer, later) => {
   const texts = new Map()
   const request = ({ method, url, success }) => {
@@ -172,7 +172,7 @@ test('The packed client works, each method of it, where nothing newer than ES201
   })
   const sdk = world.require(unpacked)
   const walked = world.run(walk)
-  // The text above is a function that gives a promise of text.
+  // The text above is a function that returns a promise of text.
   const result = await (walked as (...parts: unknown[]) => Promise<string>)(sdk, answer, setImmediate)
   expect(JSON.parse(result)).toEqual({
     failed: [],
@@ -189,14 +189,14 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
   const app = join(folder, 'app')
   const out = join(folder, 'out')
 
-  /** Runs a program of Node's in the folder of the app. @returns what it has printed; also where it fails */
+  /** Runs a Node program in the folder of the app. @returns its output, also where it fails */
   function node(...args: string[]): string {
-    // What the tests' own runner has set is none of an app's business.
+    // The variables of the test runner must not reach the app.
     const env = { PATH: process.env.PATH, HOME: process.env.HOME }
     try {
       return execFileSync(process.execPath, args, { cwd: app, env, encoding: 'utf8', stdio: 'pipe' })
     } catch (error) {
-      // execFileSync throws what the program has written, where it could be started.
+      // The error of execFileSync has the output of the program, if it could be started.
       const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }
       return `${message} ${stdout} ${stderr}`
     }
@@ -222,7 +222,7 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
     const world = oldWorld()
     const passwords: string[] = []
     const signedIn = new Promise<unknown[]>((done) => {
-      // The app's own objects are of its world, and so are these texts.
+      // The objects of the app belong to its realm, and so do these texts.
       const answer = (body: string) => {
         const { password } = JSON.parse(body)
         passwords.push(password)
@@ -252,7 +252,7 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
 
   test('loads it in Jest', () => {
     const printed = node(join(consumers, 'node_modules/jest/bin/jest.js'), '--rootDir', '.')
-    // Jest reports on standard error, and with a failure only: a success prints nothing here.
+    // Jest reports to standard error, so a success prints nothing here.
     expect(printed).toBe('')
   })
 
@@ -284,7 +284,7 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
       strict: true,
       noEmit: true,
     }
-    // A file of ES modules beside one of CommonJS is known since node16.
+    // node16 and later know ES modules beside CommonJS.
     const files = modules === node16 ? ['types.ts', 'types.mts'] : ['types.ts']
     writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
     expect(node(join(consumers, `node_modules/typescript-${version}/bin/tsc`), '-p', '.')).toBe('')

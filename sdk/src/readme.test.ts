@@ -1,4 +1,4 @@
-// The README names only what there is, and its examples compile.
+// The README names only existing exports, and its examples compile.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const client = sdk.createClient({ baseUrl: 'https://hufu.test' })
 const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code)
 
-/** What the compiler says of each text, compiled as a file of an app that has installed this package. */
+/** The compiler's errors for each text, compiled as a file of an app with this package. */
 function problemsOf(texts: readonly string[]): readonly string[] {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-readme-'))
   try {

@@ -1,4 +1,4 @@
-// Only the server's word signs out: what does, what never does, and what comes too late to count.
+// Only the server's refusal signs out: responses that do, responses that never do, and late responses.
 import { describe, expect, test, vi } from 'vitest'
 import { createClient, memoryStorage, type SignedOut } from './client.ts'
 import {
@@ -29,7 +29,7 @@ async function signedInClient({ timeoutMs = 1_000 } = {}) {
   return { client, network, storage, ends }
 }
 
-/** A body that begins and then breaks off, or never ends. */
+/** A body that is cut off, or never ends. */
 function brokenBody(how: 'breaks' | 'hangs'): Response {
   const body = new ReadableStream({
     start(controller) {
@@ -52,8 +52,8 @@ const harmless: [string, Answering, object][] = [
   ['a redirect', () => new Response(null, { status: 302 }), { code: 'not_hufu', status: 302 }],
   ['a redirect as browsers hide it', () => Response.error(), { code: 'not_hufu', status: null }],
   ['status 204 without an answer', done, { code: 'not_hufu', status: 204 }],
-  ['JSON of somebody else', () => json(200, { login: true }), { code: 'not_hufu', status: 200 }],
-  ['401 with JSON of somebody else', () => json(401, { code: 'token_unknown' }), { code: 'not_hufu' }],
+  ['JSON of another server', () => json(200, { login: true }), { code: 'not_hufu', status: 200 }],
+  ['401 with JSON of another server', () => json(401, { code: 'token_unknown' }), { code: 'not_hufu' }],
   ['401 without a body', () => new Response(null, { status: 401 }), { code: 'not_hufu', status: 401 }],
   ['429 of a proxy', () => portal(429), { code: 'not_hufu', status: 429 }],
   ['429 of the server', () => problem(429, 'overloaded'), { code: 'overloaded', status: 429 }],
@@ -114,7 +114,7 @@ test.each(reasons)('A 401 session_%s signs out, with that reason', async (reason
   expect(ends).toMatchObject([{ reason, message: `Title of session_${reason}` }])
 })
 
-test('Whoever was signed out is told why, when, by which device, and in words', async () => {
+test('A sign-out has its reason, time, device and a sentence', async () => {
   const { client, network, ends } = await signedInClient()
   network.answer = replaced
   await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
@@ -136,7 +136,7 @@ test('A token that the server does not know signs out, at the time of the own cl
   expect(ends).toEqual([{ reason: 'token_unknown', at: '2026-11-22T04:05:06.000Z', byDevice: null, message }])
 })
 
-test('The reason is still known at the next start, until somebody signs in', async () => {
+test('The reason is still known at the next start, until the next sign-in', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = replaced
   await client.me().catch(() => {})

@@ -1,4 +1,4 @@
-// A new token for the session: lost answers, calls that come in between, other clients, and a storage that fails.
+// A new token for the session: lost responses, concurrent calls, other clients, and a failing storage.
 import { expect, test, vi } from 'vitest'
 import { createClient, type HufuStorage, memoryStorage } from './client.ts'
 import {
@@ -29,7 +29,7 @@ async function signedInClient(storage: HufuStorage = memoryStorage()) {
   return { client, network, storage, told }
 }
 
-/** A server that gives `token-2` for `token-1`, as often as it is asked, and then takes no other one. */
+/** A server that issues `token-2` for `token-1` at each request, and then accepts no other token. */
 const rotatingServer: Answering = ({ path, token }) => {
   if (path.endsWith('/end')) return done()
   if (path === '/v1/session/rotate') return rotated('2')
@@ -142,7 +142,7 @@ test('Another client on the storage waits for the rotation, too, and never shows
   expect(network.asked.map(({ token }) => token)).toEqual([null, 'token-1', 'token-1', 'token-2'])
 })
 
-test('Who has signed in while a call of somebody else was waiting is not asked for', async () => {
+test('A waiting call of the previous session is not sent with the token of a new sign-in', async () => {
   const { client, network } = await signedInClient()
   const late = held<Response>()
   network.answer = ({ path }) => {
@@ -160,7 +160,7 @@ test('Who has signed in while a call of somebody else was waiting is not asked f
 
 test('A call that the rotation of another program has overtaken is asked again with the new token', async () => {
   const { client, network, storage, told } = await signedInClient()
-  // The same values, but not the same object: as another tab has it.
+  // The same values, but not the same object, as in another tab.
   const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
   const late = held<Response>()
   network.answer = ({ token }) => (token === 'token-1' ? late.promise : signedIn('1'))
@@ -233,7 +233,7 @@ test('A new token that cannot be stored is no success, and is asked for again', 
   expect(inner.get('hufu')).toContain('"token":"token-2"')
 })
 
-test('Who signs out during a rotation leaves no token behind', async () => {
+test('A sign-out during a rotation leaves no token behind', async () => {
   const { client, network, storage } = await signedInClient()
   const late = held<Response>()
   network.answer = ({ path }) => (path === '/v1/session/rotate' ? late.promise : offline())

@@ -1,22 +1,26 @@
-// What the SDK uses of the JavaScript it runs in, in words of its own: no types of Node or of a browser are needed.
+// The parts of the JavaScript platform that the SDK uses, with its own types: those of Node or a browser are
+// not needed.
 import type { TransportRequest } from './transport.ts'
 
-/** The AbortSignal of wherever the SDK is compiled into; `unknown` where that knows none. */
+/** The AbortSignal type of the app's compilation; `unknown` where it has none. */
 type Signal = typeof globalThis extends { AbortSignal: { prototype: infer S } } ? S : unknown
 
-/** What the SDK asks of `fetch`. No `cache: 'no-store'`: React Native's fetch would put a number into the URL for it. */
+/**
+ * The options that the SDK passes to `fetch`. No `cache: 'no-store'`: React Native's fetch would add a number
+ * to the URL.
+ */
 export interface FetchInit {
   readonly method: TransportRequest['method']
   readonly headers: Record<string, string>
   readonly body?: string
   readonly redirect: 'manual' | 'follow'
-  /** Only to find out whether the server can be reached, where the page may not read what it answers. */
+  /** Only to find out whether the server can be reached, where the page may not read its responses. */
   readonly mode?: 'no-cors'
   readonly credentials: 'omit'
   readonly signal?: Signal
 }
 
-/** What the SDK reads of an answer. */
+/** The members of a response that the SDK reads. */
 export interface FetchAnswer {
   readonly status: number
   readonly headers: { get(name: string): string | null }
@@ -26,14 +30,14 @@ export interface FetchAnswer {
 /** The platform's `fetch`, or anything that behaves like it. */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchAnswer>
 
-/** Tells the time in milliseconds since 1970-01-01 UTC. */
+/** Returns the time in milliseconds since 1970-01-01 UTC. */
 export interface Clock {
   now(): number
 }
 
 export const deviceClock: Clock = { now: () => Date.now() }
 
-/** The event that browsers give to all other tabs. */
+/** The event that browsers send to all other tabs. */
 interface StorageChange {
   readonly storageArea?: unknown
   /** null: everything was removed. */
@@ -45,8 +49,8 @@ interface Abortable {
   abort(): void
 }
 
-// Bare names, because mini-programs hand them to their scripts without a global object that has them. Read when they
-// are needed, never written.
+// Bare names, because mini-programs pass them to their scripts without a global object. Read when they are
+// needed, never written.
 declare const fetch: Fetch
 declare const AbortController: new () => Abortable
 declare const location: { readonly origin?: unknown }
@@ -69,11 +73,14 @@ export function newAbortController(): Abortable | null {
 /** The origin of the page, as browsers send it; null where there is no page. */
 export function pageOrigin(): string | null {
   if (typeof location !== 'object' || typeof location.origin !== 'string') return null
-  // A page from a file has none; browsers write it in two ways.
+  // A page from a file has no origin; browsers write it in two ways.
   return /^(null|file:.*)$/.test(location.origin) ? 'null' : location.origin
 }
 
-/** Calls `onChange` when another tab has changed what the SDK keeps in the storage; never where there are no tabs. */
+/**
+ * Calls `onChange` when another tab has changed the SDK's values in the storage; never where there are no
+ * tabs.
+ */
 export function onStorageEvent(storage: object, onChange: () => void): void {
   if (typeof addEventListener !== 'function') return
   addEventListener('storage', ({ storageArea, key }) => {
@@ -89,13 +96,13 @@ export function platformRandom(count: number): Uint8Array | null {
   return bytes
 }
 
-/** Runs the task later. @returns what keeps it from running */
+/** Runs the task later. @returns a function that cancels it */
 export function later(task: () => void, ms: number): () => void {
   const timer = setTimeout(task, ms)
   return () => clearTimeout(timer)
 }
 
-/** Tells the developer of a failure that no call of the client can fail with. */
+/** Reports an error to the developer that no call of the client can reject with. */
 export function reportTrouble(what: string, error: unknown): void {
   if (typeof console === 'object') console.error(`@hufu/sdk: ${what}:`, error)
 }

@@ -1,4 +1,4 @@
-// What goes over the wire, and what the facts of an answer become.
+// The requests on the wire, and the facts of a response.
 import { expect, test, vi } from 'vitest'
 import { type ClientOptions, createClient, type Fetch, fetchTransport, HufuError } from './client.ts'
 import { baseUrl, fakeNetwork, held, issued, offline, portal, problem, signedIn } from './fake-network.ts'
@@ -171,7 +171,9 @@ test('No error shows the token or the password', async () => {
   }
 })
 
-/** A page of `origin`, and a network that lets it reach the server, but not read the answers, as browsers do. */
+/**
+ * A page of `origin`, and a network that lets it reach the server but not read the responses, as browsers do.
+ */
 function pageOn(origin: string, { isServerThere = true, language = 'en' } = {}) {
   vi.stubGlobal('location', { origin })
   const modes: (string | undefined)[] = []

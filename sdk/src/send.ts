@@ -1,14 +1,15 @@
-// Sends one request and waits for its whole answer, up to a time limit. Knows no session.
-import { notHufu, type Reader, readAnswer } from './answer.ts'
+// Sends one request and waits for its complete response, up to a deadline. It does not depend on sessions.
+
 import type { paths } from './api-types.ts'
 import { HufuError } from './errors.ts'
+import { say } from './messages.ts'
+import { notHufu, type Reader, readAnswer } from './response.ts'
 import { later } from './runtime.ts'
 import type { RandomBytes } from './sign-ins.ts'
 import { OriginRefused, type Transport, type TransportAnswer, type TransportRequest } from './transport.ts'
 import type { Json } from './wire.ts'
-import { say } from './words.ts'
 
-/** Paths of the server's document; `id` fills the place of `{id}`. */
+/** A path of the server's document; `id` replaces `{id}`. */
 export interface Call<T> {
   readonly method: TransportRequest['method']
   readonly path: keyof paths
@@ -16,26 +17,26 @@ export interface Call<T> {
   /** With its question mark. */
   readonly query?: `?${string}`
   readonly body?: object
-  /** Under which a repeat of this request is known again; null: it is not. */
+  /** Identifies a repeat of this request; null: it cannot be repeated. */
   readonly idempotencyKey?: string | null
-  /** null: nobody asks. */
+  /** null: the request carries no token. */
   readonly token: string | null
-  /** Reads the answer; null where it is not the one that was asked for. */
+  /** Reads the response; null where it does not have the expected form. */
   read(answer: Json | null): T | null
 }
 
 export interface Connection extends Reader {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly baseUrl: string
   readonly transport: Transport
   readonly timeoutMs: number
   readonly randomBytes: RandomBytes
-  /** Told of what no call can fail with. Never throws. */
+  /** Called with errors that no call can reject with. Never throws. */
   readonly onTrouble: (error: unknown) => void
 }
 
 /**
- * Asks the server once.
+ * Sends one request.
  * @throws HufuError with the server's code, `network`, `timeout` or `not_hufu`
  */
 export async function send<T>(connection: Connection, call: Call<T>): Promise<T> {
@@ -50,7 +51,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
   let cancelLimit = () => {}
   try {
     const { answer, abort } = transport(request)
-    // Not every platform can abort, so the limit is a race as well.
+    // Not every platform can abort, so the deadline is a race as well.
     const late = new Promise<never>((_resolve, reject) => {
       cancelLimit = later(() => {
         reject(new HufuError({ code: 'timeout', message: say('timeout', language) }))

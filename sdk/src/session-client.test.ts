@@ -1,4 +1,4 @@
-// What an app sees of its client while all is well: who is signed in, from when on, and who is told.
+// The client without failures: its state, and the calls of its listeners.
 import { expect, test, vi } from 'vitest'
 import { createClient, type HufuClient, memoryStorage } from './client.ts'
 import {
@@ -17,7 +17,7 @@ import type { HufuStorage } from './storage.ts'
 
 const input = { phoneNumber: '12345678901', password: '123456' }
 
-/** A client that has signed in with `token-1`, and what it runs on. */
+/** A client that has signed in with `token-1`, with its network and storage. */
 async function signedInClient(storage = memoryStorage()) {
   const network = fakeNetwork(() => issued('1'))
   const client = createClient({ baseUrl, transport: network.transport, storage })
@@ -59,7 +59,7 @@ test('A sign-in sends what it was given and answers the account and the session'
   })
 })
 
-test('The state is unknown until the storage was read, then it says who is signed in', async () => {
+test('The state is unknown until the storage was read, then it has the signed-in session', async () => {
   const { storage } = await signedInClient()
   const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
 
@@ -161,7 +161,7 @@ test('A refused sign-in changes nothing', async () => {
   expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-1' } })
 })
 
-/** A storage that writes the token as late as its test says. */
+/** A storage that writes the token when the test says so. */
 function slowStorage() {
   const inner = memoryStorage()
   const writes: { proceed: () => void }[] = []
@@ -189,7 +189,7 @@ test('A sign-in is in the storage before it resolves and before listeners are to
   const { storage, inner, writes } = slowStorage()
   const client = createClient({ baseUrl, transport: fakeNetwork(() => issued('1')).transport, storage })
   const seen: string[] = []
-  const look = (who: string) => seen.push(`${who}: ${inner.get('hufu') === null ? 'empty' : 'stored'}`)
+  const look = (name: string) => seen.push(`${name}: ${inner.get('hufu') === null ? 'empty' : 'stored'}`)
   client.onSignedIn(() => void look('listener'))
   const signingIn = client.signIn(input).then(() => look('promise'))
 

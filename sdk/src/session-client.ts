@@ -1,34 +1,44 @@
-// The client's sessions: who is signed in, whether the server has confirmed it, and the listeners that hear
-// of changes.
-import { Asking } from './asking.ts'
+// The client's sessions: the signed-in session, whether the server has confirmed it, and the listeners of its
+// changes.
+import { AuthenticatedRequests } from './authenticated-requests.ts'
 import type { ClientState, SessionCalls } from './contract.ts'
 import { DeviceProofs } from './device-proofs.ts'
-import { Flights } from './flights.ts'
 import { ForgottenTokens } from './forgotten.ts'
-import { gateOf } from './gate.ts'
 import type { SignInInput } from './inputs.ts'
-import { Keeper } from './keeper.ts'
-import { begin, finish, follow, type Kept, leave, type Step, sessionIdOf, tokenOf, update } from './kept.ts'
 import { type Listener, Listeners } from './listeners.ts'
+import { say } from './messages.ts'
 import type { NewSignIn, Session, SignedIn, SignedOut } from './models.ts'
+import { lockOf } from './read-write-lock.ts'
 import { type Connection, send } from './send.ts'
+import { SerialQueue } from './serial-queue.ts'
+import { SessionStore } from './session-store.ts'
 import { SignIns } from './sign-ins.ts'
+import { Singleflight } from './singleflight.ts'
 import type { HufuStorage } from './storage.ts'
-import { Turns } from './turns.ts'
+import {
+  begin,
+  finish,
+  follow,
+  leave,
+  type Step,
+  type StoredState,
+  sessionIdOf,
+  tokenOf,
+  update,
+} from './stored-state.ts'
 import { bareAccount, newSession, newSignInOf, nothingOf, sessionsOf, signedInOf } from './wire.ts'
-import { say } from './words.ts'
 
 export class SessionClient implements SessionCalls {
   readonly #connection: Connection
-  readonly #keeper: Keeper
+  readonly #store: SessionStore
   readonly #forgotten: ForgottenTokens
-  readonly #asking: Asking
+  readonly #requests: AuthenticatedRequests
   readonly #states: Listeners<ClientState>
   readonly #signedIn: Listeners<SignedIn>
   readonly #signedOut: Listeners<SignedOut>
-  readonly #checks = new Flights<SignedIn>()
+  readonly #checks = new Singleflight<SignedIn>()
   // Sign-ins and sign-outs take effect in the order of the calls: the last one is what the person wanted.
-  readonly #wishes = new Turns()
+  readonly #queue = new SerialQueue()
   readonly #signIns: SignIns
   readonly #proofs: DeviceProofs
   #state: ClientState = { is: 'unknown' }
@@ -43,7 +53,7 @@ export class SessionClient implements SessionCalls {
     this.#states = new Listeners(onTrouble)
     this.#signedIn = new Listeners(onTrouble)
     this.#signedOut = new Listeners(onTrouble)
-    this.#keeper = new Keeper(storage, {
+    this.#store = new SessionStore(storage, {
       onRead: () => this.#tellRead(),
       onLost: () => {
         this.#lost = this.#endedHere('storage_lost')
@@ -52,17 +62,17 @@ export class SessionClient implements SessionCalls {
       onChange: (before, after) => this.#tell(before, after),
       onTrouble,
     })
-    this.#forgotten = new ForgottenTokens(connection, this.#keeper)
+    this.#forgotten = new ForgottenTokens(connection, this.#store)
     this.#proofs = new DeviceProofs(storage, onTrouble)
-    this.#asking = new Asking({
+    this.#requests = new AuthenticatedRequests({
       connection,
-      keeper: this.#keeper,
-      gate: gateOf(storage),
+      store: this.#store,
+      lock: lockOf(storage),
       forgotten: this.#forgotten,
       proofs: this.#proofs,
       onVerified: ({ id }) => this.#verify(id),
     })
-    this.#signIns = new SignIns({ ...connection, current: () => sessionIdOf(this.#keeper.known) })
+    this.#signIns = new SignIns({ ...connection, current: () => sessionIdOf(this.#store.known) })
     storage.watch?.(() => void this.#follow())
   }
 
@@ -71,45 +81,45 @@ export class SessionClient implements SessionCalls {
   }
 
   /** For the calls that are not about sessions. */
-  static askingOf(client: SessionClient): Asking {
-    return client.#asking
+  static requestsOf(client: SessionClient): AuthenticatedRequests {
+    return client.#requests
   }
 
   readonly start = async (): Promise<ClientState> => {
-    const kept = await this.#keeper.load()
+    const stored = await this.#store.load()
     void this.#forgotten.endAll()
-    if (kept.is === 'signed_in') void this.#checkInBackground(kept.token)
+    if (stored.is === 'signed_in') void this.#checkInBackground(stored.token)
     return this.state
   }
 
   readonly signIn = (input: SignInInput): Promise<NewSignIn> =>
-    this.#signIns.run(input, (key) => this.#wishes.take(async () => this.#signIn(input, await key())))
+    this.#signIns.run(input, (key) => this.#queue.take(async () => this.#signIn(input, await key())))
 
   readonly me = async (): Promise<SignedIn> => {
-    const token = tokenOf(await this.#keeper.load())
+    const token = tokenOf(await this.#store.load())
     return await this.#checks.join(token ?? '', () => this.#me())
   }
 
   readonly devices = async (): Promise<readonly Session[]> => {
-    const { answer } = await this.#asking.ask({ method: 'GET', path: '/v1/sessions', read: sessionsOf })
+    const { answer } = await this.#requests.ask({ method: 'GET', path: '/v1/sessions', read: sessionsOf })
     return answer
   }
 
   readonly endDevice = async (id: string): Promise<void> => {
-    if (sessionIdOf(await this.#keeper.load()) === id) return await this.signOut()
-    await this.#asking.ask({ method: 'POST', path: '/v1/sessions/{id}/end', id, read: nothingOf })
+    if (sessionIdOf(await this.#store.load()) === id) return await this.signOut()
+    await this.#requests.ask({ method: 'POST', path: '/v1/sessions/{id}/end', id, read: nothingOf })
   }
 
   readonly endOtherDevices = async (): Promise<void> => {
-    await this.#asking.ask({ method: 'POST', path: '/v1/sessions/end', read: nothingOf })
+    await this.#requests.ask({ method: 'POST', path: '/v1/sessions/end', read: nothingOf })
   }
 
-  readonly rotate = (): Promise<Session> => this.#asking.rotate()
+  readonly rotate = (): Promise<Session> => this.#requests.rotate()
 
   readonly signOut = async (): Promise<void> => {
     this.#signIns.forget()
     try {
-      await this.#wishes.take(() => this.#signOutLocally())
+      await this.#queue.take(() => this.#signOutLocally())
     } finally {
       await this.#forgotten.endAll()
     }
@@ -117,8 +127,8 @@ export class SessionClient implements SessionCalls {
 
   readonly signOutEverywhere = async (): Promise<void> => {
     const call = { method: 'POST', path: '/v1/sessions/end', query: '?all=true', read: nothingOf } as const
-    const { token } = await this.#asking.ask(call)
-    await this.#keeper.change(finish(token))
+    const { token } = await this.#requests.ask(call)
+    await this.#store.change(finish(token))
   }
 
   readonly subscribe = (listener: Listener<ClientState>): (() => void) => this.#states.add(listener)
@@ -130,7 +140,7 @@ export class SessionClient implements SessionCalls {
   async #signIn(input: SignInInput, idempotencyKey: string | null): Promise<NewSignIn> {
     // Listeners are called with a change, so the state before it has to be known. A state that cannot be read
     // is overwritten.
-    await this.#keeper.load().catch(this.#connection.onTrouble)
+    await this.#store.load().catch(this.#connection.onTrouble)
     const issued = await send(this.#connection, {
       method: 'POST',
       path: '/v1/sessions',
@@ -143,7 +153,7 @@ export class SessionClient implements SessionCalls {
     const verified = this.#verified
     this.#verified = session.id
     try {
-      await this.#keeper.change(begin(issued), { unreadable: 'overwrite' })
+      await this.#store.change(begin(issued), { unreadable: 'overwrite' })
     } catch (error) {
       this.#verified = verified
       // A session that cannot be stored must not stay alive, because no client has its token.
@@ -168,30 +178,30 @@ export class SessionClient implements SessionCalls {
 
   async #me(): Promise<SignedIn> {
     const question = { method: 'GET', path: '/v1/session', read: signedInOf } as const
-    const { answer, token } = await this.#asking.ask(question)
+    const { answer, token } = await this.#requests.ask(question)
     // The response is valid, whether or not it can be stored.
-    await this.#keeper.change(update(token, answer)).catch(this.#connection.onTrouble)
-    const { known } = this.#keeper
+    await this.#store.change(update(token, answer)).catch(this.#connection.onTrouble)
+    const { known } = this.#store
     const isKnown = known?.is === 'signed_in' && known.account.id === answer.account.id
     const account = isKnown ? known.account : bareAccount(answer.account)
     return { session: answer.session, account: { ...account, ...answer.account } }
   }
 
   async #signOutLocally(): Promise<void> {
-    await this.#keeper.load()
-    await this.#keeper.change(leave)
+    await this.#store.load()
+    await this.#store.change(leave)
   }
 
   /** Another program has changed the storage: another tab, for example. */
   async #follow(): Promise<void> {
-    if (!this.#keeper.known) return
+    if (!this.#store.known) return
     let isGone = false
     const look: Step = (stored, known) => {
       isGone = tokenOf(stored) === null
       return follow(stored, known)
     }
-    await this.#keeper.change(look).catch(this.#connection.onTrouble)
-    const { known } = this.#keeper
+    await this.#store.change(look).catch(this.#connection.onTrouble)
+    const { known } = this.#store
     // An emptied storage proves nothing: another tab empties it when it signs out, and so may something else.
     // The server knows.
     if (known.is === 'signed_in' && (isGone || known.session.id !== this.#verified)) {
@@ -212,13 +222,13 @@ export class SessionClient implements SessionCalls {
   }
 
   #settle(): void {
-    const state = stateOf(this.#keeper.known, this.#verified)
+    const state = stateOf(this.#store.known, this.#verified)
     if (JSON.stringify(state) === JSON.stringify(this.#state)) return
     this.#state = state
     this.#states.tell(state)
   }
 
-  #tell(before: Kept | null, after: Kept): void {
+  #tell(before: StoredState | null, after: StoredState): void {
     const isSame = sessionIdOf(before) === sessionIdOf(after)
     this.#settle()
     if (isSame) return
@@ -236,11 +246,11 @@ export class SessionClient implements SessionCalls {
   }
 }
 
-function stateOf(kept: Kept | null, verified: string | null): ClientState {
-  if (kept === null) return { is: 'unknown' }
-  if (kept.is === 'signed_out') {
-    return { is: 'signed_out', ...(kept.why ?? { reason: null, at: null, byDevice: null, message: null }) }
+function stateOf(stored: StoredState | null, verified: string | null): ClientState {
+  if (stored === null) return { is: 'unknown' }
+  if (stored.is === 'signed_out') {
+    return { is: 'signed_out', ...(stored.why ?? { reason: null, at: null, byDevice: null, message: null }) }
   }
-  const { account, session } = kept
+  const { account, session } = stored
   return { is: 'signed_in', account, session, verified: session.id === verified }
 }

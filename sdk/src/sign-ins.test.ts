@@ -1,4 +1,4 @@
-// Sign-ins that are one for the person: a double tap, and the repeat of a sign-in whose answer was lost.
+// Sign-ins that a person considers one: a double tap, and the repeat of a sign-in whose response was lost.
 import { expect, test, vi } from 'vitest'
 import { type ClientOptions, createClient, memoryStorage } from './client.ts'
 import {
@@ -28,7 +28,7 @@ function newClient(options: Partial<ClientOptions> = {}) {
   return { client, network, clock, keys, onTrouble }
 }
 
-/** A server on which a code is good once. */
+/** A server that accepts a code once. */
 function codeServer() {
   let used = 0
   return () => (used++ === 0 ? issued('1') : problem(401, 'code_wrong'))

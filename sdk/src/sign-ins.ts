@@ -1,23 +1,24 @@
-// Sign-ins that are one for the person: taps at the same time, a code that is sent twice, and tries whose answer was lost.
+// Sign-ins that a person considers one: concurrent taps, a code that is sent twice, and attempts whose
+// response was lost.
 import type { SignInInput } from './inputs.ts'
 import type { NewSignIn } from './models.ts'
 import type { Clock } from './runtime.ts'
 import { newSession } from './wire.ts'
 
-/** How long the server repeats a sign-in for its key, and a code may be good for. */
+/** For how long the server repeats a sign-in by its key, while its code may still be valid. */
 const repeatableMs = 120_000
 
-/** 128 bits, as many as a server asks for. */
+/** 128 bits, as the server requires. */
 const keyBytes = 16
 
-/** Gives so many random bytes of a secure source; null where the platform has none. */
+/** Returns this many random bytes of a secure source; null where the platform has none. */
 export type RandomBytes = (count: number) => Uint8Array | null | Promise<Uint8Array | null>
 
-/** Signs in, with the key that it asks for when its turn has come. */
+/** Signs in, with a key that it requests when it is its turn. */
 type Attempt = (key: () => Promise<string | null>) => Promise<NewSignIn>
 
 interface Try {
-  /** What is sent, as text. */
+  /** The request as text. */
   readonly what: string
   readonly at: number
 }
@@ -26,7 +27,7 @@ export interface SignInParts {
   readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly onTrouble: (error: unknown) => void
-  /** Id of the session that is signed in now. */
+  /** The id of the present session. */
   current(): string | null
 }
 
@@ -34,7 +35,7 @@ export class SignIns {
   readonly #parts: SignInParts
   #underWay: { readonly what: string; readonly result: Promise<NewSignIn> } | null = null
   #done: (Try & { readonly result: NewSignIn }) | null = null
-  /** The last try that has not succeeded. Whether the server has made a session for it is not known. */
+  /** The last attempt that has not succeeded. The server may have created a session for it. */
   #open: (Try & { readonly key: string | null }) | null = null
 
   constructor(parts: SignInParts) {
@@ -42,9 +43,9 @@ export class SignIns {
   }
 
   /**
-   * Signs in by `attempt`, which sends the key. The same sign-in twice is one: while the first is under way, and for a
-   * code, which is used up, as long as its session is there. After a failure the key is sent again, so that the server can
-   * give the answer that was lost.
+   * Signs in by `attempt`, which sends the key. The same sign-in twice is one: while the first is under way
+   * and, with a code, which is used up, as long as its session is signed in. After a failure the key is sent
+   * again, so that the server can repeat the lost response.
    */
   run(input: SignInInput, attempt: Attempt): Promise<NewSignIn> {
     const what = JSON.stringify(newSession(input))
@@ -70,7 +71,7 @@ export class SignIns {
     return result
   }
 
-  /** The person has signed out: a sign-in after that is a new one. */
+  /** After a sign-out, every sign-in is a new one. */
   forget(): void {
     this.#underWay = null
     this.#done = null
@@ -94,7 +95,7 @@ export class SignIns {
     return before.what === what && age >= 0 && age < repeatableMs
   }
 
-  /** null: without a secure source of randomness somebody else could guess the key. */
+  /** null: without a secure source of randomness, an attacker could guess the key. */
   async #newKey(): Promise<string | null> {
     try {
       const bytes = await this.#parts.randomBytes(keyBytes)

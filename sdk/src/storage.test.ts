@@ -1,4 +1,5 @@
-// Storages as apps really have them: key stores that were restored without their keys, wrappers that parse, and other tabs.
+// Storages of real apps: key stores that were restored without their keys, wrappers that parse, and other
+// tabs.
 import { afterEach, expect, test, vi } from 'vitest'
 import { createClient, type HufuClient, type HufuStorage, memoryStorage, webStorage } from './client.ts'
 import {
@@ -19,7 +20,7 @@ const stateOf = ({ state }: HufuClient) => (state.is === 'signed_in' ? state.ses
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** A client that was not used yet, and all that it tells. */
+/** A new client, and the calls of its listeners. */
 function newClient(storage: HufuStorage, network = fakeNetwork(() => issued('1'))) {
   const troubles: unknown[] = []
   const client = createClient({
@@ -40,7 +41,7 @@ async function signedInClient(storage: HufuStorage) {
   return all
 }
 
-/** A key store of which single entries cannot be decrypted any more, as after a restore to another phone. */
+/** A key store with entries that cannot be decrypted any more, as after a restore to another phone. */
 function keyStore({ isAsync = true } = {}) {
   const inner = memoryStorage()
   const lost = new Set<string>()
@@ -110,7 +111,7 @@ test('Each call that comes first finds out, and not only start()', async () => {
   }
 })
 
-test('A session that is known is written again where its entry was lost, and nobody is signed out', async () => {
+test('A session that is known is written again where its entry was lost, and the session stays signed in', async () => {
   const { storage, inner, lost } = keyStore()
   const { client, network, ends } = await signedInClient(storage)
   lost.add('hufu')
@@ -133,7 +134,7 @@ test.each([
   let isClosed = false
   const set = vi.fn(inner.set)
   const get = (key: string) => {
-    // Only this entry: it was written when other rules held.
+    // Only this entry, which was written under other rules.
     if (isClosed && key === 'hufu') throw new Error(message)
     return inner.get(key)
   }
@@ -214,14 +215,14 @@ test.each([
 
 test('A stored text that is not understood is reported', async () => {
   const storage = memoryStorage()
-  storage.set('hufu', '{"user":"somebody else uses this key"}')
+  storage.set('hufu', '{"user":"another program uses this key"}')
   const { client, troubles } = newClient(storage)
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
   expect(troubles).toMatchObject([{ message: expect.stringContaining('not understood') }])
-  expect(String(troubles)).not.toContain('somebody else')
+  expect(String(troubles)).not.toContain('another program')
 })
 
-/** Two tabs of a browser on one localStorage. A tab never hears of what it has done itself. */
+/** Two tabs of a browser on one localStorage. A tab gets no events of its own changes. */
 function browser() {
   const values = new Map<string, string>()
   const listeners: { tab: object; listen: (event: object) => void }[] = []
@@ -235,7 +236,7 @@ function browser() {
     const change = (key: string | null, write: () => void) => {
       write()
       for (const { tab: other, listen } of listeners) {
-        // In a turn of its own, and later than the storage says it.
+        // In a later turn, after the storage has changed.
         if (other !== tab) setTimeout(() => listen({ storageArea: areas.get(other), key }))
       }
     }
@@ -267,7 +268,7 @@ test('A tab notices that another one has signed in, and asks the server about it
   expect(first.network.asked).toMatchObject([{ path: '/v1/session', token: 'token-1' }])
 })
 
-test('A tab notices that another one has signed out, and asks nobody', async () => {
+test('A tab notices that another one has signed out, and sends no request', async () => {
   const { openTab } = browser()
   const { client: first, network } = await signedInClient(openTab().storage)
   const second = newClient(openTab().storage, fakeNetwork(offline))
@@ -291,7 +292,7 @@ test('A tab that comes late, when the other one has signed out and cleared up, h
   expect(values.size).toBeLessThan(2)
 })
 
-test('A page that empties its localStorage signs nobody out where the session lives on', async () => {
+test('A page that empties its localStorage does not sign out where the session is live', async () => {
   const { openTab } = browser()
   const { client, network, ends } = await signedInClient(openTab().storage)
   network.answer = () => signedIn('1')

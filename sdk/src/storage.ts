@@ -1,22 +1,22 @@
-// Where the token is kept between starts: the contract, and adapters.
+// Storages of the token between starts: the contract, and adapters.
 import { onStorageEvent } from './runtime.ts'
 
 /**
- * A place for small texts: `hufu` holds the token, `hufu.account` what is shown of the account while there is no network;
- * each well under 2 KB. Give a secure one where there is one. Each method may answer at once or with a promise. What it
- * throws reaches the caller of the client, or `onTrouble`; it signs nobody out.
+ * A storage of small texts: `hufu` holds the token, `hufu.account` the account's data for display without a
+ * network; each well under 2 KB. Pass a secure one where there is one. Each method may return a value or a
+ * promise. Its errors reach the caller of the client, or `onTrouble`; they do not sign out.
  */
 export interface HufuStorage {
-  /** The text that was set last; null where there is none. */
+  /** The text that was last set; null where there is none. */
   get(key: string): Promise<string | null> | string | null
-  /** Resolves when the text will survive the end of the program. */
+  /** Resolves when the text survives the end of the program. */
   set(key: string, value: string): Promise<void> | void
   remove(key: string): Promise<void> | void
   /** Calls `onChange` after another program, for example another tab, has changed what is stored. */
   watch?(onChange: () => void): void
 }
 
-/** Remembers as long as the program runs. */
+/** Stores as long as the program runs. */
 export function memoryStorage(): HufuStorage {
   const values = new Map<string, string>()
   return {
@@ -26,7 +26,7 @@ export function memoryStorage(): HufuStorage {
   }
 }
 
-/** What `localStorage` and `sessionStorage` look like. */
+/** The interface of `localStorage` and `sessionStorage`. */
 export interface WebStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
@@ -34,8 +34,8 @@ export interface WebStorage {
 }
 
 /**
- * Keeps the token in `localStorage`, or in anything of that shape. Every script of the page can read it there. What
- * another tab does is noticed at once.
+ * Stores the token in `localStorage`, or in an object with the same interface. Every script of the page can
+ * read it there. Changes by other tabs are noticed at once.
  */
 export function webStorage(storage: WebStorage): HufuStorage {
   return {
@@ -46,7 +46,7 @@ export function webStorage(storage: WebStorage): HufuStorage {
   }
 }
 
-/** What `expo-secure-store` looks like. */
+/** The interface of `expo-secure-store`. */
 export interface SecureStore<Options> {
   getItemAsync(key: string, options?: Options): Promise<string | null>
   setItemAsync(key: string, value: string, options?: Options): Promise<void>
@@ -54,8 +54,8 @@ export interface SecureStore<Options> {
 }
 
 /**
- * Keeps the token in `expo-secure-store`, or in anything of that shape: values below 2 KB, keys of letters, digits and
- * `._-` only.
+ * Stores the token in `expo-secure-store`, or in an object with the same interface: values below 2 KB, keys
+ * of letters, digits and `._-` only.
  * @param options passed with each call, for example `{ keychainAccessible: SecureStore.AFTER_FIRST_UNLOCK }`
  */
 export function secureStorage<Options>(store: SecureStore<Options>, options?: Options): HufuStorage {

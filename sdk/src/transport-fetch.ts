@@ -9,7 +9,7 @@ import {
 } from './runtime.ts'
 import { OriginRefused, type Transport, type TransportAnswer } from './transport.ts'
 
-/** @param fetch default: the platform's, as it is at the time of each request */
+/** @param fetch default: the platform's, looked up for each request */
 export function fetchTransport(fetch: Fetch = platformFetch): Transport {
   let hasAnswered = false
   return ({ method, url, headers, body }) => {
@@ -21,7 +21,8 @@ export function fetchTransport(fetch: Fetch = platformFetch): Transport {
         hasAnswered = true
         return answer
       } catch (error) {
-        // A server that has allowed this page before does so still: something in front of it has answered by itself.
+        // A server that has allowed this page before still allows it: the response came from something in
+        // front of it.
         const origin = hasAnswered || isAborted ? null : await refusedOrigin(fetch, url)
         throw origin === null ? error : new OriginRefused(origin, error)
       }
@@ -45,8 +46,8 @@ export function fetchTransport(fetch: Fetch = platformFetch): Transport {
 }
 
 /**
- * The origin of this page, where the server can be reached but the page may not read its answers. Browsers do not tell that
- * from no network; they tell whether an answer came that may not be read.
+ * The origin of this page, where the server can be reached but the page may not read its responses. Browsers
+ * report that like a missing network, but a `no-cors` request shows whether a response came.
  */
 async function refusedOrigin(fetch: Fetch, url: string): Promise<string | null> {
   const origin = pageOrigin()

@@ -1,4 +1,4 @@
-// What uni.request and wx.request get, and what is made of the many ways in which they answer.
+// The options that uni.request and wx.request get, and the many forms of their responses.
 import { describe, expect, test, vi } from 'vitest'
 import {
   createClient,
@@ -100,7 +100,7 @@ test.each([
   'request:fail',
 ])('%j carries no HTTP status, so that it is no answer', async (result) => {
   for (const settle of ['success', 'fail'] as const) {
-    // What platforms give is wider than their types.
+    // The results of platforms are wider than their types.
     const transport = requestTransport((options) => options[settle](result as RequestResult))
     await expect(transport(request).answer, settle).rejects.toBeInstanceOf(Error)
   }
@@ -142,7 +142,7 @@ test('A refusal that the platform has parsed signs out with its reason', async (
   expect(listener.mock.calls).toMatchObject([[{ reason: 'replaced', byDevice: { name: '华为 Mate 60' } }]])
 })
 
-/** A client on the platform, and a server there that gives the same answer until it is told another. */
+/** A client on the platform, and a server with one response until the test sets another. */
 function clientOn(platform: (server: PlatformServer) => PlatformRequest) {
   let answer: PlatformAnswer | null = null
   const asked: PlatformAsked[] = []

@@ -1,7 +1,8 @@
-// Requests by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and their likes: uni-app and mini-programs.
+// Requests by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and the like: uni-app and
+// mini-programs.
 import type { Exchange, Transport, TransportAnswer } from './transport.ts'
 
-/** What the SDK asks of `uni.request`. */
+/** The options that the SDK passes to `uni.request`. */
 export interface RequestOptions {
   readonly url: string
   readonly method: 'GET' | 'POST'
@@ -15,7 +16,7 @@ export interface RequestOptions {
   readonly fail: (failure: unknown) => void
 }
 
-/** What the SDK reads of an answer. Each platform puts the status and the headers where it likes. */
+/** The members of a result that the SDK reads. Their places differ between platforms. */
 export interface RequestResult {
   readonly statusCode?: unknown
   readonly status?: unknown
@@ -25,13 +26,13 @@ export interface RequestResult {
   readonly data?: unknown
 }
 
-/** `uni.request`, `wx.request`, `my.request`, `dd.httpRequest`, or another function of that shape. */
+/** `uni.request`, `wx.request`, `my.request`, `dd.httpRequest`, or a function with the same interface. */
 export type PlatformRequest = (options: RequestOptions) => unknown
 
 /**
- * Sends by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and the like. Whatever carries an HTTP status is an
- * answer, also where the platform calls it a failure: Alipay and DingTalk do so for all but 200.
- * What the platform cannot be told: it follows redirects.
+ * Sends by `uni.request`, `wx.request`, `my.request`, `dd.httpRequest` and the like. A result with an HTTP
+ * status is a response, also where the platform reports a failure: Alipay and DingTalk do so for all statuses
+ * but 200. These platforms follow redirects, which cannot be turned off.
  */
 export function requestTransport(request: PlatformRequest): Transport {
   return ({ method, url, headers, body, timeoutMs }): Exchange => {
@@ -48,16 +49,16 @@ export function requestTransport(request: PlatformRequest): Transport {
           method,
           header: { ...headers },
           headers: { ...headers },
-          // Text, because objects are turned into whatever the platform takes for right.
+          // Text, because platforms encode objects in different ways.
           ...(body !== null && { data: body }),
-          // Anything but "json" is not parsed, as a rule.
+          // As a rule, platforms parse only "json".
           dataType: 'text',
-          // Behind the client's own limit, so that the client says what happened.
+          // Longer than the client's own deadline, so that the client reports the time-out.
           timeout: timeoutMs + 1_000,
           success: settle,
           fail: settle,
         })
-        // Some platforms give a promise as well, which must not fail unheard.
+        // Some platforms also return a promise, whose rejection must be handled.
         if (task instanceof Promise) task.catch(() => {})
       } catch (error) {
         settle(error)
@@ -67,25 +68,27 @@ export function requestTransport(request: PlatformRequest): Transport {
   }
 }
 
-// Old platforms give no task, and a wrapper may give a promise.
+// Old platforms return no task, and a wrapper may return a promise.
 function abort(task: unknown): void {
   if (typeof task !== 'object' || task === null || !('abort' in task)) return
   if (typeof task.abort === 'function') task.abort()
 }
 
-/** null where the platform has no HTTP status to tell: no answer came. */
+/** null where the result has no HTTP status: there was no response. */
 function answerOf(result: unknown): TransportAnswer | null {
   if (typeof result !== 'object' || result === null) return null
-  // Each part is looked at before it is believed.
+  // Each member is checked before it is used.
   const { statusCode, status, error, header, headers, data } = result as RequestResult
-  // Alipay has numbers of its own in `error` (12: no network, 19: not 200), old versions of it in `status`.
+  // Alipay has its own numbers in `error` (12: no network, 19: not 200), old versions of it in `status`.
   const found = [statusCode, status, error].map(Number).find((number) => number >= 100 && number < 600)
   if (found === undefined) return null
   const all = namesInLowerCase([header, headers])
   return { status: found, header: (name) => all.get(name) ?? null, text: textOf(data) }
 }
 
-/** Headers come as an object, or as a list of such objects, each with one header: by its name, or as `name` and `value`. */
+/**
+ * Headers are an object, or a list of objects, each with one header: by its name, or as `name` and `value`.
+ */
 function namesInLowerCase(headers: unknown): Map<string, string> {
   const found = new Map<string, string>()
   const add = (name: string, value: unknown) => void found.set(name.toLowerCase(), String(value))
@@ -100,7 +103,7 @@ function namesInLowerCase(headers: unknown): Map<string, string> {
   return found
 }
 
-// Some platforms parse JSON, whatever they are told.
+// Some platforms always parse JSON.
 function textOf(data: unknown): string {
   if (typeof data === 'string') return data
   return data === null || data === undefined ? '' : JSON.stringify(data)

@@ -1,45 +1,48 @@
-// How requests travel: the contract between the client and what the platform has for HTTP.
+// The contract between the client and the platform's HTTP functions.
 
 export interface TransportRequest {
   /**
-   * Nothing else: WeChat has no PATCH, Kuaishou and others have GET and POST only, and some lose the body of a DELETE. The
-   * server does by POST all that it does by other methods.
+   * No other methods: WeChat has no PATCH, Kuaishou and others have only GET and POST, and some lose the body
+   * of a DELETE. The server has a POST route for each route of another method.
    */
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   /** JSON text; null: no body. */
   readonly body: string | null
-  /** When the client gives up, in milliseconds. It does so by itself; a platform with a limit of its own needs to know. */
+  /**
+   * The client's deadline in milliseconds. The client enforces it; a platform with a deadline of its own
+   * needs to know it.
+   */
   readonly timeoutMs: number
 }
 
-/** A whole answer, whatever its status. */
+/** A complete response, whatever its status. */
 export interface TransportAnswer {
   readonly status: number
-  /** Finds a header by its name in lower case; null where the answer has none. */
+  /** The header with this name in lower case; null where the response has none. */
   header(name: string): string | null
   readonly text: string
 }
 
-/** A request on its way. */
+/** A request under way. */
 export interface Exchange {
-  /** Rejects where no whole answer came. */
+  /** Rejects where no complete response arrived. */
   readonly answer: Promise<TransportAnswer>
-  /** Nobody waits any more. */
+  /** Aborts the request, because no caller waits for it any more. */
   abort(): void
 }
 
 /**
- * Sends one request, without cookies. A redirect is an answer where the platform can be told so. Nothing is cached: the
- * server forbids it itself.
+ * Sends one request, without cookies. A redirect is a response, where the platform allows it. Nothing is
+ * cached, because the server forbids it.
  */
 export type Transport = (request: TransportRequest) => Exchange
 
-/** The server can be reached, but the browser lets the page of this origin read none of its answers. */
+/** The server can be reached, but the browser does not let the page of this origin read its responses. */
 export class OriginRefused extends Error {
   readonly origin: string
-  /** What the browser said. */
+  /** The browser's error. */
   readonly reason: unknown
 
   constructor(origin: string, reason: unknown) {

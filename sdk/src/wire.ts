@@ -1,4 +1,4 @@
-// Between the wire's snake_case and our models: what is sent, and what an answer must look like to be believed.
+// Converts between the wire's snake_case and the client's types: builds requests, and validates responses.
 import type { components } from './api-types.ts'
 import type { AccountChanges, NewDevice, SignInInput } from './inputs.ts'
 import type { Account, AccountExport, NewSignIn, Session } from './models.ts'
@@ -17,7 +17,7 @@ export function newSession({ phoneNumber, device, ...proof }: SignInInput): Wire
   return { phone_number: phoneNumber, ...proof, ...(device && { device: newDevice(device) }) }
 }
 
-/** What is known of the device that asks. */
+/** The device of a request. */
 export function newDevice({
   platform,
   id,
@@ -48,7 +48,7 @@ export function signedInOf(answer: Json | null): { account: ShortAccount; sessio
   return account && isSession(session) ? { account, session: sessionOf(session) } : null
 }
 
-/** A session with the token that proves it. */
+/** A session with its token. */
 export interface Issued {
   readonly token: string
   readonly session: Session
@@ -63,7 +63,7 @@ export function issuedOf(answer: Json | null): Issued | null {
 }
 
 interface DeviceProof {
-  /** null: the server has given none, because the request brought one. */
+  /** null: the server has issued none, because the request contained a valid one. */
   readonly deviceProof: string | null
 }
 
@@ -104,12 +104,12 @@ export function exportOf(answer: Json | null): AccountExport | null {
   return isExport(answer) ? answer : null
 }
 
-/** Reads "done" out of 204, which carries nothing. */
+/** Reads a 204, which has no content. */
 export function nothingOf(answer: Json | null): true | null {
   return answer === null ? true : null
 }
 
-/** Reads the answer of a route that is about the account; null where it is something else. */
+/** Reads the account in a response; null where it is something else. */
 export function accountOf(value: unknown): Account | null {
   if (!isAccount(value)) return null
   const { id, phone_number, nickname, avatar_url, locale, has_password, registered_at } = value
@@ -124,7 +124,7 @@ export function accountOf(value: unknown): Account | null {
   }
 }
 
-/** As much of the account as the server tells with a session. */
+/** The members of the account that the server returns with a session. */
 export type ShortAccount = Pick<Account, 'id' | 'phoneNumber' | 'nickname'>
 
 function shortAccountOf(value: unknown): ShortAccount | null {
@@ -133,12 +133,12 @@ function shortAccountOf(value: unknown): ShortAccount | null {
   return { id, phoneNumber, nickname }
 }
 
-/** An account of which nothing else is known. */
+/** An account without further known members. */
 export function bareAccount({ id, phoneNumber, nickname }: ShortAccount): Account {
   return { id, phoneNumber, nickname, avatarUrl: null, locale: null, hasPassword: null, registeredAt: null }
 }
 
-// What nobody but a Hufu server answers is looked for; the rest is as its document says.
+// Checks for members that only a Hufu server returns; the others have the types of its document.
 function isShortAccount(value: unknown): value is Wire['Account'] {
   return isJson(value) && typeof value.id === 'string' && isTextOrNull(value.phone_number)
 }

@@ -4,7 +4,7 @@ import { redactUrl } from '../redact-url.ts'
 import { findPrimaries } from '../redis/discovery.ts'
 import { onNode } from '../redis/node.ts'
 import { type Address, parseRedisUrl, type RedisLocation, urlOf } from '../redis/redis-url.ts'
-import { newestPrimary } from '../redis/sentinel.ts'
+import { askSentinels } from '../redis/sentinel.ts'
 import type { Output } from './output.ts'
 
 export interface RedisFacts {
@@ -30,7 +30,7 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
   const place = parseRedisUrl(url)
   const primaries = await findPrimaries(place)
   const nodes = await Promise.all(primaries.map((address) => probeNode(place, address)))
-  const words = place.kind === 'sentinel' ? await newestPrimary(place) : []
+  const words = place.kind === 'sentinel' ? await askSentinels(place) : []
   const sentinels = place.kind === 'sentinel' ? place.sentinels : []
   const clocks = nodes.map(({ aheadMs }) => aheadMs).toSorted((a, b) => Math.abs(b) - Math.abs(a))
   return {
@@ -48,10 +48,10 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
 const byNumbers = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
 async function probeNode(place: RedisLocation, address: Address) {
-  return await onNode(urlOf(place.nodes, address), async (tell) => {
-    const info = String(await tell('INFO'))
+  return await onNode(urlOf(place.nodes, address), async (send) => {
+    const info = String(await send('INFO'))
     const read = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
-    const [seconds, microseconds] = String(await tell('TIME'))
+    const [seconds, microseconds] = String(await send('TIME'))
       .split(',')
       .map(Number)
     return {

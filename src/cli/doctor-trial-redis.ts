@@ -27,12 +27,12 @@ export async function tryRedis(url: string): Promise<void> {
     await link.connect()
     if (!link.isReachable()) throw failure ?? new Error('no connection')
     const key = keyOf(`doctor-${randomText(9)}`)
-    await link.ask(key, async ({ client, run, held }) => {
+    await link.ask(key, async ({ client, run, state }) => {
       try {
         await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
         await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
         await client.fill(key, Buffer.from(`${run} 1 doctor`), { run, position: 1, life: 10 })
-        await held.get(key)
+        await state.get(key)
       } finally {
         await client.del(key).catch(() => null)
       }

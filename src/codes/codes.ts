@@ -152,7 +152,7 @@ export class Codes {
   }
 
   /** Deletes up to `limit` codes that expired an hour or more before `now`, and returns how many. */
-  async forgetOld(now: number, limit: number): Promise<number> {
+  async deleteExpired(now: number, limit: number): Promise<number> {
     return await deleteCodesBefore(this.#db, now - 3_600_000, limit)
   }
 

@@ -4,9 +4,7 @@ import { valuesOfPage } from '../database/pages.ts'
 import type { Database, EventsTable } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 
-/**
- * How many rows a statement writes or names at most: parameters, memory and time of a statement have a bound.
- */
+/** The most rows that one statement writes or names, so that its parameters, memory and time are bounded. */
 const batchSize = 250
 
 /** Writes events. */
@@ -20,10 +18,7 @@ export async function insertEvents(tx: Database, events: readonly EventsTable[])
   }
 }
 
-/**
- * Writes one event for each of these sessions, as `event` says it. A session ends once, so its id serves as
- * the event's, too.
- */
+/** Writes one event for each of these sessions. A session ends once, so its id is also the event's id. */
 export async function insertEventsOfSessions(
   tx: Database,
   ids: readonly string[],
@@ -39,13 +34,13 @@ export async function insertEventsOfSessions(
   }
 }
 
-/** Whose events: those of an account, or those that name a number. Each has an index in this order. */
+/** The subject of the events: an account or a number. Each has an index in this order. */
 export interface EventSubject {
   readonly column: 'account_id' | 'phone_number'
   readonly value: string
 }
 
-/** A place in the order of events. */
+/** A position in the order of events. */
 export type EventPlace = Pick<EventsTable, 'at' | 'id'>
 
 /** Up to `limit` events of a subject, newest first, older than `before`. */
@@ -59,8 +54,8 @@ export async function listEvents(
   const page = before
     ? events
         .where(column, 'in', valuesOfPage(db, value))
-        // The end of a range of the index on every database, which `at < ? or (at = ? and id < ?)` is on
-        // none.
+        // This condition ends a range scan of the index on every database; `at < ? or (at = ? and id < ?)`
+        // does so on none.
         .where('at', '<=', before.at)
         .where((where) => where.or([where('at', '<', before.at), where('id', '<', before.id)]))
         .orderBy(column, 'desc')
@@ -68,7 +63,7 @@ export async function listEvents(
   return await page.orderBy('at', 'desc').orderBy('id', 'desc').execute()
 }
 
-/** Deletes up to `limit` of the oldest events from before a time, and returns how many that were. */
+/** Deletes up to `limit` of the oldest events from before a time, and returns how many it deleted. */
 export async function deleteEventsBefore(db: Database, at: number, limit: number): Promise<number> {
   const old = await db
     .selectFrom('hufu_events')
@@ -86,9 +81,9 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
 const nothingOfPerson = { phone_number: null, ip: null, detail: null }
 
 /**
- * Takes out of events what identifies the person of an account whose removal began at `began`: number,
- * address, details. Events of the number that belong to another account, which had it before or has it since,
- * stay as they are. A page in each statement.
+ * Removes the personal data of an account whose removal began at `began` from its events: number, address,
+ * details. Events of the number that belong to another account, which had it before or has it since, are not
+ * changed. Each statement changes one page.
  */
 export async function forgetPersonInPages(
   db: Database,
@@ -121,7 +116,7 @@ async function forgetPages(
   }
 }
 
-/** The same for the events of an account since a time. */
+/** Removes the personal data from the events of an account since a time. */
 export async function forgetPersonSince(tx: Database, accountId: string, since: number): Promise<void> {
   await tx
     .updateTable('hufu_events')

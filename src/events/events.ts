@@ -27,7 +27,7 @@ export const eventKinds = [
 ] as const
 export type EventKind = (typeof eventKinds)[number]
 
-/** Where a request came from. Commands have neither. */
+/** The origin of a request; commands have neither member. */
 export interface RequestOrigin {
   readonly ip: string | null
   readonly requestId: string | null
@@ -35,7 +35,7 @@ export interface RequestOrigin {
 
 export const noOrigin: RequestOrigin = { ip: null, requestId: null }
 
-/** What an event tells. Never a secret: no code, password or token. */
+/** An event to record. It never contains a secret: no code, password or token. */
 export interface NewEvent {
   readonly kind: EventKind
   readonly accountId?: string | null
@@ -81,7 +81,7 @@ export async function recordEvents(
   )
 }
 
-/** Writes that these sessions ended, as part of `tx`: for any number of them. */
+/** Records the ends of any number of sessions, as part of `tx`. */
 export async function recordEnds(
   tx: Database,
   at: number,
@@ -135,7 +135,7 @@ class EventSource {
     this.#subject = subject
   }
 
-  /** The next one; null: there is none, or the next page must be read first. */
+  /** The next event; null: there is none, or the next page must be read first. */
   get first(): EventsTable | null {
     return this.#page[this.#taken] ?? null
   }
@@ -157,7 +157,7 @@ class EventSource {
   }
 }
 
-/** Ids are ASCII, so that JavaScript orders them as the databases do: by bytes. */
+/** Ids are ASCII, so JavaScript compares them as the databases do: by bytes. */
 function newerOf(a: EventsTable | null, b: EventsTable | null): EventsTable | null {
   if (a === null || b === null) return a ?? b
   return b.at > a.at || (b.at === a.at && b.id > a.id) ? b : a

@@ -79,19 +79,19 @@ class FastPath {
     } catch {
       return false
     }
-    const proved = this.#verification.verifyFromMemory(token)
-    if (proved === null) return false
+    const verified = this.#verification.verifyFromMemory(token)
+    if (verified === null) return false
     const asked = { request, response, route, began: performance.now() }
-    if (proved instanceof Promise) {
+    if (verified instanceof Promise) {
       this.#lifecycle.connections.follow(request.socket, response)
-      void proved.then((one) => this.#answer(asked, one))
-    } else this.#answer(asked, proved)
+      void verified.then((one) => this.#answer(asked, one))
+    } else this.#answer(asked, verified)
     return true
   }
 
-  #answer(asked: Asked, proved: VerifiedToken): void {
+  #answer(asked: Asked, verified: VerifiedToken): void {
     const { route } = asked
-    this.#lifecycle.answerFast(asked, bytesOf(route, proved), route.namesSession ? proved.id : undefined)
+    this.#lifecycle.answerFast(asked, bytesOf(route, verified), route.namesSession ? verified.id : undefined)
   }
 }
 
@@ -99,10 +99,10 @@ class FastPath {
  * The JSON as bytes, one character per byte (`latin1`): as a normal string, JSON with Chinese text would take
  * twice the memory and would be encoded again for each response.
  */
-function bytesOf(route: Route, proved: VerifiedToken): string {
-  if (proved.answeredBy !== route) {
-    proved.answer = Buffer.from(JSON.stringify(route.answer(proved.live))).toString('latin1')
-    proved.answeredBy = route
+function bytesOf(route: Route, verified: VerifiedToken): string {
+  if (verified.answeredBy !== route) {
+    verified.answer = Buffer.from(JSON.stringify(route.answer(verified.live))).toString('latin1')
+    verified.answeredBy = route
   }
-  return proved.answer
+  return verified.answer
 }

@@ -1,8 +1,7 @@
-// Passwords that guessers try first: a list, what is common in China, runs on a keyboard, and the product's
-// own name.
+// Passwords that attackers try first: a list, common ones in China, keyboard runs, and the product's name.
 import { listed } from './common-passwords-list.ts'
 
-/** Love, luck and habit in pinyin and digits, and what Chinese lists of lost passwords have near the top. */
+/** Common words in pinyin and digits, and the most frequent entries of Chinese lists of leaked passwords. */
 const chinese = `
 woaini1314 woaini520 woaini521 woaini123 woaini5201314 woaini1314520 woaiwojia woaizhongguo woaibeijing woaimama
 woaibaba woaiziji woaixuexi woshishui woshishei woshinidie woshinima woshizhu woshitiancai woshishabi woyaozhuanqian
@@ -38,7 +37,7 @@ qwert qwer qwe asdf asd zxcv zxc qaz qazwsx abc abcd abcde aaa aa qq qqq www www
 money dragon monkey sunshine princess super a b c d e f g h i j k l m n o p q r s t u v w x y z
 `
 
-/** Numbers that say something, or cost no thought. */
+/** Numbers with a meaning, or that are easy to type. */
 const numbers = `
 0 1 00 01 11 12 66 69 88 99 000 007 110 111 112 119 120 123 159 163 168 222 258 321 333 369 444 518 520 521 555 584
 666 777 789 888 999 0000 1111 1122 1212 1234 1314 2222 3344 3333 4321 4444 5555 6666 7777 8888 9999 5200 5210 12345
@@ -61,7 +60,7 @@ const leet: Readonly<Record<string, string>> = {
 
 const wordsIn = (text: string): string[] => text.trim().split(/\s+/)
 
-/** What one finds by walking over a keyboard, a telephone or the alphabet, begun again at its end. */
+/** Runs on a keyboard, a telephone or the alphabet; after its end, each run continues at its beginning. */
 const ways = [
   '0123456789',
   '1234567890-=',
@@ -84,7 +83,7 @@ const ways = [
 const maxLength = 256
 const runs = ways.map((way) => leetless(way.repeat(Math.ceil(maxLength / way.length) + 1)))
 
-/** All entries, as people write them: tests show that each of them is refused. */
+/** All entries in their usual spelling. A test checks that each of them is refused. */
 export const commonPasswords: readonly string[] = [...wordsIn(listed), ...wordsIn(chinese)]
 
 const years = Array.from({ length: 91 }, (_, i) => String(1950 + i))
@@ -93,13 +92,13 @@ const commonNumbers = new Set([...wordsIn(numbers), ...years].map(leetless))
 const parts = new Set([...wordsIn(words), ...wordsIn(numbers), ...years].map(leetless))
 const longestNumber = 10
 
-/** The name with anything that is no letter around it. */
+/** The product's name, surrounded by any characters but letters. */
 const productName = /^\P{L}*(?:hufu|ufuh|虎符|符虎)+\P{L}*$/u
 
 /**
- * Whether a password is one that guessers try first, in capitals, in leet or from behind too. Asks sets only,
- * so it takes the same time however long the list is (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0,
- * 6.1.2 and 6.2.4).
+ * Whether attackers try a password first, in any case, in leet and reversed. It only looks up sets, so its
+ * time does not depend on the length of the list (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0, 6.1.2
+ * and 6.2.4).
  */
 export function isCommonPassword(password: string): boolean {
   const text = password.normalize('NFKC').toLowerCase()
@@ -110,7 +109,7 @@ export function isCommonPassword(password: string): boolean {
   )
 }
 
-/** A common word or number with a common number behind or before it: woaini1314, 123456zhang, 66668888. */
+/** A common word or number after or before a common number: woaini1314, 123456zhang, 66668888. */
 function isPartWithNumber(text: string): boolean {
   if (parts.has(text)) return true
   for (let length = 1; length <= longestNumber && length < text.length; length++) {
@@ -120,7 +119,7 @@ function isPartWithNumber(text: string): boolean {
   return false
 }
 
-/** One spelling for all that leet makes of a word: 0 o, 1 i l, 3 e, 4 @ a, 5 $ s. */
+/** Maps all leet spellings of a word to one: 0 o, 1 i l, 3 e, 4 @ a, 5 $ s. */
 function leetless(text: string): string {
   return text.replace(/[01345@$i]/g, (character) => leet[character] ?? character)
 }

@@ -1,10 +1,11 @@
-// A bounded number of threads that hash, and a bounded queue before them, first come, first served.
+// A bounded number of hashing threads with a bounded queue, first come, first served.
 import { Worker } from 'node:worker_threads'
 import { AppError } from '../errors.ts'
 import type { HashDone, HashJob } from './hash-worker.ts'
 
 /**
- * A thread has its next job already when it is done with one: it need not wait for a turn of the event loop.
+ * A thread gets its next job before it has finished one, so that it need not wait for a turn of the event
+ * loop.
  */
 const jobsAhead = 2
 const thread = new URL(
@@ -20,18 +21,18 @@ interface Asked {
 
 interface Thread {
   readonly worker: Worker
-  /** What it works on, and what it takes next. */
+  /** The job in work, and the next ones. */
   readonly asked: Asked[]
   beganAt: number
 }
 
-/** Threads start when they are needed first, and keep no process alive that has nothing else to do. */
+/** Threads start when they are first needed, and do not keep the process alive. */
 export class HashThreads {
   readonly #count: number
   readonly #queue: number
   readonly #threads: Thread[] = []
   readonly #waiting: Asked[] = []
-  /** A running mean of how long one job takes. */
+  /** A moving average of the duration of a job, in milliseconds. */
   #jobMs = 50
 
   /** @param queue how many jobs may wait while `count` are computed */
@@ -40,7 +41,7 @@ export class HashThreads {
     this.#queue = queue
   }
 
-  /** How many jobs are computed or wait now. */
+  /** The number of running and waiting jobs. */
   get load(): number {
     return this.#threads.reduce((sum, { asked }) => sum + asked.length, this.#waiting.length)
   }
@@ -90,7 +91,7 @@ export class HashThreads {
     const worker = new Worker(thread, { execArgv: [] })
     const started: Thread = { worker, asked: [], beganAt: performance.now() }
     worker.on('message', (done: HashDone) => this.#finish(started, done))
-    // A thread that dies takes its jobs along; the next job starts another one.
+    // The jobs of a crashed thread are lost; the next job starts another thread.
     worker.on('error', (error) => this.#lose(started, error))
     worker.on('exit', () => this.#lose(started, new Error('the hashing thread has ended')))
     worker.unref()

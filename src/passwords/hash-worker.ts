@@ -1,5 +1,5 @@
-// A thread that computes password hashes: at a low priority, so that a storm of sign-ins takes no time from
-// checks.
+// A thread that computes password hashes at a low priority, so that a storm of sign-ins takes little time
+// from checks.
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { hashSync, type Options, verifySync } from '@node-rs/argon2'
@@ -14,7 +14,7 @@ export type HashDone = { readonly result: string | boolean } | { readonly error:
  * Lower than the event loop, so that a storm of sign-ins takes little from checks; not much lower, so that a
  * flood of checks leaves something for sign-ins. Where both keep one core busy, Linux gives a thread of nice
  * 3 a third of it (weights 526 and 1024, sched(7)); nice 10 would be a tenth, and a whole sign-in is more
- * than its hash. bench/PROFILE.md has what was measured.
+ * than its hash. bench/PROFILE.md has the measurements.
  */
 const hashNice = 3
 

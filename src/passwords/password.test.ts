@@ -61,7 +61,7 @@ test.each([
   expect(() => assertAcceptablePassword(password, phone)).toThrow(new AppError('password_refused', { rule }))
 })
 
-/** Other ways to write the same word. */
+/** Other spellings of the same word. */
 const spellings: Record<string, (password: string) => string> = {
   'as it is': (password) => password,
   'in capitals': (password) => password.toUpperCase(),

@@ -1,4 +1,4 @@
-// Passwords: what is accepted, and argon2id hashing in a bounded pool with a bounded queue.
+// Passwords: the rules for new ones, and argon2id hashing in a bounded pool with a bounded queue.
 import { hash } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { isCommonPassword } from './common-passwords.ts'
@@ -11,14 +11,15 @@ const currentCost = '$argon2id$v=19$m=19456,t=2,p=1$'
 const minLength = 8
 const maxLength = 256
 
-/** One text for one password, whatever keyboard it was typed on: Unicode NFC. */
+/** The same text for a password from every keyboard: Unicode NFC. */
 function normalize(password: string): string {
   return password.normalize('NFC')
 }
 
 /**
  * Refuses passwords of fewer than 8 or more than 256 code points, the phone number itself, and those that
- * guessers try first. Any character is welcome, no mixture is demanded (NIST SP 800-63B-4, section 3.1.1.2).
+ * attackers try first. All characters are allowed, and no mixture is required (NIST SP 800-63B-4, section
+ * 3.1.1.2).
  * @throws AppError `password_refused`
  */
 export function assertAcceptablePassword(password: string, phoneNumber: string | null): void {
@@ -31,22 +32,22 @@ export function assertAcceptablePassword(password: string, phoneNumber: string |
   if (isCommonPassword(text)) throw new AppError('password_refused', { rule: 'is_common' })
 }
 
-/** Whether a text is the phone number, with or without its country code, or that from behind. */
+/** Whether a text is the phone number, with or without its country code, also reversed. */
 function isNumber(text: string, phoneNumber: string): boolean {
   const digits = text.replace(/\D/g, '')
   if (!/^[+\d ()-]+$/.test(text) || digits.length < minLength) return false
   return phoneNumber.endsWith(digits) || phoneNumber.endsWith([...digits].reverse().join(''))
 }
 
-/** Whether a stored PHC string was made with other parameters than the ones in use. */
+/** Whether a stored PHC string has other parameters than the present ones. */
 export function needsRehash(phc: string): boolean {
   return !phc.startsWith(currentCost)
 }
 
 export interface PasswordsOptions {
-  /** How many hashes are computed at once. */
+  /** The number of hashes that are computed concurrently. */
   readonly parallel: number
-  /** How many more may wait. */
+  /** The number of further hashes that may wait. */
   readonly queue: number
 }
 
@@ -69,7 +70,7 @@ export class Passwords {
   }
 
   /**
-   * Whether the password is the stored one. null is compared with a decoy: no, after the same work. @throws
+   * Whether the password is the stored one. null is compared with a decoy: false after the same work. @throws
    * AppError `overloaded`
    */
   async verify(phc: string | null, password: string): Promise<boolean> {
@@ -84,7 +85,7 @@ export class Passwords {
     this.#threads.assertRoom()
   }
 
-  /** How many hashes are computed or wait now. */
+  /** The number of hashes in computation and in the queue. */
   get load(): number {
     return this.#threads.load
   }

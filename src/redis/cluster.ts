@@ -1,16 +1,16 @@
-// What a Redis Cluster reports: which primary has which slots, and where a command has to go.
+// Reads the topology of a Redis Cluster: the slots of each primary, and redirections of commands.
 import type { Address } from './redis-url.ts'
 
 export const slotCount = 16_384
 
-/** Slots from the first to the last, and the primary that has them. */
+/** A range of slots, and the primary that serves it. */
 export interface Shard {
   readonly from: number
   readonly to: number
   readonly address: Address
 }
 
-/** The cluster answers that it is down. */
+/** The cluster reports that it is down. */
 export class ClusterDown extends Error {}
 
 const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -20,8 +20,7 @@ const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
 })
 
 /**
- * The slot of a key, which is ASCII without braces: CRC16 (XMODEM), as the Redis Cluster specification has
- * it.
+ * The slot of a key, which is ASCII without braces: CRC16 (XMODEM), as in the Redis Cluster specification.
  */
 export function slotOf(key: string): number {
   let crc = 0
@@ -30,7 +29,7 @@ export function slotOf(key: string): number {
   return crc % slotCount
 }
 
-/** What one node knows. @throws ClusterDown */
+/** The topology as one node reports it. @throws ClusterDown */
 export async function readShards(
   send: (words: string[]) => Promise<unknown>,
   asked: Address,
@@ -46,24 +45,21 @@ export async function readShards(
   }))
 }
 
-/** A node may not know its own name: then it is the one by which it was asked. */
+/** A node may not know its own host name. It then is the one that the client connected to. */
 function shownHost(host: string | null, asked: Address): string {
   if (host === null || host === '' || host === '?') return asked.slice(0, asked.lastIndexOf(':'))
   return host.includes(':') ? `[${host}]` : host
 }
 
 export type Redirection =
-  /** The slot has moved there for good. */
+  /** The slot has moved there permanently. */
   | { readonly kind: 'moved'; readonly address: Address }
-  /** The slot is on its way there; this key was not here. */
+  /** The slot is being migrated there, and this node does not have the key. */
   | { readonly kind: 'ask'; readonly address: Address }
-  /** No node has the slot now. */
+  /** No node serves the slot now. */
   | { readonly kind: 'down' }
 
-/**
- * What a refused command says of where its slot is; null where that is not what was wrong. It has not been
- * done.
- */
+/** The redirection in the error of a command, which was not executed; null where the error is another one. */
 export function redirectionOf(error: unknown): Redirection | null {
   const message = error instanceof Error ? error.message : ''
   const [, word, address = ''] = /^(MOVED|ASK) \d+ (\S+)/.exec(message) ?? []

@@ -1,12 +1,12 @@
-// One connection to a primary: how it begins, and how it is watched until something about it is wrong.
+// One connection to a primary: its set-up, and the health checks that detect a failure.
 import { redisCommandMs } from '../timing.ts'
 import { answerWithin, connectMs } from './deadline.ts'
 import type { Address } from './redis-url.ts'
 
-/** So silence is seen within 0.7 s. */
-const askEveryMs = 200
+/** Silence is therefore detected within 0.7 s. */
+const checkEveryMs = 200
 
-/** The part of a node-redis client that a link needs. */
+/** The part of a node-redis client that a connection needs. */
 export interface NodeClient {
   connect(): Promise<unknown>
   destroy(): void
@@ -15,42 +15,42 @@ export interface NodeClient {
   sendCommand(words: string[]): Promise<unknown>
 }
 
-/** What a process remembers of what it read on one connection. */
-export interface Memory {
-  forgetAll(): void
-  /** Called now and then. */
-  forgetOld(): void
+/** The state that a process keeps for one connection. */
+export interface ConnectionMemory {
+  clear(): void
+  /** Called with each health check. */
+  evictExpired(): void
 }
 
-export interface Connection<Client, Held> {
+export interface Connection<Client, State> {
   readonly client: Client
   readonly address: Address
-  /** Which Redis process this is: the beginning of its run_id, which is new with each start. */
+  /** Identifies the Redis process: the beginning of its run_id, which changes with each start. */
   readonly run: string
-  readonly held: Held
+  readonly state: State
 }
 
 /**
- * Connects a client, and makes ready what goes with the connection.
- * @throws what the connection threw, or when the other side is not a primary at work
+ * Connects a client and prepares the state of the connection.
+ * @throws the error of the connection, or an error where the server is not a working primary
  */
-export async function openConnection<Client extends NodeClient, Held>(
+export async function openConnection<Client extends NodeClient, State>(
   client: Client,
   address: Address,
-  begin: (client: Client) => Promise<Held>,
-): Promise<Connection<Client, Held>> {
-  // Without a listener, Node takes a lost connection for a crash.
+  begin: (client: Client) => Promise<State>,
+): Promise<Connection<Client, State>> {
+  // Without a listener, Node would treat a lost connection as an uncaught error.
   client.on('error', () => {})
   try {
     await answerWithin(connectMs + redisCommandMs, client.connect())
     const ask = async (...words: string[]) =>
       String(await answerWithin(redisCommandMs, client.sendCommand(words)))
     const run = /^run_id:(\w{8})/m.exec(await ask('INFO', 'server'))?.[1]
-    if (!run) throw new Error('Redis did not tell its run_id')
+    if (!run) throw new Error('Redis did not report its run_id')
     assertPrimary(await ask('INFO', 'replication'), address)
-    // Refused by one that still reads its data set.
+    // A server that is still loading its data set refuses this command.
     await ask('PING')
-    return { client, address, run, held: await answerWithin(redisCommandMs, begin(client)) }
+    return { client, address, run, state: await answerWithin(redisCommandMs, begin(client)) }
   } catch (error) {
     client.destroy()
     throw error
@@ -58,14 +58,14 @@ export async function openConnection<Client extends NodeClient, Held>(
 }
 
 /**
- * A paused or cut-off Redis says nothing at all, and an old primary nothing of its fall, so they are asked
- * all the time.
+ * Checks a connection several times a second: a paused or unreachable Redis sends nothing, and a demoted
+ * primary does not announce it.
  */
-export function watch<Client extends NodeClient, Held extends Memory | null>(
-  { client, address, held }: Connection<Client, Held>,
+export function watch<Client extends NodeClient, State extends ConnectionMemory | null>(
+  { client, address, state }: Connection<Client, State>,
   onWrong: (cause: unknown) => void,
 ): NodeJS.Timeout {
-  // It also is what tells us first.
+  // The error event is also the first sign of a lost connection.
   client.on('error', onWrong)
   const ask = async () => {
     assertPrimary(
@@ -74,9 +74,9 @@ export function watch<Client extends NodeClient, Held extends Memory | null>(
     )
   }
   const beat = setInterval(() => {
-    held?.forgetOld()
+    state?.evictExpired()
     ask().catch(onWrong)
-  }, askEveryMs)
+  }, checkEveryMs)
   return beat.unref()
 }
 

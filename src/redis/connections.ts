@@ -1,9 +1,15 @@
-// The connections to Redis, watched all the time: one to its primary, or one to each primary of a cluster. A
-// connection with a problem counts as absent; no request waits for it.
+// The connections to Redis, with constant health checks: one to its primary, or one to each primary of a
+// cluster. A connection with a problem counts as absent; no request waits for it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { redisCommandMs } from '../timing.ts'
 import { ClusterDown, readShards, redirectionOf, type Shard, slotCount, slotOf } from './cluster.ts'
-import { type Connection, type Memory, type NodeClient, openConnection, watch } from './connection.ts'
+import {
+  type Connection,
+  type ConnectionMemory,
+  type NodeClient,
+  openConnection,
+  watch,
+} from './connection.ts'
 import { answerWithin } from './deadline.ts'
 import { findShards } from './discovery.ts'
 import { type Address, type RedisLocation, urlOf } from './redis-url.ts'
@@ -11,30 +17,29 @@ import { isLastingRefusal } from './refusal.ts'
 
 const firstRetryMs = 100
 const lastRetryMs = 2_000
-/**
- * While all is well, sentinels and clusters are asked whether it still is: an old primary does not know that
- * it is one.
- */
-const lookEveryMs = 2_000
-/** A slot that moves while it is asked for is found with the second one. */
+/** Sentinels and clusters are queried while everything works, too: a demoted primary does not announce it. */
+const discoverEveryMs = 2_000
+/** The second redirection finds a slot that moves meanwhile. */
 const maxRedirections = 3
 
-/** Sends its first command before it waits for anything. */
-type Command<Client, Held, T> = (connection: Connection<Client, Held>) => Promise<T>
+/**
+ * Must send its first command synchronously, because ASKING applies to the next command on the connection.
+ */
+type Command<Client, State, T> = (connection: Connection<Client, State>) => Promise<T>
 
-/** `refused`: Redis answers, but refuses our commands; waiting does not change that. */
+/** `refused`: Redis answers, but refuses the commands, and keeps doing so. */
 export type RedisState = 'ok' | 'out_of_reach' | 'refused'
 
-type Slots<Client, Held> = (Connection<Client, Held> | null)[]
+type Slots<Client, State> = (Connection<Client, State> | null)[]
 
-export interface RedisConnectionsOptions<Client, Held> {
+export interface RedisConnectionsOptions<Client, State> {
   readonly place: RedisLocation
   readonly newClient: (url: string) => Client
   /** Prepares the state of a new connection, before any caller uses it. */
-  readonly begin: (client: Client) => Promise<Held>
+  readonly begin: (client: Client) => Promise<State>
   /**
    * Called when all of Redis becomes reachable, and with a cause when a part of it does not answer or refuses
-   * our commands.
+   * the commands.
    */
   readonly onChange?: ((state: RedisState, cause?: unknown) => void) | undefined
 }
@@ -44,42 +49,42 @@ export interface RedisConnectionsOptions<Client, Held> {
  * run id must never meet another Redis process. `connectionFor` is null from the moment when anything looks
  * wrong.
  *
- * node-redis has createSentinel and createCluster. They hide which process answers, keep commands for later,
- * and try them again; here each of these would be a wrong answer: a copy of before the fail-over, a mark that
- * is set after the commit.
+ * node-redis has createSentinel and createCluster. They hide which process answers, queue commands, and retry
+ * them. Each of these would be an error here: a cache entry from before the fail-over, or a mark that is set
+ * after the commit.
  */
-export class RedisConnections<Client extends NodeClient, Held extends Memory | null> {
-  readonly #options: RedisConnectionsOptions<Client, Held>
+export class RedisConnections<Client extends NodeClient, State extends ConnectionMemory | null> {
+  readonly #options: RedisConnectionsOptions<Client, State>
   #shards: readonly Shard[] = []
-  /** Of the last time when anybody said where they are. */
+  /** The primaries of the last successful discovery. */
   #known: readonly Address[] = []
-  readonly #connections = new Map<Address, Connection<Client, Held>>()
-  readonly #beats = new Map<Connection<Client, Held>, NodeJS.Timeout>()
-  /** By slot; where there is no cluster, there is one. */
-  #slots: Slots<Client, Held>
+  readonly #connections = new Map<Address, Connection<Client, State>>()
+  readonly #healthChecks = new Map<Connection<Client, State>, NodeJS.Timeout>()
+  /** The connections by slot; without a cluster there is one slot. */
+  #slots: Slots<Client, State>
   #generation = 0
-  #mustLook = false
-  #told: RedisState | null = null
+  #mustReconcile = false
+  #notified: RedisState | null = null
   #wake: () => void = () => {}
   #closed = false
 
-  constructor(options: RedisConnectionsOptions<Client, Held>) {
+  constructor(options: RedisConnectionsOptions<Client, State>) {
     this.#options = options
     this.#slots = Array.from({ length: options.place.kind === 'cluster' ? slotCount : 1 }, () => null)
   }
 
-  /** Changes whenever anything has changed about which Redis process has which keys. */
+  /** Changes whenever another Redis process may serve a key. */
   get generation(): number {
     return this.#generation
   }
 
-  /** Forgets what this process remembers; the connections stay. */
-  forgetAll(): void {
-    for (const { held } of this.#connections.values()) held?.forgetAll()
+  /** Drops the state of all connections; the connections stay open. */
+  clear(): void {
+    for (const { state } of this.#connections.values()) state?.clear()
   }
 
-  /** The connection to the primary that has a key. */
-  connectionFor(key: string): Connection<Client, Held> | null {
+  /** The connection to the primary of a key; null where there is none. */
+  connectionFor(key: string): Connection<Client, State> | null {
     return this.#slots[this.#slots.length === 1 ? 0 : slotOf(key)] ?? null
   }
 
@@ -90,23 +95,24 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     return areAll && this.#shards.every(({ address }) => this.#connections.has(address))
   }
 
-  /** Why not every key is reachable, as far as the last try showed. */
+  /** The state of the connections, with the reason of the last failure. */
   get state(): RedisState {
     if (this.isReachable()) return 'ok'
-    return this.#told === 'refused' ? 'refused' : 'out_of_reach'
+    return this.#notified === 'refused' ? 'refused' : 'out_of_reach'
   }
 
-  /** One try now; if it fails, further tries go on in the background until `close`. */
+  /** Tries to connect once. Further attempts go on in the background until `close`. */
   async connect(): Promise<void> {
-    await this.#look()
-    void this.#keepLooking()
+    await this.#reconcile()
+    void this.#keepReconciling()
   }
 
   /**
-   * Runs a command on a key. In a cluster, one that is sent elsewhere has not been done, and is done there.
-   * @throws where no answer comes in time; whether it was done is then not known
+   * Runs a command on a key, and follows the redirections of a cluster: a redirected command was not
+   * executed.
+   * @throws where no answer comes in time; the command may then have been executed
    */
-  async ask<T>(key: string, command: Command<Client, Held, T>): Promise<T> {
+  async ask<T>(key: string, command: Command<Client, State, T>): Promise<T> {
     const until = performance.now() + redisCommandMs
     let connection = this.connectionFor(key)
     let work = command
@@ -124,95 +130,95 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     }
   }
 
-  /**
-   * A command was refused or not answered: the connection is given up, unless it is only that its slot is
-   * elsewhere.
-   */
-  failed(connection: Connection<Client, Held>, key: string, cause: unknown): void {
+  /** Handles the failure of a command: closes the connection, unless another node serves the slot. */
+  failed(connection: Connection<Client, State>, key: string, cause: unknown): void {
     const redirection = this.#options.place.kind === 'cluster' ? redirectionOf(cause) : null
     if (redirection === null) this.drop(connection, cause)
     else if (redirection.kind === 'moved') this.#misplaced(connection, key, redirection.address)
     else if (redirection.kind === 'down') this.#misplaced(connection, key, null)
   }
 
-  /** Gives a connection up, because something about it was wrong, and looks for a new one. */
-  drop(connection: Connection<Client, Held>, cause: unknown): void {
+  /** Closes a connection after a failure, and starts to reconnect. */
+  drop(connection: Connection<Client, State>, cause: unknown): void {
     if (!this.#remove(connection)) return
-    this.#place()
-    this.#tell(cause)
+    this.#rebuildSlots()
+    this.#notify(cause)
     this.#wake()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     for (const connection of [...this.#connections.values()]) this.#remove(connection)
-    this.#place()
+    this.#rebuildSlots()
     this.#wake()
   }
 
-  #remove(connection: Connection<Client, Held>): boolean {
+  #remove(connection: Connection<Client, State>): boolean {
     if (this.#connections.get(connection.address) !== connection) return false
     this.#connections.delete(connection.address)
-    clearInterval(this.#beats.get(connection))
-    this.#beats.delete(connection)
-    connection.held?.forgetAll()
+    clearInterval(this.#healthChecks.get(connection))
+    this.#healthChecks.delete(connection)
+    connection.state?.clear()
     connection.client.destroy()
     return true
   }
 
-  /** The slot of a key is not where it was thought to be; `address` is where it is said to be. */
-  #misplaced(connection: Connection<Client, Held>, key: string, address: Address | null): void {
+  /**
+   * Handles a redirection: the connection does not serve the slot of the key. `address`: the new primary, or
+   * null where there is none.
+   */
+  #misplaced(connection: Connection<Client, State>, key: string, address: Address | null): void {
     const slot = slotOf(key)
     if (this.#slots[slot] !== connection) return
     this.#slots[slot] = (address !== null && this.#connections.get(address)) || null
     this.#generation++
-    // The connection got no announcement of changes in this slot since the slot had moved away.
-    connection.held?.forgetAll()
-    this.#mustLook = true
+    // Since the slot has moved, the connection has not received announcements of changes in it.
+    connection.state?.clear()
+    this.#mustReconcile = true
     this.#wake()
   }
 
-  async #keepLooking(): Promise<void> {
+  async #keepReconciling(): Promise<void> {
     for (let waitMs = firstRetryMs; !this.#closed; ) {
-      if (this.#isWell()) await this.#calm()
-      if (!this.#isWell()) await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { ref: false })
+      if (this.#isComplete()) await this.#waitForCheck()
+      if (!this.#isComplete()) await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { ref: false })
       if (this.#closed) return
-      await this.#look()
-      waitMs = this.#isWell() ? firstRetryMs : Math.min(lastRetryMs, waitMs * 2)
+      await this.#reconcile()
+      waitMs = this.#isComplete() ? firstRetryMs : Math.min(lastRetryMs, waitMs * 2)
     }
   }
 
-  #isWell(): boolean {
-    return !this.#mustLook && this.isReachable()
+  #isComplete(): boolean {
+    return !this.#mustReconcile && this.isReachable()
   }
 
-  /** Resolves when it is time to look, or when something is wrong. */
-  async #calm(): Promise<void> {
+  /** Resolves when the next discovery is due, or after a failure. */
+  async #waitForCheck(): Promise<void> {
     const woken = new AbortController()
     this.#wake = () => woken.abort()
-    const forMs = this.#options.place.kind === 'one' ? 2 ** 30 : lookEveryMs
+    const forMs = this.#options.place.kind === 'one' ? 2 ** 30 : discoverEveryMs
     await sleep(forMs, undefined, { signal: woken.signal, ref: false }).catch(() => {})
     this.#wake = () => {}
   }
 
-  /** Finds out where the primaries are, and connects to those that are missing. */
-  async #look(): Promise<void> {
-    this.#mustLook = false
+  /** Discovers the primaries, and connects to those without a connection. */
+  async #reconcile(): Promise<void> {
+    this.#mustReconcile = false
     let failure: unknown
     try {
       const shards = await this.#findShards()
       this.#known = shards.map(({ address }) => address)
-      this.#lay(shards)
+      this.#applyTopology(shards)
     } catch (error) {
       failure = error
-      // Sentinels that are away take nothing with them. A cluster that says so itself does.
-      if (error instanceof ClusterDown) this.#lay([])
+      // Unreachable sentinels change nothing. A cluster that reports that it is down has no primaries.
+      if (error instanceof ClusterDown) this.#applyTopology([])
     }
     const missing = new Set(this.#shards.map(({ address }) => address))
     for (const address of this.#connections.keys()) missing.delete(address)
     const opened = await Promise.allSettled([...missing].map((address) => this.#open(address)))
     for (const outcome of opened) if (outcome.status === 'rejected') failure = outcome.reason
-    this.#tell(failure)
+    this.#notify(failure)
   }
 
   async #findShards(): Promise<Shard[]> {
@@ -227,17 +233,17 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
     return await Promise.any(open).catch(() => findShards(place, this.#known))
   }
 
-  /** From now on the primaries are these. */
-  #lay(shards: readonly Shard[]): void {
+  /** Applies a new topology. */
+  #applyTopology(shards: readonly Shard[]): void {
     const before = new Map([...this.#connections.values()].map((one) => [one, this.#slotsOf(one.address)]))
     this.#shards = shards
     for (const [connection, slots] of before) {
       const now = this.#slotsOf(connection.address)
       if (now === '') this.#remove(connection)
-      // The connection announces no changes in a slot that it no longer has.
-      else if (now !== slots) connection.held?.forgetAll()
+      // The node no longer announces changes in slots that it has lost.
+      else if (now !== slots) connection.state?.clear()
     }
-    this.#place()
+    this.#rebuildSlots()
   }
 
   #slotsOf(wanted: Address): string {
@@ -246,18 +252,18 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
       .join()
   }
 
-  #place(): void {
-    const slots: Slots<Client, Held> = this.#slots.map(() => null)
+  #rebuildSlots(): void {
+    const slots: Slots<Client, State> = this.#slots.map(() => null)
     for (const { from, to, address } of this.#shards)
       slots.fill(this.#connections.get(address) ?? null, from, to + 1)
     if (slots.some((connection, i) => connection !== this.#slots[i])) this.#generation++
     this.#slots = slots
   }
 
-  #tell(cause: unknown): void {
+  #notify(cause: unknown): void {
     const state = this.isReachable() ? 'ok' : isLastingRefusal(cause) ? 'refused' : 'out_of_reach'
-    if (this.#closed || state === this.#told) return
-    this.#told = state
+    if (this.#closed || state === this.#notified) return
+    this.#notified = state
     if (state === 'ok') this.#options.onChange?.(state)
     else this.#options.onChange?.(state, cause)
   }
@@ -271,20 +277,21 @@ export class RedisConnections<Client extends NodeClient, Held extends Memory | n
       throw new Error('the connection was lost again')
     }
     this.#connections.set(address, connection)
-    this.#beats.set(
+    this.#healthChecks.set(
       connection,
       watch(connection, (cause) => this.drop(connection, cause)),
     )
-    this.#place()
+    this.#rebuildSlots()
   }
 }
 
 /**
- * A command for a slot that is on its way to this node. It holds for the very next command on the connection.
+ * Runs a command for a slot that is being migrated to this node. ASKING applies to the next command on the
+ * connection only.
  */
-async function asking<Client extends NodeClient, Held, T>(
-  connection: Connection<Client, Held>,
-  command: Command<Client, Held, T>,
+async function asking<Client extends NodeClient, State, T>(
+  connection: Connection<Client, State>,
+  command: Command<Client, State, T>,
 ): Promise<T> {
   const [, answer] = await Promise.all([connection.client.sendCommand(['ASKING']), command(connection)])
   return answer

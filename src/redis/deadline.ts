@@ -1,4 +1,4 @@
-// How long Redis may take, for cache entries and for everything else that is kept there.
+// The deadlines of Redis.
 import { withinMs } from '../deadline.ts'
 
 export const connectMs = 1_000

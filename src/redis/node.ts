@@ -4,26 +4,29 @@ import { createClient } from 'redis'
 import { redisCommandMs } from '../timing.ts'
 import { answerWithin, connectMs } from './deadline.ts'
 
-/** What every client of one node has in common; the rest is for whoever makes it. */
+/** The options that all clients of one node share. */
 export function nodeOptions(url: string) {
   return {
     url,
     RESP: 3,
     disableOfflineQueue: true,
-    // `answerWithin` and the watch of the connection are the limits; the client's own makes an error for each
-    // command, 5 s later.
+    // `answerWithin` and the health checks are the deadlines. The client's own deadline would create an error
+    // for each command, 5 s later.
     commandOptions: { timeout: 0 },
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
   } as const
 }
 
-/** Sends one command and gives its answer as RESP 2 has it: maps are lists of names and values. */
-export type Tell = (...words: string[]) => Promise<unknown>
+/** Sends one command and returns the answer in RESP 2: maps are lists of names and values. */
+export type Send = (...words: string[]) => Promise<unknown>
 
-/** Works on a connection of its own. @throws what the connection threw, or when a command takes too long */
-export async function onNode<T>(url: string, work: (tell: Tell) => Promise<T>): Promise<T> {
+/**
+ * Opens a connection for `work` and closes it afterwards. @throws the error of the connection, or an error
+ * where a command takes too long
+ */
+export async function onNode<T>(url: string, work: (send: Send) => Promise<T>): Promise<T> {
   const client = createClient({ ...nodeOptions(url), RESP: 2 })
-  // Without a listener, Node takes a lost connection for a crash.
+  // Without a listener, Node would treat a lost connection as an uncaught error.
   client.on('error', () => {})
   try {
     await answerWithin(connectMs, client.connect())

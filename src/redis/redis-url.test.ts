@@ -70,7 +70,7 @@ describe('what cannot be meant is refused, with what to write instead', () => {
 })
 
 test.each([
-  // The check value of the specification, and slots that Redis itself gave.
+  // The check value of the specification, and slots that Redis itself computed.
   ['123456789', 0x31c3],
   ['foo', 12_182],
   ['', 0],

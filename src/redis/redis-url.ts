@@ -1,4 +1,4 @@
-// Where Redis is, as HUFU_REDIS_URL says: one server, a primary that sentinels name, or a cluster.
+// Parses HUFU_REDIS_URL: one server, a primary behind sentinels, or a cluster.
 import { WrongValue } from '../settings/setting.ts'
 import { decodedPart, optionParts, plain, shown, splitUrl } from '../url-parts.ts'
 
@@ -13,7 +13,7 @@ interface OneRedis {
 
 export interface SentinelRedis {
   readonly kind: 'sentinel'
-  /** The name that the sentinels know the primary by. */
+  /** The name of the primary in the sentinels' configuration. */
   readonly name: string
   readonly sentinels: readonly Address[]
   readonly sentinelUrls: NodeUrl
@@ -22,14 +22,14 @@ export interface SentinelRedis {
 
 interface ClusterRedis {
   readonly kind: 'cluster'
-  /** Some of its nodes; they know the others. */
+  /** Some of its nodes, which report the others. */
   readonly seeds: readonly Address[]
   readonly nodes: NodeUrl
 }
 
 export type RedisLocation = OneRedis | SentinelRedis | ClusterRedis
 
-/** What all nodes have in common: their URLs without the address. */
+/** The parts of a URL that all nodes share: everything but the address. */
 interface NodeUrl {
   readonly scheme: string
   /** `user:password@`, percent-encoded, or nothing. */
@@ -45,7 +45,7 @@ const wrongForm = () =>
 const defaultPorts = { one: 6379, sentinel: 26_379, cluster: 6379 }
 const sentinelOptions = ['db', 'sentinel_user', 'sentinel_password']
 
-/** @throws WrongValue, whose text quotes no part of the URL but the name of an option */
+/** @throws WrongValue; its text quotes no part of the URL but the name of an option */
 export function parseRedisUrl(text: string): RedisLocation {
   const { scheme: form, userinfo, hosts, path, query } = splitUrl(text, wrongForm)
   const [isForm, scheme = '', named] = /^(rediss?)(?:\+(sentinel|cluster))?$/.exec(form) ?? []
@@ -72,7 +72,7 @@ export function parseRedisUrl(text: string): RedisLocation {
   return { kind, address, nodes: { ...nodes, database: databaseOf(path) } }
 }
 
-/** What other clients take behind a "?", and how it is written here. */
+/** Options of other clients after a "?", and their equivalents here. */
 const instead: readonly (readonly [name: RegExp, zh: string, en: string])[] = [
   [
     /^(ssl|tls|usessl|usetls|sslmode|sslcertreqs|sslverify|rejectunauthorized)$/,
@@ -144,7 +144,7 @@ function sentinelPlace(
 
 function addressOf(host: string, defaultPort: number): Address {
   const url = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : null
-  // What is more than a host and a port would come back as something else.
+  // Anything besides a host and a port would change in the URL parser.
   const given = url && /^(.*?)(?::(\d+))?$/.exec(host)
   if (!given || !/^[\w.-]+$|^\[[\da-fA-F:.]+\]$/.test(given[1] ?? '')) throw wrongForm()
   return `${given[1]}:${given[2] ?? defaultPort}`
@@ -153,7 +153,7 @@ function addressOf(host: string, defaultPort: number): Address {
 function loginOf(userinfo: string | null): string {
   if (userinfo === null || userinfo === '') return ''
   decodedPart(userinfo)
-  // Who writes one word means the password; as a user without one it would be refused, and printed.
+  // A single word means the password. As a user name without a password, it would be refused and printed.
   if (!userinfo.includes(':'))
     throw new WrongValue(
       '的“@”前面没有“:”：只有密码时请写 redis://:password@host，有用户时写 redis://user:password@host',

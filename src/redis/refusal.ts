@@ -1,17 +1,17 @@
-// Redis answered, and its answer was no.
+// Refusals of Redis.
 import { ErrorReply } from 'redis'
 
-/** What goes by itself: a start, a fail-over, a script that runs, a slot that is elsewhere. */
+/** Refusals that pass with time: a start, a fail-over, a running script, a slot on another node. */
 const passing = /^(LOADING|MASTERDOWN|READONLY|BUSY|TRYAGAIN|CLUSTERDOWN|MOVED|ASK)\b/
 
-/** Whether an error, or what caused it, is an answer of Redis. */
+/** Whether an error, or its cause, is an error reply of Redis. */
 export function isRefusal(error: unknown): boolean {
   return refusalIn(error) !== null
 }
 
 /**
- * A refusal that waiting does not change: a wrong password, a right that is missing, a disk that Redis cannot
- * write.
+ * Whether the error is a refusal that does not pass with time: a wrong password, a missing permission, a disk
+ * that Redis cannot write to.
  */
 export function isLastingRefusal(error: unknown): boolean {
   const refusal = refusalIn(error)

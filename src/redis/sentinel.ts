@@ -4,22 +4,22 @@ import { type Address, type SentinelRedis, urlOf } from './redis-url.ts'
 
 interface Word {
   readonly address: Address
-  /** Grows with each fail-over. */
+  /** Increases with each fail-over. */
   readonly epoch: number
 }
 
 type Answer = PromiseSettledResult<Word>
 
-/** All are asked at once; the answers are in the order of the setting. */
-export async function newestPrimary(place: SentinelRedis): Promise<Answer[]> {
+/** Queries all sentinels at once. The answers are in the order of the setting. */
+export async function askSentinels(place: SentinelRedis): Promise<Answer[]> {
   return await Promise.allSettled(place.sentinels.map((address) => ask(place, address)))
 }
 
 /**
- * The primary that the sentinel with the newest configuration names: one that is cut off from the others goes
- * on naming the old one. @throws where none names one
+ * The primary in the answer with the newest configuration: a sentinel that is cut off from the others still
+ * names the old primary. @throws where no sentinel names one
  */
-export function believed(answers: readonly Answer[]): Address {
+export function newestPrimary(answers: readonly Answer[]): Address {
   const words = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
   const [newest] = words.toSorted((a, b) => b.epoch - a.epoch)
   if (newest) return newest.address
@@ -28,12 +28,11 @@ export function believed(answers: readonly Answer[]): Address {
 }
 
 async function ask(place: SentinelRedis, sentinel: Address): Promise<Word> {
-  return await onNode(urlOf(place.sentinelUrls, sentinel), async (tell) => {
-    // While a fail-over is under way, the sentinel that leads it names the new one here, and the old one in
-    // MASTER.
-    const [host, port] = await list(tell('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', place.name))
+  return await onNode(urlOf(place.sentinelUrls, sentinel), async (send) => {
+    // During a fail-over, the sentinel that leads it reports the new primary here and the old one in MASTER.
+    const [host, port] = await list(send('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', place.name))
     if (host === undefined) throw new Error(`sentinel ${sentinel} knows no primary "${place.name}"`)
-    const facts = await list(tell('SENTINEL', 'MASTER', place.name))
+    const facts = await list(send('SENTINEL', 'MASTER', place.name))
     const epoch = Number(facts[facts.indexOf('config-epoch') + 1])
     return { address: `${host.includes(':') ? `[${host}]` : host}:${port}`, epoch }
   })

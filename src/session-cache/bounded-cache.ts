@@ -3,7 +3,7 @@
 import { BoundedMap } from '../bounded-map.ts'
 import type { CacheEntry } from './session-cache.ts'
 
-interface Kept extends CacheEntry {
+interface Entry extends CacheEntry {
   isCurrent: boolean
   /** On the clock of performance.now(). */
   readonly until: number
@@ -11,39 +11,39 @@ interface Kept extends CacheEntry {
 
 /** At most `max` entries. A further entry evicts the oldest one. */
 export class BoundedCache {
-  readonly #kept: BoundedMap<Kept>
+  readonly #entries: BoundedMap<Entry>
 
   constructor(max: number) {
-    this.#kept = new BoundedMap(max)
+    this.#entries = new BoundedMap(max)
   }
 
   get(id: string): CacheEntry | undefined {
-    return this.#kept.get(id)
+    return this.#entries.get(id)
   }
 
-  keep(id: string, { value, position, bucket }: Omit<CacheEntry, 'isCurrent'>, lifeMs: number): CacheEntry {
-    const kept = { value, position, bucket, isCurrent: true, until: performance.now() + lifeMs }
-    const replaced = this.#kept.set(id, kept)
+  set(id: string, { value, position, bucket }: Omit<CacheEntry, 'isCurrent'>, lifeMs: number): CacheEntry {
+    const entry = { value, position, bucket, isCurrent: true, until: performance.now() + lifeMs }
+    const replaced = this.#entries.set(id, entry)
     if (replaced) replaced.isCurrent = false
-    return kept
+    return entry
   }
 
-  forget(id: string): void {
-    const kept = this.#kept.delete(id)
-    if (kept) kept.isCurrent = false
+  delete(id: string): void {
+    const entry = this.#entries.delete(id)
+    if (entry) entry.isCurrent = false
   }
 
-  forgetAll(): void {
-    for (const [, kept] of this.#kept.entries()) kept.isCurrent = false
-    this.#kept.clear()
+  clear(): void {
+    for (const [, entry] of this.#entries.entries()) entry.isCurrent = false
+    this.#entries.clear()
   }
 
   /** Drops expired entries. All entries of one cache have the same lifetime, so the oldest expire first. */
-  forgetOld(): void {
+  evictExpired(): void {
     const now = performance.now()
-    for (const [id, { until }] of this.#kept.entries()) {
+    for (const [id, { until }] of this.#entries.entries()) {
       if (until > now) return
-      this.forget(id)
+      this.delete(id)
     }
   }
 }

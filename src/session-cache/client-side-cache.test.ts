@@ -20,76 +20,76 @@ function deferred() {
 }
 
 test('what was read once is not asked again', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
-  expect(await remembered.read(id, async () => copy)).toMatchObject(copy)
-  expect(await remembered.read(id, () => expect.fail())).toEqual({
+  const cache = new ClientSideCache(10, 60_000)
+  expect(await cache.read(id, async () => copy)).toMatchObject(copy)
+  expect(await cache.read(id, () => expect.fail())).toEqual({
     ...copy,
     isCurrent: true,
     until: expect.any(Number),
   })
 })
 
-test('nothing is remembered of sessions that are not there, however many a stranger names', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
-  await remembered.read(id, async () => copy)
+test('nothing is cache of sessions that are not there, however many a stranger names', async () => {
+  const cache = new ClientSideCache(10, 60_000)
+  await cache.read(id, async () => copy)
   for (let i = 0; i < 1_000; i++)
-    expect(await remembered.read(`made-up-${i}`, async () => nothing)).toMatchObject({ value: null })
-  for (let i = 0; i < 1_000; i++) expect(remembered.get(`made-up-${i}`)).toBeUndefined()
-  expect(remembered.get(id)).toMatchObject({ isCurrent: true })
-  expect(await remembered.read('made-up-1', async () => copy)).toMatchObject({ isCurrent: true })
+    expect(await cache.read(`made-up-${i}`, async () => nothing)).toMatchObject({ value: null })
+  for (let i = 0; i < 1_000; i++) expect(cache.get(`made-up-${i}`)).toBeUndefined()
+  expect(cache.get(id)).toMatchObject({ isCurrent: true })
+  expect(await cache.read('made-up-1', async () => copy)).toMatchObject({ isCurrent: true })
 })
 
 test('many that ask at once ask once', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
+  const cache = new ClientSideCache(10, 60_000)
   const { ask, answer } = deferred()
   let asked = 0
   const counted = () => {
     asked++
     return ask()
   }
-  const reads = [remembered.read(id, counted), remembered.read(id, counted), remembered.read(id, counted)]
+  const reads = [cache.read(id, counted), cache.read(id, counted), cache.read(id, counted)]
   answer(copy)
   expect((await Promise.all(reads)).map(({ value }) => value)).toEqual([aCopy, aCopy, aCopy])
   expect(asked).toBe(1)
 })
 
 test('a change that is announced while an answer is on its way keeps that answer out', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
+  const cache = new ClientSideCache(10, 60_000)
   const { ask, answer } = deferred()
-  const read = remembered.read(id, ask)
-  remembered.forget(id)
+  const read = cache.read(id, ask)
+  cache.invalidate(id)
   // Who asks after the change was announced must not get an answer that may be from before it.
-  expect(await remembered.read(id, async () => marked)).toMatchObject(marked)
+  expect(await cache.read(id, async () => marked)).toMatchObject(marked)
   answer(copy)
   expect(await read).toEqual({ ...copy, isCurrent: false })
-  expect(remembered.get(id)).toMatchObject({ value: 'marked', isCurrent: true })
+  expect(cache.get(id)).toMatchObject({ value: 'marked', isCurrent: true })
 })
 
 test('an announced change forgets one name, and no name at all forgets everything', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
-  const a = await remembered.read(id, async () => copy)
-  const b = await remembered.read('b', async () => copy)
-  remembered.forget(id)
-  expect(remembered.get(id)).toBeUndefined()
+  const cache = new ClientSideCache(10, 60_000)
+  const a = await cache.read(id, async () => copy)
+  const b = await cache.read('b', async () => copy)
+  cache.invalidate(id)
+  expect(cache.get(id)).toBeUndefined()
   expect([a.isCurrent, b.isCurrent]).toEqual([false, true])
-  expect(remembered.get('b')).toBe(b)
+  expect(cache.get('b')).toBe(b)
   const { ask, answer } = deferred()
-  const read = remembered.read('c', ask)
-  remembered.forgetAll()
+  const read = cache.read('c', ask)
+  cache.clear()
   answer(copy)
   expect(await read).toMatchObject({ ...copy, isCurrent: false })
   expect(b.isCurrent).toBe(false)
-  expect(remembered.get('b')).toBeUndefined()
-  expect(remembered.get('c')).toBeUndefined()
+  expect(cache.get('b')).toBeUndefined()
+  expect(cache.get('c')).toBeUndefined()
 })
 
-test('a failed read is told to everybody who waits for it, and is not remembered', async () => {
-  const remembered = new ClientSideCache(10, 60_000)
+test('a failed read is told to everybody who waits for it, and is not cache', async () => {
+  const cache = new ClientSideCache(10, 60_000)
   const fail = async () => {
     throw new Error('gone')
   }
-  await expect(Promise.all([remembered.read(id, fail), remembered.read(id, fail)])).rejects.toThrow('gone')
-  expect(await remembered.read(id, async () => copy)).toMatchObject(copy)
+  await expect(Promise.all([cache.read(id, fail), cache.read(id, fail)])).rejects.toThrow('gone')
+  expect(await cache.read(id, async () => copy)).toMatchObject(copy)
 })
 
 test('it remembers a bounded number, and nothing longer than its life', async () => {
@@ -102,7 +102,7 @@ test('it remembers a bounded number, and nothing longer than its life', async ()
   expect(bounded.get('c')?.value).toBe(aCopy)
   const shortLived = new ClientSideCache(2, 0)
   const short = await shortLived.read(id, async () => copy)
-  shortLived.forgetOld()
+  shortLived.evictExpired()
   expect(short.isCurrent).toBe(false)
   expect(shortLived.get(id)).toBeUndefined()
 })

@@ -22,17 +22,17 @@ interface Read {
  */
 export class ClientSideCache {
   readonly #lifeMs: number
-  readonly #kept: BoundedCache
+  readonly #entries: BoundedCache
   readonly #reads = new Map<string, Read>()
 
   constructor(max: number, lifeMs: number) {
     this.#lifeMs = lifeMs
-    this.#kept = new BoundedCache(max)
+    this.#entries = new BoundedCache(max)
   }
 
   /** The cached entry of an id, or undefined. */
   get(id: string): CacheEntry | undefined {
-    return this.#kept.get(id)
+    return this.#entries.get(id)
   }
 
   /** The cached entry, or else the answer of `ask`. Concurrent reads of one id share one call. */
@@ -47,7 +47,7 @@ export class ClientSideCache {
       const answer = await read.answer
       // A miss is not cached: a client can send any number of made-up session ids.
       return read.isCurrent && answer.value !== null
-        ? this.#kept.keep(id, answer, this.#lifeMs)
+        ? this.#entries.set(id, answer, this.#lifeMs)
         : { ...answer, isCurrent: false }
     } finally {
       if (this.#reads.get(id) === read) this.#reads.delete(id)
@@ -55,8 +55,8 @@ export class ClientSideCache {
   }
 
   /** Drops an entry, because Redis announced a change of its key. */
-  forget(id: string): void {
-    this.#kept.forget(id)
+  invalidate(id: string): void {
+    this.#entries.delete(id)
     const read = this.#reads.get(id)
     if (!read) return
     read.isCurrent = false
@@ -64,8 +64,8 @@ export class ClientSideCache {
   }
 
   /** Drops everything: Redis announced that everything has changed, or the connection is lost. */
-  forgetAll(): void {
-    this.#kept.forgetAll()
+  clear(): void {
+    this.#entries.clear()
     for (const read of this.#reads.values()) read.isCurrent = false
     this.#reads.clear()
   }
@@ -74,7 +74,7 @@ export class ClientSideCache {
    * Drops expired entries. It runs now and then, because reading the clock in each `get` costs more than the
    * lookup.
    */
-  forgetOld(): void {
-    this.#kept.forgetOld()
+  evictExpired(): void {
+    this.#entries.evictExpired()
   }
 }

@@ -24,7 +24,7 @@ test('what was filled is there until another process commits anything, and whoev
   expect(cache.isValid(held)).toBe(true)
   await nextTurn()
   database.version = 2
-  cache.refresh()
+  cache.dropStale()
   expect(cache.session('s').value).toBeNull()
   expect(cache.isValid(held)).toBe(false)
 })
@@ -32,10 +32,10 @@ test('what was filled is there until another process commits anything, and whoev
 test('the database is asked once in a turn', async () => {
   const { database, cache } = open()
   cache.fill(cache.beginRead(), [aCopy])
-  cache.refresh()
+  cache.dropStale()
   expect(database.asked).toBe(1)
   await nextTurn()
-  cache.refresh()
+  cache.dropStale()
   expect(database.asked).toBe(2)
 })
 
@@ -93,11 +93,11 @@ test('a copy lives for some minutes, so that what it says of the last use is not
     cache.fill(cache.beginRead(), [aCopy])
     vi.advanceTimersByTime(179_000)
     await nextTurn()
-    cache.refresh()
+    cache.dropStale()
     expect(cache.session('s').value).toBe(aCopy)
     vi.advanceTimersByTime(2_000)
     await nextTurn()
-    cache.refresh()
+    cache.dropStale()
     expect(cache.session('s').value).toBeNull()
   } finally {
     vi.useRealTimers()
@@ -111,12 +111,12 @@ test('where the database cannot tell, nothing is believed', async () => {
   database.isBroken = true
   for (let turn = 0; turn < 2; turn++) {
     await nextTurn()
-    cache.refresh()
+    cache.dropStale()
     cache.fill(cache.beginRead(), [aCopy])
     expect(cache.isValid(held)).toBe(false)
   }
   await nextTurn()
-  cache.refresh()
+  cache.dropStale()
   expect(cache.session('s').value).toBeNull()
 })
 

@@ -11,10 +11,10 @@ import {
   type StoredSession,
 } from './session-cache.ts'
 
-const maxCopies = 100_000
+const maxEntries = 100_000
 /** A cached `seenAt` may lag the database by this much. */
-const copyLifeMs = 180_000
-const lookEveryMs = 1_000
+const entryLifeMs = 180_000
+const evictEveryMs = 1_000
 const noSessions: readonly string[] = []
 
 /**
@@ -25,10 +25,10 @@ const noSessions: readonly string[] = []
  */
 export class MemorySessionCache implements SessionCache {
   readonly #readVersion: () => number
-  readonly #kept = new BoundedCache(maxCopies)
+  readonly #entries = new BoundedCache(maxEntries)
   #version = Number.NaN
   #isChecked = false
-  #lookAgainAt = 0
+  #nextEvictionAt = 0
   /** Counts how often entries that were read earlier may have become invalid. */
   #generation = 0
   /**
@@ -48,7 +48,7 @@ export class MemorySessionCache implements SessionCache {
     this.#readVersion = readVersion
   }
 
-  refresh(): void {
+  dropStale(): void {
     if (this.#isChecked) return
     let version = Number.NaN
     try {
@@ -59,15 +59,15 @@ export class MemorySessionCache implements SessionCache {
     if (version !== this.#version) {
       this.#version = version
       this.#generation++
-      this.#kept.forgetAll()
+      this.#entries.clear()
     }
-    this.#forgetOld()
+    this.#evictExpired()
     this.#isChecked = true
     setImmediate(this.#endOfTurn)
   }
 
   session(id: string): CacheEntry {
-    return this.#kept.get(id) ?? cacheMiss
+    return this.#entries.get(id) ?? cacheMiss
   }
 
   isValid(found: CacheEntry): boolean {
@@ -75,28 +75,28 @@ export class MemorySessionCache implements SessionCache {
   }
 
   beginRead(): ReadTicket {
-    this.refresh()
+    this.dropStale()
     return { generation: this.#generation, beganAt: 0, position: 0 }
   }
 
-  fill({ generation }: ReadTicket, cache: readonly StoredSession[]): void {
-    this.refresh()
+  fill({ generation }: ReadTicket, entries: readonly StoredSession[]): void {
+    this.dropStale()
     if (generation !== this.#generation || performance.now() < this.#allMarkedUntil) return
-    for (const value of cache) {
+    for (const value of entries) {
       const { id } = value.session
-      if (!this.#marked.includes(id)) this.#kept.keep(id, { value, position: 0, bucket: 0 }, copyLifeMs)
+      if (!this.#marked.includes(id)) this.#entries.set(id, { value, position: 0, bucket: 0 }, entryLifeMs)
     }
   }
 
   async mark(which: readonly string[] | 'many'): Promise<Mark> {
     const isMany = which === 'many'
     const sessionIds = isMany ? [] : which
-    if (isMany) this.#kept.forgetAll()
+    if (isMany) this.#entries.clear()
     if (isMany || sessionIds.length > 0) {
       this.#generation++
       this.#marked = sessionIds
       this.#allMarkedUntil = isMany ? performance.now() + memoryMarkMs : 0
-      for (const id of sessionIds) this.#kept.forget(id)
+      for (const id of sessionIds) this.#entries.delete(id)
     }
     return { id: 'none', sessionIds, isMany }
   }
@@ -121,11 +121,11 @@ export class MemorySessionCache implements SessionCache {
   /**
    * Not in each turn: a Map keeps deleted entries for a while, and its iterator passes over them one by one.
    */
-  #forgetOld(): void {
+  #evictExpired(): void {
     const now = performance.now()
-    if (now < this.#lookAgainAt) return
-    this.#lookAgainAt = now + lookEveryMs
-    this.#kept.forgetOld()
+    if (now < this.#nextEvictionAt) return
+    this.#nextEvictionAt = now + evictEveryMs
+    this.#entries.evictExpired()
   }
 
   readonly #endOfTurn = (): void => {

@@ -4,7 +4,7 @@ import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './sess
 const noMark: Mark = { id: 'none', sessionIds: [] }
 
 export class NoSessionCache implements SessionCache {
-  refresh(): void {}
+  dropStale(): void {}
 
   session(): CacheEntry {
     return cacheMiss

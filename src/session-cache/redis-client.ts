@@ -1,13 +1,13 @@
 // The Redis client of the session cache: its keys, its scripts, and the client-side cache of each connection.
 import { createClient, defineScript, RESP_TYPES } from 'redis'
-import type { Connection, Memory } from '../redis/connection.ts'
+import type { Connection, ConnectionMemory } from '../redis/connection.ts'
 import { nodeOptions } from '../redis/node.ts'
 import { settleMarkSeconds } from '../timing.ts'
 import { ClientSideCache } from './client-side-cache.ts'
 import { entryFormat } from './session-codec.ts'
 
 /** The most entries in the client-side cache, some 800 bytes each; the oldest is evicted first. */
-const maxRemembered = 100_000
+const maxEntries = 100_000
 const keyPrefix = 'hufu:s:'
 
 /**
@@ -35,9 +35,9 @@ const settleScript = defineScript({
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
     return 0`,
   NUMBER_OF_KEYS: 1,
-  parseCommand(parser, key: string, mark: string, copy: Buffer | string, life: number) {
+  parseCommand(parser, key: string, mark: string, stored: Buffer | string, life: number) {
     parser.pushKey(key)
-    parser.push(mark, copy, String(life), String(settleMarkSeconds))
+    parser.push(mark, stored, String(life), String(settleMarkSeconds))
   },
   transformReply: (reply: number) => reply,
 })
@@ -63,9 +63,9 @@ const fillScript = defineScript({
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[5])
     return 1`,
   NUMBER_OF_KEYS: 1,
-  parseCommand(parser, key: string, copy: Buffer, about: { run: string; position: number; life: number }) {
+  parseCommand(parser, key: string, stored: Buffer, about: { run: string; position: number; life: number }) {
     parser.pushKey(key)
-    parser.push(copy, about.run, String(about.position), String(entryFormat), String(about.life))
+    parser.push(stored, about.run, String(about.position), String(entryFormat), String(about.life))
   },
   transformReply: (reply: number) => reply,
 })
@@ -82,19 +82,19 @@ export type SessionCacheClient = ReturnType<typeof newSessionCacheClient>
 export type SessionCacheConnection = Connection<SessionCacheClient, ConnectionState>
 
 /** The state of one connection; it is dropped with the connection. */
-export interface ConnectionState extends Memory {
-  readonly remembered: ClientSideCache
+export interface ConnectionState extends ConnectionMemory {
+  readonly clientSideCache: ClientSideCache
   /** The bytes under a key. Redis tracks only keys that exist, and announces only their changes. */
   get(key: string): Promise<Buffer | null>
 }
 
-/** @param rememberMs how long an entry may stay in the client-side cache */
-export async function beginReading(client: SessionCacheClient, rememberMs: number): Promise<ConnectionState> {
+/** @param lifeMs how long an entry may stay in the client-side cache */
+export async function beginReading(client: SessionCacheClient, lifeMs: number): Promise<ConnectionState> {
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
-  const remembered = new ClientSideCache(maxRemembered, rememberMs)
+  const clientSideCache = new ClientSideCache(maxEntries, lifeMs)
   client.on('invalidate', (key) => {
-    if (key === null) remembered.forgetAll()
-    else remembered.forget(String(key).slice(keyPrefix.length))
+    if (key === null) clientSideCache.clear()
+    else clientSideCache.invalidate(String(key).slice(keyPrefix.length))
   })
   // Redis keeps a list of each key whose changes it has to announce (`tracking-table-max-keys`, a million).
   // OPTIN restricts that list to keys that we name. Without it, a client could fill the list by sending
@@ -105,7 +105,7 @@ export async function beginReading(client: SessionCacheClient, rememberMs: numbe
   // both scripts are loaded in advance.
   await Promise.all([settleScript, fillScript].map(({ SCRIPT }) => client.scriptLoad(SCRIPT)))
   return {
-    remembered,
+    clientSideCache,
     async get(key) {
       if ((await client.exists(key)) === 0) return null
       // Both commands are sent without a pause, so no other command comes between them: CACHING applies to
@@ -113,7 +113,7 @@ export async function beginReading(client: SessionCacheClient, rememberMs: numbe
       const [, value] = await Promise.all([client.sendCommand(['CLIENT', 'CACHING', 'YES']), bytes.get(key)])
       return value
     },
-    forgetAll: () => remembered.forgetAll(),
-    forgetOld: () => remembered.forgetOld(),
+    clear: () => clientSideCache.clear(),
+    evictExpired: () => clientSideCache.evictExpired(),
   }
 }

@@ -30,7 +30,7 @@ import { decodeSession, encodeSession } from './session-codec.ts'
 const markPrefix = 'mark:'
 const space = 0x20
 const zero = 0x30
-const markFound: CacheEntry = { ...cacheMiss, value: 'marked' }
+const asMark: CacheEntry = { ...cacheMiss, value: 'marked' }
 
 interface RedisMark extends Mark {
   /** By session: the Redis process that holds the mark. A session without a value has no mark. */
@@ -54,7 +54,7 @@ export interface RedisSessionCacheOptions {
  * position of the feed at which they were read, and their bytes.
  */
 export class RedisSessionCache implements SessionCache {
-  readonly #link: RedisConnections<SessionCacheClient, ConnectionState>
+  readonly #connections: RedisConnections<SessionCacheClient, ConnectionState>
   readonly #feed: Feed
   readonly #lastChanges: LastChanges
   readonly #trustWithoutDatabase: boolean
@@ -65,28 +65,28 @@ export class RedisSessionCache implements SessionCache {
     this.#lastChanges = new LastChanges(options.feed)
     this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
     this.#cacheEntrySeconds = options.cacheEntrySeconds ?? cacheEntrySeconds
-    const rememberMs = this.#cacheEntrySeconds * 1000
-    this.#link = new RedisConnections({
+    const lifeMs = this.#cacheEntrySeconds * 1000
+    this.#connections = new RedisConnections({
       place: parseRedisUrl(options.url),
       newClient: newSessionCacheClient,
-      begin: (client) => beginReading(client, rememberMs),
+      begin: (client) => beginReading(client, lifeMs),
       onChange: options.onChange,
     })
   }
 
   /** Tries to connect once. Further tries go on in the background, because Redis may start later or never. */
   async connect(): Promise<void> {
-    await this.#link.connect()
+    await this.#connections.connect()
   }
 
-  refresh(): void {
-    if (!this.#mayTrust()) this.#link.forgetAll()
+  dropStale(): void {
+    if (!this.#mayTrust()) this.#connections.clear()
   }
 
   session(id: string): MaybePromise<CacheEntry> {
-    const connection = this.#link.connectionFor(keyOf(id))
+    const connection = this.#connections.connectionFor(keyOf(id))
     if (!connection || !this.#mayTrust()) return cacheMiss
-    const found = connection.held.remembered.get(id) ?? this.#ask(connection, id)
+    const found = connection.state.clientSideCache.get(id) ?? this.#ask(connection, id)
     return mapMaybe(found, (one) => (one.value === 'marked' || this.#isCurrentInFeed(one) ? one : cacheMiss))
   }
 
@@ -114,11 +114,13 @@ export class RedisSessionCache implements SessionCache {
   }
 
   async #ask(connection: SessionCacheConnection, id: string): Promise<CacheEntry> {
-    const { run, held } = connection
+    const { run, state } = connection
     try {
-      return await held.remembered.read(id, async () => this.#parse(await held.get(keyOf(id)), id, run))
+      return await state.clientSideCache.read(id, async () =>
+        this.#parse(await state.get(keyOf(id)), id, run),
+      )
     } catch (error) {
-      this.#link.failed(connection, keyOf(id), error)
+      this.#connections.failed(connection, keyOf(id), error)
       return cacheMiss
     }
   }
@@ -132,31 +134,31 @@ export class RedisSessionCache implements SessionCache {
     const runEnd = bytes.indexOf(space)
     const positionEnd = bytes.indexOf(space, runEnd + 1)
     const position = decimalIn(bytes, runEnd + 1, positionEnd)
-    if (position === null) return markFound
+    if (position === null) return asMark
     if (bytes.toString('latin1', 0, runEnd) !== run) return cacheMiss
-    const copy = decodeSession(id, bytes.subarray(positionEnd + 1))
-    if (!copy) return markFound
-    const bucket = this.#lastChanges.bucketOf(copy.session.accountId)
-    return { value: copy, position, bucket }
+    const stored = decodeSession(id, bytes.subarray(positionEnd + 1))
+    if (!stored) return asMark
+    const bucket = this.#lastChanges.bucketOf(stored.session.accountId)
+    return { value: stored, position, bucket }
   }
 
   beginRead(): ReadTicket | null {
     if (!this.#feed.hasBegun()) return null
-    const { generation } = this.#link
+    const { generation } = this.#connections
     return { generation, beganAt: performance.now(), position: this.#feed.position }
   }
 
-  async fill(ticket: ReadTicket, cache: readonly StoredSession[]): Promise<void> {
+  async fill(ticket: ReadTicket, entries: readonly StoredSession[]): Promise<void> {
     const { generation, beganAt, position } = ticket
     // A mark that was set when the read began may be lost with its Redis process.
-    if (this.#link.generation !== generation || performance.now() - beganAt > fillWithinMs) return
+    if (this.#connections.generation !== generation || performance.now() - beganAt > fillWithinMs) return
     const life = this.#cacheEntrySeconds
-    const fillOne = async (copy: StoredSession) =>
-      await this.#tell(copy.session.id, async ({ client, run }, key) => {
-        const bytes = written(run, position, copy)
+    const fillOne = async (stored: StoredSession) =>
+      await this.#runOnKey(stored.session.id, async ({ client, run }, key) => {
+        const bytes = written(run, position, stored)
         if (bytes) await client.fill(key, bytes, { run, position, life })
       })
-    await Promise.all(cache.map(fillOne))
+    await Promise.all(entries.map(fillOne))
   }
 
   async mark(which: readonly string[] | 'many'): Promise<RedisMark> {
@@ -175,11 +177,11 @@ export class RedisSessionCache implements SessionCache {
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
     // Since the mark was set, Redis may have restarted or failed over: readers may now look at a process that
     // has no mark.
-    const stands = (id: string) => {
+    const isSet = (id: string) => {
       const run = redisMark.runs.get(id)
-      return run !== undefined && run === this.#link.connectionFor(keyOf(id))?.run
+      return run !== undefined && run === this.#connections.connectionFor(keyOf(id))?.run
     }
-    const lost = redisMark.sessionIds.filter((id) => !stands(id))
+    const lost = redisMark.sessionIds.filter((id) => !isSet(id))
     await this.#set(redisMark, lost)
   }
 
@@ -187,7 +189,7 @@ export class RedisSessionCache implements SessionCache {
     const expiration = { type: 'EX', value: markSeconds } as const
     const setOne = async (id: string) => {
       runs.delete(id)
-      const run = await this.#tell(id, ({ client }, key) =>
+      const run = await this.#runOnKey(id, ({ client }, key) =>
         client.set(key, markPrefix + markId, { expiration }),
       )
       if (run !== null) runs.set(id, run)
@@ -195,50 +197,50 @@ export class RedisSessionCache implements SessionCache {
     await Promise.all(sessionIds.map(setOne))
   }
 
-  async settle(mark: Mark, cache: readonly StoredSession[], position: number): Promise<void> {
+  async settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
     const { id: markId, sessionIds, isMany, runs } = mark as RedisMark
-    const byId = new Map(cache.map((copy) => [copy.session.id, copy]))
+    const byId = new Map(entries.map((stored) => [stored.session.id, stored]))
     const settleOne = async (id: string): Promise<boolean> => {
       let wasOurs = false
-      const settledIn = await this.#tell(id, async ({ client, run }, key) => {
-        const copy = byId.get(id)
-        const bytes = copy ? written(run, position, copy) : null
+      const settledIn = await this.#runOnKey(id, async ({ client, run }, key) => {
+        const stored = byId.get(id)
+        const bytes = stored ? written(run, position, stored) : null
         wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
       // The mark may have moved to another process with its slot.
       return wasOurs || (settledIn !== null && settledIn === runs.get(id))
     }
-    const stood = await Promise.all(sessionIds.map(settleOne))
+    const wereSet = await Promise.all(sessionIds.map(settleOne))
     // Where our mark was missing, a reader may have filled the old state, or another server may still write
     // an older entry.
-    if (isMany || stood.includes(false)) await sleep(everyoneKnowsMs)
+    if (isMany || wereSet.includes(false)) await sleep(everyoneKnowsMs)
   }
 
   isReachable(): boolean {
-    return this.#link.isReachable()
+    return this.#connections.isReachable()
   }
 
   state(): RedisState {
-    return this.#link.state
+    return this.#connections.state
   }
 
   async close(): Promise<void> {
-    await this.#link.close()
+    await this.#connections.close()
   }
 
   /**
    * Runs a command on a session's key. Returns the run id of the Redis process that answered in time; null:
    * none did.
    */
-  async #tell(
+  async #runOnKey(
     id: string,
     command: (connection: SessionCacheConnection, key: string) => Promise<unknown>,
   ): Promise<string | null> {
     const key = keyOf(id)
-    if (!this.#link.connectionFor(key)) return null
+    if (!this.#connections.connectionFor(key)) return null
     try {
-      return await this.#link.ask(key, async (connection) => {
+      return await this.#connections.ask(key, async (connection) => {
         await command(connection, key)
         return connection.run
       })
@@ -260,7 +262,7 @@ function decimalIn(bytes: Buffer, from: number, to: number): number | null {
   return value
 }
 
-function written(run: string, position: number, copy: StoredSession): Buffer | null {
-  const bytes = encodeSession(copy)
+function written(run: string, position: number, stored: StoredSession): Buffer | null {
+  const bytes = encodeSession(stored)
   return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
 }

@@ -67,7 +67,7 @@ export interface ReadTicket {
 
 export interface SessionCache {
   /** Each check calls this first. After it, entries that are no longer valid are not current. */
-  refresh(): void
+  dropStale(): void
   /** Returns without a promise where this process has the entry in memory. Never throws. */
   session(id: string): MaybePromise<CacheEntry>
   /** Whether an entry that was found earlier still agrees with the database. */
@@ -78,7 +78,7 @@ export interface SessionCache {
    * Writes cache entries that are missing or older, if the read began a short while ago. Never throws: a
    * failed fill costs only a later read of the database.
    */
-  fill(ticket: ReadTicket, cache: readonly StoredSession[]): MaybePromise<void>
+  fill(ticket: ReadTicket, entries: readonly StoredSession[]): MaybePromise<void>
   /**
    * Invalidates cache entries by marks, inside the transaction and under the account's lock, where the cache
    * is reachable. With 'many' it sets no marks, and `settle` waits as it does where no mark could be set: the
@@ -92,7 +92,7 @@ export interface SessionCache {
    * in the feed. Where a mark could not be set, it waits until every server has read the feed or trusts no
    * cache entry. Never throws: a mark that is not replaced expires.
    */
-  settle(mark: Mark, cache: readonly StoredSession[], position: number): Promise<void>
+  settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void>
   /** Whether the cache is in use now. */
   isReachable(): boolean
   /** Why the cache is not in use: its store does not answer, or refuses our commands. */

@@ -124,9 +124,9 @@ const textNames: {
  * The bytes of a session's cache entry; null where the layout has no place for a value (a platform of a newer
  * version, a time before 1970). The session's id is not in the bytes: it is in the key.
  */
-export function encodeSession(copy: StoredSession): Buffer | null {
+export function encodeSession(stored: StoredSession): Buffer | null {
   return withoutRangeError(() => {
-    const bytes = Buffer.concat([...encodeHead(copy), ...encodeTail(copy), Buffer.alloc(checkSize)])
+    const bytes = Buffer.concat([...encodeHead(stored), ...encodeTail(stored), Buffer.alloc(checkSize)])
     const end = bytes.length - checkSize
     bytes.writeUInt32BE(crc32(bytes.subarray(0, end)), end)
     return bytes

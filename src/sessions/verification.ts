@@ -91,24 +91,24 @@ export class Verification {
     if (known) return mapMaybe(known, ({ live }) => live)
     const id = sessionIdOf(token)
     if (id === null) return unknown
-    const proved = this.#verifiedTokens.get(token)
+    const verified = this.#verifiedTokens.get(token)
     const proof = {
       token,
       id,
-      tokenHash: proved?.tokenHash ?? hashToken(token),
-      isVerified: proved !== undefined,
+      tokenHash: verified?.tokenHash ?? hashToken(token),
+      isVerified: verified !== undefined,
     }
-    return mapMaybe(this.#cache.session(id), (found) => this.#verifyByEntry(proof, found))
+    return mapMaybe(this.#cache.session(id), (entry) => this.#verifyByEntry(proof, entry))
   }
 
   /** Verifies a token from memory. null is no refusal: `verify` has to decide. */
   verifyFromMemory(token: string): MaybePromise<VerifiedToken> | null {
-    this.#cache.refresh()
-    const proved = this.#verifiedTokens.get(token)
-    if (proved === undefined || !this.#cache.isValid(proved.copy)) return null
+    this.#cache.dropStale()
+    const verified = this.#verifiedTokens.get(token)
+    if (verified === undefined || !this.#cache.isValid(verified.entry)) return null
     const now = this.#clock.now()
-    if (now < proved.recheckAt * 1000) return proved
-    return isStillLive(proved.live, now) ? this.#noteUse(proved, now) : null
+    if (now < verified.recheckAt * 1000) return verified
+    return isStillLive(verified.live, now) ? this.#noteUse(verified, now) : null
   }
 
   /**
@@ -123,33 +123,33 @@ export class Verification {
     )
   }
 
-  #noteUse(proved: VerifiedToken, now: number): MaybePromise<VerifiedToken> {
-    return mapMaybe(this.#seen(proved.live, now), ({ session, account }) => {
+  #noteUse(verified: VerifiedToken, now: number): MaybePromise<VerifiedToken> {
+    return mapMaybe(this.#seen(verified.live, now), ({ session, account }) => {
       // An expired ban is compared with the clock at each check, because clocks can be set back.
       const isPlain = account.ban === null && account.closesAt === null
       const until = Math.min(session.expiresAt ?? Infinity, this.#lastSeen.recheckAt(session))
-      proved.recheckAt = isPlain ? Math.floor(until / 1000) : 0
-      return proved
+      verified.recheckAt = isPlain ? Math.floor(until / 1000) : 0
+      return verified
     })
   }
 
-  #verifyByEntry(proof: PresentedToken, found: CacheEntry): MaybePromise<Verified> {
-    const copy = found.value
-    if (copy === null || copy === 'marked') return this.#verifyInDatabase(proof)
+  #verifyByEntry(proof: PresentedToken, entry: CacheEntry): MaybePromise<Verified> {
+    const stored = entry.value
+    if (stored === null || stored === 'marked') return this.#verifyInDatabase(proof)
     const now = this.#clock.now()
-    const status = tokenStatusOf(copy, proof, now)
+    const status = tokenStatusOf(stored, proof, now)
     // The token may be the result of a rotation a moment ago that this process has not seen yet, and must not
     // be refused for that.
     if (status === 'unknown') return this.#verifyInDatabase(proof)
-    if (copy.ending) return this.#ended(proof, copy.ending)
+    if (stored.ending) return this.#ended(proof, stored.ending)
     // Both lead to a write, so the database decides.
     if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(proof)
-    const live = liveFromEntry(copy, now)
+    const live = liveFromEntry(stored, now)
     if (!live) return this.#verifyInDatabase(proof)
     // A previous token is not kept in memory: it is valid for a limited time, so each check must compare the
     // clock.
     if (status === 'current' && isBearer(live))
-      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, found, live))
+      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, entry, live))
     return this.#seen(live, now)
   }
 
@@ -238,9 +238,9 @@ export class Verification {
  * The live session of a cache entry; null where the entry does not show one. A session whose end is not in
  * the entry is refused only after a read of the database.
  */
-function liveFromEntry(copy: CacheEntry['value'], now: number): Live | null {
-  if (copy === null || copy === 'marked' || copy.ending) return null
-  const live = liveOf(copy)
+function liveFromEntry(stored: CacheEntry['value'], now: number): Live | null {
+  if (stored === null || stored === 'marked' || stored.ending) return null
+  const live = liveOf(stored)
   return isStillLive(live, now) ? live : null
 }
 

@@ -8,7 +8,7 @@ import type { TokenFacts } from './token-status.ts'
 /** A verified token, and what belongs to it as long as its cache entry is valid. */
 export interface VerifiedToken extends TokenFacts {
   /** The cache entry that was found, if any, and the live session. */
-  readonly copy: CacheEntry
+  readonly entry: CacheEntry
   readonly live: BearerLive
   /**
    * Whole seconds since 1970: until then only a change can end the session, and its use need not be noted.
@@ -23,11 +23,11 @@ export interface VerifiedToken extends TokenFacts {
   answeredBy: unknown
 }
 
-/** A token that was verified just now. It is good as long as `copy` is valid. */
+/** A token that was verified just now. It is good as long as `entry` is valid. */
 export function newVerifiedToken(
   { id, tokenHash }: TokenFacts,
-  copy: CacheEntry,
+  entry: CacheEntry,
   live: BearerLive,
 ): VerifiedToken {
-  return { id, tokenHash, copy, live, recheckAt: 0, answer: '', answeredBy: null }
+  return { id, tokenHash, entry, live, recheckAt: 0, answer: '', answeredBy: null }
 }

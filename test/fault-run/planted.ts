@@ -42,8 +42,8 @@ export const planted: readonly Planted[] = [
     changes: [
       [
         'src/session-cache/redis.ts',
-        'await Promise.all(cache.map(fillOne))',
-        'await sleep(50)\n    await Promise.all(cache.map(fillOne))',
+        'await Promise.all(entries.map(fillOne))',
+        'await sleep(50)\n    await Promise.all(entries.map(fillOne))',
       ],
       [
         'src/session-cache/redis-client.ts',

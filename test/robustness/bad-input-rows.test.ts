@@ -284,7 +284,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     53,
     'guesses spread over numbers and addresses',
-    [['src/limits/limiter.test.ts', 'stops a caller who changes everything else, and nobody else']],
+    [['src/limits/limiter.test.ts', 'stops a caller that varies everything else, and no other caller']],
   ],
   [
     54,

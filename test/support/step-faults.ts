@@ -44,7 +44,7 @@ function watchDriver(driver: Driver, watch: Watcher): Driver {
 /** Copies whose mark, confirm, settle and fill are steps. */
 export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionCache {
   return {
-    refresh: () => cache.refresh(),
+    dropStale: () => cache.dropStale(),
     session: (id) => cache.session(id),
     isValid: (found) => cache.isValid(found),
     beginRead: () => cache.beginRead(),

@@ -1,7 +1,7 @@
-// Tasks of which one at a time is enough.
+// Shares one run of a task between concurrent callers.
 
-/** Whoever asks for a task that is under way already gets the result of that one. */
-export class Flights<T> {
+/** A caller that asks for a task which is already running gets its result. */
+export class Singleflight<T> {
   readonly #running = new Map<string, Promise<T>>()
 
   isUnderWay(key: string): boolean {

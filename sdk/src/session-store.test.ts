@@ -1,4 +1,4 @@
-// What is kept, where storage fails, holds rubbish, or is shared by several clients.
+// The stored state where the storage fails, contains garbage, or is shared by several clients.
 import { expect, test, vi } from 'vitest'
 import { createClient, type HufuClient, type HufuStorage, memoryStorage, webStorage } from './client.ts'
 import {
@@ -18,7 +18,7 @@ import {
 const input = { phoneNumber: '12345678901', password: '123456' }
 const broken = new Error('the key store is locked')
 
-/** A storage of which each half can be broken and mended. */
+/** A storage whose reads and writes can be broken and repaired. */
 function fragileStorage() {
   const inner = memoryStorage()
   const broke = { reading: false, writing: false }
@@ -53,7 +53,7 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const stateOf = ({ state }: HufuClient) => (state.is === 'signed_in' ? state.session.id : state.is)
 
-test('A storage that cannot be read now signs nobody out; the next try reads it', async () => {
+test('A storage that cannot be read now does not sign out; the next attempt reads it', async () => {
   const { storage, broke } = fragileStorage()
   await signedInClient(storage)
   const { transport } = fakeNetwork(() => signedIn('1'))
@@ -165,7 +165,7 @@ function issuedThenDone(name: string) {
 }
 
 test('A refusal and another client at the same moment do not lose the new session', async () => {
-  // What is written here arrives late, so that the other client could read the old text meanwhile.
+  // A write takes effect late, so that the other client could read the old text meanwhile.
   const inner = memoryStorage()
   const storage: HufuStorage = {
     get: async (key) => await inner.get(key),
@@ -190,7 +190,7 @@ test('Two tabs on one localStorage do not lose what the other has written', asyn
   let meanwhile: (() => void) | null = null
   const localStorage = {
     getItem: (key: string) => {
-      // The other tab writes as soon as this one lets it: between reading and writing it must not.
+      // The other tab writes as soon as it can: it must not be able to between the read and the write.
       if (meanwhile) queueMicrotask(meanwhile)
       meanwhile = null
       return map.get(key) ?? null
@@ -224,7 +224,7 @@ test('Signed out by one client, the other hears of it from the server, once', as
   ])
 })
 
-test('A storage that somebody has emptied signs nobody out, and the server still gives the reason', async () => {
+test('An emptied storage does not sign out, and the server still gives the reason', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   storage.remove('hufu')
@@ -236,7 +236,7 @@ test('A storage that somebody has emptied signs nobody out, and the server still
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
 })
 
-test('A sign-out ends the session that is known, though somebody has emptied the storage', async () => {
+test('A sign-out ends the known session, though another program has emptied the storage', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   storage.remove('hufu')

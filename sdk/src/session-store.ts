@@ -1,8 +1,16 @@
 // The client's state, in memory and in the storage. Only this class changes either, one change at a time.
-import { formatKept, type Kept, type KeptTexts, nothingKept, parseKept, type Step } from './kept.ts'
+
 import type { SignedOut } from './models.ts'
+import { SerialQueue } from './serial-queue.ts'
 import type { HufuStorage } from './storage.ts'
-import { Turns } from './turns.ts'
+import {
+  formatState,
+  nothingStored,
+  parseState,
+  type Step,
+  type StoredState,
+  type StoredTexts,
+} from './stored-state.ts'
 import { isJson } from './wire.ts'
 
 // Secure stores accept letters, digits, dot, hyphen and underscore.
@@ -17,7 +25,7 @@ const passing = /lock|interaction|cancel|authenticat|passcode|-25308|-128/i
 // Two clients on one storage take turns, too. Other processes cannot take turns: where the storage is
 // synchronous, as localStorage is, a change reads and writes without a pause, so no other program can write
 // in between.
-const turnsOf = new WeakMap<HufuStorage, Turns>()
+const queueOf = new WeakMap<HufuStorage, SerialQueue>()
 
 export interface ChangeOptions {
   /** What to do where the storage cannot be read: fail, or overwrite it. */
@@ -25,9 +33,9 @@ export interface ChangeOptions {
 }
 
 /** Called after the storage was read or written. */
-export interface KeeperEvents {
+export interface SessionStoreEvents {
   onRead(): void
-  onChange(before: Kept | null, after: Kept): void
+  onChange(before: StoredState | null, after: StoredState): void
   /**
    * Called with a failure that no caller gets: one of the account's value, which only fills screens, or of a
    * lost value.
@@ -37,21 +45,21 @@ export interface KeeperEvents {
   onLost(): SignedOut
 }
 
-export class Keeper {
+export class SessionStore {
   readonly #storage: HufuStorage
-  readonly #events: KeeperEvents
-  readonly #turns: Turns
-  #known: Kept | null = null
+  readonly #events: SessionStoreEvents
+  readonly #queue: SerialQueue
+  #known: StoredState | null = null
 
-  constructor(storage: HufuStorage, events: KeeperEvents) {
+  constructor(storage: HufuStorage, events: SessionStoreEvents) {
     this.#storage = storage
     this.#events = events
-    this.#turns = turnsOf.get(storage) ?? new Turns()
-    turnsOf.set(storage, this.#turns)
+    this.#queue = queueOf.get(storage) ?? new SerialQueue()
+    queueOf.set(storage, this.#queue)
   }
 
   /** null: the storage was not read yet. */
-  get known(): Kept | null {
+  get known(): StoredState | null {
     return this.#known
   }
 
@@ -59,14 +67,14 @@ export class Keeper {
    * The state, read from the storage if it was not read yet.
    * @throws what the storage throws; the next call tries again
    */
-  async load(): Promise<Kept> {
+  async load(): Promise<StoredState> {
     if (this.#known) return this.#known
-    return await this.#turns.take(async () => {
+    return await this.#queue.take(async () => {
       if (this.#known) return this.#known
-      const kept = await this.#read()
-      this.#known = kept
+      const stored = await this.#read()
+      this.#known = stored
       this.#events.onRead()
-      return kept
+      return stored
     })
   }
 
@@ -77,7 +85,7 @@ export class Keeper {
    * @throws what the storage throws
    */
   change(step: Step, { unreadable = 'fail' }: ChangeOptions = {}): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#queue.take(async () => {
       try {
         this.#know(await this.#store(step, unreadable))
       } catch (error) {
@@ -88,18 +96,18 @@ export class Keeper {
     })
   }
 
-  async #store(step: Step, unreadable: 'fail' | 'overwrite'): Promise<Kept | null> {
-    let stored = nothingKept
+  async #store(step: Step, unreadable: 'fail' | 'overwrite'): Promise<StoredState | null> {
+    let stored = nothingStored
     try {
       const read = this.#read()
-      // No `await` where there is nothing to wait for: see turnsOf.
+      // No `await` where there is nothing to wait for: see queueOf.
       stored = read instanceof Promise ? await read : read
     } catch (error) {
       if (unreadable === 'fail') throw error
     }
     const next = step(stored, this.#known)
-    const before = formatKept(stored)
-    const after = formatKept(next ?? stored)
+    const before = formatState(stored)
+    const after = formatState(next ?? stored)
     const writing = before.token === after.token ? undefined : this.#write(keys.token, after.token)
     const writingAccount = before.account === after.account ? undefined : this.#writeAccount(after.account)
     try {
@@ -111,7 +119,7 @@ export class Keeper {
     return next
   }
 
-  #read(): Kept | Promise<Kept> {
+  #read(): StoredState | Promise<StoredState> {
     try {
       const token: unknown = this.#storage.get(keys.token)
       const account: unknown = this.#readAccount()
@@ -126,13 +134,13 @@ export class Keeper {
     }
   }
 
-  #understand(token: unknown, account: unknown): Kept {
-    const texts: KeptTexts = { token: textOf(token), account: textOf(account) }
-    const kept = parseKept(texts)
-    if (kept === nothingKept && !this.#known && !/^(null)?$/.test(texts.token ?? '')) {
+  #understand(token: unknown, account: unknown): StoredState {
+    const texts: StoredTexts = { token: textOf(token), account: textOf(account) }
+    const stored = parseState(texts)
+    if (stored === nothingStored && !this.#known && !/^(null)?$/.test(texts.token ?? '')) {
       this.#events.onTrouble(new Error('the stored session is not understood and counts as none'))
     }
-    return kept
+    return stored
   }
 
   /**
@@ -141,17 +149,17 @@ export class Keeper {
    * such a value.
    * @throws the error where the storage may be readable later
    */
-  async #rescue(error: unknown): Promise<Kept> {
+  async #rescue(error: unknown): Promise<StoredState> {
     if (passing.test(String(error)) || !(await this.#works())) throw error
     try {
       return this.#understand(await this.#storage.get(keys.token), await this.#readAccount())
     } catch {
       this.#events.onTrouble(error)
-      const kept = this.#known ?? { is: 'signed_out', why: this.#events.onLost(), toEnd: [] }
-      const { token } = formatKept(kept)
+      const stored = this.#known ?? { is: 'signed_out', why: this.#events.onLost(), toEnd: [] }
+      const { token } = formatState(stored)
       await this.#storage.remove(keys.token)
       if (token !== null) await this.#storage.set(keys.token, token)
-      return kept
+      return stored
     }
   }
 
@@ -194,7 +202,7 @@ export class Keeper {
     }
   }
 
-  #know(next: Kept | null): void {
+  #know(next: StoredState | null): void {
     if (next === null) return
     const before = this.#known
     this.#known = next

@@ -1,11 +1,11 @@
-// What the client itself has to say to people, in the two languages that the server speaks.
+// The client's own messages for people, in the server's two languages.
 
-const words = {
+const messages = {
   network: {
     zh: '网络不可用，请检查网络后重试',
     en: 'There is no connection; check the network and try again',
   },
-  // For developers: apps with this fault do not get as far as to people.
+  // For developers: an app with this fault is never released.
   origin_refused: {
     zh: '能连上服务器，但浏览器不允许此页面读取响应：服务器的 HUFU_ALLOWED_ORIGINS 中可能没有 {origin}',
     en: 'The server can be reached, but the browser does not let this page read its answers: HUFU_ALLOWED_ORIGINS on the server probably lacks {origin}',
@@ -31,6 +31,6 @@ const words = {
 } as const
 
 /** A sentence in Chinese where `language` begins with "zh", else in English. */
-export function say(what: keyof typeof words, language: string | null): string {
-  return /^zh\b/i.test(language ?? '') ? words[what].zh : words[what].en
+export function say(what: keyof typeof messages, language: string | null): string {
+  return /^zh\b/i.test(language ?? '') ? messages[what].zh : messages[what].en
 }

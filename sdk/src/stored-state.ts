@@ -1,22 +1,26 @@
-// What is kept on the device: who is signed in or why nobody is, and the tokens that the server has yet to end.
+// The stored state: the signed-in session or the reason of the sign-out, and the tokens that the server has
+// yet to end.
 import type { Account, Session, SignedIn, SignedOut } from './models.ts'
 import { bareAccount, type Issued, isJson } from './wire.ts'
 
-/** The oldest is given up when more are waiting; the value has to stay small. */
+/** When more are waiting, the oldest is dropped; the value must stay small. */
 const maxToEnd = 4
 
-/** A longer one is not kept, and there again after the next `account()`. The server takes none that is longer. */
+/**
+ * A longer one is not stored, and is available again after the next `account()`. The server accepts none that
+ * is longer.
+ */
 const maxAvatarUrl = 512
 
 interface ToEnd {
-  /** Tokens that were signed out here, but of which the server could not be told. For ending, and nothing else. */
+  /** Tokens that were signed out here, but not yet on the server. They are stored only to be ended. */
   readonly toEnd: readonly string[]
 }
 
-export interface KeptSession extends SignedIn, ToEnd {
+export interface StoredSession extends SignedIn, ToEnd {
   readonly is: 'signed_in'
   readonly token: string
-  /** The server was asked for a successor of the token, and its answer is not here yet. */
+  /** A rotation of the token was requested, and its response has not arrived yet. */
   readonly rotating: boolean
 }
 
@@ -25,28 +29,28 @@ interface KeptEnd extends ToEnd {
   readonly why: SignedOut | null
 }
 
-export type Kept = KeptSession | KeptEnd
+export type StoredState = StoredSession | KeptEnd
 
-export const nothingKept: Kept = { is: 'signed_out', why: null, toEnd: [] }
+export const nothingStored: StoredState = { is: 'signed_out', why: null, toEnd: [] }
 
 /**
- * The texts to store; null where there is nothing to keep. The token stands with the account's id and number, by which
- * the rest of the account, which only fills screens, is known again in a value of its own.
+ * The texts to store; null where there is nothing to store. The token is stored with the account's id and
+ * number; they identify the rest of the account, which is only for display, in a value of its own.
  */
-export interface KeptTexts {
+export interface StoredTexts {
   readonly token: string | null
   readonly account: string | null
 }
 
-/** Reads stored texts. What this version cannot read is as good as nothing. */
-export function parseKept(texts: KeptTexts): Kept {
-  const kept = parse(texts.token)
-  if (!isKept(kept)) return nothingKept
-  if (kept.is === 'signed_out') return kept
+/** Parses stored texts. A text that this version cannot read counts as missing. */
+export function parseState(texts: StoredTexts): StoredState {
+  const stored = parse(texts.token)
+  if (!isStoredState(stored)) return nothingStored
+  if (stored.is === 'signed_out') return stored
   const account = parse(texts.account)?.account
-  const { id, phoneNumber } = kept.account
+  const { id, phoneNumber } = stored.account
   return {
-    ...kept,
+    ...stored,
     account: isAccountOf(id, account) ? account : bareAccount({ id, phoneNumber, nickname: null }),
   }
 }
@@ -54,7 +58,7 @@ export function parseKept(texts: KeptTexts): Kept {
 function parse(text: string | null): Readonly<Record<string, unknown>> | null {
   try {
     let value: unknown = JSON.parse(text || 'null')
-    // A storage that writes JSON but does not parse it gives a text within a text.
+    // A storage that writes JSON but does not parse it returns a text within a text.
     if (typeof value === 'string') value = JSON.parse(value)
     if (!isJson(value) || value.v !== 1) return null
     const { v: _, ...rest } = value
@@ -64,8 +68,8 @@ function parse(text: string | null): Readonly<Record<string, unknown>> | null {
   }
 }
 
-// formatKept alone writes version 1: what has these parts has all of them.
-function isKept(value: object | null): value is Kept {
+// Only formatState writes version 1: a value with these members has all of them.
+function isStoredState(value: object | null): value is StoredState {
   if (!isJson(value) || !Array.isArray(value.toEnd)) return false
   if (value.is === 'signed_out') return true
   const { is, token, account, session } = value
@@ -76,40 +80,40 @@ function isAccountOf(id: string, value: unknown): value is Account {
   return isJson(value) && value.id === id
 }
 
-export function formatKept(kept: Kept): KeptTexts {
-  const isNothing = kept.is === 'signed_out' && kept.why === null && kept.toEnd.length === 0
+export function formatState(stored: StoredState): StoredTexts {
+  const isNothing = stored.is === 'signed_out' && stored.why === null && stored.toEnd.length === 0
   if (isNothing) return { token: null, account: null }
-  if (kept.is === 'signed_out') return { token: JSON.stringify({ v: 1, ...kept }), account: null }
-  const { id, phoneNumber, avatarUrl } = kept.account
-  const shown = { ...kept.account, avatarUrl: (avatarUrl?.length ?? 0) > maxAvatarUrl ? null : avatarUrl }
+  if (stored.is === 'signed_out') return { token: JSON.stringify({ v: 1, ...stored }), account: null }
+  const { id, phoneNumber, avatarUrl } = stored.account
+  const shown = { ...stored.account, avatarUrl: (avatarUrl?.length ?? 0) > maxAvatarUrl ? null : avatarUrl }
   return {
-    token: JSON.stringify({ v: 1, ...kept, account: { id, phoneNumber } }),
+    token: JSON.stringify({ v: 1, ...stored, account: { id, phoneNumber } }),
     account: JSON.stringify({ v: 1, account: shown }),
   }
 }
 
-export function tokenOf(kept: Kept | null): string | null {
-  return kept?.is === 'signed_in' ? kept.token : null
+export function tokenOf(stored: StoredState | null): string | null {
+  return stored?.is === 'signed_in' ? stored.token : null
 }
 
-/** Stays the same when a token is succeeded by another. */
-export function sessionIdOf(kept: Kept | null): string | null {
-  return kept?.is === 'signed_in' ? kept.session.id : null
+/** Stays the same when the token is rotated. */
+export function sessionIdOf(stored: StoredState | null): string | null {
+  return stored?.is === 'signed_in' ? stored.session.id : null
 }
 
-/** What one answer says of a session and its account. */
+/** The facts of one response about a session and its account. */
 export interface Facts {
   readonly session?: Session
   readonly account?: Partial<Account>
 }
 
 /**
- * A step from what is stored and what this client has known until now (null: nothing yet) to what is kept from now on;
- * null: none of this client's business, everything stays.
+ * Computes the next state from the stored one and the one that this client knows (null: none yet); null:
+ * nothing changes.
  */
-export type Step = (stored: Kept, known: Kept | null) => Kept | null
+export type Step = (stored: StoredState, known: StoredState | null) => StoredState | null
 
-/** A new session. Those from before are to be ended: nobody has their tokens any more. */
+/** Begins a new session. Earlier ones must be ended, because no client has their tokens any more. */
 export function begin({ token, account, session }: SignedIn & Issued): Step {
   return (stored, known) => ({
     is: 'signed_in',
@@ -121,15 +125,16 @@ export function begin({ token, account, session }: SignedIn & Issued): Step {
   })
 }
 
-/** Signed out here: sessions from before are to be ended. */
+/** Signs out: earlier sessions must be ended. */
 export const leave: Step = (stored, known) => {
   const toEnd = alsoToEnd(stored, known)
   return stored.is === 'signed_in' ? { is: 'signed_out', why: null, toEnd } : { ...stored, toEnd }
 }
 
 /**
- * The server has refused `token`. A session with another token stays, and so does an earlier reason. A token that is
- * being succeeded may be refused for that: it stays until the successor is here, or is refused itself (`isLast`).
+ * The server has refused `token`. A session with another token stays, and so does an earlier reason. A token
+ * that is being rotated may be refused for that: it stays until the new token has arrived, or the rotation is
+ * refused (`isLast`).
  */
 export function refuse(token: string, why: SignedOut, { isLast = false } = {}): Step {
   return (stored, known) => {
@@ -141,7 +146,10 @@ export function refuse(token: string, why: SignedOut, { isLast = false } = {}): 
   }
 }
 
-/** What the server says of the session of `token` now. What it does not say of the account stays as it is known. */
+/**
+ * Updates the session of `token` from a response. Facts of the account that the response does not contain
+ * stay.
+ */
 export function update(token: string, facts: Facts): Step {
   return (stored, known) => {
     if (stored.is !== 'signed_in' || stored.token !== token) return null
@@ -150,15 +158,15 @@ export function update(token: string, facts: Facts): Step {
   }
 }
 
-/** The stored account; what this client knows of it where its value in the storage was lost. */
-function fullerAccount({ account }: KeptSession, known: Kept | null): Account {
+/** The stored account, or the one that this client knows where the stored value was lost. */
+function fullerAccount({ account }: StoredSession, known: StoredState | null): Account {
   const isLost = account.registeredAt === null && known?.is === 'signed_in' && known.account.id === account.id
   return isLost ? known.account : account
 }
 
 /**
- * Another program has changed what is stored. Where it has emptied the storage, nobody is signed out for that: the server
- * knows whether the session is over.
+ * Another program has changed the storage. An emptied storage does not sign out: the server decides whether
+ * the session is over.
  */
 export const follow: Step = (stored, known) => {
   if (stored.is === 'signed_out' && stored.why === null && stored.toEnd.length === 0) return null
@@ -167,16 +175,19 @@ export const follow: Step = (stored, known) => {
   return isKnownInFull ? { ...stored, account: fullerAccount(stored, known) } : stored
 }
 
-/** Another client has got a new token for the session that this one knows. */
+/** Another client has received a new token for this client's session. */
 export const catchUp: Step = (stored, known) =>
   sessionIdOf(stored) === sessionIdOf(known) && tokenOf(stored) !== tokenOf(known) ? stored : null
 
-/** The server is asked for a successor of `token` (true), or has refused to give one (false). */
+/** A rotation of `token` was requested (true), or refused (false). */
 export function rotating(token: string, rotating: boolean): Step {
   return (stored) => (stored.is === 'signed_in' && stored.token === token ? { ...stored, rotating } : null)
 }
 
-/** The server has given the session of `token` a new one. Where that was signed out meanwhile, the new one is to be ended. */
+/**
+ * The server has issued a new token for the session of `token`. If that was signed out meanwhile, the new
+ * token must be ended.
+ */
 export function succeed(token: string, { token: successor, session }: Issued): Step {
   return (stored) => {
     if (stored.is === 'signed_in' && stored.token === token) {
@@ -187,7 +198,7 @@ export function succeed(token: string, { token: successor, session }: Issued): S
   }
 }
 
-/** The server has ended `token`: it waits no more, and a storage that could not let go of it has to. */
+/** The server has ended `token`: it leaves the list, and a storage that still contains it must drop it. */
 export function finish(token: string): Step {
   return (stored) => {
     const toEnd = stored.toEnd.filter((other) => other !== token)
@@ -195,7 +206,7 @@ export function finish(token: string): Step {
   }
 }
 
-function alsoToEnd(stored: Kept, known: Kept | null): readonly string[] {
+function alsoToEnd(stored: StoredState, known: StoredState | null): readonly string[] {
   const tokens = [...stored.toEnd, tokenOf(stored), tokenOf(known)].filter((token) => token !== null)
   return [...new Set(tokens)].slice(-maxToEnd)
 }

@@ -1,17 +1,17 @@
-// What an answer means: our JSON, nothing, a refusal of the server, or somebody else's page.
+// Reads a response: Hufu's JSON, no content, a refusal of the server, or a page of another server.
 import { type FieldProblem, HufuError, type HufuErrorFacts, type ServerErrorCode } from './errors.ts'
+import { say } from './messages.ts'
 import type { Platform, SignedOut, SignOutReason } from './models.ts'
 import type { Clock } from './runtime.ts'
 import type { TransportAnswer } from './transport.ts'
 import { isJson, type Json } from './wire.ts'
-import { say } from './words.ts'
 
 export interface Reader {
   readonly clock: Clock
   readonly language: string | null
 }
 
-/** The error for an answer that no Hufu server gave. */
+/** The error for a response that does not come from a Hufu server. */
 export function notHufu(answer: TransportAnswer, reader: Reader): HufuError {
   return new HufuError({
     code: 'not_hufu',
@@ -21,13 +21,13 @@ export function notHufu(answer: TransportAnswer, reader: Reader): HufuError {
 }
 
 /**
- * The JSON object of a good answer; null for 204.
+ * The JSON object of a successful response; null for 204.
  * @throws HufuError with the server's code, or `not_hufu`
  */
 export function readAnswer(answer: TransportAnswer, reader: Reader): Json | null {
   const { status, text } = answer
   if (status === 204) return null
-  // A platform that hands over no headers leaves the body to tell by itself.
+  // On platforms without response headers, only the body shows what it is.
   const type = answer.header('content-type') ?? 'application/json'
   const json = /^application\/(problem\+)?json\b/i.test(type) ? parse(text) : null
   if (json && status >= 200 && status < 203) return json
@@ -48,7 +48,7 @@ interface Problem extends Json {
   readonly title: string
 }
 
-// Its type is what tells our problem details from anybody else's: `urn:hufu:problem:<code>`.
+// The type distinguishes Hufu's problem details from others: `urn:hufu:problem:<code>`.
 function isProblem(json: Json, status: number): json is Problem {
   return (
     typeof json.code === 'string' &&
@@ -65,7 +65,7 @@ function problemError(problem: Problem, answer: TransportAnswer, reader: Reader)
     code: problem.code,
     message: problem.title,
     requestId: textOf(problem.request_id) ?? facts.requestId ?? null,
-    // The problem is ours, so its facts are what the server's document says of them.
+    // The problem comes from Hufu, so its members have the types of the server's document.
     fields: Array.isArray(problem.fields) ? (problem.fields as FieldProblem[]) : [],
     rule: textOf(problem.rule),
     bannedUntil: textOf(problem.banned_until),
@@ -73,13 +73,13 @@ function problemError(problem: Problem, answer: TransportAnswer, reader: Reader)
   })
 }
 
-/** The end of the session that a 401 tells of; null where it tells of none. */
+/** The end of the session in a 401; null where it contains none. */
 function signedOutOf(problem: Problem, clock: Clock): SignedOut | null {
   const { code, ended_by: by } = problem
   const reason = code === 'token_unknown' ? code : /^session_(?!not_found|limit)(.+)$/.exec(code)?.[1]
   if (reason === undefined) return null
   return {
-    // A newer server's reason passes as it is: what ends a session must never be overlooked.
+    // The reason of a newer server is passed on unchanged: the end of a session must never be missed.
     reason: reason as SignOutReason,
     at: textOf(problem.ended_at) ?? new Date(clock.now()).toISOString(),
     byDevice: isJson(by) ? deviceOf(by) : null,
@@ -88,7 +88,7 @@ function signedOutOf(problem: Problem, clock: Clock): SignedOut | null {
 }
 
 function deviceOf({ platform, device_name }: Json): SignedOut['byDevice'] {
-  // As the server's document says.
+  // The type is that of the server's document.
   return { platform: platform as Platform, name: textOf(device_name) }
 }
 

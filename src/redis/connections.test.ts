@@ -1,5 +1,5 @@
-// The watch over one connection, on a real Redis; sentinels and clusters have test/coherence/redis-sentinel.test.ts and
-// test/coherence/redis-cluster.test.ts.
+// The health checks of one connection, with a real Redis. test/coherence/redis-sentinel.test.ts and
+// test/coherence/redis-cluster.test.ts test sentinels and clusters.
 import { createClient } from 'redis'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { startRedis } from '../../test/support/services/redis.ts'
@@ -8,7 +8,7 @@ import { RedisConnections } from './connections.ts'
 import { answerWithin } from './deadline.ts'
 import { nodeOptions } from './node.ts'
 import { parseRedisUrl } from './redis-url.ts'
-import { believed } from './sentinel.ts'
+import { newestPrimary } from './sentinel.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -61,7 +61,7 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
     const { link } = await start()
     const { client } = link.connectionFor('any') ?? expect.fail()
     const late = answerWithin(50, client.ping())
-    // It is sent at the end of this turn, and answered while we are busy.
+    // The command is sent at the end of this turn, and answered while this process is busy.
     await new Promise((resolve) => setImmediate(resolve))
     const end = performance.now() + 300
     while (performance.now() < end);
@@ -69,12 +69,12 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
   })
 })
 
-test('of sentinels that contradict each other the one with the newest configuration is believed', () => {
+test('among contradicting sentinels, the one with the newest configuration decides', () => {
   const says = (address: string, epoch: number) => ({
     status: 'fulfilled' as const,
     value: { address, epoch },
   })
   const silent = { status: 'rejected' as const, reason: new Error('no answer') }
-  expect(believed([says('old:1', 3), silent, says('new:1', 4), says('old:1', 3)])).toBe('new:1')
-  expect(() => believed([silent, silent])).toThrow('no answer')
+  expect(newestPrimary([says('old:1', 3), silent, says('new:1', 4), says('old:1', 3)])).toBe('new:1')
+  expect(() => newestPrimary([silent, silent])).toThrow('no answer')
 })

@@ -1,7 +1,7 @@
-// Tasks that must not come in between each other.
+// Runs tasks one after the other.
 
-/** Runs tasks in the order of their coming. A task that fails does not stop the next one. */
-export class Turns {
+/** Runs tasks in the order of the calls. A failing task does not stop the next one. */
+export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve()
 
   take<T>(task: () => Promise<T>): Promise<T> {
