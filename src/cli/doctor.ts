@@ -150,7 +150,7 @@ async function writesFindings(db: Database, kind: DatabaseKind, output: Output):
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     const advice = output.say(
-      '服务器需要的写入被拒绝：请按 docs/operations.md 授权',
+      '服务器需要的写入被拒绝：请按 docs/operations.zh-CN.md 授权',
       'a write that the server needs is refused: grant the rights in docs/operations.md',
     )
     return [{ check: 'database', status: 'problem', text: `${why}; ${advice}` }]

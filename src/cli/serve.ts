@@ -255,7 +255,7 @@ function cannotListen(code: string, host: string, port: number): { zh: string; e
       }
     case 'EACCES':
       return {
-        zh: `HUFU_PORT：此用户无权使用 1024 以下的端口 ${port}；请换一个，例如 HUFU_PORT=5001，并在前面放反向代理，见 docs/operations.md。`,
+        zh: `HUFU_PORT：此用户无权使用 1024 以下的端口 ${port}；请换一个，例如 HUFU_PORT=5001，并在前面放反向代理，见 docs/operations.zh-CN.md。`,
         en: `HUFU_PORT: this user may not use port ${port}, which is below 1024; choose another one, for example HUFU_PORT=5001, behind a reverse proxy as in docs/operations.md.`,
       }
     case 'EADDRNOTAVAIL':

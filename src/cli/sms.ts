@@ -80,7 +80,7 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
     en: "Over one of the gateway's limits: wait, or change it in the gateway's console.",
   },
   misconfigured: {
-    zh: '网关拒绝了这些设置：请检查密钥、签名、模板和本机时钟，见 docs/sms.md。',
+    zh: '网关拒绝了这些设置：请检查密钥、签名、模板和本机时钟，见 docs/sms.zh-CN.md。',
     en: 'The gateway refuses our settings: check key, signature, template and the clock; see docs/sms.md.',
   },
   out_of_funds: {

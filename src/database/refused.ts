@@ -14,11 +14,11 @@ const missing: Refusal = {
   en: 'The database that HUFU_DATABASE_URL names does not exist: create it as README.md says, with CREATE DATABASE',
 }
 const rights: Refusal = {
-  zh: '数据库用户没有所需的权限：请按 docs/operations.md 授权',
+  zh: '数据库用户没有所需的权限：请按 docs/operations.zh-CN.md 授权',
   en: 'The user of the database lacks a right: grant it as docs/operations.md says',
 }
 const tls: Refusal = {
-  zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 sslmode（MySQL：ssl-mode），见 docs/settings.md',
+  zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 sslmode（MySQL：ssl-mode），见 docs/settings.zh-CN.md',
   en: 'HUFU_DATABASE_URL asks for TLS, which did not come about: check the certificate and sslmode (MySQL: ssl-mode), see docs/settings.md',
 }
 

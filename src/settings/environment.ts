@@ -104,7 +104,7 @@ export function assertNamesKnown(environment: Environment): void {
     if (name.startsWith('HUFU_') && !known.has(name)) {
       const near = nearestWord(name, [...known])
       throw new SettingsError(
-        `Hufu 没有 ${name} 这个设置${near ? `，是否应为 ${near}？` : '；'}全部设置见 docs/settings.md。`,
+        `Hufu 没有 ${name} 这个设置${near ? `，是否应为 ${near}？` : '；'}全部设置见 docs/settings.zh-CN.md。`,
         `${name} is not a setting of Hufu${near ? `; is ${near} meant? All settings:` : '; all settings:'} docs/settings.md.`,
       )
     }

@@ -40,7 +40,7 @@ export function assertSmsSettings({ chosen, drivers }: ValuesOf<typeof smsSettin
   const missing = smsDrivers.missingSetting(chosen, drivers)
   if (missing === null) return
   throw new SettingsError(
-    `HUFU_SMS 是“${chosen.join(',')}”，但没有设置 ${missing}：请按 docs/sms.md 设置；开发时可用 HUFU_SMS=console。`,
+    `HUFU_SMS 是“${chosen.join(',')}”，但没有设置 ${missing}：请按 docs/sms.zh-CN.md 设置；开发时可用 HUFU_SMS=console。`,
     `HUFU_SMS is "${chosen.join(',')}", but ${missing} is not set: set it as docs/sms.md says, or use HUFU_SMS=console while you develop.`,
   )
 }

@@ -28,7 +28,7 @@ export const callMistakes: readonly Mistake[] = [
     mistake: 'hufu serve --port 8080: a setting as an option',
     make: command(['serve', '--port', '8080']),
     en: `There is no option "--port" here; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md\nUsage: ${hufu} serve [options]`,
-    zh: `没有 --port 这个选项；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.md\n用法：${hufu} serve [options]`,
+    zh: `没有 --port 这个选项；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.zh-CN.md\n用法：${hufu} serve [options]`,
     wrong: '--port',
     instead: 'HUFU_PORT=5002',
   },
