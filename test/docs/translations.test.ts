@@ -6,7 +6,14 @@ import { chineseOf, documents, read, root } from './documents/blocks.ts'
 import { anchorsOf, chineseLink, differencesOf } from './documents/translation.ts'
 
 /** Pages that must have a Chinese version. Each translated page is named here; others are compared once they exist. */
-const translated = ['docs/api.md', 'docs/errors.md']
+const translated = [
+  'docs/api.md',
+  'docs/errors.md',
+  'docs/limits.md',
+  'docs/operations.md',
+  'docs/settings.md',
+  'docs/sms.md',
+]
 
 const pairs = documents.flatMap((path) => {
   const chinese = path.startsWith('docs/') ? chineseOf(path) : null
@@ -65,6 +72,19 @@ test('注销 is said of accounts alone', () => {
       ),
   )
   expect(others).toEqual([])
+})
+
+test('a Chinese message names the Chinese page of a document that has one', () => {
+  const named = globSync('{src,sdk/src,bench}/**/*.ts', { cwd: root }).flatMap((path) =>
+    read(path)
+      .split('\n')
+      .filter((line) => /\p{Script=Han}/u.test(line))
+      .flatMap((line) =>
+        [...line.matchAll(/docs\/[\w-]+(?:\.zh-CN)?\.md/g)].map(([page]) => ({ path, page })),
+      ),
+  )
+  expect(named.length).toBeGreaterThan(5)
+  expect(named.filter(({ page }) => chineseOf(page) !== null)).toEqual([])
 })
 
 describe('a difference is named with its file, its heading and its row', () => {
