@@ -58,25 +58,26 @@ const documents = globSync('**/*.md', {
   exclude: (path) => /(^|\/)(node_modules|dist|data|\.git)$/.test(path),
 })
 
-describe('docs/settings.md', () => {
+describe.each([
+  ['docs/settings.md', '(empty)', 'number of cores less one, at least 1', ['yes', 'no']],
+  ['docs/settings.zh-CN.md', '（空）', '核数减一，至少 1', ['是', '否']],
+] as const)('%s', (page, empty, cores, [yes, no]) => {
   test('lists the settings in order, each with its default and whether it may come from a file', () => {
-    const defaults: Record<string, string> = {
-      HUFU_PASSWORD_PARALLEL: 'number of cores less one, at least 1',
-    }
+    const defaults: Record<string, string> = { HUFU_PASSWORD_PARALLEL: cores }
     const expected = settingRows.map((setting) => [
       inCode(setting.name),
-      defaults[setting.name] ?? (setting.default === '' ? '(empty)' : inCode(setting.default)),
-      setting.secret ? 'yes' : 'no',
+      defaults[setting.name] ?? (setting.default === '' ? empty : inCode(setting.default)),
+      setting.secret ? yes : no,
     ])
-    const documented = rows(section('docs/settings.md', '## The table'))
+    const documented = rows(section(page, '## The table'))
     expect(documented.map(([name, byDefault, , file]) => [name, byDefault, file])).toEqual(expected)
     for (const row of documented) expect(row.filter((cell) => cell !== '')).toHaveLength(5)
   })
+})
 
-  test.each(documents)('%s names only settings that there are', (path) => {
-    const known = settingRows.flatMap(({ name }) => [name, `${name}_FILE`])
-    expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
-  })
+test.each(documents)('%s names only settings that there are', (path) => {
+  const known = settingRows.flatMap(({ name }) => [name, `${name}_FILE`])
+  expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
 })
 
 test('docs/limits.md shows the table of limits, row by row', () => {
