@@ -65,18 +65,22 @@ export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}
 /** Creates an empty database with a name of its own, and returns its URL. */
 export async function createMariadbDatabase(serverUrl: string): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
-  await ask(serverUrl, (connection) => connection.query(`create database ${name}`))
+  await ask(serverUrl, (connection) => connection.query(`create database ${name}`), patientMs)
   return `${serverUrl}/${name}`
 }
 
 /** Drops a database made here, and ends the connections that are still in it. */
 export async function dropMariadbDatabase(url: string): Promise<void> {
   const { origin, name } = splitUrl(url)
-  await ask(origin, async (connection) => {
-    await endConnections(connection, name)
-    await connection.query('set session lock_wait_timeout = 10')
-    await connection.query(`drop database if exists ${name}`)
-  })
+  await ask(
+    origin,
+    async (connection) => {
+      await endConnections(connection, name)
+      await connection.query('set session lock_wait_timeout = 10')
+      await connection.query(`drop database if exists ${name}`)
+    },
+    patientMs,
+  )
 }
 
 function splitUrl(url: string): { origin: string; name: string } {
@@ -116,8 +120,16 @@ async function endConnections(connection: Connection, database: string): Promise
   for (const row of rows) await connection.query(String(row)).catch(() => null)
 }
 
-async function ask<T>(url: string, work: (connection: Connection) => Promise<T>): Promise<void> {
-  const connection = await createConnection({ uri: url, connectTimeout: 2000 })
+/** A server that is polled until it answers is asked again; one that runs on a busy machine is waited for. */
+const impatientMs = 2_000
+const patientMs = 30_000
+
+async function ask<T>(
+  url: string,
+  work: (connection: Connection) => Promise<T>,
+  connectTimeout = impatientMs,
+): Promise<void> {
+  const connection = await createConnection({ uri: url, connectTimeout })
   try {
     await work(connection)
   } finally {

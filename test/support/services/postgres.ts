@@ -76,14 +76,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 /** Creates an empty database with a name of its own, and returns its URL. */
 export async function createPostgresDatabase(serverUrl: string): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
-  await ask(serverUrl, `create database ${name}`)
+  await ask(serverUrl, `create database ${name}`, patientMs)
   return `${serverUrl}/${name}`
 }
 
 /** Drops a database made here, and ends the connections that are still in it. */
 export async function dropPostgresDatabase(url: string): Promise<void> {
   const slash = url.lastIndexOf('/')
-  await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`)
+  await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`, patientMs)
 }
 
 /** A key that others can read is refused. */
@@ -146,8 +146,12 @@ function numericId(kind: '-u' | '-g', name: string): number {
   return Number(execFileSync('id', [kind, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
 }
 
-async function ask(serverUrl: string, sql: string): Promise<void> {
-  const client = new Client({ connectionString: `${serverUrl}/postgres`, connectionTimeoutMillis: 2000 })
+/** A server that is polled until it answers is asked again; one that runs on a busy machine is waited for. */
+const impatientMs = 2_000
+const patientMs = 30_000
+
+async function ask(serverUrl: string, sql: string, connectionTimeoutMillis = impatientMs): Promise<void> {
+  const client = new Client({ connectionString: `${serverUrl}/postgres`, connectionTimeoutMillis })
   await client.connect()
   try {
     await client.query(sql)

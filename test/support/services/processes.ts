@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { freemem, totalmem } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { findBinary } from './binaries.ts'
@@ -45,16 +46,25 @@ export async function run(command: Command): Promise<void> {
   if (child.exitCode !== 0) throw new Error(`${command.file} failed\n${outputOf(command)}`)
 }
 
-/** Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does. */
+/**
+ * Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does. When the
+ * server later ends although nothing here ended it, what is known of its death is printed.
+ */
 export async function startServer(command: Command, ask: () => Promise<void>): Promise<ServerProcess> {
   const { child, pid, exited } = await launch(command)
   const server = { pid, kill: send, stop }
+  let isEnding = false
   const giveUpAt = performance.now() + startDeadlineMs
   for (;;) {
     const answered = await answers(ask)
     // Checked also after an answer: it may have come from a stranger on the same port.
     if (!isAlive(child)) throw new Error(`${command.file} ended\n${outputOf(command)}`)
-    if (answered) return server
+    if (answered) {
+      void exited.then(() => {
+        if (!isEnding) console.error(obituaryOf(command, child))
+      })
+      return server
+    }
     if (performance.now() > giveUpAt) {
       await stop('SIGKILL')
       throw new Error(`${command.file} did not answer within ${startDeadlineMs} ms\n${outputOf(command)}`)
@@ -63,12 +73,15 @@ export async function startServer(command: Command, ask: () => Promise<void>): P
   }
 
   async function send(signal: NodeJS.Signals): Promise<void> {
+    const ends = ['SIGTERM', 'SIGINT', 'SIGKILL'].includes(signal)
+    isEnding ||= ends
     child.kill(signal)
-    if (!['SIGTERM', 'SIGINT', 'SIGKILL'].includes(signal)) return
+    if (!ends) return
     if (!(await happensInTime(exited))) throw new Error(`${command.file} (pid ${pid}) outlived ${signal}`)
   }
 
   async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    isEnding = true
     child.kill(signal)
     child.kill('SIGCONT')
     if (await happensInTime(exited)) return
@@ -128,6 +141,23 @@ async function happensInTime(event: Promise<void>): Promise<boolean> {
 
 function isAlive(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
+}
+
+/** What is known of a server that ended by itself, or was ended by another program. */
+function obituaryOf(command: Command, { pid, exitCode, signalCode }: ChildProcess): string {
+  const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
+  const memory = `${Math.round(freemem() / 1e6)} of ${Math.round(totalmem() / 1e6)} MB of memory are free`
+  const head = `${command.file} (pid ${pid}) ended ${how}, and no test ended it; ${memory}`
+  return `${head}\nThe end of its output:\n${lastOutputOf(command)}`
+}
+
+/** Another program may have removed the folder together with the log. */
+function lastOutputOf(command: Command): string {
+  try {
+    return outputOf(command)
+  } catch (error) {
+    return `there is none: ${error}`
+  }
 }
 
 function logOf(command: Command): string {
