@@ -154,6 +154,22 @@ test.each([
   expect(keys()[1]).not.toBe(keys()[0])
 })
 
+test('A key that has made a session which is over is replaced, once', async () => {
+  const { client, network, keys } = newClient()
+  const used = () =>
+    problem(422, 'invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] })
+  network.answer = offline
+  await client.signIn(byPassword).catch(() => {})
+  network.answer = used
+  await expect(client.signIn(byPassword)).rejects.toMatchObject({ code: 'invalid_request' })
+  expect(keys()).toHaveLength(3)
+  expect(keys()[1]).toBe(keys()[0])
+  expect(keys()[2]).not.toBe(keys()[0])
+  network.answer = () => (keys().length === 4 ? used() : issued('1'))
+  expect(await client.signIn(byPassword)).toMatchObject({ session: { id: 'session-1' } })
+  expect(keys()).toHaveLength(5)
+})
+
 test('A sign-in that succeeded gives up its key', async () => {
   const { client, network, keys } = newClient()
   network.answer = offline

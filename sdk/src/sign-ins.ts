@@ -1,5 +1,6 @@
 // Sign-ins that a person considers one: concurrent taps, a code that is sent twice, and attempts whose
 // response was lost.
+import { HufuError } from './errors.ts'
 import type { SignInInput } from './inputs.ts'
 import type { NewSignIn } from './models.ts'
 import type { Clock } from './runtime.ts'
@@ -79,7 +80,13 @@ export class SignIns {
   }
 
   async #attempt({ what, at }: Try, attempt: Attempt): Promise<NewSignIn> {
-    const result = await attempt(() => this.#keyFor({ what, at }))
+    const key = () => this.#keyFor({ what, at })
+    const result = await attempt(key).catch((error: unknown) => {
+      if (!isUsedKey(error)) throw error
+      // The session of the lost answer is over: this is a new sign-in.
+      if (this.#open?.what === what) this.#open = null
+      return attempt(key)
+    })
     if (this.#open?.what === what) this.#open = null
     this.#done = { what, at, result }
     return result
@@ -105,6 +112,11 @@ export class SignIns {
       return null
     }
   }
+}
+
+function isUsedKey(error: unknown): boolean {
+  if (!(error instanceof HufuError)) return false
+  return error.fields.some(({ pointer, problem }) => pointer === '/idempotency-key' && problem === 'was_used')
 }
 
 // btoa and Buffer are missing on most platforms.

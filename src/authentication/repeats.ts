@@ -2,9 +2,15 @@
 // the session of that sign-in.
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
-import { findRepeatable, type Repeatable } from '../sessions/session-rows.ts'
+import { AppError } from '../errors.ts'
+import { findRepeatable, hasSignedIn, type Repeatable } from '../sessions/session-rows.ts'
 import { type Admission, admitUnchanged } from '../sessions/sessions.ts'
-import { fingerprintOf, type KeyedSignIn, repeatableMs } from '../sessions/sign-in-repeats.ts'
+import {
+  fingerprintOf,
+  type KeyedSignIn,
+  keyRememberedMs,
+  repeatableMs,
+} from '../sessions/sign-in-repeats.ts'
 import type { SignInContext } from './methods/method.ts'
 
 export class SignInRepeats {
@@ -40,5 +46,16 @@ export class SignInRepeats {
     const { phone_number: phoneNumber } = account
     const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)
     return repeats && { ...admitUnchanged(account), repeats }
+  }
+  /**
+   * Refuses, under the account's lock, a sign-in whose key has created a session already. The client has its
+   * token, or has chosen another key since: a request of it that arrives late must not replace that session.
+   * @throws AppError `invalid_request`
+   */
+  async assertUnused(tx: Database, { id }: AccountsTable, fingerprint: string | null): Promise<void> {
+    if (fingerprint === null) return
+    const since = this.#clock.now() - keyRememberedMs
+    if (!(await hasSignedIn(tx, id, { fingerprint, since }))) return
+    throw new AppError('invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] })
   }
 }

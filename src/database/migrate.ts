@@ -18,6 +18,7 @@ import { pendingEnds } from './migrations/0010-pending-ends.ts'
 import { changeKinds } from './migrations/0011-change-kinds.ts'
 import { identities } from './migrations/0014-identities.ts'
 import { removedNumbers } from './migrations/0015-removed-numbers.ts'
+import { signInKeys } from './migrations/0016-sign-in-keys.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { UnusableDatabaseError } from './unusable.ts'
@@ -62,6 +63,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0011-change-kinds': changeKinds(kind),
     '0014-identities': identities(kind),
     '0015-removed-numbers': removedNumbers(kind),
+    '0016-sign-in-keys': signInKeys(kind),
   }
 }
 

@@ -84,6 +84,8 @@ export interface SessionsTable {
    * else null.
    */
   rotated_at: number | null
+  /** Identifies the sign-in with a key that created the session (sessions/sign-in-repeats.ts); null: none. */
+  sign_in_fingerprint: string | null
   platform: Platform
   device_id: string | null
   device_name: string | null

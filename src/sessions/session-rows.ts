@@ -468,6 +468,7 @@ export async function insertSession(
       previous_token_hash: repeatable?.fingerprint ?? null,
       rotation_nonce: repeatable && madeAccount[`${repeatable.created}`],
       rotated_at: repeatable?.at ?? null,
+      sign_in_fingerprint: repeatable?.fingerprint ?? null,
       platform: session.platform,
       device_id: session.deviceId,
       device_name: session.deviceName,
@@ -525,6 +526,22 @@ export async function findRepeatable(
     .executeTakeFirst()
   if (!row || isOverByPendingEnd(row)) return null
   return { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
+}
+
+/** Whether a session of an account was created by this sign-in after a time, whatever became of it. */
+export async function hasSignedIn(
+  tx: Database,
+  accountId: string,
+  { fingerprint, since }: Omit<RepeatSearch, 'phoneNumber'>,
+): Promise<boolean> {
+  const row = await tx
+    .selectFrom('hufu_sessions')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('created_at', '>', since)
+    .where('sign_in_fingerprint', '=', fingerprint)
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 /** Gives a session whose token was never used another one. */

@@ -7,6 +7,9 @@ import type { Device } from './sessions.ts'
 /** For how long after the first try. */
 export const repeatableMs = 120_000
 
+/** For how long after the first try a key creates no second session. */
+export const keyRememberedMs = 3_600_000
+
 /** What a key looks like: 128 random bits, base64url. */
 export const idempotencyKeyPattern = '^[A-Za-z0-9_-]{22}$'
 

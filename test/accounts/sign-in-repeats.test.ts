@@ -1,5 +1,8 @@
 // A sign-in whose answer was lost is asked for again with its key: one session, one token, and never one that was used.
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { text as readText } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
@@ -41,6 +44,29 @@ async function signIn(app: RunningApp, key: string | null, body: object): Promis
     body: JSON.stringify({ device: iphone, ...body }),
   })
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+}
+
+/** The same, of which the server gets all but the last byte of the body. */
+async function holdSignIn(app: RunningApp, key: string, body: object) {
+  const text = JSON.stringify({ device: iphone, ...body })
+  const asked = request(`${app.url}/v1/sessions`, {
+    method: 'POST',
+    agent: false,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      'idempotency-key': key,
+    },
+  })
+  const answered = once(asked, 'response')
+  await new Promise<void>((resolve) => asked.write(text.slice(0, -1), () => resolve()))
+  return {
+    async finish(): Promise<Answer> {
+      asked.end(text.slice(-1))
+      const [response] = await answered
+      return { status: response.statusCode, body: JSON.parse(await readText(response)) }
+    },
+  }
 }
 
 const tokenOf = ({ body }: Answer) => String(body.token)
@@ -190,11 +216,45 @@ for (const { name, skipped, database, redis } of stores) {
       expect([again.status, idOf(again), again.body.created]).toEqual([201, idOf(first), false])
       expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
       expect(await everywhere(tokenOf(again))).toEqual(both(200))
-      // After its first use it is a sign-in like any other, which replaces the session of this device.
-      const third = await signIn(here, key, body)
-      expect(idOf(third)).not.toBe(idOf(first))
+      // After its first use a request with this key comes late: it replaces nothing, on no server and for an hour.
+      for (const ms of [0, 2 * minuteMs, 57 * minuteMs]) {
+        advance(ms)
+        for (const server of [here, there])
+          expect(await signIn(server, key, body)).toMatchObject({
+            status: 422,
+            body: { code: 'invalid_request', fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] },
+          })
+      }
+      expect(await everywhere(tokenOf(again))).toEqual(both(200))
+      expect(await sessionsOf(id)).toHaveLength(1)
+      expect((await listEventsOf(id)).filter((kind) => kind === 'signed_in')).toHaveLength(1)
+      // Another key is another sign-in, which replaces the session of this device.
+      const third = await signIn(here, newKey(), body)
+      expect(third.status).toBe(201)
       expect(await everywhere(tokenOf(again))).toEqual(both('session_replaced'))
-      expect((await listEventsOf(id)).filter((kind) => kind === 'signed_in')).toHaveLength(2)
+      // And the first key does not replace that one.
+      expect((await signIn(there, key, body)).status).toBe(422)
+      expect(await everywhere(tokenOf(third))).toEqual(both(200))
+    })
+
+    test('a first try by password whose check takes longer than its repeat and the first use of that replaces nothing', async () => {
+      const phoneNumber = newNumber()
+      const { id } = await addPerson(here.services, phoneNumber)
+      const body = { phone_number: phoneNumber, password: person.password }
+      for (const rounds of [1, 4]) {
+        const key = newKey()
+        const late = holdSignIn(here, key, body)
+        const repeat = await signIn(there, key, body)
+        expect(await everywhere(tokenOf(repeat))).toEqual(both(200))
+        const answers = await Promise.all([
+          (await late).finish(),
+          ...Array.from({ length: rounds }, () => signIn(there, key, body)),
+        ])
+        expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 422))
+        expect(await everywhere(tokenOf(repeat))).toEqual(both(200))
+        const live = (await sessionsOf(id)).filter(({ ended_at }) => ended_at === null)
+        expect(live.map((session) => session.id)).toEqual([idOf(repeat)])
+      }
     })
 
     test('whatever differs is no repeat: the used code is used, and the first token is as good as before', async () => {

@@ -210,6 +210,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   },
   findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
   findRepeatable: (db) => sessionRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),
+  hasSignedIn: (db) => sessionRows.hasSignedIn(db, id, { fingerprint: hash, since: now + rows - 50 }),
   replaceUnusedToken: (db) =>
     sessionRows.replaceUnusedToken(db, sessionId, {
       fingerprint: hash,

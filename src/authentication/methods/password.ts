@@ -60,7 +60,10 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
         if (account?.password_hash !== stored) return null
         if (rehashed)
           await replacePasswordHash(tx, { id: account.id, from: stored, to: rehashed, now: clock.now() })
-        return (await repeats.admit(tx, account, fingerprint)) ?? admitUnchanged(account)
+        const repeat = await repeats.admit(tx, account, fingerprint)
+        if (repeat) return repeat
+        await repeats.assertUnused(tx, account, fingerprint)
+        return admitUnchanged(account)
       },
     }
   }
