@@ -1,10 +1,9 @@
-// npm run bench chart: the chart and the table of the READMEs, from the results that stand in bench/. A test compares them.
+// npm run bench chart: the chart, and what the documents say of faults, from the results in bench/. A test compares them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const chartFile = `${root}docs/checks.svg`
-const readmes = [`${root}README.md`, `${root}README.zh-CN.md`] as const
 
 interface Bar {
   readonly label: string
@@ -58,43 +57,66 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
-const words = {
-  en: '| stores | faults | operations under them | refused 503 | no answer | violations |',
-  zh: '| 存储 | 故障 | 期间的操作 | 拒绝 503 | 没有回答 | 违反 |',
+interface Sums {
+  /** What the servers ran on, as FAULTS.md calls it. */
+  readonly stores: string
+  readonly faults: number
+  readonly operations: number
+  readonly refused: number
+  readonly unanswered: number
+  readonly violations: number
 }
 
-/** A line for each database, from the text of FAULTS.md. */
-export function faultSummaryOf(faults: string, language: keyof typeof words): string {
+/** The faults of each kind of stores, summed, from the text of FAULTS.md. */
+export function faultSumsOf(faults: string): readonly Sums[] {
   const rows = faults
     .split('\n')
     .map((line) => line.split('|').map((cell) => cell.trim()))
-    .filter((cells) => cells.length === 8 && /^\d+$/.test(cells[3] ?? ''))
-    .map(([, database = '', fault = '', ...numbers]) => ({
-      database,
-      fault,
-      numbers: numbers.slice(0, 4).map(Number),
-    }))
-    .filter(({ fault }) => fault !== 'nothing')
-  const lines = [...new Set(rows.map(({ database }) => database))].map((database) => {
-    const of = rows.filter((one) => one.database === database)
-    const sums = [0, 1, 2, 3].map((i) => of.reduce((sum, { numbers }) => sum + (numbers[i] ?? 0), 0))
-    return `| ${[database, of.length, ...sums].join(' | ')} |`
+    .filter((cells) => cells.length === 8 && /^\d+$/.test(cells[3] ?? '') && cells[2] !== 'nothing')
+    .map(([, stores = '', , ...numbers]) => ({ stores, numbers: numbers.slice(0, 4).map(Number) }))
+  return [...new Set(rows.map(({ stores }) => stores))].map((stores) => {
+    const of = rows.filter((one) => one.stores === stores)
+    const [operations = 0, refused = 0, unanswered = 0, violations = 0] = [0, 1, 2, 3].map((i) =>
+      of.reduce((sum, { numbers }) => sum + (numbers[i] ?? 0), 0),
+    )
+    return { stores, faults: of.length, operations, refused, unanswered, violations }
   })
-  return [words[language], '|---|--:|--:|--:|--:|--:|', ...lines].join('\n')
 }
 
-/** A README with its table made anew. */
-export function withFaults(readme: string, summary: string): string {
-  const between = /(<!-- faults: made by "npm run bench chart" -->\n)[\s\S]*?(\n<!-- end -->)/
-  if (!between.test(readme)) throw new Error('the README has no place for the table of faults')
-  return readme.replace(between, (_all, begin, end) => begin + summary + end)
+function tableOf(sums: readonly Sums[]): string {
+  const rows = sums.map(
+    ({ stores, faults, operations, refused, unanswered, violations }) =>
+      `| ${[stores, faults, operations, refused, unanswered, violations].join(' | ')} |`,
+  )
+  const head = '| stores | faults | operations during them | answered 503 | no answer | violations |'
+  return [head, '|---|--:|--:|--:|--:|--:|', ...rows].join('\n')
+}
+
+/** Each document that shows the last run, and what it has between its marks. */
+export function faultSummaries(text: string): Readonly<Record<string, string>> {
+  const sums = faultSumsOf(text)
+  const sum = (key: 'faults' | 'operations' | 'violations') => sums.reduce((all, one) => all + one[key], 0)
+  const [faults, violations] = [sum('faults'), sum('violations')]
+  const operations = sum('operations').toLocaleString('en-US')
+  return {
+    'docs/guarantees.md': tableOf(sums),
+    'README.md': `Real servers run under constant load while we break one thing after another (\`npm run test:faults\`,
+[bench/FAULTS.md](bench/FAULTS.md)): ${faults} faults, ${operations} operations, ${violations} violations.`,
+    'README.zh-CN.md': `在不间断的负载下逐个制造故障（\`npm run test:faults\`，[bench/FAULTS.md](bench/FAULTS.md)）：
+${faults} 种故障，${operations} 次操作，违背承诺 ${violations} 次。`,
+  }
+}
+
+/** A document with what is between its marks made anew. */
+export function withFaults(document: string, summary: string): string {
+  const between = /(<!-- faults: made by "npm run bench chart" -->\n)[\s\S]*?(<!-- end -->)/
+  if (!between.test(document)) throw new Error('the document has no place for the faults')
+  return document.replace(between, (_all, begin, end) => `${begin}${summary}\n${end}`)
 }
 
 export function writeChart(): void {
   writeFileSync(chartFile, chartOf(readFileSync(`${root}bench/results.json`, 'utf8')))
   const faults = readFileSync(`${root}bench/FAULTS.md`, 'utf8')
-  for (const file of readmes) {
-    const language = file.endsWith('zh-CN.md') ? 'zh' : 'en'
-    writeFileSync(file, withFaults(readFileSync(file, 'utf8'), faultSummaryOf(faults, language)))
-  }
+  for (const [path, summary] of Object.entries(faultSummaries(faults)))
+    writeFileSync(`${root}${path}`, withFaults(readFileSync(`${root}${path}`, 'utf8'), summary))
 }

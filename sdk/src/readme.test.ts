@@ -32,6 +32,15 @@ test('Every example compiles, those for React Native and uni-app among them', ()
   expect(problemsOf(examples)).toEqual([])
 })
 
+test('The examples for apps of README.md and README.zh-CN.md compile', () => {
+  const texts = ['README.md', 'README.zh-CN.md'].flatMap((name) => {
+    const text = readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
+    return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code)
+  })
+  expect(texts.filter((code) => code.includes("from '@hufu/sdk'"))).toHaveLength(2)
+  expect(problemsOf(texts)).toEqual([])
+})
+
 test('An example that is wrong does not compile', () => {
   const wrong = [
     "import { createClient } from '@hufu/sdk'\ncreateClient({ baseUrl: 1 })\n",

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 // A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md from the package to an
 // upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
 import { execFile, spawn } from 'node:child_process'
@@ -12,17 +13,27 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+=======
+// A newcomer's first ten minutes, as README.md has them; and docs/operations.md from the package to an upgrade, on one machine.
+import { execFile } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+>>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { databases, redisUrl } from '../support/databases.ts'
+<<<<<<< HEAD
 import { type Held, holdRequest } from '../support/held-request.ts'
 import { whenProcessEnds } from '../support/services/ending.ts'
+=======
+import { copyCheckout, newcomer, startServer } from '../support/newcomer.ts'
+>>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 import { freePort } from '../support/services/ports.ts'
 import { until } from '../support/services/until.ts'
-import { blockOf, root } from './documents/blocks.ts'
+import { blockOf } from './documents/blocks.ts'
 import { Machine } from './documents/machine.ts'
+import { quickStartOf } from './documents/readme.ts'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hufu-fresh-')))
 const origin = join(folder, 'origin')
@@ -32,6 +43,7 @@ const tarball = join(place, 'hufu-0.1.0.tgz')
 const elsewhere = join(folder, 'elsewhere')
 const run = promisify(execFile)
 
+<<<<<<< HEAD
 /** The environment of somebody who has just opened a terminal: nothing of this test run's own npm, Node or settings. */
 function newcomer(port: number): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
@@ -124,16 +136,13 @@ async function portIsFree(port: number): Promise<void> {
     .toBe('refused')
 }
 
+=======
+>>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 /** A repository with the files of this checkout as they are, the new ones among them. */
 beforeAll(async () => {
-  const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
-  const { stdout } = await run('git', list, { cwd: root, maxBuffer: 2 ** 24 })
-  for (const file of stdout.split('\0').filter((name) => name !== '')) {
-    mkdirSync(dirname(join(origin, file)), { recursive: true })
-    cpSync(join(root, file), join(origin, file))
-  }
-  const somebody = ['-c', 'user.name=test', '-c', 'user.email=test@example.com']
-  const git = (...words: string[]) => run('git', [...somebody, ...words], { cwd: origin })
+  await copyCheckout(origin)
+  const author = ['-c', 'user.name=test', '-c', 'user.email=test@example.com']
+  const git = (...words: string[]) => run('git', [...author, ...words], { cwd: origin })
   await git('init', '--quiet')
   await git('add', '--all')
   await git('commit', '--quiet', '--message', 'all')
@@ -141,10 +150,11 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('the first block of README.md starts a server, and npm run demo works', {
+test('the quick start of README.md works to the letter, and so does npm run demo', {
   timeout: 240_000,
 }, async () => {
   const port = await freePort()
+<<<<<<< HEAD
   const { text } = blockOf('README.md', 'git clone URL hufu')
   const commands = ['-euo', 'pipefail', '-c', text.replace('URL', origin)]
   const server = await start('bash', commands, { cwd: folder, port })
@@ -157,6 +167,29 @@ test('the first block of README.md starts a server, and npm run demo works', {
   })
   expect(JSON.parse(shown.stdout)).toMatchObject({ phone_number: '+8612345678901', app_online: false })
   await server.stop()
+=======
+  const { server, ask, signIn } = quickStartOf(blockOf('README.md', 'git clone URL hufu').text)
+  const bash = (commands: string) => ['-euo', 'pipefail', '-c', commands.replaceAll(':5001', `:${port}`)]
+  const started = await startServer('bash', bash(server.replace('URL', origin)), { cwd: folder, port })
+  try {
+    expect(started.output()).toContain(join(clone, 'data', 'hufu.db'))
+    const terminal = { cwd: clone, env: newcomer(port) }
+    await run('bash', bash(ask), terminal)
+    await expect.poll(started.output).toMatch(/5223 .*?\d{6}/)
+    const [, code = ''] = /5223 .*?(\d{6})/.exec(started.output()) ?? []
+    const { stdout } = await run('bash', bash(signIn.replace('123456', code)), terminal)
+    expect(stdout).toContain('"phone_number":"+8613800005223"')
+    expect(stdout).toContain('"code":"session_signed_out"')
+    const demo = await run('npm', ['run', 'demo'], terminal)
+    expect(demo.stdout).toContain('Everything is as in the tutorial.')
+    const show = ['run', '-s', 'hufu', '--', 'accounts', 'show', '12345678901', '--json']
+    const shown = await run('npm', show, terminal)
+    expect(JSON.parse(shown.stdout)).toMatchObject({ phone_number: '+8612345678901', app_online: false })
+    await started.stop()
+  } finally {
+    started.end()
+  }
+>>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 })
 
 test('the block of docs/operations.md packs what the clone has', { timeout: 120_000 }, async () => {

@@ -32,7 +32,7 @@ export function report(machine: string, lines: readonly string[]): string {
 ${machine}
 
 Real processes under a load that never stops; one thing after the other breaks. What is checked, and what each fault is:
-[docs/guarantees.md](../docs/guarantees.md#the-faults-and-who-looks). "Refused 503" and "no answer" are what a fault costs: the
+[docs/guarantees.md](../docs/guarantees.md#the-faults-and-how-they-are-judged). "Refused 503" and "no answer" are what a fault costs: the
 client was told to try again, or its connection broke. A violation is what must not be, such as a token that is accepted
 after its end, or refused without a reason.
 

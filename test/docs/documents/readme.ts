@@ -1,19 +1,78 @@
 // README.md and README.zh-CN.md.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect } from 'vitest'
 import { freePort } from '../../support/services/ports.ts'
-import { by, runs, type Script } from './blocks.ts'
-import { command, shown, shownByServer } from './steps.ts'
+import { by, root, runs, type Script } from './blocks.ts'
+import { shown } from './steps.ts'
+import type { Walk } from './walk.ts'
 
-const lastLineOf = (text: string): string => text.trimEnd().split('\n').at(-1) ?? ''
+/** The commands of the quick start: those that start the server, and those of the second terminal before and after the code. */
+export function quickStartOf(text: string): { server: string; ask: string; signIn: string } {
+  const [server = '', client = ''] = text.split('\n\n')
+  const [ask = '', signIn = ''] = client.split(/^(?=CODE=123456)/m)
+  expect(server).toMatch(/^git clone URL hufu .*\ncd hufu\nnpm ci && npm start\b.*$/)
+  expect(signIn).toContain('CODE=123456')
+  return { server: `${server}\n`, ask, signIn }
+}
 
-/** The server starts as in the last line; what comes before takes a minute and has a test of its own. */
-const clone = runs((walk) => walk.start('npm start'))
+/** The server starts as in the last command of the first terminal; the clone and npm ci have a test of their own. */
+const quickStart = runs(async (walk, { text }) => {
+  const { ask, signIn } = quickStartOf(text)
+  await walk.start('npm start')
+  let printed = ''
+  const code = await walk.codeTo('5223', async () => (printed = await walk.run(ask)))
+  printed += await walk.run(signIn.replace('123456', code))
+  walk.printed = printed
+})
 
-/** The block with the code that the server printed for the request before. */
-const withCode = runs(async (walk, { text }) => {
-  const [, code = ''] = /5223 .*?(\d{6})/.exec(walk.terminal()) ?? []
-  expect(text).toContain('CODE=123456')
-  await walk.run(text.replace('123456', code))
+/** Writes a block as a module of the checkout, beside a program that uses it. */
+async function runWith(walk: Walk, module: string, program: string): Promise<string> {
+  writeFileSync(join(walk.folder, 'readme-block.ts'), module)
+  writeFileSync(join(walk.folder, 'readme-program.ts'), program)
+  return await walk.shell.run('node readme-program.ts')
+}
+
+/** An app made of the block signs up, signs out, and learns the reason. */
+const inAnApp = runs(async (walk, { text }) => {
+  const client = pathToFileURL(join(root, 'sdk', 'src', 'client.ts')).href
+  const module = walk.here(
+    text
+      .replace('https://accounts.example.com', 'http://127.0.0.1:5001')
+      .replace("'@hufu/sdk'", `'${client}'`),
+  )
+  const ask = "import { askForCode } from './readme-block.ts'\nawait askForCode('13800005224')\n"
+  const code = await walk.codeTo('5224', () => runWith(walk, module, ask))
+  const printed = await runWith(
+    walk,
+    module,
+    `import { client, signIn } from './readme-block.ts'
+console.log(await signIn('13800005224', '${code}'))
+await client.signOut()
+`,
+  )
+  expect(printed).toContain('+8613800005224')
+  expect(printed).toContain('signed_out')
+})
+
+/** A token gives its account, one that has ended gives null, and an unreachable Hufu is an error and not a null. */
+const inABackEnd = runs(async (walk, { text }) => {
+  const add = 'accounts add 13800005225 --nickname 小红 --password-stdin --allow-weak-password'
+  const body = '{"phone_number":"13800005225","password":"123456"}'
+  const signIn = `curl -s http://127.0.0.1:5001/v1/sessions -H 'Content-Type: application/json' -d '${body}'`
+  await walk.run(
+    `echo 123456 | npm run -s hufu -- ${add}\nexport TOKEN=$(${signIn} | grep -o 'hf_[A-Za-z0-9_-]*')`,
+  )
+  const program = `import { accountOf } from './readme-block.ts'
+await accountOf(process.env.TOKEN).then((account) => console.log(account), () => console.log('failed'))
+`
+  const module = walk.here(text)
+  expect(await runWith(walk, module, program)).toMatch(/phone_number: '\+8613800005225',\s+nickname: '小红'/)
+  await walk.run('curl -X DELETE http://127.0.0.1:5001/v1/session -H "Authorization: Bearer $TOKEN"')
+  expect(await runWith(walk, module, program)).toBe('null\n')
+  const elsewhere = module.replaceAll(`127.0.0.1:${walk.port}`, `127.0.0.1:${await freePort()}`)
+  expect(await runWith(walk, elsewhere, program)).toBe('failed\n')
 })
 
 const inMariadb = runs((walk, { text }) => walk.servers.inMariadb(text), 'mariadb')
@@ -29,26 +88,25 @@ const inPostgres = runs(async (walk, { text }) => {
   )
 }, 'postgres')
 
-const withDatabaseAndRedis = runs(
+const checks = [
+  ...['✓ settings', '✓ database', '✓ tls', '! schema', '✓ clock'],
+  ...['✓ redis', '✓ tls', '✓ clock', '! proxies', '! sms'],
+]
+
+/** `doctor` finds what is to be found in this setting, and both servers are ready. */
+const scaledOut = runs(
   async (walk, { text }) => {
     await walk.stop()
     const [mariadb, redis] = [await walk.servers.mariadb(), await walk.servers.redis()]
     walk.put(`127.0.0.1:${new URL(mariadb.url).port}`, '127.0.0.1:3306')
     walk.put(`127.0.0.1:${redis.port}`, '127.0.0.1:6379')
-    expect(lastLineOf(text)).toBe('npm start')
-    const printed = await walk.run(text.replace(/npm start\n$/, ''))
+    const [settings = '', second = ''] = text.split(/^npm start\n/m)
+    const printed = await walk.run(settings)
+    expect(printed.match(/^\S \w+/gm)).toEqual(checks)
     await walk.start('npm start')
-    walk.printed = printed
-  },
-  'mariadb',
-  'redis',
-)
-
-/** Both servers are ready, and both know the account that one of them is told of. */
-const secondServer = runs(
-  async (walk, { text }) => {
     const port = await freePort()
-    await walk.start(text.replace('5002', String(port)))
+    expect(second).toMatch(/^HUFU_PORT=5002 npm start\b.*\n$/)
+    await walk.start(second.replace('5002', String(port)))
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`)
     expect(await ready.json()).toEqual({ status: 'ok', database: 'ok', redis: 'ok' })
     expect((await fetch(`http://127.0.0.1:${walk.port}/readyz`)).status).toBe(200)
@@ -58,25 +116,11 @@ const secondServer = runs(
 )
 
 export const readme: Script = [
-  ['git clone URL hufu', clone, by('test/docs/new-machine.test.ts', 'git clone URL hufu')],
-  ['Hufu 虎符', shownByServer],
-  ['echo 123456 | npm run -s hufu -- accounts add', command],
-  ['', shown],
-  ['curl http://127.0.0.1:5001/login', command],
-  ['{"code":0', shown],
-  ['TOKEN=$(curl -s http://127.0.0.1:5001/login', command],
-  ['{"code":1,"nickname"', shown],
-  ['npm run demo', command],
-  ['TOKEN=$(curl -s http://127.0.0.1:5001/v1/sessions', command],
-  ['{"session"', shown],
-  ['curl http://127.0.0.1:5001/v1/codes', command],
+  ['git clone URL hufu', quickStart, by('test/docs/new-machine.test.ts', 'git clone URL hufu')],
   ['{"resend_in"', shown],
-  ['CODE=123456', withCode],
-  ['{"token"', shown],
+  ["import { createClient } from '@hufu/sdk'", by('sdk/src/readme.test.ts', 'README.zh-CN.md'), inAnApp],
+  ['export async function accountOf', inABackEnd],
   ['CREATE DATABASE hufu CHARACTER SET', inMariadb],
   ['CREATE USER hufu PASSWORD', inPostgres],
-  ['touch .env', withDatabaseAndRedis],
-  ['✓ settings', shown],
-  ['HUFU_PORT=5002 npm start', secondServer],
-  ['npm run check', by('test/docs/docs.test.ts', 'runs only scripts that there are')],
+  ['touch .env', scaledOut],
 ]

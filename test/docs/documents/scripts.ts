@@ -30,5 +30,6 @@ export const scripts: Readonly<Record<string, Scripted>> = {
   'sdk/README.md': { script: sdk },
   'docs/architecture.md': { script: architecture },
   'CONTRIBUTING.md': { script: contributing },
+  'docs/tutorial.md': { script: tutorial },
   'docs/tutorial.zh-CN.md': { script: tutorial, options: { language: 'zh_CN.UTF-8' } },
 }

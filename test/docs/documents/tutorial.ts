@@ -1,7 +1,17 @@
-// docs/tutorial.zh-CN.md.
+// docs/tutorial.md and docs/tutorial.zh-CN.md.
+import { expect } from 'vitest'
 import { runs, type Script } from './blocks.ts'
-import { shown, shownUnsorted } from './steps.ts'
+import { command, shown, shownByServer, shownUnsorted } from './steps.ts'
 import type { Walk } from './walk.ts'
+
+const start = runs((walk, { text }) => walk.start(text))
+
+/** The block with the code that the server printed for the request before. */
+const withCode = runs(async (walk, { text }) => {
+  const [, code = ''] = /5223 .*?(\d{6})/.exec(walk.terminal()) ?? []
+  expect(text).toContain('CODE=123456')
+  await walk.run(text.replace('123456', code))
+})
 
 /** Redis at the address of the page; redis-cli prints for people where it prints into no pipe, as in a terminal. */
 async function withRedis(walk: Walk): Promise<void> {
@@ -14,29 +24,46 @@ exec ${walk.installed('redis-cli')} -p ${port} $mode "$@"`,
   )
 }
 
-const start = runs(async (walk, { text }) => {
+/** The server starts anew, with what the terminal exports. */
+const startWithRedis = runs(async (walk, { text }) => {
+  await walk.stop()
   await withRedis(walk)
-  await walk.start(text)
+  const [settings = ''] = text.split(/^npm start\n$/m)
+  expect(text).toBe(`${settings}npm start\n`)
+  const printed = await walk.run(settings)
+  const [setting = ''] = settings.split('\n')
+  await walk.start(`${setting}\nnpm start`)
+  walk.printed = printed
 }, 'redis')
 
 const withSqlite = runs(async (walk, { text }) => void (await walk.run(text)), 'redis', 'sqlite3')
 const inRedis = runs(async (walk, { text }) => void (await walk.run(text)), 'redis')
 
 export const tutorial: Script = [
-  ['HUFU_REDIS_URL=redis://127.0.0.1:6379 npm start', start],
-  ['export HUFU_REDIS_URL=redis://127.0.0.1:6379', inRedis],
-  ['echo 123456 | npm run -s hufu -- accounts add', inRedis],
-  ['已创建账号', shown],
-  ['sqlite3 -header -column data/hufu.db', withSqlite],
-  ['id ', shown],
-  ['curl http://127.0.0.1:5001/login', inRedis],
+  ['npm start', start],
+  ['Hufu 虎符', shownByServer],
+  ['echo 123456 | npm run -s hufu -- accounts add', command],
+  ['', shown],
+  ['curl http://127.0.0.1:5001/login', command],
   ['{"code":0', shown],
+  ['TOKEN=$(curl -s http://127.0.0.1:5001/login', command],
+  ['{"code":1,"nickname"', shown],
+  ['npm run demo', command],
+  ['TOKEN=$(curl -s http://127.0.0.1:5001/v1/sessions', command],
+  ['{"session"', shown],
+  ['curl http://127.0.0.1:5001/v1/codes', command],
+  ['{"resend_in"', shown],
+  ['CODE=123456', withCode],
+  ['{"token"', shown],
+  ['export HUFU_REDIS_URL=redis://127.0.0.1:6379\nnpm run', startWithRedis],
+  ['✓ settings', shown],
+  ['export HUFU_REDIS_URL=redis://127.0.0.1:6379', inRedis],
+  ['sqlite3 -header -column data/hufu.db', withSqlite],
+  ['id ', shown],
   ['curl http://127.0.0.1:5001/login', inRedis],
   ['{"code":1', shown],
   ['sqlite3 -header -column data/hufu.db', withSqlite],
   ['id ', shown],
-  ['curl http://127.0.0.1:5001/user', inRedis],
-  ['{"code":1', shown],
   ["redis-cli --scan --pattern 'hufu:*'", inRedis],
   ['"hufu:s:', shownUnsorted],
   ['redis-cli --raw GET', inRedis],
