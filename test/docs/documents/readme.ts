@@ -89,8 +89,8 @@ const inPostgres = runs(async (walk, { text }) => {
 }, 'postgres')
 
 const checks = [
-  ...['✓ settings', '✓ database', '✓ tls', '! schema', '✓ clock'],
-  ...['✓ redis', '✓ tls', '✓ clock', '! proxies', '! sms'],
+  ...['✓ settings', '! proxies', '✓ database', '✓ tls', '! schema', '✓ clock'],
+  ...['✓ redis', '✓ tls', '✓ clock', '! sms'],
 ]
 
 /** `doctor` finds what is to be found in this setting, and both servers are ready. */
