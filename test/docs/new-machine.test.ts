@@ -1,11 +1,8 @@
-<<<<<<< HEAD
 // A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md from the package to an
 // upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import {
   copyFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,22 +10,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-=======
-// A newcomer's first ten minutes, as README.md has them; and docs/operations.md from the package to an upgrade, on one machine.
-import { execFile } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
->>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { databases, redisUrl } from '../support/databases.ts'
-<<<<<<< HEAD
 import { type Held, holdRequest } from '../support/held-request.ts'
-import { whenProcessEnds } from '../support/services/ending.ts'
-=======
 import { copyCheckout, newcomer, startServer } from '../support/newcomer.ts'
->>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 import { freePort } from '../support/services/ports.ts'
 import { until } from '../support/services/until.ts'
 import { blockOf } from './documents/blocks.ts'
@@ -43,71 +31,10 @@ const tarball = join(place, 'hufu-0.1.0.tgz')
 const elsewhere = join(folder, 'elsewhere')
 const run = promisify(execFile)
 
-<<<<<<< HEAD
-/** The environment of somebody who has just opened a terminal: nothing of this test run's own npm, Node or settings. */
-function newcomer(port: number): Record<string, string> {
-  const { PATH = '', HOME = '' } = process.env
-  const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
-  return { PATH: own.join(':'), HOME, HUFU_PORT: String(port), LANG: 'C.UTF-8' }
-}
-
 /** The same with the Node that the project pins. */
 function withOwnNode(port: number): Record<string, string> {
   const environment = newcomer(port)
   return { ...environment, PATH: `${dirname(process.execPath)}:${environment.PATH}` }
-}
-
-/** Starts a command, waits for its start message, and gives what ends it: alone, or with its process group. */
-async function start(
-  command: string,
-  args: readonly string[],
-  { cwd, port, environment = newcomer(port) }: Where,
-) {
-  const child = spawn(command, args, { cwd, env: environment, detached: true })
-  const group = -(child.pid ?? expect.fail('no process'))
-  let isOver = false
-  /** A server that outlived npm is of its group still. */
-  const end = () => {
-    if (isOver) return
-    isOver = true
-    try {
-      process.kill(group, 'SIGKILL')
-    } catch {
-      // All have ended, as they should.
-    }
-  }
-  whenProcessEnds(end)
-  let output = ''
-  const started = new Promise<void>((resolve, reject) => {
-    const read = (chunk: Buffer) => {
-      output += chunk
-      if (output.includes(`http://127.0.0.1:${port}`)) resolve()
-    }
-    child.stdout.on('data', read)
-    child.stderr.on('data', read)
-    child.on('exit', (code) => reject(new Error(`it ended with ${code}: ${output}`)))
-  })
-  await started
-  return {
-    output: () => output,
-    async stop() {
-      process.kill(group, 'SIGTERM')
-      await once(child, 'exit')
-      isOver = true
-    },
-    end,
-    /** As a supervisor does it, which knows one process. */
-    async stopAlone() {
-      child.kill('SIGTERM')
-      await once(child, 'exit')
-    },
-  }
-}
-
-interface Where {
-  readonly cwd: string
-  readonly port: number
-  readonly environment?: Record<string, string>
 }
 
 /** A sign-in that the server has begun to read. */
@@ -136,8 +63,6 @@ async function portIsFree(port: number): Promise<void> {
     .toBe('refused')
 }
 
-=======
->>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 /** A repository with the files of this checkout as they are, the new ones among them. */
 beforeAll(async () => {
   await copyCheckout(origin)
@@ -154,20 +79,6 @@ test('the quick start of README.md works to the letter, and so does npm run demo
   timeout: 240_000,
 }, async () => {
   const port = await freePort()
-<<<<<<< HEAD
-  const { text } = blockOf('README.md', 'git clone URL hufu')
-  const commands = ['-euo', 'pipefail', '-c', text.replace('URL', origin)]
-  const server = await start('bash', commands, { cwd: folder, port })
-  expect(server.output()).toContain(join(clone, 'data', 'hufu.db'))
-  const demo = await run('npm', ['run', 'demo'], { cwd: clone, env: newcomer(port) })
-  expect(demo.stdout).toContain('Everything is as in the tutorial.')
-  const shown = await run('npm', ['run', '-s', 'hufu', '--', 'accounts', 'show', '12345678901', '--json'], {
-    cwd: clone,
-    env: newcomer(port),
-  })
-  expect(JSON.parse(shown.stdout)).toMatchObject({ phone_number: '+8612345678901', app_online: false })
-  await server.stop()
-=======
   const { server, ask, signIn } = quickStartOf(blockOf('README.md', 'git clone URL hufu').text)
   const bash = (commands: string) => ['-euo', 'pipefail', '-c', commands.replaceAll(':5001', `:${port}`)]
   const started = await startServer('bash', bash(server.replace('URL', origin)), { cwd: folder, port })
@@ -189,7 +100,6 @@ test('the quick start of README.md works to the letter, and so does npm run demo
   } finally {
     started.end()
   }
->>>>>>> 661ef11 (docs: the README in the order in which a stranger decides; the walk is a tutorial in both languages)
 })
 
 test('the block of docs/operations.md packs what the clone has', { timeout: 120_000 }, async () => {
@@ -212,7 +122,7 @@ test('the packed tarball installs and starts elsewhere, with its command', { tim
   const port = await freePort()
   // The published package runs on the Node that is there; this test brings the one that the project pins.
   const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
-  const server = await start(process.execPath, [main, 'serve'], { cwd: elsewhere, port })
+  const server = await startServer(process.execPath, [main, 'serve'], { cwd: elsewhere, port })
   const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
   expect(await answer.json()).toMatchObject({ status: 'ok' })
   expect((await fetch(`http://127.0.0.1:${port}/docs/`)).status).toBe(200)
@@ -234,7 +144,7 @@ test.each([
   { timeout: 120_000 },
   async (_name, command, args, cwd) => {
     const port = await freePort()
-    const server = await start(command, args, { cwd, port, environment: withOwnNode(port) })
+    const server = await startServer(command, args, { cwd, port, environment: withOwnNode(port) })
     try {
       const held = await holdSignIn(port)
       // One that is answered behind it shows that the server has both.
