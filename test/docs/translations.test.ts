@@ -13,6 +13,7 @@ const translated = [
   'docs/operations.md',
   'docs/settings.md',
   'docs/sms.md',
+  'docs/tutorial.md',
 ]
 
 const pairs = documents.flatMap((path) => {
