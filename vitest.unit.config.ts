@@ -7,7 +7,7 @@ export default defineConfig({
     include: [
       'src/**/*.test.ts',
       'sdk/src/**/*.test.ts',
-      'test/docs/{import-order,function-length,translations}.test.ts',
+      'test/docs/{comments,function-length,import-order,translations}.test.ts',
     ],
     // These start servers.
     exclude: [

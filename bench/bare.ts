@@ -1,4 +1,5 @@
-// The yardstick: Fastify routes that give the same answers as GET /user and GET /v1/session, to the byte, and check nothing.
+// The yardstick: Fastify routes that give the same answers as GET /user and GET /v1/session, to the byte, and
+// check nothing.
 import fastify from 'fastify'
 
 const app = fastify()

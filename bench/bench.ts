@@ -1,7 +1,7 @@
-// npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the figures to
-// bench/results.json, and the chart of the README is made anew. With the names of workloads only these are measured, and nothing
-// is written. `npm run bench coherence` measures how long an ended session is accepted, and writes bench/COHERENCE.md; `npm run
-// bench chart` measures nothing.
+// npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the
+// figures to bench/results.json, and the chart of the README is made anew. With the names of workloads only
+// these are measured, and nothing is written. `npm run bench coherence` measures how long an ended session is
+// accepted, and writes bench/COHERENCE.md; `npm run bench chart` measures nothing.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -133,7 +133,8 @@ async function workers(): Promise<Section> {
   const size = isShort ? { rounds: 1, secondsPerRound: 1 } : { rounds: 9, secondsPerRound: 2 }
   let next = 7
   const newEnvironment = async () => ({ ...(await onMariadb()), ...onRedis(next++) })
-  // More workers than cores only take turns. Two tell something on a machine with one core, too: what they cost.
+  // More workers than cores only take turns. Two tell something on a machine with one core, too: what they
+  // cost.
   const counts = [1, 2, 4, 8].filter((count) => count <= Math.max(2, availableParallelism()))
   return workersSection(await benchWorkers(newEnvironment, { counts, ...size }))
 }

@@ -1,4 +1,5 @@
-// npm run bench chart: the chart, and what the documents say of faults, from the results in bench/. A test compares them.
+// npm run bench chart: the chart, and what the documents say of faults, from the results in bench/. A test
+// compares them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

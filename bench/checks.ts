@@ -1,4 +1,5 @@
-// Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and latency.
+// Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and
+// latency.
 import type { ServerProcess } from '../test/support/app.ts'
 import { type Cores, takeCores } from './cores.ts'
 import { inTurn } from './in-turn.ts'
@@ -11,7 +12,10 @@ export type Route = 'GET /user' | 'GET /v1/session' | 'others'
 
 export interface Target extends Asked {
   readonly route: Route
-  /** The answer must be as long as the bare one of this route, headers too; null is somebody else's answer. */
+  /**
+   * The answer must be as long as that of the bare route, headers included; null for the answer of another
+   * product.
+   */
   readonly bytesOf: Exclude<Route, 'others'> | null
   readonly isBare: boolean
 }
@@ -31,10 +35,16 @@ export interface CheckResult {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** What a request takes, in microseconds: of the server's core; where nobody knows that, of the time. */
+  /**
+   * The cost of a request in microseconds: CPU time of the server's core or, where that is unknown, elapsed
+   * time.
+   */
   readonly cpuMicros: number
   readonly busy: number | null
-  /** Of the same round, beside the bare route: what that takes of the core, to what this one takes; and this one's p99 to its. */
+  /**
+   * Of the same round, beside the bare route: what that takes of the core, to what this one takes; and this
+   * one's p99 to its.
+   */
   readonly toBare: { readonly cpu: number; readonly p99: number }
 }
 
@@ -55,8 +65,8 @@ export interface Checks {
 }
 
 /**
- * Measures every target in turn, round after round, each round beginning with another one, so that a noisy moment of the machine
- * hits all of them. Gives medians; those of ratios are medians of each round's ratio.
+ * Measures every target in turn, round after round, each round beginning with another one, so that a noisy
+ * moment of the machine hits all of them. Gives medians; those of ratios are medians of each round's ratio.
  */
 export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
   const started: StartedSubject[] = []

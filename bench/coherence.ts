@@ -1,5 +1,5 @@
-// npm run bench coherence: one server ends sessions, another is asked for them all the time. How long after the answer is an
-// ended session still accepted anywhere, with Redis well and with Redis broken in each way?
+// npm run bench coherence: one server ends sessions, another is asked for them all the time. How long after
+// the answer is an ended session still accepted anywhere, with Redis well and with Redis broken in each way?
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { openServices } from '../src/app.ts'
@@ -36,7 +36,10 @@ interface Stage {
 
 interface Fault {
   readonly name: string
-  /** Both have a line to Redis that can be cut. It goes through this process, which is busy: what comes by it comes some ms later. */
+  /**
+   * Both have a line to Redis that can be cut. It goes through this process, which is busy: what comes by it
+   * comes some ms later.
+   */
   readonly hasLines?: true
   /** The ender has another Redis than the asked one, or none. */
   readonly enderRedis?: 'another' | 'none'
@@ -67,7 +70,7 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'Redis is killed, and comes back with an old data set',
-    // What it saves now is the truth of before the ends.
+    // It now stores the state from before the ends.
     prepare: ({ redis }) => saveNow(redis),
     begin: async ({ redis }) => {
       await redis.kill('SIGKILL')

@@ -1,10 +1,11 @@
-// Which core does what while checks are measured: the server has one for itself, so that neither the load nor a store takes from it.
+// Which core does what while checks are measured: the server has one for itself, so that neither the load nor
+// a store takes from it.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { findBinary } from '../test/support/services/binaries.ts'
 
 export interface Cores {
-  /** One sentence for the report: who ran where, or why nobody was pinned. */
+  /** One sentence for the report: which process ran on which core, or why none was pinned. */
   readonly description: string
   /** Gives the server its core. */
   pinServer(pid: number): void

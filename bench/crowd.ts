@@ -1,4 +1,5 @@
-// Does a check cost the same when a million people are signed in as when a thousand are? And what do they take of Redis's memory?
+// Does a check cost the same when a million people are signed in as when a thousand are? And what do they
+// take of Redis's memory?
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { createClient } from 'redis'
@@ -32,7 +33,9 @@ export interface CrowdOptions {
   readonly secondsPerRound: number
 }
 
-/** Two servers on MariaDB and Redis, asked in turns with as many tokens; one of them has a crowd beside these. */
+/**
+ * Two servers on MariaDB and Redis, asked in turns with as many tokens; one of them has a crowd beside these.
+ */
 export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
   const { redis, few, many } = options
   const client = await createClient({ url: redis.url }).connect()

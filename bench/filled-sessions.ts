@@ -26,7 +26,7 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
   for (let made = 0; made < count; made += batch) {
     const ticket = cache.beginRead()
     if (!ticket) throw new Error('Redis went away')
-    await cache.fill(ticket, someCopies(made, Math.min(batch, count - made)))
+    await cache.fill(ticket, someSessions(made, Math.min(batch, count - made)))
   }
   await cache.close()
   await feed.close()
@@ -34,7 +34,7 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
 }
 
 /** As an app on a phone signs in: it names the device, and the device has an id. */
-function someCopies(from: number, count: number): StoredSession[] {
+function someSessions(from: number, count: number): StoredSession[] {
   const now = Date.now()
   return Array.from({ length: count }, (_, i) => {
     const [id, accountId] = [newCompactId(now), newAccountId(now)]

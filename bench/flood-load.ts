@@ -1,5 +1,5 @@
-// In a thread of its own, so that it does not hold up what measures: attempts to sign in with made-up codes, each at another number
-// and from another address.
+// In a thread of its own, so that it does not hold up what measures: attempts to sign in with made-up codes,
+// each at another number and from another address.
 import { parentPort, workerData } from 'node:worker_threads'
 import autocannon from 'autocannon'
 

@@ -1,4 +1,5 @@
-// A flood of checks keeps the server's core busy, and people sign in: how many of them get through, and what do the checks wait?
+// A flood of checks keeps the server's core busy, and people sign in: how many of them get through, and what
+// do the checks wait?
 import { Passwords } from '../src/passwords/password.ts'
 import { startProcess } from '../test/support/app.ts'
 import { takeCores } from './cores.ts'
@@ -28,7 +29,10 @@ export interface FloorOptions {
   readonly storePids: readonly number[]
 }
 
-/** Who sign in at once: enough that the thread never waits, though each of their steps waits its turn among the checks. */
+/**
+ * The clients that sign in at once: enough that the thread never waits, though each of their steps waits its
+ * turn among the checks.
+ */
 const people = 32
 
 /** Measures argon2 alone, checks alone, and both loads at once in turn; gives medians. */
@@ -86,7 +90,10 @@ export async function benchFloor(
   }
 }
 
-/** Does something over and over for so many seconds, each of the works on its own, and gives how often a second. */
+/**
+ * Does something over and over for so many seconds, each of the works on its own, and gives how often a
+ * second.
+ */
 async function countedFor(seconds: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
   const until = performance.now() + seconds * 1000
   let count = 0

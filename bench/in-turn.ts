@@ -1,4 +1,5 @@
-// Whoever comes first in a round meets the machine as the round before left it: each round begins with another one.
+// The first subject of a round finds the machine as the previous round left it, so each round begins with
+// another one.
 
 /** All of them in their order, beginning with the n-th, counted around. */
 export function inTurn<T>(items: readonly T[], n: number): T[] {

@@ -1,4 +1,5 @@
-// Attacks on the limits, by the clock: the real limiter and the real table, and a plain model of codes, owners and attackers.
+// Attacks on the limits, by the clock: the real limiter and the real table, and a plain model of codes,
+// owners and attackers.
 import { ManualClock } from '../src/clock.ts'
 import { Limiter } from '../src/limits/limiter.ts'
 import { limitsWith } from '../src/limits/limits.ts'
@@ -13,7 +14,10 @@ const dailyBudget = 10_000
 /** How long a code is good after the message that carries it, as in codes/codes.ts. */
 const codeLifeMs = 5 * minute
 const guessesPerCode = 5
-/** That one guess is right: a code has a million values; of a password that is not a common one the same is assumed. */
+/**
+ * That one guess is right: a code has a million values; of a password that is not a common one the same is
+ * assumed.
+ */
 const chanceOfOneGuess = 1e-6
 /** What an attacker commands in the worst rows. */
 const botnetAddresses = 10_000
@@ -103,7 +107,7 @@ class World {
 
 let lastBot = 0
 
-/** Somebody at an address, at first about the victim's number. */
+/** A caller at an address, at first about the victim's number. */
 function caller(address: string, more: Partial<LimitSubject> = {}): LimitSubject {
   return { phoneNumber: victim, address, deviceId: null, accountId: null, proof: null, ...more }
 }
@@ -114,7 +118,10 @@ function bot(more: Partial<LimitSubject> = {}): LimitSubject {
   return caller(`10.${i % 250}.${Math.floor(i / 250)}.1`, more)
 }
 
-/** An owner who wants to sign in by code: asks when the app lets him, and types each code that arrives on the phone. */
+/**
+ * An owner who wants to sign in by code: asks when the app lets him, and types each code that arrives on the
+ * phone.
+ */
 class Owner {
   readonly #world: World
   readonly #since: number
@@ -154,8 +161,9 @@ interface Attack {
 }
 
 /**
- * The longest time that an owner is kept out, over owners who begin at many moments of the attack. Each owner comes to a world of the
- * same attack where no other owner has been, because an owner who gets in helps the next one.
+ * The longest time that an owner is kept out, over owners who begin at many moments of the attack. Each owner
+ * comes to a world of the same attack where no other owner has been, because an owner who gets in helps the
+ * next one.
  */
 async function longestMinutes(attack: Attack, proof: string | null): Promise<number> {
   let longest = 0
@@ -209,8 +217,9 @@ async function guessesOfOneCallerInADay(): Promise<number> {
 }
 
 /**
- * While a number is full, an account is lost only where one caller guesses two codes. Every address of the botnet uses all its tries
- * each day, and each pair of tries hits different codes: more than an attacker can have.
+ * While a number is full, an account is lost only where one caller guesses two codes. Every address of the
+ * botnet uses all its tries each day, and each pair of tries hits different codes: more than an attacker can
+ * have.
  */
 async function takenByTwoCodes(): Promise<number> {
   const tries = await guessesOfOneCallerInADay()
@@ -232,7 +241,10 @@ async function attacks(): Promise<Attack[]> {
   const twoCodes = await takenByTwoCodes()
   /** An owner who signs in once a month forgot the failures in a row: 100 guesses a month by each method. */
   const oneAccountBefore = 100 * 12 * chanceOfOneGuess
-  /** 10,000 wrong codes a day were the ceiling of the installation, and 10,000 messages a day bear five guesses each. */
+  /**
+   * 10,000 wrong codes a day were the ceiling of the installation, and 10,000 messages a day bear five
+   * guesses each.
+   */
   const installationBefore = Math.min(10_000, dailyBudget * guessesPerCode) * 365 * chanceOfOneGuess
   return [
     {

@@ -10,7 +10,7 @@ export interface Asked {
   readonly pid: number | undefined
   /** One for each token. */
   readonly requests: readonly { readonly path: string; readonly headers: Record<string, string> }[]
-  /** Whether a body is the answer to somebody signed in: a fast "no" is not what is measured. */
+  /** Whether a body is the answer for a signed-in client: a fast refusal is not what is measured. */
   isRight(body: string): boolean
 }
 
@@ -18,7 +18,7 @@ export interface Shot {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** Share of the time that the server computed; null where nobody knows. */
+  /** The share of the time that the server computed; null where it is unknown. */
   readonly busy: number | null
 }
 
@@ -46,7 +46,8 @@ export async function shoot(asked: Asked, { connections, seconds, perSecond }: S
     connections,
     ...(perSecond !== undefined && { overallRate: perSecond }),
     ...(seconds === 'each once' ? { amount: share * connections } : { duration: seconds }),
-    // Every connection has tokens of its own: one long list for all of them would slow the load down, not the server.
+    // Every connection has tokens of its own: one long list for all of them would slow the load down, not the
+    // server.
     setupClient(client) {
       client.setRequests(requests.slice(next, next + share).map((request) => ({ method: 'GET', ...request })))
       next = (next + share) % requests.length

@@ -1,4 +1,5 @@
-// What others take for the same question: peers from npm, installed apart from Hufu in bench/peers, set up as their documents advise.
+// What others take for the same question: peers from npm, installed apart from Hufu in bench/peers, set up as
+// their documents advise.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
@@ -85,7 +86,7 @@ export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
       headers: { authorization: `Bearer ${token}` },
     }))
     const name = named('better-auth', '@better-auth/redis-storage')
-    // Somebody unknown is answered 200 too, with `null`.
+    // An unknown caller is answered 200 too, with `null`.
     const isRight = (body: string) =>
       body.startsWith('{"session":{"') && body.includes(`"user":{"name":"${nickname}"`)
     return { process, targets: [target(name, process, requests, isRight)] }

@@ -1,5 +1,5 @@
-// Load that takes next to nothing of the machine: each connection writes many requests in one piece, counts the answers, and
-// writes them again.
+// Load that takes next to nothing of the machine: each connection writes many requests in one piece, counts
+// the answers, and writes them again.
 import { connect } from 'node:net'
 
 const statusLine = Buffer.from('HTTP/1.1 ')

@@ -1,5 +1,6 @@
-// Two more yardsticks: GET /user as a few lines of one's own on Redis would answer it, and with nothing that Hufu promises.
-// BENCH_READS=cached-hash: one HGETALL, kept by the client library's own cache. BENCH_READS=two-gets: a session, then its account.
+// Two more yardsticks: GET /user as a few lines of one's own on Redis would answer it, and with nothing that
+// Hufu promises. BENCH_READS=cached-hash: one HGETALL, kept by the client library's own cache.
+// BENCH_READS=two-gets: a session, then its account.
 import fastify from 'fastify'
 import { createClient } from 'redis'
 

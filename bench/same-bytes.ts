@@ -1,4 +1,5 @@
-// Whether two routes send the same number of bytes, so that comparing their speed compares the check and not the answer.
+// Whether two routes send the same number of bytes, so that comparing their speed compares the check and not
+// the answer.
 import { get } from 'node:http'
 import type { Asked } from './load.ts'
 

@@ -1,4 +1,5 @@
-// Sign-ins per second beside the raw rate of argon2 with the same parameters on as many threads, interleaved in one run.
+// Sign-ins per second beside the raw rate of argon2 with the same parameters on as many threads, interleaved
+// in one run.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { Passwords } from '../src/passwords/password.ts'
@@ -17,12 +18,18 @@ export interface SignInResult {
 
 export interface SignInServiceOptions {
   readonly rounds: number
-  /** So many sign-ins, and as many hashes: the shorter a round, the less the machine's speed changes within it. */
+  /**
+   * So many sign-ins, and as many hashes: the shorter a round, the less the machine's speed changes within
+   * it.
+   */
   readonly perRound: number
   readonly accounts: number
 }
 
-/** Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads; gives medians. */
+/**
+ * Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads;
+ * gives medians.
+ */
 export async function benchSignIn(
   environment: Record<string, string>,
   { rounds, perRound, accounts }: SignInServiceOptions,
@@ -73,8 +80,8 @@ export function fairShare<T>(items: readonly T[], i: number, n: number): T[] {
 }
 
 /**
- * Does something so many times, always some of them at once, and gives how often a second: from the first that is done to the last,
- * because how it begins and ends says nothing of how it goes on.
+ * Does something so many times, always some of them at once, and gives how often a second: from the first
+ * that is done to the last, because how it begins and ends says nothing of how it goes on.
  */
 async function perSecond(times: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
   const ends: number[] = []
@@ -89,7 +96,10 @@ async function perSecond(times: number, works: readonly (() => Promise<unknown>)
   return (times - 1) / (((ends.at(-1) ?? Number.NaN) - (ends[0] ?? Number.NaN)) / 1000)
 }
 
-/** Signs people in, one after the other, on a connection of its own. An HTTP client would take more of the machine than the server. */
+/**
+ * Signs people in, one after the other, on a connection of its own. An HTTP client would take more of the
+ * machine than the server.
+ */
 export class Line {
   readonly #socket: Socket
   readonly #requests: readonly string[]

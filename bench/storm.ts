@@ -1,4 +1,5 @@
-// A login storm: far more sign-ins than can be hashed wait, and people who are signed in go on. How long do they wait?
+// A login storm: far more sign-ins than can be hashed wait, and people who are signed in go on. How long do
+// they wait?
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startProcess } from '../test/support/app.ts'
@@ -85,7 +86,7 @@ interface Tally {
   readonly refusedMs: number[]
 }
 
-/** Clients that sign in over and over; who is refused comes back when it was told to. */
+/** Clients that sign in over and over; a refused one retries after the stated wait. */
 async function signInOn(
   url: string,
   numbers: readonly string[],

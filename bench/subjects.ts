@@ -1,4 +1,5 @@
-// What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on Redis.
+// What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on
+// Redis.
 import { createClient } from 'redis'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { Subject, Target } from './checks.ts'

@@ -13,7 +13,9 @@ export const requestsInAPiece = 32
 export interface WorkersResult {
   readonly workers: number
   readonly requestsPerSecond: number
-  /** The part of the CPU time that the least busy worker took, to its fair one. null, as below: nobody knows. */
+  /**
+   * The CPU time of the least busy worker, as a part of its fair share. null where it is unknown, as below.
+   */
   readonly leastShare: number | null
   /** Of all workers together, for a request. */
   readonly cpuMicros: number | null
@@ -42,7 +44,10 @@ interface Subject {
   readonly shots: Shot[]
 }
 
-/** Servers with so many workers, asked in turns, each round beginning with another one. Gives medians; those of ratios are medians of each round's. */
+/**
+ * Servers with so many workers, asked in turns, each round beginning with another one. Gives medians; those
+ * of ratios are medians of each round's.
+ */
 export async function benchWorkers(
   newEnvironment: () => Promise<Record<string, string>>,
   { counts, rounds, secondsPerRound }: WorkersOptions,
@@ -75,14 +80,17 @@ async function start(workers: number, settings: Record<string, string>): Promise
   return { workers, server, tokens, pids: await answering(server, workers), shots: [] }
 }
 
-/** The processes that answer: with one worker there is only the first; of several, the first one answers nobody. */
+/**
+ * The processes that answer: with one worker it is the first process; with several, the first process answers
+ * no request.
+ */
 async function answering({ child }: ServerProcess, workers: number): Promise<number[]> {
   if (child.pid === undefined) throw new Error('the server has no process id')
   if (workers === 1) return [child.pid]
   const giveUpAt = performance.now() + 10_000
   for (;;) {
     const children = childrenOf(child.pid)
-    // Without /proc nobody knows them.
+    // Without /proc they are unknown.
     if (children.length === workers || performance.now() > giveUpAt) return children
     await sleep(50)
   }

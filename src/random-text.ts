@@ -1,4 +1,4 @@
-// Secrets, nonces and ids that nobody can guess.
+// Random text for secrets, nonces and ids.
 import { randomBytes } from 'node:crypto'
 
 /** Random bytes as base64url: 22 characters for 16 bytes, 43 for 32. */

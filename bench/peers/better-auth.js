@@ -1,5 +1,6 @@
-// A peer of the bench: better-auth on MariaDB with Redis as its secondary storage and the bearer plugin, as its documents advise.
-// JavaScript, because the types of its packages are not there when the project is checked.
+// A peer of the bench: better-auth on MariaDB with Redis as its secondary storage and the bearer plugin, as
+// its documents advise. JavaScript, because the types of its packages are not there when the project is
+// checked.
 import { createServer } from 'node:http'
 import { redisStorage } from '@better-auth/redis-storage'
 import { betterAuth } from 'better-auth'
@@ -14,7 +15,7 @@ const server = createServer()
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
 
 const pool = createPool({ uri: process.env.PEER_DATABASE_URL, timezone: 'Z' })
-// Its tables take the character set of the database, which in MariaDB 10 knows no Chinese where nobody chose one.
+// Its tables take the character set of the database, whose default in MariaDB 10 has no Chinese characters.
 await pool.query('ALTER DATABASE CHARACTER SET utf8mb4')
 
 const auth = betterAuth({

@@ -1,4 +1,5 @@
-// What each peer does as Hufu's own server does: it says where it listens (test/support/app.ts reads it), and SIGTERM ends it.
+// What each peer does as Hufu's own server does: it says where it listens (test/support/app.ts reads it), and
+// SIGTERM ends it.
 
 /** @param {string} name @param {import('node:http').Server} server that listens already */
 export function sayWhereAndStop(name, server) {

@@ -11,7 +11,7 @@ export interface paths {
         put?: never;
         /**
          * Send a code 发送验证码
-         * @description Six digits, good for five minutes after the last message that carried them, five guesses and one use. The answer is the same whether or not the number has an account, and whether or not somebody else has just asked.
+         * @description Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just asked.
          */
         post: operations["createCode"];
         delete?: never;
@@ -756,7 +756,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description 128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and while nobody has used the token, gets another token for the same session.
+                 * @description 128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and before the token is used, gets another token for the same session.
                  * @example q7tX1bK0Tn2mG4hJ8sLdZw
                  */
                 "idempotency-key"?: string;

@@ -102,7 +102,9 @@ export async function insertAccount(db: Database, account: AccountsTable): Promi
   await db.insertInto('hufu_accounts').values(account).execute()
 }
 
-/** Up to `limit` accounts in order of registration, after the account `after`; none whose removal has begun. */
+/**
+ * Up to `limit` accounts in order of registration, after the account `after`; none whose removal has begun.
+ */
 export async function listAccounts(
   db: Database,
   after: Pick<AccountsTable, 'registered_at' | 'id'> | null,

@@ -196,7 +196,7 @@ function diskFinding(path: string, output: Output): Finding {
   return {
     check: 'disk',
     status: 'warning',
-    text: `${text}; ${output.say('请清理磁盘：写满后无法登录', 'make room: nobody can sign in on a full disk')}`,
+    text: `${text}; ${output.say('请清理磁盘：写满后无法登录', 'make room: sign-ins fail on a full disk')}`,
   }
 }
 
@@ -335,7 +335,7 @@ function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
     [
       alone !== '',
       `主节点没有副本，故障时没有节点可以接替：${alone}`,
-      `without a replica, so that nobody takes over: ${alone}`,
+      `without a replica, so that none can take over: ${alone}`,
     ],
     [
       /volatile-(ttl|random)/.test(facts.maxmemoryPolicy),

@@ -69,8 +69,8 @@ export async function serve({ settings, output }: Context): Promise<number> {
 }
 
 const redisLines = {
-  ok: 'redis in reach: checks are answered from copies',
-  out_of_reach: 'redis out of reach: checks are answered from the database',
+  ok: 'redis is reachable: checks are answered from the session cache',
+  out_of_reach: 'redis is unreachable: checks are answered from the database',
   refused:
     'redis refuses what the server needs: checks are answered from the database; check HUFU_REDIS_URL, the rights of its user, and the log of Redis',
 }

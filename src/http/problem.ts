@@ -254,7 +254,10 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
   return phoneAdvice[phone.problem][language](nameOf(phone.region), list)
 }
 
-/** Words inside a Chinese sentence, which has a space beside a Latin letter or a digit and none beside a Chinese one. */
+/**
+ * Words inside a Chinese sentence, which has a space beside a Latin letter or a digit and none beside a
+ * Chinese one.
+ */
 const spaced = (words: string): string =>
   `${/^[\p{Script=Latin}\d]/u.test(words) ? ' ' : ''}${words}${/[\p{Script=Latin}\d]$/u.test(words) ? ' ' : ''}`
 

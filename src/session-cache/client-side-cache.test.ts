@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { aCopy } from '../../test/support/session-fixture.ts'
+import { aStoredSession } from '../../test/support/session-fixture.ts'
 import { ClientSideCache } from './client-side-cache.ts'
 import type { CacheEntry } from './session-cache.ts'
 
 type Answer = Omit<CacheEntry, 'isCurrent'>
 
 const id = 'a'
-const copy: Answer = { value: aCopy, position: 7, bucket: 0 }
+const copy: Answer = { value: aStoredSession, position: 7, bucket: 0 }
 const nothing: Answer = { value: null, position: 0, bucket: 0 }
 const marked: Answer = { value: 'marked', position: 0, bucket: 0 }
 
@@ -49,7 +49,11 @@ test('many that ask at once ask once', async () => {
   }
   const reads = [cache.read(id, counted), cache.read(id, counted), cache.read(id, counted)]
   answer(copy)
-  expect((await Promise.all(reads)).map(({ value }) => value)).toEqual([aCopy, aCopy, aCopy])
+  expect((await Promise.all(reads)).map(({ value }) => value)).toEqual([
+    aStoredSession,
+    aStoredSession,
+    aStoredSession,
+  ])
   expect(asked).toBe(1)
 })
 
@@ -58,7 +62,7 @@ test('a change that is announced while an answer is on its way keeps that answer
   const { ask, answer } = deferred()
   const read = cache.read(id, ask)
   cache.invalidate(id)
-  // Who asks after the change was announced must not get an answer that may be from before it.
+  // A caller that asks after the announcement of the change must not get an answer from before it.
   expect(await cache.read(id, async () => marked)).toMatchObject(marked)
   answer(copy)
   expect(await read).toEqual({ ...copy, isCurrent: false })
@@ -97,9 +101,9 @@ test('it remembers a bounded number, and nothing longer than its life', async ()
   const a = await bounded.read('a', async () => copy)
   for (const id of ['b', 'c']) await bounded.read(id, async () => copy)
   expect(bounded.get('a')).toBeUndefined()
-  // Nobody would tell who still holds it that it has changed.
+  // A holder of the entry would not learn of a change.
   expect(a.isCurrent).toBe(false)
-  expect(bounded.get('c')?.value).toBe(aCopy)
+  expect(bounded.get('c')?.value).toBe(aStoredSession)
   const shortLived = new ClientSideCache(2, 0)
   const short = await shortLived.read(id, async () => copy)
   shortLived.evictExpired()

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { aCopy } from '../../test/support/session-fixture.ts'
+import { aStoredSession } from '../../test/support/session-fixture.ts'
 import { longTransactionMs } from '../timing.ts'
 import { MemorySessionCache } from './memory.ts'
 
@@ -16,11 +16,11 @@ function open() {
   return { database, cache }
 }
 
-test('what was filled is there until another process commits anything, and whoever held it sees that it is not current', async () => {
+test('an entry stays until another process commits anything, and a caller that holds it sees that it is not current', async () => {
   const { database, cache } = open()
-  cache.fill(cache.beginRead(), [aCopy])
+  cache.fill(cache.beginRead(), [aStoredSession])
   const held = cache.session('s')
-  expect(held.value).toBe(aCopy)
+  expect(held.value).toBe(aStoredSession)
   expect(cache.isValid(held)).toBe(true)
   await nextTurn()
   database.version = 2
@@ -31,7 +31,7 @@ test('what was filled is there until another process commits anything, and whoev
 
 test('the database is asked once in a turn', async () => {
   const { database, cache } = open()
-  cache.fill(cache.beginRead(), [aCopy])
+  cache.fill(cache.beginRead(), [aStoredSession])
   cache.dropStale()
   expect(database.asked).toBe(1)
   await nextTurn()
@@ -44,22 +44,22 @@ test('a read that began before another process committed fills nothing after it'
   const ticket = cache.beginRead()
   await nextTurn()
   database.version = 2
-  cache.fill(ticket, [aCopy])
+  cache.fill(ticket, [aStoredSession])
   expect(cache.session('s').value).toBeNull()
 })
 
 test('what is marked is forgotten, and not filled until it is settled; what is not marked stays', async () => {
   const { cache } = open()
-  const other = { ...aCopy, session: { ...aCopy.session, id: 'other' } }
-  cache.fill(cache.beginRead(), [aCopy, other])
+  const other = { ...aStoredSession, session: { ...aStoredSession.session, id: 'other' } }
+  cache.fill(cache.beginRead(), [aStoredSession, other])
   const held = cache.session('s')
   const mark = await cache.mark(['s'])
   expect(cache.isValid(held)).toBe(false)
-  cache.fill(cache.beginRead(), [aCopy])
+  cache.fill(cache.beginRead(), [aStoredSession])
   expect(cache.session('s').value).toBeNull()
   await cache.settle(mark)
-  cache.fill(cache.beginRead(), [aCopy])
-  expect(cache.session('s').value).toBe(aCopy)
+  cache.fill(cache.beginRead(), [aStoredSession])
+  expect(cache.session('s').value).toBe(aStoredSession)
   expect(cache.session('other').value).toBe(other)
 })
 
@@ -67,7 +67,7 @@ test('a read that began before a mark fills nothing, even when all is settled', 
   const { cache } = open()
   const ticket = cache.beginRead()
   await cache.settle(await cache.mark(['s']))
-  cache.fill(ticket, [aCopy])
+  cache.fill(ticket, [aStoredSession])
   expect(cache.session('s').value).toBeNull()
 })
 
@@ -75,10 +75,10 @@ test('what a transaction marked that failed is released by the next one; that of
   const { cache } = open()
   const failed = await cache.mark(['s'])
   const next = await cache.mark(['other'])
-  cache.fill(cache.beginRead(), [aCopy])
-  expect(cache.session('s').value).toBe(aCopy)
+  cache.fill(cache.beginRead(), [aStoredSession])
+  expect(cache.session('s').value).toBe(aStoredSession)
   await cache.settle(failed)
-  const other = { ...aCopy, session: { ...aCopy.session, id: 'other' } }
+  const other = { ...aStoredSession, session: { ...aStoredSession.session, id: 'other' } }
   cache.fill(cache.beginRead(), [other])
   expect(cache.session('other').value).toBeNull()
   await cache.settle(next)
@@ -90,11 +90,11 @@ test('a copy lives for some minutes, so that what it says of the last use is not
   vi.useFakeTimers({ toFake: ['performance'] })
   try {
     const { cache } = open()
-    cache.fill(cache.beginRead(), [aCopy])
+    cache.fill(cache.beginRead(), [aStoredSession])
     vi.advanceTimersByTime(179_000)
     await nextTurn()
     cache.dropStale()
-    expect(cache.session('s').value).toBe(aCopy)
+    expect(cache.session('s').value).toBe(aStoredSession)
     vi.advanceTimersByTime(2_000)
     await nextTurn()
     cache.dropStale()
@@ -104,15 +104,15 @@ test('a copy lives for some minutes, so that what it says of the last use is not
   }
 })
 
-test('where the database cannot tell, nothing is believed', async () => {
+test('where the database has no version, no entry is valid', async () => {
   const { database, cache } = open()
-  cache.fill(cache.beginRead(), [aCopy])
+  cache.fill(cache.beginRead(), [aStoredSession])
   const held = cache.session('s')
   database.isBroken = true
   for (let turn = 0; turn < 2; turn++) {
     await nextTurn()
     cache.dropStale()
-    cache.fill(cache.beginRead(), [aCopy])
+    cache.fill(cache.beginRead(), [aStoredSession])
     expect(cache.isValid(held)).toBe(false)
   }
   await nextTurn()
@@ -126,10 +126,10 @@ test('while the longest transaction on very many sessions runs, nothing is fille
   vi.spyOn(performance, 'now').mockImplementation(() => now)
   const mark = await cache.mark('many')
   now += longTransactionMs
-  cache.fill(cache.beginRead(), [aCopy])
+  cache.fill(cache.beginRead(), [aStoredSession])
   expect(cache.session('s').value).toBeNull()
   await cache.settle(mark)
-  cache.fill(cache.beginRead(), [aCopy])
-  expect(cache.session('s').value).toBe(aCopy)
+  cache.fill(cache.beginRead(), [aStoredSession])
+  expect(cache.session('s').value).toBe(aStoredSession)
   vi.restoreAllMocks()
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { withCheck, withConditions, withField } from '../../test/support/entry-bytes.ts'
-import { aCopy } from '../../test/support/session-fixture.ts'
+import { aStoredSession } from '../../test/support/session-fixture.ts'
 import { endReasons, platforms } from '../database/schema.ts'
 import { newAccountId, newCompactId } from '../ids.ts'
 import { hashToken } from '../sessions/token.ts'
@@ -53,7 +53,7 @@ const cache: fc.Arbitrary<StoredSession> = fc.record({
   ),
 })
 const encoded = (copy: StoredSession) => encodeSession(copy) ?? expect.fail('it has no bytes')
-const id = aCopy.session.id
+const id = aStoredSession.session.id
 
 const unknownTag = fc.integer({ min: 64, max: 127 })
 const unknownCriticalTag = fc.integer({ min: 192, max: 255 })
@@ -87,34 +87,34 @@ test('an entry with an unknown critical field is not used, wherever the field is
 })
 
 test('an entry is not used whose writer knows fewer critical fields: it may have left one out', () => {
-  const entry = encoded(aCopy)
-  expect(decodeSession(id, withConditions(entry, 0))).toEqual(aCopy)
-  expect(decodeSession(id, withConditions(entry, 1))).toEqual(aCopy)
+  const entry = encoded(aStoredSession)
+  expect(decodeSession(id, withConditions(entry, 0))).toEqual(aStoredSession)
+  expect(decodeSession(id, withConditions(entry, 1))).toEqual(aStoredSession)
   expect(decodeSession(id, withConditions(entry, -1))).toBeNull()
 })
 
 test('the tags of the fields that bar a session are critical, so a version without one of them asks the database', () => {
-  const { session, account } = aCopy
+  const { session, account } = aStoredSession
   const barred: StoredSession[] = [
-    { ...aCopy, account: { ...account, ban: { until: null } } },
-    { ...aCopy, account: { ...account, closesAt: 1 } },
-    { ...aCopy, ending: { reason: 'kicked', at: 1, by: null } },
-    { ...aCopy, rotation: { familyHash: hashToken('family'), pending: null } },
+    { ...aStoredSession, account: { ...account, ban: { until: null } } },
+    { ...aStoredSession, account: { ...account, closesAt: 1 } },
+    { ...aStoredSession, ending: { reason: 'kicked', at: 1, by: null } },
+    { ...aStoredSession, rotation: { familyHash: hashToken('family'), pending: null } },
   ]
-  const tailAt = encoded(aCopy).length - 4
+  const tailAt = encoded(aStoredSession).length - 4
   // The same head and number come first, so the next byte is the tag of what is added.
   for (const copy of barred) expect(encoded(copy)[tailAt]).toBeGreaterThanOrEqual(128)
   const plain: StoredSession[] = [
-    { ...aCopy, account: { ...account, nickname: 'a' } },
-    { ...aCopy, session: { ...session, deviceId: 'a' } },
-    { ...aCopy, session: { ...session, ip: 'a' } },
+    { ...aStoredSession, account: { ...account, nickname: 'a' } },
+    { ...aStoredSession, session: { ...session, deviceId: 'a' } },
+    { ...aStoredSession, session: { ...session, ip: 'a' } },
   ]
   for (const copy of plain) expect(encoded(copy)[tailAt]).toBeLessThan(128)
 })
 
 test('an account without a number is read as one', () => {
-  const account = { ...aCopy.account, phoneNumber: null }
-  expect(decodeSession(id, encoded({ ...aCopy, account }))).toMatchObject({ account })
+  const account = { ...aStoredSession.account, phoneNumber: null }
+  expect(decodeSession(id, encoded({ ...aStoredSession, account }))).toMatchObject({ account })
 })
 
 test('bytes that are cut off, too many, changed, or of another layout are no session, and never an error', () => {
@@ -152,7 +152,7 @@ test('any bytes with a right check are no error, and a session only where the sa
   let decoded = 0
   fc.assert(
     fc.property(tail, fc.uint8Array({ maxLength: 4 }), (fields, rest) => {
-      const entry = fields.reduce((bytes, field) => withField(bytes, field), encoded(aCopy))
+      const entry = fields.reduce((bytes, field) => withField(bytes, field), encoded(aStoredSession))
       const copy = decodeSession(id, withCheck(Buffer.concat([entry.subarray(0, -4), rest])))
       if (copy === null) return
       decoded++
@@ -164,22 +164,22 @@ test('any bytes with a right check are no error, and a session only where the sa
 })
 
 test('what the layout has no place for has no bytes', () => {
-  const { session } = aCopy
-  expect(encodeSession(aCopy)).not.toBeNull()
-  expect(encodeSession({ ...aCopy, session: { ...session, platform: 'watch' as 'ios' } })).toBeNull()
-  expect(encodeSession({ ...aCopy, condition: 'made_up' })).toBeNull()
-  expect(encodeSession({ ...aCopy, session: { ...session, createdAt: -1 } })).toBeNull()
-  expect(encodeSession({ ...aCopy, session: { ...session, seenAt: 2 ** 48 } })).toBeNull()
-  expect(encodeSession({ ...aCopy, session: { ...session, accountId: 'a' } })).toBeNull()
-  expect(encodeSession({ ...aCopy, tokenHash: 'hash' })).toBeNull()
+  const { session } = aStoredSession
+  expect(encodeSession(aStoredSession)).not.toBeNull()
+  expect(encodeSession({ ...aStoredSession, session: { ...session, platform: 'watch' as 'ios' } })).toBeNull()
+  expect(encodeSession({ ...aStoredSession, condition: 'made_up' })).toBeNull()
+  expect(encodeSession({ ...aStoredSession, session: { ...session, createdAt: -1 } })).toBeNull()
+  expect(encodeSession({ ...aStoredSession, session: { ...session, seenAt: 2 ** 48 } })).toBeNull()
+  expect(encodeSession({ ...aStoredSession, session: { ...session, accountId: 'a' } })).toBeNull()
+  expect(encodeSession({ ...aStoredSession, tokenHash: 'hash' })).toBeNull()
 })
 
 test('a session of an app on a phone takes 157 bytes, where the layout before took 153', () => {
   const now = Date.UTC(2026, 10, 22)
   const copy: StoredSession = {
-    ...aCopy,
+    ...aStoredSession,
     session: {
-      ...aCopy.session,
+      ...aStoredSession.session,
       deviceId: '0f8fad5b-d9cb-469f-a165-70867728950e',
       deviceName: 'iPhone 15 Pro',
       appVersion: '2.1.0',
@@ -188,7 +188,7 @@ test('a session of an app on a phone takes 157 bytes, where the layout before to
       seenAt: now,
       expiresAt: now + 30 * 86_400_000,
     },
-    account: { ...aCopy.account, nickname: '测试用户1' },
+    account: { ...aStoredSession.account, nickname: '测试用户1' },
   }
   expect(encoded(copy).length).toBe(157)
 })

@@ -1,7 +1,8 @@
 // The bytes of a session's cache entry in Redis, layout 3. Servers of two versions share these entries during
 // a rolling upgrade, so a field can be added without making an entry unreadable to the version before.
 //
-//   head    layout (1 byte), conditions (1), platform (1), createdAt (6), seenAt (6), expiresAt (6), token hash (32), account id (16)
+//   head    layout (1 byte), conditions (1), platform (1), createdAt (6), seenAt (6), expiresAt (6),
+//           token hash (32), account id (16)
 //   tail    fields in any order: tag (1), length (LEB128), bytes; an absent field takes no space
 //   check   CRC-32 of everything before it (4)
 //

@@ -66,8 +66,8 @@ function toSession(row: SessionRow): Session {
 }
 
 /**
- * The row of an account, locked until the transaction ends; null where there is no such account, or its removal
- * has begun.
+ * The row of an account, locked until the transaction ends; null where there is no such account, or its
+ * removal has begun.
  */
 export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
   const row = await lockAccountRow(tx, id)

@@ -26,8 +26,8 @@ export function sessionIdOf(token: string): string | null {
 
 /**
  * The successor of this token: HMAC-SHA-256 (RFC 2104) of the nonce (128 random bits), keyed with this
- * token's secret. The nonce and the stored hashes alone are not enough to compute it; the same token always gets the same
- * successor.
+ * token's secret. The nonce and the stored hashes alone are not enough to compute it; the same token always
+ * gets the same successor.
  */
 export function successorOf(token: string, nonce: string): string {
   const secret = Buffer.from(token.slice(secretAt), 'base64url')

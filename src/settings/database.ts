@@ -7,7 +7,7 @@ export const databaseSettings = {
   location: setting({
     name: 'HUFU_DATABASE_URL',
     default: 'sqlite:./data/hufu.db',
-    meaning: 'The truth: `sqlite:<path>`, `mysql://…` (MariaDB too) or `postgres://…`.',
+    meaning: 'The database: `sqlite:<path>`, `mysql://…` (MariaDB too) or `postgres://…`.',
     secret: true,
     parse: databaseUrl,
   }),

@@ -8,7 +8,7 @@ export const httpSettings = {
     name: 'HUFU_TRUSTED_PROXIES',
     default: '',
     meaning:
-      'Addresses or CIDR blocks of the proxies in front, with commas: only their `X-Forwarded-For` is believed. Empty: no header is.',
+      'Addresses or CIDR blocks of the proxies in front, with commas: only their `X-Forwarded-For` is used. Empty: no header is.',
     parse: proxies,
   }),
   allowedOrigins: setting({

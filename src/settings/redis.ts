@@ -8,7 +8,7 @@ export const redisSettings = {
     name: 'HUFU_REDIS_URL',
     default: '',
     meaning:
-      'Redis or Valkey for hot copies: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check asks the database.',
+      'Redis or Valkey for the session cache: `redis://…`, `redis+sentinel://…` or `redis+cluster://…`. Empty: none, every check reads the database.',
     secret: true,
     parse: redisUrl,
   }),

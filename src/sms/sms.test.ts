@@ -77,7 +77,7 @@ describe('fail-over from aliyun to tencent', () => {
   const takenByBoth = () => [first.taken.length, second.taken.length]
   const thrownBy = (sending: Promise<unknown>) => expect(sending).rejects
 
-  test('a message that the first gateway takes goes to nobody else', async () => {
+  test('a message that the first gateway accepts goes to no other', async () => {
     const sent = await sender().send(code)
     expect(sent).toMatchObject({ outcome: 'sent', driver: 'aliyun', gatewayId: expect.any(String) })
     expect(first.taken[0]?.id).toBe(sent.id)
@@ -171,7 +171,7 @@ describe('fail-over from aliyun to tencent', () => {
     expect(takenByBoth()).toEqual([1, 2])
   })
 
-  test('where both have a break nobody is asked, and the error says for how long', async () => {
+  test('where both have a break no gateway is called, and the error says for how long', async () => {
     const sms = sender()
     first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
     second.behaviour = { refuse: 'AuthFailure.SecretIdNotFound' }

@@ -1,4 +1,5 @@
-// Every sequence of up to six of close, ban, timed ban, time passes, unban, sign in and purge, beside a plain model.
+// Every sequence of up to six of close, ban, timed ban, time passes, unban, sign in and purge, beside a plain
+// model.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isBarredNumber } from '../../src/accounts/barred-number-rows.ts'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
@@ -25,7 +26,7 @@ interface Model {
   readonly isSignedIn: boolean
   /** When the ban ends; null: never; undefined: there is none. */
   readonly banEnds: number | null | undefined
-  /** When the account may be removed; undefined: nobody asked for it. */
+  /** When the account may be removed; undefined: its owner has not closed it. */
   readonly removeAt: number | undefined
   /** The number of a removed account is banned. */
   readonly isNumberBanned: boolean
@@ -195,7 +196,9 @@ describe.each(databases)('$name', (database) => {
       const seen = new Map<string, number>()
       let tried = 0
 
-      /** Does a sequence from a fresh account on, and returns what the model and the program say at its end. */
+      /**
+       * Does a sequence from a fresh account on, and returns what the model and the program say at its end.
+       */
       async function follow(sequence: readonly string[]): Promise<{ model: Model; key: string }> {
         const real: Real = { phone: `+86${nextNumber++}`, token: '', sessionId: '' }
         await signIn(app, real)

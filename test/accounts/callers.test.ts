@@ -1,4 +1,5 @@
-// Over is over: nothing happens on behalf of a session whose end was acknowledged, however late its request goes on.
+// Over is over: nothing happens on behalf of a session whose end was acknowledged, however late its request
+// goes on.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
@@ -136,7 +137,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const [method = '', path = ''] = route.split(' ')
     const url = app.url + path.replace('{owner}', person.owner.session.id)
     const request = await holdRequest({ method, url, token: person.thief.token, body })
-    // The server checks the token when the headers arrive; nothing outside tells when it has. Where this is too short, a test fails.
+    // The server checks the token when the headers arrive; nothing outside tells when it has. Where this is
+    // too short, a test fails.
     await sleep(50)
     return request
   }

@@ -1,4 +1,5 @@
-// Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with sign-up closed.
+// Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with
+// sign-up closed.
 import { describe, expect, test } from 'vitest'
 import { findCode } from '../../src/codes/code-rows.ts'
 import { addPerson, person, type RunningApp } from '../support/app.ts'
@@ -236,7 +237,7 @@ test('a test number needs no plan and no country', async () => {
   })
 })
 
-test('a gateway that refuses, or says nothing useful, is answered 503 for who signs in, and noted', async () => {
+test('a gateway that refuses, or says nothing useful, is answered 503 for a sign-in, and noted', async () => {
   const app = await start()
   apps.gateway.behaviour = { fault: 'server_error' }
   const refused = await askFor(app, 'sign_in')
@@ -308,7 +309,7 @@ test('with sign-up closed, a number without an account gets no message and no ac
   expect(await app.services.accounts.find(phone)).toBeNull()
 })
 
-test('the countdown is what the limits say, and who does not wait is told how long', async () => {
+test('the countdown is what the limits say, and a client that does not wait learns how long', async () => {
   const app = await start({ HUFU_LIMITS: 'on' })
   expect(await askFor(app, 'sign_in')).toMatchObject({
     status: 202,
@@ -346,7 +347,7 @@ describe('what a message that was not sent costs', () => {
     expect(apps.gateway.taken).toHaveLength(1)
   })
 
-  test('for 30 s nobody asks a gateway that refuses everything, and nothing is counted or written', async () => {
+  test('for 30 s a gateway that refuses everything is not called, and nothing is counted or written', async () => {
     const app = await start(behindProxy)
     apps.gateway.behaviour = { refuse: 'misconfigured' }
     await askFrom(app, '203.0.113.7', number(0))
@@ -450,7 +451,7 @@ describe('a stranger who asks for a code', () => {
     expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(401)
   })
 
-  test('does not make a code that nobody was sent', async () => {
+  test('does not make a code that is not sent', async () => {
     const app = await start(environment)
     await askFrom(app, stranger, phone, 'reset_password')
     await app.services.codeSender.close()

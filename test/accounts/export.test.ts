@@ -1,4 +1,5 @@
-// An export of 100,000 events and sessions: complete, streamed, and other requests go on meanwhile, on every database.
+// An export of 100,000 events and sessions: complete, streamed, and other requests go on meanwhile, on every
+// database.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { sql } from 'kysely'
@@ -148,7 +149,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       await exportOf(other.token)
       const short = await timed(() => bytesOf(few.token))
       const whileExporting = latencies(other.token)
-      // Parsed afterwards: that stops this process, which the server is in too, for longer than anything else.
+      // Parsed afterwards: that stops this process, which the server is in too, for longer than anything
+      // else.
       const long = await timed(() => bytesOf(lots.token))
       const waits = await whileExporting.stop()
       expect(JSON.parse(Buffer.from(long.value).toString()).events).toHaveLength(many + 3)

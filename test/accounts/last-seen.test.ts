@@ -1,4 +1,5 @@
-// When a session was used last: noted about once a minute, off the path of requests, and not lost where that fails.
+// When a session was used last: noted about once a minute, off the path of requests, and not lost where that
+// fails.
 import { describe, expect, test, vi } from 'vitest'
 import { redisUrl, stores } from '../support/databases.ts'
 import { addAccount, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'

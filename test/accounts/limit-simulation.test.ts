@@ -1,4 +1,5 @@
-// docs/limits.md shows what `npm run simulate-limits` prints; the whole takes minutes, so that only its short rows are computed here.
+// docs/limits.md shows what `npm run simulate-limits` prints; the whole takes minutes, so that only its short
+// rows are computed here.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { attackNames, printed, simulateAttacks } from '../../bench/limit-simulation.ts'

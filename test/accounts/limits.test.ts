@@ -1,4 +1,4 @@
-// The limits over HTTP: who is stopped, what is answered, and that Redis has no part in it.
+// The limits over HTTP: which callers are refused, the answers, and that Redis is not needed.
 import { afterEach, describe, expect, test } from 'vitest'
 import { deleteOldCounters } from '../../src/limits/counter-rows.ts'
 import { createClock } from '../fault-run/clock.ts'
@@ -80,7 +80,7 @@ const stores = [
   })),
 ]
 
-test('whoever holds a token tries codes for one new number after the other thirty times an hour, and no more', async () => {
+test('the holder of a token can try codes for one new number after another thirty times an hour, and no more', async () => {
   const app = await start()
   const enter = async (phone: string) => String((await v1(app, phone, person.password)).body.token)
   const move = (token: string, i: number) =>
@@ -103,7 +103,7 @@ test('whoever holds a token tries codes for one new number after the other thirt
   expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
 })
 
-test('a clock that is set back makes nobody wait for what was counted before', async () => {
+test('after a clock is set back, no caller waits for what was counted before', async () => {
   const { url, drop } = await sqlite.create()
   closers.push(drop)
   const other = '13900000098'
@@ -204,7 +204,7 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     expect((await v1(app, person.phone, person.password, from('203.0.113.8'))).status).toBe(201)
   })
 
-  usable('who signs in rightly again and again is never stopped by failures', async () => {
+  usable('a client with correct sign-ins is never stopped by failures', async () => {
     const app = await begin()
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 4; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)

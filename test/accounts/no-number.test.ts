@@ -1,4 +1,5 @@
-// An account without a phone number: no door makes one yet, and everything that reads accounts takes it. Made by SQL.
+// An account without a phone number: no door makes one yet, and everything that reads accounts takes it. Made
+// by SQL.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { newAccountId } from '../../src/ids.ts'

@@ -1,4 +1,5 @@
-// Phone-first accounts over /v1, on every database, with and without Redis: codes, sign-up, credentials, closing, bans.
+// Phone-first accounts over /v1, on every database, with and without Redis: codes, sign-up, credentials,
+// closing, bans.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -57,7 +58,8 @@ async function codeFor(
     body: JSON.stringify({ phone_number: phoneNumber, purpose }),
   })
   expect(asked.status).toBe(202)
-  // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an account.
+  // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an
+  // account.
   await services.codeSender.close()
   return await currentCode(services, phoneNumber, purpose)
 }
@@ -205,7 +207,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await app.services.sessions.list(account.id)).toHaveLength(1)
       })
 
-      test('the answer to who asks for a code is the same with and without an account', async () => {
+      test('the answer to a request for a code is the same with and without an account', async () => {
         const { phone } = await signUp(app)
         for (const purpose of ['sign_in', 'reset_password', 'close_account', 'confirm', 'change_phone']) {
           const [known, unknown] = await Promise.all(
@@ -232,7 +234,7 @@ for (const { name, skipped, database, redis } of stores) {
     })
 
     describe.skipIf(skipped !== null)('an account', () => {
-      test('whoever set one up before the owner came keeps nothing there', async () => {
+      test('a person who created it before the owner keeps nothing in it', async () => {
         const phone = newNumber()
         const { id } = await app.services.accounts.add({
           phoneNumber: phone,
@@ -441,7 +443,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await ask(app, 'GET', '/v1/session', { token: other.token })).status).toBe(200)
       })
 
-      test('who has a number now sees nothing of what happened to who had it before, and takes nothing of it along', async () => {
+      test('the present owner of a number sees no events of the one before, and takes none along', async () => {
         const first = await signUp(app)
         const moved = newNumber()
         await ask(app, 'POST', '/v1/sessions', { body: { phone_number: first.phone, password: 'wrong one' } })

@@ -49,7 +49,7 @@ describe.each(databases)('purges on $name', (database) => {
     await fresh?.drop()
   })
 
-  /** @param machine where the house runs; the database runs there too, if `databaseClock` is not given */
+  /** @param machine the clock of the services, and of the database if `databaseClock` is not given */
   async function open(machine: Machine, databaseClock = machine.clock): Promise<Services> {
     const settings = readSettings({ HUFU_DATABASE_URL: fresh.url, HUFU_LIMITS: 'off' })
     const services = await openServices(settings, {
@@ -108,7 +108,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await eventCount(rightHouse)).toBe(before)
   })
 
-  usable('a clock that jumped is not believed before a day has passed by one that nobody sets', async () => {
+  usable('a clock that jumped is not trusted before a day has passed by the steady clock', async () => {
     const machine = new Machine()
     const services = await open(machine)
     await services.purgeExpired()
@@ -135,7 +135,7 @@ describe.each(databases)('purges on $name', (database) => {
     const first = await open(machine)
     await first.purgeExpired()
     await addClosing(first, '13600000001')
-    // Nobody ran for a month, or the clock is wrong: nothing tells which.
+    // No process ran for a month, or the clock is wrong: the two cannot be distinguished.
     machine.pass(dayMs + hourMs)
     await first.purgeExpired()
     machine.set(30 * dayMs)

@@ -1,5 +1,6 @@
-// An account is removed in two parts, and no client meets the half of it: a server that dies at any step leaves an account that is
-// whole, or one that is over, whose number is free. What is left to delete changes no answer.
+// An account is removed in two parts, and no client meets the half of it: a server that dies at any step
+// leaves an account that is whole, or one that is over, whose number is free. What is left to delete changes
+// no answer.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
@@ -53,7 +54,7 @@ describe.each(databases)('a removal on $name', (database) => {
     await app.services.codeSender.send(number, asked)
     await app.services.codeSender.close()
     const nonce = (await findCode(app.byHand, name))?.nonce
-    // No code is made for a number that nobody has: a guess then.
+    // No code is made for a number without an account, so this one is a guess.
     return nonce === undefined ? '123456' : codeOf(await getOrCreateKey(app.services.db), { ...name, nonce })
   }
 
@@ -64,7 +65,10 @@ describe.each(databases)('a removal on $name', (database) => {
       device: { platform: 'ios' },
     })
 
-  /** A closed account whose time is over, with a past: three sessions, an identity, and events of it and of its number. */
+  /**
+   * A closed account whose time is over, with a past: three sessions, an identity, and events of it and of
+   * its number.
+   */
   async function addDue(number: string): Promise<{ id: string; token: string }> {
     const { db } = app.services
     const { id } = await app.services.accounts.add({
@@ -97,7 +101,9 @@ describe.each(databases)('a removal on $name', (database) => {
     return { id, token }
   }
 
-  /** How many events of the account, and of the number before it had an account, still identify the person. */
+  /**
+   * How many events of the account, and of the number before it had an account, still identify the person.
+   */
   async function remembered(id: string, number: string): Promise<number> {
     const { rows } = await sql<{ n: number }>`select count(*) as n from hufu_events
       where (account_id = ${id} or (phone_number = ${number} and account_id is null and at < 100))

@@ -1,4 +1,4 @@
-// A session's token gets a successor: nobody is signed out by a lost answer, and a token of the past ends the session.
+// A session's token gets a successor: a lost answer does not sign out, and an old token ends the session.
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
@@ -101,13 +101,16 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)('the successor lives on while nobody shows the old token', async () => {
-    const { token: old } = await begin()
-    const successor = await rotate(here, old)
-    clock.advance(5 * dayMs)
-    expect(await everywhere(successor)).toEqual(all('live'))
-    expect(await rowOf(here, old)).toMatchObject({ previous_token_hash: null, rotation_nonce: null })
-  })
+  test.skipIf(skipped !== null)(
+    'the successor stays valid while the old token is not presented',
+    async () => {
+      const { token: old } = await begin()
+      const successor = await rotate(here, old)
+      clock.advance(5 * dayMs)
+      expect(await everywhere(successor)).toEqual(all('live'))
+      expect(await rowOf(here, old)).toMatchObject({ previous_token_hash: null, rotation_nonce: null })
+    },
+  )
 
   test.skipIf(skipped !== null)(
     'a lost answer asked again, anywhere within 60 s, gives the very same successor',
@@ -239,7 +242,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       /** By hand, as an operator does, with the copies gone. */
       async function setBan(banned_at: number | null): Promise<void> {
         await here.db.updateTable('hufu_accounts').set({ banned_at }).where('id', '=', accountId).execute()
-        if (redis) await forgetCopies()
+        if (redis) await deleteEntries()
         await nextTurn()
       }
     },
@@ -283,7 +286,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
           const rotated = answers[i]
           if (rotated?.is === 'live') expect(rotated).toMatchObject({ token: successor })
         }
-        // Whoever was told an end, the session is over; else the successor lives.
+        // If any client was answered with an end, the session is over; otherwise the successor is valid.
         const isOver = answers.some(({ is }) => is === 'ended')
         expect(await everywhere(successor)).toEqual(all(isOver ? 'token_reused' : 'live'))
         expect(await say(here, old)).toBe('token_reused')
@@ -333,7 +336,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     )
 
   test.skipIf(skipped !== null)(
-    'nobody who asks after the first use was acknowledged is told that the old token is good',
+    'after the first use is acknowledged, no server accepts the old token',
     async () => {
       for (let round = 0; round < 10; round++) {
         const { token: old } = await begin()
@@ -475,7 +478,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     )
   })
 
-  async function forgetCopies(): Promise<void> {
+  async function deleteEntries(): Promise<void> {
     const client = await createClient({ url: redisUrl() ?? '' }).connect()
     await client.flushDb()
     client.destroy()

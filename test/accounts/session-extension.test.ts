@@ -1,4 +1,5 @@
-// The one statement that moves the end of sessions, on every database: further away, never nearer, never past the limit.
+// The one statement that moves the end of sessions, on every database: further away, never nearer, never past
+// the limit.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'

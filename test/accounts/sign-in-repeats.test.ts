@@ -1,4 +1,5 @@
-// A sign-in whose answer was lost is asked for again with its key: one session, one token, and never one that was used.
+// A sign-in whose answer was lost is asked for again with its key: one session, one token, and never one that
+// was used.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -216,7 +217,8 @@ for (const { name, skipped, database, redis } of stores) {
       expect([again.status, idOf(again), again.body.created]).toEqual([201, idOf(first), false])
       expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
       expect(await everywhere(tokenOf(again))).toEqual(both(200))
-      // After its first use a request with this key comes late: it replaces nothing, on no server and for an hour.
+      // After its first use a request with this key comes late: it replaces nothing, on no server and for an
+      // hour.
       for (const ms of [0, 2 * minuteMs, 57 * minuteMs]) {
         advance(ms)
         for (const server of [here, there])
@@ -368,7 +370,8 @@ for (const { name, skipped, database, redis } of stores) {
         Array.from({ length: 64 }, (_, i) => signIn(i % 2 === 0 ? here : there, key, body)),
       )
       const done = answers.filter(({ status }) => status === 201)
-      // Who finds the lock taken for too long is told to ask again; nobody is told that the code is wrong.
+      // A request that waits for the lock for too long is asked to retry; none is told that the code is
+      // wrong.
       for (const { status, body: said } of answers) expect([201, 503], JSON.stringify(said)).toContain(status)
       expect(done.length).toBeGreaterThan(1)
       expect(new Set(done.map(idOf)).size).toBe(1)
@@ -489,7 +492,8 @@ for (const { name, skipped, database, redis } of stores) {
         const slowly = who === 'a repeat' ? issue(slow, known) : use(slow)
         await arrived
         const quickly = who === 'a repeat' ? use(other) : issue(other, known)
-        // With the lock in the other's hand it waits; behind the commit it is through before the other one has settled.
+        // With the lock in the other's hand it waits; behind the commit it is through before the other one
+        // has settled.
         await Promise.race([quickly, new Promise((resolve) => setTimeout(resolve, 50))])
         release()
         const [a, b] = await Promise.all([slowly, quickly])

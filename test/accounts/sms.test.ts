@@ -110,7 +110,7 @@ describe('sms test', () => {
     for (const hidden of [phone, secret]) expect(stdout + stderr).not.toContain(hidden)
   })
 
-  test('a number that cannot be one asks nobody', async () => {
+  test('an impossible number calls no gateway', async () => {
     expect(await smsTest(['abc'])).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^Enter a valid phone number \("abc"\)\. Use digits/),
@@ -118,7 +118,7 @@ describe('sms test', () => {
     expect([http.requests, aliyun.requests]).toEqual([[], []])
   })
 
-  test('a driver without its settings asks nobody', async () => {
+  test('a driver without its settings calls no gateway', async () => {
     expect(await smsTest([phone], { HUFU_SMS: 'tencent' })).toMatchObject({
       code: 2,
       stderr:
@@ -148,9 +148,9 @@ describe('doctor', () => {
   })
 })
 
-test('the house of a server sends with its settings and its clock', async () => {
+test('the services of a server send with its settings and its clock', async () => {
   const gateway = await FakeGateway.start(
-    // The clock of the house stands still on this day; a gateway with the real one would refuse it.
+    // The clock of the services stands still on this day; a gateway with the real one would refuse it.
     httpGateway({ secret, now: () => Date.UTC(2026, 10, 22) }),
   )
   const more = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }

@@ -1,4 +1,5 @@
-// What a stranger can learn from the work that a request causes: the statements that run, and the times that can be measured.
+// What a stranger can learn from the work that a request causes: the statements that run, and the times that
+// can be measured.
 import { describe, expect, test, vi } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -108,7 +109,10 @@ describe('the statements that run are the same', () => {
 })
 
 describe('the counters that are asked are the same', () => {
-  /** What happens to counters while a code is guessed from an address: the answers of the store, without the names. */
+  /**
+   * What happens to counters while a code is guessed from an address: the answers of the store, without the
+   * names.
+   */
   async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
     const spies = (['consume', 'consumeAll', 'refund', 'forget'] as const).map((name) =>
       vi.spyOn(MemoryLimits.prototype, name),
@@ -146,7 +150,10 @@ describe('the counters that are asked are the same', () => {
   })
 })
 
-/** How likely a time of the second list is longer than one of the first: 0.5 where they cannot be told apart (Mann-Whitney). */
+/**
+ * How likely a time of the second list is longer than one of the first: 0.5 where they cannot be told apart
+ * (Mann-Whitney).
+ */
 function likelihoodOfLonger(a: readonly number[], b: readonly number[]): number {
   let wins = 0
   for (const x of a) for (const y of b) wins += y > x ? 1 : y === x ? 0.5 : 0
@@ -176,7 +183,9 @@ async function compare(
 }
 
 describe('the times that a stranger can measure', () => {
-  /** Until another request behind it is answered: what the server does right after an answer delays that one. */
+  /**
+   * Until another request behind it is answered: what the server does right after an answer delays that one.
+   */
   const askAndLook = (app: RunningApp) => async (number: string) => {
     await askFor(app, number, 'reset_password')
     const answer = await fetch(`${app.url}/livez`)

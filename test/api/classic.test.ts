@@ -60,7 +60,7 @@ function clientOf(url: string) {
 
 let lastPhone = 13_900_000_000
 
-/** Somebody of this test alone, so that tests do not meet in one account. */
+/** A person for this test alone, so that tests do not share an account. */
 async function newcomer({ services }: RunningApp, nickname: string | null = '小明') {
   lastPhone++
   const phone = String(lastPhone)
@@ -219,33 +219,36 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     }
   })
 
-  test.skipIf(skipped)('a token that is not exactly the live one is code 2, and harms nobody', async () => {
-    const { phone, who } = await newcomer(app())
-    const token = await client().tokenOf(phone)
-    const other = token.endsWith('A') ? 'B' : 'A'
-    const bad = {
-      unknown: `hf_${'A'.repeat(65)}`,
-      'of the tutorial': '0123456789abcdef0123456789abcdef',
-      truncated: token.slice(0, -1),
-      'without its prefix': token.slice(3),
-      'upper case': token.toUpperCase(),
-      'lower case': token.toLowerCase(),
-      longer: `${token}A`,
-      'with another last character': token.slice(0, -1) + other,
-      'the public half alone': token.slice(0, 25),
-      'the public half with another secret': token.slice(0, 25) + 'A'.repeat(43),
-      quoted: `"${token}"`,
-      'as Bearer': `Bearer ${token}`,
-      twice: `${token}, ${token}`,
-      'the word null': 'null',
-      'not ASCII': '\u00e9',
-    }
-    for (const [name, value] of Object.entries(bad)) {
-      expect({ name, answer: await client().user(value) }).toEqual({ name, answer: badToken })
-      expect({ name, answer: await client().logout(value) }).toEqual({ name, answer: badToken })
-    }
-    expect(await client().user(token)).toEqual(who)
-  })
+  test.skipIf(skipped)(
+    'a token that is not exactly the live one is code 2, and affects no session',
+    async () => {
+      const { phone, who } = await newcomer(app())
+      const token = await client().tokenOf(phone)
+      const other = token.endsWith('A') ? 'B' : 'A'
+      const bad = {
+        unknown: `hf_${'A'.repeat(65)}`,
+        'of the tutorial': '0123456789abcdef0123456789abcdef',
+        truncated: token.slice(0, -1),
+        'without its prefix': token.slice(3),
+        'upper case': token.toUpperCase(),
+        'lower case': token.toLowerCase(),
+        longer: `${token}A`,
+        'with another last character': token.slice(0, -1) + other,
+        'the public half alone': token.slice(0, 25),
+        'the public half with another secret': token.slice(0, 25) + 'A'.repeat(43),
+        quoted: `"${token}"`,
+        'as Bearer': `Bearer ${token}`,
+        twice: `${token}, ${token}`,
+        'the word null': 'null',
+        'not ASCII': '\u00e9',
+      }
+      for (const [name, value] of Object.entries(bad)) {
+        expect({ name, answer: await client().user(value) }).toEqual({ name, answer: badToken })
+        expect({ name, answer: await client().logout(value) }).toEqual({ name, answer: badToken })
+      }
+      expect(await client().user(token)).toEqual(who)
+    },
+  )
 
   test.skipIf(skipped)('a token in a cookie, in the query or as Bearer is no token', async () => {
     const { phone, who } = await newcomer(app())
@@ -532,7 +535,7 @@ describe('classic settings', () => {
     return app
   }
 
-  test('with HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER=false nobody learns who has an account', async () => {
+  test('with HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER=false no answer reveals whether a number has an account', async () => {
     const app = await start({ HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER: 'false' })
     const { phone } = await newcomer(app)
     const answers = await Promise.all(

@@ -1,5 +1,6 @@
-// A session may come to demand more than its token (a proof of a key, a second factor). Before any does: such a session is never
-// remembered by its token, never answered on the fast path, and refused by every route until one can check the condition.
+// A session may come to demand more than its token (a proof of a key, a second factor). Before any does: such
+// a session is never remembered by its token, never answered on the fast path, and refused by every route
+// until one can check the condition.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'

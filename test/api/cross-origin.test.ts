@@ -1,4 +1,5 @@
-// Pages of another origin: those of HUFU_ALLOWED_ORIGINS read every answer, whatever it is; all others read none.
+// Pages of another origin: those of HUFU_ALLOWED_ORIGINS read every answer, whatever it is; all others read
+// none.
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -42,7 +43,10 @@ interface Asked {
   readonly body?: string
 }
 
-/** The headers of an answer that have to do with origins. Some answers vary with what a client can unpack, too. */
+/**
+ * The headers of an answer that have to do with origins. Some answers vary with what a client can unpack,
+ * too.
+ */
 function corsOf(headers: Headers): Record<string, string> {
   const found = [...headers].filter(([name]) => /^(access-control-|vary$)/.test(name))
   const pairs = found.map(([name, value]) => [name, value.replace(/(^|, )accept-encoding$/i, '')] as const)
@@ -61,7 +65,10 @@ beforeEach(async () => {
 })
 
 const json = { 'content-type': 'application/json' }
-/** Each way in which the server answers: by the fast path, a handler, a hook, an error, or before any route was found. */
+/**
+ * Each way in which the server answers: by the fast path, a handler, a hook, an error, or before any route
+ * was found.
+ */
 const answers: [number, string, () => Asked][] = [
   [200, '/v1/session', () => ({ headers: { authorization: `Bearer ${token}` } })],
   [200, '/v1/session?long', () => ({ headers: { authorization: `Bearer ${token}` } })],
@@ -303,7 +310,9 @@ describe('a preflight', () => {
   })
 })
 
-/** As much of the fetch standard as concerns another origin: asks first, and hides what the page may not see. */
+/**
+ * As much of the fetch standard as concerns another origin: asks first, and hides what the page may not see.
+ */
 async function browserFetch(from: string, url: string, init: Asked = {}) {
   const { method = 'GET', headers = {} } = init
   const isJson = headers['content-type'] === 'application/json'

@@ -1,5 +1,5 @@
-// /docs and /openapi.json are the same bytes for every client: compressed once, off the event loop, and not sent to a client
-// that has them.
+// /docs and /openapi.json are the same bytes for every client: compressed once, off the event loop, and not
+// sent to a client that has them.
 import { request } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'

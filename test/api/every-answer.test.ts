@@ -1,4 +1,5 @@
-// What every answer has in common is written once: a header that is added to the one list is on every answer, whichever way it takes.
+// What every answer has in common is written once: a header that is added to the one list is on every answer,
+// whichever way it takes.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect } from 'node:net'

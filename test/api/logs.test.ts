@@ -121,7 +121,7 @@ const failures: Sent[] = [
   { method: 'GET', path: `/v1/${forged}` },
 ]
 
-/** Everything that somebody signed in does. Gives the tokens that were used. */
+/** Every request of a signed-in client. @returns the tokens that were used */
 async function useEverything(url: string): Promise<string[]> {
   const [login, create] = signIns(phone, password)
   if (!login || !create) throw new Error('there are two ways to sign in')
@@ -449,7 +449,7 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
       for (const ask of asks) {
         const { status, id, text } = await send(url, ask)
         expect(status).toBe(500)
-        // Nobody outside learns what is inside.
+        // Clients see no internal details.
         expect(text).not.toMatch(/away|accounts|select|table|sql/i)
         ids.push(id)
       }
@@ -543,7 +543,7 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
     for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
   })
 
-  /** A server of its own, with Redis where it is installed, and with somebody who can sign in. */
+  /** A separate server, with Redis where it is installed, and an account that can sign in. */
   async function start(): Promise<{ server: ServerProcess; file: string }> {
     const fresh = await newSqlite()
     cleanUps.push(fresh.drop)
@@ -581,7 +581,9 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
   })
 })
 
-/** Every key and value of this file's Redis: neither a password, nor a token, nor the half of it that proves. */
+/**
+ * Every key and value of this file's Redis: neither a password, nor a token, nor the half of it that proves.
+ */
 async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
   const url = redisUrl()
   expect(url === null).toBe(inject('redis').skipped !== null)

@@ -1,4 +1,5 @@
-// What /docs shows of each route: an example of every body and answer, and each of them is one that the schema allows.
+// What /docs shows of each route: an example of every body and answer, and each of them is one that the
+// schema allows.
 import { Errors } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { endReasons } from '../../src/database/schema.ts'
@@ -207,7 +208,8 @@ describe('/openapi.json', () => {
           headers: { 'content-type': 'application/json', authorization },
           body: JSON.stringify(value),
         })
-        // A code or a password of an example is not one that anybody was sent: 401 with such a code is as far as it goes.
+        // A code or a password of an example is not one that anybody was sent: 401 with such a code is as far
+        // as it goes.
         const { code } = answer.status >= 400 ? ((await answer.json()) as { code: string }) : { code: 'done' }
         expect(['done', 'code_wrong', 'credentials_wrong', 0], `${where} ${name}`).toContain(code)
       }

@@ -1,4 +1,5 @@
-// Whose address counts: headers that a client writes change nothing, unless a proxy on the list passes them on.
+// Whose address counts: headers that a client writes change nothing, unless a proxy on the list passes them
+// on.
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -77,7 +78,7 @@ describe.each([
 ])('%s', (_, environment) => {
   const app = useApp(environment as Record<string, string>)
 
-  test.each(spoofs)('%s is not believed', async (_name, headers) => {
+  test.each(spoofs)('%s is ignored', async (_name, headers) => {
     expect(await addressSeen(app(), headers)).toEqual({ session: '127.0.0.1', log: '127.0.0.1' })
   })
 })
@@ -141,7 +142,7 @@ describe('from a proxy on the list', () => {
     })
   })
 
-  test.each(spoofs.slice(2))('%s is not believed even there', async (_name, headers) => {
+  test.each(spoofs.slice(2))('%s is ignored even there', async (_name, headers) => {
     expect(await addressSeen(app(), headers)).toEqual({ session: '127.0.0.1', log: '127.0.0.1' })
   })
 })

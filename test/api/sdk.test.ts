@@ -75,7 +75,7 @@ async function codeFor(client: HufuClient, phoneNumber: string, purpose: CodePur
 
 const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
 
-/** Somebody who has signed up by code on an iPhone. */
+/** A person who has signed up by code on an iPhone. */
 async function signedUp(options: Partial<ClientOptions> = {}) {
   const all = phone(memoryStorage(), options)
   const code = await codeFor(all.client, newPhone, 'sign_in')
@@ -97,7 +97,7 @@ async function alsoOn(device: typeof mate, phoneNumber = newPhone) {
 
 const accountOf = async (client: HufuClient) => (await client.me()).account
 
-test('Who signs in is told who they are, by the sign-in and by the server afterwards', async () => {
+test('A sign-in returns the account and the session, and so does the server afterwards', async () => {
   const { client } = phone()
   const signedIn = await client.signIn({ ...who, device: iphone })
   expect(signedIn.account).toMatchObject({ phoneNumber: '+8612345678901', nickname: '测试用户1' })
@@ -266,7 +266,7 @@ test('A code signs up who is new, and signs in who is known', async () => {
   expect(await client.devices()).toHaveLength(2)
 })
 
-test('A wrong code is refused, and leaves whoever is signed in signed in', async () => {
+test('A wrong code is refused, and the client stays signed in', async () => {
   const { client } = phone()
   const code = await codeFor(client, newPhone, 'sign_in')
   const failing = client.signIn({ phoneNumber: newPhone, code: wrong(code) })
@@ -364,7 +364,7 @@ test('An account moves to another number, confirmed by a code or by the password
   expect(moved).toMatchObject({ id: account.id, phoneNumber: newPhone, hasPassword: true })
 })
 
-test('A number that somebody has is refused to everybody else', async () => {
+test('A number that an account has is refused to every other account', async () => {
   const { client } = await signedUp()
   await addPerson(app.services, otherPhone)
   const confirmation = { code: await codeFor(client, newPhone, 'confirm') }
@@ -373,7 +373,7 @@ test('A number that somebody has is refused to everybody else', async () => {
   await expect(failing).rejects.toMatchObject({ code: 'phone_number_taken', status: 409 })
 })
 
-test('Who closes the account is signed out for that reason, and may take it back in time', async () => {
+test('Closing the account signs out for that reason, and can be taken back in time', async () => {
   const { client, ends, signedIn } = await signedUp()
   const code = await codeFor(client, newPhone, 'close_account')
   const { closesAt } = await client.closeAccount({ code })
@@ -385,7 +385,7 @@ test('Who closes the account is signed out for that reason, and may take it back
   expect(again.signedIn).toMatchObject({ created: false, account: { id: signedIn.account.id } })
 })
 
-test('All that is known of somebody can be taken away', async () => {
+test('All data of an account can be exported', async () => {
   const { client, signedIn } = await signedUp()
   const { account, sessions, events } = await client.exportAccount()
   expect(account).toMatchObject({ id: signedIn.account.id, phone_number: newPhone, has_password: false })
@@ -467,7 +467,7 @@ test('A rotation whose answer was lost is made good by the next call', async () 
   expect(ends).toEqual([])
 })
 
-test('Who asks for codes too often is told how long to wait, before and after', async () => {
+test('A client that asks for codes too often learns how long to wait, before and after', async () => {
   await app.close()
   app = await startApp(database.url, { environment: { HUFU_LIMITS: 'on' } })
   const { client } = phone(undefined, { clock: app.clock })

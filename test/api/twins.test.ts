@@ -1,4 +1,5 @@
-// A client that sends GET and POST only can do all that /v1 offers: each other route has a POST route that does the same.
+// A client that sends GET and POST only can do all that /v1 offers: each other route has a POST route that
+// does the same.
 import fastify from 'fastify'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { addTwins } from '../../src/http/v1/twins.ts'

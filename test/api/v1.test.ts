@@ -1,4 +1,5 @@
-// The /v1 API over HTTP: sign in, who am I, my devices, sign out, and why a session ended.
+// The /v1 API over HTTP: sign-in, the current session, the list of devices, sign-out, and the reason of an
+// end.
 import { hash } from '@node-rs/argon2'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { EndReason } from '../../src/database/schema.ts'
@@ -247,20 +248,23 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     expect((await client().who(token)).body).toMatchObject({ code: 'session_signed_out' })
   })
 
-  test.skipIf(skipped)("somebody else's session is not there, to the byte, and lives on", async () => {
-    const mine = await client().enter((await newcomer(app())).phone, phone14)
-    const theirs = await client().enter((await newcomer(app())).phone, pixel)
-    const seen = async (id: string) => {
-      const headers = { 'x-request-id': 'same' }
-      const answer = await client().ask('DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
-      return { ...answer, headers: [...answer.headers].filter(([name]) => name !== 'date') }
-    }
-    const notOurs = await seen(theirs.id)
-    expect(notOurs.status).toBe(404)
-    expect(notOurs.body).toEqual(problem('session_not_found'))
-    expect(notOurs).toEqual(await seen('A'.repeat(22)))
-    expect((await client().who(theirs.token)).status).toBe(200)
-  })
+  test.skipIf(skipped)(
+    'the session of another account is not found, to the byte, and stays live',
+    async () => {
+      const mine = await client().enter((await newcomer(app())).phone, phone14)
+      const theirs = await client().enter((await newcomer(app())).phone, pixel)
+      const seen = async (id: string) => {
+        const headers = { 'x-request-id': 'same' }
+        const answer = await client().ask('DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
+        return { ...answer, headers: [...answer.headers].filter(([name]) => name !== 'date') }
+      }
+      const notOurs = await seen(theirs.id)
+      expect(notOurs.status).toBe(404)
+      expect(notOurs.body).toEqual(problem('session_not_found'))
+      expect(notOurs).toEqual(await seen('A'.repeat(22)))
+      expect((await client().who(theirs.token)).status).toBe(200)
+    },
+  )
 
   test.skipIf(skipped)('/readyz tells whether Redis is in use', async () => {
     const { status, body } = await client().ask('GET', '/readyz')
@@ -619,8 +623,11 @@ describe('the life of a session', () => {
   })
 })
 
-describe('who makes room for whom', () => {
-  /** Signs in on each device in turn, a second apart, and tells the status of each sign-in and of each token at the end. */
+describe('which session makes room for which', () => {
+  /**
+   * Signs in on each device in turn, a second apart, and tells the status of each sign-in and of each token
+   * at the end.
+   */
   async function inTurn(environment: Record<string, string>, devices: readonly Json[]) {
     const app = await start((await newDatabase()).url, environment)
     const { phone } = await newcomer(app)
@@ -663,7 +670,7 @@ describe('who makes room for whom', () => {
     expect(live).toEqual([401, 200, 200])
   })
 
-  test('with HUFU_SESSION_MAX=0, nobody, but the device itself', async () => {
+  test('with HUFU_SESSION_MAX=0 none, but that of the device itself', async () => {
     const { live } = await inTurn({ HUFU_SESSION_MAX: '0' }, [ios, otherIos, android, ios])
     expect(live).toEqual([401, 200, 200, 200])
   })
@@ -907,7 +914,7 @@ describe('health and description', () => {
     }
   })
 
-  test('every $ref leads somewhere, and nothing is described that nobody refers to', () => {
+  test('every $ref has a target, and every component is referred to', () => {
     const text = JSON.stringify(description)
     const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target ?? '')
     expect(references.length).toBeGreaterThan(10)
@@ -946,7 +953,7 @@ describe('health and description', () => {
     })
   })
 
-  test('every route that needs a token refuses who has none, or one that nobody issued', async () => {
+  test('every route that needs a token refuses a request without one, or with one that was never issued', async () => {
     const needToken = operations().filter(
       ({ path, operation }) => path.startsWith('/v1') && operation.security !== undefined,
     )

@@ -1,5 +1,6 @@
-// The protocol of copies as a model, searched whole: as designed no check is answered from before an end, and each rule left
-// out prints the shortest trace that breaks it. copies-model/ has the model; src/session-cache/session-cache.ts the contract.
+// The protocol of the session cache as a model, searched whole: as designed no check is answered from before
+// an end, and each rule left out prints the shortest trace that breaks it. cache-model/ has the model;
+// src/session-cache/session-cache.ts the contract.
 import { afterAll, describe, expect, test } from 'vitest'
 import { modelOf } from './cache-model/model.ts'
 import type { Rules, World, Writer } from './cache-model/rules.ts'
@@ -98,7 +99,7 @@ const leftOut: readonly [string, LeftOut][] = [
   ],
   ['nothing is marked, and the writer dies', { rules: { marks: false }, world: one, steps: 6 }],
   ['a mark runs out before the commit', { rules: { marksOutliveWriters: false }, world: one, steps: 9 }],
-  ['copies are written before the commit', { rules: { settlesAfterCommit: false }, world: one, steps: 6 }],
+  ['entries are written before the commit', { rules: { settlesAfterCommit: false }, world: one, steps: 6 }],
   ['a settle does not compare', { rules: { settleCompares: false }, world: answered(two), steps: 12 }],
   ['nobody waits who could not mark', { rules: { waits: 'never' }, world: answered(linesBreak), steps: 8 }],
   [
@@ -145,7 +146,7 @@ const leftOut: readonly [string, LeftOut][] = [
     { rules: { messagesForget: false }, world: answered(one), steps: 8 },
   ],
   [
-    'the position of a copy does not count',
+    'the position of an entry does not count',
     { rules: { positionsCount: false }, world: answered(linesBreak), steps: 8 },
   ],
   [
@@ -153,7 +154,7 @@ const leftOut: readonly [string, LeftOut][] = [
     { rules: { feedForgets: false }, world: answered(one), steps: 8 },
   ],
   [
-    'copies are believed without a fresh feed',
+    'entries are trusted without a fresh feed',
     { rules: { freshness: false }, world: answered(linesBreak), steps: 9 },
   ],
   [
@@ -172,7 +173,8 @@ test.each(leftOut)('the shortest trace that breaks it where %s', (name, { rules,
   expect(trace).toHaveLength(steps + 1)
 })
 
-// Each of these stands behind another one that would do alone, as long as the feed is read. What it is for all the same:
+// Each of these stands behind another one that would do alone, as long as the feed is read. What it is for
+// all the same:
 describe('what could be left out', () => {
   test.each<[string, Partial<Rules>, World]>([
     ['marks: they make an end known before it is answered', { marks: false }, answered(one)],

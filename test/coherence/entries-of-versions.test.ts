@@ -1,13 +1,13 @@
 // Servers of two versions on one database and one Redis: what each makes of the cache entries of the other.
 //
-// The version before writes another layout. The next version is this one with two more fields in its entries: one that may be
-// ignored, and a critical one in the sessions of one platform.
+// The version before writes another layout. The next version is this one with two more fields in its entries:
+// one that may be ignored, and a critical one in the sessions of one platform.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { check } from '../fault-run/checker.ts'
 import type { Kind, Operation } from '../fault-run/history.ts'
-import { addPeople, type HufuServer, openTruth, startHufu } from '../fault-run/stage.ts'
+import { addPeople, type HufuServer, openStageDatabase, startHufu } from '../fault-run/stage.ts'
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { checkOutVersion, copyVersion, type SourceChange, thisVersion } from '../support/other-versions.ts'
@@ -87,7 +87,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
   const isSkipped = missing !== null || database === undefined || redis === null
   let url: string
   let drop: () => Promise<void>
-  let truth: ReturnType<typeof openTruth>
+  let stage: ReturnType<typeof openStageDatabase>
   let entries: Awaited<ReturnType<typeof openCacheInRedis>>
   let nicknames = 0
   let servers: { readonly other: HufuServer; readonly now: HufuServer }
@@ -101,13 +101,13 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
     const started = await startHufu(name, other ?? '', stores)
     await addPeople(url, people, password)
     servers = { other: started, now: await startHufu('now', thisVersion, stores) }
-    truth = openTruth(url)
+    stage = openStageDatabase(url)
     entries = await openCacheInRedis(redis)
   })
   afterAll(async () => {
     await servers?.other.close()
     await servers?.now.close()
-    await truth?.db.destroy()
+    await stage?.db.destroy()
     await entries?.close()
     await drop?.()
   })
@@ -118,10 +118,13 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
     client.destroy()
   })
 
-  /** Changes the nickname past all servers: a server that answers with it has asked the database, and any other one a cache entry. */
+  /**
+   * Changes the nickname past all servers: a server that answers with it has asked the database, and any
+   * other one a cache entry.
+   */
   async function rename(): Promise<string> {
     const nickname = `name ${nicknames++}`
-    await truth.db.updateTable('hufu_accounts').set({ nickname }).where('phone_number', '=', person).execute()
+    await stage.db.updateTable('hufu_accounts').set({ nickname }).where('phone_number', '=', person).execute()
     return nickname
   }
 
@@ -154,7 +157,8 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
       expect(await nicknameBy(other, token)).toBe(old)
       expect(await nicknameBy(now, token)).toBe(renamed)
       await until(() => hasLayout(token, layout.now))
-      // This version reads what it has written; the one before asks the database each time, and leaves the entry alone.
+      // This version reads what it has written; the one before asks the database each time, and leaves the
+      // entry alone.
       for (let i = 0; i < 2; i++) {
         const latest = await rename()
         expect(await nicknameBy(now, token)).toBe(renamed)
@@ -237,7 +241,10 @@ interface Round {
   readonly round: number
 }
 
-/** Three sessions of a person: one signs out, one is ended by another one, and all are checked on both servers all the time. */
+/**
+ * Three sessions of a person: one signs out, one is ended by another one, and all are checked on both servers
+ * all the time.
+ */
 async function playRound({ operations, both, phoneNumber, round }: Round): Promise<void> {
   const serverOf = (i: number) => both[i % both.length] ?? expect.fail('no server')
 

@@ -1,4 +1,5 @@
-// A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on every server.
+// A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on
+// every server.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import type { Verified } from '../../src/sessions/session.ts'
@@ -104,7 +105,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
               () => false,
             )
             await victim.close()
-            // All servers of this test share one process: what another one committed is seen with the next turn.
+            // All servers of this test share one process: what another one committed is seen with the next
+            // turn.
             await nextTurn()
 
             const where = `${fault} step ${n} (${cut.reached})`
@@ -177,7 +179,9 @@ async function expectTold({ db }: Domain, accountId: string, where: string): Pro
   ])
 }
 
-/** Every server says of the old token what SQL says: the one that remembers it, and one that has just started. */
+/**
+ * Every server says of the old token what SQL says: the one that remembers it, and one that has just started.
+ */
 async function expectTrue(
   witness: Domain,
   url: string,

@@ -1,4 +1,5 @@
-// The feed of changes on every database: nothing that was committed is missed, whatever the order of the commits.
+// The feed of changes on every database: nothing that was committed is missed, whatever the order of the
+// commits.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { insertChange } from '../../src/changes/change-rows.ts'
 import { type AccountChange, deleteOldChanges, Feed } from '../../src/changes/feed.ts'
@@ -178,7 +179,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     // The last thousand stay, so that a server that starts can tell what is open from what is long over.
     expect(left[0]?.position).toBe(last - 1_000 + 1)
     expect(last - first).toBeGreaterThan(1_200)
-    // Of what was changed before those it knows nothing, and believes no copy from before them.
+    // It knows no earlier changes, and trusts no cache entry from before them.
     const { isCurrent } = await start()
     expect(isCurrent('never changed', last - 1_000)).toBe(true)
     expect(isCurrent('never changed', last - 1_001)).toBe(false)

@@ -1,5 +1,5 @@
 // Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
-// (copies-model.test.ts prints such): the real code, real databases, real Redis.
+// (cache-model.test.ts prints such): the real code, real databases, real Redis.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { noOrigin } from '../../src/events/events.ts'
@@ -131,7 +131,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const stands = first.gate.stopBefore('settle')
       const firstReplaces = signIn(first.domain, accountId, phone)
       await stands
-      // The second writer signs out what the first one made, commits, and is never seen again before it settles.
+      // The second writer signs out what the first one made, commits, and is never seen again before it
+      // settles.
       const [made] = await reader.domain.sessions.list(accountId)
       const id = made?.id ?? expect.fail()
       const secondDies = second.gate.stopBefore('settle')
@@ -153,7 +154,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a reader that read before the commit cannot bring the old truth back',
+    'a reader that read before the commit cannot bring the old state back',
     async () => {
       const [writer, reader, slow] = [await open(), await open(), await open()]
       const accountId = await addAccount(writer.domain.db)
@@ -178,30 +179,34 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)('a reader that meets a mark asks the truth and fills nothing', async () => {
-    // SQLite's open transaction keeps no reader out, but it is one connection in this process: nothing to see here.
-    const [writer, reader] = [await open(), await open()]
-    const accountId = await addAccount(writer.domain.db)
-    const old = await signIn(writer.domain, accountId)
+  test.skipIf(skipped !== null)(
+    'a reader that meets a mark reads the database and fills nothing',
+    async () => {
+      // SQLite's open transaction keeps no reader out, but it is one connection in this process: nothing to
+      // see here.
+      const [writer, reader] = [await open(), await open()]
+      const accountId = await addAccount(writer.domain.db)
+      const old = await signIn(writer.domain, accountId)
 
-    const stands = writer.gate.stopBefore('sql commit')
-    const ended = writer.domain.sessions.end({
-      id: old.session.id,
-      accountId,
-      reason: 'signed_out',
-      by: null,
-    })
-    await stands
-    expect((await reader.domain.verification.verify(old.token)).is).toBe('live')
-    expect(await copyOf(old.session.id)).toBe('marked')
-    writer.gate.release()
-    await ended
+      const stands = writer.gate.stopBefore('sql commit')
+      const ended = writer.domain.sessions.end({
+        id: old.session.id,
+        accountId,
+        reason: 'signed_out',
+        by: null,
+      })
+      await stands
+      expect((await reader.domain.verification.verify(old.token)).is).toBe('live')
+      expect(await copyOf(old.session.id)).toBe('marked')
+      writer.gate.release()
+      await ended
 
-    expect(await reader.domain.verification.verify(old.token)).toMatchObject({ is: 'ended' })
-  })
+      expect(await reader.domain.verification.verify(old.token)).toMatchObject({ is: 'ended' })
+    },
+  )
 
   test.skipIf(skipped !== null)(
-    'a session that is used just before its end, and whose longer life is written late, does not outlive its end by somebody',
+    'a session that is used just before its end, and whose longer life is written late, does not outlive its end by a request',
     async () => {
       const clock = new ManualClock(Date.UTC(2026, 10, 22))
       const [user, ender] = [await open(clock), await open(clock)]
@@ -241,7 +246,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       return { gate, domain, line }
     }
 
-    test('a reader that filled the new one before the commit is not believed after the answer', async () => {
+    test('the entry of a reader that filled the new one before the commit is not valid after the answer', async () => {
       const [writer, reader] = [await openBehindLine(), await openBehindLine()]
       const accountId = await addAccount(reader.domain.db)
       const { token, session } = await signIn(reader.domain, accountId)

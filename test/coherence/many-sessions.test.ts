@@ -1,5 +1,5 @@
-// An account with very many sessions and events: everything that can be done with an account can be done with it, and the
-// requests of others go on meanwhile.
+// An account with very many sessions and events: everything that can be done with an account can be done with
+// it, and the requests of others go on meanwhile.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -12,8 +12,8 @@ import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
 
 /**
- * More than one statement could name as parameters on any database, nine for each event: 3,641 on SQLite and 7,282 on PostgreSQL.
- * HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
+ * More than one statement could name as parameters on any database, nine for each event: 3,641 on SQLite and
+ * 7,282 on PostgreSQL. HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
  */
 const count = Number(process.env.HUFU_TEST_ROWS ?? 8_000)
 
@@ -139,7 +139,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       console.log(
         `${store.name}: p99 of others' checks is ${ratio.toFixed(1)} x quiet while ${count} sessions are banned`,
       )
-      // Where nothing else runs on the machine: whoever asks for so many rows measures.
+      // For a machine on which nothing else runs: with this many rows the test measures times.
       if (count >= 100_000) expect(ratio).toBeLessThan(3)
     },
     240_000,
@@ -178,7 +178,8 @@ describe.each(stores)('very many sessions on $name', (store) => {
         await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
         await sql`delete from hufu_sessions where account_id = ${id}`.execute(app.byHand)
       }
-      // It is banned for ever and closing: the purge takes the person out of its thousands of events, and removes it.
+      // It is banned for ever and closing: the purge takes the person out of its thousands of events, and
+      // removes it.
       await sql`update hufu_accounts set closes_at = ${services.clock.now()} where id = ${id}`.execute(
         app.byHand,
       )
@@ -199,7 +200,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
   )
 })
 
-/** Asks for a session of somebody else over and over until `work` is done. */
+/** Requests a session of another account over and over until `work` is done. */
 async function checksWhile(
   { url }: RunningApp,
   token: string,

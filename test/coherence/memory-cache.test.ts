@@ -33,7 +33,7 @@ afterEach(async () => {
   await drop()
 })
 
-/** Signs somebody in on the first server, which knows the token without a look at the database afterwards. */
+/** Signs in on the first server, which then knows the token without a read of the database. */
 async function newcomer() {
   const accountId = await addAccount(other.db)
   await nextTurn()

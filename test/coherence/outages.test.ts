@@ -1,5 +1,5 @@
-// Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false "signed out",
-// never a session that comes back to life.
+// Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false
+// "signed out", never a session that comes back to life.
 
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { admitKnown } from '../../src/sessions/sessions.ts'
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { freshMs } from '../../src/timing.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from '../support/app.ts'
-import { holdsLiveCopy, openCacheInRedis } from '../support/cache-in-redis.ts'
+import { holdsLiveEntry, openCacheInRedis } from '../support/cache-in-redis.ts'
 import { type DatabaseUnderTest, databases, redisUrl } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
 import { openDisk, whyNoFullDisk } from '../support/services/disk.ts'
@@ -131,7 +131,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     },
   )
 
-  usable('killed and restarted under requests, Redis costs no answer and nobody is signed out', async () => {
+  usable('killed and restarted under requests, Redis costs no answer and no session', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
     const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
@@ -188,7 +188,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const token = await login(app)
     expect(await user(other, token)).toMatchObject({ code: 1 })
     const client = await createClient({ url: redis.url }).connect()
-    const saysYes = () => holdsLiveCopy(redis.url, token.slice(3, 25))
+    const saysYes = () => holdsLiveEntry(redis.url, token.slice(3, 25))
     await eventually(async () => {
       expect(await user(other, token)).toMatchObject({ code: 1 })
       expect(await saysYes()).toBe(true)
@@ -199,7 +199,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
 
     await redis.kill('SIGKILL')
     await redis.restart()
-    // The old copy that says yes is really there: it is only that nobody trusts it.
+    // The old entry of the live session is still in Redis, but no server trusts it.
     expect(await saysYes()).toBe(true)
     for (const server of [app, other]) {
       await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'ok' }))
@@ -207,43 +207,46 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     }
   })
 
-  usable("what is no copy, or somebody else's, is not believed, and harms nobody", async () => {
-    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
-    await addPerson(app.services)
-    const other = await addPerson(app.services, '13600005555', 'somebody else')
-    const [ours, theirs] = [await login(app), await issue(app, other.id)]
-    const sessionId = (of: string) => of.slice(3, 25)
-    const cache = later(await openCacheInRedis(redisUrl() ?? ''))
-    await eventually(async () => {
-      for (const one of [ours, theirs]) {
-        expect(await user(app, one)).toMatchObject({ code: 1 })
-        expect(await cache.read(sessionId(one))).toMatchObject({ copy: { ending: null } })
+  usable(
+    'a value that is no entry, or that of another session, is not used, and affects no session',
+    async () => {
+      const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      await addPerson(app.services)
+      const other = await addPerson(app.services, '13600005555', 'somebody else')
+      const [ours, theirs] = [await login(app), await issue(app, other.id)]
+      const sessionId = (of: string) => of.slice(3, 25)
+      const cache = later(await openCacheInRedis(redisUrl() ?? ''))
+      await eventually(async () => {
+        for (const one of [ours, theirs]) {
+          expect(await user(app, one)).toMatchObject({ code: 1 })
+          expect(await cache.read(sessionId(one))).toMatchObject({ copy: { ending: null } })
+        }
+      })
+      const good = (await cache.read(sessionId(ours)))?.bytes ?? expect.fail()
+      const head = good.toString('latin1').split(' ').slice(0, 2).join(' ')
+      const somebodys = (await cache.read(sessionId(theirs)))?.bytes ?? expect.fail()
+      const bad = [
+        'x',
+        '',
+        '5',
+        '5 ',
+        '5 6',
+        `${head}`,
+        `${head} `,
+        `${head} {}`,
+        good.subarray(0, -1),
+        somebodys,
+      ]
+      for (const bytes of [...bad, Buffer.concat([good, Buffer.from('x')])]) {
+        await cache.write(sessionId(ours), bytes)
+        const answer = await user(app, ours)
+        expect(answer, String(bytes)).toMatchObject({ status: 200, code: 1, nickname: person.nickname })
+        expect(await redisState(app)).toMatchObject({ redis: 'ok' })
       }
-    })
-    const good = (await cache.read(sessionId(ours)))?.bytes ?? expect.fail()
-    const head = good.toString('latin1').split(' ').slice(0, 2).join(' ')
-    const somebodys = (await cache.read(sessionId(theirs)))?.bytes ?? expect.fail()
-    const bad = [
-      'x',
-      '',
-      '5',
-      '5 ',
-      '5 6',
-      `${head}`,
-      `${head} `,
-      `${head} {}`,
-      good.subarray(0, -1),
-      somebodys,
-    ]
-    for (const bytes of [...bad, Buffer.concat([good, Buffer.from('x')])]) {
-      await cache.write(sessionId(ours), bytes)
-      const answer = await user(app, ours)
-      expect(answer, String(bytes)).toMatchObject({ status: 200, code: 1, nickname: person.nickname })
-      expect(await redisState(app)).toMatchObject({ redis: 'ok' })
-    }
-    expect(await logout(app, ours)).toMatchObject({ code: 1 })
-    expect(await user(app, ours)).toMatchObject({ code: 2 })
-  })
+      expect(await logout(app, ours)).toMatchObject({ code: 1 })
+      expect(await user(app, ours)).toMatchObject({ code: 2 })
+    },
+  )
 
   usable(
     'what one server ended while its line to Redis was cut, the others refuse when it is answered, line or no line',
@@ -254,7 +257,8 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       expect(await user(other, token)).toMatchObject({ code: 1 })
 
       await cut(proxy, cutOff)
-      // The other one remembers the session and still has its line; all that it can know comes from the database.
+      // The other one remembers the session and still has its line; all that it can know comes from the
+      // database.
       const answers: Answer[] = []
       const load = { on: true }
       const asking = (async () => {
@@ -272,7 +276,10 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   )
 })
 
-/** Everything that ends sessions, as people and operators do it. Each gives the reason that the old token is refused with. */
+/**
+ * Everything that ends sessions, as people and operators do it. Each gives the reason that the old token is
+ * refused with.
+ */
 const endings: Record<string, (app: RunningApp, who: { id: string; token: string }) => Promise<string>> = {
   async ban({ services }, { id }) {
     await services.lifecycle.ban(id, { until: null, reason: 'spam' })
@@ -287,7 +294,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
     const code = await codeFor(app, phoneNumber, 'reset_password')
     const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
     expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
-    // Nobody had proved the number before.
+    // The number was not verified before.
     return 'session_phone_verified'
   },
   async 'change of the number'(app, { id, token }) {
@@ -356,7 +363,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     }
 
     await cut(proxy, cutOff)
-    // Each waits until no other server believes an old copy: they wait at the same time.
+    // Each waits until no other server trusts an old entry; they wait concurrently.
     const ended = everyone.map(async ({ name, end, id, token }) => {
       const code = await end(cutOff, { id, token })
       await expectRefused(name, token, code)
@@ -404,7 +411,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     expect(await logout(cutOff, token)).toMatchObject({ status: 200, code: 1 })
     await cutOff.close()
     expect(await user(other, token)).toMatchObject({ code: 2 })
-    // Nor does a server believe it that comes later, with nothing in its memory and the old copy in Redis.
+    // Nor does a server trust it that starts later, with an empty memory and the old entry in Redis.
     const newcomer = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
     expect(await user(newcomer, token)).toMatchObject({ code: 2 })
   })
@@ -485,7 +492,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   }
 
   usable(
-    'while the database is away nothing is believed for longer than a second, and a sign-out is refused, not lost',
+    'while the database is away no entry is trusted for longer than a second, and a sign-out is refused, not lost',
     async () => {
       const app = later(await start(proxy.url, { HUFU_REDIS_URL: redisUrl() ?? '' }))
       await addPerson(app.services)
@@ -513,7 +520,8 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
       proxy.set('refuse')
       const until = performance.now() + 1_500
       while (performance.now() < until) {
-        // On a busy machine the line to Redis may just have been given up; then the copy is there with the next one.
+        // On a busy machine the line to Redis may just have been given up; then the copy is there with the
+        // next one.
         await eventually(async () => expect(await user(app, token)).toMatchObject({ status: 200, code: 1 }))
       }
       expect(await logout(app, token)).toMatchObject({ status: 503, retryAfter: '1' })

@@ -1,5 +1,6 @@
-// The end of very many sessions is one row, and is written into the sessions afterwards: every reader judges right before it is, a
-// process that dies in between leaves nothing half done, and others can write meanwhile.
+// The end of very many sessions is one row, and is written into the sessions afterwards: every reader judges
+// right before it is, a process that dies in between leaves nothing half done, and others can write
+// meanwhile.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
@@ -115,7 +116,7 @@ describe.each(stores)('on $name', (store) => {
       const records = await listSessionRecords(here.db, accountId, null, many + 1)
       expect(records.filter(({ endReason }) => endReason === 'kicked')).toHaveLength(many - 10 + 1)
 
-      // Who signs in from now on is not touched, neither now nor when it is written.
+      // Later sign-ins are not affected, neither now nor when the end is written.
       const newcomer = await signIn(next, accountId)
       const survives = async () => {
         expect(await next.verification.verify(newcomer.token)).toMatchObject({ is: 'live' })

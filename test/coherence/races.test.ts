@@ -127,7 +127,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  /** Asks for a code to sign in with, and reads it where the message would go: the server's standard error. */
+  /**
+   * Asks for a code to sign in with, and reads it where the message would go: the server's standard error.
+   */
   async function codeFor(phoneNumber: string): Promise<string> {
     const asked = await post(serverFor(0), '/v1/codes', { phone_number: phoneNumber, purpose: 'sign_in' })
     expect(asked).toMatchObject({ status: 202 })

@@ -1,5 +1,5 @@
-// A Redis Cluster of six real processes: copies are spread over its primaries, primaries die, slots move, and no
-// answer is wrong.
+// A Redis Cluster of six real processes: copies are spread over its primaries, primaries die, slots move, and
+// no answer is wrong.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -11,7 +11,7 @@ import { parseRedisUrl } from '../../src/redis/redis-url.ts'
 import { keyOf } from '../../src/session-cache/redis-client.ts'
 import { password, passwordNumbers } from '../fault-run/workload.ts'
 import { runCommand, startProcess } from '../support/app.ts'
-import { holdsLiveCopy, openCacheInRedis } from '../support/cache-in-redis.ts'
+import { holdsLiveEntry, openCacheInRedis } from '../support/cache-in-redis.ts'
 import { leastRights, makeUser } from '../support/redis-users.ts'
 import { type ClusterNode, type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { until } from '../support/services/until.ts'
@@ -81,7 +81,9 @@ async function startCounting(url: string) {
   }
 }
 
-/** Moves the slots of some keys to the next primary, and back; each stands open for a while between the two. */
+/**
+ * Moves the slots of some keys to the next primary, and back; each stands open for a while between the two.
+ */
 async function moveAbout(slots: readonly number[]): Promise<void> {
   const primaries = await redis.primaries()
   for (const slot of slots) {
@@ -128,7 +130,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     expect(server.output()).toContain(`Redis  ${redactUrl(url)} (3 primaries)`)
   })
 
-  test('primaries are killed and paused: replicas take over under load, and the old ones that come back are believed by nobody', async () => {
+  test('primaries are killed and paused: replicas take over under load, and no server trusts the old ones that come back', async () => {
     const servers = await start()
     const operations = await servers.underLoad(async () => {
       for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
@@ -150,7 +152,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
   test('slots move under load: every command is done once, and no answer is wrong', async () => {
     const servers = await start()
     const counting = await startCounting(redis.url)
-    let copiesMoved = 0
+    let entriesMoved = 0
     const operations = await servers.underLoad(async () => {
       // Those of copies that are asked for now, and of keys that are counted on.
       for (let round = 0; round < 2; round++) {
@@ -159,13 +161,13 @@ describe.skipIf(skipped)('Redis Cluster', () => {
           const keys = (await server.tell('KEYS', 'hufu:s:*')) as string[]
           cache.push(...keys.slice(-2).map(slotOf))
         }
-        copiesMoved += cache.length
+        entriesMoved += cache.length
         const counters = Array.from({ length: 4 }, (_, i) => slotOf(`hufu:test:${i}:0`))
         await moveAbout([...cache, ...counters])
       }
     })
     await counting.stop()
-    expect(copiesMoved).toBeGreaterThan(5)
+    expect(entriesMoved).toBeGreaterThan(5)
     expect(counting.refusals).toEqual([])
     expect(counting.counted.size).toBe(hotCount + (8 - hotCount) * 50)
     for (const key of [0, 1, 2, 3].map((i) => `hufu:test:${i}:0`))
@@ -183,13 +185,13 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     for (const server of servers.apps) for (const token of [ended, live]) await ask(server, token)
     const victim = await redis.primaryOf(keyOfToken(ended))
     const replica = await redis.replicaOf(victim)
-    const liveCopyIn = ({ server }: ClusterNode) => holdsLiveCopy(server.url, ended.slice(3, 25))
-    await until(() => liveCopyIn(replica))
+    const liveEntryIn = ({ server }: ClusterNode) => holdsLiveEntry(server.url, ended.slice(3, 25))
+    await until(() => liveEntryIn(replica))
     await replica.server.missWrites()
     expect((await ask(app, ended, 'DELETE')).status).toBe(204)
     await victim.server.kill('SIGKILL')
     await until(async () => (await redis.primaries()).includes(replica))
-    expect(await liveCopyIn(replica)).toBe(true)
+    expect(await liveEntryIn(replica)).toBe(true)
     await servers.haveRedis()
     await servers.expectStillSo({ ended, live })
     expect((await ask(app, await signIn(app, number, password))).status).toBe(200)

@@ -1,11 +1,11 @@
-// A primary, two replicas and three sentinels as real processes: whoever is the primary, the servers find it by themselves,
-// and what has ended stays ended.
+// A primary, two replicas and three sentinels as real processes: the servers always find the primary by
+// themselves, and ended sessions stay ended.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { redactUrl } from '../../src/redact-url.ts'
 import { password, passwordNumbers } from '../fault-run/workload.ts'
 import { runCommand, startProcess } from '../support/app.ts'
-import { holdsLiveCopy, openCacheInRedis } from '../support/cache-in-redis.ts'
+import { holdsLiveEntry, openCacheInRedis } from '../support/cache-in-redis.ts'
 import { leastRights, makeUser } from '../support/redis-users.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { primaryName, type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
@@ -83,7 +83,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     ['killed', 'SIGKILL'],
     ['paused', 'SIGSTOP'],
   ] as const) {
-    test(`the primary is ${how}: another one takes over under load, and the old one that comes back is believed by nobody`, async () => {
+    test(`the primary is ${how}: another one takes over under load, and no server trusts the old one that comes back`, async () => {
       const { redis, servers, primary } = await start()
       const operations = await servers.underLoad(async () => {
         await primary.kill(signal)
@@ -108,19 +108,19 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     const [ended, live] = [await signIn(app, number, password), await signIn(app, number, password)]
     for (const server of servers.apps) for (const token of [ended, live]) await ask(server, token)
     const replicas = replicasOf(redis, primary)
-    const liveCopyIn = (server: RedisServer) => holdsLiveCopy(server.url, ended.slice(3, 25))
-    await until(async () => (await Promise.all(replicas.map(liveCopyIn))).every((isThere) => isThere))
+    const liveEntryIn = (server: RedisServer) => holdsLiveEntry(server.url, ended.slice(3, 25))
+    await until(async () => (await Promise.all(replicas.map(liveEntryIn))).every((isThere) => isThere))
     for (const replica of replicas) await replica.missWrites()
     expect((await ask(app, ended, 'DELETE')).status).toBe(204)
     await primary.kill('SIGKILL')
     const promoted = await redis.failedOver(primary)
-    expect(await liveCopyIn(promoted)).toBe(true)
+    expect(await liveEntryIn(promoted)).toBe(true)
     await servers.haveRedis()
     await servers.expectStillSo({ ended, live })
     expect((await ask(app, await signIn(app, number, password))).status).toBe(200)
   })
 
-  test('when the sentinels name another one it is used, though the old one goes on as before, and nobody asks anything', async () => {
+  test('when the sentinels name another one it is used, though the old one goes on as before, and no request is sent', async () => {
     const { redis, servers } = await start({ HUFU_LIMITS: 'on' })
     const other = await startRedis()
     closers.push(() => other.stop())

@@ -1,14 +1,15 @@
-// A rolling restart: servers of the version before and of this one run side by side on one database, under load.
+// A rolling restart: servers of the version before and of this one run side by side on one database, under
+// load.
 //
-// The version before is the last commit whose migrations this one must leave able to work. A migration that takes something away
-// that it needs is one for the version after; then `before` moves on.
+// The version before is the last commit whose migrations this one must leave able to work. A migration that
+// takes something away that it needs is one for the version after; then `before` moves on.
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { audit } from '../fault-run/auditor.ts'
 import { check } from '../fault-run/checker.ts'
 import { Client } from '../fault-run/client.ts'
-import { type HufuServer, openTruth, startHufu } from '../fault-run/stage.ts'
+import { type HufuServer, openStageDatabase, startHufu } from '../fault-run/stage.ts'
 import { codeNumbers, password, passwordNumbers, startWorkload } from '../fault-run/workload.ts'
 import { runCommand } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
@@ -61,8 +62,8 @@ describe.each(
     const [old] = servers
     if (!old) return expect.fail()
     const client = new Client()
-    const truth = openTruth(url)
-    const stage = { ...truth, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
+    const database = openStageDatabase(url)
+    const stage = { ...database, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
     const load = startWorkload(client, stage, { codes: codeNumbers, isKeyed: false })
     await sleep(loadMs / 4)
@@ -73,7 +74,8 @@ describe.each(
       client.operations.filter(({ server, outcome }) => server === name && outcome === 'done')
     const kindsOf = (name: string) => new Set(done(name).map(({ kind }) => kind))
     await sleep(loadMs)
-    // A write is cut off by the end of its session more often than not, so it may take longer until both have done one.
+    // A write is cut off by the end of its session more often than not, so it may take longer until both have
+    // done one.
     await until(async () => ['before', 'now'].every((name) => kindsOf(name).size === kinds.length))
     await load.stop()
     const history = { servers: ['before', 'now'], operations: client.operations, troubles: [] }
@@ -84,7 +86,7 @@ describe.each(
     await old.restart('SIGTERM')
     const again = await client.signIn(old, passwordNumbers[0] ?? '', { password })
     expect(again).toMatchObject({ outcome: 'done' })
-    await truth.db.destroy()
+    await database.db.destroy()
   })
 })
 

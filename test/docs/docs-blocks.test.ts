@@ -39,7 +39,10 @@ function blocksWithSteps(path: string): ReturnType<typeof inOrder> {
   return inOrder(path, scriptOf(path).script)
 }
 
-/** Documents whose blocks are run in order; those of a translation without a script are run in its English page. */
+/**
+ * Documents whose blocks are run in order; those of a translation without a script are run in its English
+ * page.
+ */
 const withBlocks = documents.filter(
   (path) => blocksOf(path).length > 0 && (englishOf(path) === null || scripts[path] !== undefined),
 )

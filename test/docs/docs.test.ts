@@ -1,4 +1,5 @@
-// The documents say what the program does: settings, errors, routes, commands, exit codes, and what they point to.
+// The documents say what the program does: settings, errors, routes, commands, exit codes, and what they
+// point to.
 import { createHmac } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -22,7 +23,10 @@ import { headingsOf } from './documents/translation.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** What stands under a heading, up to the next one of its level or above. A heading of the English page names that of its translation. */
+/**
+ * What stands under a heading, up to the next one of its level or above. A heading of the English page names
+ * that of its translation.
+ */
 function section(path: string, heading: string): string {
   const [, level = '#'] = /^(#+) /.exec(heading) ?? []
   const english = englishOf(path)

@@ -1,5 +1,6 @@
-// No function is longer than a reader can keep in mind. Counted from its first line to its last, with blank lines, comments and the
-// functions inside: a list of handlers that closes over a parameter counts whole. (Biome's rule counts neither blank lines nor comments.)
+// No function is longer than a reader can keep in mind. Counted from its first line to its last, with blank
+// lines, comments and the functions inside: a list of handlers that closes over a parameter counts whole.
+// (Biome's rule counts neither blank lines nor comments.)
 import { globSync, readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// What may import what, types too: each file is in a layer and imports its own layer and lower ones. A folder or file that is in no
-// layer fails the first test.
+// What may import what, types too: each file is in a layer and imports its own layer and lower ones. A folder
+// or file that is in no layer fails the first test.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,7 +40,10 @@ const layers: readonly (readonly string[])[] = [
   ['main.ts'],
 ]
 
-/** The files and folders that may import a package; all others may not. Packages that are not named may be imported everywhere. */
+/**
+ * The files and folders that may import a package; all others may not. Packages that are not named may be
+ * imported everywhere.
+ */
 const importersOf: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/', 'app.ts', 'cli/'],
   '@fastify/': ['http/'],

@@ -1,5 +1,5 @@
-// A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md from the package to an
-// upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
+// A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md
+// from the package to an upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
 import { execFile } from 'node:child_process'
 import {
   copyFileSync,

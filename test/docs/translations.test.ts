@@ -1,11 +1,15 @@
-// A Chinese page says what its English page says: the same headings, tables, codes, numbers, blocks and links.
+// A Chinese page says what its English page says: the same headings, tables, codes, numbers, blocks and
+// links.
 import { globSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { chineseOf, documents, read, root } from './documents/blocks.ts'
 import { anchorsOf, chineseLink, differencesOf } from './documents/translation.ts'
 
-/** Pages that must have a Chinese version. Each translated page is named here; others are compared once they exist. */
+/**
+ * Pages that must have a Chinese version. Each translated page is named here; others are compared once they
+ * exist.
+ */
 const translated = [
   'docs/api.md',
   'docs/errors.md',
@@ -59,7 +63,8 @@ test.each(documents)('%s links only headings that there are', (path) => {
   }
 })
 
-// In the apps of China 注销 closes an account, and 退出登录 signs out. The tutorial's answer says 注销 for the latter.
+// In the apps of China 注销 closes an account, and 退出登录 signs out. The tutorial's answer says 注销 for the
+// latter.
 test('注销 is said of accounts alone', () => {
   const sources = globSync('{src,sdk/src}/**/*.ts', { cwd: root }).filter(
     (path) => !path.endsWith('.test.ts'),

@@ -1,4 +1,5 @@
-// Afterwards, with everything well again: what the stores say must fit together, and fit what the client was told.
+// Afterwards, with everything well again: what the stores say must fit together, and fit what the client was
+// told.
 import { sql } from 'kysely'
 import { databaseKind } from '../../src/database/open.ts'
 import type { Client } from './client.ts'
@@ -45,7 +46,7 @@ async function auditSql({ db }: Stage): Promise<string[]> {
   return found
 }
 
-/** A sign-in that was acknowledged is there; the last one of an account that nobody has ended is good on each server. */
+/** An acknowledged sign-in exists; the last one of an account that was not ended is valid on each server. */
 async function auditAcknowledged(operations: readonly Operation[], stage: Stage): Promise<string[]> {
   const found: string[] = []
   const rows = await stage.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
@@ -65,7 +66,10 @@ async function auditAcknowledged(operations: readonly Operation[], stage: Stage)
   return found
 }
 
-/** Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each repeat is told. */
+/**
+ * Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each
+ * repeat is told.
+ */
 async function auditRepeated(operations: readonly Operation[], stage: Stage): Promise<string[]> {
   const found: string[] = []
   const { db, servers } = stage

@@ -1,6 +1,7 @@
 // What must not come of a sign-in that is repeated with its key. Pure, as checker.ts.
 //
-// Accounts of such sign-ins do nothing else, and one thing after the other, so that each end of a session is known.
+// Accounts of such sign-ins do nothing else, and one thing after the other, so that each end of a session is
+// known.
 import type { Operation, Trouble } from './history.ts'
 
 export type KeyedRule = 'a used token was taken over' | 'a sign-in was made twice' | 'a repeat was refused'
@@ -27,7 +28,10 @@ export function checkKeyed(operations: readonly Operation[], troubles: readonly 
   ])
 }
 
-/** A session gives a repeat another token only while none was accepted: of the tokens of one session, one is ever accepted. */
+/**
+ * A session gives a repeat another token only while none was accepted: of the tokens of one session, one is
+ * ever accepted.
+ */
 function takenOver({ tries, uses }: Series): KeyedViolation[] {
   const accepted = uses.filter(({ outcome }) => outcome === 'done')
   return [...Map.groupBy(accepted, ({ token }) => sessionIdOf(token))].flatMap(([id, ofSession]) => {

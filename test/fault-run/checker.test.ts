@@ -54,7 +54,7 @@ test('accepted after its end: a second sign-in ends the first', () => {
   expect(rules([signIn('t1', 0), signIn('t2', 100, { account: 'b' }), look('t1', 300)])).toEqual([])
 })
 
-test('an end that nobody answered is no promise, but a reason', () => {
+test('an end without an answer is no promise, but a reason', () => {
   const lost = signOut('t1', 100, { outcome: 'unknown' })
   expect(rules([signIn('t1', 0), lost, look('t1', 5_000)])).toEqual([])
   expect(rules([signIn('t1', 0), lost, look('t1', 5_000, refused)])).toEqual([])
@@ -109,7 +109,7 @@ test('a time in which nothing was broken has the strict bound', () => {
   expect(rules(late, [{ ...fault, isCalm: true }])).toEqual(['accepted after its end'])
 })
 
-test('a fault that must be felt, and that nobody felt, was none', () => {
+test('a fault that must have an effect, and has none, did not happen', () => {
   const felt = { ...fault, isFelt: true }
   expect(rules([signIn('t1', 10), look('t1', 100)], [felt])).toEqual(['nobody felt it'])
   expect(rules([signIn('t1', 10), look('t1', 100, { outcome: 'unavailable' })], [felt])).toEqual([])
@@ -118,7 +118,7 @@ test('a fault that must be felt, and that nobody felt, was none', () => {
   expect(rules([look('t1', 6_000, { outcome: 'unavailable' })], [felt])).toEqual(['nobody felt it'])
 })
 
-test('after a fault somebody signs in on each server', () => {
+test('after a fault a sign-in succeeds on each server', () => {
   const servers = ['s1', 's2']
   const on = (server: string, start: number) => signIn(`t-${server}`, start, { server, account: server })
   expect(rules([on('s1', 4_100), on('s2', 4_200)], [fault], servers)).toEqual([])

@@ -1,8 +1,10 @@
-// Reads a history and says what must not have happened. Pure; checker.test.ts shows that it sees each kind of violation.
+// Reads a history and says what must not have happened. Pure; checker.test.ts shows that it sees each kind of
+// violation.
 //
-// A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and an end that was asked
-// for does not depend on any clock. Codes live for five minutes by the clock of the server that is asked: one may be refused for it,
-// and a refused sign-in is nobody's violation; two sign-ins with one code are, by any clock.
+// A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and
+// an end that was asked for does not depend on any clock. Codes are valid for five minutes by the clock of
+// the server that is asked: one may be refused for it, and a refused sign-in is no violation; two sign-ins
+// with one code are, by any clock.
 import { checkKeyed, type KeyedRule } from './checker-keyed.ts'
 import type { History, Kind, Operation, Trouble } from './history.ts'
 
@@ -99,7 +101,10 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
   return found
 }
 
-/** A fault that kept nobody from working shows nothing; and when it is over, people can sign in on each server without a restart. */
+/**
+ * A fault without an effect shows nothing; and when it is over, clients can sign in on each server without a
+ * restart.
+ */
 function checkTrouble(trouble: Trouble, { operations, servers }: History): Violation[] {
   const { name, start, healedAt, end, isFelt } = trouble
   const found = (rule: Rule, text: string) => ({ rule, at: start, during: name, text })
@@ -121,7 +126,10 @@ function checkTrouble(trouble: Trouble, { operations, servers }: History): Viola
 
 const endingKinds: readonly Kind[] = ['sign_in', 'sign_out']
 
-/** docs/limits.md: of one caller at one number, so many in a row are compared before it has to wait for half a minute. */
+/**
+ * docs/limits.md: of one caller at one number, so many in a row are compared before it has to wait for half a
+ * minute.
+ */
 const freeGuesses = 5
 const waitMs = 30_000
 
@@ -141,7 +149,9 @@ function surplusGuesses(operations: readonly Operation[]): Operation[] {
   })
 }
 
-/** An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own. */
+/**
+ * An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own.
+ */
 function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
   const lives = new Map<string, TokenLife>()
   for (const { kind, token, outcome, account, start, end } of operations) {

@@ -117,7 +117,7 @@ interface Seen {
   readonly requestId: string | null
 }
 
-/** An address that nobody else has. Only servers that trust this machine as a proxy believe it. */
+/** An address that no other client has. Only servers that trust this machine as a proxy use it. */
 export const newAddress = () => `10.${Array.from({ length: 3 }, () => randomInt(1, 255)).join('.')}`
 
 interface Sent {

@@ -1,5 +1,6 @@
-// Loaded before the server (`node --import`): gives the process a wall clock that a fault moves. What measures how long something
-// takes (`performance.now`, timers) goes on as it is, as on a real machine whose clock is set.
+// Loaded before the server (`node --import`): gives the process a wall clock that a fault moves. What
+// measures how long something takes (`performance.now`, timers) goes on as it is, as on a real machine whose
+// clock is set.
 import { readFileSync } from 'node:fs'
 
 const realNow = Date.now

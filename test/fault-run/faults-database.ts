@@ -63,7 +63,10 @@ async function endMariadbConnections({ db }: MariadbStage): Promise<void> {
 
 type Close = () => unknown
 
-/** Takes every connection that the database has to give, also those that others let go, while the servers come for new ones. */
+/**
+ * Takes every connection that the database has to give, also those that others let go, while the servers come
+ * for new ones.
+ */
 async function noRoom({ servers }: LinkedStage, open: () => Promise<Close>): Promise<void> {
   const taken: Close[] = []
   const takeAll = async () => {

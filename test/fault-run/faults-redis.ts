@@ -93,7 +93,10 @@ async function between(redis: RedisServer, begin: readonly string[], end: readon
   await redis.tell(...end)
 }
 
-/** The replica's line goes silent, people go on signing in and out, the primary dies, and the replica takes its place. */
+/**
+ * The replica's line goes silent, people go on signing in and out, the primary dies, and the replica takes
+ * its place.
+ */
 async function failOver(stage: LinkedStage): Promise<void> {
   // Else it waits for five seconds whether more replicas come.
   await stage.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')

@@ -6,7 +6,7 @@ export interface Fault<S extends Stage = Stage> {
   readonly name: string
   /** Nothing is broken between servers and stores: the strict bounds hold. */
   readonly isCalm?: true
-  /** It keeps somebody from working for sure: when nobody noticed, it was not there. */
+  /** It certainly makes requests fail: if none failed, the fault did not happen. */
   readonly isFelt?: true
   /** While it lasts, servers disagree about how much time has passed. */
   readonly movesClock?: true
@@ -77,7 +77,7 @@ async function clockJumps({ servers: [server], db }: Stage, offsetMs: number): P
     .select('id')
     .where('created_at', offsetMs > 0 ? '>' : '<', far)
   const giveUpAt = performance.now() + 10_000
-  // On a busy machine it may take a while until somebody signs in there.
+  // On a busy machine it may take a while until a client signs in there.
   while ((await rows.limit(1).execute()).length === 0) {
     if (performance.now() > giveUpAt) throw new Error('no session was begun by the clock that jumped')
     await sleep(100)

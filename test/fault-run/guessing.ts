@@ -1,4 +1,5 @@
-// With the limits on: people sign in, and callers guess at numbers through both servers at once, more often than the table allows.
+// With the limits on: people sign in, and callers guess at numbers through both servers at once, more often
+// than the table allows.
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, newAddress } from './client.ts'
@@ -8,7 +9,7 @@ import { password, passwordNumbers, type Workload } from './workload.ts'
 
 const guessesAtOnce = 12
 
-/** Servers that count. They believe the addresses that a client names, so that there are many callers. */
+/** Servers that count. They use the addresses that a client names, so that there are many callers. */
 export const openCountingStage = (source: string) =>
   openMariadbStage(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
 

@@ -1,4 +1,5 @@
-// Clients that are gone without a word, in each state that a connection can be in: the server must let go of them by itself.
+// Clients that are gone without a word, in each state that a connection can be in: the server must let go of
+// them by itself.
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -8,7 +9,10 @@ import type { Server } from './client.ts'
 import { brokenMs, type Fault } from './faults.ts'
 
 const eachKind = 50
-/** How long the server keeps a connection that says nothing after an answer, which is the longest, and how often it looks. */
+/**
+ * How long the server keeps a connection that says nothing after an answer, which is the longest, and how
+ * often it looks.
+ */
 const keptMs = 75_000 + 1_000
 const looksEveryMs = 5_000
 const tables = ['/proc/net/tcp', '/proc/net/tcp6']
@@ -24,8 +28,8 @@ const kinds: Readonly<Record<string, string>> = {
 }
 
 /**
- * What is left is asked at the end of the stage, so that other faults fill the time that a server keeps a connection. It comes after
- * those that restart the server.
+ * What is left is asked at the end of the stage, so that other faults fill the time that a server keeps a
+ * connection. It comes after those that restart the server.
  */
 export const halfOpenClients: Fault = {
   name: `${eachKind * Object.keys(kinds).length} clients of one server vanish, their connections half-open`,
@@ -70,7 +74,10 @@ async function say(url: string, said: string): Promise<Socket> {
   return socket
 }
 
-/** How many connections with these ports at the other end a server's process holds: the system knows, whatever the server says. */
+/**
+ * How many connections with these ports at the other end a server's process holds: the system knows, whatever
+ * the server says.
+ */
 function heldBy({ url }: Server, ports: ReadonlySet<number>): number {
   const own = Number(new URL(url).port)
   const portOf = (address = '') => Number.parseInt(address.split(':')[1] ?? '', 16)

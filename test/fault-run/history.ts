@@ -1,9 +1,11 @@
-// What a client did and what came of it: the only thing that the checker believes, beside the stores themselves.
+// The operations of a client and their results: the only source of the checker besides the stores themselves.
 
-/** - `sign_in`: a new token for an account; ends the one before it
+/**
+ * - `sign_in`: a new token for an account; ends the one before it
  * - `sign_out`: ends the token
  * - `check`: is the token good?
- * - `write`: signs all other devices out on behalf of the token, with a body that comes late; here there are no others
+ * - `write`: signs all other devices out on behalf of the token, with a body that comes late; here there are
+ *   no others
  * - `guess`: a wrong password; each caller guesses at one number of its own, which is its account here
  */
 export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write' | 'guess'
@@ -44,7 +46,7 @@ export interface Trouble {
   readonly name: string
   /** Nothing was broken between servers and stores: the strict bounds held. */
   readonly isCalm: boolean
-  /** It keeps somebody from working for sure. */
+  /** It certainly makes requests fail. */
   readonly isFelt: boolean
   /** The clocks of two servers were apart. */
   readonly movesClock?: boolean

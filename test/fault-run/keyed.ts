@@ -1,10 +1,14 @@
-// Clients that lose the answers of their sign-ins, or give up waiting for them, and repeat these with the same key.
+// Clients that lose the answers of their sign-ins, or give up waiting for them, and repeat these with the
+// same key.
 import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Proof, Server } from './client.ts'
 import type { Operation } from './history.ts'
 
-/** One account for each method. Nothing else happens to them, so that what a repeat does can be told from everything else. */
+/**
+ * One account for each method. Nothing else happens to them, so that what a repeat does can be told from
+ * everything else.
+ */
 export const keyedByPassword = '+8613900003000'
 export const keyedByCode = '+8613900003001'
 

@@ -1,5 +1,5 @@
-// Programs that were broken on purpose: the checker must find each of them, or what it says of the real one is worth nothing. Each
-// is a mistake that the tests of a lesser program would not see.
+// Programs that were broken on purpose: the checker must find each of them, or what it says of the real one
+// is worth nothing. Each is a mistake that the tests of a lesser program would not see.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,9 @@ import { openMariadbStage } from './stage-linked.ts'
 
 export interface Planted {
   readonly name: string
-  /** The lines of the source that are broken, as they stand there: who changes these lines mends this list. */
+  /**
+   * The mutants: lines of the source and their replacements. A change of such a line also changes this list.
+   */
   readonly changes: readonly SourceChange[]
   readonly finds: Rule
   /** It is found where people guess, with the limits on. */

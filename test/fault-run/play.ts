@@ -1,4 +1,5 @@
-// Plays faults on a stage, one after the other, under a workload that never stops, and has everything checked.
+// Plays faults on a stage, one after the other, under a workload that never stops, and has everything
+// checked.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freshMs } from '../../src/timing.ts'
 import { audit } from './auditor.ts'
@@ -110,7 +111,10 @@ async function underFault<S extends Stage>(
   return { name, isCalm, isFelt, movesClock, start, healedAt, end: performance.now() }
 }
 
-/** Until each server has its stores again, and has let somebody sign in since then; the next fault is to meet a server that works. */
+/**
+ * Waits until each server has its stores again and has accepted a sign-in since then, so that the next fault
+ * meets a working server.
+ */
 async function untilWell({ servers }: Stage, { operations }: Client, since: number): Promise<void> {
   const giveUpAt = performance.now() + wellWithinMs
   const signsIn = ({ name }: Server) =>

@@ -1,8 +1,9 @@
-// npm run test:faults: real processes, a client that writes down everything, one fault after another, and a checker that reads
-// it. First the checker is shown programs that were broken on purpose: it must find each of them.
+// npm run test:faults: real processes, a client that writes down everything, one fault after another, and a
+// checker that reads it. First the checker is shown programs that were broken on purpose: it must find each
+// of them.
 //
-// Words run only the faults and databases with them in their name, without the broken programs; `--rounds=10` goes on for longer;
-// `--write` puts what a whole run without a violation found into bench/FAULTS.md.
+// Words run only the faults and databases with them in their name, without the broken programs; `--rounds=10`
+// goes on for longer; `--write` puts what a whole run without a violation found into bench/FAULTS.md.
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +19,9 @@ import { faultHead, faultRows, plantedHead, plantedRow, report, sumLine } from '
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
-/** So many stages at once, each with its own servers and stores: a stage mostly waits for what it has broken. */
+/**
+ * So many stages at once, each with its own servers and stores: a stage mostly waits for what it has broken.
+ */
 const lanes = 2
 
 const { positionals, values } = parseArgs({

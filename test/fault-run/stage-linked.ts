@@ -3,7 +3,7 @@ import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/se
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
-import { type LinkedServer, type LinkedStage, openTruth, startHufu } from './stage.ts'
+import { type LinkedServer, type LinkedStage, openStageDatabase, startHufu } from './stage.ts'
 
 export interface MariadbStage extends LinkedStage {
   readonly mariadb: Mariadb
@@ -42,11 +42,11 @@ async function openLinkedStage(
   let redis: RedisServer = await startRedis({ save: 'rdb' })
   const start = (name: string) => startLinked(name, source, { databaseUrl, redisUrl: redis.url, settings })
   const servers = [await start('s1'), await start('s2')] as const
-  const truth = openTruth(databaseUrl)
+  const database = openStageDatabase(databaseUrl)
   return {
-    ...truth,
+    ...database,
     servers,
-    // It is another one after a fail-over: whoever asks late has to see that.
+    // It changes after a fail-over, which a late caller must see.
     get redis() {
       return redis
     },
@@ -59,7 +59,7 @@ async function openLinkedStage(
     },
     async close() {
       await Promise.all(servers.map((server) => server.close()))
-      await truth.db.destroy()
+      await database.db.destroy()
       await Promise.all([stopDatabase(), redis.stop()])
     },
   }

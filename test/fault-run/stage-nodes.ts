@@ -1,8 +1,9 @@
-// Two servers on MariaDB, with a Redis of several nodes. They talk to the nodes themselves, so there are no lines to be cut.
+// Two servers on MariaDB, with a Redis of several nodes. They talk to the nodes themselves, so there are no
+// lines to be cut.
 import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
 import { type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
-import { openTruth, type Stage, startHufu } from './stage.ts'
+import { openStageDatabase, type Stage, startHufu } from './stage.ts'
 
 export interface SentinelStage extends Stage {
   readonly redis: RedisSentinels
@@ -25,14 +26,14 @@ async function openNodesStage<R extends RedisSentinels | RedisCluster>(source: s
   const databaseUrl = await createMariadbDatabase(mariadb.url)
   const stores = { HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }
   const servers = [await startHufu('s1', source, stores), await startHufu('s2', source, stores)] as const
-  const truth = openTruth(databaseUrl)
+  const database = openStageDatabase(databaseUrl)
   return {
-    ...truth,
+    ...database,
     servers,
     redis,
     async close() {
       await Promise.all(servers.map((server) => server.close()))
-      await truth.db.destroy()
+      await database.db.destroy()
       await Promise.all([mariadb.stop(), redis.stop()])
     },
   }

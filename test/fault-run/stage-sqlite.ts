@@ -1,7 +1,7 @@
 // One server on SQLite, alone and without Redis, with its file on a disk that a fault can fill.
 import { join } from 'node:path'
 import { openDisk, type SmallDisk } from '../support/services/disk.ts'
-import { openTruth, type Stage, startHufu } from './stage.ts'
+import { openStageDatabase, type Stage, startHufu } from './stage.ts'
 
 export interface SqliteStage extends Stage {
   readonly disk: SmallDisk
@@ -11,14 +11,14 @@ export async function openSqliteStage(source: string): Promise<SqliteStage> {
   const disk = openDisk()
   const databaseUrl = `sqlite:${join(disk.folder, 'hufu.db')}`
   const server = await startHufu('s1', source, { HUFU_DATABASE_URL: databaseUrl })
-  const truth = openTruth(databaseUrl)
+  const database = openStageDatabase(databaseUrl)
   return {
-    ...truth,
+    ...database,
     servers: [server],
     disk,
     async close() {
       await server.close()
-      await truth.db.destroy()
+      await database.db.destroy()
       disk.close()
     },
   }

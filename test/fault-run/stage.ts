@@ -1,5 +1,5 @@
-// What faults are played on: servers, a database and perhaps Redis as real processes, with a line of its own from each server to
-// each store.
+// What faults are played on: servers, a database and perhaps Redis as real processes, with a line of its own
+// from each server to each store.
 import { openServices } from '../../src/app.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -49,7 +49,10 @@ export interface LinkedStage extends Stage {
   promote(replica: RedisServer): Promise<void>
 }
 
-/** @param source the folder whose `src/main.ts` the server runs: this project, or a copy that was broken on purpose */
+/**
+ * @param source the folder whose `src/main.ts` the server runs: this project, or a copy that was broken on
+ * purpose
+ */
 export async function startHufu(
   name: string,
   source: string,
@@ -88,7 +91,7 @@ export async function startHufu(
 }
 
 /** The parts of a stage that need only its database. */
-export function openTruth(databaseUrl: string): Pick<Stage, 'databaseUrl' | 'db' | 'codeOf'> {
+export function openStageDatabase(databaseUrl: string): Pick<Stage, 'databaseUrl' | 'db' | 'codeOf'> {
   const db = openDatabase(dialectFor(databaseUrl, 3))
   return {
     databaseUrl,

@@ -1,5 +1,6 @@
-// Constant mixed load: accounts sign in, replace their own sessions and sign out; one code is tried many times at once; tokens, new
-// and old, are checked all the time; writes on behalf of sessions have bodies that come late; and sign-ins are repeated with a key.
+// Constant mixed load: accounts sign in, replace their own sessions and sign out; one code is tried many
+// times at once; tokens, new and old, are checked all the time; writes on behalf of sessions have bodies that
+// come late; and sign-ins are repeated with a key.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Proof, Server } from './client.ts'
 import { keyedByCode, keyedByPassword, signInKeyed } from './keyed.ts'
@@ -30,7 +31,10 @@ export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390
 export interface Load {
   /** Numbers that sign in by code. */
   readonly codes?: readonly string[]
-  /** Whether sign-ins are repeated with keys, by a number with a password and, where codes are sent, by another one. */
+  /**
+   * Whether sign-ins are repeated with keys, by a number with a password and, where codes are sent, by
+   * another one.
+   */
   readonly isKeyed?: boolean
 }
 

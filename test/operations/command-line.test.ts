@@ -1,4 +1,5 @@
-// The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running server.
+// The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running
+// server.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -253,7 +254,7 @@ describe('doctor', () => {
     const good = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: `sqlite:${cwd}/data/x.db` })
     expect(good.stdout).toMatch(/✓ database .* will be made at the first start/)
     expect(readdirSync(cwd)).toEqual([])
-    // Everybody may write there as far as its permissions say, root at least; nobody can.
+    // The permissions allow writing, at least to root; but no process can write there.
     const bad = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: 'sqlite:/proc/x.db' })
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringMatching(/✗ database .*HUFU_DATABASE_URL/) })
   })
@@ -353,7 +354,7 @@ describe('accounts unlock', () => {
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/restart it/) })
   })
 
-  test.skipIf(redisUrl() === null)('lets somebody in who failed too often', async () => {
+  test.skipIf(redisUrl() === null)('lets a person in who failed too often', async () => {
     const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
     const server = await startProcess({ ...environment, ...redis, HUFU_LIMITS: 'on' })
     const phone = '13800005299'
@@ -408,7 +409,7 @@ describe('start', () => {
     expect(performance.now() - began).toBeLessThan(10_000)
   })
 
-  test('an embedded database that somebody holds is waited for, and then named in one sentence', async () => {
+  test('an embedded database that another program locks is waited for, and then named in one sentence', async () => {
     const path = join(folder, 'held.db')
     const holder = new DatabaseSync(path)
     holder.exec('begin exclusive')
@@ -423,7 +424,7 @@ describe('start', () => {
     )
   })
 
-  test('a database that nobody may write to is called read-only, not busy', () => {
+  test('a database that cannot be written to is called read-only, not busy', () => {
     const path = join(folder, 'read-only.db')
     new DatabaseSync(path).close()
     const file = new DatabaseSync(path, { readOnly: true })
@@ -496,7 +497,7 @@ describe('start', () => {
     expect(new URL(server.url).port).not.toBe('5001')
     expect((await runCommand(['accounts', 'list'], { ...environment, ...links }, { cwd })).code).toBe(0)
     await server.stop()
-    // Exactly these forms: anything else is a mistake of somebody's.
+    // Exactly these forms: every other one is a mistake.
     for (const wrong of [
       { HUFU_PORT: 'tcp://hufu' },
       { HUFU_SERVICE_HOST: 'hufu.default.svc' },
@@ -570,7 +571,7 @@ describe('start', () => {
     expect(await ended).toBe(0)
   })
 
-  test('nobody reads its standard error any more: codes are refused, and it goes on', async () => {
+  test('its standard error is not read any more: codes are refused, and it goes on', async () => {
     const server = await startProcess(environment)
     server.child.stderr?.destroy()
     const headers = { 'content-type': 'application/json' }

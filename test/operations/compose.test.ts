@@ -1,4 +1,5 @@
-// deploy/compose.yaml: it holds together with the Dockerfile, nginx.conf and the table of settings, and its commands work.
+// deploy/compose.yaml: it holds together with the Dockerfile, nginx.conf and the table of settings, and its
+// commands work.
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'

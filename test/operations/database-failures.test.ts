@@ -1,4 +1,5 @@
-// Whatever a database may answer but an answer: 503 where it could not do its work, an internal error only for a bug of ours.
+// Whatever a database may answer but an answer: 503 where it could not do its work, an internal error only
+// for a bug of ours.
 import { createServer } from 'node:net'
 import { type Kysely, sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
@@ -107,7 +108,7 @@ describe.each(databases)('every connection of the pool in use, on $name', (datab
   )
 })
 
-/** Listens, and says this to whoever connects. */
+/** Listens, and sends this to each connection. */
 async function startStranger(words: string | null): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {})

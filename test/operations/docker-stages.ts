@@ -1,4 +1,5 @@
-// Takes the steps of the Dockerfile without Docker: each stage is a folder, and the paths of the image are below it.
+// Takes the steps of the Dockerfile without Docker: each stage is a folder, and the paths of the image are
+// below it.
 import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -87,7 +88,10 @@ async function take(step: Instruction, stage: Stage, inside: Inside): Promise<vo
   // ARG without a value, LABEL, VOLUME, EXPOSE and STOPSIGNAL change no file; the tests look at them.
 }
 
-/** As Docker does it: the contents of a folder, a file into a folder that ends in a slash, and no file that is not there. */
+/**
+ * As Docker does it: the contents of a folder, a file into a folder that ends in a slash, and no file that is
+ * not there.
+ */
 function copy({ line, text, flags }: Instruction, stage: Stage, { stages, context }: Inside): void {
   const from = flags.from === undefined ? context : stages.get(flags.from)?.root
   if (from === undefined) throw new Error(`Dockerfile:${line}: no stage ${flags.from}`)

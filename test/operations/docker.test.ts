@@ -1,4 +1,5 @@
-// The Dockerfile: what it says, and its steps taken without Docker up to a server that runs, is healthy and ends in order.
+// The Dockerfile: what it says, and its steps taken without Docker up to a server that runs, is healthy and
+// ends in order.
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -247,7 +248,10 @@ function copyContext(context: string): void {
   }
 }
 
-/** test/docs/new-machine.test.ts shows what `npm ci` with all tools does; here they are those of this checkout. */
+/**
+ * test/docs/new-machine.test.ts shows what `npm ci` with all tools does; here they are those of this
+ * checkout.
+ */
 function linkModules(command: string, workingFolder: string): boolean {
   if (!/^npm ci (?!.*--omit)/.test(command)) return false
   symlinkSync(join(root, 'node_modules'), join(workingFolder, 'node_modules'))

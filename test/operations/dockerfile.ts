@@ -1,4 +1,5 @@
-// A strict reader of the Dockerfile and of .dockerignore: it takes what ours use, and refuses everything else.
+// A strict reader of the Dockerfile and of .dockerignore: it takes what ours use, and refuses everything
+// else.
 /** One instruction; a HEALTHCHECK has the words of its CMD. */
 export interface Instruction {
   readonly line: number
@@ -77,7 +78,10 @@ export function readPairs(text: string): Record<string, string> {
   return pairs
 }
 
-/** Whether a .dockerignore lets a file into the context: the last line that matches it, or a folder above it, decides. */
+/**
+ * Whether a .dockerignore lets a file into the context: the last line that matches it, or a folder above it,
+ * decides.
+ */
 export function isInContext(dockerignore: string, file: string): boolean {
   const folders = file.split('/').map((_, i, parts) => parts.slice(0, i + 1).join('/'))
   let isIn = true

@@ -1,4 +1,5 @@
-// doctor tries what the server does: writes with the rights of docs/operations.md and with fewer, and commands to Redis.
+// doctor tries what the server does: writes with the rights of docs/operations.md and with fewer, and
+// commands to Redis.
 import { readFileSync, rmSync } from 'node:fs'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
@@ -71,7 +72,10 @@ async function walk(url: string): Promise<void> {
   expect(await runCommand(['doctor'], environment)).toMatchObject({ code: 0, stderr: '' })
 }
 
-/** Every other route and command that writes, with the counters of limits; each fails where a right is missing. */
+/**
+ * Every other route and command that writes, with the counters of limits; each fails where a right is
+ * missing.
+ */
 async function writeEverything(url: string, environment: Record<string, string>): Promise<void> {
   let token = ''
   const ask = async (method: string, path: string, body: object | null, status: number) => {

@@ -150,7 +150,8 @@ describe.each(databases)('$name', (database) => {
           tables.map(async (table) => [
             table,
             (await columnNames(db, kind, table)).toSorted(),
-            // MySQL names the index of a unique column after the column, PostgreSQL after the table of that time.
+            // MySQL names the index of a unique column after the column, PostgreSQL after the table of that
+            // time.
             (await indexNames(db, kind, table)).toSorted(),
           ]),
         )

@@ -1,4 +1,5 @@
-// A database as version f453b6e made it, before the tables had their prefix: the statements that its migrations ran.
+// A database as version f453b6e made it, before the tables had their prefix: the statements that its
+// migrations ran.
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from '../../src/database/open.ts'
 
@@ -32,7 +33,10 @@ export interface FirstTables {
   kysely_migration_lock: { id: string; is_locked: number }
 }
 
-/** What differs from database to database: how a text that compares byte for byte, one for people, and a time are typed. */
+/**
+ * What differs from database to database: how a text that compares byte for byte, one for people, and a time
+ * are typed.
+ */
 const types = {
   sqlite: {
     exact: () => 'text',

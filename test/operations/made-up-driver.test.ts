@@ -118,7 +118,7 @@ test('where another one is chosen, it needs nothing', () => {
   })
 })
 
-test('doctor names it, and asks nobody', async () => {
+test('doctor names it, and sends no request', async () => {
   const { code, printed } = await printedBy(doctor)
   expect(printed).toMatch(/^✓ sms {8}pigeon \(/m)
   expect([code, gateway.requests]).toEqual([0, []])

@@ -1,5 +1,5 @@
-// A server, a database or a role may preset almost everything of a session: none of it changes what Hufu does, and what Hufu cannot
-// set for itself is named at the start.
+// A server, a database or a role may preset almost everything of a session: none of it changes what Hufu
+// does, and what Hufu cannot set for itself is named at the start.
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'

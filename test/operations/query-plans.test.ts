@@ -1,5 +1,5 @@
-// Every statement of every *-rows.ts on tables with many rows, explained by each database: none reads a whole table, and none
-// sorts what an index has in order. HUFU_TEST_ROWS=1000000 does it with a million rows.
+// Every statement of every *-rows.ts on tables with many rows, explained by each database: none reads a whole
+// table, and none sorts what an index has in order. HUFU_TEST_ROWS=1000000 does it with a million rows.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { CompiledQuery, Kysely, type RawBuilder, sql } from 'kysely'
@@ -309,8 +309,8 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
 }
 
 /**
- * What a plan has that it must not have; null: nothing. A statement with a limit may go through a whole index in its order: it ends
- * with its limit.
+ * What a plan has that it must not have; null: nothing. A statement with a limit may go through a whole index
+ * in its order: it ends with its limit.
  */
 const faults: Readonly<Record<DatabaseKind, (plan: string, isLimited: boolean) => string | null>> = {
   sqlite: (plan, isLimited) => {

@@ -1,4 +1,5 @@
-// A Redis that answers and refuses what the server needs: people sign in all the same, and /readyz and the log say what is wrong.
+// A Redis that answers and refuses what the server needs: people sign in all the same, and /readyz and the
+// log say what is wrong.
 import { rmSync } from 'node:fs'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { person, runCommand, startProcess } from '../support/app.ts'

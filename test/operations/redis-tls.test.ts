@@ -1,4 +1,5 @@
-// Redis by TLS: one server, behind sentinels, and as a cluster; and a Redis that cannot prove who it is is not used.
+// Redis by TLS: one server, behind sentinels, and as a cluster; and a Redis that cannot prove who it is is
+// not used.
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import { password, passwordNumbers } from '../fault-run/workload.ts'
@@ -42,7 +43,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     return servers
   }
 
-  /** Somebody signs in on one server and out on the other, and each knows at once. */
+  /** A client signs in on one server and out on the other, and each knows at once. */
   async function walk({ apps: [one, other] }: Awaited<ReturnType<typeof startServers>>, phone: string) {
     const token = await signIn(one, phone, password)
     for (const app of [one, other, one, other]) expect((await ask(app, token)).status).toBe(200)

@@ -1,4 +1,5 @@
-// A database that refuses: the server does not wait for what no waiting changes, and says what to do in one language.
+// A database that refuses: the server does not wait for what no waiting changes, and says what to do in one
+// language.
 import { describe, expect, inject, test } from 'vitest'
 import { runCommand } from '../support/app.ts'
 

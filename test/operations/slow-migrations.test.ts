@@ -1,4 +1,5 @@
-// Migrations of large tables: statements without a deadline, locks that others hold, and what an operator is told meanwhile.
+// Migrations of large tables: statements without a deadline, locks that others hold, and what an operator is
+// told meanwhile.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { dropIndexes } from '../../src/database/ddl.ts'
@@ -11,7 +12,8 @@ import { statementMs } from '../../src/timing.ts'
 import { databases, type FreshDatabase } from '../support/databases.ts'
 import { insertMany } from '../support/many-rows.ts'
 
-// What is long here is a wait, so the databases wait at the same time; within each the tests come one after another.
+// What is long here is a wait, so the databases wait at the same time; within each the tests come one after
+// another.
 describe.concurrent.each(databases)('on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
   let fresh: FreshDatabase

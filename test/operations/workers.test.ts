@@ -94,28 +94,25 @@ usable('both answer, and what one ends the other refuses', async () => {
   for (const { body } of await askEach(server, token)) expect(body).toContain('"code":2')
 })
 
-usable(
-  'says once where it is; a worker that is killed is replaced, and nobody has to sign in again',
-  async () => {
-    const { server } = await start()
-    const token = await signIn(server.url)
-    expect(server.output().match(/Hufu 虎符/g)).toHaveLength(1)
-    const [victim, other] = workersOf(server)
-    process.kill(victim ?? expect.fail(), 'SIGKILL')
-    await vi.waitFor(() => {
-      const now = workersOf(server)
-      expect(now).toHaveLength(2)
-      expect(now).toContain(other)
-      expect(now).not.toContain(victim)
-    }, 20_000)
-    await vi.waitFor(async () => {
-      const answers = await askEach(server, token)
-      for (const { body } of answers) expect(body).toContain('"code":1')
-      expect(new Set(answers.map(({ worker }) => worker)).size).toBe(2)
-    }, 20_000)
-    expect(server.output()).toContain('a worker has died and is replaced')
-  },
-)
+usable('says once where it is; a worker that is killed is replaced, and all sessions stay live', async () => {
+  const { server } = await start()
+  const token = await signIn(server.url)
+  expect(server.output().match(/Hufu 虎符/g)).toHaveLength(1)
+  const [victim, other] = workersOf(server)
+  process.kill(victim ?? expect.fail(), 'SIGKILL')
+  await vi.waitFor(() => {
+    const now = workersOf(server)
+    expect(now).toHaveLength(2)
+    expect(now).toContain(other)
+    expect(now).not.toContain(victim)
+  }, 20_000)
+  await vi.waitFor(async () => {
+    const answers = await askEach(server, token)
+    for (const { body } of answers) expect(body).toContain('"code":1')
+    expect(new Set(answers.map(({ worker }) => worker)).size).toBe(2)
+  }, 20_000)
+  expect(server.output()).toContain('a worker has died and is replaced')
+})
 
 usable('a signal to the whole group stops all of them, and what is under way is answered', async () => {
   const { server } = await start({ HUFU_PASSWORD_PARALLEL: '1' })

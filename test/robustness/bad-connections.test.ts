@@ -1,4 +1,5 @@
-// What strangers do to a connection: answers stay in order, what is no HTTP ends it, and who is slow is not waited for.
+// Bad connections: answers stay in order, bytes that are not HTTP end the connection, and slow clients are
+// disconnected.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -62,7 +63,7 @@ async function guestSessions() {
   return await app.services.sessions.list((await app.services.accounts.get(guest)).id)
 }
 
-/** Everybody else: somebody who is signed in, on a connection of their own. */
+/** The other clients: a signed-in one on a separate connection. */
 async function expectOthersServed(): Promise<void> {
   const reply = await send(app, ask('other', 'GET /user', `connection: close\r\ntoken: ${token}\r\n`))
   expect(JSON.parse(reply.text)).toMatchObject({ code: 1, nickname: person.nickname })
@@ -94,7 +95,7 @@ async function untilClosed(connection: RawConnection): Promise<unknown[]> {
 }
 
 describe('many requests on one connection', () => {
-  /** Half of them bad, none of them so bad that nobody knows where the next one begins. */
+  /** Half of them are bad, but the start of the next one is always clear. */
   const kinds: readonly (readonly [number, (id: string) => string])[] = [
     [200, (id) => ask(id, 'GET /user', `token: ${token}\r\n`)],
     [422, (id) => ask(id, 'POST /v1/sessions', '', '{"phone_number":1}')],
@@ -189,7 +190,8 @@ describe('many requests on one connection', () => {
     await connection.close()
   })
 
-  // The answer of the short way is with the system before Node knows that it is over: the one behind it must not be forgotten.
+  // The system has the answer of the fast path before Node knows that it is over: the request after it must
+  // not be lost.
   test('an export whose request body is broken ends with its last byte, behind the answers before it', async () => {
     await addEvents(2_000)
     const connection = await RawConnection.open(app)
@@ -289,7 +291,7 @@ describe('a request that is cut off', () => {
     await connection.close()
   })
 
-  test('a sign-in whose answer nobody took is a session in the list, and the next one takes its place', async () => {
+  test('a sign-in whose answer no client read is a session in the list, and the next one takes its place', async () => {
     const connection = await RawConnection.open(app)
     connection.stopReading()
     connection.write(whole)
@@ -370,7 +372,8 @@ describe('an upgrade', () => {
     expect(await toldAndClosed(ask('one', 'GET /user', lines(handshake) + long))).toEqual([[undefined, 431]])
   })
 
-  // RFC 9110, section 7.8: a server may go on as if nobody had asked, and clients that offer h2c with each request live on it.
+  // RFC 9110, section 7.8: a server may ignore the upgrade, and clients that offer h2c with each request
+  // depend on that.
   test('to HTTP/2 is not made: the request is answered as any other, body and all, and ends the connection', async () => {
     const h2c = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'
     const user = ask('one', 'GET /user', `${h2c}token: ${token}\r\n`) + ask('two', 'GET /livez', h2c)
@@ -379,14 +382,14 @@ describe('an upgrade', () => {
   })
 })
 
-describe('who is slow', () => {
+describe('a slow client', () => {
   /** Sends what it has got a byte at a time, for as long as the server takes it. */
   function drip(connection: RawConnection, byte: string): void {
     const timer = setInterval(() => connection.write(byte), 200)
     void connection.whenClosed.then(() => clearInterval(timer))
   }
 
-  test.concurrent('is told so, or cut off, and nobody else waits', async () => {
+  test.concurrent('gets an error, or is disconnected, and no other client waits', async () => {
     const begun = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
     const slow = {
       'says nothing': { request: '', byte: null, status: 408 },
@@ -415,7 +418,7 @@ describe('who is slow', () => {
   test.concurrent.each([
     { path: '/openapi.json', count: 5_000, made: 500, headers: () => '' },
     { path: '/user', count: 300_000, made: 100_000, headers: () => `token: ${token}\r\n` },
-  ])('who reads no answers of $path is cut off, and few of them are made', async ({
+  ])('a client that reads no answers of $path is disconnected, and few of them are made', async ({
     path,
     count,
     made,
@@ -447,7 +450,7 @@ describe('who is slow', () => {
     await connection.close()
   })
 
-  test.concurrent('who reads a byte a second is cut off, and hinders nobody', async () => {
+  test.concurrent('a client that reads a byte a second is disconnected, and delays no other', async () => {
     const accepted: Socket[] = []
     app.server.server.on('connection', (socket: Socket) => accepted.push(socket))
     let taken = 0
@@ -509,7 +512,7 @@ describe('who is slow', () => {
     socket.destroy()
   })
 
-  test('5,000 that keep their connections and ask nothing more hinder nobody', async () => {
+  test('5,000 that keep their connections and ask nothing more delay no other', async () => {
     const idle: RawConnection[] = []
     for (let i = 0; i < 50; i++) {
       const some = await Promise.all(Array.from({ length: 100 }, () => RawConnection.open(app)))

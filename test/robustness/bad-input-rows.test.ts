@@ -178,7 +178,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     32,
     'forwarded addresses',
     [
-      ['test/api/proxies.test.ts', 'is not believed'],
+      ['test/api/proxies.test.ts', 'is ignored'],
       ['test/api/proxies.test.ts', 'changing the forwarded address does not give more tries'],
     ],
   ],
@@ -255,9 +255,9 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     49,
     'who is slow',
     [
-      [connections, 'is told so, or cut off, and nobody else waits'],
-      [connections, 'who reads no answers of $path is cut off'],
-      [connections, 'who reads a byte a second is cut off, and hinders nobody'],
+      [connections, 'gets an error, or is disconnected, and no other client waits'],
+      [connections, 'a client that reads no answers of $path is disconnected'],
+      [connections, 'a client that reads a byte a second is disconnected, and delays no other'],
       [connections, '5,000 that keep their connections'],
     ],
   ],
@@ -305,7 +305,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     56,
     'a sign-in whose answer is lost',
-    [[connections, 'a sign-in whose answer nobody took is a session in the list']],
+    [[connections, 'a sign-in whose answer no client read is a session in the list']],
   ],
   [
     57,

@@ -1,4 +1,5 @@
-// Every field of every body of /v1, made wrong in every way: generated from /openapi.json. Never 5xx, and nothing is lost.
+// Every field of every body of /v1, made wrong in every way: generated from /openapi.json. Never 5xx, and
+// nothing is lost.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'

@@ -18,7 +18,7 @@ interface Row {
   /** The JSON of the answer but for `request_id`, or its text. */
   readonly body: unknown
   readonly headers?: Record<string, unknown>
-  /** Who answers below HTTP: our own words for what is no HTTP, or Node alone. */
+  /** The responses below HTTP: Hufu's for bytes that are not HTTP, or Node's own. */
   readonly below?: 'us' | 'node'
 }
 
@@ -457,7 +457,8 @@ const credentials: Row[] = [
   },
 ]
 
-// 12, 33, 34, 35, 36, 48: what is no HTTP. Nobody can say where the next request would begin, so the connection ends.
+// 12, 33, 34, 35, 36, 48: bytes that are not HTTP. The start of the next request is unknown, so the
+// connection ends.
 function noHttp(name: string, request: Bytes, status = 400): Row {
   return { name, request, status, body: belowHttp(status), below: 'us' }
 }
@@ -582,7 +583,8 @@ const paths: Row[] = [
     status: 404,
     body: problem('not_found'),
   },
-  // RFC 9112, section 3.2.2: a server must accept the absolute form. It is the same route, with the same hooks.
+  // RFC 9112, section 3.2.2: a server must accept the absolute form. It is the same route, with the same
+  // hooks.
   missingToken('an absolute URL', get('http://evil.test/v1/session')),
   missingToken('an escaped letter in the path', get('/%761/session')),
   missingToken('an escaped letter in the path, sign out', get('/%761/session', '', 'DELETE')),
@@ -597,7 +599,7 @@ const paths: Row[] = [
   },
 ]
 
-// 44: the one query that there is. A session must not end because somebody wrote it wrongly.
+// 44: the only query. A session must not end because of a wrong spelling of it.
 function refusedQuery(name: string, query: string, pointer: string, what: string): Row {
   const request = (token: string) => get(`/v1/sessions?${query}`, bearer(token), 'DELETE')
   return { name: `a query ${name}`, request, status: 422, body: field(pointer, what) }
@@ -728,7 +730,7 @@ const ignoredHeaders: [string, string][] = [
 
 let app: RunningApp
 let fresh: FreshDatabase
-/** A live session of somebody whom no row concerns. */
+/** A live session that no row concerns. */
 let token: string
 const witness = { code: 1, nickname: '证人', phone_number: '13900000001' }
 const ownKeys = Reflect.ownKeys(Object.prototype).join()
@@ -896,7 +898,7 @@ describe('what is not as bad as it looks', () => {
     expect(await lineOf(v1.headers['x-request-id'])).toMatchObject({ ip: '127.0.0.1', path: '/v1/session' })
   })
 
-  test('an address that somebody claims to have is not the address of the session', async () => {
+  test('an address that a client claims is not the address of the session', async () => {
     const claims = 'x-forwarded-for: 10.0.0.1\r\nx-real-ip: 10.0.0.1\r\nforwarded: for=10.0.0.1\r\n'
     const reply = await send(app, post('/v1/sessions', validText, json + claims))
     expect(bodyOf(reply)).toMatchObject({ session: { ip: '127.0.0.1' } })

@@ -38,7 +38,7 @@ export interface World {
   readonly endedTokens: readonly string[]
   /** Public ids of sessions: of those people, of others, ended ones. */
   readonly sessionIds: readonly string[]
-  /** Numbers of those people, and of somebody whom nothing of this may touch. */
+  /** The numbers of those people, and of one whom none of this may affect. */
   readonly phones: readonly string[]
 }
 
@@ -53,7 +53,10 @@ export interface Route {
   readonly bodies: readonly unknown[]
 }
 
-/** JSON as text and not as values, so that it can be wrong in any way: a key may come twice, a value may be no JSON. */
+/**
+ * JSON as text and not as values, so that it can be wrong in any way: a key may come twice, a value may be no
+ * JSON.
+ */
 export type Json = { pairs: [key: string, value: Json][] } | { items: Json[] } | { text: string }
 
 /** A request that is being spoilt. */

@@ -3,7 +3,7 @@ import { chunked, type Draft, type Json, type Random, textOf, type World } from 
 
 type Mutation = (draft: Draft, random: Random, world: World) => void
 
-/** Texts that mean something somewhere, or that nobody can see. All of them stand in JSON as they are. */
+/** Texts with a special meaning somewhere, or invisible ones. JSON contains all of them unescaped. */
 const hidden = [
   ...['\\u0000', '\\n', '\\r\\nset-cookie: a=b', '\\u001b[2J', '\\u007f', '\\u009b', '\\u2028', '\u2028'],
   ...[

@@ -1,6 +1,6 @@
-// 100,000 bad requests, made from /openapi.json, to a real server: never 5xx, never a crash, nothing told, nothing lost,
-// and memory as flat as before. To see one again: HUFU_TEST_SEED=<seed> npx vitest run test/robustness/bad-requests.test.ts. For a
-// long night: HUFU_TEST_REQUESTS=<number>.
+// 100,000 bad requests, made from /openapi.json, to a real server: never 5xx, never a crash, nothing told,
+// nothing lost, and memory as flat as before. To see one again: HUFU_TEST_SEED=<seed> npx vitest run
+// test/robustness/bad-requests.test.ts. For a long night: HUFU_TEST_REQUESTS=<number>.
 import { once } from 'node:events'
 import { afterAll, describe, expect, test } from 'vitest'
 import { errorCodes } from '../../src/errors.ts'
@@ -75,7 +75,7 @@ interface Somebody {
   readonly id: string
 }
 
-/** Somebody with a number of their own, by code: it costs no hashing. */
+/** A person with a new number, signed in by code, which costs no hashing. */
 async function newcomer(server: ServerProcess, phone_number: string): Promise<Somebody> {
   const headers = { 'x-forwarded-for': `10.9.${Number(phone_number.slice(-3)) % 250}.1` }
   await call(server, 'POST /v1/codes', { headers, body: { phone_number, purpose: 'sign_in' } })
@@ -124,7 +124,10 @@ function faultOf(request: BadRequest, reply: Reply | null, world: World): string
   return headers['x-request-id'] === undefined ? belowFault(reply) : answerFault(request, reply)
 }
 
-/** Of our own words for what is no HTTP. Node alone answers two more, with no words at all: no Host, and an expectation. */
+/**
+ * Of our own words for what is no HTTP. Node alone answers two more, with no words at all: no Host, and an
+ * expectation.
+ */
 function belowFault({ status, headers, text }: Reply): string | null {
   if (text === '') return status === 417 || status === 400 ? null : 'no body'
   if (headers.connection !== 'close') return 'a connection that goes on'
@@ -151,7 +154,10 @@ interface Run {
   readonly statuses: Map<number, number>
 }
 
-/** One client: sends what it takes from the others' common list, sixteen at a time, on connections that it keeps. */
+/**
+ * One client: sends what it takes from the others' common list, sixteen at a time, on connections that it
+ * keeps.
+ */
 async function client(run: Run, world: World, take: () => number | null): Promise<void> {
   let connection = await RawConnection.open(run.server)
   for (let batch = nextBatch(run, world, take); batch.length > 0; ) {
@@ -175,7 +181,10 @@ async function client(run: Run, world: World, take: () => number | null): Promis
   await connection.close()
 }
 
-/** An export ends with its session, which another client may have ended: then the connection breaks before the JSON ends. */
+/**
+ * An export ends with its session, which another client may have ended: then the connection breaks before the
+ * JSON ends.
+ */
 async function isCutExport(
   server: ServerProcess,
   { bytes }: BadRequest,
@@ -250,11 +259,14 @@ async function prepare(server: ServerProcess) {
 const count = Number(process.env.HUFU_TEST_REQUESTS ?? 100_000)
 /** Then the sessions of most of those people are over, and others come. */
 const round = 1_000
-/** What a server may hold more at the end than after a third: less than 40 bytes for each request between. It was 0.2 MB. */
+/**
+ * What a server may hold more at the end than after a third: less than 40 bytes for each request between. It
+ * was 0.2 MB.
+ */
 const heldMore = Math.max(2.5e6, count * 25)
 /**
- * The rest is the allocator's: pages that argon2 and SQLite used and gave back. With 400,000 requests it was 432 MB after a third, and
- * 436 MB at the end; with 100,000 it is still on its way there.
+ * The rest is the allocator's: pages that argon2 and SQLite used and gave back. With 400,000 requests it was
+ * 432 MB after a third, and 436 MB at the end; with 100,000 it is still on its way there.
  */
 const rssMore = 128e6
 

@@ -1,5 +1,5 @@
-// Bad requests, made from /openapi.json: a good request of any route, then one to three things wrong with it. The seed and
-// a number give the same request each time, but for the secrets in it.
+// Bad requests, made from /openapi.json: a good request of any route, then one to three things wrong with it.
+// The seed and a number give the same request each time, but for the secrets in it.
 import {
   chunked,
   type Draft,
@@ -101,13 +101,16 @@ function goodRequest(random: Random, routes: readonly Route[], world: World): Dr
   }
 }
 
-/** The numbers of the examples are nobody's: mostly it is somebody's of this world. */
+/** The numbers of the examples have no account: most requests use one that has. */
 function withPhone(example: unknown, random: Random, world: World): unknown {
   if (typeof example !== 'object' || example === null || !('phone_number' in example)) return example
   return random.chance(80) ? { ...example, phone_number: random.pick(world.phones) } : example
 }
 
-/** A password that is compared costs as much as hundreds of other requests: nearly all are refused before that. */
+/**
+ * A password that is compared costs as much as hundreds of other requests: nearly all are refused before
+ * that.
+ */
 function keepHashingRare({ body }: Draft, random: Random): void {
   if (body === null || !('pairs' in body)) return
   const secret = body.pairs.find(([key]) => /password|confirmation/.test(key))

@@ -1,4 +1,5 @@
-// The limit of connections, with real sockets: those inside it are served, the next one is told so at once, and room comes back.
+// The limit of connections, with real sockets: those inside it are served, the next one is told so at once,
+// and room comes back.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'

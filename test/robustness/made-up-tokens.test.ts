@@ -1,4 +1,5 @@
-// Tokens of a good shape that nobody was given: a stranger can send any number of them, and nobody remembers any.
+// Well-formed tokens that were never issued: a client can send any number of them, and the server stores
+// none.
 import { randomBytes } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -39,7 +40,7 @@ async function showMadeUp({ services }: RunningApp, count: number): Promise<void
   }
 }
 
-/** What is in use, after everything that nobody needs was collected. */
+/** The memory in use after a garbage collection. */
 function bytesInUse(): number {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

@@ -1,4 +1,5 @@
-// The mistakes of a newcomer's first hours: each is made for real, and its message says what was wrong and what to do.
+// The mistakes of a newcomer's first hours: each is made for real, and its message says what was wrong and
+// what to do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCommand, startProcess } from '../support/app.ts'
 import { createFolder, removeFolder } from '../support/services/folders.ts'

@@ -1,4 +1,5 @@
-// Nothing that is printed or logged holds a part of a secret: every reserved character, in every position, of every secret setting.
+// Nothing that is printed or logged holds a part of a secret: every reserved character, in every position, of
+// every secret setting.
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { doctor } from '../../src/cli/doctor.ts'
 import { Output } from '../../src/cli/output.ts'
@@ -20,7 +21,7 @@ const secretsWith = (sign: string) => [
   `${before}${after}${sign}`,
   `${before}${sign}${sign}${after}`,
 ]
-// Port 9 of this machine: nobody is there, and says so at once.
+// Port 9 of this machine: connections are refused at once.
 const forms: Readonly<Record<string, (secret: string) => readonly string[]>> = {
   HUFU_DATABASE_URL: (secret) => [
     `mysql://hufu:${secret}@127.0.0.1:9/hufu`,
@@ -132,7 +133,7 @@ describe('every command and the server, with a password that breaks URLs', () =>
   })
 })
 
-test('a URL that nobody has checked is shown without anything before its last "@"', () => {
+test('an unchecked URL is shown without anything before its last "@"', () => {
   for (const [url, shown] of [
     ['mysql://hufu:hunter2@db:3306/hufu?ssl-mode=REQUIRED', 'mysql://hufu:***@db:3306/hufu'],
     ['mysql://hufu:p@ss/1@host/db', 'mysql://hufu:***@host/db'],

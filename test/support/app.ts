@@ -1,4 +1,5 @@
-// A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be killed.
+// A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be
+// killed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -15,7 +16,9 @@ import { whenProcessEnds } from './services/ending.ts'
 
 export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
 
-/** Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`. */
+/**
+ * Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`.
+ */
 const withoutLimits = { HUFU_LIMITS: 'off' }
 
 export interface RunningApp {

@@ -4,7 +4,7 @@ import { keyOf } from '../../src/session-cache/redis-client.ts'
 import type { StoredSession } from '../../src/session-cache/session-cache.ts'
 import { decodeSession } from '../../src/session-cache/session-codec.ts'
 
-export interface CopyInRedis {
+export interface EntryInRedis {
   readonly bytes: Buffer
   /** null where it is a mark. */
   readonly copy: StoredSession | null
@@ -20,7 +20,7 @@ export async function openCacheInRedis(url: string) {
   const reader = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   return {
     /** null where there is nothing. */
-    async read(sessionId: string): Promise<CopyInRedis | null> {
+    async read(sessionId: string): Promise<EntryInRedis | null> {
       const [bytes, lifeSeconds] = [await reader.get(keyOf(sessionId)), await client.ttl(keyOf(sessionId))]
       if (bytes === null) return null
       const begin = bytes.indexOf(' ', bytes.indexOf(' ') + 1) + 1
@@ -46,7 +46,7 @@ export async function openCacheInRedis(url: string) {
 }
 
 /** Whether a Redis holds a copy that says that a session is live. */
-export async function holdsLiveCopy(url: string, sessionId: string): Promise<boolean> {
+export async function holdsLiveEntry(url: string, sessionId: string): Promise<boolean> {
   const cache = await openCacheInRedis(url)
   const found = await cache.read(sessionId)
   await cache.close()

@@ -1,4 +1,6 @@
-/** The databases that tests run on, each with and without Redis: real servers, see services/global-setup.ts. */
+/**
+ * The databases that tests run on, each with and without Redis: real servers, see services/global-setup.ts.
+ */
 
 import { join } from 'node:path'
 import { inject } from 'vitest'
@@ -8,7 +10,10 @@ import { createMariadbDatabase, dropMariadbDatabase } from './services/mariadb.t
 import { createPostgresDatabase, dropPostgresDatabase } from './services/postgres.ts'
 
 export type FreshDatabase = {
-  /** `sqlite:/tmp/x/hufu.db`, `mysql://root@127.0.0.1:3306/hufu_test_ab12` or `postgres://hufu@127.0.0.1:5432/hufu_test_ab12`. */
+  /**
+   * `sqlite:/tmp/x/hufu.db`, `mysql://root@127.0.0.1:3306/hufu_test_ab12` or
+   * `postgres://hufu@127.0.0.1:5432/hufu_test_ab12`.
+   */
   url: string
   /** Removes the database; connections that are still open lose it. */
   drop(): Promise<void>
@@ -73,8 +78,9 @@ export const stores: readonly StoreUnderTest[] = databases.flatMap((database) =>
 ])
 
 /**
- * The shared Redis, in the logical database of this test file: no other file sees its keys, and FLUSHDB between
- * tests is safe. Channels and client tracking know no logical databases. Null when Redis is not installed.
+ * The shared Redis, in the logical database of this test file: no other file sees its keys, and FLUSHDB
+ * between tests is safe. Channels and client tracking know no logical databases. Null when Redis is not
+ * installed.
  */
 export function redisUrl(): string | null {
   const { url } = inject('redis')

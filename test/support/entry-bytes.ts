@@ -10,7 +10,10 @@ export interface Field {
   readonly value: Uint8Array
 }
 
-/** An entry with one more field in its tail, behind `place` of the fields that are there (all of them, where there are fewer). */
+/**
+ * An entry with one more field in its tail, behind `place` of the fields that are there (all of them, where
+ * there are fewer).
+ */
 export function withField(entry: Buffer, { tag, value }: Field, place = Infinity): Buffer {
   const end = entry.length - checkSize
   let at = tailAt

@@ -1,4 +1,5 @@
-// The sessions of one server without its HTTP: several of these on one database and one Redis are several servers.
+// The sessions of one server without its HTTP: several of these on one database and one Redis are several
+// servers.
 
 import type { OnBackgroundError } from '../../src/background-errors.ts'
 import { Feed } from '../../src/changes/feed.ts'

@@ -1,4 +1,5 @@
-// What many apps do at once, as fast as they are answered: sign in, ask who they are, list their devices, sign out.
+// The requests of many apps at once, as fast as they are answered: sign in, read the session, list the
+// devices, sign out.
 
 export interface Failure {
   readonly request: string
@@ -16,7 +17,9 @@ interface Step {
   readonly body?: object
 }
 
-/** A number signs in at most so often within ten minutes; when all have, the load goes on without sign-ins. */
+/**
+ * A number signs in at most so often within ten minutes; when all have, the load goes on without sign-ins.
+ */
 const signInsPerNumber = 30
 /** Tokens that each client keeps; the oldest of more is signed out. */
 const kept = 3
@@ -71,7 +74,7 @@ export class MixedLoad {
     while (!this.#stopping) {
       const issued = await this.#signIn()
       if (issued !== null) tokens.push(issued)
-      // Nobody is left who may sign in, and nothing to ask with.
+      // No account is left that may sign in, and no token.
       if (tokens.length === 0) return
       for (const token of [...tokens, ...tokens])
         await this.#ask({ request: 'GET /v1/session', status: 200, token })
@@ -126,7 +129,8 @@ export class MixedLoad {
     const response = await fetch(this.#url + path, {
       method,
       headers: {
-        // Each person from a network of their own: nginx adds our address, which Hufu trusts, behind this one.
+        // Each person from a network of their own: nginx adds our address, which Hufu trusts, behind this
+        // one.
         'x-forwarded-for': `198.51.${person}.7`,
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body && { 'content-type': 'application/json' }),

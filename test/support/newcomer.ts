@@ -36,7 +36,10 @@ export interface Started {
   end(): void
 }
 
-/** Starts a command in a process group of its own, and waits for the start message of a server; throws where it ends before. */
+/**
+ * Starts a command in a process group of its own, and waits for the start message of a server; throws where
+ * it ends before.
+ */
 export async function startServer(
   command: string,
   args: readonly string[],

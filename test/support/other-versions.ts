@@ -1,4 +1,5 @@
-// Other versions of this project beside this one: an older one out of its history, and copies of this one with lines changed.
+// Other versions of this project beside this one: an older one out of its history, and copies of this one
+// with lines changed.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,7 +35,10 @@ export function checkOutVersion(subject: string): CheckedOut {
   return { folder, missing: null, remove: () => removeFolder(parent) }
 }
 
-/** Makes a copy of a project in an empty folder that can run, with these lines changed. @throws where a line is not there */
+/**
+ * Makes a copy of a project in an empty folder that can run, with these lines changed. @throws where a line
+ * is not there
+ */
 export function copyVersion(project: string, folder: string, changes: readonly SourceChange[]): void {
   for (const part of ['src', 'package.json'])
     cpSync(join(project, part), join(folder, part), { recursive: true })

@@ -1,4 +1,5 @@
-// HTTP as bytes: what no client library would send, and the answers read from the connection one after the other.
+// HTTP as bytes: what no client library would send, and the answers read from the connection one after the
+// other.
 import { connect, type Socket } from 'node:net'
 
 export type Bytes = string | Buffer
@@ -14,7 +15,10 @@ const noReply: Reply = { status: 0, headers: {}, text: '' }
 /** An answer that is not there by then never comes: nothing waits longer in the server. */
 const lateMs = 30_000
 
-/** The first answer in these bytes and where it ends; null while some of it is missing. 100 Continue is no answer. */
+/**
+ * The first answer in these bytes and where it ends; null while some of it is missing. 100 Continue is no
+ * answer.
+ */
 function takeReply(
   bytes: Buffer,
   { isHead = false, ended = false } = {},
@@ -33,7 +37,7 @@ function takeReply(
     const colon = line.indexOf(':')
     headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
   }
-  // Where it was no HTTP nobody knows that it was a HEAD: our words have a body then, and no id.
+  // Without valid HTTP, a HEAD is not recognised: the response then has a body, and no id.
   const isBelow = headers['x-request-id'] === undefined && headers['content-length'] !== undefined
   const isEmpty = status === 204 || status === 304 || (isHead && !isBelow)
   const body = isEmpty ? { text: '', length: 0 } : takeBody(rest, headers, ended)
@@ -64,7 +68,10 @@ function takeChunks(rest: Buffer): { text: string; length: number } | null {
   }
 }
 
-/** Writes bytes to a connection of their own and reads until the server closes it. `end`: then says that no more will come. */
+/**
+ * Writes bytes to a connection of their own and reads until the server closes it. `end`: then says that no
+ * more will come.
+ */
 export function send({ url }: { url: string }, request: Bytes, { end = false } = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -87,7 +94,7 @@ export function send({ url }: { url: string }, request: Bytes, { end = false } =
 
 /** One connection that stays, as a client with its own ideas keeps it. */
 export class RawConnection {
-  /** Settles when it is over, whoever ended it. */
+  /** Settles when the connection is closed by either side. */
   readonly whenClosed: Promise<void>
   readonly #socket: Socket
   #bytes: Buffer = Buffer.alloc(0)

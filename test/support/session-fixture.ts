@@ -1,10 +1,10 @@
-// A copy for tests of what holds copies.
+// A stored session for tests of the session caches.
 import type { StoredSession } from '../../src/session-cache/session-cache.ts'
 import { hashToken } from '../../src/sessions/token.ts'
 
 const accountId = '0190a5b2-0000-7000-8000-000000000001'
 
-export const aCopy: StoredSession = {
+export const aStoredSession: StoredSession = {
   tokenHash: hashToken('token'),
   ending: null,
   rotation: null,

@@ -7,7 +7,10 @@ import { httpGateway } from './gateways/http.ts'
 
 const secret = 'hunter2'
 
-/** A gateway for the tests of one file, and servers on SQLite that send through it, each closed after its test. */
+/**
+ * A gateway for the tests of one file, and servers on SQLite that send through it, each closed after its
+ * test.
+ */
 export class SmsApps {
   #gateway: FakeGateway | null = null
   #now = () => Date.now()

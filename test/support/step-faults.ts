@@ -1,4 +1,5 @@
-// Every step of the truth and of the copies, one by one, so that a test can stop, cut or order them.
+// Every step of the database and of the session cache, one by one, so that a test can pause, cut or order
+// them.
 import type { Dialect, Driver } from 'kysely'
 import type { SessionCache } from '../../src/session-cache/session-cache.ts'
 
@@ -32,7 +33,8 @@ function watchDriver(driver: Driver, watch: Watcher): Driver {
       }
       return connection
     },
-    // Begin and commit are statements of the connection, and so steps, already; these names say it for every driver.
+    // Begin and commit are statements of the connection, and so steps, already; these names say it for every
+    // driver.
     beginTransaction: (connection, settings) => driver.beginTransaction(connection, settings),
     commitTransaction: (connection) => driver.commitTransaction(connection),
     rollbackTransaction: (connection) => driver.rollbackTransaction(connection),
@@ -48,7 +50,7 @@ export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionC
     session: (id) => cache.session(id),
     isValid: (found) => cache.isValid(found),
     beginRead: () => cache.beginRead(),
-    // Nobody waits for it, and by its contract it never throws.
+    // It is not awaited, and by its contract it never throws.
     fill: (ticket, values) => watch('fill', async () => cache.fill(ticket, values)).catch(() => {}),
     mark: (ids) => watch('mark', () => cache.mark(ids)),
     confirm: (mark) => watch('confirm', () => cache.confirm(mark)),
@@ -91,5 +93,8 @@ export class Cut {
   }
 }
 
-/** The next turn of the event loop: SQLite's copies see what another server has committed with the requests of that turn. */
+/**
+ * The next turn of the event loop: SQLite's copies see what another server has committed with the requests of
+ * that turn.
+ */
 export const nextTurn = () => new Promise((resolve) => setImmediate(resolve))

@@ -10,8 +10,9 @@ export interface TcpProxy {
   /** The target's URL, through the proxy. */
   readonly url: string
   /**
-   * `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes everything 150 ms late;
-   * `vanish` leaves the open lines as a machine does whose power was cut: nothing is read, and no end is answered.
+   * `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes
+   * everything 150 ms late; `vanish` leaves the open lines as a machine does whose power was cut: nothing is
+   * read, and no end is answered.
    */
   set(mode: Mode): void
   /** Which ports the target knows the open lines by. */

@@ -14,9 +14,15 @@ import { ask } from './v1-calls.ts'
 export interface TwoServers {
   readonly apps: readonly [RunningApp, RunningApp]
   readonly databaseUrl: string
-  /** Signs in and out, and asks for tokens of before and after, until `work` is done and both servers have all of Redis. */
+  /**
+   * Signs in and out, and asks for tokens of before and after, until `work` is done and both servers have all
+   * of Redis.
+   */
   underLoad(work: () => Promise<void>): Promise<readonly Operation[]>
-  /** For longer than a server may believe an old copy, both refuse the one token as signed out and accept the other. */
+  /**
+   * For longer than a server may trust an old entry, both refuse the one token as signed out and accept the
+   * other.
+   */
   expectStillSo(tokens: { readonly ended: string; readonly live: string }): Promise<void>
   /** Resolves when both servers have all of Redis. */
   haveRedis(): Promise<void>

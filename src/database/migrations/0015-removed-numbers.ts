@@ -1,4 +1,5 @@
-// The number of an account whose removal began: the account itself has none any more, so that the number is free.
+// The number of an account whose removal began: the account itself has none any more, so that the number is
+// free.
 import type { Migration } from 'kysely/migration'
 import { columnTypes } from '../column-types.ts'
 import { addColumns } from '../ddl.ts'

@@ -41,7 +41,7 @@ const create = {
     tags: ['codes'],
     summary: 'Send a code 发送验证码',
     description:
-      'Six digits, good for five minutes after the last message that carried them, five guesses and one use. The answer is the same whether or not the number has an account, and whether or not somebody else has just asked.',
+      'Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just asked.',
     operationId: 'createCode',
     body: Type.Ref('NewCode'),
     response: {

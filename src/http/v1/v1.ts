@@ -43,7 +43,7 @@ export function v1Surface(parts: V1Parts, fast: FastRoutes, lifecycle: RequestLi
     document: {
       tags: [
         { name: 'codes', description: 'Text messages with six digits.' },
-        { name: 'sessions', description: 'Sign in, who am I, my devices, sign out.' },
+        { name: 'sessions', description: 'Sign in, read the current session, list the devices, sign out.' },
         { name: 'account', description: 'Profile, password, phone number, export, closing.' },
       ],
       securitySchemes: {

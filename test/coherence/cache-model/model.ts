@@ -1,10 +1,12 @@
-// The protocol of copies as a model: one database, one account with a watched session, Redis, and two processes.
+// The protocol of the session cache as a model: one database, one account with a watched session, Redis, and
+// two processes.
+
+import { faults } from './database.ts'
 import { offerProcessSteps } from './process-steps.ts'
 import { offerRedisSteps } from './redis-steps.ts'
 import { designed, type Rules, type World } from './rules.ts'
 import type { Model } from './search.ts'
 import { pack, type State, startOf, unpack, wordsEach } from './states.ts'
-import { faults } from './truth.ts'
 import { offerWriterSteps } from './writer-steps.ts'
 
 export function modelOf(world: World, change: Partial<Rules> = {}): Model<State> {

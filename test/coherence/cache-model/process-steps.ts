@@ -1,23 +1,24 @@
-// A server process that checks tokens: what it remembers, what it asks Redis, the truth and the feed. sessions.ts,
-// redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
+// A server process that checks tokens: its client-side cache, and its reads of Redis, the database and the
+// feed. sessions.ts, redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
+
+import { faultOf, isBroken, isCommitted, isNewEnough, mustSee } from './database.ts'
 import { cellAt, endGet, endTicket, type Fate, fates, fill, runFor } from './redis-steps.ts'
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
-  asksTruth,
   both,
   checker,
-  isCopy,
+  isEntry,
   lines,
   nothing,
   type ProcessState,
   phase,
+  readsDatabase,
   type State,
   type Which,
   withAnswer,
   withoutFirst,
 } from './states.ts'
-import { faultOf, isBroken, isCommitted, isNewEnough, mustSee } from './truth.ts'
 
 const sure: readonly Fate[] = ['is lost']
 
@@ -43,10 +44,10 @@ const name = `P${checker}`
 function offerChecks(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   const process = state.processes[checker]
   if (rules.freshness && !process.isFresh) {
-    // Copies.refresh: what is remembered goes with the first check, which then asks the truth.
+    // SessionCache.dropStale: what is remembered goes with the first check, which then reads the database.
     if (process.remembered !== nothing || process.getIsCurrent)
       offer(name, 'checks and forgets, for its feed is not fresh', (s) => forget(s.processes[checker]))
-  } else if (isCopy(process.remembered)) {
+  } else if (isEntry(process.remembered)) {
     const fault = checkByMemory(state, rules, world, checker)
     if (fault !== 0)
       offer(name, 'checks by what it remembers', (s) => {
@@ -75,12 +76,12 @@ function offerChecks(state: State, rules: Rules, world: World, offer: Offer<Stat
     })
 }
 
-/** Also by a token that was proved lately: what it relies on is what is remembered. */
+/** Also by a token that was verified recently: what it relies on is what is remembered. */
 function checkByMemory(s: State, rules: Rules, world: World, p: Which): number {
   const { remembered } = s.processes[p]
-  // A proved token does not ask for positions: what the feed tells has made the process forget.
-  const isBelieved = !rules.positionsCount || !rules.feedForgets || isNewEnough(s, world, p, remembered)
-  return isBelieved ? faultOf(s, world, remembered, mustSee(s, world, p)) : 0
+  // A verified token does not ask for positions: what the feed tells has made the process forget.
+  const isTrusted = !rules.positionsCount || !rules.feedForgets || isNewEnough(s, world, p, remembered)
+  return isTrusted ? faultOf(s, world, remembered, mustSee(s, world, p)) : 0
 }
 
 function askRedis(s: State, rules: Rules, world: World, p: Which): void {
@@ -102,7 +103,7 @@ function getAnswer(s: State, rules: Rules, world: World): void {
   useAnswer(s, rules, world, checker)
 }
 
-/** Remembered.forget */
+/** ClientSideCache.invalidate */
 function hear(process: ProcessState, rules: Rules): void {
   process.line = withoutFirst[process.line] ?? 0
   if (!rules.messagesForget) return
@@ -110,7 +111,7 @@ function hear(process: ProcessState, rules: Rules): void {
   if (rules.invalidatedIsNotKept) process.getIsCurrent = false
 }
 
-/** Remembered.forget and forgetAll, by the process itself. */
+/** ClientSideCache.invalidate and clear, by the process itself. */
 function forget(process: ProcessState): void {
   process.remembered = nothing
   process.getIsCurrent = false
@@ -120,32 +121,35 @@ function forget(process: ProcessState): void {
 function useAnswer(s: State, rules: Rules, world: World, p: Which): void {
   const process = s.processes[p]
   const { getCell, getMust } = process
-  if (process.getIsCurrent) process.remembered = isCopy(getCell) ? getCell : asksTruth
-  if (isCopy(getCell) && (!rules.positionsCount || isNewEnough(s, world, p, getCell)))
+  if (process.getIsCurrent) process.remembered = isEntry(getCell) ? getCell : readsDatabase
+  if (isEntry(getCell) && (!rules.positionsCount || isNewEnough(s, world, p, getCell)))
     s.fault = faultOf(s, world, getCell, getMust)
   endGet(s, p)
 }
 
-/** Reads of the truth are right by themselves; what matters is what they fill. A check may always come to one, as `rotate` does. */
+/**
+ * Reads of the database are right by themselves; what matters is what they fill. A check may always come to
+ * one, as `rotate` does.
+ */
 function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): void {
   const process = state.processes[p]
   if (process.ticket === 0 && process.link !== 0) {
     for (const position of positionsOf(state, rules, p)) {
       if (world.slowReads && rules.ticketBeforeRead)
-        offer(name, 'begins to read the truth', (s) => beginRead(s, p, position))
+        offer(name, 'begins to read the database', (s) => beginRead(s, p, position))
       else if (world.slowReads)
-        offer(name, 'reads the truth before its ticket', (s) => {
+        offer(name, 'reads the database before its ticket', (s) => {
           s.processes[p].ticketVersion = s.version
           s.processes[p].ticket = 1
         })
       else
-        offer(name, 'reads the truth', (s) => {
+        offer(name, 'reads the database', (s) => {
           beginRead(s, p, position)
           endRead(s, p)
         })
     }
   }
-  if (process.ticket === 1 && rules.ticketBeforeRead) offer(name, 'reads the truth', (s) => endRead(s, p))
+  if (process.ticket === 1 && rules.ticketBeforeRead) offer(name, 'reads the database', (s) => endRead(s, p))
   if (process.ticket === 1 && !rules.ticketBeforeRead)
     for (const position of positionsOf(state, rules, p))
       offer(name, `takes its ticket, at ${position}`, (s) => {
@@ -163,7 +167,10 @@ function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): 
   }
 }
 
-/** Where in the feed a process may be: the checker is where it has read to, the other one anywhere, as it may have read at any time. */
+/**
+ * Where in the feed a process may be: the checker is where it has read to, the other one anywhere, as it may
+ * have read at any time.
+ */
 function positionsOf(state: State, rules: Rules, p: Which): readonly number[] {
   if (p === checker) return [state.processes[p].position]
   return upTo[positionSeen(state, rules)] ?? []

@@ -1,11 +1,13 @@
 // Redis, the lines to it, and the commands of redis.ts and redis-client.ts, each done whole or not at all.
+
+import { exists, isBroken, isCommitted } from './database.ts'
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
   both,
   checker,
-  copyOf,
-  isCopy,
+  entryOf,
+  isEntry,
   isMark,
   lines,
   markOf,
@@ -17,7 +19,6 @@ import {
   type WriterState,
   withMessage,
 } from './states.ts'
-import { exists, isBroken, isCommitted } from './truth.ts'
 
 export const cellAt = (state: State, run: number): number => state.cells[run === 2 ? 1 : 0]
 
@@ -45,19 +46,19 @@ function setCell(state: State, run: number, cell: number): void {
 function settleScript(state: State, rules: Rules, run: number, w: Which): void {
   const { version, position } = state.writers[w]
   const now = cellAt(state, run)
-  if (!rules.settleCompares || now === markOf(w)) setCell(state, run, copyOf(version, position))
+  if (!rules.settleCompares || now === markOf(w)) setCell(state, run, entryOf(version, position))
   else if (!isMark(now) && rules.settleMarksAgain) setCell(state, run, markOf(w))
 }
 
 /** fillScript */
-function fillScript(state: State, rules: Rules, run: number, copy: number): void {
+function fillScript(state: State, rules: Rules, run: number, entry: number): void {
   const now = cellAt(state, run)
   if (isMark(now) && rules.markForbidsFill) return
-  if (isCopy(now) && rules.fillsOnlyOlder) {
-    const isTie = positionIn(now) === positionIn(copy)
-    if (isTie ? !rules.fillsOverTies : positionIn(now) > positionIn(copy)) return
+  if (isEntry(now) && rules.fillsOnlyOlder) {
+    const isTie = positionIn(now) === positionIn(entry)
+    if (isTie ? !rules.fillsOverTies : positionIn(now) > positionIn(entry)) return
   }
-  setCell(state, run, copy)
+  setCell(state, run, entry)
 }
 
 /** RedisConnections.drop */
@@ -67,7 +68,7 @@ function drop(state: State, rules: Rules, p: Which): void {
   process.isSilent = false
   process.isTracked = false
   process.line = 0
-  // A GET that is under way fails, and its check asks the truth.
+  // A GET that is under way fails, and its check reads the database.
   if (process.isAsking) endGet(state, p)
   if (!rules.forgetsWithLink) return
   process.remembered = nothing
@@ -90,7 +91,10 @@ export function runFor(state: State, rules: Rules, p: Which): number {
 
 export const lateKinds = { none: 0, mark: 1, settle: 2, fill: 3 } as const
 
-/** What a silent line did with a command that its sender gave up after 500 ms: nothing, the command, or the command later. */
+/**
+ * What a silent line did with a command that its sender gave up after 500 ms: nothing, the command, or the
+ * command later.
+ */
 export type Fate = 'is lost' | 'is done unseen' | 'is late'
 export const fates: readonly Fate[] = ['is lost', 'is done unseen', 'is late']
 
@@ -123,8 +127,8 @@ export function offerRedisSteps(state: State, rules: Rules, world: World, offer:
   if (state.up === 0)
     offer('Redis', 'comes back as another process', (s) => {
       s.up = 2
-      // The old data has the old copy under the old key.
-      if (!rules.runInKeys && world.watched === 'A') s.cells[1] = copyOf(0, 0)
+      // The old data has the old entry under the old key.
+      if (!rules.runInKeys && world.watched === 'A') s.cells[1] = entryOf(0, 0)
     })
   for (const p of both) {
     const { link, isSilent } = state.processes[p]
@@ -144,8 +148,8 @@ function offerExpiry(state: State, rules: Rules, run: number, offer: Offer<State
   const cell = cellAt(state, run)
   const before = state.writtenAfter[run === 2 ? 1 : 0]
   // It lives for 600 s.
-  if (isCopy(cell) && areKnown(state, before))
-    offer('Redis', 'lets the copy run out', (s) => runOut(s, rules, run))
+  if (isEntry(cell) && areKnown(state, before))
+    offer('Redis', 'lets the entry run out', (s) => runOut(s, rules, run))
   if (!isMark(cell)) return
   const w: Which = cell === markOf(1) ? 1 : 0
   if (mayMarkRunOut(state, rules, w, before))
@@ -153,8 +157,9 @@ function offerExpiry(state: State, rules: Rules, run: number, offer: Offer<State
 }
 
 /**
- * A mark lives for 60 s, and for 15 s where a settle set it. Until then its transaction is over (10 s, and `confirm` lets none
- * commit after 30 s), and every process has read the feed up to it, or believes nothing (1 s).
+ * A mark lives for 60 s, and for 15 s where a settle set it. Until then its transaction is over (10 s, and
+ * `confirm` lets none commit after 30 s), and every process has read the feed up to it, or trusts nothing (1
+ * s).
  */
 function mayMarkRunOut(state: State, rules: Rules, w: Which, before: number): boolean {
   const writer = state.writers[w]
@@ -162,7 +167,7 @@ function mayMarkRunOut(state: State, rules: Rules, w: Which, before: number): bo
   return areKnown(state, isCommitted(writer) ? before | (1 << w) : before)
 }
 
-/** Whether every process has read of what these writers did, or believes no copy. */
+/** Whether every process has read of what these writers did, or trusts no entry. */
 function areKnown(state: State, writers: number): boolean {
   const { isFresh, changedAt, isReading, seenChangedAt } = state.processes[checker]
   for (const w of both) {
@@ -173,7 +178,10 @@ function areKnown(state: State, writers: number): boolean {
   return true
 }
 
-/** Then a fill is more than 10 s late if its read began before this was written, or was before the commit of its mark's writer. */
+/**
+ * Then a fill is more than 10 s late if its read began before this was written, or was before the commit of
+ * its mark's writer.
+ */
 function runOut(state: State, rules: Rules, run: number): void {
   const cell = cellAt(state, run)
   setCell(state, run, nothing)
@@ -188,8 +196,9 @@ function runOut(state: State, rules: Rules, run: number): void {
 }
 
 /**
- * What was committed under a mark was so 30 s after the mark at the latest, so a fill of what was read before came 10 s
- * later at the latest, and the mark lives for 60 s. Without the lock, others commit under it as well.
+ * What was committed under a mark was so 30 s after the mark at the latest, so a fill of what was read before
+ * came 10 s later at the latest, and the mark lives for 60 s. Without the lock, others commit under it as
+ * well.
  */
 function versionUnder({ writers, version }: State, rules: Rules, mark: number): number {
   const marker = writers[mark === markOf(1) ? 1 : 0]
@@ -214,14 +223,14 @@ export function endTicket(state: State, p: Which): void {
   process.ticketSince = 0
 }
 
-/** RedisSessionCache.fill, of a process that has read the truth. */
+/** RedisSessionCache.fill, of a process that has read the database. */
 export function fill(state: State, rules: Rules, world: World, p: Which, fate: Fate): void {
   const process = state.processes[p]
   const { ticketRun, ticketVersion, ticketPosition } = process
   endTicket(state, p)
   if (!exists(state, world, ticketVersion)) return
   if (process.link === 0 || (process.link !== ticketRun && rules.fillsSameRun)) return
-  send(state, rules, p, fate, lateKinds.fill, copyOf(ticketVersion, ticketPosition))
+  send(state, rules, p, fate, lateKinds.fill, entryOf(ticketVersion, ticketPosition))
 }
 
 /** Sends a command; true where its sender saw that it was done. */

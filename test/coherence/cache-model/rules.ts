@@ -5,51 +5,65 @@ export interface Rules {
   readonly locksFirst: boolean
   /** A sign-in reads under the lock which sessions are live. Sessions.issue */
   readonly decidesUnderLock: boolean
-  /** A writer that touches a session marks its copy before it commits. Copies.mark */
+  /** A writer that touches a session marks its entry before it commits. SessionCache.mark */
   readonly marks: boolean
   /** Before it commits, it looks whether the mark stands where readers look now. RedisSessionCache.confirm */
   readonly confirms: boolean
   /** A mark outlives the transaction that set it: 60 s against 10 s, and 30 s in `confirm`. */
   readonly marksOutliveWriters: boolean
-  /** Copies of what is written are written after the commit. */
+  /** Entries of written sessions are replaced after the commit. */
   readonly settlesAfterCommit: boolean
   /** A settle replaces only its own mark. settleScript */
   readonly settleCompares: boolean
   /** A settle that finds neither a mark nor its own marks again. settleScript */
   readonly settleMarksAgain: boolean
   /**
-   * When a writer waits after its commit until every process has read the feed or believes no copy (RedisSessionCache.settle):
-   * where nothing was marked and the settle could not be made; or, which is the rule that holds, unless the
-   * settle was done in the Redis process where the mark stood.
+   * When a writer waits after its commit until every process has read the feed or trusts no entry
+   * (RedisSessionCache.settle): where nothing was marked and the settle could not be made; or, which is the
+   * rule that holds, unless the settle was done in the Redis process where the mark stood.
    */
   readonly waits: 'never' | 'whereUnmarked' | 'unlessSettled'
   /** A fill does not write over a mark. fillScript */
   readonly markForbidsFill: boolean
-  /** A fill writes only over a copy from an earlier position. fillScript */
+  /** A fill writes only over an entry from an earlier position. fillScript */
   readonly fillsOnlyOlder: boolean
-  /** A fill writes over a copy from the same position too: one that a server of an older version has written. fillScript */
+  /**
+   * A fill writes over an entry from the same position too: one that a server of an older version has
+   * written. fillScript
+   */
   readonly fillsOverTies: boolean
-  /** A fill comes within 10 s of the beginning of its read: sooner than a mark of after that beginning runs out. fillWithinMs */
+  /**
+   * A fill comes within 10 s of the beginning of its read: sooner than a mark of after that beginning runs
+   * out. fillWithinMs
+   */
   readonly fillsInTime: boolean
   /** A fill goes only to the Redis process that was there when its read began. ReadTicket.run */
   readonly fillsSameRun: boolean
-  /** Position and run of a read are taken before the truth is read. Copies.beginRead */
+  /** Position and run of a read are taken before the database is read. SessionCache.beginRead */
   readonly ticketBeforeRead: boolean
   /** Keys carry the run id, so that another Redis process begins with nothing. RedisConnection.key */
   readonly runInKeys: boolean
   /** With its connection, everything that a process remembers goes. RedisConnections.drop */
   readonly forgetsWithLink: boolean
-  /** An answer is not remembered if a message about its key came before it was kept. Remembered.read */
+  /** An answer is not remembered if a message about its key came before it was kept. ClientSideCache.read */
   readonly invalidatedIsNotKept: boolean
-  /** Messages about keys make a process forget. Remembered.forget */
+  /** Messages about keys make a process forget. ClientSideCache.invalidate */
   readonly messagesForget: boolean
-  /** A copy from before the account's last change that the feed told is not believed. RedisSessionCache.#believed */
+  /**
+   * An entry from before the account's last change that the feed told is not trusted.
+   * RedisSessionCache.#isCurrentInFeed
+   */
   readonly positionsCount: boolean
-  /** What the feed tells makes a process forget what it remembers of the account. RedisSessionCache.forgetAccount */
+  /**
+   * What the feed tells makes a process forget what it remembers of the account.
+   * RedisSessionCache.forgetAccount
+   */
   readonly feedForgets: boolean
-  /** A process that has not read the feed lately believes no copy. RedisSessionCache.#mayTrust */
+  /** A process that has not read the feed lately trusts no entry. RedisSessionCache.#mayTrust */
   readonly freshness: boolean
-  /** What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead */
+  /**
+   * What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead
+   */
   readonly freshFromBeginning: boolean
   /** The feed's position does not pass one that was given out and is not committed yet. Feed.#advance */
   readonly waitsForGaps: boolean
@@ -84,8 +98,9 @@ export const designed: Rules = {
 }
 
 /**
- * What a writer does. The session that is watched is A, there from the start, or B, which the first writer makes.
- * - `signIn`: makes a session, in a place for one: whoever is live is replaced
+ * What a writer does. The session that is watched is A, there from the start, or B, which the first writer
+ * makes.
+ * - `signIn`: makes a session, in a place for one: the live session is replaced
  * - `end`: ends the watched session
  * - `change`: changes the account (or rotates a token): the watched session, where it is live, is touched
  * - `endOther`: ends another session of the account: a change in the feed, and no mark on the watched one
@@ -97,11 +112,11 @@ export interface Writer {
   readonly does: Operation
 }
 
-/** Who does what, and what may go wrong beside it. */
+/** The operations of the writers, and the faults that may happen. */
 export interface World {
   /**
-   * From when on a change must be seen where Redis works: as soon as it is committed (the default, and stronger than what is
-   * promised), or as soon as it is answered.
+   * From when on a change must be seen where Redis works: as soon as it is committed (the default, and
+   * stronger than what is promised), or as soon as it is answered.
    */
   readonly since?: 'commit' | 'answer'
   readonly watched: 'A' | 'B'
@@ -112,7 +127,10 @@ export interface World {
   readonly deaths?: boolean
   /** The database may be away for a process, so that it cannot read the feed. */
   readonly staleFeeds?: boolean
-  /** Reading the truth takes time after its ticket was taken. Else both are one: a later read is a newer one. */
+  /**
+   * Reading the database takes time after its ticket was taken. Else both are one: a later read is a newer
+   * one.
+   */
   readonly slowReads?: boolean
   /** Reading the feed takes time. */
   readonly slowFeeds?: boolean
@@ -122,7 +140,10 @@ export interface World {
   readonly redisDies?: boolean
   /** A process may lose its line to Redis, and find a new one. */
   readonly linesBreak?: boolean
-  /** A line may be silent for a while before the process gives it up. What it sent may be done, not be done, or be done late. */
+  /**
+   * A line may be silent for a while before the process gives it up. What it sent may be done, not be done,
+   * or be done late.
+   */
   readonly linesFallSilent?: boolean
   /** The second process may be led to another Redis process than the first. */
   readonly redisSplits?: boolean

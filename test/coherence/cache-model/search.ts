@@ -1,6 +1,7 @@
-// Visits every state of a model that can be reached, nearest first, and finds the shortest trace to a bad one.
+// Visits every state of a model that can be reached, nearest first, and finds the shortest trace to a bad
+// one.
 
-/** A step that can be taken: who does what, and what it changes. */
+/** A possible step: its actor, its name, and its change. */
 export type Offer<S> = (actor: string, verb: string, change: (next: S) => void) => void
 
 /** States are kept as a few 32-bit words each, because there are millions of them. */
@@ -63,7 +64,10 @@ function traceTo<S>(model: Model<S>, visited: Visited, last: number): string[] {
   return trace
 }
 
-/** A set of states, each with its number and the one that it was first reached from: a hash table without objects. */
+/**
+ * A set of states, each with its number and the one that it was first reached from: a hash table without
+ * objects.
+ */
 class Visited {
   readonly #wordsEach: number
   words: Int32Array

@@ -4,9 +4,9 @@ import type { World } from './rules.ts'
 export type Which = 0 | 1
 export const both: readonly Which[] = [0, 1]
 /**
- * The process whose checks are watched. Nothing is lost by watching one: a check by copies changes what its process
- * remembers and is told, and nothing that another process sees. Writers and fills are on both, so P1 checks beside
- * writers of its own and of the other process.
+ * The process whose checks are watched. Nothing is lost by watching one: a check by entries changes what its
+ * process remembers and is told, and nothing that another process sees. Writers and fills are on both, so P1
+ * checks beside writers of its own and of the other process.
  */
 export const checker: Which = 1
 
@@ -20,9 +20,9 @@ export const phase = {
   /** Has its position in the feed, and has confirmed. */
   written: 4,
   committed: 5,
-  /** Could not settle: waits until every process has read the feed or believes nothing. */
+  /** Could not settle: waits until every process has read the feed or trusts nothing. */
   waiting: 6,
-  /** A sign-in that has not filled its new copy yet. */
+  /** A sign-in that has not filled its new entry yet. */
   filling: 7,
   answered: 8,
   diedBefore: 9,
@@ -37,7 +37,7 @@ export interface WriterState {
   run: number
   /** The Redis process of a sign-in's ticket. */
   ticketRun: number
-  /** Its position in the feed, and the version of the truth that it made; 0: not yet. */
+  /** Its position in the feed, and the version of the database that it made; 0: not yet. */
   position: number
   version: number
   /** The sessions that it ends, a bit each. */
@@ -50,7 +50,10 @@ export interface ProcessState {
   /** The Redis process that it is connected to, as it thinks; 0: none. */
   link: number
   isSilent: boolean
-  /** What it knows of the feed: everything up to `position`, and the account's last change. Only the checker's freshness is watched. */
+  /**
+   * What it knows of the feed: everything up to `position`, and the account's last change. Only the checker's
+   * freshness is watched.
+   */
   isFresh: boolean
   position: number
   changedAt: number
@@ -64,11 +67,11 @@ export interface ProcessState {
   isAsking: boolean
   getCell: number
   getIsCurrent: boolean
-  /** The oldest version of the truth that the checks which wait for this GET may be answered with. */
+  /** The oldest version of the database that the checks which wait for this GET may be answered with. */
   getMust: number
   /** What it remembers: 0 nothing. */
   remembered: number
-  /** A read of the truth: 0 none, 1 has its ticket, 2 has been read and may be filled. */
+  /** A read of the database: 0 none, 1 has its ticket, 2 has been read and may be filled. */
   ticket: number
   ticketRun: number
   ticketPosition: number
@@ -82,7 +85,7 @@ export interface State {
   lastPosition: number
   /** The other account's position; 0: none yet. */
   strangerAt: number
-  /** Who has the account's lock, and one; 0: nobody. */
+  /** The writer that holds the account's lock, plus one; 0: none. */
   lock: number
   /** The sessions that are live: 1 A, 2 what the first writer made, 4 what the second one made. */
   live: number
@@ -91,7 +94,7 @@ export interface State {
   /** The Redis processes that are up, a bit each, and what each has under the watched session's key. */
   up: number
   readonly cells: [number, number]
-  /** Who had committed when it was written, a bit for each writer. */
+  /** The writers that had committed when it was written, a bit each. */
   readonly writtenAfter: [number, number]
   /** Servers have had two Redis processes before them, or Redis has lost what it held. */
   isMixed: boolean
@@ -104,17 +107,23 @@ export interface State {
   fault: number
 }
 
-/** What stands under a key or is remembered: nothing, a mark, "ask the truth", or a copy with its version and position. */
+/**
+ * What stands under a key or is remembered: nothing, a mark, "read the database", or an entry with its
+ * version and position.
+ */
 export const nothing = 0
-export const asksTruth = 3
+export const readsDatabase = 3
 export const markOf = (w: Which): number => 1 + w
 export const isMark = (cell: number): boolean => cell === 1 || cell === 2
-export const isCopy = (cell: number): boolean => cell >= 4
-export const copyOf = (version: number, position: number): number => 4 + 4 * version + position
+export const isEntry = (cell: number): boolean => cell >= 4
+export const entryOf = (version: number, position: number): number => 4 + 4 * version + position
 export const versionIn = (cell: number): number => (cell - 4) >> 2
 export const positionIn = (cell: number): number => (cell - 4) & 3
 
-/** What is on the line from Redis to a process, in order: messages `I` that the key changed, and the answer `R` to a GET. */
+/**
+ * What is on the line from Redis to a process, in order: messages `I` that the key changed, and the answer
+ * `R` to a GET.
+ */
 export const lines = ['', 'I', 'R', 'IR', 'RI', 'IRI'] as const
 const lineNumbers = new Map<string, number>(lines.map((line, i) => [line, i]))
 const numberOf = (line: string): number => {
@@ -146,7 +155,7 @@ function newProcess(isFresh: boolean): ProcessState {
   return { link: 1, isSilent: false, ...feed, isTracked: false, line: 0, ...get, ...ticket }
 }
 
-/** Both processes are connected to the first Redis process, which has a copy of A, and remember nothing. */
+/** Both processes are connected to the first Redis process, which has an entry of A, and remember nothing. */
 export function startOf(world: World): State {
   return {
     version: 0,
@@ -157,7 +166,7 @@ export function startOf(world: World): State {
     writers: [newWriter(), newWriter()],
     processes: [newProcess(false), newProcess(true)],
     up: 1,
-    cells: [world.watched === 'A' ? copyOf(0, 0) : nothing, nothing],
+    cells: [world.watched === 'A' ? entryOf(0, 0) : nothing, nothing],
     writtenAfter: [0, 0],
     isMixed: false,
     faultsLeft: world.faults ?? 0,

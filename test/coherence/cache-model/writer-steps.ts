@@ -1,19 +1,20 @@
-// A writer, statement by statement, as in sessions.ts and rotation.ts: lock, mark, write, confirm, commit, settle.
+// A writer, statement by statement, as in sessions.ts and rotation.ts: lock, mark, write, confirm, commit,
+// settle.
 
+import { exists, watchedBit } from './database.ts'
 import { endWriter, type Fate, fates, lateKinds, send } from './redis-steps.ts'
 import type { Operation, Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
   both,
   checker,
-  copyOf,
+  entryOf,
   newWriter,
   phase,
   type State,
   type Which,
   type WriterState,
 } from './states.ts'
-import { exists, watchedBit } from './truth.ts'
 
 const sure: readonly Fate[] = ['is lost']
 
@@ -77,7 +78,7 @@ function offerStepsOf(working: Working, name: string, offer: Offer<State>): void
         offer(name, 'answers after its wait', (s) => finish(s, working))
       return
     case phase.filling:
-      for (const fate of ends) offer(name, `fills its copy${told(fate)}`, (s) => fillOwn(s, working, fate))
+      for (const fate of ends) offer(name, `fills its entry${told(fate)}`, (s) => fillOwn(s, working, fate))
   }
 }
 
@@ -120,7 +121,9 @@ function markEarly(s: State, working: Working, fate: Fate): void {
   mark(s, working, fate)
 }
 
-/** Takes its position in the feed, which is the last statement before the commit, and looks after its mark. */
+/**
+ * Takes its position in the feed, which is the last statement before the commit, and looks after its mark.
+ */
 function confirm(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
@@ -176,13 +179,13 @@ function everyoneKnows(state: State, rules: Rules, { position, outlasted }: Writ
   return !isFresh && !(isReading && seenChangedAt < position && rules.freshFromBeginning)
 }
 
-/** A sign-in fills the copy of the session that it has made, at its own position. */
+/** A sign-in fills the entry of the session that it has made, at its own position. */
 function fillOwn(s: State, { w, on, rules }: Working, fate: Fate): void {
   const { version, position, ticketRun } = s.writers[w]
   const { link } = s.processes[on]
   endWriter(s.writers[w])
   if (ticketRun === 0 || link === 0 || (link !== ticketRun && rules.fillsSameRun)) return
-  send(s, rules, on, fate, lateKinds.fill, copyOf(version, position))
+  send(s, rules, on, fate, lateKinds.fill, entryOf(version, position))
 }
 
 /** Before it has marked, a death changes nothing; and after it has answered. */

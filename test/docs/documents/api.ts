@@ -27,7 +27,9 @@ export async function serveExamples(walk: Walk): Promise<ServerProcess> {
   return server
 }
 
-/** The status that the text around a block says: the first after the block, or else the first of its section. */
+/**
+ * The status that the text around a block says: the first after the block, or else the first of its section.
+ */
 function documentedStatus({ path, heading, line }: Block): number {
   if (!heading.includes('/v1/')) return 200
   const lines = read(path).split('\n')

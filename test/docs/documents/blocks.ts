@@ -88,7 +88,9 @@ export const runs = (run: (walk: Walk, block: Block) => Promise<void> | void, ..
   needs,
 })
 
-/** Another test file runs it: the file contains the needle, or the beginning of the block where none is given. */
+/**
+ * Another test file runs it: the file contains the needle, or the beginning of the block where none is given.
+ */
 export const by = (file: string, needle: string | null = null): Step => ({ by: file, needle })
 
 /** Nothing runs it, for this reason. */
@@ -103,7 +105,10 @@ export type Script = readonly (readonly [beginning: string, ...steps: [Step, ...
 const advice = `Give the block its line in test/docs/documents/, in the place that it has in the document:
 runs(…) to run it there, by('test/….test.ts') where another test runs it, notRun('reason') where nothing can.`
 
-/** The blocks of a document, each with its steps; throws where they are not those of the script, and says what to do. */
+/**
+ * The blocks of a document, each with its steps; throws where they are not those of the script, and says what
+ * to do.
+ */
 export function inOrder(path: string, script: Script): { block: Block; steps: readonly Step[] }[] {
   const blocks = blocksOf(path)
   const pairs = blocks.map((block, index) => {
@@ -132,7 +137,10 @@ export function chineseOf(path: string): string | null {
   return chinese !== path && documents.includes(chinese) ? chinese : null
 }
 
-/** The blocks of a translation without a script of its own: those of the English page, comments aside; throws where not. */
+/**
+ * The blocks of a translation without a script of its own: those of the English page, comments aside; throws
+ * where not.
+ */
 export function asInEnglish(path: string, english: string): { block: Block; steps: readonly Step[] }[] {
   const originals = blocksOf(english)
   return blocksOf(path).map((block, index) => {

@@ -1,4 +1,5 @@
-// A machine for docs/operations.md: its folders in one folder, its ports free ones, and programs that need root as far as they go.
+// A machine for docs/operations.md: its folders in one folder, its ports free ones, and programs that need
+// root as far as they go.
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findBinary } from '../../support/services/binaries.ts'
@@ -43,7 +44,8 @@ export class Machine {
       writeFileSync(join(folder, 'bin', name), `#!/bin/bash\nset -euo pipefail\n${script}\n`)
       chmodSync(join(folder, 'bin', name), 0o755)
     }
-    // npm asks the registry for `node@24`, on some networks through a proxy with a certificate authority of its own.
+    // npm asks the registry for `node@24`, on some networks through a proxy with a certificate authority of
+    // its own.
     const { PATH = '', HOME = '', NODE_EXTRA_CA_CERTS } = process.env
     const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
     const environment = {

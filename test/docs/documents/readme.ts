@@ -8,7 +8,10 @@ import { by, root, runs, type Script } from './blocks.ts'
 import { shown } from './steps.ts'
 import type { Walk } from './walk.ts'
 
-/** The commands of the quick start: those that start the server, and those of the second terminal before and after the code. */
+/**
+ * The commands of the quick start: those that start the server, and those of the second terminal before and
+ * after the code.
+ */
 export function quickStartOf(text: string): { server: string; ask: string; signIn: string } {
   const [server = '', client = ''] = text.split('\n\n')
   const [ask = '', signIn = ''] = client.split(/^(?=CODE=123456)/m)
@@ -17,7 +20,10 @@ export function quickStartOf(text: string): { server: string; ask: string; signI
   return { server: `${server}\n`, ask, signIn }
 }
 
-/** The server starts as in the last command of the first terminal; the clone and npm ci have a test of their own. */
+/**
+ * The server starts as in the last command of the first terminal; the clone and npm ci have a test of their
+ * own.
+ */
 const quickStart = runs(async (walk, { text }) => {
   const { ask, signIn } = quickStartOf(text)
   await walk.start('npm start')
@@ -56,7 +62,10 @@ await client.signOut()
   expect(printed).toContain('signed_out')
 })
 
-/** A token gives its account, one that has ended gives null, and an unreachable Hufu is an error and not a null. */
+/**
+ * A token gives its account, one that has ended gives null, and an unreachable Hufu is an error and not a
+ * null.
+ */
 const inABackEnd = runs(async (walk, { text }) => {
   const add = 'accounts add 13800005225 --nickname 小红 --password-stdin --allow-weak-password'
   const body = '{"phone_number":"13800005225","password":"123456"}'

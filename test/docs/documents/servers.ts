@@ -1,4 +1,5 @@
-// Servers as a reader of the documents finds them: fresh, with the superuser that a distribution makes, on ports of their own.
+// Servers as a reader of the documents finds them: fresh, with the superuser that a distribution makes, on
+// ports of their own.
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { type Mariadb, startMariadb } from '../../support/services/mariadb.ts'

@@ -42,7 +42,10 @@ function patternOf(line: string): string {
 
 const linesOf = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '')
 
-/** The first difference between what is shown and what was printed, without empty lines; null where there is none. */
+/**
+ * The first difference between what is shown and what was printed, without empty lines; null where there is
+ * none.
+ */
 export function differenceFrom(shown: string, printed: string): string | null {
   const [expected, real] = [linesOf(shown), linesOf(printed)]
   for (const [index, line] of expected.entries()) {

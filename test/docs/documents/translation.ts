@@ -171,8 +171,8 @@ function cellDifferences(english: readonly Row[], chinese: readonly Row[]): stri
 }
 
 /**
- * The fenced blocks of a section that are not equal, comments aside. What a program prints may be in Chinese where
- * the translation has a script of its own, which compares it with what the program prints.
+ * The fenced blocks of a section that are not equal, comments aside. What a program prints may be in Chinese
+ * where the translation has a script of its own, which compares it with what the program prints.
  */
 function blockDifferences(
   english: readonly Block[],
@@ -267,8 +267,9 @@ export function anchorsOf(text: string): string[] {
 }
 
 /**
- * The link that the Chinese version of `path` has for a link of that page: to the Chinese version of what it leads
- * to, where there is one, and there to the same heading. The links between both versions are each other's.
+ * The link that the Chinese version of `path` has for a link of that page: to the Chinese version of what it
+ * leads to, where there is one, and there to the same heading. The links between both versions are each
+ * other's.
  */
 export function chineseLink(path: string, to: string): string {
   const [file = '', anchor] = to.split('#')

@@ -13,7 +13,10 @@ const withCode = runs(async (walk, { text }) => {
   await walk.run(text.replace('123456', code))
 })
 
-/** Redis at the address of the page; redis-cli prints for people where it prints into no pipe, as in a terminal. */
+/**
+ * Redis at the address of the page; redis-cli prints for people where it prints into no pipe, as in a
+ * terminal.
+ */
 async function withRedis(walk: Walk): Promise<void> {
   const { port } = await walk.servers.redis()
   walk.put(`127.0.0.1:${port}`, '127.0.0.1:6379')

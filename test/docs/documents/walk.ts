@@ -153,7 +153,9 @@ export class Walk {
     }
   }
 
-  /** A server without npm, for documents that begin with one that runs; it is at the address of the document. */
+  /**
+   * A server without npm, for documents that begin with one that runs; it is at the address of the document.
+   */
   async serve(environment: Record<string, string>): Promise<ServerProcess> {
     const server = await startProcess(
       { ...environment, HUFU_PORT: String(this.port), HUFU_LIMITS: 'off' },

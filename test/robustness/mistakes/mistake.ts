@@ -7,7 +7,9 @@ export type Language = 'zh-CN' | 'en'
 export interface ServeHooks {
   /** A folder of its own, where commands run: settings, `.env` and data are there. */
   readonly folder: string
-  /** A running server on the database of that folder, with an account: 13800005223, `correct horse battery`. */
+  /**
+   * A running server on the database of that folder, with an account: 13800005223, `correct horse battery`.
+   */
   readonly server: ServerProcess
 }
 

@@ -28,6 +28,6 @@ export interface DriverCase {
   readonly perhapsOneNumber: readonly string[]
   /** Its words for trouble that may have come after the sending. */
   readonly doubts: readonly string[]
-  /** What it says to somebody with a wrong key, and to a clock that is a day wrong (null: it does not look). */
+  /** The refusals of a wrong key, and of a clock that is a day wrong (null: it is not checked). */
   readonly strangers: { readonly key: string; readonly clock: string | null }
 }

@@ -1,4 +1,5 @@
-// A text message gateway for tests: a real HTTP server that checks who asks, counts what it took, and can misbehave.
+// A text message gateway for tests: a real HTTP server that checks who asks, counts what it took, and can
+// misbehave.
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -47,8 +47,8 @@ function isExecutable(file: string): boolean {
 }
 
 /**
- * Why tests that need a program cannot run, or null when they can. Says so where it is missing; with CI=true that is an
- * error and no reason to skip.
+ * Why tests that need a program cannot run, or null when they can. Says so where it is missing; with CI=true
+ * that is an error and no reason to skip.
  */
 export function whyMissing(names: readonly [string, ...string[]], debianPackage: string): string | null {
   try {

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { getBinary } from './binaries.ts'
 import { createFolder, removeFolder } from './folders.ts'
 
-/** Who signs. */
+/** The issuer. */
 export interface Authority {
-  /** PEM, for who is to trust it. */
+  /** PEM, for clients that must trust it. */
   readonly certificate: string
   readonly file: string
   /** A certificate for a server, as the words that a Redis server takes it with. */

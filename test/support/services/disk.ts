@@ -1,4 +1,5 @@
-// A disk that a fault can fill: a small filesystem of its own, or where this user may mount none, a limit on the size of files.
+// A disk that a fault can fill: a small filesystem of its own, or where this user may mount none, a limit on
+// the size of files.
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,7 +33,7 @@ function mountDisk(folder: string): SmallDisk | null {
   if (!succeeds('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'tmpfs', folder])) return null
   const ballast = join(folder, 'ballast')
   const close = () => {
-    // Lazily: whoever still has a file open there lets go of it when it ends.
+    // Lazily: a process that still has a file open there keeps it until it ends.
     succeeds('umount', ['--lazy', folder])
     rmSync(folder, { recursive: true, force: true })
   }
@@ -59,7 +60,10 @@ function hasWritten(file: number, block: Buffer): boolean {
   }
 }
 
-/** No file may be written past its first byte: EFBIG instead of ENOSPC. Node ignores the signal that comes with it. */
+/**
+ * No file may be written past its first byte: EFBIG instead of ENOSPC. Node ignores the signal that comes
+ * with it.
+ */
 function limitFiles(folder: string): SmallDisk {
   const limit = (pid: number, bytes: string) =>
     succeeds('prlimit', ['--pid', String(pid), `--fsize=${bytes}:unlimited`])

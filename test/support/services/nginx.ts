@@ -47,7 +47,10 @@ export async function startNginxWith(text: string, port: number): Promise<Nginx>
   }
 }
 
-/** Has nginx read the file of deploy/ as it is, or as `change` makes it; throws with what nginx says against it. */
+/**
+ * Has nginx read the file of deploy/ as it is, or as `change` makes it; throws with what nginx says against
+ * it.
+ */
 export async function checkConfiguration(change: (text: string) => string = (text) => text): Promise<void> {
   const { file, folder, args } = prepare(change(readFileSync(deployed, 'utf8')))
   await run({ file, args: ['-t', ...args], folder, owner: null })
@@ -68,7 +71,9 @@ function withPlaces(text: string, port: number, [first, second]: readonly [numbe
   return replaceOnce(withFirst, 'server 127.0.0.1:5002 ', `server 127.0.0.1:${second} `)
 }
 
-/** A folder with all that nginx reads and writes: around the file stands what a distribution's nginx.conf has. */
+/**
+ * A folder with all that nginx reads and writes: around the file stands what a distribution's nginx.conf has.
+ */
 function prepare(text: string) {
   const file = getBinary(['nginx'], 'nginx')
   const folder = createFolder('nginx')
@@ -80,7 +85,7 @@ function prepare(text: string) {
 function mainConfiguration(folder: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   return [
-    // Else the workers of a root's nginx are another user, who cannot enter the folder.
+    // Otherwise the workers of root's nginx run as another user, which cannot enter the folder.
     ...(process.getuid?.() === 0 ? ['user root;'] : []),
     'daemon off;',
     'worker_processes 2;',

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** A free port of 127.0.0.1. */
 export async function freePort(): Promise<number> {
   // Below Linux's ephemeral range: there, a client that reconnects to a dead server can take its port.
   const port = 10_000 + Math.floor(Math.random() * 22_000)

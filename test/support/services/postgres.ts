@@ -18,7 +18,10 @@ export type Postgres = {
   readonly pid: number
   /** Sends a signal to the server and to the process of each connection. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void
-  /** Kills all its processes (SIGKILL) or ends it in order (SIGINT), and `downMs` later starts it again where it was. */
+  /**
+   * Kills all its processes (SIGKILL) or ends it in order (SIGINT), and `downMs` later starts it again where
+   * it was.
+   */
   restart(signal: 'SIGKILL' | 'SIGINT', downMs?: number): Promise<void>
   stop(): Promise<void>
 }

@@ -47,8 +47,8 @@ export async function run(command: Command): Promise<void> {
 }
 
 /**
- * Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does. When the
- * server later ends although nothing here ended it, what is known of its death is printed.
+ * Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does.
+ * When the server later ends although nothing here ended it, what is known of its death is printed.
  */
 export async function startServer(command: Command, ask: () => Promise<void>): Promise<ServerProcess> {
   const { child, pid, exited } = await launch(command)

@@ -156,6 +156,6 @@ async function move(slot: number, from: ClusterNode, to: ClusterNode, pauseMs: n
     await from.tell('MIGRATE', '127.0.0.1', `${to.server.port}`, '', '0', '5000', 'KEYS', ...keys)
   }
   await sleep(pauseMs)
-  // The new owner first: until it knows, nobody has the slot.
+  // The new owner first: until it knows, no node has the slot.
   for (const node of [to, from]) await node.tell('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
 }

@@ -32,8 +32,9 @@ export const primaryName = 'hufu-primary'
 const downAfterMs = 500
 const failoverMs = 3_000
 /**
- * Sentinels that talk more often than they do for others: a test waits for them. Four times the period of publishing must be
- * enough for a fail-over: then another sentinel sends back what it takes for a primary of its own making.
+ * Sentinels that talk more often than they do for others: a test waits for them. Four times the period of
+ * publishing must be enough for a fail-over: then another sentinel sends back what it takes for a primary of
+ * its own making.
  */
 const periodsMs = {
   'info-period': 100,

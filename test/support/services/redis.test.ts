@@ -1,4 +1,4 @@
-/** Redis servers can be killed, paused and started again, and end with whoever started them. */
+/** Redis servers can be killed, paused and started again, and end with the process that started them. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

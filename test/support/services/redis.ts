@@ -81,25 +81,35 @@ export class RedisServer {
     return await tellRedis(this.url, ...words)
   }
 
-  /** Sends a signal; resolves after SIGKILL and SIGTERM when the server is dead, after SIGSTOP and SIGCONT at once. */
+  /**
+   * Sends a signal; resolves after SIGKILL and SIGTERM when the server is dead, after SIGSTOP and SIGCONT at
+   * once.
+   */
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     await this.#process.kill(signal)
   }
 
-  /** Lets a replica lose its primary for good without losing what it has: it misses what is written from now on. */
+  /**
+   * Lets a replica lose its primary for good without losing what it has: it misses what is written from now
+   * on.
+   */
   async missWrites(): Promise<void> {
     // It offers a password that the primary does not know.
     await this.tell('CONFIG', 'SET', 'masterauth', 'wrong')
     await this.tell('CLIENT', 'KILL', 'TYPE', 'master')
   }
 
-  /** Starts the server again on its port with what it has saved; one that is still alive ends in order first. */
+  /**
+   * Starts the server again on its port with what it has saved; one that is still alive ends in order first.
+   */
   async restart(): Promise<void> {
     await this.#process.stop()
     this.#process = await this.#place.start()
   }
 
-  /** Ends the server for good, also a paused or a dead one, and removes its folder unless the caller gave it. */
+  /**
+   * Ends the server for good, also a paused or a dead one, and removes its folder unless the caller gave it.
+   */
   async stop(): Promise<void> {
     await this.#process.stop()
     this.#place.end()
@@ -110,7 +120,9 @@ async function ping(url: string): Promise<void> {
   await tellRedis(url, 'PING')
 }
 
-/** One command on a connection of its own, and its answer (RESP2); throws where nobody answers within 2 s. */
+/**
+ * One command on a connection of its own, and its answer (RESP2); throws where no answer comes within 2 s.
+ */
 export async function tellRedis(url: string, ...words: string[]): Promise<unknown> {
   const client = newTeller(url)
   try {

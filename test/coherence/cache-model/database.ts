@@ -1,4 +1,4 @@
-// What the truth says, now and at each of its versions, and what is wrong with an answer to a check.
+// The state of the database, now and at each of its versions, and the faults of an answer to a check.
 import type { World } from './rules.ts'
 import { both, phase, positionIn, type State, versionIn, type Which, type WriterState } from './states.ts'
 
@@ -15,32 +15,35 @@ export const watchedBit = (world: World): number => (world.watched === 'A' ? 1 :
 export const isCommitted = ({ phase: at }: WriterState): boolean =>
   (at >= phase.committed && at <= phase.answered) || at === phase.diedAfter
 
-/** Whether there is a watched session at a version of the truth. */
+/** Whether there is a watched session at a version of the database. */
 export function exists(state: State, world: World, version: number): boolean {
   const [maker] = state.writers
   return world.watched === 'A' || (isCommitted(maker) && maker.version <= version)
 }
 
-/** Whether the watched session has ended by a version of the truth. */
+/** Whether the watched session has ended by a version of the database. */
 function hasEnded(state: State, world: World, version: number): boolean {
   const bit = watchedBit(world)
   return state.writers.some((w) => (w.ends & bit) > 0 && w.version > 0 && w.version <= version)
 }
 
-/** The line of a process leads to a Redis process that is not there any more, and the process has not noticed. */
+/**
+ * The line of a process leads to a Redis process that is not there any more, and the process has not noticed.
+ */
 export function isBroken(state: State, p: Which): boolean {
   const { link } = state.processes[p]
   return link !== 0 && (state.up & link) === 0
 }
 
 /**
- * The version of the truth that a check which begins now on a process must not be answered from before. It has in it each
- * change of the watched session that
+ * The version of the database that a check which begins now on a process must not be answered from before. It
+ * has in it each change of the watched session that
  * - the process has read of in the feed, whatever Redis does; or
  * - has been answered, if the process's feed is not fresh; or
- * - has been answered (or, where a world asks for that, has been committed under a mark where this process looks), while there
- *   is one Redis that has kept what it acknowledged and done nothing late, and the process has no message of it under way, no line that is silent
- *   and none that is broken and not noticed yet.
+ * - has been answered (or, where a world asks for that, has been committed under a mark where this process
+ *   looks), while there is one Redis that has kept what it acknowledged and done nothing late, and the
+ *   process has no message of it under way, no line that is silent and none that is broken and not noticed
+ *   yet.
  */
 export function mustSee(state: State, world: World, p: Which): number {
   const process = state.processes[p]
@@ -63,14 +66,17 @@ export function mustSee(state: State, world: World, p: Which): number {
   return must
 }
 
-/** What is wrong where a check is answered from a copy; 0: nothing. */
+/** What is wrong where a check is answered from an entry; 0: nothing. */
 export function faultOf(state: State, world: World, cell: number, must: number): number {
   const version = versionIn(cell)
   if (hasEnded(state, world, version)) return (state.live & watchedBit(world)) > 0 ? 2 : 0
   return state.writers.some((w) => w.touches && w.version > version && w.version <= must) ? 1 : 0
 }
 
-/** Whether a process believes a copy: that a session has ended is so for ever. RedisSessionCache.#believed */
+/**
+ * Whether a process trusts an entry: that a session has ended is so for ever.
+ * RedisSessionCache.#isCurrentInFeed
+ */
 export function isNewEnough(state: State, world: World, p: Which, cell: number): boolean {
   return hasEnded(state, world, versionIn(cell)) || positionIn(cell) >= state.processes[p].changedAt
 }
