@@ -84,13 +84,21 @@ export function faultSumsOf(faults: string): readonly Sums[] {
   })
 }
 
-function tableOf(sums: readonly Sums[]): string {
+const heads = {
+  en: '| stores | faults | operations during them | answered 503 | no answer | violations |',
+  zh: '| 存储 | 故障 | 期间的操作 | 返回 503 | 没有响应 | 违背承诺 |',
+}
+
+function tableOf(sums: readonly Sums[], language: 'en' | 'zh'): string {
+  const nameOf = (stores: string) =>
+    language === 'en'
+      ? stores
+      : stores.replace('Redis behind Sentinel', 'Sentinel 管理的 Redis').replace(', ', '、')
   const rows = sums.map(
     ({ stores, faults, operations, refused, unanswered, violations }) =>
-      `| ${[stores, faults, operations, refused, unanswered, violations].join(' | ')} |`,
+      `| ${[nameOf(stores), faults, operations, refused, unanswered, violations].join(' | ')} |`,
   )
-  const head = '| stores | faults | operations during them | answered 503 | no answer | violations |'
-  return [head, '|---|--:|--:|--:|--:|--:|', ...rows].join('\n')
+  return [heads[language], '|---|--:|--:|--:|--:|--:|', ...rows].join('\n')
 }
 
 /** Each document that shows the last run, and what it has between its marks. */
@@ -100,7 +108,8 @@ export function faultSummaries(text: string): Readonly<Record<string, string>> {
   const [faults, violations] = [sum('faults'), sum('violations')]
   const operations = sum('operations').toLocaleString('en-US')
   return {
-    'docs/guarantees.md': tableOf(sums),
+    'docs/guarantees.md': tableOf(sums, 'en'),
+    'docs/guarantees.zh-CN.md': tableOf(sums, 'zh'),
     'README.md': `Real servers run under constant load while we break one thing after another (\`npm run test:faults\`,
 [bench/FAULTS.md](bench/FAULTS.md)): ${faults} faults, ${operations} operations, ${violations} violations.`,
     'README.zh-CN.md': `在不间断的负载下逐个制造故障（\`npm run test:faults\`，[bench/FAULTS.md](bench/FAULTS.md)）：

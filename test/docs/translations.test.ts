@@ -13,6 +13,7 @@ import { anchorsOf, chineseLink, differencesOf } from './documents/translation.t
 const translated = [
   'docs/api.md',
   'docs/errors.md',
+  'docs/guarantees.md',
   'docs/limits.md',
   'docs/operations.md',
   'docs/settings.md',
