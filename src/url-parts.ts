@@ -55,8 +55,8 @@ export function decodedPart(text: string): string {
 export const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '')
 
 /**
- * The name and value of an option, percent-encoded. @throws WrongValue where it has no "=": it may be the
- * rest of a password
+ * The name and value of an option, percent-encoded.
+ * @throws WrongValue where it has no "=": it may be the rest of a password
  */
 export function optionParts(pair: string): [name: string, value: string] {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? []

@@ -49,7 +49,8 @@ export class AccountLifecycle {
 
   /**
    * Bans an account; its sessions are dead on every server when this returns. A closing account stays
-   * closing: the removal waits for the end of a timed ban. @throws AppError `account_not_found`
+   * closing: the removal waits for the end of a timed ban.
+   * @throws AppError `account_not_found`
    */
   async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
     const { account } = await this.#options.writer.update({
@@ -89,8 +90,8 @@ export class AccountLifecycle {
 
   /**
    * Begins to close an account: all sessions end now, and the account is removed after the grace period,
-   * unless the person signs in before. Without a grace period it is removed now. @returns when, in
-   * milliseconds since 1970 UTC
+   * unless the person signs in before. Without a grace period it is removed now.
+   * @returns when, in milliseconds since 1970 UTC
    * @throws AppError `code_wrong`; the 401 of a caller whose session is no longer live
    */
   async close(code: RightCode, actor: Actor): Promise<number> {
@@ -119,7 +120,8 @@ export class AccountLifecycle {
 
   /**
    * Removes up to `limit` accounts whose grace period has passed at `now`, and returns how many. A failure of
-   * one does not stop the others. @throws the first error, when the others are removed
+   * one does not stop the others.
+   * @throws the first error, when the others are removed
    */
   async purge(now: number, limit: number): Promise<number> {
     const ids = await listDueForRemoval(this.#options.db, now, limit)

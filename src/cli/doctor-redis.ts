@@ -24,7 +24,8 @@ export interface RedisFacts {
 }
 
 /**
- * Reads facts from Redis: from each of its primaries. @throws what the connection threw, within some seconds
+ * Reads facts from Redis: from each of its primaries.
+ * @throws what the connection threw, within some seconds
  */
 export async function probeRedis(url: string): Promise<RedisFacts> {
   const place = parseRedisUrl(url)

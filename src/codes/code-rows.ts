@@ -20,7 +20,8 @@ export async function findCode(db: Database, { phoneNumber, purpose }: CodeName)
 }
 
 /**
- * Inserts the first code of a number and purpose. @throws the driver's unique violation where there is one
+ * Inserts the first code of a number and purpose.
+ * @throws the driver's unique violation where there is one
  */
 export async function insertCode(db: Database, row: CodesTable): Promise<void> {
   await db.insertInto('hufu_codes').values(row).execute()

@@ -25,8 +25,8 @@ export function sqlitePath(url: string): string {
 const pools = () => import('./pools.ts')
 
 /**
- * The Kysely dialect for a URL. Nothing is opened yet. @throws WrongValue for a URL that parseDatabaseUrl
- * refuses
+ * The Kysely dialect for a URL. Nothing is opened yet.
+ * @throws WrongValue for a URL that parseDatabaseUrl refuses
  */
 export function dialectFor(url: string, poolSize: number, deadlines = requestDeadlines): Dialect {
   const place = parseDatabaseUrl(url)

@@ -13,8 +13,8 @@ export async function listPurges(db: Database): Promise<PurgesTable[]> {
 }
 
 /**
- * Inserts the first record of a purge step. @throws the driver's unique violation where another process has
- * inserted it
+ * Inserts the first record of a purge step.
+ * @throws the driver's unique violation where another process has inserted it
  */
 export async function insertPurge(db: Database, row: PurgesTable): Promise<void> {
   await db.insertInto('hufu_purges').values(row).execute()

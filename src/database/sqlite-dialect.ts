@@ -150,7 +150,8 @@ class NodeSqliteDriver implements Driver {
   async init(): Promise<void> {}
 
   /**
-   * First come, first served. The first statement opens the file. @throws NoConnection after 2 s of waiting
+   * First come, first served. The first statement opens the file.
+   * @throws NoConnection after 2 s of waiting
    */
   async acquireConnection(): Promise<DatabaseConnection> {
     await this.#turns.begin()

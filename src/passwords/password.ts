@@ -70,8 +70,8 @@ export class Passwords {
   }
 
   /**
-   * Whether the password is the stored one. null is compared with a decoy: false after the same work. @throws
-   * AppError `overloaded`
+   * Whether the password is the stored one. null is compared with a decoy: false after the same work.
+   * @throws AppError `overloaded`
    */
   async verify(phc: string | null, password: string): Promise<boolean> {
     if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), cost)

@@ -21,8 +21,8 @@ export function nodeOptions(url: string) {
 export type Send = (...words: string[]) => Promise<unknown>
 
 /**
- * Opens a connection for `work` and closes it afterwards. @throws the error of the connection, or an error
- * where a command takes too long
+ * Opens a connection for `work` and closes it afterwards.
+ * @throws the error of the connection, or an error where a command takes too long
  */
 export async function onNode<T>(url: string, work: (send: Send) => Promise<T>): Promise<T> {
   const client = createClient({ ...nodeOptions(url), RESP: 2 })

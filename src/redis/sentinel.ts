@@ -17,7 +17,8 @@ export async function askSentinels(place: SentinelRedis): Promise<Answer[]> {
 
 /**
  * The primary in the answer with the newest configuration: a sentinel that is cut off from the others still
- * names the old primary. @throws where no sentinel names one
+ * names the old primary.
+ * @throws where no sentinel names one
  */
 export function newestPrimary(answers: readonly Answer[]): Address {
   const words = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))

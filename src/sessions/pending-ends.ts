@@ -96,8 +96,8 @@ export class PendingEnds {
   }
 
   /**
-   * Writes the pending end of an account, if it has one. @returns whether nothing is left of it; false: this
-   * process is closing
+   * Writes the pending end of an account, if it has one.
+   * @returns whether nothing is left of it; false: this process is closing
    */
   async write(accountId: string): Promise<boolean> {
     let after: SessionCursor | null = null
@@ -118,8 +118,8 @@ export class PendingEnds {
 }
 
 /**
- * Under the account's lock, so that two processes at it write each session once. @returns where to go on;
- * null: nothing is left
+ * Under the account's lock, so that two processes at it write each session once.
+ * @returns where to go on; null: nothing is left
  */
 async function writeBatch(
   tx: Database,

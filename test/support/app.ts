@@ -1,5 +1,5 @@
-// A whole Hufu for a test: in this process with a clock to turn, or as a process of its own that can be
-// killed.
+// A complete Hufu server for a test: in this process with a manual clock, or as a separate process that can
+// be killed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ const withoutLimits = { HUFU_LIMITS: 'off' }
 export interface RunningApp {
   readonly url: string
   readonly services: Services
-  /** The same database as another process sees it: that of a person with a tool. */
+  /** The same database through another connection, as an operator's tool sees it. */
   readonly byHand: Database
   readonly server: FastifyInstance
   readonly clock: ManualClock

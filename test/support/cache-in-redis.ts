@@ -1,4 +1,4 @@
-// What Redis holds of sessions, read and written by hand.
+// Reads and writes the session cache's entries in Redis directly.
 import { createClient, RESP_TYPES } from 'redis'
 import { keyOf } from '../../src/session-cache/redis-client.ts'
 import type { StoredSession } from '../../src/session-cache/session-cache.ts'
@@ -45,7 +45,7 @@ export async function openCacheInRedis(url: string) {
   }
 }
 
-/** Whether a Redis holds a copy that says that a session is live. */
+/** Whether a Redis holds an entry of a live session. */
 export async function holdsLiveEntry(url: string, sessionId: string): Promise<boolean> {
   const cache = await openCacheInRedis(url)
   const found = await cache.read(sessionId)

@@ -40,7 +40,7 @@ export interface DomainOptions {
   readonly redisUrl: string | null
   readonly clock?: ManualClock
   readonly watch?: Watcher
-  /** Told what kept the use of sessions from being noted. */
+  /** Called with the error that kept the use of sessions from being noted. */
   readonly onBackgroundError?: OnBackgroundError
 }
 

@@ -1,5 +1,4 @@
-// A server that tells, whenever SIGUSR2 asks, what it holds when everything that it does not need any more is
-// collected.
+// A server that prints its memory after a garbage collection at each SIGUSR2.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { run } from '../../src/cli/run.ts'

@@ -1,5 +1,4 @@
-// Other versions of this project beside this one: an older one out of its history, and copies of this one
-// with lines changed.
+// Other versions of this project: an older one from its history, and copies of this one with changed lines.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,8 +35,8 @@ export function checkOutVersion(subject: string): CheckedOut {
 }
 
 /**
- * Makes a copy of a project in an empty folder that can run, with these lines changed. @throws where a line
- * is not there
+ * Makes a copy of a project in an empty folder that can run, with these lines changed.
+ * @throws where a line is not there
  */
 export function copyVersion(project: string, folder: string, changes: readonly SourceChange[]): void {
   for (const part of ['src', 'package.json'])

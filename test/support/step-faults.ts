@@ -43,7 +43,7 @@ function watchDriver(driver: Driver, watch: Watcher): Driver {
   }
 }
 
-/** Copies whose mark, confirm, settle and fill are steps. */
+/** A session cache whose mark, confirm, settle and fill are steps. */
 export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionCache {
   return {
     dropStale: () => cache.dropStale(),
@@ -94,7 +94,7 @@ export class Cut {
 }
 
 /**
- * The next turn of the event loop: SQLite's copies see what another server has committed with the requests of
- * that turn.
+ * The next turn of the event loop: from that turn on, the session cache on SQLite sees the commits of other
+ * servers.
  */
 export const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
