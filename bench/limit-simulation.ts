@@ -1,8 +1,15 @@
 // Attacks on the limits, by the clock: the real limiter and the real table, and a plain model of codes,
 // owners and attackers.
 import { ManualClock } from '../src/clock.ts'
+import {
+  type AdjustableAllowance,
+  type Allowance,
+  allowancesOf,
+  defaultAllowances,
+  networkFactor,
+} from '../src/limits/allowances.ts'
 import { Limiter } from '../src/limits/limiter.ts'
-import { limitsWith } from '../src/limits/limits.ts'
+import { type Limit, limitsWith } from '../src/limits/limits.ts'
 import { MemoryLimits } from '../src/limits/store-memory.ts'
 import type { LimitSubject } from '../src/limits/subjects.ts'
 
@@ -28,6 +35,23 @@ const victim = '+8613800005223'
 const ownerAddress = '198.51.100.9'
 const otherNetwork = '192.0.2.9'
 
+const lowest = ({ atLeast }: AdjustableAllowance): Allowance => atLeast
+const highest = ({ byDefault, atMost }: AdjustableAllowance): Allowance =>
+  byDefault.map(([, perSeconds]) => [atMost, perSeconds])
+
+/** The lowest for one device or one number, the highest for what many callers share: attackers have room, and owners little. */
+const hardest = (about: AdjustableAllowance, name: string): Allowance =>
+  /Per(Device|Number)$/.test(name) ? lowest(about) : highest(about)
+
+/** The numbers that an operator may set, at their extremes. */
+export const numbers = {
+  default: { allowances: defaultAllowances, networkFactor: networkFactor.byDefault },
+  lowest: { allowances: allowancesOf(lowest), networkFactor: networkFactor.from },
+  highest: { allowances: allowancesOf(highest), networkFactor: networkFactor.to },
+  hardest: { allowances: allowancesOf(hardest), networkFactor: networkFactor.to },
+} as const
+export type Numbers = keyof typeof numbers
+
 export interface Row {
   readonly attack: string
   /** Minutes that the owner was kept out at most, with and without a device proof. */
@@ -52,9 +76,9 @@ class World {
   realGuesses = 0
   #lastCode = 0
 
-  constructor() {
+  constructor(limits: readonly Limit[]) {
     const store = new MemoryLimits({ clock: this.clock, max: 300_000 })
-    this.limiter = new Limiter({ store, limits: limitsWith({ smsDailyBudget: dailyBudget }) })
+    this.limiter = new Limiter({ store, limits })
   }
 
   /** Asks for a code, as CodeSender does. */
@@ -165,10 +189,14 @@ interface Attack {
  * comes to a world of the same attack where no other owner has been, because an owner who gets in helps the
  * next one.
  */
-async function longestMinutes(attack: Attack, proof: string | null): Promise<number> {
+async function longestMinutes(
+  attack: Attack,
+  limits: readonly Limit[],
+  proof: string | null,
+): Promise<number> {
   let longest = 0
   for (const startHour of [0, 1, 3, 7, 18, 25, 30, 47]) {
-    const world = new World()
+    const world = new World(limits)
     for (let i = 0; i < startHour * 60; i++) {
       await attack.minute(world)
       world.clock.advance(minute)
@@ -185,8 +213,8 @@ async function longestMinutes(attack: Attack, proof: string | null): Promise<num
   return longest
 }
 
-async function simulate(attack: Attack): Promise<Row> {
-  const world = new World()
+async function simulate(attack: Attack, limits: readonly Limit[]): Promise<Row> {
+  const world = new World(limits)
   for (let i = 0; i < attack.days * 24 * 60; i++) {
     await attack.minute(world)
     world.clock.advance(minute)
@@ -195,8 +223,8 @@ async function simulate(attack: Attack): Promise<Row> {
   return {
     attack: attack.name,
     keptOut: {
-      withProof: await longestMinutes(attack, 'proof'),
-      withoutProof: await longestMinutes(attack, null),
+      withProof: await longestMinutes(attack, limits, 'proof'),
+      withoutProof: await longestMinutes(attack, limits, null),
     },
     taken: { now: attack.taken?.(world, years) ?? 0, before: attack.before },
   }
@@ -205,8 +233,8 @@ async function simulate(attack: Attack): Promise<Row> {
 const byRealGuesses = (world: World, years: number) => (world.realGuesses / years) * chanceOfOneGuess
 
 /** How many wrong codes one caller can try in a day while the number is full, by the real limiter. */
-async function guessesOfOneCallerInADay(): Promise<number> {
-  const world = new World()
+async function guessesOfOneCallerInADay(limits: readonly Limit[]): Promise<number> {
+  const world = new World(limits)
   const who = caller('10.0.0.1')
   let tries = 0
   for (let i = 0; i < 24 * 60; i++) {
@@ -221,8 +249,8 @@ async function guessesOfOneCallerInADay(): Promise<number> {
  * botnet uses all its tries each day, and each pair of tries hits different codes: more than an attacker can
  * have.
  */
-async function takenByTwoCodes(): Promise<number> {
-  const tries = await guessesOfOneCallerInADay()
+async function takenByTwoCodes(limits: readonly Limit[]): Promise<number> {
+  const tries = await guessesOfOneCallerInADay(limits)
   const pairsOfADay = (tries * (tries - 1)) / 2
   return botnetAddresses * pairsOfADay * chanceOfOneGuess ** 2 * 365
 }
@@ -237,8 +265,8 @@ async function burst(count: number, one: (i: number) => Promise<unknown>): Promi
 }
 
 /** The attacks of docs/limits.md. `before` is computed from the numbers of the table of commit f453b6e. */
-async function attacks(): Promise<Attack[]> {
-  const twoCodes = await takenByTwoCodes()
+async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
+  const twoCodes = await takenByTwoCodes(limits)
   /** An owner who signs in once a month forgot the failures in a row: 100 guesses a month by each method. */
   const oneAccountBefore = 100 * 12 * chanceOfOneGuess
   /**
@@ -361,14 +389,19 @@ async function guessAtAnother(world: World): Promise<void> {
   }
 }
 
+function limitsAt(at: Numbers): readonly Limit[] {
+  return limitsWith({ smsDailyBudget: dailyBudget, ...numbers[at] })
+}
+
 /** @param names the attacks to simulate; absent: all */
-export async function simulateAttacks(names?: readonly string[]): Promise<Row[]> {
+export async function simulateAttacks(names?: readonly string[], at: Numbers = 'default'): Promise<Row[]> {
   const rows: Row[] = []
-  for (const attack of await attacks()) {
+  const limits = limitsAt(at)
+  for (const attack of await attacks(limits)) {
     if (names && !names.includes(attack.name)) continue
     lastBot = 0
     lastStranger = 0
-    rows.push(await simulate(attack))
+    rows.push(await simulate(attack, limits))
   }
   return rows
 }
@@ -389,7 +422,7 @@ function rate(accounts: number): string {
 }
 
 export async function attackNames(): Promise<string[]> {
-  return (await attacks()).map(({ name }) => name)
+  return (await attacks(limitsAt('default'))).map(({ name }) => name)
 }
 
 /** The rows of the table in docs/limits.md. */
@@ -403,10 +436,16 @@ export function printed(rows: readonly Row[]): string[][] {
   ])
 }
 
+function isNumbers(word: string): word is Numbers {
+  return Object.hasOwn(numbers, word)
+}
+
 if (import.meta.main) {
+  const [at = 'default'] = process.argv.slice(2)
+  if (!isNumbers(at)) throw new Error(`Say one of: ${Object.keys(numbers).join(', ')}`)
   console.log(
     '| attack | owner kept out, with a device proof | without | accounts taken a year | at f453b6e |',
   )
   console.log('|---|--:|--:|--:|--:|')
-  for (const cells of printed(await simulateAttacks())) console.log(`| ${cells.join(' | ')} |`)
+  for (const cells of printed(await simulateAttacks(undefined, at))) console.log(`| ${cells.join(' | ')} |`)
 }

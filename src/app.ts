@@ -338,10 +338,11 @@ const printToTerminal = (line: string) =>
  * cache.
  */
 function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
-  const { enforcement, smsDailyBudget } = settings.limits
+  const { enforcement, smsDailyBudget, allowances, networkFactor } = settings.limits
   const { kind } = settings.database.location
   const smsCountries = countriesOf(settings)
-  const limits = enforcement === 'off' ? [] : limitsWith({ smsDailyBudget, smsCountries })
+  const options = { smsDailyBudget, smsCountries, allowances, networkFactor }
+  const limits = enforcement === 'off' ? [] : limitsWith(options)
   if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
     return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
   const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }))

@@ -1,6 +1,8 @@
 // The limits of everything that costs money or helps to guess a secret, in one table. docs/limits.md shows
 // it, and a test compares the two.
 
+import { type Allowance, type Allowances, defaultAllowances, networkFactor } from './allowances.ts'
+
 /** What is counted. The two checks are the sign-in methods; each has counters of its own. */
 const actions = [
   'refused',
@@ -87,8 +89,6 @@ const sendsOfOne: Windows = [
 const betweenMessages = [60, 120, 900, 3_600, 14_400]
 /** Five wrong attempts cause no wait; then the wait doubles, up to 15 minutes. */
 const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
-/** A network has five times the allowance of one address. */
-const neighbours = 5
 /** All sessions of an account have three times the allowance of one. */
 const sessionsOfAccount = 3
 
@@ -106,8 +106,8 @@ function counter(action: Action, by: By, callers: Callers, counts: Counts, ...wi
 }
 
 /** Limits of an address, and larger limits with the same windows for its network. */
-function byAddress(action: Action, ...windows: (readonly [number, number])[]): Limit[] {
-  const wider = windows.map(([max, perSeconds]) => [max * neighbours, perSeconds] as const)
+function byAddress(action: Action, windows: Allowance, factor: number): Limit[] {
+  const wider = windows.map(([max, perSeconds]) => [max * factor, perSeconds] as const)
   return [
     ...counter(action, 'address', 'without_proof', 'all', ...windows),
     ...counter(action, 'network', 'without_proof', 'all', ...wider),
@@ -132,7 +132,7 @@ function byProof(action: Check): Limit[] {
  * ones for all sessions of the account, which bound the cost of an account with many sessions. Not for ending
  * sessions: no session may keep another one from that.
  */
-function bySession(action: SessionWrite, ...windows: (readonly [number, number])[]): Limit[] {
+function bySession(action: SessionWrite, windows: Allowance): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * sessionsOfAccount, perSeconds] as const)
   return [
     ...counter(action, 'session', 'all', 'all', ...windows),
@@ -167,6 +167,10 @@ export interface LimitsOptions {
    * applies.
    */
   readonly smsCountries?: ReadonlyMap<string, number>
+  /** Absent: those of the table in docs/limits.md. */
+  readonly allowances?: Allowances
+  /** How many times the allowance of an address its network has. */
+  readonly networkFactor?: number
 }
 
 /** The shares of a day's budget that only some callers may use. */
@@ -193,53 +197,76 @@ function byCountry({ smsDailyBudget, smsCountries = new Map() }: LimitsOptions):
 
 /** The table, from the narrowest counter of an action to the widest. docs/limits.md explains it. */
 export function limitsWith(options: LimitsOptions): readonly Limit[] {
-  const { smsDailyBudget } = options
-  const wrongADay = Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage))
+  const allowances = options.allowances ?? defaultAllowances
+  const factor = options.networkFactor ?? networkFactor.byDefault
   return [
-    ...counter('refused', 'address', 'without_proof', 'all', [120, 10 * minutes]),
+    ...counter('refused', 'address', 'without_proof', 'all', ...allowances.refusedPerAddress),
+    ...sends(options, allowances, factor),
+    ...checks('check_code', { perDay: { caller: 10, number: 10 }, allowances, factor }),
+    ...wrongCodesOfServer(options),
+    ...checks('check_password', { perDay: { caller: 15, number: 15 }, allowances, factor }),
+    ...writes(allowances),
+  ]
+}
 
+function sends(options: LimitsOptions, allowances: Allowances, factor: number): Limit[] {
+  const { smsDailyBudget } = options
+  const number: Windows = allowances.codesPerNumber.map((window) => [...window, betweenMessages])
+  return [
     ...counter('send_code', 'proof', 'with_proof', 'all', ...sendsOfOne),
     ...counter('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
-    ...counter('send_code', 'device', 'without_proof', 'all', [5, hours], [10, days]),
-    ...byAddress('send_code', [5, 10 * minutes], [20, hours], [60, days]),
+    ...counter('send_code', 'device', 'without_proof', 'all', ...allowances.codesPerDevice),
+    ...byAddress('send_code', allowances.codesPerAddress, factor),
     // First, because it is the only shared limit that a caller learns of.
     ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
     ...byCountry(options),
-    ...counter('send_code', 'number', 'without_proof', 'all', [10, days, betweenMessages]),
-    ...counter('send_code', 'prefix', 'without_account', 'all', [20, 10 * minutes]),
+    ...counter('send_code', 'number', 'without_proof', 'all', ...number),
+    ...counter('send_code', 'prefix', 'without_account', 'all', ...allowances.codesPerPrefix),
     ...partsOfBudget('server', smsDailyBudget),
+  ]
+}
 
-    ...byProof('check_code'),
-    ...byCaller('check_code', 10),
-    ...counter('check_code', 'device', 'without_proof', 'all', [30, hours], [100, days]),
+interface ChecksOptions {
+  /** Wrong guesses in a row of one caller at one number, and wrong guesses at one number. */
+  readonly perDay: { readonly caller: number; readonly number: number }
+  readonly allowances: Allowances
+  readonly factor: number
+}
+
+function checks(action: Check, { perDay, allowances, factor }: ChecksOptions): Limit[] {
+  return [
+    ...byProof(action),
+    ...byCaller(action, perDay.caller),
+    ...counter(action, 'device', 'without_proof', 'all', ...allowances.signInsPerDevice),
     // A client with a token could try codes for one new number after another. By session, because the holder
     // of a stolen token must not keep the owner from changing the password.
-    ...counter('check_code', 'session', 'all', 'all', [30, hours], [100, days]),
+    ...counter(action, 'session', 'all', 'all', [30, hours], [100, days]),
     // All phones of a city may share one address of their carrier.
-    ...byAddress('check_code', [100, 10 * minutes], [1_000, days]),
-    ...byNumber('check_code', 10),
-    ...counter(
-      'check_code',
-      'server',
-      'without_proof',
-      'wrong',
-      [Math.floor(wrongADay / 4), hours],
-      [wrongADay, days],
-    ),
+    ...byAddress(action, allowances.signInsPerAddress, factor),
+    ...byNumber(action, perDay.number),
+  ]
+}
 
-    ...byProof('check_password'),
-    ...byCaller('check_password', 15),
-    ...counter('check_password', 'device', 'without_proof', 'all', [30, hours], [100, days]),
-    ...counter('check_password', 'session', 'all', 'all', [30, hours], [100, days]),
-    ...byAddress('check_password', [100, 10 * minutes], [1_000, days]),
-    ...byNumber('check_password', 15),
+/** Wrong codes of the whole installation. */
+function wrongCodesOfServer({ smsDailyBudget }: LimitsOptions): Limit[] {
+  const perDay = Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage))
+  return counter(
+    'check_code',
+    'server',
+    'without_proof',
+    'wrong',
+    [Math.floor(perDay / 4), hours],
+    [perDay, days],
+  )
+}
 
-    // Writes that need no credential. These limits bound the load that one account causes; normal use stays
-    // far below them.
-    ...bySession('change_profile', [30, 10 * minutes], [200, days]),
-    ...bySession('export_account', [5, hours], [20, days]),
+/** Writes that need no credential. These limits bound the load that one account causes; normal use stays far below them. */
+function writes(allowances: Allowances): Limit[] {
+  return [
+    ...bySession('change_profile', allowances.profileChangesPerSession),
+    ...bySession('export_account', allowances.exportsPerSession),
     // By session alone: no other session may keep the owner from ending it.
-    ...counter('rotate_token', 'session', 'all', 'all', [30, 10 * minutes], [300, days]),
-    ...counter('end_session', 'session', 'all', 'all', [100, 10 * minutes], [1_000, days]),
+    ...counter('rotate_token', 'session', 'all', 'all', ...allowances.rotationsPerSession),
+    ...counter('end_session', 'session', 'all', 'all', ...allowances.endedSessionsPerSession),
   ]
 }

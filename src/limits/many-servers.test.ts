@@ -155,4 +155,35 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
       await drop()
     }
   })
+
+  test.skipIf(skipped !== null)(
+    'with different numbers, together never allow more than the largest',
+    async () => {
+      const { url, drop } = await create()
+      try {
+        await migrateFresh(url)
+        const clock = new ManualClock()
+        const [small, large] = [openServer(url, clock).store, openServer(url, clock).store]
+        const allowed = async (store: SqlLimits, max: number, tries: number) => {
+          let count = 0
+          for (let i = 0; i < tries; i++) {
+            const { waitMs } = await store.consume('key', [{ max, ms: 60_000, backoffMs: [] }])
+            if (waitMs === 0) count++
+          }
+          return count
+        }
+        expect(await allowed(small, 5, 3)).toBe(3)
+        expect(await allowed(large, 8, 3)).toBe(3)
+        // Six are more than it allows by itself.
+        expect(await allowed(small, 5, 3)).toBe(0)
+        expect(await allowed(large, 8, 9)).toBe(2)
+        clock.advance(62_000)
+        expect(await allowed(large, 8, 4)).toBe(4)
+        expect(await allowed(small, 5, 9)).toBe(1)
+        await Promise.all([small.close(), large.close()])
+      } finally {
+        await drop()
+      }
+    },
+  )
 })

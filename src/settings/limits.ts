@@ -1,6 +1,15 @@
 // Settings of limits; docs/limits.md has the limits themselves.
+import {
+  type AdjustableAllowance,
+  type Allowance,
+  type AllowanceName,
+  adjustableAllowances,
+  allowanceText,
+  networkFactor,
+  windowText,
+} from '../limits/allowances.ts'
 import { oneOf, whole } from './parsers.ts'
-import { setting } from './setting.ts'
+import { type Setting, setting, WrongValue } from './setting.ts'
 
 export const limitSettings = {
   enforcement: setting({
@@ -15,4 +24,105 @@ export const limitSettings = {
     meaning: 'Text messages that the whole installation may send in any 24 hours.',
     parse: whole(0, 100_000_000),
   }),
+  networkFactor: setting({
+    name: 'HUFU_LIMIT_NETWORK_FACTOR',
+    default: String(networkFactor.byDefault),
+    meaning: 'How many times the allowance of one address its network (the /24 or /48 around it) has.',
+    parse: whole(networkFactor.from, networkFactor.to),
+  }),
+  allowances: {
+    refusedPerAddress: allowance(
+      'HUFU_LIMIT_REFUSED_PER_ADDRESS',
+      'refusedPerAddress',
+      'Refused requests of one address, before all of its requests for codes and sign-ins are refused.',
+    ),
+    codesPerAddress: allowance(
+      'HUFU_LIMIT_CODES_PER_ADDRESS',
+      'codesPerAddress',
+      'Codes that one address may ask for.',
+    ),
+    codesPerDevice: allowance(
+      'HUFU_LIMIT_CODES_PER_DEVICE',
+      'codesPerDevice',
+      'Codes that one device id at one address may ask for.',
+    ),
+    codesPerNumber: allowance(
+      'HUFU_LIMIT_CODES_PER_NUMBER',
+      'codesPerNumber',
+      'Messages to one number for all callers without a device proof.',
+    ),
+    codesPerPrefix: allowance(
+      'HUFU_LIMIT_CODES_PER_PREFIX',
+      'codesPerPrefix',
+      'Messages to numbers without an account in one range of numbers.',
+    ),
+    signInsPerAddress: allowance(
+      'HUFU_LIMIT_SIGN_INS_PER_ADDRESS',
+      'signInsPerAddress',
+      'Tries of one address to sign in, by each method.',
+    ),
+    signInsPerDevice: allowance(
+      'HUFU_LIMIT_SIGN_INS_PER_DEVICE',
+      'signInsPerDevice',
+      'Tries of one device id at one address to sign in, by each method.',
+    ),
+    profileChangesPerSession: allowance(
+      'HUFU_LIMIT_PROFILE_CHANGES_PER_SESSION',
+      'profileChangesPerSession',
+      'Changes of the profile by one session; three times as many for all sessions of an account.',
+    ),
+    exportsPerSession: allowance(
+      'HUFU_LIMIT_EXPORTS_PER_SESSION',
+      'exportsPerSession',
+      'Exports by one session; three times as many for all sessions of an account.',
+    ),
+    rotationsPerSession: allowance(
+      'HUFU_LIMIT_ROTATIONS_PER_SESSION',
+      'rotationsPerSession',
+      'New tokens that one session may ask for.',
+    ),
+    endedSessionsPerSession: allowance(
+      'HUFU_LIMIT_ENDED_SESSIONS_PER_SESSION',
+      'endedSessionsPerSession',
+      'Other sessions that one session may end.',
+    ),
+  },
+}
+
+function allowance(name: `HUFU_LIMIT_${string}`, of: AllowanceName, meaning: string): Setting<Allowance> {
+  const adjustable = adjustableAllowances[of]
+  return setting({
+    name,
+    default: allowanceText(adjustable.byDefault),
+    meaning,
+    parse: (text) => parseAllowance(text, adjustable),
+  })
+}
+
+/** `5/10m,20/1h,60/1d`: a count for each window of the default, in its order. */
+function parseAllowance(text: string, { byDefault, atLeast, atMost }: AdjustableAllowance): Allowance {
+  const parts = text.split(',').map((part) => part.trim())
+  const counts = parts.map((part) => Number(/^(\d{1,9})\/\d+[mhd]$/.exec(part)?.[1] ?? Number.NaN))
+  const given = parts.map((part) => part.split('/')[1])
+  const windows = byDefault.map(([, perSeconds]) => windowText(perSeconds))
+  if (counts.some(Number.isNaN) || given.join() !== windows.join()) {
+    const example = allowanceText(byDefault)
+    throw new WrongValue(
+      `必须为 ${windows.join('、')} 各写一个次数，例如 ${example}`,
+      `must have one count for each of ${windows.join(', ')}, for example ${example}`,
+    )
+  }
+  const allowance = byDefault.map(([, perSeconds], i) => [counts[i] ?? 0, perSeconds] as const)
+  if (allowance.some(([max], i) => max < (atLeast[i]?.[0] ?? 0) || max > atMost))
+    throw new WrongValue(
+      `的次数不能低于 ${allowanceText(atLeast)}，也不能高于 ${atMost}`,
+      `must have counts of at least ${allowanceText(atLeast)} and at most ${atMost}`,
+    )
+  const less = counts.findIndex((count, i) => count < (counts[i - 1] ?? 0))
+  if (less >= 0)
+    throw new WrongValue(
+      `在更长的时间里不能允许更少，而 ${parts[less]} 少于 ${parts[less - 1]}`,
+      `must not allow less in a longer time, and ${parts[less]} is less than ${parts[less - 1]}`,
+    )
+  return allowance
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { defaultAllowances } from '../limits/allowances.ts'
 import { SettingsError } from './setting.ts'
 import { readSettings } from './settings.ts'
 import { settingRows } from './table.ts'
@@ -74,6 +75,33 @@ test.each([
   [
     { HUFU_SMS_DAILY_BUDGET: '-1' },
     'HUFU_SMS_DAILY_BUDGET must be a whole number from 0 to 100000000 (it is "-1").',
+  ],
+  ...[
+    '5/10m,20/1h',
+    '20/1h,5/10m,60/1d',
+    '5/15m,20/1h,60/1d',
+    '5,20,60',
+    '5/10m,x/1h,60/1d',
+    '-1/10m,20/1h,60/1d',
+  ].map((value): [Record<string, string>, string] => [
+    { HUFU_LIMIT_CODES_PER_ADDRESS: value },
+    `HUFU_LIMIT_CODES_PER_ADDRESS must have one count for each of 10m, 1h, 1d, for example 5/10m,20/1h,60/1d (it is "${value}").`,
+  ]),
+  [
+    { HUFU_LIMIT_CODES_PER_NUMBER: '11/1d' },
+    'HUFU_LIMIT_CODES_PER_NUMBER must have counts of at least 5/1d and at most 10 (it is "11/1d").',
+  ],
+  [
+    { HUFU_LIMIT_SIGN_INS_PER_ADDRESS: '20/10m,49/1d' },
+    'HUFU_LIMIT_SIGN_INS_PER_ADDRESS must have counts of at least 20/10m,50/1d and at most 100000 (it is "20/10m,49/1d").',
+  ],
+  [
+    { HUFU_LIMIT_CODES_PER_ADDRESS: '50/10m,20/1h,60/1d' },
+    'HUFU_LIMIT_CODES_PER_ADDRESS must not allow less in a longer time, and 20/1h is less than 50/10m (it is "50/10m,20/1h,60/1d").',
+  ],
+  [
+    { HUFU_LIMIT_NETWORK_FACTOR: '0' },
+    'HUFU_LIMIT_NETWORK_FACTOR must be a whole number from 1 to 256 (it is "0").',
   ],
   [
     { HUFU_SESSION_MAX_LIFE_DAYS: '7' },
@@ -302,6 +330,19 @@ test('HUFU_TRUSTED_PROXIES is empty, or a list with white space where one likes'
   const list = readSettings({ HUFU_TRUSTED_PROXIES: '10.0.0.5, 10.1.0.0/16 ,fd00::/8,::1' }).http
     .trustedProxies
   expect(list).toEqual(['10.0.0.5', '10.1.0.0/16', 'fd00::/8', '::1'])
+})
+
+test('limits without settings are those of the table, and a setting changes the counts of its own', () => {
+  expect(readSettings({}).limits).toMatchObject({ allowances: defaultAllowances, networkFactor: 5 })
+  const written = { HUFU_LIMIT_CODES_PER_ADDRESS: ' 500/10m, 2000/1h ,2000/1d' }
+  expect(readSettings(written).limits.allowances).toEqual({
+    ...defaultAllowances,
+    codesPerAddress: [
+      [500, 600],
+      [2000, 3_600],
+      [2000, 86_400],
+    ],
+  })
 })
 
 test.each([

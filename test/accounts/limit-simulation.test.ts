@@ -31,3 +31,15 @@ test('the simulation prints what the documentation shows', { timeout: 240_000 },
   const rows = printed(await simulateAttacks(short))
   expect(rows).toEqual(table.filter(([name = '']) => short.includes(name)))
 })
+
+test.each([
+  'lowest',
+  'highest',
+  'hardest',
+] as const)('with the numbers at the %s that a setting takes, an owner is in within 24 hours, and at once with a device proof', {
+  timeout: 240_000,
+}, async (at) => {
+  const [row = expect.fail()] = await simulateAttacks(['messages of one number used up, one address'], at)
+  expect(row.keptOut.withProof).toBeLessThanOrEqual(15)
+  expect(row.keptOut.withoutProof).toBeLessThanOrEqual(24 * 60)
+})

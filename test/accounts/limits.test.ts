@@ -103,6 +103,32 @@ test('the holder of a token can try codes for one new number after another thirt
   expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
 })
 
+test('an address behind carrier NAT may be given more, or less, and a network its factor', async () => {
+  const app = await start({
+    HUFU_LIMIT_SIGN_INS_PER_ADDRESS: '21/10m,50/1d',
+    HUFU_LIMIT_NETWORK_FACTOR: '2',
+    HUFU_TRUSTED_PROXIES: '127.0.0.1',
+  })
+  let people = 0
+  const allowedFrom = async (address: string) => {
+    let allowed = 0
+    for (let i = 0; i < 25; i++) {
+      const phone = `139${10_000_000 + people++ * 1_001}`
+      const { status } = await v1(app, phone, wrong, { 'x-forwarded-for': address })
+      if (status === 401) allowed++
+      else expect(status).toBe(429)
+    }
+    return allowed
+  }
+  expect(await allowedFrom('203.0.113.7')).toBe(21)
+  expect(await allowedFrom('203.0.113.8')).toBe(21)
+  expect(await allowedFrom('203.0.113.9')).toBe(0)
+  for (const allowed of [21, 8]) {
+    app.clock.advance(11 * 60_000)
+    expect(await allowedFrom('203.0.113.7')).toBe(allowed)
+  }
+})
+
 test('after a clock is set back, no caller waits for what was counted before', async () => {
   const { url, drop } = await sqlite.create()
   closers.push(drop)

@@ -11,6 +11,12 @@ import { errorCodes } from '../../src/errors.ts'
 import { eventKinds } from '../../src/events/events.ts'
 import { publicErrors } from '../../src/http/problem.ts'
 import { Problem } from '../../src/http/v1/problem-answers.ts'
+import {
+  adjustableAllowances,
+  allowanceNames,
+  allowanceText,
+  networkFactor,
+} from '../../src/limits/allowances.ts'
 import { limitsWith } from '../../src/limits/limits.ts'
 import { limitSettings } from '../../src/settings/limits.ts'
 import { settingRows } from '../../src/settings/table.ts'
@@ -99,6 +105,22 @@ test('docs/limits.md shows the table of limits, row by row', () => {
     },
   )
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
+})
+
+test('docs/limits.md and docs/settings.md show which numbers may be set, and their bounds', () => {
+  const bounds = allowanceNames.map((of) => {
+    const { atLeast, atMost } = adjustableAllowances[of]
+    const { name, default: byDefault } = limitSettings.allowances[of]
+    return [inCode(name), inCode(byDefault), inCode(allowanceText(atLeast)), String(atMost)]
+  })
+  const { name, default: byDefault } = limitSettings.networkFactor
+  const { from, to } = networkFactor
+  const factor = [inCode(name), inCode(byDefault), inCode(String(from)), String(to)]
+  const shown = rows(section('docs/limits.md', '## Numbers that you may set'))
+  expect(shown.map((row) => row.slice(0, 4))).toEqual([factor, ...bounds])
+  const all = rows(section('docs/settings.md', '## The table'))
+  for (const [setting, , atLeast, atMost] of bounds)
+    expect(all.find(([cell]) => cell === setting)?.[2]).toBe(`at least ${atLeast}, at most ${atMost} each`)
 })
 
 describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {

@@ -19,7 +19,7 @@ const layers: readonly (readonly string[])[] = [
     'line-writer.ts',
     'background-errors.ts',
   ],
-  ['settings/setting.ts'],
+  ['settings/setting.ts', 'limits/allowances.ts'],
   ['url-parts.ts', 'phone/'],
   ['settings/parsers.ts', 'settings/groups.ts'],
   ['vendors/', 'redis/'],
