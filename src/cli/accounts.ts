@@ -3,8 +3,10 @@ import { password as askPassword, text as askText, isCancel } from '@clack/promp
 import type { Account } from '../accounts/accounts.ts'
 import { startOfDay } from '../clock.ts'
 import { AppError } from '../errors.ts'
+import { plainTextWords } from '../http/field-words.ts'
 import { isoTime } from '../iso-time.ts'
 import { accountStateAt } from '../sessions/account-state.ts'
+import { isPlainText } from '../typed-text.ts'
 import { calledAs } from './called-as.ts'
 import type { Context } from './context.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
@@ -31,14 +33,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   const { output } = context
   const isPerson = process.stdin.isTTY && !options.passwordStdin
   const nickname = options.nickname ?? (isPerson ? await askForNickname(output) : null)
-  if (nickname !== null && [...nickname].length > nicknameMax) {
-    throw new UsageError(
-      output.say(
-        `--nickname 最多 ${nicknameMax} 个字符，现在有 ${[...nickname].length} 个：请缩短。`,
-        `--nickname takes ${nicknameMax} characters at most, and this has ${[...nickname].length}: shorten it.`,
-      ),
-    )
-  }
+  if (nickname !== null) assertPlainText('--nickname', nickname, nicknameMax, output)
   const password = isPerson ? await askForPassword(output) : await readPassword(output, phone, options)
   const allowWeakPassword = options.allowWeakPassword ?? false
   const account = await withServices(context, ({ accounts }) =>
@@ -53,6 +48,26 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   output.line(output.say(`已创建账号 ${account.phoneNumber}`, `Account created: ${account.phoneNumber}`))
   output.value(describe(account))
   return exitCodes.done
+}
+
+/**
+ * The rule of the API for names.
+ * @throws UsageError
+ */
+function assertPlainText(option: string, text: string, max: number, output: Output): void {
+  const { length } = [...text]
+  if (length > max) {
+    throw new UsageError(
+      output.say(
+        `${option} 最多 ${max} 个字符，现在有 ${length} 个：请缩短。`,
+        `${option} takes ${max} characters at most, and this has ${length}: shorten it.`,
+      ),
+    )
+  }
+  if (!isPlainText(text))
+    throw new UsageError(
+      output.say(`${option} ${plainTextWords['zh-CN']}。`, `${option} must be ${plainTextWords.en}.`),
+    )
 }
 
 /** `accounts list`: streamed, so that memory does not grow with the number of accounts. */
@@ -98,14 +113,7 @@ export async function banAccount(context: Context, phone: string, options: BanOp
   const { output } = context
   const until = options.until === undefined ? null : parseEnd(options.until, output)
   const reason = options.reason ?? null
-  if (reason !== null && [...reason].length > reasonMax) {
-    throw new UsageError(
-      output.say(
-        `--reason 最多 ${reasonMax} 个字符，现在有 ${[...reason].length} 个：请缩短。`,
-        `--reason takes ${reasonMax} characters at most, and this has ${[...reason].length}: shorten it.`,
-      ),
-    )
-  }
+  if (reason !== null) assertPlainText('--reason', reason, reasonMax, output)
   const account = await withServices(context, async ({ accounts, lifecycle }) =>
     lifecycle.ban((await accounts.get(phone)).id, { until, reason }),
   )

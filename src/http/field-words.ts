@@ -8,12 +8,15 @@ type Words = Readonly<Record<Language, string>>
 /** At most this many values of an enumeration are listed. */
 const namedValues = 20
 
+/** What `plainText` accepts. */
+export const plainTextWords: Words = {
+  'zh-CN': '须含可见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
+  en: 'visible text without control characters, line breaks, zero-width characters or characters that turn the direction of text',
+}
+
 /** What the patterns of patterns.ts accept, by their names. */
 const forms: Readonly<Record<string, Words>> = {
-  plain_text: {
-    'zh-CN': '须含可见的文字，不能含控制字符、换行、零宽字符或改变文字方向的字符',
-    en: 'visible text without control characters, line breaks, zero-width characters or characters that turn the direction of text',
-  },
+  plain_text: plainTextWords,
   printable_ascii: {
     'zh-CN': '只能是 ASCII 可见字符，不能有空格',
     en: 'visible ASCII characters without spaces',

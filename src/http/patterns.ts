@@ -1,12 +1,7 @@
 // Text patterns of request fields, each with a name: the schemas check them, field-words.ts describes them.
 import { idempotencyKeyPattern } from '../sessions/sign-in-repeats.ts'
+import { plainText } from '../typed-text.ts'
 
-/**
- * At least one visible character (U+2800 is blank), and no control characters, lone surrogates, line
- * separators, invisible characters, or characters that change the text direction.
- */
-export const plainText =
-  '^(?=.*[^\\s\\p{Default_Ignorable_Code_Point}\\u2800])[^\\p{Cc}\\p{Cs}\\u00AD\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u2069\\uFEFF]+$'
 /** RFC 3986: a host name, an optional port, then a path or a query of the characters that a URL may have. */
 export const httpsUrl =
   '^https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:[/?][A-Za-z0-9._~:/?#@!$&()*+,;=%\\x27\\[\\]-]*)?$'

@@ -101,6 +101,20 @@ describe('accounts', () => {
       'secret-enough',
       /64 characters at most/,
     ],
+    ...['', '\u3164', '\u200b', 'a\nb', 'a\u202eb'].flatMap(
+      (text): [string[], string | undefined, RegExp][] => [
+        [
+          ['accounts', 'add', '13800005223', '--password-stdin', '--nickname', text],
+          'secret-enough',
+          /^--nickname must be visible text without control characters/,
+        ],
+        [
+          ['accounts', 'ban', person.phone, '--reason', text],
+          undefined,
+          /^--reason must be visible text without control characters/,
+        ],
+      ],
+    ),
     [['accounts', 'add'], undefined, /<phone> is missing/],
     [['nothing'], undefined, /There is no command "nothing"/],
     [['accounts', 'list', '--nothing'], undefined, /There is no option "--nothing"/],

@@ -2,7 +2,8 @@
 // come from these schemas.
 import { type TSchema, Type } from 'typebox'
 import { platforms } from '../../sessions/session.ts'
-import { plainText, printableAscii, sixDigits } from '../patterns.ts'
+import { plainText } from '../../typed-text.ts'
+import { printableAscii, sixDigits } from '../patterns.ts'
 
 export const nullable = <T extends TSchema>(schema: T, description?: string) =>
   Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
@@ -14,22 +15,35 @@ const appPlatforms = platforms.filter((platform) => platform !== 'classic')
 const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'What the app runs on.' })
 export const Platform = Type.Enum([...platforms], { type: 'string' })
 
+/** The longest texts about a device, in code points. */
+export const deviceLengths = { id: 128, name: 64, appVersion: 32 } as const
+
 export const NewDevice = Type.Object(
   {
     platform: Type.Optional(AppPlatform),
     id: Type.Optional(
       Type.String({
         minLength: 1,
-        maxLength: 128,
+        maxLength: deviceLengths.id,
         pattern: printableAscii,
         description: 'Stays the same on this device.',
       }),
     ),
     name: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, pattern: plainText, examples: ['iPhone 15'] }),
+      Type.String({
+        minLength: 1,
+        maxLength: deviceLengths.name,
+        pattern: plainText,
+        examples: ['iPhone 15'],
+      }),
     ),
     app_version: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 32, pattern: plainText, examples: ['2.1.0'] }),
+      Type.String({
+        minLength: 1,
+        maxLength: deviceLengths.appVersion,
+        pattern: plainText,
+        examples: ['2.1.0'],
+      }),
     ),
   },
   {
