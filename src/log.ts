@@ -3,6 +3,7 @@ import { type Logger, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
 import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
 import type { IgnoredAddress } from './http/client-address.ts'
+import type { ForeignProtocol } from './http/foreign-protocols.ts'
 import type { RequestLine, RequestLog } from './http/request-log.ts'
 import { LineWriter } from './line-writer.ts'
 import { type Hide, hideIn, hideNothing } from './secrets.ts'
@@ -95,8 +96,17 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
         error.code,
       )
     },
+    foreignProtocol: (protocol, peer) => logger.warn({ peer }, foreignProtocolLines[protocol]),
     ignoredAddress: ({ why, ...about }) => logger.warn(about, ignoredAddressLines[why]),
   }
+}
+
+const foreignProtocolLines: Readonly<Record<ForeignProtocol, string>> = {
+  tls: 'a client speaks TLS, and this port speaks plain HTTP: write http:// in the client, or put a proxy for TLS in front (docs/operations.md)',
+  http2:
+    'a client speaks HTTP/2 without TLS, and this port speaks HTTP/1.1: set the proxy in front to HTTP/1.1 for its backends',
+  proxy:
+    'a proxy sends the PROXY protocol, which this port does not read: turn it off, and make the proxy send X-Forwarded-For (docs/limits.md)',
 }
 
 const ignoredAddressLines: Readonly<Record<IgnoredAddress['why'], string>> = {

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError } from '../errors.ts'
 import { maskPhoneNumber } from '../phone/phone.ts'
 import type { ClientAddressOf, IgnoredAddress } from './client-address.ts'
+import type { ForeignProtocolLog } from './foreign-protocols.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -13,7 +14,7 @@ declare module 'fastify' {
 }
 
 /** Where the lines go. */
-export interface RequestLog {
+export interface RequestLog extends ForeignProtocolLog {
   /** Whether a line is written for each request. */
   readonly isOn: boolean
   /** One finished request. */

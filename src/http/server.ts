@@ -6,6 +6,7 @@ import { answerBeforeEnd } from './connection-ends.ts'
 import { limitConnections } from './connection-limit.ts'
 import { docsSurface } from './docs/docs.ts'
 import { answerFirst, type FastRoutes } from './fast-path.ts'
+import { ForeignProtocols } from './foreign-protocols.ts'
 import { type HealthParts, healthSurface } from './health/health.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { type LifecycleParts, RequestLifecycle } from './lifecycle.ts'
@@ -55,10 +56,14 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const addressOf = clientAddresses(isTrusted)
   const { isStopping } = parts.health
   const lifecycle = new RequestLifecycle({ ...parts, addressOf, isTrusted, isStopping })
+  const foreignProtocols = new ForeignProtocols(parts.log)
   const app = fastify({
     ...fixedOptions,
     genReqId: lifecycle.newRequestId,
-    clientErrorHandler: (error, socket) => lifecycle.connections.refuse(error, socket),
+    clientErrorHandler: (error, socket) => {
+      foreignProtocols.look(error, socket)
+      lifecycle.connections.refuse(error, socket)
+    },
     frameworkErrors: (error, request, reply) => lifecycle.answerUnreadable(error, request, reply),
   })
   // Responses are small plain objects. Their schemas serve the documentation only; JSON.stringify writes

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
@@ -93,6 +94,66 @@ async function untilClosed(connection: RawConnection): Promise<unknown[]> {
     all.push(told(reply))
   }
 }
+
+describe('a client that speaks another protocol than plain HTTP/1.1', () => {
+  /** Writes bytes, and says how the connection ended. */
+  async function say(bytes: string): Promise<{ text: string; error: unknown }> {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    let text = ''
+    let error: unknown = null
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    socket.on('error', (reason) => {
+      error = reason
+    })
+    socket.write(Buffer.from(bytes, 'latin1'))
+    await once(socket, 'close')
+    return { text, error }
+  }
+
+  const warnings = () =>
+    app.lines
+      .map((line) => JSON.parse(line) as { level: number; peer?: string; msg?: string })
+      .filter(({ level }) => level === 40)
+
+  // The one app says each line once a minute, and this file takes less: each protocol comes in one test.
+  test('TLS is told of in the log once, and the client sees its connection end', async () => {
+    for (let i = 0; i < 3; i++) {
+      const client = connectTls({
+        host: '127.0.0.1',
+        port: Number(new URL(app.url).port),
+        rejectUnauthorized: false,
+      })
+      const [error] = await once(client, 'error')
+      // The beginning of an answer in plain HTTP: it did not just vanish.
+      expect(error).toMatchObject({ code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
+      const { text, error: ended } = await say('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')
+      expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+      expect(ended).toBeNull()
+    }
+    expect(warnings()).toMatchObject([
+      { peer: '127.0.0.1', msg: expect.stringMatching(/speaks TLS.*plain HTTP/) },
+    ])
+    await expectOthersServed()
+  })
+
+  test.each([
+    ['HTTP/2 without TLS', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2 without TLS/],
+    [
+      'the PROXY protocol',
+      'PROXY TCP4 203.0.113.7 10.0.0.5 51234 80\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n',
+      /PROXY protocol/,
+    ],
+  ])('%s is told of in the log once', async (_name, bytes, line) => {
+    for (let i = 0; i < 3; i++) {
+      const { text, error } = await say(bytes)
+      expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+      expect(error).toBeNull()
+    }
+    expect(warnings()).toMatchObject([{ peer: '127.0.0.1', msg: expect.stringMatching(line) }])
+  })
+})
 
 describe('many requests on one connection', () => {
   /** Half of them are bad, but the start of the next one is always clear. */
