@@ -107,7 +107,10 @@ test('docs/limits.md shows the table of limits, row by row', () => {
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)
 })
 
-test('docs/limits.md and docs/settings.md show which numbers may be set, and their bounds', () => {
+test.each([
+  ['docs/limits.md', 'docs/settings.md', 'at least ', ', at most ', ' each'],
+  ['docs/limits.zh-CN.md', 'docs/settings.zh-CN.md', '至少 ', '，每个最多 ', ''],
+] as const)('%s and %s show which numbers may be set, and their bounds', (limits, settings, ...words) => {
   const bounds = allowanceNames.map((of) => {
     const { atLeast, atMost } = adjustableAllowances[of]
     const { name, default: byDefault } = limitSettings.allowances[of]
@@ -116,11 +119,13 @@ test('docs/limits.md and docs/settings.md show which numbers may be set, and the
   const { name, default: byDefault } = limitSettings.networkFactor
   const { from, to } = networkFactor
   const factor = [inCode(name), inCode(byDefault), inCode(String(from)), String(to)]
-  const shown = rows(section('docs/limits.md', '## Numbers that you may set'))
+  const shown = rows(section(limits, '## Numbers that you may set'))
   expect(shown.map((row) => row.slice(0, 4))).toEqual([factor, ...bounds])
-  const all = rows(section('docs/settings.md', '## The table'))
-  for (const [setting, , atLeast, atMost] of bounds)
-    expect(all.find(([cell]) => cell === setting)?.[2]).toBe(`at least ${atLeast}, at most ${atMost} each`)
+  const all = rows(section(settings, '## The table'))
+  for (const [setting, , atLeast = '', atMost = ''] of bounds) {
+    const values = [words[0], atLeast, words[1], atMost, words[2]].join('')
+    expect(all.find(([cell]) => cell === setting)?.[2]).toBe(values)
+  }
 })
 
 describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {
