@@ -98,12 +98,34 @@ export interface ErrorFacts {
   readonly bannedUntil?: number | null
 }
 
+/** The fact that an error of the code must have. */
+interface NeededFacts {
+  invalid_request: 'fields'
+  method_not_allowed: 'allow'
+  rate_limited: 'retryAfterSeconds'
+  password_refused: 'rule'
+  phone_number_not_mobile: 'phone'
+  country_not_served: 'phone'
+  account_banned: 'bannedUntil'
+}
+
+interface ErrorOptions {
+  readonly cause?: unknown
+}
+
+type FactsOf<Code extends keyof NeededFacts> = ErrorFacts & Required<Pick<ErrorFacts, NeededFacts[Code]>>
+
+/** The arguments after the code. A code that is known only at run time requires no fact. */
+type About<Code extends ErrorCode> = Code extends keyof NeededFacts
+  ? [facts: FactsOf<Code>, options?: ErrorOptions]
+  : [facts?: ErrorFacts, options?: ErrorOptions]
+
 /** A refusal with a code of the table. Every other error is `internal`. */
-export class AppError extends Error {
-  readonly code: ErrorCode
+export class AppError<Code extends ErrorCode = ErrorCode> extends Error {
+  readonly code: Code
   readonly facts: ErrorFacts
 
-  constructor(code: ErrorCode, facts: ErrorFacts = {}, options: { cause?: unknown } = {}) {
+  constructor(code: Code, ...[facts = {}, options = {}]: About<Code>) {
     super(code, options)
     this.name = 'AppError'
     this.code = code

@@ -118,7 +118,7 @@ const clock = { now: () => Date.parse(at) + 60_000, timeZone: 'Asia/Shanghai' }
 /** `components.examples`: each problem once, for all routes that can return it. */
 export function problemExamples(): Record<string, { value: unknown }> {
   const entries = errorCodes.map((code) => {
-    const error = new AppError(code, facts[code])
+    const error = new AppError(code, facts[code] ?? {})
     return [code, { value: problemOf(error, { language: 'en', clock, requestId: 'q83PzT0b-1k' }) }] as const
   })
   return Object.fromEntries(entries)
