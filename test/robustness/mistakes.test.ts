@@ -44,9 +44,12 @@ describe.each(Object.entries(groups))('%s', (_name, mistakes) => {
       ])
       if (!isText(inEnglish, en)) expect(inEnglish).toBe(en)
       if (!isText(inChinese, zh)) expect(inChinese).toBe(zh)
-      for (const text of [inEnglish, inChinese]) {
-        expect(text).toContain(wrong)
-        expect(text).toContain(instead)
+      for (const [language, text] of [
+        ['en', inEnglish],
+        ['zh-CN', inChinese],
+      ] as const) {
+        if (wrong !== null) expect(text).toContain(wrong)
+        expect(text).toContain(typeof instead === 'string' ? instead : instead[language])
         expect(text).not.toContain(secret)
       }
       expect(inEnglish).not.toMatch(/\p{Script=Han}/u)
@@ -57,5 +60,9 @@ describe.each(Object.entries(groups))('%s', (_name, mistakes) => {
 test('there are at least thirty, and no two of them are the same', () => {
   const names = Object.values(groups).flatMap((mistakes) => mistakes.map(({ mistake }) => mistake))
   expect(new Set(names).size).toBe(names.length)
+  for (const { wrong, instead } of Object.values(groups).flat()) {
+    expect(wrong).not.toBe('')
+    expect(instead).not.toBe('')
+  }
   expect(names.length).toBeGreaterThanOrEqual(60)
 })

@@ -23,10 +23,10 @@ export interface Mistake {
   /** The whole text; `…` stands for what differs each time. */
   readonly en: string
   readonly zh: string
-  /** What was wrong: a value, a field, a setting. In both texts. */
-  readonly wrong: string
-  /** What to do: a command, the name of a setting, an example. In both texts. */
-  readonly instead: string
+  /** What was wrong: a value, a field, a setting. In both texts; null where it is a secret. */
+  readonly wrong: string | null
+  /** What to do: a command, the name of a setting, an example. In both texts; or the words of each, where it is none of these. */
+  readonly instead: string | Readonly<Record<Language, string>>
 }
 
 /** Stands for every secret in the table: no text may show it. */

@@ -7,11 +7,17 @@ interface Sent {
   readonly body?: string
 }
 
+interface Problem {
+  readonly title: string
+  readonly detail?: string
+  readonly fields?: readonly { readonly pointer: string }[]
+}
+
 const languages: Readonly<Record<Language, string>> = { 'zh-CN': 'zh-CN', en: 'en' }
 const json = { 'content-type': 'application/json' }
 const good = '{"phone_number":"13800005223","password":"correct horse battery"}'
 
-/** Sends a request. What the person reads is the title and the detail of the answer. */
+/** Sends a request. What the person reads is the title and the detail of the answer, and which fields. */
 function request(path: string, { headers, ...rest }: Sent = {}): Mistake['make'] {
   return async ({ server }, language) => {
     const response = await fetch(server.url + path, {
@@ -19,8 +25,9 @@ function request(path: string, { headers, ...rest }: Sent = {}): Mistake['make']
       headers: { 'accept-language': languages[language], ...headers },
     })
     // Every answer to a mistake is problem details.
-    const { title, detail } = (await response.json()) as { title: string; detail?: string }
-    return detail === undefined ? title : `${title}. ${detail}`
+    const { title, detail, fields = [] } = (await response.json()) as Problem
+    const text = detail === undefined ? title : `${title}. ${detail}`
+    return [text, ...fields.map(({ pointer }) => pointer)].join(' ')
   }
 }
 
@@ -122,7 +129,7 @@ export const requestMistakes: readonly Mistake[] = [
     make: request('/v1/session?token=hf_hunter2'),
     en: 'A token must not be in the URL; send it in the Authorization header',
     zh: '不要把令牌放在网址里，请使用 Authorization 头',
-    wrong: '',
+    wrong: null,
     instead: 'Authorization',
   },
   {
@@ -132,9 +139,9 @@ export const requestMistakes: readonly Mistake[] = [
       headers: json,
       body: '{"phone_number":"07400123456","purpose":"sign_in"}',
     }),
-    en: 'Enter a valid phone number. This is not a mobile number of China. Write the number of another country with + and the country code, for example +44 7400 123456.',
-    zh: '手机号格式错误. 这不是中国的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。',
-    wrong: '',
+    en: 'Enter a valid phone number. This is not a mobile number of China. Write the number of another country with + and the country code, for example +44 7400 123456. /phone_number',
+    zh: '手机号格式错误. 这不是中国的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。 /phone_number',
+    wrong: '/phone_number',
     instead: '+44 7400 123456',
   },
   {
@@ -146,7 +153,7 @@ export const requestMistakes: readonly Mistake[] = [
     }),
     en: 'That code is wrong or has expired. Check the six digits, or get a new code.',
     zh: '验证码错误或已失效. 请检查六位数字，或重新获取验证码。',
-    wrong: '',
-    instead: '. ',
+    wrong: null,
+    instead: { en: 'get a new code', 'zh-CN': '重新获取验证码' },
   },
 ]
