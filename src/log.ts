@@ -1,6 +1,5 @@
 // The log on standard output: JSON lines for machines, text at a terminal.
 import { type Logger, pino, stdSerializers } from 'pino'
-import pretty from 'pino-pretty'
 import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
 import type { IgnoredAddress } from './http/client-address.ts'
 import type { ForeignProtocol } from './http/foreign-protocols.ts'
@@ -24,14 +23,14 @@ export interface LineStream {
 }
 
 /** The program's log. `isTerminal`: standard output is a terminal; `hide` removes secrets from errors. */
-export function createLog(
+export async function createLog(
   settings: Pick<Settings, 'log' | 'server'>,
   isTerminal: boolean,
   hide: Hide = hideNothing,
-): Log {
+): Promise<Log> {
   const asText = settings.log.format === 'text' || (settings.log.format === 'auto' && isTerminal)
   return logTo(
-    asText ? prettyStream(isTerminal) : new LineWriter(1, settings.server.workers > 1),
+    asText ? await prettyStream(isTerminal) : new LineWriter(1, settings.server.workers > 1),
     settings.log.level,
     hide,
   )
@@ -47,7 +46,9 @@ export function logTo(stream: LineStream, level: string, hide: Hide = hideNothin
   return { logger: pino({ level, base: null, timestamp, serializers }, stream), stream, isoNow }
 }
 
-function prettyStream(colorize: boolean): LineStream {
+async function prettyStream(colorize: boolean): Promise<LineStream> {
+  // Loaded where it is used: a service's log is JSON.
+  const { default: pretty } = await import('pino-pretty')
   return pretty({
     translateTime: 'SYS:HH:MM:ss',
     colorize,

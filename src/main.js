@@ -1,4 +1,11 @@
 // The entry point of a checkout, for its npm scripts. JavaScript, because an old Node cannot load main.ts.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import * as nodeModule from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+// As in main.ts, because its import is awaited.
+new AsyncLocalStorage().run(null, () => {})
+
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
   // npm prints pages of EBADENGINE warnings, so this message is one line in each language.
@@ -9,4 +16,6 @@ if (major < 24) {
   )
   process.exit(2)
 }
+// The cache has TypeScript as JavaScript, so from the second start on Node does not load its compiler.
+nodeModule.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/hufu', import.meta.url)))
 await import('./main.ts')

@@ -18,7 +18,7 @@ export async function openApiDocument() {
     const log = { isOn: false, request() {}, trouble() {}, ignoredAddress() {}, foreignProtocol() {} }
     const server = await openServer(services, settings, { log, isStopping: () => false })
     await server.ready()
-    const document = server.described.of('v1')
+    const document = await server.described.of('v1')
     await server.close()
     await services.close()
     return document

@@ -44,7 +44,7 @@ const redisWithinMs = 5_000
 
 /** `serve`: returns when a signal has stopped the server and every request in flight is answered. */
 export async function serve({ settings, output }: Context): Promise<number> {
-  const programLog = createLog(settings, process.stdout.isTTY, output.hide)
+  const programLog = await createLog(settings, process.stdout.isTTY, output.hide)
   const log = programLog.logger
   exitOnUncaught(log)
   if (!cluster.isWorker) stopWithNpm(readEnvironment())

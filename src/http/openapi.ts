@@ -1,7 +1,7 @@
 // OpenAPI 3.1 documents, one for each surface, from the schemas of its routes.
-import swagger from '@fastify/swagger'
-import type { FastifyInstance, RouteOptions } from 'fastify'
+import fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import type { TSchema } from 'typebox'
+import { acceptEveryMethod } from './method-not-allowed.ts'
 
 /** The part of an OpenAPI 3.1 operation object that this file uses. */
 interface Operation {
@@ -57,10 +57,10 @@ export interface SurfaceDocument {
   readonly schemas?: readonly TSchema[]
 }
 
-/** The documents of a server's surfaces, by name. Each is generated on first use and then cached. */
+/** The documents of a server's surfaces, by name. Each is generated when it is requested. */
 export class DescribedSurfaces {
   readonly #version: string
-  readonly #documents = new Map<string, () => Document>()
+  readonly #documents = new Map<string, () => Promise<Document>>()
 
   constructor(version: string) {
     this.#version = version
@@ -76,23 +76,24 @@ export class DescribedSurfaces {
     }
   }
 
-  add(surface: string, document: () => Document): void {
+  add(surface: string, document: () => Promise<Document>): void {
     this.#documents.set(surface, document)
   }
 
   /** The document of a surface. @throws Error where it has none */
-  of(surface: string): Document {
+  async of(surface: string): Promise<Document> {
     const document = this.#documents.get(surface)
     if (!document) throw new Error(`the surface ${surface} has no document`)
-    return document()
+    return await document()
   }
 
   /**
    * One document of several surfaces, side by side.
    * @throws Error where two of them have the same path, or use one name for different things
    */
-  joined(surfaces: readonly string[]): Document {
-    const documents = surfaces.filter((name) => this.#documents.has(name)).map((name) => this.of(name))
+  async joined(surfaces: readonly string[]): Promise<Document> {
+    const known = surfaces.filter((name) => this.#documents.has(name))
+    const documents = await Promise.all(known.map((name) => this.of(name)))
     const [first] = documents
     if (!first) throw new Error('none of these surfaces has a document')
     const components = documents.map((document) => document.components ?? {})
@@ -116,22 +117,43 @@ function disjoint<T>(records: readonly Readonly<Record<string, T>>[]): Record<st
   return Object.fromEntries(all)
 }
 
-/** Collects the document of a surface. Register it before the routes that it describes. */
-export async function describeRoutes(
+/** Collects the routes of a surface for its document. Call it before the routes are registered. */
+export function describeRoutes(
   app: FastifyInstance,
   surface: string,
   document: SurfaceDocument,
   described: DescribedSurfaces,
-): Promise<void> {
-  const examples = new Map<string, RouteExamples>()
-  app.addHook('onRoute', ({ schema, config }: RouteOptions) => {
-    if (config?.examples && schema?.operationId) examples.set(schema.operationId, config.examples)
-  })
+): void {
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route: RouteOptions) => void routes.push(route))
   for (const schema of document.schemas ?? []) app.addSchema(schema)
+  described.add(surface, () => documentOf(routes, document, described.info))
+}
+
+/**
+ * Generates a document from routes. It registers them in a separate server, which does not listen: the
+ * plug-in that describes them takes a tenth of a start to load, and most servers are never asked for a
+ * document.
+ */
+async function documentOf(
+  routes: readonly RouteOptions[],
+  document: SurfaceDocument,
+  info: DescribedSurfaces['info'],
+): Promise<Document> {
+  const examples = new Map<string, RouteExamples>()
+  for (const { schema, config } of routes)
+    if (config?.examples && schema?.operationId) examples.set(schema.operationId, config.examples)
+  const { default: swagger } = await import('@fastify/swagger')
+  const app = fastify({ exposeHeadRoutes: false })
+  acceptEveryMethod(app)
+  for (const schema of document.schemas ?? []) app.addSchema(schema)
+  // No request arrives here.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => JSON.stringify)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: described.info,
+      info,
       servers: [{ url: '/' }],
       tags: [...document.tags],
       components: {
@@ -151,8 +173,13 @@ export async function describeRoutes(
       buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`),
     },
   })
+  for (const { method, url, schema } of routes)
+    app.route({ method, url, ...(schema && { schema }), handler: async () => {} })
+  await app.ready()
   // The plug-in's type also covers Swagger 2 and OpenAPI 3.0; the option above selects 3.1.
-  described.add(surface, () => app.swagger() as Document)
+  const result = app.swagger() as Document
+  await app.close()
+  return result
 }
 
 /** Writes the examples of a route into its description. */

@@ -14,6 +14,7 @@ import { acceptEveryMethod } from './method-not-allowed.ts'
 import { DescribedSurfaces } from './openapi.ts'
 import { registerSurface, type Surface } from './surface.ts'
 import { type V1Parts, v1Surface } from './v1/v1.ts'
+import { LazyValidators } from './validators.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -57,8 +58,10 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const { isStopping } = parts.health
   const lifecycle = new RequestLifecycle({ ...parts, addressOf, isTrusted, isStopping })
   const foreignProtocols = new ForeignProtocols(parts.log)
+  const validators = new LazyValidators()
   const app = fastify({
     ...fixedOptions,
+    schemaController: { compilersFactory: validators.compilersFactory() },
     genReqId: lifecycle.newRequestId,
     clientErrorHandler: (error, socket) => {
       foreignProtocols.look(error, socket)
@@ -66,12 +69,10 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     },
     frameworkErrors: (error, request, reply) => lifecycle.answerUnreadable(error, request, reply),
   })
-  // Responses are small plain objects. Their schemas serve the documentation only; JSON.stringify writes
-  // them.
-  app.setSerializerCompiler(() => JSON.stringify)
   acceptEveryMethod(app)
   acceptJsonOnly(app)
   lifecycle.attachTo(app)
+  validators.attachTo(app)
   const { verification } = parts
   const described = new DescribedSurfaces(parts.version)
   app.decorate('described', described)

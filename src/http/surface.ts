@@ -46,7 +46,7 @@ export async function registerSurface(
     })
     app.setErrorHandler(lifecycle.errorHandler(surface.errors))
     const otherMethods = refuseOtherMethods(app)
-    if (surface.document) await describeRoutes(app, surface.name, surface.document, described)
+    if (surface.document) describeRoutes(app, surface.name, surface.document, described)
     authenticate(app, surface.caller, verification)
     refuseUnexpectedBody(app)
     // The routes get a scope of their own: hooks of the surface do not apply to the 405 routes.

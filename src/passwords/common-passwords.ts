@@ -81,16 +81,36 @@ const ways = [
 ]
 
 const maxLength = 256
-const runs = ways.map((way) => leetless(way.repeat(Math.ceil(maxLength / way.length) + 1)))
-
-/** All entries in their usual spelling. A test checks that each of them is refused. */
-export const commonPasswords: readonly string[] = [...wordsIn(listed), ...wordsIn(chinese)]
-
-const years = Array.from({ length: 91 }, (_, i) => String(1950 + i))
-const entries = new Set(commonPasswords.map(leetless))
-const commonNumbers = new Set([...wordsIn(numbers), ...years].map(leetless))
-const parts = new Set([...wordsIn(words), ...wordsIn(numbers), ...years].map(leetless))
 const longestNumber = 10
+
+/** All entries, as people write them: tests show that each of them is refused. */
+export function commonPasswords(): readonly string[] {
+  return [...wordsIn(listed), ...wordsIn(chinese)]
+}
+
+interface Lists {
+  readonly entries: ReadonlySet<string>
+  readonly numbers: ReadonlySet<string>
+  /** Words and numbers. */
+  readonly parts: ReadonlySet<string>
+  readonly runs: readonly string[]
+}
+
+let lists: Lists | null = null
+
+/** Built on first use, because it takes some milliseconds. */
+function builtLists(): Lists {
+  if (lists !== null) return lists
+  const years = Array.from({ length: 91 }, (_, i) => String(1950 + i))
+  const allNumbers = [...wordsIn(numbers), ...years]
+  lists = {
+    entries: new Set(commonPasswords().map(leetless)),
+    numbers: new Set(allNumbers.map(leetless)),
+    parts: new Set([...wordsIn(words), ...allNumbers].map(leetless)),
+    runs: ways.map((way) => leetless(way.repeat(Math.ceil(maxLength / way.length) + 1))),
+  }
+  return lists
+}
 
 /** The product's name, surrounded by any characters but letters. */
 const productName = /^\P{L}*(?:hufu|ufuh|虎符|符虎)+\P{L}*$/u
@@ -104,17 +124,18 @@ export function isCommonPassword(password: string): boolean {
   const text = password.normalize('NFKC').toLowerCase()
   if (new Set(text).size === 1 || productName.test(text)) return true
   const plain = leetless(text)
+  const all = builtLists()
   return [plain, [...plain].reverse().join('')].some(
-    (way) => entries.has(way) || isPartWithNumber(way) || runs.some((run) => run.includes(way)),
+    (way) => all.entries.has(way) || isPartWithNumber(way, all) || all.runs.some((run) => run.includes(way)),
   )
 }
 
-/** A common word or number after or before a common number: woaini1314, 123456zhang, 66668888. */
-function isPartWithNumber(text: string): boolean {
+/** A common word or number with a common number behind or before it: woaini1314, 123456zhang, 66668888. */
+function isPartWithNumber(text: string, { numbers, parts }: Lists): boolean {
   if (parts.has(text)) return true
   for (let length = 1; length <= longestNumber && length < text.length; length++) {
-    if (commonNumbers.has(text.slice(-length)) && parts.has(text.slice(0, -length))) return true
-    if (commonNumbers.has(text.slice(0, length)) && parts.has(text.slice(length))) return true
+    if (numbers.has(text.slice(-length)) && parts.has(text.slice(0, -length))) return true
+    if (numbers.has(text.slice(0, length)) && parts.has(text.slice(length))) return true
   }
   return false
 }

@@ -74,15 +74,15 @@ const spellings: Record<string, (password: string) => string> = {
 }
 
 test.each(Object.entries(spellings))('every common password is refused %s', (_name, spell) => {
-  expect(commonPasswords.length).toBeGreaterThan(10_000)
+  expect(commonPasswords().length).toBeGreaterThan(10_000)
   const refused = new AppError('password_refused', { rule: 'is_common' })
-  for (const password of commonPasswords)
+  for (const password of commonPasswords())
     expect(() => assertAcceptablePassword(spell(password), phone), spell(password)).toThrow(refused)
 })
 
 test('the list has what our length lets through, and nothing twice', () => {
-  expect(commonPasswords.filter((password) => [...password].length < 8)).toEqual([])
-  expect(new Set(commonPasswords).size).toBe(commonPasswords.length)
+  expect(commonPasswords().filter((password) => [...password].length < 8)).toEqual([])
+  expect(new Set(commonPasswords()).size).toBe(commonPasswords.length)
 })
 
 test.each([

@@ -1,16 +1,20 @@
 // Settings of texts that people read.
 import { setting, WrongValue } from './setting.ts'
 
+const defaultTimeZone = 'Asia/Shanghai'
+
 export const textSettings = {
   timeZone: setting({
     name: 'HUFU_TIME_ZONE',
-    default: 'Asia/Shanghai',
+    default: defaultTimeZone,
     meaning: 'Time zone of clock times in messages to people, such as when another device signed in.',
     parse: timeZone,
   }),
 }
 
 function timeZone(text: string): string {
+  // The check loads data about time zones, a fortieth of a start.
+  if (text === defaultTimeZone) return text
   try {
     return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone
   } catch {

@@ -112,25 +112,25 @@ describe('on the four classic paths an error is as in the tutorial', () => {
 })
 
 describe('documents', () => {
-  const pathsOf = (surface: string) => Object.keys(app.server.described.of(surface).paths ?? {})
+  const pathsOf = async (surface: string) => Object.keys((await app.server.described.of(surface)).paths ?? {})
 
-  test('each surface has its own, with its own paths and kinds of token', () => {
+  test('each surface has its own, with its own paths and kinds of token', async () => {
     const { described } = app.server
-    expect(pathsOf('classic').toSorted()).toEqual(['/', '/login', '/logout', '/user'])
-    expect(pathsOf('health').toSorted()).toEqual(['/livez', '/readyz'])
-    expect(pathsOf('v1').length).toBeGreaterThan(10)
-    expect(pathsOf('v1').filter((path) => !path.startsWith('/v1/'))).toEqual([])
-    const schemesOf = (surface: string) =>
-      Object.keys(described.of(surface).components?.securitySchemes ?? {})
-    expect(schemesOf('v1')).toEqual(['token'])
-    expect(schemesOf('classic')).toEqual(['classicToken'])
-    expect(() => described.of('docs')).toThrow('has no document')
+    expect((await pathsOf('classic')).toSorted()).toEqual(['/', '/login', '/logout', '/user'])
+    expect((await pathsOf('health')).toSorted()).toEqual(['/livez', '/readyz'])
+    expect((await pathsOf('v1')).length).toBeGreaterThan(10)
+    expect((await pathsOf('v1')).filter((path) => !path.startsWith('/v1/'))).toEqual([])
+    const schemesOf = async (surface: string) =>
+      Object.keys((await described.of(surface)).components?.securitySchemes ?? {})
+    expect(await schemesOf('v1')).toEqual(['token'])
+    expect(await schemesOf('classic')).toEqual(['classicToken'])
+    await expect(described.of('docs')).rejects.toThrow('has no document')
   })
 
   test('/openapi.json joins those that any client may call', async () => {
     const document = (await (await fetch(`${app.url}/openapi.json`)).json()) as { paths: object }
-    const own = ['classic', 'v1', 'health'].flatMap(pathsOf)
-    expect(Object.keys(document.paths)).toEqual(own)
+    const own = await Promise.all(['classic', 'v1', 'health'].map(pathsOf))
+    expect(Object.keys(document.paths)).toEqual(own.flat())
   })
 
   test('every tag of a route is explained, and no other', async () => {
@@ -144,18 +144,19 @@ describe('documents', () => {
 
   test('the SDK takes its types from that of v1', async () => {
     const { paths = {}, components = {} } = await openApiDocument()
-    expect(Object.keys(paths)).toEqual(pathsOf('v1'))
+    expect(Object.keys(paths)).toEqual(await pathsOf('v1'))
     expect(Object.keys(components.securitySchemes ?? {})).toEqual(['token'])
   })
 
-  test('two that mean different things by one name are not joined', () => {
+  test('two that mean different things by one name are not joined', async () => {
     const described = new DescribedSurfaces('0')
-    const document = (path: string) => ({ openapi: '3.1.0', info: {}, paths: { [path]: {} } })
+    const document = async (path: string) => ({ openapi: '3.1.0', info: {}, paths: { [path]: {} } })
     described.add('a', () => document('/a'))
     described.add('b', () => document('/b'))
     described.add('also a', () => document('/a'))
-    expect(Object.keys(described.joined(['a', 'b', 'of no server']).paths ?? {})).toEqual(['/a', '/b'])
-    expect(() => described.joined(['a', 'also a'])).toThrow('a name in common')
+    const joined = await described.joined(['a', 'b', 'of no server'])
+    expect(Object.keys(joined.paths ?? {})).toEqual(['/a', '/b'])
+    await expect(described.joined(['a', 'also a'])).rejects.toThrow('a name in common')
   })
 })
 

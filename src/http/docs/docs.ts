@@ -37,7 +37,7 @@ export function docsSurface(described: DescribedSurfaces): Surface {
 
 function docsRoutes(app: FastifyInstance, described: DescribedSurfaces): void {
   const description = onFirstUse(async () => {
-    const text = JSON.stringify(described.joined(publicSurfaces))
+    const text = JSON.stringify(await described.joined(publicSurfaces))
     return await storeAnswer(Buffer.from(text), {
       contentType: 'application/json; charset=utf-8',
       cacheControl: 'no-cache',
