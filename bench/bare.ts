@@ -1,30 +1,70 @@
-// The yardstick: Fastify routes that give the same answers as GET /user and GET /v1/session, to the byte, and
-// check nothing.
+// The yardsticks: routes that give the same answers as GET /user and GET /v1/session, to the byte, and check
+// and log nothing; with BENCH_BARE=http in a bare node:http handler, otherwise in Fastify.
+import { createServer } from 'node:http'
 import fastify from 'fastify'
 
-const app = fastify()
-app.addHook('onRequest', (_request, reply, done) => {
-  reply.header('x-request-id', 'AAAAAAAA-000')
-  reply.header('cache-control', 'no-store')
-  done()
-})
-app.get('/user', async () => ({ code: 1, nickname: '测试用户1', phone_number: '13000000000' }))
-app.get('/v1/session', async () => ({
-  session: {
-    id: 'AaIF0IK6fOe_AWn-B8xM3g',
-    platform: 'classic',
-    device: { id: null, name: null, app_version: null },
-    ip: '127.0.0.1',
-    created_at: '2026-11-22T00:00:00.000Z',
-    seen_at: '2026-11-22T00:00:00.000Z',
-    expires_at: '2026-12-22T00:00:00.000Z',
-    current: true,
-  },
-  account: {
-    id: '01a205d0-82b7-7229-ba1c-53f0bb62e75a',
-    phone_number: '+8613000000000',
-    nickname: '测试用户1',
-  },
-}))
-process.stderr.write(`Hufu 虎符 bare  ${await app.listen({ host: '127.0.0.1', port: 0 })}\n`)
-process.once('SIGTERM', () => void app.close().then(() => process.exit(0)))
+/** Headers that Hufu sends with every response: a request id of the same length, and no caching. */
+const headers = { 'x-request-id': 'AAAAAAAA-000', 'cache-control': 'no-store' }
+
+const answers = {
+  '/user': () => ({ code: 1, nickname: '测试用户1', phone_number: '13000000000' }),
+  '/v1/session': () => ({
+    session: {
+      id: 'AaIF0IK6fOe_AWn-B8xM3g',
+      platform: 'classic',
+      device: { id: null, name: null, app_version: null },
+      ip: '127.0.0.1',
+      created_at: '2026-11-22T00:00:00.000Z',
+      seen_at: '2026-11-22T00:00:00.000Z',
+      expires_at: '2026-12-22T00:00:00.000Z',
+      current: true,
+    },
+    account: {
+      id: '01a205d0-82b7-7229-ba1c-53f0bb62e75a',
+      phone_number: '+8613000000000',
+      nickname: '测试用户1',
+    },
+  }),
+}
+
+async function listenWithFastify(): Promise<string> {
+  const app = fastify()
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(headers)
+    done()
+  })
+  for (const [path, answer] of Object.entries(answers)) app.get(path, async () => answer())
+  process.once('SIGTERM', () => void app.close().then(() => process.exit(0)))
+  return await app.listen({ host: '127.0.0.1', port: 0 })
+}
+
+async function listenWithHttp(): Promise<string> {
+  const server = createServer((request, response) => {
+    const answer = Object.entries(answers).find(([path]) => path === request.url)?.[1]
+    if (!answer) return response.writeHead(404).end()
+    const body = JSON.stringify(answer())
+    return response
+      .writeHead(200, {
+        ...headers,
+        'content-type': 'application/json; charset=utf-8',
+        'content-length': Buffer.byteLength(body),
+      })
+      .end(body)
+  })
+  // Fastify's, which shows in a header.
+  server.keepAliveTimeout = 72_000
+  process.once('SIGTERM', () => {
+    server.close(() => process.exit(0))
+    server.closeIdleConnections()
+  })
+  return await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      const port = typeof address === 'object' ? address?.port : null
+      resolve(`http://127.0.0.1:${port}`)
+    })
+  })
+}
+
+const url = await (process.env.BENCH_BARE === 'http' ? listenWithHttp() : listenWithFastify())
+process.stderr.write(`Hufu 虎符 bare  ${url}\n`)

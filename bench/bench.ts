@@ -41,6 +41,10 @@ if (process.argv.includes('chart')) {
 }
 
 const isShort = process.argv.includes('--short')
+/** `--against FOLDER`: `checks` and `start` measure the server of another checkout too. */
+const against = process.argv.includes('--against')
+  ? (process.argv[process.argv.indexOf('--against') + 1] ?? null)
+  : null
 const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
 const [mariadb, redis] = await Promise.all([startMariadb(), startRedis()])
 
@@ -75,15 +79,48 @@ async function speed(): Promise<void> {
 }
 
 async function checks(): Promise<Section> {
+  const storePids = [mariadb.pid, redis.pid]
+  const size = isShort
+    ? { tokens: 1000, starts: 1, rounds: 2, secondsPerRound: 1 }
+    : { tokens: 10_000, starts: 5, rounds: 4, secondsPerRound: 1 }
+  const peersMissing = against === null ? await installPeers() : null
+  const subjects = against === null ? await allSubjects(peersMissing) : await subjectsOfTwo(against)
+  return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
+}
+
+/** This checkout and another one, beside the yardsticks. */
+async function subjectsOfTwo(other: string): Promise<Subject[]> {
+  const onBoth = async (redisDatabase: number) => ({ ...(await onMariadb()), ...onRedis(redisDatabase) })
+  const both = { routes: 'both' } as const
+  return [
+    bareRoutes('http'),
+    bareRoutes('fastify'),
+    hufu({ ...both, name: 'SQLite', environment: sqlite('ours') }),
+    hufu({ ...both, name: `SQLite, ${other}`, environment: sqlite('theirs'), source: other }),
+    hufu({ ...both, name: 'MariaDB + Redis', environment: await onBoth(0) }),
+    hufu({ ...both, name: `MariaDB + Redis, ${other}`, environment: await onBoth(1), source: other }),
+  ]
+}
+
+async function allSubjects(peersMissing: string | null): Promise<Subject[]> {
   const quiet = { HUFU_LOG_LEVEL: 'warn' }
-  const peersMissing = await installPeers()
+  const onBoth = async (redisDatabase: number) => ({ ...(await onMariadb()), ...onRedis(redisDatabase) })
   const subjects: Subject[] = [
-    bareRoutes,
-    hufu('SQLite', sqlite('user'), 'both'),
-    hufu('MariaDB + Redis', { ...(await onMariadb()), ...onRedis(0) }, 'both'),
-    hufu('MariaDB', await onMariadb(), 'user'),
-    hufu('SQLite, no request log', { ...sqlite('silent'), ...quiet }, 'user'),
-    hufu('MariaDB + Redis, no request log', { ...(await onMariadb()), ...onRedis(1), ...quiet }, 'user'),
+    bareRoutes('http'),
+    bareRoutes('fastify'),
+    hufu({ name: 'SQLite', environment: sqlite('user'), routes: 'both' }),
+    hufu({ name: 'MariaDB + Redis', environment: await onBoth(0), routes: 'both' }),
+    hufu({ name: 'MariaDB', environment: await onMariadb(), routes: 'user' }),
+    hufu({
+      name: 'SQLite, no request log',
+      environment: { ...sqlite('silent'), ...quiet },
+      routes: 'user',
+    }),
+    hufu({
+      name: 'MariaDB + Redis, no request log',
+      environment: { ...(await onBoth(1)), ...quiet },
+      routes: 'user',
+    }),
     redisReads("HGETALL, kept by the client library's cache", 'cached-hash', `${redis.url}/2`),
     redisReads('two GETs', 'two-gets', `${redis.url}/3`),
   ]
@@ -91,11 +128,7 @@ async function checks(): Promise<Section> {
     const databaseUrl = await createMariadbDatabase(mariadb.url)
     subjects.push(expressSession(`${redis.url}/4`), betterAuth(databaseUrl, `${redis.url}/5`))
   }
-  const size = isShort
-    ? { tokens: 1000, rounds: 2, secondsPerRound: 1 }
-    : { tokens: 10_000, rounds: 15, secondsPerRound: 1 }
-  const storePids = [mariadb.pid, redis.pid]
-  return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
+  return subjects
 }
 
 async function signIns(): Promise<Section> {
@@ -148,7 +181,8 @@ async function crowd(): Promise<Section> {
 }
 
 async function start(): Promise<Section> {
-  return startSection(await benchStart(join(folder, 'start.db'), isShort ? 1 : 5))
+  const rounds = isShort ? 1 : 9
+  return startSection(await benchStart({ databaseFile: join(folder, 'start.db'), rounds, against }))
 }
 
 function sqlite(name: string) {

@@ -1,5 +1,7 @@
-// Who is signed in? Every subject is asked for it with live tokens, in turn and in one run: requests/s and
-// latency.
+// What a check of a live token costs. Every subject is started anew several times, because V8 compiles each
+// process a little differently; the subjects of one start take turns in short rounds. Gives requests/s, CPU
+// and latency, with their spread over the processes.
+import { createHistogram } from 'node:perf_hooks'
 import type { ServerProcess } from '../test/support/app.ts'
 import { type Cores, takeCores } from './cores.ts'
 import { inTurn } from './in-turn.ts'
@@ -7,53 +9,74 @@ import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'
 import { assertSameBytes } from './same-bytes.ts'
 
-/** A route that a bare Fastify answers to the byte, or what others do in its place. */
+/** A route that the yardsticks answer to the byte, or an equivalent one of another program. */
 export type Route = 'GET /user' | 'GET /v1/session' | 'others'
+
+/**
+ * `http`: a bare node:http handler, the limit of what Node can do; `fastify`: a bare Fastify route. Both
+ * check and log nothing.
+ */
+export type Yardstick = 'http' | 'fastify'
 
 export interface Target extends Asked {
   readonly route: Route
   /**
-   * The answer must be as long as that of the bare route, headers included; null for the answer of another
-   * product.
+   * The response must be as long as the yardsticks' response of this route, headers included; null: another
+   * program's response.
    */
   readonly bytesOf: Exclude<Route, 'others'> | null
-  readonly isBare: boolean
+  readonly yardstick?: Yardstick
 }
 
-interface StartedSubject {
+export interface StartedSubject {
   readonly process: ServerProcess
   readonly targets: readonly Target[]
 }
 
-/** A server to measure: starts it with so many live tokens. */
-export type Subject = (tokens: number) => Promise<StartedSubject>
+/** Makes so many live tokens; the result starts a server that knows them, each time it is called. */
+export type Subject = (tokens: number) => Promise<() => Promise<StartedSubject>>
+
+/** The middle of all processes, and the lowest and the highest of them. */
+export interface Spread {
+  readonly middle: number
+  readonly least: number
+  readonly most: number
+}
 
 export interface CheckResult {
   readonly route: Route
   readonly name: string
-  readonly isBare: boolean
+  readonly yardstick: Yardstick | null
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
   /**
-   * The cost of a request in microseconds: CPU time of the server's core or, where that is unknown, elapsed
-   * time.
+   * What a request takes, in microseconds: of the server's core; of the time where the CPU time is not known.
    */
   readonly cpuMicros: number
+  /** Share of the time that the server computes; null where it is not known. */
   readonly busy: number | null
   /**
-   * Of the same round, beside the bare route: what that takes of the core, to what this one takes; and this
-   * one's p99 to its.
+   * CPU of the yardstick per request to this one's, of the same round: 1 is as fast, 0.5 takes twice as much.
    */
-  readonly toBare: { readonly cpu: number; readonly p99: number }
+  readonly toHttp: Spread
+  readonly toFastify: Spread
+  /**
+   * This one's p99 to that of Fastify, of all requests of a start: a p99 of one round is mostly the load's
+   * own pauses.
+   */
+  readonly p99ToFastify: Spread
 }
 
 export interface CheckOptions {
   readonly tokens: number
+  /** How often each subject is started. */
+  readonly starts: number
+  /** Of each start. */
   readonly rounds: number
   readonly secondsPerRound: number
   readonly connections: number
-  /** The process ids of the stores that the servers ask. */
+  /** The process ids of the stores that the servers use. */
   readonly storePids: readonly number[]
 }
 
@@ -64,73 +87,116 @@ export interface Checks {
   readonly cores: string
 }
 
-/**
- * Measures every target in turn, round after round, each round beginning with another one, so that a noisy
- * moment of the machine hits all of them. Gives medians; those of ratios are medians of each round's ratio.
- */
+/** The shots of one start: one for each round, by the target's place in the list. */
+type Start = readonly (readonly Shot[])[]
+
+/** Measures every target. Figures are medians of the rounds of a process, and then of the processes. */
 export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
-  const started: StartedSubject[] = []
-  const { connections, secondsPerRound } = options
-  let cores: Cores | null = null
+  const launches: (() => Promise<StartedSubject>)[] = []
+  for (const prepare of subjects) launches.push(await prepare(options.tokens))
+  const cores = takeCores(options.storePids)
   try {
-    for (const start of subjects) started.push(await start(options.tokens))
-    const targets = started.flatMap((subject) => subject.targets)
-    await assertBytesOfBare(targets)
-    cores = takeCores(options.storePids)
-    for (const { process } of started) if (process.child.pid) cores.pinServer(process.child.pid)
-    for (const target of targets) await warmUp(target, connections)
-    const shots = new Map<Target, Shot[]>(targets.map((target) => [target, []]))
-    for (let round = 0; round < options.rounds; round++) {
-      for (const target of inTurn(targets, round * 5))
-        shots.get(target)?.push(await shoot(target, { connections, seconds: secondsPerRound }))
+    const starts: Start[] = []
+    let targets: readonly Target[] = []
+    for (let n = 0; n < options.starts; n++) {
+      // The order changes with each start too: a subject does not always follow the same neighbour.
+      const measured = await measureStart(launches, cores, options, n)
+      targets = measured.targets
+      starts.push(measured.shots)
     }
-    const results = [...shots].map(([target, taken]) => {
-      const yardstick = target.route === 'others' ? 'GET /user' : target.route
-      const bare = targets.find(({ isBare, route }) => isBare && route === yardstick)
-      return middleOf(target, taken, (bare && shots.get(bare)) ?? taken)
-    })
-    return { results, options, cores: cores.description }
+    return {
+      results: targets.map((_target, i) => resultOf(targets, starts, i)),
+      options,
+      cores: cores.description,
+    }
   } finally {
-    cores?.free()
+    cores.free()
+  }
+}
+
+async function measureStart(
+  launches: readonly (() => Promise<StartedSubject>)[],
+  cores: Cores,
+  { connections, rounds, secondsPerRound }: CheckOptions,
+  n: number,
+): Promise<{ targets: readonly Target[]; shots: Start }> {
+  const started: StartedSubject[] = []
+  try {
+    for (const launch of launches) started.push(await launch())
+    const targets = started.flatMap((subject) => subject.targets)
+    await assertBytesOfYardsticks(targets)
+    for (const { process } of started) if (process.child.pid) cores.pinServer(process.child.pid)
+    for (const target of inTurn(targets, n * 3)) await warmUp(target, connections)
+    const shots: Shot[][] = targets.map(() => [])
+    for (let round = 0; round < rounds; round++) {
+      for (const target of inTurn(targets, (n * rounds + round) * 5))
+        shots[targets.indexOf(target)]?.push(await shoot(target, { connections, seconds: secondsPerRound }))
+    }
+    return { targets, shots }
+  } finally {
     await Promise.all(started.map((subject) => subject.process.stop()))
   }
 }
 
-/** Each token is shown once, for those who remember; then a second for the compiler. */
+/** Each token is sent once, for programs that remember tokens; then a second for the compiler. */
 async function warmUp(target: Target, connections: number): Promise<void> {
   await shoot(target, { connections, seconds: 'each once' })
   await shoot(target, { connections, seconds: 1 })
 }
 
-async function assertBytesOfBare(targets: readonly Target[]): Promise<void> {
+async function assertBytesOfYardsticks(targets: readonly Target[]): Promise<void> {
   for (const target of targets) {
-    const bare = targets.find(({ isBare, route }) => isBare && route === target.bytesOf)
+    const bare = targets.find(({ yardstick, route }) => yardstick === 'fastify' && route === target.bytesOf)
     if (bare && bare !== target) await assertSameBytes(bare, target)
   }
 }
 
-function middleOf(
-  { route, name, isBare }: Target,
-  shots: readonly Shot[],
-  bare: readonly Shot[],
-): CheckResult {
-  const middle = (figure: (shot: Shot) => number) => median(shots.map(figure))
-  const toBare = (ratio: (shot: Shot, bare: Shot) => number) =>
-    median(shots.map((shot, round) => ratio(shot, bare[round] ?? shot)))
+function resultOf(targets: readonly Target[], starts: readonly Start[], index: number): CheckResult {
+  const target = targets[index]
+  if (!target) throw new Error(`no target ${index}`)
+  const yardstickRoute = target.route === 'others' ? 'GET /user' : target.route
+  const indexOf = (name: Yardstick) =>
+    targets.findIndex(({ yardstick, route }) => yardstick === name && route === yardstickRoute)
+  const [http, fastify] = [indexOf('http'), indexOf('fastify')]
+  const each = (figure: (shot: Shot) => number) =>
+    median(starts.map((start) => median((start[index] ?? []).map(figure))))
+  const percentile = (start: Start, i: number, percent: number) => percentileMs(start[i] ?? [], percent)
+  const toOther = (other: number, ratio: (shot: Shot, bare: Shot) => number) =>
+    spreadOf(starts.map((start) => median(paired(start[index], start[other]).map(([a, b]) => ratio(a, b)))))
+  const cpuRatio = (shot: Shot, bare: Shot) => cpuMicros(bare) / cpuMicros(shot)
+  const isBusyKnown = starts.every((start) => start[index]?.every(({ busy }) => busy !== null))
   return {
-    route,
-    name,
-    isBare,
-    requestsPerSecond: middle((shot) => shot.requestsPerSecond),
-    p50Ms: middle((shot) => shot.p50Ms),
-    p99Ms: middle((shot) => shot.p99Ms),
-    cpuMicros: middle(cpuMicros),
-    busy: shots.some(({ busy }) => busy === null) ? null : middle(({ busy }) => busy ?? 0),
-    toBare: {
-      cpu: toBare((shot, yardstick) => cpuMicros(yardstick) / cpuMicros(shot)),
-      p99: toBare((shot, yardstick) => shot.p99Ms / yardstick.p99Ms),
-    },
+    route: target.route,
+    name: target.name,
+    yardstick: target.yardstick ?? null,
+    requestsPerSecond: each((shot) => shot.requestsPerSecond),
+    p50Ms: median(starts.map((start) => percentile(start, index, 50))),
+    p99Ms: median(starts.map((start) => percentile(start, index, 99))),
+    cpuMicros: each(cpuMicros),
+    busy: isBusyKnown ? each(({ busy }) => busy ?? Number.NaN) : null,
+    toHttp: toOther(http, cpuRatio),
+    toFastify: toOther(fastify, cpuRatio),
+    p99ToFastify: spreadOf(
+      starts.map((start) => percentile(start, index, 99) / percentile(start, fastify, 99)),
+    ),
   }
+}
+
+function paired(shots: readonly Shot[] = [], others: readonly Shot[] = []): (readonly [Shot, Shot])[] {
+  return shots.flatMap((shot, round) => {
+    const other = others[round]
+    return other ? [[shot, other] as const] : []
+  })
+}
+
+function spreadOf(numbers: readonly number[]): Spread {
+  return { middle: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }
+}
+
+function percentileMs(shots: readonly Shot[], percent: number): number {
+  const all = createHistogram()
+  for (const { latency } of shots) all.add(latency)
+  return all.percentile(percent) / 1000
 }
 
 function cpuMicros({ busy, requestsPerSecond }: Shot): number {

@@ -1,7 +1,7 @@
 // Which core does what while checks are measured: the server has one for itself, so that neither the load nor
 // a store takes from it.
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { findBinary } from '../test/support/services/binaries.ts'
 
 export interface Cores {
@@ -58,6 +58,24 @@ function allowedCores(): number[] {
 
 /** CPU time that a process has taken so far, in seconds; null where there is no /proc. */
 export function cpuSeconds(pid: number): number | null {
+  return scheduledSeconds(pid) ?? countedSeconds(pid)
+}
+
+/**
+ * To the nanosecond, of the threads that run now; null where the kernel counts none of it. A server starts
+ * its threads before it is measured.
+ */
+function scheduledSeconds(pid: number): number | null {
+  const threads = namesIn(`/proc/${pid}/task`)
+  const nanoseconds = threads.map((thread) =>
+    Number(readOr(`/proc/${pid}/task/${thread}/schedstat`, '').split(' ')[0]),
+  )
+  const sum = nanoseconds.reduce((total, one) => total + one, 0)
+  return sum > 0 ? sum / 1e9 : null
+}
+
+/** To a hundredth of a second. */
+function countedSeconds(pid: number): number | null {
   const fields = readOr(`/proc/${pid}/stat`, '').split(') ')[1]?.split(' ')
   // utime and stime, in hundredths of a second: proc_pid_stat(5).
   return fields ? (Number(fields[11]) + Number(fields[12])) / 100 : null
@@ -66,6 +84,14 @@ export function cpuSeconds(pid: number): number | null {
 /** The processes that a process has started and that are there now; none where there is no /proc. */
 export function childrenOf(pid: number): number[] {
   return readOr(`/proc/${pid}/task/${pid}/children`, '').split(' ').filter(Boolean).map(Number)
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }
 
 function readOr(file: string, otherwise: string): string {

@@ -39,7 +39,10 @@ const lowest = ({ atLeast }: AdjustableAllowance): Allowance => atLeast
 const highest = ({ byDefault, atMost }: AdjustableAllowance): Allowance =>
   byDefault.map(([, perSeconds]) => [atMost, perSeconds])
 
-/** The lowest for one device or one number, the highest for what many callers share: attackers have room, and owners little. */
+/**
+ * The lowest for one device or one number, the highest for what many callers share: attackers have room, and
+ * owners little.
+ */
 const hardest = (about: AdjustableAllowance, name: string): Allowance =>
   /Per(Device|Number)$/.test(name) ? lowest(about) : highest(about)
 

@@ -1,5 +1,5 @@
 // One shot of load at one server: autocannon in this process, every answer checked.
-import { createHistogram } from 'node:perf_hooks'
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import autocannon from 'autocannon'
 import { cpuSeconds } from './cores.ts'
 
@@ -18,7 +18,9 @@ export interface Shot {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** The share of the time that the server computed; null where it is unknown. */
+  /** All of its requests, in microseconds. */
+  readonly latency: RecordableHistogram
+  /** Share of the time that the server computed; null where it is not known. */
   readonly busy: number | null
 }
 
@@ -65,6 +67,7 @@ export async function shoot(asked: Asked, { connections, seconds, perSecond }: S
     requestsPerSecond: result.requests.average,
     p50Ms: latency.percentile(50) / 1000,
     p99Ms: latency.percentile(99) / 1000,
+    latency,
     busy:
       cpu === null || cpuBefore === null ? null : (cpu - cpuBefore) / ((performance.now() - began) / 1000),
   }

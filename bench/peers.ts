@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
-import type { Subject, Target } from './checks.ts'
+import type { StartedSubject, Subject, Target } from './checks.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = fileURLToPath(new URL('./peers', import.meta.url))
@@ -55,7 +55,9 @@ function reasonOf(error: unknown): string {
 /** express-session with connect-redis, on an empty logical database of Redis. */
 export function expressSession(redisUrl: string): Subject {
   return async (count) => {
-    const process = await startPeer('express-session.js', { PEER_REDIS_URL: redisUrl })
+    const secret = randomBytes(32).toString('base64url')
+    const start = () => startPeer('express-session.js', { PEER_REDIS_URL: redisUrl, PEER_SECRET: secret })
+    const process = await start()
     const cookies = await forEach(count, async (i) => {
       const account = { nickname, phone_number: String(13000000000 + i) }
       const answer = await post(`${process.url}/sign-in`, account)
@@ -64,18 +66,21 @@ export function expressSession(redisUrl: string): Subject {
     const requests = cookies.map((cookie) => ({ path: '/user', headers: { cookie } }))
     const name = named('express-session', 'connect-redis')
     const isRight = (body: string) => body.startsWith(`{"code":1,"nickname":"${nickname}"`)
-    return { process, targets: [target(name, process, requests, isRight)] }
+    await process.stop()
+    return async () => startedPeer(await start(), { name, requests, isRight })
   }
 }
 
 /** better-auth on MariaDB, with Redis as its secondary storage, asked with the bearer tokens that it gave. */
 export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
   return async (count) => {
-    const process = await startPeer('better-auth.js', {
+    const environment = {
       PEER_DATABASE_URL: databaseUrl,
       PEER_REDIS_URL: redisUrl,
       BETTER_AUTH_SECRET: randomBytes(32).toString('base64'),
-    })
+    }
+    const start = () => startPeer('better-auth.js', environment)
+    const process = await start()
     const tokens = await forEach(count, async (i) => {
       const user = { name: nickname, email: `user${i}@example.com`, password: 'correct horse battery' }
       const answer = await post(`${process.url}/api/auth/sign-up/email`, user)
@@ -89,7 +94,8 @@ export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
     // An unknown caller is answered 200 too, with `null`.
     const isRight = (body: string) =>
       body.startsWith('{"session":{"') && body.includes(`"user":{"name":"${nickname}"`)
-    return { process, targets: [target(name, process, requests, isRight)] }
+    await process.stop()
+    return async () => startedPeer(await start(), { name, requests, isRight })
   }
 }
 
@@ -97,13 +103,12 @@ async function startPeer(script: string, environment: Record<string, string>): P
   return await startProcess({ ...production, ...environment }, { script: `bench/peers/${script}` })
 }
 
-function target(
-  name: string,
-  { url, child }: ServerProcess,
-  requests: Target['requests'],
-  isRight: Target['isRight'],
-): Target {
-  return { name, url, pid: child.pid, requests, isRight, route: 'others', bytesOf: null, isBare: false }
+function startedPeer(
+  process: ServerProcess,
+  asked: Pick<Target, 'name' | 'requests' | 'isRight'>,
+): StartedSubject {
+  const { url, child } = process
+  return { process, targets: [{ ...asked, url, pid: child.pid, route: 'others', bytesOf: null }] }
 }
 
 async function post(url: string, body: unknown): Promise<Response> {

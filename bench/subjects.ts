@@ -1,30 +1,61 @@
 // What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on
 // Redis.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createClient } from 'redis'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
-import type { Subject, Target } from './checks.ts'
+import type { Subject, Target, Yardstick } from './checks.ts'
 import { issueTokens } from './tokens.ts'
 
 const startOfUser = '{"code":1,"nickname":"测试用户1","phone_number":"13'
 const startOfSession = '{"session":{"id":"'
 
 /** Routes that give Hufu's answers and check nothing. */
-export const bareRoutes: Subject = async (count) => {
-  const process = await startProcess({}, { script: 'bench/bare.ts' })
-  const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
-  const name = 'bare route, no check'
-  const targets = [userTarget(name, process, tokens), sessionTarget(name, process, tokens)]
-  return { process, targets: targets.map((target) => ({ ...target, isBare: true })) }
+export function bareRoutes(yardstick: Yardstick): Subject {
+  const name = yardstick === 'http' ? 'node:http, no check' : 'Fastify, no check'
+  return async (count) => {
+    const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
+    return async () => {
+      const process = await startProcess({ BENCH_BARE: yardstick }, { script: 'bench/bare.ts' })
+      const targets = [userTarget(name, process, tokens), sessionTarget(name, process, tokens)]
+      return { process, targets: targets.map((target) => ({ ...target, yardstick })) }
+    }
+  }
 }
 
-/** Hufu with these settings; `GET /v1/session` too, unless that tells nothing new. */
-export function hufu(name: string, environment: Record<string, string>, routes: 'both' | 'user'): Subject {
+/** What `npm start` runs there; checkouts before 0.1.0 had main.ts alone. */
+export function entryOf(source: string | undefined): 'main.js' | 'main.ts' {
+  return source === undefined || existsSync(join(source, 'src', 'main.js')) ? 'main.js' : 'main.ts'
+}
+
+/** Another checkout makes its own tokens: what it writes to Redis may have another layout. */
+function issuerOf(source: string | undefined): typeof issueTokens {
+  if (source === undefined) return issueTokens
+  return async (environment, count) => {
+    const other = (await import(join(source, 'bench', 'tokens.ts'))) as { issueTokens: typeof issueTokens }
+    return await other.issueTokens(environment, count)
+  }
+}
+
+export interface HufuSubject {
+  readonly name: string
+  readonly environment: Record<string, string>
+  /** `GET /v1/session` too, unless that tells nothing new. */
+  readonly routes: 'both' | 'user'
+  /** The absolute path of another checkout whose server is started. */
+  readonly source?: string
+}
+
+/** Hufu with these settings, started as `npm start` starts it. */
+export function hufu({ name, environment, routes, source }: HufuSubject): Subject {
   return async (count) => {
-    const tokens = await issueTokens(environment, count)
-    const process = await startProcess(environment, { keepOutput: false })
-    const targets = [userTarget(name, process, tokens)]
-    if (routes === 'both') targets.push(sessionTarget(name, process, tokens))
-    return { process, targets }
+    const tokens = await issuerOf(source)(environment, count)
+    return async () => {
+      const process = await startProcess(environment, { keepOutput: false, entry: entryOf(source), source })
+      const targets = [userTarget(name, process, tokens)]
+      if (routes === 'both') targets.push(sessionTarget(name, process, tokens))
+      return { process, targets }
+    }
   }
 }
 
@@ -34,8 +65,10 @@ export function redisReads(name: string, reads: 'cached-hash' | 'two-gets', redi
     const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
     await fill(tokens, reads, redisUrl)
     const environment = { BENCH_READS: reads, BENCH_REDIS_URL: redisUrl }
-    const process = await startProcess(environment, { script: 'bench/redis-reads.ts' })
-    return { process, targets: [{ ...userTarget(name, process, tokens), route: 'others' }] }
+    return async () => {
+      const process = await startProcess(environment, { script: 'bench/redis-reads.ts' })
+      return { process, targets: [{ ...userTarget(name, process, tokens), route: 'others' }] }
+    }
   }
 }
 
@@ -80,5 +113,5 @@ function sessionTarget(name: string, process: ServerProcess, tokens: readonly st
 }
 
 function of(name: string, { url, child }: ServerProcess) {
-  return { name, url, pid: child.pid, isBare: false }
+  return { name, url, pid: child.pid }
 }

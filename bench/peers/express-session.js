@@ -1,6 +1,5 @@
 // A peer of the bench: Express with express-session and connect-redis, set up as their READMEs advise.
 // JavaScript, because the types of its packages are not there when the project is checked.
-import { randomBytes } from 'node:crypto'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
@@ -14,7 +13,7 @@ app.use(
     store: new RedisStore({ client, prefix: 'express-session:' }),
     resave: false,
     saveUninitialized: false,
-    secret: randomBytes(32).toString('base64url'),
+    secret: process.env.PEER_SECRET,
   }),
 )
 

@@ -100,7 +100,9 @@ export interface ProcessOptions {
   /** Another script of this project that says where it listens as the server does. */
   readonly script?: string
   /** Another copy of this project whose server is to run. */
-  readonly source?: string
+  readonly source?: string | undefined
+  /** main.js is what `npm start` runs: it looks at Node's version and imports main.ts. */
+  readonly entry?: 'main.ts' | 'main.js'
   /** false: forget standard output, because a load test writes a line for each request. */
   readonly keepOutput?: boolean
 }
@@ -108,10 +110,10 @@ export interface ProcessOptions {
 /** Starts `node src/main.ts serve` with these settings and waits until it listens. */
 export async function startProcess(
   environment: Record<string, string>,
-  { cwd, script, source, keepOutput = true }: ProcessOptions = {},
+  { cwd, script, source, entry = 'main.ts', keepOutput = true }: ProcessOptions = {},
 ): Promise<ServerProcess> {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
-  const program = source === undefined ? main : join(source, 'src', 'main.ts')
+  const program = join(source ?? root, 'src', entry)
   const child = spawn(process.execPath, script ? [root + script] : [program, 'serve'], {
     env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), HUFU_PORT: '0', ...withoutLimits, ...environment },
     stdio: ['ignore', keepOutput ? 'pipe' : 'ignore', 'pipe'],
