@@ -1,4 +1,5 @@
-// Tells the log when a client speaks another protocol to the port of plain HTTP/1.1: the client only sees that its connection ends.
+// Tells the log when a client speaks another protocol to the port of plain HTTP/1.1: the client only sees
+// that its connection ends.
 import type { Socket } from 'node:net'
 
 /** `proxy`: the PROXY protocol of HAProxy, which comes before the first request. */
@@ -15,7 +16,10 @@ const http2Preface = Buffer.from('PRI * HTTP/2.0\r\n')
 const proxyV1 = Buffer.from('PROXY ')
 const proxyV2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n')
 
-/** What begins with these bytes; null: none of them. One byte is enough for TLS, because no HTTP begins with it. */
+/**
+ * What begins with these bytes; null: none of them. One byte is enough for TLS, because no HTTP begins with
+ * it.
+ */
 export function foreignProtocolOf(bytes: Buffer): ForeignProtocol | null {
   if (bytes.length > 0 && startsWith(bytes, tlsHandshake.subarray(0, bytes.length))) return 'tls'
   if (startsWith(bytes, http2Preface)) return 'http2'
@@ -43,7 +47,9 @@ export class ForeignProtocols {
     this.#now = now
   }
 
-  /** Looks at what Node's parser could not read. Fastify's type of `rawPacket` is that of a Buffer as JSON. */
+  /**
+   * Looks at what Node's parser could not read. Fastify's type of `rawPacket` is that of a Buffer as JSON.
+   */
   look({ rawPacket }: { readonly rawPacket?: unknown }, socket: Pick<Socket, 'remoteAddress'>): void {
     const protocol = Buffer.isBuffer(rawPacket) ? foreignProtocolOf(rawPacket) : null
     if (protocol === null) return

@@ -69,7 +69,8 @@ test('one caller at one number is never stopped sooner by its address or its dev
       expect(max).toBe(ofCaller.find((limit) => limit.perSeconds === perSeconds)?.max)
 })
 
-// These rows are what bounds the accounts that guessing takes in a year: docs/limits.md, "What attacks bring".
+// These rows are what bounds the accounts that guessing takes in a year: docs/limits.md, "What attacks
+// bring".
 test.each(
   Object.keys(numbers) as Numbers[],
 )('with the numbers at the %s, guesses are bounded as ever', (at) => {

@@ -35,8 +35,9 @@ const tenMinutes = 10 * minutes
 const million = 1_000_000
 
 /**
- * The windows are fixed: servers with different numbers share their counters, which are kept for each window. The bounds keep what
- * docs/limits.md says of every allowed number: an owner gets in, and guesses stay as rare. What bounds the guesses themselves is not here.
+ * The windows are fixed: servers with different numbers share their counters, which are kept for each window.
+ * The bounds keep what docs/limits.md says of every allowed number: an owner gets in, and guesses stay as
+ * rare. What bounds the guesses themselves is not here.
  */
 export const adjustableAllowances = {
   // Below, a few impatient people would refuse everybody at their address.
@@ -48,7 +49,8 @@ export const adjustableAllowances = {
     atMost: million,
   }),
   codesPerDevice: adjustable([hours, days], { byDefault: [5, 10], atLeast: [5, 10], atMost: 10_000 }),
-  // Below, attackers would keep an owner out for longer than a day; above, the waits between messages allow no more.
+  // Below, attackers would keep an owner out for longer than a day; above, the waits between messages allow
+  // no more.
   codesPerNumber: adjustable([days], { byDefault: [10], atLeast: [5], atMost: 10 }),
   codesPerPrefix: adjustable([tenMinutes], { byDefault: [20], atLeast: [5], atMost: million }),
   signInsPerAddress: adjustable([tenMinutes, days], {

@@ -260,7 +260,10 @@ function wrongCodesOfServer({ smsDailyBudget }: LimitsOptions): Limit[] {
   )
 }
 
-/** Writes that need no credential. These limits bound the load that one account causes; normal use stays far below them. */
+/**
+ * Writes that need no credential. These limits bound the load that one account causes; normal use stays far
+ * below them.
+ */
 function writes(allowances: Allowances): Limit[] {
   return [
     ...bySession('change_profile', allowances.profileChangesPerSession),

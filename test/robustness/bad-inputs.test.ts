@@ -859,7 +859,7 @@ describe('invalid_request', () => {
     [device({ name: 'a\nb' }), /"device\.name".*换行/, /"device\.name".*line breaks/],
     [device({ id: 'é' }), /"device\.id".*ASCII/, /"device\.id".*ASCII/],
     [{ ...valid, phone_number: undefined }, /缺少字段 "phone_number"/, /Add the field "phone_number"/],
-    [{ phone_number: guest }, /"password" 或 "code"/, /either "password" or "code"/],
+    [{ phone_number: guest }, /"password" 和 "code" 须提供其中一个/, /either "password" or "code"/],
     [{ ...valid, code: '123456' }, /"code" 和 "password".*去掉/, /"code" and "password".*remove/],
     [{ phone_number: guest, code: '12' }, /"code".*六位数字/, /"code".*six digits/],
     [[], /请求体.*JSON 对象/, /The body.*JSON object/],

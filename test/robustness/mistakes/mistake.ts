@@ -25,7 +25,10 @@ export interface Mistake {
   readonly zh: string
   /** What was wrong: a value, a field, a setting. In both texts; null where it is a secret. */
   readonly wrong: string | null
-  /** What to do: a command, the name of a setting, an example. In both texts; or the words of each, where it is none of these. */
+  /**
+   * What to do: a command, the name of a setting, an example. In both texts; or the words of each, where it
+   * is none of these.
+   */
   readonly instead: string | Readonly<Record<Language, string>>
 }
 
