@@ -157,7 +157,7 @@ test.each([
 test('A key that has made a session which is over is replaced, once', async () => {
   const { client, network, keys } = newClient()
   const used = () =>
-    problem(422, 'invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] })
+    problem(422, 'invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'is_used' }] })
   network.answer = offline
   await client.signIn(byPassword).catch(() => {})
   network.answer = used

@@ -116,7 +116,7 @@ export class SignIns {
 
 function isUsedKey(error: unknown): boolean {
   if (!(error instanceof HufuError)) return false
-  return error.fields.some(({ pointer, problem }) => pointer === '/idempotency-key' && problem === 'was_used')
+  return error.fields.some(({ pointer, problem }) => pointer === '/idempotency-key' && problem === 'is_used')
 }
 
 // btoa and Buffer are missing on most platforms.

@@ -56,6 +56,6 @@ export class SignInRepeats {
     if (fingerprint === null) return
     const since = this.#clock.now() - keyRememberedMs
     if (!(await hasSignedIn(tx, id, { fingerprint, since }))) return
-    throw new AppError('invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] })
+    throw new AppError('invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'is_used' }] })
   }
 }

@@ -63,7 +63,7 @@ const inChinese: Readonly<Record<string, Sentence>> = {
   is_too_long: (name, { limit }) => `${name} 过长${toBe(limit, '：最多', ' 个字符')}。`,
   has_wrong_form: (name, { form }) => `${name} 的格式错误${toBe(forms[form ?? '']?.['zh-CN'], '：')}。`,
   is_not_one_of_the_allowed: (name, { allowed }) => `${name} 的值只能是：${list(allowed)}。`,
-  was_used: (name) => `${name} 已用于另一次登录：请为每次登录生成新的值。`,
+  is_used: (name) => `${name} 已用于另一次登录：请为每次登录生成新的值。`,
   is_not_valid: (name, { other }) =>
     other === undefined ? `${name} 无效。` : `${name} 和 ${nameOf(other)} 只能提供一个：请去掉其中之一。`,
 }
@@ -80,7 +80,7 @@ const inEnglish: Readonly<Record<string, Sentence>> = {
   is_too_long: (name, { limit }) => `${name} is too long${toBe(limit, '; the most is ', ' characters')}.`,
   has_wrong_form: (name, { form }) => `${name} has the wrong form${toBe(forms[form ?? '']?.en, '; send ')}.`,
   is_not_one_of_the_allowed: (name, { allowed }) => `${name} must be one of: ${list(allowed)}.`,
-  was_used: (name) => `${name} was used for a sign-in before: choose a new one for each sign-in.`,
+  is_used: (name) => `${name} was used for a sign-in before: choose a new one for each sign-in.`,
   is_not_valid: (name, { other }) =>
     other === undefined
       ? `${name} is not valid.`

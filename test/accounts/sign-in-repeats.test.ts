@@ -224,7 +224,7 @@ for (const { name, skipped, database, redis } of stores) {
         for (const server of [here, there])
           expect(await signIn(server, key, body)).toMatchObject({
             status: 422,
-            body: { code: 'invalid_request', fields: [{ pointer: '/idempotency-key', problem: 'was_used' }] },
+            body: { code: 'invalid_request', fields: [{ pointer: '/idempotency-key', problem: 'is_used' }] },
           })
       }
       expect(await everywhere(tokenOf(again))).toEqual(both(200))

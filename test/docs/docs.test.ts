@@ -152,6 +152,7 @@ describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {
       'authentication/credentials',
       'phone/phone',
       'authentication/code-destinations',
+      'authentication/repeats',
     ]
       .map((name) => read(`src/${name}.ts`))
       .join('')
