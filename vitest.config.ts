@@ -1,15 +1,60 @@
 /** The test runner: unit tests beside their source, whole-program tests in test/, on real database servers. */
 
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** The longest files, in the order in which they start: one that started last would run on alone. */
+const longest = [
+  'test/docs/new-machine.test.ts',
+  'test/coherence/outages.test.ts',
+  'test/coherence/many-sessions.test.ts',
+  'test/robustness/bad-connections.test.ts',
+  'test/docs/docs-blocks.test.ts',
+  'test/coherence/redis-sentinel.test.ts',
+  'test/accounts/rotation.test.ts',
+  'test/operations/workers.test.ts',
+  'test/coherence/races.test.ts',
+  'test/coherence/rolling-restart.test.ts',
+  'test/coherence/redis-cluster.test.ts',
+  'test/operations/command-line.test.ts',
+  'test/accounts/limits.test.ts',
+  'test/operations/first-database.test.ts',
+  'test/coherence/two-versions.test.ts',
+  'test/robustness/bad-requests.test.ts',
+  'test/operations/doctor-trials.test.ts',
+  'test/operations/database-failures.test.ts',
+  'test/robustness/mistakes.test.ts',
+  'test/coherence/cache-model.test.ts',
+  'test/operations/redis-refusals.test.ts',
+  'test/operations/slow-migrations.test.ts',
+  'test/docs/bench.test.ts',
+].map((path) => fileURLToPath(new URL(path, import.meta.url)))
+
+const renamed = longest.filter((path) => !existsSync(path))
+if (renamed.length > 0) throw new Error(`vitest.config.ts names files that are not there: ${renamed}`)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification) => {
+      const rank = longest.indexOf(moduleId)
+      return rank < 0 ? longest.length : rank
+    }
+    return (await super.sort(files)).toSorted((a, b) => rankOf(a) - rankOf(b))
+  }
+}
 
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'sdk/src/**/*.test.ts'],
     globalSetup: './test/support/services/global-setup.ts',
+    sequence: { sequencer: LongestFirst },
     // A fault shows as a wrong answer and not as a slow one: a busy machine must not look like a fault.
     testTimeout: 90_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the two cores of the smallest machine: a third of the time a file waits for what it has broken.
+    maxWorkers: 3,
   },
 })

@@ -6,7 +6,7 @@ import type { Verified } from '../../src/sessions/session.ts'
 import { issueToken } from '../../src/sessions/token.ts'
 import { redisUrl, stores } from '../support/databases.ts'
 import { addAccount, type Domain, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
-import { Cut, faults, nextTurn } from '../support/step-faults.ts'
+import { Cut, faults, nextTurn, pass } from '../support/step-faults.ts'
 
 const secondMs = 1_000
 const dayMs = 86_400_000
@@ -36,7 +36,7 @@ async function rowOf({ db }: Domain, token: string) {
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let url: string
   let drop: () => Promise<void>
-  /** Two servers with one clock; each test has its own. */
+  /** Two servers with one clock, which only goes forward: each test has an account of its own. */
   let here: Domain
   let there: Domain
   let clock: ManualClock
@@ -48,29 +48,30 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     url = fresh.url
     drop = fresh.drop
     await migrateFresh(url)
+    clock = new ManualClock(Date.UTC(2026, 10, 22))
+    here = await openAnother()
+    there = await openAnother()
   })
   afterEach(async () => {
     for (const domain of opened.splice(0)) await domain.close()
   })
   afterAll(async () => {
+    for (const domain of [here, there]) await domain?.close()
     await drop?.()
   })
 
+  const openAnother = (watch = pass) =>
+    openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null, clock, watch })
+
+  /** A server that remembers nothing yet, until the end of the test. */
   async function open(): Promise<Domain> {
-    const domain = await openDomain({
-      databaseUrl: url,
-      redisUrl: redis ? redisUrl() : null,
-      clock,
-    })
+    const domain = await openAnother()
     opened.push(domain)
     return domain
   }
 
-  /** Two servers, and the token of a new session that both have seen. */
+  /** The token of a new session that both servers have seen. */
   async function begin(): Promise<{ token: string; accountId: string }> {
-    clock = new ManualClock(Date.UTC(2026, 10, 22))
-    here = await open()
-    there = await open()
     const accountId = await addAccount(here.db)
     const { token } = await signIn(here, accountId)
     for (const server of [here, there]) expect(await say(server, token)).toBe('live')
@@ -373,12 +374,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const { token: old } = await begin()
         await prepare(old)
         const cut = new Cut()
-        const victim = await openDomain({
-          databaseUrl: url,
-          redisUrl: redis ? redisUrl() : null,
-          clock,
-          watch: cut.watch,
-        })
+        const victim = await openAnother(cut.watch)
         cut.arm(n, fault)
         const acknowledged = await act(victim, old).catch(() => null)
         // What a dead process held open, its database lets go.

@@ -12,13 +12,15 @@ import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
 
 /**
- * More than one statement could name as parameters on any database, nine for each event: 3,641 on SQLite and
- * 7,282 on PostgreSQL. HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
+ * Without Redis, more than one statement can name as parameters on any database, nine for each event: 3,641
+ * on SQLite and 7,282 on PostgreSQL. With Redis the statements are the same, and 2,000 sessions are more than
+ * one command to Redis names. HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
  */
-const count = Number(process.env.HUFU_TEST_ROWS ?? 8_000)
+const thousands = (redis: boolean) => (redis ? 2_000 : 8_000)
 
 describe.each(stores)('very many sessions on $name', (store) => {
   const usable = test.skipIf(store.skipped !== null)
+  const count = Number(process.env.HUFU_TEST_ROWS ?? thousands(store.redis))
   let fresh: FreshDatabase
   let app: RunningApp
 
@@ -122,7 +124,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       expect(seen.size).toBe(count + 1)
 
       const banned = () => services.lifecycle.ban(crowd.id, { until: null, reason: 'spam' })
-      const quiet = await checksWhile(app, otherToken, () => sleep(1_500))
+      const quiet = await checksWhile(app, otherToken, () => sleep(500))
       const busy = await checksWhile(app, otherToken, async () => {
         await banned()
         // Over with the answer, however much is still to be written.
@@ -150,6 +152,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
     async () => {
       const { services } = app
       const { id } = await addPerson(services, '13600000001', null)
+      const most = thousands(store.redis)
       const all = { accountId: id, reason: 'kicked', by: null, except: null } as const
       const ways: Record<string, () => Promise<unknown>> = {
         'all are kicked': () => services.sessions.endAll(all),
@@ -167,7 +170,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       }
       for (const [name, end] of Object.entries(ways)) {
         // The purge meets the events of the ban, and the other two are written as a ban is.
-        await addSessions(id, name === 'a ban' ? 8_000 : 4_000)
+        await addSessions(id, name === 'a ban' ? most : Math.min(most, 4_000))
         const token = await signIn(id)
         expect(await isLive(token), name).toBe(true)
         await end()
@@ -194,7 +197,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
         app.byHand,
       )
       expect(rows.map((row) => Object.values(row as object).map(Number))).toEqual([[0]])
-      expect(await ends(id)).toBeGreaterThan(8_000)
+      expect(await ends(id)).toBeGreaterThan(most)
     },
     120_000,
   )
@@ -222,6 +225,8 @@ async function checksWhile(
         await response.arrayBuffer()
         took.push(performance.now() - began)
         if (response.status !== 200) state.failed++
+        // The checks are to meet the writing, and not to take its processor.
+        await sleep(5)
       }
     }),
   ])

@@ -1,15 +1,7 @@
 // A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md
 // from the package to an upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
 import { execFile } from 'node:child_process'
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -28,7 +20,8 @@ const origin = join(folder, 'origin')
 const clone = join(folder, 'hufu')
 const place = join(folder, 'machine')
 const tarball = join(place, 'hufu-0.1.0.tgz')
-const elsewhere = join(folder, 'elsewhere')
+/** Where the page installs it. */
+const elsewhere = join(place, 'opt', 'hufu', '0.1.0')
 const run = promisify(execFile)
 
 /** The same with the Node that the project pins. */
@@ -111,14 +104,37 @@ test('the block of docs/operations.md packs what the clone has', { timeout: 120_
   expect(existsSync(tarball)).toBe(true)
 })
 
-test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
-  mkdirSync(elsewhere)
-  writeFileSync(join(elsewhere, 'package.json'), '{ "private": true }')
-  await run('npm', ['install', '--no-audit', '--no-fund', tarball], {
-    cwd: elsewhere,
-    env: newcomer(0),
+test('docs/operations.md leads from the package to a rolling restart and an upgrade', {
+  timeout: 480_000,
+}, async () => {
+  const database = databases.findLast(({ skipped }) => skipped === null) ?? expect.fail()
+  const fresh = await database.create()
+  copyFileSync(tarball, join(place, 'hufu-0.2.0.tgz'))
+  const machine = await Machine.make(place, {
+    'postgres://hufu:change-me@127.0.0.1:5432/hufu': fresh.url,
+    'redis://:change-me@127.0.0.1:6379': redisUrl() ?? '',
   })
+  try {
+    const installed = () => run(join(place, '/opt/hufu/current/node_modules/.bin/hufu'), ['--version'])
+    for (const beginning of ['useradd', 'install -m 600', 'install -m 755']) await machine.run(beginning)
+    expect((await installed()).stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
+    expect(await machine.run('hufu doctor')).toContain('✓ database')
+    await machine.run('cp /opt/hufu/current/node_modules/hufu/deploy/hufu@.service')
+    await machine.run('cp /opt/hufu/current/node_modules/hufu/deploy/nginx.conf')
+    await serving(machine)
+    const before = machine.pids()
+    await machine.run('for port in')
+    await serving(machine)
+    expect(Object.keys(machine.pids())).toEqual(Object.keys(before))
+    for (const [port, pid] of Object.entries(machine.pids())) expect(pid).not.toBe(before[port])
+    expect(await machine.run('npm install --prefix /opt/hufu/0.2.0')).toContain('✓ schema     up to date')
+  } finally {
+    await machine.close()
+    await fresh.drop()
+  }
+})
 
+test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
   const port = await freePort()
   // The published package runs on the Node that is there; this test brings the one that the project pins.
   const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
@@ -159,36 +175,6 @@ test.each([
     }
   },
 )
-
-test('docs/operations.md leads from the package to a rolling restart and an upgrade', {
-  timeout: 480_000,
-}, async () => {
-  const database = databases.findLast(({ skipped }) => skipped === null) ?? expect.fail()
-  const fresh = await database.create()
-  copyFileSync(tarball, join(place, 'hufu-0.2.0.tgz'))
-  const machine = await Machine.make(place, {
-    'postgres://hufu:change-me@127.0.0.1:5432/hufu': fresh.url,
-    'redis://:change-me@127.0.0.1:6379': redisUrl() ?? '',
-  })
-  try {
-    const installed = () => run(join(place, '/opt/hufu/current/node_modules/.bin/hufu'), ['--version'])
-    for (const beginning of ['useradd', 'install -m 600', 'install -m 755']) await machine.run(beginning)
-    expect((await installed()).stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
-    expect(await machine.run('hufu doctor')).toContain('✓ database')
-    await machine.run('cp /opt/hufu/current/node_modules/hufu/deploy/hufu@.service')
-    await machine.run('cp /opt/hufu/current/node_modules/hufu/deploy/nginx.conf')
-    await serving(machine)
-    const before = machine.pids()
-    await machine.run('for port in')
-    await serving(machine)
-    expect(Object.keys(machine.pids())).toEqual(Object.keys(before))
-    for (const [port, pid] of Object.entries(machine.pids())) expect(pid).not.toBe(before[port])
-    expect(await machine.run('npm install --prefix /opt/hufu/0.2.0')).toContain('✓ schema     up to date')
-  } finally {
-    await machine.close()
-    await fresh.drop()
-  }
-})
 
 /** Both servers answer, and serve the page of the package. */
 async function serving({ ports }: Machine): Promise<void> {

@@ -36,12 +36,14 @@ export interface Load {
    * another one.
    */
   readonly isKeyed?: boolean
+  /** Between two looks at an account's tokens: 4 ms, if not given. */
+  readonly pauseMs?: number
 }
 
 export function startWorkload(
   client: Client,
   stage: Place,
-  { codes = codeNumbers, isKeyed = true }: Load = {},
+  { codes = codeNumbers, isKeyed = true, pauseMs = 4 }: Load = {},
 ): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
@@ -95,7 +97,7 @@ export function startWorkload(
   async function look(account: string): Promise<void> {
     const token = anyOf(tokens.get(account) ?? [])
     if (token !== undefined) await client.check(anyServer(), account, token)
-    await sleep(token === undefined ? 50 : 4)
+    await sleep(token === undefined ? 50 : pauseMs)
   }
 
   /** The newest token: its session ends while the body is under way more often than not. */

@@ -1,5 +1,5 @@
-// The requests of many apps at once, as fast as they are answered: sign in, read the session, list the
-// devices, sign out.
+// The requests of many apps at once: sign in, read the session, list the devices, sign out.
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Failure {
   readonly request: string
@@ -21,6 +21,8 @@ interface Step {
  * A number signs in at most so often within ten minutes; when all have, the load goes on without sign-ins.
  */
 const signInsPerNumber = 30
+/** The pause of a client after each answer: without it the clients take the processor from the servers. */
+const pauseMs = 20
 /** Tokens that each client keeps; the oldest of more is signed out. */
 const kept = 3
 
@@ -121,6 +123,7 @@ export class MixedLoad {
     this.#done++
     for (const { resolve } of this.#waiting.filter(({ at }) => at <= this.#done)) resolve()
     this.#waiting = this.#waiting.filter(({ at }) => at > this.#done)
+    await sleep(pauseMs)
     return isRight ? body : null
   }
 

@@ -65,7 +65,12 @@ export async function startTwoServers(
         { name: 's1', url: apps[0].url },
         { name: 's2', url: apps[1].url },
       ] as const
-      const load = startWorkload(client, { servers, codeOf: async () => '' }, { codes: [], isKeyed: false })
+      // What is waited for, such as a fail-over, takes seconds: a quiet load asks often enough.
+      const load = startWorkload(
+        client,
+        { servers, codeOf: async () => '' },
+        { codes: [], isKeyed: false, pauseMs: 20 },
+      )
       await sleep(500)
       const start = performance.now()
       await work()

@@ -26,7 +26,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   process.env.TMPDIR = createFolder('run')
   const running: Server[] = []
   const starts = await Promise.allSettled([
-    start('mariadb', 'MariaDB', startMariadb),
+    // No test kills this server, so no page is ever half written.
+    start('mariadb', 'MariaDB', () => startMariadb({ args: ['--skip-innodb-doublewrite'] })),
     start('postgres', 'PostgreSQL', startPostgres),
     // One logical database for each test file, see redisUrl in stores.ts.
     start('redis', 'Redis', () => startRedis({ args: ['--databases', `${redisDatabases}`] })),
