@@ -253,7 +253,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   ],
   [
     49,
-    'who is slow',
+    'slow clients',
     [
       [connections, 'gets an error, or is disconnected, and no other client waits'],
       [connections, 'a client that reads no answers of $path is disconnected'],
@@ -319,7 +319,11 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [62, 'a socket that outlives its session', noWebSocket],
   [63, 'a hundred sockets', noWebSocket],
   [64, 'a socket that never reads', noWebSocket],
-  [65, 'bad copies in Redis', [['test/coherence/outages.test.ts', 'what is no copy, or somebody else']]],
+  [
+    65,
+    'bad entries in Redis',
+    [['test/coherence/outages.test.ts', 'a value that is no entry, or that of another session']],
+  ],
   [
     66,
     'rows changed by hand',
