@@ -101,6 +101,8 @@ function serverSettings(port: number, folder: string): string[] {
     `--port=${port}`,
     `--socket=${join(folder, 'socket')}`,
     `--pid-file=${join(folder, 'pid')}`,
+    // A server that starts removes the temporary tables of every server in the same folder.
+    `--tmpdir=${folder}`,
     '--max-connections=300',
     '--innodb-buffer-pool-size=64M',
     '--innodb-flush-log-at-trx-commit=2',
