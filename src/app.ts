@@ -36,7 +36,7 @@ import { Limiter } from './limits/limiter.ts'
 import { limitsWith } from './limits/limits.ts'
 import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
-import { Passwords } from './passwords/password.ts'
+import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
 import type { RedisState } from './redis/connections.ts'
 import { MemorySessionCache } from './session-cache/memory.ts'
@@ -92,6 +92,8 @@ export interface ServicesOptions {
   readonly onBackgroundError?: OnBackgroundError
   /** Called when a text message went to the second driver, with the reason why the first one refused it. */
   readonly onSmsFailOver?: (refusal: SmsError) => void
+  /** For tests: the work of one password hash. */
+  readonly passwordCost?: HashCost
   /** For tests: the lifetime of cache entries. */
   readonly cacheEntrySeconds?: number
 }
@@ -110,7 +112,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const sessions = new Sessions({ db, writer, clock, policy: { scope, max, whenFull }, life })
   const verification = new Verification({ db, writer, prepareRead, cache, clock, life, onBackgroundError })
   const limiter = openLimiter(settings, options.clock)
-  const passwords = openPasswords(settings)
+  const passwords = openPasswords(settings, options.passwordCost)
   const { defaultRegion: region } = settings.phone
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
@@ -180,10 +182,11 @@ function openFeed(settings: Settings, clock: Clock, onBackgroundError: OnBackgro
 }
 
 /** Each worker gets its share of the hashing threads and of their queue. */
-function openPasswords({ capacity, server: { workers } }: Settings): Passwords {
+function openPasswords({ capacity, server: { workers } }: Settings, cost?: HashCost): Passwords {
   return new Passwords({
     parallel: Math.max(1, Math.floor(capacity.passwordParallel / workers)),
     queue: Math.ceil(capacity.passwordQueue / workers),
+    ...(cost && { cost }),
   })
 }
 

@@ -1,12 +1,19 @@
 // Passwords: the rules for new ones, and argon2id hashing in a bounded pool with a bounded queue.
-import { hash } from '@node-rs/argon2'
+import { hash, type Options } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { isCommonPassword } from './common-passwords.ts'
 import { HashThreads } from './hash-pool.ts'
 
-/** OWASP's floor for argon2id (algorithm 2 in this library): 19 MiB, two passes, one lane. */
-const cost = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
-const currentCost = '$argon2id$v=19$m=19456,t=2,p=1$'
+/** The work of one argon2id hash with one lane (RFC 9106, section 3.1). */
+export interface HashCost {
+  readonly memoryKib: number
+  readonly passes: number
+}
+
+/** OWASP's floor for argon2id: 19 MiB, two passes. */
+const owaspFloor: HashCost = { memoryKib: 19_456, passes: 2 }
+/** The number of argon2id in the library. */
+const argon2id = 2
 
 const minLength = 8
 const maxLength = 256
@@ -39,16 +46,13 @@ function isNumber(text: string, phoneNumber: string): boolean {
   return phoneNumber.endsWith(digits) || phoneNumber.endsWith([...digits].reverse().join(''))
 }
 
-/** Whether a stored PHC string has other parameters than the present ones. */
-export function needsRehash(phc: string): boolean {
-  return !phc.startsWith(currentCost)
-}
-
 export interface PasswordsOptions {
   /** The number of hashes that are computed concurrently. */
   readonly parallel: number
   /** The number of further hashes that may wait. */
   readonly queue: number
+  /** OWASP's floor, if not given. Less is for tests. */
+  readonly cost?: HashCost
 }
 
 /**
@@ -57,16 +61,26 @@ export interface PasswordsOptions {
  */
 export class Passwords {
   readonly #threads: HashThreads
+  readonly #cost: Options
+  /** The beginning of a PHC string of this cost. */
+  readonly #prefix: string
   /** A hash that no password matches, so that an account without a password costs the same work. */
   #decoy: Promise<string> | null = null
 
-  constructor({ parallel, queue }: PasswordsOptions) {
+  constructor({ parallel, queue, cost: { memoryKib, passes } = owaspFloor }: PasswordsOptions) {
     this.#threads = new HashThreads(parallel, queue)
+    this.#cost = { algorithm: argon2id, memoryCost: memoryKib, timeCost: passes, parallelism: 1 }
+    this.#prefix = `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$`
+  }
+
+  /** Whether a stored PHC string has other parameters than the present ones. */
+  needsRehash(phc: string): boolean {
+    return !phc.startsWith(this.#prefix)
   }
 
   /** The PHC string of a password. @throws AppError `overloaded` */
   async hash(password: string): Promise<string> {
-    return String(await this.#threads.run({ password: normalize(password), cost }))
+    return String(await this.#threads.run({ password: normalize(password), cost: this.#cost }))
   }
 
   /**
@@ -74,7 +88,7 @@ export class Passwords {
    * @throws AppError `overloaded`
    */
   async verify(phc: string | null, password: string): Promise<boolean> {
-    if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), cost)
+    if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), this.#cost)
     const stored = phc ?? (await this.#decoy)
     const isIt = await this.#threads.run({ password: normalize(password), phc: String(stored) })
     return phc !== null && isIt === true

@@ -120,11 +120,13 @@ async function everythingOf({ byHand }: RunningApp, { accountId, phone }: Person
 
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let app: RunningApp
+  let url: string
   let drop: () => Promise<void>
   beforeAll(async () => {
     if (skipped !== null) return
-    const { url, drop: dropped } = await database.create()
-    drop = dropped
+    const fresh = await database.create()
+    url = fresh.url
+    drop = fresh.drop
     app = await startApp(url, { environment: redis ? { HUFU_REDIS_URL: redisUrl() ?? '' } : {} })
   })
   afterAll(async () => {
@@ -223,15 +225,17 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const person = await newPerson(app)
       const { accountId, thief } = person
       const asker = { accountId, sessionId: thief.session.id, token: thief.token, origin: noOrigin }
+      const slow = await startApp(url, { slowHashes: true })
       // Hashes that are asked for before keep the password waiting until the ban is there.
       const before = Array.from({ length: 16 }, () =>
-        app.services.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
+        slow.services.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
       )
-      const changed = app.services.credentials.changePassword(asker, 'another horse, a staple', { password })
+      const changed = slow.services.credentials.changePassword(asker, 'another horse, a staple', { password })
       const refused = expect(changed).rejects.toMatchObject({ code: 'session_banned' })
       await app.services.lifecycle.ban(accountId, { until: null, reason: null })
       await refused
       await Promise.all(before)
+      await slow.close()
       await app.services.lifecycle.unban(accountId)
       const { phone } = person
       const context = { device: { ...device, platform: 'ios' }, origin: noOrigin } as const

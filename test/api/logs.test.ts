@@ -170,7 +170,7 @@ describe('the log', () => {
   let app: RunningApp
   beforeAll(async () => {
     fresh = await newSqlite()
-    app = await startApp(fresh.url)
+    app = await startApp(fresh.url, { slowHashes: true })
     await addOwner(app)
   })
   afterAll(async () => {

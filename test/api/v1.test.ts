@@ -108,7 +108,7 @@ async function newDatabase(name: 'sqlite' | 'mariadb' | 'postgres' = 'sqlite'): 
 
 /** An app of this test's own. */
 async function start(url: string, environment: Record<string, string> = {}): Promise<RunningApp> {
-  const app = await startApp(url, { environment })
+  const app = await startApp(url, { environment, slowHashes: true })
   let open = true
   const close = async () => {
     if (open) await app.close()

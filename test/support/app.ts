@@ -36,9 +36,14 @@ export interface RunningApp {
 export interface AppOptions {
   readonly environment?: Record<string, string>
   readonly cacheEntrySeconds?: number
+  /** Password hashes take as long as in a real server; if not given, they take almost no time. */
+  readonly slowHashes?: boolean
   /** 127.0.0.1, if not given. */
   readonly host?: string
 }
+
+/** The least that argon2id takes: most tests are not about hashing. */
+const cheapHashes = { memoryKib: 8, passes: 1 }
 
 /** Starts everything in this process, on a free port and with a clock that stands still. */
 export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
@@ -57,6 +62,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
     databaseNow: async () => clock.now(),
     onBackgroundError: backgroundErrorLog(log),
     ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
+    ...(!options.slowHashes && { passwordCost: cheapHashes }),
   })
   await migrate(services.db, settings.database.location.kind)
   const byHand = openDatabase(dialectFor(databaseUrl, 1))

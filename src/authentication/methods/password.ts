@@ -6,7 +6,7 @@ import {
 } from '../../accounts/account-rows.ts'
 import type { Clock } from '../../clock.ts'
 import type { Database } from '../../database/schema.ts'
-import { needsRehash, type Passwords } from '../../passwords/password.ts'
+import type { Passwords } from '../../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
 import { admitUnchanged } from '../../sessions/sessions.ts'
 import { comparePassword, noteWrong } from '../failed-attempts.ts'
@@ -51,7 +51,7 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
     const stored = await comparePassword(passwords, { row, password, guess }).catch(
       noteWrong({ db, clock }, { ...refusal, origin: context.origin }),
     )
-    const rehashed = needsRehash(stored) ? await passwords.hash(password) : null
+    const rehashed = passwords.needsRehash(stored) ? await passwords.hash(password) : null
     const fingerprint = repeats.fingerprintOf(context, { phoneNumber, method: this.name, code: null })
     return {
       fingerprint,
