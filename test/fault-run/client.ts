@@ -148,7 +148,8 @@ async function ask(
     const { code = '', token: given = null } = text === '' ? {} : JSON.parse(text)
     const answer = `${response.status} ${code}`.trim()
     const { headers, status } = response
-    const outcome = outcomeOf(status, headers.has('retry-after'))
+    const isUsedKey = status === 422 && key !== undefined && /"is_used"/.test(text)
+    const outcome = isUsedKey ? 'refused' : outcomeOf(status, headers.has('retry-after'))
     return { outcome, answer, token: given, requestId: headers.get('x-request-id') }
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)

@@ -12,7 +12,7 @@ export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write' | 'guess'
 
 /**
  * - `done`: signed in, signed out, the token is good, or the guess was compared
- * - `refused`: 401, or 401 with a wrong code: the server says no; of a guess, 429
+ * - `refused`: 401, or 422 for an idempotency key whose token was used: the server says no; of a guess, 429
  * - `unavailable`: 503 with Retry-After
  * - `unknown`: no answer, or the line broke: it may have happened or not
  * - `wrong`: an answer that no client should ever see
