@@ -28,6 +28,7 @@ export interface FieldProblem {
 export interface HufuErrorFacts {
   readonly code: HufuErrorCode
   readonly message: string
+  readonly detail?: string | null
   readonly status?: number | null
   readonly retryAfterSeconds?: number | null
   readonly requestId?: string | null
@@ -45,6 +46,11 @@ export interface HufuErrorFacts {
 export class HufuError extends Error {
   override readonly name = 'HufuError'
   readonly code: HufuErrorCode
+  /**
+   * More for people, in the language of `message`: what happened, or what to do, for example which countries
+   * get codes. Null where the response has none.
+   */
+  readonly detail: string | null
   /** HTTP status of the response; null where there was none to read. */
   readonly status: number | null
   /** Seconds to wait before the next attempt; null where the response has none. */
@@ -69,6 +75,7 @@ export class HufuError extends Error {
   constructor(facts: HufuErrorFacts) {
     super(facts.message)
     this.code = facts.code
+    this.detail = facts.detail ?? null
     this.status = facts.status ?? null
     this.retryAfterSeconds = facts.retryAfterSeconds ?? null
     this.requestId = facts.requestId ?? null

@@ -64,6 +64,7 @@ function problemError(problem: Problem, answer: TransportAnswer, reader: Reader)
     ...facts,
     code: problem.code,
     message: problem.title,
+    detail: textOf(problem.detail),
     requestId: textOf(problem.request_id) ?? facts.requestId ?? null,
     // The problem comes from Hufu, so its members have the types of the server's document.
     fields: Array.isArray(problem.fields) ? (problem.fields as FieldProblem[]) : [],

@@ -140,6 +140,17 @@ test('A refused request tells which fields are wrong', async () => {
   expect((await failureOf(client.signIn(input))).fields).toEqual([])
 })
 
+test('A refusal has the detail that the server wrote for people, or none', async () => {
+  const { client, network } = await signedInClient()
+  const detail = 'Codes go to: China.'
+  network.answer = () => problem(422, 'country_not_served', { detail })
+  expect((await failureOf(client.signIn(input))).detail).toBe(detail)
+  network.answer = () => problem(422, 'country_not_served')
+  expect((await failureOf(client.signIn(input))).detail).toBeNull()
+  network.answer = offline
+  expect((await failureOf(client.signIn(input))).detail).toBeNull()
+})
+
 test('A banned account tells until when', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => problem(403, 'account_banned', { banned_until: '2027-01-01T00:00:00.000Z' })
