@@ -1,30 +1,23 @@
 // Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with
 // sign-up closed.
 import { describe, expect, test } from 'vitest'
+import type { CodePurpose } from '../../sdk/src/client.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
 import { addPerson, person, type RunningApp } from '../support/app.ts'
 import { SmsApps } from '../support/sms-app.ts'
+import { ask, clientOf } from '../support/v1-calls.ts'
 
 const phone = '+8613800005223'
 const apps = new SmsApps()
 
 const start = (environment?: Record<string, string>) => apps.start(environment)
 
-async function post(app: RunningApp, path: string, body: object, headers: Record<string, string> = {}) {
-  const answer = await fetch(app.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  })
-  return { status: answer.status, body: (await answer.json()) as object, headers: answer.headers }
-}
-
-const askFor = (app: RunningApp, purpose: string, phone_number = phone) =>
-  post(app, '/v1/codes', { phone_number, purpose })
+const askFor = (app: RunningApp, purpose: CodePurpose, phoneNumber = phone) =>
+  clientOf(app).sendCode({ phoneNumber, purpose })
 
 /** The same from another address; needs HUFU_TRUSTED_PROXIES. */
-const askFrom = (app: RunningApp, address: string, phone_number: string, purpose = 'sign_in') =>
-  post(app, '/v1/codes', { phone_number, purpose }, { 'x-forwarded-for': address, 'x-request-id': 'r' })
+const askFrom = (app: RunningApp, from: string, phoneNumber: string, purpose: CodePurpose = 'sign_in') =>
+  clientOf(app, { from }).sendCode({ phoneNumber, purpose })
 
 /** The code in the last message that the gateway took. */
 function sentCode(): string {
@@ -45,7 +38,7 @@ test('the message that a gateway took holds the code that signs up', async () =>
   const app = await start()
   expect((await askFor(app, 'sign_in')).status).toBe(202)
   expect(apps.gateway.taken).toMatchObject([{ to: phone }])
-  const signedUp = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
+  const signedUp = await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })
   expect(signedUp).toMatchObject({ status: 201, body: { created: true } })
   expect(await eventKinds(app)).toEqual(expect.arrayContaining(['code_sent', 'signed_in']))
   expect(app.lines.join('')).not.toContain(sentCode())
@@ -53,49 +46,43 @@ test('the message that a gateway took holds the code that signs up', async () =>
 
 test('a code and a number are the same in every route, however they were typed or pasted', async () => {
   const app = await start()
+  const client = clientOf(app)
   const wide = (text: string) =>
     text.replace(/[+0-9]/g, (sign) => String.fromCodePoint((sign.codePointAt(0) ?? 0) + 0xfee0))
   const pasted = `\u202d${wide(phone)}\u202c\n`
   /** Asks for a code with a spelling of the number, and gives it back as a person may type it. */
-  const codeFor = async (purpose: string, number = pasted) => {
+  const codeFor = async (purpose: CodePurpose, number = pasted) => {
     expect((await askFor(app, purpose, number)).status).toBe(202)
     await app.services.codeSender.close()
     const code = sentCode()
     return `\u200b${wide(code.slice(0, 3))} ${code.slice(3)} `
   }
-  const change = async (token: string, method: string, path: string, body: object) => {
-    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
-    return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
-  }
   const signIn = async (number: string) => {
-    const answer = await post(app, '/v1/sessions', {
-      phone_number: number,
-      code: await codeFor('sign_in', number),
-    })
+    const code = await codeFor('sign_in', number)
+    const answer = await client.signIn({ phoneNumber: number, code })
     expect(answer).toMatchObject({ status: 201 })
-    return answer.body as { token: string; created: boolean }
+    return { token: String(answer.body.token), created: answer.body.created }
   }
   const { token } = await signIn(pasted)
-  const new_password = 'correct horse battery'
-  expect(
-    await change(token, 'PUT', '/v1/account/password', { code: await codeFor('confirm'), new_password }),
-  ).toBe(204)
-  const reset = { phone_number: pasted, code: await codeFor('reset_password'), new_password }
-  expect(await change(token, 'POST', '/v1/password-resets', reset)).toBe(204)
+  const newPassword = 'correct horse battery'
+  const password = { newPassword, code: await codeFor('confirm') }
+  expect((await client.setPassword(token, password)).status).toBe(204)
+  const reset = { phoneNumber: pasted, code: await codeFor('reset_password'), newPassword }
+  expect((await client.resetPassword(reset)).status).toBe(204)
   const again = await signIn('(+86)138-0000-5223')
   expect(again.created).toBe(false)
-  const moved = '139 0000 5224\u00a0'
-  const [code, confirmation] = [await codeFor('change_phone', moved), { code: await codeFor('confirm') }]
-  expect(
-    await change(again.token, 'PUT', '/v1/account/phone', { phone_number: moved, code, confirmation }),
-  ).toBe(200)
-  const closing = { code: await codeFor('close_account', moved) }
-  expect(await change(again.token, 'DELETE', '/v1/account', closing)).toBe(202)
+  const phoneNumber = '139 0000 5224\u00a0'
+  const code = await codeFor('change_phone', phoneNumber)
+  const confirmation = { code: await codeFor('confirm') }
+  const moved = await client.changePhone(again.token, { phoneNumber, code, confirmation })
+  expect(moved.status).toBe(200)
+  const closing = await codeFor('close_account', phoneNumber)
+  expect((await client.closeAccount(again.token, closing)).status).toBe(202)
 })
 
 test.each(['12345', '1234567', '12345a', '１２３４５', '٠١٢٣٤٥', ''])('%j is no code', async (code) => {
   const app = await start()
-  const refused = await post(app, '/v1/sessions', { phone_number: phone, code })
+  const refused = await ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code } })
   expect(refused).toMatchObject({
     status: 422,
     body: { code: 'invalid_request', fields: [{ pointer: '/code', problem: 'has_wrong_form' }] },
@@ -104,20 +91,16 @@ test.each(['12345', '1234567', '12345a', '１２３４５', '٠١٢٣٤٥', ''])
 
 test('a number that fits no plan is answered with what to do, in the language of the person', async () => {
   const app = await start()
-  const ask = async (language: string) => {
-    const answer = await fetch(`${app.url}/v1/codes`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'accept-language': language },
-      body: JSON.stringify({ phone_number: '2025550123', purpose: 'sign_in' }),
-    })
-    return await answer.json()
+  const answerIn = async (language: string) => {
+    const input = { phoneNumber: '2025550123', purpose: 'sign_in' } as const
+    return (await clientOf(app, { language }).sendCode(input)).body
   }
   const fields = [{ pointer: '/phone_number', problem: 'has_no_country_code' }]
-  expect(await ask('en')).toMatchObject({
+  expect(await answerIn('en')).toMatchObject({
     detail: expect.stringMatching(/China.*\+ and the country code/),
     fields,
   })
-  expect(await ask('zh-CN')).toMatchObject({
+  expect(await answerIn('zh-CN')).toMatchObject({
     detail: expect.stringMatching(/不是中国的手机号.*\+ 和国家代码/),
     fields,
   })
@@ -133,16 +116,16 @@ test('numbers that get no codes are refused before anything is counted, with and
     '+883510001234567': 'country_not_served',
     '+12025550123': 'country_not_served',
   }
-  const ask = async (number: string, purpose: string) => {
+  const answerFor = async (number: string, purpose: CodePurpose) => {
     const { status, body } = await askFor(app, purpose, number)
     return { status, ...body, request_id: null }
   }
   const all = async () => {
     const answers: Record<string, object> = {}
     for (const [number, code] of Object.entries(refused))
-      for (const purpose of ['sign_in', 'reset_password', 'change_phone']) {
+      for (const purpose of ['sign_in', 'reset_password', 'change_phone'] as const) {
         if (code === 'phone_number_not_mobile' && purpose === 'reset_password') continue
-        answers[`${purpose} ${number}`] = await ask(number, purpose)
+        answers[`${purpose} ${number}`] = await answerFor(number, purpose)
       }
     return answers
   }
@@ -159,20 +142,15 @@ test('numbers that get no codes are refused before anything is counted, with and
 test('an account whose number is no mobile number keeps its password, and codes for its owner', async () => {
   const app = await start()
   await addPerson(app.services)
-  const signedIn = await post(app, '/v1/sessions', { phone_number: person.phone, password: person.password })
+  const signedIn = await clientOf(app).signIn({ phoneNumber: person.phone, password: person.password })
   expect(signedIn.status).toBe(201)
   const unknown = await askFor(app, 'reset_password', '12345678902')
   const known = await askFor(app, 'reset_password', person.phone)
   expect(known).toMatchObject({ status: 202, body: unknown.body })
   await app.services.codeSender.close()
   expect(apps.gateway.taken).toMatchObject([{ to: '+8612345678901' }])
-  const reset = { phone_number: person.phone, code: sentCode(), new_password: 'correct horse battery' }
-  const answer = await fetch(`${app.url}/v1/password-resets`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(reset),
-  })
-  expect(answer.status).toBe(204)
+  const reset = { phoneNumber: person.phone, code: sentCode(), newPassword: 'correct horse battery' }
+  expect((await clientOf(app).resetPassword(reset)).status).toBe(204)
 })
 
 test('the operator says which countries get codes, and the answer names them', async () => {
@@ -219,7 +197,7 @@ test('what is left of a country is the same with and without an account', async 
   expect(unknown).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
   expect(unknown.headers.get('retry-after')).toBe('600')
   const known = await askFor(app, 'sign_in', '+85291234568')
-  const { request_id: _one, ...same } = known.body as Record<string, unknown>
+  const { request_id: _one, ...same } = known.body
   expect(unknown.body).toMatchObject(same)
   app.clock.advance(60_000)
   expect((await askFor(app, 'reset_password', '+85291234568')).status).toBe(202)
@@ -245,7 +223,7 @@ test('a gateway that refuses, or says nothing useful, is answered 503 for a sign
   expect(await eventKinds(app)).toEqual(['code_not_sent'])
   apps.gateway.behaviour = 'take'
   expect((await askFor(app, 'sign_in')).status).toBe(202)
-  expect((await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })).status).toBe(201)
+  expect((await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })).status).toBe(201)
 })
 
 test('where an account decides whether anything is sent, the gateway changes nothing about the answer', async () => {
@@ -268,17 +246,14 @@ test('where an account decides whether anything is sent, the gateway changes not
 test('the old number is told when an account moves, and never the new one in full', async () => {
   const app = await start()
   await askFor(app, 'sign_in')
-  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
-  const { token } = body as { token: string }
+  const { body } = await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })
+  const token = String(body.token)
   await askFor(app, 'confirm')
   await app.services.codeSender.close()
   const confirm = sentCode()
   await askFor(app, 'change_phone', '13900005224')
-  const moved = await fetch(`${app.url}/v1/account/phone`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: JSON.stringify({ phone_number: '13900005224', code: sentCode(), confirmation: { code: confirm } }),
-  })
+  const change = { phoneNumber: '13900005224', code: sentCode(), confirmation: { code: confirm } }
+  const moved = await clientOf(app).changePhone(token, change)
   expect(moved.status).toBe(200)
   await expect.poll(() => apps.gateway.taken.at(-1)?.to).toBe(phone)
   expect(JSON.stringify(apps.gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
@@ -287,7 +262,7 @@ test('the old number is told when an account moves, and never the new one in ful
 test('numbers for reviewers have their code until the day is over, and nothing is sent to them', async () => {
   const environment = { HUFU_TEST_NUMBERS: `${phone}=246810`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
   const app = await start(environment)
-  const signIn = () => post(app, '/v1/sessions', { phone_number: phone, code: '246810' })
+  const signIn = () => clientOf(app).signIn({ phoneNumber: phone, code: '246810' })
   expect((await signIn()).status).toBe(401)
   await askFor(app, 'sign_in')
   expect((await signIn()).status).toBe(201)
@@ -305,7 +280,7 @@ test('with sign-up closed, a number without an account gets no message and no ac
   expect(unknown).toMatchObject({ status: 202, body: known.body })
   await app.services.codeSender.close()
   expect(apps.gateway.taken.map(({ to }) => to)).toEqual(['+8612345678901'])
-  expect((await post(app, '/v1/sessions', { phone_number: person.phone, code: sentCode() })).status).toBe(201)
+  expect((await clientOf(app).signIn({ phoneNumber: person.phone, code: sentCode() })).status).toBe(201)
   expect(await app.services.accounts.find(phone)).toBeNull()
 })
 
@@ -403,7 +378,10 @@ describe('a stranger who asks for a code', () => {
   const [owner, stranger] = ['203.0.113.7', '198.51.100.7']
 
   async function answerOf(app: RunningApp, number: string, purpose: string): Promise<string> {
-    const { status, body, headers } = await askFrom(app, stranger, number, purpose)
+    const { status, body, headers } = await ask(app, 'POST', '/v1/codes', {
+      headers: { 'x-forwarded-for': stranger, 'x-request-id': 'r' },
+      body: { phone_number: number, purpose },
+    })
     const all = Object.fromEntries(headers)
     return JSON.stringify({ status, body, ...all })
   }
@@ -412,7 +390,7 @@ describe('a stranger who asks for a code', () => {
     'sign_in',
     'change_phone',
     'reset_password',
-  ])('cannot tell by a byte of %s whether the owner of the number has just asked', async (purpose) => {
+  ] as const)('cannot tell by a byte of %s whether the owner of the number has just asked', async (purpose) => {
     const app = await start(environment)
     const [quiet, busy] = ['+8613800005223', '+8613900005224']
     for (const number of [quiet, busy]) await addPerson(app.services, number)
@@ -437,7 +415,7 @@ describe('a stranger who asks for a code', () => {
     expect(apps.gateway.taken).toHaveLength(1)
     expect(await eventKinds(app)).toEqual(['code_not_sent', 'code_sent'])
     app.clock.advance(299_999)
-    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(201)
+    expect((await clientOf(app).signIn({ phoneNumber: phone, code })).status).toBe(201)
   })
 
   test('cannot keep a code good for longer than ten minutes', async () => {
@@ -448,7 +426,7 @@ describe('a stranger who asks for a code', () => {
       await askFrom(app, `198.51.100.${i}`, phone)
       app.clock.advance(50_000)
     }
-    expect((await post(app, '/v1/sessions', { phone_number: phone, code })).status).toBe(401)
+    expect((await clientOf(app).signIn({ phoneNumber: phone, code })).status).toBe(401)
   })
 
   test('does not make a code that is not sent', async () => {
@@ -464,13 +442,8 @@ describe('a stranger who asks for a code', () => {
     app.clock.advance(60_000)
     await askFrom(app, owner, phone, 'reset_password')
     await app.services.codeSender.close()
-    const body = { phone_number: phone, code: sentCode(), new_password: 'correct horse battery' }
-    const answer = await fetch(`${app.url}/v1/password-resets`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-    expect(answer.status).toBe(204)
+    const reset = { phoneNumber: phone, code: sentCode(), newPassword: 'correct horse battery' }
+    expect((await clientOf(app).resetPassword(reset)).status).toBe(204)
   })
 })
 
@@ -478,32 +451,24 @@ test('guesses are limited whatever they are for, and a password still lets its o
   const app = await start({ HUFU_LIMITS: 'on' })
   await addPerson(app.services)
   const statuses: number[] = []
-  for (const path of ['/v1/sessions', '/v1/password-resets']) {
-    for (let i = 0; i < 4; i++) {
-      const body = { phone_number: person.phone, code: '000000' }
-      const more = path === '/v1/sessions' ? {} : { new_password: 'correct horse battery' }
-      statuses.push((await post(app, path, { ...body, ...more })).status)
-    }
-  }
+  const client = clientOf(app)
+  const guess = { phoneNumber: person.phone, code: '000000' }
+  for (let i = 0; i < 4; i++) statuses.push((await client.signIn(guess)).status)
+  const reset = { ...guess, newPassword: 'correct horse battery' }
+  for (let i = 0; i < 4; i++) statuses.push((await client.resetPassword(reset)).status)
   expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
-  const password = { phone_number: person.phone, password: person.password }
-  expect((await post(app, '/v1/sessions', password)).status).toBe(201)
+  const password = { phoneNumber: person.phone, password: person.password }
+  expect((await client.signIn(password)).status).toBe(201)
 })
 
 test('with no time to think it over, a closed account is gone when the answer is there', async () => {
   const app = await start({ HUFU_CLOSING_DAYS: '0' })
   await askFor(app, 'sign_in')
-  const { body } = await post(app, '/v1/sessions', { phone_number: phone, code: sentCode() })
-  const { token } = body as { token: string }
+  const { body } = await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })
+  const token = String(body.token)
   await askFor(app, 'close_account')
   await app.services.codeSender.close()
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
-  const closed = await fetch(`${app.url}/v1/account`, {
-    method: 'DELETE',
-    headers,
-    body: JSON.stringify({ code: sentCode() }),
-  })
-  expect(closed.status).toBe(202)
+  expect((await clientOf(app).closeAccount(token, sentCode())).status).toBe(202)
   expect(await app.services.accounts.find(phone)).toBeNull()
-  expect((await fetch(`${app.url}/v1/session`, { headers })).status).toBe(401)
+  expect((await clientOf(app).me(token)).status).toBe(401)
 })

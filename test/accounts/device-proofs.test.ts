@@ -6,11 +6,7 @@ import { deleteOldDeviceProofs, deviceProofsMax, hashDeviceProof } from '../../s
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { type RunningApp, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
-
-interface Answer {
-  readonly status: number
-  readonly body: Record<string, unknown>
-}
+import { type Answer, ask, clientOf } from '../support/v1-calls.ts'
 
 let last = 0
 const newNumber = () => `+86138${String(20_000_000 + last++)}`
@@ -19,15 +15,9 @@ let lastCaller = 0
 const newCaller = () => `198.${18 + (lastCaller >> 8)}.${lastCaller++ & 255}.7`
 const password = 'a good password of mine'
 
+/** Sends a plain request, because the SDK chooses the device proof itself. */
 async function post(app: RunningApp, path: string, body: object, from = newCaller()): Promise<Answer> {
-  const answer = await fetch(`${app.url}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-forwarded-for': from },
-    body: JSON.stringify(body),
-  })
-  const text = await answer.text()
-  // Every answer of these routes is a JSON object, or nothing.
-  return { status: answer.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} }
+  return await ask(app, 'POST', path, { headers: { 'x-forwarded-for': from }, body })
 }
 
 async function codeOut({ services }: RunningApp, phoneNumber: string, purpose: 'sign_in' | 'reset_password') {
@@ -36,6 +26,8 @@ async function codeOut({ services }: RunningApp, phoneNumber: string, purpose: '
   return row && codeOf(await getOrCreateKey(services.db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
+const tokenOf = ({ body }: Answer) => String(body.token)
+const idOf = ({ body }: Answer) => (body.session as { id: string }).id
 const guess = (right: string | null) => (right === '000000' ? '000001' : '000000')
 
 describe.each(databases)('$name', ({ create, skipped }) => {
@@ -60,6 +52,9 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     await drop?.()
   })
   const usable = test.skipIf(skipped !== null)
+
+  /** An app on a network of its own. */
+  const stranger = () => clientOf(app, { from: newCaller() })
 
   async function addPerson(): Promise<{ phone: string; id: string }> {
     const phone = newNumber()
@@ -86,7 +81,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   /** Wrong passwords from so many networks that the number has no room left for callers without a proof. */
   async function attackPassword(phone: string): Promise<void> {
     for (let i = 0; i < 15; i++)
-      expect(await post(app, '/v1/sessions', { phone_number: phone, password: 'wrong' })).toMatchObject({
+      expect(await stranger().signIn({ phoneNumber: phone, password: 'wrong' })).toMatchObject({
         status: 401,
       })
   }
@@ -141,8 +136,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const { phone } = await addPerson()
     const [proof, nat] = [await proofOf(phone), newCaller()]
     const tap = (body: object) => post(app, '/v1/codes', { purpose: 'sign_in', ...body }, nat)
-    const stranger = newNumber()
-    for (let i = 0; i < 122; i++) await tap({ phone_number: stranger })
+    const other = newNumber()
+    for (let i = 0; i < 122; i++) await tap({ phone_number: other })
     expect(await tap({ phone_number: phone })).toMatchObject({ status: 429 })
     expect(await tap({ phone_number: phone, device_proof: proof })).toMatchObject({ status: 202 })
   })
@@ -152,8 +147,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const proof = await proofOf(phone)
     const before = await sentTo(phone)
     for (let i = 0; i < 20; i++) {
-      const body = { phone_number: phone, purpose: 'sign_in' }
-      expect(await post(app, '/v1/codes', body)).toMatchObject({ status: 202, body: { resend_in: 60 } })
+      const input = { phoneNumber: phone, purpose: 'sign_in' } as const
+      expect(await stranger().sendCode(input)).toMatchObject({ status: 202, body: { resend_in: 60 } })
     }
     expect((await sentTo(phone)) - before).toBe(1)
     const mine = await post(app, '/v1/codes', {
@@ -180,14 +175,14 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const { phone } = await addPerson()
     const mine = newCaller()
     const enter = async () => {
-      await post(app, '/v1/codes', { phone_number: phone, purpose: 'sign_in' }, mine)
+      await clientOf(app, { from: mine }).sendCode({ phoneNumber: phone, purpose: 'sign_in' })
       const right = await codeOut(app, phone, 'sign_in')
       for (let i = 0; i < 8; i++)
-        expect(await post(app, '/v1/sessions', { phone_number: phone, code: guess(right) })).toMatchObject({
+        expect(await stranger().signIn({ phoneNumber: phone, code: guess(right) })).toMatchObject({
           status: 401,
           body: { code: 'code_wrong' },
         })
-      return await post(app, '/v1/sessions', { phone_number: phone, code: right }, mine)
+      return await clientOf(app, { from: mine }).signIn({ phoneNumber: phone, code: right ?? '' })
     }
     expect(await enter()).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
     app.clock.advance(120_000)
@@ -213,28 +208,23 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
     const [proof, stolen] = [String(mine.body.device_proof), String(thief.body.device_proof)]
-    const call = (method: string, path: string) =>
-      fetch(`${app.url}${path}`, { method, headers: { authorization: `Bearer ${mine.body.token}` } })
-    const { id } = thief.body.session as { id: string }
-    expect((await call('DELETE', `/v1/sessions/${id}`)).status).toBe(204)
+    expect((await clientOf(app).endDevice(tokenOf(mine), idOf(thief))).status).toBe(204)
     expect(await isGood(phone, stolen)).toBe(false)
-    expect((await call('DELETE', '/v1/session')).status).toBe(204)
+    expect((await clientOf(app).signOut(tokenOf(mine))).status).toBe(204)
     expect(await isGood(phone, proof)).toBe(true)
 
-    await post(app, '/v1/codes', { phone_number: phone, purpose: 'reset_password' })
-    const code = await codeOut(app, phone, 'reset_password')
-    const reset = { phone_number: phone, code, new_password: 'another good password' }
-    expect((await post(app, '/v1/password-resets', reset)).status).toBe(204)
+    await stranger().sendCode({ phoneNumber: phone, purpose: 'reset_password' })
+    const code = (await codeOut(app, phone, 'reset_password')) ?? ''
+    const reset = { phoneNumber: phone, code, newPassword: 'another good password' }
+    expect((await stranger().resetPassword(reset)).status).toBe(204)
     expect(await isGood(phone, proof)).toBe(false)
   })
 
   usable('removing all other devices also ends the proofs of those that had signed out', async () => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
-    const call = (token: unknown, path: string) =>
-      fetch(`${app.url}${path}`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
-    expect((await call(thief.body.token, '/v1/session')).status).toBe(204)
-    expect((await call(mine.body.token, '/v1/sessions')).status).toBe(204)
+    expect((await clientOf(app).signOut(tokenOf(thief))).status).toBe(204)
+    expect((await clientOf(app).endOtherDevices(tokenOf(mine))).status).toBe(204)
     expect(await isGood(phone, String(thief.body.device_proof))).toBe(false)
     expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
   })
@@ -244,21 +234,18 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     async () => {
       const { phone } = await addPerson()
       const mine = await signIn(phone)
-      const call = (token: unknown, path: string) =>
-        fetch(`${app.url}${path}`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
-      const idOf = ({ body }: Answer) => (body.session as { id: string }).id
       const earlier = await signIn(phone)
-      expect((await call(earlier.body.token, '/v1/session')).status).toBe(204)
+      expect((await clientOf(app).signOut(tokenOf(earlier))).status).toBe(204)
       const [thief, other] = [await signIn(phone), await signIn(phone)]
-      expect((await call(mine.body.token, `/v1/sessions/${idOf(thief)}`)).status).toBe(204)
+      expect((await clientOf(app).endDevice(tokenOf(mine), idOf(thief))).status).toBe(204)
       expect(await isGood(phone, String(thief.body.device_proof))).toBe(false)
       expect(await isGood(phone, String(earlier.body.device_proof))).toBe(false)
       expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
       expect(await isGood(phone, String(other.body.device_proof))).toBe(true)
       // It signs out before it is removed: the answer still says that the device is out.
       const late = await signIn(phone)
-      expect((await call(late.body.token, '/v1/session')).status).toBe(204)
-      expect((await call(mine.body.token, `/v1/sessions/${idOf(late)}`)).status).toBe(204)
+      expect((await clientOf(app).signOut(tokenOf(late))).status).toBe(204)
+      expect((await clientOf(app).endDevice(tokenOf(mine), idOf(late))).status).toBe(204)
       expect(await isGood(phone, String(late.body.device_proof))).toBe(false)
       expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
     },
@@ -267,17 +254,9 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   usable('the holder of a stolen token does not keep the owner from changing the password', async () => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
-    const change = async ({ body }: Answer, current: string) => {
-      const answer = await fetch(`${app.url}/v1/account/password`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          'x-forwarded-for': newCaller(),
-          authorization: `Bearer ${body.token}`,
-        },
-        body: JSON.stringify({ current_password: current, new_password: 'another good password' }),
-      })
-      return answer.status
+    const change = async (session: Answer, currentPassword: string) => {
+      const input = { newPassword: 'another good password', currentPassword }
+      return (await stranger().setPassword(tokenOf(session), input)).status
     }
     const statuses = new Set<number>()
     for (let i = 0; i < 120; i++) {

@@ -8,6 +8,7 @@ import { addPerson, person, type RunningApp, runCommand, startApp } from '../sup
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { redisUrl, stores } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
+import { clientOf } from '../support/v1-calls.ts'
 
 const identity = { kind: 'test', issuer: 'https://idp.example', subject: 'user-1' }
 const password = 'a horse, a staple'
@@ -66,31 +67,21 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     return ((await app.services.sessions.issue(request)) ?? expect.fail('no session')).token
   }
 
-  async function call(token: string, route: string, body?: object) {
-    const [method = '', path] = route.split(' ')
-    const response = await fetch(app.url + path, {
-      method,
-      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    return { status: response.status, body: text === '' ? {} : JSON.parse(text) }
-  }
-
   usable('every route of a signed-in client answers', async () => {
     const token = await newSession()
+    const client = clientOf(app)
     for (let times = 0; times < 3; times++) {
-      expect(await call(token, 'GET /v1/session')).toMatchObject({
+      expect(await client.me(token)).toMatchObject({
         status: 200,
         body: { account: { id, phone_number: null, nickname: '无号码' } },
       })
       const classic = await fetch(`${app.url}/user`, { headers: { token } })
       expect(await classic.json()).toEqual({ code: 1, nickname: '无号码', phone_number: null })
     }
-    expect(await call(token, 'GET /v1/account')).toMatchObject({ status: 200, body: { phone_number: null } })
-    expect(await call(token, 'PATCH /v1/account', { nickname: '还是无号码' })).toMatchObject({ status: 200 })
-    expect(await call(token, 'GET /v1/sessions')).toMatchObject({ status: 200 })
-    expect(await call(token, 'GET /v1/account/export')).toMatchObject({
+    expect(await client.account(token)).toMatchObject({ status: 200, body: { phone_number: null } })
+    expect(await client.updateAccount(token, { nickname: '还是无号码' })).toMatchObject({ status: 200 })
+    expect(await client.devices(token)).toMatchObject({ status: 200 })
+    expect(await client.exportAccount(token)).toMatchObject({
       status: 200,
       body: {
         account: { id, phone_number: null },
@@ -98,25 +89,26 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
       },
     })
     // A step-up by code needs a number; by password it does not.
-    const byCode = { code: '123456', new_password: newPassword }
+    const byCode = { code: '123456', newPassword }
     const missing = { status: 409, body: { code: 'phone_number_missing' } }
-    expect(await call(token, 'PUT /v1/account/password', byCode)).toMatchObject(missing)
-    expect(await call(token, 'DELETE /v1/account', { code: '123456' })).toMatchObject(missing)
-    const wrong = { current_password: 'not this one', new_password: newPassword }
-    expect(await call(token, 'PUT /v1/account/password', wrong)).toMatchObject({ status: 401 })
-    const right = { current_password: password, new_password: newPassword }
-    expect(await call(token, 'PUT /v1/account/password', right)).toMatchObject({ status: 204 })
-    expect(await call(token, 'POST /v1/session/rotate')).toMatchObject({ status: 200 })
+    expect(await client.setPassword(token, byCode)).toMatchObject(missing)
+    expect(await client.closeAccount(token, '123456')).toMatchObject(missing)
+    const wrong = { currentPassword: 'not this one', newPassword }
+    expect(await client.setPassword(token, wrong)).toMatchObject({ status: 401 })
+    const right = { currentPassword: password, newPassword }
+    expect(await client.setPassword(token, right)).toMatchObject({ status: 204 })
+    expect(await client.rotate(token)).toMatchObject({ status: 200 })
   })
 
   usable('its cache entry is read by another server', async () => {
     const token = await newSession()
-    await call(token, 'GET /v1/session')
+    const { body } = await clientOf(app).me(token)
     if (!redis) return
     const cache = await openCacheInRedis(redisUrl() ?? expect.fail())
-    const { session } = await call(token, 'GET /v1/session').then(({ body }) => body)
+    // The schema of this route: test/docs/docs.test.ts.
+    const { id: sessionId } = body.session as { id: string }
     await vi.waitFor(async () =>
-      expect((await cache.read(session.id))?.copy?.account).toMatchObject({ id, phoneNumber: null }),
+      expect((await cache.read(sessionId))?.copy?.account).toMatchObject({ id, phoneNumber: null }),
     )
     await cache.close()
     const other = await startApp(url, { environment: { HUFU_REDIS_URL: redisUrl() ?? '' } })

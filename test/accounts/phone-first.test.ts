@@ -1,6 +1,7 @@
 // Phone-first accounts over /v1, on every database, with and without Redis: codes, sign-up, credentials,
 // closing, bans.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ChangePhoneInput, NewDevice } from '../../sdk/src/client.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
 import { codeLifeMs, type Purpose } from '../../src/codes/codes.ts'
@@ -8,6 +9,7 @@ import { noOrigin } from '../../src/events/events.ts'
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { person, type RunningApp, startApp } from '../support/app.ts'
 import { redisUrl, stores } from '../support/databases.ts'
+import { ask, clientOf } from '../support/v1-calls.ts'
 
 const dayMs = 86_400_000
 let nextNumber = 13_700_000_000
@@ -18,46 +20,10 @@ function newNumber(): string {
   return `+86${nextNumber}`
 }
 
-interface Answer {
-  readonly status: number
-  // What the tests look at, they compare; a field that is not there is not equal.
-  readonly body: Record<string, unknown>
-  readonly headers: Headers
-}
-
-interface Request {
-  readonly token?: string
-  readonly body?: unknown
-  readonly language?: string
-}
-
-async function ask(app: RunningApp, method: string, path: string, request: Request = {}): Promise<Answer> {
-  const { token, body, language } = request
-  const answer = await fetch(app.url + path, {
-    method,
-    headers: {
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-      ...(language !== undefined && { 'accept-language': language }),
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  return { status: answer.status, body: text === '' ? {} : JSON.parse(text), headers: answer.headers }
-}
-
 /** Asks for a code, and reads what the message would say. */
-async function codeFor(
-  { url, services }: RunningApp,
-  phoneNumber: string,
-  purpose: Purpose,
-): Promise<string> {
-  const asked = await fetch(`${url}/v1/codes`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ phone_number: phoneNumber, purpose }),
-  })
-  expect(asked.status).toBe(202)
+async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
+  const { services } = app
+  expect((await clientOf(app).sendCode({ phoneNumber, purpose })).status).toBe(202)
   // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an
   // account.
   await services.codeSender.close()
@@ -74,11 +40,12 @@ async function currentCode(
   return codeOf(await getOrCreateKey(db), { phoneNumber, purpose, nonce: row.nonce })
 }
 
+const android = { platform: 'android' } as const
 const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
 
-async function signUp(app: RunningApp, phone = newNumber(), device: object = { platform: 'ios' }) {
+async function signUp(app: RunningApp, phone = newNumber(), device: NewDevice = { platform: 'ios' }) {
   const code = await codeFor(app, phone, 'sign_in')
-  const answer = await ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code, device } })
+  const answer = await clientOf(app).signIn({ phoneNumber: phone, code, device })
   expect(answer).toMatchObject({ status: 201 })
   const { token, account, session } = answer.body as {
     token: string
@@ -90,8 +57,7 @@ async function signUp(app: RunningApp, phone = newNumber(), device: object = { p
 
 async function setPassword(app: RunningApp, who: { phone: string; token: string }, password: string) {
   const code = await codeFor(app, who.phone, 'confirm')
-  const body = { new_password: password, code }
-  expect((await ask(app, 'PUT', '/v1/account/password', { token: who.token, body })).status).toBe(204)
+  expect((await clientOf(app).setPassword(who.token, { newPassword: password, code })).status).toBe(204)
 }
 
 async function kindsOf(app: RunningApp, accountId: string, phoneNumber: string): Promise<string[]> {
@@ -105,6 +71,7 @@ for (const { name, skipped, database, redis } of stores) {
   describe(name, () => {
     let app: RunningApp
     let drop: () => Promise<void>
+    const client = () => clientOf(app)
 
     beforeAll(async () => {
       if (skipped !== null) return
@@ -125,33 +92,32 @@ for (const { name, skipped, database, redis } of stores) {
       test('a code signs up who is new and signs in who is known, once each', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
-        const body = { phone_number: phone, code, nickname: '小明' }
-        const up = await ask(app, 'POST', '/v1/sessions', { body })
+        const input = { phoneNumber: phone, code, nickname: '小明' }
+        const up = await client().signIn(input)
         expect(up).toMatchObject({
           status: 201,
           body: { created: true, account: { phone_number: phone, nickname: '小明' } },
         })
-        expect(await ask(app, 'POST', '/v1/sessions', { body })).toMatchObject({
+        expect(await client().signIn(input)).toMatchObject({
           status: 401,
           body: { code: 'code_wrong' },
         })
         const again = await codeFor(app, phone, 'sign_in')
-        const next = await ask(app, 'POST', '/v1/sessions', { body: { ...body, nickname: 'x', code: again } })
+        const next = await client().signIn({ ...input, nickname: 'x', code: again })
         expect(next).toMatchObject({ status: 201, body: { created: false, account: { nickname: '小明' } } })
       })
 
       test('asking again keeps the code and the guesses; it is for one purpose and five minutes', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
-        const guess = (text: string) =>
-          ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code: text } })
+        const guess = (text: string) => client().signIn({ phoneNumber: phone, code: text })
         for (let i = 0; i < 3; i++) expect((await guess(wrong(code))).status).toBe(401)
         expect(await codeFor(app, phone, 'sign_in')).toBe(code)
         expect(await findCode(app.services.db, { phoneNumber: phone, purpose: 'sign_in' })).toMatchObject({
           guesses: 3,
         })
-        const reset = { phone_number: phone, code, new_password: 'correct horse' }
-        expect(await ask(app, 'POST', '/v1/password-resets', { body: reset })).toMatchObject({ status: 401 })
+        const reset = { phoneNumber: phone, code, newPassword: 'correct horse' }
+        expect(await client().resetPassword(reset)).toMatchObject({ status: 401 })
         app.clock.advance(codeLifeMs)
         expect(await guess(code)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
         expect(await codeFor(app, phone, 'sign_in')).not.toBe(code)
@@ -160,8 +126,7 @@ for (const { name, skipped, database, redis } of stores) {
       test('after five guesses the right one is wrong, and the next message has another one', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
-        const guess = (text: string) =>
-          ask(app, 'POST', '/v1/sessions', { body: { phone_number: phone, code: text } })
+        const guess = (text: string) => client().signIn({ phoneNumber: phone, code: text })
         for (let i = 0; i < 5; i++) expect((await guess(wrong(code))).status).toBe(401)
         expect(await guess(code)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
         const next = await codeFor(app, phone, 'sign_in')
@@ -198,10 +163,8 @@ for (const { name, skipped, database, redis } of stores) {
       test('64 times the right code at once is one session of one account', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
-        const body = { phone_number: phone, code }
-        const answers = await Promise.all(
-          Array.from({ length: 64 }, () => ask(app, 'POST', '/v1/sessions', { body })),
-        )
+        const input = { phoneNumber: phone, code }
+        const answers = await Promise.all(Array.from({ length: 64 }, () => client().signIn(input)))
         expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
         const account = await app.services.accounts.get(phone)
         expect(await app.services.sessions.list(account.id)).toHaveLength(1)
@@ -209,11 +172,10 @@ for (const { name, skipped, database, redis } of stores) {
 
       test('the answer to a request for a code is the same with and without an account', async () => {
         const { phone } = await signUp(app)
-        for (const purpose of ['sign_in', 'reset_password', 'close_account', 'confirm', 'change_phone']) {
+        const purposes = ['sign_in', 'reset_password', 'close_account', 'confirm', 'change_phone'] as const
+        for (const purpose of purposes) {
           const [known, unknown] = await Promise.all(
-            [phone, newNumber()].map((phone_number) =>
-              ask(app, 'POST', '/v1/codes', { body: { phone_number, purpose } }),
-            ),
+            [phone, newNumber()].map((phoneNumber) => client().sendCode({ phoneNumber, purpose })),
           )
           expect(known?.status).toBe(202)
           expect(unknown).toMatchObject({ status: known?.status, body: known?.body ?? {} })
@@ -224,8 +186,8 @@ for (const { name, skipped, database, redis } of stores) {
         const phone = newNumber()
         await expect(codeFor(app, phone, 'reset_password')).rejects.toThrow('no code was sent')
         const code = await codeFor(app, phone, 'sign_in')
-        const body = { phone_number: phone, code, new_password: 'correct horse' }
-        expect(await ask(app, 'POST', '/v1/password-resets', { body })).toMatchObject({
+        const input = { phoneNumber: phone, code, newPassword: 'correct horse' }
+        expect(await client().resetPassword(input)).toMatchObject({
           status: 401,
           body: { code: 'code_wrong' },
         })
@@ -242,17 +204,17 @@ for (const { name, skipped, database, redis } of stores) {
           password: person.password,
           allowWeakPassword: true,
         })
-        const password = { phone_number: phone, password: person.password, device: { platform: 'android' } }
-        const squatter = await ask(app, 'POST', '/v1/sessions', { body: password })
+        const password = { phoneNumber: phone, password: person.password, device: android }
+        const squatter = await client().signIn(password)
         const owner = await signUp(app, phone)
         expect(owner.accountId).toBe(id)
         const token = String(squatter.body.token)
-        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+        expect(await client().me(token)).toMatchObject({
           status: 401,
           body: { code: 'session_phone_verified' },
         })
-        expect((await ask(app, 'POST', '/v1/sessions', { body: password })).status).toBe(401)
-        expect(await ask(app, 'GET', '/v1/account', { token: owner.token })).toMatchObject({
+        expect((await client().signIn(password)).status).toBe(401)
+        expect(await client().account(owner.token)).toMatchObject({
           body: { nickname: null, has_password: false },
         })
         // Only the first proof does that.
@@ -269,47 +231,48 @@ for (const { name, skipped, database, redis } of stores) {
           password: person.password,
           allowWeakPassword: true,
         })
-        const password = { phone_number: phone, password: person.password, device: { platform: 'android' } }
-        const token = String((await ask(app, 'POST', '/v1/sessions', { body: password })).body.token)
-        const avatar_url = 'https://example.com/a.png'
-        expect((await ask(app, 'PATCH', '/v1/account', { token, body: { avatar_url } })).status).toBe(200)
+        const password = { phoneNumber: phone, password: person.password, device: android }
+        const token = String((await client().signIn(password)).body.token)
+        const avatarUrl = 'https://example.com/a.png'
+        expect((await client().updateAccount(token, { avatarUrl })).status).toBe(200)
         const reset = async () => {
-          const body = { phone_number: phone, code: await codeFor(app, phone, 'reset_password') }
-          const answer = await ask(app, 'POST', '/v1/password-resets', {
-            body: { ...body, new_password: 'correct horse' },
+          const code = await codeFor(app, phone, 'reset_password')
+          const answer = await client().resetPassword({
+            phoneNumber: phone,
+            code,
+            newPassword: 'correct horse',
           })
           expect(answer.status).toBe(204)
         }
         await reset()
-        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+        expect(await client().me(token)).toMatchObject({
           status: 401,
           body: { code: 'session_phone_verified' },
         })
-        const entered = await ask(app, 'POST', '/v1/sessions', {
-          body: { ...password, password: 'correct horse' },
-        })
+        const entered = await client().signIn({ ...password, password: 'correct horse' })
         const own = String(entered.body.token)
-        expect(await ask(app, 'GET', '/v1/account', { token: own })).toMatchObject({
+        expect(await client().account(own)).toMatchObject({
           body: { nickname: null, avatar_url: null, has_password: true },
         })
         const change = { nickname: '主人' }
-        expect((await ask(app, 'PATCH', '/v1/account', { token: own, body: change })).status).toBe(200)
+        expect((await client().updateAccount(own, change)).status).toBe(200)
         await reset()
         expect((await app.services.accounts.get(phone)).nickname).toBe('主人')
       })
 
       test('the profile is changed a field at a time, and every check tells the new name', async () => {
         const who = await signUp(app)
-        const change = { nickname: '大明', avatar_url: 'https://example.com/a.png', locale: 'zh-CN' }
+        const avatarUrl = 'https://example.com/a.png'
+        const change = { nickname: '大明', locale: 'zh-CN' }
         const { token } = who
-        expect(await ask(app, 'PATCH', '/v1/account', { token, body: change })).toMatchObject({
+        expect(await client().updateAccount(token, { ...change, avatarUrl })).toMatchObject({
           status: 200,
-          body: { ...change, has_password: false, phone_number: who.phone },
+          body: { ...change, avatar_url: avatarUrl, has_password: false, phone_number: who.phone },
         })
-        expect(await ask(app, 'PATCH', '/v1/account', { token, body: { avatar_url: null } })).toMatchObject({
+        expect(await client().updateAccount(token, { avatarUrl: null })).toMatchObject({
           body: { nickname: '大明', avatar_url: null, locale: 'zh-CN' },
         })
-        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+        expect(await client().me(token)).toMatchObject({
           body: { account: { nickname: '大明' } },
         })
         for (const body of [
@@ -326,23 +289,23 @@ for (const { name, skipped, database, redis } of stores) {
         const who = await signUp(app)
         const other = await signUp(app, who.phone, { platform: 'android' })
         await setPassword(app, who, 'correct horse')
-        expect(await ask(app, 'GET', '/v1/session', { token: other.token })).toMatchObject({
+        expect(await client().me(other.token)).toMatchObject({
           status: 401,
           body: { code: 'session_password_changed' },
         })
         const { token } = who
-        const change = { new_password: 'battery staple', current_password: 'wrong' }
-        expect(await ask(app, 'PUT', '/v1/account/password', { token, body: change })).toMatchObject({
+        const change = { newPassword: 'battery staple', currentPassword: 'wrong' }
+        expect(await client().setPassword(token, change)).toMatchObject({
           status: 401,
           body: { code: 'credentials_wrong' },
         })
-        change.current_password = 'correct horse'
-        expect((await ask(app, 'PUT', '/v1/account/password', { token, body: change })).status).toBe(204)
-        expect((await ask(app, 'GET', '/v1/session', { token })).status).toBe(200)
-        const signIn = { phone_number: who.phone, password: 'battery staple' }
-        expect((await ask(app, 'POST', '/v1/sessions', { body: signIn })).status).toBe(201)
-        const number = { new_password: who.phone.slice(3), current_password: 'battery staple' }
-        expect(await ask(app, 'PUT', '/v1/account/password', { token, body: number })).toMatchObject({
+        change.currentPassword = 'correct horse'
+        expect((await client().setPassword(token, change)).status).toBe(204)
+        expect((await client().me(token)).status).toBe(200)
+        const signIn = { phoneNumber: who.phone, password: 'battery staple' }
+        expect((await client().signIn(signIn)).status).toBe(201)
+        const number = { newPassword: who.phone.slice(3), currentPassword: 'battery staple' }
+        expect(await client().setPassword(token, number)).toMatchObject({
           status: 422,
           body: { code: 'password_refused', rule: 'is_phone_number' },
         })
@@ -360,16 +323,14 @@ for (const { name, skipped, database, redis } of stores) {
       test('a forgotten password is set by code, once, and ends every session', async () => {
         const who = await signUp(app)
         const code = await codeFor(app, who.phone, 'reset_password')
-        const body = { phone_number: who.phone, code, new_password: 'correct horse' }
-        const answers = await Promise.all(
-          Array.from({ length: 5 }, () => ask(app, 'POST', '/v1/password-resets', { body })),
-        )
+        const input = { phoneNumber: who.phone, code, newPassword: 'correct horse' }
+        const answers = await Promise.all(Array.from({ length: 5 }, () => client().resetPassword(input)))
         expect(answers.map(({ status }) => status).sort()).toEqual([204, 401, 401, 401, 401])
-        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+        expect(await client().me(who.token)).toMatchObject({
           body: { code: 'session_password_changed' },
         })
-        const signIn = { phone_number: who.phone, password: 'correct horse' }
-        expect((await ask(app, 'POST', '/v1/sessions', { body: signIn })).status).toBe(201)
+        const signIn = { phoneNumber: who.phone, password: 'correct horse' }
+        expect((await client().signIn(signIn)).status).toBe(201)
       })
 
       test('it moves to another number with proof of both, and the other sessions end', async () => {
@@ -377,36 +338,36 @@ for (const { name, skipped, database, redis } of stores) {
         const other = await signUp(app, who.phone, { platform: 'android' })
         const taken = await signUp(app)
         const { token } = who
-        const phone_number = newNumber()
+        const phoneNumber = newNumber()
         const confirm = await codeFor(app, who.phone, 'confirm')
-        const code = await codeFor(app, phone_number, 'change_phone')
-        const move = (body: object) => ask(app, 'PUT', '/v1/account/phone', { token, body })
-        expect(await move({ phone_number, code, confirmation: { code: wrong(confirm) } })).toMatchObject({
+        const code = await codeFor(app, phoneNumber, 'change_phone')
+        const move = (input: ChangePhoneInput) => client().changePhone(token, input)
+        expect(await move({ phoneNumber, code, confirmation: { code: wrong(confirm) } })).toMatchObject({
           status: 401,
         })
-        expect(
-          await move({ phone_number, code: wrong(code), confirmation: { code: confirm } }),
-        ).toMatchObject({
-          status: 401,
-        })
-        expect(await move({ phone_number, code, confirmation: { code: confirm } })).toMatchObject({
+        expect(await move({ phoneNumber, code: wrong(code), confirmation: { code: confirm } })).toMatchObject(
+          {
+            status: 401,
+          },
+        )
+        expect(await move({ phoneNumber, code, confirmation: { code: confirm } })).toMatchObject({
           status: 200,
-          body: { phone_number },
+          body: { phone_number: phoneNumber },
         })
-        expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+        expect(await client().me(token)).toMatchObject({
           status: 200,
-          body: { account: { phone_number } },
+          body: { account: { phone_number: phoneNumber } },
         })
-        expect(await ask(app, 'GET', '/v1/session', { token: other.token })).toMatchObject({
+        expect(await client().me(other.token)).toMatchObject({
           body: { code: 'session_phone_changed' },
         })
         // The old number is free, and makes an account of its own.
         expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
         const again = {
-          confirmation: { code: await codeFor(app, phone_number, 'confirm') },
+          confirmation: { code: await codeFor(app, phoneNumber, 'confirm') },
           code: await codeFor(app, taken.phone, 'change_phone'),
         }
-        expect(await move({ phone_number: taken.phone, ...again })).toMatchObject({
+        expect(await move({ phoneNumber: taken.phone, ...again })).toMatchObject({
           status: 409,
           body: { code: 'phone_number_taken' },
         })
@@ -414,17 +375,17 @@ for (const { name, skipped, database, redis } of stores) {
 
       test('a typing error in one of the two codes does not use up the other, and the answer tells which', async () => {
         const who = await signUp(app)
-        const phone_number = newNumber()
+        const phoneNumber = newNumber()
         const confirm = await codeFor(app, who.phone, 'confirm')
-        let code = await codeFor(app, phone_number, 'change_phone')
-        const move = (body: object) =>
-          ask(app, 'PUT', '/v1/account/phone', { token: who.token, body: { phone_number, ...body } })
+        let code = await codeFor(app, phoneNumber, 'change_phone')
+        const move = (codes: Omit<ChangePhoneInput, 'phoneNumber'>) =>
+          client().changePhone(who.token, { phoneNumber, ...codes })
         for (let i = 0; i < 5; i++)
           expect(await move({ code: wrong(code), confirmation: { code: confirm } })).toMatchObject({
             status: 401,
             body: { code: 'code_wrong', fields: [{ pointer: '/code', problem: 'is_wrong' }] },
           })
-        code = await codeFor(app, phone_number, 'change_phone')
+        code = await codeFor(app, phoneNumber, 'change_phone')
         expect(await move({ code, confirmation: { code: wrong(confirm) } })).toMatchObject({
           status: 401,
           body: { code: 'code_wrong', fields: [{ pointer: '/confirmation', problem: 'is_wrong' }] },
@@ -435,26 +396,26 @@ for (const { name, skipped, database, redis } of stores) {
       test('it does not move to the number that it has, and nothing ends', async () => {
         const who = await signUp(app)
         const other = await signUp(app, who.phone, { platform: 'android' })
-        const body = { phone_number: who.phone, code: '000000', confirmation: { code: '000000' } }
-        expect(await ask(app, 'PUT', '/v1/account/phone', { token: who.token, body })).toMatchObject({
+        const input = { phoneNumber: who.phone, code: '000000', confirmation: { code: '000000' } }
+        expect(await client().changePhone(who.token, input)).toMatchObject({
           status: 409,
           body: { code: 'phone_number_taken' },
         })
-        expect((await ask(app, 'GET', '/v1/session', { token: other.token })).status).toBe(200)
+        expect((await client().me(other.token)).status).toBe(200)
       })
 
       test('the present owner of a number sees no events of the one before, and takes none along', async () => {
         const first = await signUp(app)
         const moved = newNumber()
-        await ask(app, 'POST', '/v1/sessions', { body: { phone_number: first.phone, password: 'wrong one' } })
+        await client().signIn({ phoneNumber: first.phone, password: 'wrong one' })
         const confirmation = { code: await codeFor(app, first.phone, 'confirm') }
         const code = await codeFor(app, moved, 'change_phone')
-        const body = { phone_number: moved, code, confirmation }
-        expect((await ask(app, 'PUT', '/v1/account/phone', { token: first.token, body })).status).toBe(200)
+        const input = { phoneNumber: moved, code, confirmation }
+        expect((await client().changePhone(first.token, input)).status).toBe(200)
 
         const second = await signUp(app, first.phone)
         const kinds = async (token: string) => {
-          const { body } = await ask(app, 'GET', '/v1/account/export', { token })
+          const { body } = await client().exportAccount(token)
           return (body.events as { kind: string }[]).map(({ kind }) => kind).toSorted()
         }
         expect(await kinds(second.token)).toEqual(['account_created', 'account_exported', 'signed_in'])
@@ -462,8 +423,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(before).toContain('sign_in_failed')
 
         const closing = await codeFor(app, first.phone, 'close_account')
-        const closed = { token: second.token, body: { code: closing } }
-        expect((await ask(app, 'DELETE', '/v1/account', closed)).status).toBe(202)
+        expect((await client().closeAccount(second.token, closing)).status).toBe(202)
         app.clock.advance(16 * dayMs)
         await app.services.purgeExpired()
         const told = await app.services.db
@@ -481,11 +441,8 @@ for (const { name, skipped, database, redis } of stores) {
         const numbers = [newNumber(), newNumber()]
         const codes = await Promise.all(numbers.map((phone) => codeFor(app, phone, 'change_phone')))
         const moves = await Promise.all(
-          numbers.map((phone_number, i) =>
-            ask(app, 'PUT', '/v1/account/phone', {
-              token: who.token,
-              body: { phone_number, code: codes[i], confirmation },
-            }),
+          numbers.map((phoneNumber, i) =>
+            client().changePhone(who.token, { phoneNumber, code: codes[i] ?? '', confirmation }),
           ),
         )
         expect(moves.map(({ status }) => status).sort()).toEqual([200, 401])
@@ -495,15 +452,13 @@ for (const { name, skipped, database, redis } of stores) {
         const who = await signUp(app)
         const close = async (token: string) => {
           const code = await codeFor(app, who.phone, 'close_account')
-          return await ask(app, 'DELETE', '/v1/account', { token, body: { code } })
+          return await client().closeAccount(token, code)
         }
-        expect(
-          await ask(app, 'DELETE', '/v1/account', { token: who.token, body: { code: '000000' } }),
-        ).toMatchObject({ status: 401 })
+        expect(await client().closeAccount(who.token, '000000')).toMatchObject({ status: 401 })
         const closing = await close(who.token)
         expect(closing).toMatchObject({ status: 202 })
         expect(Date.parse(String(closing.body.closes_at))).toBe(app.clock.now() + 15 * dayMs)
-        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+        expect(await client().me(who.token)).toMatchObject({
           status: 401,
           body: { code: 'session_account_closed' },
         })
@@ -511,7 +466,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(back.accountId).toBe(who.accountId)
         app.clock.advance(16 * dayMs)
         await app.services.purgeExpired()
-        expect((await ask(app, 'GET', '/v1/session', { token: back.token })).status).toBe(200)
+        expect((await client().me(back.token)).status).toBe(200)
 
         await close(back.token)
         app.clock.advance(15 * dayMs - 1)
@@ -520,7 +475,7 @@ for (const { name, skipped, database, redis } of stores) {
         app.clock.advance(1)
         await Promise.all([app.services.purgeExpired(), app.services.purgeExpired()])
         expect(await app.services.accounts.find(who.phone)).toBeNull()
-        expect(await ask(app, 'GET', '/v1/session', { token: back.token })).toMatchObject({ status: 401 })
+        expect(await client().me(back.token)).toMatchObject({ status: 401 })
         const { db } = app.services
         const left = await db
           .selectFrom('hufu_events')
@@ -535,7 +490,7 @@ for (const { name, skipped, database, redis } of stores) {
       test('what is known of a person can be taken away by them, and holds no secret', async () => {
         const who = await signUp(app)
         await setPassword(app, who, 'correct horse')
-        const { status, body } = await ask(app, 'GET', '/v1/account/export', { token: who.token })
+        const { status, body } = await client().exportAccount(who.token)
         expect(status).toBe(200)
         expect(body).toMatchObject({
           account: { id: who.accountId, has_password: true },
@@ -548,13 +503,13 @@ for (const { name, skipped, database, redis } of stores) {
         const who = await signUp(app)
         const until = app.clock.now() + dayMs
         await app.services.lifecycle.ban(who.accountId, { until, reason: 'spam' })
-        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+        expect(await client().me(who.token)).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
         })
         const code = await codeFor(app, who.phone, 'sign_in')
-        const body = { phone_number: who.phone, code }
-        expect(await ask(app, 'POST', '/v1/sessions', { body })).toMatchObject({
+        const input = { phoneNumber: who.phone, code }
+        expect(await client().signIn(input)).toMatchObject({
           status: 403,
           body: { code: 'account_banned', banned_until: new Date(until).toISOString() },
         })
@@ -563,7 +518,7 @@ for (const { name, skipped, database, redis } of stores) {
         await app.services.lifecycle.ban(who.accountId, { until: null, reason: null })
         await app.services.lifecycle.unban(who.accountId)
         // What a ban ended stays ended.
-        expect(await ask(app, 'GET', '/v1/session', { token: who.token })).toMatchObject({
+        expect(await client().me(who.token)).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
         })
@@ -578,16 +533,16 @@ for (const { name, skipped, database, redis } of stores) {
           await signUp(app, who.phone, { platform: 'android' }),
           await signUp(app, who.phone, { platform: 'web' }),
         ]
-        expect((await ask(app, 'DELETE', '/v1/sessions', { token: who.token })).status).toBe(204)
+        expect((await client().endOtherDevices(who.token)).status).toBe(204)
         for (const { token } of others) {
-          expect(await ask(app, 'GET', '/v1/session', { token })).toMatchObject({
+          expect(await client().me(token)).toMatchObject({
             status: 401,
             body: { code: 'session_kicked', ended_by: { platform: 'ios' } },
           })
         }
-        expect((await ask(app, 'GET', '/v1/session', { token: who.token })).status).toBe(200)
-        expect((await ask(app, 'DELETE', '/v1/sessions?all=true', { token: who.token })).status).toBe(204)
-        expect((await ask(app, 'GET', '/v1/session', { token: who.token })).status).toBe(401)
+        expect((await client().me(who.token)).status).toBe(200)
+        expect((await client().signOutEverywhere(who.token)).status).toBe(204)
+        expect((await client().me(who.token)).status).toBe(401)
         expect((await ask(app, 'DELETE', '/v1/sessions?all=maybe', { token: who.token })).status).toBe(401)
       })
 
@@ -600,11 +555,11 @@ for (const { name, skipped, database, redis } of stores) {
           minute: '2-digit',
           hourCycle: 'h23',
         }).format(app.clock.now())
-        const told = await ask(app, 'GET', '/v1/session', { token: old.token, language: 'zh-CN' })
+        const told = await clientOf(app, { language: 'zh-CN' }).me(old.token)
         expect(told).toMatchObject({ status: 401, body: { code: 'session_replaced' } })
         expect(told.body.detail).toBe(`您的账号于 ${time} 在 iPhone 15 登录。如非本人操作，请尽快修改密码。`)
         app.clock.advance(3 * dayMs)
-        const later = await ask(app, 'GET', '/v1/session', { token: old.token, language: 'zh-CN' })
+        const later = await clientOf(app, { language: 'zh-CN' }).me(old.token)
         expect(later.body.detail).toMatch(/^您的账号于 \d+月\d+日 ?\d\d:\d\d 在 iPhone 15 登录/)
       })
     })
@@ -612,11 +567,11 @@ for (const { name, skipped, database, redis } of stores) {
     test.skipIf(skipped !== null)('events tell what happened, in order', async () => {
       const who = await signUp(app)
       await setPassword(app, who, 'correct horse')
-      const wrongPassword = { phone_number: who.phone, password: 'wrong' }
-      await ask(app, 'POST', '/v1/sessions', { body: wrongPassword })
-      const noProof = { new_password: 'battery staple', current_password: 'wrong' }
-      await ask(app, 'PUT', '/v1/account/password', { token: who.token, body: noProof })
-      await ask(app, 'DELETE', '/v1/session', { token: who.token })
+      const wrongPassword = { phoneNumber: who.phone, password: 'wrong' }
+      await client().signIn(wrongPassword)
+      const noProof = { newPassword: 'battery staple', currentPassword: 'wrong' }
+      await client().setPassword(who.token, noProof)
+      await client().signOut(who.token)
       const kinds = await kindsOf(app, who.accountId, who.phone)
       expect(kinds.filter((kind) => kind !== 'code_sent').sort()).toEqual(
         [

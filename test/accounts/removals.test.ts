@@ -16,6 +16,10 @@ import { databases, type FreshDatabase } from '../support/databases.ts'
 import { openDomain, otherPhone, phone } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
 import { Cut, faults, nextTurn } from '../support/step-faults.ts'
+import { ask, clientOf, type Json } from '../support/v1-calls.ts'
+
+/** The account in the response to a sign-in. */
+const accountOf = ({ account }: Json) => account as { id: string; nickname: string | null }
 
 const identity = { kind: 'test', issuer: 'https://idp.example' }
 
@@ -35,19 +39,6 @@ describe.each(databases)('a removal on $name', (database) => {
     await fresh?.drop()
   })
 
-  async function post(path: string, body: object, token?: string) {
-    const answer = await fetch(app.url + path, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      },
-      body: JSON.stringify(body),
-    })
-    const text = await answer.text()
-    return { status: answer.status, body: text === '' ? {} : JSON.parse(text) }
-  }
-
   async function codeFor(number: string, purpose: 'sign_in' | 'reset_password' | 'change_phone' = 'sign_in') {
     const name = { phoneNumber: number, purpose }
     const asked = { purpose, origin: noOrigin, deviceId: null, deviceProof: null }
@@ -59,8 +50,8 @@ describe.each(databases)('a removal on $name', (database) => {
   }
 
   const signIn = async (number: string) =>
-    await post('/v1/sessions', {
-      phone_number: number,
+    await clientOf(app).signIn({
+      phoneNumber: number,
       code: await codeFor(number),
       device: { platform: 'ios' },
     })
@@ -154,29 +145,25 @@ describe.each(databases)('a removal on $name', (database) => {
           const before = await remembered(id, number)
           const reached = await purgeCut(n, fault)
           const where = `${fault} step ${n} (${reached})`
-          const old = await fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
-          expect(old.status, where).toBe(401)
+          expect((await clientOf(app).me(token)).status, where).toBe(401)
           const { status, body } = await signIn(number)
           expect(status, where).toBe(201)
-          outcomes.add(body.created)
-          if (body.created) {
+          const account = accountOf(body)
+          outcomes.add(body.created === true)
+          if (body.created === true) {
             await app.services.lifecycle.purge(app.clock.now(), 10)
             expect(await rowsOf(id), where).toBe(0)
             expect(await remembered(id, number), where).toBe(0)
           } else {
-            expect(body.account.id, where).toBe(id)
-            expect(body.account.nickname, where).toBe('明')
+            expect(account, where).toMatchObject({ id, nickname: '明' })
             expect(await remembered(id, number), where).toBeGreaterThanOrEqual(before)
             expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(0)
           }
-          const live = await fetch(`${app.url}/v1/session`, {
-            headers: { authorization: `Bearer ${body.token}` },
-          })
-          expect(live.status, where).toBe(200)
+          expect((await clientOf(app).me(String(body.token))).status, where).toBe(200)
           const told = await app.byHand
             .selectFrom('hufu_events')
             .select('detail')
-            .where('account_id', '=', body.account.id)
+            .where('account_id', '=', account.id)
             .where('kind', '=', 'signed_in')
             .where('detail', 'like', '%code%')
             .execute()
@@ -227,18 +214,19 @@ describe.each(databases)('a removal on $name', (database) => {
       const number = '+8613600000001'
       const { id, token } = await addHalfRemoved(number)
       const password = 'a horse, a staple'
-      expect(await post('/v1/sessions', { phone_number: number, password })).toMatchObject({ status: 401 })
-      expect(await post('/login', { phone_number: number, password })).toMatchObject({
+      const client = clientOf(app)
+      expect(await client.signIn({ phoneNumber: number, password })).toMatchObject({ status: 401 })
+      expect(await ask(app, 'POST', '/login', { body: { phone_number: number, password } })).toMatchObject({
         status: 200,
         body: { code: 0 },
       })
-      expect(await post('/v1/account/close', { code: '123456' }, token)).toMatchObject({ status: 401 })
+      expect(await client.closeAccount(token, '123456')).toMatchObject({ status: 401 })
       const reset = {
-        phone_number: number,
+        phoneNumber: number,
         code: await codeFor(number, 'reset_password'),
-        new_password: password,
+        newPassword: password,
       }
-      expect(await post('/v1/password-resets', reset)).toMatchObject({
+      expect(await client.resetPassword(reset)).toMatchObject({
         status: 401,
         body: { code: 'code_wrong' },
       })
@@ -258,24 +246,22 @@ describe.each(databases)('a removal on $name', (database) => {
 
       // Its number can be another account's, in each of three ways.
       await addPerson(app.services, number)
-      await post('/v1/sessions', { phone_number: number, password: person.password })
+      const input = { phoneNumber: number, password: person.password }
+      await client.signIn(input)
       const moved = '+8613600000002'
       await addHalfRemoved(moved)
-      const owner = (await post('/v1/sessions', { phone_number: number, password: person.password })).body
+      const { body: owner } = await client.signIn(input)
       const code = await codeFor(moved, 'change_phone')
-      const answer = await fetch(`${app.url}/v1/account/phone`, {
-        method: 'PUT',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${owner.token}` },
-        body: JSON.stringify({ phone_number: moved, code, confirmation: { password: person.password } }),
-      })
-      expect(answer.status).toBe(200)
+      const confirmation = { password: person.password }
+      const change = { phoneNumber: moved, code, confirmation }
+      expect((await client.changePhone(String(owner.token), change)).status).toBe(200)
       const signedUp = '+8613600000003'
       await addHalfRemoved(signedUp)
       expect(await signIn(signedUp)).toMatchObject({ status: 201, body: { created: true } })
 
       expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(3)
       expect(await rowsOf(id)).toBe(0)
-      expect(await app.services.accounts.find(moved)).toMatchObject({ id: owner.account.id })
+      expect(await app.services.accounts.find(moved)).toMatchObject({ id: accountOf(owner).id })
     },
   )
 
@@ -294,7 +280,7 @@ describe.each(databases)('a removal on $name', (database) => {
       const before = await remembered(id, number)
       const purging = app.services.lifecycle.purge(app.clock.now(), 10)
       while ((await remembered(id, number)) === before) await nextTurn()
-      const wrong = await post('/v1/sessions', { phone_number: number, code: '000000' })
+      const wrong = await clientOf(app).signIn({ phoneNumber: number, code: '000000' })
       expect(wrong.status).toBe(401)
       app.clock.advance(1)
       const { status, body } = await signIn(number)
@@ -304,7 +290,7 @@ describe.each(databases)('a removal on $name', (database) => {
       expect(await rowsOf(id)).toBe(0)
       const kinds: string[] = []
       for await (const { kind, detail } of app.services.accounts.events({
-        id: body.account.id,
+        id: accountOf(body).id,
         phoneNumber: number,
       }))
         if (detail !== null) kinds.push(kind)

@@ -2,63 +2,38 @@
 // end.
 import { hash } from '@node-rs/argon2'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { NewDevice } from '../../sdk/src/client.ts'
 import type { EndReason } from '../../src/database/schema.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { publicErrors } from '../../src/http/problem.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
+import { type Answer, ask, clientOf, type Json } from '../support/v1-calls.ts'
 
 const secondMs = 1000
 const dayMs = 86_400_000
 
-type Json = Record<string, unknown>
-interface Answer {
-  readonly status: number
-  readonly headers: Headers
-  readonly text: string
-  readonly body: Json
-}
-interface Ask {
-  readonly token?: string
-  readonly headers?: Record<string, string>
-  readonly body?: unknown
+/** Signs in by password. */
+function signIn(
+  app: RunningApp,
+  phoneNumber: string,
+  device?: NewDevice,
+  password: string = person.password,
+): Promise<Answer> {
+  return clientOf(app).signIn({ phoneNumber, password, ...(device && { device }) })
 }
 
-/** An app of /v1. */
-function clientOf({ url }: RunningApp) {
-  async function ask(method: string, path: string, { token, headers = {}, body }: Ask = {}): Promise<Answer> {
-    const response = await fetch(url + path, {
-      method,
-      headers: {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    const isJson = text !== '' && /json/.test(response.headers.get('content-type') ?? '')
-    return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : {} }
-  }
-
-  const signIn = (phone: string, device?: Json, password: string = person.password) =>
-    ask('POST', '/v1/sessions', { body: { phone_number: phone, password, ...(device && { device }) } })
-  const who = (token: string, headers?: Record<string, string>) =>
-    ask('GET', '/v1/session', { token, ...(headers && { headers }) })
-  const list = (token: string) => ask('GET', '/v1/sessions', { token })
-  const signOut = (token: string) => ask('DELETE', '/v1/session', { token })
-  const end = (token: string, id: string) => ask('DELETE', `/v1/sessions/${id}`, { token })
-
-  /** Signs in, which must succeed. */
-  async function enter(phone: string, device?: Json): Promise<{ token: string; id: string }> {
-    const { status, text, body } = await signIn(phone, device)
-    expect({ status, text }).toMatchObject({ status: 201 })
-    const token = String(body.token)
-    // The public half of a token is the id of its session.
-    return { token, id: token.slice(3, 25) }
-  }
-
-  return { ask, signIn, who, list, signOut, end, enter }
+/** Signs in, which must succeed. */
+async function enter(
+  app: RunningApp,
+  phoneNumber: string,
+  device?: NewDevice,
+): Promise<{ token: string; id: string }> {
+  const { status, text, body } = await signIn(app, phoneNumber, device)
+  expect({ status, text }).toMatchObject({ status: 201 })
+  const token = String(body.token)
+  // The public half of a token is the id of its session.
+  return { token, id: token.slice(3, 25) }
 }
 
 /** A problem's JSON, in English. */
@@ -82,9 +57,9 @@ function problem(code: (typeof errorCodes)[number], facts: Json = {}) {
 }
 
 const iso = (ms: number) => new Date(ms).toISOString()
-const phone14 = { platform: 'ios', id: 'A-1', name: '小明的 iPhone 14', app_version: '2.1.0' }
-const pixel = { platform: 'android', id: 'B-2', name: 'Pixel 9', app_version: '2.1.1' }
-const tablet = { platform: 'harmony', name: 'MatePad' }
+const phone14 = { platform: 'ios', id: 'A-1', name: '小明的 iPhone 14', appVersion: '2.1.0' } as const
+const pixel = { platform: 'android', id: 'B-2', name: 'Pixel 9', appVersion: '2.1.1' } as const
+const tablet = { platform: 'harmony', name: 'MatePad' } as const
 
 let lastPhone = 13_900_000_000
 async function newcomer(app: RunningApp, nickname: string | null = '小明') {
@@ -140,7 +115,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
 
   test.skipIf(skipped)('signing in answers 201 with the token, the session and the account', async () => {
     const { phone, id } = await newcomer(app())
-    const { status, headers, body } = await client().signIn(phone, phone14)
+    const { status, headers, body } = await signIn(app(), phone, phone14)
     const now = app().clock.now()
     expect(status).toBe(201)
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
@@ -162,7 +137,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       device_proof: expect.stringMatching(/^hp_[\w-]{43}$/),
     })
     const { token, created: _, device_proof: __, ...rest } = body
-    const again = await client().who(String(token))
+    const again = await client().me(String(token))
     expect(again.status).toBe(200)
     expect(again.body).toEqual(rest)
     expect(again.text).not.toContain(String(token).slice(-43))
@@ -172,7 +147,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     'a device may say nothing of itself, and an account may have no nickname',
     async () => {
       const { phone, id } = await newcomer(app(), null)
-      const { body } = await client().signIn(phone)
+      const { body } = await signIn(app(), phone)
       expect(body).toMatchObject({
         session: { platform: 'other', device: { id: null, name: null, app_version: null } },
         account: { id, phone_number: `+86${phone}`, nickname: null },
@@ -183,14 +158,14 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   test.skipIf(skipped)('the list shows the live devices, oldest first, and which one asks', async () => {
     const { phone } = await newcomer(app())
     const stranger = await newcomer(app())
-    await client().enter(stranger.phone, tablet)
-    const first = await client().enter(phone, phone14)
+    await enter(app(), stranger.phone, tablet)
+    const first = await enter(app(), phone, phone14)
     app().clock.advance(secondMs)
-    const second = await client().enter(phone, pixel)
+    const second = await enter(app(), phone, pixel)
     app().clock.advance(secondMs)
-    const third = await client().enter(phone, tablet)
+    const third = await enter(app(), phone, tablet)
     await client().signOut(third.token)
-    const { status, body, text } = await client().list(second.token)
+    const { status, body, text } = await client().devices(second.token)
     expect(status).toBe(200)
     expect(body).toEqual({
       sessions: [
@@ -203,71 +178,72 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
 
   test.skipIf(skipped)('signing out answers 204, and the token is dead at once', async () => {
     const { phone } = await newcomer(app())
-    const { token } = await client().enter(phone, phone14)
-    const other = await client().enter(phone, pixel)
+    const { token } = await enter(app(), phone, phone14)
+    const other = await enter(app(), phone, pixel)
     const { status, text, headers } = await client().signOut(token)
     expect({ status, text, type: headers.get('content-type') }).toEqual({ status: 204, text: '', type: null })
-    expect((await client().who(token)).body).toMatchObject({ code: 'session_signed_out' })
+    expect((await client().me(token)).body).toMatchObject({ code: 'session_signed_out' })
     expect((await client().signOut(token)).status).toBe(401)
-    expect((await client().who(other.token)).status).toBe(200)
+    expect((await client().me(other.token)).status).toBe(200)
   })
 
   test.skipIf(skipped)(
     'a client that sends its JSON content type with everything can sign out too',
     async () => {
       const { phone } = await newcomer(app())
-      const first = await client().enter(phone, phone14)
-      const second = await client().enter(phone, pixel)
+      const first = await enter(app(), phone, phone14)
+      const second = await enter(app(), phone, pixel)
       const headers = { 'content-type': 'application/json' }
-      const other = await client().ask('DELETE', `/v1/sessions/${first.id}`, { token: second.token, headers })
+      const other = await ask(app(), 'DELETE', `/v1/sessions/${first.id}`, { token: second.token, headers })
       expect(other).toMatchObject({ status: 204, text: '' })
-      expect(await client().ask('DELETE', '/v1/session', { token: second.token, headers })).toMatchObject({
+      expect(await ask(app(), 'DELETE', '/v1/session', { token: second.token, headers })).toMatchObject({
         status: 204,
         text: '',
       })
-      expect((await client().who(second.token)).status).toBe(401)
+      expect((await client().me(second.token)).status).toBe(401)
     },
   )
 
   test.skipIf(skipped)('another device is signed out by its id, once or twice', async () => {
     const { phone } = await newcomer(app())
-    const mine = await client().enter(phone, phone14)
-    const other = await client().enter(phone, pixel)
-    expect((await client().who(other.token)).status).toBe(200)
+    const mine = await enter(app(), phone, phone14)
+    const other = await enter(app(), phone, pixel)
+    expect((await client().me(other.token)).status).toBe(200)
     for (const _ of [1, 2])
-      expect(await client().end(mine.token, other.id)).toMatchObject({ status: 204, text: '' })
-    expect((await client().who(other.token)).body).toMatchObject({ code: 'session_kicked' })
-    expect((await client().who(mine.token)).status).toBe(200)
-    expect((await client().list(mine.token)).body).toMatchObject({ sessions: [{ id: mine.id }] })
+      expect(await client().endDevice(mine.token, other.id)).toMatchObject({ status: 204, text: '' })
+    expect((await client().me(other.token)).body).toMatchObject({ code: 'session_kicked' })
+    expect((await client().me(mine.token)).status).toBe(200)
+    expect((await client().devices(mine.token)).body).toMatchObject({ sessions: [{ id: mine.id }] })
   })
 
   test.skipIf(skipped)('ending the own session by its id is signing out', async () => {
     const { phone } = await newcomer(app())
-    const { token, id } = await client().enter(phone, phone14)
-    expect((await client().end(token, id)).status).toBe(204)
-    expect((await client().who(token)).body).toMatchObject({ code: 'session_signed_out' })
+    const { token, id } = await enter(app(), phone, phone14)
+    const answer = await ask(app(), 'DELETE', `/v1/sessions/${id}`, { token })
+    expect(answer.status).toBe(204)
+    expect((await client().me(token)).body).toMatchObject({ code: 'session_signed_out' })
   })
 
   test.skipIf(skipped)(
     'the session of another account is not found, to the byte, and stays live',
     async () => {
-      const mine = await client().enter((await newcomer(app())).phone, phone14)
-      const theirs = await client().enter((await newcomer(app())).phone, pixel)
+      const mine = await enter(app(), (await newcomer(app())).phone, phone14)
+      const theirs = await enter(app(), (await newcomer(app())).phone, pixel)
       const seen = async (id: string) => {
         const headers = { 'x-request-id': 'same' }
-        const answer = await client().ask('DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
+        const answer = await ask(app(), 'DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
         return { ...answer, headers: [...answer.headers].filter(([name]) => name !== 'date') }
       }
       const notOurs = await seen(theirs.id)
       expect(notOurs.status).toBe(404)
       expect(notOurs.body).toEqual(problem('session_not_found'))
       expect(notOurs).toEqual(await seen('A'.repeat(22)))
-      expect((await client().who(theirs.token)).status).toBe(200)
+      expect((await client().me(theirs.token)).status).toBe(200)
     },
   )
 
   test.skipIf(skipped)('/readyz tells whether Redis is in use', async () => {
-    const { status, body } = await client().ask('GET', '/readyz')
+    const { status, body } = await ask(app(), 'GET', '/readyz')
     expect(status).toBe(200)
     expect(body).toEqual({ status: 'ok', database: 'ok', redis: redis ? 'ok' : 'not_used' })
   })
@@ -295,7 +271,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       'replaced',
       'by a newer one',
       async (phone) => {
-        await client().enter(phone, { ...phone14, name: 'iPhone 17' })
+        await enter(app(), phone, { ...phone14, name: 'iPhone 17' })
         return { ended_by: { platform: 'ios', device_name: 'iPhone 17' } }
       },
     ],
@@ -303,8 +279,8 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       'kicked',
       'from another device',
       async (phone, { id }) => {
-        const other = await client().enter(phone, pixel)
-        await client().end(other.token, id)
+        const other = await enter(app(), phone, pixel)
+        await client().endDevice(other.token, id)
         return { ended_by: { platform: 'android', device_name: 'Pixel 9' } }
       },
     ],
@@ -312,8 +288,8 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
       'kicked',
       'from a device without a name',
       async (phone, { id }) => {
-        const other = await client().enter(phone)
-        await client().end(other.token, id)
+        const other = await enter(app(), phone)
+        await client().endDevice(other.token, id)
         return { ended_by: { platform: 'other', device_name: null } }
       },
     ],
@@ -341,14 +317,14 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     'a session that was %s %s says so, and when',
     async (reason, _how, finish) => {
       const { phone, id: accountId } = await newcomer(app())
-      const mine = await client().enter(phone, phone14)
-      expect((await client().who(mine.token)).status).toBe(200)
+      const mine = await enter(app(), phone, phone14)
+      expect((await client().me(mine.token)).status).toBe(200)
       app().clock.advance(90 * secondMs)
       const endedAt = app().clock.now()
       const by = await finish(phone, mine, accountId)
       app().clock.advance(90 * secondMs)
       for (const _ of [1, 2]) {
-        const { status, headers, body } = await client().who(mine.token)
+        const { status, headers, body } = await client().me(mine.token)
         expect(status).toBe(401)
         expect(headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
         expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
@@ -361,13 +337,14 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
         ['zh-CN', 'zh'],
         ['en', 'en'],
       ] as const) {
-        const { headers, body } = await client().who(mine.token, { 'accept-language': language })
+        const { headers, body } = await clientOf(app(), { language }).me(mine.token)
         expect(headers.get('content-language')).toBe(language)
         expect(body.title).toBe(publicErrors[`session_${reason}`][words])
         expect(/\p{Script=Han}/u.test(String(body.title))).toBe(language === 'zh-CN')
       }
-      for (const ask of [client().list, client().signOut, (token: string) => client().end(token, mine.id)])
-        expect(await ask(mine.token)).toMatchObject({ status: 401, body: { code: `session_${reason}` } })
+      const byId = (token: string) => ask(app(), 'DELETE', `/v1/sessions/${mine.id}`, { token })
+      for (const call of [client().devices, client().signOut, byId])
+        expect(await call(mine.token)).toMatchObject({ status: 401, body: { code: `session_${reason}` } })
     },
   )
 
@@ -375,16 +352,16 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     'a session that was not used for 30 days says that it has expired, and when',
     async () => {
       const { phone } = await newcomer(app())
-      const { token } = await client().enter(phone, phone14)
+      const { token } = await enter(app(), phone, phone14)
       const end = app().clock.now() + 30 * dayMs
       app().clock.advance(30 * dayMs - 1)
       const { phone: bystander } = await newcomer(app())
-      const late = await client().enter(bystander)
+      const late = await enter(app(), bystander)
       app().clock.advance(1)
-      const { status, body } = await client().who(token)
+      const { status, body } = await client().me(token)
       expect(status).toBe(401)
       expect(body).toEqual(problem('session_expired', { ended_at: iso(end) }))
-      expect((await client().who(late.token)).status).toBe(200)
+      expect((await client().me(late.token)).status).toBe(200)
     },
   )
 
@@ -392,10 +369,10 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     const { phone } = await newcomer(app())
     const tokens: string[] = []
     for (const name of ['one', 'two', 'three']) {
-      tokens.push((await client().enter(phone, { platform: 'ios', id: name, name })).token)
+      tokens.push((await enter(app(), phone, { platform: 'ios', id: name, name })).token)
       app().clock.advance(secondMs)
     }
-    const answers = await Promise.all(tokens.map((token) => client().who(token)))
+    const answers = await Promise.all(tokens.map((token) => client().me(token)))
     expect(answers.map(({ status }) => status)).toEqual([401, 200, 200])
     expect(answers[0]?.body).toMatchObject({ code: 'session_replaced', ended_by: { device_name: 'three' } })
   })
@@ -423,9 +400,9 @@ describe('a refused request', () => {
         status,
         headers: told,
         text,
-      } = await client().ask('POST', '/v1/sessions', {
+      } = await ask(app, 'POST', '/v1/sessions', {
         headers,
-        body: { phone_number, password, device: phone14 },
+        body: { phone_number, password, device: { platform: 'ios', id: 'A-1', app_version: '2.1.0' } },
       })
       return { status, text, headers: [...told].filter(([name]) => name !== 'date') }
     }
@@ -438,7 +415,7 @@ describe('a refused request', () => {
 
   test('a wrong password names no scheme: no token would help', async () => {
     const { phone } = await newcomer(app)
-    expect((await client().signIn(phone, phone14, 'wrong')).headers.get('www-authenticate')).toBeNull()
+    expect((await signIn(app, phone, phone14, 'wrong')).headers.get('www-authenticate')).toBeNull()
   })
 
   test('without a credential, WWW-Authenticate carries no error code (RFC 6750, section 3.1)', async () => {
@@ -449,30 +426,30 @@ describe('a refused request', () => {
       ['GET', '/v1/sessions'],
       ['DELETE', '/v1/sessions/x'],
     ] as const) {
-      const { status, headers, body } = await client().ask(method, path)
+      const { status, headers, body } = await ask(app, method, path)
       expect({ status, body }).toEqual({ status: 401, body: problem('token_missing') })
       expect(headers.get('www-authenticate')).toBe('Bearer')
     }
   })
 
   test('with a token that is not known, it carries invalid_token', async () => {
-    const { token } = await client().enter((await newcomer(app)).phone)
+    const { token } = await enter(app, (await newcomer(app)).phone)
     for (const bad of [
       'x',
       token.toUpperCase(),
       token.slice(0, 25) + 'A'.repeat(43),
       `hf_${'A'.repeat(65)}`,
     ]) {
-      const { status, headers, body } = await client().who(bad)
+      const { status, headers, body } = await client().me(bad)
       expect({ status, body }).toEqual({ status: 401, body: problem('token_unknown') })
       expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
     }
   })
 
   test('the scheme may be written in any case', async () => {
-    const { token } = await client().enter((await newcomer(app)).phone)
+    const { token } = await enter(app, (await newcomer(app)).phone)
     for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
-      const { status } = await client().ask('GET', '/v1/session', {
+      const { status } = await ask(app, 'GET', '/v1/session', {
         headers: { authorization: `${scheme} ${token}` },
       })
       expect(status).toBe(200)
@@ -490,7 +467,7 @@ describe('a refused request', () => {
     ['*', 'en'],
     ['', 'en'],
   ])('Accept-Language "%s" is answered in %s', async (wanted, language) => {
-    const { headers, body } = await client().ask('GET', '/v1/session', {
+    const { headers, body } = await ask(app, 'GET', '/v1/session', {
       headers: { 'accept-language': wanted },
     })
     expect(headers.get('content-language')).toBe(language)
@@ -499,42 +476,42 @@ describe('a refused request', () => {
   })
 
   test('the problem carries the id of the request, which the client may choose', async () => {
-    const own = await client().ask('GET', '/v1/session', { headers: { 'x-request-id': 'app-42.x_y' } })
+    const own = await ask(app, 'GET', '/v1/session', { headers: { 'x-request-id': 'app-42.x_y' } })
     expect(own.headers.get('x-request-id')).toBe('app-42.x_y')
     expect(own.body.request_id).toBe('app-42.x_y')
-    const one = await client().ask('GET', '/v1/session')
-    const two = await client().ask('GET', '/v1/session')
+    const one = await ask(app, 'GET', '/v1/session')
+    const two = await ask(app, 'GET', '/v1/session')
     expect(one.body.request_id).toBe(one.headers.get('x-request-id'))
     expect(one.body.request_id).not.toBe(two.body.request_id)
   })
 
   test('a banned account is refused with the end of its ban, and its sessions say so', async () => {
     const { phone, id } = await newcomer(app)
-    const { token } = await client().enter(phone, phone14)
+    const { token } = await enter(app, phone, phone14)
     const until = app.clock.now() + dayMs
     await app.byHand
       .updateTable('hufu_accounts')
       .set({ banned_at: app.clock.now(), banned_until: until })
       .where('id', '=', id)
       .execute()
-    const refused = await client().signIn(phone, phone14)
+    const refused = await signIn(app, phone, phone14)
     expect({ status: refused.status, body: refused.body }).toEqual({
       status: 403,
       body: problem('account_banned', { banned_until: iso(until) }),
     })
-    expect(await client().signIn(phone, phone14, 'wrong')).toMatchObject({ status: 401 })
-    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_banned' } })
+    expect(await signIn(app, phone, phone14, 'wrong')).toMatchObject({ status: 401 })
+    expect(await client().me(token)).toMatchObject({ status: 401, body: { code: 'session_banned' } })
     app.clock.advance(dayMs)
-    expect((await client().signIn(phone, pixel)).status).toBe(201)
+    expect((await signIn(app, phone, pixel)).status).toBe(201)
   })
 
   test('a closing account has no live session, a deleted one no session at all', async () => {
     const { phone, id } = await newcomer(app)
-    const { token } = await client().enter(phone, phone14)
+    const { token } = await enter(app, phone, phone14)
     await app.byHand.updateTable('hufu_accounts').set({ closes_at: 1 }).where('id', '=', id).execute()
-    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
+    expect(await client().me(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
     await app.byHand.deleteFrom('hufu_accounts').where('id', '=', id).execute()
-    expect(await client().who(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })
+    expect(await client().me(token)).toMatchObject({ status: 401, body: { code: 'token_unknown' } })
   })
 })
 
@@ -550,18 +527,18 @@ describe('the life of a session', () => {
 
   async function statusAfter(app: RunningApp, ms: number, token: string): Promise<number> {
     app.clock.advance(ms)
-    return (await clientOf(app).who(token)).status
+    return (await clientOf(app).me(token)).status
   }
 
   test('use makes it longer, also across a restart', async () => {
     const { url } = await newDatabase()
     const first = await start(url)
     const { phone } = await newcomer(first)
-    const used = await clientOf(first).enter(phone, phone14)
-    const unused = await clientOf(first).enter(phone, pixel)
+    const used = await enter(first, phone, phone14)
+    const unused = await enter(first, phone, pixel)
     expect(await statusAfter(first, 20 * dayMs, used.token)).toBe(200)
     const second = await reopen(first, url)
-    const { body } = await clientOf(second).who(used.token)
+    const { body } = await clientOf(second).me(used.token)
     expect(body).toMatchObject({
       session: { expires_at: iso(second.clock.now() + 30 * dayMs), seen_at: iso(second.clock.now()) },
     })
@@ -572,7 +549,7 @@ describe('the life of a session', () => {
 
   test('use in its last minute makes it longer at once', async () => {
     const app = await start((await newDatabase()).url)
-    const { token } = await clientOf(app).enter((await newcomer(app)).phone)
+    const { token } = await enter(app, (await newcomer(app)).phone)
     expect(await statusAfter(app, 30 * dayMs - 30 * secondMs, token)).toBe(200)
     expect(await statusAfter(app, dayMs, token)).toBe(200)
   })
@@ -581,19 +558,19 @@ describe('the life of a session', () => {
     const { url } = await newDatabase()
     const first = await start(url)
     const { phone } = await newcomer(first)
-    const unused = await clientOf(first).enter(phone, phone14)
-    const used = await clientOf(first).enter(phone, pixel)
+    const unused = await enter(first, phone, phone14)
+    const used = await enter(first, phone, pixel)
     first.clock.advance(20 * dayMs)
-    expect((await clientOf(first).list(used.token)).status).toBe(200)
+    expect((await clientOf(first).devices(used.token)).status).toBe(200)
     const second = await reopen(first, url)
     expect(await statusAfter(second, 10 * dayMs, unused.token)).toBe(401)
-    expect((await clientOf(second).who(used.token)).status).toBe(200)
+    expect((await clientOf(second).me(used.token)).status).toBe(200)
   })
 
   test('with HUFU_SESSION_LIFE_DAYS=0 it never expires', async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_LIFE_DAYS: '0' })
     const { phone } = await newcomer(app)
-    const { body } = await clientOf(app).signIn(phone, phone14)
+    const { body } = await signIn(app, phone, phone14)
     expect(body).toMatchObject({ session: { expires_at: null } })
     expect(await statusAfter(app, 100 * 365 * dayMs, String(body.token))).toBe(200)
   })
@@ -602,14 +579,14 @@ describe('the life of a session', () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '30', HUFU_SESSION_MAX_LIFE_DAYS: '40' }
     const { url } = await newDatabase()
     const first = await start(url, environment)
-    const { token } = await clientOf(first).enter((await newcomer(first)).phone)
+    const { token } = await enter(first, (await newcomer(first)).phone)
     const end = first.clock.now() + 40 * dayMs
     expect(await statusAfter(first, 25 * dayMs, token)).toBe(200)
     const second = await reopen(first, url, environment)
-    expect((await clientOf(second).who(token)).body).toMatchObject({ session: { expires_at: iso(end) } })
+    expect((await clientOf(second).me(token)).body).toMatchObject({ session: { expires_at: iso(end) } })
     expect(await statusAfter(second, 15 * dayMs - 1, token)).toBe(200)
     second.clock.advance(1)
-    expect((await clientOf(second).who(token)).body).toEqual(
+    expect((await clientOf(second).me(token)).body).toEqual(
       problem('session_expired', { ended_at: iso(end) }),
     )
   })
@@ -617,7 +594,7 @@ describe('the life of a session', () => {
   test('HUFU_SESSION_MAX_LIFE_DAYS ends one that would never expire', async () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
     const app = await start((await newDatabase()).url, environment)
-    const { token } = await clientOf(app).enter((await newcomer(app)).phone)
+    const { token } = await enter(app, (await newcomer(app)).phone)
     expect(await statusAfter(app, 7 * dayMs - 1, token)).toBe(200)
     expect(await statusAfter(app, 1, token)).toBe(401)
   })
@@ -628,25 +605,25 @@ describe('which session makes room for which', () => {
    * Signs in on each device in turn, a second apart, and tells the status of each sign-in and of each token
    * at the end.
    */
-  async function inTurn(environment: Record<string, string>, devices: readonly Json[]) {
+  async function inTurn(environment: Record<string, string>, devices: readonly NewDevice[]) {
     const app = await start((await newDatabase()).url, environment)
     const { phone } = await newcomer(app)
     const answers: Answer[] = []
     for (const device of devices) {
-      answers.push(await clientOf(app).signIn(phone, device))
+      answers.push(await signIn(app, phone, device))
       app.clock.advance(secondMs)
     }
     const live = await Promise.all(
       answers.map(async ({ body }) =>
-        body.token ? (await clientOf(app).who(String(body.token))).status : null,
+        body.token ? (await clientOf(app).me(String(body.token))).status : null,
       ),
     )
     return { app, phone, answers, signIns: answers.map(({ status }) => status), live }
   }
 
-  const ios = { platform: 'ios', id: '1' }
-  const otherIos = { platform: 'ios', id: '2' }
-  const android = { platform: 'android', id: '1' }
+  const ios = { platform: 'ios', id: '1' } as const
+  const otherIos = { platform: 'ios', id: '2' } as const
+  const android = { platform: 'android', id: '1' } as const
 
   test('by default, the newer of the same platform', async () => {
     const { signIns, live } = await inTurn({}, [ios, android, otherIos])
@@ -682,21 +659,21 @@ describe('which session makes room for which', () => {
     expect(live).toEqual([401, null, 200, 200])
     expect(answers[1]?.body).toEqual(problem('session_limit_reached'))
     await clientOf(app).signOut(String(answers[3]?.body.token))
-    expect((await clientOf(app).signIn(phone, otherIos)).status).toBe(201)
+    expect((await signIn(app, phone, otherIos)).status).toBe(201)
   })
 
   test("the tutorial's API has one session an account under every policy", async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_MAX: '0' })
     const { phone } = await newcomer(app)
-    const mine = await clientOf(app).enter(phone, phone14)
+    const mine = await enter(app, phone, phone14)
     const login = async () => {
       const body = { phone_number: phone, password: person.password }
-      return String((await clientOf(app).ask('POST', '/login', { body })).body.token)
+      return String((await ask(app, 'POST', '/login', { body })).body.token)
     }
     const [first, second] = [await login(), await login()]
-    expect((await clientOf(app).who(first)).body).toMatchObject({ code: 'session_replaced' })
-    expect((await clientOf(app).who(second)).body).toMatchObject({ session: { platform: 'classic' } })
-    expect((await clientOf(app).who(mine.token)).status).toBe(200)
+    expect((await clientOf(app).me(first)).body).toMatchObject({ code: 'session_replaced' })
+    expect((await clientOf(app).me(second)).body).toMatchObject({ session: { platform: 'classic' } })
+    expect((await clientOf(app).me(mine.token)).status).toBe(200)
   })
 })
 
@@ -727,20 +704,18 @@ describe('password hashes', () => {
     const app = await start((await newDatabase()).url, environment)
     const { phone, id } = await newcomer(app)
     const login = { body: { phone_number: phone, password: person.password } }
-    const classic = await clientOf(app).ask('POST', '/login', login)
+    const classic = await ask(app, 'POST', '/login', login)
     // A password that takes long to check, so that the pool stays full.
     await storeHash(app, id, { memoryCost: 19_456, timeCost: 12 })
     const order: string[] = []
     const storm = Array.from({ length: 10 }, async (_, i) => {
-      const device = { platform: 'ios', id: String(i) }
-      const answer = await (i < 8
-        ? clientOf(app).signIn(phone, device)
-        : clientOf(app).ask('POST', '/login', login))
+      const device = { platform: 'ios', id: String(i) } as const
+      const answer = await (i < 8 ? signIn(app, phone, device) : ask(app, 'POST', '/login', login))
       order.push(answer.status < 300 ? 'signed in' : 'refused')
       return answer
     })
     const headers = { token: String(classic.body.token) }
-    const who = await clientOf(app).ask('GET', '/user', { headers })
+    const who = await ask(app, 'GET', '/user', { headers })
     order.push('who')
     expect(who).toMatchObject({ status: 200, body: { code: 1, phone_number: phone } })
     const answers = await Promise.all(storm)
@@ -754,7 +729,7 @@ describe('password hashes', () => {
       expect(told.get('retry-after')).toMatch(/^[1-9]\d*$/)
       expect([problem('overloaded'), { code: 0, message: publicErrors.overloaded.zh }]).toContainEqual(body)
     }
-    expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+    expect((await signIn(app, phone, phone14)).status).toBe(201)
   })
 
   describe.each(databases)('on $name', ({ name, skipped }) => {
@@ -765,25 +740,25 @@ describe('password hashes', () => {
       expect(fresh.startsWith(currentCost)).toBe(true)
       const weak = await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
       expect(weak.startsWith(currentCost)).toBe(false)
-      expect((await clientOf(app).signIn(phone, phone14, 'wrong')).status).toBe(401)
+      expect((await signIn(app, phone, phone14, 'wrong')).status).toBe(401)
       expect(await storedHash(app, id)).toBe(weak)
-      expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+      expect((await signIn(app, phone, phone14)).status).toBe(201)
       const strong = await storedHash(app, id)
       expect(strong.startsWith(currentCost)).toBe(true)
       expect(strong).not.toBe(fresh)
-      expect((await clientOf(app).signIn(phone, phone14)).status).toBe(201)
+      expect((await signIn(app, phone, phone14)).status).toBe(201)
       expect(await storedHash(app, id)).toBe(strong)
-      expect((await clientOf(app).signIn(phone, phone14, 'wrong')).status).toBe(401)
+      expect((await signIn(app, phone, phone14, 'wrong')).status).toBe(401)
     })
 
     test.skipIf(skipped)('are replaced while eight devices sign in at once, and all get in', async () => {
       const app = await start((await newDatabase(name)).url, { HUFU_SESSION_MAX: '0' })
       const { phone, id } = await newcomer(app)
       await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
-      const devices = Array.from({ length: 8 }, (_, i) => ({ platform: 'ios', id: String(i) }))
-      const signedIn = await Promise.all(devices.map((device) => clientOf(app).enter(phone, device)))
+      const devices = Array.from({ length: 8 }, (_, i) => ({ platform: 'ios' as const, id: String(i) }))
+      const signedIn = await Promise.all(devices.map((device) => enter(app, phone, device)))
       expect((await storedHash(app, id)).startsWith(currentCost)).toBe(true)
-      const answers = await Promise.all(signedIn.map(({ token }) => clientOf(app).who(token)))
+      const answers = await Promise.all(signedIn.map(({ token }) => clientOf(app).me(token)))
       expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200))
     })
   })
@@ -813,7 +788,7 @@ describe('health and description', () => {
     fresh = await newDatabase()
     cleanUps.length = 0
     app = await startApp(fresh.url)
-    description = JSON.parse((await clientOf(app).ask('GET', '/openapi.json')).text)
+    description = JSON.parse((await ask(app, 'GET', '/openapi.json')).text)
   })
   afterAll(async () => {
     await app.close()
@@ -821,12 +796,12 @@ describe('health and description', () => {
   })
 
   test('/livez and /readyz say that all is well', async () => {
-    expect(await clientOf(app).ask('GET', '/livez')).toMatchObject({ status: 200, body: { status: 'ok' } })
-    const ready = await clientOf(app).ask('GET', '/readyz')
+    expect(await ask(app, 'GET', '/livez')).toMatchObject({ status: 200, body: { status: 'ok' } })
+    const ready = await ask(app, 'GET', '/readyz')
     expect(ready.status).toBe(200)
     expect(ready.body).toEqual({ status: 'ok', database: 'ok', redis: 'not_used' })
-    expect((await clientOf(app).ask('HEAD', '/livez')).status).toBe(200)
-    expect((await clientOf(app).ask('HEAD', '/readyz')).status).toBe(200)
+    expect((await ask(app, 'HEAD', '/livez')).status).toBe(200)
+    expect((await ask(app, 'HEAD', '/readyz')).status).toBe(200)
   })
 
   /** Every operation of the description: its method, its path and what is written there. */
@@ -837,7 +812,7 @@ describe('health and description', () => {
   }
 
   test('/openapi.json is OpenAPI 3.1 with a title, a version and servers', async () => {
-    const { status, headers } = await clientOf(app).ask('GET', '/openapi.json')
+    const { status, headers } = await ask(app, 'GET', '/openapi.json')
     expect(status).toBe(200)
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(description).toMatchObject({

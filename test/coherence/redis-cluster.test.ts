@@ -16,7 +16,7 @@ import { leastRights, makeUser } from '../support/redis-users.ts'
 import { type ClusterNode, type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { until } from '../support/services/until.ts'
 import { startTwoServers, tally } from '../support/two-servers.ts'
-import { ask, signIn } from '../support/v1-calls.ts'
+import { clientOf, signIn } from '../support/v1-calls.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -107,15 +107,16 @@ describe.skipIf(skipped)('Redis Cluster', () => {
       tokens.push(token)
       const owner = await redis.primaryOf(keyOfToken(token))
       owners.add(owner)
-      for (const server of servers.apps) expect((await ask(server, token)).status).toBe(200)
+      for (const server of servers.apps) expect((await clientOf(server).me(token)).status).toBe(200)
       const cache = await openCacheInRedis(owner.server.url)
       await until(async () => (await cache.read(token.slice(3, 25))) !== null)
       await cache.close()
     }
     expect(owners.size).toBe(3)
     for (const token of tokens) {
-      expect((await ask(app, token, 'DELETE')).status).toBe(204)
-      for (const server of [other, app]) expect((await ask(server, token)).code).toBe('session_signed_out')
+      expect((await clientOf(app).signOut(token)).status).toBe(204)
+      for (const server of [other, app])
+        expect((await clientOf(server).me(token)).body.code).toBe('session_signed_out')
     }
     const environment = { HUFU_DATABASE_URL: servers.databaseUrl, HUFU_REDIS_URL: url }
     const { stdout } = await runCommand(['doctor'], environment)
@@ -182,18 +183,18 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     const servers = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' })
     const [app] = servers.apps
     const [ended, live] = [await signIn(app, number, password), await signIn(app, number, password)]
-    for (const server of servers.apps) for (const token of [ended, live]) await ask(server, token)
+    for (const server of servers.apps) for (const token of [ended, live]) await clientOf(server).me(token)
     const victim = await redis.primaryOf(keyOfToken(ended))
     const replica = await redis.replicaOf(victim)
     const liveEntryIn = ({ server }: ClusterNode) => holdsLiveEntry(server.url, ended.slice(3, 25))
     await until(() => liveEntryIn(replica))
     await replica.server.missWrites()
-    expect((await ask(app, ended, 'DELETE')).status).toBe(204)
+    expect((await clientOf(app).signOut(ended)).status).toBe(204)
     await victim.server.kill('SIGKILL')
     await until(async () => (await redis.primaries()).includes(replica))
     expect(await liveEntryIn(replica)).toBe(true)
     await servers.haveRedis()
     await servers.expectStillSo({ ended, live })
-    expect((await ask(app, await signIn(app, number, password))).status).toBe(200)
+    expect((await clientOf(app).me(await signIn(app, number, password))).status).toBe(200)
   })
 })

@@ -11,7 +11,7 @@ import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { primaryName, type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
 import { until } from '../support/services/until.ts'
 import { startTwoServers, tally } from '../support/two-servers.ts'
-import { ask, signIn } from '../support/v1-calls.ts'
+import { clientOf, signIn } from '../support/v1-calls.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -55,7 +55,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     expect(await ourConnections(primary, 'hufu')).toBe(2)
     const [app, other] = servers.apps
     const token = await signIn(app, number, password)
-    for (const server of servers.apps) expect((await ask(server, token)).status).toBe(200)
+    for (const server of servers.apps) expect((await clientOf(server).me(token)).status).toBe(200)
     const cache = await openCacheInRedis(primary.url)
     await until(async () => (await cache.read(token.slice(3, 25))) !== null)
     await cache.close()
@@ -73,10 +73,10 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     await sleep(2_500)
     await servers.haveRedis()
     const next = await signIn(other, number, password)
-    expect((await ask(app, token)).code).toBe('session_replaced')
-    expect((await ask(app, next)).status).toBe(200)
-    expect((await ask(other, next, 'DELETE')).status).toBe(204)
-    expect((await ask(app, next)).code).toBe('session_signed_out')
+    expect((await clientOf(app).me(token)).body.code).toBe('session_replaced')
+    expect((await clientOf(app).me(next)).status).toBe(200)
+    expect((await clientOf(other).signOut(next)).status).toBe(204)
+    expect((await clientOf(app).me(next)).body.code).toBe('session_signed_out')
   })
 
   for (const [how, signal] of [
@@ -106,18 +106,18 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     const { redis, servers, primary } = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' })
     const [app] = servers.apps
     const [ended, live] = [await signIn(app, number, password), await signIn(app, number, password)]
-    for (const server of servers.apps) for (const token of [ended, live]) await ask(server, token)
+    for (const server of servers.apps) for (const token of [ended, live]) await clientOf(server).me(token)
     const replicas = replicasOf(redis, primary)
     const liveEntryIn = (server: RedisServer) => holdsLiveEntry(server.url, ended.slice(3, 25))
     await until(async () => (await Promise.all(replicas.map(liveEntryIn))).every((isThere) => isThere))
     for (const replica of replicas) await replica.missWrites()
-    expect((await ask(app, ended, 'DELETE')).status).toBe(204)
+    expect((await clientOf(app).signOut(ended)).status).toBe(204)
     await primary.kill('SIGKILL')
     const promoted = await redis.failedOver(primary)
     expect(await liveEntryIn(promoted)).toBe(true)
     await servers.haveRedis()
     await servers.expectStillSo({ ended, live })
-    expect((await ask(app, await signIn(app, number, password))).status).toBe(200)
+    expect((await clientOf(app).me(await signIn(app, number, password))).status).toBe(200)
   })
 
   test('when the sentinels name another one it is used, though the old one goes on as before, and no request is sent', async () => {
@@ -131,6 +131,8 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     // One of each server.
     await until(async () => (await ourConnections(other)) === 2)
     await servers.haveRedis()
-    expect((await ask(servers.apps[0], await signIn(servers.apps[0], number, password))).status).toBe(200)
+    expect((await clientOf(servers.apps[0]).me(await signIn(servers.apps[0], number, password))).status).toBe(
+      200,
+    )
   })
 })

@@ -10,7 +10,7 @@ import { startRedis } from '../support/services/redis.ts'
 import { startRedisCluster } from '../support/services/redis-cluster.ts'
 import { startRedisSentinels } from '../support/services/redis-sentinel.ts'
 import { startTwoServers } from '../support/two-servers.ts'
-import { ask, signIn } from '../support/v1-calls.ts'
+import { clientOf, signIn } from '../support/v1-calls.ts'
 
 const [number = '', otherNumber = ''] = passwordNumbers
 const trusted = getCACertificates('default')
@@ -46,9 +46,9 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
   /** A client signs in on one server and out on the other, and each knows at once. */
   async function walk({ apps: [one, other] }: Awaited<ReturnType<typeof startServers>>, phone: string) {
     const token = await signIn(one, phone, password)
-    for (const app of [one, other, one, other]) expect((await ask(app, token)).status).toBe(200)
-    expect((await ask(other, token, 'DELETE')).status).toBe(204)
-    expect((await ask(one, token)).code).toBe('session_signed_out')
+    for (const app of [one, other, one, other]) expect((await clientOf(app).me(token)).status).toBe(200)
+    expect((await clientOf(other).signOut(token)).status).toBe(204)
+    expect((await clientOf(one).me(token)).body.code).toBe('session_signed_out')
   }
 
   const doctor = async (redisUrl: string, databaseUrl: string) =>
@@ -114,7 +114,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
       body: { redis: 'out_of_reach' },
     })
     const token = await signIn(app, number, password)
-    expect((await ask(other, token)).status).toBe(200)
+    expect((await clientOf(other).me(token)).status).toBe(200)
     const { stdout } = await doctor(impostor.url, servers.databaseUrl)
     expect(stdout).toMatch(why)
     expect(await impostor.tell('DBSIZE')).toBe(0)

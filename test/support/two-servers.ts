@@ -9,7 +9,7 @@ import { password, passwordNumbers, startWorkload } from '../fault-run/workload.
 import { type RunningApp, startApp } from './app.ts'
 import { databases } from './databases.ts'
 import { until } from './services/until.ts'
-import { ask } from './v1-calls.ts'
+import { clientOf } from './v1-calls.ts'
 
 export interface TwoServers {
   readonly apps: readonly [RunningApp, RunningApp]
@@ -54,8 +54,11 @@ export async function startTwoServers(
       const end = performance.now() + freshMs + 500
       while (performance.now() < end) {
         for (const app of apps) {
-          expect(await ask(app, ended)).toMatchObject({ status: 401, code: 'session_signed_out' })
-          expect((await ask(app, live)).status).toBe(200)
+          expect(await clientOf(app).me(ended)).toMatchObject({
+            status: 401,
+            body: { code: 'session_signed_out' },
+          })
+          expect((await clientOf(app).me(live)).status).toBe(200)
         }
       }
     },
