@@ -1,6 +1,6 @@
 // The write protocol of accounts and their sessions, in one place: lock, invalidate, write, feed, confirm,
 // commit, settle. Every operation passes a decision about what changes (account-change.ts).
-// docs/architecture.md gives the reason for each step and for their order.
+// docs/coherence.md gives the reason for each step and for their order.
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
