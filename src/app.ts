@@ -287,7 +287,7 @@ async function openSessionCache(
   const cache = new RedisSessionCache({
     url,
     feed,
-    trustWithoutDatabase: withoutDatabase === 'trust_copies',
+    trustWithoutDatabase: withoutDatabase === 'trust_cache',
     ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
     ...(onRedis && { onChange: onRedis }),
   })

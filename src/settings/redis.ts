@@ -16,8 +16,8 @@ export const redisSettings = {
     name: 'HUFU_WITHOUT_DATABASE',
     default: 'refuse',
     meaning:
-      'What a check with Redis does while the database is away: `refuse` it (503), or `trust_copies`, which may accept for up to 10 minutes what another server has ended.',
-    parse: oneOf('refuse', 'trust_copies'),
+      'What a check with Redis does while the database is away: `refuse` it (503), or `trust_cache`, which may accept for up to 10 minutes what another server has ended.',
+    parse: oneOf('refuse', 'trust_cache'),
   }),
 }
 

@@ -512,7 +512,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   usable(
     'told to trust copies, a server goes on checking while the database is away, and refuses the rest',
     async () => {
-      const environment = { HUFU_REDIS_URL: redisUrl() ?? '', HUFU_WITHOUT_DATABASE: 'trust_copies' }
+      const environment = { HUFU_REDIS_URL: redisUrl() ?? '', HUFU_WITHOUT_DATABASE: 'trust_cache' }
       const app = later(await start(proxy.url, environment))
       await addPerson(app.services)
       const token = await login(app)
