@@ -8,9 +8,10 @@ import type { Sessions } from '../../sessions/sessions.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import { bearerToken, callerOf, rotatedBy, type SignedIn, signedIn } from '../authenticate.ts'
 import type { FastRoute } from '../fast-path.ts'
+import { printableAscii } from '../patterns.ts'
 import { closed, closedWithoutBody, problem } from './problem-answers.ts'
 import { account, session } from './samples.ts'
-import { nullable, Platform, time } from './shapes.ts'
+import { deviceLengths, nullable, Platform, time } from './shapes.ts'
 
 const Account = Type.Object(
   {
@@ -23,14 +24,14 @@ const Account = Type.Object(
 
 const Session = Type.Object(
   {
-    id: Type.String({ description: 'Public: it names the session and proves nothing.' }),
+    id: Type.String({ maxLength: 22, description: 'Public: it names the session and proves nothing.' }),
     platform: Platform,
     device: Type.Object({
-      id: nullable(Type.String()),
-      name: nullable(Type.String()),
-      app_version: nullable(Type.String()),
+      id: nullable(Type.String({ maxLength: deviceLengths.id, pattern: printableAscii })),
+      name: nullable(Type.String({ maxLength: deviceLengths.name })),
+      app_version: nullable(Type.String({ maxLength: deviceLengths.appVersion })),
     }),
-    ip: nullable(Type.String(), 'Address of the sign-in.'),
+    ip: nullable(Type.String({ maxLength: 45 }), 'Address of the sign-in.'),
     created_at: time('When it was signed in.'),
     seen_at: time('When it was last used; exact to a few minutes.'),
     expires_at: nullable(time(), 'When it ends unless it is used before; null: never.'),

@@ -52,7 +52,7 @@ const IssuedSession = Type.Object(
 
 const SessionList = Type.Object(
   {
-    sessions: Type.Array(Type.Ref('Session')),
+    sessions: Type.Array(Type.Ref('Session'), { maxItems: sessionPageSize }),
     next: Type.Optional(Type.String({ description: 'There are more: ask again with `?after=` this.' })),
   },
   { $id: 'SessionList' },
