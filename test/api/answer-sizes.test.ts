@@ -1,5 +1,5 @@
-// No answer is one large JSON text: writing 256 KiB of JSON at once keeps every other request waiting. The longest text of each
-// answer follows from its schema; what has no such bound is streamed.
+// No answer is one large JSON text: writing 256 KiB of JSON at once keeps every other request waiting. The
+// longest text of each answer follows from its schema; what has no such bound is streamed.
 import { expect, test } from 'vitest'
 import { printableAscii } from '../../src/http/patterns.ts'
 import { startApp } from '../support/app.ts'

@@ -97,8 +97,8 @@ const maySort: Readonly<Record<string, string>> = {
 }
 
 /**
- * Rows that one statement may return or change, whatever its tables hold: above the largest batches and pages, and below what the one
- * account with many rows has.
+ * Rows that one statement may return or change, whatever its tables hold: above the largest batches and
+ * pages, and below what the one account with many rows has.
  */
 const rowsMax = 1_500
 
