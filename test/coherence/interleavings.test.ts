@@ -14,41 +14,8 @@ import {
   signIn,
 } from '../support/in-process-server.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
-import type { Watcher } from '../support/step-faults.ts'
+import { Gate, until } from '../support/step-faults.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-
-/** Stops one server before a step until the test lets it go on. */
-class Gate {
-  readonly steps: string[] = []
-  #stopBefore: string | null = null
-  #arrive: () => void = () => {}
-  #release: () => void = () => {}
-
-  readonly watch: Watcher = async (step, work) => {
-    this.steps.push(step)
-    if (step === this.#stopBefore) {
-      this.#stopBefore = null
-      const released = new Promise<void>((resolve) => {
-        this.#release = resolve
-      })
-      this.#arrive()
-      await released
-    }
-    return await work()
-  }
-
-  /** Resolves when the server stands before this step. */
-  stopBefore(step: string): Promise<void> {
-    this.#stopBefore = step
-    return new Promise((resolve) => {
-      this.#arrive = resolve
-    })
-  }
-
-  release(): void {
-    this.#release()
-  }
-}
 
 const withRedis = stores.filter(({ redis }) => redis)
 
@@ -304,11 +271,3 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     await cache.close()
   }
 })
-
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000
-  while (!isTrue()) {
-    if (Date.now() > deadline) throw new Error('it did not happen within 5 s')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}

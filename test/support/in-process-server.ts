@@ -40,6 +40,8 @@ export interface DomainOptions {
   readonly redisUrl: string | null
   readonly clock?: ManualClock
   readonly watch?: Watcher
+  /** A writer with a broken step; absent: the real one. */
+  readonly Writer?: typeof AccountWriter
   /** Called with the error that kept the use of sessions from being noted. */
   readonly onBackgroundError?: OnBackgroundError
 }
@@ -72,7 +74,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const embedded = readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
   const cache = watchSessionCache(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
-  const writer = new AccountWriter({ db, cache, clock })
+  const writer = new (options.Writer ?? AccountWriter)({ db, cache, clock })
   const life = new SessionLifetime(30 * 86_400_000, null)
   const sessions = new Sessions({ db, writer, clock, policy, life })
   const { onBackgroundError = throwIt } = options

@@ -1,5 +1,6 @@
 // Every step of the database and of the session cache, one by one, so that a test can pause, cut or order
 // them.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dialect, Driver } from 'kysely'
 import type { SessionCache } from '../../src/session-cache/session-cache.ts'
 
@@ -90,6 +91,48 @@ export class Cut {
     if (this.#fault === 'dies before') throw new Error(`killed before ${step}`)
     await work()
     throw Object.assign(new Error(`the answer to ${step} was lost`), { code: 'ECONNRESET' })
+  }
+}
+
+/** Stops a server before a step until the test releases it. */
+export class Gate {
+  readonly steps: string[] = []
+  #stopBefore: string | null = null
+  #arrive: () => void = () => {}
+  #release: () => void = () => {}
+
+  readonly watch: Watcher = async (step, work) => {
+    this.steps.push(step)
+    if (step === this.#stopBefore) {
+      this.#stopBefore = null
+      const released = new Promise<void>((resolve) => {
+        this.#release = resolve
+      })
+      this.#arrive()
+      await released
+    }
+    return await work()
+  }
+
+  /** Resolves when the server has reached this step. */
+  stopBefore(step: string): Promise<void> {
+    this.#stopBefore = step
+    return new Promise((resolve) => {
+      this.#arrive = resolve
+    })
+  }
+
+  release(): void {
+    this.#release()
+  }
+}
+
+/** Waits for what no event announces. @throws after 5 s */
+export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error('it did not happen within 5 s')
+    await sleep(5)
   }
 }
 

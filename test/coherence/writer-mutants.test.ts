@@ -1,0 +1,84 @@
+// Every kind of write goes through one protocol (src/sessions/account-writer.ts). Each of its steps is left
+// out or moved once, in that one file, and then every kind of write is seen to break; with the file as it is,
+// none is.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { AccountWriter } from '../../src/sessions/account-writer.ts'
+import { databases } from '../support/databases.ts'
+import { migrateFresh, openDomain } from '../support/in-process-server.ts'
+import { thisVersion } from '../support/other-versions.ts'
+import { createFolder, removeFolder } from '../support/services/folders.ts'
+import { type RedisServer, startRedis } from '../support/services/redis.ts'
+import { appliesTo, type Check, isWaitingItsTurn, type Stage } from './writer-mutants/checks.ts'
+import { type Kind, kinds } from './writer-mutants/kinds.ts'
+import { checks, loadMutant, mutants } from './writer-mutants/mutants.ts'
+
+// Here two writers wait for each other's lock; SQLite has one writer at a time.
+const mariadb = databases.find(({ name }) => name === 'mariadb') ?? expect.fail()
+
+describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
+  const folder = createFolder('writer-mutants')
+  const servers: RedisServer[] = []
+  let stage: Stage
+  let drop: () => Promise<void>
+
+  beforeAll(async () => {
+    const fresh = await mariadb.create()
+    drop = fresh.drop
+    await migrateFresh(fresh.url)
+    servers.push(await startRedis(), await startRedis())
+    const [redis = expect.fail(), other = expect.fail()] = servers
+    const witness = await openDomain({ databaseUrl: fresh.url, redisUrl: redis.url })
+    stage = { databaseUrl: fresh.url, redisUrl: redis.url, otherRedisUrl: other.url, witness }
+  })
+  afterAll(async () => {
+    await stage?.witness.close()
+    for (const server of servers) await server.stop()
+    await drop?.()
+    removeFolder(folder)
+  })
+
+  /** What a check sees, by kind of write. */
+  async function seen(check: Check, Writer: typeof AccountWriter): Promise<Record<string, string | null>> {
+    const applies = kinds.filter((kind) => appliesTo(check, kind))
+    const one = async (kind: Kind) => [kind.name, await check(stage, kind, Writer)] as const
+    if (check !== isWaitingItsTurn) return Object.fromEntries(await Promise.all(applies.map(one)))
+    const found: Record<string, string | null> = {}
+    for (const kind of applies) found[kind.name] = (await one(kind))[1]
+    return found
+  }
+
+  const named = [...checks].map((check) => [check.name, check] as const)
+  test.each(named)('as it is, no kind of write breaks: %s', async (_name, check) => {
+    const found = await seen(check, AccountWriter)
+    expect(Object.entries(found).filter(([, violation]) => violation !== null)).toEqual([])
+  })
+
+  test.each(mutants)('a writer that $name is found, whatever it writes', async (mutant) => {
+    const Writer = await loadMutant(mutant, folder)
+    const found = await seen(mutant.foundBy, Writer)
+    expect(Object.keys(found).length).toBeGreaterThanOrEqual(4)
+    expect(Object.entries(found).filter(([, violation]) => violation === null)).toEqual([])
+  })
+})
+
+const stepsOfTheWriter = /\.(mark|confirm|settle)\(|\binsertChange\b|insertInto\('hufu_account_changes'\)/
+
+/** The files of the source that take a step of the protocol. */
+function filesWithSteps(): string[] {
+  const src = join(thisVersion, 'src')
+  return readdirSync(src, { recursive: true })
+    .map(String)
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .filter((file) => stepsOfTheWriter.test(readFileSync(join(src, file), 'utf8')))
+}
+
+test('only the writer invalidates, confirms and settles cache entries, and writes into the feed', () => {
+  const outsideCache = filesWithSteps().filter((file) => !file.startsWith('session-cache/'))
+  // `hufu doctor` tries each step, in a transaction that it rolls back and on a key of its own.
+  const trials = ['cli/doctor-trial-redis.ts', 'cli/doctor-trial-rows.ts']
+  expect(outsideCache.sort()).toEqual(
+    ['changes/change-rows.ts', ...trials, 'sessions/account-writer.ts'].sort(),
+  )
+})

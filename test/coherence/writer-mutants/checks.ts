@@ -1,0 +1,246 @@
+// What is checked of each kind of write, with a writer that may be broken: what interleavings.test.ts,
+// faults.test.ts, outages.test.ts and callers.test.ts check of some kinds, as functions of the kind and of
+// the writer. Each returns what it has seen go wrong.
+import { isDeepStrictEqual } from 'node:util'
+import { sql } from 'kysely'
+import type { Database } from '../../../src/database/schema.ts'
+import { AppError } from '../../../src/errors.ts'
+import type { AccountWriter } from '../../../src/sessions/account-writer.ts'
+import { findSession } from '../../../src/sessions/session-rows.ts'
+import { openCacheInRedis } from '../../support/cache-in-redis.ts'
+import { type Domain, openDomain } from '../../support/in-process-server.ts'
+import { Gate, until, type Watcher } from '../../support/step-faults.ts'
+import { startProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+import type { Before, Kind } from './kinds.ts'
+
+export interface Stage {
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  /** An empty Redis beside it. */
+  readonly otherRedisUrl: string
+  /** A server whose writer is not broken. It remembers what it has read. */
+  readonly witness: Domain
+}
+
+/** The writer under test, on one kind of write. null: nothing went wrong. */
+export type Check = (stage: Stage, kind: Kind, Writer: typeof AccountWriter) => Promise<string | null>
+
+/** Runs `work` with a server whose writer is under test, behind a line of its own to Redis. */
+async function withServer<T>(
+  { databaseUrl, redisUrl }: Stage,
+  { Writer, watch }: { readonly Writer: typeof AccountWriter; readonly watch?: Watcher },
+  work: (domain: Domain, line: TcpProxy) => Promise<T>,
+): Promise<T> {
+  const line = await startProxy(redisUrl)
+  const domain = await openDomain({ databaseUrl, redisUrl: line.url, Writer, ...(watch && { watch }) })
+  try {
+    return await work(domain, line)
+  } finally {
+    await domain.close()
+    await line.close()
+  }
+}
+
+/** A session that the witness remembers as it is before the write. */
+async function prepared({ witness }: Stage, kind: Kind): Promise<Before> {
+  const before = await kind.prepare(witness)
+  // The witness fills nothing from before a change that its feed has not read yet.
+  await until(async () => {
+    const ticket = witness.cache.beginRead()
+    const stored = await findSession(witness.db, before.id)
+    if (ticket && stored) await witness.cache.fill(ticket, [stored])
+    return isDeepStrictEqual(await trusted(witness, before.id), stored)
+  })
+  return before
+}
+
+/** What a check of the session would answer from without the database; null: nothing. */
+async function trusted({ cache }: Domain, id: string) {
+  cache.dropStale()
+  const { value } = await cache.session(id)
+  return value === 'marked' ? null : value
+}
+
+async function isTrustedWrongly(witness: Domain, id: string): Promise<boolean> {
+  const value = await trusted(witness, id)
+  return value !== null && !isDeepStrictEqual(value, await findSession(witness.db, id))
+}
+
+const outdated = 'a server trusts an outdated entry'
+
+async function isMarkedIn(url: string, id: string): Promise<boolean> {
+  const redis = await openCacheInRedis(url)
+  const found = await redis.read(id)
+  await redis.close()
+  return found?.bytes.toString().startsWith('mark:') ?? false
+}
+
+/** Never goes on after a step, as a process that dies. */
+function dyingAt(step: string, when: 'before' | 'after'): { watch: Watcher; died: Promise<void> } {
+  let die = () => {}
+  const died = new Promise<void>((resolve) => {
+    die = resolve
+  })
+  let isDead = false
+  const watch: Watcher = async (name, work) => {
+    if (isDead) throw new Error('this process is dead')
+    if (name !== step) return await work()
+    isDead = true
+    if (when === 'after') await work()
+    die()
+    throw new Error(`killed ${when} ${step}`)
+  }
+  return { watch, died }
+}
+
+export const isWritten: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const { witness } = stage
+  const stored = await findSession(witness.db, before.id)
+  let marks = 0
+  const watch: Watcher = async (step, work) => {
+    // A use of a successor that is not written would be written again for ever.
+    if (step === 'mark' && ++marks > 3) throw new Error('it writes again and again')
+    return await work()
+  }
+  await withServer(stage, { Writer, watch }, (domain) => kind.write(domain, before, null).catch(() => {}))
+  if (isDeepStrictEqual(await findSession(witness.db, before.id), stored)) return 'nothing was written'
+  return (await isTrustedWrongly(witness, before.id)) ? outdated : null
+}
+
+export const isInvalidBeforeCommit: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const gate = new Gate()
+  return await withServer(stage, { Writer, watch: gate.watch }, async (domain) => {
+    const commits = gate.stopBefore('sql commit')
+    const written = kind.write(domain, before, null)
+    await Promise.race([commits, written])
+    const isMarked = await isMarkedIn(stage.redisUrl, before.id)
+    gate.release()
+    await written
+    return isMarked ? null : 'the entry is valid until the commit'
+  })
+}
+
+export const isInvalidInLaterRedis: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const gate = new Gate()
+  let replaceRedis = async () => {}
+  const watch: Watcher = async (step, work) => {
+    const result = await gate.watch(step, work)
+    if (step === 'mark') await replaceRedis()
+    return result
+  }
+  return await withServer(stage, { Writer, watch }, async (domain, line) => {
+    replaceRedis = async () => {
+      line.set('refuse')
+      await until(() => !domain.cache.isReachable())
+      line.leadTo(stage.otherRedisUrl)
+      line.set('pass')
+      await until(() => domain.cache.isReachable())
+    }
+    const commits = gate.stopBefore('sql commit')
+    const written = kind.write(domain, before, null)
+    await Promise.race([commits, written])
+    const isMarked = await isMarkedIn(stage.otherRedisUrl, before.id)
+    gate.release()
+    await written
+    return isMarked ? null : 'the Redis that is there at the commit has no mark'
+  })
+}
+
+/** What the witness trusts when a writer without Redis has answered. */
+export const isKnownWithoutRedis: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  return await withServer(stage, { Writer }, async (domain, line) => {
+    line.set('refuse')
+    await until(() => !domain.cache.isReachable())
+    await kind.write(domain, before, null)
+    return (await isTrustedWrongly(stage.witness, before.id)) ? outdated : null
+  })
+}
+
+export const isWholeAfterDeathBeforeCommit: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const { watch, died } = dyingAt('sql commit', 'before')
+  await withServer(stage, { Writer, watch }, async (domain) => {
+    const written = kind.write(domain, before, null).catch(() => {})
+    await Promise.race([died, written])
+  })
+  return (await isTrustedWrongly(stage.witness, before.id)) ? outdated : null
+}
+
+/** A committed change reaches every server, although its writer has no Redis and dies before it answers. */
+export const isKnownAfterDeath: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const { watch, died } = dyingAt('sql commit', 'after')
+  await withServer(stage, { Writer, watch }, async (domain, line) => {
+    line.set('refuse')
+    await until(() => !domain.cache.isReachable())
+    const written = kind.write(domain, before, null).catch(() => {})
+    await Promise.race([died, written])
+  })
+  const isKnown = async () => !(await isTrustedWrongly(stage.witness, before.id))
+  return await until(isKnown).then(
+    () => null,
+    () => outdated,
+  )
+}
+
+/**
+ * Whether a transaction of this database waits for a lock. (information_schema.innodb_trx is not refreshed
+ * while it is read often.)
+ */
+async function someoneWaits(db: Database): Promise<boolean> {
+  const status = await sql<{ Status: string }>`show engine innodb status`.execute(db)
+  const transactions = (status.rows[0]?.Status ?? '').split('---TRANSACTION').slice(1)
+  const waiting = transactions
+    .filter((text) => text.includes('LOCK WAIT'))
+    .map((text) => /thread id (\d+)/.exec(text)?.[1])
+  const own = await sql<{ id: number }>`select id from information_schema.processlist
+    where db = database()`.execute(db)
+  return own.rows.some(({ id }) => waiting.includes(String(id)))
+}
+
+/**
+ * A second writer marks nothing while the first one, which has locked the account, is about to mark. For one
+ * kind at a time.
+ */
+export const isWaitingItsTurn: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const [first, second] = [new Gate(), new Gate()]
+  return await withServer(stage, { Writer, watch: first.watch }, (one) =>
+    withServer(stage, { Writer, watch: second.watch }, async (two) => {
+      const marks = first.stopBefore('mark')
+      const written = kind.write(one, before, null)
+      await Promise.race([marks, written])
+      const later = kind.write(two, before, null).catch(() => {})
+      const hasMarked = () => second.steps.includes('mark')
+      await until(async () => hasMarked() || (await someoneWaits(stage.witness.db)))
+      const isEarly = hasMarked()
+      first.release()
+      await written.catch(() => {})
+      await later
+      return isEarly ? 'two writers of one account at once' : null
+    }),
+  )
+}
+
+export const isRefusedToEnded: Check = async (stage, kind, Writer) => {
+  const before = await prepared(stage, kind)
+  const { accountId, id, token } = before
+  await stage.witness.sessions.end({ accountId, id, by: null, reason: 'kicked' })
+  const by = { accountId, sessionId: id, token }
+  const refusal = await withServer(stage, { Writer }, (domain) => kind.write(domain, before, by)).catch(
+    (error) => error,
+  )
+  return refusal instanceof AppError && refusal.code === 'session_kicked'
+    ? null
+    : 'a session writes after its end'
+}
+
+/** Whether a check can see anything in this kind of write. */
+export function appliesTo(check: Check, { hasCaller, leavesEntry }: Kind): boolean {
+  if (check === isRefusedToEnded) return hasCaller
+  return check !== isWholeAfterDeathBeforeCommit || leavesEntry
+}

@@ -1,0 +1,158 @@
+// The writer with one step of its protocol left out or moved: lock, judge the caller, invalidate, write,
+// feed, confirm, commit, settle.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { AccountWriter } from '../../../src/sessions/account-writer.ts'
+import { thisVersion } from '../../support/other-versions.ts'
+import type { Rules } from '../cache-model/rules.ts'
+import {
+  type Check,
+  isInvalidBeforeCommit,
+  isInvalidInLaterRedis,
+  isKnownAfterDeath,
+  isKnownWithoutRedis,
+  isRefusedToEnded,
+  isWaitingItsTurn,
+  isWholeAfterDeathBeforeCommit,
+  isWritten,
+} from './checks.ts'
+
+export interface Mutant {
+  readonly name: string
+  /**
+   * Lines of account-writer.ts, as they stand there, and what is in their place: a change of such a line is
+   * made here too.
+   */
+  readonly changes: readonly (readonly [from: string, to: string])[]
+  readonly foundBy: Check
+  /** The rule that the mutant breaks, where the searched model has it. */
+  readonly rule?: keyof Rules
+}
+
+const lock = 'const locked = await lock(tx)'
+const mark = "const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)"
+const write = 'const { entry, ...applied } = await apply(tx, { ...decided, ...affected })'
+const feed = 'affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)'
+const confirm = '    await this.#cache.confirm(mark)\n'
+const settle = 'await this.#cache.settle(mark, sessions, position)'
+const settleAfterCommit = 'if (committed) await this.#settle(committed, written.sessions)'
+const endOfApply = 'const committed = { mark, position, begun, isPending: affected.kept !== null }\n'
+const account = "selectFrom('hufu_accounts').select('id').where('id', '=', account.id)"
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'gives the lock back at once',
+    changes: [[lock, 'const locked = await lock(this.#db)']],
+    foundBy: isWaitingItsTurn,
+    rule: 'decidesUnderLock',
+  },
+  {
+    name: 'locks only after it has marked',
+    changes: [
+      [lock, 'const locked = await lock(this.#db)'],
+      [mark, `${mark}\n    await tx.${account}.forUpdate().execute()`],
+    ],
+    foundBy: isWaitingItsTurn,
+    rule: 'locksFirst',
+  },
+  {
+    name: 'does not judge the caller again',
+    changes: [['if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)', '']],
+    foundBy: isRefusedToEnded,
+  },
+  {
+    name: 'invalidates nothing',
+    changes: [[mark, 'const mark = await this.#cache.mark([])']],
+    foundBy: isInvalidBeforeCommit,
+    rule: 'marks',
+  },
+  {
+    name: 'invalidates only after the commit',
+    changes: [
+      [mark, 'const mark = await this.#cache.mark([])'],
+      [settle, `await this.#cache.mark(sessions.map((one) => one.session.id))\n    ${settle}`],
+    ],
+    foundBy: isInvalidBeforeCommit,
+    rule: 'marks',
+  },
+  {
+    name: 'writes nothing',
+    changes: [[write, 'const { entry, ...applied } = { entry: null, account, deviceProof: null }']],
+    foundBy: isWritten,
+  },
+  {
+    name: 'leaves the change out of the feed',
+    changes: [[feed, '(ticket?.position ?? 0)']],
+    foundBy: isKnownWithoutRedis,
+    rule: 'positionsCount',
+  },
+  {
+    name: 'writes the feed only after the commit',
+    changes: [
+      [feed, '(ticket?.position ?? 0)'],
+      [
+        'if (committed) await',
+        'if (committed && written.account) await insertChange(this.#db, written.account.id, 0)\n    if (committed) await',
+      ],
+    ],
+    foundBy: isKnownAfterDeath,
+  },
+  {
+    name: 'does not confirm its marks',
+    changes: [[confirm, '']],
+    foundBy: isInvalidInLaterRedis,
+    rule: 'confirms',
+  },
+  {
+    name: 'confirms its marks only after the commit',
+    changes: [
+      [confirm, ''],
+      [settle, `await this.#cache.confirm(mark)\n    ${settle}`],
+    ],
+    foundBy: isInvalidInLaterRedis,
+    rule: 'confirms',
+  },
+  {
+    name: 'commits only after it has settled',
+    changes: [
+      [endOfApply, `${endOfApply}    await this.#settle(committed, sessions)\n`],
+      [settleAfterCommit, ''],
+    ],
+    foundBy: isWholeAfterDeathBeforeCommit,
+    rule: 'settlesAfterCommit',
+  },
+  {
+    name: 'does not settle',
+    changes: [[settle, '']],
+    foundBy: isKnownWithoutRedis,
+    rule: 'waits',
+  },
+]
+
+/** Every check that a mutant needs. */
+export const checks: ReadonlySet<Check> = new Set(mutants.map(({ foundBy }) => foundBy))
+
+const file = join(thisVersion, 'src/sessions/account-writer.ts')
+
+/**
+ * The writer with these lines changed, from a file in `folder`. @throws where a line is not there exactly
+ * once
+ */
+export async function loadMutant(
+  { name, changes }: Pick<Mutant, 'name' | 'changes'>,
+  folder: string,
+): Promise<typeof AccountWriter> {
+  let text = readFileSync(file, 'utf8')
+  for (const [from, to] of changes) {
+    if (text.split(from).length !== 2) throw new Error(`account-writer.ts has no one place with: ${from}`)
+    text = text.replace(from, () => to)
+  }
+  const imported = text.replace(/ from '(\.[^']+)'/g, (_all, path: string) => {
+    return ` from '${new URL(path, pathToFileURL(file)).pathname}'`
+  })
+  const copy = join(folder, `${name.replaceAll(' ', '-')}.ts`)
+  writeFileSync(copy, imported)
+  const module: { readonly AccountWriter: typeof AccountWriter } = await import(copy)
+  return module.AccountWriter
+}
