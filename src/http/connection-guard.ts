@@ -1,6 +1,6 @@
 // Closes connections that send something other than HTTP, and connections whose client does not read its
 // responses.
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { everyAnswer, type HeaderList, headerLines } from './answer-headers.ts'
@@ -11,9 +11,15 @@ const statuses: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
+/** RFC 9110, section 9.2.1. */
+const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
 const before = Symbol('the answer before it')
 
 type Followed = ServerResponse & { [before]?: Followed | undefined }
+
+/** The most requests of a connection that wait for the responses before them. */
+const maxWaiting = 1_000
 
 /** A client that does not read its responses would otherwise keep them, and the connection, for ever. */
 const silenceMs = 20_000
@@ -30,6 +36,8 @@ export class ConnectionGuard {
    * sockets slower.
    */
   readonly #newest = new WeakMap<Socket, Followed>()
+  /** How many requests of a connection wait for their turn. */
+  readonly #waiting = new WeakMap<Socket, number>()
 
   constructor(crossOrigin: CrossOrigin) {
     this.#crossOrigin = crossOrigin
@@ -50,6 +58,33 @@ export class ConnectionGuard {
     }
     this.#newest.set(socket, response)
     limitSilence(socket)
+  }
+
+  /**
+   * Calls `go` when a request may be processed: at once for a safe method, otherwise when the responses
+   * before it are sent (RFC 9112, section 9.3.2: a server may process pipelined requests in parallel if all
+   * have safe methods). A request behind a response that ends the connection would otherwise change
+   * something, and its response would be lost. Call it after `follow`.
+   * @param go gets whether the connection is still open
+   */
+  inTurn({ method, socket }: IncomingMessage, response: Followed, go: (isOpen: boolean) => void): void {
+    const previous = response[before]
+    if (!previous || previous.closed || safeMethods.has(method ?? '')) {
+      go(true)
+      return
+    }
+    // A client that does not read its responses could otherwise send requests without end.
+    if (this.#countWaiting(socket, 1) > maxWaiting) socket.destroy()
+    previous.once('close', () => {
+      this.#countWaiting(socket, -1)
+      go(socket.writable)
+    })
+  }
+
+  #countWaiting(socket: Socket, more: 1 | -1): number {
+    const count = (this.#waiting.get(socket) ?? 0) + more
+    this.#waiting.set(socket, count)
+    return count
   }
 
   /** From now on, nothing that arrives on this connection is answered. */

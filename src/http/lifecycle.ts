@@ -74,9 +74,13 @@ export class RequestLifecycle {
     app.server.on('connect', (_request, socket) => this.connections.refuseTunnel(socket))
     app.addHook('onRequest', (request, reply, done) => {
       if (!this.#begin(request, reply) || this.#answerPreflight(request, reply)) return
-      // A request for an unknown path is answered without reading its body.
-      if (request.is404) done(new AppError('not_found'))
-      else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
+      this.connections.inTurn(request.raw, reply.raw, (isOpen) => {
+        // The client knows from the end of the connection that this request was not processed.
+        if (!isOpen) reply.hijack()
+        // A request for an unknown path is answered without reading its body.
+        else if (request.is404) done(new AppError('not_found'))
+        else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
+      })
     })
     app.setErrorHandler(this.errorHandler('problem'))
     app.setNotFoundHandler(async () => {

@@ -291,6 +291,99 @@ describe('many requests on one connection', () => {
     expect(await guestSessions()).toHaveLength(1)
   })
 
+  /** Signs the guest in, with so many events that an export goes on for a while. */
+  async function guestWithPast(detail = '{"a":"b"}'): Promise<string> {
+    const live = await signInGuest()
+    const { id } = await app.services.accounts.get(guest)
+    const row = { at: Date.now(), kind: 'signed_in' as const, account_id: id, detail }
+    for (let i = 0; i < 20; i++) {
+      const rows = Array.from({ length: 500 }, () => ({ ...row, id: `past-${eventsAdded++}` }))
+      await app.byHand.insertInto('hufu_events').values(rows).execute()
+    }
+    return live
+  }
+
+  const exportOf = (live: string, version: string, headers = '') =>
+    `GET /v1/account/export HTTP/${version}\r\nhost: x\r\nauthorization: Bearer ${live}\r\n${headers}\r\n`
+
+  // HTTP/1.0 has no chunks: the body ends with the connection, and nothing may stand behind it.
+  test.each([
+    ['no HTTP', 'no HTTP\r\n\r\n'],
+    ['an empty line', '\r\n'],
+    ['a second request', 'GET /livez HTTP/1.0\r\n\r\n'],
+    ['CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\n'],
+  ])('an export by HTTP/1.0 is whole, with %s behind its request', async (_name, rest) => {
+    const live = await guestWithPast()
+    for (const headers of ['', 'connection: keep-alive\r\n']) {
+      const connection = await RawConnection.open(app)
+      connection.write(exportOf(live, '1.0', headers) + rest)
+      await connection.whenClosed
+      const [head = '', body = ''] = connection.unread.split(/\r\n\r\n(.*)/s)
+      expect(head).toMatch(/^HTTP\/1\.1 200 /)
+      expect(head).toMatch(/connection: close/i)
+      expect(JSON.parse(body).events.length).toBeGreaterThanOrEqual(10_000)
+    }
+  })
+
+  // RFC 9112, section 9.3.2: requests are processed in parallel only where all are safe.
+  test.each([
+    ['HTTP/1.1', '1.1', ''],
+    ['HTTP/1.0 that stays open', '1.0', 'connection: keep-alive\r\n'],
+  ])('what is asked behind an export by %s is done and answered, or not done', async (_name, version, headers) => {
+    const live = await guestWithPast()
+    const connection = await RawConnection.open(app)
+    const end = `DELETE /v1/session HTTP/${version}\r\nhost: x\r\nx-request-id: end\r\nauthorization: Bearer ${live}\r\n${headers}\r\n`
+    connection.write(exportOf(live, version, headers) + end)
+    const first = (await connection.answer()) ?? expect.fail('the export is cut off')
+    expect(JSON.parse(first.text).events.length).toBeGreaterThanOrEqual(10_000)
+    const second = version === '1.1' ? await connection.answer() : null
+    if (version === '1.1') expect(told(second)).toEqual(['end', 204])
+    else await connection.whenClosed
+    expect(await guestSessions()).toHaveLength(second === null ? 1 : 0)
+    await connection.close()
+  })
+
+  test('a request that changes something waits for the answers before it, and one that is safe does not', async () => {
+    const live = await guestWithPast()
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    connection.write(
+      exportOf(live, '1.1') +
+        ask('me', 'GET /v1/sessions', `authorization: Bearer ${live}\r\n`) +
+        ask('end', 'POST /v1/session/end', `authorization: Bearer ${live}\r\n`),
+    )
+    const seen = (id: string) => app.lines.some((line) => line.includes(`"${id}"`))
+    await expectOthersServed()
+    expect(await guestSessions()).toHaveLength(1)
+    connection.goOnReading()
+    expect((await connection.answer())?.status).toBe(200)
+    expect(told(await connection.answer())).toEqual(['me', 200])
+    expect(told(await connection.answer())).toEqual(['end', 204])
+    await vi.waitFor(() => expect(seen('end')).toBe(true))
+    expect(await guestSessions()).toHaveLength(0)
+    await connection.close()
+  })
+
+  test('requests behind an export that the client does not read are not read without end', async () => {
+    // More than the system takes for a client that does not read.
+    const live = await guestWithPast(JSON.stringify({ a: 'x'.repeat(2_000) }))
+    const connection = await RawConnection.open(app)
+    connection.stopReading()
+    let seen = 0
+    const count = ({ headers }: { headers: { 'x-request-id'?: string } }) => {
+      if (headers['x-request-id']?.startsWith('waits')) seen++
+    }
+    app.server.server.on('request', count)
+    connection.write(exportOf(live, '1.1'))
+    const waiting = Array.from({ length: 50_000 }, (_, i) => ask(`waits${i}`, 'POST /v1/sessions', '', '{}'))
+    connection.write(waiting.join(''))
+    await connection.whenClosed
+    expect(seen).toBeGreaterThan(1_000)
+    expect(seen).toBeLessThan(2_000)
+    app.server.server.off('request', count)
+    await expectOthersServed()
+  })
+
   test('a server that stops sends what it has answered to a client that reads slowly', async () => {
     const stopping = await startApp(databaseUrl)
     const { byteLength } = await (await fetch(`${stopping.url}/docs/js/scalar.js`)).arrayBuffer()
