@@ -22,6 +22,7 @@ export const mysqlErrors = {
     1615, // ER_NEED_REPREPARE
     1689, // ER_LOCK_ABORTED
     3058, // ER_USER_LOCK_DEADLOCK
+    3101, // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: another member of a replication group was first (MySQL)
     3572, // ER_LOCK_NOWAIT
   ]),
   readOnly: new Set([
@@ -29,6 +30,7 @@ export const mysqlErrors = {
     1290, // ER_OPTION_PREVENTS_STATEMENT: read_only, super_read_only
     1792, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
     1836, // ER_READ_ONLY_MODE
+    1874, // ER_INNODB_READ_ONLY
   ]),
   outOfReach: new Set([
     // Connections and access.
@@ -70,6 +72,7 @@ export const mysqlErrors = {
     1969, // ER_STATEMENT_TIMEOUT (MariaDB)
     3024, // ER_QUERY_TIMEOUT (MySQL)
     3032, // ER_SERVER_OFFLINE_MODE
+    3100, // ER_RUN_HOOK_ERROR: a replication group without a majority (MySQL)
     3168, // ER_SERVER_ISNT_AVAILABLE
     3169, // ER_SESSION_WAS_KILLED
     4031, // ER_CLIENT_INTERACTION_TIMEOUT (MySQL): the connection was idle for wait_timeout

@@ -131,7 +131,7 @@ async function otherConnections(
   kind: Exclude<DatabaseKind, 'sqlite'>,
 ): Promise<ReadonlySet<string>> {
   const queries = {
-    mysql: sql<{ id: number; host: string }>`select id, host from information_schema.processlist
+    mysql: sql<{ id: number; host: string }>`select id as id, host as host from information_schema.processlist
       where db = database() and user = substring_index(user(), '@', 1) and id <> connection_id()`,
     postgres: sql<{ id: number; host: string }>`select pid as id, coalesce(host(client_addr), 'local') as host
       from pg_stat_activity where datname = current_database() and usename = current_user

@@ -28,8 +28,9 @@ async function ofMysql(db: Database): Promise<Shortcoming[]> {
     select if(@@log_bin, @@global.binlog_format, 'off') as binlog, @@max_allowed_packet as packet,
       @@innodb_flush_log_at_trx_commit as flush`.execute(db)
   const [settings] = rows
+  // Without aliases, MySQL 8 names the columns of these tables in capitals.
   const { rows: tables } = await sql<{ name: string; engine: string }>`
-    select table_name as name, engine from information_schema.tables
+    select table_name as name, engine as engine from information_schema.tables
     where table_schema = database() and table_name like 'hufu\\_%' and engine <> 'InnoDB'`.execute(db)
   const found = tables.map(({ name, engine }) =>
     problem(

@@ -437,9 +437,11 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   )
 })
 
+const ofMysql = [sql`set foreign_key_checks = 0`, sql`set foreign_key_checks = 1`] as const
 const foreignKeys = {
   sqlite: [sql`pragma foreign_keys = off`, sql`pragma foreign_keys = on`],
-  mariadb: [sql`set foreign_key_checks = 0`, sql`set foreign_key_checks = 1`],
+  mariadb: ofMysql,
+  mysql: ofMysql,
   postgres: [sql`set session_replication_role = replica`, sql`set session_replication_role = origin`],
 } as const
 

@@ -7,7 +7,13 @@ import type { EndReason } from '../../src/database/schema.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { publicErrors } from '../../src/http/problem.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
-import { databases, type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
+import {
+  type DatabaseUnderTest,
+  databases,
+  type FreshDatabase,
+  redisUrl,
+  stores,
+} from '../support/databases.ts'
 import { type Answer, ask, clientOf, type Json } from '../support/v1-calls.ts'
 
 const secondMs = 1000
@@ -73,7 +79,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-async function newDatabase(name: 'sqlite' | 'mariadb' | 'postgres' = 'sqlite'): Promise<FreshDatabase> {
+async function newDatabase(name: DatabaseUnderTest['name'] = 'sqlite'): Promise<FreshDatabase> {
   const database = databases.find((one) => one.name === name)
   if (!database) throw new Error(`${name} is not in stores.ts`)
   const fresh = await database.create()

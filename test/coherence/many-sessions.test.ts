@@ -4,12 +4,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { databaseKind } from '../../src/database/open.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { newCompactId } from '../../src/ids.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
 import { addPerson, type RunningApp, startApp } from '../support/app.ts'
 import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
+import { insertMany } from '../support/many-rows.ts'
 
 /**
  * Without Redis, more than one statement can name as parameters on any database, nine for each event: 3,641
@@ -49,27 +51,17 @@ describe.each(stores)('very many sessions on $name', (store) => {
 
   async function addThousand(accountId: string, now: number, from: number): Promise<void> {
     // The first 8 characters of an id tell when it was made.
-    const begin = newCompactId(now).slice(0, 8)
-    const number = {
-      sqlite: sql`with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 1000)`,
-      mariadb: sql`with numbers (n) as (select seq from ${sql.raw('seq_1_to_1000')})`,
-      postgres: sql`with numbers (n) as (select n from generate_series(1, 1000) n)`,
-    }[store.database.name]
-    const name = (digits: number) =>
-      store.database.name === 'sqlite'
-        ? sql`printf(${`%0${digits}d`}, n + ${from})`
-        : sql`lpad(cast(n + ${sql.lit(from)} as char(14)), ${sql.lit(digits)}, '0')`
-    const joined = (text: string, digits: number) =>
-      store.database.name === 'mariadb'
-        ? sql`concat(${text}, ${name(digits)})`
-        : sql`cast(${text} as text) || ${name(digits)}`
-    const columns = sql`(id, account_id, token_hash, platform, device_id, created_at, seen_at)`
-    const values = sql`select ${joined(begin, 14)}, ${accountId}, ${joined(accountId.slice(-12), 31)}, 'ios', ${joined('', 14)}, ${now}, ${now} from numbers`
-    const insert =
-      store.database.name === 'mariadb'
-        ? sql`insert into hufu_sessions ${columns} ${number} ${values}`
-        : sql`${number} insert into hufu_sessions ${columns} ${values}`
-    await insert.execute(app.byHand)
+    const begin = sql`${sql.lit(newCompactId(now).slice(0, 8))}`
+    const end = sql`${sql.lit(accountId.slice(-12))}`
+    await insertMany(app.byHand, databaseKind(fresh.url) ?? expect.fail(), 'hufu_sessions', 1_000, {
+      id: (i, { concat, padded }) => concat(begin, padded(sql`${i} + ${sql.lit(from)}`, 14)),
+      account_id: () => sql`${sql.lit(accountId)}`,
+      token_hash: (i, { concat, padded }) => concat(end, padded(sql`${i} + ${sql.lit(from)}`, 31)),
+      platform: () => sql`'ios'`,
+      device_id: (i, { padded }) => padded(sql`${i} + ${sql.lit(from)}`, 14),
+      created_at: () => sql.lit(now),
+      seen_at: () => sql.lit(now),
+    })
   }
 
   async function signIn(accountId: string): Promise<string> {

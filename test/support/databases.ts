@@ -20,7 +20,7 @@ export type FreshDatabase = {
 }
 
 export type DatabaseUnderTest = {
-  name: 'sqlite' | 'mariadb' | 'postgres'
+  name: 'sqlite' | 'mariadb' | 'mysql' | 'postgres'
   /** Why tests on it cannot run here; null when they can. */
   skipped: string | null
   /** Makes an empty database of its own; throws when skipped. */
@@ -54,6 +54,15 @@ const mariadb: DatabaseUnderTest = {
   },
 }
 
+const mysql: DatabaseUnderTest = {
+  name: 'mysql',
+  skipped: inject('mysql').skipped,
+  async create() {
+    const url = await createMariadbDatabase(urlOf(inject('mysql')))
+    return { url, drop: () => dropMariadbDatabase(url) }
+  },
+}
+
 const postgres: DatabaseUnderTest = {
   name: 'postgres',
   skipped: inject('postgres').skipped,
@@ -64,7 +73,13 @@ const postgres: DatabaseUnderTest = {
 }
 
 /** For `describe.each(databases)('$name', …)`, with `describe.skipIf` or `test.skipIf` on `skipped`. */
-export const databases: readonly DatabaseUnderTest[] = [sqlite, mariadb, postgres]
+export const databases: readonly DatabaseUnderTest[] = [
+  sqlite,
+  mariadb,
+  // The run says once why there is no MySQL (services/global-setup.ts), instead of each test.
+  ...(mysql.skipped === null ? [mysql] : []),
+  postgres,
+]
 
 /** Each database without Redis and with it. */
 export const stores: readonly StoreUnderTest[] = databases.flatMap((database) => [

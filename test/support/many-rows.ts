@@ -43,11 +43,19 @@ function rangeOf(kind: DatabaseKind, from: number, to: number) {
         numbers: sql`n`,
       }
     case 'mysql':
-      // MariaDB's engine of sequences.
-      return { before: sql``, numbers: sql`(select seq as i from ${sql.raw(`seq_${from}_to_${to}`)}) n` }
+      return { before: sql``, numbers: sql`(${numbersByDigits(from, to)}) n` }
     case 'postgres':
       return { before: sql``, numbers: sql`generate_series(${first}, ${last}) as n(i)` }
   }
+}
+
+/** MySQL has no sequences as MariaDB has them, and both end a recursion after 1,000 steps. */
+function numbersByDigits(from: number, to: number): RawBuilder<unknown> {
+  const digits = sql.raw(Array.from({ length: 10 }, (_, d) => `select ${d} as d`).join(' union all '))
+  const places = ['a', 'b', 'c', 'd', 'e'].slice(0, String(to - from).length)
+  const value = sql.raw([`${from}`, ...places.map((place, at) => `${place}.d * ${10 ** at}`)].join(' + '))
+  const tables = sql.join(places.map((place) => sql`(${digits}) ${sql.raw(place)}`))
+  return sql`select i from (select ${value} as i from ${tables}) numbers where i <= ${sql.lit(to)}`
 }
 
 function textsOf(kind: DatabaseKind): Texts {

@@ -4,6 +4,7 @@ import type { TestProject } from 'vitest/node'
 import { MissingBinary } from './binaries.ts'
 import { createFolder } from './folders.ts'
 import { startMariadb } from './mariadb.ts'
+import { findMysql, startMysql } from './mysql.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
 
@@ -13,6 +14,7 @@ export type ProvidedServer = { url: string; skipped: null } | { url: null; skipp
 declare module 'vitest' {
   interface ProvidedContext {
     mariadb: ProvidedServer
+    mysql: ProvidedServer
     postgres: ProvidedServer
     redis: ProvidedServer
   }
@@ -20,7 +22,10 @@ declare module 'vitest' {
 
 type Server = { url: string; stop(): Promise<void> }
 
-/** Starts MariaDB, PostgreSQL and a Redis that all tests share; the returned function ends them. */
+/**
+ * Starts MariaDB, MySQL where there is one, PostgreSQL and a Redis that all tests share; the returned
+ * function ends them.
+ */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Test workers inherit it: what a killed one leaves behind goes with the run.
   process.env.TMPDIR = createFolder('run')
@@ -28,6 +33,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const starts = await Promise.allSettled([
     // No test kills this server, so no page is ever half written.
     start('mariadb', 'MariaDB', () => startMariadb({ args: ['--skip-innodb-doublewrite'] })),
+    startMysqlIfAny(),
     start('postgres', 'PostgreSQL', startPostgres),
     // One logical database for each test file, see redisUrl in stores.ts.
     start('redis', 'Redis', () => startRedis({ args: ['--databases', `${redisDatabases}`] })),
@@ -43,7 +49,19 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     await Promise.all(running.map((server) => server.stop()))
   }
 
-  async function start(key: 'mariadb' | 'postgres' | 'redis', title: string, begin: () => Promise<Server>) {
+  /** Few systems can have MySQL and MariaDB: its absence is no failure, in CI either. */
+  async function startMysqlIfAny(): Promise<void> {
+    const { file, skipped } = findMysql()
+    if (file !== null) return await start('mysql', 'MySQL', () => startMysql(file))
+    console.warn(`skipped: ${skipped}; tests on MySQL itself do not run`)
+    project.provide('mysql', { url: null, skipped: skipped ?? 'not found' })
+  }
+
+  async function start(
+    key: 'mariadb' | 'mysql' | 'postgres' | 'redis',
+    title: string,
+    begin: () => Promise<Server>,
+  ) {
     try {
       const server = await begin()
       running.push(server)
