@@ -2,7 +2,7 @@
 // figures to bench/results.json, and the chart of the README is made anew. With the names of workloads only
 // these are measured, and nothing is written. `npm run bench coherence` measures how long an ended session is
 // accepted, and writes bench/COHERENCE.md; `npm run bench chart` measures nothing.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freshMs } from '../src/timing.ts'
@@ -29,6 +29,7 @@ import {
   stormSection,
   workersSection,
 } from './report.ts'
+import { type Run, runsTable, withRun } from './runs.ts'
 import { benchSignIn } from './sign-in.ts'
 import { benchStart } from './start.ts'
 import { benchStorm } from './storm.ts'
@@ -40,7 +41,13 @@ if (process.argv.includes('chart')) {
   process.exit()
 }
 
+const resultsFile = new URL('./results.json', import.meta.url)
 const isShort = process.argv.includes('--short')
+/**
+ * `-- checks --keep`: what has an aim is measured once more, and the ratios are added to those of the last
+ * runs.
+ */
+const isKept = process.argv.includes('--keep')
 /** `--against FOLDER`: `checks` and `start` measure the server of another checkout too. */
 const against = process.argv.includes('--against')
   ? (process.argv[process.argv.indexOf('--against') + 1] ?? null)
@@ -70,11 +77,27 @@ async function speed(): Promise<void> {
   const chosen = only.length > 0 ? only : Object.entries(workloads)
   const sections: Section[] = []
   for (const [, workload] of chosen) sections.push(await workload())
-  const text = reportText(machine(), sections)
+  const isWhole = !isShort && only.length === 0
+  const figures = sections.flatMap((section) => section.figures)
+  const earlier = existsSync(resultsFile) ? (JSON.parse(readFileSync(resultsFile, 'utf8')).runs ?? []) : []
+  const runs = withRun(earlier, figures, new Date().toISOString().slice(0, 10))
+  const text = reportText(machine(), sections, isWhole ? runs : [])
   process.stdout.write(text)
-  if (isShort || only.length > 0) return
-  writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
-  writeFileSync(new URL('./results.json', import.meta.url), reportJson(machine(), sections))
+  if (isWhole) {
+    writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
+    writeFileSync(resultsFile, reportJson(machine(), sections, runs))
+    writeChart()
+  } else if (isKept && runs !== earlier) keepRuns(earlier, runs)
+}
+
+/** Adds a run of the checks alone to the last whole run's report. */
+function keepRuns(earlier: readonly Run[], runs: readonly Run[]): void {
+  const report = new URL('./RESULTS.md', import.meta.url)
+  const text = readFileSync(report, 'utf8')
+  if (!text.includes(runsTable(earlier))) throw new Error('RESULTS.md has no table of the last runs')
+  writeFileSync(report, text.replace(runsTable(earlier), runsTable(runs)))
+  const results = JSON.parse(readFileSync(resultsFile, 'utf8'))
+  writeFileSync(resultsFile, `${JSON.stringify({ ...results, runs }, null, 2)}\n`)
   writeChart()
 }
 
@@ -82,23 +105,35 @@ async function checks(): Promise<Section> {
   const storePids = [mariadb.pid, redis.pid]
   const size = isShort
     ? { tokens: 1000, starts: 1, rounds: 2, secondsPerRound: 1 }
-    : { tokens: 10_000, starts: 5, rounds: 4, secondsPerRound: 1 }
-  const peersMissing = against === null ? await installPeers() : null
-  const subjects = against === null ? await allSubjects(peersMissing) : await subjectsOfTwo(against)
+    : { tokens: 10_000, starts: 5, rounds: 3, secondsPerRound: 1 }
+  const hasPeers = against === null && !isKept
+  const peersMissing = hasPeers ? await installPeers() : null
+  const subjects = hasPeers ? await allSubjects(peersMissing) : await subjectsWithAims()
   return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
 }
 
-/** This checkout and another one, beside the yardsticks. */
-async function subjectsOfTwo(other: string): Promise<Subject[]> {
+/** This checkout, beside the yardsticks and the other checkout, if there is one. */
+async function subjectsWithAims(): Promise<Subject[]> {
   const onBoth = async (redisDatabase: number) => ({ ...(await onMariadb()), ...onRedis(redisDatabase) })
   const both = { routes: 'both' } as const
+  const others =
+    against === null
+      ? []
+      : [
+          hufu({ ...both, name: `SQLite, ${against}`, environment: sqlite('theirs'), source: against }),
+          hufu({
+            ...both,
+            name: `MariaDB + Redis, ${against}`,
+            environment: await onBoth(1),
+            source: against,
+          }),
+        ]
   return [
     bareRoutes('http'),
     bareRoutes('fastify'),
     hufu({ ...both, name: 'SQLite', environment: sqlite('ours') }),
-    hufu({ ...both, name: `SQLite, ${other}`, environment: sqlite('theirs'), source: other }),
     hufu({ ...both, name: 'MariaDB + Redis', environment: await onBoth(0) }),
-    hufu({ ...both, name: `MariaDB + Redis, ${other}`, environment: await onBoth(1), source: other }),
+    ...others,
   ]
 }
 

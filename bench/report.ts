@@ -3,12 +3,13 @@ import type { CheckResult, Checks, Route, Spread } from './checks.ts'
 import type { CrowdResult } from './crowd.ts'
 import type { FloodResult } from './flood.ts'
 import type { FloorResult } from './floor.ts'
+import { type Run, runsTable } from './runs.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
 import { requestsInAPiece, type WorkersResult } from './workers.ts'
 
-interface Figure {
+export interface Figure {
   readonly name: string
   readonly value: number
   readonly unit: string
@@ -316,21 +317,21 @@ beside argon2 alone and the same checks alone. ${cores}
   }
 }
 
-/** The whole report, on this machine, as RESULTS.md has it. */
-export function reportText(machine: string, sections: readonly Section[]): string {
+/** The whole report, on this machine and with the last runs, as RESULTS.md has it. */
+export function reportText(machine: string, sections: readonly Section[], runs: readonly Run[]): string {
   return `# Results of \`npm run bench\`
 
 ${machine}
 
-${sections.map(({ text }) => text).join('\n')}
+${sections.map(({ text }) => text).join('\n')}${runs.length > 0 ? `\n${runsTable(runs)}` : ''}
 Where the time goes, and why a figure is missed: [PROFILE.md](PROFILE.md).
 `
 }
 
 /** The same figures for a program, as results.json has them. */
-export function reportJson(machine: string, sections: readonly Section[]): string {
+export function reportJson(machine: string, sections: readonly Section[], runs: readonly Run[]): string {
   const figures = sections.flatMap((section) => section.figures)
-  return `${JSON.stringify({ machine, figures: figures.map(rounded) }, null, 2)}\n`
+  return `${JSON.stringify({ machine, figures: figures.map(rounded), runs }, null, 2)}\n`
 }
 
 function rounded(figure: Figure): Figure {

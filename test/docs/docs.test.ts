@@ -5,7 +5,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { chartOf, faultSummaries, faultSumsOf, withFaults } from '../../bench/chart.ts'
+import { chartOf, faultSummaries, faultSumsOf, speedSummaries, withPart } from '../../bench/chart.ts'
 import { exitCodes } from '../../src/cli/output.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { eventKinds } from '../../src/events/events.ts'
@@ -411,7 +411,7 @@ describe('the documents', () => {
 })
 
 // `npm run bench chart` makes them anew.
-test('the chart, the table of faults and the sentences about it are made from the last results', () => {
+test('the chart, the table of faults and the sentences about both are made from the last results', () => {
   expect(read('docs/checks.svg')).toBe(chartOf(read('bench/results.json')))
   const faults = read('bench/FAULTS.md')
   const sums = faultSumsOf(faults)
@@ -419,5 +419,7 @@ test('the chart, the table of faults and the sentences about it are made from th
   const [all = ''] = /\d+ faults/.exec(read('README.md')) ?? []
   expect(all).toBe(`${sums.reduce((sum, { faults: count }) => sum + count, 0)} faults`)
   for (const [path, summary] of Object.entries(faultSummaries(faults)))
-    expect(read(path), path).toBe(withFaults(read(path), summary))
+    expect(read(path), path).toBe(withPart(read(path), 'faults', summary))
+  for (const [path, summary] of Object.entries(speedSummaries(read('bench/results.json'))))
+    expect(read(path), path).toBe(withPart(read(path), 'speed', summary))
 })
