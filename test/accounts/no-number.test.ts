@@ -120,7 +120,8 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
   })
 
   // They are told of the database alone, so a store with Redis would show the same.
-  test.skipIf(skipped !== null || redis)('commands name it by its id', async () => {
+  const onceForEachDatabase = redis ? null : usable
+  onceForEachDatabase?.('commands name it by its id', async () => {
     const environment = { HUFU_DATABASE_URL: url }
     const run = async (...args: string[]) => {
       const result = await runCommand([...args, '--json'], environment)

@@ -87,7 +87,8 @@ describe.concurrent.each(databases)('on $name', (database) => {
     },
   )
 
-  test.skipIf(database.skipped !== null || database.name === 'sqlite')(
+  const onServers = database.name === 'sqlite' ? null : usable
+  onServers?.(
     'a statement of a migration takes longer than one of a request may',
     { concurrent: false },
     async () => {
