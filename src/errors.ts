@@ -88,6 +88,8 @@ export interface ErrorFacts {
       | 'is_not_served'
     /** The region whose national spelling is accepted (ISO 3166-1). */
     readonly region: string
+    /** The region of a number with a country code that is as long as other numbers there, not mobile ones. */
+    readonly lengthOf?: string
     /** For `country_not_served`: the regions that get codes. */
     readonly served?: readonly string[]
   }

@@ -24,3 +24,16 @@ test.each<[Device['platform'], string | null, string, string]>([
   expect(told('zh-CN')).toContain(zh)
   expect(told('en')).toContain(en)
 })
+
+test.each<[AppError, string, string]>([
+  [new AppError('rate_limited', { retryAfterSeconds: 607 }), '请等待 607 秒。', 'Wait 607 s.'],
+  [new AppError('code_not_sent', { retryAfterSeconds: 30 }), '请等待 30 秒。', 'Wait 30 s.'],
+  [new AppError('password_refused', { rule: 'too_short' }), '至少 8 个字符', 'at least 8 characters'],
+  [new AppError('password_refused', { rule: 'too_long' }), '最多 256 个字符', 'at most 256 characters'],
+  [new AppError('password_refused', { rule: 'is_phone_number' }), '请换一个', 'Choose another'],
+  [new AppError('password_refused', { rule: 'is_common' }), '很容易被猜到', 'easy to guess'],
+])('the detail says what to do: %s', (error, zh, en) => {
+  const told = (language: 'zh-CN' | 'en') => problemOf(error, { language, clock, requestId: 'r' }).detail
+  expect(told('zh-CN')).toContain(zh)
+  expect(told('en')).toContain(en)
+})

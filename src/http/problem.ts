@@ -61,8 +61,8 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   session_kicked: {
     status: 401,
-    zh: '您已在其他设备上被移除登录，请重新登录',
-    en: 'You were signed out from another device',
+    zh: '此设备已被强制退出登录，请重新登录',
+    en: 'This device was signed out',
   },
   session_banned: { status: 401, zh: '此账号已被封禁', en: 'This account is banned' },
   session_password_changed: {
@@ -75,7 +75,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '手机号已更换，请重新登录',
     en: 'The phone number was changed; sign in again',
   },
-  session_account_closed: { status: 401, zh: '此账号已注销', en: 'This account was closed' },
+  session_account_closed: {
+    status: 401,
+    zh: '此账号正在注销，重新登录可撤销',
+    en: 'This account is being closed; sign in to keep it',
+  },
   session_phone_verified: {
     status: 401,
     zh: '机主已验证此手机号，请重新登录',
@@ -209,6 +213,14 @@ type PhoneProblem = NonNullable<ErrorFacts['phone']>['problem']
 
 type Advice = (region: string, served: string) => string
 
+/** For a number of a region that has no mobile numbers of this length. */
+const notOfRegion: Readonly<Record<Language, (region: string) => string>> = {
+  'zh-CN': (region) =>
+    `这不是${region}的手机号（是座机号，或者位数有误？）。请使用手机号；其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。`,
+  en: (region) =>
+    `This is not a mobile number of ${region} (is it a landline, or are digits missing?). Use a mobile number; for another country write + and its code, for example +44 7400 123456.`,
+}
+
 /**
  * What a person can do about a refused phone number, with the names of the server's default region and of the
  * served regions.
@@ -218,12 +230,7 @@ const phoneAdvice: Readonly<Record<PhoneProblem, Readonly<Record<Language, Advic
     'zh-CN': () => '请只输入数字，可以有空格、连字符和括号；国家代码前面写 +。',
     en: () => 'Use digits, spaces, hyphens and brackets only, and + in front of a country code.',
   },
-  has_no_country_code: {
-    'zh-CN': (region) =>
-      `这不是${region}的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。`,
-    en: (region) =>
-      `This is not a mobile number of ${region}. Write the number of another country with + and the country code, for example +44 7400 123456.`,
-  },
+  has_no_country_code: notOfRegion,
   is_not_mobile: {
     'zh-CN': (region) =>
       `验证码只能发到手机。其他国家或地区的手机号请写上 + 和国家代码，否则按${region}的号码处理。`,
@@ -251,8 +258,24 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
   const served = phone.served?.slice(0, namedRegions).map(nameOf) ?? []
   const more = (phone.served?.length ?? 0) > namedRegions ? ['…'] : []
   const list = [...served, ...more].join(language === 'zh-CN' ? '、' : ', ')
+  if (phone.lengthOf !== undefined) return notOfRegion[language](nameOf(phone.lengthOf))
   return phoneAdvice[phone.problem][language](nameOf(phone.region), list)
 }
+
+/** What a person can do about a refused password. */
+const passwordAdvice: Readonly<Record<NonNullable<ErrorFacts['rule']>, Readonly<Record<Language, string>>>> =
+  {
+    too_short: { 'zh-CN': '密码太短：至少 8 个字符。', en: 'It is too short. Use at least 8 characters.' },
+    too_long: { 'zh-CN': '密码太长：最多 256 个字符。', en: 'It is too long. Use at most 256 characters.' },
+    is_phone_number: {
+      'zh-CN': '密码不能是手机号：请换一个。',
+      en: 'It is the phone number. Choose another one.',
+    },
+    is_common: {
+      'zh-CN': '密码太常见，很容易被猜到：请换一个。',
+      en: 'It is a common one and easy to guess. Choose another one.',
+    },
+  }
 
 /**
  * Words inside a Chinese sentence, which has a space beside a Latin letter or a digit and none beside a
@@ -261,13 +284,35 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
 const spaced = (words: string): string =>
   `${/^[\p{Script=Latin}\d]/u.test(words) ? ' ' : ''}${words}${/[\p{Script=Latin}\d]$/u.test(words) ? ' ' : ''}`
 
+/** The refusals whose end a person waits for. The others pass within seconds. */
+const waits: ReadonlySet<ErrorCode> = new Set(['rate_limited', 'code_not_sent'])
+
+/** The seconds are those of `Retry-After`. */
+const waitAdvice: Readonly<Record<Language, (seconds: number) => string>> = {
+  'zh-CN': (seconds) => `请等待 ${seconds} 秒。`,
+  en: (seconds) => `Wait ${seconds} s.`,
+}
+
 /** What happened in this case, where the title alone does not say it. */
 function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
   const { code, facts } = error
   if (facts.phone) return phoneAdviceOf(error, language) ?? undefined
+  if (facts.rule) return passwordAdvice[facts.rule][language]
+  const seconds = facts.retryAfterSeconds
+  if (seconds !== undefined && waits.has(code)) return waitAdvice[language](seconds)
   if (code === 'invalid_request' && facts.fields?.[0]) return fieldAdvice(facts.fields[0], language)
   if (code !== 'session_replaced' || facts.endedAt === undefined) return undefined
-  const isToday = clock.now() - facts.endedAt < 20 * 3_600_000
+  return replacedDetail(facts.endedAt, facts.endedBy, language, clock)
+}
+
+/** On which device, and when, the sign-in was that replaced a session. */
+function replacedDetail(
+  endedAt: number,
+  endedBy: ErrorFacts['endedBy'],
+  language: Language,
+  clock: WallClock,
+): string {
+  const isToday = clock.now() - endedAt < 20 * 3_600_000
   const time = new Intl.DateTimeFormat(language, {
     // Readers of English may be anywhere, so a time in the installation's zone would mean nothing to them
     // without the zone's name.
@@ -276,8 +321,8 @@ function detailOf(error: AppError, language: Language, clock: WallClock): string
     minute: '2-digit',
     hourCycle: 'h23',
     ...(!isToday && { month: 'short', day: 'numeric' }),
-  }).format(facts.endedAt)
-  const { deviceName, platform } = facts.endedBy ?? {}
+  }).format(endedAt)
+  const { deviceName, platform } = endedBy ?? {}
   const device = deviceName ?? platformNames[platform ?? '']?.[language] ?? null
   if (language === 'zh-CN') {
     return `您的账号于 ${time} 在${spaced(device ?? '另一台设备')}登录。如非本人操作，请尽快修改密码。`

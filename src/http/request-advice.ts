@@ -2,6 +2,7 @@
 // problem.ts puts it into the `detail`.
 import type { FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode } from '../errors.ts'
+import { sessionIdOf } from '../sessions/token.ts'
 
 interface Words {
   readonly 'zh-CN': string
@@ -90,6 +91,12 @@ function aboutMethod({ method }: FastifyRequest, { facts }: AppError): Words {
 }
 
 function aboutToken({ headers }: FastifyRequest): Words | null {
+  // Node removes the space at the end of a header.
+  if (/^bearer *$/i.test(headers.authorization ?? ''))
+    return {
+      'zh-CN': 'Bearer 后面没有令牌。之前的登录成功了吗？',
+      en: 'There is no token after Bearer. Did the sign-in before it succeed?',
+    }
   if (headers.authorization)
     return {
       'zh-CN': 'Authorization 头没有以 Bearer 和空格开头：请发送 Authorization: Bearer <令牌>。',
@@ -103,12 +110,20 @@ function aboutToken({ headers }: FastifyRequest): Words | null {
   return null
 }
 
+/** Only about the form: tokens of the right form are not told apart. */
+function aboutUnknownToken({ headers }: FastifyRequest): Words | null {
+  const token = headers.authorization?.replace(/^bearer +/i, '') ?? ''
+  if (sessionIdOf(token) !== null) return null
+  return { 'zh-CN': '这不是一个完整的令牌。', en: 'This is not a whole token.' }
+}
+
 const advice: Partial<Record<ErrorCode, Advise>> = {
   unsupported_media_type: aboutMediaType,
   invalid_json: aboutJson,
   not_found: aboutAddress,
   method_not_allowed: aboutMethod,
   token_missing: aboutToken,
+  token_unknown: aboutUnknownToken,
   code_wrong: () => ({
     'zh-CN': '请检查六位数字，或重新获取验证码。',
     en: 'Check the six digits, or get a new code.',

@@ -161,10 +161,10 @@ test.each([
   ['13800005223 ext. 5', 'has_wrong_form'],
   ['2025550123', 'has_no_country_code'],
   ['1380000522', 'has_no_country_code'],
-  ['+86 1380000522', 'is_not_possible'],
+  ['+86 1380000522', 'is_not_possible', 'CN'],
   ['+99912345678901', 'is_not_possible'],
-] as const)('of %s it says why: %s', (text, problem) => {
-  const facts = { phone: { problem, region: 'CN' } }
+] as const)('of %s it says why: %s', (text, problem, lengthOf?: string) => {
+  const facts = { phone: { problem, region: 'CN', ...(lengthOf && { lengthOf }) } }
   expect(() => parsePhoneNumber(text, 'CN')).toThrow(
     expect.objectContaining({ code: 'phone_number_invalid', facts }),
   )

@@ -94,11 +94,12 @@ export function parsePhoneNumber(text: string, region: Region): string {
   const parsed = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false })
   if (parsed?.isPossible() && !parsed.ext && hasMobileLength(parsed)) return parsed.number
   const isInternational = digits.startsWith('+') || digits.startsWith('00')
-  throw invalid(isInternational ? 'is_not_possible' : 'has_no_country_code', region)
+  if (!isInternational) throw invalid('has_no_country_code', region)
+  throw invalid('is_not_possible', region, parsed?.isPossible() ? parsed.country : undefined)
 }
 
-function invalid(problem: PhoneProblem, region: Region): AppError {
-  return new AppError('phone_number_invalid', { phone: { problem, region } })
+function invalid(problem: PhoneProblem, region: Region, lengthOf?: Region): AppError {
+  return new AppError('phone_number_invalid', { phone: { problem, region, ...(lengthOf && { lengthOf }) } })
 }
 
 /** The library's types omit its metadata of each type of number. */

@@ -185,7 +185,9 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
         title: '操作过于频繁，请稍后再试',
       },
     })
-    expect(Object.keys(sixth.body).toSorted()).toEqual(['code', 'request_id', 'status', 'title', 'type'])
+    const members = ['code', 'detail', 'request_id', 'status', 'title', 'type']
+    expect(Object.keys(sixth.body).toSorted()).toEqual(members)
+    expect(sixth.body).toMatchObject({ detail: `请等待 ${sixth.retryAfter} 秒。` })
     expect(sixth.retryAfter).toBeGreaterThanOrEqual(28)
     expect(sixth.retryAfter).toBeLessThanOrEqual(30)
     const login = await classic(app, person.phone, person.password)

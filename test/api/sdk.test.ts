@@ -162,7 +162,7 @@ test('A phone that was removed by another device learns the reason, the time and
     reason: 'kicked',
     at: '2026-11-22T00:01:00.000Z',
     byDevice: { platform: 'android', name: '华为 Mate 60' },
-    message: '您已在其他设备上被移除登录，请重新登录',
+    message: '此设备已被强制退出登录，请重新登录',
   }
   expect(ends).toEqual([end])
   expect(first.state).toEqual({ is: 'signed_out', ...end })

@@ -101,6 +101,8 @@ const facts: Partial<Record<ErrorCode, ErrorFacts>> = {
   country_not_served: { phone: { problem: 'is_not_served', region: 'CN', served: ['CN', 'HK'] } },
   invalid_request: { fields: [{ pointer: '/phone_number', problem: 'is_missing' }] },
   password_refused: { rule: 'is_common' },
+  rate_limited: { retryAfterSeconds: 30 },
+  code_not_sent: { retryAfterSeconds: 30 },
   session_signed_out: endedByDevice,
   session_replaced: endedByDevice,
   session_kicked: endedByDevice,

@@ -104,8 +104,8 @@ export const accountMistakes: readonly Mistake[] = [
   {
     mistake: 'accounts add with a number of another plan',
     make: command(add('07400123456', '--password-stdin'), { stdin: `${secret} and more` }),
-    en: 'Enter a valid phone number ("07400123456"). This is not a mobile number of China. Write the number of another country with + and the country code, for example +44 7400 123456.',
-    zh: '手机号格式错误（“07400123456”）：这不是中国的手机号。其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。',
+    en: 'Enter a valid phone number ("07400123456"). This is not a mobile number of China (is it a landline, or are digits missing?). Use a mobile number; for another country write + and its code, for example +44 7400 123456.',
+    zh: '手机号格式错误（“07400123456”）：这不是中国的手机号（是座机号，或者位数有误？）。请使用手机号；其他国家或地区的号码请写上 + 和国家代码，例如 +44 7400 123456。',
     wrong: '07400123456',
     instead: '+44 7400 123456',
   },
