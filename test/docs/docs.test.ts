@@ -355,6 +355,11 @@ describe('the documents', () => {
       expect(scriptsOf(folder)).toContain(script)
   })
 
+  // An interactive zsh, the shell of macOS, takes the words behind a number sign for arguments.
+  test.each(documents)('%s has commands without comments', (path) => {
+    for (const block of blocks(read(path), 'sh')) expect(block).not.toMatch(/(^|\s)#(?!!)/m)
+  })
+
   test.each([readmes, tutorials])('%s and %s have the same commands', (...pages) => {
     const [english, chinese] = pages.map((path) =>
       blocks(read(path), 'sh|sql').map((block) => block.replaceAll(/(^| +)#.*$/gm, '')),

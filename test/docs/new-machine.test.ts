@@ -13,7 +13,6 @@ import { freePort } from '../support/services/ports.ts'
 import { until } from '../support/services/until.ts'
 import { blockOf } from './documents/blocks.ts'
 import { Machine } from './documents/machine.ts'
-import { quickStartOf } from './documents/readme.ts'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hufu-fresh-')))
 const origin = join(folder, 'origin')
@@ -72,7 +71,10 @@ test('the quick start of README.md works to the letter, and so does npm run demo
   timeout: 240_000,
 }, async () => {
   const port = await freePort()
-  const { server, ask, signIn } = quickStartOf(blockOf('README.md', 'git clone URL hufu').text)
+  const blockFrom = (beginning: string) => blockOf('README.md', beginning).text
+  const server = blockFrom('git clone URL hufu')
+  const ask = blockFrom('curl http://127.0.0.1:5001/v1/codes')
+  const signIn = blockFrom('CODE=123456') + blockFrom('TOKEN=$(echo')
   const bash = (commands: string) => ['-euo', 'pipefail', '-c', commands.replaceAll(':5001', `:${port}`)]
   const started = await startServer('bash', bash(server.replace('URL', origin)), { cwd: folder, port })
   try {

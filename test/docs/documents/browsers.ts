@@ -148,6 +148,7 @@ const compiled = by('sdk/src/readme.test.ts', 'Every example compiles')
 
 export const sdk: Script = [
   ['npm ci && npm pack -w sdk', by('sdk/src/packed.test.ts', "'npm', ['pack'")],
+  ['npm install ../hufu/hufu-sdk', by('sdk/src/packed.test.ts', "'npm', ['install'")],
   [
     "import { createClient, HufuError } from '@hufu/sdk'",
     compiled,

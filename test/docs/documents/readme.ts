@@ -5,32 +5,13 @@ import { pathToFileURL } from 'node:url'
 import { expect } from 'vitest'
 import { freePort } from '../../support/services/ports.ts'
 import { by, root, runs, type Script } from './blocks.ts'
-import { shown } from './steps.ts'
+import { command, shown, withCodeTo } from './steps.ts'
 import type { Walk } from './walk.ts'
 
-/**
- * The commands of the quick start: those that start the server, and those of the second terminal before and
- * after the code.
- */
-export function quickStartOf(text: string): { server: string; ask: string; signIn: string } {
-  const [server = '', client = ''] = text.split('\n\n')
-  const [ask = '', signIn = ''] = client.split(/^(?=CODE=123456)/m)
-  expect(server).toMatch(/^git clone URL hufu .*\ncd hufu\nnpm ci && npm start\b.*$/)
-  expect(signIn).toContain('CODE=123456')
-  return { server: `${server}\n`, ask, signIn }
-}
-
-/**
- * The server starts as in the last command of the first terminal; the clone and npm ci have a test of their
- * own.
- */
+/** The server starts as in the last line of the block; the clone and npm ci have a test of their own. */
 const quickStart = runs(async (walk, { text }) => {
-  const { ask, signIn } = quickStartOf(text)
+  expect(text).toBe('git clone URL hufu\ncd hufu\nnpm ci && npm start\n')
   await walk.start('npm start')
-  let printed = ''
-  const code = await walk.codeTo('5223', async () => (printed = await walk.run(ask)))
-  printed += await walk.run(signIn.replace('123456', code))
-  walk.printed = printed
 })
 
 /** Writes a block as a module of the checkout, beside a program that uses it. */
@@ -102,20 +83,29 @@ const checks = [
   ...['✓ redis', '✓ tls', '✓ clock', '! sms'],
 ]
 
-/** `doctor` finds what is to be found in this setting, and both servers are ready. */
+/** `doctor` finds what is to be found in this setting. */
 const scaledOut = runs(
   async (walk, { text }) => {
     await walk.stop()
     const [mariadb, redis] = [await walk.servers.mariadb(), await walk.servers.redis()]
     walk.put(`127.0.0.1:${new URL(mariadb.url).port}`, '127.0.0.1:3306')
     walk.put(`127.0.0.1:${redis.port}`, '127.0.0.1:6379')
-    const [settings = '', second = ''] = text.split(/^npm start\n/m)
+    const [settings = ''] = text.split(/^npm start\n/m)
+    expect(text).toBe(`${settings}npm start\n`)
     const printed = await walk.run(settings)
     expect(printed.match(/^\S \w+/gm)).toEqual(checks)
     await walk.start('npm start')
+  },
+  'mariadb',
+  'redis',
+)
+
+/** Both servers are ready. */
+const secondServer = runs(
+  async (walk, { text }) => {
     const port = await freePort()
-    expect(second).toMatch(/^HUFU_PORT=5002 npm start\b.*\n$/)
-    await walk.start(second.replace('5002', String(port)))
+    expect(text).toBe('HUFU_PORT=5002 npm start\n')
+    await walk.start(text.replace('5002', String(port)))
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`)
     expect(await ready.json()).toEqual({ status: 'ok', database: 'ok', redis: 'ok' })
     expect((await fetch(`http://127.0.0.1:${walk.port}/readyz`)).status).toBe(200)
@@ -126,10 +116,16 @@ const scaledOut = runs(
 
 export const readme: Script = [
   ['git clone URL hufu', quickStart, by('test/docs/new-machine.test.ts', 'git clone URL hufu')],
+  ['curl http://127.0.0.1:5001/v1/codes', command],
   ['{"resend_in"', shown],
+  ['CODE=123456', withCodeTo('5223')],
+  ['{"token"', shown],
+  ['TOKEN=$(echo', command],
+  ['{"session"', shown],
   ["import { createClient } from '@hufu/sdk'", by('sdk/src/readme.test.ts', 'README.zh-CN.md'), inAnApp],
   ['export async function accountOf', inABackEnd],
   ['CREATE DATABASE hufu CHARACTER SET', inMariadb],
   ['CREATE USER hufu PASSWORD', inPostgres],
   ['touch .env', scaledOut],
+  ['HUFU_PORT=5002 npm start', secondServer],
 ]

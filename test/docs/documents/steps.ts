@@ -1,10 +1,20 @@
 // What a walk does with a block, for any document.
 import { expect } from 'vitest'
-import { runs } from './blocks.ts'
+import { runs, type Step } from './blocks.ts'
 import { differenceFrom } from './shown.ts'
 
 /** Runs the block, which prints what the next block may show. */
 export const command = runs(async (walk, { text }) => void (await walk.run(text)))
+
+/**
+ * Runs the block with the code that the server printed for the last request, of a number with these last
+ * digits.
+ */
+export const withCodeTo = (lastDigits: string): Step =>
+  runs(async (walk, { text }) => {
+    expect(text).toContain('CODE=123456')
+    await walk.run(text.replace('123456', await walk.lastCodeTo(lastDigits)))
+  })
 
 /** The last command printed this. */
 export const shown = runs((walk, { text, path, line }) => {

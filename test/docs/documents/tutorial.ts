@@ -1,17 +1,10 @@
 // docs/tutorial.md and docs/tutorial.zh-CN.md.
 import { expect } from 'vitest'
 import { runs, type Script } from './blocks.ts'
-import { command, shown, shownByServer, shownUnsorted } from './steps.ts'
+import { command, shown, shownByServer, shownUnsorted, withCodeTo } from './steps.ts'
 import type { Walk } from './walk.ts'
 
 const start = runs((walk, { text }) => walk.start(text))
-
-/** The block with the code that the server printed for the request before. */
-const withCode = runs(async (walk, { text }) => {
-  const [, code = ''] = /5223 .*?(\d{6})/.exec(walk.terminal()) ?? []
-  expect(text).toContain('CODE=123456')
-  await walk.run(text.replace('123456', code))
-})
 
 /**
  * Redis at the address of the page; redis-cli prints for people where it prints into no pipe, as in a
@@ -56,7 +49,7 @@ export const tutorial: Script = [
   ['{"session"', shown],
   ['curl http://127.0.0.1:5001/v1/codes', command],
   ['{"resend_in"', shown],
-  ['CODE=123456', withCode],
+  ['CODE=123456', withCodeTo('5224')],
   ['{"token"', shown],
   ['export HUFU_REDIS_URL=redis://127.0.0.1:6379\nnpm run', startWithRedis],
   ['✓ settings', shown],

@@ -135,13 +135,21 @@ export class Walk {
 
   /** The next code that is sent to a number, such as `5223`, once `ask` has been done. */
   async codeTo(lastDigits: string, ask: () => Promise<unknown>): Promise<string> {
-    const codes = () => [
-      ...this.terminal().matchAll(new RegExp(`\\*${lastDigits} .*?(?<!\\d)(\\d{6})(?!\\d)`, 'g')),
-    ]
-    const before = codes().length
+    const before = this.#codesTo(lastDigits).length
     await ask()
-    await until(async () => codes().length > before)
-    return codes().at(-1)?.[1] ?? ''
+    await until(async () => this.#codesTo(lastDigits).length > before)
+    return this.#codesTo(lastDigits).at(-1) ?? ''
+  }
+
+  /** The last code that was sent to a number, such as `5223`; waits for the first. */
+  async lastCodeTo(lastDigits: string): Promise<string> {
+    await until(async () => this.#codesTo(lastDigits).length > 0)
+    return this.#codesTo(lastDigits).at(-1) ?? ''
+  }
+
+  #codesTo(lastDigits: string): string[] {
+    const line = new RegExp(`\\*${lastDigits} .*?(?<!\\d)(\\d{6})(?!\\d)`, 'g')
+    return [...this.terminal().matchAll(line)].map(([, code = '']) => code)
   }
 
   /** Ends what `start` has started. */
