@@ -11,9 +11,9 @@ test.each([
   ['npx', 'hufu serve'],
   ['start', 'hufu serve'],
   ['start', 'exec hufu serve'],
-  ['start', 'exec node src/main.ts serve'],
+  ['start', 'exec node src/main.js serve'],
   ['start', 'node src/main.js serve'],
-  ['hufu', 'node src/main.ts'],
+  ['hufu', 'node src/main.js'],
   ['server', 'node node_modules/hufu/dist/main.js serve'],
   ['server', './node_modules/.bin/hufu serve'],
 ])('npm %s that runs %s is this program alone', (event, script) => {
