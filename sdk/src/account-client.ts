@@ -1,5 +1,6 @@
 // The account calls: codes, profile, password, phone number, closing, export.
 import type { components } from './api-types.ts'
+import { assertFields } from './arguments.ts'
 import type { AuthenticatedRequests, Question } from './authenticated-requests.ts'
 import type { AccountCalls } from './contract.ts'
 import { countdown } from './countdown.ts'
@@ -27,10 +28,16 @@ export function accountCalls(requests: AuthenticatedRequests, check: () => Promi
 
     account: () => askAccount({ method: 'GET', path: '/v1/account' }),
 
-    updateAccount: (changes) =>
-      askAccount({ method: 'POST', path: '/v1/account/update', body: accountChanges(changes) }),
+    async updateAccount(changes) {
+      const field = 'text, null or nothing'
+      assertFields('updateAccount', changes, { nickname: field, avatarUrl: field, locale: field })
+      return await askAccount({ method: 'POST', path: '/v1/account/update', body: accountChanges(changes) })
+    },
 
-    async setPassword({ newPassword, code, currentPassword }) {
+    async setPassword(input) {
+      const proofs = { code: 'text or nothing', currentPassword: 'text or nothing' } as const
+      assertFields('setPassword', input, { newPassword: 'text', ...proofs })
+      const { newPassword, code, currentPassword } = input
       const proof = code === undefined ? { current_password: currentPassword } : { code }
       const body: Wire['NewPassword'] = { new_password: newPassword, ...proof }
       const question = { method: 'POST', path: '/v1/account/password', body, read: nothingOf } as const
@@ -38,13 +45,18 @@ export function accountCalls(requests: AuthenticatedRequests, check: () => Promi
       await store.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
     },
 
-    changePhone({ phoneNumber, code, confirmation }) {
+    async changePhone(input) {
+      assertFields('changePhone', input, { phoneNumber: 'text', code: 'text' })
+      const { phoneNumber, code, confirmation } = input
+      const proofs = { code: 'text or nothing', password: 'text or nothing' } as const
+      assertFields('changePhone, confirmation', confirmation, proofs)
       const body: Wire['NewPhone'] = { phone_number: phoneNumber, code, confirmation }
-      return askAccount({ method: 'POST', path: '/v1/account/phone', body })
+      return await askAccount({ method: 'POST', path: '/v1/account/phone', body })
     },
 
-    async closeAccount({ code }) {
-      const body: Wire['Closing'] = { code }
+    async closeAccount(input) {
+      assertFields('closeAccount', input, { code: 'text' })
+      const body: Wire['Closing'] = { code: input.code }
       const question = { method: 'POST', path: '/v1/account/close', body, read: closingOf } as const
       const { answer } = await requests.ask(question)
       // The server decides whether this session ends with the closing.
@@ -64,7 +76,9 @@ function callsWithoutSession({
   proofs,
 }: AuthenticatedRequests): Pick<AccountCalls, 'sendCode' | 'resetPassword'> {
   return {
-    async sendCode({ phoneNumber, purpose, device }) {
+    async sendCode(input) {
+      assertFields('sendCode', input, { phoneNumber: 'text', purpose: 'text' })
+      const { phoneNumber, purpose, device } = input
       const body: Wire['NewCode'] = {
         phone_number: phoneNumber,
         purpose,
@@ -77,7 +91,9 @@ function callsWithoutSession({
       return { resendIn: countdown(resendIn, clock), expiresIn: countdown(expiresIn, clock) }
     },
 
-    async resetPassword({ phoneNumber, code, newPassword }) {
+    async resetPassword(input) {
+      assertFields('resetPassword', input, { phoneNumber: 'text', code: 'text', newPassword: 'text' })
+      const { phoneNumber, code, newPassword } = input
       const body: Wire['PasswordReset'] = {
         phone_number: phoneNumber,
         code,

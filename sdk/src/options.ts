@@ -1,9 +1,9 @@
 // The options of createClient, and their validation.
-import { type Clock, deviceClock, platformRandom, reportTrouble } from './runtime.ts'
+import { type Clock, deviceClock, findFetch, platformRandom, reportTrouble } from './runtime.ts'
 import type { Connection } from './send.ts'
 import type { RandomBytes } from './sign-ins.ts'
 import type { HufuStorage } from './storage.ts'
-import type { Transport } from './transport.ts'
+import { NotATransport, type Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'
 
 export interface ClientOptions {
@@ -36,7 +36,12 @@ export interface ClientOptions {
 
 /** @throws TypeError for an option that cannot be used */
 export function connectionOf(options: ClientOptions): Connection {
+  // Callers without TypeScript may give anything.
+  if (typeof options !== 'object' || options === null || typeof options.baseUrl !== 'string') {
+    throw new TypeError('createClient: baseUrl is missing: createClient({ baseUrl: "https://…" })')
+  }
   const { baseUrl, language = null, timeoutMs = 15_000 } = options
+  const transport = options.transport ?? fetchTransport()
   if (!/^https?:\/\/[^/?#\s][^?#\s]*$/i.test(baseUrl)) {
     throw new TypeError('baseUrl must begin with https:// or http:// and have no ? and no #')
   }
@@ -47,9 +52,11 @@ export function connectionOf(options: ClientOptions): Connection {
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
     throw new TypeError('timeoutMs must be milliseconds, more than 0')
   }
+  if (typeof transport !== 'function') throw new TypeError('transport must be a function')
+  if ((transport as unknown) === findFetch()) throw new NotATransport()
   return {
     baseUrl: baseUrl.replace(/\/+$/, ''),
-    transport: options.transport ?? fetchTransport(),
+    transport,
     language,
     timeoutMs,
     randomBytes: options.randomBytes ?? platformRandom,

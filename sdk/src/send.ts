@@ -6,7 +6,14 @@ import { say } from './messages.ts'
 import { notHufu, type Reader, readAnswer } from './response.ts'
 import { later } from './runtime.ts'
 import type { RandomBytes } from './sign-ins.ts'
-import { OriginRefused, type Transport, type TransportAnswer, type TransportRequest } from './transport.ts'
+import {
+  type Exchange,
+  NotATransport,
+  OriginRefused,
+  type Transport,
+  type TransportAnswer,
+  type TransportRequest,
+} from './transport.ts'
 import type { Json } from './wire.ts'
 
 /** A path of the server's document; `id` replaces `{id}`. */
@@ -50,7 +57,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
   const { transport, language, timeoutMs } = connection
   let cancelLimit = () => {}
   try {
-    const { answer, abort } = transport(request)
+    const { answer, abort } = exchangeOf(transport(request))
     // Not every platform can abort, so the deadline is a race as well.
     const late = new Promise<never>((_resolve, reject) => {
       cancelLimit = later(() => {
@@ -60,11 +67,22 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
     })
     return await Promise.race([answer, late])
   } catch (cause) {
-    if (cause instanceof HufuError) throw cause
+    if (cause instanceof HufuError || cause instanceof NotATransport) throw cause
     throw networkError(cause, language)
   } finally {
     cancelLimit()
   }
+}
+
+/**
+ * Callers without TypeScript may give a `fetch` of another package as the transport.
+ * @throws NotATransport for that
+ */
+function exchangeOf(exchange: Exchange): Exchange {
+  if (typeof exchange.abort === 'function') return exchange
+  // The promise of such a `fetch` may reject.
+  Promise.resolve(exchange as unknown).catch(() => {})
+  throw new NotATransport()
 }
 
 function networkError(cause: unknown, language: string | null): HufuError {

@@ -1,5 +1,6 @@
 // The client's sessions: the signed-in session, whether the server has confirmed it, and the listeners of its
 // changes.
+import { assertFields, assertText } from './arguments.ts'
 import { AuthenticatedRequests } from './authenticated-requests.ts'
 import type { ClientState, SessionCalls } from './contract.ts'
 import { DeviceProofs } from './device-proofs.ts'
@@ -92,8 +93,13 @@ export class SessionClient implements SessionCalls {
     return this.state
   }
 
-  readonly signIn = (input: SignInInput): Promise<NewSignIn> =>
-    this.#signIns.run(input, (key) => this.#queue.take(async () => this.#signIn(input, await key())))
+  readonly signIn = async (input: SignInInput): Promise<NewSignIn> => {
+    const proofs = { password: 'text or nothing', code: 'text or nothing' } as const
+    assertFields('signIn', input, { phoneNumber: 'text', ...proofs, nickname: 'text or nothing' })
+    return await this.#signIns.run(input, (key) =>
+      this.#queue.take(async () => this.#signIn(input, await key())),
+    )
+  }
 
   readonly me = async (): Promise<SignedIn> => {
     const token = tokenOf(await this.#store.load())
@@ -106,6 +112,7 @@ export class SessionClient implements SessionCalls {
   }
 
   readonly endDevice = async (id: string): Promise<void> => {
+    assertText('endDevice', 'id', id)
     if (sessionIdOf(await this.#store.load()) === id) return await this.signOut()
     await this.#requests.ask({ method: 'POST', path: '/v1/sessions/{id}/end', id, read: nothingOf })
   }

@@ -51,3 +51,10 @@ export class OriginRefused extends Error {
     this.reason = reason
   }
 }
+
+/** The transport is a `fetch`: a mistake of the program, not of the network. */
+export class NotATransport extends TypeError {
+  constructor() {
+    super('transport must return { answer, abort }: for a fetch, use fetchTransport(fetch)')
+  }
+}
