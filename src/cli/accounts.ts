@@ -171,7 +171,10 @@ export async function unlockAccount(context: Context, phone: string): Promise<nu
   }
   const phoneNumber = await withServices(context, ({ accounts }) => accounts.unlock(phone))
   output.line(
-    output.say(`已清除 ${phoneNumber} 的登录失败记录`, `Forgot the failed sign-ins of ${phoneNumber}`),
+    output.say(
+      `已清除 ${phoneNumber} 的登录失败记录和已计的短信次数`,
+      `Forgot the failed sign-ins and the counted messages of ${phoneNumber}`,
+    ),
   )
   output.value({ phone_number: phoneNumber, unlocked: true })
   return exitCodes.done

@@ -4,6 +4,7 @@ import { redactUrl } from '../redact-url.ts'
 import { findPrimaries } from '../redis/discovery.ts'
 import { onNode } from '../redis/node.ts'
 import { type Address, parseRedisUrl, type RedisLocation, urlOf } from '../redis/redis-url.ts'
+import { isRefusal } from '../redis/refusal.ts'
 import { askSentinels } from '../redis/sentinel.ts'
 import type { Output } from './output.ts'
 
@@ -21,6 +22,8 @@ export interface RedisFacts {
   /** Primaries without a replica that could take over. */
   readonly alone: readonly Address[]
   readonly silentSentinels: readonly Address[]
+  /** The URL has a password without a user, and Redis asks for none. */
+  readonly needsNoPassword: boolean
 }
 
 /**
@@ -42,8 +45,16 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
     isClusterNode: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
     clockAheadMs: clocks[0] ?? 0,
     alone: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
+    needsNoPassword: place.nodes.login.startsWith(':') && (await areOpen(place, primaries)),
     silentSentinels: sentinels.filter((_, i) => words[i]?.status === 'rejected'),
   }
+}
+
+/** Whether every node accepts commands without a password. */
+async function areOpen({ nodes }: RedisLocation, primaries: readonly Address[]): Promise<boolean> {
+  const open = { ...nodes, login: '' }
+  const pings = primaries.map((address) => onNode(urlOf(open, address), (send) => send('PING')))
+  return (await Promise.allSettled(pings)).every(({ status }) => status === 'fulfilled')
 }
 
 const byNumbers = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
@@ -66,12 +77,24 @@ async function probeNode(place: RedisLocation, address: Address) {
   })
 }
 
-/** For the start message: where Redis is, and which primary is in use now. */
+/** For the start message: where Redis is, which primary is in use now, and whether it answers. */
 export async function shownRedis(url: string, output: Output): Promise<string> {
-  const found = await findPrimaries(parseRedisUrl(url)).catch(() => null)
   const where = redactUrl(url)
-  const primaries = found && shownPrimaries(url, found, output)
-  return primaries ? output.say(`${where}（${primaries}）`, `${where} (${primaries})`) : where
+  const more = await shownState(url, output)
+  return more === null ? where : output.say(`${where}（${more}）`, `${where} (${more})`)
+}
+
+async function shownState(url: string, output: Output): Promise<string | null> {
+  const place = parseRedisUrl(url)
+  try {
+    const primaries = await findPrimaries(place)
+    await Promise.all(primaries.map((address) => onNode(urlOf(place.nodes, address), (send) => send('PING'))))
+    return shownPrimaries(url, primaries, output)
+  } catch (error) {
+    return isRefusal(error)
+      ? output.say('拒绝访问', 'refuses access')
+      : output.say('没有应答', 'does not answer')
+  }
 }
 
 /** null where the setting already names the primary. */

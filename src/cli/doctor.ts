@@ -5,12 +5,13 @@ import { sql } from 'kysely'
 import { openDatabaseAlone, openServices } from '../app.ts'
 import { databaseNow } from '../database/database-clock.ts'
 import { parseDatabaseUrl } from '../database/database-url.ts'
-import { pendingMigrations } from '../database/migrate.ts'
+import { migrationCount, pendingMigrations } from '../database/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../database/open.ts'
 import { shortcomings } from '../database/requirements.ts'
 import type { Database } from '../database/schema.ts'
 import { redactUrl } from '../redact-url.ts'
 import type { Settings } from '../settings/settings.ts'
+import { calledAs } from './called-as.ts'
 import type { Context } from './context.ts'
 import { openFileFindings } from './doctor-files.ts'
 import type { Finding } from './doctor-finding.ts'
@@ -71,8 +72,8 @@ function proxyFindings({ server: { host }, http }: Settings, output: Output): Fi
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.')
   if (!isLocal || http.trustedProxies.length > 0) return []
   const text = output.say(
-    `HUFU_TRUSTED_PROXIES 为空：HUFU_HOST 是 ${host}，手机只能经过本机的代理到达；请填代理的地址，例如 127.0.0.1，否则所有手机共用一个地址和它的限额`,
-    `HUFU_TRUSTED_PROXIES is empty, and HUFU_HOST is ${host}: phones come through a proxy on this machine; set it to the proxy's address, for example 127.0.0.1, or all phones share one address and its limits`,
+    '没有设置代理：如果前面有代理，请把它的地址写进 HUFU_TRUSTED_PROXIES，否则所有手机共用它的限额；没有代理时请忽略',
+    'no proxy is set: behind one, set its address in HUFU_TRUSTED_PROXIES, or all phones share its limits; without one, ignore this',
   )
   return [{ check: 'proxies', status: 'warning', text }]
 }
@@ -97,10 +98,7 @@ async function databaseFindings(settings: Settings, output: Output): Promise<Fin
         : {
             check: 'schema',
             status: 'warning',
-            text: output.say(
-              '不是最新：启动服务或 hufu migrate 会更新',
-              'not up to date: serve or "hufu migrate" brings it up to date',
-            ),
+            text: schemaText(pending.length === migrationCount(kind), output),
           }
     const clock =
       kind === 'sqlite'
@@ -155,6 +153,20 @@ async function writesFindings(db: Database, kind: DatabaseKind, output: Output):
     )
     return [{ check: 'database', status: 'problem', text: `${why}; ${advice}` }]
   }
+}
+
+/** @param isEmpty no migration has run */
+function schemaText(isEmpty: boolean, output: Output): string {
+  const migrate = `${calledAs(import.meta.url).command} migrate`
+  return isEmpty
+    ? output.say(
+        `空的：首次启动或 ${migrate} 会建表`,
+        `empty; the first start creates the tables, and so does ${migrate}`,
+      )
+    : output.say(
+        `不是最新：启动服务或 ${migrate} 会更新`,
+        `not up to date: a start of the server or ${migrate} brings it up to date`,
+      )
 }
 
 function newFileFinding(path: string, output: Output): Finding {
@@ -280,7 +292,13 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
     const advice = redisAdvice(facts, output)
     // A trial would only repeat the advice that is there already.
     if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(url)
-    return [found, tls, ...advice, clockFinding('redis', facts.clockAheadMs, output)]
+    return [
+      found,
+      tls,
+      ...advice,
+      ...passwordAdvice(facts, output),
+      clockFinding('redis', facts.clockAheadMs, output),
+    ]
   } catch (error) {
     return [await redisFailure(where, error, output)]
   }
@@ -310,6 +328,16 @@ async function redisFailure(where: string, error: unknown, output: Output): Prom
       )
     : ''
   return { check: 'redis', status: 'warning', text: `${where}: ${why}; ${advice}${tlsAdvice}` }
+}
+
+/** The server works with a password that Redis does not have. */
+function passwordAdvice({ needsNoPassword }: RedisFacts, output: Output): Finding[] {
+  if (!needsNoPassword) return []
+  const text = output.say(
+    'Redis 没有设置密码：请从 HUFU_REDIS_URL 里去掉密码',
+    'Redis has no password; remove it from HUFU_REDIS_URL',
+  )
+  return [{ check: 'redis', status: 'warning', text }]
 }
 
 function redisAdvice(facts: RedisFacts, output: Output): Finding[] {

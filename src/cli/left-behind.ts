@@ -23,8 +23,8 @@ export async function leftBehindWarning(
   if (count === 0 || !(await isYoung(open))) return null
   const [zh, en] = count > maxCounted ? [`${maxCounted} 多`, `more than ${maxCounted}`] : [count, count]
   return output.say(
-    `${path} 里有 ${zh} 个账号，当前数据库里没有它们：要继续使用，请去掉 HUFU_DATABASE_URL；不再需要，请移走该文件（docs/operations.zh-CN.md）`,
-    `accounts in ${path}: ${en}, and this database does not have them: unset HUFU_DATABASE_URL to go on with them, or move the file away (docs/operations.md)`,
+    `${path} 里有 ${zh} 个账号，当前数据库里没有它们：要继续使用，请去掉 HUFU_DATABASE_URL（在环境变量或 .env 里）；不再需要，请移走该文件（docs/operations.zh-CN.md）`,
+    `accounts in ${path}: ${en}, and this database does not have them: remove HUFU_DATABASE_URL (from the environment or .env) to go on with them, or move the file away (docs/operations.md)`,
   )
 }
 

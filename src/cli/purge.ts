@@ -77,8 +77,7 @@ export function logPurges(reports: readonly PurgeReport[], log: Logger): void {
   if (apart?.is === 'clocks_differ')
     log.warn({ off_ms: apart.offMs }, 'old data not removed: our clock and that of the database differ')
   const waiting = outcomes.filter((outcome) => outcome.is === 'waiting')
-  if (waiting.some(({ offMs }) => offMs === null))
-    log.info('first look at old data: what is due is removed from tomorrow on')
+  if (waiting.some(({ offMs }) => offMs === null)) log.info('clean-up of expired data starts in 24 hours')
   // Logged once: in the hours after a jump, the clock is right again.
   const jumped = waiting.find(({ offMs }) => offMs !== null && offMs !== 0)
   if (jumped) log.warn({ off_ms: jumped.offMs }, jumpWarning)

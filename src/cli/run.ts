@@ -140,7 +140,7 @@ function accountCommands(accounts: Command, action: Wrap): void {
   accounts
     .command('unlock')
     .argument('<phone>')
-    .description('forget the failed sign-ins of a number')
+    .description('forget the failed sign-ins and the counted messages of a number')
     .option('--json', 'for programs')
     .action(action(unlockAccount))
 }

@@ -158,6 +158,11 @@ export async function pendingMigrations(db: Database, kind: DatabaseKind): Promi
   return Object.keys(migrations(kind)).filter((name) => !executed.includes(name))
 }
 
+/** The number of all migrations: so many are pending in an empty database. */
+export function migrationCount(kind: DatabaseKind): number {
+  return Object.keys(migrations(kind)).length
+}
+
 /**
  * @throws UnusableDatabaseError where there are tables with Hufu's names that its migrations did not create
  */

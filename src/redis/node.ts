@@ -25,6 +25,23 @@ export type Send = (...words: string[]) => Promise<unknown>
  * @throws the error of the connection, or an error where a command takes too long
  */
 export async function onNode<T>(url: string, work: (send: Send) => Promise<T>): Promise<T> {
+  try {
+    return await withLogin(url, work)
+  } catch (error) {
+    if (!isNeedless(error)) throw error
+    return await withLogin(url.replace(/\/\/[^@/]*@/, '//'), work)
+  }
+}
+
+/**
+ * Whether Redis refuses a password because it has none. In RESP 3 it accepts any password then, so the
+ * server's own connections work.
+ */
+function isNeedless(error: unknown): boolean {
+  return error instanceof Error && /without any password configured|no password is set/.test(error.message)
+}
+
+async function withLogin<T>(url: string, work: (send: Send) => Promise<T>): Promise<T> {
   const client = createClient({ ...nodeOptions(url), RESP: 2 })
   // Without a listener, Node would treat a lost connection as an uncaught error.
   client.on('error', () => {})

@@ -91,6 +91,12 @@ export function textOf(description: Setting<unknown>, environment: Environment):
   }
 }
 
+/** `HUFU_DATABASE_URL` for `HUFU_DB_URL`. */
+function inFull(name: string, known: ReadonlySet<string>): string | undefined {
+  const full = name.replace(/_DB(?=_|$)/, '_DATABASE')
+  return known.has(full) ? full : undefined
+}
+
 /** @throws SettingsError that names the first variable that begins or looks like a setting but is none */
 export function assertNamesKnown(environment: Environment): void {
   const known = new Set(settingRows.flatMap(({ name }) => [name, `${name}_FILE`]))
@@ -102,7 +108,7 @@ export function assertNamesKnown(environment: Environment): void {
         `${name} is not a setting of Hufu: write ${meant}.`,
       )
     if (name.startsWith('HUFU_') && !known.has(name)) {
-      const near = nearestWord(name, [...known])
+      const near = nearestWord(name, [...known]) ?? inFull(name, known)
       throw new SettingsError(
         `Hufu 没有 ${name} 这个设置${near ? `，是否应为 ${near}？` : '；'}全部设置见 docs/settings.zh-CN.md。`,
         `${name} is not a setting of Hufu${near ? `; is ${near} meant? All settings:` : '; all settings:'} docs/settings.md.`,

@@ -248,7 +248,9 @@ describe('doctor', () => {
   ])('with %o warns of a proxy that is not listed: %s', async (settings, isWarned) => {
     const { code, stdout } = await hufu(['doctor'], undefined, settings as Record<string, string>)
     expect(code).toBe(0)
-    expect(/^! proxies +HUFU_TRUSTED_PROXIES is empty, and HUFU_HOST is \S+: /m.test(stdout)).toBe(isWarned)
+    expect(
+      /^! proxies +no proxy is set: behind one, set its address in HUFU_TRUSTED_PROXIES, /m.test(stdout),
+    ).toBe(isWarned)
   })
 
   test('names a database that is out of reach, and a Redis that is, without their passwords', async () => {
@@ -268,6 +270,12 @@ describe('doctor', () => {
     const good = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: `sqlite:${cwd}/data/x.db` })
     expect(good.stdout).toMatch(/✓ database .* will be made at the first start/)
     expect(readdirSync(cwd)).toEqual([])
+    // A file without tables, as "create database" leaves one.
+    writeFileSync(join(cwd, 'empty.db'), '')
+    const empty = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: `sqlite:${cwd}/empty.db` })
+    expect(empty.stdout).toMatch(
+      /^! schema +empty; the first start creates the tables, and so does npm run -s hufu -- migrate$/m,
+    )
     // The permissions allow writing, at least to root; but no process can write there.
     const bad = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: 'sqlite:/proc/x.db' })
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringMatching(/✗ database .*HUFU_DATABASE_URL/) })
@@ -393,6 +401,16 @@ describe('accounts unlock', () => {
 })
 
 describe('start', () => {
+  test('a Redis that does not run is named in the start message', async () => {
+    const port = await freePort()
+    const server = await startProcess({
+      ...environment,
+      HUFU_REDIS_URL: `redis://:hunter2@127.0.0.1:${port}`,
+    })
+    await expect.poll(server.output).toContain(`  Redis  redis://:***@127.0.0.1:${port} (does not answer)\n`)
+    await server.stop()
+  })
+
   test('a database that never comes is waited for as long as was said, and then named in one sentence', async () => {
     const port = await freePort()
     const result = await hufu(['serve'], undefined, {

@@ -51,7 +51,9 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('on $name', (da
       const doctor = () => runCommand(['doctor'], environment, { cwd })
       expect(await doctor()).toMatchObject({
         code: 0,
-        stdout: expect.stringContaining(`! database   accounts in ${file}: 1, and this database does not`),
+        stdout: expect.stringContaining(
+          `! database   accounts in ${file}: 1, and this database does not have them: remove HUFU_DATABASE_URL (from the environment or .env) to go on`,
+        ),
       })
       expect(traces(file)).toEqual(before)
 

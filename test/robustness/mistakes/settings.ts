@@ -104,6 +104,14 @@ export const settingMistakes: readonly Mistake[] = [
     instead: 'HUFU_PORT',
   },
   {
+    mistake: 'HUFU_DB_URL: a name that is cut short',
+    make: serve({ HUFU_DB_URL: `mysql://hufu:${secret}@127.0.0.1/hufu` }),
+    en: 'HUFU_DB_URL is not a setting of Hufu; is HUFU_DATABASE_URL meant? All settings: docs/settings.md.',
+    zh: 'Hufu 没有 HUFU_DB_URL 这个设置，是否应为 HUFU_DATABASE_URL？全部设置见 docs/settings.zh-CN.md。',
+    wrong: 'HUFU_DB_URL',
+    instead: 'HUFU_DATABASE_URL',
+  },
+  {
     mistake: 'HUFU_TLS_CERT: a setting that other servers have',
     make: serve({ HUFU_TLS_CERT: 'cert.pem' }),
     en: 'HUFU_TLS_CERT is not a setting of Hufu; all settings: docs/settings.md.',

@@ -15,10 +15,10 @@ const ofDatabase = (url: string, args: readonly string[] = ['serve']) =>
 const doctor = (url: string) => command(['doctor'], { environment: { HUFU_REDIS_URL: url } })
 
 /** Of all that doctor says, the line about Redis. */
-function redisLine(make: Mistake['make']): Mistake['make'] {
+function redisLine(make: Mistake['make'], like = /^[✓!✗] redis/): Mistake['make'] {
   return async (surroundings, language) => {
     const lines = (await make(surroundings, language)).split('\n')
-    return lines.find((line) => /^[✓!✗] redis/.test(line)) ?? lines.join('\n')
+    return lines.find((line) => like.test(line)) ?? lines.join('\n')
   }
 }
 
@@ -98,6 +98,15 @@ export const storeMistakes: readonly Mistake[] = [
     en: '✗ redis      redis://hufu:***@127.0.0.1:…: WRONGPASS …; Redis refuses what the server needs: check the password in HUFU_REDIS_URL, the rights of its user, and the log of Redis',
     zh: '✗ redis      redis://hufu:***@127.0.0.1:…: WRONGPASS …; Redis 拒绝了服务器需要的命令：请检查 HUFU_REDIS_URL 里的密码、用户的权限和 Redis 的日志',
     wrong: 'redis://hufu:***@127.0.0.1:',
+    instead: 'HUFU_REDIS_URL',
+  },
+  {
+    mistake: 'a password for a Redis that has none',
+    skipped: redis.skipped,
+    make: redisLine(doctor(at(redis.url, `:${secret}@`)), /^[!✗] redis .*HUFU_REDIS_URL/),
+    en: '! redis      Redis has no password; remove it from HUFU_REDIS_URL',
+    zh: '! redis      Redis 没有设置密码：请从 HUFU_REDIS_URL 里去掉密码',
+    wrong: null,
     instead: 'HUFU_REDIS_URL',
   },
   {
