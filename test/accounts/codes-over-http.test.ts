@@ -97,11 +97,11 @@ test('a number that fits no plan is answered with what to do, in the language of
   }
   const fields = [{ pointer: '/phone_number', problem: 'has_no_country_code' }]
   expect(await answerIn('en')).toMatchObject({
-    detail: expect.stringMatching(/China.*\+ and the country code/),
+    detail: expect.stringMatching(/China.*landline.*\+ and its code/),
     fields,
   })
   expect(await answerIn('zh-CN')).toMatchObject({
-    detail: expect.stringMatching(/不是中国的手机号.*\+ 和国家代码/),
+    detail: expect.stringMatching(/不是中国的手机号.*座机号.*\+ 和国家代码/),
     fields,
   })
 })

@@ -440,14 +440,19 @@ describe('a refused request', () => {
 
   test('with a token that is not known, it carries invalid_token', async () => {
     const { token } = await enter(app, (await newcomer(app)).phone)
-    for (const bad of [
-      'x',
-      token.toUpperCase(),
-      token.slice(0, 25) + 'A'.repeat(43),
-      `hf_${'A'.repeat(65)}`,
-    ]) {
+    const cases: readonly (readonly [bad: string, isWhole: boolean])[] = [
+      ['x', false],
+      [token.toUpperCase(), false],
+      [token.slice(0, -1), false],
+      // Of a session, and of none: the same response.
+      [token.slice(0, 25) + 'A'.repeat(43), true],
+      [`hf_${'A'.repeat(65)}`, true],
+    ]
+    for (const [bad, isWhole] of cases) {
       const { status, headers, body } = await client().me(bad)
-      expect({ status, body }).toEqual({ status: 401, body: problem('token_unknown') })
+      const detail = { detail: 'This is not a whole token.' }
+      const expected = { ...problem('token_unknown'), ...(!isWhole && detail) }
+      expect({ status, body }).toEqual({ status: 401, body: expected })
       expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
     }
   })
