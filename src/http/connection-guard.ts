@@ -18,7 +18,14 @@ const before = Symbol('the answer before it')
 
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 
-/** The most requests of a connection that wait for the responses before them. */
+/**
+ * So many requests of a connection are processed at once, if all have safe methods. More would let one
+ * connection queue thousands of statements in front of those of other clients.
+ */
+const maxParallel = 8
+/** Where so many requests of a connection wait, nothing more is read from it until half of them are left. */
+const pausedFrom = 16
+/** The most that may wait: one read brings many small requests. */
 const maxWaiting = 1_000
 
 /** A client that does not read its responses would otherwise keep them, and the connection, for ever. */
@@ -53,6 +60,10 @@ export class ConnectionGuard {
     // A client that pipelines has several requests under way. Responses that are finished are not kept.
     if (last && !last.closed) {
       response[before] = last
+      // Otherwise a client that always has the next request on the way would keep all responses in memory.
+      response.once('close', () => {
+        response[before] = undefined
+      })
       // Only the newest response may end the connection, or those after an earlier one would never arrive.
       if (!last.headersSent) keepAlive(last)
     }
@@ -61,22 +72,24 @@ export class ConnectionGuard {
   }
 
   /**
-   * Calls `go` when a request may be processed: at once for a safe method, otherwise when the responses
-   * before it are sent (RFC 9112, section 9.3.2: a server may process pipelined requests in parallel if all
-   * have safe methods). A request behind a response that ends the connection would otherwise change
-   * something, and its response would be lost. Call it after `follow`.
+   * Calls `go` when a request may be processed: at once for the first few with a safe method, otherwise when
+   * the responses before it are sent (RFC 9112, section 9.3.2: a server may process pipelined requests in
+   * parallel if all have safe methods). A request behind a response that ends the connection would otherwise
+   * change something, and its response would be lost. Call it after `follow`.
    * @param go gets whether the connection is still open
    */
   inTurn({ method, socket }: IncomingMessage, response: Followed, go: (isOpen: boolean) => void): void {
     const previous = response[before]
-    if (!previous || previous.closed || safeMethods.has(method ?? '')) {
+    const mayGo = safeMethods.has(method ?? '') && !hasBefore(response, maxParallel)
+    if (!previous || previous.closed || mayGo) {
       go(true)
       return
     }
-    // A client that does not read its responses could otherwise send requests without end.
-    if (this.#countWaiting(socket, 1) > maxWaiting) socket.destroy()
+    const waiting = this.#countWaiting(socket, 1)
+    if (waiting > maxWaiting) socket.destroy()
+    else if (waiting === pausedFrom) socket.pause()
     previous.once('close', () => {
-      this.#countWaiting(socket, -1)
+      if (this.#countWaiting(socket, -1) === pausedFrom / 2) socket.resume()
       go(socket.writable)
     })
   }
@@ -149,6 +162,13 @@ export class ConnectionGuard {
       if (!answer.closed) found.unshift(answer)
     return found
   }
+}
+
+/** Whether at least `count` responses before this one are not sent. */
+function hasBefore(response: Followed, count: number): boolean {
+  let found = 0
+  for (let one = response[before]; one && !one.closed; one = one[before]) if (++found >= count) return true
+  return false
 }
 
 function keepAlive(response: ServerResponse): void {

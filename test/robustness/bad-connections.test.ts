@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
@@ -361,6 +363,56 @@ describe('many requests on one connection', () => {
     expect(told(await connection.answer())).toEqual(['end', 204])
     await vi.waitFor(() => expect(seen('end')).toBe(true))
     expect(await guestSessions()).toHaveLength(0)
+    await connection.close()
+  })
+
+  test('responses that are sent are not kept by a connection that always has the next request on the way', async () => {
+    const responses: WeakRef<object>[] = []
+    const remember = (_request: unknown, response: object) => void responses.push(new WeakRef(response))
+    app.server.server.on('request', remember)
+    const connection = await RawConnection.open(app)
+    const headOf = (i: number) =>
+      `POST /v1/sessions HTTP/1.1\r\nhost: hufu.test\r\nx-request-id: next${i}\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n`
+    const count = 1_000
+    connection.write(headOf(0))
+    for (let i = 1; i <= count; i++) {
+      connection.write(`1${headOf(i)}`)
+      expect((await connection.answer())?.headers['x-request-id']).toBe(`next${i - 1}`)
+    }
+    app.server.server.off('request', remember)
+    setFlagsFromString('--expose-gc')
+    const collectGarbage = runInNewContext('gc') as () => void
+    const kept = () => responses.filter((response) => response.deref() !== undefined).length
+    await vi.waitFor(() => {
+      collectGarbage()
+      expect(kept()).toBeLessThan(count / 10)
+    })
+    expect(responses.length).toBeGreaterThanOrEqual(count)
+    await connection.close()
+  })
+
+  test('one connection has few requests processed at once, however many it pipelines', async () => {
+    const { verification } = app.services
+    const verify = verification.verify.bind(verification)
+    let [current, most, all] = [0, 0, 0]
+    const spy = vi.spyOn(verification, 'verify').mockImplementation(async (token) => {
+      most = Math.max(most, ++current)
+      all++
+      await sleep(1)
+      current--
+      return await verify(token)
+    })
+    const connection = await RawConnection.open(app)
+    const count = 300
+    const made = `authorization: Bearer hf_${'A'.repeat(65)}\r\n`
+    connection.write(
+      Array.from({ length: count }, (_, i) => ask(`many${i}`, 'GET /v1/session', made)).join(''),
+    )
+    for (let i = 0; i < count; i++) expect(told(await connection.answer())).toEqual([`many${i}`, 401])
+    expect(all).toBe(count)
+    expect(most).toBeGreaterThan(1)
+    expect(most).toBeLessThan(20)
+    spy.mockRestore()
     await connection.close()
   })
 
