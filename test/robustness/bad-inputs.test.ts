@@ -381,7 +381,9 @@ const longNumber: Row = {
 // 28, 29, 30: credentials of v1.
 const invalidToken = { 'www-authenticate': 'Bearer error="invalid_token"' }
 function unknownToken(name: string, request: Row['request']): Row {
-  return { name, request, status: 401, body: problem('token_unknown'), headers: invalidToken }
+  // None of them has the form of a token.
+  const detail = 'This is not a whole token.'
+  return { name, request, status: 401, body: problem('token_unknown', { detail }), headers: invalidToken }
 }
 function missingToken(name: string, request: Row['request']): Row {
   return {
@@ -394,7 +396,9 @@ function missingToken(name: string, request: Row['request']): Row {
 }
 /** A token that came in another way: the answer says how it is sent. */
 function missingScheme(name: string, request: Row['request']): Row {
-  const detail = expect.stringMatching(/Send Authorization: Bearer <token>\.$/)
+  const detail = expect.stringMatching(
+    /Send Authorization: Bearer <token>\.$|^There is no token after Bearer\./,
+  )
   return { ...missingToken(name, request), body: problem('token_missing', { detail }) }
 }
 const ask = (headers: string) => get('/v1/session', headers)
