@@ -43,10 +43,10 @@ export function trustIn(trustedProxies: readonly string[]): IsTrusted {
  * is no address, it is the hop behind it: the proxy that passed it on.
  */
 export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
-  return ({ socket, headers }) => {
-    const peer = plainAddress(socket.remoteAddress)
+  return (request) => {
+    const peer = plainAddress(request.socket.remoteAddress)
     if (peer === null || !isTrusted(peer)) return peer
-    return clientBehind(peer, hopsOf(headers), isTrusted)
+    return clientBehind(peer, hopsOf(request.headers), isTrusted)
   }
 }
 

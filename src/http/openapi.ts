@@ -1,7 +1,6 @@
 // OpenAPI 3.1 documents, one for each surface, from the schemas of its routes.
 import fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import type { TSchema } from 'typebox'
-import { acceptEveryMethod } from './method-not-allowed.ts'
 
 /** The part of an OpenAPI 3.1 operation object that this file uses. */
 interface Operation {
@@ -125,7 +124,9 @@ export function describeRoutes(
   described: DescribedSurfaces,
 ): void {
   const routes: RouteOptions[] = []
-  app.addHook('onRoute', (route: RouteOptions) => void routes.push(route))
+  app.addHook('onRoute', (route: RouteOptions) => {
+    if (!route.schema?.hide) routes.push(route)
+  })
   for (const schema of document.schemas ?? []) app.addSchema(schema)
   described.add(surface, () => documentOf(routes, document, described.info))
 }
@@ -145,7 +146,6 @@ async function documentOf(
     if (config?.examples && schema?.operationId) examples.set(schema.operationId, config.examples)
   const { default: swagger } = await import('@fastify/swagger')
   const app = fastify({ exposeHeadRoutes: false })
-  acceptEveryMethod(app)
   for (const schema of document.schemas ?? []) app.addSchema(schema)
   // No request arrives here.
   app.setValidatorCompiler(() => () => true)
