@@ -1,5 +1,5 @@
-// A flood of attempts to sign in while Redis is away: what it costs people who are signed in, and whether a
-// person who has signed in on the device before gets in.
+// A flood of attempts to sign in while Redis is away: its cost for signed-in clients, and whether an owner
+// with a device proof still signs in.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { startProcess } from '../test/support/app.ts'

@@ -146,8 +146,8 @@ function bot(more: Partial<LimitSubject> = {}): LimitSubject {
 }
 
 /**
- * An owner who wants to sign in by code: asks when the app lets him, and types each code that arrives on the
- * phone.
+ * The owner of a number during an attack. The owner requests a code whenever the app allows it, and enters
+ * each code that arrives.
  */
 class Owner {
   readonly #world: World
@@ -188,9 +188,8 @@ interface Attack {
 }
 
 /**
- * The longest time that an owner is kept out, over owners who begin at many moments of the attack. Each owner
- * comes to a world of the same attack where no other owner has been, because an owner who gets in helps the
- * next one.
+ * The longest time that an owner is kept out, over owners that begin at many moments of the attack. Each
+ * owner gets a new simulation of the same attack, because an owner's sign-in helps the next owner.
  */
 async function longestMinutes(
   attack: Attack,

@@ -119,7 +119,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     await other.close()
   })
 
-  // They are told of the database alone, so a store with Redis would show the same.
+  // Commands get the database alone, so a store with Redis would show the same.
   const onceForEachDatabase = redis ? null : usable
   onceForEachDatabase?.('commands name it by its id', async () => {
     const environment = { HUFU_DATABASE_URL: url }

@@ -89,7 +89,7 @@ for (const { name, skipped, database, redis } of stores) {
     })
 
     describe.skipIf(skipped !== null)('codes', () => {
-      test('a code signs up who is new and signs in who is known, once each', async () => {
+      test('a code signs a new number up and a known one in, once each', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
         const input = { phoneNumber: phone, code, nickname: '小明' }

@@ -257,7 +257,7 @@ test('A base URL that leads somewhere else is not taken for the server', async (
   expect(ends).toEqual([])
 })
 
-test('A code signs up who is new, and signs in who is known', async () => {
+test('A code signs a new number up, and a known one in', async () => {
   const { client, signedIn } = await signedUp()
   const { account } = signedIn
   expect(signedIn).toMatchObject({ created: true, account: { phoneNumber: newPhone, nickname: '小明' } })

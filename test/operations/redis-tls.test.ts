@@ -102,7 +102,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     ['that a stranger signed', () => strangers.issue(), /self-signed|unable to|certificate/i],
     ['for another name', () => ours.issue({ name: 'DNS:redis.example' }), /does not match|altnames/i],
     ['that has run out', () => ours.issue({ days: -1 }), /expired/i],
-  ])('a certificate %s: Redis is not used, nothing is told to it, and checks go on', async (_which, issue, why) => {
+  ])('a certificate %s: Redis is not used, gets no data, and checks go on', async (_which, issue, why) => {
     const impostor = await startRedis({ tls: issue() })
     closers.push(() => impostor.stop())
     const servers = await startTwoServers(impostor.url)
