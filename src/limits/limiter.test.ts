@@ -355,6 +355,8 @@ describe.each(checks)('wrong guesses of %s', (method) => {
   /** Only the limits of consecutive failures, so that the caller reaches the end. */
   const inARow = table.filter(({ counts }) => counts === 'in_a_row')
   const anybody = (i: number) => person(i, { phoneNumber: number })
+  /** A client that signs in has no session yet, and this one sends no device id. */
+  const { sessionId: _, ...signingIn } = { ...mine, deviceId: null }
 
   test('five are free, then the delay doubles up to 15 minutes', async () => {
     const { limiter, clock } = newLimiter(inARow)
@@ -464,6 +466,56 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     }
     expect(reserved).toBe(30)
     expect(await shared(limiter, method, { ...mine, proof: 'of the owner' })).toBe('reserved')
+  })
+
+  test('100 right ones an hour and 500 a day with one proof; then it is as if none was sent, and nobody waits', async () => {
+    const { limiter, clock } = newLimiter()
+    const rightOnes = async (i: number) => {
+      let reserved = 0
+      for (let taken = 0; taken < 200; taken++) {
+        const address = `198.${i}.${taken}.1`
+        const attempt = await limiter.attempt(method, { ...signingIn, address, proof: 'copied' })
+        if ((await attempt.guess.count(true)) === 'reserved') reserved++
+        await attempt.succeeded()
+      }
+      return reserved
+    }
+    const perHour = []
+    for (let i = 0; i < 7; i++) {
+      perHour.push(await rightOnes(i))
+      clock.advance(62 * minute)
+    }
+    expect(perHour).toEqual([100, 100, 100, 100, 100, 0, 0])
+    expect(await shared(limiter, method, { ...mine, proof: 'another' })).toBe('reserved')
+    expect(await shared(limiter, other, { ...mine, proof: 'copied' })).toBe('reserved')
+  })
+
+  test('a holder of a copy that takes each place as it becomes free keeps the owner out at no moment', async () => {
+    const { limiter, clock } = newLimiter()
+    const holder = { ...signingIn, proof: 'copied' }
+    for (let second = 0; second < 3 * 3_600; second += 10) {
+      const address = `198.51.${(second / 10) % 250}.1`
+      await (await limiter.attempt(method, { ...holder, address })).succeeded()
+      clock.advance(10_000)
+      if (second % 600 !== 0) continue
+      const signIn = await limiter.attempt(method, holder)
+      expect(await signIn.guess.count(true)).not.toBe('full')
+      await signIn.succeeded()
+    }
+  })
+
+  test('a client that gets a new proof at each sign-in has 300 an hour with them at one address', async () => {
+    const { limiter } = newLimiter()
+    const judged = []
+    for (let i = 0; i < 350; i++) {
+      const attempt = await limiter.attempt(method, { ...signingIn, proof: `proof ${i}` })
+      judged.push(await attempt.guess.count(true))
+      await attempt.succeeded()
+    }
+    expect(judged.lastIndexOf('reserved')).toBe(299)
+    expect(judged.indexOf('room')).toBe(300)
+    expect(await shared(limiter, method, person(7, { phoneNumber: number, proof: 'proof' }))).toBe('reserved')
+    expect(await shared(limiter, method, person(8, { address: at, proof: 'proof' }))).toBe('reserved')
   })
 
   test('unlocking gives the number and each caller everything back', async () => {

@@ -267,7 +267,7 @@ export class Limiter {
     if (subject.proof !== null) {
       const asked = await this.#consumeAll(this.#ownBuckets(action, 'with_proof'), subject, 'with_proof')
       if (!isRefused(asked)) return { counted: asked, lane: 'with_proof' }
-      if (longestWaitMs(asked) <= longestProofWaitMs) throw refusalOf(asked)
+      if (!isTreatedAsMissing(asked)) throw refusalOf(asked)
     }
     await this.#assertFewRefused(subject)
     const asked = await this.#consumeOwn(action, subject)
@@ -470,8 +470,19 @@ function roomOf(asked: readonly Asked[]): Room {
   return refusing.length > 0 ? 'limit_full' : 'room'
 }
 
-function longestWaitMs(asked: readonly Asked[]): number {
-  return Math.max(0, ...asked.map(({ spent }) => spent.waitMs))
+/**
+ * Whether the caller is counted like one without a proof instead of being refused. Also where too many
+ * attempts were right: a holder of a copy of the proof could otherwise take each place as it becomes free,
+ * and
+ * the owner would be refused for as long as that lasts. A request for a code waits: it would send a second
+ * message.
+ */
+function isTreatedAsMissing(asked: readonly Asked[]): boolean {
+  return asked.some(({ bucket, spent }) => {
+    const countsRightOnes =
+      bucket.action !== 'send_code' && bucket.counts === 'all' && bucket.by !== 'session'
+    return spent.waitMs > (countsRightOnes ? 0 : longestProofWaitMs)
+  })
 }
 
 /** The refusal states the wait, and not which limit was reached. */

@@ -87,6 +87,22 @@ const sendsOfOne: Windows = [
  * possible at least every four hours, and it reaches the owner's phone.
  */
 const betweenMessages = [60, 120, 900, 3_600, 14_400]
+/**
+ * Attempts with one device proof. Right ones have no other limit, and each writes a session and its events. A
+ * person does not sign in every 36 seconds for an hour, and neither does a developer with an app in the hand.
+ */
+const attemptsWithProof: Windows = [
+  [100, hours],
+  [500, days],
+]
+/**
+ * Attempts at one number from one address, with any of its device proofs: a client that shows none gets a new
+ * one at each sign-in, with counters of its own. Enough for three installations.
+ */
+const attemptsWithProofs: Windows = [
+  [300, hours],
+  [1_000, days],
+]
 /** Five wrong attempts cause no wait; then the wait doubles, up to 15 minutes. */
 const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
 /** All sessions of an account have three times the allowance of one. */
@@ -119,11 +135,16 @@ function byCaller(action: Check, perDay: number): Limit[] {
   return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay, days, betweenFailures])
 }
 
-/** A stolen proof allows no more guesses than the number allows to all callers without a proof. */
+/**
+ * A stolen proof allows no more guesses than the number allows to all callers without a proof. When `all` is
+ * reached, the proof is treated as missing.
+ */
 function byProof(action: Check): Limit[] {
   return [
     ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
     ...counter(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
+    ...counter(action, 'proof', 'with_proof', 'all', ...attemptsWithProof),
+    ...counter(action, 'caller', 'with_proof', 'all', ...attemptsWithProofs),
   ]
 }
 

@@ -132,6 +132,22 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(statuses).toEqual([401, 401, 401, 401, 401, 429])
   })
 
+  usable(
+    'one proof opens a limited number of right sign-ins, and after that no other number has fewer',
+    async () => {
+      const [{ phone }, other] = [await addPerson(), await addPerson()]
+      const [proof, otherProof] = [await proofOf(phone), await proofOf(other.phone)]
+      for (let i = 0; i < 100; i++)
+        expect(await signIn(phone, { device_proof: proof })).toMatchObject({ status: 201 })
+      // Counted like a caller without a proof, from an address of its own.
+      expect(await signIn(phone, { device_proof: proof })).toMatchObject({ status: 201 })
+      await attackPassword(phone)
+      expect(await signIn(phone, { device_proof: proof })).toMatchObject({ status: 401 })
+      await attackPassword(other.phone)
+      expect(await signIn(other.phone, { device_proof: otherProof })).toMatchObject({ status: 201 })
+    },
+  )
+
   usable('an address that refused requests have shut out lets a proof through', async () => {
     const { phone } = await addPerson()
     const [proof, nat] = [await proofOf(phone), newCaller()]
