@@ -13,7 +13,8 @@ import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import { assertStillLive, type Caller } from '../sessions/caller.ts'
-import { listSessionRecords, lockAccount, type SessionRecord } from '../sessions/session-rows.ts'
+import { lockAccount } from '../sessions/locked-account-rows.ts'
+import { listSessionRecords, type SessionRecord } from '../sessions/session-record-rows.ts'
 import type { Verification } from '../sessions/verification.ts'
 import {
   findAccountById,
@@ -26,7 +27,7 @@ import { isBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
 import { type Identity, identitiesOf } from './identities.ts'
 
-export type { SessionRecord } from '../sessions/session-rows.ts'
+export type { SessionRecord } from '../sessions/session-record-rows.ts'
 
 /** A person. Times are milliseconds since 1970 UTC. */
 export interface Account {

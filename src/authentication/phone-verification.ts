@@ -2,7 +2,7 @@
 // number verified it keeps nothing in it.
 import type { AccountsTable } from '../database/schema.ts'
 import type { NewEvent } from '../events/events.ts'
-import type { AccountChange } from '../sessions/session-rows.ts'
+import type { AccountChange } from '../sessions/locked-account-rows.ts'
 
 /** What a first verification changes in the account, besides the end of its sessions (`phone_verified`). */
 export function firstVerification(

@@ -3,8 +3,8 @@
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import { findRepeatable, hasSignedIn, type Repeatable } from '../sessions/session-rows.ts'
 import { type Admission, admitUnchanged } from '../sessions/sessions.ts'
+import { findRepeatable, hasSignedIn, type Repeatable } from '../sessions/sign-in-repeat-rows.ts'
 import {
   fingerprintOf,
   type KeyedSignIn,

@@ -9,22 +9,13 @@ import {
   deleteDeviceProofsWithoutSession,
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
+import { listLiveSessionIds } from './live-session-rows.ts'
+import { type AccountChange, deleteAccount, updateAccount } from './locked-account-rows.ts'
 import { endAtOnce } from './pending-ends.ts'
 import { type Session, toSignedInAccount } from './session.ts'
-import {
-  type AccountChange,
-  deleteAccount,
-  endSessions,
-  insertSession,
-  listLiveSessionIds,
-  type RepeatableSignIn,
-  replaceUnusedToken,
-  retirePreviousToken,
-  rotateToken,
-  type StoredSession,
-  type TokenRotation,
-  updateAccount,
-} from './session-rows.ts'
+import { endSessions, insertSession, type StoredSession } from './session-rows.ts'
+import { type RepeatableSignIn, replaceUnusedToken } from './sign-in-repeat-rows.ts'
+import { retirePreviousToken, rotateToken, type TokenRotation } from './token-rows.ts'
 import type { Rotation } from './token-status.ts'
 
 /** What one transaction changes. A part that is absent stays as it is. */

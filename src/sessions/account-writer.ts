@@ -12,8 +12,9 @@ import { noOrigin, type RequestOrigin } from '../events/events.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { affectedBy, apply, type Change, type Work } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
+import { lockAccount } from './locked-account-rows.ts'
 import { PendingEnds } from './pending-ends.ts'
-import { findSessions, lockAccount, type StoredSession } from './session-rows.ts'
+import { findSessions, type StoredSession } from './session-rows.ts'
 
 export interface Decision<T> {
   /** null: nothing changes. What `lock` and `decide` wrote themselves is still committed. */

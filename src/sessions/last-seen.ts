@@ -5,8 +5,8 @@ import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
+import { extendSessions, updateSeen } from './last-seen-rows.ts'
 import type { Session } from './session.ts'
-import { extendSessions, updateSeen } from './session-rows.ts'
 
 const minuteMs = 60_000
 const dayMs = 86_400_000

@@ -1,5 +1,6 @@
 // Pending ends in SQL. No policy here.
-import type { Database, PendingEndsTable, SessionsTable } from '../database/schema.ts'
+import type { ExpressionBuilder } from 'kysely'
+import type { Database, PendingEndsTable, SessionsTable, Tables } from '../database/schema.ts'
 import { mayLiveOnMs } from '../timing.ts'
 
 /** The pending end of an account; null where there is none. */
@@ -24,6 +25,23 @@ export async function insertPendingEnd(tx: Database, row: PendingEndsTable): Pro
 
 export async function deletePendingEnd(tx: Database, accountId: string): Promise<void> {
   await tx.deleteFrom('hufu_pending_ends').where('account_id', '=', accountId).execute()
+}
+
+/**
+ * The pending end of an account, as columns of each row: one lookup per statement, whatever the number of
+ * rows.
+ */
+export function pendingEndColumns(eb: ExpressionBuilder<Tables, 'hufu_sessions'>, accountId: string) {
+  const column = <C extends 'id' | 'at' | 'reason'>(name: C) =>
+    eb
+      .selectFrom('hufu_pending_ends')
+      .select(`hufu_pending_ends.${name}` as const)
+      .where('hufu_pending_ends.account_id', '=', accountId)
+  return [
+    column('id').as('pending_id'),
+    column('at').as('pending_at'),
+    column('reason').as('pending_reason'),
+  ] as const
 }
 
 /** What tells whether a pending end ends a session. */

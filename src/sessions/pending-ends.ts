@@ -6,15 +6,11 @@ import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
+import { type SessionCursor, unendedSessions } from './live-session-rows.ts'
+import { lockAccountRow } from './locked-account-rows.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
 import type { Ending } from './session.ts'
-import {
-  endSessions,
-  lockAccountRow,
-  type SessionCursor,
-  spareSessions,
-  unendedSessions,
-} from './session-rows.ts'
+import { endSessions, spareSessions } from './session-rows.ts'
 
 export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
   /** The session that requests the end; null: an operator, or the server itself. */

@@ -3,8 +3,9 @@ import { randomText } from '../random-text.ts'
 import { accountStateAt } from './account-state.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
 import { hasTimeLeft } from './session.ts'
-import { findNonce, findSession, type StoredSession } from './session-rows.ts'
+import { findSession, type StoredSession } from './session-rows.ts'
 import { familyHashOf, hashToken, successorOf } from './token.ts'
+import { findNonce } from './token-rows.ts'
 import { type PresentedToken, tokenStatusOf } from './token-status.ts'
 
 export class Rotations {

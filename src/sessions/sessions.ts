@@ -11,18 +11,12 @@ import { assertNotBanned } from './account-state.ts'
 import type { AccountWriter, Decision } from './account-writer.ts'
 import { type EndRequest, endSession } from './end-session.ts'
 import type { SessionLifetime } from './last-seen.ts'
+import { listLiveContenders, listLiveSessions, type SessionCursor } from './live-session-rows.ts'
+import { type AccountChange, lockAccount } from './locked-account-rows.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
-import {
-  type AccountChange,
-  findSession,
-  listLiveContenders,
-  listLiveSessions,
-  lockAccount,
-  type Repeatable,
-  type RepeatableSignIn,
-  type SessionCursor,
-} from './session-rows.ts'
+import { findSession } from './session-rows.ts'
+import type { Repeatable, RepeatableSignIn } from './sign-in-repeat-rows.ts'
 import { familyHashOf, hashToken, isSessionId, issueToken } from './token.ts'
 
 /** What an app says about the device that it runs on. */

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
-import { extendSessions, insertSession } from '../../src/sessions/session-rows.ts'
+import { extendSessions } from '../../src/sessions/last-seen-rows.ts'
+import { insertSession } from '../../src/sessions/session-rows.ts'
 import { databases } from '../support/databases.ts'
 import { addAccount, migrateFresh, phone } from '../support/in-process-server.ts'
 

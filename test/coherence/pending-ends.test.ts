@@ -4,7 +4,7 @@
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
-import { listSessionRecords } from '../../src/sessions/session-rows.ts'
+import { listSessionRecords } from '../../src/sessions/session-record-rows.ts'
 import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import {
   addAccount,

@@ -29,8 +29,14 @@ import { migrationDeadlines } from '../../src/database/session-defaults.ts'
 import * as eventRows from '../../src/events/event-rows.ts'
 import * as counterRows from '../../src/limits/counter-rows.ts'
 import * as deviceProofRows from '../../src/sessions/device-proof-rows.ts'
+import * as lastSeenRows from '../../src/sessions/last-seen-rows.ts'
+import * as liveSessionRows from '../../src/sessions/live-session-rows.ts'
+import * as lockedAccountRows from '../../src/sessions/locked-account-rows.ts'
 import * as pendingEndRows from '../../src/sessions/pending-end-rows.ts'
+import * as sessionRecordRows from '../../src/sessions/session-record-rows.ts'
 import * as sessionRows from '../../src/sessions/session-rows.ts'
+import * as signInRepeatRows from '../../src/sessions/sign-in-repeat-rows.ts'
+import * as tokenRows from '../../src/sessions/token-rows.ts'
 import { databases } from '../support/databases.ts'
 import { type Cell, insertMany } from '../support/many-rows.ts'
 
@@ -46,6 +52,12 @@ const modules = {
   'changes/change-rows.ts': changeRows,
   'sessions/device-proof-rows.ts': deviceProofRows,
   'sessions/pending-end-rows.ts': pendingEndRows,
+  'sessions/last-seen-rows.ts': lastSeenRows,
+  'sessions/live-session-rows.ts': liveSessionRows,
+  'sessions/locked-account-rows.ts': lockedAccountRows,
+  'sessions/session-record-rows.ts': sessionRecordRows,
+  'sessions/sign-in-repeat-rows.ts': signInRepeatRows,
+  'sessions/token-rows.ts': tokenRows,
   'sessions/session-rows.ts': sessionRows,
 }
 
@@ -64,6 +76,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
   insertPendingEnd: 'inserts one row',
   insertPurge: 'inserts one row',
   isOverByPendingEnd: 'asks nothing',
+  pendingEndColumns: 'a part of other statements',
   insertSession: 'inserts one row',
   insertEventsOfSessions: 'inserts rows of sessions that it finds by their ids',
   tryWrites: 'tries rights on no row, and is rolled back',
@@ -200,55 +213,55 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   deleteDeviceProofsOf: (db) => deviceProofRows.deleteDeviceProofsOf(db, id, sessionId),
   deleteDeviceProofsOfSession: (db) => deviceProofRows.deleteDeviceProofsOfSession(db, id, sessionId),
   deleteDeviceProofsBefore: (db) => deviceProofRows.deleteDeviceProofsBefore(db, now + 50, 10),
-  lockAccount: (db) => sessionRows.lockAccount(db, id),
-  lockAccountRow: (db) => sessionRows.lockAccountRow(db, id),
+  lockAccount: (db) => lockedAccountRows.lockAccount(db, id),
+  lockAccountRow: (db) => lockedAccountRows.lockAccountRow(db, id),
   updateAccount: async (db) => {
     const row = await accountRows.findAccountById(db, id)
-    await sessionRows.updateAccount(db, row ?? expect.fail(), { nickname: 'n' }, now)
+    await lockedAccountRows.updateAccount(db, row ?? expect.fail(), { nickname: 'n' }, now)
   },
-  deleteAccount: (db) => sessionRows.deleteAccount(db, 'none'),
+  deleteAccount: (db) => lockedAccountRows.deleteAccount(db, 'none'),
   findSession: (db) => sessionRows.findSession(db, sessionId),
   listSessionRecords: async (db) => {
-    await sessionRows.listSessionRecords(db, id, null, 50)
-    await sessionRows.listSessionRecords(db, id, { createdAt: now + rows / 2, id: sessionId }, 50)
+    await sessionRecordRows.listSessionRecords(db, id, null, 50)
+    await sessionRecordRows.listSessionRecords(db, id, { createdAt: now + rows / 2, id: sessionId }, 50)
   },
   listLiveSessions: async (db) => {
-    await sessionRows.listLiveSessions(db, id, { now, limit: 50 })
+    await liveSessionRows.listLiveSessions(db, id, { now, limit: 50 })
     const after = { createdAt: now + rows / 2, id: sessionId }
-    await sessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
+    await liveSessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
   },
-  listLiveContenders: (db) => sessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
+  listLiveContenders: (db) => liveSessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
   unendedSessions: async (db) => {
-    await sessionRows.unendedSessions(db, id, { after: null, limit: 50 })
+    await liveSessionRows.unendedSessions(db, id, { after: null, limit: 50 })
     const after = { createdAt: now + rows / 2, id: sessionId }
-    await sessionRows.unendedSessions(db, id, { after, limit: 50 })
+    await liveSessionRows.unendedSessions(db, id, { after, limit: 50 })
   },
   spareSessions: (db) => sessionRows.spareSessions(db, [sessionId, 's-2'], 'p'),
   findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
   listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, 10),
   deletePendingEnd: (db) => pendingEndRows.deletePendingEnd(db, 'none'),
   listLiveSessionIds: async (db) => {
-    await sessionRows.listLiveSessionIds(db, id, now, null)
-    await sessionRows.listLiveSessionIds(db, id, now, 50)
+    await liveSessionRows.listLiveSessionIds(db, id, now, null)
+    await liveSessionRows.listLiveSessionIds(db, id, now, 50)
   },
   findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
-  findRepeatable: (db) => sessionRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),
-  hasSignedIn: (db) => sessionRows.hasSignedIn(db, id, { fingerprint: hash, since: now + rows - 50 }),
+  findRepeatable: (db) => signInRepeatRows.findRepeatable(db, { phoneNumber, fingerprint: hash, since: now }),
+  hasSignedIn: (db) => signInRepeatRows.hasSignedIn(db, id, { fingerprint: hash, since: now + rows - 50 }),
   replaceUnusedToken: (db) =>
-    sessionRows.replaceUnusedToken(db, sessionId, {
+    signInRepeatRows.replaceUnusedToken(db, sessionId, {
       fingerprint: hash,
       tokenHash: hash,
       familyHash: hash,
       at: now,
     }),
-  rotateToken: (db) => sessionRows.rotateToken(db, next),
-  retirePreviousToken: (db) => sessionRows.retirePreviousToken(db, { id: sessionId, tokenHash: hash }),
-  findNonce: (db) => sessionRows.findNonce(db, sessionId),
+  rotateToken: (db) => tokenRows.rotateToken(db, next),
+  retirePreviousToken: (db) => tokenRows.retirePreviousToken(db, { id: sessionId, tokenHash: hash }),
+  findNonce: (db) => tokenRows.findNonce(db, sessionId),
   endSessions: (db) =>
     sessionRows.endSessions(db, { ids: [sessionId, 's-2'], at: now, reason: 'kicked', by: null }),
-  updateSeen: (db) => sessionRows.updateSeen(db, [sessionId, 's-2'], now, 1),
+  updateSeen: (db) => lastSeenRows.updateSeen(db, [sessionId, 's-2'], now, 1),
   extendSessions: (db) =>
-    sessionRows.extendSessions(db, {
+    lastSeenRows.extendSessions(db, {
       ids: [sessionId, 's-2'],
       usedAt: now,
       expiresAt: now,

@@ -1,0 +1,196 @@
+// The live sessions of an account in SQL, read page by page. No policy here.
+import { type InferResult, sql } from 'kysely'
+import { isMysql } from '../database/pages.ts'
+import type { Database, Platform, SessionsTable } from '../database/schema.ts'
+import { nextTurn } from '../database/turns.ts'
+import { isOverByPendingEnd, pendingEndColumns } from './pending-end-rows.ts'
+import type { Session } from './session.ts'
+import {
+  type SessionRow,
+  sessionColumns,
+  type TokenRow,
+  tokenColumns,
+  toRotation,
+  toSession,
+} from './session-columns.ts'
+import type { Rotation } from './token-status.ts'
+
+/** Where a page of live sessions ended. */
+export interface SessionCursor {
+  readonly createdAt: number
+  readonly id: string
+}
+
+/**
+ * A page of the account's sessions without an end of their own, oldest first, behind the cursor: the index
+ * hufu_sessions_account_live has this order. The caller selects the live ones, because the search for a page
+ * of live ones could read the whole index.
+ */
+function selectUnended(
+  db: Database,
+  accountId: string,
+  { after, limit }: { readonly after: SessionCursor | null; readonly limit: number },
+) {
+  const query = db
+    .selectFrom(byIndexOfLive(db))
+    .where('account_id', '=', accountId)
+    .where('ended_at', 'is', null)
+    .limit(limit)
+    .select(['hufu_sessions.id', 'created_at', 'expires_at', 'survives_end'])
+    .select((eb) => pendingEndColumns(eb, accountId))
+  if (isMysql(db)) {
+    // MySQL and MariaDB sort the rows where the order names a column that `is null` makes equal in all rows;
+    // PostgreSQL sorts them where the order does not name it.
+    const ordered = query.orderBy('created_at').orderBy('hufu_sessions.id')
+    // MySQL and MariaDB do not use a range of an index for a comparison of pairs.
+    return after === null
+      ? ordered
+      : ordered
+          .where('created_at', '>=', after.createdAt)
+          .where((where) =>
+            where.or([where('created_at', '>', after.createdAt), where('hufu_sessions.id', '>', after.id)]),
+          )
+  }
+  const ordered = query
+    .orderBy('account_id')
+    .orderBy('ended_at')
+    .orderBy('created_at')
+    .orderBy('hufu_sessions.id')
+  // The comparison of pairs is a range of the index also where many sessions began in the same millisecond.
+  return after === null
+    ? ordered
+    : ordered.where(sql<boolean>`(created_at, hufu_sessions.id) > (${after.createdAt}, ${after.id})`)
+}
+
+/**
+ * The sessions table with an index hint. Where most sessions of an account are live, MySQL and MariaDB would
+ * use another index for each page, and sort all sessions of the account.
+ */
+function byIndexOfLive(db: Database) {
+  const hint = isMysql(db) ? sql` force index (hufu_sessions_account_live)` : sql``
+  return sql<SessionsTable>`hufu_sessions`.as<'hufu_sessions'>(sql`hufu_sessions${hint}`)
+}
+
+type UnendedRow = InferResult<ReturnType<typeof selectUnended>>[number]
+
+function isLiveAt(row: UnendedRow, now: number): boolean {
+  return (row.expires_at === null || row.expires_at > now) && !isOverByPendingEnd(row)
+}
+
+/** Where the next page begins; null: this was the last one. */
+function cursorAfter(rows: readonly UnendedRow[], limit: number): SessionCursor | null {
+  const last = rows.at(-1)
+  return last && rows.length === limit ? { createdAt: last.created_at, id: last.id } : null
+}
+
+/** The most rows of a page, so that its memory and time are bounded. */
+const readAtOnce = 1_000
+
+export interface LivePage {
+  readonly now: number
+  readonly after?: SessionCursor | null
+  readonly limit: number
+}
+
+/** The live rows of page after page, with turns of the event loop between. */
+async function* livePages<R extends UnendedRow>(
+  readPage: (after: SessionCursor | null) => Promise<R[]>,
+  { now, after = null, limit }: LivePage,
+): AsyncGenerator<R[]> {
+  for (let from = after; ; await nextTurn()) {
+    const rows = await readPage(from)
+    yield rows.filter((row) => isLiveAt(row, now))
+    from = cursorAfter(rows, limit)
+    if (from === null) return
+  }
+}
+
+export interface LiveSession {
+  readonly session: Session
+  readonly tokenHash: string
+  readonly rotation: Rotation | null
+}
+
+/** Up to `limit` of the account's live sessions at `now`, oldest first, behind a cursor. */
+export async function listLiveSessions(
+  db: Database,
+  accountId: string,
+  page: LivePage,
+): Promise<LiveSession[]> {
+  const { limit } = page
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(db, accountId, { after, limit }).select(sessionColumns).select(tokenColumns).execute()
+  const found: LiveSession[] = []
+  for await (const rows of livePages(readPage, page)) {
+    found.push(...rows.map(toLiveSession))
+    if (found.length >= limit) return found.slice(0, limit)
+  }
+  return found
+}
+
+function toLiveSession(row: SessionRow & TokenRow): LiveSession {
+  return { session: toSession(row), tokenHash: row.token_hash, rotation: toRotation(row) }
+}
+
+export type Contender = Pick<Session, 'id' | 'platform' | 'deviceId' | 'createdAt'>
+
+/** Which live sessions are wanted; without a member, all of them. */
+export interface ContenderFilter {
+  readonly platform?: Platform
+  readonly deviceId?: string
+}
+
+/**
+ * All live sessions of an account at `now` that fit, oldest first, read page by page with turns of the event
+ * loop between.
+ */
+export async function listLiveContenders(
+  tx: Database,
+  accountId: string,
+  now: number,
+  { platform, deviceId }: ContenderFilter = {},
+): Promise<Contender[]> {
+  const found: Contender[] = []
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(tx, accountId, { after, limit: readAtOnce }).select(['platform', 'device_id']).execute()
+  for await (const rows of livePages(readPage, { now, limit: readAtOnce })) {
+    for (const row of rows) {
+      if (platform !== undefined && row.platform !== platform) continue
+      if (deviceId !== undefined && row.device_id !== deviceId) continue
+      const { id, created_at: createdAt } = row
+      found.push({ id, platform: row.platform, deviceId: row.device_id, createdAt })
+    }
+  }
+  return found
+}
+
+/** The ids of the account's live sessions at `now`, oldest first: all, or the first `limit` of them. */
+export async function listLiveSessionIds(
+  tx: Database,
+  accountId: string,
+  now: number,
+  limit: number | null,
+): Promise<string[]> {
+  const found: string[] = []
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(tx, accountId, { after, limit: readAtOnce }).execute()
+  for await (const rows of livePages(readPage, { now, limit: readAtOnce })) {
+    found.push(...rows.map(({ id }) => id))
+    if (limit !== null && found.length >= limit) return found.slice(0, limit)
+  }
+  return found
+}
+
+/**
+ * A page of the account's sessions that the pending end has yet to be written into, and where the next one
+ * begins; null: nowhere.
+ */
+export async function unendedSessions(
+  tx: Database,
+  accountId: string,
+  page: { readonly after: SessionCursor | null; readonly limit: number },
+): Promise<{ over: string[]; next: SessionCursor | null }> {
+  const rows = await selectUnended(tx, accountId, page).execute()
+  const over = rows.filter(isOverByPendingEnd).map(({ id }) => id)
+  return { over, next: cursorAfter(rows, page.limit) }
+}

@@ -1,0 +1,90 @@
+// Sessions whose sign-in can be repeated, in SQL. No policy here.
+import type { Database } from '../database/schema.ts'
+import { isOverByPendingEnd } from './pending-end-rows.ts'
+import type { Session } from './session.ts'
+import { sessionColumns, toSession } from './session-columns.ts'
+
+/**
+ * The state of a session whose sign-in can be repeated, until its token is first used. It uses the columns of
+ * a rotation whose successor is unused: the fingerprint is the hash of no token, and the first use clears it
+ * as it clears a previous token.
+ */
+export interface RepeatableSignIn {
+  /** From sign-in-repeats.ts. */
+  readonly fingerprint: string
+  readonly tokenHash: string
+  /** The family hash of the token; a repeat makes another token. */
+  readonly familyHash: string
+  /** When this token was made. */
+  readonly at: number
+}
+
+/** The values of `rotation_nonce` that say whether the sign-in that can be repeated created the account. */
+export const madeAccount = { true: 'made_account', false: 'found_account' } as const
+
+/** A session whose sign-in can be repeated. */
+export interface Repeatable {
+  readonly session: Session
+  readonly fingerprint: string
+  /** The sign-in created the account. */
+  readonly created: boolean
+}
+
+export interface RepeatSearch {
+  /** E.164. */
+  readonly phoneNumber: string
+  readonly fingerprint: string
+  /** Only a session that began after this time. */
+  readonly since: number
+}
+
+/**
+ * The session that this sign-in of a number created, if it has not ended and its token was never used; null
+ * where there is none. It is one statement, whether or not the number has an account.
+ */
+export async function findRepeatable(
+  db: Database,
+  { phoneNumber, fingerprint, since }: RepeatSearch,
+): Promise<Repeatable | null> {
+  const row = await db
+    .selectFrom('hufu_sessions')
+    .innerJoin('hufu_accounts', 'hufu_accounts.id', 'hufu_sessions.account_id')
+    .leftJoin('hufu_pending_ends as pending', 'pending.account_id', 'hufu_sessions.account_id')
+    .select(sessionColumns)
+    .select(['hufu_sessions.rotation_nonce', 'hufu_sessions.survives_end'])
+    .select(['pending.id as pending_id', 'pending.at as pending_at'])
+    .where('hufu_accounts.phone_number', '=', phoneNumber)
+    .where('hufu_sessions.ended_at', 'is', null)
+    .where('hufu_sessions.previous_token_hash', '=', fingerprint)
+    .where('hufu_sessions.created_at', '>', since)
+    .executeTakeFirst()
+  if (!row || isOverByPendingEnd(row)) return null
+  return { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
+}
+
+/** Whether a session of an account was created by this sign-in after a time, whatever became of it. */
+export async function hasSignedIn(
+  tx: Database,
+  accountId: string,
+  { fingerprint, since }: Omit<RepeatSearch, 'phoneNumber'>,
+): Promise<boolean> {
+  const row = await tx
+    .selectFrom('hufu_sessions')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('created_at', '>', since)
+    .where('sign_in_fingerprint', '=', fingerprint)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Gives a session whose token was never used another one. */
+export async function replaceUnusedToken(tx: Database, id: string, next: RepeatableSignIn): Promise<void> {
+  await tx
+    .updateTable('hufu_sessions')
+    .set({ token_hash: next.tokenHash, token_family_hash: next.familyHash, rotated_at: next.at })
+    .where('id', '=', id)
+    .where('previous_token_hash', '=', next.fingerprint)
+    .where('ended_at', 'is', null)
+    .execute()
+}
