@@ -179,10 +179,7 @@ export class AccountLifecycle {
     await forgetPersonInPages(this.#options.db, accountId, { phoneNumber, began })
     await deleteEndedSessions(this.#options.db, accountId)
     const { result } = await this.#options.writer.write({
-      lock: async (tx) => {
-        const account = await lockAccountRow(tx, accountId)
-        return account && { account }
-      },
+      lock: lockById(accountId, lockAccountRow),
       by: null,
       decide: async (locked, tx) => {
         if (!locked) return { change: null, result: false }

@@ -175,10 +175,16 @@ export class AccountWriter {
   }
 }
 
-/** Locks the row of the account with this id. */
-export function lockById(accountId: string): (tx: Database) => Promise<Locked | null> {
+/**
+ * Locks the row of the account with this id. `lockRow` says which rows count: by default, an account whose
+ * removal has begun does not exist.
+ */
+export function lockById(
+  accountId: string,
+  lockRow: typeof lockAccount = lockAccount,
+): (tx: Database) => Promise<Locked | null> {
   return async (tx) => {
-    const account = await lockAccount(tx, accountId)
+    const account = await lockRow(tx, accountId)
     return account && { account }
   }
 }
