@@ -38,7 +38,7 @@ import { MemoryLimits } from './limits/store-memory.ts'
 import { limitConnections, SqlLimits } from './limits/store-sql.ts'
 import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
-import type { RedisState } from './redis/connections.ts'
+import type { RedisReport } from './redis/connections.ts'
 import { MemorySessionCache } from './session-cache/memory.ts'
 import { NoSessionCache } from './session-cache/none.ts'
 import type { SessionCache } from './session-cache/session-cache.ts'
@@ -86,8 +86,8 @@ export interface ServicesOptions {
   readonly steady?: Clock
   /** For tests: the time that the database reports. */
   readonly databaseNow?: () => Promise<number>
-  /** Called when Redis becomes reachable, and with a cause when it does not answer or refuses commands. */
-  readonly onRedis?: (state: RedisState, cause?: unknown) => void
+  /** Called when Redis becomes reachable, and when it does not answer or refuses commands. */
+  readonly onRedis?: (report: RedisReport) => void
   /** Called with the errors of background work. */
   readonly onBackgroundError?: OnBackgroundError
   /** Called when a text message went to the second driver, with the reason why the first one refused it. */

@@ -1,12 +1,9 @@
-// Facts about Redis for doctor and the start message.
+// Facts about Redis for doctor.
 
-import { redactUrl } from '../redact-url.ts'
 import { findPrimaries } from '../redis/discovery.ts'
 import { onNode } from '../redis/node.ts'
 import { type Address, parseRedisUrl, type RedisLocation, urlOf } from '../redis/redis-url.ts'
-import { isRefusal } from '../redis/refusal.ts'
 import { askSentinels } from '../redis/sentinel.ts'
-import type { Output } from './output.ts'
 
 export interface RedisFacts {
   readonly primaries: readonly Address[]
@@ -75,32 +72,4 @@ async function probeNode(place: RedisLocation, address: Address) {
       aheadMs: Math.round((seconds ?? 0) * 1000 + (microseconds ?? 0) / 1000 - Date.now()),
     }
   })
-}
-
-/** For the start message: where Redis is, which primary is in use now, and whether it answers. */
-export async function shownRedis(url: string, output: Output): Promise<string> {
-  const where = redactUrl(url)
-  const more = await shownState(url, output)
-  return more === null ? where : output.say(`${where}（${more}）`, `${where} (${more})`)
-}
-
-async function shownState(url: string, output: Output): Promise<string | null> {
-  const place = parseRedisUrl(url)
-  try {
-    const primaries = await findPrimaries(place)
-    await Promise.all(primaries.map((address) => onNode(urlOf(place.nodes, address), (send) => send('PING'))))
-    return shownPrimaries(url, primaries, output)
-  } catch (error) {
-    return isRefusal(error)
-      ? output.say('拒绝访问', 'refuses access')
-      : output.say('没有应答', 'does not answer')
-  }
-}
-
-/** null where the setting already names the primary. */
-export function shownPrimaries(url: string, primaries: readonly Address[], output: Output): string | null {
-  const { kind } = parseRedisUrl(url)
-  if (kind === 'one') return null
-  if (kind === 'sentinel') return output.say(`主节点 ${primaries[0]}`, `primary ${primaries[0]}`)
-  return output.say(`${primaries.length} 个主节点`, `${primaries.length} primaries`)
 }

@@ -19,8 +19,8 @@ export async function tryRedis(url: string): Promise<void> {
     place: parseRedisUrl(url),
     newClient: newSessionCacheClient,
     begin: (client) => beginReading(client, 1_000),
-    onChange: (_state, cause) => {
-      failure = cause
+    onChange: (report) => {
+      failure = report.state === 'ok' ? undefined : report.cause
     },
   })
   try {

@@ -20,6 +20,7 @@ import { databaseTlsFinding, redisTlsFinding } from './doctor-tls.ts'
 import { tryWrites } from './doctor-trial-rows.ts'
 import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
+import { shownPrimaries } from './shown-redis.ts'
 
 /** Clocks further apart than this make sessions end early or late, and times in logs hard to compare. */
 const clockToleranceMs = 2_000
@@ -280,7 +281,7 @@ async function redisFindings(settings: Settings, output: Output): Promise<Findin
   }
   const where = redactUrl(url)
   try {
-    const { probeRedis, shownPrimaries } = await import('./doctor-redis.ts')
+    const { probeRedis } = await import('./doctor-redis.ts')
     const facts = await probeRedis(url)
     const primaries = shownPrimaries(url, facts.primaries, output)
     const found: Finding = {

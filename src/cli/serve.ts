@@ -1,5 +1,5 @@
 // hufu serve: starts the server, prints where it listens, and stops it in order.
-import cluster, { type Address } from 'node:cluster'
+import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
@@ -13,6 +13,7 @@ import { AppError } from '../errors.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { backgroundErrorLog, createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { redactUrl } from '../redact-url.ts'
+import type { RedisReport } from '../redis/connections.ts'
 import { readEnvironment } from '../settings/environment.ts'
 import { serverSettings } from '../settings/server.ts'
 import { SettingsError } from '../settings/setting.ts'
@@ -23,9 +24,10 @@ import type { Context } from './context.ts'
 import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
+import { shownRedis } from './shown-redis.ts'
 import { exitOnSignalAsProcess1, stopSignal, stopWithNpm } from './signals.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
-import { runWorkers, stopMessage, unrefPrimary } from './workers.ts'
+import { isFirstWorker, runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
 const stopWithinMs = 10_000
 const tidyEveryMs = 3_600_000
@@ -48,24 +50,17 @@ export async function serve({ settings, output }: Context): Promise<number> {
   const log = programLog.logger
   exitOnUncaught(log)
   if (!cluster.isWorker) stopWithNpm(readEnvironment())
-  const printStarted = async (address: string) => {
-    process.stderr.write(await startMessage(address, settings, output))
-  }
   if (settings.server.workers === 1)
-    return await serveHere({ settings, output }, programLog, { printStarted, stopSignal })
-  if (cluster.isWorker) {
-    try {
-      const sayNothing = async () => {}
-      return await serveHere({ settings, output }, programLog, {
-        printStarted: sayNothing,
-        stopSignal: stopMessage,
-      })
-    } finally {
-      unrefPrimary()
-    }
+    return await serveHere({ settings, output }, programLog, { printsStart: true, stopSignal })
+  if (!cluster.isWorker) return await runWorkers({ count: settings.server.workers, log })
+  try {
+    return await serveHere({ settings, output }, programLog, {
+      printsStart: isFirstWorker(),
+      stopSignal: stopMessage,
+    })
+  } finally {
+    unrefPrimary()
   }
-  const onListening = ({ address, port }: Address) => void printStarted(`http://${address}:${port}`)
-  return await runWorkers({ count: settings.server.workers, log, onListening })
 }
 
 const redisLines = {
@@ -76,7 +71,8 @@ const redisLines = {
 }
 
 interface ServeHooks {
-  readonly printStarted: (address: string) => Promise<void>
+  /** One process of a server prints the start message. */
+  readonly printsStart: boolean
   /** Called once, when requests may be in flight. */
   readonly stopSignal: () => Promise<void>
 }
@@ -84,11 +80,12 @@ interface ServeHooks {
 async function serveHere(
   { settings, output }: Context,
   programLog: Log,
-  { printStarted, stopSignal }: ServeHooks,
+  { printsStart, stopSignal }: ServeHooks,
 ): Promise<number> {
   const log = programLog.logger
   exitOnSignalAsProcess1()
   await prepareDatabase(settings, output)
+  let redis: RedisReport | null = null
   const services = await openServices(settings, {
     onBackgroundError: backgroundErrorLog(programLog),
     onSmsFailOver: ({ driver, code, vendorCode }) =>
@@ -96,9 +93,10 @@ async function serveHere(
         { driver, code, gatewayCode: vendorCode },
         'text message refused by one gateway, given to the next',
       ),
-    onRedis: (state, cause) => {
-      if (state === 'ok') log.info(redisLines.ok)
-      else log.warn({ err: withoutValues(cause) }, redisLines[state])
+    onRedis: (report) => {
+      redis = report
+      if (report.state === 'ok') log.info(redisLines.ok)
+      else log.warn({ err: withoutValues(report.cause) }, redisLines[report.state])
     },
   })
   try {
@@ -114,7 +112,7 @@ async function serveHere(
     const signalled = stopSignal()
     const address = await listen(server, settings)
     sayFewerConnections(settings, log)
-    await printStarted(address)
+    if (printsStart) process.stderr.write(await startMessage({ address, redis }, settings, output))
     const tidying = schedulePurge(services, log)
     await signalled
     clearInterval(tidying)
@@ -296,16 +294,28 @@ function exitOnUncaught(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
-async function startMessage(address: string, settings: Settings, output: Output): Promise<string> {
+/** What a server knows when it has started. */
+interface Started {
+  /** Where it listens. */
+  readonly address: string
+  /** What the session cache last reported; null: it does not use Redis. */
+  readonly redis: RedisReport | null
+}
+
+async function startMessage(
+  { address, redis }: Started,
+  settings: Settings,
+  output: Output,
+): Promise<string> {
   const database = settings.database.location
-  const redis = settings.redis.url
+  const redisUrl = settings.redis.url
   const data = database.kind === 'sqlite' ? sqlitePath(database.url) : redactUrl(database.url)
   const cache =
-    redis === null
+    redisUrl === null
       ? database.kind === 'sqlite'
         ? output.say('无（SQLite 不需要）', 'none (SQLite needs none)')
         : output.say('无（每次检查直接读数据库）', 'none (every check asks the database)')
-      : await (await import('./doctor-redis.ts')).shownRedis(redis, output)
+      : shownRedis(redisUrl, redis, output)
   const warnings = [
     settings.limits.enforcement === 'off' ? limitsOffWarning(output) : null,
     testNumbersOverWarning(settings, output),

@@ -1,6 +1,7 @@
 // Several processes on one port: the primary starts the workers, watches them, and stops them in order. It
 // answers no requests itself.
-import cluster, { type Address, type Worker } from 'node:cluster'
+import cluster, { type Worker } from 'node:cluster'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
 import { exitCodes } from './output.ts'
@@ -29,6 +30,11 @@ export function stopMessage(): Promise<void> {
   })
 }
 
+/** In a worker: whether it was started first, alone. A worker that replaces another one was not. */
+export function isFirstWorker(): boolean {
+  return cluster.worker?.id === 1
+}
+
 /** In a worker that has finished: the channel to the primary no longer keeps the process alive. */
 export function unrefPrimary(): void {
   process.channel?.unref()
@@ -37,27 +43,24 @@ export function unrefPrimary(): void {
 export interface WorkersOptions {
   readonly count: number
   readonly log: Logger
-  /** Called once, when the first worker listens. */
-  readonly onListening: (address: Address) => void
 }
 
 /**
  * Runs `count` worker processes, and returns when a signal has stopped all of them. The first one starts
  * alone, so that an error in settings, port or database is printed once.
  */
-export async function runWorkers({ count, log, onListening }: WorkersOptions): Promise<number> {
+export async function runWorkers({ count, log }: WorkersOptions): Promise<number> {
   const signalled = stopSignal()
   const listening = new WeakSet<Worker>()
   cluster.on('listening', (worker) => listening.add(worker))
   const first = cluster.fork()
   const began = await Promise.race([
-    new Promise<Address>((resolve) => first.once('listening', resolve)),
+    once(first, 'listening').then(() => true),
     endOf(first),
-    signalled.then(() => null),
+    signalled.then(() => false),
   ])
   // The worker has printed the reason.
-  if (typeof began === 'number' || typeof began === 'string') return Number(began) || exitCodes.internal
-  if (began) onListening(began)
+  if (typeof began !== 'boolean') return Number(began) || exitCodes.internal
   const others = Array.from({ length: began ? count - 1 : 0 }, () => cluster.fork())
   const stopped = new AbortController()
   const kept = [first, ...others].map((worker) => keep(worker, log, stopped.signal))

@@ -23,7 +23,7 @@ async function start() {
     place: parseRedisUrl(redis.url),
     newClient: (url) => createClient(nodeOptions(url)),
     begin: async () => null,
-    onChange: (state) => told.push(state),
+    onChange: ({ state }) => told.push(state),
   })
   closers.push(() => link.close())
   await link.connect()

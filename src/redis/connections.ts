@@ -30,6 +30,11 @@ type Command<Client, State, T> = (connection: Connection<Client, State>) => Prom
 /** `refused`: Redis answers, but refuses the commands, and keeps doing so. */
 export type RedisState = 'ok' | 'out_of_reach' | 'refused'
 
+/** A change of the state: the primaries in use now, or the last failure. */
+export type RedisReport =
+  | { readonly state: 'ok'; readonly primaries: readonly Address[] }
+  | { readonly state: Exclude<RedisState, 'ok'>; readonly cause: unknown }
+
 type Slots<Client, State> = (Connection<Client, State> | null)[]
 
 export interface RedisConnectionsOptions<Client, State> {
@@ -38,10 +43,10 @@ export interface RedisConnectionsOptions<Client, State> {
   /** Prepares the state of a new connection, before any caller uses it. */
   readonly begin: (client: Client) => Promise<State>
   /**
-   * Called when all of Redis becomes reachable, and with a cause when a part of it does not answer or refuses
-   * the commands.
+   * Called at the end of the first attempt, when all of Redis becomes reachable, and when a part of it does not
+   * answer or refuses the commands.
    */
-  readonly onChange?: ((state: RedisState, cause?: unknown) => void) | undefined
+  readonly onChange?: ((report: RedisReport) => void) | undefined
 }
 
 /**
@@ -264,8 +269,8 @@ export class RedisConnections<Client extends NodeClient, State extends Connectio
     const state = this.isReachable() ? 'ok' : isLastingRefusal(cause) ? 'refused' : 'out_of_reach'
     if (this.#closed || state === this.#notified) return
     this.#notified = state
-    if (state === 'ok') this.#options.onChange?.(state)
-    else this.#options.onChange?.(state, cause)
+    if (state === 'ok') this.#options.onChange?.({ state, primaries: [...this.#connections.keys()] })
+    else this.#options.onChange?.({ state, cause })
   }
 
   async #open(address: Address): Promise<void> {

@@ -6,7 +6,7 @@ import { LastChanges } from '../changes/last-changes.ts'
 import { AppError } from '../errors.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { randomText } from '../random-text.ts'
-import { RedisConnections, type RedisState } from '../redis/connections.ts'
+import { RedisConnections, type RedisReport, type RedisState } from '../redis/connections.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
 import {
@@ -46,7 +46,7 @@ export interface RedisSessionCacheOptions {
   readonly trustWithoutDatabase?: boolean
   readonly cacheEntrySeconds?: number
   /** Called when the cache comes into use, and with a cause when it goes out of use. */
-  readonly onChange?: (state: RedisState, cause?: unknown) => void
+  readonly onChange?: (report: RedisReport) => void
 }
 
 /**

@@ -12,9 +12,11 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { Output } from '../../src/cli/output.ts'
+import { redactUrl } from '../../src/redact-url.ts'
 import { type CommandResult, person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
 import { redisUrl } from '../support/databases.ts'
 import { freePort } from '../support/services/ports.ts'
+import { startRedis } from '../support/services/redis.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'hufu-cli-'))
@@ -409,6 +411,19 @@ describe('start', () => {
     })
     await expect.poll(server.output).toContain(`  Redis  redis://:***@127.0.0.1:${port} (does not answer)\n`)
     await server.stop()
+  })
+
+  test.skipIf(redisUrl() === null)('the start message names Redis as the session cache knows it, without a connection of its own', async () => {
+    const redis = await startRedis()
+    const received = async () =>
+      Number(/^total_connections_received:(\d+)/m.exec(String(await redis.tell('INFO', 'stats')))?.[1])
+    const before = await received()
+    const server = await startProcess({ ...environment, HUFU_REDIS_URL: redis.url })
+    expect(server.output()).toContain(`  Redis  ${redactUrl(redis.url)}\n`)
+    // That of the session cache, and that of the second question.
+    expect((await received()) - before).toBe(2)
+    await server.stop()
+    await redis.stop()
   })
 
   test('a database that never comes is waited for as long as was said, and then named in one sentence', async () => {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openServices } from '../../src/app.ts'
 import { migrate } from '../../src/database/migrate.ts'
+import { redactUrl } from '../../src/redact-url.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 import { addPerson, person, type ServerProcess, startProcess } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
@@ -95,9 +96,10 @@ usable('both answer, and what one ends the other refuses', async () => {
 })
 
 usable('says once where it is; a worker that is killed is replaced, and all sessions stay live', async () => {
-  const { server } = await start()
+  const { server, settings } = await start()
   const token = await signIn(server.url)
   expect(server.output().match(/Hufu 虎符/g)).toHaveLength(1)
+  expect(server.output()).toContain(`  Redis  ${redactUrl(settings.HUFU_REDIS_URL)}\n`)
   const [victim, other] = workersOf(server)
   process.kill(victim ?? expect.fail(), 'SIGKILL')
   await vi.waitFor(() => {
