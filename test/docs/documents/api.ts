@@ -68,7 +68,9 @@ const password = (name: string) => ({
 /** A new session in TOKEN. */
 async function signIn(walk: Walk, body: object): Promise<void> {
   await walk.shell.run(
-    walk.here(`TOKEN=$(${post('/v1/sessions', body)} | grep -o 'hf_[A-Za-z0-9_-]*')\ntest -n "$TOKEN"`),
+    walk.here(
+      `TOKEN=$(${post('/v1/sessions', body)} | grep -o '"token":"[^"]*"' | cut -d '"' -f 4)\ntest -n "$TOKEN"`,
+    ),
   )
 }
 

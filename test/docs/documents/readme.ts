@@ -52,7 +52,7 @@ const inABackEnd = runs(async (walk, { text }) => {
   const body = '{"phone_number":"13800005225","password":"123456"}'
   const signIn = `curl -s http://127.0.0.1:5001/v1/sessions -H 'Content-Type: application/json' -d '${body}'`
   await walk.run(
-    `echo 123456 | npm run -s hufu -- ${add}\nexport TOKEN=$(${signIn} | grep -o 'hf_[A-Za-z0-9_-]*')`,
+    `echo 123456 | npm run -s hufu -- ${add}\nexport TOKEN=$(${signIn} | grep -o '"token":"[^"]*"' | cut -d '"' -f 4)`,
   )
   const program = `import { accountOf } from './readme-block.ts'
 await accountOf(process.env.TOKEN).then((account) => console.log(account), () => console.log('failed'))
