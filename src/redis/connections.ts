@@ -43,8 +43,8 @@ export interface RedisConnectionsOptions<Client, State> {
   /** Prepares the state of a new connection, before any caller uses it. */
   readonly begin: (client: Client) => Promise<State>
   /**
-   * Called at the end of the first attempt, when all of Redis becomes reachable, and when a part of it does not
-   * answer or refuses the commands.
+   * Called at the end of the first attempt, when all of Redis becomes reachable, and when a part of it does
+   * not answer or refuses the commands.
    */
   readonly onChange?: ((report: RedisReport) => void) | undefined
 }

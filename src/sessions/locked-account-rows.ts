@@ -1,5 +1,5 @@
-// The row of an account in SQL, locked and changed by one transaction. No policy here. accounts/account-rows.ts
-// reads accounts without a lock.
+// The row of an account in SQL, locked and changed by one transaction. No policy here.
+// accounts/account-rows.ts reads accounts without a lock.
 import type { AccountsTable, Database } from '../database/schema.ts'
 
 /**
@@ -12,8 +12,8 @@ export async function lockAccount(tx: Database, id: string): Promise<AccountsTab
 }
 
 /**
- * The row of an account, locked until the transaction ends, also where its removal has begun; null where there
- * is no such account.
+ * The row of an account, locked until the transaction ends, also where its removal has begun; null where
+ * there is no such account.
  */
 export async function lockAccountRow(tx: Database, id: string): Promise<AccountsTable | null> {
   const row = await tx
