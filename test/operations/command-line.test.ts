@@ -413,7 +413,7 @@ describe('start', () => {
     await server.stop()
   })
 
-  test.skipIf(redisUrl() === null)('the start message names Redis as the session cache knows it, without a connection of its own', async () => {
+  test.skipIf(redisUrl() === null)('the start message opens no connection of its own to Redis', async () => {
     const redis = await startRedis()
     const received = async () =>
       Number(/^total_connections_received:(\d+)/m.exec(String(await redis.tell('INFO', 'stats')))?.[1])
