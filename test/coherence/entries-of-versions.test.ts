@@ -7,7 +7,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { check } from '../fault-run/checker.ts'
 import type { Kind, Operation } from '../fault-run/history.ts'
-import { addPeople, type HufuServer, openStageDatabase, startHufu } from '../fault-run/stage.ts'
+import { createAccounts, type HufuServer, openDeploymentDatabase, startHufu } from '../fault-run/deployment.ts'
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { checkOutVersion, copyVersion, type SourceChange, thisVersion } from '../support/other-versions.ts'
@@ -87,7 +87,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
   const isSkipped = missing !== null || database === undefined || redis === null
   let url: string
   let drop: () => Promise<void>
-  let stage: ReturnType<typeof openStageDatabase>
+  let deployment: ReturnType<typeof openDeploymentDatabase>
   let entries: Awaited<ReturnType<typeof openCacheInRedis>>
   let nicknames = 0
   let servers: { readonly other: HufuServer; readonly now: HufuServer }
@@ -99,15 +99,15 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
     drop = fresh.drop
     const stores = { HUFU_DATABASE_URL: url, HUFU_REDIS_URL: redis, HUFU_SESSION_MAX: '0' }
     const started = await startHufu(name, other ?? '', stores)
-    await addPeople(url, people, password)
+    await createAccounts(url, people, password)
     servers = { other: started, now: await startHufu('now', thisVersion, stores) }
-    stage = openStageDatabase(url)
+    deployment = openDeploymentDatabase(url)
     entries = await openCacheInRedis(redis)
   })
   afterAll(async () => {
     await servers?.other.close()
     await servers?.now.close()
-    await stage?.db.destroy()
+    await deployment?.db.destroy()
     await entries?.close()
     await drop?.()
   })
@@ -124,7 +124,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
    */
   async function rename(): Promise<string> {
     const nickname = `name ${nicknames++}`
-    await stage.db.updateTable('hufu_accounts').set({ nickname }).where('phone_number', '=', person).execute()
+    await deployment.db.updateTable('hufu_accounts').set({ nickname }).where('phone_number', '=', person).execute()
     return nickname
   }
 

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { audit } from '../fault-run/auditor.ts'
 import { check } from '../fault-run/checker.ts'
 import { Client } from '../fault-run/client.ts'
-import { type HufuServer, openStageDatabase, startHufu } from '../fault-run/stage.ts'
+import { type HufuServer, openDeploymentDatabase, startHufu } from '../fault-run/deployment.ts'
 import { codeNumbers, password, passwordNumbers, startWorkload } from '../fault-run/workload.ts'
 import { runCommand } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
@@ -62,14 +62,14 @@ describe.each(
     const [old] = servers
     if (!old) return expect.fail()
     const client = new Client()
-    const database = openStageDatabase(url)
-    const stage = { ...database, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
+    const database = openDeploymentDatabase(url)
+    const deployment = { ...database, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
-    const load = startWorkload(client, stage, { codes: codeNumbers, isKeyed: false })
+    const load = startWorkload(client, deployment, { codes: codeNumbers, isKeyed: false })
     await sleep(loadMs / 4)
     servers.push(await startHufu('now', thisVersion, stores))
     // The load looks at the list of servers before each request.
-    stage.servers = [old, servers[1] ?? expect.fail()]
+    deployment.servers = [old, servers[1] ?? expect.fail()]
     const done = (name: string) =>
       client.operations.filter(({ server, outcome }) => server === name && outcome === 'done')
     const kindsOf = (name: string) => new Set(done(name).map(({ kind }) => kind))
@@ -80,7 +80,7 @@ describe.each(
     await load.stop()
     const history = { servers: ['before', 'now'], operations: client.operations, troubles: [] }
     expect(check(history, limits)).toEqual([])
-    expect(await audit(client, stage)).toEqual([])
+    expect(await audit(client, deployment)).toEqual([])
     for (const name of ['before', 'now']) expect(kindsOf(name)).toEqual(new Set(kinds))
     // The old one may be started again while the new one runs.
     await old.restart('SIGTERM')

@@ -10,7 +10,7 @@ import { migrateFresh, openDomain } from '../support/in-process-server.ts'
 import { thisVersion } from '../support/other-versions.ts'
 import { createFolder, removeFolder } from '../support/services/folders.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
-import { appliesTo, type Check, isWaitingItsTurn, type Stage } from './writer-mutants/checks.ts'
+import { appliesTo, type Check, isWaitingItsTurn, type Deployment } from './writer-mutants/checks.ts'
 import { type Kind, kinds } from './writer-mutants/kinds.ts'
 import { checks, loadMutant, mutants } from './writer-mutants/mutants.ts'
 
@@ -20,7 +20,7 @@ const mariadb = databases.find(({ name }) => name === 'mariadb') ?? expect.fail(
 describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
   const folder = createFolder('writer-mutants')
   const servers: RedisServer[] = []
-  let stage: Stage
+  let deployment: Deployment
   let drop: () => Promise<void>
 
   beforeAll(async () => {
@@ -30,10 +30,10 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
     servers.push(await startRedis(), await startRedis())
     const [redis = expect.fail(), other = expect.fail()] = servers
     const witness = await openDomain({ databaseUrl: fresh.url, redisUrl: redis.url })
-    stage = { databaseUrl: fresh.url, redisUrl: redis.url, otherRedisUrl: other.url, witness }
+    deployment = { databaseUrl: fresh.url, redisUrl: redis.url, otherRedisUrl: other.url, witness }
   })
   afterAll(async () => {
-    await stage?.witness.close()
+    await deployment?.witness.close()
     for (const server of servers) await server.stop()
     await drop?.()
     removeFolder(folder)
@@ -42,7 +42,7 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
   /** What a check sees, by kind of write. */
   async function seen(check: Check, Writer: typeof AccountWriter): Promise<Record<string, string | null>> {
     const applies = kinds.filter((kind) => appliesTo(check, kind))
-    const one = async (kind: Kind) => [kind.name, await check(stage, kind, Writer)] as const
+    const one = async (kind: Kind) => [kind.name, await check(deployment, kind, Writer)] as const
     if (check !== isWaitingItsTurn) return Object.fromEntries(await Promise.all(applies.map(one)))
     const found: Record<string, string | null> = {}
     for (const kind of applies) found[kind.name] = (await one(kind))[1]

@@ -4,26 +4,26 @@ import { sql } from 'kysely'
 import { databaseKind } from '../../src/database/open.ts'
 import type { Client } from './client.ts'
 import type { Operation } from './history.ts'
-import type { Stage } from './stage.ts'
+import type { Deployment } from './deployment.ts'
 
 /** What does not fit, in words. */
-export async function audit(client: Client, stage: Stage): Promise<string[]> {
+export async function audit(client: Client, deployment: Deployment): Promise<string[]> {
   return [
-    ...(await auditFile(stage)),
-    ...(await auditSql(stage)),
-    ...(await auditAcknowledged(client.operations, stage)),
-    ...(await auditRepeated(client.operations, stage)),
+    ...(await auditFile(deployment)),
+    ...(await auditSql(deployment)),
+    ...(await auditAcknowledged(client.operations, deployment)),
+    ...(await auditRepeated(client.operations, deployment)),
   ]
 }
 
 /** A database in one file says itself whether it is whole. */
-async function auditFile({ db, databaseUrl }: Stage): Promise<string[]> {
+async function auditFile({ db, databaseUrl }: Deployment): Promise<string[]> {
   if (databaseKind(databaseUrl) !== 'sqlite') return []
   const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db)
   return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok')
 }
 
-async function auditSql({ db }: Stage): Promise<string[]> {
+async function auditSql({ db }: Deployment): Promise<string[]> {
   const found: string[] = []
   const rows = await db.selectFrom('hufu_sessions').selectAll().execute()
   const events = await db.selectFrom('hufu_events').select(['kind', 'session_id']).execute()
@@ -47,9 +47,9 @@ async function auditSql({ db }: Stage): Promise<string[]> {
 }
 
 /** An acknowledged sign-in exists; the last one of an account that was not ended is valid on each server. */
-async function auditAcknowledged(operations: readonly Operation[], stage: Stage): Promise<string[]> {
+async function auditAcknowledged(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
   const found: string[] = []
-  const rows = await stage.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
+  const rows = await deployment.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const live = new Map(rows.map(({ id, ended_at }) => [id, ended_at === null]))
   for (const { kind, token, outcome, account, key } of operations) {
     if (kind !== 'sign_in' || outcome !== 'done' || token === null) continue
@@ -57,7 +57,7 @@ async function auditAcknowledged(operations: readonly Operation[], stage: Stage)
     // Of the tokens of one session that was signed in to again and again, one is good: below.
     if (key !== undefined && isLive) continue
     if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged and is not there`)
-    for (const { name, url } of isLive === undefined ? [] : stage.servers) {
+    for (const { name, url } of isLive === undefined ? [] : deployment.servers) {
       const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
       if (status !== (isLive ? 200 : 401))
         found.push(`${name} says ${status} of a session that is ${isLive ? 'live' : 'over'}`)
@@ -70,9 +70,9 @@ async function auditAcknowledged(operations: readonly Operation[], stage: Stage)
  * Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each
  * repeat is told.
  */
-async function auditRepeated(operations: readonly Operation[], stage: Stage): Promise<string[]> {
+async function auditRepeated(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
   const found: string[] = []
-  const { db, servers } = stage
+  const { db, servers } = deployment
   const rows = await db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const repeats = db.selectFrom('hufu_events').select('session_id').where('kind', '=', 'sign_in_repeated')
   const told = (await repeats.execute()).map(({ session_id }) => session_id)

@@ -4,30 +4,30 @@ import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
-import type { LinkedStage } from './stage.ts'
-import type { MariadbStage, PostgresStage } from './stage-linked.ts'
+import type { ProxiedDeployment } from './deployment.ts'
+import type { MariadbDeployment, PostgresDeployment } from './deployment-proxied.ts'
 
 /** Else a quick one is back before anybody asks. */
 const downMs = brokenMs / 2
 
-export const mariadbFaults: readonly Fault<MariadbStage>[] = [
+export const mariadbFaults: readonly Fault<MariadbDeployment>[] = [
   { name: 'MariaDB is killed', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs) },
   { name: 'MariaDB is restarted', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs) },
   { name: 'MariaDB is paused', run: ({ mariadb }) => paused((signal) => process.kill(mariadb.pid, signal)) },
-  { name: 'MariaDB ends all connections', run: (stage) => overAndOver(() => endMariadbConnections(stage)) },
+  { name: 'MariaDB ends all connections', run: (deployment) => overAndOver(() => endMariadbConnections(deployment)) },
   {
     name: 'MariaDB has no room for connections',
     isFelt: true,
-    async run(stage) {
+    async run(deployment) {
       // The fewest that it takes.
-      await sql`set global max_connections = 10`.execute(stage.db)
-      await noRoom(stage, () => openMariadbConnection(stage.databaseUrl))
-      await sql`set global max_connections = 300`.execute(stage.db)
+      await sql`set global max_connections = 10`.execute(deployment.db)
+      await noRoom(deployment, () => openMariadbConnection(deployment.databaseUrl))
+      await sql`set global max_connections = 300`.execute(deployment.db)
     },
   },
 ]
 
-export const postgresFaults: readonly Fault<PostgresStage>[] = [
+export const postgresFaults: readonly Fault<PostgresDeployment>[] = [
   { name: 'PostgreSQL is killed', isFelt: true, run: ({ postgres }) => postgres.restart('SIGKILL', downMs) },
   {
     name: 'PostgreSQL is restarted',
@@ -49,11 +49,11 @@ export const postgresFaults: readonly Fault<PostgresStage>[] = [
   {
     name: 'PostgreSQL has no room for connections',
     isFelt: true,
-    run: (stage) => noRoom(stage, () => openPostgresConnection(stage.databaseUrl)),
+    run: (deployment) => noRoom(deployment, () => openPostgresConnection(deployment.databaseUrl)),
   },
 ]
 
-async function endMariadbConnections({ db }: MariadbStage): Promise<void> {
+async function endMariadbConnections({ db }: MariadbDeployment): Promise<void> {
   const { rows } = await sql<{ id: number }>`
     select id from information_schema.processlist where command <> 'Daemon' and id <> connection_id()`.execute(
     db,
@@ -67,7 +67,7 @@ type Close = () => unknown
  * Takes every connection that the database has to give, also those that others let go, while the servers come
  * for new ones.
  */
-async function noRoom({ servers }: LinkedStage, open: () => Promise<Close>): Promise<void> {
+async function noRoom({ servers }: ProxiedDeployment, open: () => Promise<Close>): Promise<void> {
   const taken: Close[] = []
   const takeAll = async () => {
     for (let close = await tryOpen(open); close; close = await tryOpen(open)) taken.push(close)

@@ -5,11 +5,11 @@ import type { ClusterNode, RedisCluster } from '../support/services/redis-cluste
 import type { RedisSentinels } from '../support/services/redis-sentinel.ts'
 import { until } from '../support/services/until.ts'
 import { brokenMs, type Fault } from './faults.ts'
-import type { ClusterStage, SentinelStage } from './stage-nodes.ts'
+import type { ClusterDeployment, SentinelDeployment } from './deployment-redis-nodes.ts'
 
 type Ending = 'SIGKILL' | 'SIGSTOP'
 
-export const sentinelFaults: readonly Fault<SentinelStage>[] = [
+export const sentinelFaults: readonly Fault<SentinelDeployment>[] = [
   {
     name: 'the primary is killed, and another one takes over',
     run: ({ redis }) => failOver(redis, 'SIGKILL'),
@@ -28,7 +28,7 @@ export const sentinelFaults: readonly Fault<SentinelStage>[] = [
   },
 ]
 
-export const clusterFaults: readonly Fault<ClusterStage>[] = [
+export const clusterFaults: readonly Fault<ClusterDeployment>[] = [
   {
     name: 'a primary is killed, and its replica takes over',
     run: async ({ redis }) => takeOver(redis, await aPrimary(redis), 'SIGKILL'),

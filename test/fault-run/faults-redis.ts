@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { type Mode, startProxy } from '../support/tcp-proxy.ts'
 import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
-import type { LinkedStage } from './stage.ts'
+import type { ProxiedDeployment } from './deployment.ts'
 
-export const redisFaults: readonly Fault<LinkedStage>[] = [
+export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   {
     name: 'Redis is killed, and comes back empty',
     async run({ redis }) {
@@ -40,7 +40,7 @@ export const redisFaults: readonly Fault<LinkedStage>[] = [
   { name: 'Redis fails over to a replica that missed the last writes', run: failOver },
 ]
 
-export const lineFaults: readonly Fault<LinkedStage>[] = [
+export const lineFaults: readonly Fault<ProxiedDeployment>[] = [
   {
     name: 'one server loses Redis',
     run: ({ servers: [{ toRedis }] }) => broken(toRedis, 'refuse'),
@@ -97,16 +97,16 @@ async function between(redis: RedisServer, begin: readonly string[], end: readon
  * The replica's line goes silent, people go on signing in and out, the primary dies, and the replica takes
  * its place.
  */
-async function failOver(stage: LinkedStage): Promise<void> {
+async function failOver(deployment: ProxiedDeployment): Promise<void> {
   // Else it waits for five seconds whether more replicas come.
-  await stage.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
-  const line = await startProxy(stage.redis.url)
+  await deployment.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
+  const line = await startProxy(deployment.redis.url)
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', new URL(line.url).port] })
   await untilFollows(replica)
   line.set('stall')
   await sleep(brokenMs / 2)
-  const missed = (await offsetOf(stage.redis)) - (await offsetOf(replica))
-  await stage.promote(replica)
+  const missed = (await offsetOf(deployment.redis)) - (await offsetOf(replica))
+  await deployment.promote(replica)
   await replica.tell('REPLICAOF', 'NO', 'ONE')
   await line.close()
   await sleep(brokenMs)

@@ -3,41 +3,41 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { whyNoFullDisk } from '../support/services/disk.ts'
 import { brokenMs, type Fault } from './faults.ts'
-import type { HufuServer } from './stage.ts'
-import type { SqliteStage } from './stage-sqlite.ts'
+import type { HufuServer } from './deployment.ts'
+import type { SqliteDeployment } from './deployment-sqlite.ts'
 
-export const sqliteFaults: readonly Fault<SqliteStage>[] = [
+export const sqliteFaults: readonly Fault<SqliteDeployment>[] = [
   {
     name: 'the disk is full',
     isFelt: true,
     missing: whyNoFullDisk,
-    async run(stage) {
-      const pid = pidOf(stage.servers[0])
-      await emptyLog(stage)
-      stage.disk.fill(pid)
+    async run(deployment) {
+      const pid = pidOf(deployment.servers[0])
+      await emptyLog(deployment)
+      deployment.disk.fill(pid)
       await sleep(brokenMs)
-      stage.disk.makeRoom(pid)
+      deployment.disk.makeRoom(pid)
     },
   },
   {
     name: 'the disk is full, and the server is killed',
     isFelt: true,
     missing: whyNoFullDisk,
-    async run(stage) {
-      const [server] = stage.servers
+    async run(deployment) {
+      const [server] = deployment.servers
       const pid = pidOf(server)
-      await emptyLog(stage)
-      stage.disk.fill(pid)
+      await emptyLog(deployment)
+      deployment.disk.fill(pid)
       await sleep(brokenMs)
       await server.process.stop('SIGKILL')
-      stage.disk.makeRoom(pid)
+      deployment.disk.makeRoom(pid)
       await server.restart('SIGKILL')
     },
   },
 ]
 
 /** Else a log that was longer once takes more writes without any new room. */
-async function emptyLog({ db }: SqliteStage): Promise<void> {
+async function emptyLog({ db }: SqliteDeployment): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ busy: number }>`pragma wal_checkpoint(truncate)`.execute(db)
     if (rows[0]?.busy === 0) return

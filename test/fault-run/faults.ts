@@ -1,8 +1,8 @@
-// What a fault is, and those that any stage can have: of servers and of their clocks.
+// What a fault is, and those that any deployment can have: of servers and of their clocks.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HufuServer, Stage } from './stage.ts'
+import type { HufuServer, Deployment } from './deployment.ts'
 
-export interface Fault<S extends Stage = Stage> {
+export interface Fault<S extends Deployment = Deployment> {
   readonly name: string
   /** Nothing is broken between servers and stores: the strict bounds hold. */
   readonly isCalm?: true
@@ -11,12 +11,12 @@ export interface Fault<S extends Stage = Stage> {
   /** While it lasts, servers disagree about how much time has passed. */
   readonly movesClock?: true
   /** Why it cannot be done here; null where it can. */
-  missing?(stage: S): string | null
+  missing?(deployment: S): string | null
   /** Breaks it, lets it be broken for a while, and heals it. */
-  run(stage: S, later: Later): Promise<void>
+  run(deployment: S, later: Later): Promise<void>
 }
 
-/** Asks at the end of the stage what is left of a fault, in words; nothing should be. */
+/** Asks at the end of the scenario what is left of a fault, in words; nothing should be. */
 export type Later = (ask: () => Promise<string[]>) => void
 
 /** Longer than anything is remembered without asking: copies 1 s, lines 0.7 s. */
@@ -39,13 +39,13 @@ export const serverFaults: readonly Fault[] = [
     name: 'the clock of one server jumps an hour ahead',
     isCalm: true,
     movesClock: true,
-    run: (stage) => clockJumps(stage, hourMs),
+    run: (deployment) => clockJumps(deployment, hourMs),
   },
   {
     name: 'the clock of one server jumps an hour back',
     isCalm: true,
     movesClock: true,
-    run: (stage) => clockJumps(stage, -hourMs),
+    run: (deployment) => clockJumps(deployment, -hourMs),
   },
 ]
 
@@ -68,7 +68,7 @@ export async function overAndOver(work: () => Promise<unknown>): Promise<void> {
   if (failures.length === times) throw failures[0]
 }
 
-async function clockJumps({ servers: [server], db }: Stage, offsetMs: number): Promise<void> {
+async function clockJumps({ servers: [server], db }: Deployment, offsetMs: number): Promise<void> {
   await jump(server, offsetMs)
   await sleep(brokenMs)
   const far = Date.now() + offsetMs / 2

@@ -3,17 +3,17 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, newAddress } from './client.ts'
-import type { Stage } from './stage.ts'
-import { openMariadbStage } from './stage-linked.ts'
+import type { Deployment } from './deployment.ts'
+import { openMariadbDeployment } from './deployment-proxied.ts'
 import { password, passwordNumbers, type Workload } from './workload.ts'
 
 const guessesAtOnce = 12
 
 /** Servers that count. They use the addresses that a client names, so that there are many callers. */
-export const openCountingStage = (source: string) =>
-  openMariadbStage(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
+export const openLimitedDeployment = (source: string) =>
+  openMariadbDeployment(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
 
-export function startGuessing(client: Client, { servers }: Stage): Workload {
+export function startGuessing(client: Client, { servers }: Deployment): Workload {
   let isOn = true
   const serverOf = (i: number) => servers[i % servers.length] ?? servers[0]
 

@@ -28,7 +28,7 @@ const kinds: Readonly<Record<string, string>> = {
 }
 
 /**
- * What is left is asked at the end of the stage, so that other faults fill the time that a server keeps a
+ * What is left is asked at the end of the scenario, so that other faults fill the time that a server keeps a
  * connection. It comes after those that restart the server.
  */
 export const halfOpenClients: Fault = {

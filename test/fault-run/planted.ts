@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
-import { openCountingStage, startGuessing } from './guessing.ts'
+import { openLimitedDeployment, startGuessing } from './guessing.ts'
 import { play } from './play.ts'
-import { openMariadbStage } from './stage-linked.ts'
+import { openMariadbDeployment } from './deployment-proxied.ts'
 
 export interface Planted {
   readonly name: string
@@ -109,7 +109,7 @@ export async function findPlanted(project: string, { changes, finds, byGuessing 
   try {
     copyVersion(project, folder, changes)
     const { violations } = await play({
-      open: byGuessing ? openCountingStage : openMariadbStage,
+      open: byGuessing ? openLimitedDeployment : openMariadbDeployment,
       ...(byGuessing && { work: startGuessing }),
       source: folder,
       faults: [nothing, nothing, nothing],

@@ -1,4 +1,4 @@
-// Plays faults on a stage, one after the other, under a workload that never stops, and has everything
+// Plays faults on a deployment, one after the other, under a workload that never stops, and has everything
 // checked.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freshMs } from '../../src/timing.ts'
@@ -8,7 +8,7 @@ import { Client, type Server } from './client.ts'
 import type { Fault, Later } from './faults.ts'
 import type { Trouble } from './history.ts'
 import { keyedByPassword } from './keyed.ts'
-import { addPeople, type Stage } from './stage.ts'
+import { createAccounts, type Deployment } from './deployment.ts'
 import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
 
 /** After each fault: what was under way is over. */
@@ -33,41 +33,41 @@ export interface Result {
   readonly logs: ReadonlyMap<string, string>
 }
 
-export interface Play<S extends Stage> {
+export interface Play<S extends Deployment> {
   /** @param source the folder whose `src/main.ts` the servers run */
   open(source: string): Promise<S>
   readonly source: string
   readonly faults: readonly Fault<S>[]
   /** What people do all the time; startWorkload, if not given. */
-  readonly work?: (client: Client, stage: Stage) => Workload
+  readonly work?: (client: Client, deployment: Deployment) => Workload
   /** Asked after each fault: what was to be found is found, and the rest can be left out. */
   isEnough?(violations: readonly Violation[]): boolean
 }
 
-export async function play<S extends Stage>({
+export async function play<S extends Deployment>({
   open,
   source,
   faults,
   work = (client, one) => startWorkload(client, one),
   isEnough,
 }: Play<S>): Promise<Result> {
-  const stage = await open(source)
+  const deployment = await open(source)
   const client = new Client()
   const troubles: Trouble[] = []
   const logs = new Map<string, string>()
   const leftBehind: { trouble: Trouble; ask: () => Promise<string[]> }[] = []
-  const names = stage.servers.map(({ name }) => name)
+  const names = deployment.servers.map(({ name }) => name)
   const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
   try {
-    await addPeople(stage.databaseUrl, [...passwordNumbers, keyedByPassword], password)
-    const workload = work(client, stage)
-    await untilWell(stage, client, performance.now())
+    await createAccounts(deployment.databaseUrl, [...passwordNumbers, keyedByPassword], password)
+    const workload = work(client, deployment)
+    await untilWell(deployment, client, performance.now())
     for (const fault of faults) {
-      if (isLeftOut(fault, stage)) continue
+      if (isLeftOut(fault, deployment)) continue
       const asks: (() => Promise<string[]>)[] = []
-      const before = stage.servers.map((server) => server.log().length)
-      const trouble = await underFault(fault, stage, client, (ask) => asks.push(ask))
-      const log = stage.servers.map((server, i) => `== ${server.name}\n${server.log().slice(before[i])}`)
+      const before = deployment.servers.map((server) => server.log().length)
+      const trouble = await underFault(fault, deployment, client, (ask) => asks.push(ask))
+      const log = deployment.servers.map((server, i) => `== ${server.name}\n${server.log().slice(before[i])}`)
       logs.set(fault.name, log.join('\n'))
       troubles.push(trouble)
       leftBehind.push(...asks.map((ask) => ({ trouble, ask })))
@@ -81,32 +81,32 @@ export async function play<S extends Stage>({
         left.push({ rule: 'left behind', at: trouble.start, during: trouble.name, text })
     }
     const violations = [...checked(), ...left]
-    return { client, troubles, violations, audited: await audit(client, stage), logs }
+    return { client, troubles, violations, audited: await audit(client, deployment), logs }
   } finally {
-    await stage.close()
+    await deployment.close()
   }
 }
 
 /** Says so; with CI=true it is a failure, as a missing server is. */
-function isLeftOut<S extends Stage>({ name, missing }: Fault<S>, stage: S): boolean {
-  const why = missing?.(stage) ?? null
+function isLeftOut<S extends Deployment>({ name, missing }: Fault<S>, deployment: S): boolean {
+  const why = missing?.(deployment) ?? null
   if (why === null) return false
   if (process.env.CI === 'true') throw new Error(`${name}: ${why}`)
   console.warn(`left out: ${name}: ${why}`)
   return true
 }
 
-async function underFault<S extends Stage>(
+async function underFault<S extends Deployment>(
   fault: Fault<S>,
-  stage: S,
+  deployment: S,
   client: Client,
   later: Later,
 ): Promise<Trouble> {
   const start = performance.now()
-  await fault.run(stage, later)
+  await fault.run(deployment, later)
   const healedAt = performance.now()
   await sleep(calmMs)
-  await untilWell(stage, client, healedAt)
+  await untilWell(deployment, client, healedAt)
   const { name, isCalm = false, isFelt = false, movesClock = false } = fault
   return { name, isCalm, isFelt, movesClock, start, healedAt, end: performance.now() }
 }
@@ -115,7 +115,7 @@ async function underFault<S extends Stage>(
  * Waits until each server has its stores again and has accepted a sign-in since then, so that the next fault
  * meets a working server.
  */
-async function untilWell({ servers }: Stage, { operations }: Client, since: number): Promise<void> {
+async function untilWell({ servers }: Deployment, { operations }: Client, since: number): Promise<void> {
   const giveUpAt = performance.now() + wellWithinMs
   const signsIn = ({ name }: Server) =>
     operations.some(

@@ -4,13 +4,13 @@ import { mariadbFaults, postgresFaults } from './faults-database.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
 import { lineFaults, redisFaults } from './faults-redis.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
-import { openCountingStage, startGuessing } from './guessing.ts'
+import { openLimitedDeployment, startGuessing } from './guessing.ts'
 import { halfOpenClients } from './half-open.ts'
 import { type Play, play, type Result } from './play.ts'
-import type { Stage } from './stage.ts'
-import { openMariadbStage, openPostgresStage } from './stage-linked.ts'
-import { openClusterStage, openSentinelStage } from './stage-nodes.ts'
-import { openSqliteStage } from './stage-sqlite.ts'
+import type { Deployment } from './deployment.ts'
+import { openMariadbDeployment, openPostgresDeployment } from './deployment-proxied.ts'
+import { openClusterDeployment, openSentinelDeployment } from './deployment-redis-nodes.ts'
+import { openSqliteDeployment } from './deployment-sqlite.ts'
 
 export interface DatabasePlay {
   readonly database: string
@@ -20,7 +20,7 @@ export interface DatabasePlay {
 }
 
 export const plays: readonly DatabasePlay[] = [
-  playOn('MariaDB', openMariadbStage, [
+  playOn('MariaDB', openMariadbDeployment, [
     nothing,
     ...serverFaults,
     halfOpenClients,
@@ -28,25 +28,25 @@ export const plays: readonly DatabasePlay[] = [
     ...lineFaults,
     ...mariadbFaults,
   ]),
-  playOn('PostgreSQL', openPostgresStage, [
+  playOn('PostgreSQL', openPostgresDeployment, [
     nothing,
     ...serverFaults,
     ...redisFaults,
     ...lineFaults,
     ...postgresFaults,
   ]),
-  playOn('MariaDB, Redis behind Sentinel', openSentinelStage, [nothing, ...sentinelFaults]),
-  playOn('MariaDB, Redis Cluster', openClusterStage, [nothing, ...clusterFaults]),
+  playOn('MariaDB, Redis behind Sentinel', openSentinelDeployment, [nothing, ...sentinelFaults]),
+  playOn('MariaDB, Redis Cluster', openClusterDeployment, [nothing, ...clusterFaults]),
   playOn(
     'MariaDB, with limits',
-    openCountingStage,
+    openLimitedDeployment,
     [nothing, ...serverFaults.slice(0, 3), ...redisFaults, ...lineFaults],
     startGuessing,
   ),
-  playOn('SQLite', openSqliteStage, [nothing, ...serverFaults, ...sqliteFaults]),
+  playOn('SQLite', openSqliteDeployment, [nothing, ...serverFaults, ...sqliteFaults]),
 ]
 
-function playOn<S extends Stage>(
+function playOn<S extends Deployment>(
   database: string,
   open: (source: string) => Promise<S>,
   all: readonly Fault<S>[],

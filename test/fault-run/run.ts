@@ -20,7 +20,7 @@ import { faultHead, faultRows, plantedHead, plantedRow, report, sumLine } from '
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
- * So many stages at once, each with its own servers and stores: a stage mostly waits for what it has broken.
+ * So many scenarios at once, each with its own servers and stores: a deployment mostly waits for what it has broken.
  */
 const lanes = 2
 

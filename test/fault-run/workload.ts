@@ -12,7 +12,7 @@ const parallelTries = 4
 /** Of each account, so many of the last tokens are asked for: those that ended before a fail-over too. */
 const tokensKept = 8
 
-/** What it needs of a stage. */
+/** What it needs of a deployment. */
 export interface Place {
   readonly servers: readonly [Server, ...Server[]]
   /** The code that was sent to a number last. */
@@ -42,14 +42,14 @@ export interface Load {
 
 export function startWorkload(
   client: Client,
-  stage: Place,
+  deployment: Place,
   { codes = codeNumbers, isKeyed = true, pauseMs = 4 }: Load = {},
 ): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
   const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
-  const serverOf = (i: number) => stage.servers[i % stage.servers.length] ?? stage.servers[0]
-  const anyServer = () => anyOf(stage.servers) ?? stage.servers[0]
+  const serverOf = (i: number) => deployment.servers[i % deployment.servers.length] ?? deployment.servers[0]
+  const anyServer = () => anyOf(deployment.servers) ?? deployment.servers[0]
 
   function keep(account: string, token: string | null): void {
     if (token === null) return
@@ -73,7 +73,7 @@ export function startWorkload(
       signal: AbortSignal.timeout(20_000),
     }).catch(() => null)
     await asked?.arrayBuffer().catch(() => {})
-    const code = asked?.status === 202 ? await stage.codeOf(account).catch(() => null) : null
+    const code = asked?.status === 202 ? await deployment.codeOf(account).catch(() => null) : null
     return code === null ? null : { code, name: `${account} #${codesTried++}` }
   }
 

@@ -13,7 +13,7 @@ import { Gate, until, type Watcher } from '../../support/step-faults.ts'
 import { startProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 import type { Before, Kind } from './kinds.ts'
 
-export interface Stage {
+export interface Deployment {
   readonly databaseUrl: string
   readonly redisUrl: string
   /** An empty Redis beside it. */
@@ -23,11 +23,11 @@ export interface Stage {
 }
 
 /** The writer under test, on one kind of write. null: nothing went wrong. */
-export type Check = (stage: Stage, kind: Kind, Writer: typeof AccountWriter) => Promise<string | null>
+export type Check = (deployment: Deployment, kind: Kind, Writer: typeof AccountWriter) => Promise<string | null>
 
 /** Runs `work` with a server whose writer is under test, behind a line of its own to Redis. */
 async function withServer<T>(
-  { databaseUrl, redisUrl }: Stage,
+  { databaseUrl, redisUrl }: Deployment,
   { Writer, watch }: { readonly Writer: typeof AccountWriter; readonly watch?: Watcher },
   work: (domain: Domain, line: TcpProxy) => Promise<T>,
 ): Promise<T> {
@@ -42,7 +42,7 @@ async function withServer<T>(
 }
 
 /** A session that the witness remembers as it is before the write. */
-async function prepared({ witness }: Stage, kind: Kind): Promise<Before> {
+async function prepared({ witness }: Deployment, kind: Kind): Promise<Before> {
   const before = await kind.prepare(witness)
   // The witness fills nothing from before a change that its feed has not read yet.
   await until(async () => {
@@ -93,9 +93,9 @@ function dyingAt(step: string, when: 'before' | 'after'): { watch: Watcher; died
   return { watch, died }
 }
 
-export const isWritten: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
-  const { witness } = stage
+export const isWritten: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
+  const { witness } = deployment
   const stored = await findSession(witness.db, before.id)
   let marks = 0
   const watch: Watcher = async (step, work) => {
@@ -103,27 +103,27 @@ export const isWritten: Check = async (stage, kind, Writer) => {
     if (step === 'mark' && ++marks > 3) throw new Error('it writes again and again')
     return await work()
   }
-  await withServer(stage, { Writer, watch }, (domain) => kind.write(domain, before, null).catch(() => {}))
+  await withServer(deployment, { Writer, watch }, (domain) => kind.write(domain, before, null).catch(() => {}))
   if (isDeepStrictEqual(await findSession(witness.db, before.id), stored)) return 'nothing was written'
   return (await isTrustedWrongly(witness, before.id)) ? outdated : null
 }
 
-export const isInvalidBeforeCommit: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isInvalidBeforeCommit: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const gate = new Gate()
-  return await withServer(stage, { Writer, watch: gate.watch }, async (domain) => {
+  return await withServer(deployment, { Writer, watch: gate.watch }, async (domain) => {
     const commits = gate.stopBefore('sql commit')
     const written = kind.write(domain, before, null)
     await Promise.race([commits, written])
-    const isMarked = await isMarkedIn(stage.redisUrl, before.id)
+    const isMarked = await isMarkedIn(deployment.redisUrl, before.id)
     gate.release()
     await written
     return isMarked ? null : 'the entry is valid until the commit'
   })
 }
 
-export const isInvalidInLaterRedis: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isInvalidInLaterRedis: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const gate = new Gate()
   let replaceRedis = async () => {}
   const watch: Watcher = async (step, work) => {
@@ -131,18 +131,18 @@ export const isInvalidInLaterRedis: Check = async (stage, kind, Writer) => {
     if (step === 'mark') await replaceRedis()
     return result
   }
-  return await withServer(stage, { Writer, watch }, async (domain, line) => {
+  return await withServer(deployment, { Writer, watch }, async (domain, line) => {
     replaceRedis = async () => {
       line.set('refuse')
       await until(() => !domain.cache.isReachable())
-      line.leadTo(stage.otherRedisUrl)
+      line.leadTo(deployment.otherRedisUrl)
       line.set('pass')
       await until(() => domain.cache.isReachable())
     }
     const commits = gate.stopBefore('sql commit')
     const written = kind.write(domain, before, null)
     await Promise.race([commits, written])
-    const isMarked = await isMarkedIn(stage.otherRedisUrl, before.id)
+    const isMarked = await isMarkedIn(deployment.otherRedisUrl, before.id)
     gate.release()
     await written
     return isMarked ? null : 'the Redis that is there at the commit has no mark'
@@ -150,37 +150,37 @@ export const isInvalidInLaterRedis: Check = async (stage, kind, Writer) => {
 }
 
 /** What the witness trusts when a writer without Redis has answered. */
-export const isKnownWithoutRedis: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
-  return await withServer(stage, { Writer }, async (domain, line) => {
+export const isKnownWithoutRedis: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
+  return await withServer(deployment, { Writer }, async (domain, line) => {
     line.set('refuse')
     await until(() => !domain.cache.isReachable())
     await kind.write(domain, before, null)
-    return (await isTrustedWrongly(stage.witness, before.id)) ? outdated : null
+    return (await isTrustedWrongly(deployment.witness, before.id)) ? outdated : null
   })
 }
 
-export const isWholeAfterDeathBeforeCommit: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isWholeAfterDeathBeforeCommit: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const { watch, died } = dyingAt('sql commit', 'before')
-  await withServer(stage, { Writer, watch }, async (domain) => {
+  await withServer(deployment, { Writer, watch }, async (domain) => {
     const written = kind.write(domain, before, null).catch(() => {})
     await Promise.race([died, written])
   })
-  return (await isTrustedWrongly(stage.witness, before.id)) ? outdated : null
+  return (await isTrustedWrongly(deployment.witness, before.id)) ? outdated : null
 }
 
 /** A committed change reaches every server, although its writer has no Redis and dies before it answers. */
-export const isKnownAfterDeath: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isKnownAfterDeath: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const { watch, died } = dyingAt('sql commit', 'after')
-  await withServer(stage, { Writer, watch }, async (domain, line) => {
+  await withServer(deployment, { Writer, watch }, async (domain, line) => {
     line.set('refuse')
     await until(() => !domain.cache.isReachable())
     const written = kind.write(domain, before, null).catch(() => {})
     await Promise.race([died, written])
   })
-  const isKnown = async () => !(await isTrustedWrongly(stage.witness, before.id))
+  const isKnown = async () => !(await isTrustedWrongly(deployment.witness, before.id))
   return await until(isKnown).then(
     () => null,
     () => outdated,
@@ -206,17 +206,17 @@ async function someoneWaits(db: Database): Promise<boolean> {
  * A second writer marks nothing while the first one, which has locked the account, is about to mark. For one
  * kind at a time.
  */
-export const isWaitingItsTurn: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isWaitingItsTurn: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const [first, second] = [new Gate(), new Gate()]
-  return await withServer(stage, { Writer, watch: first.watch }, (one) =>
-    withServer(stage, { Writer, watch: second.watch }, async (two) => {
+  return await withServer(deployment, { Writer, watch: first.watch }, (one) =>
+    withServer(deployment, { Writer, watch: second.watch }, async (two) => {
       const marks = first.stopBefore('mark')
       const written = kind.write(one, before, null)
       await Promise.race([marks, written])
       const later = kind.write(two, before, null).catch(() => {})
       const hasMarked = () => second.steps.includes('mark')
-      await until(async () => hasMarked() || (await someoneWaits(stage.witness.db)))
+      await until(async () => hasMarked() || (await someoneWaits(deployment.witness.db)))
       const isEarly = hasMarked()
       first.release()
       await written.catch(() => {})
@@ -226,12 +226,12 @@ export const isWaitingItsTurn: Check = async (stage, kind, Writer) => {
   )
 }
 
-export const isRefusedToEnded: Check = async (stage, kind, Writer) => {
-  const before = await prepared(stage, kind)
+export const isRefusedToEnded: Check = async (deployment, kind, Writer) => {
+  const before = await prepared(deployment, kind)
   const { accountId, id, token } = before
-  await stage.witness.sessions.end({ accountId, id, by: null, reason: 'kicked' })
+  await deployment.witness.sessions.end({ accountId, id, by: null, reason: 'kicked' })
   const by = { accountId, sessionId: id, token }
-  const refusal = await withServer(stage, { Writer }, (domain) => kind.write(domain, before, by)).catch(
+  const refusal = await withServer(deployment, { Writer }, (domain) => kind.write(domain, before, by)).catch(
     (error) => error,
   )
   return refusal instanceof AppError && refusal.code === 'session_kicked'

@@ -1,17 +1,17 @@
 // One server on SQLite, alone and without Redis, with its file on a disk that a fault can fill.
 import { join } from 'node:path'
 import { openDisk, type SmallDisk } from '../support/services/disk.ts'
-import { openStageDatabase, type Stage, startHufu } from './stage.ts'
+import { openDeploymentDatabase, type Deployment, startHufu } from './deployment.ts'
 
-export interface SqliteStage extends Stage {
+export interface SqliteDeployment extends Deployment {
   readonly disk: SmallDisk
 }
 
-export async function openSqliteStage(source: string): Promise<SqliteStage> {
+export async function openSqliteDeployment(source: string): Promise<SqliteDeployment> {
   const disk = openDisk()
   const databaseUrl = `sqlite:${join(disk.folder, 'hufu.db')}`
   const server = await startHufu('s1', source, { HUFU_DATABASE_URL: databaseUrl })
-  const database = openStageDatabase(databaseUrl)
+  const database = openDeploymentDatabase(databaseUrl)
   return {
     ...database,
     servers: [server],

@@ -3,30 +3,30 @@
 import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
 import { type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
-import { openStageDatabase, type Stage, startHufu } from './stage.ts'
+import { openDeploymentDatabase, type Deployment, startHufu } from './deployment.ts'
 
-export interface SentinelStage extends Stage {
+export interface SentinelDeployment extends Deployment {
   readonly redis: RedisSentinels
 }
 
-export interface ClusterStage extends Stage {
+export interface ClusterDeployment extends Deployment {
   readonly redis: RedisCluster
 }
 
-export async function openSentinelStage(source: string): Promise<SentinelStage> {
-  return await openNodesStage(source, await startRedisSentinels())
+export async function openSentinelDeployment(source: string): Promise<SentinelDeployment> {
+  return await openNodesDeployment(source, await startRedisSentinels())
 }
 
-export async function openClusterStage(source: string): Promise<ClusterStage> {
-  return await openNodesStage(source, await startRedisCluster())
+export async function openClusterDeployment(source: string): Promise<ClusterDeployment> {
+  return await openNodesDeployment(source, await startRedisCluster())
 }
 
-async function openNodesStage<R extends RedisSentinels | RedisCluster>(source: string, redis: R) {
+async function openNodesDeployment<R extends RedisSentinels | RedisCluster>(source: string, redis: R) {
   const mariadb = await startMariadb()
   const databaseUrl = await createMariadbDatabase(mariadb.url)
   const stores = { HUFU_DATABASE_URL: databaseUrl, HUFU_REDIS_URL: redis.url }
   const servers = [await startHufu('s1', source, stores), await startHufu('s2', source, stores)] as const
-  const database = openStageDatabase(databaseUrl)
+  const database = openDeploymentDatabase(databaseUrl)
   return {
     ...database,
     servers,

@@ -3,46 +3,46 @@ import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/se
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
-import { type LinkedServer, type LinkedStage, openStageDatabase, startHufu } from './stage.ts'
+import { type ProxiedServer, type ProxiedDeployment, openDeploymentDatabase, startHufu } from './deployment.ts'
 
-export interface MariadbStage extends LinkedStage {
+export interface MariadbDeployment extends ProxiedDeployment {
   readonly mariadb: Mariadb
 }
 
-export interface PostgresStage extends LinkedStage {
+export interface PostgresDeployment extends ProxiedDeployment {
   readonly postgres: Postgres
 }
 
-export async function openMariadbStage(
+export async function openMariadbDeployment(
   source: string,
   settings: Record<string, string> = {},
-): Promise<MariadbStage> {
+): Promise<MariadbDeployment> {
   const mariadb = await startMariadb()
   const databaseUrl = await createMariadbDatabase(mariadb.url)
-  const stage = await openLinkedStage(source, databaseUrl, () => mariadb.stop(), settings)
-  return Object.assign(stage, { mariadb })
+  const deployment = await openProxiedDeployment(source, databaseUrl, () => mariadb.stop(), settings)
+  return Object.assign(deployment, { mariadb })
 }
 
 /** Few enough for a fault to take all of them, and more than two servers need. */
 const postgresConnections = 50
 
-export async function openPostgresStage(source: string): Promise<PostgresStage> {
+export async function openPostgresDeployment(source: string): Promise<PostgresDeployment> {
   const postgres = await startPostgres({ isDurable: true, maxConnections: postgresConnections })
   const url = await createPostgresDatabase(postgres.url)
-  const stage = await openLinkedStage(source, url, () => postgres.stop())
-  return Object.assign(stage, { postgres })
+  const deployment = await openProxiedDeployment(source, url, () => postgres.stop())
+  return Object.assign(deployment, { postgres })
 }
 
-async function openLinkedStage(
+async function openProxiedDeployment(
   source: string,
   databaseUrl: string,
   stopDatabase: () => Promise<void>,
   settings: Record<string, string> = {},
-): Promise<LinkedStage> {
+): Promise<ProxiedDeployment> {
   let redis: RedisServer = await startRedis({ save: 'rdb' })
-  const start = (name: string) => startLinked(name, source, { databaseUrl, redisUrl: redis.url, settings })
+  const start = (name: string) => startProxied(name, source, { databaseUrl, redisUrl: redis.url, settings })
   const servers = [await start('s1'), await start('s2')] as const
-  const database = openStageDatabase(databaseUrl)
+  const database = openDeploymentDatabase(databaseUrl)
   return {
     ...database,
     servers,
@@ -65,17 +65,17 @@ async function openLinkedStage(
   }
 }
 
-interface LinkedParts {
+interface ProxiedParts {
   readonly databaseUrl: string
   readonly redisUrl: string
   readonly settings: Record<string, string>
 }
 
-async function startLinked(
+async function startProxied(
   name: string,
   source: string,
-  { databaseUrl, redisUrl, settings }: LinkedParts,
-): Promise<LinkedServer> {
+  { databaseUrl, redisUrl, settings }: ProxiedParts,
+): Promise<ProxiedServer> {
   const [toDatabase, toRedis] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
   const stores = { HUFU_DATABASE_URL: toDatabase.url, HUFU_REDIS_URL: toRedis.url, ...settings }
   const server = await startHufu(name, source, stores)

@@ -25,7 +25,7 @@ export interface HufuServer extends Server {
   close(): Promise<void>
 }
 
-export interface Stage {
+export interface Deployment {
   readonly servers: readonly [HufuServer, ...HufuServer[]]
   /** Straight to the database, past the lines. */
   readonly databaseUrl: string
@@ -36,13 +36,13 @@ export interface Stage {
 }
 
 /** A server whose stores are behind lines that can be cut. */
-export interface LinkedServer extends HufuServer {
+export interface ProxiedServer extends HufuServer {
   readonly toDatabase: TcpProxy
   readonly toRedis: TcpProxy
 }
 
-export interface LinkedStage extends Stage {
-  readonly servers: readonly [LinkedServer, LinkedServer]
+export interface ProxiedDeployment extends Deployment {
+  readonly servers: readonly [ProxiedServer, ProxiedServer]
   /** The one that the servers' lines lead to. */
   readonly redis: RedisServer
   /** Kills it, and makes this replica of it the one that all lines lead to. */
@@ -90,8 +90,8 @@ export async function startHufu(
   return server
 }
 
-/** The parts of a stage that need only its database. */
-export function openStageDatabase(databaseUrl: string): Pick<Stage, 'databaseUrl' | 'db' | 'codeOf'> {
+/** The parts of a deployment that need only its database. */
+export function openDeploymentDatabase(databaseUrl: string): Pick<Deployment, 'databaseUrl' | 'db' | 'codeOf'> {
   const db = openDatabase(dialectFor(databaseUrl, 3))
   return {
     databaseUrl,
@@ -106,7 +106,7 @@ export function openStageDatabase(databaseUrl: string): Pick<Stage, 'databaseUrl
 }
 
 /** Makes the tables, and accounts with a password for these numbers. */
-export async function addPeople(
+export async function createAccounts(
   databaseUrl: string,
   phoneNumbers: readonly string[],
   password: string,
