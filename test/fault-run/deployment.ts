@@ -1,4 +1,4 @@
-// What faults are played on: servers, a database and perhaps Redis as real processes, with a line of its own
+// What faults are injected into: servers, a database and perhaps Redis as real processes, with a line of its own
 // from each server to each store.
 import { openServices } from '../../src/app.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'

@@ -7,7 +7,7 @@ import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
 import { openLimitedDeployment, startGuessing } from './guessing.ts'
-import { play } from './play.ts'
+import { runScenario } from './scenario.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
 
 export interface Planted {
@@ -108,7 +108,7 @@ export async function findPlanted(project: string, { changes, finds, byGuessing 
   const ofRule = ({ rule }: { readonly rule: Rule }) => rule === finds
   try {
     copyVersion(project, folder, changes)
-    const { violations } = await play({
+    const { violations } = await runScenario({
       open: byGuessing ? openLimitedDeployment : openMariadbDeployment,
       ...(byGuessing && { work: startGuessing }),
       source: folder,

@@ -13,8 +13,8 @@ import { machine } from '../../bench/machine.ts'
 import { MissingBinary } from '../support/services/binaries.ts'
 import { inLanes } from './lanes.ts'
 import { findPlanted, planted } from './planted.ts'
-import type { Result } from './play.ts'
-import { plays } from './plays.ts'
+import type { Result } from './scenario.ts'
+import { scenarios } from './scenarios.ts'
 import { faultHead, faultRows, plantedHead, plantedRow, report, sumLine } from './table.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
@@ -39,7 +39,7 @@ async function main(word: string | null, rounds: number, isWritten: boolean): Pr
     written.push(line)
   }
   let isWell = word !== null || (await showPlanted(say))
-  for (let round = 0; round < rounds; round++) isWell = (await playAll(word, say)) && isWell
+  for (let round = 0; round < rounds; round++) isWell = (await runScenarios(word, say)) && isWell
   if (isWritten && word === null && isWell) {
     writeFileSync(new URL('../../bench/FAULTS.md', import.meta.url), report(machine(), written))
   }
@@ -57,11 +57,11 @@ async function showPlanted(say: (line: string) => void): Promise<boolean> {
   return areFound
 }
 
-async function playAll(word: string | null, say: (line: string) => void): Promise<boolean> {
+async function runScenarios(word: string | null, say: (line: string) => void): Promise<boolean> {
   const sums: string[] = []
   let isWell = true
   say(`\n${faultHead}`)
-  const works = plays.map(({ database, run }) => async () => {
+  const works = scenarios.map(({ database, run }) => async () => {
     const isWanted = (fault: string) => word === null || `${database}: ${fault}`.includes(word)
     return { database, result: await run(project, isWanted).catch(whyLeftOut) }
   })

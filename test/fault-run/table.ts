@@ -1,6 +1,6 @@
 // What a run says to people: tables in Markdown.
 import type { Planted } from './planted.ts'
-import type { Result } from './play.ts'
+import type { Result } from './scenario.ts'
 
 export const plantedHead = '| broken on purpose | must be seen as | seen | |\n|---|---|--:|---|'
 

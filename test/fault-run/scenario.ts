@@ -1,4 +1,4 @@
-// Plays faults on a deployment, one after the other, under a workload that never stops, and has everything
+// Injects faults into a deployment, one after the other, under a workload that never stops, and has everything
 // checked.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freshMs } from '../../src/timing.ts'
@@ -33,7 +33,7 @@ export interface Result {
   readonly logs: ReadonlyMap<string, string>
 }
 
-export interface Play<S extends Deployment> {
+export interface Scenario<S extends Deployment> {
   /** @param source the folder whose `src/main.ts` the servers run */
   open(source: string): Promise<S>
   readonly source: string
@@ -44,13 +44,13 @@ export interface Play<S extends Deployment> {
   isEnough?(violations: readonly Violation[]): boolean
 }
 
-export async function play<S extends Deployment>({
+export async function runScenario<S extends Deployment>({
   open,
   source,
   faults,
   work = (client, one) => startWorkload(client, one),
   isEnough,
-}: Play<S>): Promise<Result> {
+}: Scenario<S>): Promise<Result> {
   const deployment = await open(source)
   const client = new Client()
   const troubles: Trouble[] = []
