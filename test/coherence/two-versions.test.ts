@@ -46,7 +46,7 @@ describe.each(
     url = fresh.url
     drop = fresh.drop
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
-    // The old one makes the tables; the new one finds them under the load of the old one.
+    // The old one makes the tables; the new one violates them under the load of the old one.
     servers.push(await startHufu('before', previous.folder ?? '', stores))
     for (const phone of passwordNumbers) {
       const added = await runOldCommand(['accounts', 'add', phone, '--password-stdin'], stores, password)

@@ -12,10 +12,10 @@ import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
 import { MissingBinary } from '../support/services/binaries.ts'
 import { inLanes } from './lanes.ts'
-import { findPlanted, planted } from './planted.ts'
+import { violationsOfMutant, mutants } from './mutants.ts'
 import type { Result } from './scenario.ts'
 import { scenarios } from './scenarios.ts'
-import { faultHead, faultRows, plantedHead, plantedRow, report, sumLine } from './table.ts'
+import { faultHead, faultRows, mutantHead, mutantRow, report, sumLine } from './table.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -38,7 +38,7 @@ async function main(word: string | null, rounds: number, isWritten: boolean): Pr
     console.log(line)
     written.push(line)
   }
-  let isWell = word !== null || (await showPlanted(say))
+  let isWell = word !== null || (await checkMutants(say))
   for (let round = 0; round < rounds; round++) isWell = (await runScenarios(word, say)) && isWell
   if (isWritten && word === null && isWell) {
     writeFileSync(new URL('../../bench/FAULTS.md', import.meta.url), report(machine(), written))
@@ -46,12 +46,12 @@ async function main(word: string | null, rounds: number, isWritten: boolean): Pr
   return isWell
 }
 
-async function showPlanted(say: (line: string) => void): Promise<boolean> {
+async function checkMutants(say: (line: string) => void): Promise<boolean> {
   let areFound = true
-  say(plantedHead)
-  const works = planted.map((one) => async () => ({ one, seen: await findPlanted(project, one) }))
+  say(mutantHead)
+  const works = mutants.map((one) => async () => ({ one, seen: await violationsOfMutant(project, one) }))
   for await (const { one, seen } of inLanes(works, lanes)) {
-    say(plantedRow(one, seen))
+    say(mutantRow(one, seen))
     areFound &&= seen > 0
   }
   return areFound

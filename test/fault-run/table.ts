@@ -1,11 +1,11 @@
 // What a run says to people: tables in Markdown.
-import type { Planted } from './planted.ts'
+import type { Mutant } from './mutants.ts'
 import type { Result } from './scenario.ts'
 
-export const plantedHead = '| broken on purpose | must be seen as | seen | |\n|---|---|--:|---|'
+export const mutantHead = '| mutant | rule that it violates | violations | |\n|---|---|--:|---|'
 
-export function plantedRow({ name, finds }: Planted, seen: number): string {
-  return `| ${name} | ${finds} | ${seen} | ${seen > 0 ? 'found' : 'MISSED'} |`
+export function mutantRow({ name, violates }: Mutant, seen: number): string {
+  return `| ${name} | ${violates} | ${seen} | ${seen > 0 ? 'found' : 'MISSED'} |`
 }
 
 export const faultHead =

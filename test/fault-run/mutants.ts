@@ -10,20 +10,20 @@ import { openLimitedDeployment, startGuessing } from './guessing.ts'
 import { runScenario } from './scenario.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
 
-export interface Planted {
+export interface Mutant {
   readonly name: string
   /**
    * The mutants: lines of the source and their replacements. A change of such a line also changes this list.
    */
   readonly changes: readonly SourceChange[]
-  readonly finds: Rule
+  readonly violates: Rule
   /** It is found where people guess, with the limits on. */
-  readonly byGuessing?: boolean
+  readonly needsGuesses?: boolean
 }
 
-export const planted: readonly Planted[] = [
+export const mutants: readonly Mutant[] = [
   {
-    // A settle that finds no mark marks again, before the answer: that one has to go too.
+    // A settle that violates no mark marks again, before the answer: that one has to go too.
     name: 'marks are left out, and no settle makes up for it',
     changes: [
       [
@@ -37,7 +37,7 @@ export const planted: readonly Planted[] = [
         'return 0',
       ],
     ],
-    finds: 'accepted after its end',
+    violates: 'accepted after its end',
   },
   {
     name: 'a fill comes late and writes over what is there, and the feed is not looked at',
@@ -54,7 +54,7 @@ export const planted: readonly Planted[] = [
       ],
       ['src/session-cache/redis.ts', 'this.#lastChanges.isCurrent(bucket, position) ||', 'true ||'],
     ],
-    finds: 'accepted after its end',
+    violates: 'accepted after its end',
   },
   {
     name: 'a caller is not judged again, neither when its body is whole nor under the lock',
@@ -70,7 +70,7 @@ export const planted: readonly Planted[] = [
         '',
       ],
     ],
-    finds: 'effect after its end',
+    violates: 'effect after its end',
   },
   {
     name: 'the first use of a token does not end that its sign-in can be repeated',
@@ -81,7 +81,7 @@ export const planted: readonly Planted[] = [
         '',
       ],
     ],
-    finds: 'a used token was taken over',
+    violates: 'a used token was taken over',
   },
   {
     name: 'the UPDATE that uses up a code has no guard',
@@ -92,25 +92,25 @@ export const planted: readonly Planted[] = [
         "    .where('nonce', '=', nonce)",
       ],
     ],
-    finds: 'two sign-ins with one code',
+    violates: 'two sign-ins with one code',
   },
   {
     name: 'counters are read without a lock, and then written',
     changes: [['src/limits/counter-rows.ts', '    .forUpdate()\n', '']],
-    finds: 'more tries than the table allows',
-    byGuessing: true,
+    violates: 'more tries than the table allows',
+    needsGuesses: true,
   },
 ]
 
 /** How many violations of the wanted rule the checker sees when nothing but the program is broken. */
-export async function findPlanted(project: string, { changes, finds, byGuessing }: Planted): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'hufu-planted-'))
-  const ofRule = ({ rule }: { readonly rule: Rule }) => rule === finds
+export async function violationsOfMutant(project: string, { changes, violates, needsGuesses }: Mutant): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'hufu-mutants-'))
+  const ofRule = ({ rule }: { readonly rule: Rule }) => rule === violates
   try {
     copyVersion(project, folder, changes)
     const { violations } = await runScenario({
-      open: byGuessing ? openLimitedDeployment : openMariadbDeployment,
-      ...(byGuessing && { work: startGuessing }),
+      open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
+      ...(needsGuesses && { work: startGuessing }),
       source: folder,
       faults: [nothing, nothing, nothing],
       isEnough: (found) => found.some(ofRule),
