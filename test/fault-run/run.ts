@@ -11,18 +11,18 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
 import { MissingBinary } from '../support/services/binaries.ts'
-import { inLanes } from './lanes.ts'
+import { runConcurrently } from './concurrency.ts'
 import { violationsOfMutant, mutants } from './mutants.ts'
 import type { Result } from './scenario.ts'
 import { scenarios } from './scenarios.ts'
-import { faultHead, faultRows, mutantHead, mutantRow, report, sumLine } from './table.ts'
+import { faultHead, faultRows, mutantHead, mutantRow, report, summaryOf } from './report.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
  * So many scenarios at once, each with its own servers and stores: a deployment mostly waits for what it has broken.
  */
-const lanes = 2
+const concurrency = 2
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -49,8 +49,8 @@ async function main(word: string | null, rounds: number, isWritten: boolean): Pr
 async function checkMutants(say: (line: string) => void): Promise<boolean> {
   let areFound = true
   say(mutantHead)
-  const works = mutants.map((one) => async () => ({ one, seen: await violationsOfMutant(project, one) }))
-  for await (const { one, seen } of inLanes(works, lanes)) {
+  const tasks = mutants.map((one) => async () => ({ one, seen: await violationsOfMutant(project, one) }))
+  for await (const { one, seen } of runConcurrently(tasks, concurrency)) {
     say(mutantRow(one, seen))
     areFound &&= seen > 0
   }
@@ -61,15 +61,15 @@ async function runScenarios(word: string | null, say: (line: string) => void): P
   const sums: string[] = []
   let isWell = true
   say(`\n${faultHead}`)
-  const works = scenarios.map(({ database, run }) => async () => {
+  const tasks = scenarios.map(({ database, run }) => async () => {
     const isWanted = (fault: string) => word === null || `${database}: ${fault}`.includes(word)
     return { database, result: await run(project, isWanted).catch(whyLeftOut) }
   })
-  for await (const { database, result } of inLanes(works, lanes)) {
+  for await (const { database, result } of runConcurrently(tasks, concurrency)) {
     if (typeof result === 'string') sums.push(`${database} was left out: ${result}`)
     if (typeof result === 'string' || result === null) continue
     for (const row of faultRows(database, result)) say(row)
-    sums.push(sumLine(database, result))
+    sums.push(summaryOf(database, result))
     tellBad(result)
     isWell &&= result.violations.length + result.audited.length === 0
   }

@@ -21,7 +21,7 @@ export function faultRows(database: string, { client, troubles, violations }: Re
   })
 }
 
-export function sumLine(database: string, { client, violations, audited }: Result): string {
+export function summaryOf(database: string, { client, violations, audited }: Result): string {
   return `${database}: ${client.operations.length} operations, ${violations.length} violations, ${audited.length} contradictions in the stores`
 }
 
