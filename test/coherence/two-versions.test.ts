@@ -65,7 +65,7 @@ describe.each(
     const database = openDeploymentDatabase(url)
     const deployment = { ...database, servers: [old] as [HufuServer, ...HufuServer[]], close: async () => {} }
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }
-    const load = startWorkload(client, deployment, { codes: codeNumbers, isKeyed: false })
+    const load = startWorkload(client, deployment, { codes: codeNumbers, hasRetries: false })
     await sleep(loadMs / 4)
     servers.push(await startHufu('now', thisVersion, stores))
     // The load looks at the list of servers before each request.

@@ -12,7 +12,7 @@ export async function audit(client: Client, deployment: Deployment): Promise<str
     ...(await auditFile(deployment)),
     ...(await auditSql(deployment)),
     ...(await auditAcknowledged(client.operations, deployment)),
-    ...(await auditRepeated(client.operations, deployment)),
+    ...(await auditRetries(client.operations, deployment)),
   ]
 }
 
@@ -70,21 +70,21 @@ async function auditAcknowledged(operations: readonly Operation[], deployment: D
  * Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each
  * repeat is told.
  */
-async function auditRepeated(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
+async function auditRetries(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
   const found: string[] = []
   const { db, servers } = deployment
   const rows = await db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const repeats = db.selectFrom('hufu_events').select('session_id').where('kind', '=', 'sign_in_repeated')
   const told = (await repeats.execute()).map(({ session_id }) => session_id)
-  const keyed = operations.filter(({ key }) => key !== undefined)
+  const retried = operations.filter(({ key }) => key !== undefined)
   for (const { id, ended_at } of rows) {
-    const given = keyed.filter(({ token }) => token?.slice(3, 25) === id)
+    const given = retried.filter(({ token }) => token?.slice(3, 25) === id)
     if (given.length === 0) continue
     const events = told.filter((session) => session === id).length
     if (events < given.length - 1)
       found.push(`${given.length - events - 1} repeats of session ${id} are not told`)
     if (ended_at !== null) continue
-    const isKnown = keyed
+    const isKnown = retried
       .filter(({ key }) => key === given[0]?.key)
       .every(({ outcome }) => outcome === 'done' || outcome === 'refused')
     const good = new Set<string>()

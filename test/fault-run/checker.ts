@@ -5,11 +5,11 @@
 // an end that was asked for does not depend on any clock. Codes are valid for five minutes by the clock of
 // the server that is asked: one may be refused for it, and a refused sign-in is no violation; two sign-ins
 // with one code are, by any clock.
-import { checkKeyed, type KeyedRule } from './checker-keyed.ts'
+import { checkRetries, type RetryRule } from './checker-retries.ts'
 import type { History, Kind, Operation, Trouble } from './history.ts'
 
 export type Rule =
-  | KeyedRule
+  | RetryRule
   | 'accepted after its end'
   | 'effect after its end'
   | 'refused without a reason'
@@ -90,7 +90,7 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
       add('refused without a reason', operation, `nobody had asked to end it yet`)
     }
   }
-  for (const { rule, operation, why } of checkKeyed(operations, all)) add(rule, operation, why)
+  for (const { rule, operation, why } of checkRetries(operations, all)) add(rule, operation, why)
   for (const one of surplusGuesses(operations))
     add('more tries than the table allows', one, `one of more than ${freeGuesses} at once`)
   for (const [code, tries] of Map.groupBy(operations, (operation) => operation.code)) {

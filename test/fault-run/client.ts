@@ -33,8 +33,8 @@ export class Client {
   signIn(server: Server, account: string, proof: Proof, key?: string): Promise<Operation> {
     const body = { phone_number: account, ...('code' in proof ? { code: proof.code } : proof), device }
     const code = 'name' in proof ? { code: proof.name } : {}
-    const keyed = key === undefined ? {} : { key }
-    const request = { kind: 'sign_in', account, token: null, ...code, ...keyed } as const
+    const retried = key === undefined ? {} : { key }
+    const request = { kind: 'sign_in', account, token: null, ...code, ...retried } as const
     return this.#do(server, { ...request, method: 'POST', path: '/v1/sessions', body })
   }
 

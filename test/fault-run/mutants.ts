@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
 import { nothing } from './faults.ts'
-import { openLimitedDeployment, startGuessing } from './guessing.ts'
+import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 import { runScenario } from './scenario.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
 
@@ -110,7 +110,7 @@ export async function violationsOfMutant(project: string, { changes, violates, n
     copyVersion(project, folder, changes)
     const { violations } = await runScenario({
       open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
-      ...(needsGuesses && { work: startGuessing }),
+      ...(needsGuesses && { work: startGuesses }),
       source: folder,
       faults: [nothing, nothing, nothing],
       isEnough: (found) => found.some(ofRule),

@@ -7,7 +7,7 @@ import { check, type Violation } from './checker.ts'
 import { Client, type Server } from './client.ts'
 import type { Fault, Later } from './faults.ts'
 import type { Trouble } from './history.ts'
-import { keyedByPassword } from './keyed.ts'
+import { retriedByPassword } from './workload-retries.ts'
 import { createAccounts, type Deployment } from './deployment.ts'
 import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
 
@@ -59,7 +59,7 @@ export async function runScenario<S extends Deployment>({
   const names = deployment.servers.map(({ name }) => name)
   const checked = () => check({ servers: names, operations: client.operations, troubles }, rules)
   try {
-    await createAccounts(deployment.databaseUrl, [...passwordNumbers, keyedByPassword], password)
+    await createAccounts(deployment.databaseUrl, [...passwordNumbers, retriedByPassword], password)
     const workload = work(client, deployment)
     await untilWell(deployment, client, performance.now())
     for (const fault of faults) {

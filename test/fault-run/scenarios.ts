@@ -4,8 +4,8 @@ import { mariadbFaults, postgresFaults } from './faults-database.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
 import { lineFaults, redisFaults } from './faults-redis.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
-import { openLimitedDeployment, startGuessing } from './guessing.ts'
-import { halfOpenClients } from './half-open.ts'
+import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
+import { halfOpenClients } from './faults-half-open.ts'
 import { type Scenario, runScenario, type Result } from './scenario.ts'
 import type { Deployment } from './deployment.ts'
 import { openMariadbDeployment, openPostgresDeployment } from './deployment-proxied.ts'
@@ -41,7 +41,7 @@ export const scenarios: readonly DatabaseScenario[] = [
     'MariaDB, with limits',
     openLimitedDeployment,
     [nothing, ...serverFaults.slice(0, 3), ...redisFaults, ...lineFaults],
-    startGuessing,
+    startGuesses,
   ),
   scenarioOn('SQLite', openSqliteDeployment, [nothing, ...serverFaults, ...sqliteFaults]),
 ]

@@ -3,7 +3,7 @@
 // come late; and sign-ins are repeated with a key.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Proof, Server } from './client.ts'
-import { keyedByCode, keyedByPassword, signInKeyed } from './keyed.ts'
+import { retriedByCode, retriedByPassword, signInWithRetries } from './workload-retries.ts'
 
 export const password = 'a horse, a staple'
 const people = 4
@@ -35,7 +35,7 @@ export interface Load {
    * Whether sign-ins are repeated with keys, by a number with a password and, where codes are sent, by
    * another one.
    */
-  readonly isKeyed?: boolean
+  readonly hasRetries?: boolean
   /** Between two looks at an account's tokens: 4 ms, if not given. */
   readonly pauseMs?: number
 }
@@ -43,7 +43,7 @@ export interface Load {
 export function startWorkload(
   client: Client,
   deployment: Place,
-  { codes = codeNumbers, isKeyed = true, pauseMs = 4 }: Load = {},
+  { codes = codeNumbers, hasRetries = true, pauseMs = 4 }: Load = {},
 ): Workload {
   let isOn = true
   const tokens = new Map<string, string[]>()
@@ -89,8 +89,8 @@ export function startWorkload(
   }
 
   async function repeatSignIn(account: string): Promise<void> {
-    const proof = account === keyedByCode ? await newCode(account) : { password }
-    if (proof !== null) await signInKeyed({ client, anyServer, account, proof })
+    const proof = account === retriedByCode ? await newCode(account) : { password }
+    if (proof !== null) await signInWithRetries({ client, anyServer, account, proof })
     await sleep(100)
   }
 
@@ -111,11 +111,11 @@ export function startWorkload(
     while (isOn) await work()
   }
   const everybody = [...passwordNumbers, ...codes]
-  const keyed = isKeyed ? [keyedByPassword, ...(codes.length > 0 ? [keyedByCode] : [])] : []
+  const retried = hasRetries ? [retriedByPassword, ...(codes.length > 0 ? [retriedByCode] : [])] : []
   const running = [
     ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
     ...codes.map((account) => loop(() => tryCodes(account))),
-    ...keyed.map((account) => loop(() => repeatSignIn(account))),
+    ...retried.map((account) => loop(() => repeatSignIn(account))),
     ...everybody.map((account) => loop(() => look(account))),
     ...passwordNumbers.map((account) => loop(() => writeLate(account))),
   ]

@@ -72,7 +72,7 @@ export async function startTwoServers(
       const load = startWorkload(
         client,
         { servers, codeOf: async () => '' },
-        { codes: [], isKeyed: false, pauseMs: 20 },
+        { codes: [], hasRetries: false, pauseMs: 20 },
       )
       await sleep(500)
       const start = performance.now()

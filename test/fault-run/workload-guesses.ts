@@ -13,7 +13,7 @@ const guessesAtOnce = 12
 export const openLimitedDeployment = (source: string) =>
   openMariadbDeployment(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
 
-export function startGuessing(client: Client, { servers }: Deployment): Workload {
+export function startGuesses(client: Client, { servers }: Deployment): Workload {
   let isOn = true
   const serverOf = (i: number) => servers[i % servers.length] ?? servers[0]
 

@@ -9,10 +9,10 @@ import type { Operation } from './history.ts'
  * One account for each method. Nothing else happens to them, so that what a repeat does can be told from
  * everything else.
  */
-export const keyedByPassword = '+8613900003000'
-export const keyedByCode = '+8613900003001'
+export const retriedByPassword = '+8613900003000'
+export const retriedByCode = '+8613900003001'
 
-interface Keyed {
+interface RetriedSignIn {
   readonly client: Client
   readonly anyServer: () => Server
   readonly account: string
@@ -20,7 +20,7 @@ interface Keyed {
 }
 
 /** One sign-in with its repeats, what comes of its tokens, and a repeat that comes too late. */
-export async function signInKeyed({ client, anyServer, account, proof }: Keyed): Promise<void> {
+export async function signInWithRetries({ client, anyServer, account, proof }: RetriedSignIn): Promise<void> {
   const key = randomBytes(16).toString('base64url')
   const signIn = () => client.signIn(anyServer(), account, proof, key)
   const tokens = tokensOf(await repeated(signIn))

@@ -4,10 +4,10 @@
 // known.
 import type { Operation, Trouble } from './history.ts'
 
-export type KeyedRule = 'a used token was taken over' | 'a sign-in was made twice' | 'a repeat was refused'
+export type RetryRule = 'a used token was taken over' | 'a sign-in was made twice' | 'a repeat was refused'
 
-export interface KeyedViolation {
-  readonly rule: KeyedRule
+export interface RetryViolation {
+  readonly rule: RetryRule
   readonly operation: Operation
   readonly why: string
 }
@@ -18,7 +18,7 @@ interface Series {
   readonly uses: readonly Operation[]
 }
 
-export function checkKeyed(operations: readonly Operation[], troubles: readonly Trouble[]): KeyedViolation[] {
+export function checkRetries(operations: readonly Operation[], troubles: readonly Trouble[]): RetryViolation[] {
   return seriesOf(operations).flatMap((one) => [
     ...takenOver(one),
     // A server's clock says whether two minutes have passed.
@@ -32,7 +32,7 @@ export function checkKeyed(operations: readonly Operation[], troubles: readonly 
  * A session gives a repeat another token only while none was accepted: of the tokens of one session, one is
  * ever accepted.
  */
-function takenOver({ tries, uses }: Series): KeyedViolation[] {
+function takenOver({ tries, uses }: Series): RetryViolation[] {
   const accepted = uses.filter(({ outcome }) => outcome === 'done')
   return [...Map.groupBy(accepted, ({ token }) => sessionIdOf(token))].flatMap(([id, ofSession]) => {
     const tokens = new Set(ofSession.map(({ token }) => token))
@@ -45,7 +45,7 @@ function takenOver({ tries, uses }: Series): KeyedViolation[] {
 }
 
 /** Until one of its tokens is used, all tries of a sign-in are one session: nothing is replaced twice. */
-function madeTwice(series: Series): KeyedViolation[] {
+function madeTwice(series: Series): RetryViolation[] {
   const until = firstUse(series)
   const done = series.tries.filter(({ outcome, end }) => outcome === 'done' && end < until)
   const second = done.find(({ token }) => sessionIdOf(token) !== sessionIdOf(done[0]?.token ?? null))
@@ -54,7 +54,7 @@ function madeTwice(series: Series): KeyedViolation[] {
 }
 
 /** Until then no try behind one that was answered is refused. */
-function refused(series: Series): KeyedViolation[] {
+function refused(series: Series): RetryViolation[] {
   const until = firstUse(series)
   const firstDone = Math.min(
     ...series.tries.filter(({ outcome }) => outcome === 'done').map(({ end }) => end),
