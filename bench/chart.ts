@@ -76,7 +76,7 @@ export function faultSumsOf(faults: string): readonly Sums[] {
   const rows = faults
     .split('\n')
     .map((line) => line.split('|').map((cell) => cell.trim()))
-    .filter((cells) => cells.length === 8 && /^\d+$/.test(cells[3] ?? '') && cells[2] !== 'nothing')
+    .filter((cells) => cells.length === 8 && /^\d+$/.test(cells[3] ?? '') && cells[2] !== 'no fault')
     .map(([, stores = '', , ...numbers]) => ({ stores, numbers: numbers.slice(0, 4).map(Number) }))
   return [...new Set(rows.map(({ stores }) => stores))].map((stores) => {
     const of = rows.filter((one) => one.stores === stores)

@@ -219,8 +219,8 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
           await playRound({ operations, both, phoneNumber, round: i + round })
       })
       await Promise.all(loops)
-      const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
-      const history = { servers: both.map((server) => server.name), operations, troubles: [] }
+      const limits = { boundMs: 1_100, strictBoundMs: 100, deadlineMs: 15_000 }
+      const history = { servers: both.map((server) => server.name), operations, faultIntervals: [] }
       expect(check(history, limits)).toEqual([])
       expect(operations.filter(({ outcome }) => outcome !== 'done' && outcome !== 'refused')).toEqual([])
       for (const server of history.servers)

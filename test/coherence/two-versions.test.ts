@@ -21,7 +21,7 @@ const before =
 const loadMs = 2_500
 /** What each of the two must have done under the load. */
 const kinds = ['sign_in', 'sign_out', 'check', 'write']
-const limits = { boundMs: 1_100, calmMs: 100, deadlineMs: 15_000 }
+const limits = { boundMs: 1_100, strictBoundMs: 100, deadlineMs: 15_000 }
 
 const previous = checkOutVersion(before)
 // No failure with CI=true either: a shallow clone has no version before.
@@ -78,7 +78,7 @@ describe.each(
     // done one.
     await until(async () => ['before', 'now'].every((name) => kindsOf(name).size === kinds.length))
     await load.stop()
-    const history = { servers: ['before', 'now'], operations: client.operations, troubles: [] }
+    const history = { servers: ['before', 'now'], operations: client.operations, faultIntervals: [] }
     expect(check(history, limits)).toEqual([])
     expect(await audit(client, deployment)).toEqual([])
     for (const name of ['before', 'now']) expect(kindsOf(name)).toEqual(new Set(kinds))

@@ -1,12 +1,11 @@
-// Afterwards, with everything well again: what the stores say must fit together, and fit what the client was
-// told.
+// Audits the stores after a scenario: they contradict neither themselves nor the client's history.
 import { sql } from 'kysely'
 import { databaseKind } from '../../src/database/open.ts'
 import type { Client } from './client.ts'
 import type { Operation } from './history.ts'
 import type { Deployment } from './deployment.ts'
 
-/** What does not fit, in words. */
+/** Returns each contradiction as a sentence. */
 export async function audit(client: Client, deployment: Deployment): Promise<string[]> {
   return [
     ...(await auditFile(deployment)),
@@ -16,7 +15,7 @@ export async function audit(client: Client, deployment: Deployment): Promise<str
   ]
 }
 
-/** A database in one file says itself whether it is whole. */
+/** SQLite checks the integrity of its file itself. */
 async function auditFile({ db, databaseUrl }: Deployment): Promise<string[]> {
   if (databaseKind(databaseUrl) !== 'sqlite') return []
   const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db)
@@ -28,25 +27,27 @@ async function auditSql({ db }: Deployment): Promise<string[]> {
   const rows = await db.selectFrom('hufu_sessions').selectAll().execute()
   const events = await db.selectFrom('hufu_events').select(['kind', 'session_id']).execute()
   const ids = new Set(rows.map(({ id }) => id))
-  const told = (kind: string, id: string) =>
+  const countEvents = (kind: string, id: string) =>
     events.filter((event) => event.kind === kind && event.session_id === id).length
   for (const [account, mine] of Map.groupBy(rows, (row) => row.account_id)) {
     const live = mine.filter(({ ended_at }) => ended_at === null)
     if (live.length > 1) found.push(`account ${account} has ${live.length} live sessions`)
   }
   for (const row of rows) {
-    if ((row.ended_at === null) !== (row.end_reason === null)) found.push(`session ${row.id} is half ended`)
+    if ((row.ended_at === null) !== (row.end_reason === null)) found.push(`session ${row.id} has only one of ended_at and end_reason`)
     if (row.end_reason === 'replaced' && !ids.has(row.ended_by_session ?? ''))
-      found.push(`session ${row.id} was replaced by none`)
-    if (told('signed_in', row.id) !== 1) found.push(`the start of session ${row.id} is not told once`)
+      found.push(`session ${row.id} was replaced by a session that does not exist`)
+    if (countEvents('signed_in', row.id) !== 1) found.push(`session ${row.id} does not have one signed_in event`)
     const ends = row.ended_at === null ? 0 : 1
-    if (told('session_ended', row.id) !== ends)
-      found.push(`the end of session ${row.id} is told wrongly: ${ends} wanted`)
+    if (countEvents('session_ended', row.id) !== ends)
+      found.push(`session ${row.id} does not have ${ends} session_ended events`)
   }
   return found
 }
 
-/** An acknowledged sign-in exists; the last one of an account that was not ended is valid on each server. */
+/**
+ * Each acknowledged sign-in has a session, and all servers accept or reject its token as the database says.
+ */
 async function auditAcknowledged(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
   const found: string[] = []
   const rows = await deployment.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
@@ -54,47 +55,47 @@ async function auditAcknowledged(operations: readonly Operation[], deployment: D
   for (const { kind, token, outcome, account, key } of operations) {
     if (kind !== 'sign_in' || outcome !== 'done' || token === null) continue
     const isLive = live.get(token.slice(3, 25))
-    // Of the tokens of one session that was signed in to again and again, one is good: below.
+    // A session of a retried sign-in has several tokens, of which one is valid: auditRetries checks them.
     if (key !== undefined && isLive) continue
-    if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged and is not there`)
+    if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged, but its session does not exist`)
     for (const { name, url } of isLive === undefined ? [] : deployment.servers) {
       const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
       if (status !== (isLive ? 200 : 401))
-        found.push(`${name} says ${status} of a session that is ${isLive ? 'live' : 'over'}`)
+        found.push(`${name} answers ${status} for ${isLive ? 'a live' : 'an ended'} session`)
     }
   }
   return found
 }
 
 /**
- * Of the tokens that the tries of one sign-in gave for a session, the last one is good, on each server; each
- * repeat is told.
+ * Of the tokens that one retried sign-in got for a session, each server accepts exactly the last one, and
+ * each retry has an event.
  */
 async function auditRetries(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
   const found: string[] = []
   const { db, servers } = deployment
   const rows = await db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const repeats = db.selectFrom('hufu_events').select('session_id').where('kind', '=', 'sign_in_repeated')
-  const told = (await repeats.execute()).map(({ session_id }) => session_id)
+  const repeatedSessions = (await repeats.execute()).map(({ session_id }) => session_id)
   const retried = operations.filter(({ key }) => key !== undefined)
   for (const { id, ended_at } of rows) {
     const given = retried.filter(({ token }) => token?.slice(3, 25) === id)
     if (given.length === 0) continue
-    const events = told.filter((session) => session === id).length
+    const events = repeatedSessions.filter((session) => session === id).length
     if (events < given.length - 1)
-      found.push(`${given.length - events - 1} repeats of session ${id} are not told`)
+      found.push(`${given.length - events - 1} retries of session ${id} have no event`)
     if (ended_at !== null) continue
     const isKnown = retried
       .filter(({ key }) => key === given[0]?.key)
       .every(({ outcome }) => outcome === 'done' || outcome === 'refused')
-    const good = new Set<string>()
+    const accepted = new Set<string>()
     for (const { url } of servers)
       for (const { token } of given) {
         const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
-        if (status === 200 && token !== null) good.add(token)
+        if (status === 200 && token !== null) accepted.add(token)
       }
-    if (good.size > 1 || (isKnown && good.size === 0))
-      found.push(`${good.size} of ${given.length} tokens of the live session ${id} are good`)
+    if (accepted.size > 1 || (isKnown && accepted.size === 0))
+      found.push(`${accepted.size} of ${given.length} tokens of the live session ${id} are accepted`)
   }
   return found
 }

@@ -1,10 +1,10 @@
-// What must not come of a sign-in that is repeated with its key. Pure, as checker.ts.
+// Rules for sign-ins that are retried with an idempotency key. Pure, like checker.ts.
 //
-// Accounts of such sign-ins do nothing else, and one thing after the other, so that each end of a session is
-// known.
-import type { Operation, Trouble } from './history.ts'
+// The accounts of these sign-ins do nothing else and run one operation after another, so every end of a
+// session has a known cause.
+import type { Operation, FaultInterval } from './history.ts'
 
-export type RetryRule = 'a used token was taken over' | 'a sign-in was made twice' | 'a repeat was refused'
+export type RetryRule = 'a used token was replaced' | 'a retried sign-in ran twice' | 'a retry was refused'
 
 export interface RetryViolation {
   readonly rule: RetryRule
@@ -12,25 +12,25 @@ export interface RetryViolation {
   readonly why: string
 }
 
-/** The tries of one sign-in, and what was done with their tokens. */
+/** The attempts of one sign-in, and the operations that used their tokens. */
 interface Series {
   readonly tries: readonly Operation[]
   readonly uses: readonly Operation[]
 }
 
-export function checkRetries(operations: readonly Operation[], troubles: readonly Trouble[]): RetryViolation[] {
+export function checkRetries(operations: readonly Operation[], faultIntervals: readonly FaultInterval[]): RetryViolation[] {
   return seriesOf(operations).flatMap((one) => [
     ...takenOver(one),
-    // A server's clock says whether two minutes have passed.
-    ...(troubles.some((trouble) => movesClockUnder(trouble, one))
+    // A server's own clock decides whether two minutes have passed.
+    ...(faultIntervals.some((interval) => movesClockUnder(interval, one))
       ? []
       : [...madeTwice(one), ...refused(one)]),
   ])
 }
 
 /**
- * A session gives a repeat another token only while none was accepted: of the tokens of one session, one is
- * ever accepted.
+ * A retry gets another token for the session only while no token of it was accepted. So at most one token of
+ * a session is ever accepted.
  */
 function takenOver({ tries, uses }: Series): RetryViolation[] {
   const accepted = uses.filter(({ outcome }) => outcome === 'done')
@@ -40,20 +40,23 @@ function takenOver({ tries, uses }: Series): RetryViolation[] {
     const given = tries.filter(({ token }) => sessionIdOf(token) === id).length
     if (tokens.size < 2 || !second) return []
     const why = `${tokens.size} of ${given} tokens of one session were accepted`
-    return [{ rule: 'a used token was taken over', operation: second, why }]
+    return [{ rule: 'a used token was replaced', operation: second, why }]
   })
 }
 
-/** Until one of its tokens is used, all tries of a sign-in are one session: nothing is replaced twice. */
+/**
+ * Until one of its tokens is used, all attempts of a sign-in share one session, and a retry replaces no
+ * second session.
+ */
 function madeTwice(series: Series): RetryViolation[] {
   const until = firstUse(series)
   const done = series.tries.filter(({ outcome, end }) => outcome === 'done' && end < until)
   const second = done.find(({ token }) => sessionIdOf(token) !== sessionIdOf(done[0]?.token ?? null))
   if (!second) return []
-  return [{ rule: 'a sign-in was made twice', operation: second, why: 'a repeat made another session' }]
+  return [{ rule: 'a retried sign-in ran twice', operation: second, why: 'a repeat made another session' }]
 }
 
-/** Until then no try behind one that was answered is refused. */
+/** Until the first use, no attempt that starts after an acknowledged one is refused. */
 function refused(series: Series): RetryViolation[] {
   const until = firstUse(series)
   const firstDone = Math.min(
@@ -61,7 +64,7 @@ function refused(series: Series): RetryViolation[] {
   )
   return series.tries
     .filter(({ outcome, start, end }) => outcome === 'refused' && start > firstDone && end < until)
-    .map((operation) => ({ rule: 'a repeat was refused', operation, why: 'its token was not used yet' }))
+    .map((operation) => ({ rule: 'a retry was refused', operation, why: 'its token was not used yet' }))
 }
 
 function seriesOf(operations: readonly Operation[]): Series[] {
@@ -78,12 +81,12 @@ function seriesOf(operations: readonly Operation[]): Series[] {
   })
 }
 
-/** When a token of it may have been used for the first time. */
+/** The earliest time at which a token of the series may have been used. */
 function firstUse({ uses }: Series): number {
   return Math.min(...uses.map(({ start }) => start))
 }
 
-function movesClockUnder({ movesClock, start, end }: Trouble, { tries }: Series): boolean {
+function movesClockUnder({ movesClock, start, end }: FaultInterval, { tries }: Series): boolean {
   return movesClock === true && tries.some((one) => one.start <= end && one.end >= start)
 }
 

@@ -1,12 +1,11 @@
-// Reads a history and says what must not have happened. Pure; checker.test.ts shows that it sees each kind of
-// violation.
+// Reads a history and returns its violations. Pure; checker.test.ts shows that each kind is found.
 //
-// A clock that jumps excuses nothing. Sessions live for 30 days here, so an hour more or less ends none, and
-// an end that was asked for does not depend on any clock. Codes are valid for five minutes by the clock of
-// the server that is asked: one may be refused for it, and a refused sign-in is no violation; two sign-ins
-// with one code are, by any clock.
+// A clock jump excuses no violation. Sessions live for 30 days here, so an hour more or less ends none, and
+// an explicit end does not depend on any clock. Codes are valid for five minutes by the clock of the server
+// that checks them, so a clock jump may make a server refuse one. A refused sign-in is no violation; two
+// sign-ins with one code are, by any clock.
 import { checkRetries, type RetryRule } from './checker-retries.ts'
-import type { History, Kind, Operation, Trouble } from './history.ts'
+import type { History, Kind, Operation, FaultInterval } from './history.ts'
 
 export type Rule =
   | RetryRule
@@ -14,85 +13,85 @@ export type Rule =
   | 'effect after its end'
   | 'refused without a reason'
   | 'two sign-ins with one code'
-  | 'more tries than the table allows'
-  | 'answer that nobody should see'
+  | 'more guesses than the limits allow'
+  | 'unexpected response'
   | 'no answer in time'
-  | 'not well again'
-  | 'nobody felt it'
-  | 'left behind'
+  | 'no recovery'
+  | 'fault without effect'
+  | 'resource leak'
 
 export interface Violation {
   readonly rule: Rule
   readonly at: number
-  /** The fault that it fell into, or null. */
+  /** The name of the fault during which it happened, or null. */
   readonly during: string | null
   readonly text: string
-  /** Of the operation, where it has one: the server's log tells its cause. */
+  /** The id of the request, if it has one, under which the server logs the cause. */
   readonly requestId?: string | null
 }
 
 export interface CheckerOptions {
-  /** How long after the answered end a token may be accepted while something is broken. */
+  /** For how long after an acknowledged end a token may be accepted during a fault. */
   readonly boundMs: number
-  /** The same while all is well: what a message needs from one process to the other. */
-  readonly calmMs: number
-  /** No request may be without an answer for longer. */
+  /** The same without a fault: the time that a message needs from one process to another. */
+  readonly strictBoundMs: number
+  /** The longest time that a request may take. */
   readonly deadlineMs: number
 }
 
-interface TokenLife {
+interface TokenLifetime {
   readonly account: string
-  /** When the sign-in that gave it began, and when it was answered. */
-  readonly askedAt: number
-  readonly givenAt: number
-  /** When the first operation began that may have ended it. */
+  /** When the sign-in that issued it started, and when it was acknowledged. */
+  readonly requestedAt: number
+  readonly issuedAt: number
+  /** When the first operation started that may have ended it. */
   mayEndAt: number
-  /** When the first operation was answered that surely ended it. */
+  /** When the first operation was acknowledged that certainly ended it. */
   endedAt: number
 }
 
 export function check(history: History, options: CheckerOptions): Violation[] {
   return [
     ...checkOperations(history, options),
-    ...history.troubles.flatMap((one) => checkTrouble(one, history)),
+    ...history.faultIntervals.flatMap((one) => checkInterval(one, history)),
   ]
 }
 
-function checkOperations({ operations, troubles: all }: History, options: CheckerOptions): Violation[] {
-  const troubles = all.filter(({ isCalm }) => !isCalm)
-  const lives = livesOf(operations)
+function checkOperations({ operations, faultIntervals: all }: History, options: CheckerOptions): Violation[] {
+  const faultIntervals = all.filter(({ hasStrictBounds }) => !hasStrictBounds)
+  const lifetimes = lifetimesOf(operations)
   const found: Violation[] = []
   const add = (rule: Rule, { start, account, server, answer, requestId }: Operation, why: string) => {
-    const during = troubleAt(all, start)?.name ?? null
+    const during = intervalAt(all, start)?.name ?? null
     const text = `${account} on ${server}: ${answer}; ${why}`
     found.push({ rule, at: start, during, text, ...(requestId !== undefined && { requestId }) })
   }
   for (const operation of operations) {
     const { kind, token, start, end, outcome } = operation
-    if (outcome === 'wrong') add('answer that nobody should see', operation, kind)
+    if (outcome === 'wrong') add('unexpected response', operation, kind)
     if (end - start > options.deadlineMs) add('no answer in time', operation, `${Math.round(end - start)} ms`)
-    const life = token === null || kind === 'sign_in' ? undefined : lives.get(token)
-    if (!life) continue
-    const since = start - life.endedAt
-    const bound = troubleBetween(troubles, life.endedAt, start) ? options.boundMs : options.calmMs
+    const lifetime = token === null || kind === 'sign_in' ? undefined : lifetimes.get(token)
+    if (!lifetime) continue
+    const since = start - lifetime.endedAt
+    const bound = overlapsFault(faultIntervals, lifetime.endedAt, start) ? options.boundMs : options.strictBoundMs
     if (outcome === 'done' && since > bound) {
       add('accepted after its end', operation, `${Math.round(since)} ms after its end was answered`)
     }
-    // No bound: what is written is judged where it is written, after the end.
-    if (kind === 'write' && outcome === 'done' && (operation.sentAt ?? start) > life.endedAt) {
+    // There is no bound here: a write checks its session under the lock, after any end.
+    if (kind === 'write' && outcome === 'done' && (operation.sentAt ?? start) > lifetime.endedAt) {
       add(
         'effect after its end',
         operation,
-        `sent ${Math.round((operation.sentAt ?? start) - life.endedAt)} ms after its end was answered`,
+        `sent ${Math.round((operation.sentAt ?? start) - lifetime.endedAt)} ms after its end was answered`,
       )
     }
-    if (outcome === 'refused' && end < life.mayEndAt) {
-      add('refused without a reason', operation, `nobody had asked to end it yet`)
+    if (outcome === 'refused' && end < lifetime.mayEndAt) {
+      add('refused without a reason', operation, 'no operation that could end it had started')
     }
   }
   for (const { rule, operation, why } of checkRetries(operations, all)) add(rule, operation, why)
   for (const one of surplusGuesses(operations))
-    add('more tries than the table allows', one, `one of more than ${freeGuesses} at once`)
+    add('more guesses than the limits allow', one, `one of more than ${freeGuesses} at once`)
   for (const [code, tries] of Map.groupBy(operations, (operation) => operation.code)) {
     const done = oneOfEachKey(tries.filter(({ outcome }) => outcome === 'done'))
     if (code !== undefined && done.length > 1 && done[1])
@@ -102,45 +101,44 @@ function checkOperations({ operations, troubles: all }: History, options: Checke
 }
 
 /**
- * A fault without an effect shows nothing; and when it is over, clients can sign in on each server without a
+ * A fault without an effect proves nothing. After each fault, sign-ins succeed on each server without a
  * restart.
  */
-function checkTrouble(trouble: Trouble, { operations, servers }: History): Violation[] {
-  const { name, start, healedAt, end, isFelt } = trouble
+function checkInterval(interval: FaultInterval, { operations, servers }: History): Violation[] {
+  const { name, start, healedAt, end, mustFailRequests } = interval
   const found = (rule: Rule, text: string) => ({ rule, at: start, during: name, text })
-  // What was asked before a fault may be what it hindered.
-  const within = operations.filter((operation) => operation.end >= start && operation.end < end)
-  const isHindered = ({ outcome }: Operation) => outcome === 'unavailable' || outcome === 'unknown'
-  const works = (server: string) => (operation: Operation) =>
+  // By the end of the operation: one that started before the fault may fail because of it.
+  const inInterval = operations.filter((operation) => operation.end >= start && operation.end < end)
+  const hasFailed = ({ outcome }: Operation) => outcome === 'unavailable' || outcome === 'unknown'
+  const signsIn = (server: string) => (operation: Operation) =>
     operation.server === server &&
     operation.kind === 'sign_in' &&
     operation.outcome === 'done' &&
     operation.start >= healedAt
   return [
-    ...(isFelt && !within.some(isHindered) ? [found('nobody felt it', 'no operation was hindered')] : []),
+    ...(mustFailRequests && !inInterval.some(hasFailed) ? [found('fault without effect', 'no operation failed')] : []),
     ...servers
-      .filter((server) => !within.some(works(server)))
-      .map((server) => found('not well again', `nobody signed in on ${server} after it`)),
+      .filter((server) => !inInterval.some(signsIn(server)))
+      .map((server) => found('no recovery', `no sign-in succeeded on ${server} after it`)),
   ]
 }
 
 const endingKinds: readonly Kind[] = ['sign_in', 'sign_out']
 
 /**
- * docs/limits.md: of one caller at one number, so many in a row are compared before it has to wait for half a
- * minute.
+ * docs/limits.md: the guesses of one caller at one number that are compared before the caller has to wait.
  */
 const freeGuesses = 5
 const waitMs = 30_000
 
-/** A repeat is the same sign-in. */
+/** Attempts with one key are one sign-in. */
 function oneOfEachKey(operations: readonly Operation[]): Operation[] {
   return operations.filter(
     ({ key }, i) => key === undefined || operations.findIndex((other) => other.key === key) === i,
   )
 }
 
-/** The guesses of one caller that were compared, where there were too many of them. */
+/** The guesses of a caller that were compared beyond the limit. */
 function surplusGuesses(operations: readonly Operation[]): Operation[] {
   const compared = operations.filter(({ kind, outcome }) => kind === 'guess' && outcome === 'done')
   return [...Map.groupBy(compared, ({ account }) => account).values()].flatMap((guesses) => {
@@ -150,37 +148,37 @@ function surplusGuesses(operations: readonly Operation[]): Operation[] {
 }
 
 /**
- * An account has one session at a time: each sign-in ends the tokens before it, and each sign-out its own.
+ * An account has one session at a time: a sign-in ends all tokens before it, a sign-out ends its own token.
  */
-function livesOf(operations: readonly Operation[]): Map<string, TokenLife> {
-  const lives = new Map<string, TokenLife>()
+function lifetimesOf(operations: readonly Operation[]): Map<string, TokenLifetime> {
+  const lifetimes = new Map<string, TokenLifetime>()
   for (const { kind, token, outcome, account, start, end } of operations) {
     if (kind !== 'sign_in' || token === null || outcome !== 'done') continue
-    lives.set(token, { account, askedAt: start, givenAt: end, mayEndAt: Infinity, endedAt: Infinity })
+    lifetimes.set(token, { account, requestedAt: start, issuedAt: end, mayEndAt: Infinity, endedAt: Infinity })
   }
-  const byAccount = Map.groupBy(lives, ([, { account }]) => account)
+  const byAccount = Map.groupBy(lifetimes, ([, { account }]) => account)
   for (const operation of operations) {
     if (!endingKinds.includes(operation.kind) || operation.outcome === 'refused') continue
-    for (const [token, life] of byAccount.get(operation.account) ?? []) endsBy(operation, token, life)
+    for (const [token, lifetime] of byAccount.get(operation.account) ?? []) applyEnd(operation, token, lifetime)
   }
-  return lives
+  return lifetimes
 }
 
-function endsBy(operation: Operation, token: string, life: TokenLife): void {
+function applyEnd(operation: Operation, token: string, lifetime: TokenLifetime): void {
   const { kind, start, end, outcome } = operation
   if (kind === 'sign_out' && operation.token !== token) return
   if (kind === 'sign_in' && operation.token === token) return
-  // Of two that overlap, either may have come first inside the servers.
-  if (kind === 'sign_in' && end < life.askedAt) return
-  life.mayEndAt = Math.min(life.mayEndAt, start)
-  const isSurelyAfter = kind === 'sign_out' || start > life.givenAt
-  if (outcome === 'done' && isSurelyAfter) life.endedAt = Math.min(life.endedAt, end)
+  // Of two overlapping sign-ins, either may have been handled first.
+  if (kind === 'sign_in' && end < lifetime.requestedAt) return
+  lifetime.mayEndAt = Math.min(lifetime.mayEndAt, start)
+  const isSurelyAfter = kind === 'sign_out' || start > lifetime.issuedAt
+  if (outcome === 'done' && isSurelyAfter) lifetime.endedAt = Math.min(lifetime.endedAt, end)
 }
 
-function troubleAt(troubles: readonly Trouble[], at: number): Trouble | undefined {
-  return troubles.find(({ start, end }) => start <= at && at <= end)
+function intervalAt(faultIntervals: readonly FaultInterval[], at: number): FaultInterval | undefined {
+  return faultIntervals.find(({ start, end }) => start <= at && at <= end)
 }
 
-function troubleBetween(troubles: readonly Trouble[], from: number, to: number): boolean {
-  return troubles.some(({ start, end }) => start <= to && end >= from)
+function overlapsFault(faultIntervals: readonly FaultInterval[], from: number, to: number): boolean {
+  return faultIntervals.some(({ start, end }) => start <= to && end >= from)
 }

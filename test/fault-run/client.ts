@@ -1,4 +1,4 @@
-// A client that does one thing at a time and writes down what came of it.
+// A client that runs one operation at a time and records its result.
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { holdRequest } from '../support/held-request.ts'
@@ -20,16 +20,16 @@ interface Request {
   readonly body?: object
 }
 
-/** What a sign-in shows. A code has a name, by which the history knows it. */
+/** The credential of a sign-in. A code has a name, which identifies it in the history. */
 export type Proof = { readonly password: string } | { readonly code: string; readonly name: string }
 
-/** Longer than any answer may take: what comes later counts as no answer, and the checker says so. */
-const giveUpMs = 20_000
+/** Longer than the deadline of the checker, so that a later response counts as none and is reported. */
+const requestTimeoutMs = 20_000
 
 export class Client {
   readonly operations: Operation[] = []
 
-  /** @param key the sign-in may be repeated with it */
+  /** @param key the idempotency key of a sign-in that may be retried */
   signIn(server: Server, account: string, proof: Proof, key?: string): Promise<Operation> {
     const body = { phone_number: account, ...('code' in proof ? { code: proof.code } : proof), device }
     const code = 'name' in proof ? { code: proof.name } : {}
@@ -46,7 +46,7 @@ export class Client {
     return this.#do(server, { kind: 'check', account, token, method: 'GET', path: '/v1/session' })
   }
 
-  /** A wrong password, tried from an address. */
+  /** Signs in with a wrong password from an address. */
   async guess(server: Server, account: string, address: string): Promise<Operation> {
     const start = performance.now()
     const body = { phone_number: account, password: 'not the password', device }
@@ -66,7 +66,7 @@ export class Client {
     return operation
   }
 
-  /** A write on behalf of a session whose body comes `holdMs` later than its headers. */
+  /** A write on behalf of a session, whose body is sent `holdMs` after its headers. */
   async write(server: Server, account: string, token: string, holdMs: number): Promise<Operation> {
     const start = performance.now()
     const seen = await hold({ url: `${server.url}/v1/sessions`, token }, holdMs)
@@ -117,7 +117,7 @@ interface Seen {
   readonly requestId: string | null
 }
 
-/** An address that no other client has. Only servers that trust this machine as a proxy use it. */
+/** A random address. Only servers that trust this machine as a proxy use it. */
 export const newAddress = () => `10.${Array.from({ length: 3 }, () => randomInt(1, 255)).join('.')}`
 
 interface Sent {
@@ -142,7 +142,7 @@ async function ask(
         ...(body && { 'content-type': 'application/json' }),
       },
       ...(body && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(giveUpMs),
+      signal: AbortSignal.timeout(requestTimeoutMs),
     })
     const text = await response.text()
     const { code = '', token: given = null } = text === '' ? {} : JSON.parse(text)
@@ -163,8 +163,8 @@ async function hold(
 ): Promise<Omit<Seen, 'token'> & { readonly sentAt: number }> {
   let sentAt = performance.now()
   try {
-    const held = await holdRequest({ method: 'DELETE', url, token, body: '{}' }, giveUpMs)
-    // A refusal may come before the body.
+    const held = await holdRequest({ method: 'DELETE', url, token, body: '{}' }, requestTimeoutMs)
+    // The server may refuse before it has read the body.
     await Promise.race([sleep(holdMs), held.answer])
     sentAt = performance.now()
     held.release()

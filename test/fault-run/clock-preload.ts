@@ -1,6 +1,5 @@
-// Loaded before the server (`node --import`): gives the process a wall clock that a fault moves. What
-// measures how long something takes (`performance.now`, timers) goes on as it is, as on a real machine whose
-// clock is set.
+// Preloaded into a server (`node --import`): a fault can shift the wall clock of the process.
+// `performance.now` and timers keep the real time, as on a machine whose clock is set.
 import { readFileSync } from 'node:fs'
 
 const realNow = Date.now

@@ -1,12 +1,12 @@
-// The wall clock of one server: a file that says how far off it is, and a signal that has the server read it.
+// The wall clock of one server: a file with its offset, and a signal on which the server reads the file.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createFolder, removeFolder } from '../support/services/folders.ts'
 
 export interface ServerClock {
-  /** What the server has to be started with. */
+  /** The environment variables that the server needs. */
   readonly environment: Record<string, string>
-  /** From now on the clock of the process is off by so much; 0: it is right. */
+  /** Shifts the wall clock of the process by an offset from real time; 0 sets it right. */
   set(offsetMs: number, process: { kill(signal: 'SIGUSR2'): unknown }): void
   close(): void
 }

@@ -23,7 +23,7 @@ export async function openMariadbDeployment(
   return Object.assign(deployment, { mariadb })
 }
 
-/** Few enough for a fault to take all of them, and more than two servers need. */
+/** More than two servers need, and few enough for a fault to take all of them. */
 const postgresConnections = 50
 
 export async function openPostgresDeployment(source: string): Promise<PostgresDeployment> {
@@ -46,7 +46,7 @@ async function openProxiedDeployment(
   return {
     ...database,
     servers,
-    // It changes after a fail-over, which a late caller must see.
+    // A getter, because a fail-over replaces it.
     get redis() {
       return redis
     },
@@ -54,7 +54,7 @@ async function openProxiedDeployment(
       const old = redis
       await old.kill('SIGKILL')
       redis = replica
-      for (const { toRedis } of servers) toRedis.leadTo(replica.url)
+      for (const { redisProxy } of servers) redisProxy.leadTo(replica.url)
       await old.stop()
     },
     async close() {
@@ -76,16 +76,16 @@ async function startProxied(
   source: string,
   { databaseUrl, redisUrl, settings }: ProxiedParts,
 ): Promise<ProxiedServer> {
-  const [toDatabase, toRedis] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
-  const stores = { HUFU_DATABASE_URL: toDatabase.url, HUFU_REDIS_URL: toRedis.url, ...settings }
+  const [databaseProxy, redisProxy] = await Promise.all([startProxy(databaseUrl), startProxy(redisUrl)])
+  const stores = { HUFU_DATABASE_URL: databaseProxy.url, HUFU_REDIS_URL: redisProxy.url, ...settings }
   const server = await startHufu(name, source, stores)
   const closeServer = server.close
   return Object.assign(server, {
-    toDatabase,
-    toRedis,
+    databaseProxy,
+    redisProxy,
     async close() {
       await closeServer()
-      await Promise.all([toDatabase.close(), toRedis.close()])
+      await Promise.all([databaseProxy.close(), redisProxy.close()])
     },
   })
 }

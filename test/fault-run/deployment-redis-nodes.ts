@@ -1,5 +1,5 @@
-// Two servers on MariaDB, with a Redis of several nodes. They talk to the nodes themselves, so there are no
-// lines to be cut.
+// Two servers on MariaDB with a Redis of several nodes. The servers connect to the nodes directly, so there
+// are no proxies.
 import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
 import { type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'

@@ -1,4 +1,4 @@
-// One server on SQLite, alone and without Redis, with its file on a disk that a fault can fill.
+// One server on SQLite without Redis, whose file is on a disk that a fault can fill.
 import { join } from 'node:path'
 import { openDisk, type SmallDisk } from '../support/services/disk.ts'
 import { openDeploymentDatabase, type Deployment, startHufu } from './deployment.ts'

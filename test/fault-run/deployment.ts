@@ -1,5 +1,5 @@
-// What faults are injected into: servers, a database and perhaps Redis as real processes, with a line of its own
-// from each server to each store.
+// The target of the faults: servers, a database and perhaps Redis as real processes, with a proxy between
+// each server and each store.
 import { openServices } from '../../src/app.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -17,42 +17,39 @@ import { createClock } from './clock.ts'
 
 export interface HufuServer extends Server {
   process: ServerProcess
-  /** What it has logged since it was first started. */
+  /** Everything that the server has logged, across restarts. */
   log(): string
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
-  /** Its wall clock is off by so much from now on. */
+  /** Shifts its wall clock by an offset from real time. */
   setClock(offsetMs: number): void
   close(): Promise<void>
 }
 
 export interface Deployment {
   readonly servers: readonly [HufuServer, ...HufuServer[]]
-  /** Straight to the database, past the lines. */
+  /** A direct connection to the database, without a proxy. */
   readonly databaseUrl: string
   readonly db: Database
-  /** The code that was sent to a number last. */
+  /** The last code that was sent to a number. */
   codeOf(phoneNumber: string): Promise<string>
   close(): Promise<void>
 }
 
-/** A server whose stores are behind lines that can be cut. */
+/** A server with a proxy in front of each store. */
 export interface ProxiedServer extends HufuServer {
-  readonly toDatabase: TcpProxy
-  readonly toRedis: TcpProxy
+  readonly databaseProxy: TcpProxy
+  readonly redisProxy: TcpProxy
 }
 
 export interface ProxiedDeployment extends Deployment {
   readonly servers: readonly [ProxiedServer, ProxiedServer]
-  /** The one that the servers' lines lead to. */
+  /** The Redis server behind the proxies. */
   readonly redis: RedisServer
-  /** Kills it, and makes this replica of it the one that all lines lead to. */
+  /** Kills the current Redis and points all proxies at this replica. */
   promote(replica: RedisServer): Promise<void>
 }
 
-/**
- * @param source the folder whose `src/main.ts` the server runs: this project, or a copy that was broken on
- * purpose
- */
+/** @param source the folder whose `src/main.ts` the server runs: this project or a mutant */
 export async function startHufu(
   name: string,
   source: string,
@@ -62,7 +59,7 @@ export async function startHufu(
   const clock = createClock()
   const environment = {
     HUFU_PORT: String(port),
-    // What a violation has to be explained with.
+    // A violation is explained from this log.
     HUFU_LOG_LEVEL: 'warn',
     HUFU_LOG_FORMAT: 'json',
     HUFU_PASSWORD_QUEUE: '1000',
@@ -90,7 +87,7 @@ export async function startHufu(
   return server
 }
 
-/** The parts of a deployment that need only its database. */
+/** The parts of a deployment that depend on its database alone. */
 export function openDeploymentDatabase(databaseUrl: string): Pick<Deployment, 'databaseUrl' | 'db' | 'codeOf'> {
   const db = openDatabase(dialectFor(databaseUrl, 3))
   return {
@@ -105,7 +102,7 @@ export function openDeploymentDatabase(databaseUrl: string): Pick<Deployment, 'd
   }
 }
 
-/** Makes the tables, and accounts with a password for these numbers. */
+/** Creates the tables, and an account with a password for each of these numbers. */
 export async function createAccounts(
   databaseUrl: string,
   phoneNumbers: readonly string[],

@@ -1,55 +1,55 @@
-// What happens to MariaDB and PostgreSQL.
+// Faults of MariaDB and PostgreSQL.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
-import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
+import { faultMs, type Fault, repeatedly, pause } from './faults.ts'
 import type { ProxiedDeployment } from './deployment.ts'
 import type { MariadbDeployment, PostgresDeployment } from './deployment-proxied.ts'
 
-/** Else a quick one is back before anybody asks. */
-const downMs = brokenMs / 2
+/** Long enough for requests to fail: a restart alone can be faster than the next request. */
+const downMs = faultMs / 2
 
 export const mariadbFaults: readonly Fault<MariadbDeployment>[] = [
-  { name: 'MariaDB is killed', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs) },
-  { name: 'MariaDB is restarted', isFelt: true, run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs) },
-  { name: 'MariaDB is paused', run: ({ mariadb }) => paused((signal) => process.kill(mariadb.pid, signal)) },
-  { name: 'MariaDB ends all connections', run: (deployment) => overAndOver(() => endMariadbConnections(deployment)) },
+  { name: 'MariaDB is killed', mustFailRequests: true, run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs) },
+  { name: 'MariaDB is restarted', mustFailRequests: true, run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs) },
+  { name: 'MariaDB is paused', run: ({ mariadb }) => pause((signal) => process.kill(mariadb.pid, signal)) },
+  { name: 'MariaDB ends all connections', run: (deployment) => repeatedly(() => endMariadbConnections(deployment)) },
   {
-    name: 'MariaDB has no room for connections',
-    isFelt: true,
+    name: 'MariaDB has no free connection',
+    mustFailRequests: true,
     async run(deployment) {
-      // The fewest that it takes.
+      // The smallest value that MariaDB accepts.
       await sql`set global max_connections = 10`.execute(deployment.db)
-      await noRoom(deployment, () => openMariadbConnection(deployment.databaseUrl))
+      await exhaustConnections(deployment, () => openMariadbConnection(deployment.databaseUrl))
       await sql`set global max_connections = 300`.execute(deployment.db)
     },
   },
 ]
 
 export const postgresFaults: readonly Fault<PostgresDeployment>[] = [
-  { name: 'PostgreSQL is killed', isFelt: true, run: ({ postgres }) => postgres.restart('SIGKILL', downMs) },
+  { name: 'PostgreSQL is killed', mustFailRequests: true, run: ({ postgres }) => postgres.restart('SIGKILL', downMs) },
   {
     name: 'PostgreSQL is restarted',
-    isFelt: true,
+    mustFailRequests: true,
     run: ({ postgres }) => postgres.restart('SIGINT', downMs),
   },
   {
     name: 'PostgreSQL is paused',
-    run: ({ postgres }) => paused((signal) => postgres.signal(signal)),
+    run: ({ postgres }) => pause((signal) => postgres.signal(signal)),
   },
   {
     name: 'PostgreSQL ends all connections',
     run: ({ db }) =>
-      overAndOver(() =>
+      repeatedly(() =>
         sql`select pg_terminate_backend(pid) from pg_stat_activity
             where pid <> pg_backend_pid() and backend_type = 'client backend'`.execute(db),
       ),
   },
   {
-    name: 'PostgreSQL has no room for connections',
-    isFelt: true,
-    run: (deployment) => noRoom(deployment, () => openPostgresConnection(deployment.databaseUrl)),
+    name: 'PostgreSQL has no free connection',
+    mustFailRequests: true,
+    run: (deployment) => exhaustConnections(deployment, () => openPostgresConnection(deployment.databaseUrl)),
   },
 ]
 
@@ -64,18 +64,18 @@ async function endMariadbConnections({ db }: MariadbDeployment): Promise<void> {
 type Close = () => unknown
 
 /**
- * Takes every connection that the database has to give, also those that others let go, while the servers come
- * for new ones.
+ * Takes every connection that the database allows, including those that the servers return to it, while the
+ * servers try to open new ones.
  */
-async function noRoom({ servers }: ProxiedDeployment, open: () => Promise<Close>): Promise<void> {
+async function exhaustConnections({ servers }: ProxiedDeployment, open: () => Promise<Close>): Promise<void> {
   const taken: Close[] = []
   const takeAll = async () => {
     for (let close = await tryOpen(open); close; close = await tryOpen(open)) taken.push(close)
   }
-  for (const { toDatabase } of servers) toDatabase.set('refuse')
+  for (const { databaseProxy } of servers) databaseProxy.set('refuse')
   await takeAll()
-  for (const { toDatabase } of servers) toDatabase.set('pass')
-  const until = performance.now() + brokenMs
+  for (const { databaseProxy } of servers) databaseProxy.set('pass')
+  const until = performance.now() + faultMs
   while (performance.now() < until) {
     await takeAll()
     await sleep(20)

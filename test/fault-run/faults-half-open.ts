@@ -1,26 +1,22 @@
-// Clients that are gone without a word, in each state that a connection can be in: the server must let go of
-// them by itself.
+// Clients that vanish in each state of a connection: the server must close these connections itself.
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startProxy } from '../support/tcp-proxy.ts'
 import type { Server } from './client.ts'
-import { brokenMs, type Fault } from './faults.ts'
+import { faultMs, type Fault } from './faults.ts'
 
-const eachKind = 50
-/**
- * How long the server keeps a connection that says nothing after an answer, which is the longest, and how
- * often it looks.
- */
-const keptMs = 75_000 + 1_000
-const looksEveryMs = 5_000
+const clientsPerState = 50
+/** The server's idle timeout after a response, which is its longest, and the interval of its checks. */
+const idleTimeoutMs = 75_000 + 1_000
+const checkEveryMs = 5_000
 const tables = ['/proc/net/tcp', '/proc/net/tcp6']
 
 const head = 'POST /v1/sessions HTTP/1.1\r\nhost: hufu\r\ncontent-type: application/json\r\n'
 
-/** What a client has sent before its machine was cut off from power or net. */
-const kinds: Readonly<Record<string, string>> = {
+/** The bytes that a client has sent before its machine lost power or network. */
+const sentBytes: Readonly<Record<string, string>> = {
   'nothing at all': '',
   'half of a head': head,
   'half of a body': `${head}content-length: 100\r\n\r\n{"phone_number":`,
@@ -28,35 +24,35 @@ const kinds: Readonly<Record<string, string>> = {
 }
 
 /**
- * What is left is asked at the end of the scenario, so that other faults fill the time that a server keeps a
- * connection. It comes after those that restart the server.
+ * The connections that remain are counted at the end of the scenario, so that other faults fill the wait. It
+ * comes after the faults that restart the server.
  */
 export const halfOpenClients: Fault = {
-  name: `${eachKind * Object.keys(kinds).length} clients of one server vanish, their connections half-open`,
-  isCalm: true,
-  missing: () =>
+  name: `${clientsPerState * Object.keys(sentBytes).length} clients of one server vanish, their connections half-open`,
+  hasStrictBounds: true,
+  whySkipped: () =>
     existsSync(tables[0] ?? '') ? null : 'only Linux tells in /proc/net/tcp who has which connection',
-  async run({ servers: [server] }, later) {
+  async run({ servers: [server] }, checkAtEnd) {
     const proxy = await startProxy(server.url)
     const sockets = await Promise.all(
-      Object.values(kinds).flatMap((said) => Array.from({ length: eachKind }, () => say(proxy.url, said))),
+      Object.values(sentBytes).flatMap((bytes) => Array.from({ length: clientsPerState }, () => openAndSend(proxy.url, bytes))),
     )
     await sleep(500)
     const ports = new Set(proxy.portsAtTarget())
     proxy.set('vanish')
     const vanishedAt = performance.now()
     const { pid } = server.process.child
-    const atFirst = heldBy(server, ports)
-    if (atFirst < sockets.length / 2)
-      throw new Error(`the server has only ${atFirst} of ${sockets.length} connections`)
-    await sleep(brokenMs)
-    later(async () => {
+    const initially = connectionsOf(server, ports)
+    if (initially < sockets.length / 2)
+      throw new Error(`the server has only ${initially} of ${sockets.length} connections`)
+    await sleep(faultMs)
+    checkAtEnd(async () => {
       try {
         if (server.process.child.pid !== pid)
           return ['the server was restarted meanwhile: nothing was measured']
-        await sleep(Math.max(0, vanishedAt + keptMs + 2 * looksEveryMs - performance.now()))
-        const left = heldBy(server, ports)
-        return left === 0 ? [] : [`${server.name} keeps ${left} of ${atFirst} half-open connections for ever`]
+        await sleep(Math.max(0, vanishedAt + idleTimeoutMs + 2 * checkEveryMs - performance.now()))
+        const remaining = connectionsOf(server, ports)
+        return remaining === 0 ? [] : [`${server.name} still has ${remaining} of ${initially} half-open connections`]
       } finally {
         for (const socket of sockets) socket.destroy()
         await proxy.close()
@@ -65,20 +61,17 @@ export const halfOpenClients: Fault = {
   },
 }
 
-async function say(url: string, said: string): Promise<Socket> {
+async function openAndSend(url: string, bytes: string): Promise<Socket> {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
   socket.on('error', () => {})
   await once(socket, 'connect')
-  socket.write(said)
+  socket.write(bytes)
   return socket
 }
 
-/**
- * How many connections with these ports at the other end a server's process holds: the system knows, whatever
- * the server says.
- */
-function heldBy({ url }: Server, ports: ReadonlySet<number>): number {
+/** The number of the server's connections from these ports, as the operating system counts them. */
+function connectionsOf({ url }: Server, ports: ReadonlySet<number>): number {
   const own = Number(new URL(url).port)
   const portOf = (address = '') => Number.parseInt(address.split(':')[1] ?? '', 16)
   return (
@@ -87,7 +80,7 @@ function heldBy({ url }: Server, ports: ReadonlySet<number>): number {
       .flatMap((table) => readFileSync(table, 'utf8').trim().split('\n').slice(1))
       .map((line) => line.trim().split(/\s+/))
       .filter(([, local, remote]) => portOf(local) === own && ports.has(portOf(remote)))
-      // The system still has what the process has let go of; then it belongs to no file.
+      // A connection that the process has closed may still be listed, but with inode 0.
       .filter((fields) => fields[9] !== '0').length
   )
 }

@@ -1,13 +1,13 @@
-// What happens to a Redis of several nodes: others take over, with or without what was written last.
+// Faults of a Redis with several nodes: fail-overs with and without the last writes, and moving slots.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisServer } from '../support/services/redis.ts'
 import type { ClusterNode, RedisCluster } from '../support/services/redis-cluster.ts'
 import type { RedisSentinels } from '../support/services/redis-sentinel.ts'
 import { until } from '../support/services/until.ts'
-import { brokenMs, type Fault } from './faults.ts'
+import { faultMs, type Fault } from './faults.ts'
 import type { ClusterDeployment, SentinelDeployment } from './deployment-redis-nodes.ts'
 
-type Ending = 'SIGKILL' | 'SIGSTOP'
+type StopSignal = 'SIGKILL' | 'SIGSTOP'
 
 export const sentinelFaults: readonly Fault<SentinelDeployment>[] = [
   {
@@ -23,7 +23,7 @@ export const sentinelFaults: readonly Fault<SentinelDeployment>[] = [
     async run({ redis }) {
       const primary = await redis.primary()
       const replicas = redis.servers.filter((server) => server !== primary)
-      await missing(replicas, () => failOver(redis, 'SIGKILL', () => followAgain(replicas)))
+      await withoutReplication(replicas, () => failOver(redis, 'SIGKILL', () => resumeReplication(replicas)))
     },
   },
 ]
@@ -31,19 +31,19 @@ export const sentinelFaults: readonly Fault<SentinelDeployment>[] = [
 export const clusterFaults: readonly Fault<ClusterDeployment>[] = [
   {
     name: 'a primary is killed, and its replica takes over',
-    run: async ({ redis }) => takeOver(redis, await aPrimary(redis), 'SIGKILL'),
+    run: async ({ redis }) => takeOver(redis, await anyPrimary(redis), 'SIGKILL'),
   },
   {
     name: 'a primary is paused, and its replica takes over',
-    run: async ({ redis }) => takeOver(redis, await aPrimary(redis), 'SIGSTOP'),
+    run: async ({ redis }) => takeOver(redis, await anyPrimary(redis), 'SIGSTOP'),
   },
   {
     name: 'a replica that missed the last writes takes over',
     async run({ redis }) {
-      const primary = await aPrimary(redis)
+      const primary = await anyPrimary(redis)
       const replica = await redis.replicaOf(primary)
-      await missing([replica.server], () =>
-        takeOver(redis, primary, 'SIGKILL', () => followAgain([replica.server])),
+      await withoutReplication([replica.server], () =>
+        takeOver(redis, primary, 'SIGKILL', () => resumeReplication([replica.server])),
       )
     },
   },
@@ -55,7 +55,7 @@ export const clusterFaults: readonly Fault<ClusterDeployment>[] = [
       const replicas = await Promise.all(primaries.map((primary) => redis.replicaOf(primary)))
       const nodes = [...primaries, ...replicas]
       for (const { server } of nodes) await server.kill('SIGSTOP')
-      await sleep(brokenMs)
+      await sleep(faultMs)
       for (const { server } of nodes) await server.kill('SIGCONT')
       await redis.isWhole()
     },
@@ -64,16 +64,16 @@ export const clusterFaults: readonly Fault<ClusterDeployment>[] = [
 
 async function failOver(
   redis: RedisSentinels,
-  ending: Ending,
-  afterwards: () => Promise<unknown> = async () => {},
+  signal: StopSignal,
+  afterFailover: () => Promise<unknown> = async () => {},
 ): Promise<void> {
   const primary = await redis.primary()
-  await primary.kill(ending)
+  await primary.kill(signal)
   await redis.failedOver(primary)
-  await afterwards()
-  await sleep(brokenMs / 2)
-  await comeBack(primary, ending)
-  // The next fault is to meet replicas that have everything.
+  await afterFailover()
+  await sleep(faultMs / 2)
+  await revive(primary, signal)
+  // The next fault must start with replicas that have all writes.
   const inStep = async (server: RedisServer) =>
     /role:master|master_link_status:up/.test(String(await server.tell('INFO', 'replication').catch(() => '')))
   const now = await redis.primary()
@@ -82,52 +82,52 @@ async function failOver(
       !/role:master/.test(String(await primary.tell('INFO', 'replication').catch(() => 'role:master'))),
   )
   await until(async () => (await Promise.all(redis.servers.map(inStep))).every(Boolean))
-  if (now === primary) throw new Error('nobody took over')
+  if (now === primary) throw new Error('no replica took over')
 }
 
 async function takeOver(
   redis: RedisCluster,
   primary: ClusterNode,
-  ending: Ending,
-  afterwards: () => Promise<unknown> = async () => {},
+  signal: StopSignal,
+  afterFailover: () => Promise<unknown> = async () => {},
 ): Promise<void> {
   const replica = await redis.replicaOf(primary)
-  await primary.server.kill(ending)
+  await primary.server.kill(signal)
   await until(async () => String(await replica.tell('ROLE')).startsWith('master'))
-  await afterwards()
-  await sleep(brokenMs / 2)
-  await comeBack(primary.server, ending)
+  await afterFailover()
+  await sleep(faultMs / 2)
+  await revive(primary.server, signal)
   await redis.isWhole()
 }
 
-async function comeBack(server: RedisServer, ending: Ending): Promise<void> {
-  if (ending === 'SIGKILL') await server.restart()
+async function revive(server: RedisServer, signal: StopSignal): Promise<void> {
+  if (signal === 'SIGKILL') await server.restart()
   else await server.kill('SIGCONT')
 }
 
-async function aPrimary(redis: RedisCluster): Promise<ClusterNode> {
+async function anyPrimary(redis: RedisCluster): Promise<ClusterNode> {
   const [primary] = await redis.primaries()
   if (!primary) throw new Error('the cluster has no primary')
   return primary
 }
 
-/** People go on signing in and out while these replicas are told nothing. */
-async function missing(replicas: readonly RedisServer[], work: () => Promise<void>): Promise<void> {
+/** Runs a task after a while in which clients go on and these replicas receive no writes. */
+async function withoutReplication(replicas: readonly RedisServer[], work: () => Promise<void>): Promise<void> {
   for (const replica of replicas) await replica.missWrites()
-  await sleep(brokenMs / 2)
+  await sleep(faultMs / 2)
   await work()
 }
 
-async function followAgain(replicas: readonly RedisServer[]): Promise<void> {
+async function resumeReplication(replicas: readonly RedisServer[]): Promise<void> {
   for (const replica of replicas) await replica.tell('CONFIG', 'SET', 'masterauth', '')
 }
 
-/** Slots with copies in them, each from one node to the next and back again. */
+/** Moves slots that contain entries from one node to the next and back. */
 async function moveSlots(redis: RedisCluster): Promise<void> {
   const primaries = await redis.primaries()
-  const giveUpAt = performance.now() + brokenMs
+  const deadline = performance.now() + faultMs
   let moved = 0
-  while (performance.now() < giveUpAt) {
+  while (performance.now() < deadline) {
     for (const [i, from] of primaries.entries()) {
       const to = primaries[(i + 1) % primaries.length]
       const key = await from.tell('RANDOMKEY')

@@ -1,21 +1,21 @@
-// What happens to Redis, and to the lines of servers that have one.
+// Faults of Redis, and of the connections from servers to their stores.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { type Mode, startProxy } from '../support/tcp-proxy.ts'
-import { brokenMs, type Fault, overAndOver, paused } from './faults.ts'
+import { faultMs, type Fault, repeatedly, pause } from './faults.ts'
 import type { ProxiedDeployment } from './deployment.ts'
 
 export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   {
-    name: 'Redis is killed, and comes back empty',
+    name: 'Redis is killed and comes back empty',
     async run({ redis }) {
       await redis.kill('SIGKILL')
-      await sleep(brokenMs)
+      await sleep(faultMs)
       await redis.restart()
     },
   },
   {
-    name: 'Redis is killed, and comes back with old data',
+    name: 'Redis is killed and comes back with old data',
     async run({ redis }) {
       await redis.tell('SAVE')
       await sleep(500)
@@ -23,10 +23,10 @@ export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
       await redis.restart()
     },
   },
-  { name: 'Redis is paused', run: ({ redis }) => paused((signal) => redis.kill(signal)) },
+  { name: 'Redis is paused', run: ({ redis }) => pause((signal) => redis.kill(signal)) },
   {
     name: 'Redis is flushed, over and over',
-    run: ({ redis }) => overAndOver(() => redis.tell('FLUSHALL')),
+    run: ({ redis }) => repeatedly(() => redis.tell('FLUSHALL')),
   },
   {
     name: 'Redis is out of memory',
@@ -40,88 +40,88 @@ export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   { name: 'Redis fails over to a replica that missed the last writes', run: failOver },
 ]
 
-export const lineFaults: readonly Fault<ProxiedDeployment>[] = [
+export const connectionFaults: readonly Fault<ProxiedDeployment>[] = [
   {
     name: 'one server loses Redis',
-    run: ({ servers: [{ toRedis }] }) => broken(toRedis, 'refuse'),
+    run: ({ servers: [{ redisProxy }] }) => breakProxy(redisProxy, 'refuse'),
   },
   {
-    name: 'the line of one server to Redis is silent',
-    run: ({ servers: [, { toRedis }] }) => broken(toRedis, 'stall'),
+    name: 'the connection of one server to Redis stalls',
+    run: ({ servers: [, { redisProxy }] }) => breakProxy(redisProxy, 'stall'),
   },
   {
-    name: 'the line of one server to Redis is slow',
-    run: ({ servers: [{ toRedis }] }) => broken(toRedis, 'slow'),
+    name: 'the connection of one server to Redis is slow',
+    run: ({ servers: [{ redisProxy }] }) => breakProxy(redisProxy, 'slow'),
   },
   {
     name: 'one server loses the database',
-    isFelt: true,
-    run: ({ servers: [{ toDatabase }] }) => broken(toDatabase, 'refuse'),
+    mustFailRequests: true,
+    run: ({ servers: [{ databaseProxy }] }) => breakProxy(databaseProxy, 'refuse'),
   },
   {
-    name: 'the line of one server to the database is silent',
-    run: ({ servers: [, { toDatabase }] }) => broken(toDatabase, 'stall'),
+    name: 'the connection of one server to the database stalls',
+    run: ({ servers: [, { databaseProxy }] }) => breakProxy(databaseProxy, 'stall'),
   },
   {
-    name: 'the line of one server to the database is slow',
-    run: ({ servers: [{ toDatabase }] }) => broken(toDatabase, 'slow'),
+    name: 'the connection of one server to the database is slow',
+    run: ({ servers: [{ databaseProxy }] }) => breakProxy(databaseProxy, 'slow'),
   },
   {
-    name: 'one server has only Redis, the other only the database',
-    isFelt: true,
+    name: 'one server reaches only Redis, the other only the database',
+    mustFailRequests: true,
     async run({ servers: [first, second] }) {
-      first.toDatabase.set('refuse')
-      second.toRedis.set('refuse')
-      await sleep(brokenMs)
-      first.toDatabase.set('pass')
-      second.toRedis.set('pass')
+      first.databaseProxy.set('refuse')
+      second.redisProxy.set('refuse')
+      await sleep(faultMs)
+      first.databaseProxy.set('pass')
+      second.redisProxy.set('pass')
     },
   },
 ]
 
-async function broken(line: { set(mode: Mode): void }, how: 'refuse' | 'stall' | 'slow'): Promise<void> {
-  line.set(how)
-  await sleep(brokenMs)
-  // What was swallowed must not be followed by what comes next on the same line.
-  if (how === 'stall') line.set('refuse')
-  line.set('pass')
+async function breakProxy(proxy: { set(mode: Mode): void }, mode: 'refuse' | 'stall' | 'slow'): Promise<void> {
+  proxy.set(mode)
+  await sleep(faultMs)
+  // After a stall the connection must break, because the bytes that were dropped would corrupt its stream.
+  if (mode === 'stall') proxy.set('refuse')
+  proxy.set('pass')
 }
 
 async function between(redis: RedisServer, begin: readonly string[], end: readonly string[]): Promise<void> {
   await redis.tell(...begin)
-  await sleep(brokenMs)
+  await sleep(faultMs)
   await redis.tell(...end)
 }
 
 /**
- * The replica's line goes silent, people go on signing in and out, the primary dies, and the replica takes
- * its place.
+ * The replica's connection stalls while clients sign in and out; then the primary dies, and the replica takes
+ * over.
  */
 async function failOver(deployment: ProxiedDeployment): Promise<void> {
-  // Else it waits for five seconds whether more replicas come.
+  // By default a primary waits five seconds for more replicas.
   await deployment.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
-  const line = await startProxy(deployment.redis.url)
-  const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', new URL(line.url).port] })
-  await untilFollows(replica)
-  line.set('stall')
-  await sleep(brokenMs / 2)
-  const missed = (await offsetOf(deployment.redis)) - (await offsetOf(replica))
+  const proxy = await startProxy(deployment.redis.url)
+  const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', new URL(proxy.url).port] })
+  await untilReplicates(replica)
+  proxy.set('stall')
+  await sleep(faultMs / 2)
+  const missedBytes = (await offsetOf(deployment.redis)) - (await offsetOf(replica))
   await deployment.promote(replica)
   await replica.tell('REPLICAOF', 'NO', 'ONE')
-  await line.close()
-  await sleep(brokenMs)
-  if (missed <= 0) throw new Error('the replica had missed nothing')
+  await proxy.close()
+  await sleep(faultMs)
+  if (missedBytes <= 0) throw new Error('the replica had missed no write')
 }
 
-async function untilFollows(replica: RedisServer): Promise<void> {
-  const giveUpAt = performance.now() + 15_000
+async function untilReplicates(replica: RedisServer): Promise<void> {
+  const deadline = performance.now() + 15_000
   while (!/^master_link_status:up/m.test(String(await replica.tell('INFO', 'replication')))) {
-    if (performance.now() > giveUpAt) throw new Error('the replica of Redis does not follow it')
+    if (performance.now() > deadline) throw new Error('the replica of Redis does not follow it')
     await sleep(50)
   }
 }
 
-/** How many bytes of writes a Redis has seen. */
+/** The replication offset of a Redis server: the bytes of its writes. */
 async function offsetOf(redis: RedisServer): Promise<number> {
   const info = String(await redis.tell('INFO', 'replication'))
   return Number(/^(?:slave|master)_repl_offset:(\d+)/m.exec(info)?.[1])

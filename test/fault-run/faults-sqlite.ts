@@ -1,34 +1,34 @@
-// What happens to the disk under SQLite.
+// Faults of the disk under SQLite.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { whyNoFullDisk } from '../support/services/disk.ts'
-import { brokenMs, type Fault } from './faults.ts'
+import { faultMs, type Fault } from './faults.ts'
 import type { HufuServer } from './deployment.ts'
 import type { SqliteDeployment } from './deployment-sqlite.ts'
 
 export const sqliteFaults: readonly Fault<SqliteDeployment>[] = [
   {
     name: 'the disk is full',
-    isFelt: true,
-    missing: whyNoFullDisk,
+    mustFailRequests: true,
+    whySkipped: whyNoFullDisk,
     async run(deployment) {
       const pid = pidOf(deployment.servers[0])
-      await emptyLog(deployment)
+      await truncateWal(deployment)
       deployment.disk.fill(pid)
-      await sleep(brokenMs)
+      await sleep(faultMs)
       deployment.disk.makeRoom(pid)
     },
   },
   {
     name: 'the disk is full, and the server is killed',
-    isFelt: true,
-    missing: whyNoFullDisk,
+    mustFailRequests: true,
+    whySkipped: whyNoFullDisk,
     async run(deployment) {
       const [server] = deployment.servers
       const pid = pidOf(server)
-      await emptyLog(deployment)
+      await truncateWal(deployment)
       deployment.disk.fill(pid)
-      await sleep(brokenMs)
+      await sleep(faultMs)
       await server.process.stop('SIGKILL')
       deployment.disk.makeRoom(pid)
       await server.restart('SIGKILL')
@@ -36,8 +36,8 @@ export const sqliteFaults: readonly Fault<SqliteDeployment>[] = [
   },
 ]
 
-/** Else a log that was longer once takes more writes without any new room. */
-async function emptyLog({ db }: SqliteDeployment): Promise<void> {
+/** A WAL file that was once longer takes more writes without needing disk space. */
+async function truncateWal({ db }: SqliteDeployment): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ busy: number }>`pragma wal_checkpoint(truncate)`.execute(db)
     if (rows[0]?.busy === 0) return

@@ -1,91 +1,96 @@
-// What a fault is, and those that any deployment can have: of servers and of their clocks.
+// What a fault is, and the faults of servers and their clocks, which apply to any deployment.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HufuServer, Deployment } from './deployment.ts'
 
 export interface Fault<S extends Deployment = Deployment> {
   readonly name: string
-  /** Nothing is broken between servers and stores: the strict bounds hold. */
-  readonly isCalm?: true
-  /** It certainly makes requests fail: if none failed, the fault did not happen. */
-  readonly isFelt?: true
-  /** While it lasts, servers disagree about how much time has passed. */
+  /** Nothing between servers and stores is broken, so the strict bounds of the checker apply. */
+  readonly hasStrictBounds?: true
+  /** It must make requests fail; if none fails, the fault did not happen. */
+  readonly mustFailRequests?: true
+  /** During it, servers disagree about how much time has passed. */
   readonly movesClock?: true
-  /** Why it cannot be done here; null where it can. */
-  missing?(deployment: S): string | null
-  /** Breaks it, lets it be broken for a while, and heals it. */
-  run(deployment: S, later: Later): Promise<void>
+  /** Why the fault cannot be injected here; null if it can. */
+  whySkipped?(deployment: S): string | null
+  /** Injects the fault, waits, and repairs it. */
+  run(deployment: S, checkAtEnd: CheckAtEnd): Promise<void>
 }
 
-/** Asks at the end of the scenario what is left of a fault, in words; nothing should be. */
-export type Later = (ask: () => Promise<string[]>) => void
+/**
+ * Registers a check for the end of the scenario, which returns what the fault has left behind as sentences.
+ */
+export type CheckAtEnd = (ask: () => Promise<string[]>) => void
 
-/** Longer than anything is remembered without asking: copies 1 s, lines 0.7 s. */
-export const brokenMs = 2_000
+/**
+ * Longer than any server serves from memory without asking: entries are fresh for 1 s, connections time out
+ * after 0.7 s.
+ */
+export const faultMs = 2_000
 
-export const nothing: Fault = { name: 'nothing', isCalm: true, run: () => sleep(brokenMs).then(() => {}) }
+export const noFault: Fault = { name: 'no fault', hasStrictBounds: true, run: () => sleep(faultMs).then(() => {}) }
 
 export const serverFaults: readonly Fault[] = [
-  { name: 'a server is killed', isFelt: true, run: ({ servers: [server] }) => server.restart('SIGKILL') },
+  { name: 'a server is killed', mustFailRequests: true, run: ({ servers: [server] }) => server.restart('SIGKILL') },
   {
-    name: 'a server is told to stop',
-    isFelt: true,
+    name: 'a server is stopped with SIGTERM',
+    mustFailRequests: true,
     run: ({ servers }) => (servers[1] ?? servers[0]).restart('SIGTERM'),
   },
   {
     name: 'a server is paused',
-    run: ({ servers: [server] }) => paused((signal) => server.process.child.kill(signal)),
+    run: ({ servers: [server] }) => pause((signal) => server.process.child.kill(signal)),
   },
   {
     name: 'the clock of one server jumps an hour ahead',
-    isCalm: true,
+    hasStrictBounds: true,
     movesClock: true,
-    run: (deployment) => clockJumps(deployment, hourMs),
+    run: (deployment) => jumpClock(deployment, hourMs),
   },
   {
     name: 'the clock of one server jumps an hour back',
-    isCalm: true,
+    hasStrictBounds: true,
     movesClock: true,
-    run: (deployment) => clockJumps(deployment, -hourMs),
+    run: (deployment) => jumpClock(deployment, -hourMs),
   },
 ]
 
 const hourMs = 3_600_000
 
-export async function paused(send: (signal: 'SIGSTOP' | 'SIGCONT') => unknown): Promise<void> {
+export async function pause(send: (signal: 'SIGSTOP' | 'SIGCONT') => unknown): Promise<void> {
   await send('SIGSTOP')
-  await sleep(brokenMs)
+  await sleep(faultMs)
   await send('SIGCONT')
 }
 
-export async function overAndOver(work: () => Promise<unknown>): Promise<void> {
+export async function repeatedly(work: () => Promise<unknown>): Promise<void> {
   const failures: unknown[] = []
   const times = 5
   for (let i = 0; i < times; i++) {
-    // It may have ended its own connection.
+    // The call may have ended its own connection.
     await work().catch((error) => failures.push(error))
-    await sleep(brokenMs / times)
+    await sleep(faultMs / times)
   }
   if (failures.length === times) throw failures[0]
 }
 
-async function clockJumps({ servers: [server], db }: Deployment, offsetMs: number): Promise<void> {
+async function jumpClock({ servers: [server], db }: Deployment, offsetMs: number): Promise<void> {
   await jump(server, offsetMs)
-  await sleep(brokenMs)
+  await sleep(faultMs)
   const far = Date.now() + offsetMs / 2
   const rows = db
     .selectFrom('hufu_sessions')
     .select('id')
     .where('created_at', offsetMs > 0 ? '>' : '<', far)
-  const giveUpAt = performance.now() + 10_000
-  // On a busy machine it may take a while until a client signs in there.
+  const deadline = performance.now() + 10_000
+  // On a busy machine some time passes until a client signs in there.
   while ((await rows.limit(1).execute()).length === 0) {
-    if (performance.now() > giveUpAt) throw new Error('no session was begun by the clock that jumped')
+    if (performance.now() > deadline) throw new Error('no session was begun by the clock that jumped')
     await sleep(100)
   }
   await jump(server, 0)
 }
 
-/** It is set when the signal has been handled, which nothing tells. */
+/** Waits for a moment, because the server does not report that it has handled the signal. */
 async function jump(server: HufuServer, offsetMs: number): Promise<void> {
   server.setClock(offsetMs)
   await sleep(50)

@@ -1,59 +1,62 @@
-// The operations of a client and their results: the only source of the checker besides the stores themselves.
+// The operations of a client and their results, from which the checker works.
 
 /**
- * - `sign_in`: a new token for an account; ends the one before it
+ * - `sign_in`: a new token for an account; ends the previous one
  * - `sign_out`: ends the token
- * - `check`: is the token good?
- * - `write`: signs all other devices out on behalf of the token, with a body that comes late; here there are
- *   no others
- * - `guess`: a wrong password; each caller guesses at one number of its own, which is its account here
+ * - `check`: whether the token is valid
+ * - `write`: ends all other sessions on behalf of the token, with a delayed body; there are no other sessions
+ *   here
+ * - `guess`: a wrong password; each caller guesses at a number of its own, which is its account here
  */
 export type Kind = 'sign_in' | 'sign_out' | 'check' | 'write' | 'guess'
 
 /**
- * - `done`: signed in, signed out, the token is good, or the guess was compared
- * - `refused`: 401, or 422 for an idempotency key whose token was used: the server says no; of a guess, 429
+ * - `done`: signed in, signed out, the token is valid, or the guess was compared
+ * - `refused`: 401, or 422 for an idempotency key whose token was used; for a guess, 429
  * - `unavailable`: 503 with Retry-After
- * - `unknown`: no answer, or the line broke: it may have happened or not
- * - `wrong`: an answer that no client should ever see
+ * - `unknown`: no response, or the connection broke: the operation may have happened or not
+ * - `wrong`: a response that no client should ever get
  */
 export type Outcome = 'done' | 'refused' | 'unavailable' | 'unknown' | 'wrong'
 
 export interface Operation {
   readonly kind: Kind
   readonly account: string
-  /** Of a sign-in: the one that it gave, or null. */
+  /** For a sign-in: the token that it returned, or null. */
   readonly token: string | null
-  /** A sign-in by a code says which: two of them must never succeed, unless they have one key. */
+  /**
+   * The name of the code of a sign-in. Two sign-ins with one code must never succeed, unless they share a
+   * key.
+   */
   readonly code?: string
-  /** Of a sign-in that may be repeated. */
+  /** The idempotency key of a sign-in that may be retried. */
   readonly key?: string
   readonly server: string
-  /** Milliseconds on one monotonic clock. */
+  /** In milliseconds on one monotonic clock, as are all times here. */
   readonly start: number
-  /** Of a `write`: when the rest of its body was sent. */
+  /** For a `write`: when the rest of its body was sent. */
   readonly sentAt?: number
   readonly end: number
   readonly outcome: Outcome
-  /** For people: status and problem code, or what broke. */
+  /** Status and problem code, or the error, for reports. */
   readonly answer: string
-  /** Of the answer, as the server's log has it; null: there was none. */
+  /** The request id of the response, as in the server's log; null without a response. */
   readonly requestId?: string | null
 }
 
-/** From when to when something was broken. */
-export interface Trouble {
+/** The interval of a fault. */
+export interface FaultInterval {
   readonly name: string
-  /** Nothing was broken between servers and stores: the strict bounds held. */
-  readonly isCalm: boolean
-  /** It certainly makes requests fail. */
-  readonly isFelt: boolean
-  /** The clocks of two servers were apart. */
+  /** Nothing between servers and stores was broken, so the strict bounds apply. */
+  readonly hasStrictBounds: boolean
+  /** The fault must make requests fail. */
+  readonly mustFailRequests: boolean
+  /** The clocks of two servers differed. */
   readonly movesClock?: boolean
   readonly start: number
-  /** When it had been healed. */
+  /** When the fault was repaired. */
   readonly healedAt: number
-  /** When all was well again, and what had been under way was over. */
+  /** When all servers had recovered and the operations during the fault had ended. */
   readonly end: number
 }
 
@@ -61,5 +64,5 @@ export interface History {
   /** The names of the servers. */
   readonly servers: readonly string[]
   readonly operations: readonly Operation[]
-  readonly troubles: readonly Trouble[]
+  readonly faultIntervals: readonly FaultInterval[]
 }

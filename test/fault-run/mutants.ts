@@ -1,30 +1,28 @@
-// Programs that were broken on purpose: the checker must find each of them, or what it says of the real one
-// is worth nothing. Each is a mistake that the tests of a lesser program would not see.
+// Mutants of the program, with mistakes that ordinary tests would miss. The checker must find each of them;
+// otherwise its result for the real program proves nothing.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
-import { nothing } from './faults.ts'
+import { noFault } from './faults.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 import { runScenario } from './scenario.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
 
 export interface Mutant {
   readonly name: string
-  /**
-   * The mutants: lines of the source and their replacements. A change of such a line also changes this list.
-   */
+  /** Lines of the source and their replacements. A change of such a line needs a change here. */
   readonly changes: readonly SourceChange[]
   readonly violates: Rule
-  /** It is found where people guess, with the limits on. */
+  /** It is found under the workload of guesses, with the limits on. */
   readonly needsGuesses?: boolean
 }
 
 export const mutants: readonly Mutant[] = [
   {
-    // A settle that violates no mark marks again, before the answer: that one has to go too.
-    name: 'marks are left out, and no settle makes up for it',
+    // A settle that finds no mark sets one before the response, so that one has to be removed as well.
+    name: 'no write sets a mark, and no settle repairs it',
     changes: [
       [
         'src/session-cache/redis.ts',
@@ -40,7 +38,7 @@ export const mutants: readonly Mutant[] = [
     violates: 'accepted after its end',
   },
   {
-    name: 'a fill comes late and writes over what is there, and the feed is not looked at',
+    name: 'a late fill overwrites the entry, and the feed is ignored',
     changes: [
       [
         'src/session-cache/redis.ts',
@@ -57,7 +55,7 @@ export const mutants: readonly Mutant[] = [
     violates: 'accepted after its end',
   },
   {
-    name: 'a caller is not judged again, neither when its body is whole nor under the lock',
+    name: 'a caller is not checked again, neither after its body nor under the lock',
     changes: [
       [
         'src/http/authenticate.ts',
@@ -73,7 +71,7 @@ export const mutants: readonly Mutant[] = [
     violates: 'effect after its end',
   },
   {
-    name: 'the first use of a token does not end that its sign-in can be repeated',
+    name: 'the first use of a token leaves its sign-in open to retries',
     changes: [
       [
         'src/sessions/verification.ts',
@@ -81,10 +79,10 @@ export const mutants: readonly Mutant[] = [
         '',
       ],
     ],
-    violates: 'a used token was taken over',
+    violates: 'a used token was replaced',
   },
   {
-    name: 'the UPDATE that uses up a code has no guard',
+    name: 'the UPDATE that consumes a code has no guard',
     changes: [
       [
         'src/codes/code-rows.ts',
@@ -95,14 +93,14 @@ export const mutants: readonly Mutant[] = [
     violates: 'two sign-ins with one code',
   },
   {
-    name: 'counters are read without a lock, and then written',
+    name: 'counters are read without a lock and then written',
     changes: [['src/limits/counter-rows.ts', '    .forUpdate()\n', '']],
-    violates: 'more tries than the table allows',
+    violates: 'more guesses than the limits allow',
     needsGuesses: true,
   },
 ]
 
-/** How many violations of the wanted rule the checker sees when nothing but the program is broken. */
+/** The number of violations of the expected rule, found in the mutant without any fault. */
 export async function violationsOfMutant(project: string, { changes, violates, needsGuesses }: Mutant): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-mutants-'))
   const ofRule = ({ rule }: { readonly rule: Rule }) => rule === violates
@@ -112,7 +110,7 @@ export async function violationsOfMutant(project: string, { changes, violates, n
       open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
       ...(needsGuesses && { work: startGuesses }),
       source: folder,
-      faults: [nothing, nothing, nothing],
+      faults: [noFault, noFault, noFault],
       isEnough: (found) => found.some(ofRule),
     })
     return violations.filter(ofRule).length

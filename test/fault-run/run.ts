@@ -1,9 +1,8 @@
-// npm run test:faults: real processes, a client that writes down everything, one fault after another, and a
-// checker that reads it. First the checker is shown programs that were broken on purpose: it must find each
-// of them.
+// npm run test:faults: real processes, a client that records each operation, one fault after another, and a
+// checker of the history. The checker runs on the mutants first and must find each of them.
 //
-// Words run only the faults and databases with them in their name, without the broken programs; `--rounds=10`
-// goes on for longer; `--write` puts what a whole run without a violation found into bench/FAULTS.md.
+// Arguments select the faults and databases with this text in their name, and skip the mutants. `--rounds=10`
+// repeats the scenarios; `--write` writes the results of a whole run without a violation to bench/FAULTS.md.
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,9 +18,7 @@ import { faultHead, faultRows, mutantHead, mutantRow, report, summaryOf } from '
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
-/**
- * So many scenarios at once, each with its own servers and stores: a deployment mostly waits for what it has broken.
- */
+/** The number of scenarios at a time, each with its own servers and stores. A scenario mostly waits. */
 const concurrency = 2
 
 const { positionals, values } = parseArgs({
@@ -31,61 +28,61 @@ const { positionals, values } = parseArgs({
 if (!/^[1-9]\d*$/.test(values.rounds)) throw new Error('--rounds=N: how many times')
 process.exitCode = (await main(positionals.join(' ') || null, Number(values.rounds), values.write)) ? 0 : 1
 
-/** @returns whether all is well */
-async function main(word: string | null, rounds: number, isWritten: boolean): Promise<boolean> {
+/** @returns whether there was no violation */
+async function main(filter: string | null, rounds: number, writesReport: boolean): Promise<boolean> {
   const written: string[] = []
-  const say = (line: string) => {
+  const print = (line: string) => {
     console.log(line)
     written.push(line)
   }
-  let isWell = word !== null || (await checkMutants(say))
-  for (let round = 0; round < rounds; round++) isWell = (await runScenarios(word, say)) && isWell
-  if (isWritten && word === null && isWell) {
+  let hasPassed = filter !== null || (await checkMutants(print))
+  for (let round = 0; round < rounds; round++) hasPassed = (await runScenarios(filter, print)) && hasPassed
+  if (writesReport && filter === null && hasPassed) {
     writeFileSync(new URL('../../bench/FAULTS.md', import.meta.url), report(machine(), written))
   }
-  return isWell
+  return hasPassed
 }
 
-async function checkMutants(say: (line: string) => void): Promise<boolean> {
-  let areFound = true
-  say(mutantHead)
+async function checkMutants(print: (line: string) => void): Promise<boolean> {
+  let allFound = true
+  print(mutantHead)
   const tasks = mutants.map((one) => async () => ({ one, seen: await violationsOfMutant(project, one) }))
   for await (const { one, seen } of runConcurrently(tasks, concurrency)) {
-    say(mutantRow(one, seen))
-    areFound &&= seen > 0
+    print(mutantRow(one, seen))
+    allFound &&= seen > 0
   }
-  return areFound
+  return allFound
 }
 
-async function runScenarios(word: string | null, say: (line: string) => void): Promise<boolean> {
-  const sums: string[] = []
-  let isWell = true
-  say(`\n${faultHead}`)
+async function runScenarios(filter: string | null, print: (line: string) => void): Promise<boolean> {
+  const summaries: string[] = []
+  let hasPassed = true
+  print(`\n${faultHead}`)
   const tasks = scenarios.map(({ database, run }) => async () => {
-    const isWanted = (fault: string) => word === null || `${database}: ${fault}`.includes(word)
-    return { database, result: await run(project, isWanted).catch(whyLeftOut) }
+    const isSelected = (fault: string) => filter === null || `${database}: ${fault}`.includes(filter)
+    return { database, result: await run(project, isSelected).catch(whySkipped) }
   })
   for await (const { database, result } of runConcurrently(tasks, concurrency)) {
-    if (typeof result === 'string') sums.push(`${database} was left out: ${result}`)
+    if (typeof result === 'string') summaries.push(`${database} was skipped: ${result}`)
     if (typeof result === 'string' || result === null) continue
-    for (const row of faultRows(database, result)) say(row)
-    sums.push(summaryOf(database, result))
-    tellBad(result)
-    isWell &&= result.violations.length + result.audited.length === 0
+    for (const row of faultRows(database, result)) print(row)
+    summaries.push(summaryOf(database, result))
+    printViolations(result)
+    hasPassed &&= result.violations.length + result.audited.length === 0
   }
-  if (sums.length === 0) throw new Error(`no fault has "${word}" in its name`)
-  say(`\n${sums.join('  \n')}`)
-  return isWell
+  if (summaries.length === 0) throw new Error(`no fault has "${filter}" in its name`)
+  print(`\n${summaries.join('  \n')}`)
+  return hasPassed
 }
 
-/** With CI=true a server that is missing is a failure. */
-function whyLeftOut(error: unknown): string {
+/** With CI=true a missing server program is an error. */
+function whySkipped(error: unknown): string {
   if (!(error instanceof MissingBinary) || process.env.CI === 'true') throw error
   return error.message
 }
 
-/** Prints violations with what the server's log says of them, and keeps the logs of those faults. */
-function tellBad({ violations, audited, logs }: Result): void {
+/** Prints violations with their lines of the servers' logs, and keeps the logs of the faults concerned. */
+function printViolations({ violations, audited, logs }: Result): void {
   for (const { rule, during, text, requestId } of violations.slice(0, 20)) {
     console.log(`${rule} (${during ?? 'calm'}): ${text}`)
     for (const line of linesOf(logs, requestId ?? null)) console.log(`  log: ${line.slice(0, 2_000)}`)

@@ -1,8 +1,8 @@
-// Which faults are injected on which database.
-import { type Fault, nothing, serverFaults } from './faults.ts'
+// Which faults are injected into which deployment.
+import { type Fault, noFault, serverFaults } from './faults.ts'
 import { mariadbFaults, postgresFaults } from './faults-database.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
-import { lineFaults, redisFaults } from './faults-redis.ts'
+import { connectionFaults, redisFaults } from './faults-redis.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 import { halfOpenClients } from './faults-half-open.ts'
@@ -15,35 +15,35 @@ import { openSqliteDeployment } from './deployment-sqlite.ts'
 export interface DatabaseScenario {
   readonly database: string
   readonly faults: readonly string[]
-  /** Injects those faults whose names are wanted; null where there is none. */
-  run(source: string, isWanted: (fault: string) => boolean): Promise<Result | null>
+  /** Injects the selected faults; null if none is selected. */
+  run(source: string, isSelected: (fault: string) => boolean): Promise<Result | null>
 }
 
 export const scenarios: readonly DatabaseScenario[] = [
   scenarioOn('MariaDB', openMariadbDeployment, [
-    nothing,
+    noFault,
     ...serverFaults,
     halfOpenClients,
     ...redisFaults,
-    ...lineFaults,
+    ...connectionFaults,
     ...mariadbFaults,
   ]),
   scenarioOn('PostgreSQL', openPostgresDeployment, [
-    nothing,
+    noFault,
     ...serverFaults,
     ...redisFaults,
-    ...lineFaults,
+    ...connectionFaults,
     ...postgresFaults,
   ]),
-  scenarioOn('MariaDB, Redis behind Sentinel', openSentinelDeployment, [nothing, ...sentinelFaults]),
-  scenarioOn('MariaDB, Redis Cluster', openClusterDeployment, [nothing, ...clusterFaults]),
+  scenarioOn('MariaDB, Redis behind Sentinel', openSentinelDeployment, [noFault, ...sentinelFaults]),
+  scenarioOn('MariaDB, Redis Cluster', openClusterDeployment, [noFault, ...clusterFaults]),
   scenarioOn(
     'MariaDB, with limits',
     openLimitedDeployment,
-    [nothing, ...serverFaults.slice(0, 3), ...redisFaults, ...lineFaults],
+    [noFault, ...serverFaults.slice(0, 3), ...redisFaults, ...connectionFaults],
     startGuesses,
   ),
-  scenarioOn('SQLite', openSqliteDeployment, [nothing, ...serverFaults, ...sqliteFaults]),
+  scenarioOn('SQLite', openSqliteDeployment, [noFault, ...serverFaults, ...sqliteFaults]),
 ]
 
 function scenarioOn<S extends Deployment>(
@@ -55,8 +55,8 @@ function scenarioOn<S extends Deployment>(
   return {
     database,
     faults: all.map(({ name }) => name),
-    async run(source, isWanted) {
-      const faults = all.filter(({ name }) => isWanted(name))
+    async run(source, isSelected) {
+      const faults = all.filter(({ name }) => isSelected(name))
       return faults.length === 0 ? null : await runScenario({ open, source, faults, ...(work && { work }) })
     },
   }

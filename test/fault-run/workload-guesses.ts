@@ -1,5 +1,5 @@
-// With the limits on: people sign in, and callers guess at numbers through both servers at once, more often
-// than the table allows.
+// A workload with the limits on: accounts sign in, and callers guess passwords through both servers at once,
+// more often than the limits allow.
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, newAddress } from './client.ts'
@@ -9,12 +9,15 @@ import { password, passwordNumbers, type Workload } from './workload.ts'
 
 const guessesAtOnce = 12
 
-/** Servers that count. They use the addresses that a client names, so that there are many callers. */
+/**
+ * Servers with the limits on. They trust the addresses that the client names, so that it can act as many
+ * callers.
+ */
 export const openLimitedDeployment = (source: string) =>
   openMariadbDeployment(source, { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
 
 export function startGuesses(client: Client, { servers }: Deployment): Workload {
-  let isOn = true
+  let isRunning = true
   const serverOf = (i: number) => servers[i % servers.length] ?? servers[0]
 
   async function signIn(account: string, turn: number): Promise<void> {
@@ -33,7 +36,7 @@ export function startGuesses(client: Client, { servers }: Deployment): Workload 
   }
 
   const loop = async (work: (turn: number) => Promise<void>) => {
-    for (let turn = 0; isOn; turn++) await work(turn)
+    for (let turn = 0; isRunning; turn++) await work(turn)
   }
   const running = [
     ...passwordNumbers.map((account) => loop((turn) => signIn(account, turn))),
@@ -42,7 +45,7 @@ export function startGuesses(client: Client, { servers }: Deployment): Workload 
   ]
   return {
     async stop() {
-      isOn = false
+      isRunning = false
       await Promise.all(running)
     },
   }

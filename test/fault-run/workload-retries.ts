@@ -1,14 +1,11 @@
-// Clients that lose the answers of their sign-ins, or give up waiting for them, and repeat these with the
-// same key.
+// A workload of clients that lose the responses of their sign-ins, or time out, and retry them with the same
+// key.
 import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Proof, Server } from './client.ts'
 import type { Operation } from './history.ts'
 
-/**
- * One account for each method. Nothing else happens to them, so that what a repeat does can be told from
- * everything else.
- */
+/** One account for each method. Nothing else uses them, so every effect is that of a retry. */
 export const retriedByPassword = '+8613900003000'
 export const retriedByCode = '+8613900003001'
 
@@ -19,26 +16,28 @@ interface RetriedSignIn {
   readonly proof: Proof
 }
 
-/** One sign-in with its repeats, what comes of its tokens, and a repeat that comes too late. */
+/** One sign-in with its retries, the uses of its tokens, and a retry that comes too late. */
 export async function signInWithRetries({ client, anyServer, account, proof }: RetriedSignIn): Promise<void> {
   const key = randomBytes(16).toString('base64url')
   const signIn = () => client.signIn(anyServer(), account, proof, key)
   const tokens = tokensOf(await repeated(signIn))
-  // The first use of a token and a repeat at the same time: one of them wins.
+  // The first use of a token races with a retry; one of them wins.
   const [last] = tokens
   if (last !== undefined && Math.random() < 0.4) {
     const [late] = await Promise.all([signIn(), client.check(anyServer(), account, last)])
     tokens.push(...tokensOf([late]))
   }
   for (const token of tokens) await client.check(anyServer(), account, token)
-  // The answer before it was used by now: this is another sign-in, or none.
+  // A token was used before this retry, so it is a new sign-in or is refused.
   if (Math.random() < 0.3) tokens.push(...tokensOf([await signIn()]))
   for (const token of tokens) await client.check(anyServer(), account, token)
   const newest = tokens.at(-1)
   if (newest !== undefined && Math.random() < 0.5) await client.signOut(anyServer(), account, newest)
 }
 
-/** Two to four tries with one key, at once or each when the client has given up the one before. */
+/**
+ * Two to four attempts with one key, all at once or each after the client has given up on the previous one.
+ */
 async function repeated(signIn: () => Promise<Operation>): Promise<Operation[]> {
   const patienceMs = Math.random() < 0.3 ? 0 : randomInt(1, 250)
   const tries: Promise<Operation>[] = []

@@ -1,51 +1,51 @@
-// Constant mixed load: accounts sign in, replace their own sessions and sign out; one code is tried many
-// times at once; tokens, new and old, are checked all the time; writes on behalf of sessions have bodies that
-// come late; and sign-ins are repeated with a key.
+// A constant mixed workload: accounts sign in, replace their own sessions and sign out; several sign-ins use
+// one code at once; old and new tokens are checked all the time; writes have delayed bodies; and sign-ins are
+// retried with a key.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Proof, Server } from './client.ts'
 import { retriedByCode, retriedByPassword, signInWithRetries } from './workload-retries.ts'
 
 export const password = 'a horse, a staple'
-const people = 4
-const codePeople = 2
+const passwordAccounts = 4
+const codeAccounts = 2
 const parallelTries = 4
-/** Of each account, so many of the last tokens are asked for: those that ended before a fail-over too. */
+/** The number of tokens of each account that are checked, including those that ended before a fail-over. */
 const tokensKept = 8
 
-/** What it needs of a deployment. */
-export interface Place {
+/** The parts of a deployment that the workload uses. */
+export interface Target {
   readonly servers: readonly [Server, ...Server[]]
-  /** The code that was sent to a number last. */
+  /** The last code that was sent to a number. */
   codeOf(phoneNumber: string): Promise<string>
 }
 
 export interface Workload {
-  /** Ends it, and waits until everything that was asked is answered. */
+  /** Stops the workload and waits for the responses to all its requests. */
   stop(): Promise<void>
 }
 
-/** Numbers that have a password. */
-export const passwordNumbers = Array.from({ length: people }, (_, i) => `+861390000100${i}`)
-export const codeNumbers = Array.from({ length: codePeople }, (_, i) => `+861390000200${i}`)
+/** The numbers of accounts with a password. */
+export const passwordNumbers = Array.from({ length: passwordAccounts }, (_, i) => `+861390000100${i}`)
+export const codeNumbers = Array.from({ length: codeAccounts }, (_, i) => `+861390000200${i}`)
 
-export interface Load {
-  /** Numbers that sign in by code. */
+export interface WorkloadOptions {
+  /** The numbers that sign in by code. */
   readonly codes?: readonly string[]
   /**
-   * Whether sign-ins are repeated with keys, by a number with a password and, where codes are sent, by
-   * another one.
+   * Whether sign-ins are retried with keys: by a number with a password, and by another one where codes are
+   * sent.
    */
   readonly hasRetries?: boolean
-  /** Between two looks at an account's tokens: 4 ms, if not given. */
+  /** The pause between two checks of an account's tokens; 4 ms by default. */
   readonly pauseMs?: number
 }
 
 export function startWorkload(
   client: Client,
-  deployment: Place,
-  { codes = codeNumbers, hasRetries = true, pauseMs = 4 }: Load = {},
+  deployment: Target,
+  { codes = codeNumbers, hasRetries = true, pauseMs = 4 }: WorkloadOptions = {},
 ): Workload {
-  let isOn = true
+  let isRunning = true
   const tokens = new Map<string, string[]>()
   const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
   const serverOf = (i: number) => deployment.servers[i % deployment.servers.length] ?? deployment.servers[0]
@@ -94,13 +94,13 @@ export function startWorkload(
     await sleep(100)
   }
 
-  async function look(account: string): Promise<void> {
+  async function checkToken(account: string): Promise<void> {
     const token = anyOf(tokens.get(account) ?? [])
     if (token !== undefined) await client.check(anyServer(), account, token)
     await sleep(token === undefined ? 50 : pauseMs)
   }
 
-  /** The newest token: its session ends while the body is under way more often than not. */
+  /** Uses the newest token, whose session usually ends before the body is complete. */
   async function writeLate(account: string): Promise<void> {
     const [token] = tokens.get(account) ?? []
     if (token !== undefined) await client.write(anyServer(), account, token, Math.random() * 600)
@@ -108,20 +108,20 @@ export function startWorkload(
   }
 
   const loop = async (work: () => Promise<void>) => {
-    while (isOn) await work()
+    while (isRunning) await work()
   }
-  const everybody = [...passwordNumbers, ...codes]
+  const allAccounts = [...passwordNumbers, ...codes]
   const retried = hasRetries ? [retriedByPassword, ...(codes.length > 0 ? [retriedByCode] : [])] : []
   const running = [
     ...passwordNumbers.map((account) => loop(() => signInAndOut(account))),
     ...codes.map((account) => loop(() => tryCodes(account))),
     ...retried.map((account) => loop(() => repeatSignIn(account))),
-    ...everybody.map((account) => loop(() => look(account))),
+    ...allAccounts.map((account) => loop(() => checkToken(account))),
     ...passwordNumbers.map((account) => loop(() => writeLate(account))),
   ]
   return {
     async stop() {
-      isOn = false
+      isRunning = false
       await Promise.all(running)
     },
   }

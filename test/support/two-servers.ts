@@ -88,10 +88,10 @@ export async function startTwoServers(
         )
       await until(async () => servers.every(worksAgain))
       await load.stop()
-      const trouble = { name: 'test', isCalm: false, isFelt: false, start, healedAt, end: performance.now() }
-      const history = { servers: servers.map(({ name }) => name), operations, troubles: [trouble] }
+      const interval = { name: 'test', hasStrictBounds: false, mustFailRequests: false, start, healedAt, end: performance.now() }
+      const history = { servers: servers.map(({ name }) => name), operations, faultIntervals: [interval] }
       const boundMs = freshMs + 100
-      expect(check(history, { boundMs, calmMs: boundMs, deadlineMs: 15_000 })).toEqual([])
+      expect(check(history, { boundMs, strictBoundMs: boundMs, deadlineMs: 15_000 })).toEqual([])
       return operations
     },
     async close() {
