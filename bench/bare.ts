@@ -1,5 +1,5 @@
-// The yardsticks: routes that give the same answers as GET /user and GET /v1/session, to the byte, and check
-// and log nothing; with BENCH_BARE=http in a bare node:http handler, otherwise in Fastify.
+// The baselines: routes with the same responses as GET /user and GET /v1/session, byte for byte, which check
+// and log nothing. With BENCH_BARE=http they run on a bare node:http handler, otherwise on Fastify.
 import { createServer } from 'node:http'
 import fastify from 'fastify'
 
@@ -51,7 +51,7 @@ async function listenWithHttp(): Promise<string> {
       })
       .end(body)
   })
-  // Fastify's, which shows in a header.
+  // Fastify's own default, which shows in a header.
   server.keepAliveTimeout = 72_000
   process.once('SIGTERM', () => {
     server.close(() => process.exit(0))

@@ -1,6 +1,6 @@
-// npm run bench: every workload in one run; the tables are printed and written to bench/RESULTS.md, the
-// figures to bench/results.json, and the chart of the README is made anew. With the names of workloads only
-// these are measured, and nothing is written. `npm run bench coherence` measures how long an ended session is
+// npm run bench: runs every workload, prints the tables and writes them to bench/RESULTS.md, writes the
+// figures to bench/results.json, and draws the chart of the README. With the names of workloads it measures
+// only these and writes nothing. `npm run bench coherence` measures for how long an ended session is
 // accepted, and writes bench/COHERENCE.md; `npm run bench chart` measures nothing.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -44,11 +44,11 @@ if (process.argv.includes('chart')) {
 const resultsFile = new URL('./results.json', import.meta.url)
 const isShort = process.argv.includes('--short')
 /**
- * `-- checks --keep`: what has an aim is measured once more, and the ratios are added to those of the last
+ * `-- checks --keep`: measures the ratios that have a target once more, and adds them to those of the last
  * runs.
  */
 const isKept = process.argv.includes('--keep')
-/** `--against FOLDER`: `checks` and `start` measure the server of another checkout too. */
+/** `--against FOLDER`: `checks` and `start` also measure the server of another checkout. */
 const against = process.argv.includes('--against')
   ? (process.argv[process.argv.indexOf('--against') + 1] ?? null)
   : null
@@ -90,7 +90,7 @@ async function speed(): Promise<void> {
   } else if (isKept && runs !== earlier) keepRuns(earlier, runs)
 }
 
-/** Adds a run of the checks alone to the last whole run's report. */
+/** Adds a run of the checks alone to the report of the last whole run. */
 function keepRuns(earlier: readonly Run[], runs: readonly Run[]): void {
   const report = new URL('./RESULTS.md', import.meta.url)
   const text = readFileSync(report, 'utf8')
@@ -112,7 +112,7 @@ async function checks(): Promise<Section> {
   return checksSection(await benchChecks(subjects, { ...size, connections: 64, storePids }), peersMissing)
 }
 
-/** This checkout, beside the yardsticks and the other checkout, if there is one. */
+/** This checkout, the baselines, and the other checkout if there is one. */
 async function subjectsWithAims(): Promise<Subject[]> {
   const onBoth = async (redisDatabase: number) => ({ ...(await onMariadb()), ...onRedis(redisDatabase) })
   const both = { routes: 'both' } as const
@@ -201,8 +201,7 @@ async function workers(): Promise<Section> {
   const size = isShort ? { rounds: 1, secondsPerRound: 1 } : { rounds: 9, secondsPerRound: 2 }
   let next = 7
   const newEnvironment = async () => ({ ...(await onMariadb()), ...onRedis(next++) })
-  // More workers than cores only take turns. Two tell something on a machine with one core, too: what they
-  // cost.
+  // More workers than cores only take turns. Even on a machine with one core, two workers show the overhead.
   const counts = [1, 2, 4, 8].filter((count) => count <= Math.max(2, availableParallelism()))
   return workersSection(await benchWorkers(newEnvironment, { counts, ...size }))
 }

@@ -1,5 +1,5 @@
-// npm run bench chart: the chart, and what the documents say of faults, from the results in bench/. A test
-// compares them.
+// npm run bench chart: makes the chart and the summaries of faults in the documents from the results in
+// bench/. A test compares them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Run, rangeOf } from './runs.ts'
@@ -15,7 +15,7 @@ interface Bar {
 }
 
 const [ours, bare, others] = ['#c0392b', '#7f8c8d', '#5d8aa8']
-/** From how the names of results.json begin to what people read; in this order. */
+/** Labels of the chart by the prefix of a name in results.json, in order. */
 const bars: readonly (readonly [begin: string, label: string, note: string, color: string])[] = [
   ['GET /user, node:http, no check', 'node:http, no check', '不校验', bare],
   ['GET /user, bare route, no check', 'Fastify, no check', '不校验', bare],
@@ -62,7 +62,7 @@ function escaped(text: string): string {
 }
 
 interface Sums {
-  /** What the servers ran on, as FAULTS.md calls it. */
+  /** The stores of the deployment, by their name in FAULTS.md. */
   readonly stores: string
   readonly faults: number
   readonly operations: number
@@ -71,7 +71,7 @@ interface Sums {
   readonly violations: number
 }
 
-/** The faults of each kind of stores, summed, from the text of FAULTS.md. */
+/** The sums over the faults of each deployment, from the text of FAULTS.md. */
 export function faultSumsOf(faults: string): readonly Sums[] {
   const rows = faults
     .split('\n')
@@ -104,7 +104,7 @@ function tableOf(sums: readonly Sums[], language: 'en' | 'zh'): string {
   return [heads[language], '|---|--:|--:|--:|--:|--:|', ...rows].join('\n')
 }
 
-/** Each document that shows the last run, and what it has between its marks. */
+/** By document: the summary of the last run that stands between its markers. */
 export function faultSummaries(text: string): Readonly<Record<string, string>> {
   const sums = faultSumsOf(text)
   const sum = (key: 'faults' | 'operations' | 'violations') => sums.reduce((all, one) => all + one[key], 0)
@@ -120,10 +120,10 @@ ${faults} 种故障，${operations} 次操作，违背承诺 ${violations} 次�
   }
 }
 
-/** What the READMEs say of the speed of a check, from the text of results.json. */
+/** The sentences of the READMEs about the speed of a check, from the text of results.json. */
 export function speedSummaries(results: string): Readonly<Record<string, string>> {
   const { runs = [] } = JSON.parse(results) as { runs?: readonly Run[] }
-  // Results of a bench that kept no runs.
+  // Older results have no runs.
   if (runs.length === 0) return {}
   const range = (unit: string) => {
     const { least, most } = rangeOf(runs, unit)
@@ -141,10 +141,10 @@ ${toFastify} 倍，是裸 \`node:http\` 的 ${toHttp} 倍（${runs.length} 次�
   }
 }
 
-/** A document with what is between its marks made anew. */
+/** Replaces the text between the markers of a document. */
 export function withPart(document: string, part: 'faults' | 'speed', summary: string): string {
   const between = new RegExp(`(<!-- ${part}: made by "npm run bench chart" -->\\n)[^]*?(<!-- end -->)`)
-  if (!between.test(document)) throw new Error(`the document has no place for: ${part}`)
+  if (!between.test(document)) throw new Error(`the document has no markers for: ${part}`)
   return document.replace(between, (_all, begin, end) => `${begin}${summary}\n${end}`)
 }
 

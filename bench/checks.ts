@@ -1,6 +1,6 @@
-// What a check of a live token costs. Every subject is started anew several times, because V8 compiles each
-// process a little differently; the subjects of one start take turns in short rounds. Gives requests/s, CPU
-// and latency, with their spread over the processes.
+// The cost of checking a live token. Every subject is started several times, because V8 compiles each process
+// a little differently, and the subjects of one start run in alternation, in short rounds. Reports requests
+// per second, CPU and latency, with their spread over the processes.
 import { createHistogram } from 'node:perf_hooks'
 import type { ServerProcess } from '../test/support/app.ts'
 import { type Cores, takeCores } from './cores.ts'
@@ -9,7 +9,7 @@ import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'
 import { assertSameBytes } from './same-bytes.ts'
 
-/** A route that the yardsticks answer to the byte, or an equivalent one of another program. */
+/** A route that the baselines answer identically, or an equivalent one of another program. */
 export type Route = 'GET /user' | 'GET /v1/session' | 'others'
 
 /**
@@ -21,7 +21,7 @@ export type Yardstick = 'http' | 'fastify'
 export interface Target extends Asked {
   readonly route: Route
   /**
-   * The response must be as long as the yardsticks' response of this route, headers included; null: another
+   * The response must be as long as the baselines' response of this route, headers included; null: another
    * program's response.
    */
   readonly bytesOf: Exclude<Route, 'others'> | null
@@ -33,10 +33,10 @@ export interface StartedSubject {
   readonly targets: readonly Target[]
 }
 
-/** Makes so many live tokens; the result starts a server that knows them, each time it is called. */
+/** Creates this many live tokens; each call of the result starts a server that knows them. */
 export type Subject = (tokens: number) => Promise<() => Promise<StartedSubject>>
 
-/** The middle of all processes, and the lowest and the highest of them. */
+/** The median over all processes, the lowest and the highest. */
 export interface Spread {
   readonly middle: number
   readonly least: number
@@ -50,29 +50,28 @@ export interface CheckResult {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /**
-   * What a request takes, in microseconds: of the server's core; of the time where the CPU time is not known.
-   */
+  /** Microseconds of the server's CPU for each request; of wall time where the CPU time is unknown. */
   readonly cpuMicros: number
-  /** Share of the time that the server computes; null where it is not known. */
+  /** Share of the time in which the server computes; null where it is unknown. */
   readonly busy: number | null
   /**
-   * CPU of the yardstick per request to this one's, of the same round: 1 is as fast, 0.5 takes twice as much.
+   * The baseline's CPU per request divided by this subject's, of the same round: 1 is as fast, 0.5 needs
+   * twice as much.
    */
   readonly toHttp: Spread
   readonly toFastify: Spread
   /**
-   * This one's p99 to that of Fastify, of all requests of a start: a p99 of one round is mostly the load's
-   * own pauses.
+   * This subject's p99 divided by that of Fastify, over all requests of a start. The p99 of a single round is
+   * dominated by pauses of the load generator.
    */
   readonly p99ToFastify: Spread
 }
 
 export interface CheckOptions {
   readonly tokens: number
-  /** How often each subject is started. */
+  /** The number of starts of each subject. */
   readonly starts: number
-  /** Of each start. */
+  /** The number of rounds of each start. */
   readonly rounds: number
   readonly secondsPerRound: number
   readonly connections: number
@@ -83,14 +82,14 @@ export interface CheckOptions {
 export interface Checks {
   readonly results: readonly CheckResult[]
   readonly options: CheckOptions
-  /** Where each process ran. */
+  /** The core of each process. */
   readonly cores: string
 }
 
-/** The shots of one start: one for each round, by the target's place in the list. */
+/** The rounds of one start: for each round, the results by the index of the target. */
 type Start = readonly (readonly Shot[])[]
 
-/** Measures every target. Figures are medians of the rounds of a process, and then of the processes. */
+/** Measures every target. Figures are medians over the rounds of a process, and then over the processes. */
 export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
   const launches: (() => Promise<StartedSubject>)[] = []
   for (const prepare of subjects) launches.push(await prepare(options.tokens))
@@ -99,7 +98,7 @@ export async function benchChecks(subjects: readonly Subject[], options: CheckOp
     const starts: Start[] = []
     let targets: readonly Target[] = []
     for (let n = 0; n < options.starts; n++) {
-      // The order changes with each start too: a subject does not always follow the same neighbour.
+      // The order changes with each start as well, so that a subject does not always follow the same one.
       const measured = await measureStart(launches, cores, options, n)
       targets = measured.targets
       starts.push(measured.shots)
@@ -138,7 +137,7 @@ async function measureStart(
   }
 }
 
-/** Each token is sent once, for programs that remember tokens; then a second for the compiler. */
+/** Sends each token once, for programs that cache tokens, then load for a second, for the compiler. */
 async function warmUp(target: Target, connections: number): Promise<void> {
   await shoot(target, { connections, seconds: 'each once' })
   await shoot(target, { connections, seconds: 1 })

@@ -1,5 +1,5 @@
-// npm run bench coherence: one server ends sessions, another is asked for them all the time. How long after
-// the answer is an ended session still accepted anywhere, with Redis well and with Redis broken in each way?
+// npm run bench coherence: one server ends sessions while another one is asked for them. For how long after
+// the response is an ended session accepted anywhere, with Redis working and with each fault of Redis?
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { openServices } from '../src/app.ts'
@@ -15,17 +15,17 @@ import { startProxy, type TcpProxy } from '../test/support/tcp-proxy.ts'
 export interface CoherenceResult {
   readonly name: string
   readonly ends: number
-  /** Requests with an ended token, begun after the end was answered. */
+  /** Requests with an ended token that started after the end was acknowledged. */
   readonly asked: number
-  /** Of these, how long after the answer those were begun that were accepted, in ms. */
+  /** For those that were accepted: the time from the acknowledgement to their start, in ms. */
   readonly accepted: readonly number[]
-  /** What was neither accepted nor refused as ended: status -> how often. */
+  /** Responses that neither accept the token nor refuse it as ended: status -> count. */
   readonly others: ReadonlyMap<number, number>
-  /** How long an end took, in ms. */
+  /** The duration of an end, in ms. */
   readonly endMs: readonly number[]
 }
 
-/** What is broken, and for whom. `ender` ends sessions, `asked` is asked for them. */
+/** A fault and the server that it affects: `ender` ends sessions, `asked` checks them. */
 interface Stage {
   readonly ender: ServerProcess
   readonly asked: ServerProcess
@@ -37,13 +37,13 @@ interface Stage {
 interface Fault {
   readonly name: string
   /**
-   * Both have a line to Redis that can be cut. It goes through this process, which is busy: what comes by it
-   * comes some ms later.
+   * Both connect to Redis through a proxy that can break the connection. The proxy runs in this busy process,
+   * which adds some ms.
    */
   readonly hasLines?: true
-  /** The ender has another Redis than the asked one, or none. */
+  /** The ender uses a different Redis than the asked server, or none. */
   readonly enderRedis?: 'another' | 'none'
-  /** Before the ends, while all is well. */
+  /** Runs before the ends, without a fault. */
   readonly prepare?: (stage: Stage) => unknown
   readonly begin?: (stage: Stage) => unknown
   readonly end?: (stage: Stage) => unknown
@@ -52,13 +52,13 @@ interface Fault {
 const faults: readonly Fault[] = [
   { name: 'nothing is broken' },
   {
-    name: 'the line of the server that ends is cut',
+    name: 'the ending server loses its connection to Redis',
     hasLines: true,
     begin: ({ enderLine }) => enderLine.set('refuse'),
     end: ({ enderLine }) => enderLine.set('pass'),
   },
   {
-    name: 'the line of the server that is asked goes silent',
+    name: 'the connection of the checking server to Redis stalls',
     hasLines: true,
     begin: ({ askedLine }) => askedLine.set('stall'),
     end: ({ askedLine }) => askedLine.set('refuse'),
@@ -69,8 +69,8 @@ const faults: readonly Fault[] = [
     end: ({ redis }) => redis.kill('SIGCONT'),
   },
   {
-    name: 'Redis is killed, and comes back with an old data set',
-    // It now stores the state from before the ends.
+    name: 'Redis is killed and comes back with an old data set',
+    // The data set from before the ends.
     prepare: ({ redis }) => saveNow(redis),
     begin: async ({ redis }) => {
       await redis.kill('SIGKILL')
@@ -78,18 +78,18 @@ const faults: readonly Fault[] = [
     },
   },
   { name: 'the servers have two Redis processes (a fail-over that one missed)', enderRedis: 'another' },
-  { name: 'the ender knows of no Redis (a command without the setting)', enderRedis: 'none' },
+  { name: 'the ending process has no Redis (a command without the setting)', enderRedis: 'none' },
 ]
 
 export interface CoherenceOptions {
-  /** Makes an empty database and returns its URL. */
+  /** Creates an empty database and returns its URL. */
   readonly newDatabase: () => Promise<string>
   readonly rounds: number
-  /** Sessions that are ended at once in each round. */
+  /** The number of sessions that are ended at once in each round. */
   readonly sessions: number
 }
 
-/** Each fault in turn, on servers of its own. */
+/** Each fault, on servers of its own. */
 export async function benchCoherence(options: CoherenceOptions): Promise<CoherenceResult[]> {
   const results: CoherenceResult[] = []
   for (const fault of faults) results.push(await underFault(fault, options))
@@ -156,7 +156,7 @@ async function issueTokens(
 let nextNumber = 13_500_000_000
 const askForMs = freshMs + 500
 
-/** All are asked for, the fault begins, all are ended and asked for on and on, the fault ends. */
+/** Checks all sessions, injects the fault, ends all sessions while checking them, and repairs the fault. */
 async function oneRound(stage: Stage, fault: Fault, tokens: readonly string[], tally: Tally): Promise<void> {
   await Promise.all(tokens.map((token) => becomesGood(stage.asked, token)))
   await fault.prepare?.(stage)
@@ -198,7 +198,7 @@ async function statusOf(server: ServerProcess, token: string, method: 'GET' | 'D
   return answer.status
 }
 
-/** Until the server that is asked accepts the session, and remembers it. */
+/** Waits until the checking server accepts the session and has it in its memory. */
 async function becomesGood(server: ServerProcess, token: string): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     if ((await statusOf(server, token, 'GET')) === 200) return void (await statusOf(server, token, 'GET'))
@@ -209,7 +209,7 @@ async function becomesGood(server: ServerProcess, token: string): Promise<void> 
 
 const edges = [1, 10, 50, 100, 250, 500, freshMs]
 
-/** A row for each fault, and how many acceptances after the answer fell into which time. */
+/** A row for each fault: how many requests were accepted, by the time since the acknowledgement. */
 export function coherenceTable(results: readonly CoherenceResult[]): string {
   const heads = edges.map((edge, i) => (i === 0 ? `to ${edge} ms` : `to ${edge}`))
   const rows = results.map(({ name, ends, asked, accepted, others, endMs }) => {

@@ -1,19 +1,22 @@
-// Which core does what while checks are measured: the server has one for itself, so that neither the load nor
-// a store takes from it.
+// The cores of the processes during checks: the server has one for itself, so that neither the load generator
+// nor a store competes with it.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { findBinary } from '../test/support/services/binaries.ts'
 
 export interface Cores {
-  /** One sentence for the report: which process ran on which core, or why none was pinned. */
+  /** A sentence for the report: the core of each process, or why none was pinned. */
   readonly description: string
-  /** Gives the server its core. */
+  /** Pins the server to its core. */
   pinServer(pid: number): void
-  /** Lets this process and the stores run anywhere again. */
+  /** Allows this process and the stores all cores again. */
   free(): void
 }
 
-/** Pins this process (the load) to one core and the stores to the others, away from the server's. */
+/**
+ * Pins this process (the load generator) to one core and the stores to the others, away from the server's
+ * core.
+ */
 export function takeCores(storePids: readonly number[]): Cores {
   const taskset = findBinary(['taskset'])
   const allowed = allowedCores()
@@ -47,7 +50,7 @@ function unpinned(why: string): Cores {
   }
 }
 
-/** The cores that this process may use, as Linux tells them: `0-3,8`; none elsewhere. */
+/** The cores that this process may use, from Linux: `0-3,8`; none on other systems. */
 function allowedCores(): number[] {
   const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readOr('/proc/self/status', ''))?.[1] ?? ''
   return list.split(',').flatMap((range) => {
@@ -56,14 +59,14 @@ function allowedCores(): number[] {
   })
 }
 
-/** CPU time that a process has taken so far, in seconds; null where there is no /proc. */
+/** CPU time of a process so far, in seconds; null without /proc. */
 export function cpuSeconds(pid: number): number | null {
   return scheduledSeconds(pid) ?? countedSeconds(pid)
 }
 
 /**
- * To the nanosecond, of the threads that run now; null where the kernel counts none of it. A server starts
- * its threads before it is measured.
+ * In nanoseconds, of the threads that run now; null where the kernel does not count it. A server starts its
+ * threads before it is measured.
  */
 function scheduledSeconds(pid: number): number | null {
   const threads = namesIn(`/proc/${pid}/task`)
@@ -74,14 +77,14 @@ function scheduledSeconds(pid: number): number | null {
   return sum > 0 ? sum / 1e9 : null
 }
 
-/** To a hundredth of a second. */
+/** In hundredths of a second. */
 function countedSeconds(pid: number): number | null {
   const fields = readOr(`/proc/${pid}/stat`, '').split(') ')[1]?.split(' ')
   // utime and stime, in hundredths of a second: proc_pid_stat(5).
   return fields ? (Number(fields[11]) + Number(fields[12])) / 100 : null
 }
 
-/** The processes that a process has started and that are there now; none where there is no /proc. */
+/** The living child processes of a process; none without /proc. */
 export function childrenOf(pid: number): number[] {
   return readOr(`/proc/${pid}/task/${pid}/children`, '').split(' ').filter(Boolean).map(Number)
 }

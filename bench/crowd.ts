@@ -1,5 +1,5 @@
-// Does a check cost the same when a million people are signed in as when a thousand are? And what do they
-// take of Redis's memory?
+// Compares the cost of a check with a million signed-in accounts to the cost with a thousand, and measures
+// the memory of Redis for each of them.
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { createClient } from 'redis'
@@ -20,7 +20,7 @@ export interface CrowdResult {
   readonly many: number
   readonly fewPerSecond: number
   readonly manyPerSecond: number
-  /** Bytes of Redis's memory for each of the many. */
+  /** Bytes of Redis memory for each account. */
   readonly bytesPerSession: number
 }
 
@@ -34,7 +34,8 @@ export interface CrowdOptions {
 }
 
 /**
- * Two servers on MariaDB and Redis, asked in turns with as many tokens; one of them has a crowd beside these.
+ * Two servers on MariaDB and Redis that are asked alternately with equally many tokens; one of them has a
+ * million further sessions.
  */
 export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
   const { redis, few, many } = options
@@ -55,7 +56,7 @@ export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
     for (let round = 0; round <= options.rounds; round++) {
       const size = { connections: 64, seconds: options.secondsPerRound }
       const taken = [await shoot(small.asked, size), await shoot(large.asked, size)] as const
-      // The first one is for the compiler.
+      // The first round is for the compiler.
       if (round > 0) shots.few.push(taken[0])
       if (round > 0) shots.many.push(taken[1])
     }
@@ -96,7 +97,7 @@ const rowsAtOnce = 2_000
 
 /** Accounts with one live session each, as sign-ins would have left them. */
 async function addRows(db: Database, count: number): Promise<void> {
-  // The 64 MB of the tests' server are for small tables: a million rows would wait for the disk.
+  // The tests' server has 64 MB for small tables: a million rows would wait for the disk.
   await sql`set global innodb_buffer_pool_size = ${sql.lit(2 ** 30)}`.execute(db)
   const now = Date.now()
   for (let made = 0; made < count; made += rowsAtOnce) {

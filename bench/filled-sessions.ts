@@ -1,4 +1,4 @@
-// Many copies in Redis, written through the same door as the server's own.
+// Fills Redis with many entries through the code that the server uses itself.
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,9 +14,9 @@ import { hashToken, issueToken } from '../src/sessions/token.ts'
 
 const batch = 500
 
-/** Fills the copies of `count` live sessions, each of an account of its own. */
+/** Fills the entries of `count` live sessions, each of an account of its own. */
 export async function addFilledSessions(redisUrl: string, count: number): Promise<void> {
-  // What the copies stand for is not asked: an empty database is enough.
+  // A fill does not query the rows behind its entries, so an empty database is enough.
   const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
   const db = openDatabase(dialectFor(`sqlite:${join(folder, 'hufu.db')}`, 1))
   await migrate(db, 'sqlite')
@@ -33,7 +33,7 @@ export async function addFilledSessions(redisUrl: string, count: number): Promis
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** As an app on a phone signs in: it names the device, and the device has an id. */
+/** A sign-in as an app sends it: the device has a name and an id. */
 function someSessions(from: number, count: number): StoredSession[] {
   const now = Date.now()
   return Array.from({ length: count }, (_, i) => {

@@ -1,5 +1,5 @@
-// In a thread of its own, so that it does not hold up what measures: attempts to sign in with made-up codes,
-// each at another number and from another address.
+// Attempts to sign in with invented codes, each for another number and from another address. They run in a
+// thread, so that they do not delay the measurement.
 import { parentPort, workerData } from 'node:worker_threads'
 import autocannon from 'autocannon'
 
@@ -11,7 +11,7 @@ export interface FloodLoad {
 
 export interface FloodTally {
   readonly perSecond: number
-  /** Status -> how often. What was not answered is not there. */
+  /** Status -> count. Requests without a response are not counted. */
   readonly statuses: Readonly<Record<string, number>>
 }
 
@@ -32,7 +32,7 @@ const requests = Array.from({ length: addresses * numbersOfEach }, (_, i) => ({
     code: '000000',
   }),
 }))
-// More than have a place in the queue of the counters.
+// More than the queue of the counters can hold.
 const connections = 600
 const share = requests.length / connections
 const began = performance.now()

@@ -1,5 +1,5 @@
-// A flood of attempts to sign in while Redis is away: its cost for signed-in clients, and whether an owner
-// with a device proof still signs in.
+// A flood of attempts to sign in while Redis is down: what it costs signed-in clients, and whether an owner
+// with a device proof can still sign in.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { startProcess } from '../test/support/app.ts'
@@ -15,7 +15,7 @@ export interface FloodResult {
   readonly flood: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
   readonly attemptsPerSecond: number
   readonly statuses: Readonly<Record<string, number>>
-  /** Of the person with a device proof. */
+  /** Sign-ins of the account with a device proof. */
   readonly person: { readonly tries: number; readonly signedIn: number }
 }
 
@@ -26,7 +26,9 @@ export interface FloodOptions {
   readonly secondsPerRound: number
 }
 
-/** Takes turns between quiet and flood, so that a noisy moment of the machine hits both; gives medians. */
+/**
+ * Alternates between quiet and flood, so that a noisy moment of the machine affects both; returns medians.
+ */
 export async function benchFlood(
   environment: Record<string, string>,
   options: FloodOptions,
@@ -81,7 +83,7 @@ async function floodFor(load: FloodLoad): Promise<FloodTally> {
   })
 }
 
-/** As the SDK does it: told to come back later, it does, and then gives up. */
+/** Behaves like the SDK: it retries after the time that the server asks for, and then gives up. */
 async function trySignIn(
   url: string,
   number: string,
@@ -98,7 +100,9 @@ async function trySignIn(
   }
 }
 
-/** The device proof that a sign-in gave, true where the request brought one, or null where it was refused. */
+/**
+ * The device proof of a sign-in, true where the request already carried one, or null where it was refused.
+ */
 async function signIn(url: string, number: string, proof: string | null): Promise<string | true | null> {
   const response = await fetch(`${url}/v1/sessions`, {
     method: 'POST',
@@ -107,7 +111,7 @@ async function signIn(url: string, number: string, proof: string | null): Promis
   })
   const body = await response.text()
   if (response.status !== 201) return null
-  // The answer to a sign-in is an object (docs/api.md).
+  // The response to a sign-in is an object (docs/api.md).
   return (JSON.parse(body) as { device_proof?: string }).device_proof ?? true
 }
 

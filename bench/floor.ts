@@ -1,5 +1,5 @@
-// A flood of checks keeps the server's core busy, and people sign in: how many of them get through, and what
-// do the checks wait?
+// A flood of checks keeps the server's core busy while accounts sign in: how many sign-ins succeed, and how
+// long do the checks take?
 import { Passwords } from '../src/passwords/password.ts'
 import { startProcess } from '../test/support/app.ts'
 import { takeCores } from './cores.ts'
@@ -13,11 +13,11 @@ export interface FloorResult {
   readonly connections: number
   readonly rawPerSecond: number
   readonly signInsPerSecond: number
-  /** Sign-ins under the flood to argon2 alone: the median of each round's own. */
+  /** Sign-ins under the flood divided by argon2 alone: the median over the rounds. */
   readonly share: number
   readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
   readonly both: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
-  /** p99 of the checks with sign-ins to that without: the median of each round's own. */
+  /** The p99 of the checks with sign-ins divided by that without: the median over the rounds. */
   readonly p99Ratio: number
   readonly cores: string
 }
@@ -30,12 +30,12 @@ export interface FloorOptions {
 }
 
 /**
- * The clients that sign in at once: enough that the thread never waits, though each of their steps waits its
- * turn among the checks.
+ * Concurrent sign-ins: enough that the hashing thread never waits, although each step of a sign-in queues
+ * behind the checks.
  */
 const people = 32
 
-/** Measures argon2 alone, checks alone, and both loads at once in turn; gives medians. */
+/** Measures argon2 alone, checks alone, and both loads at once, alternately; returns medians. */
 export async function benchFloor(
   environment: Record<string, string>,
   { connections, rounds, secondsPerRound, storePids }: FloorOptions,
@@ -45,7 +45,7 @@ export async function benchFloor(
   const tokens = await issueTokens(settings, 1000)
   const server = await startProcess(settings, { keepOutput: false })
   const cores = takeCores(storePids)
-  // On the core of the load, which has nothing else to do meanwhile.
+  // On the core of the load generator, which is idle meanwhile.
   const passwords = new Passwords({ parallel: 1, queue: 4 })
   const lines = Array.from({ length: people }, (_, i) => new Line(server.url, fairShare(numbers, i, people)))
   const asked: Asked = {
@@ -90,10 +90,7 @@ export async function benchFloor(
   }
 }
 
-/**
- * Does something over and over for so many seconds, each of the works on its own, and gives how often a
- * second.
- */
+/** Repeats each of the tasks concurrently for some seconds, and returns the completions per second. */
 async function countedFor(seconds: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
   const until = performance.now() + seconds * 1000
   let count = 0

@@ -1,7 +1,7 @@
-// The first subject of a round finds the machine as the previous round left it, so each round begins with
-// another one.
+// The first subject of a round finds the machine as the previous round left it, so each round starts with
+// another subject.
 
-/** All of them in their order, beginning with the n-th, counted around. */
+/** All items in order, starting with the n-th and wrapping around. */
 export function inTurn<T>(items: readonly T[], n: number): T[] {
   const first = n % items.length
   return [...items.slice(first), ...items.slice(0, first)]

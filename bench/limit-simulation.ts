@@ -1,5 +1,5 @@
-// Attacks on the limits, by the clock: the real limiter and the real table, and a plain model of codes,
-// owners and attackers.
+// Simulates attacks on the limits with a manual clock: the real limiter and the real table, and a simple
+// model of codes, owners and attackers.
 import { ManualClock } from '../src/clock.ts'
 import {
   type AdjustableAllowance,
@@ -18,17 +18,17 @@ const hour = 60 * minute
 const day = 24 * hour
 const year = 365 * day
 const dailyBudget = 10_000
-/** How long a code is good after the message that carries it, as in codes/codes.ts. */
+/** The validity of a code after its message, as in codes/codes.ts. */
 const codeLifeMs = 5 * minute
 const guessesPerCode = 5
 /**
- * That one guess is right: a code has a million values; of a password that is not a common one the same is
- * assumed.
+ * The probability that one guess is right: a code has a million values, and the same is assumed for a
+ * password that is not a common one.
  */
 const chanceOfOneGuess = 1e-6
-/** What an attacker commands in the worst rows. */
+/** The resources of an attacker in the worst rows. */
 const botnetAddresses = 10_000
-/** How long an owner waits, refused, before the phone leaves the Wi-Fi for the mobile network. */
+/** How long a refused owner waits before the phone switches from Wi-Fi to the mobile network. */
 const patienceMs = 15 * minute
 
 const victim = '+8613800005223'
@@ -40,13 +40,13 @@ const highest = ({ byDefault, atMost }: AdjustableAllowance): Allowance =>
   byDefault.map(([, perSeconds]) => [atMost, perSeconds])
 
 /**
- * The lowest for one device or one number, the highest for what many callers share: attackers have room, and
- * owners little.
+ * The lowest values for one device or one number, the highest for what many callers share: room for
+ * attackers, little for owners.
  */
 const hardest = (about: AdjustableAllowance, name: string): Allowance =>
   /Per(Device|Number)$/.test(name) ? lowest(about) : highest(about)
 
-/** The numbers that an operator may set, at their extremes. */
+/** The settings of an operator, at their extremes. */
 export const numbers = {
   default: { allowances: defaultAllowances, networkFactor: networkFactor.byDefault },
   lowest: { allowances: allowancesOf(lowest), networkFactor: networkFactor.from },
@@ -57,9 +57,9 @@ export type Numbers = keyof typeof numbers
 
 export interface Row {
   readonly attack: string
-  /** Minutes that the owner was kept out at most, with and without a device proof. */
+  /** The longest time that the owner was kept out, in minutes, with and without a device proof. */
   readonly keptOut: { readonly withProof: number; readonly withoutProof: number }
-  /** Expected accounts that are lost in a year of this attack. */
+  /** The expected number of accounts that are lost to this attack in a year. */
   readonly taken: { readonly now: number; readonly before: number }
 }
 
@@ -69,13 +69,13 @@ interface Code {
   guesses: number
 }
 
-/** One number with an account, its codes, and everybody who does something about it. */
+/** One number with an account, its codes, its owner and its attackers. */
 class World {
   readonly clock = new ManualClock()
   readonly limiter: Limiter
   code: Code | null = null
   messages = 0
-  /** Guesses of attackers where one right one is enough. */
+  /** Guesses of attackers, one of which would have been enough. */
   realGuesses = 0
   #lastCode = 0
 
@@ -84,7 +84,7 @@ class World {
     this.limiter = new Limiter({ store, limits })
   }
 
-  /** Asks for a code, as CodeSender does. */
+  /** Requests a code, as CodeSender does. */
   async ask(who: LimitSubject, to: 'owner' | 'stranger' = 'owner'): Promise<'sent' | 'nothing' | 'refused'> {
     const asked = await this.limiter.askForCode(who).catch(() => null)
     if (!asked) return 'refused'
@@ -134,12 +134,12 @@ class World {
 
 let lastBot = 0
 
-/** A caller at an address, at first about the victim's number. */
+/** A caller at an address, at first for the victim's number. */
 function caller(address: string, more: Partial<LimitSubject> = {}): LimitSubject {
   return { phoneNumber: victim, address, deviceId: null, accountId: null, proof: null, ...more }
 }
 
-/** The next address of the botnet; after 10,000 they come round again. */
+/** The next of the botnet's 10,000 addresses, in rotation. */
 function bot(more: Partial<LimitSubject> = {}): LimitSubject {
   const i = lastBot++ % botnetAddresses
   return caller(`10.${i % 250}.${Math.floor(i / 250)}.1`, more)
@@ -161,7 +161,7 @@ class Owner {
     this.#marks = marks
   }
 
-  /** One minute of trying; true when he is in. */
+  /** One minute of attempts; true once the owner is signed in. */
   async tries(): Promise<boolean> {
     const world = this.#world
     const hasPatience = world.clock.now() - this.#since < patienceMs
@@ -176,19 +176,19 @@ class Owner {
 
 interface Attack {
   readonly name: string
-  /** What attackers do in a minute. */
+  /** The attackers' actions in a minute. */
   readonly minute: (world: World) => Promise<void>
   readonly days: number
-  /** As the owner's app gives it; absent: it gives none. */
+  /** The device id that the owner's app sends; none if absent. */
   readonly ownerDeviceId?: string
-  /** Accounts that are lost in a year by what was counted. */
+  /** The accounts that are lost in a year, from the counted guesses. */
   readonly taken?: (world: World, years: number) => number
-  /** The same by the table of the version before device proofs, as its numbers allow. */
+  /** The same by the limits of the version before device proofs. */
   readonly before: number
 }
 
 /**
- * The longest time that an owner is kept out, over owners that begin at many moments of the attack. Each
+ * The longest time that an owner is kept out, over owners that start at many moments of the attack. Each
  * owner gets a new simulation of the same attack, because an owner's sign-in helps the next owner.
  */
 async function longestMinutes(
@@ -234,7 +234,10 @@ async function simulate(attack: Attack, limits: readonly Limit[]): Promise<Row> 
 
 const byRealGuesses = (world: World, years: number) => (world.realGuesses / years) * chanceOfOneGuess
 
-/** How many wrong codes one caller can try in a day while the number is full, by the real limiter. */
+/**
+ * How many wrong codes one caller can try in a day while the number has no attempts left, by the real
+ * limiter.
+ */
 async function guessesOfOneCallerInADay(limits: readonly Limit[]): Promise<number> {
   const world = new World(limits)
   const who = caller('10.0.0.1')
@@ -247,9 +250,9 @@ async function guessesOfOneCallerInADay(limits: readonly Limit[]): Promise<numbe
 }
 
 /**
- * While a number is full, an account is lost only where one caller guesses two codes. Every address of the
- * botnet uses all its tries each day, and each pair of tries hits different codes: more than an attacker can
- * have.
+ * While a number has no attempts left, an account is lost only if one caller guesses two codes. The model
+ * lets every address of the botnet use all its attempts each day on different pairs of codes, which is more
+ * than a real attacker has.
  */
 async function takenByTwoCodes(limits: readonly Limit[]): Promise<number> {
   const tries = await guessesOfOneCallerInADay(limits)
@@ -266,19 +269,22 @@ async function burst(count: number, one: (i: number) => Promise<unknown>): Promi
   for (let i = 0; i < count; i++) await one(i)
 }
 
-/** The attacks of docs/limits.md. `before` is computed from the numbers of the table of commit f453b6e. */
+/** The attacks of docs/limits.md. `before` is computed from the limits of commit f453b6e. */
 async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
   const twoCodes = await takenByTwoCodes(limits)
-  /** An owner who signs in once a month forgot the failures in a row: 100 guesses a month by each method. */
+  /**
+   * If the owner signs in once a month, each sign-in cleared the failures in a row: 100 guesses a month by
+   * each method.
+   */
   const oneAccountBefore = 100 * 12 * chanceOfOneGuess
   /**
-   * 10,000 wrong codes a day were the ceiling of the installation, and 10,000 messages a day bear five
-   * guesses each.
+   * 10,000 wrong codes a day were the limit of the installation, and 10,000 messages a day allow five guesses
+   * each.
    */
   const installationBefore = Math.min(10_000, dailyBudget * guessesPerCode) * 365 * chanceOfOneGuess
   return [
     {
-      name: 'wrong codes at numbers that never asked for one, 300 a minute from six networks',
+      name: 'wrong codes at numbers that never requested one, 300 a minute from six networks',
       days: 3,
       minute: (world) =>
         burst(50, (i) =>
@@ -288,7 +294,7 @@ async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
       before: 0,
     },
     {
-      name: 'codes asked for and guessed at one number, one address',
+      name: 'codes requested and guessed at one number, one address',
       days: 40,
       minute: async (world) => {
         const who = caller('203.0.113.7')
@@ -299,7 +305,7 @@ async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
       before: oneAccountBefore,
     },
     {
-      name: 'codes asked for and guessed at one number, 10,000 addresses',
+      name: 'codes requested and guessed at one number, 10,000 addresses',
       days: 40,
       minute: async (world) => {
         await world.ask(bot())
@@ -350,7 +356,7 @@ async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
       minute: async (world) => {
         await world.tryPassword(bot(), false)
       },
-      // The limits of a number are its own, so that one account stands for all.
+      // The limits of a number are its own, so one account represents all.
       taken: (world, years) => byRealGuesses(world, years) * 10_000,
       before: oneAccountBefore * 10_000,
     },
@@ -395,7 +401,7 @@ function limitsAt(at: Numbers): readonly Limit[] {
   return limitsWith({ smsDailyBudget: dailyBudget, ...numbers[at] })
 }
 
-/** @param names the attacks to simulate; absent: all */
+/** @param names the attacks to simulate; all if absent */
 export async function simulateAttacks(names?: readonly string[], at: Numbers = 'default'): Promise<Row[]> {
   const rows: Row[] = []
   const limits = limitsAt(at)
@@ -408,7 +414,7 @@ export async function simulateAttacks(names?: readonly string[], at: Numbers = '
   return rows
 }
 
-/** Minutes, as people say them. */
+/** A duration in minutes, hours or days. */
 function duration(minutes: number): string {
   if (minutes > 7 * 24 * 60) return 'as long as it lasts'
   return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`

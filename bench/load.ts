@@ -1,16 +1,16 @@
-// One shot of load at one server: autocannon in this process, every answer checked.
+// One round of load at one server: autocannon in this process, which verifies every response.
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import autocannon from 'autocannon'
 import { cpuSeconds } from './cores.ts'
 
-/** What is asked of a server, over and over. */
+/** The request that is repeated. */
 export interface Asked {
   readonly name: string
   readonly url: string
   readonly pid: number | undefined
-  /** One for each token. */
+  /** One request for each token. */
   readonly requests: readonly { readonly path: string; readonly headers: Record<string, string> }[]
-  /** Whether a body is the answer for a signed-in client: a fast refusal is not what is measured. */
+  /** Whether a body is the response for a signed-in client: a fast refusal must not be measured. */
   isRight(body: string): boolean
 }
 
@@ -18,28 +18,31 @@ export interface Shot {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** All of its requests, in microseconds. */
+  /** The latency of all its requests, in microseconds. */
   readonly latency: RecordableHistogram
-  /** Share of the time that the server computed; null where it is not known. */
+  /** Share of the time in which the server computed; null where it is unknown. */
   readonly busy: number | null
 }
 
 export interface ShotSize {
   readonly connections: number
   readonly seconds: number | 'each once'
-  /** Requests in all; absent: each connection asks again as soon as it is answered. */
+  /**
+   * The total rate of requests; without it, each connection sends the next request as soon as it has a
+   * response.
+   */
   readonly perSecond?: number
 }
 
 /**
- * Asks for `seconds`, or until each request was made once.
- * @throws Error when any answer was not 2xx, not right, or did not come
+ * Sends requests for `seconds`, or until each request was sent once.
+ * @throws Error when a response is not 2xx, is not the expected one, or is missing
  */
 export async function shoot(asked: Asked, { connections, seconds, perSecond }: ShotSize): Promise<Shot> {
   const { requests } = asked
   const share = Math.ceil(requests.length / connections)
   let next = 0
-  // autocannon's own histogram knows whole milliseconds only.
+  // autocannon's own histogram has a resolution of whole milliseconds.
   const latency = createHistogram()
   const cpuBefore = cpuOf(asked)
   const began = performance.now()
@@ -48,8 +51,8 @@ export async function shoot(asked: Asked, { connections, seconds, perSecond }: S
     connections,
     ...(perSecond !== undefined && { overallRate: perSecond }),
     ...(seconds === 'each once' ? { amount: share * connections } : { duration: seconds }),
-    // Every connection has tokens of its own: one long list for all of them would slow the load down, not the
-    // server.
+    // Each connection has tokens of its own, because one long list for all would slow the load generator
+    // down.
     setupClient(client) {
       client.setRequests(requests.slice(next, next + share).map((request) => ({ method: 'GET', ...request })))
       next = (next + share) % requests.length

@@ -1,4 +1,4 @@
-// The line that says when, with what and on which machine something was measured.
+// The sentence that names the date, the versions and the machine of a measurement.
 import { cpus, release, totalmem } from 'node:os'
 import { version } from '../src/version.ts'
 

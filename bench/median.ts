@@ -1,6 +1,6 @@
-// The middle of several rounds: one noisy round does not move it.
+// The median of several rounds, which one noisy round does not move.
 
-/** The upper one of the two where there are two in the middle; NaN of nothing. */
+/** The upper one of two middle values; NaN for an empty list. */
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN

@@ -1,5 +1,5 @@
-// What others take for the same question: peers from npm, installed apart from Hufu in bench/peers, set up as
-// their documents advise.
+// Other libraries that answer the same question: npm packages, installed in bench/peers apart from Hufu, and
+// configured as their documents recommend.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
@@ -13,12 +13,12 @@ const folder = fileURLToPath(new URL('./peers', import.meta.url))
 const production = { NODE_ENV: 'production' }
 const nickname = '测试用户1'
 
-/** Installs the peers where they are missing or old; gives why that cannot be, or null. */
+/** Installs the peers where they are missing or outdated; returns the reason where that fails, or null. */
 export async function installPeers(): Promise<string | null> {
   if (areInstalled()) return null
   process.stderr.write('Installing the peers: npm ci --prefix bench/peers\n')
   try {
-    // Under `npm run --silent` it would keep to itself why it failed.
+    // `npm run --silent` would hide the reason of a failure.
     const args = [
       'ci',
       '--prefix',
@@ -35,7 +35,7 @@ export async function installPeers(): Promise<string | null> {
   }
 }
 
-/** npm writes its hidden lock file when everything else is there. */
+/** npm writes its hidden lock file last. */
 function areInstalled(): boolean {
   try {
     const installedAt = statSync(`${folder}/node_modules/.package-lock.json`).mtimeMs
@@ -47,7 +47,7 @@ function areInstalled(): boolean {
 
 /** npm's first line that is a sentence. */
 function reasonOf(error: unknown): string {
-  // execFile rejects with what the command wrote to standard error, where the command could be started.
+  // execFile rejects with the standard error of a command that could be started.
   const { stderr = '', message } = error as Error & { stderr?: string }
   return /^npm error (?!code |syscall |errno )(\S.*)$/m.exec(stderr)?.[1] ?? message.trim()
 }
@@ -71,7 +71,7 @@ export function expressSession(redisUrl: string): Subject {
   }
 }
 
-/** better-auth on MariaDB, with Redis as its secondary storage, asked with the bearer tokens that it gave. */
+/** better-auth on MariaDB with Redis as its secondary storage, called with its own bearer tokens. */
 export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
   return async (count) => {
     const environment = {
@@ -91,7 +91,7 @@ export function betterAuth(databaseUrl: string, redisUrl: string): Subject {
       headers: { authorization: `Bearer ${token}` },
     }))
     const name = named('better-auth', '@better-auth/redis-storage')
-    // An unknown caller is answered 200 too, with `null`.
+    // It answers an unknown caller with 200 and `null`, too.
     const isRight = (body: string) =>
       body.startsWith('{"session":{"') && body.includes(`"user":{"name":"${nickname}"`)
     await process.stop()
@@ -123,7 +123,7 @@ async function post(url: string, body: unknown): Promise<Response> {
   return answer
 }
 
-/** What `make` gives for 0 to count - 1, 32 at a time. */
+/** The results of `make` for 0 to count - 1, 32 at a time. */
 async function forEach(
   count: number,
   make: (i: number) => Promise<string | null | undefined>,

@@ -1,14 +1,14 @@
-// Load that takes next to nothing of the machine: each connection writes many requests in one piece, counts
-// the answers, and writes them again.
+// A load generator that needs little CPU: each connection writes many requests in one piece, counts the
+// responses, and repeats.
 import { connect } from 'node:net'
 
 const statusLine = Buffer.from('HTTP/1.1 ')
 const ok = Buffer.from('200 ')
 
 /**
- * Asks for so many seconds, on so many connections, and gives the answers to a second.
- * @param pieces requests in one piece, with as many as `each`; a connection takes one of them
- * @throws Error when an answer was not 200, or a connection broke
+ * Sends requests for some seconds on some connections, and returns the responses per second.
+ * @param pieces requests in pieces of `each` requests; a connection uses one piece
+ * @throws Error when a response is not 200 or a connection breaks
  */
 export async function pipelinedLoad(
   url: string,
@@ -38,7 +38,7 @@ export async function pipelinedLoad(
   return counts.reduce((sum, count) => sum + count, 0) / ((performance.now() - began) / 1000)
 }
 
-/** Counts answers in what comes on one connection, wherever it is cut. */
+/** Counts the responses in the data of one connection, wherever the chunks end. */
 class AnswerCount {
   count = 0
   #rest: Buffer = Buffer.alloc(0)
@@ -50,7 +50,7 @@ class AnswerCount {
     for (;;) {
       const at = bytes.indexOf(statusLine, from)
       if (at < 0 || at + whole > bytes.length) {
-        // The beginning of a status line may be all that is there of it.
+        // The chunk may end within a status line.
         this.#rest = bytes.subarray(at < 0 ? Math.max(from, bytes.length - statusLine.length + 1) : at)
         return
       }

@@ -1,6 +1,6 @@
-// Two more yardsticks: GET /user as a few lines of one's own on Redis would answer it, and with nothing that
-// Hufu promises. BENCH_READS=cached-hash: one HGETALL, kept by the client library's own cache.
-// BENCH_READS=two-gets: a session, then its account.
+// Two more baselines: GET /user as a minimal implementation on Redis, without any of Hufu's guarantees.
+// BENCH_READS=cached-hash: one HGETALL, cached by the client library. BENCH_READS=two-gets: a session, then
+// its account.
 import fastify from 'fastify'
 import { createClient } from 'redis'
 
@@ -10,7 +10,7 @@ async function cachedHash() {
   const client = createClient({
     url: BENCH_REDIS_URL,
     RESP: 3,
-    // As in the library's README: no end of life, no limit.
+    // As in the library's README: no expiry, no limit.
     clientSideCache: { ttl: 0, maxEntries: 0, evictPolicy: 'LRU' },
   })
   await client.connect()

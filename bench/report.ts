@@ -1,4 +1,4 @@
-// The report of a run: a section for each workload, as text for people and as plain figures for programs.
+// The report of a run: a section for each workload, as tables for readers and as plain figures for programs.
 import type { CheckResult, Checks, Route, Spread } from './checks.ts'
 import type { CrowdResult } from './crowd.ts'
 import type { FloodResult } from './flood.ts'
@@ -23,27 +23,27 @@ export interface Section {
   readonly figures: readonly Figure[]
 }
 
-/** The aims of a check with the request log on, within one run, by CPU for each request. */
+/** The targets of a check with the request log on, within one run, by CPU for each request. */
 const withAims: readonly string[] = ['SQLite', 'MariaDB + Redis']
 const wantedToFastify: Wanted = { atLeast: 0.95 }
 const wantedToHttp: Wanted = { atLeast: 0.8 }
 const wantedP99: Wanted = { atMost: 1.3 }
 const wantedSignIn: Wanted = { atLeast: 0.95 }
 const wantedStormP99: Wanted = { atMost: 3 }
-/** Of argon2 alone, with checks on the same core from 64 connections. */
+/** Divided by argon2 alone, with checks on the same core from 64 connections. */
 const wantedFloor: Wanted = { atLeast: 0.25 }
 const wantedFloorP99: Wanted = { atMost: 2 }
 const wantedFloodP99: Wanted = { atMost: 3 }
 const wantedIn: Wanted = { atLeast: 1 }
 const wantedFlat: Wanted = { atLeast: 0.9 }
-/** Of a bare Fastify's start. */
+/** Divided by the start of a bare Fastify. */
 const wantedStart: Wanted = { atMost: 2.5 }
-/** Of the CPU of one worker: so many cores answer so many times more. */
+/** Divided by the CPU of one worker: with 1.0, n cores answer n times as many requests. */
 const wantedWorkers: Wanted = { atLeast: 0.9 }
-/** What the tutorial's own two keys take. */
+/** The size of the tutorial's own two keys. */
 const wantedBytes: Wanted = { atMost: 336 }
 
-/** A table for each of Hufu's routes, beside the yardsticks, and a table of other programs. */
+/** A table for each of Hufu's routes with the baselines, and a table of other programs. */
 export function checksSection({ results, options, cores }: Checks, peersMissing: string | null): Section {
   const rows = results.map(checkRow)
   const table = (route: Route) => {
@@ -119,13 +119,13 @@ function checkRow(result: CheckResult) {
   return { route, text: `| ${cells.join(' | ')} |`, figures }
 }
 
-/** `0.97 (0.95-1.02)`, and `1.00` where there is no range. */
+/** `0.97 (0.95-1.02)`, and `1.00` without a range. */
 function spreadText({ middle, least, most }: Spread): string {
   const isPoint = least.toFixed(2) === most.toFixed(2)
   return isPoint ? middle.toFixed(2) : `${middle.toFixed(2)} (${least.toFixed(2)}-${most.toFixed(2)})`
 }
 
-/** Where the bare server waits for the load, every server beside it looks better than it is by requests/s. */
+/** Where the bare server waits for the load generator, requests per second flatter every server beside it. */
 function busySentence(busy: number): string {
   const share = `Bare Fastify computed ${Math.round(busy * 100)} % of the time`
   return busy >= 0.85 ? `${share}.` : `${share} and waited for the load or for the machine otherwise.`
@@ -149,7 +149,7 @@ export function signInSection({ rawPerSecond, signInsPerSecond, ratio, parallel 
   }
 }
 
-/** What a login storm does to those who are signed in. */
+/** The effect of a login storm on signed-in clients. */
 export function stormSection({ waiting, quiet, storm, signInsPerSecond, refused }: StormResult): Section {
   const ratio = storm.p99Ms / quiet.p99Ms
   const row = (name: string, { requestsPerSecond, p99Ms }: StormResult['quiet'], rest: string) =>
@@ -171,7 +171,7 @@ Meanwhile ${signInsPerSecond.toFixed(1)} sign-ins a second; ${refused.count} tha
   }
 }
 
-/** What a flood of attempts costs while Redis is away. */
+/** The cost of a flood of attempts while Redis is down. */
 export function floodSection(result: FloodResult): Section {
   const { quiet, flood, attemptsPerSecond, wantedPerSecond, statuses, person } = result
   const ratio = flood.p99Ms / quiet.p99Ms
@@ -207,7 +207,7 @@ The attempts were answered ${answers.join(', ')}. A person with a device proof s
   }
 }
 
-/** Whether a crowd makes a check dearer, and what it takes of Redis's memory. */
+/** Whether a check costs more with a million sessions, and how much Redis memory they use. */
 export function crowdSection(result: CrowdResult): Section {
   const { few, many, fewPerSecond, manyPerSecond, bytesPerSession } = result
   const ratio = manyPerSecond / fewPerSecond
@@ -234,7 +234,7 @@ with copies in Redis. A device has an id, a name and a version of the app.
   }
 }
 
-/** From a start to the first answer. */
+/** The time from a start to the first response. */
 export function startSection(rows: readonly StartResult[]): Section {
   const line = ({ name, ms, toFastify, isOurs }: StartResult) =>
     `| ${name} | ${Math.round(ms)} | ${toFastify.toFixed(2)} | ${verdict(toFastify, isOurs ? wantedStart : null)} |`
@@ -257,7 +257,7 @@ ${rows.map(line).join('\n')}
   }
 }
 
-/** What further processes add. */
+/** The throughput that further processes add. */
 export function workersSection(results: readonly WorkersResult[]): Section {
   const [one] = results
   const rows = results.map(({ workers, requestsPerSecond, leastShare, cpuMicros, cpuOfOne }) => {
@@ -290,7 +290,7 @@ ${rows.map(({ text }) => text).join('\n')}
   }
 }
 
-/** What a flood of checks leaves for sign-ins, and what sign-ins cost the checks. */
+/** How many sign-ins succeed in a flood of checks, and the cost for the checks. */
 export function floorSection(result: FloorResult): Section {
   const { connections, rawPerSecond, signInsPerSecond, share, quiet, both, p99Ratio, cores } = result
   return {
@@ -317,7 +317,7 @@ beside argon2 alone and the same checks alone. ${cores}
   }
 }
 
-/** The whole report, on this machine and with the last runs, as RESULTS.md has it. */
+/** The text of RESULTS.md: the whole report, on this machine and with the last runs. */
 export function reportText(machine: string, sections: readonly Section[], runs: readonly Run[]): string {
   return `# Results of \`npm run bench\`
 
@@ -328,7 +328,7 @@ Where the time goes, and why a figure is missed: [PROFILE.md](PROFILE.md).
 `
 }
 
-/** The same figures for a program, as results.json has them. */
+/** The same figures for programs, as in results.json. */
 export function reportJson(machine: string, sections: readonly Section[], runs: readonly Run[]): string {
   const figures = sections.flatMap((section) => section.figures)
   return `${JSON.stringify({ machine, figures: figures.map(rounded), runs }, null, 2)}\n`

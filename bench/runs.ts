@@ -1,8 +1,8 @@
-// The ratios of the last runs: one run is one sample of the machine, so documents name the worst and the
+// The ratios of the last runs. One run is one sample of the machine, so documents quote the worst and the
 // best.
 import type { Figure } from './report.ts'
 
-/** The ratios with an aim of one run of the checks, by name and unit. */
+/** The ratios with a target of one run of the checks, by name and unit. */
 export interface Run {
   /** The date, ISO 8601. */
   readonly at: string
@@ -12,7 +12,7 @@ export interface Run {
 const keptRuns = 5
 const units: readonly string[] = ['of Fastify', 'of node:http', "of Fastify's p99"]
 
-/** The last runs with one more; none where the run did not measure the checks. */
+/** The last runs and this one; none if it did not measure the checks. */
 export function withRun(runs: readonly Run[], figures: readonly Figure[], at: string): readonly Run[] {
   const measured = figures.filter(({ unit, wanted }) => wanted !== null && units.includes(unit))
   if (measured.length === 0) return runs
@@ -20,7 +20,7 @@ export function withRun(runs: readonly Run[], figures: readonly Figure[], at: st
   return [...runs, { at, ratios: Object.fromEntries(ratios) }].slice(-keptRuns)
 }
 
-/** The lowest and the highest ratio of all routes and stores in all runs. */
+/** The lowest and the highest ratio over all routes, stores and runs. */
 export function rangeOf(runs: readonly Run[], unit: string): { least: number; most: number } {
   const all = runs.flatMap(({ ratios }) =>
     Object.entries(ratios).flatMap(([name, value]) => (name.endsWith(`: ${unit}`) ? [value] : [])),

@@ -1,10 +1,10 @@
-// Whether two routes send the same number of bytes, so that comparing their speed compares the check and not
-// the answer.
+// Checks that two routes send the same number of bytes, so that their comparison measures the check and not
+// the response.
 import { get } from 'node:http'
 import type { Asked } from './load.ts'
 
 /**
- * Compares the first answer of each.
+ * Compares the first responses.
  * @throws Error that names the header or the body that differs
  */
 export async function assertSameBytes(bare: Asked, other: Asked): Promise<void> {
@@ -30,7 +30,7 @@ async function sizes({ name, url, requests: [request] }: Asked): Promise<Map<str
       for await (const chunk of answer) body += chunk.length
       const found = new Map([['the body', body]])
       for (const [header, value] of Object.entries(answer.headers)) found.set(header, String(value).length)
-      // It ends in a counter: as long as the others' after a while.
+      // It ends in a counter, which grows to the length of the others.
       if (found.has('x-request-id')) found.set('x-request-id', 12)
       resolve(found)
     }).on('error', reject)

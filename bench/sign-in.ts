@@ -11,7 +11,7 @@ import { addPeople, password } from './people.ts'
 export interface SignInResult {
   readonly rawPerSecond: number
   readonly signInsPerSecond: number
-  /** Sign-ins to argon2 alone: the median of each round's own. */
+  /** Sign-ins divided by argon2 alone: the median over the rounds. */
   readonly ratio: number
   readonly parallel: number
 }
@@ -19,16 +19,16 @@ export interface SignInResult {
 export interface SignInServiceOptions {
   readonly rounds: number
   /**
-   * So many sign-ins, and as many hashes: the shorter a round, the less the machine's speed changes within
-   * it.
+   * The number of sign-ins and of hashes: the shorter a round, the less the speed of the machine changes
+   * within it.
    */
   readonly perRound: number
   readonly accounts: number
 }
 
 /**
- * Measures argon2 alone and whole sign-ins through HTTP in turn, each with the default number of threads;
- * gives medians.
+ * Measures argon2 alone and whole sign-ins through HTTP alternately, each with the default number of threads;
+ * returns medians.
  */
 export async function benchSignIn(
   environment: Record<string, string>,
@@ -39,7 +39,7 @@ export async function benchSignIn(
   const server = await startProcess(environment, { keepOutput: false })
   const parallel = settings.capacity.passwordParallel
   const passwords = new Passwords({ parallel, queue: parallel })
-  // Some more than are hashed at once, so that the pool never waits for the network.
+  // More than can be hashed at once, so that the pool never waits for the network.
   const lines = Array.from(
     { length: 4 * parallel },
     (_, i) => new Line(server.url, fairShare(numbers, i, 4 * parallel)),
@@ -48,7 +48,7 @@ export async function benchSignIn(
   const whole: number[] = []
   try {
     const stored = await passwords.hash(password)
-    // Two wait while one is hashed, so that no thread waits for the next one.
+    // Two wait for each that is hashed, so that no thread waits for the next one.
     const hashes = Array.from({ length: 2 * parallel }, () => () => passwords.verify(stored, password))
     const hash = () => perSecond(perRound, hashes)
     const signIn = () =>
@@ -56,11 +56,11 @@ export async function benchSignIn(
         perRound,
         lines.map((line) => () => line.signIn()),
       )
-    // For the compiler.
+    // A warm-up for the compiler.
     await hash()
     for (let i = 0; i < 3; i++) await signIn()
     for (let round = 0; round < rounds; round++) {
-      // Each of the two comes first as often as the other.
+      // Each of the two is first in half of the rounds.
       if (round % 2 === 0) raw.push(await hash())
       whole.push(await signIn())
       if (round % 2 === 1) raw.push(await hash())
@@ -74,14 +74,14 @@ export async function benchSignIn(
   return { rawPerSecond: median(raw), signInsPerSecond: median(whole), ratio, parallel }
 }
 
-/** Every n-th, beginning with the i-th. */
+/** Every n-th item, starting with the i-th. */
 export function fairShare<T>(items: readonly T[], i: number, n: number): T[] {
   return items.filter((_, at) => at % n === i)
 }
 
 /**
- * Does something so many times, always some of them at once, and gives how often a second: from the first
- * that is done to the last, because how it begins and ends says nothing of how it goes on.
+ * Runs a task `count` times with a fixed concurrency, and returns the rate between the first and the last
+ * completion. Start-up and the end are left out.
  */
 async function perSecond(times: number, works: readonly (() => Promise<unknown>)[]): Promise<number> {
   const ends: number[] = []
@@ -97,8 +97,8 @@ async function perSecond(times: number, works: readonly (() => Promise<unknown>)
 }
 
 /**
- * Signs people in, one after the other, on a connection of its own. An HTTP client would take more of the
- * machine than the server.
+ * Signs in to one account after the other on a connection of its own. An HTTP client library would use more
+ * CPU than the server.
  */
 export class Line {
   readonly #socket: Socket
@@ -117,7 +117,7 @@ export class Line {
   async signIn(): Promise<void> {
     this.#socket.write(this.#requests[this.#next++ % this.#requests.length] ?? '')
     let answer = ''
-    // It is one object in JSON.
+    // The text is one JSON object.
     while (!answer.endsWith('}')) answer += String((await once(this.#socket, 'data'))[0])
     if (!answer.includes('\r\n\r\n{"code":1')) throw new Error(`a sign-in failed: ${answer}`)
   }

@@ -1,5 +1,5 @@
-// From the start of the process to its first answer, embedded: a new file, and one that is there already;
-// beside bare Fastify.
+// The time from the start of an embedded server to its first response, with a new file and with an existing
+// one, beside bare Fastify.
 import { rmSync } from 'node:fs'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import { inTurn } from './in-turn.ts'
@@ -9,7 +9,7 @@ import { entryOf } from './subjects.ts'
 export interface StartResult {
   readonly name: string
   readonly ms: number
-  /** Its milliseconds to those of bare Fastify, of the same round. */
+  /** Its time divided by that of bare Fastify, of the same round. */
   readonly toFastify: number
   /** false: Fastify itself, or another checkout. */
   readonly isOurs: boolean
@@ -18,7 +18,7 @@ export interface StartResult {
 export interface StartOptions {
   readonly databaseFile: string
   readonly rounds: number
-  /** The folder of another checkout that is measured too. */
+  /** The folder of another checkout that is measured as well. */
   readonly against: string | null
 }
 
@@ -29,7 +29,7 @@ interface Subject {
   readonly prepare?: () => void
 }
 
-/** Starts, asks once, stops, over and over; gives medians. */
+/** Starts, sends a request and stops, repeatedly; returns medians. */
 export async function benchStart(options: StartOptions): Promise<StartResult[]> {
   const subjects = subjectsOf(options)
   const taken = new Map<Subject, number[]>(subjects.map((subject) => [subject, []]))

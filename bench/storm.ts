@@ -1,5 +1,4 @@
-// A login storm: far more sign-ins than can be hashed wait, and people who are signed in go on. How long do
-// they wait?
+// A login storm: far more sign-ins wait than can be hashed. How long do requests of signed-in clients take?
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startProcess } from '../test/support/app.ts'
@@ -10,27 +9,29 @@ import { addPeople, password } from './people.ts'
 import { issueTokens } from './tokens.ts'
 
 export interface StormResult {
-  /** Sign-ins that wait all the time. */
+  /** Sign-ins that are waiting at any time. */
   readonly waiting: number
   readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
   readonly storm: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
   readonly signInsPerSecond: number
-  /** Sign-ins that were refused with 503 and Retry-After, and how long that took, in ms. */
+  /** Sign-ins that were refused with 503 and Retry-After, and the duration of a refusal, in ms. */
   readonly refused: { readonly count: number; readonly p99Ms: number }
 }
 
 export interface StormOptions {
   readonly waiting: number
-  /** Sign-ins under way, more than may wait. */
+  /** Concurrent sign-ins, more than may wait. */
   readonly clients: number
-  /** By people who are signed in; far less than the server could answer. */
+  /** Requests of signed-in clients per second, far fewer than the server can answer. */
   readonly checksPerSecond: number
   readonly rounds: number
   readonly secondsPerRound: number
   readonly storePids: readonly number[]
 }
 
-/** Takes turns between quiet and storm, so that a noisy moment of the machine hits both; gives medians. */
+/**
+ * Alternates between quiet and storm, so that a noisy moment of the machine affects both; returns medians.
+ */
 export async function benchStorm(
   environment: Record<string, string>,
   options: StormOptions,
@@ -61,7 +62,7 @@ export async function benchStorm(
       const began = performance.now()
       const clients = new AbortController()
       const done = signInOn(`${server.url}/login`, numbers, options.clients, tally, clients.signal)
-      // Until the queue is full: the first one has been refused.
+      // The queue is full once the first sign-in was refused.
       for (const before = tally.refusedMs.length; tally.refusedMs.length === before; ) await sleep(20)
       storm.push(await take())
       clients.abort()
@@ -86,7 +87,7 @@ interface Tally {
   readonly refusedMs: number[]
 }
 
-/** Clients that sign in over and over; a refused one retries after the stated wait. */
+/** Clients that sign in repeatedly; after a refusal they wait as long as the server asks. */
 async function signInOn(
   url: string,
   numbers: readonly string[],
@@ -120,7 +121,7 @@ interface Answer {
   readonly body: string
 }
 
-/** null where it was given up. */
+/** null after giving up. */
 function post(url: string, agent: Agent, phoneNumber: string, signal: AbortSignal): Promise<Answer | null> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' }

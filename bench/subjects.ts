@@ -1,4 +1,4 @@
-// What is measured side by side: the bare routes, Hufu with some settings, and a few lines of one's own on
+// The subjects of a comparison: the bare routes, Hufu with some settings, and minimal implementations on
 // Redis.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { issueTokens } from './tokens.ts'
 const startOfUser = '{"code":1,"nickname":"测试用户1","phone_number":"13'
 const startOfSession = '{"session":{"id":"'
 
-/** Routes that give Hufu's answers and check nothing. */
+/** Routes with Hufu's responses that check nothing. */
 export function bareRoutes(yardstick: Yardstick): Subject {
   const name = yardstick === 'http' ? 'node:http, no check' : 'Fastify, no check'
   return async (count) => {
@@ -23,12 +23,12 @@ export function bareRoutes(yardstick: Yardstick): Subject {
   }
 }
 
-/** What `npm start` runs there; checkouts before 0.1.0 had main.ts alone. */
+/** The entry of `npm start`; checkouts before 0.1.0 have main.ts alone. */
 export function entryOf(source: string | undefined): 'main.js' | 'main.ts' {
   return source === undefined || existsSync(join(source, 'src', 'main.js')) ? 'main.js' : 'main.ts'
 }
 
-/** Another checkout makes its own tokens: what it writes to Redis may have another layout. */
+/** Another checkout creates its own tokens, because its layout in Redis may differ. */
 function issuerOf(source: string | undefined): typeof issueTokens {
   if (source === undefined) return issueTokens
   return async (environment, count) => {
@@ -40,13 +40,13 @@ function issuerOf(source: string | undefined): typeof issueTokens {
 export interface HufuSubject {
   readonly name: string
   readonly environment: Record<string, string>
-  /** `GET /v1/session` too, unless that tells nothing new. */
+  /** Whether `GET /v1/session` is measured as well. */
   readonly routes: 'both' | 'user'
   /** The absolute path of another checkout whose server is started. */
   readonly source?: string
 }
 
-/** Hufu with these settings, started as `npm start` starts it. */
+/** Hufu with these settings, started as by `npm start`. */
 export function hufu({ name, environment, routes, source }: HufuSubject): Subject {
   return async (count) => {
     const tokens = await issuerOf(source)(environment, count)
@@ -59,7 +59,7 @@ export function hufu({ name, environment, routes, source }: HufuSubject): Subjec
   }
 }
 
-/** What bench/redis-reads.ts does, on an empty logical database of Redis. */
+/** A server of bench/redis-reads.ts on an empty logical database of Redis. */
 export function redisReads(name: string, reads: 'cached-hash' | 'two-gets', redisUrl: string): Subject {
   return async (count) => {
     const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
@@ -84,7 +84,7 @@ async function fill(tokens: readonly string[], reads: string, redisUrl: string):
   client.destroy()
 }
 
-/** As long as a real one. */
+/** As long as a real token. */
 function madeUpToken(i: number): string {
   return `hf_${String(i).padStart(65, '0')}`
 }

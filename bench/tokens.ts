@@ -5,13 +5,13 @@ import { noOrigin } from '../src/events/events.ts'
 import { admitKnown } from '../src/sessions/sessions.ts'
 import { readSettings } from '../src/settings/settings.ts'
 
-/** Live sessions of as many accounts, made by the domain itself, without the cost of their passwords. */
+/** Live sessions of as many accounts, created by the domain directly, without hashing passwords. */
 export async function issueTokens(environment: Record<string, string>, count: number): Promise<string[]> {
   const settings = readSettings(environment)
   const services = await openServices(settings)
   try {
     await migrate(services.db, settings.database.location.kind)
-    // Many at once: a database server writes them to its disk together.
+    // Many at once, because a database server commits them to its disk together.
     const tokens: string[] = []
     let next = 0
     const issueOn = async () => {

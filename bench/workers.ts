@@ -1,4 +1,5 @@
-// HUFU_WORKERS: what further processes add, on a machine whose cores they share with the load and the stores.
+// HUFU_WORKERS: the effect of further processes on a machine whose cores they share with the load generator
+// and the stores.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import { childrenOf, cpuSeconds } from './cores.ts'
@@ -14,12 +15,13 @@ export interface WorkersResult {
   readonly workers: number
   readonly requestsPerSecond: number
   /**
-   * The CPU time of the least busy worker, as a part of its fair share. null where it is unknown, as below.
+   * The CPU time of the least busy worker, as a share of an equal distribution; null where it is unknown, as
+   * below.
    */
   readonly leastShare: number | null
-  /** Of all workers together, for a request. */
+  /** CPU of all workers together, for a request. */
   readonly cpuMicros: number | null
-  /** What a request takes of the cores with one worker, to what it takes with so many. */
+  /** The CPU of a request with one worker divided by that with this many workers. */
   readonly cpuOfOne: number | null
 }
 
@@ -45,8 +47,8 @@ interface Subject {
 }
 
 /**
- * Servers with so many workers, asked in turns, each round beginning with another one. Gives medians; those
- * of ratios are medians of each round's.
+ * Servers with different numbers of workers, measured alternately; each round starts with another one.
+ * Returns medians; those of ratios are medians over the rounds.
  */
 export async function benchWorkers(
   newEnvironment: () => Promise<Record<string, string>>,
@@ -55,7 +57,7 @@ export async function benchWorkers(
   const subjects: Subject[] = []
   try {
     for (const workers of counts) subjects.push(await start(workers, await newEnvironment()))
-    // For the compiler.
+    // A warm-up for the compiler.
     for (const subject of subjects) await shoot(subject, 2)
     for (let round = 0; round < rounds; round++) {
       for (const subject of inTurn(subjects, round)) subject.shots.push(await shoot(subject, secondsPerRound))

@@ -1,6 +1,5 @@
 // A peer of the bench: better-auth on MariaDB with Redis as its secondary storage and the bearer plugin, as
-// its documents advise. JavaScript, because the types of its packages are not there when the project is
-// checked.
+// its documents recommend. JavaScript, because its types are not installed when the project is checked.
 import { createServer } from 'node:http'
 import { redisStorage } from '@better-auth/redis-storage'
 import { betterAuth } from 'better-auth'
@@ -15,7 +14,7 @@ const server = createServer()
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
 
 const pool = createPool({ uri: process.env.PEER_DATABASE_URL, timezone: 'Z' })
-// Its tables take the character set of the database, whose default in MariaDB 10 has no Chinese characters.
+// Its tables use the character set of the database, whose default in MariaDB 10 has no Chinese characters.
 await pool.query('ALTER DATABASE CHARACTER SET utf8mb4')
 
 const auth = betterAuth({
@@ -26,10 +25,10 @@ const auth = betterAuth({
   plugins: [bearer()],
   emailAndPassword: {
     enabled: true,
-    // Signing up is not measured; scrypt would take minutes for thousands of users.
+    // Sign-up is not measured; scrypt would need minutes for thousands of users.
     password: { hash: async (password) => `plain:${password}`, verify: async () => false },
   },
-  // One address asks for everything here, which production's default limit would stop.
+  // All requests come from one address, which the default limit of production would refuse.
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
 })

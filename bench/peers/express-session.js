@@ -1,5 +1,5 @@
-// A peer of the bench: Express with express-session and connect-redis, set up as their READMEs advise.
-// JavaScript, because the types of its packages are not there when the project is checked.
+// A peer of the bench: Express with express-session and connect-redis, configured as their READMEs recommend.
+// JavaScript, because the types are not installed when the project is checked.
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
@@ -17,7 +17,8 @@ app.use(
   }),
 )
 
-// The README's "user login": a new session against fixation, saved before the answer. No password is checked.
+// The README's "user login": a new session against fixation, saved before the response. No password is
+// checked.
 app.post('/sign-in', express.json(), (request, response, next) => {
   request.session.regenerate((error) => {
     if (error) return next(error)

@@ -1,7 +1,7 @@
-// What each peer does as Hufu's own server does: it says where it listens (test/support/app.ts reads it), and
-// SIGTERM ends it.
+// The parts of Hufu's server that each peer imitates: it prints where it listens (test/support/app.ts reads
+// it), and SIGTERM ends it.
 
-/** @param {string} name @param {import('node:http').Server} server that listens already */
+/** @param {string} name @param {import('node:http').Server} server a server that is already listening */
 export function sayWhereAndStop(name, server) {
   const { port } = server.address()
   process.stderr.write(`Hufu 虎符 ${name}  http://127.0.0.1:${port}\n`)

@@ -1,4 +1,4 @@
-// What React Native's Babel preset does to modules, and nothing else of it.
+// The transformation of modules by React Native's Babel preset, and nothing else of it.
 const { transformSync } = require('@babel/core')
 
 exports.transform = ({ src, filename }) => {

@@ -1,5 +1,5 @@
 // Bundles app.js with Metro, the bundler of React Native: node metro.js <folder of the app> <file to write>
-// [main] With "main" it does not look at "exports", as Metro before 0.82.
+// [main] With "main" it ignores "exports", as Metro before 0.82 does.
 const { resolve } = require('node:path')
 const { writeFileSync } = require('node:fs')
 const Metro = require('metro')

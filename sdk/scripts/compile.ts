@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import ts from 'typescript'
 
-/** @returns one line for each fault, beginning with the file's name; empty where all is well */
+/** @returns one line for each error, beginning with the file's name */
 export function compile(files: readonly string[], paths: Record<string, string[]>): readonly string[] {
   const program = ts.createProgram(files, {
     target: ts.ScriptTarget.ES2020,

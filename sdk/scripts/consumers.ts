@@ -1,5 +1,5 @@
-// The tools that apps are built with, installed apart in sdk/consumers: no workspace, so that the project's
-// npm ci stays small.
+// The tools that build apps, installed in sdk/consumers without a workspace, so that the project's npm ci
+// stays small.
 import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -10,8 +10,8 @@ const run = promisify(execFile)
 export const consumers = fileURLToPath(new URL('../consumers', import.meta.url))
 
 /**
- * Installs them where they are missing or old.
- * @returns why they cannot be had, or null; with CI=true that is an error
+ * Installs them where they are missing or outdated.
+ * @returns why that is impossible, or null; with CI=true that is an error
  */
 export async function installConsumers(): Promise<string | null> {
   if (areInstalled()) return null
@@ -28,7 +28,7 @@ export async function installConsumers(): Promise<string | null> {
   }
 }
 
-/** npm writes its hidden lock file when everything else is there. */
+/** npm writes its hidden lock file last. */
 function areInstalled(): boolean {
   try {
     const installedAt = statSync(`${consumers}/node_modules/.package-lock.json`).mtimeMs

@@ -1,4 +1,4 @@
-// The server's own OpenAPI document, from its code: nothing listens, and no network or database is asked.
+// Builds the server's OpenAPI document from its code, without listening and without a network or a database.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { readSettings } from '../../src/settings/settings.ts'
 export async function openApiDocument() {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-openapi-'))
   try {
-    // Whatever the environment says: the document must be the same everywhere.
+    // Independent of the environment: the document must be the same everywhere.
     const settings = readSettings({ HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` })
     const services = await openServices(settings)
     const log = { isOn: false, request() {}, trouble() {}, ignoredAddress() {}, foreignProtocol() {} }

@@ -1,4 +1,5 @@
-// Writes src/api-types.ts from the server's OpenAPI document; with --check only tells whether it is current.
+// Writes src/api-types.ts from the server's OpenAPI document; with --check it only reports whether the file
+// is current.
 import { readFileSync, writeFileSync } from 'node:fs'
 import openapiTS, { astToString } from 'openapi-typescript'
 import { openApiDocument } from './document.ts'

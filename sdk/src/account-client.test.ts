@@ -38,14 +38,14 @@ const calls: [string, Call, string, object | null, () => Response][] = [
     accountAnswer,
   ],
   [
-    'updateAccount of one thing',
+    'updateAccount with one field',
     (c) => c.updateAccount({ nickname: '大明' }),
     'POST /v1/account/update',
     { nickname: '大明' },
     accountAnswer,
   ],
   [
-    'setPassword with the old one',
+    'setPassword with the current password',
     (c) => c.setPassword({ newPassword: 'n', currentPassword: 'o' }),
     'POST /v1/account/password',
     { new_password: 'n', current_password: 'o' },
@@ -69,7 +69,7 @@ const calls: [string, Call, string, object | null, () => Response][] = [
   ['endOtherDevices', (c) => c.endOtherDevices(), 'POST /v1/sessions/end', null, done],
 ]
 
-test.each(calls)('%s asks with the token', async (_name, call, request, body, answer) => {
+test.each(calls)('%s sends the token', async (_name, call, request, body, answer) => {
   const { client, network } = await signedInClient()
   network.answer = answer
   await call(client)
@@ -79,7 +79,7 @@ test.each(calls)('%s asks with the token', async (_name, call, request, body, an
   expect(client.state.is).toBe('signed_in')
 })
 
-test('A code is asked for without a session, and tells when the next one may be', async () => {
+test('sendCode needs no session and returns when the next code may be requested', async () => {
   const network = fakeNetwork(() => json(202, { resend_in: 60, expires_in: 300 }))
   let now = 0
   const client = createClient({ baseUrl, transport: network.transport, clock: { now: () => now } })
@@ -101,7 +101,7 @@ test('A code is asked for without a session, and tells when the next one may be'
   expect([resendIn.secondsLeft(), expiresIn.secondsLeft()]).toEqual([40, 280])
 })
 
-test('A code that may not be sent yet tells when it may', async () => {
+test('A refused request for a code returns when the next one may be requested', async () => {
   const network = fakeNetwork(() => problem(429, 'rate_limited', {}, { 'retry-after': '42' }))
   const client = createClient({ baseUrl, transport: network.transport })
   await expect(client.sendCode({ phoneNumber, purpose: 'sign_in' })).rejects.toMatchObject({
@@ -111,7 +111,7 @@ test('A code that may not be sent yet tells when it may', async () => {
   })
 })
 
-test('A sign-in by code sends the code, and tells whether it has made the account', async () => {
+test('A sign-in by code sends the code and returns whether it created the account', async () => {
   const network = fakeNetwork(() => issued('1', { created: true }))
   const client = createClient({ baseUrl, transport: network.transport })
   const { created } = await client.signIn({ phoneNumber, code: '123456', nickname: '小明' })
@@ -130,7 +130,7 @@ test.each([
   await expect(failing).rejects.toMatchObject({ code, status, message: `Title of ${code}`, requestId: 'r-2' })
 })
 
-test('A refused password tells which rule it breaks', async () => {
+test('A refused password names the rule that it breaks', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => problem(422, 'password_refused', { rule: 'too_short' })
   const failing = client.setPassword({ newPassword: 'n', currentPassword: 'o' })
@@ -144,7 +144,7 @@ test('A wrong code while signed in does not sign out', async () => {
   expect(client.state.is).toBe('signed_in')
 })
 
-test('A password is reset without a session', async () => {
+test('resetPassword needs no session', async () => {
   const network = fakeNetwork(done)
   const client = createClient({ baseUrl, transport: network.transport })
   await client.resetPassword({ phoneNumber, code: '123456', newPassword: 'n' })
@@ -158,7 +158,7 @@ test('A password is reset without a session', async () => {
   ])
 })
 
-test('What the server says of the account is told, and remembered for the next start', async () => {
+test('The account in a response is shown, and stored for the next start', async () => {
   const { client, network, storage } = await signedInClient()
   const states = vi.fn()
   client.subscribe(states)
@@ -169,7 +169,7 @@ test('What the server says of the account is told, and remembered for the next s
   expect(await next.start()).toMatchObject({ account: { nickname: '大明' }, session: { id: 'session-1' } })
 })
 
-test('A check changes what it tells of the account, and lets the rest stay, also over a restart', async () => {
+test('A check updates only the members of the account that its response contains, also after a restart', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = () => accountAnswer()
   const account = await client.account()
@@ -187,7 +187,7 @@ test('A check changes what it tells of the account, and lets the rest stay, also
   expect((await next.me()).account).toEqual(now)
 })
 
-test('After a password is set, the account is known to have one', async () => {
+test('After setPassword, the account has a password', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => accountAnswer({ has_password: false })
   await client.account()
@@ -196,13 +196,13 @@ test('After a password is set, the account is known to have one', async () => {
   expect(client.state).toMatchObject({ account: { hasPassword: true, nickname: '小明' } })
 })
 
-test('An export that has no account is none', async () => {
+test('An export without an account is refused', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => json(200, { ...exported, account: null })
   await expect(client.exportAccount()).rejects.toMatchObject({ code: 'not_hufu' })
 })
 
-test('A closed account is signed out where the server says that its session is over', async () => {
+test('Closing an account signs out if the server says that the session has ended', async () => {
   const { client, network } = await signedInClient()
   network.answer = ({ path }) =>
     path === '/v1/account/close'
@@ -218,7 +218,7 @@ test('A closed account is signed out where the server says that its session is o
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
 })
 
-test('A closed account stays signed in where the server lets it', async () => {
+test('Closing an account stays signed in if the server accepts the session', async () => {
   const { client, network } = await signedInClient()
   network.answer = ({ path }) =>
     path === '/v1/account/close' ? json(202, { closes_at: '2026-12-07T00:00:00.000Z' }) : signedIn('1')
@@ -226,7 +226,7 @@ test('A closed account stays signed in where the server lets it', async () => {
   expect(client.state.is).toBe('signed_in')
 })
 
-test('Signing out everywhere is done at the server first, and here when it was done there', async () => {
+test('signOutEverywhere signs out on the server first, and on the device only if that succeeded', async () => {
   const { client, network, storage } = await signedInClient()
   const listener = vi.fn()
   client.onSignedOut(listener)

@@ -11,7 +11,7 @@ const calls: [string, (client: HufuClient) => Promise<unknown>, string][] = [
     'sendCode: phoneNumber must be text; did you mean phoneNumber by "phone"?',
   ],
   [
-    'the name of the HTTP API',
+    'the field name of the HTTP API',
     (client) => client.signIn({ phone_number: phoneNumber, password: '1' } as never),
     'signIn: phoneNumber must be text; did you mean phoneNumber by "phone_number"?',
   ],
@@ -33,7 +33,7 @@ const calls: [string, (client: HufuClient) => Promise<unknown>, string][] = [
     'resetPassword: newPassword must be text; did you mean newPassword by "password"?',
   ],
   [
-    'a new password alone, misspelt',
+    'a misspelt new password',
     (client) => client.setPassword({ password: 'x', code: '123456' } as never),
     'setPassword: newPassword must be text',
   ],
@@ -72,9 +72,9 @@ test.each([
   )
 })
 
-test('fetch as the transport is refused with what to write instead', async () => {
+test('fetch as the transport is refused with the code to write instead', async () => {
   expect(() => createClient({ baseUrl, transport: fetch as never })).toThrow(/use fetchTransport\(fetch\)/)
-  // Of another package it cannot be known before it is called.
+  // A fetch of another package can only be recognised when it is called.
   const unhandled = vi.fn()
   process.on('unhandledRejection', unhandled)
   const other: unknown = () => Promise.reject(new Error('this is no URL'))

@@ -1,6 +1,6 @@
-// Complaints about other SDKs, by theme: each test shows that one does not apply here. Left out are those
-// that do not concern a client: the cost of SMS and custom SMS gateways (both are the server's), and sockets
-// (there are none yet).
+// Complaints about other SDKs, by theme: each test shows that one does not apply here. Complaints that do not
+// concern a client are left out: the cost of SMS and custom SMS gateways (both belong to the server), and
+// sockets (there are none yet).
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
   createClient,
@@ -54,7 +54,7 @@ afterEach(() => {
 
 // supabase/supabase#17016, supabase-js#254, auth-js#563 and #620. More in rotation.test.ts.
 describe('Random logouts by racing', () => {
-  test('Twenty checks at once are one request and one answer', async () => {
+  test('Twenty concurrent checks are one request with one result', async () => {
     const { client, network } = await signedInClient()
     network.answer = () => signedIn('1')
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.me()))
@@ -62,7 +62,7 @@ describe('Random logouts by racing', () => {
     expect(new Set(answers).size).toBe(1)
   })
 
-  test('A check of the old session is not taken for one of the new session', async () => {
+  test('A check of the previous session does not apply to the new session', async () => {
     const { client, network } = await signedInClient()
     const late = held<Response>()
     network.answer = () => late.promise
@@ -77,7 +77,7 @@ describe('Random logouts by racing', () => {
     expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-2' } })
   })
 
-  test('A check that failed is not remembered: the next one asks again', async () => {
+  test('A failed check is not cached: the next one sends a request', async () => {
     const { client, network } = await signedInClient()
     network.answer = offline
     await client.me().catch(() => {})
@@ -89,7 +89,7 @@ describe('Random logouts by racing', () => {
 // supabase/auth-js#141, supabase-flutter#716, better-auth#8420, supabase-js#2501. More in refusals and
 // forgotten.test.ts.
 describe('Offline = logged out', () => {
-  test('A cold start without a network is signed in, from what is kept; with one it is verified', async () => {
+  test('A cold start without a network is signed in from the storage; with a network the session is verified', async () => {
     const { storage } = await signedInClient()
     const { client, network, seen } = started(storage, offline)
     expect(await client.start()).toMatchObject({ account: { nickname: '小明' }, verified: false })
@@ -103,7 +103,7 @@ describe('Offline = logged out', () => {
     await vi.waitFor(() => expect(seen).toEqual(['signed_in cached', 'signed_in verified']))
   })
 
-  test('A network that goes away later takes nothing back', async () => {
+  test('Losing the network later changes nothing', async () => {
     const { client, network } = await signedInClient()
     expect(shortOf(client.state)).toBe('signed_in verified')
     network.answer = offline
@@ -112,7 +112,7 @@ describe('Offline = logged out', () => {
     expect(shortOf(client.state)).toBe('signed_in verified')
   })
 
-  test('Any good answer to the token verifies the session', async () => {
+  test('Any successful response to the token verifies the session', async () => {
     const { storage } = await signedInClient()
     const { client } = started(storage, () => json(200, { sessions: [] }))
     await client.devices()
@@ -122,7 +122,7 @@ describe('Offline = logged out', () => {
 
 // supabase/auth-js#762, supabase-js#2013, #2344, #1594, #1401.
 describe('Deadlocks in the event callback', () => {
-  test('A listener may wait for every kind of call inside', async () => {
+  test('A listener may await every kind of call', async () => {
     const { client, network } = await signedInClient()
     network.answer = ({ method, path }) => {
       if (path.endsWith('/end')) return done()
@@ -149,7 +149,7 @@ describe('Deadlocks in the event callback', () => {
     expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-2' } })
   })
 
-  test('A listener that never comes to an end holds nothing up', async () => {
+  test('A listener that never resolves blocks nothing', async () => {
     const { client, network } = await signedInClient()
     client.onSignedOut(() => held<void>().promise)
     client.subscribe(() => held<void>().promise)
@@ -159,7 +159,7 @@ describe('Deadlocks in the event callback', () => {
     expect(client.state).toMatchObject({ session: { id: 'session-2' } })
   })
 
-  test('Events come in the order of the changes, the state before the event that tells of it', async () => {
+  test('Listeners are called in the order of the changes, after the state has changed', async () => {
     const { client, network } = await signedInClient()
     const seen: string[] = []
     client.subscribe((state) => void seen.push(shortOf(state)))
@@ -174,7 +174,7 @@ describe('Deadlocks in the event callback', () => {
 
 // better-auth#8952, #1443, #5600.
 describe('Cold start flash', () => {
-  test('The state is not signed out while the storage is being read, nor while a request is under way', async () => {
+  test('The state is not signed_out while the storage is being read or a request is under way', async () => {
     const { storage: inner } = await signedInClient()
     const reading = held<void>()
     const get = async (key: string) => {
@@ -207,7 +207,7 @@ describe('Background and foreground', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('Coming to the foreground twice in a row asks once', async () => {
+  test('Two calls of start() on coming to the foreground send one request', async () => {
     const { client, network } = await signedInClient()
     const late = held<Response>()
     network.answer = () => late.promise
@@ -217,7 +217,7 @@ describe('Background and foreground', () => {
     expect(network.asked).toHaveLength(2)
   })
 
-  test('A check that died while the app slept is begun anew when the app comes back', async () => {
+  test('A check whose connection died in the background is repeated when the app comes back', async () => {
     const { storage } = await signedInClient()
     const sleeping = held<Response>()
     const { client, network } = started(storage, () => sleeping.promise)
@@ -230,7 +230,7 @@ describe('Background and foreground', () => {
     expect(network.asked).toHaveLength(2)
   })
 
-  test('A session that was ended while the app slept is told with its reason when the app comes back', async () => {
+  test('A session that ended in the background is reported with its reason when the app comes back', async () => {
     const { client, network } = await signedInClient()
     const ends = vi.fn()
     client.onSignedOut(ends)
@@ -243,7 +243,7 @@ describe('Background and foreground', () => {
 
 // better-auth#7674, #6810.
 describe('Cookies on native', () => {
-  test('No cookie is sent, and one that comes is nothing to the client', async () => {
+  test('No cookie is sent, and a received cookie is ignored', async () => {
     const { client, network, storage } = await signedInClient()
     network.answer = () =>
       json(200, { sessions: [wireSession('session-1')] }, { 'set-cookie': 'a=b; Path=/' })
@@ -286,7 +286,7 @@ function fakeSecureStore() {
 
 // supertokens-react-native#115, #96, #28; supabase/supabase#29657.
 describe('Insecure or fixed storage', () => {
-  test('A secure store keeps the session, with the options that the app gives', async () => {
+  test('A secure store keeps the session, with the options of the app', async () => {
     const store = fakeSecureStore()
     const options = { keychainAccessible: 1 }
     const { client, network } = await signedInClient(secureStorage(store, options))
@@ -298,7 +298,7 @@ describe('Insecure or fixed storage', () => {
     expect(store.calls.every((call) => call.at(-1) === options)).toBe(true)
   })
 
-  test('A key store that is locked now, as before the first unlock, is reported and does not sign out', async () => {
+  test('A key store that is locked before the first unlock is reported and does not sign out', async () => {
     const store = fakeSecureStore()
     await signedInClient(secureStorage(store))
     const locked = new Error('locked')
@@ -312,7 +312,7 @@ describe('Insecure or fixed storage', () => {
     expect(await client.start()).toMatchObject({ is: 'signed_in' })
   })
 
-  test('Nothing is kept anywhere else than where the app says', async () => {
+  test('Nothing is stored outside the given storage', async () => {
     const localStorage = { getItem: vi.fn(), setItem: vi.fn(), removeItem: vi.fn() }
     vi.stubGlobal('localStorage', localStorage)
     const { client } = await signedInClient()
@@ -356,7 +356,7 @@ describe('Can’t sign out when the server already did', () => {
     expect(network.asked).toHaveLength(2)
   })
 
-  test('Removing the own device, or all, from a session that is over ends it here, too', async () => {
+  test('Removing the own device, or all devices, signs out even if the session has already ended', async () => {
     for (const end of ['signOutEverywhere', 'endOtherDevices'] as const) {
       const { client, network } = await signedInClient()
       network.answer = () => problem(401, 'session_expired')
@@ -368,7 +368,7 @@ describe('Can’t sign out when the server already did', () => {
 
 // FusionAuth#1363, #2421; pocketbase#2536.
 describe('One device per user', () => {
-  test('The phone that was replaced learns by what, and when; the new one is not touched', async () => {
+  test('The replaced phone gets the time and the device of its end; the new one is not affected', async () => {
     const { client: old, network } = await signedInClient()
     network.answer = replaced
     await old.me().catch(() => {})
@@ -380,7 +380,7 @@ describe('One device per user', () => {
     })
   })
 
-  test('Where the server keeps the old phone instead, the new one is told so, and stays signed out', async () => {
+  test('If the server keeps the previous phone, the new one is told so, and stays signed out', async () => {
     const network = fakeNetwork(() => problem(409, 'session_limit_reached'))
     const client = createClient({ baseUrl, transport: network.transport })
     await expect(client.signIn(input)).rejects.toMatchObject({ code: 'session_limit_reached', status: 409 })
@@ -390,7 +390,7 @@ describe('One device per user', () => {
 
 // supertokens-web-js#73.
 describe('uni-app and mini-programs', () => {
-  test('All goes without fetch, AbortController, URL, TextEncoder and window', async () => {
+  test('The client works without fetch, AbortController, URL, TextEncoder and window', async () => {
     const [first, second] = [await resultOf(issued('1')), await resultOf(signedIn('1'))]
     const uni = fakeUni(({ url }) => {
       if (url.endsWith('/end')) return { statusCode: 204, data: '' }

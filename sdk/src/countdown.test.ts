@@ -1,4 +1,4 @@
-// The countdown on the screen where a code is typed in.
+// The countdown on the screen for entering a code.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { countdown } from './client.ts'
 
@@ -11,7 +11,7 @@ function counting(seconds: number) {
   return { told, stop }
 }
 
-test('It tells each second once, the last one is 0, and no timer is left', () => {
+test('A countdown reports each second once and ends with 0 and no timer', () => {
   const { told } = counting(3)
   expect(told).toEqual([3])
   vi.advanceTimersByTime(10_000)
@@ -26,7 +26,7 @@ test('Reading the seconds starts no timer', () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('A screen that closes stops it', () => {
+test('A screen that closes stops the countdown', () => {
   const { told, stop } = counting(60)
   vi.advanceTimersByTime(1_000)
   stop()
@@ -36,19 +36,19 @@ test('A screen that closes stops it', () => {
   expect(told).toEqual([60, 59])
 })
 
-test('After a minute in the background, where no timer runs, it is over', () => {
+test('After a minute in the background, where no timer runs, the countdown has ended', () => {
   const { told } = counting(60)
   vi.setSystemTime(Date.now() + 61_000)
   vi.advanceTimersToNextTimer()
   expect(told).toEqual([60, 0])
 })
 
-test('Nothing to wait for is told at once', () => {
+test('A countdown of zero seconds ends at once', () => {
   expect(counting(0).told).toEqual([0])
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('A clock that is turned back does not make anybody wait longer than the server said', () => {
+test('A clock that is set back does not extend the wait beyond the server’s time', () => {
   const resendIn = countdown(60)
   vi.setSystemTime(Date.now() - 3_600_000)
   expect(resendIn.secondsLeft()).toBe(60)

@@ -57,7 +57,7 @@ test.each(
   expect(sent()).not.toHaveProperty('device_proof')
 })
 
-test('What is about no number carries no proof', async () => {
+test('Requests that concern no number carry no proof', async () => {
   const { client, network } = newClient(memoryStorage())
   await client.signIn(input)
   network.answer = () => signedIn('1')
@@ -65,7 +65,7 @@ test('What is about no number carries no proof', async () => {
   expect(JSON.stringify(network.asked.at(-1))).not.toContain('hp_1')
 })
 
-test('A new proof takes the place of the one before, and an answer without one leaves it', async () => {
+test('A new proof replaces the previous one, and a response without one keeps it', async () => {
   const storage = memoryStorage()
   await newClient(storage, 'hp_1').client.signIn(input)
   await newClient(storage, 'hp_2').client.signIn({ ...input, phoneNumber: '+86 12345678901' })
@@ -76,7 +76,7 @@ test('A new proof takes the place of the one before, and an answer without one l
   expect(JSON.parse(String(await storage.get('hufu.proofs'))).proofs).toHaveLength(1)
 })
 
-test('Each number has its own, the last eight of them, and the value stays small', async () => {
+test('The last eight numbers each have a proof, and the stored value stays small', async () => {
   const storage = memoryStorage()
   for (let index = 0; index < 10; index++) {
     const { client, network } = newClient(storage)
@@ -97,7 +97,7 @@ test('Each number has its own, the last eight of them, and the value stays small
   expect(String(await storage.get('hufu.proofs')).length).toBeLessThan(2048)
 })
 
-test('After a sign-out, the storage shows no phone number', async () => {
+test('After a sign-out, the storage contains no phone number', async () => {
   const storage = memoryStorage()
   const { client } = newClient(storage)
   await client.signIn(input)
@@ -130,7 +130,7 @@ test.each([
   expect(sent()).toMatchObject({ device_proof: 'hp_1' })
 })
 
-test('A storage that parses JSON keeps it, too', async () => {
+test('A storage that parses JSON keeps the proofs, too', async () => {
   const inner = memoryStorage()
   const get = async (key: string) => JSON.parse((await inner.get(key)) ?? 'null')
   const { client, sent } = newClient({ ...inner, get })
@@ -139,7 +139,7 @@ test('A storage that parses JSON keeps it, too', async () => {
   expect(sent()).toMatchObject({ device_proof: 'hp_1' })
 })
 
-test('Where the storage of the proof fails, every call works without, and it is reported', async () => {
+test('If the storage of the proofs fails, every call works without them and the failure is reported', async () => {
   const inner = memoryStorage()
   const broken = new Error('broken')
   const failing = (key: string) => {

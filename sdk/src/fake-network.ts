@@ -1,4 +1,5 @@
-// A network for tests: it responds as the test says, late, wrongly or not at all, and records the requests.
+// A network for tests: it responds as the test prescribes, late, wrongly or not at all, and records the
+// requests.
 import type { Fetch, FetchInit } from './runtime.ts'
 import type { Transport } from './transport.ts'
 import { fetchTransport } from './transport-fetch.ts'

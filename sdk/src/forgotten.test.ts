@@ -36,7 +36,7 @@ async function signedInClient() {
 const tokensAsked = ({ asked }: ReturnType<typeof fakeNetwork>) =>
   asked.filter(({ token }) => token).map(({ method, path, token }) => `${method} ${path} ${token}`)
 
-test('A sign-out is done on the device before the server is told', async () => {
+test('A sign-out is done on the device before it is sent to the server', async () => {
   const { client, network, storage } = await signedInClient()
   const listener = vi.fn()
   client.onSignedOut(listener)
@@ -81,7 +81,7 @@ test.each(
   expect(new Set(tokensAsked(network))).toEqual(new Set(['POST /v1/session/end token-1']))
 })
 
-test('After an offline sign-out the server is told at the next call that gets through', async () => {
+test('After an offline sign-out, the next call that reaches the server sends it', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
@@ -92,7 +92,7 @@ test('After an offline sign-out the server is told at the next call that gets th
   expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-2' } })
 })
 
-test('Any call that gets through makes up for it', async () => {
+test('Any call that reaches the server sends the pending sign-out', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await client.signOut()
@@ -104,7 +104,7 @@ test('Any call that gets through makes up for it', async () => {
   await vi.waitFor(async () => expect(await storage.get('hufu')).not.toContain('token-1'))
 })
 
-test('A token that is to be ended is used for nothing else, and the new one is not ended', async () => {
+test('A token that waits for its sign-out is used for nothing else, and the new token is not ended', async () => {
   const { client, network } = await signedInClient()
   network.answer = offline
   await client.signOut()
@@ -136,7 +136,7 @@ test.each([
   expect(listener).not.toHaveBeenCalled()
 })
 
-test('A sign-in over another session does not leave that one alive', async () => {
+test('A sign-in over another session ends that session', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = ({ path }) => (path.endsWith('/end') ? done() : issued('2'))
   await client.signIn(input)
@@ -145,7 +145,7 @@ test('A sign-in over another session does not leave that one alive', async () =>
   expect(client.state).toMatchObject({ session: { id: 'session-2' } })
 })
 
-test('Starts in a row tell the server once while it has not answered', async () => {
+test('Repeated starts send one sign-out while the server has not answered', async () => {
   const { client, network } = await signedInClient()
   network.answer = offline
   await client.signOut()

@@ -39,14 +39,14 @@ test('Every shipped file is ES2017 in syntax', () => {
   expect(() => parse('({ ...x })', { ecmaVersion: 2017 })).toThrow(SyntaxError)
 })
 
-test('No declaration imports a TypeScript source, which is not in the package', () => {
+test('No declaration imports a TypeScript source, which the package does not contain', () => {
   const files = [...filesOf('esm', '.d.ts'), ...filesOf('cjs', '.d.ts')]
   const imports = files.flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/from '(.*?)'/g)])
   expect(imports.length).toBeGreaterThan(40)
   expect(imports.filter(([, path = '']) => !/^\.\/[\w-]+\.js$/.test(path))).toEqual([])
 })
 
-test('The old world knows ES2017, and nothing newer', () => {
+test('The ES2017 realm has everything of ES2017, and nothing newer', () => {
   const { run, kept } = oldWorld()
   expect(run('typeof Object.entries + typeof "".padStart + typeof Promise.all')).toBe(
     'functionfunctionfunction',
@@ -160,7 +160,7 @@ const walk = `async ({ createClient, requestTransport }, answer, later) => {
   return JSON.stringify({ failed, state, told, unused: methods.filter((name) => !calls[name]) })
 }`
 
-test('The packed client works, each method of it, where nothing newer than ES2017 is known', async () => {
+test('Each method of the packed client works in an environment without anything newer than ES2017', async () => {
   const world = oldWorld()
   const answer = (method: string, url: string) =>
     JSON.stringify(answerTo(method, url.replace('https://hufu.test', '').replace(/\?.*/, '')))
@@ -250,13 +250,13 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
     expect(passwords).toEqual(['wrong', 'credentials_wrong'])
   })
 
-  test('loads it in Jest', () => {
+  test('works in Jest', () => {
     const printed = node(join(consumers, 'node_modules/jest/bin/jest.js'), '--rootDir', '.')
     // Jest reports to standard error, so a success prints nothing here.
     expect(printed).toBe('')
   })
 
-  test('loads it in Node, by import and by require', () => {
+  test('works in Node, by import and by require', () => {
     const check = `if (typeof createClient({ baseUrl: 'https://h' }).signIn !== 'function') throw new Error('no client')`
     writeFileSync(join(app, 'loads.mjs'), `import { createClient } from '@hufu/sdk'\n${check}`)
     writeFileSync(join(app, 'loads.cjs'), `const { createClient } = require('@hufu/sdk')\n${check}`)
@@ -284,7 +284,7 @@ describe.skipIf(notInstalled !== null)('An app that has installed the packed fil
       strict: true,
       noEmit: true,
     }
-    // node16 and later know ES modules beside CommonJS.
+    // node16 and later support ES modules beside CommonJS.
     const files = modules === node16 ? ['types.ts', 'types.mts'] : ['types.ts']
     writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
     expect(node(join(consumers, `node_modules/typescript-${version}/bin/tsc`), '-p', '.')).toBe('')

@@ -27,12 +27,12 @@ function problemsOf(texts: readonly string[]): readonly string[] {
   }
 }
 
-test('Every example compiles, those for React Native and uni-app among them', () => {
+test('Every example compiles, including those for React Native and uni-app', () => {
   expect(examples.filter((code) => /expo-secure-store|uni\.request/.test(code))).toHaveLength(2)
   expect(problemsOf(examples)).toEqual([])
 })
 
-test('The examples for apps of README.md and README.zh-CN.md compile', () => {
+test('The examples for apps in README.md and README.zh-CN.md compile', () => {
   const texts = ['README.md', 'README.zh-CN.md'].flatMap((name) => {
     const text = readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
     return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code)
@@ -41,7 +41,7 @@ test('The examples for apps of README.md and README.zh-CN.md compile', () => {
   expect(problemsOf(texts)).toEqual([])
 })
 
-test('An example that is wrong does not compile', () => {
+test('An example with an error does not compile', () => {
   const wrong = [
     "import { createClient } from '@hufu/sdk'\ncreateClient({ baseUrl: 1 })\n",
     "import { createClient } from '@hufu/sdk'\nawait createClient({ baseUrl: '' }).ready()\n",
@@ -56,7 +56,7 @@ test('An example that is wrong does not compile', () => {
   ])
 })
 
-test('Whatever the README imports is exported', () => {
+test('Everything that the README imports is exported', () => {
   const imports = [...readme.matchAll(/import \{ (.*) \} from '@hufu\/sdk'/g)]
   const names = imports.flatMap(([, list = '']) => list.split(', '))
   expect(names).toContain('createClient')
@@ -68,7 +68,7 @@ test('The README calls every method of the client, and no other', () => {
   expect([...new Set(called)].sort()).toEqual([...Object.keys(client), 'state'].sort())
 })
 
-test('The README tells of every fact of an error, every option and every adapter', () => {
+test('The README names every fact of an error, every option and every adapter', () => {
   const { name: _, ...facts } = new sdk.HufuError({ code: 'network', message: '' })
   for (const fact of [...Object.keys(facts), 'message']) expect(readme).toContain(`\`${fact}\``)
   const adapters = Object.keys(sdk).filter((name) => /Storage$|Transport$/.test(name))

@@ -29,7 +29,7 @@ async function signedInClient({ timeoutMs = 1_000 } = {}) {
   return { client, network, storage, ends }
 }
 
-/** A body that is cut off, or never ends. */
+/** A body that is cut off or never ends. */
 function brokenBody(how: 'breaks' | 'hangs'): Response {
   const body = new ReadableStream({
     start(controller) {
@@ -70,11 +70,7 @@ const harmless: [string, Answering, object][] = [
     () => problem(401, 'session_replaced', { status: 403 }),
     { code: 'not_hufu' },
   ],
-  [
-    '401 of plain JSON type',
-    () => problem(401, 'nope', { type: 'about:blank' }, unlike),
-    { code: 'not_hufu' },
-  ],
+  ['401 as plain JSON', () => problem(401, 'nope', { type: 'about:blank' }, unlike), { code: 'not_hufu' }],
 ]
 
 describe.each(harmless)('After %s', (_name, answer, error) => {
@@ -106,7 +102,7 @@ const reasons = [
   'a_reason_of_the_future',
 ]
 
-test.each(reasons)('A 401 session_%s signs out, with that reason', async (reason) => {
+test.each(reasons)('A 401 session_%s signs out with that reason', async (reason) => {
   const { client, network, ends } = await signedInClient()
   network.answer = () => problem(401, `session_${reason}`)
   await expect(client.me()).rejects.toMatchObject({ code: `session_${reason}`, signedOut: { reason } })
@@ -114,7 +110,7 @@ test.each(reasons)('A 401 session_%s signs out, with that reason', async (reason
   expect(ends).toMatchObject([{ reason, message: `Title of session_${reason}` }])
 })
 
-test('A sign-out has its reason, time, device and a sentence', async () => {
+test('A sign-out by the server has a reason, a time, a device and a sentence', async () => {
   const { client, network, ends } = await signedInClient()
   network.answer = replaced
   await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
@@ -128,7 +124,7 @@ test('A sign-out has its reason, time, device and a sentence', async () => {
   expect(client.state).toEqual({ is: 'signed_out', ...end })
 })
 
-test('A token that the server does not know signs out, at the time of the own clock', async () => {
+test('A token that the server does not know signs out, at the time of the client’s clock', async () => {
   const { client, network, ends } = await signedInClient()
   network.answer = () => problem(401, 'token_unknown')
   await expect(client.devices()).rejects.toMatchObject({ code: 'token_unknown' })
@@ -147,7 +143,7 @@ test('The reason is still known at the next start, until the next sign-in', asyn
   expect(await storage.get('hufu')).not.toContain('replaced')
 })
 
-test('Several refusals at once are one end', async () => {
+test('Several refusals at once are one sign-out', async () => {
   const { client, network, ends } = await signedInClient()
   network.answer = replaced
   const calls = await Promise.allSettled([client.me(), client.devices(), client.me(), client.endDevice('x')])
@@ -155,7 +151,7 @@ test('Several refusals at once are one end', async () => {
   expect(ends).toHaveLength(1)
 })
 
-test('A refusal of the old token does not end a sign-in that came meanwhile', async () => {
+test('A refusal of the old token does not affect a later sign-in', async () => {
   const { client, network, storage, ends } = await signedInClient()
   const late = held<Response>()
   network.answer = () => late.promise
@@ -171,7 +167,7 @@ test('A refusal of the old token does not end a sign-in that came meanwhile', as
   expect(ends).toEqual([])
 })
 
-test('A late answer to the old token does not overwrite the new session', async () => {
+test('A late response to the old token does not overwrite the new session', async () => {
   const { client, network } = await signedInClient()
   const late = held<Response>()
   network.answer = () => late.promise
@@ -184,7 +180,7 @@ test('A late answer to the old token does not overwrite the new session', async 
   expect(client.state).toMatchObject({ account: { nickname: '小明' }, session: { id: 'session-2' } })
 })
 
-test('A late answer after a sign-out does not sign in again', async () => {
+test('A late response after a sign-out does not sign in again', async () => {
   const { client, network, storage } = await signedInClient()
   const late = held<Response>()
   network.answer = ({ path }) => (path.endsWith('/end') ? done() : late.promise)

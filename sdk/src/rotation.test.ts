@@ -36,7 +36,7 @@ const rotatingServer: Answering = ({ path, token }) => {
   return token === 'token-2' ? signedIn('1') : problem(401, 'token_unknown')
 }
 
-test('The new token is in the storage before the promise resolves, and is used from then on', async () => {
+test('The new token is stored before the promise resolves, and is used from then on', async () => {
   const { client, network, storage, told } = await signedInClient()
   network.answer = rotatingServer
   const session = await client.rotate()
@@ -48,7 +48,7 @@ test('The new token is in the storage before the promise resolves, and is used f
   expect(told).not.toHaveBeenCalled()
 })
 
-test('The old token is not ended: the session goes on', async () => {
+test('The old token is not signed out: the session continues', async () => {
   const { client, network } = await signedInClient()
   network.answer = rotatingServer
   await client.rotate()
@@ -56,14 +56,14 @@ test('The old token is not ended: the session goes on', async () => {
   expect(network.asked.map(({ path }) => path)).not.toContain('/v1/session/end')
 })
 
-test('Rotations at the same time are one', async () => {
+test('Concurrent rotations are one request', async () => {
   const { client, network } = await signedInClient()
   network.answer = rotatingServer
   await Promise.all([client.rotate(), client.rotate(), client.rotate()])
   expect(network.asked.filter(({ path }) => path === '/v1/session/rotate')).toHaveLength(1)
 })
 
-test('Where the answer is lost, the next start asks again with the old token, before anything else', async () => {
+test('After a lost response, the next start first repeats the rotation with the old token', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = offline
   await expect(client.rotate()).rejects.toMatchObject({ code: 'network' })
@@ -81,7 +81,7 @@ test('Where the answer is lost, the next start asks again with the old token, be
   ])
 })
 
-test('Where the answer is lost, the next call asks again, though the server takes the old token no more', async () => {
+test('After a lost response, the next call repeats the rotation, although the server no longer accepts the old token', async () => {
   const { client, network, told } = await signedInClient()
   network.answer = offline
   await client.rotate().catch(() => {})
@@ -91,7 +91,7 @@ test('Where the answer is lost, the next call asks again, though the server take
   expect(told).not.toHaveBeenCalled()
 })
 
-test('A rotation waits for the calls under way, and calls that come meanwhile wait for it', async () => {
+test('A rotation waits for the calls under way, and later calls wait for it', async () => {
   const { client, network } = await signedInClient()
   const late = { call: held<Response>(), rotation: held<Response>() }
   network.answer = ({ path, token }) => {
@@ -114,7 +114,7 @@ test('A rotation waits for the calls under way, and calls that come meanwhile wa
   expect(network.asked.slice(3)).toMatchObject([{ path: '/v1/sessions', token: 'token-2' }])
 })
 
-test('A call under way that fails does not stop the rotation', async () => {
+test('A failing call does not stop the rotation', async () => {
   const { client, network } = await signedInClient()
   const late = held<Response>()
   network.answer = (asked) => (asked.path === '/v1/session' ? late.promise : rotatingServer(asked))
@@ -126,7 +126,7 @@ test('A call under way that fails does not stop the rotation', async () => {
   expect(await rotating).toMatchObject({ id: 'session-1' })
 })
 
-test('Another client on the storage waits for the rotation, too, and never shows the old token after it', async () => {
+test('Another client on the storage waits for the rotation, and never sends the old token after it', async () => {
   const { client, network, storage } = await signedInClient()
   const other = createClient({ baseUrl, transport: network.transport, storage })
   const late = held<Response>()
@@ -158,7 +158,7 @@ test('A waiting call of the previous session is not sent with the token of a new
   expect(network.asked.map(({ path }) => path)).not.toContain('/v1/account/update')
 })
 
-test('A call that the rotation of another program has overtaken is asked again with the new token', async () => {
+test('A call that another program’s rotation has overtaken is repeated with the new token', async () => {
   const { client, network, storage, told } = await signedInClient()
   // The same values, but not the same object, as in another tab.
   const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
@@ -173,7 +173,7 @@ test('A call that the rotation of another program has overtaken is asked again w
   expect(told).not.toHaveBeenCalled()
 })
 
-test('A call that is refused while another program is rotating waits for the new token', async () => {
+test('A call that is refused during another program’s rotation waits for the new token', async () => {
   const { client, network, storage, told } = await signedInClient()
   const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
   const late = held<Response>()
@@ -188,7 +188,7 @@ test('A call that is refused while another program is rotating waits for the new
   expect(told).not.toHaveBeenCalled()
 })
 
-test('A tab whose token another tab has rotated goes on with the new one', async () => {
+test('A tab continues with the token that another tab got by a rotation', async () => {
   const { client, network, storage, told } = await signedInClient()
   const other = createClient({ baseUrl, transport: network.transport, storage: { ...storage } })
   network.answer = rotatingServer
@@ -205,7 +205,7 @@ test('A rotation that is refused with a reason signs out', async () => {
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
 })
 
-test('A server that will not rotate does not stop the client', async () => {
+test('A server that refuses to rotate does not stop the client', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = ({ path }) => (path === '/v1/session/rotate' ? problem(404, 'not_found') : signedIn('1'))
   await expect(client.rotate()).rejects.toMatchObject({ code: 'not_found' })
@@ -214,7 +214,7 @@ test('A server that will not rotate does not stop the client', async () => {
   expect(await storage.get('hufu')).toContain('"rotating":false')
 })
 
-test('A new token that cannot be stored is no success, and is asked for again', async () => {
+test('A rotation whose token cannot be stored fails, and is repeated', async () => {
   const inner = memoryStorage()
   let isBroken = false
   const storage: HufuStorage = {
@@ -233,7 +233,7 @@ test('A new token that cannot be stored is no success, and is asked for again', 
   expect(inner.get('hufu')).toContain('"token":"token-2"')
 })
 
-test('A sign-out during a rotation leaves no token behind', async () => {
+test('A sign-out during a rotation leaves no live token', async () => {
   const { client, network, storage } = await signedInClient()
   const late = held<Response>()
   network.answer = ({ path }) => (path === '/v1/session/rotate' ? late.promise : offline())

@@ -40,7 +40,7 @@ test('A request carries the token, the language and no cookie, and follows no re
   expect(network.asked[0]?.init.headers).toMatchObject({ 'content-type': 'application/json' })
 })
 
-test('A base URL may have a path, and slashes at its end', async () => {
+test('A base URL may have a path and trailing slashes', async () => {
   const network = fakeNetwork(() => issued('1'))
   await createClient({ baseUrl: `${baseUrl}/accounts//`, transport: network.transport }).signIn(input)
   expect(network.asked[0]?.path).toBe('/accounts/v1/sessions')
@@ -68,11 +68,11 @@ test.each([
   expect(() => createClient({ baseUrl, timeoutMs })).toThrow(TypeError)
 })
 
-test('A language that cannot be a header is refused', () => {
+test('A language that is no valid header value is refused', () => {
   expect(() => createClient({ baseUrl, language: '中文' })).toThrow(TypeError)
 })
 
-test('The fetch of the platform is looked up when it is needed', async () => {
+test('The platform’s fetch is looked up for each request', async () => {
   const { fetch } = globalThis
   const client = createClient({ baseUrl: 'http://127.0.0.1:9' })
   globalThis.fetch = async () => issued('1')
@@ -91,7 +91,7 @@ test('A request that takes too long is aborted', async () => {
   expect(network.asked[1]?.init.signal?.aborted).toBe(true)
 })
 
-test('Where the platform cannot abort, the limit holds all the same', async () => {
+test('Where the platform cannot abort, the deadline applies as well', async () => {
   vi.stubGlobal('AbortController', undefined)
   const { client, network } = await signedInClient({ timeoutMs: 20 })
   network.answer = () => held<Response>().promise
@@ -100,14 +100,14 @@ test('Where the platform cannot abort, the limit holds all the same', async () =
   vi.unstubAllGlobals()
 })
 
-test('Where there is no fetch and no transport was given, a call says what is missing', async () => {
+test('Without fetch and without a transport, a call names what is missing', async () => {
   vi.stubGlobal('fetch', undefined)
   const error = await failureOf(createClient({ baseUrl }).signIn(input))
   expect(error).toHaveProperty('cause.message', expect.stringContaining('transport'))
   vi.unstubAllGlobals()
 })
 
-test('A failure of the network keeps its cause', async () => {
+test('A network error keeps its cause', async () => {
   const { client, network } = await signedInClient()
   network.answer = offline
   expect((await failureOf(client.me())).cause).toBeInstanceOf(TypeError)
@@ -124,14 +124,14 @@ test.each([
   expect((await failureOf(client.me())).retryAfterSeconds).toBe(seconds)
 })
 
-test('An error tells which request it was, in the words of the server', async () => {
+test('An error has the server’s request id and message', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => problem(503, 'unavailable', { request_id: 'r-9' })
   const error = await failureOf(client.me())
   expect(error).toMatchObject({ requestId: 'r-9', message: 'Title of unavailable', retryAfterSeconds: null })
 })
 
-test('A refused request tells which fields are wrong', async () => {
+test('A refused request names the wrong fields', async () => {
   const { client, network } = await signedInClient()
   const fields = [{ pointer: '/password', problem: 'is_missing' }]
   network.answer = () => problem(422, 'invalid_request', { fields })
@@ -140,7 +140,7 @@ test('A refused request tells which fields are wrong', async () => {
   expect((await failureOf(client.signIn(input))).fields).toEqual([])
 })
 
-test('A refusal has the detail that the server wrote for people, or none', async () => {
+test('A refusal has the server’s detail for people, or null', async () => {
   const { client, network } = await signedInClient()
   const detail = 'Codes go to: China.'
   network.answer = () => problem(422, 'country_not_served', { detail })
@@ -151,7 +151,7 @@ test('A refusal has the detail that the server wrote for people, or none', async
   expect((await failureOf(client.signIn(input))).detail).toBeNull()
 })
 
-test('A banned account tells until when', async () => {
+test('The error of a banned account has the end of the ban', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => problem(403, 'account_banned', { banned_until: '2027-01-01T00:00:00.000Z' })
   const error = await failureOf(client.signIn(input))
@@ -171,7 +171,7 @@ test.each([
   expect((await failureOf(client.me())).message).toBe(message)
 })
 
-test('No error shows the token or the password', async () => {
+test('No error contains the token or the password', async () => {
   const { inspect } = await import('node:util')
   const { client, network } = await signedInClient()
   for (const answer of [offline, () => portal(), () => problem(401, 'credentials_wrong')]) {
@@ -183,7 +183,8 @@ test('No error shows the token or the password', async () => {
 })
 
 /**
- * A page of `origin`, and a network that lets it reach the server but not read the responses, as browsers do.
+ * A page of `origin`, and a network on which it reaches the server but may not read the responses, as in
+ * browsers.
  */
 function pageOn(origin: string, { isServerThere = true, language = 'en' } = {}) {
   vi.stubGlobal('location', { origin })
@@ -219,14 +220,14 @@ test.each([
   expect(error).toHaveProperty('cause.message', 'Failed to fetch')
 })
 
-test('A page without a network is told of the network, and nothing of origins', async () => {
+test('Without a network, a page gets a network error without a hint at origins', async () => {
   const { client } = pageOn('https://app.example.com', { isServerThere: false })
   const error = await failureOf(client.signIn(input))
   vi.unstubAllGlobals()
   expect(error.message).toBe('There is no connection; check the network and try again')
 })
 
-test('A page of the origin of the server is told nothing of origins, and nothing else is asked', async () => {
+test('A page of the server’s origin gets no hint at origins, and sends no further request', async () => {
   const { client, modes } = pageOn(baseUrl)
   const error = await failureOf(client.signIn(input))
   vi.unstubAllGlobals()
@@ -234,7 +235,7 @@ test('A page of the origin of the server is told nothing of origins, and nothing
   expect(modes).toEqual([undefined])
 })
 
-test('A page that the server has answered before is told nothing of origins', async () => {
+test('A page that the server has answered before gets no hint at origins', async () => {
   const { client, modes, allow } = pageOn('https://app.example.com')
   allow(true)
   await client.signIn(input)
@@ -245,7 +246,7 @@ test('A page that the server has answered before is told nothing of origins', as
   expect(modes).toEqual([undefined, undefined])
 })
 
-test('Outside of a page nothing else is asked after a failure', async () => {
+test('Outside of a page, no further request is sent after a failure', async () => {
   const network = fakeNetwork(offline)
   const client = createClient({ baseUrl, transport: network.transport })
   await failureOf(client.signIn(input))

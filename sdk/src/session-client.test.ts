@@ -25,7 +25,7 @@ async function signedInClient(storage = memoryStorage()) {
   return { client, network, storage }
 }
 
-test('A sign-in sends what it was given and answers the account and the session', async () => {
+test('A sign-in sends its input and returns the account and the session', async () => {
   const network = fakeNetwork(() => issued('1'))
   const client = createClient({ baseUrl, transport: network.transport })
 
@@ -78,7 +78,7 @@ test('An empty storage means signed out, without a reason', async () => {
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
 })
 
-test('The storage is read once for the state, however often that is asked for', async () => {
+test('The storage is read once for the state, however often start() is called', async () => {
   const storage = memoryStorage()
   const get = vi.fn(storage.get)
   const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage: { ...storage, get } })
@@ -87,7 +87,7 @@ test('The storage is read once for the state, however often that is asked for', 
   expect(get.mock.calls).toEqual([['hufu'], ['hufu.account']])
 })
 
-test('Reading the storage is no sign-in: no listener is told', async () => {
+test('Reading the storage is no sign-in: no listener is called', async () => {
   const { storage } = await signedInClient()
   const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
   const listener = vi.fn()
@@ -108,7 +108,7 @@ test('The state is the same object until something changes', async () => {
   expect(client.state).not.toBe(before)
 })
 
-test('What the server says of the account is remembered for the next start', async () => {
+test('The account in a response is stored for the next start', async () => {
   const { client, network, storage } = await signedInClient()
   network.answer = () => signedIn('1', '大明')
   expect((await client.me()).account.nickname).toBe('大明')
@@ -117,14 +117,14 @@ test('What the server says of the account is remembered for the next start', asy
   expect(await next.start()).toMatchObject({ is: 'signed_in', account: { nickname: '大明' } })
 })
 
-test('Devices are the sessions that the server lists, asked for with the token', async () => {
+test('devices() returns the sessions that the server lists for the token', async () => {
   const { client, network } = await signedInClient()
   network.answer = () => json(200, { sessions: [wireSession('session-1'), wireSession('session-2')] })
   expect((await client.devices()).map(({ id }) => id)).toEqual(['session-1', 'session-2'])
   expect(network.asked.at(-1)).toMatchObject({ method: 'GET', path: '/v1/sessions', token: 'token-1' })
 })
 
-test('Another device is ended by the id of its session', async () => {
+test('endDevice ends another device by the id of its session', async () => {
   const { client, network } = await signedInClient()
   network.answer = done
   await client.endDevice('a/b')
@@ -136,7 +136,7 @@ test('Another device is ended by the id of its session', async () => {
   expect(client.state.is).toBe('signed_in')
 })
 
-test('Ending the own device is a sign-out', async () => {
+test('endDevice with the own session is a sign-out', async () => {
   const { client, network } = await signedInClient()
   network.answer = done
   await client.endDevice('session-1')
@@ -185,7 +185,7 @@ function slowStorage() {
   return { storage, inner, writes }
 }
 
-test('A sign-in is in the storage before it resolves and before listeners are told', async () => {
+test('A sign-in is stored before it resolves and before listeners are called', async () => {
   const { storage, inner, writes } = slowStorage()
   const client = createClient({ baseUrl, transport: fakeNetwork(() => issued('1')).transport, storage })
   const seen: string[] = []
@@ -201,7 +201,7 @@ test('A sign-in is in the storage before it resolves and before listeners are to
   expect(seen).toEqual(['listener: stored', 'promise: stored'])
 })
 
-test('A sign-out is in the storage before listeners are told', async () => {
+test('A sign-out is stored before listeners are called', async () => {
   const { storage, inner, writes } = slowStorage()
   await inner.set('hufu', (await (await signedInClient()).storage.get('hufu')) ?? '')
   const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage })
@@ -217,7 +217,7 @@ test('A sign-out is in the storage before listeners are told', async () => {
   expect(seen).toEqual(['{"v":1,"is":"signed_out","why":null,"toEnd":["token-1"]}'])
 })
 
-test('A refusal is in the storage before the call fails', async () => {
+test('A refusal is stored before the call rejects', async () => {
   const { storage, inner, writes } = slowStorage()
   await inner.set('hufu', (await (await signedInClient()).storage.get('hufu')) ?? '')
   const client = createClient({ baseUrl, transport: fakeNetwork(replaced).transport, storage })
@@ -247,7 +247,7 @@ test('Listeners see the new state, may be asynchronous and may call the client a
   expect(await ends[0]).toMatchObject({ is: 'signed_in' })
 })
 
-test('A listener that throws or rejects harms no other, and is reported', async () => {
+test('A listener that throws or rejects does not affect others, and is reported', async () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => {})
   const { client, network } = await signedInClient()
   const others = vi.fn()
@@ -279,7 +279,7 @@ test('A subscription ends when its function is called', async () => {
   expect(other).toHaveBeenCalledOnce()
 })
 
-test('Sign-ins take effect in the order of the calls, though the first answer is late', async () => {
+test('Sign-ins take effect in the order of the calls, even if the first response is late', async () => {
   const first = held<Response>()
   const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : first.promise))
   const client = createClient({ baseUrl, transport: network.transport })
@@ -294,7 +294,7 @@ test('Sign-ins take effect in the order of the calls, though the first answer is
   )
 })
 
-test('A sign-out during a sign-in comes after it', async () => {
+test('A sign-out during a sign-in takes effect after it', async () => {
   const answer = held<Response>()
   const network = fakeNetwork(({ path }) => (path.endsWith('/end') ? done() : answer.promise))
   const client = createClient({ baseUrl, transport: network.transport })
@@ -314,7 +314,7 @@ test('Methods work without their client, as event handlers call them', async () 
   expect(client.state.is).toBe('signed_out')
 })
 
-test('The token is nowhere to be seen on the client', async () => {
+test('The token is not visible on the client', async () => {
   const { inspect } = await import('node:util')
   const { client } = await signedInClient()
   expect(inspect(client, { depth: 9, showHidden: true }) + JSON.stringify(client)).not.toContain('token-1')

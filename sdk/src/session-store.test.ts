@@ -53,7 +53,7 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const stateOf = ({ state }: HufuClient) => (state.is === 'signed_in' ? state.session.id : state.is)
 
-test('A storage that cannot be read now does not sign out; the next attempt reads it', async () => {
+test('A storage that cannot be read temporarily does not sign out; the next attempt reads it', async () => {
   const { storage, broke } = fragileStorage()
   await signedInClient(storage)
   const { transport } = fakeNetwork(() => signedIn('1'))
@@ -67,7 +67,7 @@ test('A storage that cannot be read now does not sign out; the next attempt read
   expect(await client.start()).toMatchObject({ is: 'signed_in' })
 })
 
-test('A storage that cannot be read does not keep anybody from signing in', async () => {
+test('A storage that cannot be read does not prevent a sign-in', async () => {
   const { storage, broke, text } = fragileStorage()
   const { transport } = fakeNetwork(() => issued('1'))
   const onTrouble = vi.fn()
@@ -82,7 +82,7 @@ test('A storage that cannot be read does not keep anybody from signing in', asyn
   expect(listener).toHaveBeenCalledOnce()
 })
 
-test('A sign-in that cannot be stored fails, changes nothing, and leaves no session behind', async () => {
+test('A sign-in that cannot be stored fails, changes nothing, and leaves no live session', async () => {
   const { storage, broke } = fragileStorage()
   const { client, network } = await signedInClient(storage)
   const listener = vi.fn()
@@ -97,7 +97,7 @@ test('A sign-in that cannot be stored fails, changes nothing, and leaves no sess
   )
 })
 
-test('A sign-out that cannot be stored tells so, but holds, and the server is told', async () => {
+test('A sign-out that cannot be stored rejects, but takes effect here and on the server', async () => {
   const { storage, broke } = fragileStorage()
   const { client, network } = await signedInClient(storage)
   network.answer = done
@@ -107,7 +107,7 @@ test('A sign-out that cannot be stored tells so, but holds, and the server is to
   expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
 })
 
-test('A refusal signs out where the storage fails, too; answers do not depend on it, and it is reported', async () => {
+test('A refusal signs out even if the storage fails; responses do not depend on the storage, and the failure is reported', async () => {
   const { storage, broke } = fragileStorage()
   const { client, network, troubles } = await signedInClient(storage)
   broke.reading = true
@@ -141,7 +141,7 @@ test.each([
   expect(stateOf(client)).toBe('session-1')
 })
 
-test('A client whose token was refused takes over the session that another one has stored', async () => {
+test('A client whose token was refused takes over the session that another client has stored', async () => {
   const storage = memoryStorage()
   const { client: first, network } = await signedInClient(storage)
   const told = vi.fn()
@@ -164,7 +164,7 @@ function issuedThenDone(name: string) {
   return ({ path }: { path: string }) => (path.endsWith('/end') ? done() : issued(name))
 }
 
-test('A refusal and another client at the same moment do not lose the new session', async () => {
+test('A refusal does not lose the new session that another client stores at the same moment', async () => {
   // A write takes effect late, so that the other client could read the old text meanwhile.
   const inner = memoryStorage()
   const storage: HufuStorage = {
@@ -185,12 +185,12 @@ test('A refusal and another client at the same moment do not lose the new sessio
   expect(stateOf(first)).toBe('session-2')
 })
 
-test('Two tabs on one localStorage do not lose what the other has written', async () => {
+test('Two tabs on one localStorage do not lose each other’s writes', async () => {
   const map = new Map<string, string>()
   let meanwhile: (() => void) | null = null
   const localStorage = {
     getItem: (key: string) => {
-      // The other tab writes as soon as it can: it must not be able to between the read and the write.
+      // The other tab writes as soon as it can, which must not be between the read and the write.
       if (meanwhile) queueMicrotask(meanwhile)
       meanwhile = null
       return map.get(key) ?? null
@@ -206,7 +206,7 @@ test('Two tabs on one localStorage do not lose what the other has written', asyn
   expect(map.get('hufu')).toBe(ofTheOther)
 })
 
-test('Signed out by one client, the other hears of it from the server, once', async () => {
+test('After one client has signed out, the other one learns it from the server, once', async () => {
   const storage = memoryStorage()
   const { client: first, network } = await signedInClient(storage)
   const second = createClient({ baseUrl, transport: network.transport, storage })
@@ -224,7 +224,7 @@ test('Signed out by one client, the other hears of it from the server, once', as
   ])
 })
 
-test('An emptied storage does not sign out, and the server still gives the reason', async () => {
+test('An emptied storage does not sign out, and the server still reports the reason', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   storage.remove('hufu')
@@ -236,7 +236,7 @@ test('An emptied storage does not sign out, and the server still gives the reaso
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
 })
 
-test('A sign-out ends the known session, though another program has emptied the storage', async () => {
+test('A sign-out ends the known session even if another program has emptied the storage', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   storage.remove('hufu')
@@ -245,7 +245,7 @@ test('A sign-out ends the known session, though another program has emptied the 
   expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
 })
 
-test('A refusal that arrives after the own sign-out is no reason', async () => {
+test('A refusal that arrives after the own sign-out does not change its reason', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   const late = held<Response>()
@@ -259,7 +259,7 @@ test('A refusal that arrives after the own sign-out is no reason', async () => {
   expect(await storage.get('hufu')).toBeNull()
 })
 
-test('A sign-out also ends what another client has stored meanwhile', async () => {
+test('A sign-out also ends the session that another client has stored meanwhile', async () => {
   const storage = memoryStorage()
   const { client: first, network } = await signedInClient(storage)
   const second = createClient({ baseUrl, transport: fakeNetwork(issuedThenDone('2')).transport, storage })
@@ -270,7 +270,7 @@ test('A sign-out also ends what another client has stored meanwhile', async () =
   expect(network.asked.map(({ token }) => token)).toContain('token-2')
 })
 
-test('Each value stays below 2 KB with everything as long as the server allows', async () => {
+test('Each stored value stays below 2 KB at the longest values that the server allows', async () => {
   const storage = memoryStorage()
   const network = fakeNetwork()
   const client = createClient({ baseUrl, transport: network.transport, storage })
@@ -299,7 +299,7 @@ test('Each value stays below 2 KB with everything as long as the server allows',
   for (const text of [token, shown]) expect(new TextEncoder().encode(text ?? '').length).toBeLessThan(2048)
 })
 
-test('The token is stored apart from what is shown of the account', async () => {
+test('The token is stored apart from the displayed account', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   network.answer = () => json(200, wireAccount)
@@ -311,7 +311,7 @@ test('The token is stored apart from what is shown of the account', async () => 
   expect(shown).not.toContain('token-1')
 })
 
-test('Signing out leaves nothing of the person in the storage', async () => {
+test('A sign-out removes all personal data from the storage', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   network.answer = done
@@ -320,7 +320,7 @@ test('Signing out leaves nothing of the person in the storage', async () => {
   expect(await storage.get('hufu.account')).toBeNull()
 })
 
-test('Where what is shown of the account is lost meanwhile, a check does not forget it here, and keeps it again', async () => {
+test('If the stored account is lost, a check keeps it in memory and stores it again', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
   network.answer = () => json(200, wireAccount)

@@ -42,7 +42,7 @@ test('A double tap with a code is one sign-in, and both taps get its result', as
   expect(network.asked).toHaveLength(1)
 })
 
-test('A second tap after the answer gets it as well, as long as the session is there', async () => {
+test('A second tap after the response gets the same result, as long as the session is signed in', async () => {
   const { client, network, clock } = newClient()
   network.answer = codeServer()
   const first = await client.signIn(byCode)
@@ -54,7 +54,7 @@ test('A second tap after the answer gets it as well, as long as the session is t
   await expect(client.signIn(byCode)).rejects.toMatchObject({ code: 'code_wrong' })
 })
 
-test('A failure is given to both taps, and the next tap asks again', async () => {
+test('Both taps get a failure, and the next tap sends a request', async () => {
   const { client, network } = newClient()
   network.answer = () => problem(401, 'code_wrong')
   const taps = await Promise.allSettled([client.signIn(byCode), client.signIn(byCode)])
@@ -72,7 +72,7 @@ test('Another code, another number or another device is another sign-in', async 
   expect(network.asked.filter(({ path }) => path === '/v1/sessions')).toHaveLength(4)
 })
 
-test('A sign-in after a sign-out is a new one, though the first is still under way', async () => {
+test('A sign-in after a sign-out is a new one, even while the first is under way', async () => {
   const { client, network } = newClient()
   let count = 0
   const late = held<Response>()
@@ -95,7 +95,7 @@ test('A password signs in anew each time that it is sent', async () => {
   expect(await client.signIn(byPassword)).toMatchObject({ session: { id: 'session-2' } })
 })
 
-test('Each sign-in carries a key of its own, of 128 random bits', async () => {
+test('Each sign-in has an idempotency key of 128 random bits', async () => {
   const { client, keys } = newClient()
   for (let index = 0; index < 50; index++) await client.signIn(byPassword)
   const all = keys()
@@ -103,7 +103,7 @@ test('Each sign-in carries a key of its own, of 128 random bits', async () => {
   for (const key of all) expect(key).toMatch(/^[\w-]{21}[AQgw]$/)
 })
 
-test('The key says the random bytes', async () => {
+test('The key encodes the random bytes', async () => {
   const bytes = Uint8Array.from({ length: 16 }, (_, index) => index * 17)
   const { client, keys } = newClient({ randomBytes: () => Promise.resolve(bytes) })
   await client.signIn(byPassword)
@@ -128,7 +128,7 @@ test.each([
   expect(keys()).toEqual([keys()[0], keys()[0], keys()[0]])
 })
 
-test('A request that took too long is repeated under the same key', async () => {
+test('A request that timed out is repeated with the same key', async () => {
   const { client, network, keys } = newClient({ timeoutMs: 20 })
   network.answer = () => held<Response>().promise
   await client.signIn(byCode).catch(() => {})
@@ -154,7 +154,7 @@ test.each([
   expect(keys()[1]).not.toBe(keys()[0])
 })
 
-test('A key that has made a session which is over is replaced, once', async () => {
+test('A key whose session has ended is replaced, once', async () => {
   const { client, network, keys } = newClient()
   const used = () =>
     problem(422, 'invalid_request', { fields: [{ pointer: '/idempotency-key', problem: 'is_used' }] })
@@ -170,7 +170,7 @@ test('A key that has made a session which is over is replaced, once', async () =
   expect(keys()).toHaveLength(5)
 })
 
-test('A sign-in that succeeded gives up its key', async () => {
+test('A successful sign-in discards its key', async () => {
   const { client, network, keys } = newClient()
   network.answer = offline
   await client.signIn(byPassword).catch(() => {})
@@ -181,7 +181,7 @@ test('A sign-in that succeeded gives up its key', async () => {
   expect(keys()[2]).not.toBe(keys()[0])
 })
 
-test('Without a secure source of randomness there is no key, and a sign-in works all the same', async () => {
+test('Without a secure source of randomness there is no key, and sign-ins still work', async () => {
   vi.stubGlobal('crypto', undefined)
   const without = newClient()
   await without.client.signIn(byCode)
@@ -194,7 +194,7 @@ test('Without a secure source of randomness there is no key, and a sign-in works
   }
 })
 
-test('A source of randomness that fails is reported, and a sign-in works all the same', async () => {
+test('A source of randomness that fails is reported, and sign-ins still work', async () => {
   const broken = new Error('no entropy')
   const { client, keys, onTrouble } = newClient({ randomBytes: () => Promise.reject(broken) })
   await client.signIn(byCode)
@@ -202,7 +202,7 @@ test('A source of randomness that fails is reported, and a sign-in works all the
   expect(onTrouble).toHaveBeenCalledWith(broken)
 })
 
-test('Nothing but a sign-in carries a key, and the storage holds none', async () => {
+test('Only a sign-in carries a key, and the storage contains none', async () => {
   const storage = memoryStorage()
   const { client, network, keys } = newClient({ storage })
   await client.signIn(byPassword)

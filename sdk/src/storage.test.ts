@@ -96,7 +96,7 @@ test.each([
   expect(stateOf(next.client)).toBe('session-1')
 })
 
-test('Each call that comes first finds out, and not only start()', async () => {
+test('Each method that is called first detects it, not only start()', async () => {
   for (const call of [
     (c: HufuClient) => c.me(),
     (c: HufuClient) => c.devices(),
@@ -111,7 +111,7 @@ test('Each call that comes first finds out, and not only start()', async () => {
   }
 })
 
-test('A session that is known is written again where its entry was lost, and the session stays signed in', async () => {
+test('A lost entry of the known session is written again, and the session stays signed in', async () => {
   const { storage, inner, lost } = keyStore()
   const { client, network, ends } = await signedInClient(storage)
   lost.add('hufu')
@@ -134,7 +134,7 @@ test.each([
   let isClosed = false
   const set = vi.fn(inner.set)
   const get = (key: string) => {
-    // Only this entry, which was written under other rules.
+    // Only this entry, which was written with other options.
     if (isClosed && key === 'hufu') throw new Error(message)
     return inner.get(key)
   }
@@ -170,7 +170,7 @@ test.each(['reading', 'writing'])('A storage of which all %s fails has lost noth
   expect(await client.start()).toMatchObject({ is: 'signed_in' })
 })
 
-test('A read that fails once and then works has lost nothing', async () => {
+test('A read that fails once and then works loses nothing', async () => {
   const inner = memoryStorage()
   await signedInClient(inner)
   let failures = 1
@@ -213,7 +213,7 @@ test.each([
   expect(values.size).toBe(0)
 })
 
-test('A stored text that is not understood is reported', async () => {
+test('A stored text that cannot be parsed is reported', async () => {
   const storage = memoryStorage()
   storage.set('hufu', '{"user":"another program uses this key"}')
   const { client, troubles } = newClient(storage)
@@ -236,7 +236,7 @@ function browser() {
     const change = (key: string | null, write: () => void) => {
       write()
       for (const { tab: other, listen } of listeners) {
-        // In a later turn, after the storage has changed.
+        // In a later macrotask, after the storage has changed.
         if (other !== tab) setTimeout(() => listen({ storageArea: areas.get(other), key }))
       }
     }
@@ -252,7 +252,7 @@ function browser() {
   return { openTab, values }
 }
 
-test('A tab notices that another one has signed in, and asks the server about it', async () => {
+test('A tab notices that another one has signed in, and verifies the session', async () => {
   const { openTab } = browser()
   const first = newClient(
     openTab().storage,
@@ -282,7 +282,7 @@ test('A tab notices that another one has signed out, and sends no request', asyn
   expect(second.network.asked.slice(asked).filter(({ path }) => !path.endsWith('/end'))).toEqual([])
 })
 
-test('A tab that comes late, when the other one has signed out and cleared up, hears the reason from the server', async () => {
+test('A tab that notices late that the other one has signed out gets the reason from the server', async () => {
   const { openTab, values } = browser()
   const { network, ends } = await signedInClient(openTab().storage)
   network.answer = () => problem(401, 'session_signed_out')
@@ -292,7 +292,7 @@ test('A tab that comes late, when the other one has signed out and cleared up, h
   expect(values.size).toBeLessThan(2)
 })
 
-test('A page that empties its localStorage does not sign out where the session is live', async () => {
+test('A page that empties its localStorage does not sign out while the session is live', async () => {
   const { openTab } = browser()
   const { client, network, ends } = await signedInClient(openTab().storage)
   network.answer = () => signedIn('1')
@@ -303,7 +303,7 @@ test('A page that empties its localStorage does not sign out where the session i
   expect(ends).toEqual([])
 })
 
-test('Tabs that notice each other come to rest', async () => {
+test('Tabs that notice each other stop sending requests', async () => {
   const { openTab } = browser()
   const first = await signedInClient(openTab().storage)
   const second = newClient(
@@ -319,7 +319,7 @@ test('Tabs that notice each other come to rest', async () => {
   expect([first, second].map(({ network }) => network.asked.length)).toEqual(asked)
 })
 
-test('What the page itself keeps in localStorage is none of the business of the client', async () => {
+test('The page’s own values in localStorage do not affect the client', async () => {
   const { openTab } = browser()
   const { network } = await signedInClient(openTab().storage)
   const other = openTab().storage

@@ -1,4 +1,4 @@
-// The options that uni.request and wx.request get, and the many forms of their responses.
+// The options that uni.request and wx.request get, and the forms of their responses.
 import { describe, expect, test, vi } from 'vitest'
 import {
   createClient,
@@ -29,7 +29,7 @@ async function answerTo(result: RequestResult) {
   return await requestTransport(fakeUni(() => result).request)(request).answer
 }
 
-test('It is asked for text, with text, and for a little longer than the client waits', async () => {
+test('The platform gets text, returns text, and has a slightly longer deadline than the client', async () => {
   const uni = fakeUni(() => ({ statusCode: 204, data: '' }))
   await requestTransport(uni.request)(request).answer
   await requestTransport(uni.request)({ ...request, method: 'GET', body: null }).answer
@@ -106,7 +106,7 @@ test.each([
   }
 })
 
-test('A request that fails is a failure of the network, and keeps what the platform said', async () => {
+test('A failed request is a network error, and keeps the platform’s message', async () => {
   const uni = fakeUni(() => 'fails')
   const client = createClient({ baseUrl, transport: requestTransport(uni.request), language: 'zh-CN' })
   const error = await client.signIn({ phoneNumber: '1', password: 'x' }).catch((thrown: unknown) => thrown)
@@ -177,14 +177,14 @@ describe.each(Object.entries(platforms))('With %s', (_name, platform) => {
     await client.resetPassword({ phoneNumber: '1', code: '1', newPassword: 'x' })
   })
 
-  test('a wrong password is a wrong password, and no failure of the network', async () => {
+  test('a wrong password is reported as such, not as a network error', async () => {
     const { client, answers } = clientOn(platform)
     await answers(problem(401, 'credentials_wrong'))
     const signingIn = client.signIn(input)
     await expect(signingIn).rejects.toMatchObject({ code: 'credentials_wrong', status: 401 })
   })
 
-  test('a session that was replaced is over, with its reason', async () => {
+  test('a replaced session has ended, with its reason', async () => {
     const { client, answers } = clientOn(platform)
     await answers(issued('1'))
     await client.signIn(input)
@@ -193,7 +193,7 @@ describe.each(Object.entries(platforms))('With %s', (_name, platform) => {
     expect(client.state).toMatchObject({ is: 'signed_out', reason: 'replaced' })
   })
 
-  test('an overloaded server is not taken for no network, nor a page of another for the server', async () => {
+  test('neither an overloaded server nor a page of another server is mistaken', async () => {
     const { client, answers } = clientOn(platform)
     await answers(problem(503, 'overloaded'))
     await expect(client.signIn(input)).rejects.toMatchObject({ code: 'overloaded', status: 503 })
@@ -201,7 +201,7 @@ describe.each(Object.entries(platforms))('With %s', (_name, platform) => {
     await expect(client.signIn(input)).rejects.toMatchObject({ code: 'not_hufu', status: 502 })
   })
 
-  test('no network is no network, and leaves the person signed in', async () => {
+  test('a missing network is reported as such, and keeps the client signed in', async () => {
     const { client, answers } = clientOn(platform)
     await answers(issued('1'))
     await client.signIn(input)

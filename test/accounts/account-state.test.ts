@@ -1,5 +1,5 @@
-// Every sequence of up to six of close, ban, timed ban, time passes, unban, sign in and purge, beside a plain
-// model.
+// Every sequence of up to six of close, ban, timed ban, time passes, unban, sign in and purge, compared with
+// a simple model.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isBarredNumber } from '../../src/accounts/barred-number-rows.ts'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
@@ -19,12 +19,12 @@ const timedBan = 10 * day
 const step = 8 * day
 const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
 
-/** What is to be true of a number, in words that owe nothing to the program. */
+/** The expected state of a number, computed by a model that shares no code with the program. */
 interface Model {
   readonly now: number
   readonly isThere: boolean
   readonly isSignedIn: boolean
-  /** When the ban ends; null: never; undefined: there is none. */
+  /** The end of the ban; null: none; undefined: not banned. */
   readonly banEnds: number | null | undefined
   /** When the account may be removed; undefined: its owner has not closed it. */
   readonly removeAt: number | undefined
@@ -67,10 +67,10 @@ const models: Readonly<Record<string, (model: Model) => Step>> = {
 }
 const actions = Object.keys(models)
 
-/** One number, and the program's side of it. */
+/** One number in the model and in the program. */
 interface Real {
   readonly phone: string
-  /** Of the last sign-in. */
+  /** The token of the last sign-in. */
   token: string
   sessionId: string
 }
@@ -133,7 +133,7 @@ async function answerOf(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** What the program says, in the words of the model. */
+/** The state in the program, in the terms of the model. */
 async function stateOf({ services, byHand, clock }: RunningApp, real: Real, barred: BarredNumbers) {
   const row = await byHand
     .selectFrom('hufu_accounts')
@@ -154,7 +154,7 @@ async function stateOf({ services, byHand, clock }: RunningApp, real: Real, barr
     removeAt: row?.closes_at ?? undefined,
     isNumberBanned: await isBarredNumber(byHand, await barred.hashOf(real.phone)),
     isNamedByEvents: named.length > 0,
-    /** What else the future may depend on: what is left of a ban that is over. */
+    /** Further state that may affect what follows: the rest of a ban that has ended. */
     leftover: [
       row?.banned_at === null,
       row?.banned_until === null ? null : (row?.banned_until ?? 0) - clock.now(),
@@ -192,13 +192,11 @@ describe.each(databases)('$name', (database) => {
     'any six of them leave an account, its sessions and its number as the model says',
     async () => {
       const barred = new BarredNumbers(app.services.db)
-      /** States that were reached, and how many actions may still follow there. */
+      /** The states that were reached, with the number of actions that were still explored from there. */
       const seen = new Map<string, number>()
       let tried = 0
 
-      /**
-       * Does a sequence from a fresh account on, and returns what the model and the program say at its end.
-       */
+      /** Runs a sequence on a fresh account, and returns the states of the model and of the program. */
       async function follow(sequence: readonly string[]): Promise<{ model: Model; key: string }> {
         const real: Real = { phone: `+86${nextNumber++}`, token: '', sessionId: '' }
         await signIn(app, real)
@@ -209,7 +207,7 @@ describe.each(databases)('$name', (database) => {
           const { after, answer } = models[action]?.(model) ?? expect.fail()
           const given = await answerOf(async () => programs[action]?.(app, real))
           model = after
-          // What came before the last action was looked at when it was the last one.
+          // The state before the last action was compared when that action was the last one.
           if (i < sequence.length - 1) continue
           state = await stateOf(app, real, barred)
           const { leftover: _, ...said } = state
@@ -226,7 +224,8 @@ describe.each(databases)('$name', (database) => {
         tried++
         const { key } = await follow(sequence)
         const left = depth - sequence.length
-        // What follows from a state is the same however it was reached: all that counts is in its key.
+        // What follows from a state does not depend on how it was reached, because its key contains
+        // everything that matters.
         if (left <= (seen.get(key) ?? -1)) return
         seen.set(key, left)
         if (left > 0) for (const action of actions) await explore([...sequence, action])

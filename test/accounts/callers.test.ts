@@ -1,5 +1,4 @@
-// Over is over: nothing happens on behalf of a session whose end was acknowledged, however late its request
-// goes on.
+// After an acknowledged end, nothing happens on behalf of a session, however late its request continues.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
@@ -19,13 +18,13 @@ let nextNumber = 13_500_000_000
 interface Person {
   readonly accountId: string
   readonly phone: string
-  /** The session that asks; its request is held. */
+  /** The session that sends the request, which is held. */
   readonly thief: IssuedSession
   /** Another session of the account. */
   readonly owner: IssuedSession
 }
 
-/** Every route that writes on behalf of a session, with a body that it takes while the session is live. */
+/** Every route that writes on behalf of a session, with a body that it accepts while the session is live. */
 const writes: Readonly<Record<string, (app: RunningApp, person: Person) => Promise<object> | object>> = {
   'DELETE /v1/session': () => ({}),
   'DELETE /v1/sessions': () => ({}),
@@ -45,7 +44,7 @@ const writes: Readonly<Record<string, (app: RunningApp, person: Person) => Promi
   'DELETE /v1/account': async (app, { phone }) => ({ code: await codeFor(app, phone, 'close_account') }),
 }
 
-/** How the session ends while its request is held, and what its token is told from then on. */
+/** How the session ends while its request is held, and how its token is refused from then on. */
 const ends: Readonly<Record<string, (app: RunningApp, person: Person) => Promise<unknown>>> = {
   session_kicked: ({ services }, { owner, thief, accountId }) =>
     services.sessions.end({
@@ -57,7 +56,7 @@ const ends: Readonly<Record<string, (app: RunningApp, person: Person) => Promise
   session_banned: ({ services }, { accountId }) =>
     services.lifecycle.ban(accountId, { until: null, reason: null }),
   token_unknown: async ({ services }, { thief }) => {
-    // The token was rotated, and its successor is in use.
+    // The token was rotated, and its successor was used.
     const rotated = await services.verification.rotate(thief.token)
     await services.verification.verify('token' in rotated ? rotated.token : expect.fail())
   },
@@ -93,7 +92,7 @@ async function newPerson({ services }: RunningApp): Promise<Person> {
   return { accountId, phone, thief: await enter('ios'), owner: await enter('android') }
 }
 
-/** All that a write on behalf of a session can change. */
+/** Everything that a write on behalf of a session can change. */
 async function everythingOf({ byHand }: RunningApp, { accountId, phone }: Person) {
   const [account, sessions, events, codes] = await Promise.all([
     byHand.selectFrom('hufu_accounts').selectAll().where('id', '=', accountId).execute(),
@@ -139,14 +138,14 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const [method = '', path = ''] = route.split(' ')
     const url = app.url + path.replace('{owner}', person.owner.session.id)
     const request = await holdRequest({ method, url, token: person.thief.token, body })
-    // The server checks the token when the headers arrive; nothing outside tells when it has. Where this is
-    // too short, a test fails.
+    // The server checks the token when the headers arrive, which cannot be observed from outside. If this
+    // time is too short, a test fails.
     await sleep(50)
     return request
   }
 
   test.skipIf(skipped !== null).each(Object.keys(writes))(
-    '%s does its work when its body is slow',
+    '%s takes effect with a slow body',
     async (route) => {
       const person = await newPerson(app)
       const { release, answer } = await held(route, person)
@@ -158,7 +157,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   test
     .skipIf(skipped !== null)
     .each(Object.keys(writes).flatMap((route) => Object.keys(ends).map((code) => [route, code] as const)))(
-    '%s does nothing for a session that ended while its body was under way: %s',
+    '%s has no effect for a session that ended before its body arrived: %s',
     async (route, code) => {
       const person = await newPerson(app)
       const { release, answer } = await held(route, person)
@@ -187,14 +186,14 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
           .map(([method, { operationId }]) => ({ route: `${method.toUpperCase()} ${path}`, operationId })),
       )
       const known = Object.keys(writes).map((route) => route.replace('{owner}', '{id}').replace(/\?.*/, ''))
-      // Twins have the handlers of the routes whose twins they are.
+      // A POST twin has the handler of its route.
       const twins = described.filter(({ operationId }) => /ByPost$/.test(operationId))
       const left = described.filter((one) => !twins.includes(one) && !known.includes(one.route))
       expect(left).toEqual([])
     },
   )
 
-  /** What is refused under the lock, however long ago the caller was checked. */
+  /** Errors that are decided under the lock, however long ago the caller was checked. */
   test.skipIf(skipped !== null).each(Object.keys(ends))(
     'a write that waits for the lock is refused there: %s',
     async (code) => {
@@ -220,13 +219,13 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a password that waits to be hashed is not set when a ban comes first',
+    'a password that waits for its hash is not set if a ban comes first',
     async () => {
       const person = await newPerson(app)
       const { accountId, thief } = person
       const asker = { accountId, sessionId: thief.session.id, token: thief.token, origin: noOrigin }
       const slow = await startApp(url, { slowHashes: true })
-      // Hashes that are asked for before keep the password waiting until the ban is there.
+      // Earlier hashes keep the password waiting until the ban is committed.
       const before = Array.from({ length: 16 }, () =>
         slow.services.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
       )

@@ -1,5 +1,5 @@
-// Codes as an operator sets them up: sent by a gateway, limited, for reviewers of app stores, and with
-// sign-up closed.
+// Codes with an operator's settings: sent by a gateway, limited, with test numbers for app store reviewers,
+// and with sign-up closed.
 import { describe, expect, test } from 'vitest'
 import type { CodePurpose } from '../../sdk/src/client.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -15,11 +15,11 @@ const start = (environment?: Record<string, string>) => apps.start(environment)
 const askFor = (app: RunningApp, purpose: CodePurpose, phoneNumber = phone) =>
   clientOf(app).sendCode({ phoneNumber, purpose })
 
-/** The same from another address; needs HUFU_TRUSTED_PROXIES. */
+/** The same call from another address; needs HUFU_TRUSTED_PROXIES. */
 const askFrom = (app: RunningApp, from: string, phoneNumber: string, purpose: CodePurpose = 'sign_in') =>
   clientOf(app, { from }).sendCode({ phoneNumber, purpose })
 
-/** The code in the last message that the gateway took. */
+/** The code in the last message that the gateway accepted. */
 function sentCode(): string {
   return (
     /\d{6}/.exec(JSON.stringify(apps.gateway.taken.at(-1)?.content))?.[0] ?? expect.fail('nothing was sent')
@@ -34,7 +34,7 @@ async function eventKinds({ services }: RunningApp): Promise<string[]> {
   return kinds
 }
 
-test('the message that a gateway took holds the code that signs up', async () => {
+test('the message to the gateway contains a code that signs up', async () => {
   const app = await start()
   expect((await askFor(app, 'sign_in')).status).toBe(202)
   expect(apps.gateway.taken).toMatchObject([{ to: phone }])
@@ -44,13 +44,13 @@ test('the message that a gateway took holds the code that signs up', async () =>
   expect(app.lines.join('')).not.toContain(sentCode())
 })
 
-test('a code and a number are the same in every route, however they were typed or pasted', async () => {
+test('every route accepts a code and a number however they were typed or pasted', async () => {
   const app = await start()
   const client = clientOf(app)
   const wide = (text: string) =>
     text.replace(/[+0-9]/g, (sign) => String.fromCodePoint((sign.codePointAt(0) ?? 0) + 0xfee0))
   const pasted = `\u202d${wide(phone)}\u202c\n`
-  /** Asks for a code with a spelling of the number, and gives it back as a person may type it. */
+  /** Requests a code for a spelling of the number, and returns it in the way a person may type it. */
   const codeFor = async (purpose: CodePurpose, number = pasted) => {
     expect((await askFor(app, purpose, number)).status).toBe(202)
     await app.services.codeSender.close()
@@ -89,7 +89,7 @@ test.each(['12345', '1234567', '12345a', '１２３４５', '٠١٢٣٤٥', ''])
   })
 })
 
-test('a number that fits no plan is answered with what to do, in the language of the person', async () => {
+test('a number outside every numbering plan is refused with advice in the language of the client', async () => {
   const app = await start()
   const answerIn = async (language: string) => {
     const input = { phoneNumber: '2025550123', purpose: 'sign_in' } as const
@@ -135,11 +135,11 @@ test('numbers that get no codes are refused before anything is counted, with and
   for (const number of Object.keys(refused)) await addPerson(app.services, number)
   expect(await all()).toEqual(without)
   expect(apps.gateway.requests).toEqual([])
-  // 28 refusals from one address: five codes in ten minutes are still there.
+  // After 28 refusals from one address, all five codes in ten minutes are still available.
   expect((await askFor(app, 'sign_in')).status).toBe(202)
 })
 
-test('an account whose number is no mobile number keeps its password, and codes for its owner', async () => {
+test('an account whose number is no mobile number keeps its password, and its owner gets codes', async () => {
   const app = await start()
   await addPerson(app.services)
   const signedIn = await clientOf(app).signIn({ phoneNumber: person.phone, password: person.password })
@@ -153,7 +153,7 @@ test('an account whose number is no mobile number keeps its password, and codes 
   expect((await clientOf(app).resetPassword(reset)).status).toBe(204)
 })
 
-test('the operator says which countries get codes, and the answer names them', async () => {
+test('the operator chooses the countries that get codes, and the answer names them', async () => {
   const app = await start({ HUFU_SMS_COUNTRIES: 'CN,HK=200' })
   expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
   const refused = await askFor(app, 'sign_in', '+12025550123')
@@ -167,7 +167,7 @@ test('the operator says which countries get codes, and the answer names them', a
   })
 })
 
-test('a country has its own budget, and the others lose nothing by it', async () => {
+test('a country has its own budget, which does not affect the others', async () => {
   const app = await start({
     HUFU_LIMITS: 'on',
     HUFU_SMS_COUNTRIES: 'CN,HK=2,MO',
@@ -182,14 +182,14 @@ test('a country has its own budget, and the others lose nothing by it', async ()
     return answers
   }
   expect(await statuses('+85291234567', '+85291234568', '+85291234569')).toEqual([202, 202, 429])
-  // Macao has a tenth of ten.
+  // Macao has a tenth of the budget of ten.
   expect(await statuses('+85366123456', '+85366123457')).toEqual([202, 429])
   expect(await statuses('13800005223', '13900005224')).toEqual([202, 202])
   app.clock.advance(86_400_000)
   expect(await statuses('+85291234569')).toEqual([202])
 })
 
-test('what is left of a country is the same with and without an account', async () => {
+test('the rest of the budget of a country is the same with and without an account', async () => {
   const app = await start({ HUFU_LIMITS: 'on', HUFU_SMS_COUNTRIES: 'CN,HK=1' })
   await addPerson(app.services, '+85291234568')
   expect((await askFor(app, 'sign_in', '+85291234567')).status).toBe(202)
@@ -215,7 +215,7 @@ test('a test number needs no plan and no country', async () => {
   })
 })
 
-test('a gateway that refuses, or says nothing useful, is answered 503 for a sign-in, and noted', async () => {
+test('a gateway that refuses or fails is answered 503 for a sign-in, and logged', async () => {
   const app = await start()
   apps.gateway.behaviour = { fault: 'server_error' }
   const refused = await askFor(app, 'sign_in')
@@ -226,7 +226,7 @@ test('a gateway that refuses, or says nothing useful, is answered 503 for a sign
   expect((await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })).status).toBe(201)
 })
 
-test('where an account decides whether anything is sent, the gateway changes nothing about the answer', async () => {
+test('where an account decides whether a message is sent, the gateway does not change the answer', async () => {
   const app = await start()
   await addPerson(app.services, phone)
   const [known, unknown] = [
@@ -243,7 +243,7 @@ test('where an account decides whether anything is sent, the gateway changes not
   expect(await eventKinds(app)).toContain('code_not_sent')
 })
 
-test('the old number is told when an account moves, and never the new one in full', async () => {
+test('the old number is notified when an account moves, without the whole new number', async () => {
   const app = await start()
   await askFor(app, 'sign_in')
   const { body } = await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })
@@ -259,7 +259,7 @@ test('the old number is told when an account moves, and never the new one in ful
   expect(JSON.stringify(apps.gateway.taken.at(-1))).toMatch(/139\*\*\*\*5224/)
 })
 
-test('numbers for reviewers have their code until the day is over, and nothing is sent to them', async () => {
+test('numbers for reviewers have their code until the end of the day, and get no message', async () => {
   const environment = { HUFU_TEST_NUMBERS: `${phone}=246810`, HUFU_TEST_NUMBERS_UNTIL: '2026-11-23' }
   const app = await start(environment)
   const signIn = () => clientOf(app).signIn({ phoneNumber: phone, code: '246810' })
@@ -273,7 +273,7 @@ test('numbers for reviewers have their code until the day is over, and nothing i
   if (sentCode() !== '246810') expect((await signIn()).status).toBe(401)
 })
 
-test('with sign-up closed, a number without an account gets no message and no account, and cannot tell', async () => {
+test('with sign-up closed, a number without an account gets no message and no account, and the answers are the same', async () => {
   const app = await start({ HUFU_SIGN_UP: 'closed' })
   await addPerson(app.services)
   const [unknown, known] = [await askFor(app, 'sign_in'), await askFor(app, 'sign_in', person.phone)]
@@ -284,7 +284,7 @@ test('with sign-up closed, a number without an account gets no message and no ac
   expect(await app.services.accounts.find(phone)).toBeNull()
 })
 
-test('the countdown is what the limits say, and a client that does not wait learns how long', async () => {
+test('the countdown follows the limits, and a client that does not wait learns how long', async () => {
   const app = await start({ HUFU_LIMITS: 'on' })
   expect(await askFor(app, 'sign_in')).toMatchObject({
     status: 202,
@@ -303,11 +303,11 @@ test('the countdown is what the limits say, and a client that does not wait lear
   expect(second).toBe(first)
 })
 
-describe('what a message that was not sent costs', () => {
+describe('the cost of a message that was not sent', () => {
   const behindProxy = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   const number = (i: number) => `1380000${5000 + i * 7}`
 
-  test('a gateway without funds uses up neither the budget nor what the caller may ask for', async () => {
+  test('a gateway without funds uses up neither the budget nor the limit of the caller', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '3' })
     apps.gateway.behaviour = { refuse: 'out_of_funds' }
     for (let i = 0; i < 6; i++) {
@@ -322,7 +322,7 @@ describe('what a message that was not sent costs', () => {
     expect(apps.gateway.taken).toHaveLength(1)
   })
 
-  test('for 30 s a gateway that refuses everything is not called, and nothing is counted or written', async () => {
+  test('a gateway that refuses everything is not called for 30 s, and nothing is counted or written', async () => {
     const app = await start(behindProxy)
     apps.gateway.behaviour = { refuse: 'misconfigured' }
     await askFrom(app, '203.0.113.7', number(0))
@@ -338,7 +338,7 @@ describe('what a message that was not sent costs', () => {
     expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(202)
   })
 
-  test('a refusal because of the number costs the caller, and neither the number nor the budget', async () => {
+  test('a refusal because of the number counts for the caller, and neither for the number nor the budget', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
     apps.gateway.behaviour = { refuse: 'number_blocked' }
     const statuses: number[] = []
@@ -350,7 +350,7 @@ describe('what a message that was not sent costs', () => {
     expect(apps.gateway.taken).toHaveLength(1)
   })
 
-  test('what is in doubt is paid for, and never sent twice', async () => {
+  test('a message of unknown outcome is counted, and never sent twice', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
     apps.gateway.behaviour = { fault: 'breaks_the_connection' }
     expect((await askFrom(app, '203.0.113.7', number(0))).status).toBe(503)
@@ -359,7 +359,7 @@ describe('what a message that was not sent costs', () => {
     expect(apps.gateway.requests).toHaveLength(1)
   })
 
-  test('an owner whose message was not sent can be sent another one', async () => {
+  test('an owner whose message was not sent can get another one', async () => {
     const app = await start({ ...behindProxy, HUFU_SMS_DAILY_BUDGET: '1' })
     await addPerson(app.services, phone)
     apps.gateway.behaviour = { refuse: 'out_of_funds' }
@@ -373,7 +373,7 @@ describe('what a message that was not sent costs', () => {
   })
 })
 
-describe('a stranger who asks for a code', () => {
+describe('a caller that requests a code for the number of another person', () => {
   const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   const [owner, stranger] = ['203.0.113.7', '198.51.100.7']
 
@@ -405,7 +405,7 @@ describe('a stranger who asks for a code', () => {
     }
   })
 
-  test('sends no second message, and the code under way stays good for what the answer says', async () => {
+  test('sends no second message, and the pending code stays valid as long as the answer says', async () => {
     const app = await start(environment)
     await askFrom(app, owner, phone)
     const code = sentCode()
@@ -418,7 +418,7 @@ describe('a stranger who asks for a code', () => {
     expect((await clientOf(app).signIn({ phoneNumber: phone, code })).status).toBe(201)
   })
 
-  test('cannot keep a code good for longer than ten minutes', async () => {
+  test('cannot extend the validity of a code beyond ten minutes', async () => {
     const app = await start({ ...environment, HUFU_LIMITS: 'on' })
     await askFrom(app, owner, phone)
     const code = sentCode()
@@ -429,7 +429,7 @@ describe('a stranger who asks for a code', () => {
     expect((await clientOf(app).signIn({ phoneNumber: phone, code })).status).toBe(401)
   })
 
-  test('does not make a code that is not sent', async () => {
+  test('creates no code where none is sent', async () => {
     const app = await start(environment)
     await askFrom(app, stranger, phone, 'reset_password')
     await app.services.codeSender.close()
@@ -437,7 +437,7 @@ describe('a stranger who asks for a code', () => {
     expect(await eventKinds(app)).toEqual(['code_not_sent'])
     const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'reset_password' })
     expect(row).toMatchObject({ used_at: app.clock.now() })
-    // Made and asked for later, it gets a good one.
+    // If it had been created, a later request would get a valid one.
     await addPerson(app.services, phone)
     app.clock.advance(60_000)
     await askFrom(app, owner, phone, 'reset_password')
@@ -447,7 +447,7 @@ describe('a stranger who asks for a code', () => {
   })
 })
 
-test('guesses are limited whatever they are for, and a password still lets its owner in', async () => {
+test('guesses are limited for all purposes together, and the password still works', async () => {
   const app = await start({ HUFU_LIMITS: 'on' })
   await addPerson(app.services)
   const statuses: number[] = []
@@ -461,7 +461,7 @@ test('guesses are limited whatever they are for, and a password still lets its o
   expect((await client.signIn(password)).status).toBe(201)
 })
 
-test('with no time to think it over, a closed account is gone when the answer is there', async () => {
+test('with a grace period of zero, a closed account is gone once the answer arrives', async () => {
   const app = await start({ HUFU_CLOSING_DAYS: '0' })
   await askFor(app, 'sign_in')
   const { body } = await clientOf(app).signIn({ phoneNumber: phone, code: sentCode() })

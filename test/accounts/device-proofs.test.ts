@@ -1,4 +1,4 @@
-// Device proofs over HTTP: what a sign-in gives, what it opens at the next one, and what ends it.
+// Device proofs over HTTP: how a sign-in issues them, what they allow at the next one, and what ends them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -10,7 +10,7 @@ import { type Answer, ask, clientOf } from '../support/v1-calls.ts'
 
 let last = 0
 const newNumber = () => `+86138${String(20_000_000 + last++)}`
-/** Each caller comes from a network of its own. */
+/** Each caller has a network of its own. */
 let lastCaller = 0
 const newCaller = () => `198.${18 + (lastCaller >> 8)}.${lastCaller++ & 255}.7`
 const password = 'a good password of mine'
@@ -78,7 +78,9 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       .where('proof_hash', '=', hashDeviceProof(proof))
       .executeTakeFirst()) !== undefined
 
-  /** Wrong passwords from so many networks that the number has no room left for callers without a proof. */
+  /**
+   * Wrong passwords from so many networks that the number has no attempts left for callers without a proof.
+   */
   async function attackPassword(phone: string): Promise<void> {
     for (let i = 0; i < 15; i++)
       expect(await stranger().signIn({ phoneNumber: phone, password: 'wrong' })).toMatchObject({
@@ -86,7 +88,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       })
   }
 
-  usable('a sign-in gives a random proof, of which SQL has only the hash; a good one is kept', async () => {
+  usable('a sign-in issues a random proof, stored as its hash alone; a valid one is kept', async () => {
     const { phone } = await addPerson()
     const first = await signIn(phone)
     expect(first.body.device_proof).toMatch(/^hp_[\w-]{43}$/)
@@ -101,7 +103,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await isGood(phone, proof)).toBe(true)
   })
 
-  usable('wrong passwords of a botnet keep out only callers without a proof', async () => {
+  usable('wrong passwords of a botnet keep only callers without a proof out', async () => {
     const [{ phone }, other] = [await addPerson(), await addPerson()]
     const [proof, foreign] = [await proofOf(phone), await proofOf(other.phone)]
     await attackPassword(phone)
@@ -112,7 +114,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await signIn(phone, { device_proof: proof })).toMatchObject({ status: 201 })
   })
 
-  usable('a proof is bound to the installation where both gave a device id', async () => {
+  usable('a proof is bound to the device id where both requests had one', async () => {
     const { phone } = await addPerson()
     const proof = await proofOf(phone, { device: { platform: 'ios', id: 'install-1' } })
     await attackPassword(phone)
@@ -148,7 +150,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     },
   )
 
-  usable('an address that refused requests have shut out lets a proof through', async () => {
+  usable('an address that is out of attempts still accepts a proof', async () => {
     const { phone } = await addPerson()
     const [proof, nat] = [await proofOf(phone), newCaller()]
     const tap = (body: object) => post(app, '/v1/codes', { purpose: 'sign_in', ...body }, nat)
@@ -187,7 +189,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     return rows.length
   }
 
-  usable('without a proof, a person at whose number a botnet guesses needs two codes', async () => {
+  usable('without a proof, an owner under attack needs two codes', async () => {
     const { phone } = await addPerson()
     const mine = newCaller()
     const enter = async () => {
@@ -205,7 +207,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await enter()).toMatchObject({ status: 201 })
   })
 
-  usable('with one, the first code is enough, also to reset a password', async () => {
+  usable('with a proof, the first code is enough, also to reset a password', async () => {
     const { phone } = await addPerson()
     for (const purpose of ['reset_password', 'sign_in'] as const) {
       const proof = await proofOf(phone, purpose === 'sign_in' ? { password: 'another good password' } : {})
@@ -220,7 +222,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     }
   })
 
-  usable('a reset ends every proof, a removed device its own, and signing out none', async () => {
+  usable('a reset ends every proof, removing a device ends its own, and signing out ends none', async () => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
     const [proof, stolen] = [String(mine.body.device_proof), String(thief.body.device_proof)]
@@ -236,7 +238,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await isGood(phone, proof)).toBe(false)
   })
 
-  usable('removing all other devices also ends the proofs of those that had signed out', async () => {
+  usable('removing all other devices also ends the proofs of signed-out devices', async () => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
     expect((await clientOf(app).signOut(tokenOf(thief))).status).toBe(204)
@@ -258,7 +260,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       expect(await isGood(phone, String(earlier.body.device_proof))).toBe(false)
       expect(await isGood(phone, String(mine.body.device_proof))).toBe(true)
       expect(await isGood(phone, String(other.body.device_proof))).toBe(true)
-      // It signs out before it is removed: the answer still says that the device is out.
+      // It signs out before it is removed: the answer is still that the device is signed out.
       const late = await signIn(phone)
       expect((await clientOf(app).signOut(tokenOf(late))).status).toBe(204)
       expect((await clientOf(app).endDevice(tokenOf(mine), idOf(late))).status).toBe(204)
@@ -267,7 +269,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     },
   )
 
-  usable('the holder of a stolen token does not keep the owner from changing the password', async () => {
+  usable('the holder of a stolen token cannot keep the owner from changing the password', async () => {
     const { phone } = await addPerson()
     const [mine, thief] = [await signIn(phone), await signIn(phone)]
     const change = async (session: Answer, currentPassword: string) => {
@@ -283,7 +285,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await change(mine, password)).toBe(204)
   })
 
-  usable('a ban ends them, and so does the end of the account', async () => {
+  usable('a ban ends the proofs, and so does the end of the account', async () => {
     const { phone, id } = await addPerson()
     const proof = await proofOf(phone)
     await app.services.lifecycle.ban(id, { until: null, reason: null })
@@ -294,25 +296,28 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await isGood(gone.phone, last)).toBe(false)
   })
 
-  usable('an account has ten at most, and a client that keeps none pushes out no other', async () => {
-    const { phone, id } = await addPerson()
-    const kept = await proofOf(phone)
-    app.clock.advance(1_000)
-    await signIn(phone, { device_proof: kept })
-    for (let i = 0; i < 15; i++) {
+  usable(
+    'an account has at most ten proofs, and a client that keeps none does not displace others',
+    async () => {
+      const { phone, id } = await addPerson()
+      const kept = await proofOf(phone)
       app.clock.advance(1_000)
-      await signIn(phone)
-    }
-    const rows = await app.services.db
-      .selectFrom('hufu_device_proofs')
-      .select('proof_hash')
-      .where('account_id', '=', id)
-      .execute()
-    expect(rows).toHaveLength(deviceProofsMax)
-    expect(await isGood(phone, kept)).toBe(true)
-  })
+      await signIn(phone, { device_proof: kept })
+      for (let i = 0; i < 15; i++) {
+        app.clock.advance(1_000)
+        await signIn(phone)
+      }
+      const rows = await app.services.db
+        .selectFrom('hufu_device_proofs')
+        .select('proof_hash')
+        .where('account_id', '=', id)
+        .execute()
+      expect(rows).toHaveLength(deviceProofsMax)
+      expect(await isGood(phone, kept)).toBe(true)
+    },
+  )
 
-  usable('one that no sign-in presented for 400 days is removed', async () => {
+  usable('a proof that no sign-in used for 400 days is removed', async () => {
     const { phone } = await addPerson()
     const proof = await proofOf(phone)
     const later = app.clock.now() + 401 * 86_400_000
@@ -321,7 +326,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(await isGood(phone, proof)).toBe(false)
   })
 
-  usable('the classic API gives one in a header to a client that asks with it', async () => {
+  usable('the classic API returns a proof in a header to a client that requests it', async () => {
     const { phone } = await addPerson()
     const login = async (header: Record<string, string>) => {
       const answer = await fetch(`${app.url}/login`, {

@@ -1,4 +1,4 @@
-// An export of 100,000 events and sessions: complete, streamed, and other requests go on meanwhile, on every
+// An export of 100,000 events and sessions is complete and streamed while other requests continue, on every
 // database.
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -42,7 +42,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     await drop?.()
   })
 
-  /** A person with a past, and a session. Of three events two were in the same millisecond. */
+  /** An account with many events, and a session. Two of three events share a millisecond. */
   async function personWith(number: string, past: { events: number; sessions: number }) {
     const { id } = await addPerson(app.services, number)
     const mark = number.slice(-3)
@@ -93,29 +93,32 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     return JSON.parse(Buffer.from(await bytesOf(token)).toString()) as Export
   }
 
-  usable('it has each event and each session once, in order, also those of one millisecond', async () => {
-    const { token, id, number } = await personWith('13800000101', { events: 1_001, sessions: 601 })
-    const { account, sessions, events } = await exportOf(token)
-    expect(account).toMatchObject({ id, phone_number: `+86${number}` })
-    // Made, signed in, and the export itself, beside those of the past.
-    expect(events).toHaveLength(1_001 + 3)
-    expect(events.map(({ at }) => at)).toEqual(
-      events
-        .map(({ at }) => at)
-        .toSorted()
-        .toReversed(),
-    )
-    expect(new Set(events.map(({ detail }) => JSON.stringify(detail))).size).toBeGreaterThanOrEqual(1_001)
-    expect(sessions).toHaveLength(602)
-    expect(new Set(sessions.map((session) => session.id)).size).toBe(602)
-    expect(sessions.map(({ created_at }) => created_at)).toEqual(
-      sessions.map(({ created_at }) => created_at).toSorted(),
-    )
-  })
+  usable(
+    'an export has each event and each session once, in order, also within one millisecond',
+    async () => {
+      const { token, id, number } = await personWith('13800000101', { events: 1_001, sessions: 601 })
+      const { account, sessions, events } = await exportOf(token)
+      expect(account).toMatchObject({ id, phone_number: `+86${number}` })
+      // The account's creation, its sign-in and the export itself, besides the earlier events.
+      expect(events).toHaveLength(1_001 + 3)
+      expect(events.map(({ at }) => at)).toEqual(
+        events
+          .map(({ at }) => at)
+          .toSorted()
+          .toReversed(),
+      )
+      expect(new Set(events.map(({ detail }) => JSON.stringify(detail))).size).toBeGreaterThanOrEqual(1_001)
+      expect(sessions).toHaveLength(602)
+      expect(new Set(sessions.map((session) => session.id)).size).toBe(602)
+      expect(sessions.map(({ created_at }) => created_at)).toEqual(
+        sessions.map(({ created_at }) => created_at).toSorted(),
+      )
+    },
+  )
 
-  usable('`hufu events` tells each event of an account and of its number once, newest first', async () => {
+  usable('`hufu events` lists each event of an account and of its number once, newest first', async () => {
     const { number } = await personWith('13800000102', { events: 450, sessions: 0 })
-    // Of the number alone, between the others.
+    // Events of the number alone, between the others.
     await insertMany(app.byHand, kind, 'hufu_events', 450, {
       id: (i, { concat, padded }) => concat(sql`'only-'`, padded(i, 17)),
       at: (i) => sql`${start} + ${i}`,
@@ -144,13 +147,12 @@ describe.each(databases)('$name', ({ create, skipped }) => {
         await personWith('13800000104', { events: many / 10, sessions: 0 }),
         await personWith('13800000105', { events: many, sessions: 0 }),
       ]
-      // As the database does by itself after so many rows.
+      // The database does the same by itself after enough rows.
       if (kind === 'postgres') await sql`analyze`.execute(app.byHand)
       await exportOf(other.token)
       const short = await timed(() => bytesOf(few.token))
       const whileExporting = latencies(other.token)
-      // Parsed afterwards: that stops this process, which the server is in too, for longer than anything
-      // else.
+      // The text is parsed afterwards, because parsing blocks this process, in which the server also runs.
       const long = await timed(() => bytesOf(lots.token))
       const waits = await whileExporting.stop()
       expect(JSON.parse(Buffer.from(long.value).toString()).events).toHaveLength(many + 3)
@@ -160,7 +162,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     },
   )
 
-  /** How long each of many requests took that were made one after the other, until they are stopped. */
+  /** Measures the durations of sequential requests until it is stopped. */
   function latencies(token: string) {
     let isOver = false
     const waits: number[] = []
@@ -182,12 +184,12 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     }
   }
 
-  usable('a session that ends while its export is read gets no more of it', async () => {
+  usable('an export stops when its session ends', async () => {
     const { token } = await personWith('13800000108', { events: 60_000, sessions: 0 })
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
     socket.write(`GET /v1/account/export HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`)
     await once(socket, 'data')
-    // What is under way is in the buffers of both ends.
+    // The rest is in the buffers of both ends.
     socket.pause()
     const headers = { authorization: `Bearer ${token}` }
     expect((await fetch(`${app.url}/v1/session`, { method: 'DELETE', headers })).status).toBe(204)
@@ -203,7 +205,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     expect(app.lines.filter((text) => text.includes('"level":50'))).toEqual([])
   })
 
-  usable('a client that goes away stops the reading', async () => {
+  usable('a disconnecting client stops the export', async () => {
     const { token } = await personWith('13800000106', { events: 60_000, sessions: 0 })
     const reads = vi.spyOn(app.services.db, 'selectFrom')
     const pages = () => reads.mock.calls.filter(([table]) => String(table) === 'hufu_events').length
@@ -222,7 +224,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       await exportOf((await personWith('13800000107', { events: 0, sessions: 0 })).token),
     ]
     expect(read).toBeLessThan(250)
-    // One page of the other export, and one at the most that was under way.
+    // One page of the other export, and at most one that was being read.
     expect(pages() - read).toBeLessThanOrEqual(2)
     expect(app.lines.filter((text) => text.includes('"level":50'))).toEqual([])
     reads.mockRestore()

@@ -1,11 +1,11 @@
-// When a session was used last: noted about once a minute, off the path of requests, and not lost where that
-// fails.
+// The time of a session's last use is written about once a minute, outside of requests, and is not lost when
+// that fails.
 import { describe, expect, test, vi } from 'vitest'
 import { redisUrl, stores } from '../support/databases.ts'
 import { addAccount, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
 
 describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
-  test.skipIf(skipped !== null)('a use that could not be noted is noted with the next one', async () => {
+  test.skipIf(skipped !== null)('a use that could not be written is written with the next one', async () => {
     const { url, drop } = await database.create()
     await migrateFresh(url)
     let isBroken = false
@@ -39,7 +39,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     expect(await seenAt()).toBe(session.seenAt)
     clock.advance(1_000)
     await use()
-    // What is left to be noted is written at the end.
+    // Pending writes are done at the shutdown.
     await verification.close()
     expect(await seenAt()).toBe(clock.now())
     await domain.close()

@@ -1,5 +1,5 @@
-// docs/limits.md shows what `npm run simulate-limits` prints; the whole takes minutes, so that only its short
-// rows are computed here.
+// docs/limits.md shows the output of `npm run simulate-limits`. All rows take minutes, so only the short ones
+// are computed here.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { attackNames, printed, simulateAttacks } from '../../bench/limit-simulation.ts'
@@ -18,7 +18,7 @@ test('docs/limits.md has a row for each simulated attack', async () => {
   expect(table.map(([name]) => name)).toEqual(await attackNames())
 })
 
-test('every owner is in again within 15 minutes with a device proof, and within 24 hours without', () => {
+test('every owner can sign in again within 15 minutes with a device proof, and within 24 hours without', () => {
   const minutes = (cell = '') => Number.parseFloat(cell) * (cell.endsWith(' h') ? 60 : 1)
   for (const [, withProof, without] of table) {
     expect(minutes(withProof)).toBeLessThanOrEqual(15)
@@ -26,7 +26,7 @@ test('every owner is in again within 15 minutes with a device proof, and within 
   }
 })
 
-test('the simulation prints what the documentation shows', { timeout: 240_000 }, async () => {
+test('the simulation prints the rows of the documentation', { timeout: 240_000 }, async () => {
   const short = ['messages of one number used up, one address']
   const rows = printed(await simulateAttacks(short))
   expect(rows).toEqual(table.filter(([name = '']) => short.includes(name)))

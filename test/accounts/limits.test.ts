@@ -1,4 +1,4 @@
-// The limits over HTTP: which callers are refused, the answers, and that Redis is not needed.
+// The limits over HTTP: which callers are refused, the responses, and that Redis is not needed.
 import { afterEach, describe, expect, test } from 'vitest'
 import { deleteOldCounters } from '../../src/limits/counter-rows.ts'
 import { createClock } from '../fault-run/clock.ts'
@@ -46,7 +46,7 @@ async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
   return {
     status,
     headers,
-    // Every answer of these routes is a JSON object.
+    // Every response of these routes is a JSON object.
     body: JSON.parse(response.text) as Record<string, unknown>,
     retryAfter: retryAfter === null ? null : Number(retryAfter),
   }
@@ -81,7 +81,7 @@ const stores = [
   })),
 ]
 
-test('the holder of a token can try codes for one new number after another thirty times an hour, and no more', async () => {
+test('the holder of a token can try codes for new numbers thirty times an hour in total', async () => {
   const app = await start()
   const enter = async (phone: string) => String((await v1(app, phone, person.password)).body.token)
   const move = (token: string, i: number) =>
@@ -104,7 +104,7 @@ test('the holder of a token can try codes for one new number after another thirt
   expect(await move(await enter('13900000098'), 30)).toMatchObject({ status: 401 })
 })
 
-test('an address behind carrier NAT may be given more, or less, and a network its factor', async () => {
+test('an address behind carrier NAT may have higher or lower limits, and its network a factor', async () => {
   const app = await start({
     HUFU_LIMIT_SIGN_INS_PER_ADDRESS: '21/10m,50/1d',
     HUFU_LIMIT_NETWORK_FACTOR: '2',
@@ -130,7 +130,7 @@ test('an address behind carrier NAT may be given more, or less, and a network it
   }
 })
 
-test('after a clock is set back, no caller waits for what was counted before', async () => {
+test('after a clock is set back, no caller waits for earlier counts', async () => {
   const { url, drop } = await sqlite.create()
   closers.push(drop)
   const other = '13900000098'
@@ -147,7 +147,7 @@ test('after a clock is set back, no caller waits for what was counted before', a
   expect(await v1(server, person.phone, wrong)).toMatchObject({ status: 401 })
 
   clock.set(-3_600_000, server.child)
-  // A new session tells which clock it was begun by.
+  // The start of a new session shows which clock the server uses.
   const agoMs = async () => {
     const { session } = (await v1(server, other, person.password)).body
     return Date.now() - Date.parse((session as { created_at: string }).created_at)
@@ -171,7 +171,7 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     expect(count(401) + count(201)).toBe(5)
   })
 
-  usable('the sixth wrong password in a row waits, by /v1 and by the classic API alike', async () => {
+  usable('the sixth wrong password in a row has to wait, by /v1 and by the classic API alike', async () => {
     const app = await begin()
     for (let i = 0; i < 3; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)
     for (let i = 0; i < 2; i++)
@@ -205,7 +205,7 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
           'x-request-id': `r${i}`,
         })
         const all = Object.fromEntries(headers)
-        // Two walks may lie on both sides of a second where the clock is Redis's.
+        // The two runs may fall into different seconds where the clock is Redis's.
         const retryAfter = all['retry-after'] === undefined ? null : 'some'
         answers.push({ status, text: JSON.stringify(body), ...all, date: null, 'retry-after': retryAfter })
       }
@@ -216,12 +216,12 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     expect(await walk(stranger)).toEqual(known)
   })
 
-  usable('one address that guesses at many numbers is stopped; other addresses are not', async () => {
+  usable('one address that guesses at many numbers is refused; other addresses are not', async () => {
     const app = await begin({ HUFU_TRUSTED_PROXIES: '127.0.0.1' })
     const from = (address: string) => ({ 'x-forwarded-for': address })
     const statuses = new Map<number, number>()
     for (let i = 0; i < 104; i++) {
-      // A number that is none costs nothing; these do.
+      // An invalid number costs nothing; these do.
       const { status } = await v1(app, `139${10_000_000 + i * 1_001}`, wrong, from('203.0.113.7'))
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
     }
@@ -233,7 +233,7 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     expect((await v1(app, person.phone, person.password, from('203.0.113.8'))).status).toBe(201)
   })
 
-  usable('a client with correct sign-ins is never stopped by failures', async () => {
+  usable('a client with correct sign-ins is never refused because of failures', async () => {
     const app = await begin()
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 4; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)
@@ -241,12 +241,12 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     }
   })
 
-  usable('sign-ins that found no room for a password hash are no failures', async () => {
+  usable('sign-ins that found the hash queue full are no failures', async () => {
     const oneHash = { HUFU_PASSWORD_PARALLEL: '1', HUFU_PASSWORD_QUEUE: '0' }
     const app = await start({ ...environment, ...oneHash }, database, { slowHashes: true })
     let overloaded = 0
     for (let i = 0; i < 6; i++) {
-      // Different numbers keep the one hash busy while the person asks.
+      // Other numbers keep the only hashing thread busy meanwhile.
       const busy = Promise.all(Array.from({ length: 3 }, (_, j) => v1(app, `1380000${i}${j}00`, wrong)))
       const { status } = await v1(app, person.phone, person.password)
       if (status === 503) overloaded++
@@ -264,7 +264,7 @@ describe.each([
 ])('servers on one database: $database.name', ({ database, environment, isSkipped }) => {
   const usable = test.skipIf(isSkipped)
 
-  usable('two processes count together, and what they counted outlives them', async () => {
+  usable('two processes count together, and the counts survive them', async () => {
     const { url, drop } = await database.create()
     closers.push(drop)
     const settings = { HUFU_DATABASE_URL: url, HUFU_LIMITS: 'on', ...environment }
@@ -310,11 +310,11 @@ describe.each([
   )
 })
 
-describe.skipIf(noRedis).each(databases)('Redis away, on $name', (database) => {
+describe.skipIf(noRedis).each(databases)('Redis down, on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
 
   usable.each(['killed', 'silent'] as const)(
-    '%s, people sign in, and what was counted before, meanwhile and afterwards is one sum',
+    '%s, sign-ins work, and the counts from before, meanwhile and afterwards add up',
     async (how) => {
       const server = await startRedis()
       closers.push(() => server.stop())

@@ -1,5 +1,5 @@
-// An account without a phone number: no door makes one yet, and everything that reads accounts takes it. Made
-// by SQL.
+// An account without a phone number, created by SQL: no route creates one yet, and everything that reads
+// accounts accepts it.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { newAccountId } from '../../src/ids.ts'
@@ -51,7 +51,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     await drop?.()
   })
 
-  /** A password's hash as another account has it. */
+  /** The password hash of another account. */
   async function hashOf({ services, byHand }: RunningApp) {
     await services.accounts.add({ phoneNumber: '13800004711', nickname: null, password })
     const row = await byHand
@@ -67,7 +67,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     return ((await app.services.sessions.issue(request)) ?? expect.fail('no session')).token
   }
 
-  usable('every route of a signed-in client answers', async () => {
+  usable('every route of a signed-in client works', async () => {
     const token = await newSession()
     const client = clientOf(app)
     for (let times = 0; times < 3; times++) {
@@ -88,7 +88,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
         identities: [{ kind: 'test', issuer: identity.issuer, subject: 'user-1' }],
       },
     })
-    // A step-up by code needs a number; by password it does not.
+    // Confirmation by code needs a number; by password it does not.
     const byCode = { code: '123456', newPassword }
     const missing = { status: 409, body: { code: 'phone_number_missing' } }
     expect(await client.setPassword(token, byCode)).toMatchObject(missing)
@@ -100,7 +100,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     expect(await client.rotate(token)).toMatchObject({ status: 200 })
   })
 
-  usable('its cache entry is read by another server', async () => {
+  usable('another server reads its cache entry', async () => {
     const token = await newSession()
     const { body } = await clientOf(app).me(token)
     if (!redis) return
@@ -119,7 +119,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     await other.close()
   })
 
-  // Commands get the database alone, so a store with Redis would show the same.
+  // Commands use the database alone, so a store with Redis would show the same.
   const onceForEachDatabase = redis ? null : usable
   onceForEachDatabase?.('commands name it by its id', async () => {
     const environment = { HUFU_DATABASE_URL: url }
@@ -140,21 +140,24 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
     const listed = await runCommand(['accounts', 'list'], environment)
     expect(listed).toMatchObject({ code: 0 })
     expect(listed.stdout).toContain('-  ')
-    // The person of the tutorial is still found by the number.
+    // The tutorial's account is still found by its number.
     expect(JSON.parse(await run('accounts', 'show', person.phone))).toMatchObject({
       nickname: person.nickname,
     })
   })
 
-  usable('a ban for ever keeps no number, and the purge removes it with its identities', async () => {
-    await app.byHand
-      .updateTable('hufu_accounts')
-      .set({ closes_at: app.clock.now() - 1, banned_at: app.clock.now() })
-      .where('id', '=', id)
-      .execute()
-    await app.services.lifecycle.purge(app.clock.now(), 10)
-    const left = await app.byHand.selectFrom('hufu_accounts').select('id').where('id', '=', id).execute()
-    const identities = await app.byHand.selectFrom('hufu_identities').selectAll().execute()
-    expect([...left, ...identities]).toEqual([])
-  })
+  usable(
+    'a permanent ban keeps no number, and the purge removes the account with its identities',
+    async () => {
+      await app.byHand
+        .updateTable('hufu_accounts')
+        .set({ closes_at: app.clock.now() - 1, banned_at: app.clock.now() })
+        .where('id', '=', id)
+        .execute()
+      await app.services.lifecycle.purge(app.clock.now(), 10)
+      const left = await app.byHand.selectFrom('hufu_accounts').select('id').where('id', '=', id).execute()
+      const identities = await app.byHand.selectFrom('hufu_identities').selectAll().execute()
+      expect([...left, ...identities]).toEqual([])
+    },
+  )
 })

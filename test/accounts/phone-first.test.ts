@@ -20,12 +20,12 @@ function newNumber(): string {
   return `+86${nextNumber}`
 }
 
-/** Asks for a code, and reads what the message would say. */
+/** Requests a code, and derives what the message would contain. */
 async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
   const { services } = app
   expect((await clientOf(app).sendCode({ phoneNumber, purpose })).status).toBe(202)
-  // Codes for owners of accounts are made after the answer, so that it does not tell whether there is an
-  // account.
+  // Codes for owners of accounts are created after the response, so that it does not reveal whether there is
+  // an account.
   await services.codeSender.close()
   return await currentCode(services, phoneNumber, purpose)
 }
@@ -79,7 +79,7 @@ for (const { name, skipped, database, redis } of stores) {
       drop = fresh.drop
       const url = redis ? redisUrl() : null
       app = await startApp(fresh.url, { environment: { ...(url !== null && { HUFU_REDIS_URL: url }) } })
-      // As a server does at its start: what is due is removed from a day later on.
+      // The start of a server: purges are allowed from a day later on.
       await app.services.purgeExpired()
     })
 
@@ -107,7 +107,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(next).toMatchObject({ status: 201, body: { created: false, account: { nickname: '小明' } } })
       })
 
-      test('asking again keeps the code and the guesses; it is for one purpose and five minutes', async () => {
+      test('another request keeps the code and its guesses; it is for one purpose and five minutes', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
         const guess = (text: string) => client().signIn({ phoneNumber: phone, code: text })
@@ -123,7 +123,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await codeFor(app, phone, 'sign_in')).not.toBe(code)
       })
 
-      test('after five guesses the right one is wrong, and the next message has another one', async () => {
+      test('after five guesses the right code is refused, and the next message has another one', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
         const guess = (text: string) => client().signIn({ phoneNumber: phone, code: text })
@@ -160,7 +160,7 @@ for (const { name, skipped, database, redis } of stores) {
         }
       })
 
-      test('64 times the right code at once is one session of one account', async () => {
+      test('64 parallel sign-ins with the right code are one session of one account', async () => {
         const phone = newNumber()
         const code = await codeFor(app, phone, 'sign_in')
         const input = { phoneNumber: phone, code }
@@ -182,7 +182,7 @@ for (const { name, skipped, database, redis } of stores) {
         }
       })
 
-      test('a code for a number without an account proves nothing but sign-up', async () => {
+      test('a code for a number without an account is valid only for sign-up', async () => {
         const phone = newNumber()
         await expect(codeFor(app, phone, 'reset_password')).rejects.toThrow('no code was sent')
         const code = await codeFor(app, phone, 'sign_in')
@@ -195,8 +195,8 @@ for (const { name, skipped, database, redis } of stores) {
       })
     })
 
-    describe.skipIf(skipped !== null)('an account', () => {
-      test('a person who created it before the owner keeps nothing in it', async () => {
+    describe.skipIf(skipped !== null)('the creator of an account', () => {
+      test('keeps nothing in it once the owner has verified the number', async () => {
         const phone = newNumber()
         const { id } = await app.services.accounts.add({
           phoneNumber: phone,
@@ -217,13 +217,13 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await client().account(owner.token)).toMatchObject({
           body: { nickname: null, has_password: false },
         })
-        // Only the first proof does that.
+        // Only the first verification has this effect.
         await setPassword(app, owner, 'correct horse')
         await signUp(app, phone)
         expect((await app.services.accounts.get(phone)).hasPassword).toBe(true)
       })
 
-      test('nor does it where the owner begins with a new password', async () => {
+      test('keeps nothing either if the owner starts with a password reset', async () => {
         const phone = newNumber()
         await app.services.accounts.add({
           phoneNumber: phone,
@@ -260,7 +260,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await app.services.accounts.get(phone)).nickname).toBe('主人')
       })
 
-      test('the profile is changed a field at a time, and every check tells the new name', async () => {
+      test('the profile is changed a field at a time, and every check returns the new name', async () => {
         const who = await signUp(app)
         const avatarUrl = 'https://example.com/a.png'
         const change = { nickname: '大明', locale: 'zh-CN' }
@@ -320,7 +320,7 @@ for (const { name, skipped, database, redis } of stores) {
         }
       })
 
-      test('a forgotten password is set by code, once, and ends every session', async () => {
+      test('a forgotten password is reset by code, once, and ends every session', async () => {
         const who = await signUp(app)
         const code = await codeFor(app, who.phone, 'reset_password')
         const input = { phoneNumber: who.phone, code, newPassword: 'correct horse' }
@@ -333,7 +333,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await client().signIn(signIn)).status).toBe(201)
       })
 
-      test('it moves to another number with proof of both, and the other sessions end', async () => {
+      test('an account moves to another number with proof of both, and the other sessions end', async () => {
         const who = await signUp(app)
         const other = await signUp(app, who.phone, { platform: 'android' })
         const taken = await signUp(app)
@@ -361,7 +361,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await client().me(other.token)).toMatchObject({
           body: { code: 'session_phone_changed' },
         })
-        // The old number is free, and makes an account of its own.
+        // The old number is free, and creates a new account.
         expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
         const again = {
           confirmation: { code: await codeFor(app, phoneNumber, 'confirm') },
@@ -373,7 +373,7 @@ for (const { name, skipped, database, redis } of stores) {
         })
       })
 
-      test('a typing error in one of the two codes does not use up the other, and the answer tells which', async () => {
+      test('a typing error in one of the two codes does not use up the other, and the answer names the wrong one', async () => {
         const who = await signUp(app)
         const phoneNumber = newNumber()
         const confirm = await codeFor(app, who.phone, 'confirm')
@@ -393,7 +393,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(await move({ code, confirmation: { code: confirm } })).toMatchObject({ status: 200 })
       })
 
-      test('it does not move to the number that it has, and nothing ends', async () => {
+      test('an account does not move to its own number, and nothing ends', async () => {
         const who = await signUp(app)
         const other = await signUp(app, who.phone, { platform: 'android' })
         const input = { phoneNumber: who.phone, code: '000000', confirmation: { code: '000000' } }
@@ -404,7 +404,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await client().me(other.token)).status).toBe(200)
       })
 
-      test('the present owner of a number sees no events of the one before, and takes none along', async () => {
+      test('the current owner of a number sees and takes along no events of the previous one', async () => {
         const first = await signUp(app)
         const moved = newNumber()
         await client().signIn({ phoneNumber: first.phone, password: 'wrong one' })
@@ -435,7 +435,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(told).toEqual([{ phone_number: first.phone }])
       })
 
-      test('a confirmation counts once, also where two changes meet', async () => {
+      test('a confirmation is valid once, also for two concurrent changes', async () => {
         const who = await signUp(app)
         const confirmation = { code: await codeFor(app, who.phone, 'confirm') }
         const numbers = [newNumber(), newNumber()]
@@ -448,7 +448,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(moves.map(({ status }) => status).sort()).toEqual([200, 401])
       })
 
-      test('it closes with a code, opens again at a sign-in, and is gone for good after 15 days', async () => {
+      test('an account closes with a code, reopens at a sign-in, and is deleted after 15 days', async () => {
         const who = await signUp(app)
         const close = async (token: string) => {
           const code = await codeFor(app, who.phone, 'close_account')
@@ -487,7 +487,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
       })
 
-      test('what is known of a person can be taken away by them, and holds no secret', async () => {
+      test('the export contains all data of a person and no secret', async () => {
         const who = await signUp(app)
         await setPassword(app, who, 'correct horse')
         const { status, body } = await client().exportAccount(who.token)
@@ -499,7 +499,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect(JSON.stringify(body)).not.toMatch(/argon2|hf_|token_hash/)
       })
 
-      test('a ban ends everything now, says until when, and ends by itself', async () => {
+      test('a ban ends all sessions at once, names its end, and ends by itself', async () => {
         const who = await signUp(app)
         const until = app.clock.now() + dayMs
         await app.services.lifecycle.ban(who.accountId, { until, reason: 'spam' })
@@ -517,7 +517,7 @@ for (const { name, skipped, database, redis } of stores) {
         await signUp(app, who.phone)
         await app.services.lifecycle.ban(who.accountId, { until: null, reason: null })
         await app.services.lifecycle.unban(who.accountId)
-        // What a ban ended stays ended.
+        // Sessions that a ban ended stay ended.
         expect(await client().me(who.token)).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
@@ -527,7 +527,7 @@ for (const { name, skipped, database, redis } of stores) {
     })
 
     describe.skipIf(skipped !== null)('devices', () => {
-      test('all others are signed out at once, or all', async () => {
+      test('endOtherDevices ends all other sessions, and signOutEverywhere ends all', async () => {
         const who = await signUp(app)
         const others = [
           await signUp(app, who.phone, { platform: 'android' }),
@@ -546,7 +546,7 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await ask(app, 'DELETE', '/v1/sessions?all=maybe', { token: who.token })).status).toBe(401)
       })
 
-      test('a replaced phone is told when and where, in words for people', async () => {
+      test('a replaced phone gets the time and the device in words for people', async () => {
         const old = await signUp(app, newNumber(), { platform: 'ios', name: 'iPhone 14' })
         await signUp(app, old.phone, { platform: 'ios', name: 'iPhone 15' })
         const time = new Intl.DateTimeFormat('zh-CN', {
@@ -564,7 +564,7 @@ for (const { name, skipped, database, redis } of stores) {
       })
     })
 
-    test.skipIf(skipped !== null)('events tell what happened, in order', async () => {
+    test.skipIf(skipped !== null)('events record what happened, in order', async () => {
       const who = await signUp(app)
       await setPassword(app, who, 'correct horse')
       const wrongPassword = { phoneNumber: who.phone, password: 'wrong' }

@@ -1,4 +1,4 @@
-// Data whose time is over goes away, and no data goes away because a clock is wrong.
+// Expired data is removed, but never because a clock is wrong.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openServices, type Services } from '../../src/app.ts'
@@ -16,7 +16,7 @@ const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 const yearMs = 365 * dayMs
 
-/** The clock of a machine: people and time servers set it, and `steady` does not notice. */
+/** The wall clock of a machine: people and time servers set it, which does not affect `steady`. */
 class Machine {
   readonly clock: ManualClock
   readonly steady = new ManualClock(0)
@@ -62,7 +62,7 @@ describe.each(databases)('purges on $name', (database) => {
     return services
   }
 
-  /** An account that closes in 15 days, and the events of its short life. */
+  /** An account that closes in 15 days, with its first events. */
   async function addClosing({ accounts, db, clock }: Services, phoneNumber: string): Promise<string> {
     const { id } = await addPerson({ accounts } as Services, phoneNumber, null)
     await sql`update hufu_accounts set closes_at = ${clock.now() + 15 * dayMs} where id = ${id}`.execute(db)
@@ -84,7 +84,7 @@ describe.each(databases)('purges on $name', (database) => {
     ...new Set((await services.purgeExpired({ isClockRight })).map(({ outcome }) => outcome.is)),
   ]
 
-  /** Visits every hour, as a server does, or less often. */
+  /** Runs the purge every hour, like a server, or less often. */
   async function serveFor(services: Services, machine: Machine, ms: number, everyMs = hourMs): Promise<void> {
     for (let passed = 0; passed < ms; passed += everyMs) {
       machine.pass(everyMs)
@@ -108,7 +108,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await eventCount(rightHouse)).toBe(before)
   })
 
-  usable('a clock that jumped is not trusted before a day has passed by the steady clock', async () => {
+  usable('a clock that jumped is trusted again after a day of the steady clock', async () => {
     const machine = new Machine()
     const services = await open(machine)
     await services.purgeExpired()
@@ -130,7 +130,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await services.accounts.find('13600000001')).toBeNull()
   })
 
-  usable('a restart neither ends the wait nor begins it anew', async () => {
+  usable('a restart neither ends nor restarts the wait', async () => {
     const machine = new Machine()
     const first = await open(machine)
     await first.purgeExpired()
@@ -150,7 +150,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await again.accounts.find('13600000001')).toBeNull()
   })
 
-  usable('what is due goes at its time while the clock is where it should be', async () => {
+  usable('data is removed when due while the clock is right', async () => {
     const machine = new Machine()
     const services = await open(machine)
     await services.purgeExpired()
@@ -165,7 +165,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await eventCount(services)).toBe(0)
   })
 
-  usable('a person who says that the time is right need not wait', async () => {
+  usable('an operator who confirms the time need not wait', async () => {
     const machine = new Machine()
     const services = await open(machine)
     await addClosing(services, '13600000001')
@@ -177,7 +177,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(await outcomesOf(services)).toEqual(['done'])
   })
 
-  usable('a step that fails keeps no other one, and is told', async () => {
+  usable('a failing step stops no other step, and is reported', async () => {
     const machine = new Machine()
     const { db } = await open(machine)
     const ran: string[] = []
@@ -205,7 +205,7 @@ describe.each(databases)('purges on $name', (database) => {
     ])
   })
 
-  usable('a step goes on in batches until nothing is left', async () => {
+  usable('a step runs in batches until nothing is left', async () => {
     const machine = new Machine()
     const { db } = await open(machine)
     let left = 1_234
@@ -230,7 +230,7 @@ describe.each(databases)('purges on $name', (database) => {
     expect(Math.abs((await databaseNow(db, kind)) - systemClock.now())).toBeLessThan(60_000)
   })
 
-  usable('the command says what became of each kind of data, and with --now waits for nothing', async () => {
+  usable('the command reports each kind of data, and with --now does not wait', async () => {
     const environment = { HUFU_DATABASE_URL: fresh.url, LANG: 'C' }
     const first = await runCommand(['purge'], environment)
     expect(first).toMatchObject({
@@ -250,7 +250,7 @@ describe.each(databases)('purges on $name', (database) => {
   })
 })
 
-test('one account that cannot be removed does not keep the others', async () => {
+test('an account that cannot be removed does not stop the removal of others', async () => {
   const [sqlite = expect.fail()] = databases
   const fresh = await sqlite.create()
   const machine = new Machine()

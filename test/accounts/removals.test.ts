@@ -1,6 +1,6 @@
-// An account is removed in two parts, and no client meets the half of it: a server that dies at any step
-// leaves an account that is whole, or one that is over, whose number is free. What is left to delete changes
-// no answer.
+// An account is removed in two parts, and no client sees an intermediate state: after a crash at any step the
+// account is either complete, or gone with its number free. Data that remains to be deleted changes no
+// response.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
@@ -45,7 +45,7 @@ describe.each(databases)('a removal on $name', (database) => {
     await app.services.codeSender.send(number, asked)
     await app.services.codeSender.close()
     const nonce = (await findCode(app.byHand, name))?.nonce
-    // No code is made for a number without an account, so this one is a guess.
+    // No code is created for a number without an account, so this one is a guess.
     return nonce === undefined ? '123456' : codeOf(await getOrCreateKey(app.services.db), { ...name, nonce })
   }
 
@@ -57,8 +57,8 @@ describe.each(databases)('a removal on $name', (database) => {
     })
 
   /**
-   * A closed account whose time is over, with a past: three sessions, an identity, and events of it and of
-   * its number.
+   * A closed account that is due for removal, with three sessions, an identity, and events of it and of its
+   * number.
    */
   async function addDue(number: string): Promise<{ id: string; token: string }> {
     const { db } = app.services
@@ -75,7 +75,7 @@ describe.each(databases)('a removal on $name', (database) => {
     const { token } = (await issue({ ...phone, platform: 'web' })) ?? expect.fail()
     await app.services.sessions.endAll({ accountId: id, reason: 'account_closed', by: null, except: null })
     const now = app.clock.now()
-    // The newest is the first one that a purge removes.
+    // A purge removes the newest one first.
     overdue++
     await sql`update hufu_accounts set closes_at = ${now - overdue} where id = ${id}`.execute(db)
     await db
@@ -93,7 +93,8 @@ describe.each(databases)('a removal on $name', (database) => {
   }
 
   /**
-   * How many events of the account, and of the number before it had an account, still identify the person.
+   * The number of events of the account, and of the number before the account, that still identify the
+   * person.
    */
   async function remembered(id: string, number: string): Promise<number> {
     const { rows } = await sql<{ n: number }>`select count(*) as n from hufu_events
@@ -109,7 +110,7 @@ describe.each(databases)('a removal on $name', (database) => {
     return Number(rows[0]?.n)
   }
 
-  /** A server that is cut at the n-th step of a purge. @returns the step; null: it came to the end before */
+  /** Crashes a server at the n-th step of a purge. @returns the step; null: the purge ended before it */
   async function purgeCut(n: number, fault: (typeof faults)[number]): Promise<string | null> {
     const cut = new Cut()
     const { db, writer, clock, close } = await openDomain({
@@ -129,7 +130,8 @@ describe.each(databases)('a removal on $name', (database) => {
     cut.arm(n, fault)
     await lifecycle.purge(clock.now(), 10).catch(() => {})
     await close()
-    // SQLite's cache of the witness sees what another connection has committed with the next turn.
+    // SQLite's cache of the other server sees a commit of another connection in the next turn of the event
+    // loop.
     await nextTurn()
     return cut.reached
   }
@@ -176,7 +178,7 @@ describe.each(databases)('a removal on $name', (database) => {
     )
   }
 
-  /** An account whose removal was cut off right after its first commit. */
+  /** An account whose removal crashed right after its first commit. */
   async function addHalfRemoved(number: string) {
     const due = await addDue(number)
     const commits = { seen: 0 }
@@ -244,7 +246,7 @@ describe.each(databases)('a removal on $name', (database) => {
       })
       expect(await issued).toBeNull()
 
-      // Its number can be another account's, in each of three ways.
+      // Another account can take its number, in each of three ways.
       await addPerson(app.services, number)
       const input = { phoneNumber: number, password: person.password }
       await client.signIn(input)

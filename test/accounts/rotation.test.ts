@@ -1,4 +1,4 @@
-// A session's token gets a successor: a lost answer does not sign out, and an old token ends the session.
+// Rotation of a session's token: a lost response does not sign out, and using an old token ends the session.
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
@@ -18,7 +18,7 @@ async function rotate({ verification }: Domain, token: string): Promise<string> 
   return rotated.token
 }
 
-/** What a server says of a token: `live`, `unknown`, or the reason of the end. */
+/** The server's verdict on a token: `live`, `unknown`, or the reason of the end. */
 async function say({ verification }: Domain, token: string): Promise<string> {
   await nextTurn()
   const verified: Verified = await verification.verify(token)
@@ -36,7 +36,7 @@ async function rowOf({ db }: Domain, token: string) {
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let url: string
   let drop: () => Promise<void>
-  /** Two servers with one clock, which only goes forward: each test has an account of its own. */
+  /** Two servers with one clock, which only moves forward: each test has an account of its own. */
   let here: Domain
   let there: Domain
   let clock: ManualClock
@@ -63,14 +63,14 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   const openAnother = (watch = pass) =>
     openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null, clock, watch })
 
-  /** A server that remembers nothing yet, until the end of the test. */
+  /** A server with an empty memory, which closes at the end of the test. */
   async function open(): Promise<Domain> {
     const domain = await openAnother()
     opened.push(domain)
     return domain
   }
 
-  /** The token of a new session that both servers have seen. */
+  /** The token of a new session that both servers have in memory. */
   async function begin(): Promise<{ token: string; accountId: string }> {
     const accountId = await addAccount(here.db)
     const { token } = await signIn(here, accountId)
@@ -84,7 +84,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   const all = (answer: string) => [answer, answer, answer]
 
   test.skipIf(skipped !== null)(
-    'both tokens are good until the new one is used; then the old one ends the session for both',
+    'both tokens are valid until the new one is used; then the old one ends the session for both',
     async () => {
       const { token: old, accountId } = await begin()
       const successor = await rotate(here, old)
@@ -113,26 +113,23 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)(
-    'a lost answer asked again, anywhere within 60 s, gives the very same successor',
-    async () => {
-      const { token: old } = await begin()
-      const successor = await rotate(here, old)
-      expect(await rotate(there, old)).toBe(successor)
-      clock.advance(60 * secondMs - 1)
-      expect(await rotate(there, old)).toBe(successor)
-      expect(await rotate(await open(), old)).toBe(successor)
-      expect(await everywhere(successor)).toEqual(all('live'))
-    },
-  )
+  test.skipIf(skipped !== null)('a repeated rotation within 60 s returns the same successor', async () => {
+    const { token: old } = await begin()
+    const successor = await rotate(here, old)
+    expect(await rotate(there, old)).toBe(successor)
+    clock.advance(60 * secondMs - 1)
+    expect(await rotate(there, old)).toBe(successor)
+    expect(await rotate(await open(), old)).toBe(successor)
+    expect(await everywhere(successor)).toEqual(all('live'))
+  })
 
   test.skipIf(skipped !== null)(
-    'the grace is 60 s from the first rotation: a millisecond less is live, 60 s are reuse, used or not',
+    'the grace period is 60 s from the first rotation: a millisecond less is live, 60 s is reuse, used or not',
     async () => {
       const { token: old } = await begin()
       const successor = await rotate(here, old)
       clock.advance(30 * secondMs)
-      // Asked again, it gets no more time.
+      // A repeat does not extend the grace period.
       await rotate(there, old)
       clock.advance(30 * secondMs - 1)
       expect(await everywhere(old)).toEqual(all('live'))
@@ -142,7 +139,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)('rotating with a token whose time is over ends the session too', async () => {
+  test.skipIf(skipped !== null)('rotating with an expired token ends the session too', async () => {
     const { token: old } = await begin()
     const successor = await rotate(here, old)
     clock.advance(60 * secondMs)
@@ -154,11 +151,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped !== null)(
-    'a server that has not heard of the rotation yet does not refuse the successor',
+    'a server that has not read of the rotation yet does not refuse the successor',
     async () => {
       for (let round = 0; round < 10; round++) {
         const { token: old } = await begin()
-        // Both remember the old token, and no turn of the event loop passes in which the news could arrive.
+        // Both have the old token in memory, and no turn of the event loop passes in which they could learn
+        // of the change.
         expect(await there.verification.verify(old)).toMatchObject({ is: 'live' })
         const successor = await rotate(here, old)
         expect(await there.verification.verify(successor)).toMatchObject({ is: 'live' })
@@ -179,7 +177,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped !== null)(
-    'a thief who rotates twice is thrown out by the first request of the owner',
+    'a thief who rotates twice loses the session with the first request of the owner',
     async () => {
       const { token: owners } = await begin()
       const stolen = await rotate(there, await rotate(there, await rotate(there, owners)))
@@ -190,11 +188,11 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a token that was never of this session is unknown and ends nothing',
+    'a token that never belonged to this session is unknown and ends nothing',
     async () => {
       const { token: old } = await begin()
       const id = old.slice(3, 25)
-      // Of a session that never rotated not even the family is known.
+      // A session that never rotated has no token family.
       const sameFamily = old.slice(0, 41) + issueToken(id).slice(41)
       for (const stranger of [issueToken(id), sameFamily])
         expect(await everywhere(stranger)).toEqual(all('unknown'))
@@ -206,7 +204,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)('a session that ended says why to each of its tokens', async () => {
+  test.skipIf(skipped !== null)('an ended session has the same reason for each of its tokens', async () => {
     const { token: first, accountId } = await begin()
     const second = await rotate(here, first)
     expect(await say(here, second)).toBe('live')
@@ -217,7 +215,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     expect((await here.verification.rotate(third)).is).toBe('ended')
   })
 
-  test.skipIf(skipped !== null)('a session that has expired is not ended again by an old token', async () => {
+  test.skipIf(skipped !== null)('an old token does not end a session that has expired', async () => {
     const { token: old } = await begin()
     const successor = await rotate(here, old)
     clock.advance(31 * dayMs)
@@ -226,7 +224,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped !== null)(
-    'a ban refuses both tokens, and does not hide that an old one came',
+    'a ban refuses both tokens, and does not hide the reuse of an old one',
     async () => {
       const { token: first, accountId } = await begin()
       const second = await rotate(here, first)
@@ -240,7 +238,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       await setBan(null)
       expect(await everywhere(second)).toEqual(all('token_reused'))
 
-      /** By hand, as an operator does, with the copies gone. */
+      /** Changes the database directly, as an operator does, and drops the cache entries. */
       async function setBan(banned_at: number | null): Promise<void> {
         await here.db.updateTable('hufu_accounts').set({ banned_at }).where('id', '=', accountId).execute()
         if (redis) await deleteEntries()
@@ -250,7 +248,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    '64 parallel rotations of one token through four servers give one successor',
+    '64 parallel rotations of one token through four servers return one successor',
     async () => {
       const { token: old } = await begin()
       const servers = [here, there, await open(), await open()]
@@ -259,7 +257,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       )
       const [successor = expect.fail()] = tokens
       expect(new Set(tokens)).toEqual(new Set([successor]))
-      // First used by all at once, it is retired once, and good for everybody.
+      // All use the successor first at the same time: the old token is retired once, and the successor is
+      // valid for all.
       const used = await Promise.all(
         Array.from({ length: 64 }, async (_, i) =>
           (servers[i % servers.length] ?? here).verification.verify(successor),
@@ -271,7 +270,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'rotations of the old token and uses of the new one at once leave one session that is over or one that lives',
+    'concurrent rotations of the old token and uses of the new one leave either an ended or a live session',
     async () => {
       for (let round = 0; round < 5; round++) {
         const { token: old } = await begin()
@@ -287,7 +286,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
           const rotated = answers[i]
           if (rotated?.is === 'live') expect(rotated).toMatchObject({ token: successor })
         }
-        // If any client was answered with an end, the session is over; otherwise the successor is valid.
+        // If any client was told of an end, the session has ended; otherwise the successor is valid.
         const isOver = answers.some(({ is }) => is === 'ended')
         expect(await everywhere(successor)).toEqual(all(isOver ? 'token_reused' : 'live'))
         expect(await say(here, old)).toBe('token_reused')
@@ -296,7 +295,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'neither SQL nor Redis holds a token, and what leads to the successor is gone with its first use',
+    'neither SQL nor Redis contains a token, and the secret of the successor is deleted at its first use',
     async () => {
       const { token: old } = await begin()
       const successor = await rotate(here, old)
@@ -325,7 +324,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   const remembers = redis || database.name === 'sqlite'
   if (remembers)
     test.skipIf(skipped !== null)(
-      'a check takes no promise before any rotation, and again after the first use of the successor',
+      'a check creates no promise before any rotation, nor after the first use of the successor',
       async () => {
         const { token: old } = await begin()
         expect(here.verification.verify(old)).not.toBeInstanceOf(Promise)
@@ -363,7 +362,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   describe.each(faults)('a server that %s any step', (fault) => {
-    /** Runs `act` on a server that fails at step 1, then one that fails at step 2, and so on to the end. */
+    /**
+     * Runs `act` on a server that fails at step 1, then on one that fails at step 2, and so on to the end.
+     */
     async function atEachStep(
       act: (victim: Domain, old: string) => Promise<string>,
       prepare: (old: string) => Promise<unknown>,
@@ -377,7 +378,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const victim = await openAnother(cut.watch)
         cut.arm(n, fault)
         const acknowledged = await act(victim, old).catch(() => null)
-        // What a dead process held open, its database lets go.
+        // The database rolls back what a dead process had open.
         await victim.close()
         await nextTurn()
         await check(old, acknowledged, `${fault} step ${n} (${cut.reached})`)
@@ -396,7 +397,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     ]
 
     test.skipIf(skipped !== null)(
-      'while it rotates leaves the old token good, and gives one successor',
+      'while it rotates leaves the old token valid, and returns one successor',
       async () => {
         const visited = await atEachStep(
           rotate,
@@ -406,7 +407,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
             const { token_hash } = await rowOf(here, old)
             const successor = await rotate(here, old)
             if (acknowledged !== null) expect(successor, where).toBe(acknowledged)
-            // What was committed is what everybody gets, also who never heard of it.
+            // Every server returns the committed successor, including one that has not read of it.
             const rotated = await rowOf(here, old)
             const wasCommitted = token_hash !== rotated.previous_token_hash
             expect(rotated.token_hash === token_hash, where).toBe(wasCommitted)
@@ -419,7 +420,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     )
 
     test.skipIf(skipped !== null)(
-      'at the first use of a successor leaves that one good, and the old one to all servers or to none',
+      'at the first use of a successor leaves it valid, and the old token valid on all servers or on none',
       async () => {
         let successor = ''
         const visited = await atEachStep(
@@ -446,7 +447,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     )
 
     test.skipIf(skipped !== null)(
-      'when an old token comes back ends the session wholly, or with the next old token',
+      'when an old token is reused ends the session completely, or at the next old token',
       async () => {
         let successor = ''
         const visited = await atEachStep(

@@ -1,5 +1,5 @@
-// The one statement that moves the end of sessions, on every database: further away, never nearer, never past
-// the limit.
+// The statement that moves the end of sessions, on every database: only to a later time, and never past the
+// limit.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
@@ -34,7 +34,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     ['leaves an end that is further away', { expiresAt: 4_000, maxLifeMs: null }, endsAt],
     ['goes no further than the longest life', { expiresAt: farAway, maxLifeMs: 20_000 }, 21_000],
     [
-      'leaves a session that had run out when it was used',
+      'does not extend a session that had expired when it was used',
       { expiresAt: farAway, maxLifeMs: null, usedAt: 5_000 },
       endsAt,
     ],

@@ -1,5 +1,5 @@
-// A sign-in whose answer was lost is asked for again with its key: one session, one token, and never one that
-// was used.
+// A sign-in whose response was lost is repeated with its key: one session, one valid token, and never a used
+// one.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -48,7 +48,7 @@ async function signIn(app: RunningApp, key: string | null, body: object): Promis
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
 }
 
-/** The same, of which the server gets all but the last byte of the body. */
+/** The same with a request of which the server gets all but the last byte. */
 async function holdSignIn(app: RunningApp, key: string, body: object) {
   const text = JSON.stringify({ device: iphone, ...body })
   const asked = request(`${app.url}/v1/sessions`, {
@@ -75,7 +75,7 @@ const tokenOf = ({ body }: Answer) => String(body.token)
 /** The public half of a token is the id of its session. */
 const idOf = (answer: Answer) => tokenOf(answer).slice(3, 25)
 
-/** What a server says of a token: 200, or the code of its refusal. */
+/** The server's verdict on a token: 200, or the code of its refusal. */
 async function say(app: RunningApp, token: string): Promise<unknown> {
   await nextTurn()
   const answer = await fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
@@ -115,7 +115,7 @@ for (const { name, skipped, database, redis } of stores) {
         body: JSON.stringify({ phone_number: phoneNumber, purpose }),
       })
       expect(asked.status).toBe(202)
-      // A message that only the owner of an account gets is prepared behind the answer.
+      // A message that only the owner of an account gets is prepared after the response.
       const row = await vi.waitFor(async () => {
         const found = await findCode(here.services.db, { phoneNumber, purpose })
         return found ?? expect.fail('no code')
@@ -124,7 +124,7 @@ for (const { name, skipped, database, redis } of stores) {
       return codeOf(key, { phoneNumber, purpose, nonce: row.nonce })
     }
 
-    /** A sign-in by code that made an account, and whose answer was lost. */
+    /** A sign-in by code that created an account, and whose response was lost. */
     async function lost() {
       const key = newKey()
       const body = { phone_number: newNumber(), code: await codeFor(`+86${nextNumber}`) }
@@ -155,7 +155,7 @@ for (const { name, skipped, database, redis } of stores) {
     const everywhere = async (token: string) => [await say(here, token), await say(there, token)]
     const both = (answer: unknown) => [answer, answer]
 
-    test('the repeat of a sign-up gets another token for the same session, and the one that was lost is over', async () => {
+    test('the repeat of a sign-up gets another token for the same session, and the lost one is no longer valid', async () => {
       const { key, body, first, accountId } = await lost()
       const again = await signIn(there, key, body)
       expect(again).toMatchObject({ status: 201, body: { created: true, account: { id: accountId } } })
@@ -175,7 +175,7 @@ for (const { name, skipped, database, redis } of stores) {
       ])
     })
 
-    test('the repeat gets a device proof of its own, and that of the lost answer is gone', async () => {
+    test('the repeat gets a device proof of its own, and the lost one is no longer valid', async () => {
       const { key, body, first, accountId } = await lost()
       const again = await signIn(there, key, body)
       const proofs = await here.services.db
@@ -187,14 +187,14 @@ for (const { name, skipped, database, redis } of stores) {
       expect(proofs).toEqual([{ proof_hash: hashDeviceProof(String(again.body.device_proof)) }])
     })
 
-    test('the answer that was not lost is as good as any, and its token is over when it comes after the repeat', async () => {
+    test('a response that was not lost is valid until a repeat comes, which ends its token', async () => {
       const { key, body, first } = await lost()
       expect(await everywhere(tokenOf(first))).toEqual(both(200))
       expect(await signIn(there, key, body)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
       expect(await everywhere(tokenOf(first))).toEqual(both(200))
     })
 
-    test('a repeat may be repeated, and the last token is the one that lives', async () => {
+    test('a repeat may be repeated, and the last token is valid', async () => {
       const { key, body, first, accountId } = await lost()
       const answers = [first]
       for (let i = 0; i < 4; i++) answers.push(await signIn(i % 2 === 0 ? there : here, key, body))
@@ -205,7 +205,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(await sessionsOf(accountId)).toHaveLength(1)
     })
 
-    test('by password it is the same session, however often; a wrong password changes nothing', async () => {
+    test('by password all repeats are one session; a wrong password changes nothing', async () => {
       const phoneNumber = newNumber()
       const { id } = await addPerson(here.services, phoneNumber)
       const key = newKey()
@@ -218,8 +218,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect([again.status, idOf(again), again.body.created]).toEqual([201, idOf(first), false])
       expect(await everywhere(tokenOf(first))).toEqual(both('token_unknown'))
       expect(await everywhere(tokenOf(again))).toEqual(both(200))
-      // After its first use a request with this key comes late: it replaces nothing, on no server and for an
-      // hour.
+      // After the first use, a late request with this key replaces nothing, on any server, within an hour.
       for (const ms of [0, 2 * minuteMs, 57 * minuteMs]) {
         advance(ms)
         for (const server of [here, there])
@@ -235,12 +234,12 @@ for (const { name, skipped, database, redis } of stores) {
       const third = await signIn(here, newKey(), body)
       expect(third.status).toBe(201)
       expect(await everywhere(tokenOf(again))).toEqual(both('session_replaced'))
-      // And the first key does not replace that one.
+      // The first key does not replace that one.
       expect((await signIn(there, key, body)).status).toBe(422)
       expect(await everywhere(tokenOf(third))).toEqual(both(200))
     })
 
-    test('a first try by password whose check takes longer than its repeat and the first use of that replaces nothing', async () => {
+    test('a first attempt by password that is overtaken by its repeat and its first use replaces nothing', async () => {
       const phoneNumber = newNumber()
       const { id } = await addPerson(here.services, phoneNumber)
       const body = { phone_number: phoneNumber, password: person.password }
@@ -260,7 +259,7 @@ for (const { name, skipped, database, redis } of stores) {
       }
     })
 
-    test('whatever differs is no repeat: the used code is used, and the first token is as good as before', async () => {
+    test('a request that differs in anything is no repeat: the code is used up, and the first token stays valid', async () => {
       const { key, body, first, phoneNumber } = await lost()
       const others: [string, string | null, object][] = [
         ['no key', null, body],
@@ -283,13 +282,13 @@ for (const { name, skipped, database, redis } of stores) {
       expect(phoneNumber).not.toBe(stranger.phone_number)
     })
 
-    test('a code that is written in another way is the same code', async () => {
+    test('a code in another spelling is the same code', async () => {
       const { key, body, first } = await lost()
       const spaced = `${body.code.slice(0, 3)} ${body.code.slice(3)}`
       expect(idOf(await signIn(there, key, { ...body, code: spaced }))).toBe(idOf(first))
     })
 
-    test('it works for two minutes', async () => {
+    test('a sign-in can be repeated for two minutes', async () => {
       const early = await lost()
       const late = await lost()
       advance(2 * minuteMs - 1)
@@ -313,13 +312,13 @@ for (const { name, skipped, database, redis } of stores) {
         ({ accountId, id }) => here.services.sessions.end({ id, accountId, reason: 'signed_out', by: null }),
       ],
       [
-        'being removed',
+        'the removal of the device',
         'session_kicked',
         ({ accountId }) =>
           here.services.sessions.endAll({ accountId, except: null, reason: 'kicked', by: null }),
       ],
       [
-        'a new password',
+        'a change of the password',
         'session_password_changed',
         async ({ phoneNumber }) => {
           const code = await codeFor(phoneNumber, 'reset_password')
@@ -328,7 +327,7 @@ for (const { name, skipped, database, redis } of stores) {
         },
       ],
       [
-        'a sign-in that replaces it',
+        'a sign-in that replaces the session',
         'session_replaced',
         async ({ phoneNumber }) => {
           const code = await codeFor(phoneNumber)
@@ -336,7 +335,7 @@ for (const { name, skipped, database, redis } of stores) {
         },
       ],
     ]
-    test.each(ends)('nothing comes back after %s', async (_name, ending, end) => {
+    test.each(ends)('a repeat restores no session after %s', async (_name, ending, end) => {
       const { key, body, first, accountId } = await lost()
       await end({ accountId, id: idOf(first), phoneNumber: body.phone_number })
       expect(await signIn(there, key, body)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
@@ -344,7 +343,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
     })
 
-    test('a banned account is told so, and its session stays over', async () => {
+    test('a repeat for a banned account is refused as banned, and its session stays ended', async () => {
       const { key, body, first, accountId } = await lost()
       await here.services.lifecycle.ban(accountId, { until: null, reason: null })
       const refused = await signIn(there, key, body)
@@ -353,7 +352,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(await listEventsOf(accountId)).not.toContain('sign_in_repeated')
     })
 
-    test('nothing is replaced by a repeat: the other devices of the account stay', async () => {
+    test('a repeat replaces nothing: the other devices of the account stay signed in', async () => {
       const { key, body, phoneNumber } = await lost()
       const code = await codeFor(phoneNumber)
       const other = await signIn(here, newKey(), { phone_number: phoneNumber, code, device: laptop })
@@ -363,7 +362,7 @@ for (const { name, skipped, database, redis } of stores) {
       expect(await everywhere(tokenOf(again))).toEqual(both(200))
     })
 
-    test('of 64 tries at once, by two servers, one session lives and one token proves it', async () => {
+    test('64 parallel attempts through two servers leave one live session with one valid token', async () => {
       const key = newKey()
       const phoneNumber = newNumber()
       const body = { phone_number: phoneNumber, code: await codeFor(phoneNumber) }
@@ -371,8 +370,8 @@ for (const { name, skipped, database, redis } of stores) {
         Array.from({ length: 64 }, (_, i) => signIn(i % 2 === 0 ? here : there, key, body)),
       )
       const done = answers.filter(({ status }) => status === 201)
-      // A request that waits for the lock for too long is asked to retry. Known gap: a try that comes after
-      // the five guesses of the code, and before the first try has committed, gets `code_wrong`.
+      // A request that waits too long for the lock is told to retry. Known gap: an attempt that comes after
+      // the five guesses of the code, and before the first attempt has committed, gets `code_wrong`.
       for (const { status, body: said } of answers)
         if (said.code !== 'code_wrong') expect([201, 503], JSON.stringify(said)).toContain(status)
       expect(done.length).toBeGreaterThan(1)
@@ -390,11 +389,11 @@ for (const { name, skipped, database, redis } of stores) {
       ])
     })
 
-    test('a token that was accepted once is never taken over, however its first use and repeats meet', async () => {
+    test('an accepted token is never replaced, however its first use and the repeats overlap', async () => {
       for (let round = 0; round < 12; round++) {
         const { key, body, first, accountId } = await lost()
         const token = tokenOf(first)
-        // The first use comes first, or in between, or last.
+        // The first use comes first, in between, or last.
         const later = async <T>(work: () => Promise<T>): Promise<T> => {
           for (let turn = 0; turn < (round % 4) * 5; turn++) await nextTurn()
           return await work()
@@ -447,7 +446,7 @@ for (const { name, skipped, database, redis } of stores) {
         return { accountId, phoneNumber, fingerprint: fingerprintOf(keyed) }
       }
 
-      /** Signs in with a key, or repeats it; null where that sign-in is over and the code was used. */
+      /** Signs in with a key, or repeats it; null where that sign-in has ended and the code is used up. */
       async function issue(domain: Domain, known: Known, isFirst = false): Promise<IssuedSession | null> {
         const { accountId, phoneNumber, fingerprint } = known
         const admit = async (tx: Database) => {
@@ -494,8 +493,8 @@ for (const { name, skipped, database, redis } of stores) {
         const slowly = who === 'a repeat' ? issue(slow, known) : use(slow)
         await arrived
         const quickly = who === 'a repeat' ? use(other) : issue(other, known)
-        // With the lock in the other's hand it waits; behind the commit it is through before the other one
-        // has settled.
+        // While the other one holds the lock, it waits; after the commit it finishes before the other one has
+        // settled.
         await Promise.race([quickly, new Promise((resolve) => setTimeout(resolve, 50))])
         release()
         const [a, b] = await Promise.all([slowly, quickly])
@@ -526,7 +525,7 @@ for (const { name, skipped, database, redis } of stores) {
             expect(n).toBeGreaterThan(5)
             return
           }
-          // A transaction that was cut off holds its lock until its connection goes.
+          // A transaction of a crashed process holds its lock until its connection closes.
           await dying.close().catch(() => {})
           opened.splice(opened.indexOf(dying), 1)
           const again = await issue(reader, known)
@@ -581,7 +580,7 @@ describe('over HTTP', () => {
     })
   })
 
-  test('a repeat counts like any try, and is refused where any try is', async () => {
+  test('a repeat counts as an attempt, and is refused when attempts are', async () => {
     const key = newKey()
     const statuses: number[] = []
     for (let i = 0; i < 1000 && statuses.at(-1) !== 429; i++)
@@ -590,7 +589,7 @@ describe('over HTTP', () => {
     expect(await signIn(app, key, body)).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
   })
 
-  test('the key is for POST /v1/sessions only, and stored nowhere as it is', async () => {
+  test('the key is for POST /v1/sessions only, and is nowhere stored as it is', async () => {
     const key = newKey()
     const login = () =>
       fetch(`${app.url}/login`, {

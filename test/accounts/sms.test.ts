@@ -1,4 +1,4 @@
-// "hufu sms test" as an operator uses it, against gateways that are real servers; and what doctor says.
+// "hufu sms test" against gateways that are real servers, and the checks of doctor.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runCommand, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
@@ -42,7 +42,7 @@ const smsTest = (args: string[], more: Record<string, string> = {}) =>
   runCommand(['sms', 'test', ...args], { ...environment, ...more })
 
 describe('sms test', () => {
-  test('sends a code and says who took it under which name', async () => {
+  test('sends a code and prints which gateway accepted it and its message id', async () => {
     const result = await smsTest([phone, '--json'])
     expect(result).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(result.stdout)).toEqual({ driver: 'http', id: http.taken[0]?.id, gateway_id: 'own-1' })
@@ -51,13 +51,13 @@ describe('sms test', () => {
     ])
   })
 
-  test('says the same to people, without the code and with the number masked', async () => {
+  test('prints the same as text, without the code and with the number masked', async () => {
     const result = await smsTest([phone])
     expect(result).toMatchObject({ code: 0, stderr: '' })
     expect(result.stdout).toBe(`http took the message to +86138****5223 (${http.taken[0]?.id}, own-1)\n`)
   })
 
-  test('tells of the gateway that was passed over, with its own word and what to do', async () => {
+  test('reports the gateway that was skipped, with its error and advice', async () => {
     http.behaviour = { refuse: 'out_of_funds/E_MONEY' }
     const result = await smsTest([phone])
     expect(result).toMatchObject({ code: 0, stderr: '' })
@@ -65,7 +65,7 @@ describe('sms test', () => {
     expect(aliyun.taken).toMatchObject([{ to: phone, content: { template: 'SMS_154950909' } }])
   })
 
-  test("a refusal is exit code 1 with the vendor's code and what to do, in the language of the terminal", async () => {
+  test("a refusal is exit code 1 with the vendor's code and advice, in the language of the terminal", async () => {
     aliyun.behaviour = { refuse: 'isv.BUSINESS_LIMIT_CONTROL/hour' }
     const only = { HUFU_SMS: 'aliyun', LANG: 'zh_CN.UTF-8' }
     const chinese = await smsTest([phone], only)
@@ -83,7 +83,7 @@ describe('sms test', () => {
     })
   })
 
-  test('doubt is exit code 3, and said', async () => {
+  test('an unknown outcome is exit code 3 with a message', async () => {
     http.behaviour = { fault: 'breaks_the_connection' }
     const result = await smsTest([phone])
     expect(result).toMatchObject({ code: 3, stdout: '' })
@@ -91,7 +91,7 @@ describe('sms test', () => {
     expect([http.taken.length, aliyun.requests.length]).toEqual([1, 0])
   })
 
-  test('a gateway that is not there is exit code 3, with the word of the system', async () => {
+  test('an unreachable gateway is exit code 3 with the error of the system', async () => {
     const only = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: `http://127.0.0.1:${await freePort()}` }
     const result = await smsTest([phone], only)
     expect(result).toMatchObject({ code: 3, stdout: '' })
@@ -138,7 +138,7 @@ describe('sms test', () => {
 describe('doctor', () => {
   const database = { HUFU_DATABASE_URL: 'sqlite:./no-such-folder/hufu.db' }
 
-  test('warns of console, and names the drivers that are used, without asking them', async () => {
+  test('warns of console, and names the drivers in use without calling them', async () => {
     const byDefault = await runCommand(['doctor'], database)
     expect(byDefault.stdout).toMatch(/^! sms {8}console: codes are printed .*HUFU_SMS/m)
     const { stdout, code } = await runCommand(['doctor'], { ...database, ...environment })
@@ -150,7 +150,7 @@ describe('doctor', () => {
 
 test('the services of a server send with its settings and its clock', async () => {
   const gateway = await FakeGateway.start(
-    // The clock of the services stands still on this day; a gateway with the real one would refuse it.
+    // The clock of the services is fixed at this day; a gateway with the real clock would refuse it.
     httpGateway({ secret, now: () => Date.UTC(2026, 10, 22) }),
   )
   const more = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: gateway.url, HUFU_SMS_HTTP_SECRET: secret }

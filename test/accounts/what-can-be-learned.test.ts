@@ -1,5 +1,5 @@
-// What a stranger can learn from the work that a request causes: the statements that run, and the times that
-// can be measured.
+// What an attacker can learn from the work of a request: the statements that run, and the durations that can
+// be measured.
 import { describe, expect, test, vi } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
@@ -53,7 +53,7 @@ describe('the statements that run are the same', () => {
     ['sign_in', { HUFU_SIGN_UP: 'closed' }],
   ])('for a code for %s, with and without an account, and whether or not a code is out', async (purpose, environment) => {
     const app = await start(environment)
-    // The first code of all reads the server's key.
+    // The very first code reads the server's key.
     await statementsOf(app, () => askFor(app, known, purpose === 'confirm' ? 'close_account' : 'confirm'))
     const ofKnown: string[][] = []
     const ofUnknown: string[][] = []
@@ -66,7 +66,7 @@ describe('the statements that run are the same', () => {
     expect(ofUnknown).toEqual(ofKnown)
   })
 
-  test('for a wrong code, whether or not one is out', async () => {
+  test('for a wrong code, whether or not one is pending', async () => {
     const app = await start()
     await askFor(app, known, 'change_phone')
     const without = [
@@ -82,7 +82,7 @@ describe('the statements that run are the same', () => {
     expect(without).toEqual(with_)
   })
 
-  test('for a code that is wrong in a reset, with and without an account', async () => {
+  test('for a wrong code in a reset, with and without an account', async () => {
     const app = await start()
     await askFor(app, known, 'reset_password')
     await app.services.codeSender.close()
@@ -108,9 +108,9 @@ describe('the statements that run are the same', () => {
   })
 })
 
-describe('the counters that are asked are the same', () => {
+describe('the counters that are used are the same', () => {
   /**
-   * What happens to counters while a code is guessed from an address: the answers of the store, without the
+   * The uses of counters while a code is guessed from an address: the answers of the store, without the
    * names.
    */
   async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
@@ -132,11 +132,11 @@ describe('the counters that are asked are the same', () => {
     }
   }
 
-  test('for a right code that is not enough by itself, a wrong one, and one where none is out', async () => {
+  test('for a right code that is not sufficient, a wrong one, and one for a number without a pending code', async () => {
     const app = await start({ HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' })
     for (const number of [known, unknown]) {
       if (number === known) await askFor(app, known, 'sign_in')
-      // From here on the number has seen too many wrong codes.
+      // From here on the number has had too many wrong codes.
       for (let i = 0; i < 12; i++) await countersOf(app, number, '000000', `198.18.${i}.7`)
     }
     const name = { phoneNumber: `+86${known}`, purpose: 'sign_in' } as const
@@ -151,8 +151,8 @@ describe('the counters that are asked are the same', () => {
 })
 
 /**
- * How likely a time of the second list is longer than one of the first: 0.5 where they cannot be told apart
- * (Mann-Whitney).
+ * The probability that a time of the second list is longer than one of the first: 0.5 where they cannot be
+ * distinguished (Mann-Whitney).
  */
 function likelihoodOfLonger(a: readonly number[], b: readonly number[]): number {
   let wins = 0
@@ -161,10 +161,10 @@ function likelihoodOfLonger(a: readonly number[], b: readonly number[]): number 
 }
 
 const pairs = 80
-/** Five standard deviations of the likelihood for so many pairs that do not differ. */
+/** Five standard deviations of that probability for this many pairs from one distribution. */
 const tolerance = 5 * Math.sqrt((2 * pairs + 1) / (12 * pairs * pairs))
 
-/** How long the work takes for one number and for the other, in turn and in changing order. */
+/** The durations of the work for one number and for the other, alternately and in changing order. */
 async function compare(
   work: (number: string) => Promise<unknown>,
   before: (number: string) => Promise<unknown> = async () => {},
@@ -175,45 +175,43 @@ async function compare(
       await before(number)
       const began = performance.now()
       await work(number)
-      // The first ones warm up.
+      // The first ones are warm-ups.
       if (i >= 5) times[number]?.push(performance.now() - began)
     }
   }
   return likelihoodOfLonger(times[unknown] ?? [], times[known] ?? [])
 }
 
-describe('the times that a stranger can measure', () => {
-  /**
-   * Until another request behind it is answered: what the server does right after an answer delays that one.
-   */
+describe('the durations that an attacker can measure', () => {
+  /** Until a later request is answered: work that the server does right after a response delays it. */
   const askAndLook = (app: RunningApp) => async (number: string) => {
     await askFor(app, number, 'reset_password')
     const answer = await fetch(`${app.url}/livez`)
     await answer.arrayBuffer()
   }
 
-  test('say nothing about an account when a code for its owner is asked for', async () => {
+  test('do not reveal an account when a code for its owner is requested', async () => {
     const app = await start()
     expect(Math.abs((await compare(askAndLook(app))) - 0.5)).toBeLessThan(tolerance)
   })
 
-  test('would say it if there were work for a known number right behind the answer', async () => {
+  test('would reveal it if work for a known number followed the response', async () => {
     const app = await start()
     const send = app.services.codeSender.send.bind(app.services.codeSender)
     app.services.codeSender.send = async (number, request) => {
       const answer = await send(number, request)
-      // As it was: an event and its commit, for known numbers alone.
+      // The earlier behaviour: an event and its commit, for known numbers alone.
       if (number === known) setImmediate(busyFor, 10)
       return answer
     }
     expect((await compare(askAndLook(app))) - 0.5).toBeGreaterThan(tolerance)
   })
 
-  test('say nothing about whether a code is out when one is guessed', async () => {
+  test('do not reveal whether a code is pending when one is guessed', async () => {
     const app = await start()
     await askFor(app, known, 'sign_in')
     const { db, clock } = { db: app.services.db, clock: app.clock }
-    /** Good, with all its guesses, before each guess; for the other number none was ever asked for. */
+    /** Before each guess the code is valid with all its guesses; the other number never had one. */
     const renew = () =>
       db
         .updateTable('hufu_codes')

@@ -1,4 +1,5 @@
-// Writes on behalf of a session: each has a limit, except signing out; what changes nothing writes nothing.
+// Each write on behalf of a session has a limit, except signing out; a request that changes nothing writes
+// nothing.
 import { afterEach, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
@@ -35,7 +36,7 @@ async function ask(app: RunningApp, method: string, path: string, token: string 
     ...(body && { body: JSON.stringify(body) }),
   })
   const text = await answer.text()
-  // All these routes answer with a JSON object or with nothing.
+  // All these routes respond with a JSON object or nothing.
   const parsed = (text === '' ? {} : JSON.parse(text)) as Json
   return { status: answer.status, body: parsed, retryAfter: Number(answer.headers.get('retry-after')) }
 }
@@ -45,7 +46,7 @@ async function signIn(app: RunningApp): Promise<{ token: string; id: string }> {
     phone_number: person.phone,
     password: person.password,
   })
-  // What a sign-in answers: test/api/v1.test.ts.
+  // The response to a sign-in: test/api/v1.test.ts.
   return { token: String(body.token), id: String((body.session as Json).id) }
 }
 
@@ -56,7 +57,7 @@ async function listEventsOf(app: RunningApp): Promise<string[]> {
   return kinds
 }
 
-/** Writes until one is refused, which must tell when to come back; gives how many were done. */
+/** Writes until one is refused with the time to wait; returns the number of writes before. */
 async function writesUntilRefused(write: (i: number) => ReturnType<typeof ask>): Promise<number> {
   for (let i = 0; i < 1_100; i++) {
     const { status, body, retryAfter } = await write(i)
@@ -68,7 +69,7 @@ async function writesUntilRefused(write: (i: number) => ReturnType<typeof ask>):
   return Number.POSITIVE_INFINITY
 }
 
-test('a session changes its profile thirty times in ten minutes, all sessions of an account ninety times, and then again', async () => {
+test('a session changes its profile thirty times in ten minutes, and all sessions of an account ninety times', async () => {
   const app = await start()
   const sessions = [await signIn(app), await signIn(app), await signIn(app), await signIn(app)]
   const done: number[] = []
@@ -83,7 +84,7 @@ test('a session changes its profile thirty times in ten minutes, all sessions of
   expect(again).toMatchObject({ status: 200, body: { nickname: 'n99' } })
 })
 
-test('a profile that is there already is written nowhere, told by no event, and not counted', async () => {
+test('a profile that is already set is not written, has no event, and is not counted', async () => {
   const app = await start()
   const { token } = await signIn(app)
   const profile = { nickname: '小明', locale: 'zh-CN', avatar_url: null }
@@ -99,7 +100,7 @@ test('a profile that is there already is written nowhere, told by no event, and 
   expect(await writesUntilRefused(change)).toBe(29)
 })
 
-/** Everything that a profile change could leave behind. */
+/** All rows that a profile change could affect. */
 async function written({ byHand, services }: RunningApp) {
   const { id } = await services.accounts.get(person.phone)
   return {
@@ -109,7 +110,7 @@ async function written({ byHand, services }: RunningApp) {
   }
 }
 
-test('an export, which writes an event, is made five times an hour by a session, and fifteen times by all of an account', async () => {
+test('a session exports five times an hour, and all sessions of an account fifteen times, because an export writes an event', async () => {
   const app = await start()
   const done: number[] = []
   for (const { token } of [await signIn(app), await signIn(app), await signIn(app), await signIn(app)])
@@ -117,7 +118,7 @@ test('an export, which writes an event, is made five times an hour by a session,
   expect(done).toEqual([5, 5, 5, 0])
 })
 
-test('a session gets thirty new tokens in ten minutes; another session of the account has its own thirty', async () => {
+test('a session gets thirty new tokens in ten minutes; another session of the account has its own limit', async () => {
   const app = await start()
   const [mine, other] = [await signIn(app), await signIn(app)]
   const rotate = (holder: { token: string }) => async () => {
@@ -129,7 +130,7 @@ test('a session gets thirty new tokens in ten minutes; another session of the ac
   expect(await rotate(other)()).toMatchObject({ status: 200 })
 })
 
-test('a thief who ends sessions until a limit stops them keeps no owner from ending theirs', async () => {
+test('a thief who ends sessions up to the limit does not keep the owner from ending theirs', async () => {
   const app = await start()
   const [owner, thief] = [await signIn(app), await signIn(app)]
   const ended = await signIn(app)
@@ -140,7 +141,7 @@ test('a thief who ends sessions until a limit stops them keeps no owner from end
   expect(await ask(app, 'GET', '/v1/session', thief.token)).toMatchObject({ status: 401 })
 })
 
-test('a thief who uses up every limit of a stolen token keeps the owner from nothing', async () => {
+test('a thief who uses up every limit of a stolen token does not affect the owner', async () => {
   const app = await start()
   const [owner, thief, other] = [await signIn(app), await signIn(app), await signIn(app)]
   const change = (token: string) => (i: number) =>
@@ -187,9 +188,9 @@ test.each([
   expect(await ask(app, 'GET', '/v1/session', session.token)).toMatchObject({ status: 401 })
 })
 
-test('every write of a signed-in client documents 429, and signing out alone does not', async () => {
+test('every write of a signed-in client documents 429, except signing out', async () => {
   const app = await start()
-  // It is what test/api/openapi-examples.test.ts says of it.
+  // test/api/openapi-examples.test.ts checks that.
   const { paths } = (await (await fetch(`${app.url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { security?: { token?: [] }[]; responses: Json }>>
   }
@@ -207,7 +208,7 @@ test('every write of a signed-in client documents 429, and signing out alone doe
   expect(unlimited).not.toContain('get /v1/account/export')
 })
 
-test('with the counters out of reach, devices are removed and tokens rotated', async () => {
+test('with the counters unreachable, devices are removed and tokens rotated', async () => {
   const app = await start({ HUFU_REDIS_URL: 'redis://127.0.0.1:1' })
   const issue = async () => {
     const { id } = await app.services.accounts.get(person.phone)

@@ -1,19 +1,19 @@
-// No answer is one large JSON text: writing 256 KiB of JSON at once keeps every other request waiting. The
-// longest text of each answer follows from its schema; what has no such bound is streamed.
+// No response is one large JSON text: writing 256 KiB of JSON at once blocks every other request. The maximum
+// length of each response follows from its schema; responses without such a bound are streamed.
 import { expect, test } from 'vitest'
 import { printableAscii } from '../../src/http/patterns.ts'
 import { startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
 
 const maxBytes = 256 * 1024
-/** A text without a bound of its own: the longest column that an answer shows, or a sentence of ours. */
+/** A text without a bound of its own: the longest column in a response, or a sentence of the program. */
 const longestText = 2_048
-/** In UTF-8; what JSON would escape into more is not in these texts. */
+/** Bytes in UTF-8; these texts contain no characters that JSON escapes. */
 const bytesOfCodePoint = 4
 /** JSON escapes `"` and `\\`. */
 const bytesOfAscii = 2
 
-/** Answers without a bound in their schema, and what bounds them. */
+/** Responses without a bound in their schema, and what bounds them. */
 const otherwise: Readonly<Record<string, string>> = {
   AccountExport: 'streamed, a page at a time',
   'Problem.fields': 'repeats parts of one request, whose body has 16 KiB at most',
@@ -44,7 +44,7 @@ interface ResponseOf {
   readonly content?: Readonly<Record<string, { readonly schema?: Schema }>>
 }
 
-/** The most bytes that JSON of a schema may have; infinite where a list has no `maxItems`. */
+/** The maximum size of JSON by its schema; infinite where a list has no `maxItems`. */
 class Sizes {
   readonly #schemas: Document['components']['schemas']
   readonly unbounded = new Set<string>()
@@ -97,7 +97,7 @@ async function fetchDocument(): Promise<Document> {
   return document
 }
 
-test('each answer with JSON has 256 KiB at most, by its schema, or is streamed', async () => {
+test('each JSON response has at most 256 KiB by its schema, or is streamed', async () => {
   const document = await fetchDocument()
   const sizes = new Sizes(document)
   const large: string[] = []

@@ -1,4 +1,4 @@
-// The tutorial's API over HTTP, to the letter, on every database, with Redis and without.
+// The tutorial's API over HTTP, exactly, on every database, with Redis and without.
 import { request } from 'node:http'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -26,7 +26,7 @@ interface Ask {
   readonly body?: unknown
 }
 
-/** A tutorial's app: knows the three routes, and that every answer is HTTP 200 with a JSON object. */
+/** A tutorial's app: it knows the three routes, and that every response is HTTP 200 with a JSON object. */
 function clientOf(url: string) {
   async function ask(path: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Json> {
     const response = await fetch(url + path, {
@@ -48,7 +48,7 @@ function clientOf(url: string) {
   const user = (token: string) => ask('/user', { headers: { token } })
   const logout = (token: string) => ask('/logout', { headers: { token } })
 
-  /** Signs in, which must succeed, and gives the token. */
+  /** Signs in, which must succeed, and returns the token. */
   async function tokenOf(phone: string): Promise<string> {
     const answer = await login(phone)
     expect(answer).toMatchObject({ code: 1, message: '成功登录', token: expect.any(String) })
@@ -60,7 +60,7 @@ function clientOf(url: string) {
 
 let lastPhone = 13_900_000_000
 
-/** A person for this test alone, so that tests do not share an account. */
+/** An account for this test alone. */
 async function newcomer({ services }: RunningApp, nickname: string | null = '小明') {
   lastPhone++
   const phone = String(lastPhone)
@@ -95,7 +95,7 @@ function useApp(
   }
 }
 
-/** The tutorial's `app_online`, as the command line tells it. */
+/** The tutorial's `app_online`, from the command line. */
 async function appOnline({ services }: RunningApp, id: string): Promise<boolean> {
   return (await services.sessions.list(id)).length > 0
 }
@@ -104,7 +104,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   const app = useApp(database, skipped, { environment: redisEnvironment(redis) })
   const client = () => clientOf(app().url)
 
-  test.skipIf(skipped)("walks the tutorial's walk with the tutorial's answers", async () => {
+  test.skipIf(skipped)("the tutorial's walkthrough gets the tutorial's answers", async () => {
     const { login, user, logout } = client()
     const { id } = await addPerson(app().services)
     expect(await login(person.phone, '1234567')).toEqual(wrongPassword)
@@ -124,7 +124,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   if (redis)
-    test.skipIf(skipped)('one look into Redis tells who is signed in, without a usable token', async () => {
+    test.skipIf(skipped)('Redis shows which accounts are signed in, without a usable token', async () => {
       const { phone, id } = await newcomer(app(), '看一眼')
       const token = await client().tokenOf(phone)
       expect(await client().user(token)).toMatchObject({ code: 1 })
@@ -138,7 +138,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
         ending: null,
       })
       expect(found?.lifeSeconds).toBeGreaterThan(0)
-      // To be read without any program of ours.
+      // Redis is read without any code of this project.
       expect(String(found?.bytes)).toContain(`+86${phone}`)
       expect(String(found?.bytes)).toContain('看一眼')
       const everything = await cache.everything()
@@ -150,7 +150,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       await cache.close()
     })
 
-  test.skipIf(skipped)('GET / says Hello World! as text, and to a browser as a small page', async () => {
+  test.skipIf(skipped)('GET / answers Hello World! as text, and a browser gets a small page', async () => {
     const text = await fetch(`${app().url}/`)
     expect(text.status).toBe(200)
     expect(text.headers.get('content-type')).toMatch(/^text\/plain\b/)
@@ -162,7 +162,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await page.text()).toContain('Hello World!')
   })
 
-  test.skipIf(skipped)('an unknown number and a wrong password have their own messages', async () => {
+  test.skipIf(skipped)('an unknown number and a wrong password have different messages', async () => {
     const { phone } = await newcomer(app())
     expect(await client().login('13700000000')).toEqual(noUser)
     expect(await client().login('not a number')).toEqual(noUser)
@@ -177,7 +177,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     const { phone, who } = await newcomer(app(), null)
     const answer = await client().login(phone)
     expect(answer).toEqual({ code: 1, message: '成功登录', nickname: null, token: expect.any(String) })
-    // Twice: the second answer may come from a copy of the first.
+    // Twice, because the second response may come from a cache entry of the first.
     for (const _ of [1, 2]) expect(await client().user(String(answer.token))).toEqual(who)
   })
 
@@ -197,7 +197,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       )
   })
 
-  test.skipIf(skipped)('the number is told as it is dialled at home, however it was registered', async () => {
+  test.skipIf(skipped)('the number is shown in its national format, however it was registered', async () => {
     const { services } = app()
     await addPerson(services, '+86 136 0000 0001', '国内')
     await addPerson(services, '+44 7400 123456', 'abroad')
@@ -211,7 +211,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     })
   })
 
-  test.skipIf(skipped)('without a token header, or with an empty one, code 0 asks for it', async () => {
+  test.skipIf(skipped)('without a token header, or with an empty one, code 0 requests it', async () => {
     for (const path of ['/user', '/logout']) {
       expect(await client().ask(path)).toEqual(noToken)
       expect(await client().ask(path, { headers: { token: '' } })).toEqual(noToken)
@@ -250,7 +250,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     },
   )
 
-  test.skipIf(skipped)('a token in a cookie, in the query or as Bearer is no token', async () => {
+  test.skipIf(skipped)('a token in a cookie, in the query or as Bearer is ignored', async () => {
     const { phone, who } = await newcomer(app())
     const token = await client().tokenOf(phone)
     for (const path of ['/user', '/logout']) {
@@ -261,7 +261,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await client().user(token)).toEqual(who)
   })
 
-  test.skipIf(skipped)('the name of the header may be written in any case, the token may not', async () => {
+  test.skipIf(skipped)('the name of the header is case-insensitive, the token is not', async () => {
     const { phone, who } = await newcomer(app())
     const token = await client().tokenOf(phone)
     for (const name of ['token', 'Token', 'TOKEN', 'tOkEn'])
@@ -270,7 +270,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await getWithHeader(`${app().url}/logout`, 'TOKEN', token)).toEqual(signedOut)
   })
 
-  test.skipIf(skipped)('a second sign-in gives a new token, and the first is dead from then on', async () => {
+  test.skipIf(skipped)('a second sign-in returns a new token and ends the first one', async () => {
     const { phone, who } = await newcomer(app())
     const first = await client().tokenOf(phone)
     expect(await client().user(first)).toEqual(who)
@@ -297,7 +297,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await appOnline(app(), id)).toBe(true)
   })
 
-  test.skipIf(skipped)('signing out twice: the second answers code 2', async () => {
+  test.skipIf(skipped)('a second sign-out is answered with code 2', async () => {
     const { phone } = await newcomer(app())
     const token = await client().tokenOf(phone)
     expect(await client().logout(token)).toEqual(signedOut)
@@ -305,7 +305,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await client().user(token)).toEqual(badToken)
   })
 
-  test.skipIf(skipped)('of five sign-outs at once exactly one is told that it did it', async () => {
+  test.skipIf(skipped)('of five concurrent sign-outs exactly one succeeds', async () => {
     const { phone, id } = await newcomer(app())
     const token = await client().tokenOf(phone)
     const answers = await Promise.all(Array.from({ length: 5 }, () => client().logout(token)))
@@ -340,7 +340,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await appOnline(app(), two.id)).toBe(true)
   })
 
-  test.skipIf(skipped)('of eight sign-ins at once exactly one stays', async () => {
+  test.skipIf(skipped)('of eight concurrent sign-ins exactly one session remains', async () => {
     const { phone, id, who } = await newcomer(app())
     const tokens = await Promise.all(Array.from({ length: 8 }, () => client().tokenOf(phone)))
     expect(new Set(tokens).size).toBe(8)
@@ -350,7 +350,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await app().services.sessions.list(id)).toHaveLength(1)
   })
 
-  test.skipIf(skipped)('SQL and glob characters are just text, in every field', async () => {
+  test.skipIf(skipped)('SQL and glob characters are plain text in every field', async () => {
     const tricky = `'";--%_*?[a-z]{1}\\$(x)\`<b>&`
     const { phone, who } = await newcomer(app(), tricky)
     const token = await client().tokenOf(phone)
@@ -377,7 +377,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)(
-    'two sign-ins in the same instant share nothing, and the signed-out one stays dead',
+    'two sign-ins in the same instant share nothing, and the signed-out one stays ended',
     async () => {
       const { phone, who } = await newcomer(app())
       const instant = app().clock.now()
@@ -393,7 +393,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   )
 
   test.skipIf(skipped)(
-    'white space around a number is not seen, and a value that is no text is no number',
+    'white space around a number is ignored, and a value that is no string is refused',
     async () => {
       const { phone } = await newcomer(app())
       for (const text of [`${phone} `, ` ${phone}`, `${phone}\t`, `${phone}\n`, `${phone}\u00a0`])
@@ -420,7 +420,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   )
 
   test.skipIf(skipped)(
-    'a token that was not used for 30 days is dead, one that was used is not',
+    'a token that was not used for 30 days has expired, one that was used has not',
     async () => {
       const idle = await newcomer(app())
       const busy = await newcomer(app())
@@ -445,18 +445,18 @@ const foreignKeys = {
   postgres: [sql`set session_replication_role = replica`, sql`set session_replication_role = origin`],
 } as const
 
-describe.each(stores)('a database changed by hand, on $name', ({ database, redis, skipped }) => {
-  // Copies live for one second here, ten minutes at most elsewhere.
+describe.each(stores)('direct changes of the database, on $name', ({ database, redis, skipped }) => {
+  // Cache entries live for one second here, for up to ten minutes elsewhere.
   const app = useApp(database, skipped, { environment: redisEnvironment(redis), cacheEntrySeconds: 1 })
   const client = () => clientOf(app().url)
 
-  /** At once where every check asks the database; with Redis when the copies' life is over. */
+  /** At once where every check reads the database; with Redis when the cache entries have expired. */
   async function becomes(answer: () => Promise<Json>, expected: Json): Promise<void> {
     if (!redis) return expect(await answer()).toEqual(expected)
     await vi.waitFor(async () => expect(await answer()).toEqual(expected), { timeout: 5_000, interval: 50 })
   }
 
-  test.skipIf(skipped).concurrent('signs a deleted account out', async () => {
+  test.skipIf(skipped).concurrent('sign a deleted account out', async () => {
     const { phone, id, who } = await newcomer(app())
     const bystander = await newcomer(app())
     const token = await client().tokenOf(phone)
@@ -469,8 +469,8 @@ describe.each(stores)('a database changed by hand, on $name', ({ database, redis
     expect(await client().user(otherToken)).toEqual(bystander.who)
   })
 
-  // SQLite's own command line checks no foreign keys, and other tools can be told not to.
-  test.skipIf(skipped)('signs an account out that a tool deleted and left its sessions behind', async () => {
+  // SQLite's own command line does not enforce foreign keys, and other tools can turn them off.
+  test.skipIf(skipped)('sign an account out whose sessions another tool left behind', async () => {
     const { phone, id, who } = await newcomer(app())
     const token = await client().tokenOf(phone)
     expect(await client().user(token)).toEqual(who)
@@ -505,7 +505,7 @@ describe.each(stores)('a database changed by hand, on $name', ({ database, redis
     expect(await client().login(phone)).toMatchObject({ code: 1, nickname: after })
   })
 
-  test.skipIf(skipped).concurrent('shows a new number, and knows the old one no more', async () => {
+  test.skipIf(skipped).concurrent('show a new number, and forget the old one', async () => {
     const { phone, id, who } = await newcomer(app())
     const token = await client().tokenOf(phone)
     expect(await client().user(token)).toEqual(who)
@@ -556,7 +556,7 @@ describe('classic settings', () => {
     expect(unknown).not.toBe(await wholeAnswer(app.url, phone, 'wrong'))
   })
 
-  test('with HUFU_CLASSIC_API=false its routes are not there, and the rest is', async () => {
+  test('with HUFU_CLASSIC_API=false its routes do not exist, and the others do', async () => {
     const app = await start({ HUFU_CLASSIC_API: 'false' })
     const { phone } = await newcomer(app)
     const body = JSON.stringify({ phone_number: phone, password: person.password })
@@ -577,7 +577,7 @@ describe('classic settings', () => {
   })
 })
 
-/** Everything that a stranger can see of a sign-in's answer, but for the time of day. */
+/** Everything visible in the response of a sign-in, except for the time of day. */
 async function wholeAnswer(url: string, phone: string, password: string): Promise<string> {
   const response = await fetch(`${url}/login`, {
     method: 'POST',
@@ -588,7 +588,7 @@ async function wholeAnswer(url: string, phone: string, password: string): Promis
   return `${response.status} ${JSON.stringify(headers)} ${await response.text()}`
 }
 
-/** fetch writes every header in small letters; this does not. */
+/** Sends a header in the given case; fetch would send it in lower case. */
 function getWithHeader(url: string, name: string, value: string): Promise<Json> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { headers: { [name]: value } }, (response) => {

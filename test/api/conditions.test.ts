@@ -1,6 +1,6 @@
-// A session may come to demand more than its token (a proof of a key, a second factor). Before any does: such
-// a session is never remembered by its token, never answered on the fast path, and refused by every route
-// until one can check the condition.
+// Sessions with a further condition than their token (a proof of a key, a second factor). Until one is
+// implemented, such a session is never remembered by its token, never answered on the fast path, and refused
+// by every route.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
@@ -44,7 +44,7 @@ const ask = async (path: string) => {
   return { status: answer.status, body: await answer.json() }
 }
 
-/** From now on the session is found with a condition, as one that a later version has signed in. */
+/** From now on the session has a condition, as if a later version had signed it in. */
 async function plantCondition(): Promise<() => void> {
   const { cache, db } = app.services
   const { session } = cache
@@ -57,14 +57,14 @@ async function plantCondition(): Promise<() => void> {
 }
 
 test.each(['/user', '/v1/session'])('%s: without a condition the fast path answers', async (path) => {
-  // A token is remembered when its copy has been found once.
+  // A token is remembered once its cache entry was found.
   for (let i = 0; i < 3; i++) expect(await ask(path)).toMatchObject({ status: 200 })
   reached = 0
   for (let i = 0; i < 3; i++) expect(await ask(path)).toMatchObject({ status: 200 })
   expect(reached).toBe(0)
 })
 
-test('with one the token is live, and not remembered', async () => {
+test('a session with a condition is live, and not remembered', async () => {
   const unplant = await plantCondition()
   try {
     const { verification } = app.services
@@ -77,7 +77,7 @@ test('with one the token is live, and not remembered', async () => {
   }
 })
 
-test('with one no route takes the token alone, and none says that it is dead', async () => {
+test('no route accepts its token alone, and none reports it as ended', async () => {
   const unplant = await plantCondition()
   try {
     for (let i = 0; i < 5; i++) {

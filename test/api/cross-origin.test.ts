@@ -1,5 +1,4 @@
-// Pages of another origin: those of HUFU_ALLOWED_ORIGINS read every answer, whatever it is; all others read
-// none.
+// Pages of another origin: those of HUFU_ALLOWED_ORIGINS can read every response; all others can read none.
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -43,10 +42,7 @@ interface Asked {
   readonly body?: string
 }
 
-/**
- * The headers of an answer that have to do with origins. Some answers vary with what a client can unpack,
- * too.
- */
+/** The headers of a response that concern origins. Some responses also vary with the accepted encodings. */
 function corsOf(headers: Headers): Record<string, string> {
   const found = [...headers].filter(([name]) => /^(access-control-|vary$)/.test(name))
   const pairs = found.map(([name, value]) => [name, value.replace(/(^|, )accept-encoding$/i, '')] as const)
@@ -66,8 +62,8 @@ beforeEach(async () => {
 
 const json = { 'content-type': 'application/json' }
 /**
- * Each way in which the server answers: by the fast path, a handler, a hook, an error, or before any route
- * was found.
+ * Each way in which the server responds: the fast path, a handler, a hook, an error, or before any route was
+ * found.
  */
 const answers: [number, string, () => Asked][] = [
   [200, '/v1/session', () => ({ headers: { authorization: `Bearer ${token}` } })],
@@ -119,7 +115,9 @@ test.each(
   }
 })
 
-test.each(answers)('an answer %i to %s says nothing to others, but varies', async (status, path, asked) => {
+test.each(
+  answers,
+)('an answer %i to %s has no header for other origins, but varies', async (status, path, asked) => {
   for (const from of [null, 'https://evil.test']) {
     const answer = await ask(app, path, asked(), from)
     expect({ status: answer.status, ...corsOf(answer.headers) }).toEqual({ status, vary: 'Origin' })
@@ -135,7 +133,7 @@ test.each(
   expect({ status: answer.status, ...corsOf(answer.headers) }).toEqual({ status })
 })
 
-test('a compressed answer varies with both', async () => {
+test('a compressed answer varies with origin and encoding', async () => {
   const answer = await ask(app, '/openapi.json', { headers: { 'accept-encoding': 'gzip' } }, origin)
   expect([answer.headers.get('vary'), answer.headers.get('content-encoding')]).toEqual([
     'Origin, accept-encoding',
@@ -189,13 +187,13 @@ test.each([
   }
 })
 
-test('two Origin headers are none that is allowed', async () => {
+test('two Origin headers match no allowed origin', async () => {
   const headers = `origin: ${origin}\r\norigin: https://evil.test\r\n`
   const reply = await send(app, `GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${headers}\r\n`)
   expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-control'))).toEqual([])
 })
 
-test('a fault of the server, and a limit, can be read with how long to wait', async () => {
+test('an internal error and a limit are readable, with the time to wait', async () => {
   const limited = await start({ ...environment, HUFU_LIMITS: 'on' })
   const wrong = JSON.stringify({ ...login, password: 'wrong' })
   let answer = await ask(limited, '/v1/sessions', { method: 'POST', headers: json, body: wrong }, origin)
@@ -211,7 +209,7 @@ test('a fault of the server, and a limit, can be read with how long to wait', as
   expect([failed.status, corsOf(failed.headers)['access-control-allow-origin']]).toEqual([500, origin])
 })
 
-test('a request that breaks off behind its headers is refused so that its page can read it', async () => {
+test('a request that breaks off after its headers is refused readably for its page', async () => {
   const broken = (from: string) =>
     `POST /v1/sessions HTTP/1.1\r\nhost: x\r\norigin: ${from}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`
   const reply = await send(app, broken(origin))
@@ -229,7 +227,7 @@ test('a request that breaks off behind its headers is refused so that its page c
   expect((await send(off, broken(origin))).headers).not.toHaveProperty('vary')
 })
 
-test('what is no HTTP at all is refused for every origin alike', async () => {
+test('data that is not HTTP is refused alike for every origin', async () => {
   const request = `GET / HTTP/1.1\r\norigin: ${origin}\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`
   const reply = await send(app, request)
   expect([reply.status, reply.headers.vary]).toEqual([431, 'Origin'])
@@ -280,7 +278,7 @@ describe('a preflight', () => {
     expect(answer.headers.get('access-control-allow-headers')).toBe(isAllowed ? names : null)
   })
 
-  test('counts in no limit and asks no database', async () => {
+  test('counts in no limit and reads no database', async () => {
     const limited = await start({ ...environment, HUFU_LIMITS: 'on' })
     const headers = { 'access-control-request-method': 'POST' }
     for (let i = 0; i < 300; i++)
@@ -293,13 +291,13 @@ describe('a preflight', () => {
     expect((await ask(limited, '/v1/sessions', { method: 'OPTIONS', headers }, origin)).status).toBe(204)
   })
 
-  test('is an OPTIONS request like any other without its header, or while the setting is empty', async () => {
+  test('is handled as any other OPTIONS request without its header, or while the setting is empty', async () => {
     expect((await ask(app, '/v1/session', { method: 'OPTIONS' }, origin)).status).toBe(405)
     const headers = { 'access-control-request-method': 'GET' }
     expect((await ask(off, '/v1/session', { method: 'OPTIONS', headers }, origin)).status).toBe(405)
   })
 
-  test('leaves the connection as it was', async () => {
+  test('leaves the connection open', async () => {
     const connection = await RawConnection.open(app)
     const head = `host: x\r\norigin: ${origin}\r\n`
     const ask = `OPTIONS /v1/session HTTP/1.1\r\n${head}access-control-request-method: DELETE\r\n\r\n`
@@ -311,7 +309,8 @@ describe('a preflight', () => {
 })
 
 /**
- * As much of the fetch standard as concerns another origin: asks first, and hides what the page may not see.
+ * The part of the fetch standard that concerns other origins: it sends preflights, and hides what the page
+ * may not read.
  */
 async function browserFetch(from: string, url: string, init: Asked = {}) {
   const { method = 'GET', headers = {} } = init
@@ -340,7 +339,7 @@ async function browserFetch(from: string, url: string, init: Asked = {}) {
   }
 }
 
-test('a page of an allowed origin signs in, reads why it is refused, and signs out; another page does nothing', async () => {
+test('a page of an allowed origin signs in, reads why it is refused, and signs out; another page cannot', async () => {
   const post = { method: 'POST', headers: json, body: JSON.stringify(login) }
   const signedIn = await browserFetch(origin, `${app.url}/v1/sessions`, post)
   expect(signedIn.status).toBe(201)
@@ -359,7 +358,7 @@ describe.skipIf(whyMissing(['nginx'], 'nginx') !== null)('nginx with what docs/b
   const blocks = [...text.matchAll(/^```nginx\n(.*?)^```/gms)].map(([, block = '']) => block)
   const [sameOrigin = '', map = '', add = ''] = blocks
 
-  test('says to a page that no server is there, and leaves the answers of a server as they are', async () => {
+  test('reports a missing server to a page, and does not change the answers of a server', async () => {
     const change = (conf: string) =>
       map + replaceOnce(conf, '  server_tokens off;', `  server_tokens off;\n  ${add}`)
     const { port } = app.server.server.address() as AddressInfo

@@ -1,5 +1,5 @@
-// /docs and /openapi.json are the same bytes for every client: compressed once, off the event loop, and not
-// sent to a client that has them.
+// /docs and /openapi.json have the same bytes for every client: compressed once, off the event loop, and not
+// sent again to a client that has them.
 import { request } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -21,7 +21,7 @@ afterAll(async () => {
   await drop()
 })
 
-/** One request by node:http, which adds no header and decodes nothing. */
+/** Sends one request by node:http, which adds no header and decodes nothing. */
 function ask(path: string, headers: Record<string, string> = {}, method = 'GET') {
   return new Promise<{ status: number; headers: Record<string, unknown>; body: Buffer }>(
     (resolve, reject) => {
@@ -41,8 +41,8 @@ function ask(path: string, headers: Record<string, string> = {}, method = 'GET')
 
 const script = '/docs/js/scalar.js'
 
-// The first test of this file: the first use happens once in a process.
-test('the first request for the script holds up no other for long', async () => {
+// This must be the first test of the file, because the first use happens once in a process.
+test('the first request for the script does not block others for long', async () => {
   const began = performance.now()
   let longest = 0
   let last = began
@@ -98,7 +98,7 @@ test.each([
     expect(again.headers['cache-control']).toBe(first.headers['cache-control'])
   }
   expect(await ask(path, { ...accept, 'if-none-match': '"other"' })).toMatchObject({ status: 200 })
-  // Another coding is another representation.
+  // Another content coding is another representation.
   expect((await ask(path, { 'accept-encoding': 'gzip' })).headers.etag).not.toBe(etag)
 })
 
@@ -115,7 +115,7 @@ test.each([
   expect(head).toMatchObject({ status: get.status, body: Buffer.alloc(0) })
 })
 
-test('the small pages are sent as they are to a client that names no coding', async () => {
+test('the small pages are sent uncompressed to a client that names no coding', async () => {
   const plain = await ask('/openapi.json')
   expect(plain.headers['content-encoding']).toBeUndefined()
   expect(JSON.parse(plain.body.toString())).toMatchObject({ openapi: '3.1.0' })

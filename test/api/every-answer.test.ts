@@ -1,5 +1,5 @@
-// What every answer has in common is written once: a header that is added to the one list is on every answer,
-// whichever way it takes.
+// The common headers of all responses are written once: a header that is added to the one list is on every
+// response, whichever way it takes.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -71,7 +71,7 @@ test.each([
   const count = () => reached++
   subscribe('tracing:fastify.request.handler:start', count)
   try {
-    // The first answer of a token may come from the framework.
+    // The first response for a token may come from Fastify's route.
     await (await fetch(app.url + path, { headers: headers() })).text()
     reached = 0
     for (const more of [{}, { origin }, {}] as Record<string, string>[]) {
@@ -86,7 +86,7 @@ test.each([
   }
 })
 
-/** All that a server answers to these bytes on a connection of its own. */
+/** Everything that the server sends in response to these bytes on a connection of its own. */
 async function rawAnswer(bytes: string): Promise<string> {
   const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
   socket.write(bytes)
@@ -95,11 +95,11 @@ async function rawAnswer(bytes: string): Promise<string> {
   return text
 }
 
-test('bytes that are no HTTP', async () => {
+test('bytes that are not HTTP', async () => {
   expect(await rawAnswer('GET / FTP/9\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*\r\nx-made-up: everywhere\r\n/s)
 })
 
-test('a connection too many', async () => {
+test('a connection beyond the limit', async () => {
   const port = Number(new URL(app.url).port)
   const others = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'))
   await Promise.all(others.map((socket) => once(socket, 'connect')))

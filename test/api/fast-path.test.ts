@@ -35,33 +35,30 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     for (const close of closers.reverse()) await close()
   })
 
-  test.skipIf(skipped !== null)(
-    'a session that is asked for all the time is over when its time is',
-    async () => {
-      const { url, drop } = await database.create()
-      const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
-      const short = await startApp(url, {
-        environment: { ...environment, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
-      })
-      await addPerson(short.services)
-      const context = { device: phone, origin: noOrigin }
-      const credential = { phoneNumber: person.phone, password: person.password }
-      const issued = await short.services.signIn.by('password', context, credential)
-      const status = async () =>
-        (await fetch(`${short.url}/v1/session`, { headers: { authorization: `Bearer ${issued.token}` } }))
-          .status
-      short.clock.advance(7 * 86_400_000 - 30_000)
-      for (let i = 0; i < 5; i++) expect(await status()).toBe(200)
-      short.clock.advance(29_999)
-      expect(await status()).toBe(200)
-      short.clock.advance(1)
-      expect(await status()).toBe(401)
-      await short.close()
-      await drop()
-    },
-  )
+  test.skipIf(skipped !== null)('a session with constant requests ends when it expires', async () => {
+    const { url, drop } = await database.create()
+    const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
+    const short = await startApp(url, {
+      environment: { ...environment, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) },
+    })
+    await addPerson(short.services)
+    const context = { device: phone, origin: noOrigin }
+    const credential = { phoneNumber: person.phone, password: person.password }
+    const issued = await short.services.signIn.by('password', context, credential)
+    const status = async () =>
+      (await fetch(`${short.url}/v1/session`, { headers: { authorization: `Bearer ${issued.token}` } }))
+        .status
+    short.clock.advance(7 * 86_400_000 - 30_000)
+    for (let i = 0; i < 5; i++) expect(await status()).toBe(200)
+    short.clock.advance(29_999)
+    expect(await status()).toBe(200)
+    short.clock.advance(1)
+    expect(await status()).toBe(401)
+    await short.close()
+    await drop()
+  })
 
-  /** The bytes of the answer to these lines, without what differs from time to time. */
+  /** The bytes of the response to these lines, without the parts that vary with time. */
   async function raw(lines: readonly string[]): Promise<string> {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
     socket.write([...lines, 'host: x', 'connection: close', '', ''].join('\r\n'))
@@ -70,7 +67,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     return bytes.replace(/^date: .*$/im, 'date').replace(/^x-request-id: .*$/im, 'x-request-id')
   }
 
-  /** How the bytes differ between the two ways is nothing but the order of the headers. */
+  /** The bytes with their headers sorted: the two ways differ in the order of the headers alone. */
   const sorted = (answer: string) => {
     const [head = '', body] = answer.split('\r\n\r\n')
     const [status, ...headers] = head.split('\r\n')
@@ -91,10 +88,10 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     pages.map(([whose, lines]) => [path, whose, () => [header(), ...lines]] as const),
   )
   test.skipIf(skipped !== null).each(asked)(
-    'GET %s %s: both ways give the same bytes',
+    'GET %s %s: both ways return the same bytes',
     async (path, whose, lines) => {
       const quick: string[] = []
-      // A query sends a request the long way; the first ones of a token go there, too.
+      // A query makes the request take Fastify's route; the first ones of a token do as well.
       for (let i = 0; i < 4; i++) quick.push(await raw([`GET ${path} HTTP/1.1`, ...lines()]))
       const long = await raw([`GET ${path}?x HTTP/1.1`, ...lines()])
       expect(long).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
@@ -106,39 +103,39 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null).each(routes)(
-    'GET %s: the line in the log is the same',
-    async (path, header) => {
-      app.lines.length = 0
-      for (const url of [path, path, `${path}?x`]) await raw([`GET ${url} HTTP/1.1`, header()])
-      const found = () =>
-        app.lines
-          .map((line) => JSON.parse(line) as { path?: string })
-          .filter((line) => line.path === path)
-          .map((line) => ({ ...line, ms: 0, requestId: '', time: '' }))
-      await expect.poll(() => found().length).toBe(3)
-      const [first, ...others] = found()
-      for (const line of others) expect(line).toEqual(first)
+  test.skipIf(skipped !== null).each(routes)('GET %s: both ways log the same line', async (path, header) => {
+    app.lines.length = 0
+    for (const url of [path, path, `${path}?x`]) await raw([`GET ${url} HTTP/1.1`, header()])
+    const found = () =>
+      app.lines
+        .map((line) => JSON.parse(line) as { path?: string })
+        .filter((line) => line.path === path)
+        .map((line) => ({ ...line, ms: 0, requestId: '', time: '' }))
+    await expect.poll(() => found().length).toBe(3)
+    const [first, ...others] = found()
+    for (const line of others) expect(line).toEqual(first)
+  })
+
+  test.skipIf(skipped !== null)(
+    'a request that is not plain takes the route in Fastify with the same answer',
+    async () => {
+      const bearer = `authorization: Bearer ${token}`
+      const status = async (...lines: string[]) => Number((await raw(lines)).slice(9, 12))
+      expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(200)
+      expect(await status('GET /v1/session HTTP/1.1', bearer, bearer)).toBe(400)
+      expect(await status(`GET /v1/session?token=${token} HTTP/1.1`, bearer)).toBe(400)
+      expect(await status('GET /v1/session HTTP/1.1')).toBe(401)
+      expect(await status('GET /v1/session HTTP/1.1', `authorization: Bearer ${token}x`)).toBe(401)
+      expect(await status('POST /v1/session HTTP/1.1', bearer)).toBe(405)
+      expect(await status('GET /v1/session HTTP/1.1', bearer, 'upgrade: websocket')).toBe(400)
+      const end = await fetch(`${app.url}/logout`, { headers: { token } })
+      expect(await end.json()).toMatchObject({ code: 1 })
+      expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(401)
     },
   )
-
-  test.skipIf(skipped !== null)('what is not plain goes the long way, and is answered as ever', async () => {
-    const bearer = `authorization: Bearer ${token}`
-    const status = async (...lines: string[]) => Number((await raw(lines)).slice(9, 12))
-    expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(200)
-    expect(await status('GET /v1/session HTTP/1.1', bearer, bearer)).toBe(400)
-    expect(await status(`GET /v1/session?token=${token} HTTP/1.1`, bearer)).toBe(400)
-    expect(await status('GET /v1/session HTTP/1.1')).toBe(401)
-    expect(await status('GET /v1/session HTTP/1.1', `authorization: Bearer ${token}x`)).toBe(401)
-    expect(await status('POST /v1/session HTTP/1.1', bearer)).toBe(405)
-    expect(await status('GET /v1/session HTTP/1.1', bearer, 'upgrade: websocket')).toBe(400)
-    const end = await fetch(`${app.url}/logout`, { headers: { token } })
-    expect(await end.json()).toMatchObject({ code: 1 })
-    expect(await status('GET /v1/session HTTP/1.1', bearer)).toBe(401)
-  })
 })
 
-test('both ways give the same bytes while no other origin may call, whatever page asks', async () => {
+test('both ways return the same bytes while no other origin is allowed, whichever page sends the request', async () => {
   const [sqlite = expect.fail()] = databases
   const { url, drop } = await sqlite.create()
   const app = await startApp(url)
@@ -159,7 +156,7 @@ describe.each([
   ['without a list of proxies', {}, '127.0.0.1'],
   ['behind a proxy on the list', { HUFU_TRUSTED_PROXIES: '127.0.0.1' }, '203.0.113.7'],
 ])('%s', (_name, environment, address) => {
-  test('a token that is remembered does not reach the framework, and the log tells the same address', async () => {
+  test('a remembered token does not reach Fastify, and the log has the same address', async () => {
     const [sqlite = expect.fail()] = databases
     const { url, drop } = await sqlite.create()
     const app = await startApp(url, { environment: environment as Record<string, string> })
@@ -173,7 +170,7 @@ describe.each([
     subscribe('tracing:fastify.request.handler:start', count)
     try {
       for (let i = 0; i < 5; i++) expect((await fetch(`${app.url}/user`, { headers })).status).toBe(200)
-      // A token is remembered when its copy has been found once.
+      // A token is remembered once its cache entry was found.
       expect(reached).toBe(1)
       await fetch(`${app.url}/user?long`, { headers })
       expect(reached).toBe(2)

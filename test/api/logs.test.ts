@@ -1,4 +1,4 @@
-// What is logged: one line for each request, and never a password, a token or a whole phone number.
+// The log has one line for each request, and never a password, a token or a whole phone number.
 import { connect } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { sql } from 'kysely'
@@ -11,7 +11,7 @@ import { type RunningApp, type ServerProcess, startApp, startProcess } from '../
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { databases, type FreshDatabase, redisUrl } from '../support/databases.ts'
 
-// Each says where it was put, and stands nowhere else.
+// Each text names where it was sent, and occurs nowhere else.
 const phone = '13911112222'
 const stranger = '13933334444'
 const password = 'PASSWORD-right-7f3a'
@@ -21,7 +21,7 @@ const device = { platform: 'ios', id: 'DEVICEID-88e1', name: 'DEVICENAME-0c47', 
 const forged = `hf_FORGED${'x'.repeat(59)}`
 const elsewhere = { query: 'QUERY-3e15', cookie: 'COOKIE-6f92', agent: 'AGENT-a0d8', referer: 'REFERER-2b7c' }
 
-/** What must not be found in a log, in any spelling that was sent. */
+/** The texts that must not occur in a log, in any spelling that was sent. */
 const secrets = [
   ...[password, wrongPassword, nickname, ...Object.values(elsewhere)],
   ...[device.id, device.name, device.app_version],
@@ -56,7 +56,7 @@ async function send(
   return { id, status: response.status, text: await response.text() }
 }
 
-/** Writes bytes as they are, and reads until the server ends the connection or `forMs` have passed. */
+/** Writes bytes unchanged, and reads until the server ends the connection or `forMs` have passed. */
 function sendBytes(url: string, bytes: Buffer | string, { destroy = false } = {}): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -145,7 +145,7 @@ async function useEverything(url: string): Promise<string[]> {
   return tokens
 }
 
-/** Fails with the line that has it. */
+/** Fails with the line that contains the text. */
 function expectNoSecret(lines: readonly string[], tokens: readonly string[]): void {
   expect(lines.length).toBeGreaterThan(0)
   const all = [...secrets, ...tokens, ...tokens.map((token) => token.slice(25))]
@@ -181,7 +181,7 @@ describe('the log', () => {
     app.lines.length = 0
   })
 
-  /** The lines when `count` of them are there; a line is written a moment after its answer. */
+  /** The lines once there are `count` of them; a line is written shortly after its response. */
   async function linesOf(count: number): Promise<Record<string, unknown>[]> {
     await vi.waitFor(() => expect(app.lines.length).toBeGreaterThanOrEqual(count))
     return app.lines.map((line) => JSON.parse(line))
@@ -231,20 +231,20 @@ describe('the log', () => {
     expect(answer.id).toMatch(/^[\w.-]{1,64}$/)
   })
 
-  test('says how long a request took, in milliseconds', async () => {
+  test('has the duration of a request in milliseconds', async () => {
     const began = performance.now()
     await tokenOf()
     await send(app.url, { method: 'GET', path: '/livez' })
     const took = performance.now() - began
     const [signIn, live] = (await linesOf(2)).map(({ ms }) => Number(ms))
-    // argon2id with 19 MiB is not done in a millisecond anywhere.
+    // argon2id with 19 MiB takes more than a millisecond everywhere.
     expect(signIn).toBeGreaterThan(1)
     expect(signIn).toBeLessThan(took)
     expect(live).toBeGreaterThanOrEqual(0)
     expect(live).toBeLessThan(took)
   })
 
-  test('names the session that asked by its public id', async () => {
+  test('names the session of the request by its public id', async () => {
     const token = await tokenOf()
     const { id } = await send(app.url, {
       method: 'GET',
@@ -255,7 +255,7 @@ describe('the log', () => {
     expect(line).toMatchObject({ requestId: id, status: 200, session: token.slice(3, 25) })
   })
 
-  test('gives every request an id of its own, however many there are', async () => {
+  test('gives every request an id of its own', async () => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, () => send(app.url, { method: 'GET', path: '/livez' })),
     )
@@ -295,7 +295,7 @@ describe('the log', () => {
     expect(await linesOf(1)).toMatchObject([{ requestId: id }])
   })
 
-  test('replaces two ids in one request', async () => {
+  test('masks two ids in one request', async () => {
     const headers = 'host: x\r\nx-request-id: one\r\nx-request-id: two\r\nconnection: close'
     const answer = await sendBytes(app.url, `GET /livez HTTP/1.1\r\n${headers}\r\n\r\n`)
     const id = /^x-request-id: (.*)\r$/m.exec(answer)?.[1]
@@ -325,7 +325,7 @@ describe('the log', () => {
     expect(await linesOf(1)).toMatchObject([{ requestId: id, phone: masked }])
   })
 
-  test('shows the same mask for v1, whether the sign-in succeeds or not', async () => {
+  test('has the same mask for v1, whether the sign-in succeeds or not', async () => {
     for (const word of [password, wrongPassword])
       await send(app.url, post('/v1/sessions', { phone_number: `+86${phone}`, password: word }))
     expect(await linesOf(2)).toMatchObject([
@@ -334,14 +334,14 @@ describe('the log', () => {
     ])
   })
 
-  test('holds no secret of those who sign in', async () => {
+  test('contains no secret of successful sign-ins', async () => {
     const tokens = await useEverything(app.url)
     expect(tokens).toEqual([expect.any(String), expect.any(String), expect.any(String)])
     await linesOf(11)
     expectNoSecret(app.lines, tokens)
   })
 
-  test('holds no secret of those who fail', async () => {
+  test('contains no secret of failed requests', async () => {
     for (const failure of failures) {
       const { status } = await send(app.url, failure)
       expect(status).toBeLessThan(500)
@@ -384,7 +384,7 @@ describe('the log', () => {
     }
   })
 
-  test('cuts an address that is very long', async () => {
+  test('truncates a very long address', async () => {
     await send(app.url, { method: 'GET', path: `/${'x'.repeat(10_000)}` })
     await linesOf(1)
     expect(app.lines[0]?.length).toBeLessThan(500)
@@ -393,18 +393,18 @@ describe('the log', () => {
   const login = JSON.stringify({ phone_number: phone, password })
   const head = `POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${login.length}\r\n\r\n`
 
-  test('does not call it trouble when a client goes away in the middle of its body', async () => {
+  test('has no error when a client disconnects in the middle of its body', async () => {
     await sendBytes(app.url, head + login.slice(0, 20), { destroy: true })
     await linesOf(1)
     await send(app.url, { method: 'GET', path: '/livez' })
     const [line, ...more] = await linesOf(2)
     expect(line).toMatchObject({ level: 30, method: 'POST', path: '/login' })
-    // A 4xx: it was the client who broke off.
+    // A 4xx status: the client broke off.
     expect(String(line?.status)).toMatch(/^4\d\d$/)
     expect(more).toEqual([expect.objectContaining({ path: '/livez' })])
   })
 
-  test('has the line of a sign-in whose client did not wait for the answer', async () => {
+  test('has the line of a sign-in whose client did not wait for the response', async () => {
     const before = await app.services.sessions.list((await app.services.accounts.get(phone)).id)
     await sendBytes(app.url, head + login, { destroy: true })
     await vi.waitFor(async () => {
@@ -417,7 +417,7 @@ describe('the log', () => {
   })
 })
 
-describe.each(databases)('trouble with $name', ({ skipped, create }) => {
+describe.each(databases)('an error with $name', ({ skipped, create }) => {
   let fresh: FreshDatabase | undefined
   let running: RunningApp | undefined
   beforeEach(async () => {
@@ -465,26 +465,23 @@ describe.each(databases)('trouble with $name', ({ skipped, create }) => {
     },
   )
 
-  test.skipIf(skipped)(
-    'that breaks a sign-in half-way is logged without what was to be written',
-    async () => {
-      if (!running) throw new Error('the app did not start')
-      const { url, services, lines } = running
-      const [, signIn] = signIns(phone, password)
-      if (!signIn) throw new Error('there are two ways to sign in')
-      expect((await send(url, signIn)).status).toBe(201)
-      // The second sign-in comes as far as its insert.
-      await sql`create unique index one_session_an_account on hufu_sessions (account_id)`.execute(services.db)
-      lines.length = 0
-      expect((await send(url, signIn)).status).toBe(500)
-      await vi.waitFor(() => expect(lines).toHaveLength(2))
-      expectNoSecret(lines, [])
-      for (const line of lines) expect(line).not.toMatch(/values \(['"]/)
-    },
-  )
+  test.skipIf(skipped)('that breaks a sign-in half-way is logged without its values', async () => {
+    if (!running) throw new Error('the app did not start')
+    const { url, services, lines } = running
+    const [, signIn] = signIns(phone, password)
+    if (!signIn) throw new Error('there are two ways to sign in')
+    expect((await send(url, signIn)).status).toBe(201)
+    // The second sign-in fails at its insert.
+    await sql`create unique index one_session_an_account on hufu_sessions (account_id)`.execute(services.db)
+    lines.length = 0
+    expect((await send(url, signIn)).status).toBe(500)
+    await vi.waitFor(() => expect(lines).toHaveLength(2))
+    expectNoSecret(lines, [])
+    for (const line of lines) expect(line).not.toMatch(/values \(['"]/)
+  })
 })
 
-describe('what fails when the request is answered already', () => {
+describe('a failure after the response', () => {
   class GatewayFault extends Error {}
   const moved = '13911115555'
   const code = '246810'
@@ -505,7 +502,7 @@ describe('what fails when the request is answered already', () => {
 
   const post = (path: string, body: object, headers: Record<string, string> = {}) =>
     send(app.url, { method: 'POST', path, headers, body: JSON.stringify(body) })
-  /** The one line of a failure. */
+  /** The only log line of a failure. */
   const failureOf = async (work: string) =>
     await vi.waitFor(() => {
       const found = app.lines.map((line) => JSON.parse(line)).filter((line) => line.work === work)
@@ -513,7 +510,7 @@ describe('what fails when the request is answered already', () => {
       return found[0]
     }, 15_000)
 
-  test('the notice to the number before a change of number', async () => {
+  test('of the notice to the number before a change of number', async () => {
     const issued = JSON.parse((await post('/v1/sessions', { phone_number: phone, password, device })).text)
     expect((await post('/v1/codes', { phone_number: moved, purpose: 'change_phone' })).status).toBe(202)
     const change = { phone_number: moved, code, confirmation: { password } }
@@ -526,7 +523,7 @@ describe('what fails when the request is answered already', () => {
     })
   })
 
-  test('a code for the owner of an account', async () => {
+  test('of a code for the owner of an account', async () => {
     await addOwner(app)
     expect((await post('/v1/codes', { phone_number: phone, purpose: 'reset_password' })).status).toBe(202)
     expect(await failureOf('send_code_to_owner')).toMatchObject({
@@ -573,7 +570,7 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
     await server.stop()
     const lines = server.output().split('\n')
     const asked = lines.filter((line) => /\/(login|user|logout|v1|nothing)/.test(line))
-    // Each request is there, and the two that met trouble say so once more.
+    // Each request has a line, and the two with errors have a second one.
     expect(asked.length).toBeGreaterThanOrEqual(11 + failures.length + 2)
     expect(server.output()).toContain('no such table')
     expect(server.output()).toContain('139****2222')
@@ -581,9 +578,7 @@ describe.each(['json', 'text'])('a process that logs as %s', (format) => {
   })
 })
 
-/**
- * Every key and value of this file's Redis: neither a password, nor a token, nor the half of it that proves.
- */
+/** Every key and value of this file's Redis: no password, no token, and not the secret half of one. */
 async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
   const url = redisUrl()
   expect(url === null).toBe(inject('redis').skipped !== null)
@@ -591,7 +586,7 @@ async function expectNothingInRedis(tokens: readonly string[]): Promise<void> {
   const cache = await openCacheInRedis(url)
   try {
     const everything = await cache.everything()
-    // The copies are there: it is them that we look through.
+    // The cache entries exist: they are what is searched.
     expect(everything).toContain(keyOf(tokens.at(-1)?.slice(3, 25) ?? ''))
     for (const secret of [
       password,

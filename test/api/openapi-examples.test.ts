@@ -1,5 +1,4 @@
-// What /docs shows of each route: an example of every body and answer, and each of them is one that the
-// schema allows.
+// /docs shows an example of every body and response of each route, and the schema allows each of them.
 import { Errors } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { endReasons } from '../../src/database/schema.ts'
@@ -41,7 +40,7 @@ beforeAll(async () => {
   const fresh = await (databases[0] ?? expect.fail()).create()
   drop = fresh.drop
   app = await startApp(fresh.url)
-  // It is what it says in the test of v1.
+  // test/api/v1.test.ts says the same.
   description = (await (await fetch(`${app.url}/openapi.json`)).json()) as Description
 })
 
@@ -72,7 +71,7 @@ function of(where: string, content: MediaTypes = {}): Shown[] {
   }))
 }
 
-/** The same schema, where an object may have no field that it does not name. */
+/** The same schema with all additional properties forbidden. */
 function strict(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(strict)
   if (schema === null || typeof schema !== 'object') return schema
@@ -81,18 +80,18 @@ function strict(schema: unknown): unknown {
 }
 
 describe('/openapi.json', () => {
-  test('describes each group of routes that there is, and no other', () => {
+  test('describes each existing group of routes, and no other', () => {
     const operations = Object.values(description.paths).flatMap((item) => Object.values(item))
     const used = new Set(operations.flatMap(({ tags = [] }) => tags))
     expect(new Set(description.tags.map(({ name }) => name))).toEqual(used)
   })
 
-  test('shows an example of every body, and of every answer that has one', () => {
+  test('has an example of every body and every response with one', () => {
     expect(shown().length).toBeGreaterThan(80)
     expect(shown().filter(({ examples }) => examples.length === 0)).toEqual([])
   })
 
-  test('shows none that its own schema would refuse, or that has a field of no schema', () => {
+  test('has no example that its schema refuses, or with a field of no schema', () => {
     const components = strict(description.components) as object
     for (const { where, schema, examples } of shown()) {
       for (const [name, value] of examples) {
@@ -102,7 +101,7 @@ describe('/openapi.json', () => {
     }
   })
 
-  test('shows for each code of a problem the example of that code and status', () => {
+  test('has, for each code of a problem, an example of that code and status', () => {
     const problems = shown().filter(({ examples }) =>
       examples.some(([, value]) => Object(value).type?.startsWith?.('urn:hufu:')),
     )
@@ -114,7 +113,7 @@ describe('/openapi.json', () => {
     }
   })
 
-  test('shows tokens, ids and times as the server makes them', () => {
+  test('has tokens, ids and times in the formats of the server', () => {
     const examples = shown().flatMap(({ where, examples }) =>
       examples.map(([, value]) => ({ where, value: Object(value) })),
     )
@@ -139,7 +138,7 @@ describe('/openapi.json', () => {
     expect(Date.parse(closing) - Date.parse(asked)).toBe(closingMs.parse(closingMs.default))
   })
 
-  test('shows the classic words of the default settings, and text where the answer is text', async () => {
+  test('has the classic messages of the default settings, and text where the response is text', async () => {
     await addPerson(app.services, '13800005231')
     const login = async (phone_number: string) => {
       const body = JSON.stringify({ phone_number, password: 'wrong' })
@@ -157,7 +156,7 @@ describe('/openapi.json', () => {
     expect(description.paths['/v1/sessions']?.delete?.responses).toHaveProperty('422')
   })
 
-  test('shows for each way that a session ends the members that the server tells', async () => {
+  test('has, for each end of a session, the members that the server returns', async () => {
     const { id } = await addPerson(app.services, '13800005233')
     const signIn = () =>
       app.services.sessions.issue({ device: phone, origin: noOrigin, method: 'given', admit: admitKnown(id) })
@@ -178,7 +177,7 @@ describe('/openapi.json', () => {
         await sessions.end({ id: sessionId, accountId: id, reason, by, origin: noOrigin })
       }
       const headers = { authorization: `Bearer ${issued.token}` }
-      // A refused token is answered with a problem.
+      // A refused token gets a problem.
       const answer = (await (await fetch(`${app.url}/v1/session`, { headers })).json()) as { code: string }
       const example = description.components.examples[`session_${reason}`]?.value
       expect({ code: answer.code, members: membersOf(answer) }).toEqual({
@@ -189,7 +188,7 @@ describe('/openapi.json', () => {
     }
   })
 
-  test('shows bodies that the server takes: none is refused for its shape', async () => {
+  test('has bodies that the server accepts: none is refused for its shape', async () => {
     const bodies = shown().filter(({ where }) => where.endsWith(' body'))
     expect(bodies.length).toBeGreaterThan(6)
     const { id } = await addPerson(app.services)
@@ -208,8 +207,7 @@ describe('/openapi.json', () => {
           headers: { 'content-type': 'application/json', authorization },
           body: JSON.stringify(value),
         })
-        // A code or a password of an example is not one that anybody was sent: 401 with such a code is as far
-        // as it goes.
+        // No code or password of an example was ever issued, so 401 with such a code is the furthest result.
         const { code } = answer.status >= 400 ? ((await answer.json()) as { code: string }) : { code: 'done' }
         expect(['done', 'code_wrong', 'credentials_wrong', 0], `${where} ${name}`).toContain(code)
       }

@@ -1,5 +1,4 @@
-// Whose address counts: headers that a client writes change nothing, unless a proxy on the list passes them
-// on.
+// The address of a client: headers from the client change nothing, unless a listed proxy passes them on.
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -8,7 +7,7 @@ import { databases, type FreshDatabase } from '../support/databases.ts'
 
 const [sqlite = expect.fail()] = databases
 
-/** Signs in and gives the address that the server took down, in the session and in the log. */
+/** Signs in and returns the address that the server recorded, in the session and in the log. */
 async function addressSeen(
   app: RunningApp,
   headers: Record<string, string | string[]>,
@@ -36,7 +35,7 @@ async function addressSeen(
     asked.on('error', reject)
     asked.end(body)
   })
-  // A sign-in that works has a session, and a line in the log with it.
+  // A successful sign-in has a session, and a log line with it.
   const { session } = JSON.parse(text) as { session: { ip: unknown } }
   const lines = () => app.lines.filter((line) => line.includes('/v1/sessions'))
   await expect.poll(() => lines().length, { interval: 5 }).toBeGreaterThan(0)
@@ -83,7 +82,7 @@ describe.each([
   })
 })
 
-describe('from a proxy on the list', () => {
+describe('from a listed proxy', () => {
   const app = useApp({ HUFU_TRUSTED_PROXIES: '127.0.0.0/8,10.1.0.0/16' })
   const client = '203.0.113.7'
 
@@ -112,16 +111,12 @@ describe('from a proxy on the list', () => {
     ['spaces and tabs around', `198.51.100.9 ,\t ${client}:51234 \t`, client],
     ['empty elements', `198.51.100.9,, ${client}, ,`, client],
     [
-      'proxies of the list with a port',
+      'listed proxies with a port',
       `198.51.100.9, ${client}:51234, "10.1.2.3:80", [::ffff:10.1.2.4]:80`,
       client,
     ],
     ['an address of the list with a port that the client wrote', `10.1.9.9:1, ${client}:51234`, client],
-    [
-      'ports on everything, and a second proxy that is not on the list',
-      `${client}:1, 10.2.0.1:2`,
-      '10.2.0.1',
-    ],
+    ['ports everywhere, and a second proxy that is not listed', `${client}:1, 10.2.0.1:2`, '10.2.0.1'],
     ['no address', 'unknown', '127.0.0.1'],
     ['no address, and one that the client wrote before it', `${client}, unknown`, '127.0.0.1'],
     ['no address behind a second proxy on the list', 'unknown, 10.1.2.3:80', '10.1.2.3'],
@@ -147,7 +142,7 @@ describe('from a proxy on the list', () => {
   })
 })
 
-describe('a header with a client address that is not used is told of in the log, once in a process', () => {
+describe('a client address in an unused header is reported in the log, once in a process', () => {
   const list = { HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   const client = '203.0.113.7'
   const peer = '127.0.0.1'
@@ -168,7 +163,7 @@ describe('a header with a client address that is not used is told of in the log,
     ['X-Real-IP alone, from a proxy', list, { 'x-real-ip': client }, { header: 'x-real-ip' }, notRead],
     ['Forwarded alone, from a proxy', list, { forwarded: `for=${client}` }, { header: 'forwarded' }, notRead],
     [
-      'what is no address, from a proxy',
+      'an invalid address from a proxy',
       list,
       { 'x-forwarded-for': `${client}, unknown` },
       { header: 'x-forwarded-for', hop: 'unknown' },
@@ -184,7 +179,7 @@ describe('a header with a client address that is not used is told of in the log,
     ])
   })
 
-  test('one that is used is not told of, whatever else stands beside it', async () => {
+  test('a used header is not reported, whatever the other headers are', async () => {
     const { lines, ask } = await quietApp(list)
     await ask({ 'x-forwarded-for': `unknown, ${client}:51234`, 'x-real-ip': client, forwarded: 'for=_x' })
     await ask({ 'x-forwarded-for': '127.0.0.1' })
@@ -215,7 +210,7 @@ describe('a header with a client address that is not used is told of in the log,
 })
 
 describe('on an IPv6 socket', () => {
-  test('a client that came by IPv4 is known by its IPv4 address, and so is a proxy', async () => {
+  test('IPv4 clients and proxies have their IPv4 address', async () => {
     const fresh = await sqlite.create()
     for (const [environment, seen] of [
       [{}, '127.0.0.1'],

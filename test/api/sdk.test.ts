@@ -1,4 +1,4 @@
-// The client library against the real server: what an app's developer relies on, over HTTP.
+// The client library against the real server: the behaviour that app developers rely on, over HTTP.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   type ClientOptions,
@@ -38,7 +38,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** A phone that finds the server wherever it was started last. */
+/** A phone that finds the server at its latest address. */
 function phone(storage: HufuStorage = memoryStorage(), options: Partial<ClientOptions> = {}) {
   const { url: baseUrl } = app
   const client = createClient({
@@ -62,11 +62,11 @@ const otherPhone = '+8613900005224'
 const goodPassword = 'correct horse battery'
 const betterPassword = 'staple the better horse'
 
-/** Asks for a code, and reads what the message would say. */
+/** Requests a code, and derives what the message would contain. */
 async function codeFor(client: HufuClient, phoneNumber: string, purpose: CodePurpose): Promise<string> {
   await client.sendCode({ phoneNumber, purpose, device: iphone })
   const { db, codeSender } = app.services
-  // Where the number has an account, the message goes out behind the answer.
+  // If the number has an account, the message is sent after the response.
   await codeSender.close()
   const row = await findCode(db, { phoneNumber, purpose })
   if (!row) throw new Error('no code was sent')
@@ -75,7 +75,7 @@ async function codeFor(client: HufuClient, phoneNumber: string, purpose: CodePur
 
 const wrong = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0')
 
-/** A person who has signed up by code on an iPhone. */
+/** A client that has signed up by code on an iPhone. */
 async function signedUp(options: Partial<ClientOptions> = {}) {
   const all = phone(memoryStorage(), options)
   const code = await codeFor(all.client, newPhone, 'sign_in')
@@ -88,7 +88,7 @@ async function signedUp(options: Partial<ClientOptions> = {}) {
   return { ...all, signedIn }
 }
 
-/** The same person with another device. */
+/** The same account on another device. */
 async function alsoOn(device: typeof mate, phoneNumber = newPhone) {
   const all = phone()
   const code = await codeFor(all.client, phoneNumber, 'sign_in')
@@ -114,7 +114,7 @@ test('A sign-in returns the account and the session, and so does the server afte
   expect(client.state).toEqual({ is: 'signed_in', account, session, verified: true })
 })
 
-test('A wrong password, a number that is none and an empty field are refused, in Chinese', async () => {
+test('A wrong password, an invalid number and an empty field are refused, in Chinese', async () => {
   const { client } = phone()
   await expect(client.signIn({ ...who, password: 'wrong' })).rejects.toMatchObject({
     name: 'HufuError',
@@ -136,7 +136,7 @@ test('A wrong password, a number that is none and an empty field are refused, in
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
 })
 
-test('Each device sees all of them, and which one it is itself', async () => {
+test('Each device lists all devices and marks itself', async () => {
   const { client: first } = phone()
   const { client: second } = phone()
   await first.signIn({ ...who, device: iphone })
@@ -149,7 +149,7 @@ test('Each device sees all of them, and which one it is itself', async () => {
   ])
 })
 
-test('A phone that was removed by another device learns the reason, the time and the device', async () => {
+test('A phone that another device removed gets the reason, the time and the device', async () => {
   const { client: first, ends } = phone()
   const { client: second } = phone()
   const { session } = await first.signIn({ ...who, device: iphone })
@@ -170,7 +170,7 @@ test('A phone that was removed by another device learns the reason, the time and
   expect(second.state.is).toBe('signed_in')
 })
 
-test('A phone that was replaced learns by which device', async () => {
+test('A replaced phone gets the device that replaced it', async () => {
   const { client: first, ends } = phone()
   const { client: second } = phone()
   await first.signIn({ ...who, device: iphone })
@@ -187,7 +187,7 @@ test('A session that was not used for too long has expired', async () => {
   expect(ends).toMatchObject([{ reason: 'expired', byDevice: null }])
 })
 
-test('A token that the server never gave signs out', async () => {
+test('A token that the server never issued signs out', async () => {
   const { client, storage } = phone()
   await client.signIn(who)
   const text = (await storage.get('hufu')) ?? ''
@@ -197,7 +197,7 @@ test('A token that the server never gave signs out', async () => {
   expect(ends).toMatchObject([{ reason: 'token_unknown' }])
 })
 
-test('A sign-out ends the session at the server', async () => {
+test('A sign-out ends the session on the server', async () => {
   const { client, ends } = phone()
   const { account } = await client.signIn(who)
   await client.signOut()
@@ -206,7 +206,7 @@ test('A sign-out ends the session at the server', async () => {
   expect(await app.services.sessions.list(account.id)).toEqual([])
 })
 
-test('While the server is down the phone stays signed in, also over a restart, and goes on when it is back', async () => {
+test('While the server is down the phone stays signed in, also after a restart, and continues when it is back', async () => {
   const { client, storage, ends } = phone()
   const { account } = await client.signIn({ ...who, device: iphone })
   await app.close()
@@ -227,7 +227,7 @@ test('While the server is down the phone stays signed in, also over a restart, a
   expect(ends).toEqual([])
 })
 
-test('A sign-out without a server is made good when the server is back', async () => {
+test('A sign-out without a server is sent when the server is back', async () => {
   const { client, storage } = phone()
   const { account } = await client.signIn(who)
   await app.close()
@@ -242,7 +242,7 @@ test('A sign-out without a server is made good when the server is back', async (
   await vi.waitFor(async () => expect(await storage.get('hufu')).toBeNull())
 })
 
-test('Signing in again on the same phone leaves one session, and says nothing of a sign-out', async () => {
+test('Signing in again on the same phone leaves one session, and calls no sign-out listener', async () => {
   const { client, storage, ends } = phone()
   const { account } = await client.signIn({ ...who, device: iphone })
   const { session } = await client.signIn({ ...who, device: mate })
@@ -251,7 +251,7 @@ test('Signing in again on the same phone leaves one session, and says nothing of
   expect(ends).toEqual([])
 })
 
-test('A base URL that leads somewhere else is not taken for the server', async () => {
+test('A base URL of another site is not mistaken for the server', async () => {
   const { client, ends } = phone(undefined, { baseUrl: `${app.url}/docs`, transport: fetchTransport() })
   await expect(client.signIn(who)).rejects.toMatchObject({ code: expect.stringMatching(/not_/) })
   expect(ends).toEqual([])
@@ -282,7 +282,7 @@ test('A wrong code is refused, and the client stays signed in', async () => {
   expect(client.state.is).toBe('signed_in')
 })
 
-test('The account is told in full, changed in part, and not forgotten by a check', async () => {
+test('The account is returned in full, changed in part, and kept by a check', async () => {
   const { client, storage } = await signedUp()
   expect(await client.account()).toEqual({
     id: expect.any(String),
@@ -309,7 +309,7 @@ test('The account is told in full, changed in part, and not forgotten by a check
   })
 })
 
-test('A first password is set by a code, the next one by the one before; all other devices are signed out', async () => {
+test('The first password is set by a code, the next one by the current one; all other devices are signed out', async () => {
   const { client } = await signedUp()
   const other = await alsoOn(mate)
   const code = await codeFor(client, newPhone, 'confirm')
@@ -364,7 +364,7 @@ test('An account moves to another number, confirmed by a code or by the password
   expect(moved).toMatchObject({ id: account.id, phoneNumber: newPhone, hasPassword: true })
 })
 
-test('A number that an account has is refused to every other account', async () => {
+test('The number of an account is refused to every other account', async () => {
   const { client } = await signedUp()
   await addPerson(app.services, otherPhone)
   const confirmation = { code: await codeFor(client, newPhone, 'confirm') }
@@ -373,7 +373,7 @@ test('A number that an account has is refused to every other account', async () 
   await expect(failing).rejects.toMatchObject({ code: 'phone_number_taken', status: 409 })
 })
 
-test('Closing the account signs out for that reason, and can be taken back in time', async () => {
+test('Closing the account signs out with that reason, and can be undone in time', async () => {
   const { client, ends, signedIn } = await signedUp()
   const code = await codeFor(client, newPhone, 'close_account')
   const { closesAt } = await client.closeAccount({ code })
@@ -393,7 +393,7 @@ test('All data of an account can be exported', async () => {
   expect(events.length).toBeGreaterThan(0)
 })
 
-test('All other devices are signed out at once, or this one with them', async () => {
+test('All other devices are signed out at once, or all devices', async () => {
   const { client, ends } = await signedUp()
   const other = await alsoOn(mate)
   await client.endOtherDevices()
@@ -408,7 +408,7 @@ test('All other devices are signed out at once, or this one with them', async ()
   expect(await app.services.sessions.list(signedIn.account.id)).toEqual([])
 })
 
-test('A rotated token goes on with the session; the one before it ends it when it is shown later', async () => {
+test('A rotated token continues the session; a later use of the previous one ends it', async () => {
   const { client, storage, ends, signedIn } = await signedUp()
   const stolen = memoryStorage()
   await stolen.set('hufu', (await storage.get('hufu')) ?? '')
@@ -422,7 +422,7 @@ test('A rotated token goes on with the session; the one before it ends it when i
   expect(ends).toMatchObject([{ reason: 'token_reused', byDevice: null }])
 })
 
-test('Rotations in the midst of other calls, of two clients on one storage, end nothing', async () => {
+test('Rotations among other calls, by two clients on one storage, end nothing', async () => {
   const { client, storage, ends } = await signedUp()
   const { client: sibling } = phone(storage)
   const { client: tab } = phone({ ...storage })
@@ -438,14 +438,14 @@ test('Rotations in the midst of other calls, of two clients on one storage, end 
       sibling.rotate(),
       client.account(),
     ])
-    // Another tab, which was not there meanwhile, goes on with the token of now.
+    // Another tab, which was not open meanwhile, continues with the current token.
     await tab.devices()
   }
   expect(ends).toEqual([])
   expect(await client.devices()).toHaveLength(1)
 })
 
-test('A rotation whose answer was lost is made good by the next call', async () => {
+test('The next call recovers a rotation whose response was lost', async () => {
   let isLost = false
   const { url: baseUrl } = app
   const { client, storage, ends } = await signedUp({
@@ -467,7 +467,7 @@ test('A rotation whose answer was lost is made good by the next call', async () 
   expect(ends).toEqual([])
 })
 
-test('A client that asks for codes too often learns how long to wait, before and after', async () => {
+test('A client that requests codes too often learns how long to wait, before and after', async () => {
   await app.close()
   app = await startApp(database.url, { environment: { HUFU_LIMITS: 'on' } })
   const { client } = phone(undefined, { clock: app.clock })
@@ -523,7 +523,7 @@ test.each([
   expect(client.state).toMatchObject({ is: 'signed_out', reason: 'account_closed' })
 })
 
-test('An app that has signed in here before signs in though a botnet guesses at its number', async () => {
+test('An app that has signed in here before signs in while a botnet guesses at its number', async () => {
   await app.close()
   const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   app = await startApp(database.url, { environment })
@@ -544,7 +544,7 @@ test('An app that has signed in here before signs in though a botnet guesses at 
   expect(restarted.state.is).toBe('signed_in')
 })
 
-test('A double tap with a code signs in once, and says so twice', async () => {
+test('A double tap with a code signs in once, and both calls resolve', async () => {
   const { client } = phone()
   const code = await codeFor(client, newPhone, 'sign_in')
   const input = { phoneNumber: newPhone, code, device: iphone }
@@ -554,7 +554,7 @@ test('A double tap with a code signs in once, and says so twice', async () => {
   expect(await client.devices()).toHaveLength(1)
 })
 
-/** A phone that loses answers while it is told so: the server has done what it was asked. */
+/** A phone that loses responses on demand, after the server has executed the request. */
 function losingPhone() {
   const network = { loses: false }
   const { url: baseUrl } = app
@@ -568,7 +568,7 @@ function losingPhone() {
   return { ...all, network }
 }
 
-test('A sign-up by code whose answer was lost is repeated: one account, one session, and the code is used once', async () => {
+test('A sign-up by code whose response was lost is repeated: one account, one session, and the code is used once', async () => {
   const { client, network, ends } = losingPhone()
   const code = await codeFor(client, newPhone, 'sign_in')
   const input = { phoneNumber: newPhone, code, nickname: '小明', device: iphone }
@@ -583,7 +583,7 @@ test('A sign-up by code whose answer was lost is repeated: one account, one sess
   expect(ends).toEqual([])
 })
 
-test('A sign-in by password whose answer was lost three times replaces the other device once', async () => {
+test('A sign-in by password whose response was lost three times replaces the other device once', async () => {
   const other = phone()
   await other.client.signIn({ ...who, device: { platform: 'ios', name: 'iPhone 12' } })
   const { client, network } = losingPhone()

@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const json = { 'content-type': 'application/json' }
 
-describe('outside the four classic paths an error is a problem', () => {
+describe('outside of the four classic paths an error is a problem', () => {
   test.each([
     ['PUT', '/readyz', 405, 'method_not_allowed'],
     ['DELETE', '/livez', 405, 'method_not_allowed'],
@@ -50,14 +50,14 @@ describe('outside the four classic paths an error is a problem', () => {
       type: `urn:hufu:problem:${code}`,
       title: expect.any(String),
       status,
-      // Its words are the concern of mistakes.test.ts.
+      // mistakes.test.ts checks its words.
       ...(status !== 400 && { detail: expect.any(String) }),
       code,
       request_id: answer.headers.get('x-request-id'),
     })
   })
 
-  test('in the language that the client asks for', async () => {
+  test('in the language that the client prefers', async () => {
     const answer = await fetch(`${app.url}/v2`, { headers: { 'accept-language': 'zh-CN' } })
     expect(await answer.json()).toMatchObject({ title: '接口不存在' })
   })
@@ -127,13 +127,13 @@ describe('documents', () => {
     await expect(described.of('docs')).rejects.toThrow('has no document')
   })
 
-  test('/openapi.json joins those that any client may call', async () => {
+  test('/openapi.json combines those that any client may call', async () => {
     const document = (await (await fetch(`${app.url}/openapi.json`)).json()) as { paths: object }
     const own = await Promise.all(['classic', 'v1', 'health'].map(pathsOf))
     expect(Object.keys(document.paths)).toEqual(own.flat())
   })
 
-  test('every tag of a route is explained, and no other', async () => {
+  test('every tag of a route has a description, and no other', async () => {
     const { paths, tags } = (await (await fetch(`${app.url}/openapi.json`)).json()) as {
       paths: Record<string, Record<string, { tags: string[] }>>
       tags: { name: string }[]
@@ -142,13 +142,13 @@ describe('documents', () => {
     expect(tags.map(({ name }) => name).toSorted()).toEqual([...new Set(used)].toSorted())
   })
 
-  test('the SDK takes its types from that of v1', async () => {
+  test('the types of the SDK come from that of v1', async () => {
     const { paths = {}, components = {} } = await openApiDocument()
     expect(Object.keys(paths)).toEqual(await pathsOf('v1'))
     expect(Object.keys(components.securitySchemes ?? {})).toEqual(['token'])
   })
 
-  test('two that mean different things by one name are not joined', async () => {
+  test('two documents that define one name differently cannot be combined', async () => {
     const described = new DescribedSurfaces('0')
     const document = async (path: string) => ({ openapi: '3.1.0', info: {}, paths: { [path]: {} } })
     described.add('a', () => document('/a'))

@@ -1,5 +1,5 @@
-// A client that sends GET and POST only can do all that /v1 offers: each other route has a POST route that
-// does the same.
+// A client that sends GET and POST only can use all of /v1: each other route has a POST route that does the
+// same.
 import fastify from 'fastify'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { addTwins } from '../../src/http/v1/twins.ts'
@@ -71,7 +71,7 @@ beforeEach(async () => {
   token = await signIn('ios')
 })
 
-test('every route with a method other than GET and POST has a POST route that is described as it is', () => {
+test('every route with a method other than GET and POST has a documented POST twin', () => {
   const routes = Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({
       route: `${method.toUpperCase()} ${path}`,
@@ -127,7 +127,7 @@ describe('by POST', () => {
     })
   })
 
-  test('a device is signed out, and a session that is not mine is not found', async () => {
+  test('a device is signed out, and a session of another account is not found', async () => {
     const other = await signIn('web')
     const { sessions } = (await call('GET /v1/sessions')).body as {
       sessions: { id: string; current: boolean }[]
@@ -141,7 +141,7 @@ describe('by POST', () => {
     })
   })
 
-  test('the other devices are signed out, and this one too where that is asked for', async () => {
+  test('the other devices are signed out, and this one too on request', async () => {
     const other = await signIn('web')
     expect(await call('POST /v1/sessions/end')).toEqual({ status: 204, body: {} })
     expect([await statusOf(token), await statusOf(other)]).toEqual([200, 'session_kicked'])
@@ -257,7 +257,7 @@ describe('a route that takes no body', () => {
     expect(await statusOf(token)).toBe('session_signed_out')
   })
 
-  test('takes an empty one, which some platforms send by themselves', async () => {
+  test('accepts an empty body, which some platforms send', async () => {
     expect((await call('POST /v1/sessions/end', {})).status).toBe(204)
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const answer = await fetch(`${app.url}/v1/session/end`, { method: 'POST', headers, body: '' })

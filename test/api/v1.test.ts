@@ -49,7 +49,7 @@ function problem(code: (typeof errorCodes)[number], facts: Json = {}) {
   const isAdvised = /^(unsupported_media_type|invalid_json|not_found|method_not_allowed|code_wrong)$/.test(
     code,
   )
-  // Its words are the concern of mistakes.test.ts.
+  // mistakes.test.ts checks its words.
   const detail = isAdvised ? { detail: expect.any(String) } : {}
   return {
     type,
@@ -87,7 +87,7 @@ async function newDatabase(name: DatabaseUnderTest['name'] = 'sqlite'): Promise<
   return fresh
 }
 
-/** An app of this test's own. */
+/** An app for this test alone. */
 async function start(url: string, environment: Record<string, string> = {}): Promise<RunningApp> {
   const app = await startApp(url, { environment, slowHashes: true })
   let open = true
@@ -149,40 +149,40 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     expect(again.text).not.toContain(String(token).slice(-43))
   })
 
+  test.skipIf(skipped)('a device may have no description, and an account no nickname', async () => {
+    const { phone, id } = await newcomer(app(), null)
+    const { body } = await signIn(app(), phone)
+    expect(body).toMatchObject({
+      session: { platform: 'other', device: { id: null, name: null, app_version: null } },
+      account: { id, phone_number: `+86${phone}`, nickname: null },
+    })
+  })
+
   test.skipIf(skipped)(
-    'a device may say nothing of itself, and an account may have no nickname',
+    'the list shows the live devices, oldest first, and marks the one of the caller',
     async () => {
-      const { phone, id } = await newcomer(app(), null)
-      const { body } = await signIn(app(), phone)
-      expect(body).toMatchObject({
-        session: { platform: 'other', device: { id: null, name: null, app_version: null } },
-        account: { id, phone_number: `+86${phone}`, nickname: null },
+      const { phone } = await newcomer(app())
+      const stranger = await newcomer(app())
+      await enter(app(), stranger.phone, tablet)
+      const first = await enter(app(), phone, phone14)
+      app().clock.advance(secondMs)
+      const second = await enter(app(), phone, pixel)
+      app().clock.advance(secondMs)
+      const third = await enter(app(), phone, tablet)
+      await client().signOut(third.token)
+      const { status, body, text } = await client().devices(second.token)
+      expect(status).toBe(200)
+      expect(body).toEqual({
+        sessions: [
+          expect.objectContaining({ id: first.id, platform: 'ios', current: false }),
+          expect.objectContaining({ id: second.id, platform: 'android', current: true }),
+        ],
       })
+      for (const { token } of [first, second]) expect(text).not.toContain(token.slice(-43))
     },
   )
 
-  test.skipIf(skipped)('the list shows the live devices, oldest first, and which one asks', async () => {
-    const { phone } = await newcomer(app())
-    const stranger = await newcomer(app())
-    await enter(app(), stranger.phone, tablet)
-    const first = await enter(app(), phone, phone14)
-    app().clock.advance(secondMs)
-    const second = await enter(app(), phone, pixel)
-    app().clock.advance(secondMs)
-    const third = await enter(app(), phone, tablet)
-    await client().signOut(third.token)
-    const { status, body, text } = await client().devices(second.token)
-    expect(status).toBe(200)
-    expect(body).toEqual({
-      sessions: [
-        expect.objectContaining({ id: first.id, platform: 'ios', current: false }),
-        expect.objectContaining({ id: second.id, platform: 'android', current: true }),
-      ],
-    })
-    for (const { token } of [first, second]) expect(text).not.toContain(token.slice(-43))
-  })
-
-  test.skipIf(skipped)('signing out answers 204, and the token is dead at once', async () => {
+  test.skipIf(skipped)('signing out answers 204, and the token is refused at once', async () => {
     const { phone } = await newcomer(app())
     const { token } = await enter(app(), phone, phone14)
     const other = await enter(app(), phone, pixel)
@@ -193,22 +193,19 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     expect((await client().me(other.token)).status).toBe(200)
   })
 
-  test.skipIf(skipped)(
-    'a client that sends its JSON content type with everything can sign out too',
-    async () => {
-      const { phone } = await newcomer(app())
-      const first = await enter(app(), phone, phone14)
-      const second = await enter(app(), phone, pixel)
-      const headers = { 'content-type': 'application/json' }
-      const other = await ask(app(), 'DELETE', `/v1/sessions/${first.id}`, { token: second.token, headers })
-      expect(other).toMatchObject({ status: 204, text: '' })
-      expect(await ask(app(), 'DELETE', '/v1/session', { token: second.token, headers })).toMatchObject({
-        status: 204,
-        text: '',
-      })
-      expect((await client().me(second.token)).status).toBe(401)
-    },
-  )
+  test.skipIf(skipped)('a client that always sends its JSON content type can sign out too', async () => {
+    const { phone } = await newcomer(app())
+    const first = await enter(app(), phone, phone14)
+    const second = await enter(app(), phone, pixel)
+    const headers = { 'content-type': 'application/json' }
+    const other = await ask(app(), 'DELETE', `/v1/sessions/${first.id}`, { token: second.token, headers })
+    expect(other).toMatchObject({ status: 204, text: '' })
+    expect(await ask(app(), 'DELETE', '/v1/session', { token: second.token, headers })).toMatchObject({
+      status: 204,
+      text: '',
+    })
+    expect((await client().me(second.token)).status).toBe(401)
+  })
 
   test.skipIf(skipped)('another device is signed out by its id, once or twice', async () => {
     const { phone } = await newcomer(app())
@@ -248,7 +245,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped)('/readyz tells whether Redis is in use', async () => {
+  test.skipIf(skipped)('/readyz reports whether Redis is in use', async () => {
     const { status, body } = await ask(app(), 'GET', '/readyz')
     expect(status).toBe(200)
     expect(body).toEqual({ status: 'ok', database: 'ok', redis: redis ? 'ok' : 'not_used' })
@@ -371,7 +368,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped)('two devices of one platform have room where HUFU_SESSION_MAX is 2', async () => {
+  test.skipIf(skipped)('two devices of one platform are allowed where HUFU_SESSION_MAX is 2', async () => {
     const { phone } = await newcomer(app())
     const tokens: string[] = []
     for (const name of ['one', 'two', 'three']) {
@@ -398,7 +395,7 @@ describe('a refused request', () => {
     await fresh.drop()
   })
 
-  test('an unknown number and a wrong password are the same answer, to the byte', async () => {
+  test('an unknown number and a wrong password get the same answer, to the byte', async () => {
     const { phone } = await newcomer(app)
     const answer = async (phone_number: string, password: string) => {
       const headers = { 'x-request-id': 'same' }
@@ -419,7 +416,7 @@ describe('a refused request', () => {
     expect(await answer('+447400123456', person.password)).toEqual(wrong)
   })
 
-  test('a wrong password names no scheme: no token would help', async () => {
+  test('a wrong password names no scheme, because no token would help', async () => {
     const { phone } = await newcomer(app)
     expect((await signIn(app, phone, phone14, 'wrong')).headers.get('www-authenticate')).toBeNull()
   })
@@ -438,13 +435,13 @@ describe('a refused request', () => {
     }
   })
 
-  test('with a token that is not known, it carries invalid_token', async () => {
+  test('with an unknown token, it carries invalid_token', async () => {
     const { token } = await enter(app, (await newcomer(app)).phone)
     const cases: readonly (readonly [bad: string, isWhole: boolean])[] = [
       ['x', false],
       [token.toUpperCase(), false],
       [token.slice(0, -1), false],
-      // Of a session, and of none: the same response.
+      // The same response for a session and for none.
       [token.slice(0, 25) + 'A'.repeat(43), true],
       [`hf_${'A'.repeat(65)}`, true],
     ]
@@ -457,7 +454,7 @@ describe('a refused request', () => {
     }
   })
 
-  test('the scheme may be written in any case', async () => {
+  test('the scheme is case-insensitive', async () => {
     const { token } = await enter(app, (await newcomer(app)).phone)
     for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
       const { status } = await ask(app, 'GET', '/v1/session', {
@@ -486,7 +483,7 @@ describe('a refused request', () => {
     expect(body.title).toBe(language === 'zh-CN' ? zh : en)
   })
 
-  test('the problem carries the id of the request, which the client may choose', async () => {
+  test('the problem carries the request id, which the client may choose', async () => {
     const own = await ask(app, 'GET', '/v1/session', { headers: { 'x-request-id': 'app-42.x_y' } })
     expect(own.headers.get('x-request-id')).toBe('app-42.x_y')
     expect(own.body.request_id).toBe('app-42.x_y')
@@ -496,7 +493,7 @@ describe('a refused request', () => {
     expect(one.body.request_id).not.toBe(two.body.request_id)
   })
 
-  test('a banned account is refused with the end of its ban, and its sessions say so', async () => {
+  test('a banned account is refused with the end of its ban, and so are its sessions', async () => {
     const { phone, id } = await newcomer(app)
     const { token } = await enter(app, phone, phone14)
     const until = app.clock.now() + dayMs
@@ -526,8 +523,8 @@ describe('a refused request', () => {
   })
 })
 
-describe('the life of a session', () => {
-  /** The same database behind a new process, `ms` after the start: what is not written is forgotten. */
+describe('the lifetime of a session', () => {
+  /** The same database behind a new process, `ms` after the start: unwritten state is lost. */
   async function reopen(app: RunningApp, url: string, environment: Record<string, string> = {}) {
     const now = app.clock.now()
     await app.close()
@@ -541,7 +538,7 @@ describe('the life of a session', () => {
     return (await clientOf(app).me(token)).status
   }
 
-  test('use makes it longer, also across a restart', async () => {
+  test('is extended by use, also across a restart', async () => {
     const { url } = await newDatabase()
     const first = await start(url)
     const { phone } = await newcomer(first)
@@ -558,14 +555,14 @@ describe('the life of a session', () => {
     expect(await statusAfter(third, 20 * dayMs - 1, used.token)).toBe(200)
   })
 
-  test('use in its last minute makes it longer at once', async () => {
+  test('is extended at once by use in its last minute', async () => {
     const app = await start((await newDatabase()).url)
     const { token } = await enter(app, (await newcomer(app)).phone)
     expect(await statusAfter(app, 30 * dayMs - 30 * secondMs, token)).toBe(200)
     expect(await statusAfter(app, dayMs, token)).toBe(200)
   })
 
-  test('a look at the list of devices from another one does not make it longer', async () => {
+  test('is not extended when another device lists it', async () => {
     const { url } = await newDatabase()
     const first = await start(url)
     const { phone } = await newcomer(first)
@@ -578,7 +575,7 @@ describe('the life of a session', () => {
     expect((await clientOf(second).me(used.token)).status).toBe(200)
   })
 
-  test('with HUFU_SESSION_LIFE_DAYS=0 it never expires', async () => {
+  test('never ends with HUFU_SESSION_LIFE_DAYS=0', async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_LIFE_DAYS: '0' })
     const { phone } = await newcomer(app)
     const { body } = await signIn(app, phone, phone14)
@@ -586,7 +583,7 @@ describe('the life of a session', () => {
     expect(await statusAfter(app, 100 * 365 * dayMs, String(body.token))).toBe(200)
   })
 
-  test('HUFU_SESSION_MAX_LIFE_DAYS ends it, however much it is used', async () => {
+  test('ends by HUFU_SESSION_MAX_LIFE_DAYS, however much it is used', async () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '30', HUFU_SESSION_MAX_LIFE_DAYS: '40' }
     const { url } = await newDatabase()
     const first = await start(url, environment)
@@ -602,7 +599,7 @@ describe('the life of a session', () => {
     )
   })
 
-  test('HUFU_SESSION_MAX_LIFE_DAYS ends one that would never expire', async () => {
+  test('ends by HUFU_SESSION_MAX_LIFE_DAYS also where it would never expire', async () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
     const app = await start((await newDatabase()).url, environment)
     const { token } = await enter(app, (await newcomer(app)).phone)
@@ -611,9 +608,9 @@ describe('the life of a session', () => {
   })
 })
 
-describe('which session makes room for which', () => {
+describe('a sign-in replaces', () => {
   /**
-   * Signs in on each device in turn, a second apart, and tells the status of each sign-in and of each token
+   * Signs in on each device in turn, a second apart, and returns the status of each sign-in and of each token
    * at the end.
    */
   async function inTurn(environment: Record<string, string>, devices: readonly NewDevice[]) {
@@ -636,18 +633,18 @@ describe('which session makes room for which', () => {
   const otherIos = { platform: 'ios', id: '2' } as const
   const android = { platform: 'android', id: '1' } as const
 
-  test('by default, the newer of the same platform', async () => {
+  test('by default, the session of the same platform', async () => {
     const { signIns, live } = await inTurn({}, [ios, android, otherIos])
     expect(signIns).toEqual([201, 201, 201])
     expect(live).toEqual([401, 200, 200])
   })
 
-  test('with scope account, the newer one whatever it is', async () => {
+  test('with scope account, any session', async () => {
     const { live } = await inTurn({ HUFU_SESSION_SCOPE: 'account' }, [ios, android, otherIos])
     expect(live).toEqual([401, 401, 200])
   })
 
-  test('with scope device, the same device only', async () => {
+  test('with scope device, that of the same device only', async () => {
     const { live } = await inTurn({ HUFU_SESSION_SCOPE: 'device' }, [ios, android, otherIos, ios])
     expect(live).toEqual([401, 200, 200, 200])
   })
@@ -658,12 +655,12 @@ describe('which session makes room for which', () => {
     expect(live).toEqual([401, 200, 200])
   })
 
-  test('with HUFU_SESSION_MAX=0 none, but that of the device itself', async () => {
+  test('with HUFU_SESSION_MAX=0 none, except that of the same device', async () => {
     const { live } = await inTurn({ HUFU_SESSION_MAX: '0' }, [ios, otherIos, android, ios])
     expect(live).toEqual([401, 200, 200, 200])
   })
 
-  test('with HUFU_SESSION_WHEN_FULL=refuse the newcomer gets 409, and the device itself gets in', async () => {
+  test('with HUFU_SESSION_WHEN_FULL=refuse none: a new device gets 409, and the same device signs in', async () => {
     const environment = { HUFU_SESSION_MAX: '1', HUFU_SESSION_WHEN_FULL: 'refuse' }
     const { app, phone, answers, signIns, live } = await inTurn(environment, [ios, otherIos, android, ios])
     expect(signIns).toEqual([201, 409, 201, 201])
@@ -673,7 +670,7 @@ describe('which session makes room for which', () => {
     expect((await signIn(app, phone, otherIos)).status).toBe(201)
   })
 
-  test("the tutorial's API has one session an account under every policy", async () => {
+  test("every session by the tutorial's API, under every policy", async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_MAX: '0' })
     const { phone } = await newcomer(app)
     const mine = await enter(app, phone, phone14)
@@ -716,7 +713,7 @@ describe('password hashes', () => {
     const { phone, id } = await newcomer(app)
     const login = { body: { phone_number: phone, password: person.password } }
     const classic = await ask(app, 'POST', '/login', login)
-    // A password that takes long to check, so that the pool stays full.
+    // A password with a slow hash, so that the pool stays full.
     await storeHash(app, id, { memoryCost: 19_456, timeCost: 12 })
     const order: string[] = []
     const storm = Array.from({ length: 10 }, async (_, i) => {
@@ -744,7 +741,7 @@ describe('password hashes', () => {
   })
 
   describe.each(databases)('on $name', ({ name, skipped }) => {
-    test.skipIf(skipped)('that are weaker than ours are replaced at sign-in', async () => {
+    test.skipIf(skipped)('that are weaker than the current ones are replaced at sign-in', async () => {
       const app = await start((await newDatabase(name)).url)
       const { phone, id } = await newcomer(app)
       const fresh = await storedHash(app, id)
@@ -762,7 +759,7 @@ describe('password hashes', () => {
       expect((await signIn(app, phone, phone14, 'wrong')).status).toBe(401)
     })
 
-    test.skipIf(skipped)('are replaced while eight devices sign in at once, and all get in', async () => {
+    test.skipIf(skipped)('are replaced while eight devices sign in at once, and all succeed', async () => {
       const app = await start((await newDatabase(name)).url, { HUFU_SESSION_MAX: '0' })
       const { phone, id } = await newcomer(app)
       await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
@@ -775,7 +772,7 @@ describe('password hashes', () => {
   })
 })
 
-/** As much of OpenAPI 3.1 as is looked at here. */
+/** The part of OpenAPI 3.1 that these tests read. */
 interface Operation {
   readonly operationId?: unknown
   readonly summary?: unknown
@@ -806,7 +803,7 @@ describe('health and description', () => {
     await fresh.drop()
   })
 
-  test('/livez and /readyz say that all is well', async () => {
+  test('/livez and /readyz report ok', async () => {
     expect(await ask(app, 'GET', '/livez')).toMatchObject({ status: 200, body: { status: 'ok' } })
     const ready = await ask(app, 'GET', '/readyz')
     expect(ready.status).toBe(200)
@@ -815,7 +812,7 @@ describe('health and description', () => {
     expect((await ask(app, 'HEAD', '/readyz')).status).toBe(200)
   })
 
-  /** Every operation of the description: its method, its path and what is written there. */
+  /** Every operation of the description: its method, its path and its content. */
   function operations(): { method: string; path: string; operation: Operation }[] {
     return Object.entries(description.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]) => ({ method, path, operation })),
@@ -869,7 +866,7 @@ describe('health and description', () => {
     )
   })
 
-  test('every operation has an operationId of its own, a summary and answers with a description', () => {
+  test('every operation has a unique operationId, a summary and described responses', () => {
     const ids = operations().map(({ method, path, operation }) => [
       `${method} ${path}`,
       operation.operationId,
@@ -900,7 +897,7 @@ describe('health and description', () => {
     }
   })
 
-  test('every $ref has a target, and every component is referred to', () => {
+  test('every $ref has a target, and every component is used', () => {
     const text = JSON.stringify(description)
     const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target ?? '')
     expect(references.length).toBeGreaterThan(10)
@@ -919,7 +916,7 @@ describe('health and description', () => {
     for (const name of Object.keys(schemas)) expect(references).toContain(`#/components/schemas/${name}`)
   })
 
-  test('what needs a token says so, and its scheme is described', () => {
+  test('a route that needs a token says so, and its scheme is described', () => {
     const { securitySchemes } = description.components
     const isClassicClosed = (path: string) => path === '/user' || path === '/logout'
     const open = ['post /v1/codes', 'post /v1/password-resets', 'post /v1/sessions']
@@ -960,7 +957,7 @@ describe('health and description', () => {
     }
   })
 
-  test('every status that these tests met is described', () => {
+  test('every status that occurs in these tests is described', () => {
     const met: Record<string, string[]> = {
       'post /v1/sessions': ['201', '400', '401', '403', '409', '413', '415', '422', '503'],
       'get /v1/session': ['200', '400', '401', '503'],
@@ -979,7 +976,7 @@ describe('health and description', () => {
     }
   })
 
-  test('the codes that a problem may carry are the codes that there are', () => {
+  test('the codes of problems are the existing codes', () => {
     const { schemas } = description.components
     expect(schemas.Problem.properties.code.enum).toEqual([...errorCodes])
   })
@@ -997,7 +994,7 @@ describe('health and description', () => {
     expect((await fetch(`${app.url}/docs/nothing`, { method: 'PATCH' })).status).toBe(404)
   })
 
-  test('/docs is a page that nothing from outside can reach, or be reached by', async () => {
+  test('/docs is a page that no other site can embed, and that loads nothing from outside', async () => {
     const page = await fetch(`${app.url}/docs`)
     expect(page.status).toBe(200)
     expect(page.headers.get('content-type')).toMatch(/^text\/html\b/)
@@ -1024,7 +1021,7 @@ describe('health and description', () => {
     for (const asset of assets) await expectHarmless(new URL(asset, page.url).href)
   })
 
-  /** A script that is there, and in whose text no element loads anything from another origin. */
+  /** An existing script, in whose text no element loads anything from another origin. */
   async function expectHarmless(url: string): Promise<void> {
     const response = await fetch(url)
     expect(response.status).toBe(200)

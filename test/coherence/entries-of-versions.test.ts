@@ -1,13 +1,18 @@
-// Servers of two versions on one database and one Redis: what each makes of the cache entries of the other.
+// Servers of two versions on one database and one Redis: how each treats the cache entries of the other.
 //
-// The version before writes another layout. The next version is this one with two more fields in its entries:
-// one that may be ignored, and a critical one in the sessions of one platform.
+// The previous version writes another layout. The next version is this one with two more fields in its
+// entries: one that may be ignored, and a critical one in the sessions of one platform.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { check } from '../fault-run/checker.ts'
+import {
+  createAccounts,
+  type HufuServer,
+  openDeploymentDatabase,
+  startHufu,
+} from '../fault-run/deployment.ts'
 import type { Kind, Operation } from '../fault-run/history.ts'
-import { createAccounts, type HufuServer, openDeploymentDatabase, startHufu } from '../fault-run/deployment.ts'
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { checkOutVersion, copyVersion, type SourceChange, thisVersion } from '../support/other-versions.ts'
@@ -119,12 +124,16 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
   })
 
   /**
-   * Changes the nickname past all servers: a server that answers with it has asked the database, and any
-   * other one a cache entry.
+   * Changes the nickname behind the servers' back: a server that returns it has read the database, any other
+   * one a cache entry.
    */
   async function rename(): Promise<string> {
     const nickname = `name ${nicknames++}`
-    await deployment.db.updateTable('hufu_accounts').set({ nickname }).where('phone_number', '=', person).execute()
+    await deployment.db
+      .updateTable('hufu_accounts')
+      .set({ nickname })
+      .where('phone_number', '=', person)
+      .execute()
     return nickname
   }
 
@@ -148,7 +157,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
 
   if (name === 'before')
     test.skipIf(isSkipped)(
-      'an entry of the layout before is a miss here and written anew, and that is a question for the database there',
+      'an entry of the previous layout is a miss here and rewritten, and the previous version then reads the database',
       async () => {
         const { other, now } = servers
         const old = await rename()
@@ -158,8 +167,8 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
         expect(await nicknameBy(other, token)).toBe(old)
         expect(await nicknameBy(now, token)).toBe(renamed)
         await until(() => hasLayout(token, layout.now))
-        // This version reads what it has written; the one before asks the database each time, and leaves the
-        // entry alone.
+        // This version reads its own entries; the previous one reads the database each time, and does not
+        // change the entry.
         for (let i = 0; i < 2; i++) {
           const latest = await rename()
           expect(await nicknameBy(now, token)).toBe(renamed)
@@ -171,7 +180,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
 
   if (name === 'next')
     test.skipIf(isSkipped)(
-      'an entry of the next version is read here; one that may lack a critical field is not read there',
+      'this version reads an entry of the next one, which does not read an entry that may lack a critical field',
       async () => {
         const { other, now } = servers
         const old = await rename()
@@ -192,7 +201,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
 
   if (name === 'next')
     test.skipIf(isSkipped)(
-      'an entry of the next version with a critical field is a question for the database here, and stays',
+      'this version reads the database for an entry of the next one with a critical field, and keeps the entry',
       async () => {
         const { other, now } = servers
         const old = await rename()
@@ -245,13 +254,13 @@ interface Round {
 }
 
 /**
- * Three sessions of a person: one signs out, one is ended by another one, and all are checked on both servers
- * all the time.
+ * Three sessions of an account: one signs out, another one ends one, and all are checked on both servers all
+ * the time.
  */
 async function playRound({ operations, both, phoneNumber, round }: Round): Promise<void> {
   const serverOf = (i: number) => both[i % both.length] ?? expect.fail('no server')
 
-  /** @param as the token that asks for the end of another one; absent: the session asks itself */
+  /** @param as the token that ends another one; absent: the session's own */
   async function act(kind: Kind, server: HufuServer, token: string | null, as = token): Promise<string> {
     const start = performance.now()
     const end = token !== null && as !== token ? `/v1/sessions/${sessionIdOf(token)}` : '/v1/session'

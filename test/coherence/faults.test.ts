@@ -1,5 +1,5 @@
-// A fault at every step of mark, commit and settle: afterwards everything is as before or wholly done, on
-// every server.
+// A fault at every step of mark, commit and settle: afterwards every server sees either the old state or the
+// complete new one.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import type { Verified } from '../../src/sessions/session.ts'
@@ -35,7 +35,7 @@ const operations = {
   },
 } as const
 
-/** As credentials.ts and lifecycle.ts do it: the row changes, all sessions end, an event tells it. */
+/** As in credentials.ts and lifecycle.ts: the row changes, all sessions end, and an event records it. */
 async function changePassword({ writer }: Domain, accountId: string): Promise<void> {
   await writer.update({
     accountId,
@@ -65,7 +65,7 @@ async function signOutOnly(domain: Domain, accountId: string, sessionId: string 
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   let url: string
   let drop: () => Promise<void>
-  /** A healthy server that remembers copies from before the fault. */
+  /** A healthy server with entries in memory from before the fault. */
   let witness: Domain
 
   beforeAll(async () => {
@@ -105,8 +105,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
               () => false,
             )
             await victim.close()
-            // All servers of this test share one process: what another one committed is seen with the next
-            // turn.
+            // All servers of this test share one process: a commit of another one is visible in the next turn
+            // of the event loop.
             await nextTurn()
 
             const where = `${fault} step ${n} (${cut.reached})`
@@ -115,7 +115,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
             if (old) await expectTrue(witness, url, redis, old, where)
             if (acknowledged && old)
               expect((await witness.verification.verify(old.token)).is, where).toBe('ended')
-            // Whatever happened, the person can sign in, and then has one session.
+            // Afterwards a sign-in succeeds, and leaves one session.
             await signIn(witness, accountId, otherPhone)
             expect(await witness.sessions.list(accountId), where).toHaveLength(1)
             if (cut.reached === null) break
@@ -134,7 +134,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   }
 })
 
-/** In SQL: never two live sessions in one place, and never a session that ended without its successor. */
+/**
+ * In SQL there are never two live sessions in one place, and never a replaced session without its successor.
+ */
 async function expectWhole(
   { db, sessions }: Domain,
   accountId: string,
@@ -154,7 +156,7 @@ async function expectWhole(
   for (const row of rows) expect(row.ended_at === null, where).toBe(row.end_reason === null)
 }
 
-/** Events tell exactly what has happened: each end, each sign-in, each change of the account. */
+/** Events record exactly what has happened: each end, each sign-in, each change of the account. */
 async function expectTold({ db }: Domain, accountId: string, where: string): Promise<void> {
   const events = await db
     .selectFrom('hufu_events')
@@ -180,7 +182,7 @@ async function expectTold({ db }: Domain, accountId: string, where: string): Pro
 }
 
 /**
- * Every server says of the old token what SQL says: the one that remembers it, and one that has just started.
+ * Every server answers the old token as SQL does: the one with it in memory, and one that has just started.
  */
 async function expectTrue(
   witness: Domain,

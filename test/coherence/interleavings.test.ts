@@ -1,5 +1,5 @@
-// Two writers and a reader of one account, ordered by hand as in the traces that break weaker protocols
-// (cache-model.test.ts prints such): the real code, real databases, real Redis.
+// Two writers and a reader of one account, in the orders that break weaker protocols (cache-model.test.ts
+// prints such traces): the real code, real databases, real Redis.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { noOrigin } from '../../src/events/events.ts'
@@ -52,14 +52,14 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     return { gate, domain }
   }
 
-  /** What Redis holds of a session now, past everything that a process remembers. */
+  /** What Redis has for a session now, bypassing the memory of every process. */
   async function copyOf(sessionId: string) {
     const { domain } = await open()
     return (await domain.cache.session(sessionId)).value
   }
 
   test.skipIf(skipped !== null)(
-    'a writer that waits for the lock has not marked yet, so it cannot remove the mark of the one before',
+    'a writer that waits for the lock has not marked yet, so it cannot remove the mark of the writer before it',
     async () => {
       const [first, second, reader] = [await open(), await open(), await open()]
       const accountId = await addAccount(reader.domain.db)
@@ -98,8 +98,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const stands = first.gate.stopBefore('settle')
       const firstReplaces = signIn(first.domain, accountId, phone)
       await stands
-      // The second writer signs out what the first one made, commits, and is never seen again before it
-      // settles.
+      // The second writer signs the first one's session out, commits, and dies before it settles.
       const [made] = await reader.domain.sessions.list(accountId)
       const id = made?.id ?? expect.fail()
       const secondDies = second.gate.stopBefore('settle')
@@ -121,7 +120,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a reader that read before the commit cannot bring the old state back',
+    'a reader that read before the commit cannot restore the old state',
     async () => {
       const [writer, reader, slow] = [await open(), await open(), await open()]
       const accountId = await addAccount(writer.domain.db)
@@ -147,10 +146,10 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a reader that meets a mark reads the database and fills nothing',
+    'a reader that finds a mark reads the database and fills nothing',
     async () => {
-      // SQLite's open transaction keeps no reader out, but it is one connection in this process: nothing to
-      // see here.
+      // SQLite's open transaction blocks no reader, but this process has one connection: there is nothing to
+      // test.
       const [writer, reader] = [await open(), await open()]
       const accountId = await addAccount(writer.domain.db)
       const old = await signIn(writer.domain, accountId)
@@ -173,7 +172,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a session that is used just before its end, and whose longer life is written late, does not outlive its end by a request',
+    'a session that is used just before its end, and whose extension is written late, does not outlive its end',
     async () => {
       const clock = new ManualClock(Date.UTC(2026, 10, 22))
       const [user, ender] = [await open(clock), await open(clock)]
@@ -195,7 +194,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     },
   )
 
-  describe.skipIf(skipped !== null)('a settle that finds another Redis than the mark did', () => {
+  describe.skipIf(skipped !== null)('a settle in another Redis than that of its mark', () => {
     let redis: RedisServer
 
     beforeEach(async () => {
@@ -203,7 +202,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       closers.push(() => redis.stop())
     })
 
-    /** A server with a line of its own to Redis. */
+    /** A server with a connection of its own to Redis. */
     async function openBehindLine(): Promise<{ gate: Gate; domain: Domain; line: TcpProxy }> {
       const line = await startProxy(redis.url)
       closers.push(() => line.close())
@@ -213,7 +212,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       return { gate, domain, line }
     }
 
-    test('the entry of a reader that filled the new one before the commit is not valid after the answer', async () => {
+    test('the new entry that a reader filled before the commit is not valid after the response', async () => {
       const [writer, reader] = [await openBehindLine(), await openBehindLine()]
       const accountId = await addAccount(reader.domain.db)
       const { token, session } = await signIn(reader.domain, accountId)
@@ -223,7 +222,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const commits = writer.gate.stopBefore('sql commit')
       const ended = writer.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
       await commits
-      // Redis dies and comes back as another process; the writer has not found it yet.
+      // Redis dies and comes back as another process, which the writer has not noticed yet.
       writer.line.set('refuse')
       reader.line.leadTo(another.url)
       await until(() => !reader.domain.cache.isReachable() && !writer.domain.cache.isReachable())
@@ -237,7 +236,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       expect(await reader.domain.verification.verify(token)).toMatchObject({ is: 'ended' })
     })
 
-    test("another's mark that it finds and leaves does not turn into a copy from before", async () => {
+    test('the mark of another writer does not become an entry from before', async () => {
       const [first, second] = [await openBehindLine(), await openBehindLine()]
       const accountId = await addAccount(first.domain.db)
       const { token, session } = await signIn(first.domain, accountId)
@@ -264,7 +263,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     })
   })
 
-  /** Removes a copy, as if its life were over. */
+  /** Removes an entry, as if it had expired. */
   async function forget(sessionId: string): Promise<void> {
     const cache = await openCacheInRedis(redisUrl() ?? '')
     expect(await cache.remove(sessionId)).toBe(true)

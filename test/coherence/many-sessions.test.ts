@@ -1,5 +1,5 @@
-// An account with very many sessions and events: everything that can be done with an account can be done with
-// it, and the requests of others go on meanwhile.
+// An account with very many sessions and events: every operation on accounts works on it, while requests for
+// other accounts continue.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -14,9 +14,9 @@ import { phone } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
 
 /**
- * Without Redis, more than one statement can name as parameters on any database, nine for each event: 3,641
- * on SQLite and 7,282 on PostgreSQL. With Redis the statements are the same, and 2,000 sessions are more than
- * one command to Redis names. HUFU_TEST_ROWS=100000 does it with more, which takes minutes.
+ * Without Redis, more parameters than one statement can have on any database, nine for each event: 3,641 on
+ * SQLite and 7,282 on PostgreSQL. With Redis the statements are the same, and 2,000 sessions are more than
+ * one command to Redis names. HUFU_TEST_ROWS=100000 uses more, which takes minutes.
  */
 const thousands = (redis: boolean) => (redis ? 2_000 : 8_000)
 
@@ -43,14 +43,14 @@ describe.each(stores)('very many sessions on $name', (store) => {
     await fresh.drop()
   })
 
-  /** Live sessions of an account, written past the program, a thousand in each millisecond. */
+  /** Live sessions of an account, inserted directly, a thousand in each millisecond. */
   async function addSessions(accountId: string, howMany: number): Promise<void> {
     const now = app.services.clock.now()
     for (let i = 0; i < howMany; i += 1_000) await addThousand(accountId, now - 1_000 + i / 1_000, i)
   }
 
   async function addThousand(accountId: string, now: number, from: number): Promise<void> {
-    // The first 8 characters of an id tell when it was made.
+    // The first 8 characters of an id encode its time.
     const begin = sql`${sql.lit(newCompactId(now).slice(0, 8))}`
     const end = sql`${sql.lit(accountId.slice(-12))}`
     await insertMany(app.byHand, databaseKind(fresh.url) ?? expect.fail(), 'hufu_sessions', 1_000, {
@@ -119,7 +119,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       const quiet = await checksWhile(app, otherToken, () => sleep(500))
       const busy = await checksWhile(app, otherToken, async () => {
         await banned()
-        // Over with the answer, however much is still to be written.
+        // Ended with the response, however much is still to be written.
         expect(await isLive(token)).toBe(false)
         expect(await services.sessions.list(crowd.id)).toEqual([])
         await services.writer.pendingEnds.written()
@@ -127,13 +127,13 @@ describe.each(stores)('very many sessions on $name', (store) => {
       expect(await live(crowd.id)).toBe(0)
       expect(await ends(crowd.id)).toBe(count + 1)
       expect(busy.failed).toBe(0)
-      // Each check waits for a part of the ban at the most, and not for the whole of it.
+      // Each check waits for a part of the ban at most, and not for all of it.
       expect(busy.longest / busy.ms).toBeLessThan(0.5)
       const ratio = busy.p99 / quiet.p99
       console.log(
         `${store.name}: p99 of others' checks is ${ratio.toFixed(1)} x quiet while ${count} sessions are banned`,
       )
-      // For a machine on which nothing else runs: with this many rows the test measures times.
+      // For a machine on which nothing else runs: with this many rows the test measures durations.
       if (count >= 100_000) expect(ratio).toBeLessThan(3)
     },
     240_000,
@@ -161,7 +161,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
         'a ban': () => services.lifecycle.ban(id, { until: null, reason: null }),
       }
       for (const [name, end] of Object.entries(ways)) {
-        // The purge meets the events of the ban, and the other two are written as a ban is.
+        // The purge runs into the events of the ban, and the other two are written as by a ban.
         await addSessions(id, name === 'a ban' ? most : Math.min(most, 4_000))
         const token = await signIn(id)
         expect(await isLive(token), name).toBe(true)
@@ -173,8 +173,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
         await sql`delete from hufu_events where session_id is not null`.execute(app.byHand)
         await sql`delete from hufu_sessions where account_id = ${id}`.execute(app.byHand)
       }
-      // It is banned for ever and closing: the purge takes the person out of its thousands of events, and
-      // removes it.
+      // It is permanently banned and closing: the purge anonymises its thousands of events, and removes it.
       await sql`update hufu_accounts set closes_at = ${services.clock.now()} where id = ${id}`.execute(
         app.byHand,
       )
@@ -195,7 +194,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
   )
 })
 
-/** Requests a session of another account over and over until `work` is done. */
+/** Sends requests with a session of another account until `work` is done. */
 async function checksWhile(
   { url }: RunningApp,
   token: string,
@@ -217,7 +216,7 @@ async function checksWhile(
         await response.arrayBuffer()
         took.push(performance.now() - began)
         if (response.status !== 200) state.failed++
-        // The checks are to meet the writing, and not to take its processor.
+        // The checks must overlap with the writing, without taking its CPU.
         await sleep(5)
       }
     }),

@@ -1,4 +1,5 @@
-// What a server on SQLite remembers: until another process commits, or one of its own transactions marks it.
+// The memory of a server on SQLite: valid until another process commits, or until one of its own transactions
+// marks the entry.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { databases } from '../support/databases.ts'
@@ -33,7 +34,7 @@ afterEach(async () => {
   await drop()
 })
 
-/** Signs in on the first server, which then knows the token without a read of the database. */
+/** Signs in on the first server, which then accepts the token without reading the database. */
 async function newcomer() {
   const accountId = await addAccount(other.db)
   await nextTurn()
@@ -42,7 +43,7 @@ async function newcomer() {
   return { accountId, token, id: session.id }
 }
 
-/** The first look reads the database, the second finds what was read. */
+/** The first check reads the database, the second one finds its result in memory. */
 async function learn(token: string): Promise<void> {
   for (let i = 0; i < 2; i++) expect(await one.verification.verify(token)).toMatchObject({ is: 'live' })
 }
@@ -50,7 +51,7 @@ async function learn(token: string): Promise<void> {
 /** Whether the first server answers from memory. */
 const remembers = (token: string) => one.verification.verifyFromMemory(token) !== null
 
-test('its own commits that end nothing leave everything remembered', async () => {
+test('its own commits that end nothing keep everything in memory', async () => {
   const { accountId, token, id } = await newcomer()
   const seenAt = async () => (await one.sessions.list(accountId)).find((one) => one.id === id)?.seenAt ?? NaN
   expect(remembers(token)).toBe(true)
@@ -66,9 +67,9 @@ test('its own commits that end nothing leave everything remembered', async () =>
   expect(remembers(token)).toBe(true)
 })
 
-test('its own commits that end a session leave what they do not touch', async () => {
+test('its own commits that end a session keep what they do not touch', async () => {
   const [ended, stays] = [await newcomer(), await newcomer()]
-  // The second one's account was written by another process.
+  // Another process wrote the account of the second one.
   await learn(ended.token)
   await one.sessions.end({ ...ended, reason: 'signed_out', by: null, origin: noOrigin })
   expect(remembers(ended.token)).toBe(false)
@@ -76,7 +77,7 @@ test('its own commits that end a session leave what they do not touch', async ()
   expect(remembers(stays.token)).toBe(true)
 })
 
-test('what another process commits is seen in the next turn', async () => {
+test('a commit of another process is visible in the next turn of the event loop', async () => {
   const { token, id, accountId } = await newcomer()
   await other.sessions.end({ id, accountId, reason: 'signed_out', by: null, origin: noOrigin })
   await nextTurn()
@@ -84,7 +85,7 @@ test('what another process commits is seen in the next turn', async () => {
   expect(await one.verification.verify(token)).toMatchObject({ is: 'ended' })
 })
 
-test('in the midst of a transaction of its own it sees nothing of it, and afterwards all', async () => {
+test('during a transaction of its own it sees nothing of it, and afterwards everything', async () => {
   const { token, id, accountId } = await newcomer()
   const bystander = await newcomer()
   await learn(token)

@@ -1,5 +1,5 @@
-// Redis or the database away, paused, cut off or restarted under requests: slower or 503, never a false
-// "signed out", never a session that comes back to life.
+// Redis or the database down, paused, cut off or restarted under requests: slower answers or 503, but never a
+// false "signed out", and never an ended session that becomes live again.
 
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ function later<T extends { close(): Promise<unknown> }>(thing: T): T {
   return thing
 }
 
-/** With the limits on: they must ask nothing of Redis. */
+/** With the limits on, which must not need Redis. */
 const start = (url: string, environment: Record<string, string> = {}) =>
   startApp(url, { environment: { HUFU_LIMITS: 'on', ...environment } })
 
@@ -48,7 +48,7 @@ interface Answer {
 
 async function ask(app: Reachable, path: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(app.url + path, { signal: AbortSignal.timeout(15_000), ...init })
-  // Every answer of these routes is a JSON object.
+  // Every response of these routes is a JSON object.
   const body = (await response.json()) as { code?: unknown; nickname?: unknown }
   const { code, nickname } = body
   return { status: response.status, code, nickname, retryAfter: response.headers.get('retry-after') }
@@ -66,11 +66,11 @@ const signIn: RequestInit = {
 async function login(app: Reachable): Promise<string> {
   const response = await fetch(`${app.url}/login`, signIn)
   expect(response.status).toBe(200)
-  // A sign-in that works has a token.
+  // A successful sign-in has a token.
   return ((await response.json()) as { token: string }).token
 }
 
-/** Polls until it holds; the last answer is in the failure. */
+/** Polls until the condition holds; a failure shows the last response. */
 async function eventually(check: () => Promise<void>, withinMs = 10_000): Promise<void> {
   const deadline = Date.now() + withinMs
   for (;;) {
@@ -92,7 +92,7 @@ async function fresh(database: DatabaseUnderTest): Promise<string> {
   return url
 }
 
-/** Two servers on one database and one Redis; the line of the first one to Redis can be cut. */
+/** Two servers on one database and one Redis; the connection of the first one to Redis can be cut. */
 async function startTwo(database: DatabaseUnderTest, environment: Record<string, string> = {}) {
   const databaseUrl = await fresh(database)
   const proxy = later(await startProxy(redisUrl() ?? ''))
@@ -101,7 +101,7 @@ async function startTwo(database: DatabaseUnderTest, environment: Record<string,
   return { proxy, cutOff, other }
 }
 
-/** Cuts a server's line to Redis, and waits until it knows. */
+/** Cuts a server's connection to Redis, and waits until the server has noticed. */
 async function cut(line: TcpProxy, server: RunningApp): Promise<void> {
   line.set('refuse')
   await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'out_of_reach' }))
@@ -131,7 +131,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     },
   )
 
-  usable('killed and restarted under requests, Redis costs no answer and no session', async () => {
+  usable('killing and restarting Redis under requests costs no answer and no session', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
     const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
@@ -175,7 +175,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     await eventually(async () => expect(await user(app, await login(app))).toMatchObject({ code: 1 }))
   })
 
-  usable('a session that was signed out stays dead when Redis comes back with an old data set', async () => {
+  usable('a signed-out session stays ended when Redis comes back with an old data set', async () => {
     const redis = await startRedis({ save: 'rdb' })
     closers.push(() => redis.stop())
     const databaseUrl = await fresh(database)
@@ -257,7 +257,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       expect(await user(other, token)).toMatchObject({ code: 1 })
 
       await cut(proxy, cutOff)
-      // The other one remembers the session and still has its line; all that it can know comes from the
+      // The other one has the session in memory and is still connected; it can learn of the end only from the
       // database.
       const answers: Answer[] = []
       const load = { on: true }
@@ -277,8 +277,8 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
 })
 
 /**
- * Everything that ends sessions, as people and operators do it. Each gives the reason that the old token is
- * refused with.
+ * Everything that ends sessions, for users and operators. Each returns the reason with which the old token is
+ * refused.
  */
 const endings: Record<string, (app: RunningApp, who: { id: string; token: string }) => Promise<string>> = {
   async ban({ services }, { id }) {
@@ -304,7 +304,7 @@ const endings: Record<string, (app: RunningApp, who: { id: string; token: string
       code: await codeFor(app, next, 'change_phone'),
       confirmation: { password: person.password },
     }
-    // All sessions but the one that asks end, so another one asks.
+    // All sessions but the caller's end, so another one calls.
     const asker = await issue(app, id)
     expect(await user(app, token)).toMatchObject({ code: 1 })
     expect(await send(app, 'PUT', '/v1/account/phone', body, asker)).toBe(200)
@@ -327,10 +327,10 @@ async function issue({ services }: RunningApp, accountId: string): Promise<strin
   return (issued ?? expect.fail('no session')).token
 }
 
-/** Asks for a code and works out what the message says. */
+/** Requests a code and derives what the message contains. */
 async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
   expect(await send(app, 'POST', '/v1/codes', { phone_number: phoneNumber, purpose })).toBe(202)
-  // The code is made behind the answer, which must not tell whether the number has an account.
+  // The code is created after the response, which must not reveal whether the number has an account.
   await app.services.codeSender.close()
   const row = await findCode(app.services.db, { phoneNumber, purpose })
   return codeOf(await getOrCreateKey(app.services.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
@@ -342,11 +342,11 @@ async function send(app: RunningApp, method: string, path: string, body: object,
   return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
 }
 
-describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, under $name', (database) => {
+describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
 
-  usable('whatever ends a session ends it on every server before it is answered', async () => {
-    // What the limits do without Redis is not the question here.
+  usable('every end of a session holds on every server once it is answered', async () => {
+    // The limits without Redis have tests of their own.
     const environment = { HUFU_LIMITS: 'off', HUFU_SESSION_SCOPE: 'device', HUFU_SESSION_MAX: '2' }
     const { proxy, cutOff, other } = await startTwo(database, environment)
     const signedIn = Object.entries(endings).map(async ([name, end]) => {
@@ -388,7 +388,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
         method: 'POST',
         headers: { authorization },
       })
-      // It is 200: the token of the answer is used in the next line.
+      // It is 200: the next line uses the token of the response.
       const { token } = (await rotated.json()) as { token: string }
       expect(await user(other, old)).toMatchObject({ code: 1 })
       expect(await user(cutOff, token)).toMatchObject({ code: 1 })
@@ -397,7 +397,7 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
     },
   )
 
-  usable('a server that dies while it is cut off takes nothing with it', async () => {
+  usable('a server that dies while it is cut off loses nothing', async () => {
     const databaseUrl = await fresh(database)
     const proxy = later(await startProxy(redisUrl() ?? ''))
     const [cutOff, other] = [
@@ -436,12 +436,12 @@ describe.skipIf(noRedis).each(databases)('Redis away at the moment of an end, un
       let last = await user(left, token)
       while (performance.now() < bound) last = await user(left, token)
       expect(last).toMatchObject({ status: 200, code: 2 })
-      // And a sign-in on the one is a sign-in on the other.
+      // A sign-in on one server is valid on the other.
       expect(await user(left, await login(right))).toMatchObject({ code: 1 })
     },
   )
 
-  usable('what a command without Redis has ended is dead within a second', async () => {
+  usable('a session that a command ended without Redis is refused within a second', async () => {
     const databaseUrl = await fresh(database)
     const app = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
     await addPerson(app.services)
@@ -520,8 +520,8 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
       proxy.set('refuse')
       const until = performance.now() + 1_500
       while (performance.now() < until) {
-        // On a busy machine the line to Redis may just have been given up; then the copy is there with the
-        // next one.
+        // On a busy machine the connection to Redis may just have been given up; then the entry is filled by
+        // the next request.
         await eventually(async () => expect(await user(app, token)).toMatchObject({ status: 200, code: 1 }))
       }
       expect(await logout(app, token)).toMatchObject({ status: 503, retryAfter: '1' })
@@ -532,7 +532,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   )
 })
 
-test('a SQLite file that is taken away while the server runs: nothing is acknowledged that would be lost', async () => {
+test('a SQLite file that is removed while the server runs: nothing is acknowledged that would be lost', async () => {
   const url = await fresh(databases[0] ?? expect.fail())
   const app = later(await start(url))
   await addPerson(app.services)
@@ -550,7 +550,7 @@ test('a SQLite file that is taken away while the server runs: nothing is acknowl
   expect(await logout(app, token)).toMatchObject({ status: 200, code: 1 })
 })
 
-/** A server of its own process, whose disk can be filled. */
+/** A server in a process of its own, whose disk can be filled. */
 async function onSmallDisk() {
   const disk = openDisk()
   closers.push(async () => disk.close())
@@ -565,12 +565,12 @@ async function onSmallDisk() {
 }
 
 test.skipIf(whyNoFullDisk() !== null)(
-  'a full disk under SQLite: what cannot be written is 503 and not done, and without a restart goes on when there is room',
+  'a full disk under SQLite: a write is refused with 503 and not done, and works without a restart once there is space',
   async () => {
     const { server, fill, makeRoom } = await onSmallDisk()
     const token = await login(server)
     fill()
-    // There may be room left in the last block of the log.
+    // There may be space left in the last block of the log.
     let answer = await ask(server, '/v1/sessions', signIn)
     while (answer.status === 201) answer = await ask(server, '/v1/sessions', signIn)
     expect(answer).toMatchObject({ status: 503, retryAfter: '1' })

@@ -1,6 +1,6 @@
-// The end of very many sessions is one row, and is written into the sessions afterwards: every reader judges
-// right before it is, a process that dies in between leaves nothing half done, and others can write
-// meanwhile.
+// The end of very many sessions is one row, and is written to the sessions afterwards. Until then every
+// reader takes it into account, a process that dies in between leaves nothing half done, and other writers
+// are not blocked.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
@@ -18,7 +18,7 @@ import {
 import { insertMany } from '../support/many-rows.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
-/** More than end one by one (sessions.ts). */
+/** More than are ended one by one (sessions.ts). */
 const many = 1_200
 const began = Date.UTC(2026, 10, 21)
 
@@ -54,7 +54,7 @@ describe.each(stores)('on $name', (store) => {
     await fresh?.drop()
   })
 
-  /** The last ten had run out before everything else here. */
+  /** The last ten had expired before everything else here. */
   async function addSessions(howMany: number): Promise<void> {
     await insertMany(here.db, databaseKind(fresh.url) ?? expect.fail(), 'hufu_sessions', howMany, {
       id: (i, { concat, padded }) => concat(sql`'AaBbCcDd'`, padded(i, 14)),
@@ -79,7 +79,7 @@ describe.each(stores)('on $name', (store) => {
     (await here.db.selectFrom('hufu_events').select('id').where('kind', '=', 'session_ended').execute())
       .length
 
-  /** A server that answers its first write, and then asks the database nothing any more. */
+  /** A server that completes its first write, and then sends no more statements. */
   async function openMortal(): Promise<Domain> {
     const state = { isDead: false }
     return await open(async (step, work) => {
@@ -102,7 +102,7 @@ describe.each(stores)('on $name', (store) => {
       await expect(kicked).resolves.toBe(many - 10 + 1)
       await mortal.writer.pendingEnds.written()
 
-      // Nothing is written yet, and everything is over.
+      // Nothing is written yet, and everything has ended.
       expect(await rows('kicked')).toEqual([])
       const next = await open()
       for (const domain of [here, next]) {
@@ -137,7 +137,7 @@ describe.each(stores)('on $name', (store) => {
     },
   )
 
-  usable('the session that stays stays, and a token of another one does nothing more', async () => {
+  usable('the remaining session stays live, and the tokens of the others have no effect', async () => {
     const kept = await signIn(here, accountId)
     const other = await signIn(here, accountId, { ...otherPhone, platform: 'web' })
     const by = { accountId, sessionId: kept.session.id, token: kept.token }
@@ -156,20 +156,23 @@ describe.each(stores)('on $name', (store) => {
     }
   })
 
-  usable('a second end while the first one is not written ends what began in between', async () => {
-    const mortal = await openMortal()
-    await mortal.sessions.endAll(all())
-    await mortal.writer.pendingEnds.written()
-    const between = await signIn(here, accountId)
-    await here.sessions.endAll({ ...all(), reason: 'banned' })
-    expect(await here.verification.verify(between.token)).toMatchObject({ ending: { reason: 'banned' } })
-    await here.writer.pendingEnds.resume()
-    expect(await rows('kicked')).toHaveLength(many - 10)
-    expect(await rows('banned')).toHaveLength(1)
-    expect(await told()).toBe(many - 10 + 1)
-  })
+  usable(
+    'a second end before the first one is written ends the sessions that started in between',
+    async () => {
+      const mortal = await openMortal()
+      await mortal.sessions.endAll(all())
+      await mortal.writer.pendingEnds.written()
+      const between = await signIn(here, accountId)
+      await here.sessions.endAll({ ...all(), reason: 'banned' })
+      expect(await here.verification.verify(between.token)).toMatchObject({ ending: { reason: 'banned' } })
+      await here.writer.pendingEnds.resume()
+      expect(await rows('kicked')).toHaveLength(many - 10)
+      expect(await rows('banned')).toHaveLength(1)
+      expect(await told()).toBe(many - 10 + 1)
+    },
+  )
 
-  usable('others sign in between two batches', async () => {
+  usable('other accounts sign in between two batches', async () => {
     const other = await addAccount(here.db)
     const signedIn: string[] = []
     const server = await open(async (step, work) => {
@@ -180,7 +183,7 @@ describe.each(stores)('on $name', (store) => {
     await server.sessions.endAll(all())
     await server.writer.pendingEnds.written()
     expect(await rows('kicked')).toHaveLength(many - 10)
-    // One for the end, and one for each hundred at least.
+    // One for the end, and at least one for each hundred.
     expect(signedIn.length).toBeGreaterThan(many / 100)
   })
 })

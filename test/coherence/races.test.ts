@@ -1,4 +1,4 @@
-// Many at once, through two server processes: one winner, on every database.
+// Many concurrent requests through two server processes have one winner, on every database.
 import { readdirSync } from 'node:fs'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -22,7 +22,7 @@ async function post(
   body: object,
 ): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(url + path, { method: 'POST', headers: json, body: JSON.stringify(body) })
-  // Every answer of the server is a JSON object.
+  // Every response of the server is a JSON object.
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }
 
@@ -60,7 +60,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   }
 
   test.skipIf(skipped !== null)(
-    'of 64 parallel sign-ins through two servers exactly one session lives',
+    'of 64 parallel sign-ins through two servers exactly one session is live',
     async () => {
       const answers = await Promise.all(
         Array.from({ length: 64 }, (_, i) =>
@@ -87,7 +87,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'without the cost of passwords, when all of them really meet, it is one as well',
+    'without the cost of passwords, when all of them really overlap, it is one as well',
     async () => {
       const options = {
         databaseUrl: environment.HUFU_DATABASE_URL ?? '',
@@ -108,28 +108,23 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  test.skipIf(skipped !== null)(
-    'of 16 parallel sign-outs with one token exactly one says that it was done',
-    async () => {
-      const { body } = await post(serverFor(0), '/login', {
-        phone_number: person.phone,
-        password: person.password,
-      })
-      const token = String(body.token)
-      const answers = await Promise.all(
-        Array.from({ length: 16 }, async (_, i) => {
-          const response = await fetch(`${serverFor(i)}/logout`, { headers: { token } })
-          return ((await response.json()) as { code: number }).code
-        }),
-      )
-      expect(answers.filter((code) => code === 1)).toHaveLength(1)
-      expect(answers.filter((code) => code === 2)).toHaveLength(15)
-    },
-  )
+  test.skipIf(skipped !== null)('of 16 parallel sign-outs with one token exactly one succeeds', async () => {
+    const { body } = await post(serverFor(0), '/login', {
+      phone_number: person.phone,
+      password: person.password,
+    })
+    const token = String(body.token)
+    const answers = await Promise.all(
+      Array.from({ length: 16 }, async (_, i) => {
+        const response = await fetch(`${serverFor(i)}/logout`, { headers: { token } })
+        return ((await response.json()) as { code: number }).code
+      }),
+    )
+    expect(answers.filter((code) => code === 1)).toHaveLength(1)
+    expect(answers.filter((code) => code === 2)).toHaveLength(15)
+  })
 
-  /**
-   * Asks for a code to sign in with, and reads it where the message would go: the server's standard error.
-   */
+  /** Requests a code to sign in with, and reads it from the server's standard error. */
   async function codeFor(phoneNumber: string): Promise<string> {
     const asked = await post(serverFor(0), '/v1/codes', { phone_number: phoneNumber, purpose: 'sign_in' })
     expect(asked).toMatchObject({ status: 202 })
@@ -152,7 +147,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     )
 
   test.skipIf(skipped !== null)(
-    'of 64 parallel sign-ups with one code through two servers one makes the account, and no other gets in',
+    'of 64 parallel sign-ups with one code through two servers one creates the account, and no other succeeds',
     async () => {
       for (let round = 0; round < 2; round++) {
         const phoneNumber = `+861390000700${round}`
@@ -179,7 +174,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       for (let round = 0; round < 4; round++) {
         const phoneNumber = `+861390000800${round}`
         const code = await codeFor(phoneNumber)
-        // Every second one is right in the last rounds, so that some of the five surely are.
+        // In the last rounds every second guess is right, so that some of the five certainly are.
         const isRight = (i: number) => (round < 2 ? i === 7 * round : (i >> 1) % 2 === 0)
         const answers = await Promise.all(
           Array.from({ length: 64 }, (_, i) => {
@@ -192,7 +187,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         won += wins
         for (const { status, body } of answers) expect([201, 401], JSON.stringify(body)).toContain(status)
         expect(await accountsWith(phoneNumber)).toHaveLength(wins)
-        // Whatever was guessed: the code is over.
+        // The code is used up in any case.
         const late = await post(serverFor(1), '/v1/sessions', { phone_number: phoneNumber, code })
         expect(late).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
         const row = await inDatabase((db) => findCode(db, { phoneNumber, purpose: 'sign_in' }))
@@ -216,12 +211,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     // A content type without a body, as some clients send it.
     const headers = { authorization: `Bearer ${token}`, ...(method === 'POST' && json) }
     const response = await fetch(server + path, { method, headers })
-    // Every answer of the server is a JSON object.
+    // Every response of the server is a JSON object.
     return { status: response.status, body: (await response.json()) as Record<string, unknown> }
   }
 
   test.skipIf(skipped !== null)(
-    'of 64 parallel rotations with one token through two servers all get the same successor',
+    '64 parallel rotations with one token through two servers all get the same successor',
     async () => {
       const old = await enter(serverFor(0))
       const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => ask(serverFor(i), 'POST', old)))
@@ -239,13 +234,13 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'an old token that comes back to one server ends the session on the other at once',
+    'an old token that is reused on one server ends the session on the other at once',
     async () => {
       for (let i = 0; i < 10; i++) {
         const [server, other] = [serverFor(i), serverFor(i + 1)]
         const old = await enter(server)
         const successor = String((await ask(server, 'POST', old)).body.token)
-        // Both remember that the old one is good.
+        // Both have it in memory as valid.
         for (const url of [server, other]) expect(await ask(url, 'GET', old)).toMatchObject({ status: 200 })
         expect(await ask(other, 'GET', successor)).toMatchObject({ status: 200 })
         expect(await ask(server, 'GET', successor)).toMatchObject({ status: 200 })
@@ -258,7 +253,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)(
-    'a session ended on one server is dead on the other when the answer is there',
+    'a session ended on one server is refused on the other once the answer arrives',
     async () => {
       for (let i = 0; i < 20; i++) {
         const { body } = await post(serverFor(i), '/login', {
@@ -267,7 +262,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         })
         const token = String(body.token)
         const other = serverFor(i + 1)
-        // Both remember it now.
+        // Both have it in memory now.
         for (const { url } of servers)
           expect(await (await fetch(`${url}/user`, { headers: { token } })).json()).toMatchObject({ code: 1 })
         expect(await (await fetch(`${serverFor(i)}/logout`, { headers: { token } })).json()).toMatchObject({
@@ -280,7 +275,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
 })
 
 test.skipIf(redisUrl() === null)(
-  'of 64 codes that are asked for through two servers, the last of the day goes to one number',
+  'of 64 codes that are requested through two servers, the last one of the day goes to one number',
   async () => {
     const { url, drop } = await (databases[0] ?? expect.fail()).create()
     const redis = await startRedis()
@@ -296,7 +291,7 @@ test.skipIf(redisUrl() === null)(
       Array.from({ length: 64 }, (_, i) =>
         fetch(`${servers[i % 2]?.url}/v1/codes`, {
           method: 'POST',
-          // Each from another network, to a number of another range: only the budget is in the way.
+          // Each from another network, to a number of another range: only the budget limits them.
           headers: { ...json, 'x-forwarded-for': `198.${i}.100.7` },
           body: JSON.stringify({ phone_number: `+86138${1000 + i}0009`, purpose: 'sign_in' }),
         }),
@@ -315,7 +310,7 @@ test.skipIf(redisUrl() === null)(
 
 describe.each(databases)('$name', (database) => {
   test.skipIf(database.skipped !== null)(
-    'of 16 parallel registrations of one number exactly one is made',
+    'of 16 parallel registrations of one number exactly one succeeds',
     async () => {
       const { url, drop } = await database.create()
       const { openServices } = await import('../../src/app.ts')
@@ -352,7 +347,7 @@ describe.each(databases)('$name', (database) => {
       ])
       for (const one of both) expect(one).toMatchObject({ code: 0, stderr: '' })
       const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
-      // They take turns, one migration at a time.
+      // They alternate, one migration at a time.
       expect(ran.toSorted()).toEqual(allMigrations)
 
       const kind = databaseKind(url) ?? expect.fail()
@@ -364,13 +359,13 @@ describe.each(databases)('$name', (database) => {
   )
 
   test.skipIf(database.skipped !== null)(
-    'a migration that was cut off half-way is finished by the next start',
+    'a migration that crashed half-way is finished by the next start',
     async () => {
       const { url, drop } = await database.create()
       const kind = databaseKind(url) ?? expect.fail()
       const db = openDatabase(dialectFor(url, 1))
       await migrate(db, kind)
-      // As MySQL leaves it when the process dies between a table and the note that the migration ran.
+      // As on MySQL when the process dies between a table and the record of its migration.
       await db.schema.dropTable('hufu_sessions').execute()
       await sql`delete from hufu_migrations`.execute(db)
       expect(await migrate(db, kind)).toEqual(allMigrations)

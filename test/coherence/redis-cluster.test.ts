@@ -1,5 +1,5 @@
-// A Redis Cluster of six real processes: copies are spread over its primaries, primaries die, slots move, and
-// no answer is wrong.
+// A Redis Cluster of six real processes: cache entries are spread over its primaries, primaries die, slots
+// move, and no response is wrong.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -45,7 +45,7 @@ const keyOfToken = (token: string) => keyOf(token.slice(3, 25))
 
 const hotCount = 2
 
-/** Counts on many keys all the time: a command that is done twice, or not at all, is seen in the sum. */
+/** Increments many keys all the time: the sum shows a command that ran twice, or not at all. */
 async function startCounting(url: string) {
   const link = new RedisConnections({
     place: parseRedisUrl(url),
@@ -76,14 +76,12 @@ async function startCounting(url: string) {
       isOn = false
       await Promise.all(running)
     },
-    /** How often Redis did it. */
+    /** The number of increments in Redis. */
     done: async (key: string) => Number(await link.ask(key, ({ client }) => client.get(key))),
   }
 }
 
-/**
- * Moves the slots of some keys to the next primary, and back; each stands open for a while between the two.
- */
+/** Moves the slots of some keys to the next primary, and back; each is in migration for a while. */
 async function moveAbout(slots: readonly number[]): Promise<void> {
   const primaries = await redis.primaries()
   for (const slot of slots) {
@@ -95,7 +93,7 @@ async function moveAbout(slots: readonly number[]): Promise<void> {
 }
 
 describe.skipIf(skipped)('Redis Cluster', () => {
-  test('copies are spread over the primaries, and people sign in, are known and sign out', async () => {
+  test('cache entries are spread over the primaries, and accounts sign in, are checked and sign out', async () => {
     for (const node of redis.nodes) await node.tell(...makeUser('hufu'), ...leastRights())
     const url = redis.url.replace('//', '//hufu:p%40ss@')
     const servers = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' }, url)
@@ -150,12 +148,12 @@ describe.skipIf(skipped)('Redis Cluster', () => {
       expect(counts[kind], JSON.stringify(counts)).toBeGreaterThan(5)
   })
 
-  test('slots move under load: every command is done once, and no answer is wrong', async () => {
+  test('slots move under load: every command runs once, and no answer is wrong', async () => {
     const servers = await start()
     const counting = await startCounting(redis.url)
     let entriesMoved = 0
     const operations = await servers.underLoad(async () => {
-      // Those of copies that are asked for now, and of keys that are counted on.
+      // The slots of entries that are in use, and of keys that are incremented.
       for (let round = 0; round < 2; round++) {
         const cache: number[] = []
         for (const { server } of await redis.primaries()) {
@@ -179,7 +177,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
       expect(counts[kind], JSON.stringify(counts)).toBeGreaterThan(5)
   })
 
-  test('a replica that missed the end takes over: it has ended all the same, and sign-ins work again', async () => {
+  test('a replica that missed the end takes over: the session stays ended, and sign-ins work again', async () => {
     const servers = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' })
     const [app] = servers.apps
     const [ended, live] = [await signIn(app, number, password), await signIn(app, number, password)]

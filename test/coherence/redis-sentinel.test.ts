@@ -1,5 +1,5 @@
-// A primary, two replicas and three sentinels as real processes: the servers always find the primary by
-// themselves, and ended sessions stay ended.
+// A primary, two replicas and three sentinels as real processes: the servers always find the primary, and
+// ended sessions stay ended.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { redactUrl } from '../../src/redact-url.ts'
@@ -30,7 +30,7 @@ async function start(
   return { redis, servers, primary: await redis.primary() }
 }
 
-/** A user of Redis with no more rights than docs/settings.md names, and one of the sentinels. */
+/** A user of Redis with exactly the rights that docs/settings.md names, and one of the sentinels. */
 async function withLogins({ url, servers, sentinels }: RedisSentinels): Promise<string> {
   for (const server of servers) await server.tell(...makeUser('hufu'), ...leastRights())
   for (const { tell } of sentinels) await tell(...makeUser('asker'), '+@connection', '+sentinel')
@@ -43,14 +43,14 @@ const loggedIn = (url: string) =>
 const [number = ''] = passwordNumbers
 const replicasOf = (redis: RedisSentinels, primary: RedisServer) =>
   redis.servers.filter((server) => server !== primary)
-/** How many connections of the two servers it has. */
+/** The number of its connections from the two servers. */
 const ourConnections = async (server: RedisServer, user = 'default') =>
   String(await server.tell('CLIENT', 'LIST'))
     .split('\n')
     .filter((line) => line.includes(` user=${user} `) && /resp=3/.test(line)).length
 
 describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () => {
-  test('people sign in, are known and sign out, doctor and the start message name the primary; without sentinels it goes on', async () => {
+  test('accounts sign in, are checked and sign out, doctor and the start message name the primary; without sentinels everything goes on', async () => {
     const { redis, servers, primary } = await start({ HUFU_LIMITS: 'on' }, withLogins)
     expect(await ourConnections(primary, 'hufu')).toBe(2)
     const [app, other] = servers.apps
@@ -69,7 +69,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     expect(server.output()).toContain(`Redis  ${primaryIs})`)
 
     for (const sentinel of redis.sentinels) await sentinel.stop()
-    // They are asked every two seconds.
+    // They are polled every two seconds.
     await sleep(2_500)
     await servers.haveRedis()
     const next = await signIn(other, number, password)
@@ -91,7 +91,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
         await servers.haveRedis()
         if (signal === 'SIGKILL') await primary.restart()
         else await primary.kill('SIGCONT')
-        // A sentinel that makes it a replica also ends its connections.
+        // A sentinel that makes it a replica also closes its connections.
         const role = () => primary.tell('ROLE').then(String, () => '')
         await until(async () => (await role()).startsWith('slave'))
       })
@@ -102,7 +102,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     })
   }
 
-  test('replicas that missed the end take over: it has ended all the same, and sign-ins work again', async () => {
+  test('replicas that missed the end take over: the session stays ended, and sign-ins work again', async () => {
     const { redis, servers, primary } = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' })
     const [app] = servers.apps
     const [ended, live] = [await signIn(app, number, password), await signIn(app, number, password)]
@@ -120,7 +120,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     expect((await clientOf(app).me(await signIn(app, number, password))).status).toBe(200)
   })
 
-  test('when the sentinels name another one it is used, though the old one goes on as before, and no request is sent', async () => {
+  test('when the sentinels name another primary it is used, even if the old one keeps running and no request is sent', async () => {
     const { redis, servers } = await start({ HUFU_LIMITS: 'on' })
     const other = await startRedis()
     closers.push(() => other.stop())
@@ -128,7 +128,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
       await tell('SENTINEL', 'REMOVE', primaryName)
       await tell('SENTINEL', 'MONITOR', primaryName, '127.0.0.1', `${other.port}`, '2')
     }
-    // One of each server.
+    // One connection from each server.
     await until(async () => (await ourConnections(other)) === 2)
     await servers.haveRedis()
     expect((await clientOf(servers.apps[0]).me(await signIn(servers.apps[0], number, password))).status).toBe(

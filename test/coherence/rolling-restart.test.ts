@@ -1,4 +1,4 @@
-// Two servers behind nginx with the file of deploy/, restarted one after another while people use them.
+// Two servers behind nginx with the file of deploy/, restarted one after another under load.
 import { sql } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openServices, type Services } from '../../src/app.ts'
@@ -23,7 +23,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** Two servers, nginx in front of them, and clients that never rest. */
+/** Two servers, nginx in front of them, and clients that send requests all the time. */
 async function open(database: DatabaseUnderTest) {
   const { url: databaseUrl, drop } = await database.create()
   closers.push(drop)
@@ -32,11 +32,11 @@ async function open(database: DatabaseUnderTest) {
   const environment = {
     HUFU_DATABASE_URL: databaseUrl,
     HUFU_REDIS_URL: redis.url,
-    // As in operation: sign-ins are counted, in Redis, by the address that nginx passes on.
+    // As in production: sign-ins are counted in Redis by the address that nginx passes on.
     HUFU_LIMITS: 'on',
     HUFU_TRUSTED_PROXIES: '127.0.0.1',
     HUFU_SESSION_MAX: '0',
-    // Sign-ins wait for each other, so that some are always under way, and there are people for all of them.
+    // Sign-ins queue, so that some are always in progress, and there are accounts for all of them.
     HUFU_PASSWORD_PARALLEL: '1',
   }
   const settings = readSettings(environment)
@@ -74,13 +74,13 @@ async function addPeople(services: Services): Promise<void> {
   await services.db.insertInto('hufu_accounts').values(rows).execute()
 }
 
-/** How each of the tokens stands on each of the servers, counted. */
+/** The states of the tokens on each of the servers, counted. */
 async function standings(servers: readonly ServerProcess[], tokens: Iterable<string>) {
   const found: Record<string, number> = {}
   for (const token of tokens)
     for (const { url } of servers) {
       const response = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
-      // Both answers of this route are JSON objects.
+      // Both responses of this route are JSON objects.
       const { code = 'live' } = (await response.json()) as { code?: string }
       found[code] = (found[code] ?? 0) + 1
     }
@@ -93,7 +93,7 @@ describe
   .skipIf(noNginx !== null || redisUrl() === null)
   .each(databases.filter(({ name }) => name !== 'sqlite'))('$name', (database) => {
   test.skipIf(database.skipped !== null)(
-    'both servers restart twice, and not one request fails',
+    'both servers restart twice, and no request fails',
     { timeout: 300_000 },
     async () => {
       const { load, servers, start, countSignIns, nginx } = await open(database)
@@ -102,7 +102,7 @@ describe
         expect(await servers[i].stop('SIGTERM')).toBe(0)
         await load.more(150)
         servers[i] = await start(i)
-        // nginx asks it again when the time of its refusal is over, which is longer than a start takes.
+        // nginx tries it again when its fail_timeout has passed, which is longer than a start.
         for (let parts = 0; parts < 100 && requestLines(servers[i]) === 0; parts++) await load.more(150)
         expect(requestLines(servers[i])).toBeGreaterThan(0)
       }
@@ -117,7 +117,7 @@ describe
 })
 
 test.skipIf(noNginx !== null || redisUrl() === null || databases[1]?.skipped !== null)(
-  'a server that is killed loses what it had begun and nothing else: that is told, and not sent twice',
+  'a server that is killed loses only what it had started: that is reported, and not sent twice',
   { timeout: 300_000 },
   async () => {
     const { load, servers, start, countSignIns } = await open(databases[1] ?? expect.fail())
@@ -130,11 +130,11 @@ test.skipIf(noNginx !== null || redisUrl() === null || databases[1]?.skipped !==
     await load.more(150)
     await load.stop()
     const { live, ended, failures } = load
-    // This load sees what is lost; else the test above would prove nothing.
+    // This load notices losses; otherwise the test above would prove nothing.
     expect(failures.length).toBeGreaterThan(0)
     const lost = failures.filter(({ request }) => request === 'POST /v1/sessions')
     for (const failure of lost) expect(failure).toMatchObject({ status: 502 })
-    // A sign-out may be sent again: the one that was killed may have done it.
+    // A sign-out may be sent again, because the killed server may have executed it.
     const others: Omit<Failure, 'code'>[] = failures.filter((failure) => !lost.includes(failure))
     for (const failure of others)
       expect(failure).toMatchObject({ request: 'DELETE /v1/session', code: 'session_signed_out' })

@@ -1,8 +1,8 @@
-// A rolling restart: servers of the version before and of this one run side by side on one database, under
+// A rolling restart: servers of the previous version and of this one run side by side on one database, under
 // load.
 //
-// The version before is the last commit whose migrations this one must leave able to work. A migration that
-// takes something away that it needs is one for the version after; then `before` moves on.
+// The previous version is the last commit that must keep working after the migrations of this one. A
+// migration that removes something that it needs belongs to the next version; then `before` moves on.
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -24,14 +24,14 @@ const kinds = ['sign_in', 'sign_out', 'check', 'write']
 const limits = { boundMs: 1_100, strictBoundMs: 100, deadlineMs: 15_000 }
 
 const previous = checkOutVersion(before)
-// No failure with CI=true either: a shallow clone has no version before.
+// No failure with CI=true either: a shallow clone does not contain the previous version.
 if (previous.missing !== null) console.warn(`skipped: two versions side by side: ${previous.missing}`)
 
 afterAll(() => previous.remove())
 
 describe.each(
   databases
-    // One file serves one machine: there a restart is not a rolling one.
+    // One file serves one machine, on which a restart is not a rolling one.
     .filter(({ name }) => name !== 'sqlite')
     .flatMap((database) => [false, true].map((redis) => ({ ...database, redis, database }))),
 )('$name, with Redis: $redis', ({ database, redis, skipped }) => {
@@ -68,14 +68,14 @@ describe.each(
     const load = startWorkload(client, deployment, { codes: codeNumbers, hasRetries: false })
     await sleep(loadMs / 4)
     servers.push(await startHufu('now', thisVersion, stores))
-    // The load looks at the list of servers before each request.
+    // The load reads the list of servers before each request.
     deployment.servers = [old, servers[1] ?? expect.fail()]
     const done = (name: string) =>
       client.operations.filter(({ server, outcome }) => server === name && outcome === 'done')
     const kindsOf = (name: string) => new Set(done(name).map(({ kind }) => kind))
     await sleep(loadMs)
-    // A write is cut off by the end of its session more often than not, so it may take longer until both have
-    // done one.
+    // Most writes are cut off by the end of their session, so it may take a while until both have completed
+    // one.
     await until(async () => ['before', 'now'].every((name) => kindsOf(name).size === kinds.length))
     await load.stop()
     const history = { servers: ['before', 'now'], operations: client.operations, faultIntervals: [] }

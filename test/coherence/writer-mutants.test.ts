@@ -1,6 +1,5 @@
-// Every kind of write goes through one protocol (src/sessions/account-writer.ts). Each of its steps is left
-// out or moved once, in that one file, and then every kind of write is seen to break; with the file as it is,
-// none is.
+// Every kind of write uses one protocol (src/sessions/account-writer.ts). Each of its steps is left out or
+// moved once, in that one file, and then every kind of write must break; with the unchanged file, none may.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,7 +9,7 @@ import { migrateFresh, openDomain } from '../support/in-process-server.ts'
 import { thisVersion } from '../support/other-versions.ts'
 import { createFolder, removeFolder } from '../support/services/folders.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
-import { appliesTo, type Check, isWaitingItsTurn, type Deployment } from './writer-mutants/checks.ts'
+import { appliesTo, type Check, type Deployment, isWaitingItsTurn } from './writer-mutants/checks.ts'
 import { type Kind, kinds } from './writer-mutants/kinds.ts'
 import { checks, loadMutant, mutants } from './writer-mutants/mutants.ts'
 
@@ -39,7 +38,7 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
     removeFolder(folder)
   })
 
-  /** What a check sees, by kind of write. */
+  /** The findings of a check, by kind of write. */
   async function seen(check: Check, Writer: typeof AccountWriter): Promise<Record<string, string | null>> {
     const applies = kinds.filter((kind) => appliesTo(check, kind))
     const one = async (kind: Kind) => [kind.name, await check(deployment, kind, Writer)] as const
@@ -50,12 +49,12 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
   }
 
   const named = [...checks].map((check) => [check.name, check] as const)
-  test.each(named)('as it is, no kind of write breaks: %s', async (_name, check) => {
+  test.each(named)('without a mutation, no kind of write breaks: %s', async (_name, check) => {
     const found = await seen(check, AccountWriter)
     expect(Object.entries(found).filter(([, violation]) => violation !== null)).toEqual([])
   })
 
-  test.each(mutants)('a writer that $name is found, whatever it writes', async (mutant) => {
+  test.each(mutants)('a writer that $name is found by every kind of write', async (mutant) => {
     const Writer = await loadMutant(mutant, folder)
     const found = await seen(mutant.foundBy, Writer)
     expect(Object.keys(found).length).toBeGreaterThanOrEqual(4)
@@ -65,7 +64,7 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
 
 const stepsOfTheWriter = /\.(mark|confirm|settle)\(|\binsertChange\b|insertInto\('hufu_account_changes'\)/
 
-/** The files of the source that take a step of the protocol. */
+/** The source files that use a step of the protocol. */
 function filesWithSteps(): string[] {
   const src = join(thisVersion, 'src')
   return readdirSync(src, { recursive: true })

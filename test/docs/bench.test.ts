@@ -1,4 +1,4 @@
-// The bench is run by people, now and then: its short form shows that it still measures what its tables say.
+// The benchmark is run manually; its short form shows that it still measures what its tables contain.
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -29,7 +29,7 @@ test.skipIf(skipped !== null)(
       'a new file',
       'the file is there',
     ])
-    // Each has figures, and none of them is nothing.
+    // Each has figures, and none of them is zero.
     for (const row of rows) {
       const figures = row
         .split('|')

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folders = ['src', 'sdk/src', 'sdk/scripts', 'test', 'bench']
-/** Generated, and a list of passwords. */
+/** A generated file, and a list of passwords. */
 const otherTexts = ['sdk/src/api-types.ts', 'src/passwords/common-passwords-list.ts']
 
 /** The formatter's line width, which it does not apply to comments. */

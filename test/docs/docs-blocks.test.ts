@@ -1,4 +1,4 @@
-// Every fenced block of every document is run here, or has a test that runs it, or a reason why nothing does.
+// Every fenced block of every document runs here, or in another test, or has a reason why it does not run.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, inject, test } from 'vitest'
@@ -32,28 +32,25 @@ const missing: Readonly<Record<Need, string | null>> = {
 
 const scriptOf = (path: string) => scripts[path] ?? { script: [] }
 
-/** The blocks of a document, each with what is done with it. */
+/** The blocks of a document, each with its steps. */
 function blocksWithSteps(path: string): ReturnType<typeof inOrder> {
   const english = englishOf(path)
   if (english !== null && scripts[path] === undefined) return asInEnglish(path, english)
   return inOrder(path, scriptOf(path).script)
 }
 
-/**
- * Documents whose blocks are run in order; those of a translation without a script are run in its English
- * page.
- */
+/** Documents whose blocks run in order; those of a translation without a script run in its English page. */
 const withBlocks = documents.filter(
   (path) => blocksOf(path).length > 0 && (englishOf(path) === null || scripts[path] !== undefined),
 )
 
 describe.each(documents)('%s', (path) => {
-  test('has no block that nothing is done with', () => {
+  test('has steps for each of its blocks', () => {
     for (const { block, steps } of blocksWithSteps(path)) for (const step of steps) checkNamed(block, step)
   })
 })
 
-/** A test that is named is there, and names the block; a reason is a sentence. */
+/** A named test exists and names the block; a reason is a sentence. */
 function checkNamed({ path, line, text }: Block, step: Step): void {
   const where = `${path}:${line}`
   if ('notRun' in step) expect(step.notRun.length, where).toBeGreaterThan(20)

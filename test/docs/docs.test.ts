@@ -1,5 +1,4 @@
-// The documents say what the program does: settings, errors, routes, commands, exit codes, and what they
-// point to.
+// The documents match the program: settings, errors, routes, commands, exit codes, and links.
 import { createHmac } from 'node:crypto'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -30,7 +29,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
 /**
- * What stands under a heading, up to the next one of its level or above. A heading of the English page names
+ * The text under a heading, up to the next one of its level or above. A heading of the English page selects
  * that of its translation.
  */
 function section(path: string, heading: string): string {
@@ -42,7 +41,7 @@ function section(path: string, heading: string): string {
   return after.split(new RegExp(`^#{1,${level.length}} `, 'm'))[0] ?? ''
 }
 
-/** The rows of the tables in a text, as trimmed cells, without the rows above and with the dashes. */
+/** The rows of the tables in a text, as trimmed cells, without the heads. */
 function rows(text: string): string[][] {
   const cells = text
     .split('\n')
@@ -57,7 +56,7 @@ const inCode = (text: string): string => `\`${text}\``
 /** The first cell of each row, which must be code and nothing else. */
 const names = (table: string[][]): string[] =>
   table.map(([cell = '']) => /^`([^`]+)`$/.exec(cell)?.[1] ?? cell)
-/** The contents of fenced blocks of these languages. */
+/** The contents of fenced blocks in these languages. */
 const blocks = (text: string, languages: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`(?:${languages})\\n(.*?)^\`\`\``, 'gms'))].map(
     ([, block = '']) => block,
@@ -85,7 +84,7 @@ describe.each([
   })
 })
 
-test.each(documents)('%s names only settings that there are', (path) => {
+test.each(documents)('%s names only existing settings', (path) => {
   const known = settingRows.flatMap(({ name }) => [name, `${name}_FILE`])
   expect(known).toEqual(expect.arrayContaining(read(path).match(/HUFU_[A-Z_]+/g) ?? []))
 })
@@ -137,7 +136,7 @@ describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {
     expect(rows(section(page, '## Codes and titles'))).toEqual(expected)
   })
 
-  test('says of each code, and of no other, when it comes', () => {
+  test('explains each code, and no other', () => {
     const table = rows(section(page, '## When they come, and what an app does'))
     expect(names(table)).toEqual([...errorCodes])
     for (const [, when] of table) expect(when).not.toBe('')
@@ -180,7 +179,7 @@ test('docs/events.md lists the kinds of events', () => {
 describe('docs/security.md', () => {
   const table = rows(section('docs/security.md', '## The table'))
 
-  test('says of each requirement where it is met and which test shows it, or what is missing', () => {
+  test('says where each requirement is met and which test shows it, or what is missing', () => {
     expect(table.length).toBeGreaterThan(50)
     for (const row of table) {
       const [requirement = '', where = '', shown = ''] = row
@@ -195,7 +194,7 @@ describe('docs/security.md', () => {
     }
   })
 
-  test('names only files that there are, and tests that stand in them', () => {
+  test('names only existing files, and tests that are in them', () => {
     const text = read('docs/security.md')
     const files = [...text.matchAll(/`((?:src|sdk|test)\/[^`]+)`/g)].map(([, path = '']) => path)
     expect(files.filter((path) => !existsSync(join(root, path)))).toEqual([])
@@ -209,7 +208,7 @@ describe('docs/security.md', () => {
 })
 
 describe('docs/sms.md', () => {
-  test('says of each code of a text message, and of no other, what it means and what to do', () => {
+  test('explains each code of a text message, and no other, with advice', () => {
     const table = rows(section('docs/sms.md', '## When it goes wrong'))
     expect(names(table)).toEqual([...smsErrorCodes])
     for (const row of table) expect(row.filter((cell) => cell !== '')).toHaveLength(4)
@@ -240,7 +239,7 @@ describe('docs/api.md', () => {
   })
 
   const headings = [...read('docs/api.md').matchAll(/^### `([A-Z]+ \S+)`$/gm)].map(([, route = '']) => route)
-  /** They describe the others, and are not in the document that they serve. */
+  /** They serve the descriptions, and are not part of their own document. */
   const descriptions = ['GET /openapi.json', 'GET /docs']
 
   test('has a heading for each route, and for no other', async () => {
@@ -253,7 +252,7 @@ describe('docs/api.md', () => {
     for (const route of descriptions) expect((await fetch(app.url + route.slice(4))).status).toBe(200)
   })
 
-  test('shows examples with the members that real answers have', async () => {
+  test('shows examples with the members of real responses', async () => {
     const json = { 'content-type': 'application/json' }
     const login = { phone_number: person.phone, password: person.password }
     const ask = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> =>
@@ -288,7 +287,7 @@ describe('docs/api.md', () => {
   })
 })
 
-/** Names of members, all the way down; of a list its first item; of anything else nothing. */
+/** Names of members at every depth: of the first item for a list, none for other values. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return [shapeOf(value[0])]
   if (typeof value !== 'object' || value === null) return null
@@ -338,7 +337,7 @@ describe('the documents', () => {
   const readmes = ['README.md', 'README.zh-CN.md'] as const
   const tutorials = ['docs/tutorial.md', 'docs/tutorial.zh-CN.md'] as const
 
-  test.each(documents)('%s points only to what is there', (path) => {
+  test.each(documents)('%s has only valid links', (path) => {
     const prose = read(path).replace(/^```.*?^```/gms, '')
     const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link.replace(/#.*$/, ''))
     const files = links.filter((link) => link !== '' && !/^[a-z]+:/.test(link))
@@ -349,13 +348,13 @@ describe('the documents', () => {
     expect([...missing, ...named.filter((name) => !existsSync(join(root, name)))]).toEqual([])
   })
 
-  test.each(documents)('%s runs only scripts that there are', (path) => {
+  test.each(documents)('%s runs only existing scripts', (path) => {
     const scriptsOf = (folder: string) => Object.keys(JSON.parse(read(join(folder, 'package.json'))).scripts)
     for (const [, folder = '.', script] of read(path).matchAll(/npm run (?:-s )?(?:-w (\S+) )?([\w-]+)/g))
       expect(scriptsOf(folder)).toContain(script)
   })
 
-  // An interactive zsh, the shell of macOS, takes the words behind a number sign for arguments.
+  // An interactive zsh, the shell of macOS, treats the words after a number sign as arguments.
   test.each(documents)('%s has commands without comments', (path) => {
     for (const block of blocks(read(path), 'sh')) expect(block).not.toMatch(/(^|\s)#(?!!)/m)
   })
@@ -400,7 +399,7 @@ describe('the documents', () => {
       HUFU_LIMITS: 'on',
       LANG: chinese ? 'zh_CN.UTF-8' : 'C.UTF-8',
     })
-    // On another port than that of the settings, it says which.
+    // The server names its port if it is not the default.
     const elsewhere = `npm run demo -- --url ${server.url}\n`
     await vi.waitFor(() => expect(server.output()).toContain(elsewhere))
     await server.stop()
@@ -415,8 +414,8 @@ describe('the documents', () => {
   })
 })
 
-// `npm run bench chart` makes them anew.
-test('the chart, the table of faults and the sentences about both are made from the last results', () => {
+// `npm run bench chart` makes them.
+test('the chart, the table of faults and the sentences about both match the last results', () => {
   expect(read('docs/checks.svg')).toBe(chartOf(read('bench/results.json')))
   const faults = read('bench/FAULTS.md')
   const sums = faultSumsOf(faults)

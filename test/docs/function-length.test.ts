@@ -1,6 +1,6 @@
-// No function is longer than a reader can keep in mind. Counted from its first line to its last, with blank
-// lines, comments and the functions inside: a list of handlers that closes over a parameter counts whole.
-// (Biome's rule counts neither blank lines nor comments.)
+// No function has more lines than the limit, from its first line to its last, with blank lines, comments and
+// nested functions: a list of handlers that closes over a parameter counts as a whole. (Biome's rule counts
+// neither blank lines nor comments.)
 import { globSync, readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
@@ -11,9 +11,9 @@ import { parseAst } from 'vitest/node'
 const linesMax = 70
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Where each function of a source begins, and how many lines it has. */
+/** The first line and the number of lines of each function of a source. */
 function functionsIn(source: string): { line: number; lines: number }[] {
-  // Types become white space: each line stays where it is.
+  // Types become white space, so each line keeps its number.
   const text = stripTypeScriptTypes(source)
   const lineAt = (offset: number) => text.slice(0, offset).split('\n').length
   const found: { line: number; lines: number }[] = []
@@ -31,7 +31,7 @@ function functionsIn(source: string): { line: number; lines: number }[] {
   return found
 }
 
-test('the count sees what is nested, blank or a comment', () => {
+test('the count includes nested functions, blank lines and comments', () => {
   const nested = ['function a(): void {', '  // why', '', '  const b = (x: number) => {', '    x', '  }', '}']
   expect(functionsIn(nested.join('\n'))).toEqual([
     { line: 1, lines: 7 },

@@ -1,5 +1,5 @@
-// What may import what, types too: each file is in a layer and imports its own layer and lower ones. A folder
-// or file that is in no layer fails the first test.
+// Which files may import which, types included: each file is in a layer and imports its own layer and lower
+// ones. A folder or file without a layer fails the first test.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -41,8 +41,8 @@ const layers: readonly (readonly string[])[] = [
 ]
 
 /**
- * The files and folders that may import a package; all others may not. Packages that are not named may be
- * imported everywhere.
+ * The files and folders that may import a package; no others may. Packages that are not named may be imported
+ * everywhere.
  */
 const importersOf: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/', 'app.ts', 'cli/'],
@@ -95,7 +95,7 @@ test('no file imports a higher layer', () => {
   expect(upward).toEqual([])
 })
 
-test('files do not import each other in a circle, types included', () => {
+test('files do not import each other in a cycle, types included', () => {
   const graph = new Map(
     files.map((file) => [
       file,
@@ -116,7 +116,7 @@ test('files do not import each other in a circle, types included', () => {
   expect(circles).toEqual([])
 })
 
-test('packages are imported where they belong', () => {
+test('packages are imported only where they are allowed', () => {
   const misplaced: string[] = []
   for (const file of files) {
     for (const name of importsOf(file)) {
@@ -127,7 +127,7 @@ test('packages are imported where they belong', () => {
   expect(misplaced).toEqual([])
 })
 
-test('http asks the domain: no SQL, no Redis, and no surface of another', () => {
+test('http calls the domain: no SQL, no Redis, and no surface of another', () => {
   const wrong: string[] = []
   for (const file of files.filter((one) => one.startsWith('http/'))) {
     for (const name of importsOf(file)) {

@@ -1,5 +1,5 @@
-// A newcomer's first ten minutes, as README.md has them; the packed tarball elsewhere; and docs/operations.md
-// from the package to an upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
+// The first ten minutes with README.md; the packed tarball elsewhere; and docs/operations.md from the package
+// to an upgrade, on one machine. One `npm ci` and one `npm pack` serve all of them.
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ const origin = join(folder, 'origin')
 const clone = join(folder, 'hufu')
 const place = join(folder, 'machine')
 const tarball = join(place, 'hufu-0.1.0.tgz')
-/** Where the page installs it. */
+/** The folder where the page installs it. */
 const elsewhere = join(place, 'opt', 'hufu', '0.1.0')
 const run = promisify(execFile)
 
@@ -29,7 +29,7 @@ function withOwnNode(port: number): Record<string, string> {
   return { ...environment, PATH: `${dirname(process.execPath)}:${environment.PATH}` }
 }
 
-/** A sign-in that the server has begun to read. */
+/** A sign-in that the server has started to read. */
 async function holdSignIn(port: number): Promise<Held> {
   return await holdRequest({
     method: 'POST',
@@ -39,7 +39,7 @@ async function holdSignIn(port: number): Promise<Held> {
   })
 }
 
-/** Resolves when no connection to the port is taken any more. */
+/** Resolves when the port accepts no more connections. */
 async function portIsFree(port: number): Promise<void> {
   await expect
     .poll(
@@ -55,7 +55,7 @@ async function portIsFree(port: number): Promise<void> {
     .toBe('refused')
 }
 
-/** A repository with the files of this checkout as they are, the new ones among them. */
+/** A repository with the current files of this checkout, including new ones. */
 beforeAll(async () => {
   await copyCheckout(origin)
   const author = ['-c', 'user.name=test', '-c', 'user.email=test@example.com']
@@ -67,7 +67,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('the quick start of README.md works to the letter, and so does npm run demo', {
+test('the quick start of README.md works exactly, and so does npm run demo', {
   timeout: 240_000,
 }, async () => {
   const port = await freePort()
@@ -97,9 +97,9 @@ test('the quick start of README.md works to the letter, and so does npm run demo
   }
 })
 
-test('the block of docs/operations.md packs what the clone has', { timeout: 120_000 }, async () => {
+test('the block of docs/operations.md packs what the clone contains', { timeout: 120_000 }, async () => {
   mkdirSync(place)
-  // npm ci has just been run there.
+  // npm ci has already run there.
   const { text } = blockOf('docs/operations.md', 'npm ci && npm pack')
   const commands = text.replace('npm ci && ', '').replace('/tmp', place)
   await run('bash', ['-c', commands], { cwd: clone, env: newcomer(0) })
@@ -138,7 +138,7 @@ test('docs/operations.md leads from the package to a rolling restart and an upgr
 
 test('the packed tarball installs and starts elsewhere, with its command', { timeout: 180_000 }, async () => {
   const port = await freePort()
-  // The published package runs on the Node that is there; this test brings the one that the project pins.
+  // The published package runs on the installed Node; this test brings the one that the project pins.
   const main = join(elsewhere, 'node_modules', 'hufu', 'dist', 'main.js')
   const server = await startServer(process.execPath, [main, 'serve'], { cwd: elsewhere, port })
   const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
@@ -165,7 +165,7 @@ test.each([
     const server = await startServer(command, args, { cwd, port, environment: withOwnNode(port) })
     try {
       const held = await holdSignIn(port)
-      // One that is answered behind it shows that the server has both.
+      // A later request that is answered shows that the server has read both.
       expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
       const stopped = server.stopAlone()
       await portIsFree(port)

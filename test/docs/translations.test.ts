@@ -1,5 +1,4 @@
-// A Chinese page says what its English page says: the same headings, tables, codes, numbers, blocks and
-// links.
+// A Chinese page has the same headings, tables, codes, numbers, blocks and links as its English page.
 import { globSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -56,7 +55,7 @@ test.each(
   expect(english.map((to) => `${to}, instead of ${chineseLink(path, to)}`)).toEqual([])
 })
 
-test.each(documents)('%s links only headings that there are', (path) => {
+test.each(documents)('%s links only existing headings', (path) => {
   const prose = read(path).replace(/^```.*?^```/gms, '')
   for (const [, file = '', anchor = ''] of prose.matchAll(/\]\(([^)\s:#]*)#([^)\s]+)\)/g)) {
     const target = file === '' ? path : new URL(file, `file:///${path}`).pathname.slice(1)
@@ -64,9 +63,8 @@ test.each(documents)('%s links only headings that there are', (path) => {
   }
 })
 
-// In the apps of China 注销 closes an account, and 退出登录 signs out. The tutorial's answer says 注销 for the
-// latter.
-test('注销 is said of accounts alone', () => {
+// In Chinese apps 注销 closes an account, and 退出登录 signs out. The tutorial's answer says 注销 for the latter.
+test('注销 is used for accounts alone', () => {
   const sources = globSync('{src,sdk/src}/**/*.ts', { cwd: root }).filter(
     (path) => !path.endsWith('.test.ts'),
   )
@@ -94,7 +92,7 @@ test('a Chinese message names the Chinese page of a document that has one', () =
   expect(named.filter(({ page }) => chineseOf(page) !== null)).toEqual([])
 })
 
-describe('a difference is named with its file, its heading and its row', () => {
+describe('a difference names its file, heading and row', () => {
   const english = [
     '# Page',
     '',
@@ -146,7 +144,7 @@ describe('a difference is named with its file, its heading and its row', () => {
   const differences = (text: string) =>
     differencesOf({ path: 'x.md', text: english }, { path: 'x.zh-CN.md', text }, (to) => to)
 
-  test('and a whole translation has none', () => {
+  test('and a complete translation has none', () => {
     expect(differences(chinese)).toEqual([])
   })
 

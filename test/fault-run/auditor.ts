@@ -2,8 +2,8 @@
 import { sql } from 'kysely'
 import { databaseKind } from '../../src/database/open.ts'
 import type { Client } from './client.ts'
-import type { Operation } from './history.ts'
 import type { Deployment } from './deployment.ts'
+import type { Operation } from './history.ts'
 
 /** Returns each contradiction as a sentence. */
 export async function audit(client: Client, deployment: Deployment): Promise<string[]> {
@@ -34,10 +34,12 @@ async function auditSql({ db }: Deployment): Promise<string[]> {
     if (live.length > 1) found.push(`account ${account} has ${live.length} live sessions`)
   }
   for (const row of rows) {
-    if ((row.ended_at === null) !== (row.end_reason === null)) found.push(`session ${row.id} has only one of ended_at and end_reason`)
+    if ((row.ended_at === null) !== (row.end_reason === null))
+      found.push(`session ${row.id} has only one of ended_at and end_reason`)
     if (row.end_reason === 'replaced' && !ids.has(row.ended_by_session ?? ''))
       found.push(`session ${row.id} was replaced by a session that does not exist`)
-    if (countEvents('signed_in', row.id) !== 1) found.push(`session ${row.id} does not have one signed_in event`)
+    if (countEvents('signed_in', row.id) !== 1)
+      found.push(`session ${row.id} does not have one signed_in event`)
     const ends = row.ended_at === null ? 0 : 1
     if (countEvents('session_ended', row.id) !== ends)
       found.push(`session ${row.id} does not have ${ends} session_ended events`)
@@ -48,7 +50,10 @@ async function auditSql({ db }: Deployment): Promise<string[]> {
 /**
  * Each acknowledged sign-in has a session, and all servers accept or reject its token as the database says.
  */
-async function auditAcknowledged(operations: readonly Operation[], deployment: Deployment): Promise<string[]> {
+async function auditAcknowledged(
+  operations: readonly Operation[],
+  deployment: Deployment,
+): Promise<string[]> {
   const found: string[] = []
   const rows = await deployment.db.selectFrom('hufu_sessions').select(['id', 'ended_at']).execute()
   const live = new Map(rows.map(({ id, ended_at }) => [id, ended_at === null]))
@@ -57,7 +62,8 @@ async function auditAcknowledged(operations: readonly Operation[], deployment: D
     const isLive = live.get(token.slice(3, 25))
     // A session of a retried sign-in has several tokens, of which one is valid: auditRetries checks them.
     if (key !== undefined && isLive) continue
-    if (isLive === undefined) found.push(`a sign-in of ${account} was acknowledged, but its session does not exist`)
+    if (isLive === undefined)
+      found.push(`a sign-in of ${account} was acknowledged, but its session does not exist`)
     for (const { name, url } of isLive === undefined ? [] : deployment.servers) {
       const { status } = await fetch(`${url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
       if (status !== (isLive ? 200 : 401))

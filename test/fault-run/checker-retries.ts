@@ -2,7 +2,7 @@
 //
 // The accounts of these sign-ins do nothing else and run one operation after another, so every end of a
 // session has a known cause.
-import type { Operation, FaultInterval } from './history.ts'
+import type { FaultInterval, Operation } from './history.ts'
 
 export type RetryRule = 'a used token was replaced' | 'a retried sign-in ran twice' | 'a retry was refused'
 
@@ -18,7 +18,10 @@ interface Series {
   readonly uses: readonly Operation[]
 }
 
-export function checkRetries(operations: readonly Operation[], faultIntervals: readonly FaultInterval[]): RetryViolation[] {
+export function checkRetries(
+  operations: readonly Operation[],
+  faultIntervals: readonly FaultInterval[],
+): RetryViolation[] {
   return seriesOf(operations).flatMap((one) => [
     ...takenOver(one),
     // A server's own clock decides whether two minutes have passed.

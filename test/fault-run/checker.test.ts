@@ -1,7 +1,7 @@
 // The checker reports each kind of violation, and nothing in a correct history.
 import { describe, expect, test } from 'vitest'
 import { check } from './checker.ts'
-import type { Operation, FaultInterval } from './history.ts'
+import type { FaultInterval, Operation } from './history.ts'
 
 const options = { boundMs: 1_000, strictBoundMs: 50, deadlineMs: 15_000 }
 const base = { account: 'a', server: 's1', outcome: 'done', answer: '200' } as const
@@ -32,7 +32,14 @@ const tokenCheck = (token: string, start: number, more: Partial<Operation> = {})
 })
 const rules = (operations: Operation[], faultIntervals: FaultInterval[] = [], servers: string[] = []) =>
   check({ servers, operations, faultIntervals }, options).map(({ rule }) => rule)
-const fault = { name: 'fault', hasStrictBounds: false, mustFailRequests: false, start: 0, healedAt: 4_000, end: 5_000 }
+const fault = {
+  name: 'fault',
+  hasStrictBounds: false,
+  mustFailRequests: false,
+  start: 0,
+  healedAt: 4_000,
+  end: 5_000,
+}
 const refused = { outcome: 'refused', answer: '401' } as const
 
 test('a correct history has no violation', () => {
@@ -50,7 +57,9 @@ test('"accepted after its end" has the strict bound without a fault, and the wid
 })
 
 test('a second sign-in ends the session of the first', () => {
-  expect(rules([signIn('t1', 0), signIn('t2', 100), tokenCheck('t1', 300)])).toEqual(['accepted after its end'])
+  expect(rules([signIn('t1', 0), signIn('t2', 100), tokenCheck('t1', 300)])).toEqual([
+    'accepted after its end',
+  ])
   expect(rules([signIn('t1', 0), signIn('t2', 100, { account: 'b' }), tokenCheck('t1', 300)])).toEqual([])
 })
 
@@ -98,9 +107,7 @@ test('two sign-ins with one code, an unexpected response and a missing response 
   const code = { code: 'a:1' }
   expect(rules([signIn('t1', 0, code), signIn('t2', 1, code)])).toEqual(['two sign-ins with one code'])
   expect(rules([signIn('t1', 0, code), signIn(null, 1, { ...code, ...refused })])).toEqual([])
-  expect(rules([signIn(null, 0, { outcome: 'wrong', answer: '500' })])).toEqual([
-    'unexpected response',
-  ])
+  expect(rules([signIn(null, 0, { outcome: 'wrong', answer: '500' })])).toEqual(['unexpected response'])
   expect(rules([signIn(null, 0, { outcome: 'unknown', end: 20_000 })])).toEqual(['no answer in time'])
 })
 
@@ -112,10 +119,14 @@ test('an interval without a fault between servers and stores has the strict boun
 test('a fault that must fail requests, and fails none, is a violation', () => {
   const withEffect = { ...fault, mustFailRequests: true }
   expect(rules([signIn('t1', 10), tokenCheck('t1', 100)], [withEffect])).toEqual(['fault without effect'])
-  expect(rules([signIn('t1', 10), tokenCheck('t1', 100, { outcome: 'unavailable' })], [withEffect])).toEqual([])
+  expect(rules([signIn('t1', 10), tokenCheck('t1', 100, { outcome: 'unavailable' })], [withEffect])).toEqual(
+    [],
+  )
   expect(rules([signIn(null, 10, { outcome: 'unknown' })], [withEffect])).toEqual([])
   expect(rules([signIn(null, -10, { outcome: 'unknown', end: 10 })], [withEffect])).toEqual([])
-  expect(rules([tokenCheck('t1', 6_000, { outcome: 'unavailable' })], [withEffect])).toEqual(['fault without effect'])
+  expect(rules([tokenCheck('t1', 6_000, { outcome: 'unavailable' })], [withEffect])).toEqual([
+    'fault without effect',
+  ])
 })
 
 test('a sign-in must succeed on each server after a fault', () => {
@@ -131,7 +142,9 @@ test('a sign-in must succeed on each server after a fault', () => {
 
 test('a clock jump explains no refusal of a token, and the refusal of a code needs no explanation', () => {
   const jump = { ...fault, name: 'the clock of one server jumps an hour ahead' }
-  expect(rules([signIn('t1', 0), tokenCheck('t1', 50, refused)], [jump])).toEqual(['refused without a reason'])
+  expect(rules([signIn('t1', 0), tokenCheck('t1', 50, refused)], [jump])).toEqual([
+    'refused without a reason',
+  ])
   expect(rules([signIn(null, 0, { ...refused, code: 'a:1' })], [jump])).toEqual([])
 })
 
@@ -171,16 +184,22 @@ describe('a sign-in that is retried with its key', () => {
     expect(rules([...used, tokenCheck(s1b, 60)], [fault])).toEqual(['a used token was replaced'])
     // The client cannot know which of the two the server handled first.
     const both = [signIn(s1a, 0, { ...key, end: 60 }), signIn(s1b, 0, { ...key, end: 50 })]
-    expect(rules([...both, tokenCheck(s1a, 70), tokenCheck(s1b, 80)], [fault])).toEqual(['a used token was replaced'])
+    expect(rules([...both, tokenCheck(s1a, 70), tokenCheck(s1b, 80)], [fault])).toEqual([
+      'a used token was replaced',
+    ])
     expect(rules([...both, signOut(s1a, 70), tokenCheck(s1b, 90)], [fault])).toEqual([
       'a used token was replaced',
     ])
     // By password, a retry after the first use is a new sign-in.
-    expect(rules([signIn(s1a, 0, key), tokenCheck(s1a, 20), signIn(s2, 40, key), tokenCheck(s2, 60)])).toEqual([])
+    expect(
+      rules([signIn(s1a, 0, key), tokenCheck(s1a, 20), signIn(s2, 40, key), tokenCheck(s2, 60)]),
+    ).toEqual([])
   })
 
   test('runs once: a second session would replace another one', () => {
-    expect(rules([signIn(s1a, 0, key), signIn(s2, 20, key)], [fault])).toEqual(['a retried sign-in ran twice'])
+    expect(rules([signIn(s1a, 0, key), signIn(s2, 20, key)], [fault])).toEqual([
+      'a retried sign-in ran twice',
+    ])
     expect(rules([signIn(s1a, 0, key), signIn(s2, 20, { key: 'other' })])).toEqual([])
     // The server's clock says that two minutes have passed.
     expect(rules([signIn(s1a, 0, key), signIn(s2, 20, key)], [{ ...fault, movesClock: true }])).toEqual([])

@@ -5,7 +5,7 @@
 // that checks them, so a clock jump may make a server refuse one. A refused sign-in is no violation; two
 // sign-ins with one code are, by any clock.
 import { checkRetries, type RetryRule } from './checker-retries.ts'
-import type { History, Kind, Operation, FaultInterval } from './history.ts'
+import type { FaultInterval, History, Kind, Operation } from './history.ts'
 
 export type Rule =
   | RetryRule
@@ -73,7 +73,9 @@ function checkOperations({ operations, faultIntervals: all }: History, options: 
     const lifetime = token === null || kind === 'sign_in' ? undefined : lifetimes.get(token)
     if (!lifetime) continue
     const since = start - lifetime.endedAt
-    const bound = overlapsFault(faultIntervals, lifetime.endedAt, start) ? options.boundMs : options.strictBoundMs
+    const bound = overlapsFault(faultIntervals, lifetime.endedAt, start)
+      ? options.boundMs
+      : options.strictBoundMs
     if (outcome === 'done' && since > bound) {
       add('accepted after its end', operation, `${Math.round(since)} ms after its end was answered`)
     }
@@ -116,7 +118,9 @@ function checkInterval(interval: FaultInterval, { operations, servers }: History
     operation.outcome === 'done' &&
     operation.start >= healedAt
   return [
-    ...(mustFailRequests && !inInterval.some(hasFailed) ? [found('fault without effect', 'no operation failed')] : []),
+    ...(mustFailRequests && !inInterval.some(hasFailed)
+      ? [found('fault without effect', 'no operation failed')]
+      : []),
     ...servers
       .filter((server) => !inInterval.some(signsIn(server)))
       .map((server) => found('no recovery', `no sign-in succeeded on ${server} after it`)),
@@ -154,12 +158,19 @@ function lifetimesOf(operations: readonly Operation[]): Map<string, TokenLifetim
   const lifetimes = new Map<string, TokenLifetime>()
   for (const { kind, token, outcome, account, start, end } of operations) {
     if (kind !== 'sign_in' || token === null || outcome !== 'done') continue
-    lifetimes.set(token, { account, requestedAt: start, issuedAt: end, mayEndAt: Infinity, endedAt: Infinity })
+    lifetimes.set(token, {
+      account,
+      requestedAt: start,
+      issuedAt: end,
+      mayEndAt: Infinity,
+      endedAt: Infinity,
+    })
   }
   const byAccount = Map.groupBy(lifetimes, ([, { account }]) => account)
   for (const operation of operations) {
     if (!endingKinds.includes(operation.kind) || operation.outcome === 'refused') continue
-    for (const [token, lifetime] of byAccount.get(operation.account) ?? []) applyEnd(operation, token, lifetime)
+    for (const [token, lifetime] of byAccount.get(operation.account) ?? [])
+      applyEnd(operation, token, lifetime)
   }
   return lifetimes
 }

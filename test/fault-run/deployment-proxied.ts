@@ -3,7 +3,12 @@ import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/se
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
-import { type ProxiedServer, type ProxiedDeployment, openDeploymentDatabase, startHufu } from './deployment.ts'
+import {
+  openDeploymentDatabase,
+  type ProxiedDeployment,
+  type ProxiedServer,
+  startHufu,
+} from './deployment.ts'
 
 export interface MariadbDeployment extends ProxiedDeployment {
   readonly mariadb: Mariadb

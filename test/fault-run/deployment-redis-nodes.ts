@@ -3,7 +3,7 @@
 import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
 import { type RedisCluster, startRedisCluster } from '../support/services/redis-cluster.ts'
 import { type RedisSentinels, startRedisSentinels } from '../support/services/redis-sentinel.ts'
-import { openDeploymentDatabase, type Deployment, startHufu } from './deployment.ts'
+import { type Deployment, openDeploymentDatabase, startHufu } from './deployment.ts'
 
 export interface SentinelDeployment extends Deployment {
   readonly redis: RedisSentinels

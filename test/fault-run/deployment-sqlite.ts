@@ -1,7 +1,7 @@
 // One server on SQLite without Redis, whose file is on a disk that a fault can fill.
 import { join } from 'node:path'
 import { openDisk, type SmallDisk } from '../support/services/disk.ts'
-import { openDeploymentDatabase, type Deployment, startHufu } from './deployment.ts'
+import { type Deployment, openDeploymentDatabase, startHufu } from './deployment.ts'
 
 export interface SqliteDeployment extends Deployment {
   readonly disk: SmallDisk

@@ -88,7 +88,9 @@ export async function startHufu(
 }
 
 /** The parts of a deployment that depend on its database alone. */
-export function openDeploymentDatabase(databaseUrl: string): Pick<Deployment, 'databaseUrl' | 'db' | 'codeOf'> {
+export function openDeploymentDatabase(
+  databaseUrl: string,
+): Pick<Deployment, 'databaseUrl' | 'db' | 'codeOf'> {
   const db = openDatabase(dialectFor(databaseUrl, 3))
   return {
     databaseUrl,

@@ -3,18 +3,29 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
-import { faultMs, type Fault, repeatedly, pause } from './faults.ts'
 import type { ProxiedDeployment } from './deployment.ts'
 import type { MariadbDeployment, PostgresDeployment } from './deployment-proxied.ts'
+import { type Fault, faultMs, pause, repeatedly } from './faults.ts'
 
 /** Long enough for requests to fail: a restart alone can be faster than the next request. */
 const downMs = faultMs / 2
 
 export const mariadbFaults: readonly Fault<MariadbDeployment>[] = [
-  { name: 'MariaDB is killed', mustFailRequests: true, run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs) },
-  { name: 'MariaDB is restarted', mustFailRequests: true, run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs) },
+  {
+    name: 'MariaDB is killed',
+    mustFailRequests: true,
+    run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs),
+  },
+  {
+    name: 'MariaDB is restarted',
+    mustFailRequests: true,
+    run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs),
+  },
   { name: 'MariaDB is paused', run: ({ mariadb }) => pause((signal) => process.kill(mariadb.pid, signal)) },
-  { name: 'MariaDB ends all connections', run: (deployment) => repeatedly(() => endMariadbConnections(deployment)) },
+  {
+    name: 'MariaDB ends all connections',
+    run: (deployment) => repeatedly(() => endMariadbConnections(deployment)),
+  },
   {
     name: 'MariaDB has no free connection',
     mustFailRequests: true,
@@ -28,7 +39,11 @@ export const mariadbFaults: readonly Fault<MariadbDeployment>[] = [
 ]
 
 export const postgresFaults: readonly Fault<PostgresDeployment>[] = [
-  { name: 'PostgreSQL is killed', mustFailRequests: true, run: ({ postgres }) => postgres.restart('SIGKILL', downMs) },
+  {
+    name: 'PostgreSQL is killed',
+    mustFailRequests: true,
+    run: ({ postgres }) => postgres.restart('SIGKILL', downMs),
+  },
   {
     name: 'PostgreSQL is restarted',
     mustFailRequests: true,

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startProxy } from '../support/tcp-proxy.ts'
 import type { Server } from './client.ts'
-import { faultMs, type Fault } from './faults.ts'
+import { type Fault, faultMs } from './faults.ts'
 
 const clientsPerState = 50
 /** The server's idle timeout after a response, which is its longest, and the interval of its checks. */
@@ -35,7 +35,9 @@ export const halfOpenClients: Fault = {
   async run({ servers: [server] }, checkAtEnd) {
     const proxy = await startProxy(server.url)
     const sockets = await Promise.all(
-      Object.values(sentBytes).flatMap((bytes) => Array.from({ length: clientsPerState }, () => openAndSend(proxy.url, bytes))),
+      Object.values(sentBytes).flatMap((bytes) =>
+        Array.from({ length: clientsPerState }, () => openAndSend(proxy.url, bytes)),
+      ),
     )
     await sleep(500)
     const ports = new Set(proxy.portsAtTarget())
@@ -52,7 +54,9 @@ export const halfOpenClients: Fault = {
           return ['the server was restarted meanwhile: nothing was measured']
         await sleep(Math.max(0, vanishedAt + idleTimeoutMs + 2 * checkEveryMs - performance.now()))
         const remaining = connectionsOf(server, ports)
-        return remaining === 0 ? [] : [`${server.name} still has ${remaining} of ${initially} half-open connections`]
+        return remaining === 0
+          ? []
+          : [`${server.name} still has ${remaining} of ${initially} half-open connections`]
       } finally {
         for (const socket of sockets) socket.destroy()
         await proxy.close()

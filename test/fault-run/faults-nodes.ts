@@ -4,8 +4,8 @@ import type { RedisServer } from '../support/services/redis.ts'
 import type { ClusterNode, RedisCluster } from '../support/services/redis-cluster.ts'
 import type { RedisSentinels } from '../support/services/redis-sentinel.ts'
 import { until } from '../support/services/until.ts'
-import { faultMs, type Fault } from './faults.ts'
 import type { ClusterDeployment, SentinelDeployment } from './deployment-redis-nodes.ts'
+import { type Fault, faultMs } from './faults.ts'
 
 type StopSignal = 'SIGKILL' | 'SIGSTOP'
 
@@ -112,7 +112,10 @@ async function anyPrimary(redis: RedisCluster): Promise<ClusterNode> {
 }
 
 /** Runs a task after a while in which clients go on and these replicas receive no writes. */
-async function withoutReplication(replicas: readonly RedisServer[], work: () => Promise<void>): Promise<void> {
+async function withoutReplication(
+  replicas: readonly RedisServer[],
+  work: () => Promise<void>,
+): Promise<void> {
   for (const replica of replicas) await replica.missWrites()
   await sleep(faultMs / 2)
   await work()

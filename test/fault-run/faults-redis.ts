@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { type Mode, startProxy } from '../support/tcp-proxy.ts'
-import { faultMs, type Fault, repeatedly, pause } from './faults.ts'
 import type { ProxiedDeployment } from './deployment.ts'
+import { type Fault, faultMs, pause, repeatedly } from './faults.ts'
 
 export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   {
@@ -79,7 +79,10 @@ export const connectionFaults: readonly Fault<ProxiedDeployment>[] = [
   },
 ]
 
-async function breakProxy(proxy: { set(mode: Mode): void }, mode: 'refuse' | 'stall' | 'slow'): Promise<void> {
+async function breakProxy(
+  proxy: { set(mode: Mode): void },
+  mode: 'refuse' | 'stall' | 'slow',
+): Promise<void> {
   proxy.set(mode)
   await sleep(faultMs)
   // After a stall the connection must break, because the bytes that were dropped would corrupt its stream.

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { whyNoFullDisk } from '../support/services/disk.ts'
-import { faultMs, type Fault } from './faults.ts'
 import type { HufuServer } from './deployment.ts'
 import type { SqliteDeployment } from './deployment-sqlite.ts'
+import { type Fault, faultMs } from './faults.ts'
 
 export const sqliteFaults: readonly Fault<SqliteDeployment>[] = [
   {

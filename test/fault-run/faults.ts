@@ -1,6 +1,6 @@
 // What a fault is, and the faults of servers and their clocks, which apply to any deployment.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HufuServer, Deployment } from './deployment.ts'
+import type { Deployment, HufuServer } from './deployment.ts'
 
 export interface Fault<S extends Deployment = Deployment> {
   readonly name: string
@@ -27,10 +27,18 @@ export type CheckAtEnd = (ask: () => Promise<string[]>) => void
  */
 export const faultMs = 2_000
 
-export const noFault: Fault = { name: 'no fault', hasStrictBounds: true, run: () => sleep(faultMs).then(() => {}) }
+export const noFault: Fault = {
+  name: 'no fault',
+  hasStrictBounds: true,
+  run: () => sleep(faultMs).then(() => {}),
+}
 
 export const serverFaults: readonly Fault[] = [
-  { name: 'a server is killed', mustFailRequests: true, run: ({ servers: [server] }) => server.restart('SIGKILL') },
+  {
+    name: 'a server is killed',
+    mustFailRequests: true,
+    run: ({ servers: [server] }) => server.restart('SIGKILL'),
+  },
   {
     name: 'a server is stopped with SIGTERM',
     mustFailRequests: true,

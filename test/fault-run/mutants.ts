@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule } from './checker.ts'
-import { noFault } from './faults.ts'
-import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
-import { runScenario } from './scenario.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
+import { noFault } from './faults.ts'
+import { runScenario } from './scenario.ts'
+import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 
 export interface Mutant {
   readonly name: string
@@ -101,7 +101,10 @@ export const mutants: readonly Mutant[] = [
 ]
 
 /** The number of violations of the expected rule, found in the mutant without any fault. */
-export async function violationsOfMutant(project: string, { changes, violates, needsGuesses }: Mutant): Promise<number> {
+export async function violationsOfMutant(
+  project: string,
+  { changes, violates, needsGuesses }: Mutant,
+): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-mutants-'))
   const ofRule = ({ rule }: { readonly rule: Rule }) => rule === violates
   try {

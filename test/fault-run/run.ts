@@ -11,10 +11,10 @@ import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
 import { MissingBinary } from '../support/services/binaries.ts'
 import { runConcurrently } from './concurrency.ts'
-import { violationsOfMutant, mutants } from './mutants.ts'
+import { mutants, violationsOfMutant } from './mutants.ts'
+import { faultHead, faultRows, mutantHead, mutantRow, report, summaryOf } from './report.ts'
 import type { Result } from './scenario.ts'
 import { scenarios } from './scenarios.ts'
-import { faultHead, faultRows, mutantHead, mutantRow, report, summaryOf } from './report.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 

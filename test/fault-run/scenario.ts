@@ -4,11 +4,11 @@ import { freshMs } from '../../src/timing.ts'
 import { audit } from './auditor.ts'
 import { check, type Violation } from './checker.ts'
 import { Client, type Server } from './client.ts'
-import type { Fault, CheckAtEnd } from './faults.ts'
-import type { FaultInterval } from './history.ts'
-import { retriedByPassword } from './workload-retries.ts'
 import { createAccounts, type Deployment } from './deployment.ts'
+import type { CheckAtEnd, Fault } from './faults.ts'
+import type { FaultInterval } from './history.ts'
 import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
+import { retriedByPassword } from './workload-retries.ts'
 
 /** After this time the operations during a fault have ended. */
 const settleMs = 700

@@ -1,16 +1,17 @@
 // Which faults are injected into which deployment.
-import { type Fault, noFault, serverFaults } from './faults.ts'
-import { mariadbFaults, postgresFaults } from './faults-database.ts'
-import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
-import { connectionFaults, redisFaults } from './faults-redis.ts'
-import { sqliteFaults } from './faults-sqlite.ts'
-import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
-import { halfOpenClients } from './faults-half-open.ts'
-import { type Scenario, runScenario, type Result } from './scenario.ts'
+
 import type { Deployment } from './deployment.ts'
 import { openMariadbDeployment, openPostgresDeployment } from './deployment-proxied.ts'
 import { openClusterDeployment, openSentinelDeployment } from './deployment-redis-nodes.ts'
 import { openSqliteDeployment } from './deployment-sqlite.ts'
+import { type Fault, noFault, serverFaults } from './faults.ts'
+import { mariadbFaults, postgresFaults } from './faults-database.ts'
+import { halfOpenClients } from './faults-half-open.ts'
+import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
+import { connectionFaults, redisFaults } from './faults-redis.ts'
+import { sqliteFaults } from './faults-sqlite.ts'
+import { type Result, runScenario, type Scenario } from './scenario.ts'
+import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 
 export interface DatabaseScenario {
   readonly database: string

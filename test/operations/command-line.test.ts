@@ -1,4 +1,4 @@
-// The command line as scripts and people use it: output, JSON, exit codes, and what it does to a running
+// The command line as scripts and operators use it: output, JSON, exit codes, and its effect on a running
 // server.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,7 +32,7 @@ const add = (phone: string, ...more: string[]) =>
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A request that the server is known to have begun: it has answered 100 Continue, and waits for the body. */
+/** A request that the server has certainly started: it has answered 100 Continue, and waits for the body. */
 async function askedToGoOn(url: string) {
   const request = http.request(url, {
     method: 'POST',
@@ -52,7 +52,7 @@ async function askedToGoOn(url: string) {
   return { finish }
 }
 
-/** A request that the server's kernel has, and the server perhaps not yet. */
+/** A request that the server's kernel has received, but perhaps not the server yet. */
 async function sentRequests(url: string, count: number) {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   const answer = text(socket)
@@ -67,7 +67,7 @@ function json(result: CommandResult): unknown {
 }
 
 describe('accounts', () => {
-  test('add makes an account before the server was ever started, and says so', async () => {
+  test('add creates an account before the first start of a server, and prints so', async () => {
     const added = await add(person.phone, '--nickname', person.nickname, '--json')
     expect(added).toMatchObject({ code: 0, stderr: '' })
     expect(json(added)).toMatchObject({
@@ -84,7 +84,7 @@ describe('accounts', () => {
     })
   })
 
-  test('add refuses a weak password unless it is told to take it, in the language of the terminal', async () => {
+  test('add refuses a weak password unless it is allowed explicitly, in the language of the terminal', async () => {
     const refused = await hufu(['accounts', 'add', '13800005223', '--password-stdin'], '123456', {
       LANG: 'zh_CN.UTF-8',
     })
@@ -126,7 +126,7 @@ describe('accounts', () => {
     expect(result.stderr).toMatch(sentence)
   })
 
-  test('a number that cannot be one is refused, and an unknown one is not found', async () => {
+  test('an impossible number is refused, and an unknown one is not found', async () => {
     expect(await hufu(['accounts', 'show', 'abc'])).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^Enter a valid phone number \("abc"\)\. Use digits/),
@@ -163,11 +163,11 @@ describe('with a running server', () => {
       headers: { 'content-type': 'application/json' },
       body,
     })
-    // A sign-in that works has a token.
+    // A successful sign-in has a token.
     return ((await response.json()) as { token: string }).token
   }
 
-  test('show tells app_online and the live sessions, and a session that is ended is dead on the server at once', async () => {
+  test('show prints app_online and the live sessions, and a session that is ended is refused by the server at once', async () => {
     const token = await login()
     const shown = json(await hufu(['accounts', 'show', person.phone, '--json'])) as {
       sessions: { id: string }[]
@@ -193,7 +193,7 @@ describe('with a running server', () => {
     })
   })
 
-  test('the demo walks the walk in both languages, and its exit code says whether all was as in the tutorial', async () => {
+  test('the demo runs the walkthrough in both languages, and its exit code says whether all was as in the tutorial', async () => {
     for (const [language, sentence] of [
       ['en_US.UTF-8', 'Everything is as in the tutorial.'],
       ['zh_CN.UTF-8', '全部与教程一致。'],
@@ -212,7 +212,7 @@ describe('with a running server', () => {
     expect(lost.stderr).toContain('npm start')
   })
 
-  test('two servers on one port: the second one says which setting to change', async () => {
+  test('of two servers on one port, the second one says which setting to change', async () => {
     const second = await hufu(['serve'], undefined, { HUFU_PORT: new URL(server.url).port })
     expect(second).toMatchObject({ code: 2, stdout: '' })
     expect(second.stderr).toMatch(/^HUFU_PORT \d+ is in use by another program/)
@@ -229,7 +229,7 @@ describe('doctor', () => {
     expect(result.code).toBe(0)
     expect(findings.map(({ check, status }) => `${check} ${status}`)).toEqual([
       'settings ok',
-      // Fine for a trial; phones would come through a proxy.
+      // No error in a trial, though phones would connect through a proxy.
       'proxies warning',
       'database ok',
       'schema ok',
@@ -255,7 +255,7 @@ describe('doctor', () => {
     ).toBe(isWarned)
   })
 
-  test('names a database that is out of reach, and a Redis that is, without their passwords', async () => {
+  test('names an unreachable database and an unreachable Redis, without their passwords', async () => {
     const port = await freePort()
     const result = await hufu(['doctor'], undefined, {
       HUFU_DATABASE_URL: `mysql://hufu:hunter2@127.0.0.1:${port}/hufu`,
@@ -267,7 +267,7 @@ describe('doctor', () => {
     expect(result.stdout + result.stderr).not.toContain('hunter2')
   })
 
-  test('tries to make a file where the embedded database is to be, and leaves nothing behind', async () => {
+  test('tries to create a file in the folder of the embedded database, and leaves nothing behind', async () => {
     const cwd = mkdtempSync(join(folder, 'doctor-'))
     const good = await hufu(['doctor'], undefined, { HUFU_DATABASE_URL: `sqlite:${cwd}/data/x.db` })
     expect(good.stdout).toMatch(/✓ database .* will be made at the first start/)
@@ -284,7 +284,7 @@ describe('doctor', () => {
   })
 
   test('warns of data and secrets that other users of the machine can read', async () => {
-    // The folders above it must be open as well; the temporary folder of tests is not.
+    // The parent folders must be open as well; the temporary folder of tests is not.
     const cwd = mkdtempSync(join('/tmp', 'hufu-doctor-'))
     try {
       chmodSync(cwd, 0o755)
@@ -312,7 +312,7 @@ describe('doctor', () => {
     }
   })
 
-  test.skipIf(redisUrl() === null)('knows a Redis that it can use', async () => {
+  test.skipIf(redisUrl() === null)('accepts a Redis that it can use', async () => {
     const result = await hufu(['doctor'], undefined, { HUFU_REDIS_URL: redisUrl() ?? '' })
     expect(result).toMatchObject({ code: 0 })
     expect(result.stdout).toMatch(/✓ redis .*\(\d+\.\d+/)
@@ -331,7 +331,7 @@ test('without limits the start message and doctor say so, and with them neither 
   expect((await hufu(['doctor'])).stdout).not.toContain('HUFU_LIMITS')
 })
 
-test('test numbers whose last day is past are told of by the start message and doctor, coming ones are not', async () => {
+test('the start message and doctor report test numbers whose last day is past, but no future ones', async () => {
   const over = { HUFU_TEST_NUMBERS: '+8613800000000=123456', HUFU_TEST_NUMBERS_UNTIL: '2020-01-31' }
   const server = await startProcess({ ...environment, ...over })
   await server.stop()
@@ -354,7 +354,7 @@ describe('accounts ban', () => {
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--until must be a day/) })
   })
 
-  test('that ran out is no state any more', async () => {
+  test('that has ended is not shown', async () => {
     const phone = '13800005277'
     await add(phone)
     expect((await hufu(['accounts', 'ban', phone, '--until', '2999-01-31'])).code).toBe(0)
@@ -378,7 +378,7 @@ describe('accounts unlock', () => {
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/restart it/) })
   })
 
-  test.skipIf(redisUrl() === null)('lets a person in who failed too often', async () => {
+  test.skipIf(redisUrl() === null)('lets an account sign in again after too many failures', async () => {
     const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
     const server = await startProcess({ ...environment, ...redis, HUFU_LIMITS: 'on' })
     const phone = '13800005299'
@@ -403,7 +403,7 @@ describe('accounts unlock', () => {
 })
 
 describe('start', () => {
-  test('a Redis that does not run is named in the start message', async () => {
+  test('the start message names a Redis that does not run', async () => {
     const port = await freePort()
     const server = await startProcess({
       ...environment,
@@ -426,7 +426,7 @@ describe('start', () => {
     await redis.stop()
   })
 
-  test('a database that never comes is waited for as long as was said, and then named in one sentence', async () => {
+  test('the start waits for a missing database as long as configured, and then names it in one sentence', async () => {
     const port = await freePort()
     const result = await hufu(['serve'], undefined, {
       HUFU_DATABASE_URL: `postgres://hufu:hunter2@127.0.0.1:${port}/hufu`,
@@ -456,7 +456,7 @@ describe('start', () => {
     expect(performance.now() - began).toBeLessThan(10_000)
   })
 
-  test('an embedded database that another program locks is waited for, and then named in one sentence', async () => {
+  test('the start waits for an embedded database that another program locks, and then names it in one sentence', async () => {
     const path = join(folder, 'held.db')
     const holder = new DatabaseSync(path)
     holder.exec('begin exclusive')
@@ -487,7 +487,7 @@ describe('start', () => {
     }
   })
 
-  test('settings also come from .env, the environment wins, and a wrong one there stops the start', async () => {
+  test('settings also come from .env, the environment takes precedence, and a wrong one there stops the start', async () => {
     const cwd = mkdtempSync(join(folder, 'env-'))
     writeFileSync(join(cwd, '.env'), 'HUFU_PORT=notanumber\nHUFU_CLASSIC_API=false\n')
     const wrong = await runCommand(['serve'], environment, { cwd })
@@ -501,7 +501,7 @@ describe('start', () => {
     await server.stop()
   })
 
-  test('a line of .env without "=" stops the start, with its number and not with what it says', async () => {
+  test('a line of .env without "=" stops the start, with its number and not with its content', async () => {
     const cwd = mkdtempSync(join(folder, 'env-'))
     writeFileSync(join(cwd, '.env'), '# mine\nHUFU_PORT=5002\n\nexport HUFU_SECRET hunter2\nOTHER\n')
     const wrong = await runCommand(['migrate'], environment, { cwd })
@@ -511,7 +511,7 @@ describe('start', () => {
     })
   })
 
-  test('a byte order mark in front of .env takes nothing from its first line', async () => {
+  test('a byte order mark at the start of .env does not affect its first line', async () => {
     const cwd = mkdtempSync(join(folder, 'env-'))
     writeFileSync(join(cwd, '.env'), '\uFEFFHUFU_DATABASE_URL=sqlite:./elsewhere.db\r\nHUFU_LIMITS=on\r\n')
     const result = await runCommand(['migrate'], {}, { cwd })
@@ -520,7 +520,7 @@ describe('start', () => {
     expect(readdirSync(cwd)).not.toContain('data')
   })
 
-  test('what Kubernetes makes for Services called hufu and hufu-redis stops nothing, and .env still counts', async () => {
+  test('the variables of Kubernetes Services called hufu and hufu-redis stop nothing, and .env still counts', async () => {
     const cwd = mkdtempSync(join(folder, 'links-'))
     writeFileSync(join(cwd, '.env'), 'HUFU_PORT=0\n')
     const links = {
@@ -544,7 +544,7 @@ describe('start', () => {
     expect(new URL(server.url).port).not.toBe('5001')
     expect((await runCommand(['accounts', 'list'], { ...environment, ...links }, { cwd })).code).toBe(0)
     await server.stop()
-    // Exactly these forms: every other one is a mistake.
+    // Exactly these forms: every other one is an error.
     for (const wrong of [
       { HUFU_PORT: 'tcp://hufu' },
       { HUFU_SERVICE_HOST: 'hufu.default.svc' },
@@ -555,11 +555,11 @@ describe('start', () => {
       expect(await runCommand(['migrate'], { ...environment, ...wrong }, { cwd })).toMatchObject({ code: 2 })
   })
 
-  test('the file of the embedded database is for its owner alone from its first byte, with what stands beside it', async () => {
+  test('the file of the embedded database is for its owner alone from its first byte, with the files beside it', async () => {
     const cwd = mkdtempSync(join(folder, 'modes-'))
     chmodSync(cwd, 0o755)
     const server = await startProcess({ HUFU_DATABASE_URL: `sqlite:${cwd}/hufu.db` })
-    // The other two are made with the first question.
+    // The other two are created with the first statement.
     await fetch(`${server.url}/readyz`)
     const files = readdirSync(cwd)
     expect(files).toEqual(expect.arrayContaining(['hufu.db', 'hufu.db-wal', 'hufu.db-shm']))
@@ -587,7 +587,7 @@ describe('start', () => {
     await vi.waitFor(() => expect(fetch(`${url}/livez`)).rejects.toThrow(), { timeout: 5_000 })
   })
 
-  test('SIGTERM finishes what is in flight, refuses what comes, and ends with 0', async () => {
+  test('SIGTERM finishes requests in flight, refuses new ones, and ends with 0', async () => {
     await add(person.phone)
     const server = await startProcess({ ...environment, HUFU_PASSWORD_PARALLEL: '1' })
     const inFlight = await Promise.all(Array.from({ length: 8 }, () => askedToGoOn(`${server.url}/login`)))
@@ -601,9 +601,9 @@ describe('start', () => {
     await expect(fetch(`${server.url}/livez`)).rejects.toThrow()
   })
 
-  test('what clients had sent when the signal came is answered, also on connections not yet taken', async () => {
+  test('requests sent before the signal are answered, also on connections not yet accepted', async () => {
     const server = await startProcess(environment)
-    // Signalled while it cannot take connections, the process finds both when it goes on.
+    // The process is stopped, so it finds both the connections and the signal when it continues.
     server.child.kill('SIGSTOP')
     const sent = await Promise.all(Array.from({ length: 8 }, (_, i) => sentRequests(server.url, 1 + i)))
     const ended = server.stop('SIGTERM')
@@ -611,14 +611,14 @@ describe('start', () => {
     const answers = await Promise.all(sent.map((request) => request.answer))
     for (const [i, answer] of answers.entries()) {
       expect(answer.match(/HTTP\/1\.1 422 /g)).toHaveLength(1 + i)
-      // The last one says it, or those behind it would be lost.
+      // Only the last one announces the close, or those after it would be lost.
       expect(answer.match(/^connection: close\r$/gim)).toHaveLength(1)
       expect(answer).toMatch(/\r\nconnection: close\r\n(?:(?!HTTP)[\s\S])*$/i)
     }
     expect(await ended).toBe(0)
   })
 
-  test('its standard error is not read any more: codes are refused, and it goes on', async () => {
+  test('if its standard error is not read any more, codes are refused and the server goes on', async () => {
     const server = await startProcess(environment)
     server.child.stderr?.destroy()
     const headers = { 'content-type': 'application/json' }
@@ -631,7 +631,7 @@ describe('start', () => {
     expect(await server.stop()).toBe(0)
   })
 
-  test('an old Node is told what is needed, before anything else happens', async () => {
+  test('an old Node is reported before anything else happens', async () => {
     const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(new URL('../../src/main.ts', import.meta.url).href)})`
     const child = spawn(process.execPath, ['--input-type=module', '-e', script])
     let stderr = ''

@@ -1,4 +1,4 @@
-// deploy/compose.yaml: it holds together with the Dockerfile, nginx.conf and the table of settings, and its
+// deploy/compose.yaml is consistent with the Dockerfile, nginx.conf and the table of settings, and its
 // commands work.
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
@@ -21,7 +21,7 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** A service as this file writes it; what it may have besides is in `serviceKeys`. */
+/** A service as this file writes it; `serviceKeys` has the other possible keys. */
 interface Service {
   readonly environment?: Record<string, string>
   readonly depends_on?: Record<string, { condition: string }>
@@ -73,7 +73,7 @@ const compose: Compose = parse(filledIn(read('deploy/compose.yaml'), passwords),
 const { services } = compose
 const servers = [services['hufu-1'], services['hufu-2']]
 
-/** As Compose fills `${NAME:?why}` in, and `$$` is one dollar; a name without a value is an error. */
+/** As Compose replaces `${NAME:?why}`, and `$$` is one dollar; a name without a value is an error. */
 function filledIn(text: string, values: Readonly<Record<string, string | undefined>>): string {
   return text.replace(/\$(?:\$|\{(\w+):\?[^}]+\}|)/g, (found, name: string | undefined) => {
     if (found === '$$') return '$'
@@ -88,7 +88,7 @@ const addressOf = ({ networks }: Service) =>
     : (networks.front?.ipv4_address ?? expect.fail('no address'))
 
 describe('deploy/compose.yaml', () => {
-  test('has only keys of the Compose Specification that this test knows, and names what there is', () => {
+  test('has only keys of the Compose Specification that this test knows, and references only what exists', () => {
     expect(Object.keys(compose).toSorted()).toEqual(['name', 'networks', 'services', 'volumes', 'x-hufu'])
     const dockerfile = readDockerfile(read('Dockerfile'))
     const args = dockerfile.filter(({ name }) => name === 'ARG').map(({ text }) => text.replace(/=.*/, ''))
@@ -107,7 +107,7 @@ describe('deploy/compose.yaml', () => {
     expect(services['hufu-1'].image).toBe(`hufu:${JSON.parse(read('package.json')).version}`)
   })
 
-  test('waits only for services that say when they are healthy', () => {
+  test('waits only for services with a health check', () => {
     const hasCheck = (name: string) =>
       name.startsWith('hufu-') || services[name as keyof typeof services]?.healthcheck !== undefined
     const waits = Object.values(services).flatMap(({ depends_on = {} }) => Object.entries(depends_on))
@@ -123,7 +123,7 @@ describe('deploy/compose.yaml', () => {
       expect([name, condition, hasCheck(name)]).toEqual([name, 'service_healthy', true])
   })
 
-  test('gives both servers settings that Hufu takes, with the names and passwords of the other services', () => {
+  test('gives both servers settings that Hufu accepts, with the names and passwords of the other services', () => {
     const { mariadb, redis, nginx } = services
     for (const { environment = {}, ulimits, stop_grace_period = '' } of servers) {
       expect(settingRows.map(({ name }) => name)).toEqual(expect.arrayContaining(Object.keys(environment)))
@@ -148,13 +148,13 @@ describe('deploy/compose.yaml', () => {
     }
   })
 
-  test('has no port to the world but that of nginx', () => {
+  test('publishes no port but that of nginx', () => {
     const withPorts = Object.entries(services).filter(([, { ports }]) => ports !== undefined)
     expect(withPorts.map(([name, { ports }]) => [name, ports])).toEqual([['nginx', ['80:80']]])
     expect(read('deploy/nginx.conf')).toMatch(/^ {2}listen 80;$/m)
   })
 
-  /** What nginx gets: its command with the places of its container in a folder. */
+  /** What nginx gets: its command with the paths of its container mapped into a folder. */
   function configurationOfNginx(): string {
     const folder = createFolder('compose')
     const [shell = '', ...args] = services.nginx.command ?? []
@@ -219,7 +219,7 @@ describe('deploy/compose.yaml', () => {
   )
 
   const noOpenssl = whyMissing(['openssl'], 'openssl')
-  test.skipIf(noOpenssl !== null)('the command of docs/docker.md makes the file with its passwords', () => {
+  test.skipIf(noOpenssl !== null)('the command of docs/docker.md creates the file with its passwords', () => {
     const line = blockOf('docs/docker.md', 'cd deploy')
       .text.split('\n')
       .find((each) => each.startsWith('(umask 077'))

@@ -1,5 +1,5 @@
-// Whatever a database may answer but an answer: 503 where it could not do its work, an internal error only
-// for a bug of ours.
+// Everything that a database may return but a result: 503 where it could not do its work, an internal error
+// only for a bug of Hufu.
 import { createServer } from 'node:net'
 import { type Kysely, sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
@@ -34,7 +34,7 @@ const failureOf = (work: Promise<unknown>): Promise<unknown> =>
     (error) => error,
   )
 
-/** What a person is answered where this is thrown. */
+/** The response of a request in which this is thrown. */
 function answerTo(error: unknown): string {
   const answer = asUnavailable(error)
   return answer instanceof AppError ? answer.code : 'internal'
@@ -42,7 +42,7 @@ function answerTo(error: unknown): string {
 
 const runSql = (db: Database, statement: string) => sql.raw(statement).execute(db)
 
-/** Holds every connection of the pool until it is told to let go. */
+/** Holds every connection of the pool until it is released. */
 async function keepBusy(db: Kysely<never> | Database, size: number): Promise<() => Promise<void>> {
   const release = Promise.withResolvers<void>()
   const taken = Array.from({ length: size }, () => Promise.withResolvers<void>())
@@ -63,7 +63,7 @@ describe.each(
   databases.filter(({ name }) => name !== 'sqlite'),
 )('a rollback that the database does not answer, on $name', (database) => {
   test.skipIf(database.skipped !== null)(
-    'hides nothing: the cause of the failure is told, and the next transaction gets another connection',
+    'hides nothing: the cause of the failure is reported, and the next transaction gets another connection',
     async () => {
       const { url, drop } = await database.create()
       closers.push(drop)
@@ -108,7 +108,7 @@ describe.each(databases)('every connection of the pool in use, on $name', (datab
   )
 })
 
-/** Listens, and sends this to each connection. */
+/** Listens, and sends these bytes to each connection. */
 async function startStranger(words: string | null): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {})
@@ -124,7 +124,7 @@ async function startStranger(words: string | null): Promise<number> {
 
 describe.each(['mysql', 'postgres'])('%s: no connection can be had', (scheme) => {
   const words = [null, '', 'HTTP/1.1 400 Bad Request\r\n\r\n', '\0\0\0\0', '\xff'.repeat(300)]
-  test.each(words)('the other side says %j', async (said) => {
+  test.each(words)('the other side sends %j', async (said) => {
     const port = await startStranger(said)
     const error = await failureOf(runSql(open(`${scheme}://hufu@127.0.0.1:${port}/hufu`), 'select 1'))
     expect(error).toBeInstanceOf(NoConnection)
@@ -135,11 +135,11 @@ describe.each(['mysql', 'postgres'])('%s: no connection can be had', (scheme) =>
 describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
   let server: Mariadb
   let databaseUrl: string
-  /** That of a user without an administrator's rights: those get round most limits. */
+  /** Of a user without an administrator's rights, which would bypass most limits. */
   let userUrl: string
 
   beforeAll(async () => {
-    // It can be changed while the server runs only where it was not 0 at its start.
+    // It can be changed while the server runs only if it was not 0 at its start.
     server = await startMariadb({ args: ['--max-user-connections=200'] })
     databaseUrl = await createMariadbDatabase(server.url)
     const { pathname, host } = new URL(databaseUrl)
@@ -181,7 +181,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
     }
   })
 
-  test('a server that is read only', async () => {
+  test('a server that is read-only', async () => {
     const db = open(userUrl)
     await asRoot('set global read_only = 1')
     expect(answerTo(await failureOf(runSql(db, 'insert into things values (1)')))).toBe('unavailable')
@@ -189,7 +189,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
     await runSql(db, 'insert into things values (1)')
   })
 
-  test('a wrong password, a user that is locked, a database that is gone, rights that were taken away', async () => {
+  test('a wrong password, a locked user, a missing database, revoked rights', async () => {
     for (const url of [
       userUrl.replace('plain', 'plain:wrong'),
       userUrl.replace('plain', 'nobody'),
@@ -228,7 +228,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
     expect(answerTo(await failureOf(runSql(open(userUrl), slow)))).toBe('unavailable')
   })
 
-  test('a table without room', async () => {
+  test('a full table', async () => {
     await open(userUrl, 1)
       .connection()
       .execute(async (connection) => {
@@ -239,7 +239,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
       })
   })
 
-  test('a lock that does not come is tried again, and then 503', async () => {
+  test('a lock that is not granted is tried again, and then 503', async () => {
     const db = open(userUrl, 2)
     await runSql(db, 'replace into things values (1)')
     await db.transaction().execute(async (holder) => {
@@ -264,7 +264,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
       const error = await failureOf(runSql(db, signal))
       expect(answerTo(error), String(number)).toBe('unavailable')
     }
-    // What is a bug of ours stays one: a wrong statement, a value that is too long, a missing table.
+    // A bug of Hufu stays one: a wrong statement, a value that is too long, a missing table.
     for (const wrong of [
       'selekt 1',
       "insert into things values ('x')",
@@ -332,13 +332,13 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
     expect(new Set(errors.map(answerTo))).toEqual(new Set(['unavailable']))
   })
 
-  test('a role that is not there, a database that is gone, rights that were taken away', async () => {
+  test('a missing role, a missing database, revoked rights', async () => {
     for (const wrong of [as('nobody'), `${url}_gone`])
       expect(answerTo(await failureOf(runSql(open(wrong), 'select 1'))), wrong).toBe('unavailable')
     expect(answerTo(await failureOf(runSql(open(as('poor')), 'delete from things')))).toBe('unavailable')
   })
 
-  test('a statement that is cancelled or takes too long, a connection that is ended, a lock that does not come', async () => {
+  test('a statement that is cancelled or takes too long, a connection that is ended, a lock that is not granted', async () => {
     const db = open(url, 3)
     await runSql(db, 'insert into things values (1)')
     for (const end of ['pg_cancel_backend', 'pg_terminate_backend']) {
@@ -350,7 +350,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
         expect(answerTo(await failed), end).toBe('unavailable')
       })
     }
-    // The pool has not always seen yet that a connection of it was ended.
+    // The pool may not have noticed yet that one of its connections was ended.
     const others = open(url, 3)
     for (const limit of ['statement_timeout', 'lock_timeout']) {
       await others.transaction().execute(async (holder) => {
@@ -367,7 +367,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
     }
   })
 
-  test('read only, and no room for temporary files', async () => {
+  test('read-only, and no space for temporary files', async () => {
     const db = open(url, 1)
     await db.connection().execute(async (connection) => {
       await runSql(connection, 'begin read only')
@@ -398,7 +398,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
       expect(answerTo(await failureOf(raise(code))), code).toBe('internal')
   })
 
-  test('a message of ours that breaks the protocol is a bug of ours, not a database that is away', async () => {
+  test('a message that breaks the protocol is a bug of Hufu, not an unreachable database', async () => {
     const db = open(url, 1)
     // The protocol counts parameters in 16 bits.
     const ids = Array.from({ length: 70_000 }, (_, i) => i)
@@ -422,7 +422,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
 })
 
 describe('sqlite', () => {
-  test('its codes mean what they say', () => {
+  test('its codes have the documented meaning', () => {
     const failed = (errcode: number) => Object.assign(new Error('x'), { errcode })
     for (const code of [3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 22, 26, 266, 517, 778, 2570, 4874])
       expect(answerTo(failed(code)), String(code)).toBe('unavailable')

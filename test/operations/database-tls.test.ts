@@ -1,4 +1,5 @@
-// MariaDB and PostgreSQL by TLS: what each mode lets through, and that nothing falls back to plaintext.
+// MariaDB and PostgreSQL by TLS: which certificates each mode accepts, and that nothing falls back to
+// plaintext.
 
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -18,7 +19,7 @@ const kinds = [
     skipped: inject('mariadb').skipped ?? openssl,
     start: (tls?: TlsFiles): Promise<Server> => startMariadb(tls ? { tls } : {}),
     create: createMariadbDatabase,
-    // The words of each vendor's console.
+    // The terms of each vendor's console.
     words: {
       require: 'ssl-mode=REQUIRED',
       ca: 'ssl-mode=VERIFY_CA',
@@ -40,7 +41,7 @@ const kinds = [
   },
 ]
 
-/** Whether a statement gets through, or why not. */
+/** Whether a statement succeeds, or the error. */
 async function ask(url: string): Promise<string> {
   const db = openDatabase(dialectFor(url, 1))
   try {
@@ -75,7 +76,7 @@ describe.each(kinds)('$name', ({ skipped, start, create, words }) => {
     })
     const doctor = async (url: string) => (await runCommand(['doctor'], { HUFU_DATABASE_URL: url })).stdout
 
-    test('a good certificate is taken in every mode, by its address and by its name', async () => {
+    test('a valid certificate is accepted in every mode, by its address and by its name', async () => {
       const url = await serve(ours.issue({ name: 'IP:127.0.0.1,DNS:localhost' }))
       const trusted = `${words.file}=${ours.file}`
       for (const host of ['127.0.0.1', 'localhost'])

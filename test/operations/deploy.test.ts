@@ -1,4 +1,4 @@
-// The files of deploy/ are ones that systemd and nginx take.
+// systemd and nginx accept the files of deploy/.
 import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const unit = readFileSync(fileURLToPath(new URL('../../deploy/hufu@.service', im
 const installedNode = '/opt/hufu/current/node_modules/.bin/node'
 
 describe.skipIf(whyMissing(['systemd-analyze'], 'systemd') !== null)('deploy/hufu@.service', () => {
-  /** What systemd says against the unit, on a machine that has its program; nothing, if all is well. */
+  /** The complaints of systemd about the unit, on a machine that has its program; none if all is well. */
   async function verify(text: string): Promise<string> {
     const folder = createFolder('unit')
     const file = join(folder, 'hufu@5001.service')
@@ -29,14 +29,14 @@ describe.skipIf(whyMissing(['systemd-analyze'], 'systemd') !== null)('deploy/huf
   }
   const installed = replaceOnce(unit, `ExecStart=${installedNode}`, `ExecStart=${process.execPath}`)
 
-  test('is a unit that systemd has nothing against', async () => {
+  test('is a unit without complaints from systemd', async () => {
     expect(await verify(installed)).toBe('')
     expect(await verify(`${installed.replace('Restart=on-failure', 'Restart=never-ever')}`)).toContain(
       'never-ever',
     )
   })
 
-  test('leaves the server the time that it takes to stop', () => {
+  test('gives the server enough time to stop', () => {
     const serve = readFileSync(fileURLToPath(new URL('../../src/cli/serve.ts', import.meta.url)), 'utf8')
     const [, stopWithin = ''] = /stopWithinMs = ([\d_]+)/.exec(serve) ?? []
     const [, timeout = ''] = /^TimeoutStopSec=(\d+)s$/m.exec(unit) ?? []
@@ -45,7 +45,7 @@ describe.skipIf(whyMissing(['systemd-analyze'], 'systemd') !== null)('deploy/huf
 })
 
 describe.skipIf(whyMissing(['nginx'], 'nginx') !== null)('deploy/nginx.conf', () => {
-  test('is taken by nginx as it is, and a wrong one is not', async () => {
+  test('is accepted by nginx unchanged, and a wrong one is not', async () => {
     await checkConfiguration()
     await expect(
       checkConfiguration((text) => replaceOnce(text, 'least_conn;', 'most_conn;')),
@@ -53,7 +53,7 @@ describe.skipIf(whyMissing(['nginx'], 'nginx') !== null)('deploy/nginx.conf', ()
   })
 
   const noOpenssl = whyMissing(['openssl'], 'openssl') !== null
-  test.skipIf(noOpenssl)('is taken with TLS and the redirect as well', async () => {
+  test.skipIf(noOpenssl)('is accepted with TLS and the redirect as well', async () => {
     const folder = createFolder('tls')
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
     const subject = ['-subj', '/CN=hufu.example.com', '-keyout', key, '-out', certificate]

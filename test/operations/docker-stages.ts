@@ -1,5 +1,5 @@
-// Takes the steps of the Dockerfile without Docker: each stage is a folder, and the paths of the image are
-// below it.
+// Runs the steps of the Dockerfile without Docker: each stage is a folder, which contains the paths of the
+// image.
 import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -8,9 +8,9 @@ import { type Instruction, readPairs } from './dockerfile.ts'
 
 const execute = promisify(execFile)
 
-/** A stage after its last step; of the last stage it is what a container starts with. */
+/** A stage after its last step; for the last stage, the file system that a container starts with. */
 export interface Stage {
-  /** The folder that plays `/`. */
+  /** The folder that represents `/`. */
   readonly root: string
   readonly base: string
   readonly environment: Record<string, string>
@@ -22,17 +22,17 @@ export interface Stage {
 }
 
 export interface Surroundings {
-  /** The folder with what .dockerignore lets through. */
+  /** The folder with the files that .dockerignore lets through. */
   readonly context: string
   /** The folder for the stages. */
   readonly folder: string
-  /** The environment of RUN, beside what the stage sets. */
+  /** The environment of RUN, in addition to that of the stage. */
   readonly environment: Readonly<Record<string, string>>
-  /** Takes a RUN step in another way that proves the same, and says so with true. */
+  /** Replaces a RUN step by an equivalent one; true if it did. */
   readonly insteadOfRun: (command: string, workingFolder: string) => boolean
 }
 
-/** Takes all steps and gives the last stage; throws where a step fails. */
+/** Runs all steps and returns the last stage; throws where a step fails. */
 export async function takeSteps(steps: readonly Instruction[], surroundings: Surroundings): Promise<Stage> {
   const stages = new Map<string, Stage>()
   const args: Record<string, string> = {}
@@ -65,7 +65,7 @@ function emptyStage(root: string, base: string): Stage {
   return { root, base, workingFolder: root, user: 'root', ...nothing }
 }
 
-/** A text of the image with its absolute paths below the folder of the stage. */
+/** A text of the image with its absolute paths mapped into the folder of the stage. */
 const below = (root: string, text: string): string =>
   text.replace(/(?<![\w.}])\/(?=app\b|data\b|usr\/local\b)/g, `${root}/`)
 
@@ -85,12 +85,11 @@ async function take(step: Instruction, stage: Stage, inside: Inside): Promise<vo
   else if (step.name === 'ENTRYPOINT') stage.entrypoint = words
   else if (step.name === 'CMD') stage.command = words
   else if (step.name === 'HEALTHCHECK') stage.healthCheck = words
-  // ARG without a value, LABEL, VOLUME, EXPOSE and STOPSIGNAL change no file; the tests look at them.
+  // ARG without a value, LABEL, VOLUME, EXPOSE and STOPSIGNAL change no file; the tests check them.
 }
 
 /**
- * As Docker does it: the contents of a folder, a file into a folder that ends in a slash, and no file that is
- * not there.
+ * As Docker does: the contents of a folder, a file into a folder that ends in a slash, and no missing file.
  */
 function copy({ line, text, flags }: Instruction, stage: Stage, { stages, context }: Inside): void {
   const from = flags.from === undefined ? context : stages.get(flags.from)?.root

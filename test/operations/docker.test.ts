@@ -1,5 +1,5 @@
-// The Dockerfile: what it says, and its steps taken without Docker up to a server that runs, is healthy and
-// ends in order.
+// The Dockerfile: its instructions, and its steps run without Docker up to a server that is healthy and ends
+// in order.
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -67,7 +67,7 @@ describe('the Dockerfile', () => {
     expect(only('HEALTHCHECK').words?.[0]).toBe('node')
   })
 
-  test('sets only settings that there are, keeps the database in the volume, and exposes the port', () => {
+  test('sets only existing settings, keeps the database in the volume, and exposes the port', () => {
     const environment = Object.assign({}, ...all('ENV', lastStage).map(({ text }) => readPairs(text)))
     const known = ['NODE_ENV', ...settingRows.map(({ name }) => name)]
     expect(known).toEqual(expect.arrayContaining(Object.keys(environment)))
@@ -94,13 +94,13 @@ test.each([
 ])('the scripts of %s use no syntax that cmd.exe does not have', (path) => {
   const scripts: Record<string, string> = JSON.parse(read(path)).scripts
   const forShells = /[';`$<|*\\]|(^|&& )(exec|rm|cp|mv|mkdir|export|cd|sh|bash|\w+=|\.\/)|(^|[^&])&([^&]|$)/
-  // What stands inside of double quotes is one word of the command.
+  // A text in double quotes is one word of the command.
   const outside = Object.entries(scripts).map(([name, script]) => [name, script.replace(/"[^"$`%]*"/g, '""')])
   expect(outside.length).toBeGreaterThan(3)
   expect(outside.filter(([, script = '']) => forShells.test(script))).toEqual([])
 })
 
-test('no secret, database, test or module of the folder goes to the builder', () => {
+test('sends no secret, database, test or module of the folder to the builder', () => {
   const own = [
     '.env',
     'deploy/.env',
@@ -126,7 +126,7 @@ describe('the steps of the Dockerfile', () => {
   const withNode24 = [dirname(process.execPath), ...withoutModules(PATH)].join(':')
 
   beforeAll(async () => {
-    // Everybody reaches it: the server is another user.
+    // The folder is readable for all, because the server runs as another user.
     folder = createFolder('image', { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
     chmodSync(folder, 0o755)
     const context = join(folder, 'context')
@@ -134,7 +134,7 @@ describe('the steps of the Dockerfile', () => {
     image = await takeSteps(ofThisUser(steps), {
       context,
       folder: join(folder, 'stages'),
-      // What the cache of npm has is not asked for again.
+      // Packages in the cache of npm are not downloaded again.
       environment: { PATH: withNode24, HOME, npm_config_prefer_offline: 'true' },
       insteadOfRun: linkModules,
     })
@@ -145,7 +145,7 @@ describe('the steps of the Dockerfile', () => {
 
   afterAll(() => removeFolder(folder))
 
-  test('leave the program, what it needs to run, and no tool for development', () => {
+  test('leave the program, its dependencies, and no development tool', () => {
     expect(readdirSync(image.workingFolder).toSorted()).toEqual([
       'LICENSE',
       'dist',
@@ -154,13 +154,13 @@ describe('the steps of the Dockerfile', () => {
     ])
     for (const name of Object.keys(inPackage.dependencies))
       expect(existsSync(join(image.workingFolder, 'node_modules', name)), name).toBe(true)
-    // What a dependency needs itself is there, such as yaml.
+    // A dependency of a dependency is there, such as yaml.
     const tools = Object.keys(inPackage.devDependencies).filter((name) => isForDevelopment(name))
     expect(tools).toEqual(expect.arrayContaining(['typescript', 'vitest', 'node']))
     expect(tools.filter((name) => existsSync(join(image.workingFolder, 'node_modules', name)))).toEqual([])
   })
 
-  test('give a server that is healthy, keeps its data in /data, and ends with 0 on SIGTERM', async () => {
+  test('produce a server that is healthy, keeps its data in /data, and ends with 0 on SIGTERM', async () => {
     const environment = {
       ...image.environment,
       PATH: `${join(image.root, 'usr/local/bin')}:/usr/bin:/bin`,
@@ -193,7 +193,7 @@ describe('the steps of the Dockerfile', () => {
     }
   })
 
-  test('give a clone without development tools that runs on the Node of the machine', async () => {
+  test('produce a clone without development tools that runs on the Node of the machine', async () => {
     const inClone = { cwd: clone, env: { PATH: withNode24, HOME } }
     const version = await execute('npm', ['run', '-s', 'hufu', '--', 'accounts', 'list', '--json'], inClone)
     expect(version).toEqual({ stdout: '', stderr: '' })
@@ -205,7 +205,7 @@ describe('the steps of the Dockerfile', () => {
     'hufu',
     'demo',
   ])('give a clone where npm run %s says on an old Node what it needs', async (script) => {
-    // An old Node reads no TypeScript: it must not come so far.
+    // An old Node reads no TypeScript, so the check must come before it.
     const old = join(clone, 'old.mjs')
     writeFileSync(old, "Object.defineProperty(process.versions, 'node', { value: '20.20.2' })")
     const NODE_OPTIONS = `--import ${old} --no-experimental-strip-types`
@@ -222,7 +222,7 @@ describe('the steps of the Dockerfile', () => {
     )
   })
 
-  /** Only root can give a folder away; anybody else keeps it. */
+  /** Only root can change the owner of a folder; other users keep it. */
   function ofThisUser(of: readonly Instruction[]): Instruction[] {
     const own = ` -o ${process.getuid?.()} -g ${process.getgid?.()}`
     return of.map((step) => (isRoot ? step : { ...step, text: step.text.replace(/ -o \d+ -g \d+/, own) }))
@@ -231,11 +231,11 @@ describe('the steps of the Dockerfile', () => {
 
 const withoutModules = (path: string) => path.split(':').filter((entry) => !entry.includes('node_modules'))
 
-/** Whether the lock file has it for the development tools alone. */
+/** Whether the lock file lists it as a development dependency only. */
 const isForDevelopment = (name: string): boolean =>
   JSON.parse(read('package-lock.json')).packages[`node_modules/${name}`].dev === true
 
-/** What "docker build" would send. */
+/** The files that "docker build" would send. */
 function copyContext(context: string): void {
   const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
     cwd: root,
@@ -249,8 +249,7 @@ function copyContext(context: string): void {
 }
 
 /**
- * test/docs/new-machine.test.ts shows what `npm ci` with all tools does; here they are those of this
- * checkout.
+ * test/docs/new-machine.test.ts tests `npm ci` with all tools; here the modules are those of this checkout.
  */
 function linkModules(command: string, workingFolder: string): boolean {
   if (!/^npm ci (?!.*--omit)/.test(command)) return false
@@ -262,7 +261,7 @@ function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(from, to)
   } catch {
-    // On another disk.
+    // The folder may be on another disk.
     cpSync(from, to)
   }
 }

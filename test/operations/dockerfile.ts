@@ -1,5 +1,5 @@
-// A strict reader of the Dockerfile and of .dockerignore: it takes what ours use, and refuses everything
-// else.
+// A strict parser of the Dockerfile and of .dockerignore: it accepts the syntax that this project uses, and
+// refuses everything else.
 /** One instruction; a HEALTHCHECK has the words of its CMD. */
 export interface Instruction {
   readonly line: number
@@ -7,7 +7,7 @@ export interface Instruction {
   /** Such as `from` -> `build` of `--from=build`. */
   readonly flags: Readonly<Record<string, string>>
   readonly text: string
-  /** The words of the exec form; null where it is text for a shell, or no list. */
+  /** The words of the exec form; null for the shell form. */
   readonly words: readonly string[] | null
 }
 
@@ -22,7 +22,7 @@ const flagsOf: Readonly<Record<string, readonly string[]>> = {
   HEALTHCHECK: ['interval', 'timeout', 'start-period', 'retries'],
 }
 
-/** The instructions in order; throws with the line of the first that is wrong. */
+/** The instructions in order; throws with the number of the first invalid line. */
 export function readDockerfile(text: string): Instruction[] {
   const instructions: Instruction[] = []
   let pending: { line: number; text: string } | null = null
@@ -61,11 +61,11 @@ const flagAtStart = (text: string) => /^--([a-z-]+)=(\S+)\s+/.exec(text)
 function readWords(text: string, fail: (why: string) => never): string[] {
   const words: unknown = JSON.parse(text)
   if (!Array.isArray(words) || words.some((word) => typeof word !== 'string')) fail('no list of words')
-  // Looked at above.
+  // Parsed above.
   return words as string[]
 }
 
-/** `A=1 B="two words"` as pairs; throws where something else stands there. */
+/** `A=1 B="two words"` as pairs; throws for any other text. */
 export function readPairs(text: string): Record<string, string> {
   const pair = /(\w[\w.]*)=(?:"([^"$\\]*)"|([^\s"'$\\]+))(?:\s+|$)/y
   const pairs: Record<string, string> = {}
@@ -92,7 +92,7 @@ export function isInContext(dockerignore: string, file: string): boolean {
   return isIn
 }
 
-/** As Docker matches: unlike in a shell, `*` stands also for names that begin with a dot. */
+/** As Docker matches: unlike in a shell, `*` also matches names that begin with a dot. */
 function matches(path: string, pattern: string): boolean {
   const source = pattern
     .replace(/[.+^$(){}|[\]\\]/g, '\\$&')

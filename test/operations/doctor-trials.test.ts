@@ -1,5 +1,5 @@
-// doctor tries what the server does: writes with the rights of docs/operations.md and with fewer, and
-// commands to Redis.
+// doctor tries everything that the server does: writes with the rights of docs/operations.md and with fewer,
+// and commands to Redis.
 import { readFileSync, rmSync } from 'node:fs'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** What an account goes through, with the rights of the page; each step fails where one is missing. */
+/** The life of an account with the rights of the page; each step fails where one is missing. */
 async function walk(url: string): Promise<void> {
   const environment = {
     HUFU_DATABASE_URL: url,
@@ -50,7 +50,7 @@ async function walk(url: string): Promise<void> {
         device: { platform: 'ios' },
       }),
     })
-    // A sign-in that works has a token.
+    // A successful sign-in has a token.
     const { token } = (await response.json()) as { token: string }
     return { status: response.status, token }
   }
@@ -145,7 +145,7 @@ describe.skipIf(inject('postgres').skipped !== null)('on PostgreSQL', () => {
         await client.query(statement)
       await client.end()
     }
-    // The user that the test server begins with is a superuser of that name.
+    // The initial user of the test server is a superuser of that name.
     await run(`${server.url}/postgres`, "create role root superuser login password 'x'")
     await run(
       `${server.url.replace('hufu@', 'root:x@')}/postgres`,
@@ -167,7 +167,7 @@ describe.skipIf(inject('postgres').skipped !== null)('on PostgreSQL', () => {
   })
 })
 
-test('the tables that are tried are those that there are', async () => {
+test('the tables that are tried are the existing ones', async () => {
   const [sqlite = expect.fail()] = databases
   const fresh = await sqlite.create()
   closers.push(fresh.drop)
@@ -188,7 +188,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
   const doctor = (url: string) => runCommand(['doctor'], { HUFU_REDIS_URL: url })
   const refused = (why: RegExp) => ({ code: 1, stdout: expect.stringMatching(why) })
 
-  test('that refuses the password is a problem, and one that is away a warning', async () => {
+  test('a Redis that refuses the password is a problem, and an unreachable one a warning', async () => {
     const server = await begin()
     await server.tell('CONFIG', 'SET', 'requirepass', 'right')
     expect(await doctor(server.url.replace('//', '//:hunter2@'))).toMatchObject(
@@ -203,10 +203,10 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
     })
   })
 
-  test('that cannot persist is a problem: it refuses every write', async () => {
+  test('a Redis that cannot persist is a problem: it refuses every write', async () => {
     const dir = createFolder('misconf')
     const redis = await begin({ dir, args: ['--save', '3600 1'] })
-    // Told to stop, it would not stop before it has saved, which it cannot.
+    // A normal stop would first save, which it cannot.
     closers.push(() => redis.kill('SIGKILL'))
     rmSync(dir, { recursive: true })
     await redis.tell('BGSAVE').catch(() => null)

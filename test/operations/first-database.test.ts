@@ -1,4 +1,4 @@
-// A database from before 0.1.0 gets its names of today, and tables of other programs are left alone.
+// A database from before 0.1.0 is migrated to the current names, and tables of other programs are left alone.
 import { Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { columnNames, indexNames, tableNames } from '../../src/database/ddl.ts'
@@ -12,7 +12,7 @@ import { createFirstTables, type FirstTables } from './first-database.ts'
 const now = Date.UTC(2026, 10, 20)
 const accounts = [
   { state: 'active', banned_until: null, ban_reason: null, closes_at: null, phone_proven_at: 5 },
-  // A wish to close that was taken back under a ban that ran out: the purge would have deleted this account.
+  // A closing that was revoked under a ban that has ended: the purge would have deleted this account.
   { state: 'active', banned_until: 1, ban_reason: 'spam', closes_at: 2, phone_proven_at: null },
   { state: 'banned', banned_until: null, ban_reason: 'fraud', closes_at: null, phone_proven_at: 5 },
   { state: 'banned', banned_until: 3, ban_reason: null, closes_at: 4, phone_proven_at: 5 },
@@ -83,7 +83,7 @@ describe.each(databases)('$name', (database) => {
   afterAll(async () => await drop?.())
 
   test.skipIf(skipped !== null)(
-    'is refused, whole, while a server of the old version is connected',
+    'is refused as a whole while a server of the old version is connected',
     async () => {
       const oldServer = openFirst()
       await oldServer.selectFrom('accounts').select('id').execute()
@@ -95,23 +95,20 @@ describe.each(databases)('$name', (database) => {
     },
   )
 
-  test.skipIf(skipped !== null)(
-    'is brought up to date by two processes that start together, once',
-    async () => {
-      const both = await Promise.all(
-        [1, 2].map(() => runCommand(['migrate', '--json'], { HUFU_DATABASE_URL: url })),
-      )
-      // What takes long is told.
-      const progress = expect.stringMatching(/^(migration: [^\n]+\n)*$/)
-      for (const one of both) expect(one).toMatchObject({ code: 0, stderr: progress })
-      // Either process may have run the first ones.
-      const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
-      expect(ran.toSorted()[0]).toBe('0005-own-names')
-      expect(new Set(ran).size).toBe(ran.length)
-    },
-  )
+  test.skipIf(skipped !== null)('is migrated by two processes that start together, once', async () => {
+    const both = await Promise.all(
+      [1, 2].map(() => runCommand(['migrate', '--json'], { HUFU_DATABASE_URL: url })),
+    )
+    // Slow statements are reported.
+    const progress = expect.stringMatching(/^(migration: [^\n]+\n)*$/)
+    for (const one of both) expect(one).toMatchObject({ code: 0, stderr: progress })
+    // Either process may have run the first ones.
+    const ran = both.flatMap(({ stdout }) => (JSON.parse(stdout) as { migrated: string[] }).migrated)
+    expect(ran.toSorted()[0]).toBe('0005-own-names')
+    expect(new Set(ran).size).toBe(ran.length)
+  })
 
-  test.skipIf(skipped !== null)('keeps every row, and says what it said before', async () => {
+  test.skipIf(skipped !== null)('keeps every row with its content', async () => {
     const db = openAlone()
     expect(await pendingMigrations(db, kind)).toEqual([])
     const rows = await db.selectFrom('hufu_accounts').selectAll().orderBy('id').execute()
@@ -138,40 +135,37 @@ describe.each(databases)('$name', (database) => {
     await db.destroy()
   })
 
-  test.skipIf(skipped !== null)(
-    'is then like one that was made today: tables, columns, indexes',
-    async () => {
-      const fresh = await database.create()
-      const [today, upgraded] = [openDatabase(dialectFor(fresh.url, 1)), openAlone()]
-      await migrate(today, kind)
-      const shapeOf = async (db: typeof today) => {
-        const tables = (await tableNames(db, kind)).filter((name) => !name.startsWith('sqlite_')).toSorted()
-        const shape = await Promise.all(
-          tables.map(async (table) => [
-            table,
-            (await columnNames(db, kind, table)).toSorted(),
-            // MySQL names the index of a unique column after the column, PostgreSQL after the table of that
-            // time.
-            (await indexNames(db, kind, table)).toSorted(),
-          ]),
-        )
-        return shape
-      }
-      expect(await shapeOf(upgraded)).toEqual(await shapeOf(today))
-      const own = (await tableNames(today, kind)).filter((name) => /^hufu_(?!migration)/.test(name))
-      expect(own.toSorted()).toEqual([...ownTables].toSorted())
-      await today.destroy()
-      await upgraded.destroy()
-      await fresh.drop()
-    },
-  )
+  test.skipIf(skipped !== null)('is then like a new one: tables, columns, indexes', async () => {
+    const fresh = await database.create()
+    const [today, upgraded] = [openDatabase(dialectFor(fresh.url, 1)), openAlone()]
+    await migrate(today, kind)
+    const shapeOf = async (db: typeof today) => {
+      const tables = (await tableNames(db, kind)).filter((name) => !name.startsWith('sqlite_')).toSorted()
+      const shape = await Promise.all(
+        tables.map(async (table) => [
+          table,
+          (await columnNames(db, kind, table)).toSorted(),
+          // MySQL names the index of a unique column after the column, PostgreSQL after the former name of
+          // the table.
+          (await indexNames(db, kind, table)).toSorted(),
+        ]),
+      )
+      return shape
+    }
+    expect(await shapeOf(upgraded)).toEqual(await shapeOf(today))
+    const own = (await tableNames(today, kind)).filter((name) => /^hufu_(?!migration)/.test(name))
+    expect(own.toSorted()).toEqual([...ownTables].toSorted())
+    await today.destroy()
+    await upgraded.destroy()
+    await fresh.drop()
+  })
 
   test.skipIf(skipped !== null)(
     'beside tables of another program is left as it is, and so are those',
     async () => {
       const { url: shared, drop: dropShared } = await database.create()
       const db = openDatabase(dialectFor(shared, 1))
-      // Flask-Session's table, and one whose migrations the same library keeps.
+      // Flask-Session's table, and one whose migrations the same library records.
       await sql`create table sessions (id integer primary key, session_id varchar(255), data varchar(9))`.execute(
         db,
       )
@@ -190,7 +184,7 @@ describe.each(databases)('$name', (database) => {
   )
 
   test.skipIf(skipped !== null)(
-    'with a foreign table that has one of our names is refused by that name',
+    'with a foreign table of the same name is refused with that name',
     async () => {
       const { url: shared, drop: dropShared } = await database.create()
       const open = () => openDatabase(dialectFor(shared, 1))
@@ -206,7 +200,7 @@ describe.each(databases)('$name', (database) => {
   )
 
   test.skipIf(skipped !== null)(
-    'in which the old version took a foreign table for its own is refused by that name',
+    'in which the old version used a foreign table is refused with that name',
     async () => {
       const { url: shared, drop: dropShared } = await database.create()
       const first = new Kysely<FirstTables>({ dialect: dialectFor(shared, 1) })
@@ -221,7 +215,7 @@ describe.each(databases)('$name', (database) => {
     },
   )
 
-  test.skipIf(skipped !== null)('that a newer version has brought further still starts', async () => {
+  test.skipIf(skipped !== null)('that a newer version has migrated further still starts', async () => {
     const { url: newer, drop: dropNewer } = await database.create()
     const db = openDatabase(dialectFor(newer, 1))
     await migrate(db, kind)

@@ -1,5 +1,4 @@
-// A database as version f453b6e made it, before the tables had their prefix: the statements that its
-// migrations ran.
+// A database of version f453b6e, before the tables had their prefix: the statements of its migrations.
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from '../../src/database/open.ts'
 
@@ -34,8 +33,8 @@ export interface FirstTables {
 }
 
 /**
- * What differs from database to database: how a text that compares byte for byte, one for people, and a time
- * are typed.
+ * The types that differ between databases: of a text that compares byte for byte, of a display text, and of a
+ * time.
  */
 const types = {
   sqlite: {
@@ -105,7 +104,7 @@ const firstMigrations = [
   '0004-account-changes',
 ]
 
-/** Makes the tables, with the record that those migrations ran. */
+/** Creates the tables, with the record of those migrations. */
 export async function createFirstTables(db: Kysely<FirstTables>, kind: DatabaseKind): Promise<void> {
   for (const statement of statements(kind)) await sql.raw(statement).execute(db)
   await db

@@ -1,4 +1,5 @@
-// From SQLite to a server database: the accounts of the file are not there, and serve and doctor say so.
+// The change from SQLite to a server database: the accounts of the file are not there, and serve and doctor
+// say so.
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -22,7 +23,7 @@ async function folderOfBefore(): Promise<{ cwd: string; file: string }> {
   return { cwd, file: join(cwd, 'data', 'hufu.db') }
 }
 
-/** The names of the folder's files, and all that would show a change of the file. */
+/** The names of the folder's files, and everything that would show a change of the file. */
 const traces = (file: string) => ({
   names: readdirSync(join(file, '..')),
   bytes: readFileSync(file).toString('base64'),
@@ -31,7 +32,7 @@ const traces = (file: string) => ({
 
 describe.each(databases.filter(({ name }) => name !== 'sqlite'))('on $name', (database) => {
   test.skipIf(database.skipped !== null)(
-    'a new database beside a file with accounts is told of by serve and doctor, until it is a week old',
+    'serve and doctor report a new database beside a file with accounts, until it is a week old',
     { timeout: 240_000 },
     async () => {
       const { cwd, file } = await folderOfBefore()

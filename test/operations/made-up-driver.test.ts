@@ -1,4 +1,4 @@
-// A driver that is not in the source: its line in the list is all that the rest of the program needs.
+// A driver outside of the source: its line in the list is all that the rest of the program needs.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,7 +46,7 @@ afterAll(async () => {
   await gateway?.close()
 })
 
-/** Runs a command in this process, where the driver is in the list. */
+/** Runs a command in this process, where the list has the driver. */
 async function printedBy(command: (context: Context) => Promise<number>, more: Record<string, string> = {}) {
   const read = { ...environment, ...more }
   let printed = ''
@@ -110,7 +110,7 @@ test.each([
   )
 })
 
-test('where another one is chosen, it needs nothing', () => {
+test('it needs nothing while another driver is chosen', () => {
   expect(readSettings({ HUFU_SMS: 'console' }).sms.drivers.pigeon).toEqual({
     loft: '',
     ring: '',
@@ -125,7 +125,7 @@ test('doctor names it, and sends no request', async () => {
   expect(printed).not.toContain(ring)
 })
 
-test('"sms test" sends through it, and says what went wrong', async () => {
+test('"sms test" sends through it, and reports its errors', async () => {
   const sent = await printedBy((context) => testSms(context, phone))
   expect(sent.code).toBe(0)
   expect(sent.printed).toMatch(/^pigeon took the message to \+86138\*\*\*\*5223 \([\w-]+, flight-1\)\n$/)

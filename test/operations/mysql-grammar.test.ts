@@ -1,5 +1,5 @@
-// What MySQL 8 refuses or answers otherwise than MariaDB, looked for in the source: the tests run on
-// MySQL only where there is one.
+// SQL that MySQL 8 refuses or executes differently from MariaDB, searched in the source: the tests run on
+// MySQL only where it is installed.
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -11,7 +11,7 @@ const sources = globSync('**/*.ts', { cwd: src })
   .filter((file) => !file.endsWith('.test.ts'))
   .map((file) => ({ file, text: readFileSync(src + file, 'utf8') }))
 
-/** The columns of each select from the tables of `information_schema` without a name of their own. */
+/** The columns without an alias of each select from `information_schema`. */
 function unnamedColumns(text: string): string[] {
   const selects = [...text.matchAll(/select\s+(?:distinct\s+)?([^`']*?)\s+from\s+information_schema\./g)]
   return selects.flatMap(([, columns = '']) =>
@@ -23,7 +23,7 @@ function unnamedColumns(text: string): string[] {
 }
 
 // https://dev.mysql.com/doc/refman/8.0/en/information-schema.html: there the names are in capitals.
-test('every column of information_schema has a name of its own', () => {
+test('every column of information_schema has an alias', () => {
   expect(unnamedColumns('select table_name as name, engine from information_schema.tables')).toEqual([
     'engine',
   ])
@@ -33,7 +33,7 @@ test('every column of information_schema has a name of its own', () => {
     expect({ file, columns: unnamedColumns(text) }).toEqual({ file, columns: [] })
 })
 
-/** What MariaDB has, and MySQL 8.4 does not. */
+/** Syntax of MariaDB that MySQL 8.4 does not have. */
 const onlyMariadb = [
   /\bseq_\d/,
   /\b(insert|replace|delete)\b[^;`]*\breturning\b/i,
@@ -46,7 +46,7 @@ const onlyMariadb = [
   /\bset\s+statement\b/i,
 ]
 
-test('no statement of the source has what only MariaDB knows', () => {
+test('no statement of the source uses syntax of MariaDB alone', () => {
   const statements = sources.flatMap(({ file, text }) =>
     [...text.matchAll(/sql(?:<[^`]*?>)?`([^`]*)`/g)].map(([, sql = '']) => ({ file, sql })),
   )
@@ -57,7 +57,7 @@ test('no statement of the source has what only MariaDB knows', () => {
 
 const error = (errno: number) => Object.assign(new Error('from the server'), { errno })
 
-test('what a replication group of MySQL answers is tried again, or is unavailable', () => {
+test('the errors of a MySQL replication group are retried, or unavailable', () => {
   expect(isRetryable(error(3101))).toBe(true)
   for (const errno of [3101, 3100, 1874])
     expect(asUnavailable(error(errno))).toMatchObject({ code: 'unavailable' })

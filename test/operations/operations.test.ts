@@ -1,4 +1,4 @@
-// The commands of docs/operations.md for backups and restores, as they stand there, with the real tools.
+// The commands of docs/operations.md for backups and restores, unchanged, with the real tools.
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
@@ -26,12 +26,12 @@ function commandsUnder(heading: string): string[] {
   return [...section.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block)
 }
 
-/** A database as the page has it, in a folder of this test. */
+/** A database as on the page, in a folder of this test. */
 interface Installation {
   readonly heading: string
   readonly url: string
   readonly folder: string
-  /** What stands in the commands, and what it is here. */
+  /** Paths and names in the commands, with their replacements. */
   readonly places: Readonly<Record<string, string>>
   readonly environment?: Record<string, string>
 }
@@ -48,10 +48,10 @@ function newFolder(): string {
   return folder
 }
 
-/** Runs a block as it stands, with the places of this test in it. */
+/** Runs a block with these replacements. */
 async function shell(block: string, { places, environment = {} }: Installation): Promise<string> {
   const replaced = Object.entries(places).reduce((script, [from, to]) => script.replaceAll(from, to), block)
-  // None of the places of a real machine is left in it.
+  // No path of a real machine is left in it.
   expect(replaced).not.toMatch(/\/(etc|opt|var\/lib|var\/backups)\//)
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, ...environment }
@@ -68,18 +68,18 @@ async function signIn({ url }: ServerProcess): Promise<string> {
       device: { platform: 'ios' },
     }),
   })
-  // A sign-in that works has a token; one that does not fails below.
+  // A successful sign-in has a token; a failed one fails below.
   return ((await response.json()) as { token: string }).token
 }
 
 async function ask({ url }: ServerProcess, token: string, method = 'GET'): Promise<string> {
   const response = await fetch(`${url}/v1/session`, { method, headers: { authorization: `Bearer ${token}` } })
   const body = await response.text()
-  // What is refused is a JSON object with a code.
+  // A refusal is a JSON object with a code.
   return response.ok ? 'live' : (JSON.parse(body) as { code: string }).code
 }
 
-/** Backup, restore and what is said of the time after it. */
+/** A backup, a restore and the documented effects. */
 async function backUpAndRestore(installation: Installation, redis: RedisServer): Promise<void> {
   const environment = {
     HUFU_DATABASE_URL: installation.url,
@@ -105,9 +105,9 @@ async function backUpAndRestore(installation: Installation, redis: RedisServer):
   const [file = ''] = readdirSync(join(installation.folder, 'backups'))
   await shell(restore.replace(/(?<=^BACKUP=.*\/)[^/\n]+$/m, file), installation)
 
-  // What the page warns of: copies tell of a time that is gone.
+  // The page warns of this: backups contain an outdated state.
   await restart()
-  // On a busy machine the line to Redis may be given up for a moment; then SQL is asked.
+  // On a busy machine the connection to Redis may be given up for a moment; then SQL is read.
   await vi.waitFor(async () => expect(await ask(server, since)).toBe('live'), 20_000)
   await vi.waitFor(async () => expect(await ask(server, before)).toBe('session_signed_out'), 20_000)
   await server.stop()
@@ -134,7 +134,7 @@ const noRedis = redisUrl() === null
 const [, mariadb, postgres] = databases
 
 test.skipIf(noRedis || whyMissing(['sqlite3'], 'sqlite3') !== null)(
-  'what the page says of backup and restore is so on SQLite',
+  'backup and restore work as documented on SQLite',
   async () => {
     const folder = newFolder()
     const redis = await openRedis()
@@ -151,11 +151,11 @@ test.skipIf(noRedis || whyMissing(['sqlite3'], 'sqlite3') !== null)(
 )
 
 test.skipIf(noRedis || mariadb?.skipped !== null)(
-  'what the page says of backup and restore is so on MariaDB',
+  'backup and restore work as documented on MariaDB',
   async () => {
     const folder = newFolder()
     const redis = await openRedis()
-    // A server of its own: the database is called hufu, as on the page.
+    // A server of its own, because the database is called hufu, as on the page.
     const server = await startMariadb()
     closers.push(() => server.stop())
     const connection = await createConnection({ uri: server.url })
@@ -173,7 +173,7 @@ test.skipIf(noRedis || mariadb?.skipped !== null)(
 )
 
 test.skipIf(noRedis || postgres?.skipped !== null)(
-  'what the page says of backup and restore is so on PostgreSQL',
+  'backup and restore work as documented on PostgreSQL',
   async () => {
     const folder = newFolder()
     const redis = await openRedis()

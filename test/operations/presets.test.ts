@@ -1,5 +1,5 @@
-// A server, a database or a role may preset almost everything of a session: none of it changes what Hufu
-// does, and what Hufu cannot set for itself is named at the start.
+// A server, a database or a role may preset almost every variable of a session: none of them affects Hufu,
+// and those that Hufu cannot override are reported at the start.
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -10,7 +10,7 @@ import { createPostgresDatabase, type Postgres, startPostgres } from '../support
 const deviceName = '小明的 iPhone 📱'
 let people = 13_600_000_000
 
-/** What people do: an account, a sign-in, a second one that replaces the first, a look, a sign-out. */
+/** A typical use: an account, a sign-in, a second one that replaces the first, a check, a sign-out. */
 async function live(databaseUrl: string): Promise<void> {
   const app = await startApp(databaseUrl)
   try {
@@ -24,7 +24,7 @@ async function live(databaseUrl: string): Promise<void> {
     }
     expect(seen.session.device.name).toBe(deviceName)
     expect((await ask(app.url, tokens[1] ?? '', 'DELETE')).status).toBe(204)
-    // As another process sees it: what was acknowledged is committed.
+    // Seen by another process: everything acknowledged is committed.
     const ended = await app.byHand
       .selectFrom('hufu_sessions')
       .select(['device_name', 'end_reason'])
@@ -101,7 +101,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
     server = await startMariadb()
     databaseUrl = await createMariadbDatabase(server.url)
     const { host, pathname } = new URL(databaseUrl)
-    // init_connect is not for administrators.
+    // init_connect does not apply to administrators.
     await asRoot("create user plain@'%'")
     await asRoot(`grant all on ${pathname.slice(1)}.* to plain@'%'`)
     plainUrl = `mysql://plain@${host}${pathname}`
@@ -126,7 +126,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
     }
   })
 
-  test('the storage engine of a new table is ours', async () => {
+  test('a new table has the storage engine that Hufu needs', async () => {
     await asRoot("set global default_storage_engine = 'MyISAM'")
     const url = await createMariadbDatabase(server.url)
     await live(url)
@@ -139,7 +139,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
     expect(rows).toEqual([{ engine: 'InnoDB' }])
   })
 
-  test('a table without transactions is named by doctor, and keeps a server from starting', async () => {
+  test('doctor reports a table without transactions, and a server does not start', async () => {
     const url = await createMariadbDatabase(server.url)
     await live(url)
     const connection = await createConnection(url)
@@ -154,7 +154,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
     expect(serve.stderr).toMatch(/表 hufu_events 的存储引擎是 MyISAM/)
   })
 
-  test('binlog_format=STATEMENT is named, and keeps a server from starting', async () => {
+  test('binlog_format=STATEMENT is reported, and a server does not start', async () => {
     const own = await startMariadb({ args: ['--log-bin', '--binlog-format=STATEMENT', '--server-id=1'] })
     try {
       const url = await createMariadbDatabase(own.url)
@@ -205,7 +205,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres presets', () => {
 
   afterAll(() => server?.stop())
 
-  /** Past the presets of the database, which may end a session at once. */
+  /** Without the presets of the database, which may end a session at once. */
   async function asOwner(statement: string): Promise<void> {
     const client = new Client({ connectionString: `${server.url}/postgres` })
     await client.connect()
@@ -227,7 +227,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres presets', () => {
     }
   })
 
-  test('a role that acknowledges before the disk has it does not for us; a stronger one stays', async () => {
+  test('a preset of synchronous_commit below the disk is overridden; a stronger one stays', async () => {
     const { dialectFor, openDatabase } = await import('../../src/database/open.ts')
     const { sql } = await import('kysely')
     for (const [preset, expected] of [

@@ -1,4 +1,4 @@
-// As process 1, as in a container: Linux ignores the signals for which it has no handler (kill(2)).
+// As process 1, like in a container: Linux ignores the signals for which it has no handler (kill(2)).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

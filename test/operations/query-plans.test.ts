@@ -1,5 +1,5 @@
 // Every statement of every *-rows.ts on tables with many rows, explained by each database: none reads a whole
-// table, and none sorts what an index has in order. HUFU_TEST_ROWS=1000000 does it with a million rows.
+// table, and none sorts rows that an index has in order. HUFU_TEST_ROWS=1000000 uses a million rows.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import {
@@ -61,7 +61,7 @@ const modules = {
   'sessions/session-rows.ts': sessionRows,
 }
 
-/** Functions without a statement of their own to explain, and why. */
+/** Functions without a statement of their own, with the reason. */
 const withoutPlan: Readonly<Record<string, string>> = {
   newAccountRow: 'asks nothing',
   prepareFindSession: 'the statement of findSession',
@@ -83,7 +83,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
   updateCounters: 'inserts rows, or writes those of the same key',
 }
 
-/** Statements that may read a whole table, and why that is no harm. */
+/** Statements that may read a whole table, with the reason. */
 const wholeTable: Readonly<Record<string, string>> = {
   positionBefore: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
   listPurges: 'a row for each kind of data',
@@ -99,7 +99,7 @@ const wholeTable: Readonly<Record<string, string>> = {
     'PostgreSQL begins with the table where an account has a large part of it, and stops after a batch',
 }
 
-/** Statements that may sort, and why that is no harm. */
+/** Statements that may sort, with the reason. */
 const maySort: Readonly<Record<string, string>> = {
   listLiveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   listLiveSessions: 'the same',
@@ -110,12 +110,12 @@ const maySort: Readonly<Record<string, string>> = {
 }
 
 /**
- * Rows that one statement may return or change, whatever its tables hold: above the largest batches and
- * pages, and below what the one account with many rows has.
+ * The maximum number of rows that one statement may return or change: above the largest batches and pages,
+ * and below the rows of the one account with many.
  */
 const rowsMax = 1_500
 
-/** Statements that may have more rows, and why that is no harm. */
+/** Statements that may have more rows, with the reason. */
 const manyRows: Readonly<Record<string, string>> = {
   deviceProofsOf: 'an account has ten: device-proofs.ts',
   deleteDeviceProofsOf: 'the same',
@@ -138,7 +138,7 @@ const next = {
   at: now,
 }
 
-/** One call of each function. What it needs beside the database was inserted below. */
+/** One call of each function. The rows that it needs are inserted below. */
 const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   listDueForRemoval: (db) => accountRows.listDueForRemoval(db, now + 50, 10),
   findAccountById: (db) => accountRows.findAccountById(db, id),
@@ -285,7 +285,7 @@ class RowCounter implements KyselyPlugin {
 }
 
 async function fill(db: Database, kind: DatabaseKind): Promise<void> {
-  // One account has a twentieth of the rows of the other tables, a thousand share the rest.
+  // One account has a twentieth of the rows of the other tables; a thousand accounts share the rest.
   const owner = (i: RawBuilder<number>) =>
     sql<number>`case when ${i} % 20 = 0 then 777 else 1 + ${i} % 1000 end`
   const account: Cell = (i, { concat, padded }) => concat(sql`'a-'`, padded(owner(i), 34))
@@ -359,8 +359,8 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
 }
 
 /**
- * What a plan has that it must not have; null: nothing. A statement with a limit may go through a whole index
- * in its order: it ends with its limit.
+ * The violation in a plan; null: none. A statement with a limit may read an index in its order, because it
+ * stops at its limit.
  */
 const faults: Readonly<Record<DatabaseKind, (plan: string, isLimited: boolean) => string | null>> = {
   sqlite: (plan, isLimited) => {
@@ -374,7 +374,7 @@ const faults: Readonly<Record<DatabaseKind, (plan: string, isLimited: boolean) =
   postgres: (plan) => /Seq Scan on \w+|(Incremental )?Sort {2}/.exec(plan)?.[0] ?? null,
 }
 
-test('every function of every *-rows.ts is called here, or it says why not', () => {
+test('every function of every *-rows.ts is called here, or has a reason why not', () => {
   const src = fileURLToPath(new URL('../../src/', import.meta.url))
   const files = readdirSync(src, { recursive: true }).map(String)
   expect(files.filter((file) => file.endsWith('-rows.ts')).toSorted()).toEqual(
@@ -384,7 +384,7 @@ test('every function of every *-rows.ts is called here, or it says why not', () 
     Object.entries(module).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
   )
   expect([...Object.keys(calls), ...Object.keys(withoutPlan)].toSorted()).toEqual(functions.toSorted())
-  // SQL is nowhere else, but for one row of the server's own keys and what migrations do.
+  // There is no SQL elsewhere, except for one row of the server's own keys and for migrations.
   const others = files.filter(
     (file) => file.endsWith('.ts') && !/-rows\.ts$|test\.ts$|^database\/|stored-key/.test(file),
   )
@@ -406,7 +406,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const fresh = await create()
     drop = fresh.drop
     kind = databaseKind(fresh.url) ?? expect.fail()
-    // Filling a table with a million rows takes longer than a statement of a request may.
+    // Inserting a million rows takes longer than the timeout of a statement.
     byHand = openDatabase(dialectFor(fresh.url, 2, migrationDeadlines))
     await migrate(byHand, kind)
     await fill(byHand, kind)
@@ -457,7 +457,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     },
   )
 
-  usable('a whole table and a sort are seen where there are any', async () => {
+  usable('the check finds a table scan and a sort', async () => {
     const scan = db.selectFrom('hufu_accounts').selectAll().where('avatar_url', '=', 'x').compile()
     const sort = db.selectFrom('hufu_events').selectAll().where('account_id', '=', id).orderBy('ip').compile()
     for (const statement of [scan, sort]) expect(faultOf(statement, await planOf(statement))).not.toBeNull()

@@ -1,5 +1,5 @@
-// A Redis that answers and refuses what the server needs: people sign in all the same, and /readyz and the
-// log say what is wrong.
+// A Redis that responds but refuses commands that the server needs: sign-ins still work, and /readyz and the
+// log report the error.
 import { rmSync } from 'node:fs'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { person, runCommand, startProcess } from '../support/app.ts'
@@ -47,7 +47,7 @@ const refusals = [
 ]
 
 describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
-  test.each(refusals)('that refuses $what costs no sign-in; /readyz, the log and doctor tell it', {
+  test.each(refusals)('a Redis that refuses $what fails no sign-in; /readyz, the log and doctor report it', {
     timeout: 120_000,
   }, async ({ user, refuse, mend, says }) => {
     const dir = createFolder('refusing')

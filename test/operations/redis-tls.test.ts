@@ -1,4 +1,4 @@
-// Redis by TLS: one server, behind sentinels, and as a cluster; and a Redis that cannot prove who it is is
+// Redis by TLS: one server, behind sentinels, and as a cluster; and a Redis without a valid certificate is
 // not used.
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -24,7 +24,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
   beforeAll(() => {
     ours = createAuthority('Hufu tests')
     strangers = createAuthority('A stranger')
-    // As NODE_EXTRA_CA_CERTS does it for a process.
+    // The equivalent of NODE_EXTRA_CA_CERTS for this process.
     setDefaultCACertificates([...trusted, ours.certificate])
   })
   afterAll(() => {
@@ -43,7 +43,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     return servers
   }
 
-  /** A client signs in on one server and out on the other, and each knows at once. */
+  /** A client signs in on one server and out on the other, and each sees it at once. */
   async function walk({ apps: [one, other] }: Awaited<ReturnType<typeof startServers>>, phone: string) {
     const token = await signIn(one, phone, password)
     for (const app of [one, other, one, other]) expect((await clientOf(app).me(token)).status).toBe(200)

@@ -1,4 +1,4 @@
-// A database that refuses: the server does not wait for what no waiting changes, and says what to do in one
+// A database that refuses: the server does not wait where waiting cannot help, and prints advice in one
 // language.
 import { describe, expect, inject, test } from 'vitest'
 import { runCommand } from '../support/app.ts'
@@ -17,7 +17,7 @@ const cases = [
 ] as const
 
 describe.each(cases)('%s as %s on %s', (name, login, path, english, chinese) => {
-  test.skipIf(inject(name).skipped !== null)('ends serve at once, with 2 and what to do', async () => {
+  test.skipIf(inject(name).skipped !== null)('ends serve at once, with 2 and advice', async () => {
     const environment = { HUFU_DATABASE_URL: url(name, login, path), HUFU_DATABASE_WAIT_SECONDS: '3600' }
     const en = await runCommand(['serve'], environment)
     expect(en).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(english) })

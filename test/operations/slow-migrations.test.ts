@@ -1,5 +1,5 @@
-// Migrations of large tables: statements without a deadline, locks that others hold, and what an operator is
-// told meanwhile.
+// Migrations of large tables: statements without a timeout, locks of other sessions, and the messages to the
+// operator.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { dropIndexes } from '../../src/database/ddl.ts'
@@ -12,7 +12,7 @@ import { statementMs } from '../../src/timing.ts'
 import { databases, type FreshDatabase } from '../support/databases.ts'
 import { insertMany } from '../support/many-rows.ts'
 
-// What is long here is a wait, so the databases wait at the same time; within each the tests come one after
+// The duration here is waiting, so the databases wait at the same time; the tests of each run one after
 // another.
 describe.concurrent.each(databases)('on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
@@ -103,7 +103,7 @@ describe.concurrent.each(databases)('on $name', (database) => {
     },
   )
 
-  usable('of small tables nothing is told', { concurrent: false }, async () => {
+  usable('of small tables print nothing', { concurrent: false }, async () => {
     await migrate(openMigrating(), kind(), tell)
     expect(told).toEqual([])
   })

@@ -36,7 +36,7 @@ async function start(environment: Record<string, string> = {}) {
   return { server, settings }
 }
 
-/** Until each of the two has answered. */
+/** Waits until each of the two has answered. */
 async function bothAnswer(server: ServerProcess): Promise<void> {
   await vi.waitFor(async () => {
     const answers = await askEach(server, 'x')
@@ -52,12 +52,12 @@ function workersOf({ child }: ServerProcess): number[] {
 
 interface Answer {
   readonly status: number
-  /** Which process answered: each has a prefix of its own for the ids of its requests. */
+  /** The worker that answered: each has a prefix of its own for its request ids. */
   readonly worker: string
   readonly body: string
 }
 
-/** On a connection of its own: the workers take them in turn. */
+/** Uses a connection of its own: the workers take connections in turn. */
 async function ask(url: string, token: string): Promise<Answer> {
   const agent = new Agent()
   try {
@@ -87,7 +87,7 @@ async function signIn(url: string): Promise<string> {
 const askEach = async ({ url }: ServerProcess, token: string) =>
   await Promise.all(Array.from({ length: 12 }, () => ask(`${url}/user`, token)))
 
-usable('both answer, and what one ends the other refuses', async () => {
+usable('both answer, and one refuses a session that the other has ended', async () => {
   const { server } = await start()
   const token = await signIn(server.url)
   for (const { body } of await askEach(server, token)) expect(body).toContain('"code":1')
@@ -95,28 +95,31 @@ usable('both answer, and what one ends the other refuses', async () => {
   for (const { body } of await askEach(server, token)) expect(body).toContain('"code":2')
 })
 
-usable('says once where it is; a worker that is killed is replaced, and all sessions stay live', async () => {
-  const { server, settings } = await start()
-  const token = await signIn(server.url)
-  expect(server.output().match(/Hufu 虎符/g)).toHaveLength(1)
-  expect(server.output()).toContain(`  Redis  ${redactUrl(settings.HUFU_REDIS_URL)}\n`)
-  const [victim, other] = workersOf(server)
-  process.kill(victim ?? expect.fail(), 'SIGKILL')
-  await vi.waitFor(() => {
-    const now = workersOf(server)
-    expect(now).toHaveLength(2)
-    expect(now).toContain(other)
-    expect(now).not.toContain(victim)
-  }, 20_000)
-  await vi.waitFor(async () => {
-    const answers = await askEach(server, token)
-    for (const { body } of answers) expect(body).toContain('"code":1')
-    expect(new Set(answers.map(({ worker }) => worker)).size).toBe(2)
-  }, 20_000)
-  expect(server.output()).toContain('a worker has died and is replaced')
-})
+usable(
+  'the start message comes once; a worker that is killed is replaced, and all sessions stay live',
+  async () => {
+    const { server, settings } = await start()
+    const token = await signIn(server.url)
+    expect(server.output().match(/Hufu 虎符/g)).toHaveLength(1)
+    expect(server.output()).toContain(`  Redis  ${redactUrl(settings.HUFU_REDIS_URL)}\n`)
+    const [victim, other] = workersOf(server)
+    process.kill(victim ?? expect.fail(), 'SIGKILL')
+    await vi.waitFor(() => {
+      const now = workersOf(server)
+      expect(now).toHaveLength(2)
+      expect(now).toContain(other)
+      expect(now).not.toContain(victim)
+    }, 20_000)
+    await vi.waitFor(async () => {
+      const answers = await askEach(server, token)
+      for (const { body } of answers) expect(body).toContain('"code":1')
+      expect(new Set(answers.map(({ worker }) => worker)).size).toBe(2)
+    }, 20_000)
+    expect(server.output()).toContain('a worker has died and is replaced')
+  },
+)
 
-usable('a signal to the whole group stops all of them, and what is under way is answered', async () => {
+usable('a signal to the whole group stops all of them, and requests in flight are answered', async () => {
   const { server } = await start({ HUFU_PASSWORD_PARALLEL: '1' })
   const workers = workersOf(server)
   const underWay = Array.from({ length: 6 }, () => signIn(server.url))
@@ -128,7 +131,7 @@ usable('a signal to the whole group stops all of them, and what is under way is 
   for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
 })
 
-usable('when the first process is killed its workers do not live on', async () => {
+usable('the workers end when the first process is killed', async () => {
   const { server } = await start()
   const workers = workersOf(server)
   await server.stop('SIGKILL')
@@ -137,7 +140,7 @@ usable('when the first process is killed its workers do not live on', async () =
   }, 10_000)
 })
 
-usable('what keeps the first worker from starting ends the program with one message', async () => {
+usable('an error at the start of the first worker ends the program with one message', async () => {
   const { server, settings } = await start()
   const { port } = new URL(server.url)
   await expect(startProcess({ ...settings, HUFU_PORT: port })).rejects.toThrow(

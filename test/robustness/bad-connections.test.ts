@@ -1,4 +1,4 @@
-// Bad connections: answers stay in order, bytes that are not HTTP end the connection, and slow clients are
+// Bad connections: responses stay in order, bytes that are not HTTP end the connection, and slow clients are
 // disconnected.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -29,7 +29,7 @@ beforeAll(async () => {
   const fresh = await (databases[0] ?? expect.fail()).create()
   drop = fresh.drop
   databaseUrl = fresh.url
-  // Some sign-ins must still be under way when the next request is there.
+  // Some sign-ins must still be in progress when the next request arrives.
   app = await startApp(fresh.url, { slowHashes: true })
   await addPerson(app.services)
   await addPerson(app.services, guest)
@@ -49,7 +49,7 @@ beforeEach(async () => {
   app.lines.length = 0
 })
 
-/** A request that leaves the connection open, with an id that its answer carries. */
+/** A request that leaves the connection open, with an id that its response repeats. */
 function ask(id: string, line: string, headers = '', body = ''): string {
   const length = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`
   return `${line} HTTP/1.1\r\nhost: hufu.test\r\nx-request-id: ${id}\r\n${headers}${length}\r\n${body}`
@@ -74,7 +74,7 @@ async function expectOthersServed(): Promise<void> {
 }
 
 let eventsAdded = 0
-/** To what an export of the person tells. */
+/** Adds this many events to an account's export. */
 async function addEvents(count: number): Promise<void> {
   const { id } = await app.services.accounts.get(person.phone)
   const row = { at: Date.now(), kind: 'signed_in' as const, account_id: id }
@@ -88,7 +88,7 @@ function told(reply: Reply | null) {
   return reply && [reply.headers['x-request-id'], reply.status]
 }
 
-/** All that comes until the server ends the connection: which request it answers, and how. */
+/** All responses until the server ends the connection: which request each answers, and how. */
 async function untilClosed(connection: RawConnection): Promise<unknown[]> {
   const all: unknown[] = []
   for (;;) {
@@ -99,7 +99,7 @@ async function untilClosed(connection: RawConnection): Promise<unknown[]> {
 }
 
 describe('a client that speaks another protocol than plain HTTP/1.1', () => {
-  /** Writes bytes, and says how the connection ended. */
+  /** Writes bytes, and returns how the connection ended. */
   async function say(bytes: string): Promise<{ text: string; error: unknown }> {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
     let text = ''
@@ -120,8 +120,9 @@ describe('a client that speaks another protocol than plain HTTP/1.1', () => {
       .map((line) => JSON.parse(line) as { level: number; peer?: string; msg?: string })
       .filter(({ level }) => level === 40)
 
-  // The one app says each line once a minute, and this file takes less: each protocol comes in one test.
-  test('TLS is told of in the log once, and the client sees its connection end', async () => {
+  // The shared app logs each line at most once a minute, and this file takes less: each protocol has one
+  // test.
+  test('TLS is reported in the log once, and the client sees its connection end', async () => {
     for (let i = 0; i < 3; i++) {
       const client = connectTls({
         host: '127.0.0.1',
@@ -129,7 +130,7 @@ describe('a client that speaks another protocol than plain HTTP/1.1', () => {
         rejectUnauthorized: false,
       })
       const [error] = await once(client, 'error')
-      // The beginning of an answer in plain HTTP: it did not just vanish.
+      // The start of a plain HTTP response: the connection did not just vanish.
       expect(error).toMatchObject({ code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
       const { text, error: ended } = await say('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')
       expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
@@ -254,14 +255,14 @@ describe('many requests on one connection', () => {
     await connection.close()
   })
 
-  // The system has the answer of the fast path before Node knows that it is over: the request after it must
-  // not be lost.
-  test('an export whose request body is broken ends with its last byte, behind the answers before it', async () => {
+  // The kernel has the fast path's response before Node knows that it has ended: the next request must not be
+  // lost.
+  test('an export whose request body is malformed ends with its last byte, after the answers before it', async () => {
     await addEvents(2_000)
     const connection = await RawConnection.open(app)
     const slow = JSON.stringify({ phone_number: guest, password: 'not this one' })
     const chunk = `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`
-    // The export waits for the sign-in before it, and then is longer than what Node keeps for a client.
+    // The export waits for the sign-in before it, and is then longer than Node's buffer for a client.
     connection.write(
       ask('slow', 'POST /v1/sessions', '', slow) +
         ask('export', 'GET /v1/account/export', `${bearer()}transfer-encoding: chunked\r\n`) +
@@ -275,7 +276,7 @@ describe('many requests on one connection', () => {
     expect(connection.unread).toBe('')
   })
 
-  test('a client that says it will send no more gets the answers of all that it asked', async () => {
+  test('a client that half-closes its connection gets the answers to all of its requests', async () => {
     const connection = await RawConnection.open(app)
     await addEvents(20_000)
     connection.end(
@@ -293,7 +294,7 @@ describe('many requests on one connection', () => {
     expect(await guestSessions()).toHaveLength(1)
   })
 
-  /** Signs the guest in, with so many events that an export goes on for a while. */
+  /** Signs the guest in, with enough events that an export takes a while. */
   async function guestWithPast(detail = '{"a":"b"}'): Promise<string> {
     const live = await signInGuest()
     const { id } = await app.services.accounts.get(guest)
@@ -308,7 +309,7 @@ describe('many requests on one connection', () => {
   const exportOf = (live: string, version: string, headers = '') =>
     `GET /v1/account/export HTTP/${version}\r\nhost: x\r\nauthorization: Bearer ${live}\r\n${headers}\r\n`
 
-  // HTTP/1.0 has no chunks: the body ends with the connection, and nothing may stand behind it.
+  // HTTP/1.0 has no chunks: the body ends with the connection, and nothing may follow it.
   test.each([
     ['no HTTP', 'no HTTP\r\n\r\n'],
     ['an empty line', '\r\n'],
@@ -345,7 +346,7 @@ describe('many requests on one connection', () => {
     await connection.close()
   })
 
-  test('a request that changes something waits for the answers before it, and one that is safe does not', async () => {
+  test('a request with side effects waits for the answers before it, and a safe one does not', async () => {
     const live = await guestWithPast()
     const connection = await RawConnection.open(app)
     connection.stopReading()
@@ -366,7 +367,7 @@ describe('many requests on one connection', () => {
     await connection.close()
   })
 
-  test('responses that are sent are not kept by a connection that always has the next request on the way', async () => {
+  test('a connection that always has the next request under way does not keep sent responses', async () => {
     const responses: WeakRef<object>[] = []
     const remember = (_request: unknown, response: object) => void responses.push(new WeakRef(response))
     app.server.server.on('request', remember)
@@ -416,8 +417,8 @@ describe('many requests on one connection', () => {
     await connection.close()
   })
 
-  test('requests behind an export that the client does not read are not read without end', async () => {
-    // More than the system takes for a client that does not read.
+  test('requests behind an export that the client does not read are not read endlessly', async () => {
+    // More than the kernel buffers for a client that does not read.
     const live = await guestWithPast(JSON.stringify({ a: 'x'.repeat(2_000) }))
     const connection = await RawConnection.open(app)
     connection.stopReading()
@@ -436,7 +437,7 @@ describe('many requests on one connection', () => {
     await expectOthersServed()
   })
 
-  test('a server that stops sends what it has answered to a client that reads slowly', async () => {
+  test('a server that stops sends its answers to a client that reads slowly', async () => {
     const stopping = await startApp(databaseUrl)
     const { byteLength } = await (await fetch(`${stopping.url}/docs/js/scalar.js`)).arrayBuffer()
     const count = Math.ceil(30_000_000 / byteLength)
@@ -456,7 +457,7 @@ describe('many requests on one connection', () => {
     await stopping.close()
   })
 
-  test('a request whose body is broken is answered behind one that was answered in an instant', async () => {
+  test('a request whose body is malformed is answered after one that was answered at once', async () => {
     const quick = (id: string) => ask(id, 'GET /v1/session', bearer())
     const broken = ask('broken', 'GET /nowhere', 'transfer-encoding: chunked\r\n')
     const connection = await RawConnection.open(app)
@@ -491,14 +492,14 @@ describe('a request that is cut off', () => {
     await expectOthersServed()
     expect(await guestSessions()).toEqual([])
     expect(app.lines.filter((line) => !line.startsWith('{"level":30'))).toEqual([])
-    // The whole of it would have signed in.
+    // The complete request would have signed in.
     const connection = await RawConnection.open(app)
     connection.write(request)
     expect((await connection.answer())?.status).toBe(201)
     await connection.close()
   })
 
-  test('a sign-in whose answer no client read is a session in the list, and the next one takes its place', async () => {
+  test('a sign-in whose answer no client read is a session in the list, and the next one replaces it', async () => {
     const connection = await RawConnection.open(app)
     connection.stopReading()
     connection.write(whole)
@@ -536,7 +537,7 @@ describe('an upgrade', () => {
     )
   }
 
-  /** What a request is told on a connection of its own, which must end with it. */
+  /** The response to a request on a connection of its own, which must end with it. */
   async function toldAndClosed(bytes: string | Buffer): Promise<unknown[]> {
     const connection = await RawConnection.open(app)
     connection.write(bytes)
@@ -568,7 +569,7 @@ describe('an upgrade', () => {
     expect(await toldAndClosed(both)).toEqual([['one', 400]])
   })
 
-  test('frames behind a handshake change nothing', async () => {
+  test('frames after a handshake have no effect', async () => {
     const frame = Buffer.from('818537fa213d7f9f4d5158', 'hex')
     const both = Buffer.concat([Buffer.from(ask('one', 'GET /user', lines(handshake))), frame])
     expect(await toldAndClosed(both)).toEqual([['one', 400]])
@@ -581,7 +582,7 @@ describe('an upgrade', () => {
 
   // RFC 9110, section 7.8: a server may ignore the upgrade, and clients that offer h2c with each request
   // depend on that.
-  test('to HTTP/2 is not made: the request is answered as any other, body and all, and ends the connection', async () => {
+  test('to HTTP/2 is ignored: the request is answered as any other, body included, and ends the connection', async () => {
     const h2c = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'
     const user = ask('one', 'GET /user', `${h2c}token: ${token}\r\n`) + ask('two', 'GET /livez', h2c)
     expect(await toldAndClosed(user)).toEqual([['one', 200]])
@@ -590,7 +591,7 @@ describe('an upgrade', () => {
 })
 
 describe('a slow client', () => {
-  /** Sends what it has got a byte at a time, for as long as the server takes it. */
+  /** Sends its bytes one at a time, for as long as the server accepts them. */
   function drip(connection: RawConnection, byte: string): void {
     const timer = setInterval(() => connection.write(byte), 200)
     void connection.whenClosed.then(() => clearInterval(timer))
@@ -621,7 +622,8 @@ describe('a slow client', () => {
     await expectOthersServed()
   })
 
-  // Long answers the long way, and short ones the fast path: all of them would be hundreds of megabytes.
+  // Long responses through Fastify, and short ones by the fast path: all of them would be hundreds of
+  // megabytes.
   test.concurrent.each([
     { path: '/openapi.json', count: 5_000, made: 500, headers: () => '' },
     { path: '/user', count: 300_000, made: 100_000, headers: () => `token: ${token}\r\n` },
@@ -674,7 +676,7 @@ describe('a slow client', () => {
       },
     })
     client.on('error', () => {})
-    // More than the system takes for a client that does not read.
+    // More than the kernel buffers for a client that does not read.
     client.write(ask('slow', 'GET /docs/js/scalar.js').repeat(15))
     await vi.waitFor(() => expect(taken).toBeGreaterThan(0), 15_000)
     const ours = accepted.find(({ remotePort }) => remotePort === client.localPort) ?? expect.fail()
@@ -690,7 +692,7 @@ describe('a slow client', () => {
   ])('who is refused for %s and does not hang up is cut off', async (_name, bytes) => {
     const accepted: Socket[] = []
     app.server.server.on('connection', (socket: Socket) => accepted.push(socket))
-    // Our side stays open when the server has said all.
+    // The client's side stays open when the server has sent everything.
     const client = connect({ port: Number(new URL(app.url).port), host: '127.0.0.1', allowHalfOpen: true })
     client.resume()
     client.on('error', () => {})
@@ -702,7 +704,7 @@ describe('a slow client', () => {
     client.destroy()
   })
 
-  test('the script of /docs is in memory once, however many ask for it and do not read it', async () => {
+  test('the script of /docs is in memory once, however many clients request it and do not read it', async () => {
     const path = '/docs/js/scalar.js'
     const { byteLength } = await (await fetch(`${app.url}${path}`)).arrayBuffer()
     expect(byteLength).toBeGreaterThan(1_000_000)
@@ -719,7 +721,7 @@ describe('a slow client', () => {
     socket.destroy()
   })
 
-  test('5,000 that keep their connections and ask nothing more delay no other', async () => {
+  test('5,000 idle connections delay no other client', async () => {
     const idle: RawConnection[] = []
     for (let i = 0; i < 50; i++) {
       const some = await Promise.all(Array.from({ length: 100 }, () => RawConnection.open(app)))

@@ -1,9 +1,9 @@
-// The 68 kinds of bad input that we test for: where each is tested, or why it cannot be sent yet.
+// The 68 kinds of bad input: the test of each, or the reason why it cannot be sent yet.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
-/** A file of test/ or src/ and part of the name of a test in it; or why there is none yet. */
+/** A file of test/ or src/ and part of the name of a test in it; or the reason why there is none yet. */
 type Shown = readonly (readonly [file: string, name: string])[] | { readonly notYet: string }
 
 const inputs = 'test/robustness/bad-inputs.test.ts'
@@ -36,10 +36,13 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'a field of another kind',
     [
       [inputs, 'as phone_number'],
-      ['test/robustness/bad-inputs-v1.test.ts', 'every body of the API is spoilt here'],
+      [
+        'test/robustness/bad-inputs-v1.test.ts',
+        'every invalid body of the API is refused with its error, or harmless',
+      ],
     ],
   ],
-  [5, 'a key twice', [[inputs, 'an object with a name twice']]],
+  [5, 'a key twice', [[inputs, 'an object with a duplicate name']]],
   [
     6,
     'keys of prototypes',
@@ -95,7 +98,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     [
       [
         'test/api/classic.test.ts',
-        'white space around a number is not seen, and a value that is no text is no number',
+        'white space around a number is ignored, and a value that is no string is refused',
       ],
     ],
   ],
@@ -103,8 +106,14 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     21,
     'codes that are none',
     [
-      ['test/robustness/bad-inputs-v1.test.ts', 'every body of the API is spoilt here'],
-      ['test/accounts/phone-first.test.ts', 'after five guesses the right one is wrong'],
+      [
+        'test/robustness/bad-inputs-v1.test.ts',
+        'every invalid body of the API is refused with its error, or harmless',
+      ],
+      [
+        'test/accounts/phone-first.test.ts',
+        'after five guesses the right code is refused, and the next message has another one',
+      ],
     ],
   ],
   [
@@ -128,7 +137,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     25,
     'names that are markup or templates',
-    [[inputs, "markup and templates in a device's name come back as they went in"]],
+    [[inputs, 'markup and templates in the name of a device are returned unchanged']],
   ],
   [
     26,
@@ -146,7 +155,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'what goes into the log',
     [
       ['test/api/logs.test.ts', 'has no broken line after'],
-      ['test/api/logs.test.ts', 'cuts an address that is very long'],
+      ['test/api/logs.test.ts', 'truncates a very long address'],
     ],
   ],
   [
@@ -186,7 +195,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     33,
     'hosts',
     [
-      [inputs, 'no redirect and no link names the host that a request named'],
+      [inputs, 'no redirect and no link contains the Host header of a request'],
       [inputs, 'no Host'],
     ],
   ],
@@ -241,12 +250,12 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   ],
   [45, 'fields to sort and filter by', noList],
   [46, 'cursors', noList],
-  [47, 'ids of sessions', [[inputs, 'that are not there, not ours or not ids are one and the same 404']]],
+  [47, 'ids of sessions', [[inputs, 'unknown, foreign and malformed ids get one and the same 404']]],
   [
     48,
     'methods',
     [
-      [inputs, 'HEAD does nothing, not even with a live token'],
+      [inputs, 'HEAD has no effect, not even with a live token'],
       [inputs, 'TRACE /v1/nothing'],
       [inputs, 'CONNECT'],
     ],
@@ -258,7 +267,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
       [connections, 'gets an error, or is disconnected, and no other client waits'],
       [connections, 'a client that reads no answers of $path is disconnected'],
       [connections, 'a client that reads a byte a second is disconnected, and delays no other'],
-      [connections, '5,000 that keep their connections'],
+      [connections, '5,000 idle connections delay no other client'],
     ],
   ],
   [
@@ -289,7 +298,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     54,
     'registrations of one number in parallel',
-    [['test/coherence/races.test.ts', 'of 16 parallel registrations of one number exactly one is made']],
+    [['test/coherence/races.test.ts', 'of 16 parallel registrations of one number exactly one succeeds']],
   ],
   [
     55,
@@ -297,7 +306,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     [
       [
         'test/coherence/races.test.ts',
-        'a session ended on one server is dead on the other when the answer is there',
+        'a session ended on one server is refused on the other once the answer arrives',
       ],
       ['test/coherence/cache-model.test.ts', 'as designed no check is answered from before an end'],
     ],
@@ -313,7 +322,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     [[connections, 'is refused just so, and what is pipelined behind it is not waited for']],
   ],
   [58, 'tokens in a WebSocket', noWebSocket],
-  [59, 'bad frames', [[connections, 'frames behind a handshake change nothing']]],
+  [59, 'bad frames', [[connections, 'frames after a handshake have no effect']]],
   [60, 'messages without an end', noWebSocket],
   [61, 'bad messages', noWebSocket],
   [62, 'a socket that outlives its session', noWebSocket],
@@ -327,7 +336,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
   [
     66,
     'rows changed by hand',
-    [['test/api/classic.test.ts', 'signs an account out that a tool deleted and left its sessions behind']],
+    [['test/api/classic.test.ts', 'sign an account out whose sessions another tool left behind']],
   ],
   [
     67,
@@ -344,11 +353,11 @@ const read = (path: string): string =>
   readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
 
 describe('the 68 kinds of bad input', () => {
-  test('are all here, once each and in order', () => {
+  test('are all listed, once each and in order', () => {
     expect(rows.map(([row]) => row)).toEqual(Array.from({ length: 68 }, (_, i) => i + 1))
   })
 
-  test('each has a test that there is, or a reason why it cannot be sent yet, which is printed', () => {
+  test('each has an existing test, or a reason why it cannot be sent yet, which is printed', () => {
     for (const [row, what, shown] of rows) {
       if ('notYet' in shown) {
         expect(shown.notYet, String(row)).not.toBe('')

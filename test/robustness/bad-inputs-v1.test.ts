@@ -1,5 +1,5 @@
-// Every field of every body of /v1, made wrong in every way: generated from /openapi.json. Never 5xx, and
-// nothing is lost.
+// Every field of every body of /v1, made invalid in every way, generated from /openapi.json. The answer is
+// never 5xx, and nothing is lost.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
@@ -15,7 +15,7 @@ interface Operation {
   readonly requestBody?: { readonly content: Record<string, { readonly schema: { readonly $ref: string } }> }
 }
 
-/** A good body for each route; what the codes in it say is wrong, so that nothing happens. */
+/** A valid body for each route; the codes in it are wrong, so it has no effect. */
 const good: Record<string, Record<string, unknown>> = {
   'post /v1/codes': { phone_number: '13800005223', purpose: 'confirm', device: { platform: 'ios' } },
   'post /v1/sessions': { phone_number: '13800005223', code: '000000', nickname: '小明', device: { id: 'a' } },
@@ -41,7 +41,7 @@ for (const [route, twin] of [
 ] as const)
   good[twin] = good[route] ?? {}
 
-/** JSON texts that no field takes, or that no field may choke on. */
+/** JSON texts that no field accepts, or that no field may fail on. */
 const wrong: Record<string, string> = {
   null: 'null',
   number: '1e400',
@@ -99,7 +99,7 @@ afterAll(async () => {
   await drop?.()
 })
 
-/** The good body of a route with one field at a time missing, wrong, doubled, or with one too many. */
+/** The valid body of a route with one field at a time missing, invalid, duplicated, or added. */
 function spoilt(route: string, fields: readonly string[]) {
   const base = good[route] ?? expect.fail(`${route} has no good body here`)
   const text = (replaced: string, json: string | null) => {
@@ -120,7 +120,7 @@ function spoilt(route: string, fields: readonly string[]) {
   ]
 }
 
-test('every body of the API is spoilt here, and every answer is a refusal that says what is wrong, or harmless', async () => {
+test('every invalid body of the API is refused with its error, or harmless', async () => {
   expect(new Set(cases.map(({ route }) => route))).toEqual(new Set(Object.keys(good)))
   expect(cases.length).toBeGreaterThan(400)
   for (const { route, field, name, body } of cases) {
@@ -138,7 +138,7 @@ test('every body of the API is spoilt here, and every answer is a refusal that s
     expect(JSON.parse(text), where).toMatchObject({ status: answer.status, code: expect.any(String) })
     expect(text, where).not.toMatch(/SQLITE|at .*\.ts:\d|node_modules/)
   }
-  // The person is still signed in, with the password and number they had.
+  // The account is still signed in, with its password and number.
   const who = await fetch(`${app.url}/v1/account`, { headers: { authorization: `Bearer ${token}` } })
   expect(await who.json()).toMatchObject({ phone_number: '+8612345678901', has_password: true })
   expect(app.lines.filter((line) => line.includes('"level":50'))).toEqual([])

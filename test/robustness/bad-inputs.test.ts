@@ -1,4 +1,4 @@
-// What strangers send: each bad input gets its exact refusal, writes nothing, and the server goes on.
+// Bad input: each kind gets its exact refusal and writes nothing, and the server continues.
 
 import { STATUS_CODES } from 'node:http'
 import fc from 'fast-check'
@@ -12,10 +12,10 @@ import { type Bytes, type Reply, send } from '../support/raw-http.ts'
 
 interface Row {
   readonly name: string
-  /** What is written to the socket, or what makes it from the token of a live session. */
+  /** The bytes for the socket, or a function that makes them from the token of a live session. */
   readonly request: Bytes | ((token: string) => Bytes)
   readonly status: number
-  /** The JSON of the answer but for `request_id`, or its text. */
+  /** The JSON of the response without `request_id`, or its text. */
   readonly body: unknown
   readonly headers?: Record<string, unknown>
   /** The responses below HTTP: Hufu's for bytes that are not HTTP, or Node's own. */
@@ -36,7 +36,7 @@ function post(path: string, body: Bytes, headers = json): Buffer {
   ])
 }
 
-/** A POST whose length, end and body are its own affair. */
+/** A POST whose length, end and body are given by the row. */
 function postRaw(path: string, headers: string, body = ''): string {
   return get(path, json + headers, 'POST') + body
 }
@@ -49,12 +49,12 @@ const isAdvised = /^(unsupported_media_type|invalid_json|not_found|method_not_al
 
 function problem(code: ErrorCode, facts: object = {}) {
   const { status, en } = publicErrors[code]
-  // Its words are the concern of mistakes.test.ts.
+  // mistakes.test.ts checks its words.
   const detail = isAdvised.test(code) ? { detail: expect.any(String) } : {}
   return { type: `urn:hufu:problem:${code}`, title: en, status, code, ...detail, ...facts }
 }
 
-/** Its words and allowed values are the concern of "names the field" below. */
+/** The test "names the field" below checks its words and allowed values. */
 function field(pointer: string, what: string) {
   const allowed = what === 'is_not_one_of_the_allowed' ? { allowed: expect.any(Array) } : {}
   const fields = [{ pointer, problem: what, ...allowed }]
@@ -96,7 +96,7 @@ function onBoth(
 const unreadable = (name: string, body: Bytes) =>
   onBoth(name, (path) => post(path, body), [400, invalidJson], problem('invalid_json'))
 
-// 1, 2, 8, 15: what is no JSON in UTF-8, or no one JSON.
+// 1, 2, 8, 15: bytes that are not JSON in UTF-8, or not one JSON text.
 const brokenJson: Row[] = [
   ...unreadable('a body that breaks off', '{"phone_number":'),
   ...unreadable('a trailing comma', `${validText.slice(0, -1)},}`),
@@ -122,7 +122,7 @@ const brokenJson: Row[] = [
   ...unreadable('constructor.prototype', `{"constructor":{"prototype":{"x":1}},${validText.slice(1)}`),
 ]
 
-// 3, 4, 8, 10: JSON of another kind. No value is turned into another.
+// 3, 4, 8, 10: JSON of another type. No value is converted.
 function wrongType(name: string, body: string, pointer: string): Row[] {
   const classic = failed(`请求内容不符合要求：${pointer.slice(1) || 'JSON'} 类型错误`)
   return onBoth(name, (path) => post(path, body), [400, classic], field(pointer, 'has_wrong_type'))
@@ -164,7 +164,7 @@ const kinds: Row[] = [
   ),
 ]
 
-// 6, 7, 16, 25, 26: fields of v1 that are not there, or not so.
+// 6, 7, 16, 25, 26: fields of v1 that do not exist, or have another form.
 function refusedField(name: string, extra: object, pointer: string, what: string): Row {
   const body = JSON.stringify({ ...valid, ...extra })
   return { name, request: post('/v1/sessions', body), status: 422, body: field(pointer, what) }
@@ -263,7 +263,7 @@ const fields: Row[] = [
   ),
 ]
 
-// 9, 11: too much.
+// 9, 11: too large or too deep.
 const limit = 16 * 1024
 const padded = (bytes: number) => validText + ' '.repeat(bytes - validText.length)
 const large = (name: string, request: (path: string) => Bytes) =>
@@ -289,7 +289,7 @@ const tooMuch: Row[] = [
   ),
 ]
 
-// 13, 14: what a body says that it is.
+// 13, 14: the declared type of a body.
 const bodyWith = (headers: string) => (path: string) => post(path, validText, headers)
 const mediaTypes: Row[] = [
   ['no content type', ''],
@@ -315,7 +315,7 @@ const mediaTypes: Row[] = [
   onBoth(name, bodyWith(headers), [415, mediaType], problem('unsupported_media_type')),
 )
 
-// 17, 18, 19, 20: what is no phone number.
+// 17, 18, 19, 20: values that are no phone number.
 const notNumbers: Row[] = [
   ['Arabic-Indic digits', '١٣٨٠٠٠٠٥٢٢٣'],
   ['a NUL behind', `${guest}\0`],
@@ -344,7 +344,7 @@ const notNumbers: Row[] = [
   ),
 )
 
-// 24: passwords. Whatever it is, nothing is cut off or turned into the right one.
+// 24: passwords. None is truncated or converted into the right one.
 const wrong = problem('credentials_wrong')
 const passwords: Row[] = (
   [
@@ -394,7 +394,7 @@ function missingToken(name: string, request: Row['request']): Row {
     headers: { 'www-authenticate': 'Bearer' },
   }
 }
-/** A token that came in another way: the answer says how it is sent. */
+/** A token that was sent in another way: the response explains how to send it. */
 function missingScheme(name: string, request: Row['request']): Row {
   const detail = expect.stringMatching(
     /Send Authorization: Bearer <token>\.$|^There is no token after Bearer\./,
@@ -442,7 +442,7 @@ const credentials: Row[] = [
     body: problem('token_in_url'),
   })),
   {
-    name: 'a stranger with a bad body is asked for the token first',
+    name: 'a client without a token and with a bad body is asked for the token first',
     request: get('/v1/session', `${json}content-length: 1\r\n`, 'DELETE'),
     status: 401,
     body: problem('token_missing'),
@@ -491,7 +491,7 @@ const belowTheRoutes: Row[] = [
   ),
   noHttp('line feeds alone', post('/login', validText).toString().replaceAll('\r\n', '\n')),
   {
-    // What was announced is answered; the rest would be the next request, and is none.
+    // The announced part is answered; the rest would be the next request, and is not one.
     name: 'a body longer than announced',
     request: post('/login', validText)
       .toString()
@@ -524,7 +524,7 @@ const belowTheRoutes: Row[] = [
     below: 'node',
   },
   {
-    name: 'an expectation that nobody can meet',
+    name: 'an expectation that no server can meet',
     request: postRaw('/login', 'expect: 200-ok\r\ncontent-length: 0\r\n'),
     status: 417,
     body: '',
@@ -533,7 +533,7 @@ const belowTheRoutes: Row[] = [
   noHttp('CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\n'),
 ]
 
-// 42: paths that are written in another way.
+// 42: paths in another spelling.
 const paths: Row[] = [
   ...[
     '/nothing',
@@ -569,7 +569,7 @@ const paths: Row[] = [
     status: 404,
     body: problem('not_found'),
   })),
-  // Nothing is asked of the body of a request for nothing.
+  // The body of a request to an unknown path is not checked.
   { name: 'POST /nothing', request: post('/nothing', 'x', ''), status: 404, body: problem('not_found') },
   { name: 'POST /v1/nothing', request: post('/v1/nothing', '{'), status: 404, body: problem('not_found') },
   { name: 'GET /%zz', request: get('/%zz'), status: 400, body: problem('bad_request') },
@@ -603,7 +603,7 @@ const paths: Row[] = [
   },
 ]
 
-// 44: the only query. A session must not end because of a wrong spelling of it.
+// 44: the only query. A misspelt query must not end a session.
 function refusedQuery(name: string, query: string, pointer: string, what: string): Row {
   const request = (token: string) => get(`/v1/sessions?${query}`, bearer(token), 'DELETE')
   return { name: `a query ${name}`, request, status: 422, body: field(pointer, what) }
@@ -734,7 +734,7 @@ const ignoredHeaders: [string, string][] = [
 
 let app: RunningApp
 let fresh: FreshDatabase
-/** A live session that no row concerns. */
+/** A live session that no row affects. */
 let token: string
 const witness = { code: 1, nickname: '证人', phone_number: '13900000001' }
 const ownKeys = Reflect.ownKeys(Object.prototype).join()
@@ -761,7 +761,7 @@ async function signIn({ services }: RunningApp, phone: string): Promise<string> 
   return (await services.signIn.by('password', context, credential)).token
 }
 
-// A bad input that was let in must not spoil the next.
+// Bad input that was accepted must not affect the next row.
 afterEach(async () => {
   const { id } = await app.services.accounts.get(guest)
   await app.byHand.deleteFrom('hufu_sessions').where('account_id', '=', id).execute()
@@ -771,7 +771,7 @@ async function guestSessions() {
   return await app.services.sessions.list((await app.services.accounts.get(guest)).id)
 }
 
-/** The JSON of an answer without its `request_id`, which must be the header's; or its text. */
+/** The JSON of a response without its `request_id`, which must equal the header; or its text. */
 function bodyOf({ text, headers }: Reply): unknown {
   if (!/^application\/(problem\+)?json; charset=utf-8$/.test(headers['content-type'] ?? '') || text === '')
     return text
@@ -794,7 +794,7 @@ function expectedHeaders(row: Row): Record<string, unknown> {
   return { ...named, 'cache-control': 'no-store', 'x-request-id': expect.stringMatching(/^[\w.-]{1,64}$/) }
 }
 
-/** The one line about a request; a line is written a moment after the answer. */
+/** The only log line of a request; a line is written shortly after the response. */
 async function lineOf(requestId: string | undefined): Promise<Record<string, unknown>> {
   return await vi.waitFor(() => {
     const lines = app.lines.filter((line) => line.includes(`"${requestId}"`))
@@ -804,7 +804,7 @@ async function lineOf(requestId: string | undefined): Promise<Record<string, unk
 }
 
 describe('bad inputs', () => {
-  test('are at least 60, each with a name of its own', () => {
+  test('are at least 60, each with a unique name', () => {
     expect(rows.length).toBeGreaterThan(60)
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length)
   })
@@ -823,7 +823,7 @@ describe('bad inputs', () => {
     expect('polluted' in {}).toBe(false)
   })
 
-  test('a body that never comes in full ends with its connection, and nothing is done', async () => {
+  test('a body that never completes ends with its connection, and has no effect', async () => {
     for (const path of ['/login', '/v1/sessions']) {
       const request = postRaw(path, `content-length: ${validText.length + 1}\r\n`, validText)
       const { status } = await send(app, request, { end: true })
@@ -833,7 +833,7 @@ describe('bad inputs', () => {
     expect(bodyOf(await send(app, get('/user', `token: ${token}\r\n`)))).toEqual(witness)
   })
 
-  test('HEAD does nothing, not even with a live token', async () => {
+  test('HEAD has no effect, not even with a live token', async () => {
     const other = await signIn(app, guest)
     const { status } = await send(app, get('/logout', `token: ${other}\r\n`, 'HEAD'))
     expect(status).toBe(405)
@@ -888,7 +888,7 @@ describe('invalid_request', () => {
   })
 })
 
-describe('what is not as bad as it looks', () => {
+describe('input that is not as bad as it looks', () => {
   test.each(ignoredHeaders)('%s changes nothing', async (_name, headers) => {
     const body = headers.includes('content-length') ? 'hello' : ''
     const classic = await send(app, get('/user', `token: ${token}\r\n${headers}`) + body)
@@ -908,7 +908,7 @@ describe('what is not as bad as it looks', () => {
     expect(bodyOf(reply)).toMatchObject({ session: { ip: '127.0.0.1' } })
   })
 
-  test('no redirect and no link names the host that a request named', async () => {
+  test('no redirect and no link contains the Host header of a request', async () => {
     const request =
       'GET /docs HTTP/1.1\r\nhost: evil.test\r\nx-forwarded-host: evil.test\r\nconnection: close\r\n\r\n'
     const reply = await send(app, request)
@@ -983,7 +983,7 @@ describe('what is not as bad as it looks', () => {
     expect(bodyOf(reply)).toMatchObject({ session: { device: { id } } })
   })
 
-  test("markup and templates in a device's name come back as they went in", async () => {
+  test('markup and templates in the name of a device are returned unchanged', async () => {
     for (const name of [
       '<img src=x onerror=alert(1)>',
       '=cmd()',
@@ -997,7 +997,7 @@ describe('what is not as bad as it looks', () => {
     }
   })
 
-  test('a password is compared to its last character, in whichever Unicode form it was typed', async () => {
+  test('a password is compared to its last character, in any Unicode form', async () => {
     const long = `${'é'.repeat(72)}é#`
     const [one, two] = ['13600000001', '13600000002'] as const
     await app.services.accounts.add({ phoneNumber: one, nickname: null, password: long })
@@ -1019,7 +1019,7 @@ function chunked(text: string, size: number): string {
   return `${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`
 }
 
-describe('an object with a name twice', () => {
+describe('an object with a duplicate name', () => {
   const twice = (first: string, second: string) =>
     `{"phone_number":"${first}","password":"${person.password}","phone_number":"${second}"}`
 
@@ -1050,7 +1050,7 @@ describe('an object with a name twice', () => {
 })
 
 describe.each(databases)('ids of sessions on $name', ({ skipped, create }) => {
-  test.skipIf(skipped)('that are not there, not ours or not ids are one and the same 404', async () => {
+  test.skipIf(skipped)('unknown, foreign and malformed ids get one and the same 404', async () => {
     const place = await create()
     const here = await startApp(place.url)
     try {
@@ -1090,7 +1090,7 @@ describe.each(databases)('ids of sessions on $name', ({ skipped, create }) => {
 describe('random input', () => {
   const seed = Number(process.env.HUFU_TEST_SEED ?? Date.now() % 2 ** 31)
 
-  // Texts that mean something somewhere, between any others.
+  // Texts with a special meaning in some format, between any others.
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 12 }),
     fc.constantFrom(guest, '', '__proto__', 'constructor', '\0', "'", '%', 'hf_', '+86', 'ios', '\ud800'),

@@ -1,5 +1,5 @@
-// The limit of connections, with real sockets: those inside it are served, the next one is told so at once,
-// and room comes back.
+// The limit of connections, with real sockets: those within it are served, the next one is refused at once,
+// and closed ones make room.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -30,13 +30,13 @@ async function open({ url }: RunningApp): Promise<Socket> {
   return socket
 }
 
-/** One request on a connection, and all that comes back for it. */
+/** Sends one request on a connection, and returns all bytes of the response. */
 async function ask(socket: Socket): Promise<string> {
   socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n')
   return String((await once(socket, 'data'))[0])
 }
 
-test('connections up to the limit are served, and the next one is answered 503 and closed before it asks', async () => {
+test('connections up to the limit are served, and the next one is answered 503 and closed before its request', async () => {
   const app = await start(20)
   const inside = await Promise.all(Array.from({ length: 20 }, () => open(app)))
   for (const socket of inside) expect(await ask(socket)).toContain('HTTP/1.1 200')
@@ -46,7 +46,7 @@ test('connections up to the limit are served, and the next one is answered 503 a
     /^HTTP\/1\.1 503 .*retry-after: 1\r\n.*connection: close\r\n.*"code":"overloaded"/is,
   )
   await once(next, 'end')
-  // Those inside are not touched, and one that leaves makes room.
+  // Those within the limit are not affected, and one that closes makes room.
   for (const socket of inside) expect(await ask(socket)).toContain('HTTP/1.1 200')
   inside[0]?.destroy()
   await expect.poll(async () => await ask(await open(app))).toContain('HTTP/1.1 200')
@@ -71,7 +71,7 @@ test('a thousand connections over the limit leave no more behind than may be ref
   expect(left).toBeLessThanOrEqual(20 + 50)
 })
 
-test('when it gets crowded, unused connections are kept for a shorter time', async () => {
+test('near the limit, unused connections are closed earlier', async () => {
   const app = await start(10)
   const keepAlive = async () => /keep-alive: timeout=(\d+)/i.exec(await ask(await open(app)))?.[1]
   expect(await keepAlive()).toBe('75')

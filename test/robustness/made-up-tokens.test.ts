@@ -28,11 +28,11 @@ async function start(environment: Record<string, string>): Promise<RunningApp> {
   return app
 }
 
-/** Many at once, as a stranger would. */
+/** Many at once, as an attacker would. */
 async function showMadeUp({ services }: RunningApp, count: number): Promise<void> {
   for (let shown = 0; shown < count; shown += 500) {
     const tokens = Array.from({ length: 500 }, (_, i) =>
-      // Ids of now and of no time at all.
+      // Ids of the present and of impossible times.
       issueToken(i % 2 ? newCompactId(Date.now()) : randomBytes(16).toString('base64url')),
     )
     const found = await Promise.all(tokens.map((token) => services.verification.verify(token)))
@@ -56,7 +56,7 @@ const stores = [
 ]
 
 describe.each(stores)('on $name', ({ skipped, withRedis }) => {
-  test.skipIf(skipped)('30,000 made-up tokens leave fewer than 100 bytes each in the process', async () => {
+  test.skipIf(skipped)('30,000 invented tokens leave fewer than 100 bytes each in the process', async () => {
     const redis = withRedis ? await startRedis() : null
     if (redis) closers.push(() => redis.stop())
     const app = await start(redis ? { HUFU_REDIS_URL: redis.url } : {})
@@ -67,7 +67,7 @@ describe.each(stores)('on $name', ({ skipped, withRedis }) => {
   })
 })
 
-test.skipIf(noRedis)('Redis tracks the keys of live sessions, and none that a stranger made up', async () => {
+test.skipIf(noRedis)('Redis tracks the keys of live sessions, and none that a client invented', async () => {
   const redis = await startRedis()
   closers.push(() => redis.stop())
   const app = await start({ HUFU_REDIS_URL: redis.url })
@@ -81,7 +81,7 @@ test.skipIf(noRedis)('Redis tracks the keys of live sessions, and none that a st
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ phone_number: person.phone, password: person.password }),
   })
-  // What a sign-in answers: test/api/v1.test.ts.
+  // The response to a sign-in: test/api/v1.test.ts.
   const { token, session } = (await answer.json()) as { token: string; session: { id: string } }
   expect(await app.services.verification.verify(token)).toMatchObject({ is: 'live' })
   expect(await tracked()).toBe(1)

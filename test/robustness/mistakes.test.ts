@@ -1,4 +1,4 @@
-// The mistakes of a newcomer's first hours: each is made for real, and its message says what was wrong and
+// The mistakes of the first hours with Hufu: each is really made, and its message says what was wrong and
 // what to do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCommand, startProcess } from '../support/app.ts'

@@ -1,5 +1,5 @@
-// Nothing that is printed or logged holds a part of a secret: every reserved character, in every position, of
-// every secret setting.
+// No output or log contains a part of a secret: every reserved character, in every position, of every secret
+// setting.
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { doctor } from '../../src/cli/doctor.ts'
 import { Output } from '../../src/cli/output.ts'
@@ -11,9 +11,11 @@ import { readSettings } from '../../src/settings/settings.ts'
 import { settingRows } from '../../src/settings/table.ts'
 import { runCommand } from '../support/app.ts'
 
-/** RFC 3986, section 2.2, the percent sign, and what no URL has. */
+/**
+ * The reserved characters of RFC 3986, section 2.2, the percent sign, and characters that no URL may contain.
+ */
 const reserved = [...':/?#[]@!$&\'()*+,;=%"<>\\^`{|} é字\t']
-/** Halves of one secret: neither may be seen. */
+/** The halves of one secret: neither may be visible. */
 const [before, after] = ['Zq7xV', 'w4Kpt']
 const secretsWith = (sign: string) => [
   `${sign}${before}${after}`,
@@ -59,7 +61,7 @@ afterEach(() => {
   printed = ''
 })
 
-/** What doctor prints, with this program's own reading of settings. */
+/** The output of doctor, with the program's own parsing of settings. */
 async function printedWith(environment: Record<string, string>): Promise<string> {
   printed = ''
   for (const stream of [process.stdout, process.stderr])
@@ -88,7 +90,7 @@ test.each(
   const cases = reserved
     .flatMap(secretsWith)
     .flatMap(formsOf)
-    // What stands before a ":" is a user, and no secret.
+    // The text before a ":" is a user, and no secret.
     .filter((value) => !/\/\/(Zq7xV)(w4Kpt)?:+[^@]/.test(value))
   for (const value of new Set(cases)) {
     const text = await printedWith({ HUFU_SMS: 'console', [name]: value })
@@ -125,7 +127,7 @@ describe('every command and the server, with a password that breaks URLs', () =>
     }
   })
 
-  test('redis://secret@host is refused, and says how a password alone is written', async () => {
+  test('redis://secret@host is refused with the spelling of a password alone', async () => {
     const result = await runCommand(['doctor'], { HUFU_REDIS_URL: 'redis://hunter2@127.0.0.1:9' })
     expect(result).toMatchObject({ code: 2, stdout: '' })
     expect(result.stderr).toMatch(/^HUFU_REDIS_URL has no ":" before the "@": write redis:\/\/:password@host/)
@@ -151,7 +153,7 @@ test('an unchecked URL is shown without anything before its last "@"', () => {
     expect(redactUrl(url)).toBe(shown)
 })
 
-test('an error of a driver that quotes its URL is logged and printed without the password', () => {
+test('a driver error that quotes its URL is logged and printed without the password', () => {
   const url = 'mysql://hufu:s3cret%40word@db/hufu'
   const hide = hiderOf(secretPartsOf(url))
   const lines: string[] = []

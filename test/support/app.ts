@@ -17,18 +17,18 @@ import { whenProcessEnds } from './services/ending.ts'
 export const person = { phone: '12345678901', password: '123456', nickname: '测试用户1' } as const
 
 /**
- * Most tests sign in far more often than a person does; limits.test.ts and outages.test.ts set it to `on`.
+ * Most tests sign in far more often than the limits allow; limits.test.ts and outages.test.ts set it to `on`.
  */
 const withoutLimits = { HUFU_LIMITS: 'off' }
 
 export interface RunningApp {
   readonly url: string
   readonly services: Services
-  /** The same database through another connection, as an operator's tool sees it. */
+  /** Another connection to the same database, for direct changes like those of an operator's tool. */
   readonly byHand: Database
   readonly server: FastifyInstance
   readonly clock: ManualClock
-  /** Every line that was logged. */
+  /** Every log line. */
   readonly lines: string[]
   close(): Promise<void>
 }
@@ -36,16 +36,16 @@ export interface RunningApp {
 export interface AppOptions {
   readonly environment?: Record<string, string>
   readonly cacheEntrySeconds?: number
-  /** Password hashes take as long as in a real server; if not given, they take almost no time. */
+  /** Password hashes take as long as in a real server; by default they take almost no time. */
   readonly slowHashes?: boolean
-  /** 127.0.0.1, if not given. */
+  /** 127.0.0.1 by default. */
   readonly host?: string
 }
 
-/** The least that argon2id takes: most tests are not about hashing. */
+/** The minimum of argon2id: most tests do not concern hashing. */
 const cheapHashes = { memoryKib: 8, passes: 1 }
 
-/** Starts everything in this process, on a free port and with a clock that stands still. */
+/** Starts everything in this process, on a free port and with a manual clock. */
 export async function startApp(databaseUrl: string, options: AppOptions = {}): Promise<RunningApp> {
   const settings = readSettings({
     HUFU_DATABASE_URL: databaseUrl,
@@ -76,7 +76,7 @@ export async function startApp(databaseUrl: string, options: AppOptions = {}): P
   return { url, services, byHand, server, clock, lines, close }
 }
 
-/** Adds the tutorial's person, or another one with the same password. */
+/** Adds the tutorial's account, or another one with the same password. */
 export async function addPerson(
   services: Services,
   phoneNumber: string = person.phone,
@@ -93,7 +93,7 @@ export async function addPerson(
 export interface ServerProcess {
   readonly url: string
   readonly child: ChildProcess
-  /** What it has written to standard output and standard error so far. */
+  /** Its standard output and standard error so far. */
   readonly output: () => string
   stop(signal?: NodeJS.Signals): Promise<number | null>
 }
@@ -103,13 +103,13 @@ const main = `${root}src/main.ts`
 
 export interface ProcessOptions {
   readonly cwd?: string
-  /** Another script of this project that says where it listens as the server does. */
+  /** Another script of this project, which prints its address as the server does. */
   readonly script?: string
-  /** Another copy of this project whose server is to run. */
+  /** Another copy of this project whose server is started. */
   readonly source?: string | undefined
-  /** main.js is what `npm start` runs: it looks at Node's version and imports main.ts. */
+  /** main.js is the entry of `npm start`: it checks Node's version and imports main.ts. */
   readonly entry?: 'main.ts' | 'main.js'
-  /** false: forget standard output, because a load test writes a line for each request. */
+  /** false: discards standard output, because a load test writes a line for each request. */
   readonly keepOutput?: boolean
 }
 

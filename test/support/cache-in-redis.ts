@@ -6,7 +6,7 @@ import { decodeSession } from '../../src/session-cache/session-codec.ts'
 
 export interface EntryInRedis {
   readonly bytes: Buffer
-  /** null where it is a mark. */
+  /** null for a mark. */
   readonly copy: StoredSession | null
   readonly lifeSeconds: number
 }
@@ -15,22 +15,22 @@ export async function openCacheInRedis(url: string) {
   const client = createClient({ url, socket: { reconnectStrategy: false } })
   client.on('error', () => {})
   await client.connect()
-  // So that a replica in a cluster answers too.
+  // READONLY, so that a replica in a cluster responds too.
   await client.sendCommand(['READONLY']).catch(() => {})
   const reader = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   return {
-    /** null where there is nothing. */
+    /** null if the key does not exist. */
     async read(sessionId: string): Promise<EntryInRedis | null> {
       const [bytes, lifeSeconds] = [await reader.get(keyOf(sessionId)), await client.ttl(keyOf(sessionId))]
       if (bytes === null) return null
       const begin = bytes.indexOf(' ', bytes.indexOf(' ') + 1) + 1
       return { bytes, copy: decodeSession(sessionId, bytes.subarray(begin)), lifeSeconds }
     },
-    /** Instead of what is there, and for as long. */
+    /** Replaces the value, and keeps its expiry. */
     async write(sessionId: string, bytes: string | Buffer): Promise<void> {
       await client.set(keyOf(sessionId), bytes, { expiration: 'KEEPTTL' })
     },
-    /** Whether there was something. */
+    /** Whether the key existed. */
     async remove(sessionId: string): Promise<boolean> {
       return (await client.del(keyOf(sessionId))) === 1
     },
@@ -45,7 +45,7 @@ export async function openCacheInRedis(url: string) {
   }
 }
 
-/** Whether a Redis holds an entry of a live session. */
+/** Whether a Redis contains an entry of a live session. */
 export async function holdsLiveEntry(url: string, sessionId: string): Promise<boolean> {
   const cache = await openCacheInRedis(url)
   const found = await cache.read(sessionId)

@@ -1,6 +1,4 @@
-/**
- * The databases that tests run on, each with and without Redis: real servers, see services/global-setup.ts.
- */
+/** The databases of the tests, each with and without Redis: real servers, see services/global-setup.ts. */
 
 import { join } from 'node:path'
 import { inject } from 'vitest'
@@ -15,15 +13,15 @@ export type FreshDatabase = {
    * `postgres://hufu@127.0.0.1:5432/hufu_test_ab12`.
    */
   url: string
-  /** Removes the database; connections that are still open lose it. */
+  /** Removes the database and closes its open connections. */
   drop(): Promise<void>
 }
 
 export type DatabaseUnderTest = {
   name: 'sqlite' | 'mariadb' | 'mysql' | 'postgres'
-  /** Why tests on it cannot run here; null when they can. */
+  /** The reason why its tests are skipped; null if they run. */
   skipped: string | null
-  /** Makes an empty database of its own; throws when skipped. */
+  /** Creates an empty database; throws if the tests are skipped. */
   create(): Promise<FreshDatabase>
 }
 
@@ -32,7 +30,7 @@ export type StoreUnderTest = {
   name: string
   database: DatabaseUnderTest
   redis: boolean
-  /** Why tests on it cannot run here; null when they can. */
+  /** The reason why its tests are skipped; null if they run. */
   skipped: string | null
 }
 
@@ -76,7 +74,7 @@ const postgres: DatabaseUnderTest = {
 export const databases: readonly DatabaseUnderTest[] = [
   sqlite,
   mariadb,
-  // The run says once why there is no MySQL (services/global-setup.ts), instead of each test.
+  // services/global-setup.ts prints once why there is no MySQL, instead of each test.
   ...(mysql.skipped === null ? [mysql] : []),
   postgres,
 ]
@@ -94,7 +92,7 @@ export const stores: readonly StoreUnderTest[] = databases.flatMap((database) =>
 
 /**
  * The shared Redis, in the logical database of this test file: no other file sees its keys, and FLUSHDB
- * between tests is safe. Channels and client tracking know no logical databases. Null when Redis is not
+ * between tests is safe. Channels and client tracking ignore logical databases. Null if Redis is not
  * installed.
  */
 export function redisUrl(): string | null {

@@ -1,7 +1,7 @@
-// Bytes of cache entries as another version writes them, made out of those of this version.
+// Cache entries in the layouts of other versions, made from those of this version.
 import { crc32 } from 'node:zlib'
 
-/** Where the tail of an entry begins, and what stands behind it (src/session-cache/session-codec.ts). */
+/** The offset of an entry's tail, and its content (src/session-cache/session-codec.ts). */
 const tailAt = 69
 const checkSize = 4
 
@@ -11,8 +11,8 @@ export interface Field {
 }
 
 /**
- * An entry with one more field in its tail, behind `place` of the fields that are there (all of them, where
- * there are fewer).
+ * An entry with one more field in its tail, after `place` of the existing fields (after all of them, if there
+ * are fewer).
  */
 export function withField(entry: Buffer, { tag, value }: Field, place = Infinity): Buffer {
   const end = entry.length - checkSize
@@ -23,14 +23,14 @@ export function withField(entry: Buffer, { tag, value }: Field, place = Infinity
   return withCheck(Buffer.concat([entry.subarray(0, at), field, entry.subarray(at, end)]))
 }
 
-/** An entry whose writer knows so many critical tags more than that of `entry`. */
+/** An entry of a writer that knows this many more critical tags than that of `entry`. */
 export function withConditions(entry: Buffer, more: number): Buffer {
   const body = Buffer.from(entry.subarray(0, -checkSize))
   body.writeUInt8(body.readUInt8(1) + more, 1)
   return withCheck(body)
 }
 
-/** The bytes with a right check behind them. */
+/** The bytes followed by their checksum. */
 export function withCheck(body: Uint8Array): Buffer {
   const check = Buffer.alloc(checkSize)
   check.writeUInt32BE(crc32(body))

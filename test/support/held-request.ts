@@ -1,4 +1,4 @@
-// A request whose body comes late: its headers and one byte, then nothing, then the rest.
+// A request with a delayed body: its headers and one byte, then nothing, then the rest.
 import { request } from 'node:http'
 
 export interface HeldRequest {
@@ -22,7 +22,7 @@ export interface Held {
   readonly answer: Promise<HeldAnswer>
 }
 
-/** Sends the headers and the first byte of a body; resolves when they are on their way. */
+/** Sends the headers and the first byte of a body; resolves when they were written. */
 export async function holdRequest(
   { method, url, token, body }: HeldRequest,
   giveUpMs = 20_000,
@@ -52,7 +52,7 @@ export async function holdRequest(
       )
     })
   })
-  // It is looked at later; until then a broken connection is no unhandled rejection.
+  // It is awaited later; until then a broken connection must not be an unhandled rejection.
   answer.catch(() => {})
   await new Promise<void>((resolve) => asked.write(body.slice(0, 1), () => resolve()))
   return { release: () => asked.end(body.slice(1)), answer }

@@ -1,4 +1,4 @@
-// The sessions of one server without its HTTP: several of these on one database and one Redis are several
+// The sessions of one server without its HTTP: several of these on one database and one Redis act as several
 // servers.
 
 import type { OnBackgroundError } from '../../src/background-errors.ts'
@@ -40,9 +40,9 @@ export interface DomainOptions {
   readonly redisUrl: string | null
   readonly clock?: ManualClock
   readonly watch?: Watcher
-  /** A writer with a broken step; absent: the real one. */
+  /** A mutant of the writer; the real one by default. */
   readonly Writer?: typeof AccountWriter
-  /** Called with the error that kept the use of sessions from being noted. */
+  /** Called with the error of a failed write of last uses. */
   readonly onBackgroundError?: OnBackgroundError
 }
 
@@ -55,12 +55,12 @@ export const phone: Device = {
 }
 export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
 
-/** The use of a session is noted only where a test turns the clock, and then on a server that is well. */
+/** Last uses are written only where a test moves the clock, and then on a healthy server. */
 function throwIt(_work: string, error: unknown): void {
   throw error
 }
 
-/** Opens one server's sessions; every step goes through `watch`. */
+/** Opens the sessions of one server; every step goes through `watch`. */
 export async function openDomain(options: DomainOptions): Promise<Domain> {
   const { databaseUrl, redisUrl, watch = pass, clock = new ManualClock(Date.UTC(2026, 10, 22)) } = options
   const unwatched = dialectFor(databaseUrl, 5)
@@ -90,7 +90,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   return { db, cache, writer, sessions, verification, clock, close }
 }
 
-/** Brings the schema of a fresh database up to date. */
+/** Migrates a fresh database. */
 export async function migrateFresh(databaseUrl: string): Promise<void> {
   const kind = databaseKind(databaseUrl)
   if (kind === null) throw new Error(`not a database URL: ${databaseUrl}`)
@@ -99,7 +99,7 @@ export async function migrateFresh(databaseUrl: string): Promise<void> {
   await db.destroy()
 }
 
-/** Writes an account without a password, and returns its id. */
+/** Inserts an account without a password, and returns its id. */
 export async function addAccount(db: Database): Promise<string> {
   const id = newAccountId(Date.now())
   await db
@@ -116,7 +116,7 @@ export async function addAccount(db: Database): Promise<string> {
   return id
 }
 
-/** Signs the account in; a refusal is a failure of the test. */
+/** Signs the account in; a refusal fails the test. */
 export async function signIn(
   { sessions }: Domain,
   accountId: string,

@@ -1,12 +1,12 @@
-// Rows by the hundred thousand, made by the database itself.
+// Hundreds of thousands of rows, made by the database itself.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { DatabaseKind } from '../../src/database/open.ts'
 
-/** SQL of a value, made of the SQL of the row's number, which counts from 1. */
+/** SQL of a value, computed from the row's number, which starts at 1. */
 export type Cell = (number: RawBuilder<number>, text: Texts) => RawBuilder<unknown>
 
 interface Texts {
-  /** The number with zeros before it, so many characters in all. */
+  /** The number, padded with zeros to this length. */
   padded(number: RawBuilder<number>, width: number): RawBuilder<string>
   concat(...parts: readonly RawBuilder<unknown>[]): RawBuilder<string>
 }
@@ -14,7 +14,7 @@ interface Texts {
 /** A statement has 5 s. */
 const rowsInStatement = 20_000
 
-/** Inserts so many rows: a column without a cell is null. */
+/** Inserts this many rows; a column without a cell is null. */
 export async function insertMany<T>(
   db: Kysely<T>,
   kind: DatabaseKind,
@@ -27,7 +27,7 @@ export async function insertMany<T>(
     const to = Math.min(count, from + rowsInStatement - 1)
     const { before, numbers } = rangeOf(kind, from, to)
     const values = sql.join(Object.values(cells).map((cell) => cell(sql`n.i`, textsOf(kind))))
-    // SQLite takes `with` in front of the whole statement only, the others in front of its select too.
+    // SQLite accepts `with` only in front of the whole statement, the others in front of its select too.
     await sql`${before} insert into ${sql.table(table)} (${columns}) select ${values} from ${numbers}`.execute(
       db,
     )
@@ -49,7 +49,7 @@ function rangeOf(kind: DatabaseKind, from: number, to: number) {
   }
 }
 
-/** MySQL has no sequences as MariaDB has them, and both end a recursion after 1,000 steps. */
+/** MySQL lacks MariaDB's sequences, and both end a recursion after 1,000 steps. */
 function numbersByDigits(from: number, to: number): RawBuilder<unknown> {
   const digits = sql.raw(Array.from({ length: 10 }, (_, d) => `select ${d} as d`).join(' union all '))
   const places = ['a', 'b', 'c', 'd', 'e'].slice(0, String(to - from).length)

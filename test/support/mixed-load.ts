@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Failure {
   readonly request: string
-  /** null: there was no answer. */
+  /** null: no response. */
   readonly status: number | null
-  /** The code of the problem, or what the connection broke of. */
+  /** The code of the problem, or the error of the connection. */
   readonly code: string
 }
 
@@ -18,23 +18,26 @@ interface Step {
 }
 
 /**
- * A number signs in at most so often within ten minutes; when all have, the load goes on without sign-ins.
+ * The limit of sign-ins of a number within ten minutes; once all are used, the load continues without
+ * sign-ins.
  */
 const signInsPerNumber = 30
-/** The pause of a client after each answer: without it the clients take the processor from the servers. */
+/**
+ * The pause of a client after each response, without which the clients would take the CPU from the servers.
+ */
 const pauseMs = 20
-/** Tokens that each client keeps; the oldest of more is signed out. */
+/** Tokens that each client keeps; beyond these, the oldest is signed out. */
 const kept = 3
 
-/** Clients that each use tokens of their own, so that whatever is refused to them is a fault. */
+/** Clients that each use tokens of their own, so that every refusal is an error. */
 export class MixedLoad {
-  /** What was not answered as it must be. */
+  /** Requests with an unexpected response. */
   readonly failures: Failure[] = []
-  /** Tokens of sign-ins that were answered, without those whose sign-out was sent. */
+  /** Tokens of acknowledged sign-ins whose sign-out was not sent yet. */
   readonly live = new Set<string>()
-  /** Tokens whose sign-out was answered. */
+  /** Tokens whose sign-out was acknowledged. */
   readonly ended = new Set<string>()
-  /** Requests that were answered as they must be. */
+  /** Requests with the expected response, counted. */
   readonly counts: Record<string, number> = {}
   readonly #url: string
   readonly #people: readonly string[]
@@ -55,17 +58,17 @@ export class MixedLoad {
     this.#clients = Array.from({ length: clients }, () => this.#client())
   }
 
-  /** Resolves when so many more requests have come back. */
+  /** Resolves after this many more responses. */
   async more(requests: number): Promise<void> {
     const at = this.#done + requests
     await Promise.race([
       new Promise<void>((resolve) => this.#waiting.push({ at, resolve })),
-      // A fault of the load itself must not look like a server that is slow.
+      // A failure of the load generator must not look like a slow server.
       Promise.all(this.#clients).then(() => Promise.reject(new Error('the clients have stopped'))),
     ])
   }
 
-  /** Lets each client finish what it does. */
+  /** Waits until each client has finished its request. */
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.all(this.#clients)
@@ -76,7 +79,7 @@ export class MixedLoad {
     while (!this.#stopping) {
       const issued = await this.#signIn()
       if (issued !== null) tokens.push(issued)
-      // No account is left that may sign in, and no token.
+      // No account may sign in any more, and there is no token.
       if (tokens.length === 0) return
       for (const token of [...tokens, ...tokens])
         await this.#ask({ request: 'GET /v1/session', status: 200, token })
@@ -96,7 +99,7 @@ export class MixedLoad {
     }
     const answer = await this.#ask({ request: 'POST /v1/sessions', status: 201, body }, person)
     if (answer === null) return null
-    // A sign-in that was answered 201 has a token.
+    // A sign-in with status 201 has a token.
     const { token } = answer as { token: string }
     this.live.add(token)
     return token
@@ -109,7 +112,7 @@ export class MixedLoad {
     await this.#ask({ request: 'GET /v1/session', status: 401, code: 'session_signed_out', token })
   }
 
-  /** The body of the answer; null, and a failure more, where it is not what it must be. */
+  /** The body of the response; null, and a further failure, if it is unexpected. */
   async #ask(step: Step, person = 0): Promise<object | null> {
     const { status, code, body } = await this.#send(step, person).catch((error: Error) => ({
       status: null,
@@ -132,8 +135,7 @@ export class MixedLoad {
     const response = await fetch(this.#url + path, {
       method,
       headers: {
-        // Each person from a network of their own: nginx adds our address, which Hufu trusts, behind this
-        // one.
+        // Each account has a network of its own: nginx appends its own address, which Hufu trusts.
         'x-forwarded-for': `198.51.${person}.7`,
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body && { 'content-type': 'application/json' }),
@@ -142,7 +144,7 @@ export class MixedLoad {
     })
     const text = await response.text()
     const isJson = /json/.test(response.headers.get('content-type') ?? '')
-    // Every answer of Hufu with a body is a JSON object; nginx's own answers are HTML.
+    // Every response of Hufu with a body is a JSON object; nginx's own responses are HTML.
     const answer = (isJson ? JSON.parse(text) : {}) as { code?: string }
     return { status: response.status, code: answer.code ?? text.slice(0, 80), body: answer }
   }

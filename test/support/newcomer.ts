@@ -1,4 +1,4 @@
-// A terminal that has just been opened, and a server that is started in it as a document says.
+// A new terminal, in which a server is started as a document says.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { whenProcessEnds } from './services/ending.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 
-/** The environment of a new terminal: nothing of this test run's own npm, Node or settings. */
+/** The environment of a new terminal, without this test run's npm, Node and settings. */
 export function newcomer(port: number): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
   const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
@@ -20,19 +20,21 @@ export function newcomer(port: number): Record<string, string> {
 
 export interface Where {
   readonly cwd: string
-  /** Where the start message says that the server listens. */
+  /** The port in the start message. */
   readonly port: number
-  /** `newcomer`, if not given. */
+  /** `newTerminal` by default. */
   readonly environment?: Record<string, string>
 }
 
 export interface Started {
   readonly output: () => string
-  /** SIGTERM to the process group, as Ctrl-C in a terminal; resolves when the command has ended. */
+  /**
+   * Sends SIGTERM to the process group, as Ctrl-C in a terminal does; resolves when the command has ended.
+   */
   stop(): Promise<void>
-  /** SIGTERM to the command alone, as by a supervisor, which knows one process. */
+  /** Sends SIGTERM to the command alone, as a supervisor does, which knows one process. */
   stopAlone(): Promise<void>
-  /** SIGKILL to what is left of the process group: a server that outlived npm is still in it. */
+  /** Sends SIGKILL to the rest of the process group: a server that outlived npm is still in it. */
   end(): void
 }
 
@@ -54,7 +56,7 @@ export async function startServer(
     try {
       process.kill(group, 'SIGKILL')
     } catch {
-      // All have ended, as they should.
+      // All have ended already.
     }
   }
   whenProcessEnds(end)
@@ -83,7 +85,7 @@ export async function startServer(
   }
 }
 
-/** Copies the files of this checkout as they are, new ones included, ignored ones not. */
+/** Copies the current files of this checkout, with new ones and without ignored ones. */
 export async function copyCheckout(to: string): Promise<void> {
   const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
   const { stdout } = await run('git', list, { cwd: root, maxBuffer: 2 ** 24 })

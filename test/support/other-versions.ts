@@ -7,14 +7,17 @@ import { createFolder, removeFolder } from './services/folders.ts'
 
 export const thisVersion = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Lines of a file of the source, as they stand there, and what to put in their place. */
+/** Lines of a source file and their replacement. */
 export type SourceChange = readonly [file: string, from: string, to: string]
 
 export type CheckedOut =
   | { readonly folder: string; readonly missing: null; remove(): void }
   | { readonly folder: null; readonly missing: string; remove(): void }
 
-/** The source of the last commit with this subject in a folder of its own, or why it cannot be had. */
+/**
+ * Checks out the source of the last commit with this subject; otherwise returns the reason why it is not
+ * available.
+ */
 export function checkOutVersion(subject: string): CheckedOut {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: thisVersion, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -35,8 +38,8 @@ export function checkOutVersion(subject: string): CheckedOut {
 }
 
 /**
- * Makes a copy of a project in an empty folder that can run, with these lines changed.
- * @throws where a line is not there
+ * Copies a project into an empty folder so that it can run, with these lines changed.
+ * @throws where a line is not found
  */
 export function copyVersion(project: string, folder: string, changes: readonly SourceChange[]): void {
   for (const part of ['src', 'package.json'])

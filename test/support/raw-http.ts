@@ -1,23 +1,22 @@
-// HTTP as bytes: what no client library would send, and the answers read from the connection one after the
-// other.
+// HTTP as bytes: requests that no client library would send, and the responses of a connection in order.
 import { connect, type Socket } from 'node:net'
 
 export type Bytes = string | Buffer
 
 export interface Reply {
-  /** 0 where the connection ended without an answer. */
+  /** 0 if the connection ended without a response. */
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly text: string
 }
 
 const noReply: Reply = { status: 0, headers: {}, text: '' }
-/** An answer that is not there by then never comes: nothing waits longer in the server. */
+/** A response that takes longer never comes: no timeout in the server is longer. */
 const lateMs = 30_000
 
 /**
- * The first answer in these bytes and where it ends; null while some of it is missing. 100 Continue is no
- * answer.
+ * The first response in these bytes and where it ends; null while it is incomplete. 100 Continue is no
+ * response.
  */
 function takeReply(
   bytes: Buffer,
@@ -49,7 +48,7 @@ function takeBody(rest: Buffer, headers: Reply['headers'], ended: boolean) {
   const announced = headers['content-length']
   if (announced === undefined && !ended) return null
   const length = announced === undefined ? rest.length : Number(announced)
-  // A connection that ended says that no more will come.
+  // After the end of the connection, no more bytes come.
   if (rest.length < length && !ended) return null
   return { text: rest.toString('utf8', 0, length), length }
 }
@@ -69,8 +68,8 @@ function takeChunks(rest: Buffer): { text: string; length: number } | null {
 }
 
 /**
- * Writes bytes to a connection of their own and reads until the server closes it. `end`: then says that no
- * more will come.
+ * Writes bytes to a new connection and reads until the server closes it. `end`: half-closes it after the
+ * bytes.
  */
 export function send({ url }: { url: string }, request: Bytes, { end = false } = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
@@ -81,7 +80,7 @@ export function send({ url }: { url: string }, request: Bytes, { end = false } =
       reject(new Error(`still open after 5 s, having said: ${Buffer.concat(chunks)}`))
     }, 5_000)
     socket.on('data', (chunk) => chunks.push(chunk))
-    // A server that has refused does not read the rest: the answer came all the same.
+    // A server that has refused does not read the rest: the response has still arrived.
     socket.on('error', () => {})
     socket.on('close', () => {
       clearTimeout(late)
@@ -92,7 +91,7 @@ export function send({ url }: { url: string }, request: Bytes, { end = false } =
   })
 }
 
-/** One connection that stays, as a client with its own ideas keeps it. */
+/** A persistent connection. */
 export class RawConnection {
   /** Settles when the connection is closed by either side. */
   readonly whenClosed: Promise<void>
@@ -130,7 +129,7 @@ export class RawConnection {
     this.#socket.write(bytes)
   }
 
-  /** The next answer; null where the connection ended before it was whole. */
+  /** The next response; null if the connection ended before it was complete. */
   async answer({ isHead = false } = {}): Promise<Reply | null> {
     for (;;) {
       const taken = takeReply(this.#bytes, { isHead })
@@ -147,7 +146,7 @@ export class RawConnection {
     }
   }
 
-  /** What has come and is no answer yet. */
+  /** The received bytes that form no response yet. */
   get unread(): string {
     return this.#bytes.toString('latin1')
   }
@@ -162,12 +161,12 @@ export class RawConnection {
     })
   }
 
-  /** Says that no more will come. */
+  /** Half-closes the connection. */
   end(bytes: Bytes = ''): void {
     this.#socket.end(bytes)
   }
 
-  /** Reads nothing more: what the server says stays in the buffers between the two. */
+  /** Stops reading: further data stays in the buffers between the two. */
   stopReading(): void {
     this.#socket.pause()
   }
@@ -176,7 +175,7 @@ export class RawConnection {
     this.#socket.resume()
   }
 
-  /** Ends it with RST, as a phone that lost its network and came back does. */
+  /** Ends it with RST, like a phone that comes back after losing its network. */
   async reset(): Promise<void> {
     this.#socket.resetAndDestroy()
     await this.whenClosed

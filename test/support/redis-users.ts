@@ -1,8 +1,8 @@
-// Users of Redis for tests: with the rights that docs/settings.md names, and not one more.
+// Users of Redis for tests, with exactly the rights that docs/settings.md names.
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 
-/** What ACL SETUSER wants; the password is `p@ss`. */
+/** The rules of ACL SETUSER; the password is `p@ss`. */
 export const makeUser = (name: string) => ['ACL', 'SETUSER', name, 'reset', 'on', '>p@ss']
 
 export function leastRights(): string[] {

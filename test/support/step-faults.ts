@@ -1,10 +1,10 @@
-// Every step of the database and of the session cache, one by one, so that a test can pause, cut or order
+// The steps of the database and of the session cache, one by one, so that a test can pause, stop or order
 // them.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dialect, Driver } from 'kysely'
 import type { SessionCache } from '../../src/session-cache/session-cache.ts'
 
-/** Sees each step before it happens, and decides whether and when it does. */
+/** Called before each step; decides whether and when it happens. */
 export type Watcher = <T>(step: string, work: () => Promise<T>) => Promise<T>
 
 /** A dialect whose begin, statements, commit and rollback are steps. */
@@ -62,13 +62,15 @@ export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionC
   }
 }
 
-/** Lets everything through. */
+/** Runs every step. */
 export const pass: Watcher = (_step, work) => work()
 
 export type Fault = 'dies before' | 'dies after' | 'loses the answer'
 export const faults: readonly Fault[] = ['dies before', 'dies after', 'loses the answer']
 
-/** Cuts the n-th step. A process that dies does nothing afterwards, not even a rollback. */
+/**
+ * Fails at the n-th step. Like a process that dies, the server does nothing afterwards, not even a rollback.
+ */
 export class Cut {
   steps: string[] = []
   reached: string | null = null
@@ -127,7 +129,7 @@ export class Gate {
   }
 }
 
-/** Waits for what no event announces. @throws after 5 s */
+/** Waits for a condition without an event. @throws after 5 s */
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5_000
   while (!(await isTrue())) {

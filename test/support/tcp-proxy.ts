@@ -1,4 +1,4 @@
-// A TCP proxy before a server or a store, to cut or to stall the line to it.
+// A TCP proxy in front of a server or a store, which can break or stall its connections.
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
@@ -10,14 +10,14 @@ export interface TcpProxy {
   /** The target's URL, through the proxy. */
   readonly url: string
   /**
-   * `refuse` also cuts the open lines; `stall` keeps them open and passes nothing more; `slow` passes
-   * everything 150 ms late; `vanish` leaves the open lines as a machine does whose power was cut: nothing is
-   * read, and no end is answered.
+   * `refuse` also closes the open connections; `stall` keeps them open and drops all data; `slow` delays all
+   * data by 150 ms; `vanish` imitates a machine that lost power: the open connections are not read, and no
+   * close is answered.
    */
   set(mode: Mode): void
-  /** Which ports the target knows the open lines by. */
+  /** The local ports of the open connections to the target. */
   portsAtTarget(): number[]
-  /** New lines lead there; those that are open are cut. */
+  /** Sends new connections to another target, and closes the open ones. */
   leadTo(targetUrl: string): void
   close(): Promise<void>
 }
@@ -43,7 +43,7 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       lines.add(from)
       from.on('data', (chunk) => {
         if (mode === 'pass') to.write(chunk)
-        // In order: timers of one length fire in the order in which they were set.
+        // In order, because timers of one length fire in the order in which they were set.
         else if (mode === 'slow') setTimeout(() => to.writable && to.write(chunk), slowMs)
       })
       from.on('error', () => {})
@@ -67,7 +67,7 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
     set(next) {
       mode = next
       if (next === 'refuse') cut()
-      // A socket that is not read does not see its other end go.
+      // A socket that is not read does not notice the close of its peer.
       if (next === 'vanish') for (const line of lines) line.pause()
     },
     portsAtTarget: () => [...toTarget].map(({ localPort }) => localPort ?? 0),

@@ -1,4 +1,4 @@
-// Two servers in this process under a load that writes down every answer, while a test breaks their Redis.
+// Two servers in this process under a load that records every response, while a test breaks their Redis.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { freshMs } from '../../src/timing.ts'
@@ -15,8 +15,8 @@ export interface TwoServers {
   readonly apps: readonly [RunningApp, RunningApp]
   readonly databaseUrl: string
   /**
-   * Signs in and out, and asks for tokens of before and after, until `work` is done and both servers have all
-   * of Redis.
+   * Signs in and out, and checks old and new tokens, until `work` is done and both servers are fully
+   * connected to Redis.
    */
   underLoad(work: () => Promise<void>): Promise<readonly Operation[]>
   /**
@@ -24,7 +24,7 @@ export interface TwoServers {
    * other.
    */
   expectStillSo(tokens: { readonly ended: string; readonly live: string }): Promise<void>
-  /** Resolves when both servers have all of Redis. */
+  /** Resolves when both servers are fully connected to Redis. */
   haveRedis(): Promise<void>
   close(): Promise<void>
 }
@@ -68,7 +68,7 @@ export async function startTwoServers(
         { name: 's1', url: apps[0].url },
         { name: 's2', url: apps[1].url },
       ] as const
-      // What is waited for, such as a fail-over, takes seconds: a quiet load asks often enough.
+      // The awaited event, such as a fail-over, takes seconds, so a low rate of requests is enough.
       const load = startWorkload(
         client,
         { servers, codeOf: async () => '' },
@@ -88,7 +88,14 @@ export async function startTwoServers(
         )
       await until(async () => servers.every(worksAgain))
       await load.stop()
-      const interval = { name: 'test', hasStrictBounds: false, mustFailRequests: false, start, healedAt, end: performance.now() }
+      const interval = {
+        name: 'test',
+        hasStrictBounds: false,
+        mustFailRequests: false,
+        start,
+        healedAt,
+        end: performance.now(),
+      }
       const history = { servers: servers.map(({ name }) => name), operations, faultIntervals: [interval] }
       const boundMs = freshMs + 100
       expect(check(history, { boundMs, strictBoundMs: boundMs, deadlineMs: 15_000 })).toEqual([])
@@ -101,7 +108,7 @@ export async function startTwoServers(
   }
 }
 
-/** How often what was done came to what end. */
+/** The number of operations by kind and outcome. */
 export function tally(operations: readonly Operation[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const { kind, outcome } of operations)

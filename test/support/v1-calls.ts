@@ -158,7 +158,7 @@ async function newApp(baseUrl: string, token: string | null, { language, from }:
   return { client, received, trouble }
 }
 
-/** What the SDK stores for a session of which it knows the token alone. */
+/** The stored state of an SDK that knows only the token of its session. */
 function storedSession(token: string): string {
   const account = { id: '', phoneNumber: null }
   // The public half of a token is the id of its session.
@@ -221,7 +221,7 @@ function endOf({ code, title, ended_at = expect.any(String), ended_by = null }: 
   return { reason, at: ended_at, byDevice, message: title }
 }
 
-/** Signs in with a password, on an iPhone. Tries again where the server says to wait for a second. */
+/** Signs in with a password, on an iPhone. Retries where the server asks to wait for a second. */
 export async function signIn(server: Server, phoneNumber: string, password: string): Promise<string> {
   for (let tries = 0; tries < 5; tries++) {
     const { status, headers, body } = await clientOf(server).signIn({

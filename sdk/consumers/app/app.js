@@ -1,4 +1,4 @@
-// An app that signs in. `platform` is what its surroundings give it.
+// An app that signs in. `platform` comes from its environment.
 import { createClient, HufuError, requestTransport, secureStorage, webStorage } from '@hufu/sdk'
 
 const { baseUrl, request, done } = platform

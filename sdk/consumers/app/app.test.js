@@ -1,4 +1,4 @@
-// Jest loads the package as it is: it transforms nothing in node_modules.
+// Jest loads the package unchanged: it transforms nothing in node_modules.
 const { createClient, HufuError, requestTransport } = require('@hufu/sdk')
 
 test('an app signs in', async () => {

@@ -1,4 +1,4 @@
-// An app in TypeScript. Each error that is expected is there only where the types are more than `any`.
+// An app in TypeScript. The expected errors exist only while the types are more than `any`.
 import { type ClientState, createClient, HufuError, memoryStorage, type SignInInput } from '@hufu/sdk'
 
 const client = createClient({ baseUrl: 'https://hufu.test', storage: memoryStorage() })
@@ -6,7 +6,7 @@ const input: SignInInput = { phoneNumber: '1', password: 'x' }
 
 export async function nickname(): Promise<string | null> {
   const { account } = await client.signIn(input)
-  // @ts-expect-error: it is a text
+  // @ts-expect-error: it is a string
   const wrong: number = account.phoneNumber
   return account.nickname ?? String(wrong)
 }
@@ -18,5 +18,5 @@ export function words(state: ClientState, error: unknown): string {
   return error instanceof HufuError ? error.code : ''
 }
 
-// @ts-expect-error: a password or a code
+// @ts-expect-error: a password or a code is required
 client.signIn({ phoneNumber: '1' }).catch(() => {})

@@ -1,6 +1,6 @@
-// What is checked of each kind of write, with a writer that may be broken: what interleavings.test.ts,
-// faults.test.ts, outages.test.ts and callers.test.ts check of some kinds, as functions of the kind and of
-// the writer. Each returns what it has seen go wrong.
+// The checks of each kind of write, with a writer that may be a mutant: the checks that
+// interleavings.test.ts, faults.test.ts, outages.test.ts and callers.test.ts make for some kinds, as
+// functions of the kind and of the writer. Each returns the violation that it found, or null.
 import { isDeepStrictEqual } from 'node:util'
 import { sql } from 'kysely'
 import type { Database } from '../../../src/database/schema.ts'
@@ -16,16 +16,20 @@ import type { Before, Kind } from './kinds.ts'
 export interface Deployment {
   readonly databaseUrl: string
   readonly redisUrl: string
-  /** An empty Redis beside it. */
+  /** A second, empty Redis. */
   readonly otherRedisUrl: string
-  /** A server whose writer is not broken. It remembers what it has read. */
+  /** A server with the unchanged writer, which has entries in its memory. */
   readonly witness: Domain
 }
 
-/** The writer under test, on one kind of write. null: nothing went wrong. */
-export type Check = (deployment: Deployment, kind: Kind, Writer: typeof AccountWriter) => Promise<string | null>
+/** Checks the writer under test on one kind of write. null: no violation. */
+export type Check = (
+  deployment: Deployment,
+  kind: Kind,
+  Writer: typeof AccountWriter,
+) => Promise<string | null>
 
-/** Runs `work` with a server whose writer is under test, behind a line of its own to Redis. */
+/** Runs `work` with a server whose writer is under test, with a connection of its own to Redis. */
 async function withServer<T>(
   { databaseUrl, redisUrl }: Deployment,
   { Writer, watch }: { readonly Writer: typeof AccountWriter; readonly watch?: Watcher },
@@ -41,10 +45,10 @@ async function withServer<T>(
   }
 }
 
-/** A session that the witness remembers as it is before the write. */
+/** A session that the witness has in memory as it is before the write. */
 async function prepared({ witness }: Deployment, kind: Kind): Promise<Before> {
   const before = await kind.prepare(witness)
-  // The witness fills nothing from before a change that its feed has not read yet.
+  // The witness does not fill entries from before a change that its feed has not read yet.
   await until(async () => {
     const ticket = witness.cache.beginRead()
     const stored = await findSession(witness.db, before.id)
@@ -54,7 +58,7 @@ async function prepared({ witness }: Deployment, kind: Kind): Promise<Before> {
   return before
 }
 
-/** What a check of the session would answer from without the database; null: nothing. */
+/** The entry from which a check would answer without the database; null: none. */
 async function trusted({ cache }: Domain, id: string) {
   cache.dropStale()
   const { value } = await cache.session(id)
@@ -75,7 +79,7 @@ async function isMarkedIn(url: string, id: string): Promise<boolean> {
   return found?.bytes.toString().startsWith('mark:') ?? false
 }
 
-/** Never goes on after a step, as a process that dies. */
+/** Never continues after a step, like a process that dies. */
 function dyingAt(step: string, when: 'before' | 'after'): { watch: Watcher; died: Promise<void> } {
   let die = () => {}
   const died = new Promise<void>((resolve) => {
@@ -99,11 +103,13 @@ export const isWritten: Check = async (deployment, kind, Writer) => {
   const stored = await findSession(witness.db, before.id)
   let marks = 0
   const watch: Watcher = async (step, work) => {
-    // A use of a successor that is not written would be written again for ever.
+    // The use of a successor would be written again and again until it succeeds.
     if (step === 'mark' && ++marks > 3) throw new Error('it writes again and again')
     return await work()
   }
-  await withServer(deployment, { Writer, watch }, (domain) => kind.write(domain, before, null).catch(() => {}))
+  await withServer(deployment, { Writer, watch }, (domain) =>
+    kind.write(domain, before, null).catch(() => {}),
+  )
   if (isDeepStrictEqual(await findSession(witness.db, before.id), stored)) return 'nothing was written'
   return (await isTrustedWrongly(witness, before.id)) ? outdated : null
 }
@@ -149,7 +155,7 @@ export const isInvalidInLaterRedis: Check = async (deployment, kind, Writer) => 
   })
 }
 
-/** What the witness trusts when a writer without Redis has answered. */
+/** The witness's entry after a writer without Redis has responded. */
 export const isKnownWithoutRedis: Check = async (deployment, kind, Writer) => {
   const before = await prepared(deployment, kind)
   return await withServer(deployment, { Writer }, async (domain, line) => {
@@ -170,7 +176,7 @@ export const isWholeAfterDeathBeforeCommit: Check = async (deployment, kind, Wri
   return (await isTrustedWrongly(deployment.witness, before.id)) ? outdated : null
 }
 
-/** A committed change reaches every server, although its writer has no Redis and dies before it answers. */
+/** A committed change reaches every server, even if its writer has no Redis and dies before it responds. */
 export const isKnownAfterDeath: Check = async (deployment, kind, Writer) => {
   const before = await prepared(deployment, kind)
   const { watch, died } = dyingAt('sql commit', 'after')
@@ -203,8 +209,8 @@ async function someoneWaits(db: Database): Promise<boolean> {
 }
 
 /**
- * A second writer marks nothing while the first one, which has locked the account, is about to mark. For one
- * kind at a time.
+ * A second writer sets no mark while the first one, which has locked the account, is about to set one. For
+ * one kind at a time.
  */
 export const isWaitingItsTurn: Check = async (deployment, kind, Writer) => {
   const before = await prepared(deployment, kind)
@@ -239,7 +245,7 @@ export const isRefusedToEnded: Check = async (deployment, kind, Writer) => {
     : 'a session writes after its end'
 }
 
-/** Whether a check can see anything in this kind of write. */
+/** Whether a check applies to this kind of write. */
 export function appliesTo(check: Check, { hasCaller, leavesEntry }: Kind): boolean {
   if (check === isRefusedToEnded) return hasCaller
   return check !== isWholeAfterDeathBeforeCommit || leavesEntry

@@ -1,5 +1,4 @@
-// The kinds of write, each on a session that is there before it: all of them go through the same steps of the
-// writer.
+// The kinds of write, each on an existing session: all of them use the same steps of the writer.
 import { noOrigin } from '../../../src/events/events.ts'
 import type { Caller } from '../../../src/sessions/caller.ts'
 import { admitKnown } from '../../../src/sessions/sessions.ts'
@@ -16,11 +15,11 @@ export interface Before {
 export interface Kind {
   readonly name: string
   readonly prepare: (domain: Domain) => Promise<Before>
-  /** Rejects, or does nothing, where another one was first. */
+  /** Rejects, or does nothing, if another write came first. */
   readonly write: (domain: Domain, before: Before, by: Caller | null) => Promise<unknown>
   /** A session can request it, and not only the server. */
   readonly hasCaller: boolean
-  /** The session has a cache entry afterwards: its row is still there. */
+  /** The session has a cache entry afterwards, because its row still exists. */
   readonly leavesEntry: boolean
 }
 
@@ -39,7 +38,7 @@ async function withSuccessor(domain: Domain): Promise<Before> {
   return { ...before, token: rotated.token }
 }
 
-/** A sign-in whose answer may get lost. */
+/** A sign-in whose response may get lost. */
 async function signedInRepeatably(domain: Domain): Promise<Before> {
   const accountId = await addAccount(domain.db)
   const admit = admitKnown(accountId)

@@ -1,5 +1,5 @@
-// The writer with one step of its protocol left out or moved: lock, judge the caller, invalidate, write,
-// feed, confirm, commit, settle.
+// Mutants of the writer with one step of its protocol left out or moved: lock, check the caller, invalidate,
+// write, feed, confirm, commit, settle.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -20,13 +20,10 @@ import {
 
 export interface Mutant {
   readonly name: string
-  /**
-   * Lines of account-writer.ts, as they stand there, and what is in their place: a change of such a line is
-   * made here too.
-   */
+  /** Lines of account-writer.ts and their replacements: a change of such a line needs a change here. */
   readonly changes: readonly (readonly [from: string, to: string])[]
   readonly foundBy: Check
-  /** The rule that the mutant breaks, where the searched model has it. */
+  /** The rule that the mutant breaks, if the cache model has it. */
   readonly rule?: keyof Rules
 }
 
@@ -42,7 +39,7 @@ const account = "selectFrom('hufu_accounts').select('id').where('id', '=', accou
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'gives the lock back at once',
+    name: 'releases the lock at once',
     changes: [[lock, 'const locked = await lock(this.#db)']],
     foundBy: isWaitingItsTurn,
     rule: 'decidesUnderLock',
@@ -57,7 +54,7 @@ export const mutants: readonly Mutant[] = [
     rule: 'locksFirst',
   },
   {
-    name: 'does not judge the caller again',
+    name: 'does not check the caller again',
     changes: [['if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)', '']],
     foundBy: isRefusedToEnded,
   },
@@ -130,13 +127,13 @@ export const mutants: readonly Mutant[] = [
   },
 ]
 
-/** Every check that a mutant needs. */
+/** Every check that a mutant fails. */
 export const checks: ReadonlySet<Check> = new Set(mutants.map(({ foundBy }) => foundBy))
 
 const file = join(thisVersion, 'src/sessions/account-writer.ts')
 
 /**
- * The writer with these lines changed, from a file in `folder`. @throws where a line is not there exactly
+ * The writer with these lines changed, from a file in `folder`. @throws where a line does not occur exactly
  * once
  */
 export async function loadMutant(

@@ -7,29 +7,27 @@ import { type Block, read, runs, type Script } from './blocks.ts'
 import { shapeOf } from './shown.ts'
 import { jsonOf, type Walk } from './walk.ts'
 
-/** The numbers of the page, with the codes that its requests have. */
+/** The phone numbers of the page, with the codes in its requests. */
 const testNumbers = '+8613800005223=123456,+8613900005224=123456,+8612345678901=654321'
 const addAccount =
   'echo 123456 | npm run -s hufu -- accounts add 12345678901 --nickname 测试用户1 --password-stdin --allow-weak-password'
 const aMonth = 30 * 86_400_000
 
-/** The server of the page, with the account that its examples have. */
+/** A server for the page, with the account of its examples. */
 export async function serveExamples(walk: Walk): Promise<ServerProcess> {
   const until = new Date(Date.now() + aMonth).toISOString().slice(0, 10)
   const server = await walk.serve({
     HUFU_TEST_NUMBERS: testNumbers,
     HUFU_TEST_NUMBERS_UNTIL: until,
-    // The examples sign in with a password and as several devices.
+    // The examples sign in with a password and on several devices.
     HUFU_SESSION_MAX: '0',
   })
-  // A second server of this walk finds the account there.
+  // The account exists already on a second server of this run.
   if (!existsSync(join(walk.folder, 'account'))) await walk.shell.run(`${addAccount} && touch account`)
   return server
 }
 
-/**
- * The status that the text around a block says: the first after the block, or else the first of its section.
- */
+/** The status in the text around a block: the first after the block, otherwise the first of its section. */
 function documentedStatus({ path, heading, line }: Block): number {
   if (!heading.includes('/v1/')) return 200
   const lines = read(path).split('\n')
@@ -41,7 +39,7 @@ function documentedStatus({ path, heading, line }: Block): number {
   return Number(status)
 }
 
-/** Runs an example; the page says its status, and what follows shows its answer. */
+/** Runs an example; the page names its status, and the following block shows its response. */
 async function example(walk: Walk, block: Block, text = block.text): Promise<void> {
   const printed = await walk.shell.run(walk.here(text))
   const [, body = '', status] = /^(.*)\n(\d+)\n$/s.exec(printed) ?? []
@@ -51,7 +49,7 @@ async function example(walk: Walk, block: Block, text = block.text): Promise<voi
 
 const request = runs((walk, block) => example(walk, block))
 
-/** The answer has the members of the one that is shown. */
+/** The response has the members of the example. */
 const answered = runs((walk, block) => {
   expect(shapeOf(JSON.parse(walk.printed ?? ''))).toEqual(shapeOf(jsonOf(block)))
 })
@@ -65,7 +63,7 @@ const password = (name: string) => ({
   device: { platform: 'ios', id: 'A1B2C3', name: 'iPhone 15', app_version: '2.1.0' },
 })
 
-/** A new session in TOKEN. */
+/** Puts a new session into TOKEN. */
 async function signIn(walk: Walk, body: object): Promise<void> {
   await walk.shell.run(
     walk.here(
@@ -77,7 +75,7 @@ async function signIn(walk: Walk, body: object): Promise<void> {
 const codeSender = (walk: Walk, phone_number: string, purpose: string) =>
   walk.shell.run(walk.here(post('/v1/codes', { phone_number, purpose })))
 
-/** The request of the page, after what makes it possible. */
+/** The request of the page, after its preconditions. */
 const after = (prepare: (walk: Walk) => Promise<unknown>, change = (text: string) => text) =>
   runs(async (walk, block) => {
     await prepare(walk)
@@ -92,7 +90,7 @@ const firstRequest = runs(async (walk, block) => {
   await example(walk, block)
 })
 
-/** The answer of a sign-in, whose token the following examples use. */
+/** The response of a sign-in, whose token the following examples use. */
 const signedInAnswer = runs(async (walk, block) => {
   const answer = JSON.parse(walk.printed ?? '')
   expect(shapeOf(answer)).toEqual(shapeOf(jsonOf(block)))
@@ -123,7 +121,7 @@ curl -s http://127.0.0.1:5001/v1/session -H "Authorization: Bearer $FIRST" -H 'A
   expect(shapeOf(answer)).toEqual(shapeOf(jsonOf(block)))
 })
 
-/** Another session of this account takes the place of the one that the page names. */
+/** Another session of this account replaces the one of the page. */
 const anotherSession = runs(async (walk, block) => {
   await walk.shell.run('FIRST=$TOKEN')
   await signIn(walk, { ...password('123456'), device: { platform: 'web' } })
@@ -136,7 +134,7 @@ const changeOfNumber = after(async (walk) => {
   await codeSender(walk, '12345678901', 'confirm')
 })
 
-/** The account of the page has another number by now. */
+/** The account has another number than that of the page by now. */
 const classicSignIn = after((walk) => walk.shell.run(addAccount))
 
 export const api: Script = [

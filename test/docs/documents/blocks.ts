@@ -10,7 +10,7 @@ export const read = (path: string): string => readFileSync(join(root, path), 'ut
 export interface Block {
   /** The document, such as `docs/api.md`. */
   readonly path: string
-  /** What stands behind the three backticks, such as `sh`; empty where nothing does. */
+  /** The info string after the three backticks, such as `sh`; may be empty. */
   readonly language: string
   /** The nearest heading above, with its number signs. */
   readonly heading: string
@@ -49,7 +49,7 @@ export function blocksOf(path: string): Block[] {
   return blocks
 }
 
-/** The one block of a document that begins like this; throws where there is none or a second one. */
+/** The one block of a document that starts with this text; throws if there is none or a second one. */
 export function blockOf(path: string, beginning: string): Block {
   const [block, second] = blocksOf(path).filter(({ text }) => text.startsWith(beginning))
   if (block === undefined || second !== undefined)
@@ -57,7 +57,7 @@ export function blockOf(path: string, beginning: string): Block {
   return block
 }
 
-/** A block without its comments, which a translation translates. */
+/** A block without its comments, which a translation may translate. */
 export function withoutComments({ text, language }: Pick<Block, 'text' | 'language'>): string {
   const marks: Readonly<Record<string, RegExp>> = {
     js: /(?:^|\s)\/\/.*$/gm,
@@ -69,7 +69,7 @@ export function withoutComments({ text, language }: Pick<Block, 'text' | 'langua
   return text.replaceAll(marks[language] ?? /(?:^|[^\S\n]+)#.*$/gm, '')
 }
 
-/** What is done with one block. */
+/** The steps for one block. */
 export type Step =
   | {
       readonly run: (walk: Walk, block: Block) => Promise<void> | void
@@ -79,7 +79,7 @@ export type Step =
   | { readonly sameAs: Block }
   | { readonly notRun: string }
 
-/** What may be missing on a machine; a step that needs it is then passed over. */
+/** What may be missing on a machine; a step that needs it is then skipped. */
 export type Need = 'mariadb' | 'postgres' | 'redis' | 'sqlite3' | 'nginx'
 
 /** A step that runs the block here. */
@@ -89,26 +89,23 @@ export const runs = (run: (walk: Walk, block: Block) => Promise<void> | void, ..
 })
 
 /**
- * Another test file runs it: the file contains the needle, or the beginning of the block where none is given.
+ * Another test file runs it: the file contains the needle, or the beginning of the block if none is given.
  */
 export const by = (file: string, needle: string | null = null): Step => ({ by: file, needle })
 
 /** Nothing runs it, for this reason. */
 export const notRun = (reason: string): Step => ({ notRun: reason })
 
-/** The English page has the same block, which is enough. */
+/** The English page has the same block, which is run. */
 const sameAs = (block: Block): Step => ({ sameAs: block })
 
-/** Each block of a document, in order: how it begins, and what is done with it. */
+/** Each block of a document, in order: its beginning and its steps. */
 export type Script = readonly (readonly [beginning: string, ...steps: [Step, ...Step[]]])[]
 
 const advice = `Give the block its line in test/docs/documents/, in the place that it has in the document:
 runs(…) to run it there, by('test/….test.ts') where another test runs it, notRun('reason') where nothing can.`
 
-/**
- * The blocks of a document, each with its steps; throws where they are not those of the script, and says what
- * to do.
- */
+/** The blocks of a document with their steps; throws with advice where the script does not match. */
 export function inOrder(path: string, script: Script): { block: Block; steps: readonly Step[] }[] {
   const blocks = blocksOf(path)
   const pairs = blocks.map((block, index) => {
@@ -138,8 +135,8 @@ export function chineseOf(path: string): string | null {
 }
 
 /**
- * The blocks of a translation without a script of its own: those of the English page, comments aside; throws
- * where not.
+ * The blocks of a translation without a script of its own, which must be those of the English page, except
+ * for comments.
  */
 export function asInEnglish(path: string, english: string): { block: Block; steps: readonly Step[] }[] {
   const originals = blocksOf(english)

@@ -1,4 +1,4 @@
-// docs/browsers.md, docs/limits.md and sdk/README.md: what stands before Hufu, and what calls it.
+// docs/browsers.md, docs/limits.md and sdk/README.md: proxies in front of Hufu, and its callers.
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -12,7 +12,7 @@ import type { Walk } from './walk.ts'
 
 const serves = runs(async (walk) => void (await serveExamples(walk)))
 
-/** A folder of an app in which packages of this project are found. */
+/** The folder of an app that can import packages of this project. */
 function appFolder(walk: Walk, name: string): string {
   const folder = join(walk.folder, name)
   mkdirSync(folder)
@@ -20,7 +20,7 @@ function appFolder(walk: Walk, name: string): string {
   return folder
 }
 
-/** Vite with the file of the page passes /v1 on to Hufu. */
+/** Vite with the page's file proxies /v1 to Hufu. */
 const vite = runs(async (walk, { text, line }) => {
   const folder = appFolder(walk, `vite-${line}`)
   const configFile = join(folder, 'vite.config.ts')
@@ -41,7 +41,7 @@ const vite = runs(async (walk, { text, line }) => {
   }
 })
 
-/** nginx with the block in its `server` passes requests and the address of the client on to Hufu. */
+/** nginx with the block in its `server` passes requests and the client's address on to Hufu. */
 async function throughNginx(walk: Walk, block: string): Promise<void> {
   const port = await freePort()
   const server = `server {\n listen 127.0.0.1:${port};\n ${walk.here(block)}\n}\n`
@@ -60,7 +60,7 @@ const proxiedToAnotherMachine = runs(
   'nginx',
 )
 
-/** A server with this line in its `.env` answers these origins. */
+/** A server with this line in its `.env` allows these origins. */
 const origins = runs(async (walk, { text }) => {
   await walk.stop()
   writeFileSync(join(walk.folder, '.env'), text)
@@ -73,7 +73,7 @@ const origins = runs(async (walk, { text }) => {
   }
 })
 
-/** The main process of the page with an Electron that only keeps what it is told. */
+/** The main process of the page, with a fake Electron that records its arguments. */
 const electron = runs(async (walk, { text }) => {
   const folder = join(walk.folder, 'electron')
   mkdirSync(join(folder, 'dist'), { recursive: true })
@@ -129,7 +129,7 @@ export const browsers: Script = [
 
 export const limits: Script = [['# on 10.0.0.5', serves, proxiedToAnotherMachine]]
 
-/** An example runs against a server, with the numbers and codes that it has. */
+/** An example runs against a server, with the server's numbers and codes. */
 const example = runs(async (walk, block) => {
   const file = join(walk.folder, `example-${block.line}.ts`)
   const client = pathToFileURL(join(root, 'sdk', 'src', 'client.ts')).href

@@ -5,7 +5,7 @@ import { runs, type Script } from './blocks.ts'
 import { shapeOf } from './shown.ts'
 import { jsonOf } from './walk.ts'
 
-/** The command prints a line with the members that are shown. */
+/** The command prints a line with the members of the example. */
 const prints = (command: string) =>
   runs(async (walk, block) => {
     const [line = ''] = (await walk.shell.run(`npm run -s hufu -- ${command}`)).split('\n')

@@ -1,5 +1,5 @@
-// docs/docker.md. Nothing here has Docker: test/operations/docker.test.ts and test/operations/compose.test.ts
-// take the same steps without it.
+// docs/docker.md. These tests have no Docker: test/operations/docker.test.ts and
+// test/operations/compose.test.ts run the same steps without it.
 import { by, notRun, type Script } from './blocks.ts'
 
 const noDocker = notRun(

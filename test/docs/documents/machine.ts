@@ -1,5 +1,5 @@
-// A machine for docs/operations.md: its folders in one folder, its ports free ones, and programs that need
-// root as far as they go.
+// A machine for docs/operations.md, with its folders in one folder and free ports; programs that need root
+// run as far as possible.
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findBinary } from '../../support/services/binaries.ts'
@@ -25,7 +25,7 @@ export class Machine {
         ['/opt/hufu', '/etc', '/var', '/usr/local/sbin'].map((place) => [place, join(folder, place)]),
       ),
       '/tmp/hufu-': join(folder, 'hufu-'),
-      // They belong to the user of this test.
+      // The files belong to the user of this test.
       ' -o hufu -g hufu': '',
       ...places,
       '5001': String(ports[0]),
@@ -44,8 +44,8 @@ export class Machine {
       writeFileSync(join(folder, 'bin', name), `#!/bin/bash\nset -euo pipefail\n${script}\n`)
       chmodSync(join(folder, 'bin', name), 0o755)
     }
-    // npm asks the registry for `node@24`, on some networks through a proxy with a certificate authority of
-    // its own.
+    // npm downloads `node@24` from the registry, on some networks through a proxy with a certificate
+    // authority of its own.
     const { PATH = '', HOME = '', NODE_EXTRA_CA_CERTS } = process.env
     const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
     const environment = {
@@ -58,20 +58,20 @@ export class Machine {
     whenProcessEnds(() => this.#end())
   }
 
-  /** A machine in an empty folder; `places` says what stands in the page, and what it is here. */
+  /** A machine in an empty folder; `places` maps paths of the page to paths here. */
   static async make(folder: string, places: Record<string, string>): Promise<Machine> {
     return new Machine(folder, [await freePort(), await freePort()], places)
   }
 
-  /** Runs the block of the page that begins like this. */
+  /** Runs the block of the page that starts with this text. */
   async run(beginning: string): Promise<string> {
     const { text } = blockOf(page, beginning)
-    // In one pass: the places of this machine may contain those of the page.
+    // In one pass, because the paths of this machine may contain those of the page.
     const known = new RegExp(Object.keys(this.#places).map(literally).join('|'), 'g')
     return await this.#shell.run(text.replaceAll(known, (place) => this.#places[place] ?? place))
   }
 
-  /** The units that systemd would have, each with the process id that it has now. */
+  /** The units of systemd, each with its current process id. */
   pids(): Record<string, number> {
     const run = join(this.#folder, 'run')
     const files = existsSync(run) ? readdirSync(run).filter((name) => name.endsWith('.pid')) : []
@@ -90,13 +90,13 @@ export class Machine {
       try {
         process.kill(pid, 'SIGKILL')
       } catch {
-        // It has ended.
+        // It has ended already.
       }
     }
   }
 }
 
-/** What needs root or systemd, as far as it can be done in a folder. */
+/** Programs that need root or systemd, as far as they can run in a folder. */
 function programs(folder: string): Record<string, string> {
   const verify = findBinary(['systemd-analyze'])
   const here = `sed 's#/opt/hufu#${folder}/opt/hufu#g'`
@@ -105,7 +105,7 @@ function programs(folder: string): Record<string, string> {
       '$HUFU_HOME',
       join(folder, '/var/lib/hufu'),
     ),
-    // The user is that of this test.
+    // The user of this test is used instead.
     setpriv: 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
     'systemd-analyze':
       verify === null

@@ -1,4 +1,4 @@
-// docs/operations.md. What it does to a whole machine is tried in test/docs/new-machine.test.ts.
+// docs/operations.md. test/docs/new-machine.test.ts tests what it does to a whole machine.
 import { by, type Script } from './blocks.ts'
 
 const onMachine = by('test/docs/new-machine.test.ts', 'Machine')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { by, root, runs, type Script } from './blocks.ts'
 
-/** Every file and folder of the drawing is there, and every folder of src/ is in the drawing. */
+/** Every file and folder of the tree exists, and every folder of src/ is in the tree. */
 const tree = runs((_walk, { text }) => {
   const names = text.matchAll(/^( {2})?([\w.-]+)\/?(?= |$)/gm)
   const paths = [...names].map(([, isInside, name = '']) => (isInside ? `src/${name}` : name))

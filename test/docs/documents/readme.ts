@@ -21,7 +21,7 @@ async function runWith(walk: Walk, module: string, program: string): Promise<str
   return await walk.shell.run('node readme-program.ts')
 }
 
-/** An app made of the block signs up, signs out, and learns the reason. */
+/** An app made of the block signs up, signs out, and gets the reason. */
 const inAnApp = runs(async (walk, { text }) => {
   const client = pathToFileURL(join(root, 'sdk', 'src', 'client.ts')).href
   const module = walk.here(
@@ -43,10 +43,7 @@ await client.signOut()
   expect(printed).toContain('signed_out')
 })
 
-/**
- * A token gives its account, one that has ended gives null, and an unreachable Hufu is an error and not a
- * null.
- */
+/** A live token resolves to its account, an ended one to null, and an unreachable Hufu rejects. */
 const inABackEnd = runs(async (walk, { text }) => {
   const add = 'accounts add 13800005225 --nickname 小红 --password-stdin --allow-weak-password'
   const body = '{"phone_number":"13800005225","password":"123456"}'
@@ -67,7 +64,7 @@ await accountOf(process.env.TOKEN).then((account) => console.log(account), () =>
 
 const inMariadb = runs((walk, { text }) => walk.servers.inMariadb(text), 'mariadb')
 
-/** The server also starts on PostgreSQL with this, at the address that the page names. */
+/** The server also starts on PostgreSQL with these settings, at the address that the page names. */
 const inPostgres = runs(async (walk, { text }) => {
   await walk.servers.inPostgres(text)
   const { url } = await walk.servers.postgres()
@@ -83,7 +80,7 @@ const checks = [
   ...['✓ redis', '✓ tls', '✓ clock', '! sms'],
 ]
 
-/** `doctor` finds what is to be found in this setting. */
+/** `doctor` reports what it should in this setting. */
 const scaledOut = runs(
   async (walk, { text }) => {
     await walk.stop()

@@ -1,4 +1,4 @@
-// What is done with every block of every document.
+// The steps for every block of every document.
 import { api, errors } from './api.ts'
 import type { Script } from './blocks.ts'
 import { browsers, limits, sdk } from './browsers.ts'

@@ -1,19 +1,19 @@
-// Servers as a reader of the documents finds them: fresh, with the superuser that a distribution makes, on
-// ports of their own.
+// Servers in the state in which a reader of the documents installs them: fresh, with the distribution's
+// superuser, on ports of their own.
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { type Mariadb, startMariadb } from '../../support/services/mariadb.ts'
 import { type Postgres, startPostgres } from '../../support/services/postgres.ts'
 import { type RedisServer, startRedis } from '../../support/services/redis.ts'
 
-/** Starts each when it is first asked for; several documents use one after the other. */
+/** Starts each on its first use; several documents use one after the other. */
 export class Servers {
   #mariadb: Promise<Mariadb> | null = null
   #postgres: Promise<Postgres> | null = null
   #redis: Promise<RedisServer> | null = null
 
   async mariadb(): Promise<Mariadb> {
-    // As durable as a distribution has it.
+    // With the durability of a distribution.
     this.#mariadb ??= startMariadb({ args: ['--innodb-flush-log-at-trx-commit=1'] })
     return await this.#mariadb
   }
@@ -44,7 +44,7 @@ export class Servers {
     await inPostgres(`${asUser((await this.postgres()).url, 'postgres')}/postgres`, statements)
   }
 
-  /** Takes away what the last document made. */
+  /** Removes what the previous document created. */
   async clear(): Promise<void> {
     if (this.#mariadb !== null)
       await this.inMariadb("drop database if exists hufu; drop user if exists 'hufu'@'%'")
@@ -71,7 +71,7 @@ async function inPostgres(connectionString: string, statements: string): Promise
 
 async function startAsDistributed(): Promise<Postgres> {
   const server = await startPostgres()
-  // The test server begins with a superuser called hufu, which cannot rename itself.
+  // The test server starts with a superuser called hufu, which cannot rename itself.
   await inPostgres(`${server.url}/postgres`, 'create role postgres superuser login')
   await inPostgres(`${asUser(server.url, 'postgres')}/postgres`, 'alter role hufu rename to first_superuser')
   return server

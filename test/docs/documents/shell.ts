@@ -1,10 +1,10 @@
-// A terminal that a reader of a document keeps open: what one block sets, the next one has.
+// A terminal that stays open between the blocks of a document: variables of one block are set in the next.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { whenProcessEnds } from '../../support/services/ending.ts'
 
-/** The longest that one block may take, on a machine that is busy with other tests. */
+/** The timeout of one block, on a machine that is busy with other tests. */
 const deadlineMs = 240_000
 
 export class Shell {
@@ -32,7 +32,7 @@ export class Shell {
     whenProcessEnds(() => void this.#bash.kill('SIGKILL'))
   }
 
-  /** Runs a block, and gives what it printed to standard output; throws where one of its commands fails. */
+  /** Runs a block, and returns its standard output; throws where one of its commands fails. */
   async run(block: string): Promise<string> {
     const file = join(this.#scratch, `block-${++this.#count}.sh`)
     writeFileSync(file, block)

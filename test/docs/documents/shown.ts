@@ -1,6 +1,6 @@
-// Whether a program printed what a document shows: ids, tokens, times and versions differ each time.
+// Compares a program's output with a document: ids, tokens, times and versions differ each time.
 
-/** What stands in a document, and what it stands for. The first that fits counts. */
+/** Placeholders of a document with their patterns. The first that matches counts. */
 const changing: readonly (readonly [shown: RegExp, real: string])[] = [
   [/hf_\w+…/, 'hf_[\\w-]{65}'],
   [/hp_\w+…/, 'hp_[\\w-]{43}'],
@@ -23,7 +23,7 @@ const changing: readonly (readonly [shown: RegExp, real: string])[] = [
   [/ {2,}/, ' +'],
 ]
 
-/** A pattern for this text and no other. */
+/** A pattern for exactly this text. */
 export const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 const anyOfThem = new RegExp(changing.map(([shown]) => shown.source).join('|'), 'g')
@@ -43,8 +43,7 @@ function patternOf(line: string): string {
 const linesOf = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '')
 
 /**
- * The first difference between what is shown and what was printed, without empty lines; null where there is
- * none.
+ * The first difference between the document and the output, without empty lines; null where there is none.
  */
 export function differenceFrom(shown: string, printed: string): string | null {
   const [expected, real] = [linesOf(shown), linesOf(printed)]
@@ -57,7 +56,7 @@ export function differenceFrom(shown: string, printed: string): string | null {
   return real.length > expected.length ? `not shown: ${real[expected.length]}` : null
 }
 
-/** Names of members, all the way down; of a list its first item; of anything else nothing. */
+/** Names of members at every depth: of the first item for a list, none for other values. */
 export function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return [shapeOf(value[0])]
   if (typeof value !== 'object' || value === null) return null

@@ -12,14 +12,14 @@ import { differenceFrom, shapeOf } from './shown.ts'
 import { command } from './steps.ts'
 import { jsonOf, type Walk } from './walk.ts'
 
-/** What the driver prints to standard error. */
+/** The standard error of the driver. */
 const printedByConsole = runs(async (walk, { text, path, line }) => {
   const printed = await walk.shell.run('npm run -s hufu -- sms test 13800005223 2>&1 >/dev/null')
   const anyCode = (message: string) => message.replaceAll(/(?<!\d)\d{6}(?!\d)/g, '123456')
   expect(differenceFrom(anyCode(text), anyCode(printed)), `${path}:${line}`).toBe(null)
 })
 
-/** The settings as a file `.env`, which `doctor` reads; secret files stand in this folder. */
+/** The settings as a file `.env`, which `doctor` reads; secret files are in this folder. */
 async function settings(walk: Walk, text: string): Promise<{ status: string; text: string }> {
   const secret = join(walk.folder, 'secret')
   writeFileSync(secret, 'secret', { mode: 0o600 })
@@ -34,14 +34,14 @@ async function settings(walk: Walk, text: string): Promise<{ status: string; tex
   return checks.find(({ check }) => check === 'sms')
 }
 
-/** `doctor` finds the settings good, and says that codes go through this driver. */
+/** `doctor` accepts the settings, and reports that codes go through this driver. */
 const driver = runs(async (walk, { text }) => {
   const [, name] = /^HUFU_SMS=(\w+)$/m.exec(text) ?? []
   const sms = await settings(walk, text)
   expect(sms).toMatchObject({ status: 'ok', text: expect.stringContaining(String(name)) })
 })
 
-/** A gateway that takes only what the function of the page finds to be from Hufu, and keeps what it took. */
+/** A gateway that accepts only requests that the page's function verifies as Hufu's, and records them. */
 async function startGateway(walk: Walk, port: number, secret: string): Promise<string> {
   const { text } = blockOf('docs/sms.md', 'import { createHmac')
   const taken = join(walk.folder, 'taken.json')
@@ -73,7 +73,7 @@ createServer((request, response) => {
   return taken
 }
 
-/** A message through a gateway of one's own, with the headers and the body of the page. */
+/** A message through a custom gateway, with the headers and the body of the page. */
 const ownGateway = runs(async (walk, { text }) => {
   const port = await freePort()
   const [, secret = ''] = /^HUFU_SMS_HTTP_SECRET=(.*)$/m.exec(text) ?? []
@@ -87,7 +87,7 @@ const ownGateway = runs(async (walk, { text }) => {
   for (const line of blockOf('docs/sms.md', 'x-hufu-timestamp').text.trimEnd().split('\n'))
     expect(Object.keys(headers)).toContain(line.split(':')[0])
   expect(shapeOf(body)).toEqual(shapeOf(jsonOf(blockOf('docs/sms.md', '{"id"'))))
-  // Another secret is refused.
+  // A wrong secret is refused.
   const wrong = text.replace(secret, 'another').replace('https://sms.example.com', `http://127.0.0.1:${port}`)
   await settings(walk, wrong)
   await expect(walk.shell.run('npm run -s hufu -- sms test 13800005223 --json')).rejects.toThrow('401')

@@ -1,9 +1,9 @@
-// What a walk does with a block, for any document.
+// Steps for a block of any document.
 import { expect } from 'vitest'
 import { runs, type Step } from './blocks.ts'
 import { differenceFrom } from './shown.ts'
 
-/** Runs the block, which prints what the next block may show. */
+/** Runs the block, whose output the next block may show. */
 export const command = runs(async (walk, { text }) => void (await walk.run(text)))
 
 /**
@@ -22,7 +22,7 @@ export const shown = runs((walk, { text, path, line }) => {
     expect(differenceFrom(walk.here(text), walk.printed), `${path}:${line}`).toBe(null)
 })
 
-/** A server that was started has printed this. */
+/** A started server has printed this. */
 export const shownByServer = runs((walk, { text, path, line }) => {
   expect(differenceFrom(walk.here(text), walk.terminal()), `${path}:${line}`).toBe(null)
 })

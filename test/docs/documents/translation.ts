@@ -1,4 +1,4 @@
-// What a Chinese page must share with its English page, and how the two differ in it.
+// What a Chinese page must share with its English page, and the differences between two pages.
 import { dirname, join } from 'node:path'
 import { chineseOf, read, withoutComments } from './blocks.ts'
 import { scripts } from './scripts.ts'
@@ -20,10 +20,10 @@ interface Block {
   readonly text: string
 }
 
-/** A heading with what stands under it, up to the next heading of any level. */
+/** A heading with the text under it, up to the next heading of any level. */
 interface Section {
   readonly line: number
-  /** The heading with its number signs; empty for what stands above the first one. */
+  /** The heading with its number signs; empty for the text above the first one. */
   readonly heading: string
   readonly tables: Row[][]
   readonly blocks: Block[]
@@ -31,7 +31,7 @@ interface Section {
   readonly prose: string[]
 }
 
-/** The sections of a page, with its tables and blocks taken apart. */
+/** The sections of a page, with separate tables and blocks. */
 function sectionsOf(text: string): Section[] {
   const sections = [emptySection(1, '')]
   const lines = text.split('\n')
@@ -81,13 +81,13 @@ const numbersOf = (text: string): string[] =>
   ).map((number) => number.replaceAll(',', ''))
 
 const words = 'zero one two three four five six seven eight nine ten eleven twelve'.split(' ')
-/** Numbers that English spells, which Chinese may write in digits. */
+/** Numbers that English spells out, which Chinese may write in digits. */
 const spelledIn = (text: string): string[] =>
   (text.toLowerCase().match(/[a-z]+/g) ?? []).flatMap((word) =>
     words.includes(word) ? [String(words.indexOf(word))] : word === 'once' ? ['1'] : [],
   )
 
-/** The paragraphs and the items of lists, by their first lines. */
+/** The first lines of the paragraphs and of the items of lists. */
 const itemsOf = (prose: readonly string[]): number =>
   prose.filter((line) => /^ *(?:[-*]|\d+\.) /.test(line)).length
 const paragraphsOf = (prose: readonly string[]): number =>
@@ -116,7 +116,7 @@ function textDifferences(english: string, chinese: string, linkOf: (to: string) 
 
 type Linking = (to: string) => string
 
-/** The code of the first cell, in any order: Chinese may say it the other way round. */
+/** The code of the first cell, in any order, because the word order may differ in Chinese. */
 const keyOf = (row: Row): string =>
   codesOf(row.cells[0] ?? '')
     .toSorted()
@@ -124,7 +124,7 @@ const keyOf = (row: Row): string =>
 const nameOf = (row: Row): string =>
   (row.cells[0] === '' ? (row.cells[1] ?? '') : (row.cells[0] ?? '')).slice(0, 60)
 
-/** The rows of a table that are missing, too many, in another order, or of other contents. */
+/** The rows of a table that are missing, added, in another order, or with other contents. */
 function tableDifferences(english: readonly Row[], chinese: readonly Row[], linkOf: Linking): string[] {
   const [keys, found] = [english.map(keyOf), chinese.map(keyOf)]
   const gone = english.filter((row) => keyOf(row) !== '' && !found.includes(keyOf(row)))
@@ -171,8 +171,8 @@ function cellDifferences(english: readonly Row[], chinese: readonly Row[]): stri
 }
 
 /**
- * The fenced blocks of a section that are not equal, comments aside. What a program prints may be in Chinese
- * where the translation has a script of its own, which compares it with what the program prints.
+ * The fenced blocks of a section that differ, except for comments. The output of a program may be in Chinese
+ * if the translation has a script of its own, which compares it with the program.
  */
 function blockDifferences(
   english: readonly Block[],
@@ -229,8 +229,8 @@ function headingDifference(english: readonly Section[], chinese: readonly Sectio
 }
 
 /**
- * All differences between an English page and its Chinese version, each with file, heading and row. Where the
- * headings differ, that alone. `linkOf` gives the link that a Chinese page has for one of an English page.
+ * All differences between an English page and its Chinese version, each with file, heading and row. If the
+ * headings differ, only that.
  */
 export function differencesOf(english: Page, chinese: Page, linkOf: Linking): string[] {
   const [mine, theirs] = [sectionsOf(english.text), sectionsOf(chinese.text)]
@@ -267,9 +267,8 @@ export function anchorsOf(text: string): string[] {
 }
 
 /**
- * The link that the Chinese version of `path` has for a link of that page: to the Chinese version of what it
- * leads to, where there is one, and there to the same heading. The links between both versions are each
- * other's.
+ * The link in the Chinese version of `path` for a link of that page: to the same heading in the Chinese
+ * version of its target, if there is one. The links between both versions are each other's.
  */
 export function chineseLink(path: string, to: string): string {
   const [file = '', anchor] = to.split('#')

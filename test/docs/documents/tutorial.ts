@@ -6,10 +6,7 @@ import type { Walk } from './walk.ts'
 
 const start = runs((walk, { text }) => walk.start(text))
 
-/**
- * Redis at the address of the page; redis-cli prints for people where it prints into no pipe, as in a
- * terminal.
- */
+/** Redis at the address of the page; redis-cli prints in its format for terminals even into a pipe. */
 async function withRedis(walk: Walk): Promise<void> {
   const { port } = await walk.servers.redis()
   walk.put(`127.0.0.1:${port}`, '127.0.0.1:6379')
@@ -20,7 +17,7 @@ exec ${walk.installed('redis-cli')} -p ${port} $mode "$@"`,
   )
 }
 
-/** The server starts anew, with what the terminal exports. */
+/** The server restarts with the variables that the terminal exports. */
 const startWithRedis = runs(async (walk, { text }) => {
   await walk.stop()
   await withRedis(walk)

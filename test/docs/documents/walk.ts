@@ -1,4 +1,4 @@
-// A reader who follows a document to the letter: a checkout, a terminal, and what was started on the way.
+// A reader who follows a document exactly: a checkout, a terminal, and the processes that were started.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { Shell } from './shell.ts'
 export interface WalkOptions {
   readonly servers: Servers
   readonly language?: 'C.UTF-8' | 'zh_CN.UTF-8'
-  /** What curl writes behind each answer; a line end, if not given. */
+  /** The text that curl writes after each response; a line end if not given. */
   readonly behindAnswers?: string
 }
 
@@ -29,14 +29,14 @@ export class Walk {
   readonly servers: Servers
   /** A checkout of this project, as far as its programs read it. */
   readonly folder: string
-  /** Where the terminal finds programs before all others. */
+  /** The folder in which the terminal finds programs first. */
   readonly programs: string
   readonly shell: Shell
-  /** In the place of 5001. */
+  /** The port in place of 5001. */
   readonly port: number
-  /** What the last command printed; null where it was passed over. */
+  /** The output of the last command; null if it was skipped. */
   printed: string | null = null
-  /** What stands in the document, and what it is here. */
+  /** Texts of the document and their replacements here. */
   readonly #places: (readonly [from: string, to: string])[]
   readonly #scratch: string
   readonly #environment: Readonly<Record<string, string>>
@@ -68,7 +68,7 @@ export class Walk {
     this.#places = [
       ['127.0.0.1:5001', `127.0.0.1:${port}`],
       ['/home/you/hufu', this.folder],
-      // On another port than the default, the server names it.
+      // The server names its port if it is not the default.
       ['\n  npm run demo\n', `\n  npm run demo -- --url http://127.0.0.1:${port}\n`],
     ]
     this.shell = new Shell(this.folder, join(scratch, 'shell'), this.#environment)
@@ -78,41 +78,41 @@ export class Walk {
     return new Walk(realpathSync(createFolder('walk')), await freePort(), options)
   }
 
-  /** From now on, this stands in the place of what the document has. */
+  /** From now on, replaces a text of the document. */
   put(to: string, inPlaceOf: string): void {
     this.#places.push([inPlaceOf, to])
   }
 
-  /** A text of the document with what is in its place here. */
+  /** A text of the document with its replacements. */
   here(text: string): string {
     return this.#places.reduce((all, [from, to]) => all.replaceAll(from, to), text)
   }
 
-  /** Puts a program into the terminal, before one that may be installed. */
+  /** Adds a program to the terminal, which takes precedence over an installed one. */
   program(name: string, script: string): void {
     const file = join(this.programs, name)
     writeFileSync(file, `#!/bin/bash\n${script}\n`)
     chmodSync(file, 0o755)
   }
 
-  /** Where a program is, past those that `program` has put before it. */
+  /** The path of a program, except for those that `program` has added. */
   installed(name: string): string {
     return getBinary([name], name)
   }
 
-  /** Runs commands of the document, and keeps what they print. */
+  /** Runs commands of the document, and keeps their output. */
   async run(text: string): Promise<string> {
     this.printed = await this.shell.run(this.here(text))
     return this.printed
   }
 
-  /** Runs a command that goes on, such as `npm start`, until it says that it listens. */
+  /** Runs a command that does not end, such as `npm start`, until it prints that it listens. */
   async start(text: string): Promise<void> {
     const child = spawn('bash', ['-c', this.here(text)], {
       cwd: this.folder,
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group of its own: npm and the server under it end together.
+      // In a process group of its own, so that npm and the server under it end together.
       detached: true,
     })
     let output = ''
@@ -127,13 +127,13 @@ export class Walk {
     this.printed = this.terminal()
   }
 
-  /** What the servers have printed for people, so far: no log, and no line of npm. */
+  /** The output of the servers so far, without log lines and lines of npm. */
   terminal(): string {
     const lines = this.#started.flatMap(({ output }) => output().split('\n'))
     return lines.filter((line) => !/^[{>]/.test(line)).join('\n')
   }
 
-  /** The next code that is sent to a number, such as `5223`, once `ask` has been done. */
+  /** The next code that is sent to a number, such as `5223`, after `ask`. */
   async codeTo(lastDigits: string, ask: () => Promise<unknown>): Promise<string> {
     const before = this.#codesTo(lastDigits).length
     await ask()
@@ -162,7 +162,7 @@ export class Walk {
   }
 
   /**
-   * A server without npm, for documents that begin with one that runs; it is at the address of the document.
+   * A server without npm, for documents that begin with a running one; it is at the address of the document.
    */
   async serve(environment: Record<string, string>): Promise<ServerProcess> {
     const server = await startProcess(
@@ -173,7 +173,7 @@ export class Walk {
     return server
   }
 
-  /** Does this at the end of the walk. */
+  /** Runs this at the end of the walk. */
   afterwards(close: () => unknown): void {
     this.#closers.push(close)
   }
@@ -188,12 +188,12 @@ export class Walk {
 
 function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
-    // Of `serve`, which is in this group: itself alone.
+    // The process of `serve`, which is in this group.
     process.kill(child.spawnfile === 'bash' ? -(child.pid ?? 0) : (child.pid ?? 0), signal)
   } catch {
-    // It has ended.
+    // It has ended already.
   }
 }
 
-/** The JSON that a block is; throws where it is none. */
+/** The JSON of a block; throws if it is none. */
 export const jsonOf = (block: Block): unknown => JSON.parse(block.text)

@@ -6,7 +6,7 @@ const hufu = 'npm run -s hufu --'
 const all = 'serve | migrate | purge | accounts | events | sessions | sms | doctor | demo'
 const add = (...more: string[]) => ['accounts', 'add', ...more]
 
-/** Commands that are typed wrongly, or at the wrong time. */
+/** Commands with typing errors, or at the wrong time. */
 export const callMistakes: readonly Mistake[] = [
   {
     mistake: 'hufu account list: a command that does not exist',
@@ -99,7 +99,7 @@ export const callMistakes: readonly Mistake[] = [
   },
 ]
 
-/** What accounts and sessions refuse. */
+/** Refusals of accounts and sessions. */
 export const accountMistakes: readonly Mistake[] = [
   {
     mistake: 'accounts add with a number of another plan',

@@ -17,14 +17,14 @@ const languages: Readonly<Record<Language, string>> = { 'zh-CN': 'zh-CN', en: 'e
 const json = { 'content-type': 'application/json' }
 const good = '{"phone_number":"13800005223","password":"correct horse battery"}'
 
-/** Sends a request. What the person reads is the title and the detail of the answer, and which fields. */
+/** Sends a request. The message is the title and the detail of the response, and the fields. */
 function request(path: string, { headers, ...rest }: Sent = {}): Mistake['make'] {
   return async ({ server }, language) => {
     const response = await fetch(server.url + path, {
       ...rest,
       headers: { 'accept-language': languages[language], ...headers },
     })
-    // Every answer to a mistake is problem details.
+    // Every response to a mistake is problem details.
     const { title, detail, fields = [] } = (await response.json()) as Problem
     const text = detail === undefined ? title : `${title}. ${detail}`
     return [text, ...fields.map(({ pointer }) => pointer)].join(' ')

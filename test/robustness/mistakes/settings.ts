@@ -19,14 +19,14 @@ function serveWithFile(content: string | Buffer): Mistake['make'] {
   }
 }
 
-/** A start by a user who may not write to ./data. */
+/** A start by a user without write access to ./data. */
 const serveWithoutRights: Mistake['make'] = async (_surroundings, language) => {
   // Not in the folder of the run, which its owner alone may enter.
   const cwd = mkdtempSync('/tmp/hufu-rights-')
   mkdirSync(join(cwd, 'data'))
   chmodSync(cwd, 0o755)
   chmodSync(join(cwd, 'data'), 0o555)
-  // Root may write everywhere; so another user starts it.
+  // Root can write everywhere, so another user starts it.
   const isRoot = process.getuid?.() === 0
   if (isRoot) chownSync(join(cwd, 'data'), 0, 0)
   const child = spawn(process.execPath, [main, 'serve'], {
@@ -39,10 +39,10 @@ const serveWithoutRights: Mistake['make'] = async (_surroundings, language) => {
   return said
 }
 
-/** What a checkout has for npm's scripts. */
+/** The files of a checkout that npm's scripts need. */
 const checkout = fileURLToPath(new URL('../../../src/main.js', import.meta.url))
 
-/** What an old Node says. It loads nothing else, so it speaks both languages. */
+/** The message of an old Node. It loads nothing else, so it is in both languages. */
 const oldNode: Mistake['make'] = async (_surroundings, language) => {
   const script = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' }); await import(${JSON.stringify(checkout)})`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script])

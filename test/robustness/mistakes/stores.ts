@@ -14,7 +14,7 @@ const ofDatabase = (url: string, args: readonly string[] = ['serve']) =>
 
 const doctor = (url: string) => command(['doctor'], { environment: { HUFU_REDIS_URL: url } })
 
-/** Of all that doctor says, the line about Redis. */
+/** The line about Redis in the output of doctor. */
 function redisLine(make: Mistake['make'], like = /^[✓!✗] redis/): Mistake['make'] {
   return async (surroundings, language) => {
     const lines = (await make(surroundings, language)).split('\n')

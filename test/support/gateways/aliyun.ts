@@ -1,4 +1,4 @@
-// Alibaba Cloud's SendSms as its manual has it: ACS3-HMAC-SHA256 computed from what came over the wire.
+// Alibaba Cloud's SendSms according to its manual: ACS3-HMAC-SHA256 computed from the received request.
 
 import { createHash, createHmac } from 'node:crypto'
 import { aliyunSms } from '../../../src/sms/drivers/aliyun.ts'
@@ -75,7 +75,7 @@ function signatureOf({ method, url, headers, body }: WireRequest, names: string[
     .digest('hex')
 }
 
-/** What the API's door says. */
+/** The errors of the API gateway. */
 function gatewayError(status: number, Code: string): WireAnswer {
   return {
     status,
@@ -95,7 +95,7 @@ const limits: Readonly<Record<string, string>> = {
   day: '触发天级流控Permits:10',
 }
 
-/** What the SMS service behind it says; `isv.BUSINESS_LIMIT_CONTROL/hour` chooses one of its messages. */
+/** The errors of the SMS service; `isv.BUSINESS_LIMIT_CONTROL/hour` selects one of its messages. */
 function refusalBody(code: string): string {
   const [Code = '', limit = ''] = code.split('/')
   return JSON.stringify({

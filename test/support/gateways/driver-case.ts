@@ -1,4 +1,4 @@
-// What the tests of every SMS driver need from the file of its gateway.
+// The parts that the tests of every SMS driver need from the file of its gateway.
 import { ManualClock } from '../../../src/clock.ts'
 import type { SmsErrorCode, SmsGateway } from '../../../src/sms/sms.ts'
 import type { Templates } from '../../../src/sms/template.ts'
@@ -9,24 +9,24 @@ export const secret = 'hunter2-hunter2-hunter2'
 export const gatewayClock = new ManualClock(Date.UTC(2026, 10, 22, 16))
 export const now = () => gatewayClock.now()
 
-/** What a driver is tested with. */
+/** The test case of a driver. */
 export interface DriverCase {
   readonly driver: Driver<SmsGateway>
   readonly gateway: GatewayKind
-  /** What the driver's settings read, for this gateway. */
+  /** The settings of the driver, for this gateway. */
   settings(of: {
     readonly url: string
     readonly secret: string
     readonly templates: Templates
   }): Readonly<Record<string, unknown>>
-  /** How the gateway understands the two messages. */
+  /** The two messages as the gateway parses them. */
   readonly understood: { readonly code: unknown; readonly changed: unknown }
   readonly gatewayId: string
-  /** Its words, ours, and seconds to wait. */
+  /** The gateway's error, Hufu's code, and seconds to wait. */
   readonly refusals: readonly [string, SmsErrorCode, number | null][]
-  /** Those of its words that may depend on the number, although they are about our account or the gateway. */
+  /** Errors that may depend on the number, although they concern the operator's account or the gateway. */
   readonly perhapsOneNumber: readonly string[]
-  /** Its words for trouble that may have come after the sending. */
+  /** Errors that may have occurred after the message was sent. */
   readonly doubts: readonly string[]
   /** The refusals of a wrong key, and of a clock that is a day wrong (null: it is not checked). */
   readonly strangers: { readonly key: string; readonly clock: string | null }

@@ -1,12 +1,12 @@
-// A text message gateway for tests: a real HTTP server that checks who asks, counts what it took, and can
-// misbehave.
+// A text message gateway for tests: a real HTTP server that authenticates callers, records accepted messages,
+// and can fail.
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 
-/** A request as it came over the wire. */
+/** A request as it was received. */
 export interface WireRequest {
   readonly method: string
   readonly url: URL
@@ -20,18 +20,18 @@ export interface WireAnswer {
   readonly headers?: Record<string, string>
 }
 
-/** What a gateway understood of a message. */
+/** A message as a gateway parses it. */
 export interface TakenMessage {
   readonly to: string
   /** Template parameters or free text. */
   readonly content: unknown
-  /** Our id for it, where the gateway has a field for that. */
+  /** Hufu's id for it, where the gateway has a field for that. */
   readonly id: string | null
 }
 
-/** What a kind of gateway does. */
+/** The behaviour of a kind of gateway. */
 export interface GatewayKind {
-  /** The vendor's answer to a request that is not signed as it must be; null where it is. */
+  /** The vendor's response to a request that is not signed correctly; null if it is. */
   refuseStranger(request: WireRequest): WireAnswer | null
   read(request: WireRequest): TakenMessage
   accepted(count: number): WireAnswer
@@ -39,7 +39,7 @@ export interface GatewayKind {
   refused(code: string): WireAnswer
 }
 
-/** Ways in which the network and its machines fail after a request has arrived. */
+/** Failures of the network and its machines after a request has arrived. */
 export type Fault =
   | 'says_nothing'
   | 'half_an_answer'
@@ -55,9 +55,9 @@ export class FakeGateway {
   readonly url: string
   /** Requests that arrived, signed or not. */
   readonly requests: WireRequest[] = []
-  /** Messages that a real gateway would have given to the carrier, or may have given. */
+  /** Messages that a real gateway would have passed on to the carrier, or may have. */
   readonly taken: TakenMessage[] = []
-  /** What it does with the next requests that are signed: take them, refuse with a vendor's code, or fail. */
+  /** The reaction to the next signed requests: accept, refuse with a vendor's code, or fail. */
   behaviour: { refuse: string; headers?: Record<string, string> } | { fault: Fault } | 'take' = 'take'
   readonly #server: http.Server
   readonly #kind: GatewayKind
@@ -104,7 +104,7 @@ export class FakeGateway {
       const answer = this.#kind.refused(refuse)
       write(response, { ...answer, headers: { ...answer.headers, ...headers } })
     } else {
-      // Whatever the caller sees of it, the message is on its way.
+      // Whatever the caller sees, the message is sent.
       this.taken.push(this.#kind.read(request))
       const good = this.#kind.accepted(this.taken.length)
       if (this.behaviour === 'take') write(response, good)
@@ -139,7 +139,7 @@ function fail(response: http.ServerResponse, fault: Fault, good: WireAnswer): vo
       write(response, { status: good.status, body: '[]' })
       break
     case 'huge':
-      // Endless: only a reader that stops ever gets away from it.
+      // An endless body: only a reader that stops gets past it.
       endless(response, good)
       break
     case 'server_error':

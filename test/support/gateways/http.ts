@@ -1,4 +1,4 @@
-// An operator's own gateway, written from docs/sms.md: checks the signature as the example there does.
+// A custom gateway, written from docs/sms.md: it verifies the signature like the example there.
 
 import { createHmac } from 'node:crypto'
 import { httpSms } from '../../../src/sms/drivers/http.ts'

@@ -1,4 +1,4 @@
-// A driver and a gateway that are made up, as the file of a real driver would be: for made-up-driver.test.ts.
+// An invented driver and its gateway, in the form of a real driver's file, for made-up-driver.test.ts.
 import { httpUrl, word } from '../../../src/settings/parsers.ts'
 import { setting } from '../../../src/settings/setting.ts'
 import type { SmsGateway } from '../../../src/sms/sms.ts'

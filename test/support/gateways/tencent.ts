@@ -1,4 +1,4 @@
-// Tencent Cloud's SendSms as its manual has it: TC3-HMAC-SHA256 computed from what came over the wire.
+// Tencent Cloud's SendSms according to its manual: TC3-HMAC-SHA256 computed from the received request.
 
 import { createHash, createHmac } from 'node:crypto'
 import { tencentSms } from '../../../src/sms/drivers/tencent.ts'
@@ -48,7 +48,7 @@ export function tencentGateway(account: TencentAccount): GatewayKind {
       }
     },
     accepted: (count) => status('Ok', `5000:104571066915705365784949961${count}`),
-    // Those of the call come as an Error, those of the message as its status.
+    // Errors of the call come as an Error, those of the message as its status.
     refused: (code) =>
       /^(AuthFailure|RequestLimitExceeded|InternalError$|MissingParameter|InvalidAction)/.test(code)
         ? callError(code)

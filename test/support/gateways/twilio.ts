@@ -1,4 +1,4 @@
-// Twilio's Messages resource as its manual has it: HTTP basic, a form in, JSON out.
+// Twilio's Messages resource according to its manual: HTTP basic, a form in, JSON out.
 import { twilioSms } from '../../../src/sms/drivers/twilio.ts'
 import { type DriverCase, secret } from './driver-case.ts'
 import type { GatewayKind, WireAnswer } from './gateway.ts'
@@ -71,7 +71,7 @@ export const twilioCase: DriverCase = {
     from: '+15005550006',
   }),
   understood: {
-    // Not in the GSM alphabet: the words must arrive as they are.
+    // Not in the GSM alphabet: the text must arrive unchanged.
     code: {
       text: '您的验证码是 123456，5 分钟内有效。请勿告诉任何人。',
       from: '+15005550006',

@@ -1,9 +1,9 @@
-/** Finds the installed database servers, also where Debian hides them from PATH. */
+/** Finds the installed database servers, also where Debian installs them outside of PATH. */
 
 import { accessSync, constants, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** A server is not installed; the message says what to install. */
+/** A server is not installed; the message names its package. */
 export class MissingBinary extends Error {}
 
 /** The first of the names that is installed, as an absolute path; throws MissingBinary. */
@@ -47,8 +47,8 @@ function isExecutable(file: string): boolean {
 }
 
 /**
- * Why tests that need a program cannot run, or null when they can. Says so where it is missing; with CI=true
- * that is an error and no reason to skip.
+ * The reason why tests that need a program are skipped, or null. Prints it if the program is missing; with
+ * CI=true that is an error.
  */
 export function whyMissing(names: readonly [string, ...string[]], debianPackage: string): string | null {
   try {

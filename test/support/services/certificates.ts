@@ -1,4 +1,4 @@
-/** Certificates for servers of tests, made by `openssl`. */
+/** Certificates for test servers, made by `openssl`. */
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -6,20 +6,20 @@ import { join } from 'node:path'
 import { getBinary } from './binaries.ts'
 import { createFolder, removeFolder } from './folders.ts'
 
-/** The issuer. */
+/** The certificate authority. */
 export interface Authority {
-  /** PEM, for clients that must trust it. */
+  /** PEM, for clients that trust it. */
   readonly certificate: string
   readonly file: string
-  /** A certificate for a server, as the words that a Redis server takes it with. */
+  /** The files of a server's certificate, with the names of Redis's options. */
   issue(subject?: Subject): TlsFiles
   remove(): void
 }
 
 interface Subject {
-  /** As in `subjectAltName`; 127.0.0.1, if not given. */
+  /** As in `subjectAltName`; 127.0.0.1 by default. */
   readonly name?: string
-  /** Days; less than 0: it has run out. */
+  /** Days; a negative number makes an expired one. */
   readonly days?: number
 }
 
@@ -29,7 +29,7 @@ export interface TlsFiles {
   readonly authority: string
 }
 
-/** Makes a certificate authority of its own; throws MissingBinary. */
+/** Creates a certificate authority; throws MissingBinary. */
 export function createAuthority(name: string): Authority {
   const openssl = getBinary(['openssl'], 'openssl')
   const folder = createFolder('certificates')

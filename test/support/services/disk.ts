@@ -1,5 +1,5 @@
-// A disk that a fault can fill: a small filesystem of its own, or where this user may mount none, a limit on
-// the size of files.
+// A disk that a fault can fill: a small filesystem of its own, or a limit on the size of files if this user
+// may not mount one.
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { whenProcessEnds } from './ending.ts'
 
 export interface SmallDisk {
   readonly folder: string
-  /** Takes all room. `pid` is the process that writes there. */
+  /** Takes all free space. `pid` is the process that writes there. */
   fill(pid: number): void
   makeRoom(pid: number): void
   close(): void
@@ -23,17 +23,17 @@ export function openDisk(): SmallDisk {
   return mountDisk(folder) ?? limitFiles(folder)
 }
 
-/** Why no disk can be filled here, or null; the programs for both ways come together. */
+/** Why no disk can be filled here, or null; one package has the programs for both ways. */
 export function whyNoFullDisk(): string | null {
   return whyMissing(['prlimit'], 'util-linux')
 }
 
-/** Writes past the end of the room give ENOSPC, as on any full disk. Null where this user may not mount. */
+/** Writes beyond the free space give ENOSPC, as on any full disk. Null if this user may not mount. */
 function mountDisk(folder: string): SmallDisk | null {
   if (!succeeds('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'tmpfs', folder])) return null
   const ballast = join(folder, 'ballast')
   const close = () => {
-    // Lazily: a process that still has a file open there keeps it until it ends.
+    // Lazily: a process that still has a file open there keeps the mount until it ends.
     succeeds('umount', ['--lazy', folder])
     rmSync(folder, { recursive: true, force: true })
   }
@@ -43,7 +43,7 @@ function mountDisk(folder: string): SmallDisk | null {
 
 function fillFile(path: string): void {
   const file = openSync(path, 'w')
-  // Down to the last block, whatever its size.
+  // Down to the last byte, whatever the block size.
   for (let bytes = 1 << 20; bytes >= 1; bytes >>= 1) {
     const block = Buffer.alloc(bytes)
     while (hasWritten(file, block));

@@ -1,4 +1,4 @@
-/** Runs clean-up actions when this process ends, however it ends short of SIGKILL. */
+/** Runs clean-up actions when this process ends in any way but SIGKILL. */
 
 const actions: (() => void)[] = []
 
@@ -14,7 +14,7 @@ function listen(): void {
     // In front, so that the count below still includes the one-time listeners of others.
     process.prependOnceListener(signal, () => {
       runActions()
-      // A listener takes the default action away: without another one that exits, the signal is sent again.
+      // A listener replaces the default action: without another one that exits, the signal is sent again.
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
     })
   }

@@ -1,4 +1,4 @@
-/** Starts the database servers once for a whole test run, and tells the tests where they are. */
+/** Starts the database servers once for a whole test run, and provides their addresses to the tests. */
 
 import type { TestProject } from 'vitest/node'
 import { MissingBinary } from './binaries.ts'
@@ -8,7 +8,7 @@ import { findMysql, startMysql } from './mysql.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
 
-/** Where a server answers, or why there is none. */
+/** The address of a server, or the reason why there is none. */
 export type ProvidedServer = { url: string; skipped: null } | { url: null; skipped: string }
 
 declare module 'vitest' {
@@ -23,11 +23,11 @@ declare module 'vitest' {
 type Server = { url: string; stop(): Promise<void> }
 
 /**
- * Starts MariaDB, MySQL where there is one, PostgreSQL and a Redis that all tests share; the returned
+ * Starts MariaDB, MySQL where it is installed, PostgreSQL and a Redis that all tests share; the returned
  * function ends them.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Test workers inherit it: what a killed one leaves behind goes with the run.
+  // Test workers inherit it, so the files that a killed one leaves behind are removed with the run.
   process.env.TMPDIR = createFolder('run')
   const running: Server[] = []
   const starts = await Promise.allSettled([
@@ -49,7 +49,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     await Promise.all(running.map((server) => server.stop()))
   }
 
-  /** Few systems can have MySQL and MariaDB: its absence is no failure, in CI either. */
+  /** Few systems can install both MySQL and MariaDB, so a missing MySQL is no failure, in CI either. */
   async function startMysqlIfAny(): Promise<void> {
     const { file, skipped } = findMysql()
     if (file !== null) return await start('mysql', 'MySQL', () => startMysql(file))
@@ -74,5 +74,5 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   }
 }
 
-/** How many logical databases the shared Redis has. */
+/** The number of logical databases of the shared Redis. */
 export const redisDatabases = 1024

@@ -1,4 +1,4 @@
-/** A private MariaDB server, with its default isolation level and collation, which real users have too. */
+/** A private MariaDB server with its default isolation level and collation, which real users have too. */
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -14,19 +14,19 @@ export type Mariadb = {
   /** `mysql://root@127.0.0.1:PORT`, without a database. */
   readonly url: string
   readonly pid: number
-  /** Kills it (SIGKILL) or ends it in order (SIGTERM), and `downMs` later starts it again where it was. */
+  /** Kills it (SIGKILL) or ends it in order (SIGTERM), and starts it again with its data after `downMs`. */
   restart(signal: 'SIGKILL' | 'SIGTERM', downMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
 export type MariadbOptions = {
-  /** It offers TLS; without it, it speaks plaintext alone. */
+  /** It offers TLS; without this option, only plaintext. */
   tls?: TlsFiles
-  /** More words for the command line. */
+  /** Further arguments for the command line. */
   args?: readonly string[]
 }
 
-/** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
+/** Starts a server with an empty data folder, which is removed when it stops; throws MissingBinary. */
 export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}): Promise<Mariadb> {
   const file = getBinary(['mariadbd', 'mysqld'], 'mariadb-server')
   const installer = getBinary(['mariadb-install-db', 'mysql_install_db'], 'mariadb-server')
@@ -62,14 +62,14 @@ export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}
   }
 }
 
-/** Creates an empty database with a name of its own, and returns its URL. */
+/** Creates an empty database with a unique name, and returns its URL. */
 export async function createMariadbDatabase(serverUrl: string): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
   await ask(serverUrl, (connection) => connection.query(`create database ${name}`), patientMs)
   return `${serverUrl}/${name}`
 }
 
-/** Drops a database made here, and ends the connections that are still in it. */
+/** Drops a database that was created here, and closes its open connections. */
 export async function dropMariadbDatabase(url: string): Promise<void> {
   const { origin, name } = splitUrl(url)
   await ask(
@@ -88,7 +88,7 @@ function splitUrl(url: string): { origin: string; name: string } {
   return { origin: url.slice(0, slash), name: url.slice(slash + 1) }
 }
 
-/** What the installer and the server must agree on. */
+/** Options that the installer and the server must share. */
 function settings(dataFolder: string): string[] {
   const user = process.getuid?.() === 0 ? ['--user=root'] : []
   return ['--no-defaults', ...user, `--datadir=${dataFolder}`, '--innodb-log-file-size=16M']
@@ -101,7 +101,7 @@ function serverSettings(port: number, folder: string): string[] {
     `--port=${port}`,
     `--socket=${join(folder, 'socket')}`,
     `--pid-file=${join(folder, 'pid')}`,
-    // A server that starts removes the temporary tables of every server in the same folder.
+    // A starting server removes the temporary tables of every server in the same folder.
     `--tmpdir=${folder}`,
     '--max-connections=300',
     '--innodb-buffer-pool-size=64M',

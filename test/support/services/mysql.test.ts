@@ -1,11 +1,11 @@
-// Which mysqld is MySQL's: the tests run on it where there is one, and say why not where there is none.
+// Recognises the mysqld of MySQL: the tests run on it, or report why there is none.
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFolder, removeFolder } from './folders.ts'
 import { findMysql } from './mysql.ts'
 
-/** A program that says this of itself. */
+/** A program with this version text. */
 function programThatSays(version: string): string {
   const folder = createFolder('mysqld')
   onTestFinished(() => removeFolder(folder))
@@ -32,7 +32,7 @@ test.each([
   expect([file, skipped]).toEqual([null, expect.stringContaining(reason)])
 })
 
-test('without a mysqld the reason is told', () => {
+test('without a mysqld the reason is reported', () => {
   expect(findMysql(null)).toEqual({ file: null, skipped: expect.stringContaining('there is no mysqld') })
   const absent = '/nowhere/mysqld'
   expect(findMysql(absent)).toEqual({ file: null, skipped: expect.stringContaining('ENOENT') })

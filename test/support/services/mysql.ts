@@ -1,6 +1,6 @@
 /**
- * A private MySQL server, where MySQL itself is installed: Debian has MariaDB under the same names.
- * `HUFU_TEST_MYSQLD` names the program where it is not in the PATH.
+ * A private MySQL server, if MySQL itself is installed: Debian has MariaDB under the same names.
+ * `HUFU_TEST_MYSQLD` is the path of the program if it is not in the PATH.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -11,10 +11,10 @@ import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { run, startServer } from './processes.ts'
 
-/** The program, or why there is none. */
+/** The program, or the reason why there is none. */
 export type FoundMysql = { file: string; skipped: null } | { file: null; skipped: string }
 
-/** Looks for a `mysqld` that is MySQL's, from version 8 on. */
+/** Looks for a `mysqld` of MySQL, from version 8 on. */
 export function findMysql(place = process.env.HUFU_TEST_MYSQLD ?? findBinary(['mysqld'])): FoundMysql {
   const none = (skipped: string) => ({ file: null, skipped })
   if (place === null)
@@ -29,7 +29,7 @@ export function findMysql(place = process.env.HUFU_TEST_MYSQLD ?? findBinary(['m
     : none(`${place} is older than MySQL 8: ${version}`)
 }
 
-/** Starts a server with an empty data folder, which goes when it is stopped. */
+/** Starts a server with an empty data folder, which is removed when it stops. */
 export async function startMysql(file: string): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = createFolder('mysql')
   const user = process.getuid?.() === 0 ? ['--user=root'] : []

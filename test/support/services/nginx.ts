@@ -1,4 +1,4 @@
-/** A private nginx with the file that deploy/ has for operators; only places are put in. */
+/** A private nginx with the file of deploy/ for operators; only paths and ports are replaced. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { run, startServer } from './processes.ts'
 export type Nginx = {
   readonly url: string
   readonly pid: number
-  /** What it wrote of connections to servers that broke after something was sent on them. */
+  /** Its log lines about broken connections to servers after data was sent on them. */
   readonly broken: () => string[]
   stop(): Promise<void>
 }
@@ -31,9 +31,9 @@ export async function startNginx(
 export async function startNginxWith(text: string, port: number): Promise<Nginx> {
   const { file, folder, args } = prepare(text)
   const url = `http://127.0.0.1:${port}`
-  // Killed by SIGKILL, the master would leave its workers behind; SIGTERM ends all of them at once.
+  // After SIGKILL of the master its workers would live on; SIGTERM ends all of them at once.
   const command = { file, args, folder, owner: null, abort: 'SIGTERM' } as const
-  // nginx itself answers this one, whether or not there is a server behind it.
+  // nginx itself answers this one, with or without a server behind it.
   const server = await startServer(command, async () => void (await fetch(`${url}/readyz`)))
   return {
     url,
@@ -47,17 +47,14 @@ export async function startNginxWith(text: string, port: number): Promise<Nginx>
   }
 }
 
-/**
- * Has nginx read the file of deploy/ as it is, or as `change` makes it; throws with what nginx says against
- * it.
- */
+/** Lets nginx check the file of deploy/, unchanged or changed by `change`; throws with nginx's error. */
 export async function checkConfiguration(change: (text: string) => string = (text) => text): Promise<void> {
   const { file, folder, args } = prepare(change(readFileSync(deployed, 'utf8')))
   await run({ file, args: ['-t', ...args], folder, owner: null })
   removeFolder(folder)
 }
 
-/** The text with the one line that is there replaced; throws where it is not there once. */
+/** The text with its one such line replaced; throws where it does not occur exactly once. */
 export function replaceOnce(text: string, from: string, to: string): string {
   const parts = text.split(from)
   const [before = '', after = ''] = parts
@@ -71,9 +68,7 @@ function withPlaces(text: string, port: number, [first, second]: readonly [numbe
   return replaceOnce(withFirst, 'server 127.0.0.1:5002 ', `server 127.0.0.1:${second} `)
 }
 
-/**
- * A folder with all that nginx reads and writes: around the file stands what a distribution's nginx.conf has.
- */
+/** A folder with all files that nginx reads and writes: the file inside of a distribution's nginx.conf. */
 function prepare(text: string) {
   const file = getBinary(['nginx'], 'nginx')
   const folder = createFolder('nginx')

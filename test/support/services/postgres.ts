@@ -19,23 +19,23 @@ export type Postgres = {
   /** Sends a signal to the server and to the process of each connection. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void
   /**
-   * Kills all its processes (SIGKILL) or ends it in order (SIGINT), and `downMs` later starts it again where
-   * it was.
+   * Kills all its processes (SIGKILL) or ends it in order (SIGINT), and starts it again with its data after
+   * `downMs`.
    */
   restart(signal: 'SIGKILL' | 'SIGINT', downMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
 export type PostgresOptions = {
-  /** What was committed outlives a kill. Off, if not given: most tests need it fast. */
+  /** Commits survive a kill. Off by default, because most tests need speed. */
   isDurable?: boolean
-  /** 300, if not given. */
+  /** 300 by default. */
   maxConnections?: number
-  /** It offers TLS; without it, it speaks plaintext alone. */
+  /** It offers TLS; without this option, only plaintext. */
   tls?: TlsFiles
 }
 
-/** Starts a server with an empty data folder, which goes when it is stopped; throws MissingBinary. */
+/** Starts a server with an empty data folder, which is removed when it stops; throws MissingBinary. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const initdb = getBinary(['initdb'], 'postgresql')
   const owner = serverOwner()
@@ -48,7 +48,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   if (options.tls) giveCertificate(options.tls, data, owner)
   const args = ['-D', data, '-p', `${port}`, ...settingsFor(options).flatMap((setting) => ['-c', setting])]
   const file = join(dirname(initdb), 'postgres')
-  // Killed by SIGKILL, it would leave its System V shared memory behind; SIGQUIT ends it as fast.
+  // After SIGKILL its System V shared memory would remain; SIGQUIT ends it as fast.
   const command = { file, args, folder, owner, abort: 'SIGQUIT' } as const
   const start = () => startServer(command, () => ask(url, 'select 1'))
   let server = await start()
@@ -58,7 +58,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       return server.pid
     },
     signal(signal) {
-      // The server first: while it stands still, it makes no process for a new connection.
+      // The server first: while it is stopped, it starts no process for a new connection.
       for (const pid of [server.pid, ...childrenOf(server.pid)]) process.kill(pid, signal)
     },
     async restart(signal, downMs = 0) {
@@ -69,27 +69,27 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       server = await start()
     },
     async stop() {
-      // SIGTERM would wait for all clients to leave ("smart shutdown"); SIGINT sends them away.
+      // SIGTERM would wait for all clients to disconnect ("smart shutdown"); SIGINT disconnects them.
       await server.stop('SIGINT')
       removeFolder(folder)
     },
   }
 }
 
-/** Creates an empty database with a name of its own, and returns its URL. */
+/** Creates an empty database with a unique name, and returns its URL. */
 export async function createPostgresDatabase(serverUrl: string): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
   await ask(serverUrl, `create database ${name}`, patientMs)
   return `${serverUrl}/${name}`
 }
 
-/** Drops a database made here, and ends the connections that are still in it. */
+/** Drops a database that was created here, and closes its open connections. */
 export async function dropPostgresDatabase(url: string): Promise<void> {
   const slash = url.lastIndexOf('/')
   await ask(url.slice(0, slash), `drop database if exists ${url.slice(slash + 1)} with (force)`, patientMs)
 }
 
-/** A key that others can read is refused. */
+/** PostgreSQL refuses a key that others can read. */
 function giveCertificate({ certificate, key }: TlsFiles, data: string, owner: Owner | null): void {
   for (const [from, name] of [
     [certificate, 'server.crt'],
@@ -108,27 +108,27 @@ function settingsFor({ isDurable = false, maxConnections = 300, tls }: PostgresO
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     `max_connections=${maxConnections}`,
-    // The system keeps what a killed process has written; only a power cut would take it.
+    // The system keeps the writes of a killed process; only a power failure would lose them.
     'fsync=off',
     `synchronous_commit=${isDurable ? 'on' : 'off'}`,
     'full_page_writes=off',
   ]
 }
 
-/** The processes of connections, and those that work behind; Linux alone tells them. */
+/** The processes of connections and the background processes; only Linux lists them. */
 function childrenOf(pid: number): number[] {
   const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
   return pids.split(' ').filter(Boolean).map(Number)
 }
 
-/** Those whose server is gone end by themselves, in their own time. */
+/** Processes whose server has died end by themselves some time later. */
 function killIfAlive(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {}
 }
 
-/** PostgreSQL refuses to run as root: then it runs as a user without rights. */
+/** PostgreSQL refuses to run as root, so an unprivileged user runs it. */
 function serverOwner(): Owner | null {
   if (process.getuid?.() !== 0) return null
   const owner = findOwner('postgres') ?? findOwner('nobody')

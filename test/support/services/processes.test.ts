@@ -1,4 +1,5 @@
-// A server that dies although no test ended it says so: later failures of other tests then have a cause.
+// A server that dies although no test ended it is reported, because later failures of other tests may follow
+// from it.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest'
@@ -18,7 +19,7 @@ afterEach(() => {
   removeFolder(folder)
 })
 
-/** A server that writes a line when it is told to, and ends with a code when a client says so. */
+/** A server that writes a line on request, and ends with a code on request. */
 const program = `require('node:net').createServer((socket) => socket.on('data', (code) => {
   console.error('InnoDB: no room left')
   process.exit(Number(code))
@@ -38,7 +39,7 @@ async function start(): Promise<{ server: ServerProcess; port: number }> {
 
 const text = () => printed.mock.calls.flat().join('\n')
 
-test('a server that ends by itself is printed with its exit code and the end of its output', async () => {
+test('a server that ends by itself is reported with its exit code and the end of its output', async () => {
   const { server, port } = await start()
   connect(port, '127.0.0.1').end('7')
   await vi.waitFor(() => expect(printed).toHaveBeenCalled(), 10_000)
@@ -47,7 +48,7 @@ test('a server that ends by itself is printed with its exit code and the end of 
   expect(text()).toContain('InnoDB: no room left')
 })
 
-test('one that another program killed is printed with the signal, also where its folder is gone', async () => {
+test('one that another program killed is reported with the signal, also where its folder is gone', async () => {
   const { server } = await start()
   removeFolder(folder)
   process.kill(server.pid, 'SIGKILL')
@@ -56,7 +57,7 @@ test('one that another program killed is printed with the signal, also where its
   expect(text()).toContain('there is none: Error: ENOENT')
 })
 
-test('one that a test ends is not printed', async () => {
+test('one that a test ends is not reported', async () => {
   for (const end of [
     (server: ServerProcess) => server.stop(),
     (server: ServerProcess) => server.kill('SIGKILL'),

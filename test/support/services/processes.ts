@@ -17,7 +17,7 @@ export type Command = {
   folder: string
   /** The user to run as; null is this process's own. */
   owner: Owner | null
-  /** What ends it at once when this process itself ends: SIGKILL, if not given. */
+  /** The signal that ends it when this process ends; SIGKILL by default. */
   abort?: NodeJS.Signals
 }
 
@@ -48,7 +48,7 @@ export async function run(command: Command): Promise<void> {
 
 /**
  * Starts a server and waits until `ask` no longer throws; throws with the server's output when it never does.
- * When the server later ends although nothing here ended it, what is known of its death is printed.
+ * If the server later ends by itself, the known facts about its end are printed.
  */
 export async function startServer(command: Command, ask: () => Promise<void>): Promise<ServerProcess> {
   const { child, pid, exited } = await launch(command)
@@ -57,7 +57,7 @@ export async function startServer(command: Command, ask: () => Promise<void>): P
   const giveUpAt = performance.now() + startDeadlineMs
   for (;;) {
     const answered = await answers(ask)
-    // Checked also after an answer: it may have come from a stranger on the same port.
+    // Checked after an answer too, which another process on the same port may have sent.
     if (!isAlive(child)) throw new Error(`${command.file} ended\n${outputOf(command)}`)
     if (answered) {
       void exited.then(() => {
@@ -104,7 +104,7 @@ async function launch(
   return { child, pid: child.pid, exited }
 }
 
-/** The command under a guard that has Linux end the child when this process dies, even of SIGKILL. */
+/** Wraps the command so that Linux ends the child when this process dies, even of SIGKILL. */
 function withLimit(command: Command): { file: string; args: readonly string[] } {
   guard ??= findGuard()
   if (guard.file === null) return command
@@ -115,7 +115,7 @@ let guard: { file: string | null } | null = null
 
 function findGuard(): { file: string | null } {
   const file = findBinary(['setpriv'])
-  // Some versions of setpriv do not know the option, and other systems have no setpriv.
+  // Some versions of setpriv lack the option, and other systems have no setpriv.
   const works = file !== null && spawnSync(file, ['--pdeathsig', 'SIGKILL', 'true']).status === 0
   return { file: works ? file : null }
 }
@@ -143,7 +143,7 @@ function isAlive(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
 }
 
-/** What is known of a server that ended by itself, or was ended by another program. */
+/** The known facts about a server that ended by itself, or by another program. */
 function obituaryOf(command: Command, { pid, exitCode, signalCode }: ChildProcess): string {
   const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
   const memory = `${Math.round(freemem() / 1e6)} of ${Math.round(totalmem() / 1e6)} MB of memory are free`

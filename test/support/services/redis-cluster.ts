@@ -14,7 +14,7 @@ export interface RedisCluster {
   primaryOf(slotOrKey: number | string): Promise<ClusterNode>
   primaries(): Promise<ClusterNode[]>
   replicaOf(primary: ClusterNode): Promise<ClusterNode>
-  /** Resolves when all six are there, three of them as replicas that are in step. */
+  /** Resolves when all six nodes are up, and the replicas of the three primaries are in sync. */
   isWhole(): Promise<void>
   /** Moves one slot with all its keys to another primary, as `redis-cli --cluster reshard` does. */
   move(slot: number, to: ClusterNode, pauseMs?: number): Promise<void>
@@ -32,7 +32,7 @@ const slotCount = 16_384
 const shards = 3
 const nodeTimeoutMs = 1_000
 
-/** Starts it and waits until every node says that it is whole; throws MissingBinary. */
+/** Starts it and waits until every node reports the cluster as ok; throws MissingBinary. */
 export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
   const servers = await Promise.all(Array.from({ length: shards * 2 }, () => startNode(tls)))
   const nodes = await Promise.all(servers.map(nodeOf))
@@ -68,7 +68,7 @@ export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
     async move(slot, to, pauseMs = 0) {
       await move(slot, await primaryOf(slot), to, pauseMs)
       for (const node of await primaries()) await node.tell('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
-      // The next one to be asked may be any of them.
+      // The next query may go to any of them.
       const knowsIt = (node: ClusterNode) =>
         ownerOf(node, slot).then(
           (id) => id === to.id,
@@ -87,7 +87,7 @@ async function startNode(tls?: TlsFiles): Promise<RedisServer> {
     ['--cluster-enabled', 'yes'],
     ['--cluster-port', `${await freePort()}`],
     ['--cluster-node-timeout', `${nodeTimeoutMs}`],
-    // A replica that was cut off for long takes over all the same: there is no other one.
+    // A replica that was cut off for long takes over as well, because there is no other one.
     ['--cluster-replica-validity-factor', '0'],
     ['--repl-diskless-sync-delay', '0'],
   ]
@@ -125,7 +125,7 @@ async function join(nodes: readonly ClusterNode[]): Promise<void> {
   await isWhole(nodes)
 }
 
-/** What each says; nothing from those that do not answer. */
+/** The responses of all nodes; empty for nodes that do not respond. */
 async function askAll(nodes: readonly ClusterNode[], ...words: string[]): Promise<string[]> {
   return await Promise.all(nodes.map((node) => node.tell(...words).then(String, () => '')))
 }
@@ -135,7 +135,7 @@ async function isWhole(nodes: readonly ClusterNode[]): Promise<void> {
   await until(async () => (await askAll(nodes, 'CLUSTER', 'INFO')).every(isWell))
   const inStep = (info: string) => /master_link_status:up/.test(info) || /state=online/.test(info)
   await until(async () => (await askAll(nodes, 'INFO', 'replication')).every(inStep))
-  // A look at any node tells of all six.
+  // Each node reports all six.
   const replicas = (text: string) => text.match(/slave /g)?.length === shards
   await until(async () => (await askAll(nodes, 'CLUSTER', 'NODES')).every(replicas))
 }

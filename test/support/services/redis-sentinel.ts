@@ -15,9 +15,9 @@ export interface RedisSentinels {
   readonly url: string
   readonly servers: readonly RedisServer[]
   readonly sentinels: readonly Sentinel[]
-  /** The one that the sentinels take for the primary. */
+  /** The primary according to the sentinels. */
   primary(): Promise<RedisServer>
-  /** Resolves when the sentinels have made another one the primary, and the others follow it. */
+  /** Resolves when the sentinels have promoted another server, and the others replicate it. */
   failedOver(from: RedisServer): Promise<RedisServer>
   stop(): Promise<void>
 }
@@ -32,16 +32,16 @@ export const primaryName = 'hufu-primary'
 const downAfterMs = 500
 const failoverMs = 3_000
 /**
- * Sentinels that talk more often than they do for others: a test waits for them. Four times the period of
- * publishing must be enough for a fail-over: then another sentinel sends back what it takes for a primary of
- * its own making.
+ * Shorter periods than the sentinels' defaults, so that tests wait less. A fail-over must take less than four
+ * publishing periods; otherwise another sentinel takes the promoted server for a misconfigured primary and
+ * demotes it.
  */
 const periodsMs = {
   'info-period': 100,
   'ping-period': 100,
   'ask-period': 100,
   'publish-period': 600,
-  // On a busy machine a sentinel finds that time has jumped, and by default does nothing for half a minute.
+  // On a busy machine a sentinel measures a jump of time, and by default does nothing for half a minute.
   'tilt-trigger': 30_000,
   'tilt-period': 1_000,
 }
@@ -93,7 +93,7 @@ async function startSentinel(primaryPort: number, tls?: TlsFiles): Promise<Senti
   const file = getBinary(['redis-server', 'valkey-server'], 'redis-server')
   const [port, folder] = [await freePort(), createFolder('sentinel')]
   const url = `${tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`
-  // A sentinel writes into its file what it learns.
+  // A sentinel saves its state in its file.
   const path = join(folder, 'sentinel.conf')
   const settings = [
     ...(tls ? tlsSettings(port, tls).map((setting) => setting.join(' ')) : [`port ${port}`]),
@@ -108,7 +108,7 @@ async function startSentinel(primaryPort: number, tls?: TlsFiles): Promise<Senti
   const tell = (...words: string[]) => tellRedis(url, ...words)
   const command = { file, args: [path, '--sentinel'], folder, owner: null }
   const server = await startServer(command, () => tell('PING').then(() => {}))
-  // Redis 7 and newer; an older one takes some seconds more.
+  // For Redis 7 and newer; an older one takes some seconds more.
   for (const [period, ms] of Object.entries(periodsMs))
     await tell('SENTINEL', 'DEBUG', period, `${ms}`).catch(() => {})
   const stop = async () => {

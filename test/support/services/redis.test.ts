@@ -8,13 +8,13 @@ import { redisUrl } from '../databases.ts'
 import { type RedisOptions, type RedisServer, startRedis, tellRedis } from './redis.ts'
 
 describe.skipIf(inject('redis').skipped !== null)('redis', () => {
-  test('the shared one answers in a logical database of this file', async () => {
+  test('the shared server has a logical database for this file', async () => {
     const url = redisUrl() ?? ''
     expect(url).not.toMatch(/\/0$/)
     expect(await tellRedis(url, 'DBSIZE')).toBe(0)
   })
 
-  test('a killed one starts again on its port with the data set it had saved', async () => {
+  test('a killed server starts again on its port with its saved data set', async () => {
     const server = await startOwn({ save: 'rdb' })
     const { pid, url } = server
     await tellRedis(url, 'SET', 'saved', 'yes')
@@ -29,7 +29,7 @@ describe.skipIf(inject('redis').skipped !== null)('redis', () => {
     expect(await tellRedis(url, 'MGET', 'saved', 'unsaved')).toEqual(['yes', null])
   })
 
-  test('a restart in order keeps everything, but nothing with save none', async () => {
+  test('an orderly restart keeps everything, but nothing with save none', async () => {
     const keeping = await startOwn({ save: 'rdb' })
     const forgetting = await startOwn({ save: 'none' })
     for (const server of [keeping, forgetting]) {
@@ -40,7 +40,7 @@ describe.skipIf(inject('redis').skipped !== null)('redis', () => {
     expect(await tellRedis(forgetting.url, 'GET', 'key')).toBeNull()
   })
 
-  test('a paused one answers only after it goes on', async () => {
+  test('a paused server responds only after it continues', async () => {
     const server = await startOwn({})
     await server.kill('SIGSTOP')
     const answer = tellRedis(server.url, 'PING')
@@ -50,7 +50,7 @@ describe.skipIf(inject('redis').skipped !== null)('redis', () => {
     expect(await answer).toBe('PONG')
   })
 
-  test('a stopped one is dead and its folder gone, even if it was paused', async () => {
+  test('a stopped server is dead and its folder gone, even if it was paused', async () => {
     const server = await startOwn({})
     await server.kill('SIGSTOP')
     await server.stop()
@@ -58,7 +58,7 @@ describe.skipIf(inject('redis').skipped !== null)('redis', () => {
     expect(existsSync(server.dir)).toBe(false)
   })
 
-  test('one that cannot start shows its own output', async () => {
+  test('a server that cannot start shows its own output', async () => {
     await expect(startRedis({ args: ['--no-such-setting', 'yes'] })).rejects.toThrow(/no-such-setting/)
   })
 })

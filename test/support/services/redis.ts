@@ -1,4 +1,4 @@
-/** Redis servers that a test can kill, pause, and start again where they were. */
+/** Redis servers that a test can kill, pause, and restart with their data. */
 
 import { createClient, ErrorReply } from 'redis'
 import { getBinary } from './binaries.ts'
@@ -8,15 +8,15 @@ import { freePort } from './ports.ts'
 import { type ServerProcess, startServer } from './processes.ts'
 
 export type RedisOptions = {
-  /** A free one, if not given. */
+  /** A free one by default. */
   port?: number
-  /** Where the data set is kept: a temporary folder that goes with `stop`, if not given. */
+  /** The folder of the data set; by default a temporary one, which `stop` removes. */
   dir?: string
-  /** `rdb` saves the data set on SAVE and at an orderly end; `none`, the default, never. */
+  /** `rdb` saves the data set on SAVE and at an orderly end; `none`, the default, never does. */
   save?: 'none' | 'rdb'
-  /** It speaks TLS and nothing else, also with its replicas and in a cluster. */
+  /** It accepts TLS only, also from its replicas and in a cluster. */
   tls?: TlsFiles | undefined
-  /** More words for the command line, such as `--appendonly`, `yes`. */
+  /** Further arguments for the command line, such as `--appendonly`, `yes`. */
   args?: readonly string[]
 }
 
@@ -40,7 +40,7 @@ type RedisSetting = readonly [name: string, value: string]
 
 const asWords = ([name, value]: RedisSetting): string[] => [`--${name}`, value]
 
-/** What makes a server or a sentinel speak TLS on its port, and only TLS. */
+/** The settings of a server or a sentinel that accepts only TLS. */
 export function tlsSettings(port: number, { certificate, key, authority }: TlsFiles): RedisSetting[] {
   return [
     ['port', '0'],
@@ -56,7 +56,7 @@ export function tlsSettings(port: number, { certificate, key, authority }: TlsFi
 
 type Place = { url: string; port: number; dir: string; start: () => Promise<ServerProcess>; end: () => void }
 
-/** A started server; it stays the same through `kill` and `restart`, only its `pid` changes. */
+/** A started server. The object stays valid through `kill` and `restart`; only its `pid` changes. */
 export class RedisServer {
   readonly url: string
   readonly port: number
@@ -76,40 +76,33 @@ export class RedisServer {
     return this.#process.pid
   }
 
-  /** One command on a connection of its own, and its answer (RESP2). */
+  /** Sends one command on a connection of its own, and returns its reply (RESP2). */
   async tell(...words: string[]): Promise<unknown> {
     return await tellRedis(this.url, ...words)
   }
 
   /**
-   * Sends a signal; resolves after SIGKILL and SIGTERM when the server is dead, after SIGSTOP and SIGCONT at
-   * once.
+   * Sends a signal; after SIGKILL and SIGTERM it resolves when the server is dead, after SIGSTOP and SIGCONT
+   * at once.
    */
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     await this.#process.kill(signal)
   }
 
-  /**
-   * Lets a replica lose its primary for good without losing what it has: it misses what is written from now
-   * on.
-   */
+  /** Disconnects a replica from its primary without losing its data: it misses all later writes. */
   async missWrites(): Promise<void> {
-    // It offers a password that the primary does not know.
+    // It offers a password that the primary refuses.
     await this.tell('CONFIG', 'SET', 'masterauth', 'wrong')
     await this.tell('CLIENT', 'KILL', 'TYPE', 'master')
   }
 
-  /**
-   * Starts the server again on its port with what it has saved; one that is still alive ends in order first.
-   */
+  /** Restarts the server on its port with its saved data; a running one ends in order first. */
   async restart(): Promise<void> {
     await this.#process.stop()
     this.#process = await this.#place.start()
   }
 
-  /**
-   * Ends the server for good, also a paused or a dead one, and removes its folder unless the caller gave it.
-   */
+  /** Ends the server, also a paused or a dead one, and removes its folder unless the caller gave it. */
   async stop(): Promise<void> {
     await this.#process.stop()
     this.#place.end()
@@ -121,7 +114,8 @@ async function ping(url: string): Promise<void> {
 }
 
 /**
- * One command on a connection of its own, and its answer (RESP2); throws where no answer comes within 2 s.
+ * Sends one command on a connection of its own, and returns its reply (RESP2); throws without a reply within
+ * 2 s.
  */
 export async function tellRedis(url: string, ...words: string[]): Promise<unknown> {
   const client = newTeller(url)
@@ -133,7 +127,7 @@ export async function tellRedis(url: string, ...words: string[]): Promise<unknow
   }
 }
 
-/** Commands on one connection, which is made anew when it was lost. */
+/** Sends commands on one connection, which is reopened after it was lost. */
 export function keepTelling(url: string) {
   let open: Promise<ReturnType<typeof newTeller>> | null = null
   const close = async () => {
@@ -164,11 +158,11 @@ function newTeller(url: string) {
       reconnectStrategy: false,
       connectTimeout: 2000,
       socketTimeout: 2000,
-      // A test talks to an impostor, too.
+      // Some tests use a server with an untrusted certificate.
       ...(url.startsWith('rediss:') && { tls: true, rejectUnauthorized: false }),
     },
   })
-  // The client reports to a listener what it also throws, and ends the process without one.
+  // The client emits errors that it also throws; without a listener they would end the process.
   client.on('error', () => {})
   return client
 }

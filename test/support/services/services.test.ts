@@ -1,4 +1,4 @@
-/** The servers that the tests run on do what the tests expect of them. */
+/** The servers that the tests run on behave as the tests expect. */
 
 import { DatabaseSync } from 'node:sqlite'
 import { createConnection } from 'mysql2/promise'
@@ -34,7 +34,7 @@ describe.each(databases)('$name', (database) => {
 describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
   const serverUrl = inject('mariadb').url ?? ''
 
-  test('drops a database that a forgotten transaction still uses', async () => {
+  test('drops a database that an open transaction still uses', async () => {
     const url = await createMariadbDatabase(serverUrl)
     await query(url, 'create table things (name varchar(20))')
     const forgotten = await createConnection(url)
@@ -79,7 +79,7 @@ async function query(url: string, sql: string): Promise<unknown> {
 function querySqlite(file: string, sql: string): unknown {
   const database = new DatabaseSync(file)
   try {
-    // The rows have no prototype, which toEqual does not mind.
+    // The rows have no prototype, which toEqual ignores.
     return database.prepare(sql).all()
   } finally {
     database.close()
