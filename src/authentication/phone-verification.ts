@@ -2,13 +2,13 @@
 // number verified it keeps nothing in it.
 import type { AccountsTable } from '../database/schema.ts'
 import type { NewEvent } from '../events/events.ts'
-import type { AccountChange } from '../sessions/locked-account-rows.ts'
+import type { AccountColumns } from '../sessions/locked-account-rows.ts'
 
 /** What a first verification changes in the account, besides the end of its sessions (`phone_verified`). */
 export function firstVerification(
   account: AccountsTable,
   now: number,
-): { set: AccountChange; event: NewEvent } {
+): { set: AccountColumns; event: NewEvent } {
   return {
     set: { password_hash: null, nickname: null, avatar_url: null, locale: null, phone_verified_at: now },
     event: {

@@ -37,13 +37,13 @@ export class MemorySessionCache implements SessionCache {
    */
   #marked = noSessions
 
-  /** @param readVersion returns a number that changes with every commit of another process */
   /**
    * Until this time nothing is filled, because a transaction that changes many sessions is running. If it
    * fails, fills begin again at this time.
    */
   #allMarkedUntil = 0
 
+  /** @param readVersion returns a number that changes with every commit of another process */
   constructor(readVersion: () => number) {
     this.#readVersion = readVersion
   }

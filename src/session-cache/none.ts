@@ -1,4 +1,4 @@
-// No cache: every check reads the database. A local read of an embedded database takes microseconds.
+// No cache, for a database server without Redis: every check reads the database.
 import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './session-cache.ts'
 
 const noMark: Mark = { id: 'none', sessionIds: [] }

@@ -7,28 +7,18 @@
 // reader that finds an entry older than the account's last change in the feed reads the database and fills
 // the cache.
 //
-// A process has up to three layers. Sessions keeps verified tokens with the cache entry that was found for
-// them, as long as that entry is valid (verified-tokens.ts). Below it, MemorySessionCache (on SQLite) or the
-// client-side cache of a Redis connection (client-side-cache.ts) keeps entries by session id
+// A process has up to three layers. Verification keeps verified tokens with the cache entry that was found
+// for them, as long as that entry is valid (verified-tokens.ts). Below it, MemorySessionCache (on SQLite) or
+// the client-side cache of a Redis connection (client-side-cache.ts) keeps entries by session id
 // (bounded-cache.ts). RedisSessionCache shares its entries with other processes. NoSessionCache keeps
 // nothing.
 //
-// docs/architecture.md gives the reason for each rule. test/coherence/cache-model.test.ts searches every run
+// docs/coherence.md gives the reason for each rule. test/coherence/cache-model.test.ts searches every run
 // of a model of the protocol and shows the trace that breaks it when a rule is left out.
 import type { MaybePromise } from '../maybe-promise.ts'
-import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'
-import type { Rotation } from '../sessions/token-status.ts'
+import type { StoredSession } from '../sessions/session.ts'
 
-export interface StoredSession {
-  readonly tokenHash: string
-  readonly session: Session
-  readonly account: SignedInAccount
-  readonly ending: Ending | null
-  /** null: never rotated. */
-  readonly rotation: Rotation | null
-  /** As in `Live`. */
-  readonly condition?: string
-}
+export type { StoredSession } from '../sessions/session.ts'
 
 /**
  * What the cache holds under a session's id: an entry, a mark, or nothing. After a mark or nothing, the

@@ -193,11 +193,11 @@ export function decodeSession(id: string, bytes: Buffer): StoredSession | null {
   if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) return null
   return withoutRangeError(() => {
     const tail = decodeTail(bytes, end)
-    return tail && copyOf(id, bytes, tail)
+    return tail && storedSessionOf(id, bytes, tail)
   })
 }
 
-function copyOf(id: string, bytes: Buffer, tail: Tail): StoredSession | null {
+function storedSessionOf(id: string, bytes: Buffer, tail: Tail): StoredSession | null {
   const accountId = idIn(bytes, accountIdAt, headSize)
   const account = accountOf(accountId, tail)
   const { tokenFamily: familyHash, pending, ending, endedByPlatform: platform } = tail

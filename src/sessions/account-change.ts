@@ -10,10 +10,10 @@ import {
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
 import { listLiveSessionIds } from './live-session-rows.ts'
-import { type AccountChange, deleteAccount, updateAccount } from './locked-account-rows.ts'
+import { type AccountColumns, deleteAccount, updateAccount } from './locked-account-rows.ts'
 import { endAtOnce } from './pending-ends.ts'
-import { type Session, toSignedInAccount } from './session.ts'
-import { endSessions, insertSession, type StoredSession } from './session-rows.ts'
+import { type Session, type StoredSession, toSignedInAccount } from './session.ts'
+import { endSessions, insertSession } from './session-rows.ts'
 import { type RepeatableSignIn, replaceUnusedToken } from './sign-in-repeat-rows.ts'
 import { retirePreviousToken, rotateToken, type TokenRotation } from './token-rows.ts'
 import type { Rotation } from './token-status.ts'
@@ -21,7 +21,7 @@ import type { Rotation } from './token-status.ts'
 /** What one transaction changes. A part that is absent stays as it is. */
 export interface Change {
   /** Columns of the account; null: the account and everything that belongs to it are removed. */
-  readonly set?: AccountChange | null
+  readonly set?: AccountColumns | null
   /** A session that begins. */
   readonly start?: NewSession
   /** Sessions that end. They are recorded as ended by the new session, or else by the caller. */
@@ -170,7 +170,7 @@ export async function apply(
 async function writeAccount(
   tx: Database,
   account: AccountsTable,
-  set: AccountChange | null | undefined,
+  set: AccountColumns | null | undefined,
   now: number,
 ): Promise<AccountsTable | null> {
   if (set === null) {

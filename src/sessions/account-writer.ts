@@ -14,7 +14,8 @@ import { affectedBy, apply, type Change, type Work } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
 import { lockAccount } from './locked-account-rows.ts'
 import { PendingEnds } from './pending-ends.ts'
-import { findSessions, type StoredSession } from './session-rows.ts'
+import type { StoredSession } from './session.ts'
+import { findSessions } from './session-rows.ts'
 
 export interface Decision<T> {
   /** null: nothing changes. What `lock` and `decide` wrote themselves is still committed. */

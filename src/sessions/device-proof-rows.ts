@@ -18,7 +18,7 @@ export async function findDeviceProof(
 }
 
 /** All proofs of an account. */
-export async function deviceProofsOf(tx: Database, accountId: string): Promise<DeviceProofsTable[]> {
+export async function listDeviceProofs(tx: Database, accountId: string): Promise<DeviceProofsTable[]> {
   return await tx.selectFrom('hufu_device_proofs').selectAll().where('account_id', '=', accountId).execute()
 }
 

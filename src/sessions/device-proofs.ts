@@ -7,9 +7,9 @@ import { randomText } from '../random-text.ts'
 import {
   deleteDeviceProofs,
   deleteDeviceProofsBefore,
-  deviceProofsOf,
   findDeviceProof,
   insertDeviceProof,
+  listDeviceProofs,
   renewDeviceProof,
 } from './device-proof-rows.ts'
 import type { Session } from './session.ts'
@@ -64,7 +64,7 @@ export async function keepDeviceProof(
   const { id, accountId, deviceId, createdAt: now } = session
   const values = { account_id: accountId, phone_number: phoneNumber, session_id: id, seen_at: now }
   if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
-  await deleteDeviceProofs(tx, surplus(await deviceProofsOf(tx, accountId)))
+  await deleteDeviceProofs(tx, surplus(await listDeviceProofs(tx, accountId)))
   const text = `hp_${randomText(32)}`
   await insertDeviceProof(tx, {
     ...values,

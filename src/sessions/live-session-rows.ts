@@ -4,6 +4,7 @@ import { isMysql } from '../database/pages.ts'
 import type { Database, Platform, SessionsTable } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 import { isOverByPendingEnd, pendingEndColumns } from './pending-end-rows.ts'
+import type { Contender } from './policy.ts'
 import type { Session } from './session.ts'
 import {
   type SessionRow,
@@ -132,8 +133,6 @@ function toLiveSession(row: SessionRow & TokenRow): LiveSession {
   return { session: toSession(row), tokenHash: row.token_hash, rotation: toRotation(row) }
 }
 
-export type Contender = Pick<Session, 'id' | 'platform' | 'deviceId' | 'createdAt'>
-
 /** Which live sessions are wanted; without a member, all of them. */
 export interface ContenderFilter {
   readonly platform?: Platform
@@ -185,7 +184,7 @@ export async function listLiveSessionIds(
  * A page of the account's sessions that the pending end has yet to be written into, and where the next one
  * begins; null: nowhere.
  */
-export async function unendedSessions(
+export async function listUnwrittenEnds(
   tx: Database,
   accountId: string,
   page: { readonly after: SessionCursor | null; readonly limit: number },

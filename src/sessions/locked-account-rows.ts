@@ -25,7 +25,8 @@ export async function lockAccountRow(tx: Database, id: string): Promise<Accounts
   return row ?? null
 }
 
-export type AccountChange = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
+/** Columns of an account that change. */
+export type AccountColumns = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
 
 /**
  * Changes columns of an account, and returns the new row.
@@ -34,7 +35,7 @@ export type AccountChange = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
 export async function updateAccount(
   tx: Database,
   row: AccountsTable,
-  set: AccountChange,
+  set: AccountColumns,
   now: number,
 ): Promise<AccountsTable> {
   const change = { ...set, updated_at: now }

@@ -6,7 +6,7 @@ import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
-import { type SessionCursor, unendedSessions } from './live-session-rows.ts'
+import { listUnwrittenEnds, type SessionCursor } from './live-session-rows.ts'
 import { lockAccountRow } from './locked-account-rows.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
 import type { Ending } from './session.ts'
@@ -125,7 +125,7 @@ async function writeBatch(
   await lockAccountRow(tx, accountId)
   const end = await findPendingEnd(tx, accountId)
   if (!end) return null
-  const { over, next } = await unendedSessions(tx, accountId, { after, limit: batchSize })
+  const { over, next } = await listUnwrittenEnds(tx, accountId, { after, limit: batchSize })
   const { at, reason, by_session: by, ip, request_id: requestId } = end
   await endSessions(tx, { ids: over, at, reason, by })
   await recordEnds(tx, at, { ip, requestId }, { ids: over, detail: { reason, by } })

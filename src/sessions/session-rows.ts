@@ -5,20 +5,9 @@ import type { Database, EndReason } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { accountFactsOf } from './account-state.ts'
-import type { Ending, Session, SignedInAccount } from './session.ts'
+import type { Session, StoredSession } from './session.ts'
 import { endOf, sessionColumns, tokenColumns, toRotation, toSession } from './session-columns.ts'
 import { madeAccount, type RepeatableSignIn } from './sign-in-repeat-rows.ts'
-import type { Rotation } from './token-status.ts'
-
-export interface StoredSession {
-  readonly session: Session
-  readonly tokenHash: string
-  readonly rotation: Rotation | null
-  readonly ending: Ending | null
-  readonly account: SignedInAccount
-  /** As in `Live`. */
-  readonly condition?: string
-}
 
 function selectSessions(db: Database) {
   return db

@@ -1,6 +1,7 @@
 // What a session is, and how it ends.
 import type { AccountsTable, EndReason, Platform } from '../database/schema.ts'
 import { type AccountFacts, accountFactsOf } from './account-state.ts'
+import type { Rotation } from './token-status.ts'
 
 export { platforms } from '../database/schema.ts'
 
@@ -24,6 +25,19 @@ export interface Ending {
   readonly reason: EndReason
   readonly at: number
   readonly by: { readonly platform: Platform; readonly deviceName: string | null } | null
+}
+
+/** A session as the database and the cache hold it, live or not. */
+export interface StoredSession {
+  readonly session: Session
+  readonly account: SignedInAccount
+  readonly tokenHash: string
+  /** null: no token of the session has a successor. */
+  readonly rotation: Rotation | null
+  /** null: the session has not ended. */
+  readonly ending: Ending | null
+  /** As in `Live`. */
+  readonly condition?: string
 }
 
 /** The account of a live session, as every signed-in request needs it. */

@@ -12,7 +12,7 @@ import type { AccountWriter, Decision } from './account-writer.ts'
 import { type EndRequest, endSession } from './end-session.ts'
 import type { SessionLifetime } from './last-seen.ts'
 import { listLiveContenders, listLiveSessions, type SessionCursor } from './live-session-rows.ts'
-import { type AccountChange, lockAccount } from './locked-account-rows.ts'
+import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
 import { findSession } from './session-rows.ts'
@@ -31,7 +31,7 @@ export interface Admission {
   /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
   readonly endOthers: EndReason | null
   /** Columns of the account that change with the sign-in. */
-  readonly set?: AccountChange
+  readonly set?: AccountColumns
   readonly events: readonly NewEvent[]
   /** The session that the first try of this sign-in made, where this one repeats it. */
   readonly repeats?: Repeatable
@@ -96,7 +96,7 @@ export interface SessionsOptions {
 }
 
 /** What a sign-in returns to the client, beside what was written. */
-type SignedIn = Pick<IssuedSession, 'token' | 'session' | 'created'>
+type Issued = Pick<IssuedSession, 'token' | 'session' | 'created'>
 
 /** How many sessions a list shows at once. */
 export const sessionPageSize = 200
@@ -119,7 +119,7 @@ export class Sessions {
       lock: request.admit,
       by: null,
       origin: request.origin,
-      decide: async (admission, tx, now): Promise<Decision<SignedIn | null>> => {
+      decide: async (admission, tx, now): Promise<Decision<Issued | null>> => {
         if (!admission) return { change: null, result: null }
         assertNotBanned(admission.account, now)
         return admission.repeats
@@ -134,7 +134,7 @@ export class Sessions {
     { device, method, fingerprint = null, deviceProof }: IssueRequest,
     { account, isNew: created, endOthers, set, events }: Admission,
     { tx, now }: { readonly tx: Database; readonly now: number },
-  ): Promise<Decision<SignedIn>> {
+  ): Promise<Decision<Issued>> {
     const session = this.#newSession(account.id, device, now)
     const token = issueToken(session.id)
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
@@ -248,7 +248,7 @@ function repeatSignIn(
   { method, deviceProof }: IssueRequest,
   { session, fingerprint, created }: Repeatable,
   now: number,
-): Decision<SignedIn> {
+): Decision<Issued> {
   const token = issueToken(session.id)
   const change: Change = {
     token: { is: 'reissued', id: session.id, to: repeatableBy(token, fingerprint, now) },

@@ -1,6 +1,5 @@
 // A sign-in whose answer was lost can be repeated, with a key that the client chose before the first try: the
-// session that it made gets another token. docs/architecture.md says why no token that was used can be taken
-// over.
+// session that it made gets another token. docs/tokens.md says why no token that was used can be taken over.
 import { hash } from 'node:crypto'
 import type { Device } from './sessions.ts'
 

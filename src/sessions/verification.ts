@@ -28,9 +28,10 @@ import {
   liveOf,
   type Session,
   type SignedInAccount,
+  type StoredSession,
   type Verified,
 } from './session.ts'
-import { prepareFindSession, type StoredSession } from './session-rows.ts'
+import { prepareFindSession } from './session-rows.ts'
 import { hashToken, sessionIdOf } from './token.ts'
 import { type PresentedToken, tokenStatusOf } from './token-status.ts'
 import { newVerifiedToken, type VerifiedToken } from './verified-tokens.ts'

@@ -103,7 +103,7 @@ const wholeTable: Readonly<Record<string, string>> = {
 const maySort: Readonly<Record<string, string>> = {
   listLiveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   listLiveSessions: 'the same',
-  unendedSessions: 'the same',
+  listUnwrittenEnds: 'the same',
   listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   listIdentities: 'an account has a handful of them',
   forgetPersonInPages: 'the last page of an account is less than a page',
@@ -117,7 +117,7 @@ const rowsMax = 1_500
 
 /** Statements that may have more rows, with the reason. */
 const manyRows: Readonly<Record<string, string>> = {
-  deviceProofsOf: 'an account has ten: device-proofs.ts',
+  listDeviceProofs: 'an account has ten: device-proofs.ts',
   deleteDeviceProofsOf: 'the same',
 }
 
@@ -199,7 +199,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   positionBefore: (db) => changeRows.positionBefore(db, now + rows / 2, 1_000),
   deleteChangesBefore: (db) => changeRows.deleteChangesBefore(db, now + 50, { keep: 1_000, limit: 10 }),
   findDeviceProof: (db) => deviceProofRows.findDeviceProof(db, hash, phoneNumber),
-  deviceProofsOf: (db) => deviceProofRows.deviceProofsOf(db, id),
+  listDeviceProofs: (db) => deviceProofRows.listDeviceProofs(db, id),
   renewDeviceProof: (db) =>
     deviceProofRows.renewDeviceProof(db, {
       proof_hash: hash,
@@ -231,10 +231,10 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     await liveSessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
   },
   listLiveContenders: (db) => liveSessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
-  unendedSessions: async (db) => {
-    await liveSessionRows.unendedSessions(db, id, { after: null, limit: 50 })
+  listUnwrittenEnds: async (db) => {
+    await liveSessionRows.listUnwrittenEnds(db, id, { after: null, limit: 50 })
     const after = { createdAt: now + rows / 2, id: sessionId }
-    await liveSessionRows.unendedSessions(db, id, { after, limit: 50 })
+    await liveSessionRows.listUnwrittenEnds(db, id, { after, limit: 50 })
   },
   spareSessions: (db) => sessionRows.spareSessions(db, [sessionId, 's-2'], 'p'),
   findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
@@ -343,6 +343,11 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
     created_at: time,
     seen_at: time,
   })
+  await analyze(db, kind)
+}
+
+/** Brings the statistics up to date by which a database chooses its plans. */
+async function analyze(db: Database, kind: DatabaseKind): Promise<void> {
   if (kind === 'mysql')
     for (const table of [
       'accounts',
