@@ -173,7 +173,7 @@ export async function unlockAccount(context: Context, phone: string): Promise<nu
   output.line(
     output.say(
       `已清除 ${phoneNumber} 的登录失败记录和已计的短信次数`,
-      `Forgot the failed sign-ins and the counted messages of ${phoneNumber}`,
+      `Reset the failed sign-ins and the counted messages of ${phoneNumber}`,
     ),
   )
   output.value({ phone_number: phoneNumber, unlocked: true })

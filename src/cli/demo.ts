@@ -73,10 +73,10 @@ class Walk {
       await withServices(this.#context, ({ accounts }) =>
         accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
       )
-      this.#comes(say('已创建', 'created'))
+      this.#receives(say('已创建', 'created'))
     } catch (error) {
       if (!(error instanceof AppError && error.code === 'phone_number_taken')) throw error
-      this.#comes(say('已有这个账号，继续', 'it is there already, going on'))
+      this.#receives(say('已有这个账号，继续', 'the account exists already'))
     }
   }
 
@@ -117,23 +117,23 @@ class Walk {
   async lookInside(token: string): Promise<void> {
     const { say } = this.#words()
     const { settings } = this.#context
-    this.#title(say('看看服务器记住了什么', 'Look at what the server remembers'))
+    this.#title(say('看看服务器保存了什么', 'What the server stores'))
     const services = await openServices(settings)
     try {
       const id = token.slice(3, 25)
       const account = await services.accounts.get(phone)
       const live = await services.sessions.list(account.id)
-      this.#comes(
+      this.#receives(
         `SQL    sessions: ${live.map((session) => session.id).join(', ')}  app_online: ${live.length > 0}`,
       )
       this.#expect(live.some((session) => session.id === id))
       if (settings.redis.url === null) {
-        this.#comes(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
+        this.#receives(say('Redis  未使用：HUFU_REDIS_URL 为空', 'Redis  not used: HUFU_REDIS_URL is empty'))
         return
       }
       const { keyOf } = await import('../session-cache/redis-client.ts')
-      // The bytes in Redis are for programs (docs/architecture.md), so this prints their decoded values.
-      this.#comes(`Redis  ${keyOf(id)}  ${JSON.stringify((await services.cache.session(id)).value)}`)
+      // The bytes in Redis are for programs (session-codec.ts), so this prints their decoded values.
+      this.#receives(`Redis  ${keyOf(id)}  ${JSON.stringify((await services.cache.session(id)).value)}`)
     } finally {
       await services.close()
     }
@@ -175,7 +175,7 @@ class Walk {
     output.line(`  ${output.style('cyan', '→')} ${text}`)
   }
 
-  #comes(text: string): void {
+  #receives(text: string): void {
     const { output } = this.#words()
     output.line(`  ${output.style('yellow', '←')} ${text}`)
   }
@@ -208,7 +208,7 @@ class Walk {
   async #ask(path: string, init: RequestInit): Promise<Answer> {
     const response = await fetch(this.#url + path, init)
     const text = await response.text()
-    this.#comes(`${response.status} ${text.replace(/(hf_.{9})[\w-]+/, '$1…')}`)
+    this.#receives(`${response.status} ${text.replace(/(hf_.{9})[\w-]+/, '$1…')}`)
     if (!response.headers.get('content-type')?.includes('json')) {
       throw new UsageError(
         this.#words().say(

@@ -1,75 +1,119 @@
-// Facts about Redis for doctor.
+// doctor's checks of Redis: reachable, new enough, writable, and set as a server needs it.
+import { redactUrl } from '../redact-url.ts'
+import type { Settings } from '../settings/settings.ts'
+import { clockFinding } from './doctor-clock.ts'
+import type { Finding } from './doctor-finding.ts'
+import { redisTlsFinding } from './doctor-tls.ts'
+import type { Output } from './output.ts'
+import type { RedisFacts } from './redis-facts.ts'
+import { shownPrimaries } from './shown-redis.ts'
 
-import { findPrimaries } from '../redis/discovery.ts'
-import { onNode } from '../redis/node.ts'
-import { type Address, parseRedisUrl, type RedisLocation, urlOf } from '../redis/redis-url.ts'
-import { askSentinels } from '../redis/sentinel.ts'
-
-export interface RedisFacts {
-  readonly primaries: readonly Address[]
-  /** The version of the oldest server. */
-  readonly version: string
-  /** Every `maxmemory-policy` that one of the servers has. */
-  readonly maxmemoryPolicy: string
-  readonly isReplica: boolean
-  /** The node belongs to a cluster, but the setting names it as a single server. */
-  readonly isClusterNode: boolean
-  /** How far the clock that differs most is ahead of this machine's, in milliseconds. */
-  readonly clockAheadMs: number
-  /** Primaries without a replica that could take over. */
-  readonly alone: readonly Address[]
-  readonly silentSentinels: readonly Address[]
-  /** The URL has a password without a user, and Redis asks for none. */
-  readonly needsNoPassword: boolean
-}
-
-/**
- * Reads facts from Redis: from each of its primaries.
- * @throws what the connection threw, within some seconds
- */
-export async function probeRedis(url: string): Promise<RedisFacts> {
-  const place = parseRedisUrl(url)
-  const primaries = await findPrimaries(place)
-  const nodes = await Promise.all(primaries.map((address) => probeNode(place, address)))
-  const words = place.kind === 'sentinel' ? await askSentinels(place) : []
-  const sentinels = place.kind === 'sentinel' ? place.sentinels : []
-  const clocks = nodes.map(({ aheadMs }) => aheadMs).toSorted((a, b) => Math.abs(b) - Math.abs(a))
-  return {
-    primaries,
-    version: nodes.map(({ version }) => version).toSorted(byNumbers)[0] ?? '',
-    maxmemoryPolicy: [...new Set(nodes.map(({ policy }) => policy))].join(', '),
-    isReplica: nodes.some(({ role }) => role !== 'master'),
-    isClusterNode: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
-    clockAheadMs: clocks[0] ?? 0,
-    alone: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
-    needsNoPassword: place.nodes.login.startsWith(':') && (await areOpen(place, primaries)),
-    silentSentinels: sentinels.filter((_, i) => words[i]?.status === 'rejected'),
+export async function redisFindings(settings: Settings, output: Output): Promise<Finding[]> {
+  const check = 'redis'
+  const { url } = settings.redis
+  if (url === null) {
+    return [
+      {
+        check,
+        status: 'ok',
+        text: output.say('未使用（HUFU_REDIS_URL 为空）', 'not used (HUFU_REDIS_URL is empty)'),
+      },
+    ]
+  }
+  const where = redactUrl(url)
+  try {
+    const { probeRedis } = await import('./redis-facts.ts')
+    const facts = await probeRedis(url)
+    const primaries = shownPrimaries(url, facts.primaries, output)
+    const found: Finding = {
+      check,
+      status: 'ok',
+      text: `${where} (${[primaries, facts.version, facts.maxmemoryPolicy].filter(Boolean).join(', ')})`,
+    }
+    const tls = redisTlsFinding(url, facts.primaries, output)
+    const advice = redisAdvice(facts, output)
+    // A trial would only repeat the advice that is there already.
+    if (advice.length === 0) await (await import('./doctor-trial-redis.ts')).tryRedis(url)
+    return [
+      found,
+      tls,
+      ...advice,
+      ...passwordAdvice(facts, output),
+      clockFinding('redis', facts.clockAheadMs, output),
+    ]
+  } catch (error) {
+    return [await redisFailure(where, error, output)]
   }
 }
 
-/** Whether every node accepts commands without a password. */
-async function areOpen({ nodes }: RedisLocation, primaries: readonly Address[]): Promise<boolean> {
-  const open = { ...nodes, login: '' }
-  const pings = primaries.map((address) => onNode(urlOf(open, address), (send) => send('PING')))
-  return (await Promise.allSettled(pings)).every(({ status }) => status === 'fulfilled')
+/** An unreachable Redis may come back; one that refuses what the server needs will keep refusing it. */
+async function redisFailure(where: string, error: unknown, output: Output): Promise<Finding> {
+  const why = error instanceof Error ? error.message || error.name : String(error)
+  const { isRefusal } = await import('../redis/refusal.ts')
+  if (isRefusal(error)) {
+    const advice = output.say(
+      'Redis 拒绝了服务器需要的命令：请检查 HUFU_REDIS_URL 里的密码、用户的权限和 Redis 的日志',
+      'Redis refuses what the server needs: check the password in HUFU_REDIS_URL, the rights of its user, and the log of Redis',
+    )
+    return { check: 'redis', status: 'problem', text: `${where}: ${why}; ${advice}` }
+  }
+  const advice = output.say(
+    '检查令牌会直接读数据库；请检查 HUFU_REDIS_URL，以及 Redis 是否已启动',
+    'tokens are checked in the database; check HUFU_REDIS_URL, and that Redis is running',
+  )
+  // A port without TLS takes the handshake for an unfinished command and waits for its end: it does not
+  // answer.
+  const tlsAdvice = where.startsWith('rediss')
+    ? output.say(
+        '；如果这个端口没有 TLS，请写 redis:// 而不是 rediss://',
+        '; if that port does not speak TLS, write redis:// instead of rediss://',
+      )
+    : ''
+  return { check: 'redis', status: 'warning', text: `${where}: ${why}; ${advice}${tlsAdvice}` }
 }
 
-const byNumbers = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
+/** The server works with a password that Redis does not have. */
+function passwordAdvice({ needsNoPassword }: RedisFacts, output: Output): Finding[] {
+  if (!needsNoPassword) return []
+  const text = output.say(
+    'Redis 没有设置密码：请从 HUFU_REDIS_URL 里去掉密码',
+    'Redis has no password; remove it from HUFU_REDIS_URL',
+  )
+  return [{ check: 'redis', status: 'warning', text }]
+}
 
-async function probeNode(place: RedisLocation, address: Address) {
-  return await onNode(urlOf(place.nodes, address), async (send) => {
-    const info = String(await send('INFO'))
-    const read = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
-    const [seconds, microseconds] = String(await send('TIME'))
-      .split(',')
-      .map(Number)
-    return {
-      version: read('redis_version'),
-      policy: read('maxmemory_policy'),
-      role: read('role'),
-      isInCluster: read('cluster_enabled') === '1',
-      replicas: read('connected_slaves'),
-      aheadMs: Math.round((seconds ?? 0) * 1000 + (microseconds ?? 0) / 1000 - Date.now()),
-    }
-  })
+function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
+  const major = Number(facts.version.split('.')[0])
+  const [silent, alone] = [facts.silentSentinels, facts.alone].map((addresses) => addresses.join(', '))
+  const advice: readonly (readonly [isSo: boolean, zh: string, en: string])[] = [
+    [
+      major < 6,
+      '需要 Redis 6 以上（RESP3 客户端缓存）',
+      'Redis 6 or newer is needed (RESP3 client-side caching)',
+    ],
+    [facts.isReplica, '这是只读副本：请指向主节点', 'this is a replica: point HUFU_REDIS_URL to the primary'],
+    [
+      facts.isClusterNode,
+      '这是集群的一个节点：HUFU_REDIS_URL 请以 redis+cluster:// 开头',
+      'this is a node of a cluster: HUFU_REDIS_URL must begin with redis+cluster://',
+    ],
+    [
+      silent !== '',
+      `哨兵没有应答，或没有监控这个主节点：${silent}`,
+      `sentinels that do not answer, or do not know this primary: ${silent}`,
+    ],
+    [
+      alone !== '',
+      `主节点没有副本，故障时没有节点可以接替：${alone}`,
+      `without a replica, so that none can take over: ${alone}`,
+    ],
+    [
+      /volatile-(ttl|random)/.test(facts.maxmemoryPolicy),
+      'maxmemory-policy 会先淘汰保护标记：请用 noeviction 或 allkeys-lru',
+      'maxmemory-policy drops the guarding marks first: use noeviction or allkeys-lru',
+    ],
+  ]
+  return advice
+    .filter(([isSo]) => isSo)
+    .map(([, zh, en]) => ({ check: 'redis', status: 'warning', text: output.say(zh, en) }))
 }

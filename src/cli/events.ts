@@ -25,8 +25,8 @@ export async function listEvents(context: Context, phone: string): Promise<numbe
 }
 
 function eventLine({ at, kind, sessionId, ip, detail }: Event): string {
-  const told = Object.entries(detail ?? {}).filter(([, value]) => value !== null)
-  const details = told.map(([name, value]) => `${name}=${value}`).join(' ')
+  const shown = Object.entries(detail ?? {}).filter(([, value]) => value !== null)
+  const details = shown.map(([name, value]) => `${name}=${value}`).join(' ')
   return `${localTime(at)}  ${kind.padEnd(16)}  ${(ip ?? '-').padEnd(15)}  ${sessionId ?? '-'}  ${details}`
 }
 

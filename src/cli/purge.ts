@@ -28,7 +28,7 @@ function sentence({ outcome, removed }: PurgeReport, output: Output): string {
     case 'done':
       return output.say(`已删除 ${removed} 条`, `removed ${removed}`)
     case 'elsewhere':
-      return output.say('另一个进程正在处理', 'another process is at it')
+      return output.say('另一个进程正在处理', 'another process does it')
     case 'failed':
       return output.say(
         `失败，已删除 ${removed} 条：${textOf(outcome.error)}`,
@@ -51,7 +51,7 @@ function waitingSentence(
   const hours = Math.ceil(waitMs / 3_600_000)
   const why =
     offMs === null
-      ? output.say('第一次检查', 'this is the first look')
+      ? output.say('第一次检查', 'this is the first check')
       : output.say(
           '时钟跳变过，或者服务停了一天以上',
           'the clock jumped, or no server ran for more than a day',

@@ -72,8 +72,8 @@ function program(result: { code: number }): Command {
     .action(action(migrateDatabase))
   hufu
     .command('purge')
-    .description('remove what has had its time; serve does it every hour')
-    .option('--now', 'the time is right: do not wait after a jump of the clock')
+    .description('delete expired data; serve does it every hour')
+    .option('--now', 'do not wait after a jump of the clock: the time is right')
     .option('--json', 'one line each')
     .action(action(purge))
   accountCommands(hufu.command('accounts').description('manage accounts'), action)
@@ -105,10 +105,10 @@ function accountCommands(accounts: Command, action: Wrap): void {
   accounts
     .command('add')
     .argument('<phone>', 'phone number, as people write it')
-    .description('make an account')
+    .description('create an account')
     .option('--nickname <name>', 'what to call the person')
     .option('--password-stdin', 'read the password from standard input')
-    .option('--allow-weak-password', 'take any password, for imports and demos')
+    .option('--allow-weak-password', 'accept any password, for imports and demos')
     .option('--verified', "the number is known to be this person's: their first code wipes nothing")
     .option('--json', 'for programs')
     .action(action(addAccount))
@@ -140,7 +140,7 @@ function accountCommands(accounts: Command, action: Wrap): void {
   accounts
     .command('unlock')
     .argument('<phone>')
-    .description('forget the failed sign-ins and the counted messages of a number')
+    .description('reset the failed sign-ins and the counted messages of a number')
     .option('--json', 'for programs')
     .action(action(unlockAccount))
 }
@@ -165,7 +165,7 @@ function smsCommands(sms: Command, action: Wrap): void {
   sms
     .command('test')
     .argument('<phone>', 'phone number, as people write it')
-    .description('send a code that opens nothing, and say what the gateway answers')
+    .description('send a code that is valid for nothing, and print the answer of the gateway')
     .option('--json', 'for programs')
     .action(action(testSms))
 }

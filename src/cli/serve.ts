@@ -30,7 +30,7 @@ import { upgradeDatabase } from './upgrade-database.ts'
 import { isFirstWorker, runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
 const stopWithinMs = 10_000
-const tidyEveryMs = 3_600_000
+const purgeEveryMs = 3_600_000
 /**
  * How long the server still accepts connections after a signal: those that clients had opened by then would
  * otherwise be reset.
@@ -111,11 +111,11 @@ async function serveHere(
     // From here on, requests may be in flight; before, a signal just ends the process.
     const signalled = stopSignal()
     const address = await listen(server, settings)
-    sayFewerConnections(settings, log)
+    warnOfFewerConnections(settings, log)
     if (printsStart) process.stderr.write(await startMessage({ address, redis }, settings, output))
-    const tidying = schedulePurge(services, log)
+    const purging = schedulePurge(services, log)
     await signalled
-    clearInterval(tidying)
+    clearInterval(purging)
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
@@ -178,7 +178,7 @@ function schedulePurge(services: Services, log: Logger): NodeJS.Timeout {
     }
   }
   void purgeExpired()
-  return setInterval(() => void purgeExpired(), tidyEveryMs).unref()
+  return setInterval(() => void purgeExpired(), purgeEveryMs).unref()
 }
 
 /** Waits until the database answers, and upgrades its schema, before anything else reads it. */
@@ -272,7 +272,7 @@ function cannotListen(code: string, host: string, port: number): { zh: string; e
 /**
  * The log warns at the start, because a limit that the system lowers takes effect only on the busiest day.
  */
-function sayFewerConnections({ capacity: { maxConnections: wanted } }: Settings, log: Logger): void {
+function warnOfFewerConnections({ capacity: { maxConnections: wanted } }: Settings, log: Logger): void {
   const max = connectionLimit(wanted)
   if (max < wanted)
     log.warn(
