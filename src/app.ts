@@ -358,7 +358,16 @@ export async function openServer(
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const { accounts, signIn, credentials, lifecycle, codeSender, limiter, db, cache } = services
+  const {
+    accounts,
+    signIn,
+    credentials,
+    lifecycle: accountLifecycle,
+    codeSender,
+    limiter,
+    db,
+    cache,
+  } = services
   const { sessions, verification } = services
   const health: HealthParts = {
     askDatabase: () => sql`select 1`.execute(db),
@@ -378,7 +387,7 @@ export async function openServer(
     accounts,
     signIn,
     credentials,
-    lifecycle,
+    accountLifecycle,
     codeSender,
     sessions,
     verification,

@@ -29,8 +29,8 @@ export function uuidBytes(text: string): Buffer | null {
 }
 
 /**
- * A session's id: UUIDv7 bytes in base64url, 22 characters, because it is part of every token and of every
- * Redis key.
+ * The id of a session, an event or a pending end: UUIDv7 bytes in base64url, 22 characters, because a
+ * session's id is part of every token and of every Redis key.
  */
 export function newCompactId(now: number): string {
   return uuid7(now).toString('base64url')

@@ -91,7 +91,7 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
   return {
     isOn: logger.isLevelEnabled('info'),
     request: (line) => stream.write(asJson(line, startNow())),
-    trouble: (request, error) => {
+    error: (request, error) => {
       logger[error.code === 'internal' ? 'error' : 'warn'](
         { requestId: request.id, err: withoutValues(error.cause ?? error) },
         error.code,
@@ -130,10 +130,10 @@ export function backgroundErrorLog({ logger }: Log): OnBackgroundError {
  */
 function asJson({ requestId, what, status, ms, ip, session, phone }: RequestLine, start: string): string {
   const from = ip ? `,"ip":"${ip}"` : ''
-  const who = session ? `,"session":"${session}"` : ''
+  const caller = session ? `,"session":"${session}"` : ''
   const about = phone ? `,"phone":"${phone}"` : ''
   const how = `${status},"ms":${ms}`
-  return `${start}${requestId}${what}${how}${from}${who}${about}}\n`
+  return `${start}${requestId}${what}${how}${from}${caller}${about}}\n`
 }
 
 /** An error's class and message, without the statement that a driver adds: it contains people's data. */

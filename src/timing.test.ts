@@ -1,4 +1,4 @@
-// docs/architecture.md, "The times", explains each inequality.
+// docs/coherence.md, "Why each rule is there", explains each inequality.
 import { expect, test } from 'vitest'
 import * as times from './timing.ts'
 

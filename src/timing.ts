@@ -1,5 +1,5 @@
 // The times on which the validity of cached sessions depends. timing.test.ts checks each inequality between
-// them that the proof in docs/architecture.md uses; a change that breaks one makes that test fail.
+// them that the proof in docs/coherence.md uses; a change that breaks one makes that test fail.
 
 /** The longest that one statement of a request waits for its answer. */
 export const statementMs = 5_000

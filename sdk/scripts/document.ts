@@ -15,7 +15,7 @@ export async function openApiDocument() {
     // Independent of the environment: the document must be the same everywhere.
     const settings = readSettings({ HUFU_DATABASE_URL: `sqlite:${join(folder, 'hufu.db')}` })
     const services = await openServices(settings)
-    const log = { isOn: false, request() {}, trouble() {}, ignoredAddress() {}, foreignProtocol() {} }
+    const log = { isOn: false, request() {}, error() {}, ignoredAddress() {}, foreignProtocol() {} }
     const server = await openServer(services, settings, { log, isStopping: () => false })
     await server.ready()
     const document = await server.described.of('v1')

@@ -121,10 +121,7 @@ export class Accounts {
       await inTransaction(this.#options.db, async (tx) => {
         if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
         await insertAccount(tx, row)
-        const { id, phone_number } = row
-        await recordEvents(tx, now, noOrigin, [
-          { kind: 'account_created', accountId: id, phoneNumber: phone_number },
-        ])
+        await recordEvents(tx, now, noOrigin, [{ kind: 'account_created', accountId: row.id, phoneNumber }])
       })
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError('phone_number_taken', {}, { cause: error })

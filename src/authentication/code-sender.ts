@@ -80,8 +80,8 @@ export class CodeSender {
     if (!isTest) this.#assertSendable(phoneNumber, to)
     const { origin, deviceId, deviceProof } = request
     const proof = await findGoodProof(db, { phoneNumber, text: deviceProof, deviceId })
-    const who = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
-    const asked = await limiter.askForCode(who)
+    const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
+    const asked = await limiter.askForCode(subject)
     const answer = { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
     const account = await findAccountByPhoneNumber(db, phoneNumber)
     const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }

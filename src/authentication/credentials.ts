@@ -55,26 +55,10 @@ interface CodeGuesser {
 type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
 
 export class Credentials {
-  readonly #db: Database
-  readonly #clock: Clock
-  readonly #writer: AccountWriter
-  readonly #passwords: Passwords
-  readonly #codes: Codes
-  readonly #barredNumbers: BarredNumbers
-  readonly #limiter: Limiter
-  readonly #region: Region
-  readonly #tellMoved: CredentialsOptions['tellMoved']
+  readonly #options: CredentialsOptions
 
   constructor(options: CredentialsOptions) {
-    this.#db = options.db
-    this.#clock = options.clock
-    this.#writer = options.writer
-    this.#passwords = options.passwords
-    this.#codes = options.codes
-    this.#barredNumbers = options.barredNumbers
-    this.#limiter = options.limiter
-    this.#region = options.region
-    this.#tellMoved = options.tellMoved
+    this.#options = options
   }
 
   /**
@@ -85,8 +69,8 @@ export class Credentials {
     const row = await this.#get(actor.accountId)
     assertAcceptablePassword(newPassword, row.phone_number)
     const confirmed = await this.#confirm(row, stepUp, actor)
-    const hash = await this.#passwords.hash(newPassword)
-    await this.#writer.update({
+    const hash = await this.#options.passwords.hash(newPassword)
+    await this.#options.writer.update({
       accountId: row.id,
       by: actor,
       origin: actor.origin,
@@ -109,17 +93,17 @@ export class Credentials {
     request: { phoneNumber: string; code: string; newPassword: string; deviceProof: string | null },
     origin: RequestOrigin,
   ): Promise<void> {
-    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
+    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#options.region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
     const shown = { phoneNumber, text: request.deviceProof, deviceId: null }
-    const proof = await findGoodProof(this.#db, shown)
+    const proof = await findGoodProof(this.#options.db, shown)
     const prover = { accountId: null, origin, proof }
     const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
-    const row = await findAccountByPhoneNumber(this.#db, phoneNumber)
+    const row = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
     // A number without an account gets no code, so a code for it can only be a guess.
     if (!row) throw new AppError('code_wrong')
-    const hash = await this.#passwords.hash(request.newPassword)
-    await this.#writer.update({
+    const hash = await this.#options.passwords.hash(request.newPassword)
+    await this.#options.writer.update({
       accountId: row.id,
       by: null,
       origin,
@@ -146,21 +130,21 @@ export class Credentials {
     request: { phoneNumber: string; code: string; confirmation: StepUp },
   ): Promise<Account> {
     const row = await this.#get(actor.accountId)
-    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#region)
+    const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#options.region)
     if (phoneNumber === row.phone_number) throw new AppError('phone_number_taken')
     // The checks run one after the other, so that a typing error in one does not use up guesses of the other.
     const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, actor).catch(
       at('/code'),
     )
     const confirmed = await this.#confirm(row, request.confirmation, actor).catch(at('/confirmation'))
-    const numberHash = await this.#barredNumbers.hashOf(phoneNumber)
+    const numberHash = await this.#options.barredNumbers.hashOf(phoneNumber)
     const account = await this.#moveTo(actor, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
       // A permanent ban applies to its number, with or without an account.
       if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
     })
-    if (row.phone_number !== null) this.#tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
+    if (row.phone_number !== null) this.#options.tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
     return account
   }
 
@@ -181,7 +165,7 @@ export class Credentials {
   ): Promise<RightCode> {
     if (phoneNumber === null) throw new AppError('phone_number_missing')
     const name = { phoneNumber, purpose }
-    const who = {
+    const subject = {
       phoneNumber,
       address: origin.ip,
       deviceId: null,
@@ -189,8 +173,8 @@ export class Credentials {
       proof,
       ...(sessionId && { sessionId }),
     }
-    return await this.#limiter.withLimit('check_code', who, (guess) =>
-      this.#codes
+    return await this.#options.limiter.withLimit('check_code', subject, (guess) =>
+      this.#options.codes
         .check(name, code, guess)
         .catch(this.#noteWrong({ phoneNumber, accountId }, purpose, origin)),
     )
@@ -198,7 +182,7 @@ export class Credentials {
 
   #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: RequestOrigin) {
     const refusal = { kind: 'proof_failed', ...subject, detail: { proof }, origin } as const
-    return noteWrong({ db: this.#db, clock: this.#clock }, refusal)
+    return noteWrong(this.#options, refusal)
   }
 
   async #moveTo(
@@ -207,7 +191,7 @@ export class Credentials {
     assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
   ): Promise<Account> {
     try {
-      const { account } = await this.#writer.update({
+      const { account } = await this.#options.writer.update({
         accountId: actor.accountId,
         by: actor,
         origin: actor.origin,
@@ -229,7 +213,7 @@ export class Credentials {
   }
 
   async #get(accountId: string): Promise<AccountsTable> {
-    return existing(await findAccountById(this.#db, accountId))
+    return existing(await findAccountById(this.#options.db, accountId))
   }
 
   async #confirm(row: AccountsTable, stepUp: StepUp, actor: Actor): Promise<Confirmed> {
@@ -240,9 +224,9 @@ export class Credentials {
     }
     const { accountId, sessionId, origin } = actor
     const { proof } = owner(actor)
-    const who = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
-    await this.#limiter.withLimit('check_password', who, (guess) =>
-      comparePassword(this.#passwords, { row, password: stepUp.password, guess }).catch(
+    const subject = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
+    await this.#options.limiter.withLimit('check_password', subject, (guess) =>
+      comparePassword(this.#options.passwords, { row, password: stepUp.password, guess }).catch(
         this.#noteWrong({ phoneNumber, accountId }, 'password', origin),
       ),
     )

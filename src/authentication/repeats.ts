@@ -47,6 +47,7 @@ export class SignInRepeats {
     const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)
     return repeats && { ...admitUnchanged(account), repeats }
   }
+
   /**
    * Refuses, under the account's lock, a sign-in whose key has created a session already. The client has its
    * token, or has chosen another key since: a request of it that arrives late must not replace that session.

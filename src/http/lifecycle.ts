@@ -211,7 +211,7 @@ export class RequestLifecycle {
   }
 
   #logForOperators(request: FastifyRequest, error: AppError): void {
-    if (isForOperators.has(error.code)) this.#parts.log.trouble(request, error)
+    if (isForOperators.has(error.code)) this.#parts.log.error(request, error)
   }
 }
 

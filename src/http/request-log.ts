@@ -20,7 +20,7 @@ export interface RequestLog extends ForeignProtocolLog {
   /** One finished request. */
   request(line: RequestLine): void
   /** An error whose cause the client does not see. */
-  trouble(request: FastifyRequest, error: AppError): void
+  error(request: FastifyRequest, error: AppError): void
   /** The first header with a client's address that was not used. */
   ignoredAddress(ignored: IgnoredAddress): void
 }

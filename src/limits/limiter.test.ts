@@ -468,7 +468,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, { ...mine, proof: 'of the owner' })).toBe('reserved')
   })
 
-  test('100 right ones an hour and 500 a day with one proof; then it is as if none was sent, and nobody waits', async () => {
+  test('100 right ones an hour and 500 a day with one proof; then it is as if none was sent, and no caller waits', async () => {
     const { limiter, clock } = newLimiter()
     const rightOnes = async (i: number) => {
       let reserved = 0

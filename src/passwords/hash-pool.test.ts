@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { HashThreads } from './hash-pool.ts'
+import { HashPool } from './hash-pool.ts'
 
 const cheap = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 } as const
 const job = { password: 'x', cost: cheap }
 
 test('first come, first served, and nothing is left when all is done', async () => {
-  const threads = new HashThreads(1, 100)
+  const threads = new HashPool(1, 100)
   const done: number[] = []
   await Promise.all(
     Array.from({ length: 20 }, async (_, i) => {
@@ -20,7 +20,7 @@ test('first come, first served, and nothing is left when all is done', async () 
 })
 
 test('a job that cannot be done says so, and harms no other', async () => {
-  const threads = new HashThreads(1, 10)
+  const threads = new HashPool(1, 10)
   const [bad, good] = await Promise.allSettled([
     threads.run({ password: 'x', phc: 'no hash' }),
     threads.run(job),
@@ -31,7 +31,7 @@ test('a job that cannot be done says so, and harms no other', async () => {
 })
 
 test('a thread that ends takes its jobs along, and the next job gets another one', async () => {
-  const threads = new HashThreads(1, 10)
+  const threads = new HashPool(1, 10)
   const lost = Promise.allSettled([threads.run(job), threads.run(job)])
   await threads.close()
   for (const one of await lost)
@@ -53,7 +53,7 @@ test.runIf(process.platform === 'linux')(
   'only the threads that hash have a lower priority: on a busy core they get at least a quarter of what others leave',
   async () => {
     const own = nices()
-    const threads = new HashThreads(2, 10)
+    const threads = new HashPool(2, 10)
     await Promise.all([threads.run(job), threads.run(job)])
     const lower = nices().filter((nice) => nice > 0)
     expect(lower).toHaveLength(own.filter((nice) => nice > 0).length + 2)

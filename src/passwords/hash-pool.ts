@@ -27,7 +27,7 @@ interface Thread {
 }
 
 /** Threads start when they are first needed, and do not keep the process alive. */
-export class HashThreads {
+export class HashPool {
   readonly #count: number
   readonly #queue: number
   readonly #threads: Thread[] = []

@@ -2,7 +2,7 @@
 import { hash, type Options } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { isCommonPassword } from './common-passwords.ts'
-import { HashThreads } from './hash-pool.ts'
+import { HashPool } from './hash-pool.ts'
 
 /** The work of one argon2id hash with one lane (RFC 9106, section 3.1). */
 export interface HashCost {
@@ -60,7 +60,7 @@ export interface PasswordsOptions {
  * delaying all others.
  */
 export class Passwords {
-  readonly #threads: HashThreads
+  readonly #threads: HashPool
   readonly #cost: Options
   /** The beginning of a PHC string of this cost. */
   readonly #prefix: string
@@ -68,7 +68,7 @@ export class Passwords {
   #decoy: Promise<string> | null = null
 
   constructor({ parallel, queue, cost: { memoryKib, passes } = owaspFloor }: PasswordsOptions) {
-    this.#threads = new HashThreads(parallel, queue)
+    this.#threads = new HashPool(parallel, queue)
     this.#cost = { algorithm: argon2id, memoryCost: memoryKib, timeCost: passes, parallelism: 1 }
     this.#prefix = `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$`
   }

@@ -2,13 +2,14 @@
 import { onNode } from './node.ts'
 import { type Address, type SentinelRedis, urlOf } from './redis-url.ts'
 
-interface Word {
+/** What a sentinel says about the primary. */
+interface PrimaryReport {
   readonly address: Address
   /** Increases with each fail-over. */
   readonly epoch: number
 }
 
-type Answer = PromiseSettledResult<Word>
+type Answer = PromiseSettledResult<PrimaryReport>
 
 /** Queries all sentinels at once. The answers are in the order of the setting. */
 export async function askSentinels(place: SentinelRedis): Promise<Answer[]> {
@@ -21,14 +22,14 @@ export async function askSentinels(place: SentinelRedis): Promise<Answer[]> {
  * @throws where no sentinel names one
  */
 export function newestPrimary(answers: readonly Answer[]): Address {
-  const words = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
-  const [newest] = words.toSorted((a, b) => b.epoch - a.epoch)
+  const reports = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+  const [newest] = reports.toSorted((a, b) => b.epoch - a.epoch)
   if (newest) return newest.address
   const [first] = answers
   throw first?.status === 'rejected' ? first.reason : new Error('there are no sentinels')
 }
 
-async function ask(place: SentinelRedis, sentinel: Address): Promise<Word> {
+async function ask(place: SentinelRedis, sentinel: Address): Promise<PrimaryReport> {
   return await onNode(urlOf(place.sentinelUrls, sentinel), async (send) => {
     // During a fail-over, the sentinel that leads it reports the new primary here and the old one in MASTER.
     const [host, port] = await list(send('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', place.name))

@@ -116,7 +116,7 @@ const routes = {
 interface Parts {
   readonly accounts: Accounts
   readonly credentials: Credentials
-  readonly lifecycle: AccountLifecycle
+  readonly accountLifecycle: AccountLifecycle
 }
 
 export function accountRoutes(app: FastifyInstance, parts: Parts): void {
@@ -142,11 +142,11 @@ function updateAccount({ accounts }: Parts) {
   }
 }
 
-function closeAccount({ credentials, lifecycle }: Parts) {
+function closeAccount({ credentials, accountLifecycle }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const caller = callerOf(request)
     const right = await credentials.checkClosingCode(caller, bodyOf(request, Closing).code)
-    const closesAt = await lifecycle.close(right, caller)
+    const closesAt = await accountLifecycle.close(right, caller)
     return reply.code(202).send({ closes_at: isoTime(closesAt) })
   }
 }

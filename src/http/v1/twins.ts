@@ -14,11 +14,7 @@ declare module 'fastify' {
 }
 
 const plainMethods = new Set<HTTPMethods>(['GET', 'HEAD', 'POST'])
-/**
- * Registers, for each route of `app` with a method other than GET and POST, a POST route with the same
- * handler, schema and hooks. Call it before the routes are registered.
- * @throws Error when a route is registered with a method that implies no path
- */
+/** What a method adds to the path. */
 const endings: Partial<Record<HTTPMethods, string>> = { PUT: '', PATCH: '/update', DELETE: '/end' }
 
 /**

@@ -25,7 +25,7 @@ export interface V1Parts {
   readonly accounts: Accounts
   readonly signIn: SignInService
   readonly credentials: Credentials
-  readonly lifecycle: AccountLifecycle
+  readonly accountLifecycle: AccountLifecycle
   readonly codeSender: CodeSender
   readonly sessions: Sessions
   readonly verification: Verification
