@@ -40,42 +40,62 @@ export interface WorkloadOptions {
   readonly pauseMs?: number
 }
 
+function anyOf<T>(list: readonly T[]): T | undefined {
+  return list[Math.floor(Math.random() * list.length)]
+}
+
+/** The tokens that the accounts have received, the newest first. */
+class Tokens {
+  readonly #byAccount = new Map<string, string[]>()
+
+  keep(account: string, token: string | null): void {
+    if (token === null) return
+    this.#byAccount.set(account, [token, ...(this.#byAccount.get(account) ?? [])].slice(0, tokensKept))
+  }
+
+  newest(account: string): string | undefined {
+    return this.#byAccount.get(account)?.[0]
+  }
+
+  any(account: string): string | undefined {
+    return anyOf(this.#byAccount.get(account) ?? [])
+  }
+}
+
+let codesRequested = 0
+
+/** A new code for a number; null: the request failed, or no message was sent. */
+async function requestCode(target: Target, { url }: Server, account: string): Promise<Proof | null> {
+  const response = await fetch(`${url}/v1/codes`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ phone_number: account, purpose: 'sign_in' }),
+    signal: AbortSignal.timeout(20_000),
+  }).catch(() => null)
+  await response?.arrayBuffer().catch(() => {})
+  const code = response?.status === 202 ? await target.codeOf(account).catch(() => null) : null
+  return code === null ? null : { code, name: `${account} #${codesRequested++}` }
+}
+
 export function startWorkload(
   client: Client,
   deployment: Target,
   { codes = codeNumbers, hasRetries = true, pauseMs = 4 }: WorkloadOptions = {},
 ): Workload {
   let isRunning = true
-  const tokens = new Map<string, string[]>()
-  const anyOf = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)]
+  const tokens = new Tokens()
   const serverOf = (i: number) => deployment.servers[i % deployment.servers.length] ?? deployment.servers[0]
   const anyServer = () => anyOf(deployment.servers) ?? deployment.servers[0]
 
-  function keep(account: string, token: string | null): void {
-    if (token === null) return
-    tokens.set(account, [token, ...(tokens.get(account) ?? [])].slice(0, tokensKept))
-  }
-
   async function signInAndOut(account: string): Promise<void> {
     const { token } = await client.signIn(anyServer(), account, { password })
-    keep(account, token)
+    tokens.keep(account, token)
     await sleep(Math.random() * 300)
     if (token !== null && Math.random() < 0.6) await client.signOut(anyServer(), account, token)
     await sleep(Math.random() * 200)
   }
 
-  let codesTried = 0
-  async function newCode(account: string): Promise<Proof | null> {
-    const asked = await fetch(`${anyServer().url}/v1/codes`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ phone_number: account, purpose: 'sign_in' }),
-      signal: AbortSignal.timeout(20_000),
-    }).catch(() => null)
-    await asked?.arrayBuffer().catch(() => {})
-    const code = asked?.status === 202 ? await deployment.codeOf(account).catch(() => null) : null
-    return code === null ? null : { code, name: `${account} #${codesTried++}` }
-  }
+  const newCode = (account: string) => requestCode(deployment, anyServer(), account)
 
   async function tryCodes(account: string): Promise<void> {
     const proof = await newCode(account)
@@ -83,7 +103,7 @@ export function startWorkload(
       const tries = Array.from({ length: parallelTries }, (_, i) =>
         client.signIn(serverOf(i), account, proof),
       )
-      for (const { token } of await Promise.all(tries)) keep(account, token)
+      for (const { token } of await Promise.all(tries)) tokens.keep(account, token)
     }
     await sleep(200)
   }
@@ -95,14 +115,14 @@ export function startWorkload(
   }
 
   async function checkToken(account: string): Promise<void> {
-    const token = anyOf(tokens.get(account) ?? [])
+    const token = tokens.any(account)
     if (token !== undefined) await client.check(anyServer(), account, token)
     await sleep(token === undefined ? 50 : pauseMs)
   }
 
   /** Uses the newest token, whose session usually ends before the body is complete. */
   async function writeLate(account: string): Promise<void> {
-    const [token] = tokens.get(account) ?? []
+    const token = tokens.newest(account)
     if (token !== undefined) await client.write(anyServer(), account, token, Math.random() * 600)
     await sleep(token === undefined ? 50 : 10)
   }

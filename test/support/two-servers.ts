@@ -29,6 +29,28 @@ export interface TwoServers {
   close(): Promise<void>
 }
 
+async function areConnectedToRedis(apps: TwoServers['apps']): Promise<boolean> {
+  const answers = await Promise.all(apps.map(({ url }) => fetch(`${url}/readyz`)))
+  const states = await Promise.all(answers.map((answer) => answer.text()))
+  return states.every((state) => state.includes('"redis":"ok"'))
+}
+
+async function expectStillSo(
+  apps: TwoServers['apps'],
+  { ended, live }: { readonly ended: string; readonly live: string },
+): Promise<void> {
+  const end = performance.now() + freshMs + 500
+  while (performance.now() < end) {
+    for (const app of apps) {
+      expect(await clientOf(app).me(ended)).toMatchObject({
+        status: 401,
+        body: { code: 'session_signed_out' },
+      })
+      expect((await clientOf(app).me(live)).status).toBe(200)
+    }
+  }
+}
+
 export async function startTwoServers(
   redisUrl: string,
   environment: Record<string, string> = {},
@@ -40,28 +62,12 @@ export async function startTwoServers(
   const apps = [await start(), await start()] as const
   for (const phoneNumber of passwordNumbers)
     await apps[0].services.accounts.add({ phoneNumber, nickname: null, password })
-  const haveRedis = async () =>
-    await until(async () => {
-      const answers = await Promise.all(apps.map(({ url }) => fetch(`${url}/readyz`)))
-      const states = await Promise.all(answers.map((answer) => answer.text()))
-      return states.every((state) => state.includes('"redis":"ok"'))
-    })
+  const haveRedis = () => until(() => areConnectedToRedis(apps))
   return {
     apps,
     databaseUrl,
     haveRedis,
-    async expectStillSo({ ended, live }) {
-      const end = performance.now() + freshMs + 500
-      while (performance.now() < end) {
-        for (const app of apps) {
-          expect(await clientOf(app).me(ended)).toMatchObject({
-            status: 401,
-            body: { code: 'session_signed_out' },
-          })
-          expect((await clientOf(app).me(live)).status).toBe(200)
-        }
-      }
-    },
+    expectStillSo: (tokens) => expectStillSo(apps, tokens),
     async underLoad(work) {
       const client = new Client()
       const servers = [
