@@ -62,7 +62,13 @@ test('the count includes nested functions, blank lines and comments', () => {
 })
 
 test('a list of tests is not counted, and the tests in it are', () => {
-  const list = ["describe.each(kinds)('$name', ({ name }) => {", '  test(name, () => {', '    x', '  })', '})']
+  const list = [
+    "describe.each(kinds)('$name', ({ name }) => {",
+    '  test(name, () => {',
+    '    x',
+    '  })',
+    '})',
+  ]
   expect(functionsIn(list.join('\n'))).toEqual([{ line: 2, lines: 3 }])
 })
 
