@@ -30,7 +30,7 @@ export async function databaseTlsFinding(
       ? ['证书已验证，但主机名没有', 'its certificate is verified, but not for the name of the host']
       : [
           '但证书没有验证，任何人都可以冒充数据库',
-          'but its certificate is not verified: anybody may pretend to be it',
+          'but its certificate is not verified, so another server can pretend to be it',
         ]
   return {
     check: 'tls',
@@ -83,7 +83,7 @@ function plaintext(of: string, isHere: boolean, remedy: string, output: Output):
     status: 'warning',
     text: output.say(
       `${of}没有加密，网络上的人可以读到密码和令牌的数据：请用 ${remedy}，除非网络是私有的`,
-      `${of} is not encrypted, so that its network can read along: write ${remedy}, unless the network is private`,
+      `${of} is not encrypted, and the network can read passwords and data of tokens: write ${remedy}, unless the network is private`,
     ),
   }
 }

@@ -26,7 +26,7 @@ test('each protocol is told of once a minute, however often it comes', () => {
   const protocols = new ForeignProtocols(log, () => now)
   const come = (...texts: string[]) => {
     for (const text of texts)
-      protocols.look(Object.assign(new Error('HPE_INVALID_METHOD'), { rawPacket: bytes(text) }), {
+      protocols.logFrom(Object.assign(new Error('HPE_INVALID_METHOD'), { rawPacket: bytes(text) }), {
         remoteAddress: '203.0.113.7',
       })
     return said.splice(0)
@@ -36,6 +36,6 @@ test('each protocol is told of once a minute, however often it comes', () => {
   expect(come('\x16\x03', 'PROXY TCP4')).toEqual([])
   now += 1
   expect(come('\x16\x03', '\x16\x03')).toEqual(['tls 203.0.113.7'])
-  protocols.look({}, { remoteAddress: '203.0.113.7' })
+  protocols.logFrom({}, { remoteAddress: '203.0.113.7' })
   expect(said).toEqual([])
 })

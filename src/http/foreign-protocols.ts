@@ -1,12 +1,12 @@
-// Tells the log when a client speaks another protocol to the port of plain HTTP/1.1: the client only sees
-// that its connection ends.
+// Logs that a client speaks another protocol to the port of plain HTTP/1.1: the client only sees that its
+// connection ends.
 import type { Socket } from 'node:net'
 
 /** `proxy`: the PROXY protocol of HAProxy, which comes before the first request. */
 export type ForeignProtocol = 'tls' | 'http2' | 'proxy'
 
 /** A mistake in the settings of a proxy makes every connection fail: one line a minute is enough. */
-const sayEveryMs = 60_000
+const logEveryMs = 60_000
 
 /** RFC 8446, section 5.1: a record of type handshake, version 3.x. */
 const tlsHandshake = Buffer.from([0x16, 3])
@@ -39,7 +39,7 @@ export interface ForeignProtocolLog {
 export class ForeignProtocols {
   readonly #log: ForeignProtocolLog
   readonly #now: () => number
-  readonly #saidAt = new Map<ForeignProtocol, number>()
+  readonly #loggedAt = new Map<ForeignProtocol, number>()
 
   /** @param now milliseconds of a clock that is never set */
   constructor(log: ForeignProtocolLog, now: () => number = () => performance.now()) {
@@ -48,15 +48,16 @@ export class ForeignProtocols {
   }
 
   /**
-   * Looks at what Node's parser could not read. Fastify's type of `rawPacket` is that of a Buffer as JSON.
+   * Logs the protocol of what Node's parser could not read, if it is known. Fastify's type of `rawPacket` is
+   * that of a Buffer as JSON.
    */
-  look({ rawPacket }: { readonly rawPacket?: unknown }, socket: Pick<Socket, 'remoteAddress'>): void {
+  logFrom({ rawPacket }: { readonly rawPacket?: unknown }, socket: Pick<Socket, 'remoteAddress'>): void {
     const protocol = Buffer.isBuffer(rawPacket) ? foreignProtocolOf(rawPacket) : null
     if (protocol === null) return
     const now = this.#now()
-    const saidAt = this.#saidAt.get(protocol)
-    if (saidAt !== undefined && now < saidAt + sayEveryMs) return
-    this.#saidAt.set(protocol, now)
+    const loggedAt = this.#loggedAt.get(protocol)
+    if (loggedAt !== undefined && now < loggedAt + logEveryMs) return
+    this.#loggedAt.set(protocol, now)
     this.#log.foreignProtocol(protocol, socket.remoteAddress)
   }
 }

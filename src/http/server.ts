@@ -64,7 +64,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     schemaController: { compilersFactory: validators.compilersFactory() },
     genReqId: lifecycle.newRequestId,
     clientErrorHandler: (error, socket) => {
-      foreignProtocols.look(error, socket)
+      foreignProtocols.logFrom(error, socket)
       lifecycle.connections.refuse(error, socket)
     },
     frameworkErrors: (error, request, reply) => lifecycle.answerUnreadable(error, request, reply),
