@@ -41,8 +41,8 @@ export async function assertStillLive(
 /** The same check for a session that is read already. */
 export function assertLive(stored: StoredSession | null, { sessionId, token }: Caller, now: number): void {
   if (!stored) throw new AppError('token_unknown')
-  const proof = { token, id: sessionId, tokenHash: hashToken(token), isVerified: false }
-  const status = tokenStatusOf(stored, proof, now)
+  const presented = { token, id: sessionId, tokenHash: hashToken(token), isVerified: false }
+  const status = tokenStatusOf(stored, presented, now)
   // A token that was rotated away since the request came is no sign of theft, and ends no session.
   if (status === 'unknown' || status === 'reused') throw new AppError('token_unknown')
   const { session, account } = stored

@@ -20,21 +20,21 @@ export class Rotations {
    * previous token.
    * @returns null where the token is no longer valid
    */
-  async rotate(proof: PresentedToken, accountId: string): Promise<string | null> {
+  async rotate(presented: PresentedToken, accountId: string): Promise<string | null> {
     const { result } = await this.#writer.write({
       lock: lockById(accountId),
       by: null,
       decide: async (_locked, tx, now): Promise<Decision<string | null>> => {
-        const stored = await findSession(tx, proof.id)
+        const stored = await findSession(tx, presented.id)
         if (!stored || !isLive(stored, now)) return { change: null, result: null }
-        switch (tokenStatusOf(stored, proof, now)) {
+        switch (tokenStatusOf(stored, presented, now)) {
           case 'previous': {
-            const nonce = await findNonce(tx, proof.id)
-            return { change: null, result: nonce === null ? null : successorOf(proof.token, nonce) }
+            const nonce = await findNonce(tx, presented.id)
+            return { change: null, result: nonce === null ? null : successorOf(presented.token, nonce) }
           }
           case 'current':
           case 'successor':
-            return rotated(proof, now)
+            return rotated(presented, now)
           default:
             return { change: null, result: null }
         }

@@ -51,19 +51,19 @@ export type TokenStatus = 'current' | 'successor' | 'previous' | 'reused' | 'unk
 /** The status of a token for a session at `now`. Once `reused`, it stays so. */
 export function tokenStatusOf(
   stored: { readonly tokenHash: string; readonly rotation: Rotation | null },
-  proof: PresentedToken,
+  presented: PresentedToken,
   now: number,
 ): TokenStatus {
   const { rotation } = stored
-  if (isProofOf(stored.tokenHash, proof)) return rotation?.pending ? 'successor' : 'current'
+  if (isHashOf(stored.tokenHash, presented)) return rotation?.pending ? 'successor' : 'current'
   if (!rotation) return 'unknown'
   const { pending, familyHash } = rotation
   const isInGrace = pending !== null && now < pending.rotatedAt + graceMs
-  if (isInGrace && isSameText(pending.previousHash, proof.tokenHash)) return 'previous'
-  return isSameText(familyHash, familyHashOf(proof.token)) ? 'reused' : 'unknown'
+  if (isInGrace && isSameText(pending.previousHash, presented.tokenHash)) return 'previous'
+  return isSameText(familyHash, familyHashOf(presented.token)) ? 'reused' : 'unknown'
 }
 
 /** The hash of a verified token is known to match, so no constant-time comparison is needed. */
-function isProofOf(stored: string, { tokenHash, isVerified }: PresentedToken): boolean {
+function isHashOf(stored: string, { tokenHash, isVerified }: PresentedToken): boolean {
   return isVerified ? stored === tokenHash : isSameText(stored, tokenHash)
 }

@@ -93,13 +93,13 @@ export class Verification {
     const id = sessionIdOf(token)
     if (id === null) return unknown
     const verified = this.#verifiedTokens.get(token)
-    const proof = {
+    const presented = {
       token,
       id,
       tokenHash: verified?.tokenHash ?? hashToken(token),
       isVerified: verified !== undefined,
     }
-    return mapMaybe(this.#cache.session(id), (entry) => this.#verifyByEntry(proof, entry))
+    return mapMaybe(this.#cache.session(id), (entry) => this.#verifyByEntry(presented, entry))
   }
 
   /** Verifies a token from memory. null is no refusal: `verify` has to decide. */
@@ -134,69 +134,69 @@ export class Verification {
     })
   }
 
-  #verifyByEntry(proof: PresentedToken, entry: CacheEntry): MaybePromise<Verified> {
+  #verifyByEntry(presented: PresentedToken, entry: CacheEntry): MaybePromise<Verified> {
     const stored = entry.value
-    if (stored === null || stored === 'marked') return this.#verifyInDatabase(proof)
+    if (stored === null || stored === 'marked') return this.#verifyInDatabase(presented)
     const now = this.#clock.now()
-    const status = tokenStatusOf(stored, proof, now)
+    const status = tokenStatusOf(stored, presented, now)
     // The token may be the result of a rotation a moment ago that this process has not seen yet, and must not
     // be refused for that.
-    if (status === 'unknown') return this.#verifyInDatabase(proof)
-    if (stored.ending) return this.#ended(proof, stored.ending)
+    if (status === 'unknown') return this.#verifyInDatabase(presented)
+    if (stored.ending) return this.#ended(presented, stored.ending)
     // Both lead to a write, so the database decides.
-    if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(proof)
+    if (status === 'successor' || status === 'reused') return this.#verifyInDatabase(presented)
     const live = liveFromEntry(stored, now)
-    if (!live) return this.#verifyInDatabase(proof)
+    if (!live) return this.#verifyInDatabase(presented)
     // A previous token is not kept in memory: it is valid for a limited time, so each check must compare the
     // clock.
     if (status === 'current' && isBearer(live))
-      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, entry, live))
+      this.#verifiedTokens.set(presented.token, newVerifiedToken(presented, entry, live))
     return this.#seen(live, now)
   }
 
-  #verifyInDatabase(proof: PresentedToken): MaybePromise<Verified> {
+  #verifyInDatabase(presented: PresentedToken): MaybePromise<Verified> {
     const ticket = this.#cache.beginRead()
-    return mapMaybe(this.#findSession(proof.id), (stored) => this.#judge(proof, stored, ticket))
+    return mapMaybe(this.#findSession(presented.id), (stored) => this.#judge(presented, stored, ticket))
   }
 
   /** Judges a token by what the database says, and carries out what follows from it. */
   #judge(
-    proof: PresentedToken,
+    presented: PresentedToken,
     stored: StoredSession | null,
     ticket: ReadTicket | null,
   ): MaybePromise<Verified> {
     const now = this.#clock.now()
-    const status = stored ? tokenStatusOf(stored, proof, now) : 'unknown'
+    const status = stored ? tokenStatusOf(stored, presented, now) : 'unknown'
     if (!stored || status === 'unknown') return unknown
     const { session, account } = stored
     const over = stored.ending ?? expiryOf(session, now)
-    if (!over && status === 'reused') return this.#endReused(proof, session)
+    if (!over && status === 'reused') return this.#endReused(presented, session)
     const ending = over ?? refusalOf(account, now)
-    if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)
+    if (!ending && status === 'successor') return this.#acceptSuccessor(presented, session)
     // Only a recorded state is cached: neither an expiry nor a ban or closing of the account.
     if (ticket && ending === stored.ending) void this.#cache.fill(ticket, [stored])
-    if (ending) return this.#ended(proof, ending)
+    if (ending) return this.#ended(presented, ending)
     const live = liveOf(stored)
-    if (status === 'current' && !proof.isVerified && isBearer(live))
-      this.#verifiedTokens.set(proof.token, newVerifiedToken(proof, cacheMiss, live))
+    if (status === 'current' && !presented.isVerified && isBearer(live))
+      this.#verifiedTokens.set(presented.token, newVerifiedToken(presented, cacheMiss, live))
     return this.#seen(live, now)
   }
 
   /**
    * The first use of a successor: it is accepted only after the previous token is retired on every server.
    */
-  async #acceptSuccessor(proof: PresentedToken, { accountId }: Session): Promise<Verified> {
-    return this.#judge(proof, await this.#rotations.retirePrevious(proof, accountId), null)
+  async #acceptSuccessor(presented: PresentedToken, { accountId }: Session): Promise<Verified> {
+    return this.#judge(presented, await this.#rotations.retirePrevious(presented, accountId), null)
   }
 
   /**
    * A token from before the last rotation: either its holder or the holder of the current token is a thief.
    * The server cannot tell which, so it ends the session.
    */
-  async #endReused(proof: PresentedToken, { id, accountId }: Session): Promise<Verified> {
+  async #endReused(presented: PresentedToken, { id, accountId }: Session): Promise<Verified> {
     await endSession(this.#writer, { id, accountId, reason: 'token_reused', by: null })
     // Another request may have ended the session first, for another reason.
-    return this.#verifyInDatabase(proof)
+    return this.#verifyInDatabase(presented)
   }
 
   #seen(live: Live, now: number): MaybePromise<Live> {
@@ -219,12 +219,12 @@ export class Verification {
     const verified = await this.verify(token)
     if (verified.is !== 'live') return verified
     const { id, accountId } = verified.session
-    const proof = { token, id, tokenHash: hashToken(token), isVerified: false }
-    const successor = await this.#rotations.rotate(proof, accountId)
+    const presented = { token, id, tokenHash: hashToken(token), isVerified: false }
+    const successor = await this.#rotations.rotate(presented, accountId)
     if (successor !== null) return { ...verified, token: successor }
     // Between the check and the lock, another request used the successor or ended the session. Only the
     // database knows which, so no cache entry may answer.
-    const refused = await this.#verifyInDatabase(proof)
+    const refused = await this.#verifyInDatabase(presented)
     if (refused.is === 'live') throw new AppError('unavailable', { retryAfterSeconds: 1 })
     return refused
   }

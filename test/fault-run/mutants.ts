@@ -75,7 +75,7 @@ export const mutants: readonly Mutant[] = [
     changes: [
       [
         'src/sessions/verification.ts',
-        "if (!ending && status === 'successor') return this.#acceptSuccessor(proof, session)",
+        "if (!ending && status === 'successor') return this.#acceptSuccessor(presented, session)",
         '',
       ],
     ],

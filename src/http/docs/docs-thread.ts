@@ -17,7 +17,7 @@ export type DocsPage = StoredAnswer | { readonly location: string }
 const cacheControl = { page: 'no-cache', script: 'public, max-age=3600' }
 
 /** Builds all pages. */
-async function makeDocsPages(): Promise<Map<DocsUrl, DocsPage>> {
+async function buildPages(): Promise<Map<DocsUrl, DocsPage>> {
   const { default: scalar } = await import('@scalar/fastify-api-reference')
   // A separate server, which does not listen.
   const docs = fastify()
@@ -50,4 +50,4 @@ async function makeDocsPages(): Promise<Map<DocsUrl, DocsPage>> {
   return pages
 }
 
-parentPort?.postMessage(await makeDocsPages())
+parentPort?.postMessage(await buildPages())

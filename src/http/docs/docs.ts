@@ -21,6 +21,7 @@ const publicSurfaces = ['classic', 'v1', 'health']
 const policy =
   "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 
+/** Those of docs-thread.ts, which is a program of its own: an import of it would run it here. */
 const docsUrls: readonly DocsUrl[] = ['/docs', '/docs/', '/docs/js/scalar.js']
 
 /** /openapi.json and /docs. */
@@ -46,7 +47,7 @@ function docsRoutes(app: FastifyInstance, described: DescribedSurfaces): void {
   app.get('/openapi.json', { exposeHeadRoute: true }, async (request, reply) =>
     sendStored(request, reply, await description()),
   )
-  const pages = onFirstUse(makeDocsPages)
+  const pages = onFirstUse(pagesOfThread)
   for (const url of docsUrls) {
     app.get(url, { exposeHeadRoute: true }, async (request, reply) =>
       sendPage(request, reply, (await pages()).get(url)),
@@ -61,7 +62,7 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, page: DocsPage |
   return sendStored(request, reply, page)
 }
 
-async function makeDocsPages(): Promise<ReadonlyMap<DocsUrl, DocsPage>> {
+async function pagesOfThread(): Promise<ReadonlyMap<DocsUrl, DocsPage>> {
   const name = import.meta.url.endsWith('.ts') ? './docs-thread.ts' : './docs-thread.js'
   const worker = new Worker(new URL(name, import.meta.url), { execArgv: [] })
   // The message that docs-thread.ts posts.
