@@ -234,6 +234,11 @@ export class Accounts {
     } while (after)
   }
 
+  /**
+   * On a Galera cluster, the lock does not keep another node from ending the session meanwhile. It cannot
+   * have
+   * ended before this transaction began, and the event changes nothing that the end depends on.
+   */
   async #noteExport(caller: Caller, origin: RequestOrigin): Promise<void> {
     const { accountId } = caller
     await inTransaction(this.#options.db, async (tx) => {

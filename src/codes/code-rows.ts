@@ -1,5 +1,7 @@
-// Codes in SQL: conditional updates, so that the later of two concurrent requests learns that it lost. No
-// policy here.
+// Codes in SQL: conditional updates, so that the later of two concurrent requests learns that it lost. On a
+// Galera cluster too: both change one row, so that the later one is checked again (database/galera.ts). No
+// policy
+// here.
 import type { CodesTable, Database, Purpose } from '../database/schema.ts'
 
 export interface CodeName {

@@ -129,12 +129,14 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
     if (!error) {
       if (results.length === 0) return done
       done.push(...results.map(({ migrationName }) => migrationName))
+      catalogTry = 1
     } else if (isRetryable(error) && performance.now() < giveUpAt) {
       tell(waiting)
       await sleep(pauseMs)
     } else {
-      if (results.length > 0 || catalogTry++ === catalogTries || !isCatalogRace(error)) throw error
-      await sleep(catalogRetryMs)
+      if (catalogTry++ === catalogTries || !isSchemaRace(error, results)) throw error
+      // Two processes that are equally fast would meet at the next statement again.
+      await sleep(catalogRetryMs * (0.5 + Math.random()))
     }
   }
 }
@@ -142,14 +144,39 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
 const catalogTries = 10
 const catalogRetryMs = 200
 /** `undefined_column`, `undefined_table` and `internal_error` (PostgreSQL's manual, appendix A). */
-const catalogRaces = new Set(['42703', '42P01', 'XX000'])
+const catalogRaces = new Set<unknown>(['42703', '42P01', 'XX000'])
+
+/** Numbers of MariaDB: another process was first at the same change of a table. */
+const doneElsewhere = new Set<unknown>([
+  1050, // ER_TABLE_EXISTS_ERROR
+  1054, // ER_BAD_FIELD_ERROR: it was renamed
+  1060, // ER_DUP_FIELDNAME
+  1061, // ER_DUP_KEYNAME
+  1062, // ER_DUP_ENTRY: the record of the migration
+  1091, // ER_CANT_DROP_FIELD_OR_KEY
+  1146, // ER_NO_SUCH_TABLE: it was renamed
+  1826, // ER_FK_DUP_NAME
+])
+
+function isSchemaRace(error: unknown, results: readonly unknown[]): boolean {
+  return isDoneElsewhere(error) || (results.length === 0 && isCatalogRace(error))
+}
+
+/**
+ * Whether another process has made the same change of the schema. On a Galera cluster, the library's lock
+ * holds for one node only, so that two processes may run the same migration through two nodes. The cluster
+ * runs their statements one after another, and each statement of a migration may run twice.
+ */
+function isDoneElsewhere(error: unknown): boolean {
+  return error instanceof Error && 'errno' in error && doneElsewhere.has(error.errno)
+}
 
 /**
  * Whether a table or column disappeared while PostgreSQL described it: the library reads the whole catalog
  * before it takes its lock, while another process may rename tables.
  */
 function isCatalogRace(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && catalogRaces.has(String(error.code))
+  return error instanceof Error && 'code' in error && catalogRaces.has(error.code)
 }
 
 /** The names of migrations that have not run yet. @throws UnusableDatabaseError as `migrate` does */

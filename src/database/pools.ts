@@ -1,12 +1,18 @@
 // Connection pools for MySQL / MariaDB and PostgreSQL, with a deadline for every wait.
 import { connect } from 'node:net'
 import type { MysqlPool, PostgresPool } from 'kysely'
-import { createPool as createMysqlPool, type PoolConnection, type TypeCastField } from 'mysql2'
+import {
+  createPool as createMysqlPool,
+  type PoolConnection,
+  type RowDataPacket,
+  type TypeCastField,
+} from 'mysql2'
 import pg from 'pg'
 import { withinMs } from '../deadline.ts'
 import type { DatabaseServer } from './database-url.ts'
 import type { DatabaseTls } from './database-url-tls.ts'
 import { NoConnection } from './failures.ts'
+import { assertSynced, prepareForGalera } from './galera.ts'
 import { mysqlSession, postgresSession, type SessionDeadlines } from './session-defaults.ts'
 
 /** How long to wait for a connection. */
@@ -90,15 +96,60 @@ function streamTo(host: string, port: number) {
   return Object.assign(socket, { _host: host })
 }
 
-/** A connection that cannot be set up is closed. */
-async function prepareMysqlSession(raw: PoolConnection, deadlines: SessionDeadlines): Promise<void> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      raw.query(mysqlSession(deadlines), (error) => (error ? reject(error) : resolve()))
+type MysqlConnection = ReturnType<typeof mysqlConnection>
+
+/** A node of a Galera cluster is asked for its state this long after it was asked last, and not earlier. */
+const nodeStateMs = 1_000
+
+/**
+ * A connection of the pool with the settings of its session. One that cannot be set up, or that leads to a
+ * node which is not in use, is closed.
+ */
+class PreparedConnection {
+  readonly wrapped: MysqlConnection
+  readonly #raw: PoolConnection
+  readonly #deadlines: SessionDeadlines
+  #isPrepared = false
+  #isNode = false
+  #askedAt = Number.NEGATIVE_INFINITY
+
+  constructor(raw: PoolConnection, deadlines: SessionDeadlines) {
+    this.#raw = raw
+    this.#deadlines = deadlines
+    this.wrapped = mysqlConnection(raw, deadlines)
+  }
+
+  /** @throws the driver's error, or NodeNotSynced; then the connection is closed */
+  async prepare(): Promise<void> {
+    const isDue = this.#isNode && performance.now() >= this.#askedAt + nodeStateMs
+    if (this.#isPrepared && !isDue) return
+    try {
+      // The caller gives up earlier. Without this deadline, a connection that nothing answers would stay in
+      // the
+      // pool.
+      await withinMs(acquireMs, this.#prepare(), { from })
+    } catch (error) {
+      this.#raw.destroy()
+      throw error
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const ask = (statement: string) => this.#ask(statement)
+    if (!this.#isPrepared) {
+      await ask(mysqlSession(this.#deadlines))
+      this.#isNode = await prepareForGalera(ask)
+      this.#isPrepared = true
+    }
+    if (!this.#isNode) return
+    await assertSynced(ask)
+    this.#askedAt = performance.now()
+  }
+
+  async #ask(statement: string): Promise<readonly Record<string, unknown>[]> {
+    return await new Promise((resolve, reject) => {
+      this.#raw.query<RowDataPacket[]>(statement, (error, rows) => (error ? reject(error) : resolve(rows)))
     })
-  } catch (error) {
-    raw.destroy()
-    throw error
   }
 }
 
@@ -124,21 +175,20 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
   })
   // Kysely prepares each connection object once, so the same raw connection must always have the same
   // wrapper.
-  const wrapped = new WeakMap<PoolConnection, ReturnType<typeof mysqlConnection>>()
+  const known = new WeakMap<PoolConnection, PreparedConnection>()
   const acquire = async () => {
     const raw = await new Promise<PoolConnection>((resolve, reject) => {
       pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
     })
-    if (!wrapped.has(raw)) {
-      await prepareMysqlSession(raw, deadlines)
-      wrapped.set(raw, mysqlConnection(raw, deadlines))
-    }
+    const connection = known.get(raw) ?? new PreparedConnection(raw, deadlines)
+    known.set(raw, connection)
+    await connection.prepare()
     return raw
   }
   const deadlinePool = {
     getConnection(callback: Callback): void {
       withinMs(acquireMs, acquire(), { from, late: (raw) => raw.release() }).then(
-        (raw) => callback(null, wrapped.get(raw)),
+        (raw) => callback(null, known.get(raw)?.wrapped),
         (error) => callback(new NoConnection(error)),
       )
     },

@@ -17,6 +17,8 @@ export type Command = {
   folder: string
   /** The user to run as; null is this process's own. */
   owner: Owner | null
+  /** Environment variables that differ from those of this process. */
+  environment?: Readonly<Record<string, string>>
   /** The signal that ends it when this process ends; SIGKILL by default. */
   abort?: NodeJS.Signals
 }
@@ -94,7 +96,8 @@ async function launch(
 ): Promise<{ child: ChildProcess; pid: number; exited: Promise<void> }> {
   const log = openSync(logOf(command), 'a')
   const { file, args } = withLimit(command)
-  const child = spawn(file, args, { cwd: command.folder, stdio: ['ignore', log, log], ...command.owner })
+  const env = { ...process.env, ...command.environment }
+  const child = spawn(file, args, { cwd: command.folder, stdio: ['ignore', log, log], env, ...command.owner })
   closeSync(log)
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   alive.set(child, command)
