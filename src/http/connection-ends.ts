@@ -42,3 +42,21 @@ function keepUnsentAnswers(server: Server): void {
 function keep(this: Socket): Socket {
   return this
 }
+
+/** How long a client may send on after the last response of its connection. */
+const lingerMs = 2_000
+
+/**
+ * Closes a connection whose client is still sending: the server says that it sends no more, and reads until
+ * the client ends too. With unread bytes in its buffer, the system would reset the connection, and the client
+ * could lose the response.
+ */
+export function endBeforeClose(socket: Socket): void {
+  // Node calls this after the last response of a connection.
+  socket.destroySoon = () => {
+    socket.end()
+    socket.resume()
+    const timer = setTimeout(() => socket.destroy(), lingerMs)
+    socket.once('close', () => clearTimeout(timer))
+  }
+}

@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { everyAnswer, type HeaderList, headerLines } from './answer-headers.ts'
+import { watchUnreadBody } from './body-limit.ts'
+import { endBeforeClose } from './connection-ends.ts'
 import type { CrossOrigin } from './cross-origin.ts'
 
 const statuses: Readonly<Record<string, string>> = {
@@ -16,6 +18,13 @@ const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRA
 
 const before = Symbol('the answer before it')
 
+type ClientError = Error & { code?: string }
+
+interface Turn {
+  readonly go: (isOpen: boolean) => void
+  readonly tooLarge: () => void
+}
+
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 
 /**
@@ -27,6 +36,9 @@ const maxParallel = 8
 const pausedFrom = 16
 /** The most that may wait: one read brings many small requests. */
 const maxWaiting = 1_000
+
+/** In this time a request must come in full. */
+export const requestMs = 15_000
 
 /** A client that does not read its responses would otherwise keep them, and the connection, for ever. */
 const silenceMs = 20_000
@@ -45,6 +57,8 @@ export class ConnectionGuard {
   readonly #newest = new WeakMap<Socket, Followed>()
   /** How many requests of a connection wait for their turn. */
   readonly #waiting = new WeakMap<Socket, number>()
+  /** When the last response that followed another one was sent, by performance.now(). */
+  readonly #sentAt = new WeakMap<Socket, number>()
 
   constructor(crossOrigin: CrossOrigin) {
     this.#crossOrigin = crossOrigin
@@ -63,6 +77,7 @@ export class ConnectionGuard {
       // Otherwise a client that always has the next request on the way would keep all responses in memory.
       response.once('close', () => {
         response[before] = undefined
+        this.#sentAt.set(socket, performance.now())
       })
       // Only the newest response may end the connection, or those after an earlier one would never arrive.
       if (!last.headersSent) keepAlive(last)
@@ -76,21 +91,29 @@ export class ConnectionGuard {
    * the responses before it are sent (RFC 9112, section 9.3.2: a server may process pipelined requests in
    * parallel if all have safe methods). A request behind a response that ends the connection would otherwise
    * change something, and its response would be lost. Call it after `follow`.
-   * @param go gets whether the connection is still open
+   * @param turn of the two functions, one is called: `go` gets whether the connection is still open;
+   * `tooLarge` is called when the body grows over the limit meanwhile
    */
-  inTurn({ method, socket }: IncomingMessage, response: Followed, go: (isOpen: boolean) => void): void {
+  inTurn(request: IncomingMessage, response: Followed, { go, tooLarge }: Turn): void {
+    const { method, socket } = request
     const previous = response[before]
     const mayGo = safeMethods.has(method ?? '') && !hasBefore(response, maxParallel)
     if (!previous || previous.closed || mayGo) {
       go(true)
       return
     }
+    let isRefused = false
+    const stopWatching = watchUnreadBody(request, () => {
+      isRefused = true
+      tooLarge()
+    })
     const waiting = this.#countWaiting(socket, 1)
     if (waiting > maxWaiting) socket.destroy()
     else if (waiting === pausedFrom) socket.pause()
     previous.once('close', () => {
       if (this.#countWaiting(socket, -1) === pausedFrom / 2) socket.resume()
-      go(socket.writable)
+      stopWatching()
+      if (!isRefused) go(socket.writable)
     })
   }
 
@@ -100,9 +123,13 @@ export class ConnectionGuard {
     return count
   }
 
-  /** From now on, nothing that arrives on this connection is answered. */
+  /**
+   * From now on, nothing that arrives on this connection is answered. What arrives while the connection is
+   * being closed is still read, so that the client gets the last response.
+   */
   closeAfter(socket: Socket): void {
     this.#refused.add(socket)
+    endBeforeClose(socket)
   }
 
   /** Whether a response that ends the connection has been sent, or is being sent. */
@@ -123,8 +150,53 @@ export class ConnectionGuard {
     this.refuse(new Error('CONNECT'), socket as Socket)
   }
 
-  /** Answers bytes that Node's parser could not read, and closes the connection. */
-  refuse(error: Error & { code?: string }, socket: Socket): void {
+  /**
+   * Answers bytes that Node's parser could not read, or a request that did not come in full in time, and
+   * closes the connection.
+   */
+  refuse(error: ClientError, socket: Socket): void {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuseLate(error, socket)
+    else this.#refuseNow(error, socket)
+  }
+
+  /**
+   * For a request behind others, the time begins when their responses are sent: meanwhile the connection may
+   * not be read, and then the client is not slow.
+   */
+  #refuseLate(error: ClientError, socket: Socket): void {
+    const underWay = this.#underWayOn(socket)
+    if (underWay.at(-1)?.req.complete === false) underWay.pop()
+    const last = underWay.at(-1)
+    if (last) {
+      last.once('close', () => this.#refuseUnlessWhole(error, socket, requestMs))
+      return
+    }
+    const readSince = this.#sentAt.get(socket) ?? Number.NEGATIVE_INFINITY
+    // After this process stood still, the rest of the request may be there and not yet read: a moment is
+    // needed at least.
+    const leftMs = Math.max(1, readSince + requestMs - performance.now())
+    this.#refuseUnlessWhole(error, socket, leftMs)
+  }
+
+  /** Refuses the newest request of a connection if it has not come in full `ms` later. */
+  #refuseUnlessWhole(error: ClientError, socket: Socket, ms: number): void {
+    const known = this.#newest.get(socket)
+    const isWhole = known?.req.complete !== false
+    const { bytesWritten } = socket
+    const look = () => {
+      const newest = this.#newest.get(socket)
+      // Its headers have come since: its body gets the same time again.
+      if (newest !== known && newest?.req.complete === false)
+        this.#refuseUnlessWhole(error, socket, requestMs)
+      if (newest !== known) return
+      // The fast path answers a request without following it.
+      const hasCome = isWhole ? socket.bytesWritten > bytesWritten : known?.req.complete
+      if (!hasCome) this.#refuseNow(error, socket)
+    }
+    setTimeout(look, ms).unref()
+  }
+
+  #refuseNow(error: ClientError, socket: Socket): void {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
+import { announcesTooMuch } from './body-limit.ts'
 import { sendClassic } from './classic/classic-errors.ts'
 import { type ClientAddressOf, type IsTrusted, ignoredAddress, tellClientAddress } from './client-address.ts'
 import { ConnectionGuard } from './connection-guard.ts'
@@ -72,15 +73,25 @@ export class RequestLifecycle {
     app.decorateRequest('signedIn', null)
     this.#lines.attachTo(app)
     app.server.on('connect', (_request, socket) => this.connections.refuseTunnel(socket))
+    // RFC 9110, section 10.1.1: a client that waits to be asked for its body is not asked for one that is
+    // refused. By default, Node asks for each.
+    app.server.on('checkContinue', (request, response) => {
+      if (!announcesTooMuch(request)) response.writeContinue()
+      app.server.emit('request', request, response)
+    })
     app.addHook('onRequest', (request, reply, done) => {
-      if (!this.#begin(request, reply) || this.#answerPreflight(request, reply)) return
-      this.connections.inTurn(request.raw, reply.raw, (isOpen) => {
+      if (!this.#begin(request, reply)) return
+      const tooLarge = () => done(new AppError('body_too_large'))
+      if (announcesTooMuch(request.raw)) return tooLarge()
+      if (this.#answerPreflight(request, reply)) return
+      const go = (isOpen: boolean) => {
         // The client knows from the end of the connection that this request was not processed.
         if (!isOpen) reply.hijack()
         // A request for an unknown path is answered without reading its body.
         else if (request.is404) done(new AppError('not_found'))
         else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
-      })
+      }
+      this.connections.inTurn(request.raw, reply.raw, { go, tooLarge })
     })
     app.setErrorHandler(this.errorHandler('problem'))
     app.setNotFoundHandler(async () => {
@@ -193,7 +204,7 @@ export class RequestLifecycle {
     reply: FastifyReply,
   ): FastifyReply {
     const known = asRequestError(error, this.#parts.asUnavailable)
-    if (reply.hasHeader('connection')) this.#setConnection(request, reply)
+    if (reply.hasHeader('connection') || known.code === 'body_too_large') this.#setConnection(request, reply)
     this.#logForOperators(request, known)
     return format === 'classic'
       ? sendClassic(reply, known)
@@ -206,8 +217,9 @@ export class RequestLifecycle {
    * body is not read.
    */
   #setConnection({ raw }: FastifyRequest, reply: FastifyReply): void {
-    if (raw.complete) reply.header('connection', reply.raw.shouldKeepAlive ? 'keep-alive' : 'close')
-    else this.connections.closeAfter(raw.socket)
+    const staysOpen = raw.complete && reply.raw.shouldKeepAlive
+    reply.header('connection', staysOpen ? 'keep-alive' : 'close')
+    if (!raw.complete) this.connections.closeAfter(raw.socket)
   }
 
   #logForOperators(request: FastifyRequest, error: AppError): void {

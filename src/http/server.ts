@@ -1,8 +1,10 @@
 // The HTTP server: its surfaces, and the options that Fastify gets.
 import fastify, { type FastifyInstance } from 'fastify'
+import { bodyMax } from './body-limit.ts'
 import { type ClassicParts, classicSurface } from './classic/classic.ts'
 import { clientAddresses, trustIn } from './client-address.ts'
 import { answerBeforeEnd } from './connection-ends.ts'
+import { requestMs } from './connection-guard.ts'
 import { limitConnections } from './connection-limit.ts'
 import { docsSurface } from './docs/docs.ts'
 import { answerFirst, type FastRoutes } from './fast-path.ts'
@@ -36,8 +38,8 @@ export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' |
 
 const fixedOptions = {
   logger: false,
-  bodyLimit: 16 * 1024,
-  requestTimeout: 15_000,
+  bodyLimit: bodyMax,
+  requestTimeout: requestMs,
   keepAliveTimeout: 75_000,
   // By default, Node checks the timeouts only every 30 s: a limit of 10 s would then take up to 40 s.
   http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
