@@ -7,6 +7,7 @@ import { type CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect
 import type { MaybePromise } from '../maybe-promise.ts'
 import { parseDatabaseUrl } from './database-url.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
+import { queuedMysqlPool, queuedPostgresPool } from './pool-queue.ts'
 import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
 import { requestDeadlines } from './session-defaults.ts'
@@ -37,11 +38,12 @@ export function dialectFor(url: string, poolSize: number, deadlines = requestDea
     }
     case 'mysql':
       return new MysqlDialect({
-        pool: async () => (await pools()).mysqlPool(place, poolSize, deadlines),
+        pool: async () => queuedMysqlPool((await pools()).mysqlPool(place, poolSize, deadlines), poolSize),
       })
     case 'postgres':
       return new PostgresDialect({
-        pool: async () => (await pools()).postgresPool(place, poolSize, deadlines),
+        pool: async () =>
+          queuedPostgresPool((await pools()).postgresPool(place, poolSize, deadlines), poolSize),
       })
   }
 }

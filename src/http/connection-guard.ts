@@ -16,6 +16,11 @@ const statuses: Readonly<Record<string, string>> = {
 /** RFC 9110, section 9.2.1. */
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
+/** Whether a request changes nothing, by its method. */
+export function isSafe({ method = '' }: IncomingMessage): boolean {
+  return safeMethods.has(method)
+}
+
 const before = Symbol('the answer before it')
 
 type ClientError = Error & { code?: string }
@@ -95,9 +100,9 @@ export class ConnectionGuard {
    * `tooLarge` is called when the body grows over the limit meanwhile
    */
   inTurn(request: IncomingMessage, response: Followed, { go, tooLarge }: Turn): void {
-    const { method, socket } = request
+    const { socket } = request
     const previous = response[before]
-    const mayGo = safeMethods.has(method ?? '') && !hasBefore(response, maxParallel)
+    const mayGo = isSafe(request) && !hasBefore(response, maxParallel)
     if (!previous || previous.closed || mayGo) {
       go(true)
       return

@@ -4,11 +4,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
+import { atPlace } from '../queue-order.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
 import { announcesTooMuch } from './body-limit.ts'
 import { sendClassic } from './classic/classic-errors.ts'
 import { type ClientAddressOf, type IsTrusted, ignoredAddress, tellClientAddress } from './client-address.ts'
-import { ConnectionGuard } from './connection-guard.ts'
+import { ConnectionGuard, isSafe } from './connection-guard.ts'
 import { CrossOrigin } from './cross-origin.ts'
 import { sendProblem, type WallClock } from './problem.ts'
 import { asRequestError } from './request-errors.ts'
@@ -89,7 +90,9 @@ export class RequestLifecycle {
         if (!isOpen) reply.hijack()
         // A request for an unknown path is answered without reading its body.
         else if (request.is404) done(new AppError('not_found'))
-        else done(wantsWebSocket(request) ? new AppError('bad_request') : undefined)
+        else if (wantsWebSocket(request)) done(new AppError('bad_request'))
+        else if (isSafe(request.raw)) atPlace('last', done)
+        else done()
       }
       this.connections.inTurn(request.raw, reply.raw, { go, tooLarge })
     })

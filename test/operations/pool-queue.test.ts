@@ -1,0 +1,177 @@
+// The queue for a database connection: bounded, and writes go before requests that change nothing.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { NoConnection } from '../../src/database/failures.ts'
+import { dialectFor, openDatabase } from '../../src/database/open.ts'
+import type { Database } from '../../src/database/schema.ts'
+import { inTransaction } from '../../src/database/transaction.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { atPlace, type QueuePlace } from '../../src/queue-order.ts'
+import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { databases, redisUrl } from '../support/databases.ts'
+import { phone } from '../support/in-process-server.ts'
+
+const closers: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+/** Holds every connection of the pool until it is told to let go. */
+async function keepBusy(db: Database, size: number): Promise<() => Promise<void>> {
+  const release = Promise.withResolvers<void>()
+  const taken = Array.from({ length: size }, () => Promise.withResolvers<void>())
+  const holders = taken.map(({ resolve }) =>
+    db.connection().execute(async () => {
+      resolve()
+      await release.promise
+    }),
+  )
+  await Promise.all(taken.map(({ promise }) => promise))
+  return async () => {
+    release.resolve()
+    await Promise.all(holders)
+  }
+}
+
+const usable = databases.filter(({ name }) => name !== 'sqlite')
+
+describe.each(usable)('the queue for a connection to $name', ({ create, skipped }) => {
+  const whereUsable = test.skipIf(skipped !== null)
+
+  async function open(size: number): Promise<Database> {
+    const { url, drop } = await create()
+    closers.push(drop)
+    const db = openDatabase(dialectFor(url, size))
+    closers.push(() => db.destroy())
+    return db
+  }
+
+  whereUsable('has a place for 50 for each connection; the next one is refused at once', async () => {
+    const db = await open(2)
+    const letGo = await keepBusy(db, 2)
+    const ask = () =>
+      sql`select 1`.execute(db).then(
+        () => 'done',
+        (error: unknown) => error,
+      )
+    const waiting = Array.from({ length: 100 }, ask)
+    const began = performance.now()
+    expect(await ask()).toBeInstanceOf(NoConnection)
+    expect(await Promise.race([...waiting, 'they wait'])).toBe('they wait')
+    expect(performance.now() - began).toBeLessThan(1_000)
+    await letGo()
+    expect(await Promise.all(waiting)).toEqual(Array(100).fill('done'))
+    // Every place is free again, also after statements that failed.
+    for (let i = 0; i < 5; i++)
+      await sql
+        .raw('select nothing')
+        .execute(db)
+        .catch(() => {})
+    expect(await Promise.all(Array.from({ length: 100 }, ask))).toEqual(Array(100).fill('done'))
+  })
+
+  whereUsable('is left by work that waited for two seconds', async () => {
+    const db = await open(1)
+    const letGo = await keepBusy(db, 1)
+    const ask = () =>
+      sql`select 1`.execute(db).then(
+        () => 'done',
+        (error: unknown) => error,
+      )
+    for (const answer of await Promise.all(Array.from({ length: 50 }, ask)))
+      expect(answer).toBeInstanceOf(NoConnection)
+    const later = Array.from({ length: 50 }, ask)
+    await letGo()
+    expect(await Promise.all(later)).toEqual(Array(50).fill('done'))
+  })
+
+  whereUsable('lets transactions through first, and requests that change nothing last', async () => {
+    const db = await open(1)
+    const letGo = await keepBusy(db, 1)
+    const order: string[] = []
+    const note = (what: string) => () => void order.push(what)
+    const read = (place: QueuePlace, i: number) =>
+      atPlace(place, () => sql`select 1`.execute(db)).then(
+        note(`${place} ${i}`),
+        note(`${place} ${i} refused`),
+      )
+    const work = [
+      ...Array.from({ length: 48 }, (_, i) => read('last', i)),
+      read('middle', 0),
+      read('middle', 1),
+      // The queue is full: the newest of those that change nothing make room.
+      inTransaction(db, (tx) => sql`select 1`.execute(tx)).then(note('transaction')),
+      read('middle', 2),
+      read('last', 48),
+    ]
+    await letGo()
+    await Promise.all(work)
+    const done = order.filter((what) => !what.endsWith('refused'))
+    expect(done.slice(0, 5)).toEqual(['transaction', 'middle 0', 'middle 1', 'middle 2', 'last 0'])
+    expect(done).toHaveLength(50)
+    expect(order.filter((what) => what.endsWith('refused')).toSorted()).toEqual([
+      'last 46 refused',
+      'last 47 refused',
+      'last 48 refused',
+    ])
+  })
+
+  async function start(redis: string | null): Promise<RunningApp> {
+    const { url, drop } = await create()
+    closers.push(drop)
+    const environment = { HUFU_DATABASE_POOL: '2', ...(redis !== null && { HUFU_REDIS_URL: redis }) }
+    const app = await startApp(url, { environment })
+    closers.push(() => app.close())
+    await addPerson(app.services)
+    return app
+  }
+
+  async function tokenOf({ services }: RunningApp): Promise<string> {
+    const credential = { phoneNumber: person.phone, password: person.password }
+    const context = { device: phone, origin: noOrigin }
+    return (await services.signIn.by('password', context, credential)).token
+  }
+
+  const redis = redisUrl()
+  const caches = [
+    { cache: null, name: 'without a cache' },
+    ...(redis === null ? [] : [{ cache: redis, name: 'with Redis' }]),
+  ]
+  test.skipIf(skipped !== null).each(caches)(
+    'a sign-out goes before a flood of checks, $name; checks from the cache go on',
+    async ({ cache }) => {
+      const app = await start(cache)
+      const token = await tokenOf(app)
+      const check = (one: string) =>
+        fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${one}` } })
+      expect((await check(token)).status).toBe(200)
+      const letGo = await keepBusy(app.services.db, 2)
+      closers.push(letGo)
+      let answered = 0
+      const flood = Array.from({ length: 600 }, async (_, i) => {
+        const answer = await check(`hf_${String(i).padStart(65, 'A')}`)
+        answered++
+        const { code } = (await answer.json()) as { code: string }
+        return { status: answer.status, code, retryAfter: answer.headers.get('retry-after') }
+      })
+      await vi.waitFor(() => expect(answered).toBeGreaterThanOrEqual(480), 10_000)
+      if (cache !== null) expect((await check(token)).status).toBe(200)
+      const signOut = fetch(`${app.url}/v1/session`, {
+        method: 'DELETE',
+        headers: { authorization: `Bearer ${token}` },
+      })
+      await sleep(100)
+      await letGo()
+      expect((await signOut).status).toBe(204)
+      const answers = await Promise.all(flood)
+      for (const { status, code, retryAfter } of answers)
+        expect([
+          [503, 'unavailable', '1'],
+          [401, 'token_unknown', null],
+        ]).toContainEqual([status, code, retryAfter])
+      expect((await check(token)).status).toBe(401)
+    },
+  )
+})
