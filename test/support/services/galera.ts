@@ -1,4 +1,4 @@
-/** A Galera cluster of three real MariaDB nodes on free ports, each of which can be killed, paused or cut off. */
+/** A Galera cluster of three MariaDB nodes, each of which can be killed, paused, cut off or held back. */
 
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
