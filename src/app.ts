@@ -45,6 +45,7 @@ import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { deleteOldDeviceProofs } from './sessions/device-proofs.ts'
 import { SessionLifetime } from './sessions/last-seen.ts'
+import { removeOldSessions } from './sessions/old-sessions.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { Verification } from './sessions/verification.ts'
 import { SettingsError } from './settings/setting.ts'
@@ -127,18 +128,18 @@ export async function openServices(settings: Settings, options: ServicesOptions 
     limiter,
     region,
   })
-  const methods = signInMethods({ db, clock, passwords, codes, barredNumbers, region, signUp })
+  const methods = signInMethods({ db, clock, writer, passwords, codes, barredNumbers, region, signUp })
   const signIn = new SignInService({ db, sessions, limiter, methods })
   const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs, onBackgroundError })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const destinations = openDestinations(settings)
-  const sending = { db, clock, codes, region, signUp, sms, limiter, destinations }
+  const sending = { db, writer, codes, region, signUp, sms, limiter, destinations }
   const codeSender = new CodeSender({ ...sending, onBackgroundError })
   const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
   const proving = { passwords, codes, barredNumbers, limiter, region }
-  const credentials = new Credentials({ db, clock, writer, ...proving, tellMoved })
+  const credentials = new Credentials({ db, writer, ...proving, tellMoved })
   return {
     clock,
     db,
@@ -234,6 +235,10 @@ function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[]
       : [{ name: 'events', remove: (now, limit) => deleteEventsBefore(db, now - eventsLifeMs, limit) }]
   return [
     { name: 'accounts', remove: (now, limit) => lifecycle.purge(now, limit) },
+    {
+      name: 'sessions',
+      remove: (now, limit) => removeOldSessions(db, { now, limit, keepMs: settings.sessions.keepEndedMs }),
+    },
     { name: 'device_proofs', remove: (now, limit) => deleteOldDeviceProofs(db, now, limit) },
     { name: 'codes', remove: (now, limit) => codes.deleteExpired(now, limit) },
     { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },

@@ -63,6 +63,13 @@ const rules: Readonly<
       times.mayLiveOnMs,
     ],
   ],
+  'a session that is written as expired could not live on': [
+    [
+      'a use is written, and by every clock the session has expired',
+      times.mayLiveOnMs + times.clockSkewMs,
+      times.expiredForGoodMs,
+    ],
+  ],
 }
 
 for (const [promise, inequalities] of Object.entries(rules))

@@ -53,6 +53,11 @@ export const memoryMarkMs = 40_000
  * on. Until then its end counts as open.
  */
 export const mayLiveOnMs = 30_000
+/**
+ * A session that expired this long ago is written as ended: no use of it is still to be written, and no
+ * server's clock says that it has time left.
+ */
+export const expiredForGoodMs = 3_600_000
 /** A use that is written later than this does not extend a session that has expired since. */
 export const lateUseMs = 10_000
 /** How often the uses of sessions are written, in batches. */

@@ -6,14 +6,14 @@ import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import { forgetPersonInPages, forgetPersonSince } from '../events/event-rows.ts'
 import { noOrigin } from '../events/events.ts'
+import { forgetPerson } from '../events/forget-person.ts'
 import type { Change } from '../sessions/account-change.ts'
 import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
 import { type AccountWriter, lockById } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
 import { lockAccountRow } from '../sessions/locked-account-rows.ts'
-import { deleteEndedSessions } from '../sessions/session-rows.ts'
+import { deleteAllSessionsOf, endExpiredOf } from '../sessions/old-sessions.ts'
 import { findAccountById, findRemoval, listDueForRemoval } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
@@ -37,8 +37,6 @@ export interface NewBan {
 }
 
 const nothing: Change = {}
-/** Clocks of servers differ by less: an event that came while its account was removed is not older. */
-const eventsLateMs = 600_000
 
 export class AccountLifecycle {
   readonly #options: LifecycleOptions
@@ -147,7 +145,10 @@ export class AccountLifecycle {
    */
   async #purgeOne(accountId: string, now: number): Promise<boolean> {
     const found = await findAccountById(this.#options.db, accountId)
-    if (found && !(await this.#beginRemoval(found, now))) return false
+    if (found) {
+      await endExpiredOf(this.#options.db, accountId, now)
+      if (!(await this.#beginRemoval(found, now))) return false
+    }
     return await this.#finishRemoval(accountId)
   }
 
@@ -176,16 +177,13 @@ export class AccountLifecycle {
     if (!row) return false
     const { removed_number: phoneNumber, removal_began_at: began } = row
     if (!(await this.#options.writer.pendingEnds.write(accountId))) return false
-    await forgetPersonInPages(this.#options.db, accountId, { phoneNumber, began })
-    await deleteEndedSessions(this.#options.db, accountId)
+    await deleteAllSessionsOf(this.#options.db, accountId)
+    await forgetPerson(this.#options.db, { accountId, phoneNumber, began })
     const { result } = await this.#options.writer.write({
       lock: lockById(accountId, lockAccountRow),
       by: null,
-      decide: async (locked, tx) => {
-        if (!locked) return { change: null, result: false }
-        await forgetPersonSince(tx, accountId, began - eventsLateMs)
-        return { change: { set: null }, result: true }
-      },
+      decide: async (locked) =>
+        locked ? { change: { set: null }, result: true } : { change: null, result: false },
     })
     return result
   }

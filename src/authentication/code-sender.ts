@@ -2,13 +2,13 @@
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { OnBackgroundError } from '../background-errors.ts'
-import type { Clock } from '../clock.ts'
 import { type CodeName, type Codes, codeLifeMs, type Purpose } from '../codes/codes.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import { type RequestOrigin, recordEvents } from '../events/events.ts'
+import type { RequestOrigin } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
+import type { AccountWriter } from '../sessions/account-writer.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
@@ -17,7 +17,7 @@ import { LaterJobs } from './later-jobs.ts'
 
 export interface CodeSenderOptions {
   readonly db: Database
-  readonly clock: Clock
+  readonly writer: AccountWriter
   readonly codes: Codes
   readonly region: Region
   readonly destinations: CodeDestinations
@@ -181,9 +181,8 @@ export class CodeSender {
     { name: { phoneNumber, purpose }, account, request }: Message,
     { kind, ...detail }: { kind: 'code_sent' | 'code_not_sent' } & Readonly<Record<string, string | null>>,
   ): Promise<void> {
-    const { db, clock } = this.#options
     const event = { kind, accountId: account?.id ?? null, phoneNumber, detail: { purpose, ...detail } }
-    await recordEvents(db, clock.now(), request.origin, [event])
+    await this.#options.writer.record(request.origin, event)
   }
 }
 

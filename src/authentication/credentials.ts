@@ -4,7 +4,6 @@ import { findAccountById, findAccountByPhoneNumber } from '../accounts/account-r
 import { type Account, existing, toAccount } from '../accounts/accounts.ts'
 import { isBarredNumber } from '../accounts/barred-number-rows.ts'
 import type { BarredNumbers } from '../accounts/barred-numbers.ts'
-import type { Clock } from '../clock.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
@@ -25,7 +24,6 @@ export type StepUp = { readonly password: string } | { readonly code: string }
 
 export interface CredentialsOptions {
   readonly db: Database
-  readonly clock: Clock
   readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly codes: Codes
@@ -46,6 +44,8 @@ export interface CredentialsOptions {
 interface CodeGuesser {
   readonly accountId: string | null
   readonly sessionId?: string
+  /** The account that a wrong code is recorded for, where it is not the caller's. */
+  readonly ofAccountId?: string | null
   readonly origin: RequestOrigin
   /** Opens the reserved part of the limits of this number, as in `LimitSubject`. */
   readonly proof?: string | null
@@ -97,9 +97,9 @@ export class Credentials {
     assertAcceptablePassword(request.newPassword, phoneNumber)
     const shown = { phoneNumber, text: request.deviceProof, deviceId: null }
     const proof = await findGoodProof(this.#options.db, shown)
-    const prover = { accountId: null, origin, proof }
-    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
     const row = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
+    const prover = { accountId: null, ofAccountId: row?.id ?? null, origin, proof }
+    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
     // A number without an account gets no code, so a code for it can only be a guess.
     if (!row) throw new AppError('code_wrong')
     const hash = await this.#options.passwords.hash(request.newPassword)
@@ -161,7 +161,7 @@ export class Credentials {
   async #checkCode(
     { phoneNumber, purpose }: { readonly phoneNumber: string | null; readonly purpose: CodeName['purpose'] },
     code: string,
-    { accountId, sessionId, origin, proof = null }: CodeGuesser,
+    { accountId, sessionId, ofAccountId = accountId, origin, proof = null }: CodeGuesser,
   ): Promise<RightCode> {
     if (phoneNumber === null) throw new AppError('phone_number_missing')
     const name = { phoneNumber, purpose }
@@ -176,13 +176,13 @@ export class Credentials {
     return await this.#options.limiter.withLimit('check_code', subject, (guess) =>
       this.#options.codes
         .check(name, code, guess)
-        .catch(this.#noteWrong({ phoneNumber, accountId }, purpose, origin)),
+        .catch(this.#noteWrong({ phoneNumber, accountId: ofAccountId }, purpose, origin)),
     )
   }
 
   #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: RequestOrigin) {
     const refusal = { kind: 'proof_failed', ...subject, detail: { proof }, origin } as const
-    return noteWrong(this.#options, refusal)
+    return noteWrong(this.#options.writer, refusal)
   }
 
   async #moveTo(

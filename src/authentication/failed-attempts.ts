@@ -1,19 +1,18 @@
 // Wrong passwords and codes: one place compares passwords, and one place records failures.
 
-import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
-import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { AccountsTable } from '../database/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
-import { type EventKind, type RequestOrigin, recordEvents } from '../events/events.ts'
+import type { EventKind, RequestOrigin } from '../events/events.ts'
 import type { Guess } from '../limits/limiter.ts'
 import type { Passwords } from '../passwords/password.ts'
+import type { AccountWriter } from '../sessions/account-writer.ts'
 
 export interface Refusal {
   readonly kind: Extract<EventKind, 'sign_in_failed' | 'proof_failed'>
   /** E.164; null: the account has no number. */
   readonly phoneNumber: string | null
-  /** null or absent: the account that has the number, if there is one. */
-  readonly accountId?: string | null
+  /** The caller's account, or the one that had the number when the request began; null: there is none. */
+  readonly accountId: string | null
   readonly detail: Readonly<Record<string, string>>
   readonly origin: RequestOrigin
 }
@@ -22,14 +21,9 @@ export interface Refusal {
  * For `catch`: records that a credential was wrong, for the number and its account, and throws the error
  * again.
  */
-export function noteWrong({ db, clock }: { db: Database; clock: Clock }, refusal: Refusal) {
+export function noteWrong(writer: AccountWriter, { origin, ...event }: Refusal) {
   return async (error: unknown): Promise<never> => {
-    if (isWrongProof(error)) {
-      const { kind, phoneNumber, detail, origin } = refusal
-      const owner = phoneNumber === null ? null : await findAccountByPhoneNumber(db, phoneNumber)
-      const accountId = refusal.accountId ?? owner?.id ?? null
-      await recordEvents(db, clock.now(), origin, [{ kind, accountId, phoneNumber, detail }])
-    }
+    if (isWrongProof(error)) await writer.record(origin, event)
     throw error
   }
 }

@@ -1,5 +1,6 @@
 // Repeats of a sign-in whose response was lost: which earlier sign-in a request repeats, and its admission to
 // the session of that sign-in.
+import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
@@ -30,12 +31,17 @@ export class SignInRepeats {
 
   /**
    * The session that the same sign-in of a number created; null where there is none that a request can
-   * repeat.
+   * repeat. The work is the same whether or not the number has an account.
    */
   async find(db: Database, phoneNumber: string, fingerprint: string | null): Promise<Repeatable | null> {
     if (fingerprint === null) return null
+    const account = await findAccountByPhoneNumber(db, phoneNumber)
+    return await this.#findOf(db, account?.id ?? '', fingerprint)
+  }
+
+  async #findOf(db: Database, accountId: string, fingerprint: string): Promise<Repeatable | null> {
     const since = this.#clock.now() - repeatableMs
-    return await findRepeatable(db, { phoneNumber, fingerprint, since })
+    return await findRepeatable(db, accountId, { fingerprint, since })
   }
 
   /**
@@ -43,8 +49,7 @@ export class SignInRepeats {
    * none.
    */
   async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
-    const { phone_number: phoneNumber } = account
-    const repeats = phoneNumber === null ? null : await this.find(tx, phoneNumber, fingerprint)
+    const repeats = fingerprint === null ? null : await this.#findOf(tx, account.id, fingerprint)
     return repeats && { ...admitUnchanged(account), repeats }
   }
 

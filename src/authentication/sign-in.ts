@@ -1,4 +1,5 @@
 // Sign-in, from top to bottom: limit, verify, decide, write.
+import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
@@ -54,10 +55,11 @@ export class SignInService {
     method.assertRoom()
     const { deviceId, ip: address } = context.device
     const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
+    const accountId = (await findAccountByPhoneNumber(db, phoneNumber))?.id ?? null
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
     return await limiter.withLimit(method.limit, subject, async (guess) => {
       for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
-        const verified = await method.verify({ phoneNumber, credential, context, guess })
+        const verified = await method.verify({ phoneNumber, accountId, credential, context, guess })
         try {
           const issued = await this.#issue(method.name, verified, { context, proof })
           if (issued) return issued

@@ -18,6 +18,7 @@ import { changeKinds } from './migrations/0011-change-kinds.ts'
 import { identities } from './migrations/0014-identities.ts'
 import { removedNumbers } from './migrations/0015-removed-numbers.ts'
 import { signInKeys } from './migrations/0016-sign-in-keys.ts'
+import { oldSessions } from './migrations/0019-old-sessions.ts'
 import { renameFirstTables } from './old-table-names.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -64,6 +65,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0014-identities': identities(kind),
     '0015-removed-numbers': removedNumbers(kind),
     '0016-sign-in-keys': signInKeys(kind),
+    '0019-old-sessions': oldSessions(kind),
   }
 }
 

@@ -1,6 +1,6 @@
 // Splits long reads and writes into pages: all callers together process one page in each turn of the event
 // loop.
-import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises'
 
 let last: Promise<void> = Promise.resolve()
 
@@ -12,4 +12,13 @@ let last: Promise<void> = Promise.resolve()
 export function nextTurn(): Promise<void> {
   last = last.then(() => endOfTurn())
   return last
+}
+
+/**
+ * A pause after a batch of background work, twice as long as the batch took: requests get two thirds of the
+ * time. On SQLite nothing else runs during a batch.
+ * @param began `performance.now()` before the batch
+ */
+export async function restSince(began: number): Promise<void> {
+  await sleep(2 * (performance.now() - began))
 }

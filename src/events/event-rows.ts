@@ -78,50 +78,12 @@ export async function deleteEventsBefore(db: Database, at: number, limit: number
   return Number(numDeletedRows)
 }
 
-const nothingOfPerson = { phone_number: null, ip: null, detail: null }
-
-/**
- * Removes the personal data of an account whose removal began at `began` from its events: number, address,
- * details. Events of the number that belong to another account, which had it before or has it since, are not
- * changed. Each statement changes one page.
- */
-export async function forgetPersonInPages(
-  db: Database,
-  accountId: string,
-  { phoneNumber, began }: { readonly phoneNumber: string | null; readonly began: number },
-): Promise<void> {
-  const isToForget = ({ account_id, phone_number, ip, detail }: EventsTable) =>
-    (account_id === accountId || account_id === null) && (phone_number ?? ip ?? detail) !== null
-  const ofAccount = { column: 'account_id', value: accountId } as const
-  await forgetPages(db, ofAccount, null, isToForget)
-  if (phoneNumber === null) return
-  const ofNumber = { column: 'phone_number', value: phoneNumber } as const
-  await forgetPages(db, ofNumber, { at: began + 1, id: '' }, isToForget)
-}
-
-async function forgetPages(
-  db: Database,
-  subject: EventSubject,
-  from: EventPlace | null,
-  isToForget: (event: EventsTable) => boolean,
-): Promise<void> {
-  for (let before = from; ; ) {
-    await nextTurn()
-    const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
-    const ids = page.filter(isToForget).map(({ id }) => id)
-    if (ids.length > 0)
-      await db.updateTable('hufu_events').set(nothingOfPerson).where('id', 'in', ids).execute()
-    before = page.at(-1) ?? null
-    if (page.length < batchSize) return
-  }
-}
-
-/** Removes the personal data from the events of an account since a time. */
-export async function forgetPersonSince(tx: Database, accountId: string, since: number): Promise<void> {
-  await tx
+/** Removes what identifies a person from events: number, address and details. */
+export async function emptyEvents(db: Database, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db
     .updateTable('hufu_events')
-    .set(nothingOfPerson)
-    .where('account_id', '=', accountId)
-    .where('at', '>=', since)
+    .set({ phone_number: null, ip: null, detail: null })
+    .where('id', 'in', [...ids])
     .execute()
 }

@@ -58,6 +58,11 @@ export interface Event {
   readonly detail: Record<string, unknown> | null
 }
 
+/** The event with nothing that identifies a person. */
+export function withoutPerson({ phoneNumber, detail, ...event }: NewEvent): NewEvent {
+  return event
+}
+
 /** Writes events as part of `tx`. */
 export async function recordEvents(
   tx: Database,

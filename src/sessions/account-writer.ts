@@ -1,6 +1,6 @@
 // The write protocol of accounts and their sessions, in one place: lock, invalidate, write, feed, confirm,
-// commit, settle. Every operation passes a decision about what changes (account-change.ts).
-// docs/coherence.md gives the reason for each step and for their order.
+// commit, settle. Every operation passes a decision about what changes (account-change.ts). docs/coherence.md
+// gives the reason for each step and for their order.
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange } from '../changes/change-rows.ts'
@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
-import { noOrigin, type RequestOrigin } from '../events/events.ts'
+import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { affectedBy, apply, type Change, type Work } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
@@ -160,6 +160,29 @@ export class AccountWriter {
       decide: async (locked, tx, now) => {
         if (!locked) throw new AppError('account_not_found')
         return { change: await decide(tx, locked.account, now), result: null }
+      },
+    })
+  }
+
+  /**
+   * Records an event that belongs to no change, such as a wrong password. `accountId` of the event is the
+   * account that the request found when it began; null: it found none. A request may take long (a gateway
+   * that is slow, a queue), and its account may be removed meanwhile: then the event holds nothing of the
+   * person. Under the account's lock, because a removal empties the events that are committed before it
+   * begins.
+   */
+  async record(origin: RequestOrigin, event: NewEvent): Promise<void> {
+    const { accountId = null } = event
+    await this.write({
+      // Without an account the work is the same.
+      lock: lockById(accountId ?? ''),
+      by: null,
+      origin,
+      decide: async (locked, tx, now) => {
+        if (locked) return { change: { events: [event] }, result: null }
+        if (accountId === null) await recordEvents(tx, now, origin, [event])
+        else await recordEvents(tx, now, { ...origin, ip: null }, [withoutPerson(event)])
+        return { change: null, result: null }
       },
     })
   }

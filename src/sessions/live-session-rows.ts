@@ -180,16 +180,26 @@ export async function listLiveSessionIds(
   return found
 }
 
-/**
- * A page of the account's sessions that the pending end has yet to be written into, and where the next one
- * begins; null: nowhere.
- */
-export async function listUnwrittenEnds(
+/** A page of the account's sessions without an end of their own. */
+export interface UnendedPage {
+  readonly ids: string[]
+  /** The ids of those whose end the pending end of the account is. */
+  readonly over: string[]
+  /** Where the next page begins; null: this was the last one. */
+  readonly next: SessionCursor | null
+}
+
+/** A page of the account's sessions without an end of their own, live and expired ones. */
+export async function listUnended(
   tx: Database,
   accountId: string,
   page: { readonly after: SessionCursor | null; readonly limit: number },
-): Promise<{ over: string[]; next: SessionCursor | null }> {
+): Promise<UnendedPage> {
   const rows = await selectUnended(tx, accountId, page).execute()
-  const over = rows.filter(isOverByPendingEnd).map(({ id }) => id)
-  return { over, next: cursorAfter(rows, page.limit) }
+  const idsOf = (some: readonly UnendedRow[]) => some.map(({ id }) => id)
+  return {
+    ids: idsOf(rows),
+    over: idsOf(rows.filter(isOverByPendingEnd)),
+    next: cursorAfter(rows, page.limit),
+  }
 }

@@ -1,12 +1,12 @@
 // The end of very many sessions of an account, decided in one short transaction by a row that every reader of
 // a session also reads. Afterwards the end is written into the sessions in batches, which changes no answer
 // any more.
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
+import { restSince } from '../database/turns.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
-import { listUnwrittenEnds, type SessionCursor } from './live-session-rows.ts'
+import { listUnended, type SessionCursor } from './live-session-rows.ts'
 import { lockAccountRow } from './locked-account-rows.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
 import type { Ending } from './session.ts'
@@ -101,7 +101,7 @@ export class PendingEnds {
       const began = performance.now()
       after = await inTransaction(this.#db, (tx) => writeBatch(tx, accountId, after))
       if (after === null) return true
-      await sleep(2 * (performance.now() - began))
+      await restSince(began)
     }
     return false
   }
@@ -129,7 +129,7 @@ async function writeBatch(
   await lockAccountRow(tx, accountId)
   const end = await findPendingEnd(tx, accountId)
   if (!end) return null
-  const { over, next } = await listUnwrittenEnds(tx, accountId, { after, limit: batchSize })
+  const { over, next } = await listUnended(tx, accountId, { after, limit: batchSize })
   const { at, reason, by_session: by, ip, request_id: requestId } = end
   await endSessions(tx, { ids: over, at, reason, by })
   await recordEnds(tx, at, { ip, requestId }, { ids: over, detail: { reason, by } })

@@ -146,24 +146,6 @@ export async function endSessions(tx: Database, end: EndOfSessions): Promise<num
   return ended
 }
 
-/** Deletes the account's sessions that have ended, in batches. */
-export async function deleteEndedSessions(db: Database, accountId: string): Promise<void> {
-  for (;;) {
-    await nextTurn()
-    const rows = await db
-      .selectFrom('hufu_sessions')
-      .select('id')
-      .where('account_id', '=', accountId)
-      .where('ended_at', 'is not', null)
-      .limit(batchSize)
-      .execute()
-    if (rows.length === 0) return
-    const ids = rows.map(({ id }) => id)
-    await db.deleteFrom('hufu_sessions').where('id', 'in', ids).execute()
-    if (rows.length < batchSize) return
-  }
-}
-
 /** The most rows that a statement names, so that its parameters, memory and time are bounded. */
 const batchSize = 250
 

@@ -35,6 +35,13 @@ export const sessionSettings = {
       'What a sign-in does when there is no room: `replace_oldest` ends the oldest session, `refuse` refuses the new one.',
     parse: oneOf('replace_oldest', 'refuse'),
   }),
+  keepEndedMs: setting({
+    name: 'HUFU_ENDED_SESSIONS_DAYS',
+    default: '180',
+    meaning:
+      'Days that a session is kept after it ended or expired: its token is answered with the reason, then it is unknown. `0`: for ever.',
+    parse: days,
+  }),
 }
 
 /** @throws SettingsError where two of them contradict each other */

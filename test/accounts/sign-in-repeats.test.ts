@@ -448,11 +448,11 @@ for (const { name, skipped, database, redis } of stores) {
 
       /** Signs in with a key, or repeats it; null where that sign-in has ended and the code is used up. */
       async function issue(domain: Domain, known: Known, isFirst = false): Promise<IssuedSession | null> {
-        const { accountId, phoneNumber, fingerprint } = known
+        const { accountId, fingerprint } = known
         const admit = async (tx: Database) => {
           const account = await lockAccount(tx, accountId)
           if (!account) return null
-          const repeats = await findRepeatable(tx, { phoneNumber, fingerprint, since: 0 })
+          const repeats = await findRepeatable(tx, accountId, { fingerprint, since: 0 })
           const admission = { account, isNew: false, endOthers: null, events: [] }
           return repeats ? { ...admission, repeats } : isFirst ? admission : null
         }

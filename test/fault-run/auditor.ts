@@ -40,7 +40,8 @@ async function auditSql({ db }: Deployment): Promise<string[]> {
       found.push(`session ${row.id} was replaced by a session that does not exist`)
     if (countEvents('signed_in', row.id) !== 1)
       found.push(`session ${row.id} does not have one signed_in event`)
-    const ends = row.ended_at === null ? 0 : 1
+    // An expiry has no event.
+    const ends = row.ended_at === null || row.end_reason === 'expired' ? 0 : 1
     if (countEvents('session_ended', row.id) !== ends)
       found.push(`session ${row.id} does not have ${ends} session_ended events`)
   }

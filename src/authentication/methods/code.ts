@@ -7,6 +7,7 @@ import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
 import type { AccountsTable, Database } from '../../database/schema.ts'
 import { AppError, isWrongProof } from '../../errors.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import type { AccountWriter } from '../../sessions/account-writer.ts'
 import { type Admission, admitUnchanged } from '../../sessions/sessions.ts'
 import { noteWrong } from '../failed-attempts.ts'
 import { firstVerification } from '../phone-verification.ts'
@@ -23,6 +24,7 @@ export interface CodeCredential {
 export interface CodeMethodOptions {
   readonly db: Database
   readonly clock: Clock
+  readonly writer: AccountWriter
   readonly codes: Codes
   readonly barredNumbers: BarredNumbers
   readonly repeats: SignInRepeats
@@ -61,19 +63,21 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
    * With an idempotency key, a used code is accepted from the repeat of the sign-in that used it, and from no
    * other request.
    */
-  async verify({ phoneNumber, credential, context, guess }: Attempt<CodeCredential>): Promise<Verified> {
-    const { db, clock, codes, repeats, barredNumbers } = this.#options
+  async verify(attempt: Attempt<CodeCredential>): Promise<Verified> {
+    const { phoneNumber, accountId, credential, context, guess } = attempt
+    const { db, writer, codes, repeats, barredNumbers } = this.#options
     const { code, nickname } = credential
     const keyed = { phoneNumber, method: this.name, code: digitsOf(code) } as const
     const fingerprint = repeats.fingerprintOf(context, keyed)
-    const refusal = { kind: 'sign_in_failed', phoneNumber, detail: { method: this.name } } as const
+    const refusal = { kind: 'sign_in_failed', accountId, phoneNumber } as const
     const right = await codes
       .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
       .catch(async (error: unknown) => {
         // A repeat is no sign of a theft and is not recorded as a failure: the response of the first try was
         // lost.
         if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) return null
-        return await noteWrong({ db, clock }, { ...refusal, origin: context.origin })(error)
+        const { origin } = context
+        return await noteWrong(writer, { ...refusal, detail: { method: this.name }, origin })(error)
       })
     const numberHash = await barredNumbers.hashOf(phoneNumber)
     const signIn = { phoneNumber, nickname, fingerprint, numberHash, right }

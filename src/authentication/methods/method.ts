@@ -24,6 +24,11 @@ export interface SignInContext {
 export interface Attempt<Credential> {
   /** E.164. */
   readonly phoneNumber: string
+  /**
+   * The account that had the number when the request began, null where none had: a failure belongs to it,
+   * although the number may be free, or another account's, when it is recorded.
+   */
+  readonly accountId: string | null
   readonly credential: Credential
   readonly context: SignInContext
   readonly guess: Guess

@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts'
 import type { Database } from '../../database/schema.ts'
 import type { Passwords } from '../../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import type { AccountWriter } from '../../sessions/account-writer.ts'
 import { admitUnchanged } from '../../sessions/sessions.ts'
 import { comparePassword, noteWrong } from '../failed-attempts.ts'
 import type { SignInRepeats } from '../repeats.ts'
@@ -21,6 +22,7 @@ export interface PasswordCredential {
 export interface PasswordMethodOptions {
   readonly db: Database
   readonly clock: Clock
+  readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly repeats: SignInRepeats
   readonly region: Region
@@ -43,13 +45,14 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
     this.#options.passwords.assertRoom()
   }
 
-  async verify({ phoneNumber, credential, context, guess }: Attempt<PasswordCredential>): Promise<Verified> {
-    const { db, clock, passwords, repeats } = this.#options
+  async verify(attempt: Attempt<PasswordCredential>): Promise<Verified> {
+    const { phoneNumber, accountId, credential, context, guess } = attempt
+    const { db, clock, writer, passwords, repeats } = this.#options
     const { password } = credential
     const row = await findAccountByPhoneNumber(db, phoneNumber)
-    const refusal = { kind: 'sign_in_failed', phoneNumber, detail: { method: this.name } } as const
+    const refusal = { kind: 'sign_in_failed', accountId, phoneNumber } as const
     const stored = await comparePassword(passwords, { row, password, guess }).catch(
-      noteWrong({ db, clock }, { ...refusal, origin: context.origin }),
+      noteWrong(writer, { ...refusal, detail: { method: this.name }, origin: context.origin }),
     )
     const rehashed = passwords.needsRehash(stored) ? await passwords.hash(password) : null
     const fingerprint = repeats.fingerprintOf(context, { phoneNumber, method: this.name, code: null })

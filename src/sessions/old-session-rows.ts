@@ -1,0 +1,124 @@
+// Sessions that are over, in SQL: they are written as ended, and deleted. No policy here.
+import type { ExpressionBuilder } from 'kysely'
+import { valuesOfPage } from '../database/pages.ts'
+import type { Database, Tables } from '../database/schema.ts'
+
+/** A place in the order of expiry. */
+export interface PlaceOfExpired {
+  readonly expiresAt: number
+  readonly id: string
+}
+
+/** Up to `limit` sessions without an end that expired before a time, in the order of expiry, behind a place. */
+export async function listExpiredSessions(
+  db: Database,
+  before: number,
+  after: PlaceOfExpired | null,
+  limit: number,
+): Promise<PlaceOfExpired[]> {
+  const expired = db
+    .selectFrom('hufu_sessions')
+    .select(['id', 'expires_at'])
+    .where('ended_at', 'is', null)
+    .where('expires_at', '<', before)
+    .orderBy('expires_at')
+    .orderBy('id')
+    .limit(limit)
+  const page = after
+    ? expired
+        .where('expires_at', '>=', after.expiresAt)
+        .where((where) => where.or([where('expires_at', '>', after.expiresAt), where('id', '>', after.id)]))
+    : expired
+  const rows = await page.execute()
+  return rows.flatMap(({ id, expires_at }) => (expires_at === null ? [] : [{ id, expiresAt: expires_at }]))
+}
+
+/**
+ * Writes the end of those of the sessions that expired before a time, and returns how many. Since a session
+ * was read, a use of it may have been written, which has moved its expiry: then it does not end. Where the
+ * account has a pending end, that may be the session's end.
+ */
+export async function endExpiredSessions(
+  db: Database,
+  ids: readonly string[],
+  before: number,
+): Promise<number> {
+  if (ids.length === 0) return 0
+  const { numUpdatedRows } = await db
+    .updateTable('hufu_sessions')
+    .set((row) => ({ ended_at: row.ref('expires_at'), end_reason: 'expired' }))
+    .where('id', 'in', [...ids])
+    .where('ended_at', 'is', null)
+    .where('expires_at', '<', before)
+    .where(hasNoPendingEnd)
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
+function hasNoPendingEnd({ not, exists, selectFrom }: ExpressionBuilder<Tables, 'hufu_sessions'>) {
+  return not(
+    exists(
+      selectFrom('hufu_pending_ends')
+        .select('hufu_pending_ends.id')
+        .whereRef('hufu_pending_ends.account_id', '=', 'hufu_sessions.account_id'),
+    ),
+  )
+}
+
+/** Deletes up to `limit` sessions that ended before a time, and returns how many. */
+export async function deleteSessionsEndedBefore(db: Database, at: number, limit: number): Promise<number> {
+  const old = await db
+    .selectFrom('hufu_sessions')
+    .select('id')
+    .where('ended_at', '<', at)
+    .orderBy('ended_at')
+    .limit(limit)
+    .execute()
+  return await deleteSessions(
+    db,
+    old.map(({ id }) => id),
+  )
+}
+
+/** The place of a session in the order in which an account's sessions are deleted. */
+export interface PlaceOfOldSession {
+  readonly createdAt: number
+  readonly id: string
+}
+
+/**
+ * Deletes up to `limit` sessions of an account, ended or not, behind a place, so that no statement passes
+ * over the rows that earlier ones have deleted.
+ * @returns the place of the last one; null: nothing is left
+ */
+export async function deleteSessionsOf(
+  db: Database,
+  accountId: string,
+  after: PlaceOfOldSession | null,
+  limit: number,
+): Promise<PlaceOfOldSession | null> {
+  const sessions = db.selectFrom('hufu_sessions').select(['id', 'created_at']).limit(limit)
+  const page = after
+    ? sessions
+        .where('account_id', 'in', valuesOfPage(db, accountId))
+        .where('created_at', '>=', after.createdAt)
+        .where((where) => where.or([where('created_at', '>', after.createdAt), where('id', '>', after.id)]))
+        .orderBy('account_id')
+    : sessions.where('account_id', '=', accountId)
+  const rows = await page.orderBy('created_at').orderBy('id').execute()
+  await deleteSessions(
+    db,
+    rows.map(({ id }) => id),
+  )
+  const last = rows.at(-1)
+  return last && rows.length === limit ? { createdAt: last.created_at, id: last.id } : null
+}
+
+async function deleteSessions(db: Database, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0
+  const { numDeletedRows } = await db
+    .deleteFrom('hufu_sessions')
+    .where('id', 'in', [...ids])
+    .executeTakeFirst()
+  return Number(numDeletedRows)
+}
