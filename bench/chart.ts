@@ -104,7 +104,7 @@ function tableOf(sums: readonly Sums[], language: 'en' | 'zh'): string {
   return [heads[language], '|---|--:|--:|--:|--:|--:|', ...rows].join('\n')
 }
 
-/** By document: the summary of the last run that stands between its markers. */
+/** By document: the summary of the last run between its markers. */
 export function faultSummaries(text: string): Readonly<Record<string, string>> {
   const sums = faultSumsOf(text)
   const sum = (key: 'faults' | 'operations' | 'violations') => sums.reduce((all, one) => all + one[key], 0)
