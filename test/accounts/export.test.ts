@@ -12,6 +12,7 @@ import { addPerson, type RunningApp, runCommand, startApp } from '../support/app
 import { databases } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
+import { clientOf } from '../support/v1-calls.ts'
 
 interface Export {
   readonly account: Record<string, unknown>
@@ -43,10 +44,10 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   })
 
   /** An account with many events, and a session. Two of three events share a millisecond. */
-  async function personWith(number: string, past: { events: number; sessions: number }) {
+  async function personWith(number: string, earlier: { events: number; sessions: number }) {
     const { id } = await addPerson(app.services, number)
     const mark = number.slice(-3)
-    await insertMany(app.byHand, kind, 'hufu_events', past.events, {
+    await insertMany(app.byHand, kind, 'hufu_events', earlier.events, {
       id: (i, { concat, padded }) => concat(sql.lit(mark), sql`'-'`, padded(i, 18)),
       at: (i) => sql`${start} + ${i} - ${i} % 3`,
       kind: () => sql`'signed_in'`,
@@ -55,7 +56,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       ip: () => sql`'203.0.113.7'`,
       detail: (i, { concat, padded }) => concat(sql`'{"text":"'`, padded(i, 100), sql`'"}'`),
     })
-    await insertMany(app.byHand, kind, 'hufu_sessions', past.sessions, {
+    await insertMany(app.byHand, kind, 'hufu_sessions', earlier.sessions, {
       id: (i, { concat, padded }) => concat(sql.lit(mark), sql`'-'`, padded(i, 18)),
       account_id: () => sql.lit(id),
       token_hash: (i, { concat, padded }) => concat(sql.lit(mark), padded(i, 40)),
@@ -79,6 +80,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     return issued?.token ?? expect.fail()
   }
 
+  /** Reads the bytes without parsing them. */
   async function bytesOf(token: string): Promise<ArrayBuffer> {
     const answer = await fetch(`${app.url}/v1/account/export`, {
       headers: { authorization: `Bearer ${token}` },
@@ -89,8 +91,10 @@ describe.each(databases)('$name', ({ create, skipped }) => {
   }
 
   async function exportOf(token: string): Promise<Export> {
+    const { status, headers, body } = await clientOf(app).exportAccount(token)
+    expect([status, headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8'])
     // The schema of this route: test/docs/docs.test.ts.
-    return JSON.parse(Buffer.from(await bytesOf(token)).toString()) as Export
+    return body as object as Export
   }
 
   usable(
@@ -125,9 +129,9 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       kind: () => sql`'code_sent'`,
       phone_number: () => sql.lit(`+86${number}`),
     })
-    const told = await runCommand(['events', number, '--json'], { HUFU_DATABASE_URL: databaseUrl })
+    const listed = await runCommand(['events', number, '--json'], { HUFU_DATABASE_URL: databaseUrl })
     // What --json prints: docs/command-line.md.
-    const events = told.stdout
+    const events = listed.stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { id: string; at: string })
@@ -191,8 +195,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     await once(socket, 'data')
     // The rest is in the buffers of both ends.
     socket.pause()
-    const headers = { authorization: `Bearer ${token}` }
-    expect((await fetch(`${app.url}/v1/session`, { method: 'DELETE', headers })).status).toBe(204)
+    expect((await clientOf(app).signOut(token)).status).toBe(204)
     let read = 0
     socket.on('data', (chunk) => {
       read += chunk.length

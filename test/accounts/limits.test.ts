@@ -6,6 +6,7 @@ import { addPerson, person, type RunningApp, runCommand, startApp, startProcess 
 import { type DatabaseUnderTest, databases, redisUrl } from '../support/databases.ts'
 import { startRedis } from '../support/services/redis.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
+import { type Answer, ask, type CallOptions, clientOf } from '../support/v1-calls.ts'
 
 const [sqlite = expect.fail(), ...serverDatabases] = databases
 const noRedis = redisUrl() === null
@@ -29,45 +30,26 @@ async function start(
   return app
 }
 
-interface Answer {
-  readonly status: number
-  readonly body: Record<string, unknown>
-  readonly retryAfter: number | null
-  readonly headers: Headers
-}
-
-async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
-  const { status, headers, ...response } = await fetch(url, init).then(async (answer) => ({
-    status: answer.status,
-    headers: answer.headers,
-    text: await answer.text(),
-  }))
-  const retryAfter = headers.get('retry-after')
-  return {
-    status,
-    headers,
-    // Every response of these routes is a JSON object.
-    body: JSON.parse(response.text) as Record<string, unknown>,
-    retryAfter: retryAfter === null ? null : Number(retryAfter),
-  }
-}
-
 const wrong = 'not the password'
 
-function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Answer> {
-  return ask(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  })
+interface Server {
+  readonly url: string
 }
 
-const v1 = (app: { url: string }, phone: string, password: string, headers?: Record<string, string>) =>
-  post(`${app.url}/v1/sessions`, { phone_number: phone, password }, headers)
-const classic = (app: { url: string }, phone: string, password: string, headers?: Record<string, string>) =>
-  post(`${app.url}/login`, { phone_number: phone, password }, headers)
+const v1 = (server: Server, phoneNumber: string, password: string, options?: CallOptions) =>
+  clientOf(server, options).signIn({ phoneNumber, password })
+/** Sends the same request as a plain one, with headers that the SDK does not send. */
+const plainV1 = (server: Server, phone: string, password: string, headers: Record<string, string>) =>
+  ask(server, 'POST', '/v1/sessions', { headers, body: { phone_number: phone, password } })
+const classic = (server: Server, phone: string, password: string, headers: Record<string, string> = {}) =>
+  ask(server, 'POST', '/login', { headers, body: { phone_number: phone, password } })
 
-const stranger = '13900000099'
+function retryAfterOf({ headers }: Answer): number | null {
+  const seconds = headers.get('retry-after')
+  return seconds === null ? null : Number(seconds)
+}
+
+const unknownNumber = '13900000099'
 
 const redis = { HUFU_REDIS_URL: redisUrl() ?? '' }
 const stores = [
@@ -85,14 +67,10 @@ test('the holder of a token can try codes for new numbers thirty times an hour i
   const app = await start()
   const enter = async (phone: string) => String((await v1(app, phone, person.password)).body.token)
   const move = (token: string, i: number) =>
-    ask(`${app.url}/v1/account/phone`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      body: JSON.stringify({
-        phone_number: `+861390${1000 + i}009`,
-        code: '000000',
-        confirmation: { password: person.password },
-      }),
+    clientOf(app).changePhone(token, {
+      phoneNumber: `+861390${1000 + i}009`,
+      code: '000000',
+      confirmation: { password: person.password },
     })
   const token = await enter(person.phone)
   for (let i = 0; i < 30; i++) {
@@ -110,12 +88,12 @@ test('an address behind carrier NAT may have higher or lower limits, and its net
     HUFU_LIMIT_NETWORK_FACTOR: '2',
     HUFU_TRUSTED_PROXIES: '127.0.0.1',
   })
-  let people = 0
+  let numbers = 0
   const allowedFrom = async (address: string) => {
     let allowed = 0
     for (let i = 0; i < 25; i++) {
-      const phone = `139${10_000_000 + people++ * 1_001}`
-      const { status } = await v1(app, phone, wrong, { 'x-forwarded-for': address })
+      const phone = `139${10_000_000 + numbers++ * 1_001}`
+      const { status } = await v1(app, phone, wrong, { from: address })
       if (status === 401) allowed++
       else expect(status).toBe(429)
     }
@@ -176,7 +154,7 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     for (let i = 0; i < 3; i++) expect((await v1(app, person.phone, wrong)).status).toBe(401)
     for (let i = 0; i < 2; i++)
       expect((await classic(app, person.phone, wrong)).body).toEqual({ code: 0, message: '密码错误' })
-    const sixth = await v1(app, person.phone, person.password, { 'accept-language': 'zh-CN' })
+    const sixth = await v1(app, person.phone, person.password, { language: 'zh-CN' })
     expect(sixth).toMatchObject({
       status: 429,
       body: {
@@ -187,21 +165,21 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
     })
     const members = ['code', 'detail', 'request_id', 'status', 'title', 'type']
     expect(Object.keys(sixth.body).toSorted()).toEqual(members)
-    expect(sixth.body).toMatchObject({ detail: `请等待 ${sixth.retryAfter} 秒。` })
-    expect(sixth.retryAfter).toBeGreaterThanOrEqual(28)
-    expect(sixth.retryAfter).toBeLessThanOrEqual(30)
+    expect(sixth.body).toMatchObject({ detail: `请等待 ${retryAfterOf(sixth)} 秒。` })
+    expect(retryAfterOf(sixth)).toBeGreaterThanOrEqual(28)
+    expect(retryAfterOf(sixth)).toBeLessThanOrEqual(30)
     const login = await classic(app, person.phone, person.password)
     expect(login).toMatchObject({ status: 429, body: { code: 0, message: '操作过于频繁，请稍后再试' } })
     expect(Object.keys(login.body)).toEqual(['code', 'message'])
-    expect(login.retryAfter).toBeGreaterThanOrEqual(28)
+    expect(retryAfterOf(login)).toBeGreaterThanOrEqual(28)
   })
 
   usable('a number with an account and one without are answered alike, to the byte', async () => {
     const app = await begin({ HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER: 'false' })
-    const walk = async (phone: string) => {
+    const signInRepeatedly = async (phone: string) => {
       const answers = []
       for (let i = 0; i < 8; i++) {
-        const { status, body, headers } = await (i % 2 ? classic : v1)(app, phone, wrong, {
+        const { status, body, headers } = await (i % 2 ? classic : plainV1)(app, phone, wrong, {
           'x-request-id': `r${i}`,
         })
         const all = Object.fromEntries(headers)
@@ -211,26 +189,25 @@ describe.each(stores)('counters $name', ({ skipped, database, environment }) => 
       }
       return answers
     }
-    const known = await walk(person.phone)
+    const known = await signInRepeatedly(person.phone)
     expect(known.map(({ status }) => status)).toEqual([401, 200, 401, 200, 401, 429, 429, 429])
-    expect(await walk(stranger)).toEqual(known)
+    expect(await signInRepeatedly(unknownNumber)).toEqual(known)
   })
 
   usable('one address that guesses at many numbers is refused; other addresses are not', async () => {
     const app = await begin({ HUFU_TRUSTED_PROXIES: '127.0.0.1' })
-    const from = (address: string) => ({ 'x-forwarded-for': address })
     const statuses = new Map<number, number>()
     for (let i = 0; i < 104; i++) {
       // An invalid number costs nothing; these do.
-      const { status } = await v1(app, `139${10_000_000 + i * 1_001}`, wrong, from('203.0.113.7'))
+      const { status } = await v1(app, `139${10_000_000 + i * 1_001}`, wrong, { from: '203.0.113.7' })
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
     }
     expect([...statuses]).toEqual([
       [401, 100],
       [429, 4],
     ])
-    expect((await v1(app, person.phone, person.password, from('203.0.113.7'))).status).toBe(429)
-    expect((await v1(app, person.phone, person.password, from('203.0.113.8'))).status).toBe(201)
+    expect((await v1(app, person.phone, person.password, { from: '203.0.113.7' })).status).toBe(429)
+    expect((await v1(app, person.phone, person.password, { from: '203.0.113.8' })).status).toBe(201)
   })
 
   usable('a client with correct sign-ins is never refused because of failures', async () => {
@@ -273,7 +250,7 @@ describe.each([
     const second = await startProcess(settings)
     closers.push(() => second.stop())
     const answers = await Promise.all(
-      Array.from({ length: 40 }, (_, i) => v1(i % 2 ? first : second, stranger, wrong)),
+      Array.from({ length: 40 }, (_, i) => v1(i % 2 ? first : second, unknownNumber, wrong)),
     )
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(5)
     // On a busy machine a counter may not answer in time; then nothing is compared either.
@@ -281,19 +258,16 @@ describe.each([
     for (const server of [first, second]) await server.stop('SIGKILL')
     const third = await startProcess(settings)
     closers.push(() => third.stop())
-    expect(await v1(third, stranger, wrong)).toMatchObject({ status: 429 })
+    expect(await v1(third, unknownNumber, wrong)).toMatchObject({ status: 429 })
   })
 
   usable(
-    'no row holds a number, an address or a device, and each is removed when its time is over',
+    'no row contains a number, an address or a device, and each is removed when it has expired',
     async () => {
       const app = await start(environment, database)
       await v1(app, person.phone, wrong)
-      await post(`${app.url}/v1/sessions`, {
-        phone_number: person.phone,
-        password: wrong,
-        device: { id: 'A1B2C3*' },
-      })
+      const device = { platform: 'ios', id: 'A1B2C3*' } as const
+      await clientOf(app).signIn({ phoneNumber: person.phone, password: wrong, device })
       const rows = () => app.byHand.selectFrom('hufu_limit_counters').selectAll().execute()
       const counted = await rows()
       expect(counted.length).toBeGreaterThan(3)
@@ -324,9 +298,8 @@ describe.skipIf(noRedis).each(databases)('Redis down, on $name', (database) => {
       const other = '13900000098'
       await addPerson(app.services, other)
       const { body } = await v1(app, person.phone, person.password)
-      const me = () =>
-        ask(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${String(body.token)}` } })
-      const guess = () => v1(app, stranger, wrong)
+      const me = () => clientOf(app).me(String(body.token))
+      const guess = () => v1(app, unknownNumber, wrong)
       for (let i = 0; i < 2; i++) expect(await guess()).toMatchObject({ status: 401 })
 
       if (how === 'killed') await server.kill('SIGKILL')

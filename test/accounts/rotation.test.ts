@@ -19,7 +19,7 @@ async function rotate({ verification }: Domain, token: string): Promise<string> 
 }
 
 /** The server's verdict on a token: `live`, `unknown`, or the reason of the end. */
-async function say({ verification }: Domain, token: string): Promise<string> {
+async function verdictOn(token: string, { verification }: Domain): Promise<string> {
   await nextTurn()
   const verified: Verified = await verification.verify(token)
   return verified.is === 'ended' ? verified.ending.reason : verified.is
@@ -74,12 +74,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   async function begin(): Promise<{ token: string; accountId: string }> {
     const accountId = await addAccount(here.db)
     const { token } = await signIn(here, accountId)
-    for (const server of [here, there]) expect(await say(server, token)).toBe('live')
+    for (const server of [here, there]) expect(await verdictOn(token, server)).toBe('live')
     return { token, accountId }
   }
 
   async function everywhere(token: string): Promise<string[]> {
-    return [await say(here, token), await say(there, token), await say(await open(), token)]
+    return [await verdictOn(token, here), await verdictOn(token, there), await verdictOn(token, await open())]
   }
   const all = (answer: string) => [answer, answer, answer]
 
@@ -93,8 +93,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       expect(successor).not.toBe(old)
       expect(await everywhere(old)).toEqual(all('live'))
 
-      expect(await say(there, successor)).toBe('live')
-      expect(await say(here, old)).toBe('token_reused')
+      expect(await verdictOn(successor, there)).toBe('live')
+      expect(await verdictOn(old, here)).toBe('token_reused')
       expect(await everywhere(successor)).toEqual(all('token_reused'))
       expect(await everywhere(old)).toEqual(all('token_reused'))
       expect(await here.sessions.list(accountId)).toEqual([])
@@ -134,7 +134,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       clock.advance(30 * secondMs - 1)
       expect(await everywhere(old)).toEqual(all('live'))
       clock.advance(1)
-      expect(await say(there, old)).toBe('token_reused')
+      expect(await verdictOn(old, there)).toBe('token_reused')
       expect(await everywhere(successor)).toEqual(all('token_reused'))
     },
   )
@@ -172,17 +172,17 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     expect(new Set([first, second, third]).size).toBe(3)
     expect(await everywhere(second)).toEqual(all('live'))
     expect(await rotate(here, second)).toBe(third)
-    expect(await say(there, first)).toBe('token_reused')
+    expect(await verdictOn(first, there)).toBe('token_reused')
     for (const token of [second, third]) expect(await everywhere(token)).toEqual(all('token_reused'))
   })
 
   test.skipIf(skipped !== null)(
     'a thief who rotates twice loses the session with the first request of the owner',
     async () => {
-      const { token: owners } = await begin()
-      const stolen = await rotate(there, await rotate(there, await rotate(there, owners)))
-      expect(await say(there, stolen)).toBe('live')
-      expect(await say(here, owners)).toBe('token_reused')
+      const { token: ownersToken } = await begin()
+      const stolen = await rotate(there, await rotate(there, await rotate(there, ownersToken)))
+      expect(await verdictOn(stolen, there)).toBe('live')
+      expect(await verdictOn(ownersToken, here)).toBe('token_reused')
       expect(await everywhere(stolen)).toEqual(all('token_reused'))
     },
   )
@@ -194,11 +194,11 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const id = old.slice(3, 25)
       // A session that never rotated has no token family.
       const sameFamily = old.slice(0, 41) + issueToken(id).slice(41)
-      for (const stranger of [issueToken(id), sameFamily])
-        expect(await everywhere(stranger)).toEqual(all('unknown'))
+      for (const foreign of [issueToken(id), sameFamily])
+        expect(await everywhere(foreign)).toEqual(all('unknown'))
       const successor = await rotate(here, old)
       expect(await everywhere(issueToken(id))).toEqual(all('unknown'))
-      expect(await say(here, successor)).toBe('live')
+      expect(await verdictOn(successor, here)).toBe('live')
       expect(await everywhere(issueToken(id))).toEqual(all('unknown'))
       expect(await everywhere(successor)).toEqual(all('live'))
     },
@@ -207,7 +207,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   test.skipIf(skipped !== null)('an ended session has the same reason for each of its tokens', async () => {
     const { token: first, accountId } = await begin()
     const second = await rotate(here, first)
-    expect(await say(here, second)).toBe('live')
+    expect(await verdictOn(second, here)).toBe('live')
     const third = await rotate(here, second)
     const id = first.slice(3, 25)
     await there.sessions.end({ id, accountId, reason: 'kicked', by: null })
@@ -229,12 +229,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const { token: first, accountId } = await begin()
       const second = await rotate(here, first)
       await setBan(1)
-      for (const token of [first, second]) expect(await say(await open(), token)).toBe('banned')
+      for (const token of [first, second]) expect(await verdictOn(token, await open())).toBe('banned')
       expect((await here.verification.rotate(second)).is).toBe('ended')
       await setBan(null)
       expect(await everywhere(second)).toEqual(all('live'))
       await setBan(1)
-      expect(await say(await open(), first)).toBe('token_reused')
+      expect(await verdictOn(first, await open())).toBe('token_reused')
       await setBan(null)
       expect(await everywhere(second)).toEqual(all('token_reused'))
 
@@ -265,7 +265,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         ),
       )
       expect(new Set(used.map(({ is }) => is))).toEqual(new Set(['live']))
-      expect(await say(here, old)).toBe('token_reused')
+      expect(await verdictOn(old, here)).toBe('token_reused')
     },
   )
 
@@ -286,10 +286,10 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
           const rotated = answers[i]
           if (rotated?.is === 'live') expect(rotated).toMatchObject({ token: successor })
         }
-        // If any client was told of an end, the session has ended; otherwise the successor is valid.
-        const isOver = answers.some(({ is }) => is === 'ended')
-        expect(await everywhere(successor)).toEqual(all(isOver ? 'token_reused' : 'live'))
-        expect(await say(here, old)).toBe('token_reused')
+        // If any response reported an end, the session has ended; otherwise the successor is valid.
+        const hasEnded = answers.some(({ is }) => is === 'ended')
+        expect(await everywhere(successor)).toEqual(all(hasEnded ? 'token_reused' : 'live'))
+        expect(await verdictOn(old, here)).toBe('token_reused')
       }
     },
   )
@@ -307,12 +307,12 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         expect(JSON.stringify(pending)).not.toContain(token.slice(41))
       }
       if (redis) {
-        const copy = JSON.stringify(await (await open()).cache.session(old.slice(3, 25)))
-        expect(copy).toContain(pending.previous_token_hash)
-        expect(copy).not.toContain(pending.rotation_nonce)
-        for (const token of [old, successor]) expect(copy).not.toContain(token.slice(25, 41))
+        const entry = JSON.stringify(await (await open()).cache.session(old.slice(3, 25)))
+        expect(entry).toContain(pending.previous_token_hash)
+        expect(entry).not.toContain(pending.rotation_nonce)
+        for (const token of [old, successor]) expect(entry).not.toContain(token.slice(25, 41))
       }
-      expect(await say(here, successor)).toBe('live')
+      expect(await verdictOn(successor, here)).toBe('live')
       expect(await rowOf(here, old)).toMatchObject({
         rotation_nonce: null,
         previous_token_hash: null,
@@ -329,8 +329,8 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const { token: old } = await begin()
         expect(here.verification.verify(old)).not.toBeInstanceOf(Promise)
         const successor = await rotate(here, old)
-        expect(await say(here, successor)).toBe('live')
-        expect(await say(here, successor)).toBe('live')
+        expect(await verdictOn(successor, here)).toBe('live')
+        expect(await verdictOn(successor, here)).toBe('live')
         expect(here.verification.verify(successor)).toMatchObject({ is: 'live' })
       },
     )
@@ -346,7 +346,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const hammer = async (server: Domain) => {
           for (let i = 0; !isAcknowledged || i < 3; i = isAcknowledged ? i + 1 : 0) {
             const wasAcknowledged = isAcknowledged
-            const answer = await say(server, old)
+            const answer = await verdictOn(old, server)
             if (wasAcknowledged) late.push(answer)
           }
         }

@@ -21,6 +21,7 @@ import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, redisUrl, stores } from '../support/databases.ts'
 import { addAccount, type Domain, openDomain, phone } from '../support/in-process-server.ts'
 import { Cut, faults, nextTurn, type Watcher } from '../support/step-faults.ts'
+import { type Answer, ask, clientOf } from '../support/v1-calls.ts'
 
 const minuteMs = 60_000
 let nextNumber = 13_600_000_000
@@ -34,18 +35,10 @@ const newKey = () => randomBytes(16).toString('base64url')
 const iphone = { platform: 'ios', id: 'A1B2C3', name: 'iPhone 15' }
 const laptop = { platform: 'web', name: 'Firefox' }
 
-interface Answer {
-  readonly status: number
-  readonly body: Record<string, unknown>
-}
-
-async function signIn(app: RunningApp, key: string | null, body: object): Promise<Answer> {
-  const answer = await fetch(`${app.url}/v1/sessions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(key !== null && { 'idempotency-key': key }) },
-    body: JSON.stringify({ device: iphone, ...body }),
-  })
-  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+/** Sends a plain request, because the SDK chooses its keys itself. */
+function signIn(app: RunningApp, key: string | null, body: object): Promise<Answer> {
+  const headers = key === null ? {} : { 'idempotency-key': key }
+  return ask(app, 'POST', '/v1/sessions', { headers, body: { device: iphone, ...body } })
 }
 
 /** The same with a request of which the server gets all but the last byte. */
@@ -63,7 +56,7 @@ async function holdSignIn(app: RunningApp, key: string, body: object) {
   const answered = once(asked, 'response')
   await new Promise<void>((resolve) => asked.write(text.slice(0, -1), () => resolve()))
   return {
-    async finish(): Promise<Answer> {
+    async finish() {
       asked.end(text.slice(-1))
       const [response] = await answered
       return { status: response.statusCode, body: JSON.parse(await readText(response)) }
@@ -71,15 +64,15 @@ async function holdSignIn(app: RunningApp, key: string, body: object) {
   }
 }
 
-const tokenOf = ({ body }: Answer) => String(body.token)
+const tokenOf = ({ body }: Pick<Answer, 'body'>) => String(body.token)
 /** The public half of a token is the id of its session. */
-const idOf = (answer: Answer) => tokenOf(answer).slice(3, 25)
+const idOf = (answer: Pick<Answer, 'body'>) => tokenOf(answer).slice(3, 25)
 
 /** The server's verdict on a token: 200, or the code of its refusal. */
-async function say(app: RunningApp, token: string): Promise<unknown> {
+async function verdictOn(token: string, app: RunningApp): Promise<unknown> {
   await nextTurn()
-  const answer = await fetch(`${app.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
-  return ((await answer.json()) as { code?: string }).code ?? answer.status
+  const { status, body } = await clientOf(app).me(token)
+  return body.code ?? status
 }
 
 for (const { name, skipped, database, redis } of stores) {
@@ -109,12 +102,7 @@ for (const { name, skipped, database, redis } of stores) {
     }
 
     async function codeFor(phoneNumber: string, purpose: Purpose = 'sign_in'): Promise<string> {
-      const asked = await fetch(`${here.url}/v1/codes`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ phone_number: phoneNumber, purpose }),
-      })
-      expect(asked.status).toBe(202)
+      expect(await clientOf(here).sendCode({ phoneNumber, purpose })).toMatchObject({ status: 202 })
       // A message that only the owner of an account gets is prepared after the response.
       const row = await vi.waitFor(async () => {
         const found = await findCode(here.services.db, { phoneNumber, purpose })
@@ -152,7 +140,7 @@ for (const { name, skipped, database, redis } of stores) {
         .execute()
     }
 
-    const everywhere = async (token: string) => [await say(here, token), await say(there, token)]
+    const everywhere = async (token: string) => [await verdictOn(token, here), await verdictOn(token, there)]
     const both = (answer: unknown) => [answer, answer]
 
     test('the repeat of a sign-up gets another token for the same session, and the lost one is no longer valid', async () => {
@@ -370,17 +358,17 @@ for (const { name, skipped, database, redis } of stores) {
         Array.from({ length: 64 }, (_, i) => signIn(i % 2 === 0 ? here : there, key, body)),
       )
       const done = answers.filter(({ status }) => status === 201)
-      // A request that waits too long for the lock is told to retry. Known gap: an attempt that comes after
-      // the five guesses of the code, and before the first attempt has committed, gets `code_wrong`.
-      for (const { status, body: said } of answers)
-        if (said.code !== 'code_wrong') expect([201, 503], JSON.stringify(said)).toContain(status)
+      // A request that waits too long for the lock gets 503 and may retry. Known gap: an attempt that comes
+      // after the five guesses of the code, and before the first attempt has committed, gets `code_wrong`.
+      for (const { status, body: answered } of answers)
+        if (answered.code !== 'code_wrong') expect([201, 503], JSON.stringify(answered)).toContain(status)
       expect(done.length).toBeGreaterThan(1)
       expect(new Set(done.map(idOf)).size).toBe(1)
-      const said = await Promise.all(
-        done.map((answer, i) => say(i % 2 === 0 ? there : here, tokenOf(answer))),
+      const verdicts = await Promise.all(
+        done.map((answer, i) => verdictOn(tokenOf(answer), i % 2 === 0 ? there : here)),
       )
-      expect(said.filter((one) => one === 200)).toHaveLength(1)
-      expect(said.filter((one) => one === 'token_unknown')).toHaveLength(done.length - 1)
+      expect(verdicts.filter((one) => one === 200)).toHaveLength(1)
+      expect(verdicts.filter((one) => one === 'token_unknown')).toHaveLength(done.length - 1)
       const { id } = done[0]?.body.account as { id: string }
       expect(await sessionsOf(id)).toHaveLength(1)
       expect((await listEventsOf(id)).filter((kind) => kind !== 'sign_in_repeated').toSorted()).toEqual([
@@ -399,12 +387,12 @@ for (const { name, skipped, database, redis } of stores) {
           return await work()
         }
         const [used, ...repeats] = await Promise.all([
-          say(round % 2 === 0 ? here : there, token),
+          verdictOn(token, round % 2 === 0 ? here : there),
           later(() => signIn(here, key, body)),
           later(() => signIn(there, key, body)),
         ])
         const done = repeats.filter(({ status }) => status === 201)
-        const live = await Promise.all([token, ...done.map(tokenOf)].map((one) => say(here, one)))
+        const live = await Promise.all([token, ...done.map(tokenOf)].map((one) => verdictOn(one, here)))
         expect(live.filter((one) => one === 200)).toHaveLength(1)
         if (used === 200) expect({ live, done: done.length }).toEqual({ live: [200], done: 0 })
         else expect([used, live[0]]).toEqual(both('token_unknown'))
@@ -469,7 +457,7 @@ for (const { name, skipped, database, redis } of stores) {
       const cases = steps.flatMap((step) => [['a repeat', step] as const, ['a first use', step] as const])
       test.each(
         cases,
-      )('%s that stands still before its %s lets the other one decide nothing else', async (who, step) => {
+      )('%s that pauses before its %s does not change the decision of the other one', async (paused, step) => {
         const known = await newAccount()
         const reader = await open()
         const first = (await issue(reader, known, true)) ?? expect.fail()
@@ -490,19 +478,19 @@ for (const { name, skipped, database, redis } of stores) {
         })
         const other = await open()
         const use = async (domain: Domain) => (await domain.verification.verify(first.token)).is
-        const slowly = who === 'a repeat' ? issue(slow, known) : use(slow)
+        const slowly = paused === 'a repeat' ? issue(slow, known) : use(slow)
         await arrived
-        const quickly = who === 'a repeat' ? use(other) : issue(other, known)
+        const quickly = paused === 'a repeat' ? use(other) : issue(other, known)
         // While the other one holds the lock, it waits; after the commit it finishes before the other one has
         // settled.
         await Promise.race([quickly, new Promise((resolve) => setTimeout(resolve, 50))])
         release()
         const [a, b] = await Promise.all([slowly, quickly])
-        const [repeated, used] = who === 'a repeat' ? [a, b] : [b, a]
+        const [repeated, used] = paused === 'a repeat' ? [a, b] : [b, a]
         // The one that had the lock first.
-        expect(used).toBe(who === 'a repeat' ? 'unknown' : 'live')
+        expect(used).toBe(paused === 'a repeat' ? 'unknown' : 'live')
         const next = (repeated as IssuedSession | null)?.token ?? null
-        expect(next === null).toBe(who !== 'a repeat')
+        expect(next === null).toBe(paused !== 'a repeat')
         await nextTurn()
         for (const domain of [reader, slow, other, await open()]) {
           expect((await domain.verification.verify(first.token)).is).toBe(used)
@@ -531,14 +519,14 @@ for (const { name, skipped, database, redis } of stores) {
           const again = await issue(reader, known)
           await nextTurn()
           const tokens = [first.token, answer?.token, again?.token].filter((token) => token !== undefined)
-          const said = await Promise.all(
+          const verdicts = await Promise.all(
             tokens.map(async (token) => (await reader.verification.verify(token)).is),
           )
-          expect({ step: cut.reached, live: said.filter((is) => is === 'live').length }).toEqual({
+          expect({ step: cut.reached, live: verdicts.filter((is) => is === 'live').length }).toEqual({
             step: cut.reached,
             live: 1,
           })
-          expect(said.at(-1)).toBe('live')
+          expect(verdicts.at(-1)).toBe('live')
           expect(await reader.sessions.list(known.accountId)).toHaveLength(1)
           await reader.close()
           opened.splice(opened.indexOf(reader), 1)

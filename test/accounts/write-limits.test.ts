@@ -5,6 +5,7 @@ import { noOrigin } from '../../src/events/events.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
+import { type Answer, ask, clientOf, type Json } from '../support/v1-calls.ts'
 
 const [sqlite = expect.fail()] = databases
 const closers: (() => Promise<unknown>)[] = []
@@ -24,28 +25,8 @@ async function start(environment: Record<string, string> = {}): Promise<RunningA
   return app
 }
 
-type Json = Record<string, unknown>
-
-async function ask(app: RunningApp, method: string, path: string, token: string | null, body?: Json) {
-  const answer = await fetch(app.url + path, {
-    method,
-    headers: {
-      ...(token !== null && { authorization: `Bearer ${token}` }),
-      ...(body && { 'content-type': 'application/json' }),
-    },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  // All these routes respond with a JSON object or nothing.
-  const parsed = (text === '' ? {} : JSON.parse(text)) as Json
-  return { status: answer.status, body: parsed, retryAfter: Number(answer.headers.get('retry-after')) }
-}
-
 async function signIn(app: RunningApp): Promise<{ token: string; id: string }> {
-  const { body } = await ask(app, 'POST', '/v1/sessions', null, {
-    phone_number: person.phone,
-    password: person.password,
-  })
+  const { body } = await clientOf(app).signIn({ phoneNumber: person.phone, password: person.password })
   // The response to a sign-in: test/api/v1.test.ts.
   return { token: String(body.token), id: String((body.session as Json).id) }
 }
@@ -58,12 +39,12 @@ async function listEventsOf(app: RunningApp): Promise<string[]> {
 }
 
 /** Writes until one is refused with the time to wait; returns the number of writes before. */
-async function writesUntilRefused(write: (i: number) => ReturnType<typeof ask>): Promise<number> {
+async function writesUntilRefused(write: (i: number) => Promise<Answer>): Promise<number> {
   for (let i = 0; i < 1_100; i++) {
-    const { status, body, retryAfter } = await write(i)
+    const { status, body, headers } = await write(i)
     if (status < 300) continue
     expect({ status, code: body.code }).toEqual({ status: 429, code: 'rate_limited' })
-    expect(retryAfter).toBeGreaterThan(0)
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
     return i
   }
   return Number.POSITIVE_INFINITY
@@ -74,29 +55,27 @@ test('a session changes its profile thirty times in ten minutes, and all session
   const sessions = [await signIn(app), await signIn(app), await signIn(app), await signIn(app)]
   const done: number[] = []
   for (const { token, id } of sessions)
-    done.push(
-      await writesUntilRefused((i) => ask(app, 'PATCH', '/v1/account', token, { nickname: `${id} ${i}` })),
-    )
+    done.push(await writesUntilRefused((i) => clientOf(app).updateAccount(token, { nickname: `${id} ${i}` })))
   expect(done).toEqual([30, 30, 30, 0])
   expect((await listEventsOf(app)).filter((kind) => kind === 'account_updated')).toHaveLength(90)
   app.clock.advance(610_000)
-  const again = await ask(app, 'PATCH', '/v1/account', sessions[3]?.token ?? null, { nickname: 'n99' })
+  const again = await clientOf(app).updateAccount(sessions[3]?.token ?? expect.fail(), { nickname: 'n99' })
   expect(again).toMatchObject({ status: 200, body: { nickname: 'n99' } })
 })
 
 test('a profile that is already set is not written, has no event, and is not counted', async () => {
   const app = await start()
   const { token } = await signIn(app)
-  const profile = { nickname: '小明', locale: 'zh-CN', avatar_url: null }
-  expect(await ask(app, 'PATCH', '/v1/account', token, profile)).toMatchObject({ status: 200 })
+  const profile = { nickname: '小明', locale: 'zh-CN', avatarUrl: null }
+  expect(await clientOf(app).updateAccount(token, profile)).toMatchObject({ status: 200 })
   const before = await written(app)
   for (let i = 0; i < 250; i++)
-    expect(await ask(app, 'PATCH', '/v1/account', token, profile)).toMatchObject({
+    expect(await clientOf(app).updateAccount(token, profile)).toMatchObject({
       status: 200,
-      body: profile,
+      body: { nickname: '小明', locale: 'zh-CN', avatar_url: null },
     })
   expect(await written(app)).toEqual(before)
-  const change = (i: number) => ask(app, 'PATCH', '/v1/account', token, { nickname: `n${i}` })
+  const change = (i: number) => clientOf(app).updateAccount(token, { nickname: `n${i}` })
   expect(await writesUntilRefused(change)).toBe(29)
 })
 
@@ -114,7 +93,7 @@ test('a session exports five times an hour, and all sessions of an account fifte
   const app = await start()
   const done: number[] = []
   for (const { token } of [await signIn(app), await signIn(app), await signIn(app), await signIn(app)])
-    done.push(await writesUntilRefused(() => ask(app, 'GET', '/v1/account/export', token)))
+    done.push(await writesUntilRefused(() => clientOf(app).exportAccount(token)))
   expect(done).toEqual([5, 5, 5, 0])
 })
 
@@ -122,7 +101,7 @@ test('a session gets thirty new tokens in ten minutes; another session of the ac
   const app = await start()
   const [mine, other] = [await signIn(app), await signIn(app)]
   const rotate = (holder: { token: string }) => async () => {
-    const answer = await ask(app, 'POST', '/v1/session/rotate', holder.token)
+    const answer = await clientOf(app).rotate(holder.token)
     if (answer.status === 200) holder.token = String(answer.body.token)
     return answer
   }
@@ -134,45 +113,44 @@ test('a thief who ends sessions up to the limit does not keep the owner from end
   const app = await start()
   const [owner, thief] = [await signIn(app), await signIn(app)]
   const ended = await signIn(app)
-  const end = () => ask(app, 'DELETE', `/v1/sessions/${ended.id}`, thief.token)
+  const end = () => clientOf(app).endDevice(thief.token, ended.id)
   expect(await writesUntilRefused(end)).toBe(100)
-  expect(await ask(app, 'DELETE', '/v1/sessions', thief.token)).toMatchObject({ status: 429 })
-  expect(await ask(app, 'DELETE', `/v1/sessions/${thief.id}`, owner.token)).toMatchObject({ status: 204 })
-  expect(await ask(app, 'GET', '/v1/session', thief.token)).toMatchObject({ status: 401 })
+  expect(await clientOf(app).endOtherDevices(thief.token)).toMatchObject({ status: 429 })
+  expect(await clientOf(app).endDevice(owner.token, thief.id)).toMatchObject({ status: 204 })
+  expect(await clientOf(app).me(thief.token)).toMatchObject({ status: 401 })
 })
 
 test('a thief who uses up every limit of a stolen token does not affect the owner', async () => {
   const app = await start()
   const [owner, thief, other] = [await signIn(app), await signIn(app), await signIn(app)]
-  const change = (token: string) => (i: number) =>
-    ask(app, 'PATCH', '/v1/account', token, { nickname: `${i}` })
+  const change = (token: string) => (i: number) => clientOf(app).updateAccount(token, { nickname: `${i}` })
   const passwordOf = (current: string) => ({
-    current_password: current,
-    new_password: 'two turtles, one hat',
+    currentPassword: current,
+    newPassword: 'two turtles, one hat',
   })
   const setPassword = (token: string, current: string) =>
-    ask(app, 'PUT', '/v1/account/password', token, passwordOf(current))
+    clientOf(app).setPassword(token, passwordOf(current))
   await writesUntilRefused(change(thief.token))
-  await writesUntilRefused(() => ask(app, 'GET', '/v1/account/export', thief.token))
-  await writesUntilRefused(() => ask(app, 'DELETE', `/v1/sessions/${other.id}`, thief.token))
+  await writesUntilRefused(() => clientOf(app).exportAccount(thief.token))
+  await writesUntilRefused(() => clientOf(app).endDevice(thief.token, other.id))
   const wrong = Array.from({ length: 40 }, () => setPassword(thief.token, 'not the password'))
   expect((await Promise.all(wrong)).map(({ status }) => status)).toContain(429)
   await writesUntilRefused(async () => {
-    const answer = await ask(app, 'POST', '/v1/session/rotate', thief.token)
+    const answer = await clientOf(app).rotate(thief.token)
     if (answer.status === 200) thief.token = String(answer.body.token)
     return answer
   })
   const { token } = owner
   expect(await change(token)(99)).toMatchObject({ status: 200 })
-  expect(await ask(app, 'GET', '/v1/account/export', token)).toMatchObject({ status: 200 })
-  expect(await ask(app, 'POST', '/v1/session/rotate', token)).toMatchObject({ status: 200 })
-  expect(await ask(app, 'DELETE', `/v1/sessions/${other.id}`, token)).toMatchObject({ status: 204 })
-  expect(await ask(app, 'DELETE', '/v1/account', token, { code: '000000' })).toMatchObject({
+  expect(await clientOf(app).exportAccount(token)).toMatchObject({ status: 200 })
+  expect(await clientOf(app).rotate(token)).toMatchObject({ status: 200 })
+  expect(await clientOf(app).endDevice(token, other.id)).toMatchObject({ status: 204 })
+  expect(await clientOf(app).closeAccount(token, '000000')).toMatchObject({
     status: 401,
     body: { code: 'code_wrong' },
   })
   expect(await setPassword(token, person.password)).toMatchObject({ status: 204 })
-  expect(await ask(app, 'GET', '/v1/session', thief.token)).toMatchObject({ status: 401 })
+  expect(await clientOf(app).me(thief.token)).toMatchObject({ status: 401 })
 })
 
 test.each([
@@ -182,10 +160,10 @@ test.each([
 ])('DELETE %s signs out a session that has used up every limit', async (path) => {
   const app = await start()
   const [session, other] = [await signIn(app), await signIn(app)]
-  await writesUntilRefused(() => ask(app, 'DELETE', `/v1/sessions/${other.id}`, session.token))
+  await writesUntilRefused(() => clientOf(app).endDevice(session.token, other.id))
   const own = path.replace('{id}', session.id)
-  expect(await ask(app, 'DELETE', own, session.token)).toMatchObject({ status: 204 })
-  expect(await ask(app, 'GET', '/v1/session', session.token)).toMatchObject({ status: 401 })
+  expect(await ask(app, 'DELETE', own, { token: session.token })).toMatchObject({ status: 204 })
+  expect(await clientOf(app).me(session.token)).toMatchObject({ status: 401 })
 })
 
 test('every write of a signed-in client documents 429, except signing out', async () => {
@@ -222,8 +200,8 @@ test('with the counters unreachable, devices are removed and tokens rotated', as
     return issued ?? expect.fail()
   }
   const [mine, other] = [await issue(), await issue()]
-  expect(await ask(app, 'DELETE', `/v1/sessions/${other.session.id}`, mine.token)).toMatchObject({
+  expect(await clientOf(app).endDevice(mine.token, other.session.id)).toMatchObject({
     status: 204,
   })
-  expect(await ask(app, 'POST', '/v1/session/rotate', mine.token)).toMatchObject({ status: 200 })
+  expect(await clientOf(app).rotate(mine.token)).toMatchObject({ status: 200 })
 })

@@ -20,6 +20,7 @@ import { phone } from '../support/in-process-server.ts'
 import { openDisk, whyNoFullDisk } from '../support/services/disk.ts'
 import { startRedis } from '../support/services/redis.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { type Answer, clientOf } from '../support/v1-calls.ts'
 
 const noRedis = redisUrl() === null
 const closers: (() => Promise<unknown>)[] = []
@@ -28,7 +29,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-function later<T extends { close(): Promise<unknown> }>(thing: T): T {
+function closeLater<T extends { close(): Promise<unknown> }>(thing: T): T {
   closers.push(() => thing.close())
   return thing
 }
@@ -39,15 +40,18 @@ const start = (url: string, environment: Record<string, string> = {}) =>
 
 type Reachable = Pick<RunningApp, 'url'>
 
-interface Answer {
+interface ClassicAnswer {
   readonly status: number
   readonly code: unknown
   readonly nickname: unknown
   readonly retryAfter: string | null
 }
 
-async function ask(app: Reachable, path: string, init: RequestInit = {}): Promise<Answer> {
-  const response = await fetch(app.url + path, { signal: AbortSignal.timeout(15_000), ...init })
+const timeoutMs = 15_000
+
+/** Sends a plain request to a route that the SDK does not use. */
+async function ask(app: Reachable, path: string, init: RequestInit = {}): Promise<ClassicAnswer> {
+  const response = await fetch(app.url + path, { signal: AbortSignal.timeout(timeoutMs), ...init })
   // Every response of these routes is a JSON object.
   const body = (await response.json()) as { code?: unknown; nickname?: unknown }
   const { code, nickname } = body
@@ -57,17 +61,24 @@ async function ask(app: Reachable, path: string, init: RequestInit = {}): Promis
 const user = (app: Reachable, token: string) => ask(app, '/user', { headers: { token } })
 const logout = (app: Reachable, token: string) => ask(app, '/logout', { headers: { token } })
 
-const signIn: RequestInit = {
+const credentials = { phoneNumber: person.phone, password: person.password }
+const classicSignIn: RequestInit = {
   method: 'POST',
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify({ phone_number: person.phone, password: person.password }),
 }
 
 async function login(app: Reachable): Promise<string> {
-  const response = await fetch(`${app.url}/login`, signIn)
+  const response = await fetch(`${app.url}/login`, classicSignIn)
   expect(response.status).toBe(200)
   // A successful sign-in has a token.
   return ((await response.json()) as { token: string }).token
+}
+
+/** The status and the time to wait of a call through the SDK, whose deadline is 15 s as well. */
+async function refusalOf(call: Promise<Answer>) {
+  const { status, headers } = await call
+  return { status, retryAfter: headers.get('retry-after') }
 }
 
 /** Polls until the condition holds; a failure shows the last response. */
@@ -95,15 +106,15 @@ async function fresh(database: DatabaseUnderTest): Promise<string> {
 /** Two servers on one database and one Redis; the connection of the first one to Redis can be cut. */
 async function startTwo(database: DatabaseUnderTest, environment: Record<string, string> = {}) {
   const databaseUrl = await fresh(database)
-  const proxy = later(await startProxy(redisUrl() ?? ''))
-  const cutOff = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
-  const other = later(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
+  const proxy = closeLater(await startProxy(redisUrl() ?? ''))
+  const cutOff = closeLater(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: proxy.url }))
+  const other = closeLater(await start(databaseUrl, { ...environment, HUFU_REDIS_URL: redisUrl() ?? '' }))
   return { proxy, cutOff, other }
 }
 
 /** Cuts a server's connection to Redis, and waits until the server has noticed. */
-async function cut(line: TcpProxy, server: RunningApp): Promise<void> {
-  line.set('refuse')
+async function cut(proxy: TcpProxy, server: RunningApp): Promise<void> {
+  proxy.set('refuse')
   await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'out_of_reach' }))
 }
 
@@ -111,13 +122,13 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
 
   usable(
-    'a server starts without the Redis that it was told of: it checks tokens and lets people sign in, and uses Redis when it comes',
+    'a server starts without its configured Redis: it checks tokens and accepts sign-ins, and uses Redis when it comes',
     async () => {
       const redis = await startRedis()
       const { url } = redis
       await redis.kill('SIGKILL')
       closers.push(() => redis.stop())
-      const app = later(await start(await fresh(database), { HUFU_REDIS_URL: url }))
+      const app = closeLater(await start(await fresh(database), { HUFU_REDIS_URL: url }))
       const { id } = await addPerson(app.services)
       const token = await issue(app, id)
       expect(await user(app, token)).toMatchObject({ status: 200, code: 1 })
@@ -134,14 +145,14 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   usable('killing and restarting Redis under requests costs no answer and no session', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
-    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
+    const app = closeLater(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
     await addPerson(app.services)
     const token = await login(app)
-    const answers: Answer[] = []
-    const load = { on: true }
+    const answers: ClassicAnswer[] = []
+    const load = { isRunning: true }
     const clients = Promise.all(
       Array.from({ length: 4 }, async () => {
-        while (load.on) answers.push(await user(app, token))
+        while (load.isRunning) answers.push(await user(app, token))
       }),
     )
     for (let i = 0; i < 3; i++) {
@@ -152,7 +163,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       await redis.restart()
       await eventually(async () => expect(await redisState(app)).toMatchObject({ redis: 'ok' }))
     }
-    load.on = false
+    load.isRunning = false
     await clients
     expect(answers.length).toBeGreaterThan(60)
     for (const answer of answers) expect(answer).toMatchObject({ status: 200, code: 1 })
@@ -161,7 +172,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   usable('a paused Redis is given up within a second, and everything goes on from SQL', async () => {
     const redis = await startRedis()
     closers.push(() => redis.stop())
-    const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
+    const app = closeLater(await start(await fresh(database), { HUFU_REDIS_URL: redis.url }))
     await addPerson(app.services)
     const token = await login(app)
     await redis.kill('SIGSTOP')
@@ -181,17 +192,17 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     const databaseUrl = await fresh(database)
     const environment = { HUFU_REDIS_URL: redis.url }
     const [app, other] = [
-      later(await start(databaseUrl, environment)),
-      later(await start(databaseUrl, environment)),
+      closeLater(await start(databaseUrl, environment)),
+      closeLater(await start(databaseUrl, environment)),
     ]
     await addPerson(app.services)
     const token = await login(app)
     expect(await user(other, token)).toMatchObject({ code: 1 })
     const client = await createClient({ url: redis.url }).connect()
-    const saysYes = () => holdsLiveEntry(redis.url, token.slice(3, 25))
+    const isLiveEntry = () => holdsLiveEntry(redis.url, token.slice(3, 25))
     await eventually(async () => {
       expect(await user(other, token)).toMatchObject({ code: 1 })
-      expect(await saysYes()).toBe(true)
+      expect(await isLiveEntry()).toBe(true)
     })
     await client.sendCommand(['SAVE'])
     expect(await logout(app, token)).toMatchObject({ code: 1 })
@@ -200,7 +211,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
     await redis.kill('SIGKILL')
     await redis.restart()
     // The old entry of the live session is still in Redis, but no server trusts it.
-    expect(await saysYes()).toBe(true)
+    expect(await isLiveEntry()).toBe(true)
     for (const server of [app, other]) {
       await eventually(async () => expect(await redisState(server)).toMatchObject({ redis: 'ok' }))
       for (let i = 0; i < 5; i++) expect(await user(server, token)).toMatchObject({ status: 200, code: 2 })
@@ -208,14 +219,14 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   })
 
   usable(
-    'a value that is no entry, or that of another session, is not used, and affects no session',
+    'a value that is no entry, or that of another session, is ignored, and affects no session',
     async () => {
-      const app = later(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      const app = closeLater(await start(await fresh(database), { HUFU_REDIS_URL: redisUrl() ?? '' }))
       await addPerson(app.services)
-      const other = await addPerson(app.services, '13600005555', 'somebody else')
+      const other = await addPerson(app.services, '13600005555', 'another account')
       const [ours, theirs] = [await login(app), await issue(app, other.id)]
       const sessionId = (of: string) => of.slice(3, 25)
-      const cache = later(await openCacheInRedis(redisUrl() ?? ''))
+      const cache = closeLater(await openCacheInRedis(redisUrl() ?? ''))
       await eventually(async () => {
         for (const one of [ours, theirs]) {
           expect(await user(app, one)).toMatchObject({ code: 1 })
@@ -224,7 +235,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       })
       const good = (await cache.read(sessionId(ours)))?.bytes ?? expect.fail()
       const head = good.toString('latin1').split(' ').slice(0, 2).join(' ')
-      const somebodys = (await cache.read(sessionId(theirs)))?.bytes ?? expect.fail()
+      const otherBytes = (await cache.read(sessionId(theirs)))?.bytes ?? expect.fail()
       const bad = [
         'x',
         '',
@@ -235,7 +246,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
         `${head} `,
         `${head} {}`,
         good.subarray(0, -1),
-        somebodys,
+        otherBytes,
       ]
       for (const bytes of [...bad, Buffer.concat([good, Buffer.from('x')])]) {
         await cache.write(sessionId(ours), bytes)
@@ -249,7 +260,7 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
   )
 
   usable(
-    'what one server ended while its line to Redis was cut, the others refuse when it is answered, line or no line',
+    'a session that one server ended while it was cut off from Redis is refused by the others once the end is answered',
     async () => {
       const { proxy, cutOff, other } = await startTwo(database)
       await addPerson(cutOff.services)
@@ -259,14 +270,14 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
       await cut(proxy, cutOff)
       // The other one has the session in memory and is still connected; it can learn of the end only from the
       // database.
-      const answers: Answer[] = []
-      const load = { on: true }
+      const answers: ClassicAnswer[] = []
+      const load = { isRunning: true }
       const asking = (async () => {
-        while (load.on) answers.push(await user(other, token))
+        while (load.isRunning) answers.push(await user(other, token))
       })()
       expect(await logout(cutOff, token)).toMatchObject({ status: 200, code: 1 })
       for (const server of [other, cutOff]) expect(await user(server, token)).toMatchObject({ code: 2 })
-      load.on = false
+      load.isRunning = false
       await asking
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
       proxy.set('pass')
@@ -280,43 +291,44 @@ describe.skipIf(noRedis).each(databases)('Redis under $name', (database) => {
  * Everything that ends sessions, for users and operators. Each returns the reason with which the old token is
  * refused.
  */
-const endings: Record<string, (app: RunningApp, who: { id: string; token: string }) => Promise<string>> = {
-  async ban({ services }, { id }) {
-    await services.lifecycle.ban(id, { until: null, reason: 'spam' })
-    return 'session_banned'
-  },
-  async 'end of all sessions'({ services }, { id }) {
-    await services.sessions.endAll({ accountId: id, reason: 'kicked', by: null, except: null })
-    return 'session_kicked'
-  },
-  async 'password reset'(app, { id }) {
-    const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
-    const code = await codeFor(app, phoneNumber, 'reset_password')
-    const body = { phone_number: phoneNumber, code, new_password: 'a horse, a staple' }
-    expect(await send(app, 'POST', '/v1/password-resets', body)).toBe(204)
-    // The number was not verified before.
-    return 'session_phone_verified'
-  },
-  async 'change of the number'(app, { id, token }) {
-    const next = nextNumber()
-    const body = {
-      phone_number: next,
-      code: await codeFor(app, next, 'change_phone'),
-      confirmation: { password: person.password },
-    }
-    // All sessions but the caller's end, so another one calls.
-    const asker = await issue(app, id)
-    expect(await user(app, token)).toMatchObject({ code: 1 })
-    expect(await send(app, 'PUT', '/v1/account/phone', body, asker)).toBe(200)
-    return 'session_phone_changed'
-  },
-  async closing(app, { id, token }) {
-    const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
-    const code = await codeFor(app, phoneNumber, 'close_account')
-    expect(await send(app, 'DELETE', '/v1/account', { code }, token)).toBe(202)
-    return 'session_account_closed'
-  },
-}
+const endings: Record<string, (app: RunningApp, session: { id: string; token: string }) => Promise<string>> =
+  {
+    async ban({ services }, { id }) {
+      await services.lifecycle.ban(id, { until: null, reason: 'spam' })
+      return 'session_banned'
+    },
+    async 'end of all sessions'({ services }, { id }) {
+      await services.sessions.endAll({ accountId: id, reason: 'kicked', by: null, except: null })
+      return 'session_kicked'
+    },
+    async 'password reset'(app, { id }) {
+      const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
+      const code = await codeFor(app, phoneNumber, 'reset_password')
+      const reset = { phoneNumber, code, newPassword: 'a horse, a staple' }
+      expect(await clientOf(app).resetPassword(reset)).toMatchObject({ status: 204 })
+      // The number was not verified before.
+      return 'session_phone_verified'
+    },
+    async 'change of the number'(app, { id, token }) {
+      const next = nextNumber()
+      const change = {
+        phoneNumber: next,
+        code: await codeFor(app, next, 'change_phone'),
+        confirmation: { password: person.password },
+      }
+      // All sessions but the caller's end, so another one calls.
+      const caller = await issue(app, id)
+      expect(await user(app, token)).toMatchObject({ code: 1 })
+      expect(await clientOf(app).changePhone(caller, change)).toMatchObject({ status: 200 })
+      return 'session_phone_changed'
+    },
+    async closing(app, { id, token }) {
+      const phoneNumber = (await app.services.accounts.getById(id)).phoneNumber ?? expect.fail()
+      const code = await codeFor(app, phoneNumber, 'close_account')
+      expect(await clientOf(app).closeAccount(token, code)).toMatchObject({ status: 202 })
+      return 'session_account_closed'
+    },
+  }
 
 let numbers = 13_600_000_000
 const nextNumber = () => `+86${++numbers}`
@@ -329,17 +341,11 @@ async function issue({ services }: RunningApp, accountId: string): Promise<strin
 
 /** Requests a code and derives what the message contains. */
 async function codeFor(app: RunningApp, phoneNumber: string, purpose: Purpose): Promise<string> {
-  expect(await send(app, 'POST', '/v1/codes', { phone_number: phoneNumber, purpose })).toBe(202)
+  expect(await clientOf(app).sendCode({ phoneNumber, purpose })).toMatchObject({ status: 202 })
   // The code is created after the response, which must not reveal whether the number has an account.
   await app.services.codeSender.close()
   const row = await findCode(app.services.db, { phoneNumber, purpose })
   return codeOf(await getOrCreateKey(app.services.db), { phoneNumber, purpose, nonce: row?.nonce ?? '' })
-}
-
-async function send(app: RunningApp, method: string, path: string, body: object, token?: string) {
-  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const headers = { 'content-type': 'application/json', ...authorization }
-  return (await fetch(app.url + path, { method, headers, body: JSON.stringify(body) })).status
 }
 
 describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name', (database) => {
@@ -355,16 +361,15 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
       for (const server of [cutOff, other]) expect(await user(server, token), name).toMatchObject({ code: 1 })
       return { name, end, id, token }
     })
-    const everyone = await Promise.all(signedIn)
+    const accounts = await Promise.all(signedIn)
     const expectRefused = async (name: string, token: string, code: string) => {
-      const init = { headers: { authorization: `Bearer ${token}` } }
       for (const server of [other, cutOff])
-        expect(await ask(server, '/v1/session', init), name).toMatchObject({ status: 401, code })
+        expect(await clientOf(server).me(token), name).toMatchObject({ status: 401, body: { code } })
     }
 
     await cut(proxy, cutOff)
     // Each waits until no other server trusts an old entry; they wait concurrently.
-    const ended = everyone.map(async ({ name, end, id, token }) => {
+    const ended = accounts.map(async ({ name, end, id, token }) => {
       const code = await end(cutOff, { id, token })
       await expectRefused(name, token, code)
       return { name, token, code }
@@ -376,20 +381,16 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
   })
 
   usable(
-    'a token that was rotated away on a server without Redis is over on all when its successor is answered',
+    'after a rotation on a server without Redis, every server refuses the old token once its successor was used',
     async () => {
       const { proxy, cutOff, other } = await startTwo(database)
       await addPerson(cutOff.services)
       const old = await login(other)
       expect(await user(other, old)).toMatchObject({ code: 1 })
       await cut(proxy, cutOff)
-      const authorization = `Bearer ${old}`
-      const rotated = await fetch(`${cutOff.url}/v1/session/rotate`, {
-        method: 'POST',
-        headers: { authorization },
-      })
-      // It is 200: the next line uses the token of the response.
-      const { token } = (await rotated.json()) as { token: string }
+      const rotated = await clientOf(cutOff).rotate(old)
+      expect(rotated.status).toBe(200)
+      const token = String(rotated.body.token)
       expect(await user(other, old)).toMatchObject({ code: 1 })
       expect(await user(cutOff, token)).toMatchObject({ code: 1 })
       expect(await user(other, token)).toMatchObject({ code: 1 })
@@ -399,10 +400,10 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
 
   usable('a server that dies while it is cut off loses nothing', async () => {
     const databaseUrl = await fresh(database)
-    const proxy = later(await startProxy(redisUrl() ?? ''))
+    const proxy = closeLater(await startProxy(redisUrl() ?? ''))
     const [cutOff, other] = [
       await start(databaseUrl, { HUFU_REDIS_URL: proxy.url }),
-      later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' })),
+      closeLater(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' })),
     ]
     await addPerson(cutOff.services)
     const token = await login(other)
@@ -412,12 +413,12 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
     await cutOff.close()
     expect(await user(other, token)).toMatchObject({ code: 2 })
     // Nor does a server trust it that starts later, with an empty memory and the old entry in Redis.
-    const newcomer = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+    const newcomer = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
     expect(await user(newcomer, token)).toMatchObject({ code: 2 })
   })
 
   usable(
-    "two servers that each hold another Redis for the right one refuse each other's dead within a second",
+    'two servers on different Redis processes refuse the sessions that the other one ended within a second',
     async () => {
       // As after a fail-over that one of them has not noticed: the old primary still answers it.
       const [old, promoted] = [await startRedis(), await startRedis()]
@@ -426,8 +427,8 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
         () => promoted.stop(),
       )
       const databaseUrl = await fresh(database)
-      const left = later(await start(databaseUrl, { HUFU_REDIS_URL: old.url }))
-      const right = later(await start(databaseUrl, { HUFU_REDIS_URL: promoted.url }))
+      const left = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: old.url }))
+      const right = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: promoted.url }))
       await addPerson(left.services)
       const token = await login(left)
       expect(await user(left, token)).toMatchObject({ code: 1 })
@@ -443,7 +444,7 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
 
   usable('a session that a command ended without Redis is refused within a second', async () => {
     const databaseUrl = await fresh(database)
-    const app = later(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+    const app = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
     await addPerson(app.services)
     const token = await login(app)
     expect(await user(app, token)).toMatchObject({ code: 1 })
@@ -464,22 +465,22 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   beforeEach(async () => {
     if (database.skipped !== null) return
     databaseUrl = await fresh(database)
-    proxy = later(await startProxy(databaseUrl))
+    proxy = closeLater(await startProxy(databaseUrl))
   })
 
   for (const mode of ['refuse', 'stall'] as const) {
-    const how = mode === 'refuse' ? 'does not take connections' : 'takes them and is silent'
+    const how = mode === 'refuse' ? 'refuses connections' : 'accepts them and does not respond'
     usable(`a database that ${how} is answered 503 with Retry-After, never as a bad token`, async () => {
-      const app = later(await start(proxy.url))
+      const app = closeLater(await start(proxy.url))
       await addPerson(app.services)
       const token = await login(app)
       proxy.set(mode)
       const answers = await Promise.all([
         user(app, token),
         logout(app, token),
-        ask(app, '/login', signIn),
-        ask(app, '/v1/sessions', signIn),
-        ask(app, '/v1/session', { headers: { authorization: `Bearer ${token}` } }),
+        ask(app, '/login', classicSignIn),
+        refusalOf(clientOf(app).signIn(credentials)),
+        refusalOf(clientOf(app).me(token)),
         ask(app, '/readyz'),
       ])
       for (const answer of answers) expect(answer).toMatchObject({ status: 503, retryAfter: '1' })
@@ -492,9 +493,9 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   }
 
   usable(
-    'while the database is away no entry is trusted for longer than a second, and a sign-out is refused, not lost',
+    'while the database is down no entry is trusted for longer than a second, and a sign-out is refused, not lost',
     async () => {
-      const app = later(await start(proxy.url, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+      const app = closeLater(await start(proxy.url, { HUFU_REDIS_URL: redisUrl() ?? '' }))
       await addPerson(app.services)
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })
@@ -510,10 +511,10 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
   )
 
   usable(
-    'told to trust copies, a server goes on checking while the database is away, and refuses the rest',
+    'with HUFU_WITHOUT_DATABASE=trust_cache a server goes on checking while the database is down, and refuses the rest',
     async () => {
       const environment = { HUFU_REDIS_URL: redisUrl() ?? '', HUFU_WITHOUT_DATABASE: 'trust_cache' }
-      const app = later(await start(proxy.url, environment))
+      const app = closeLater(await start(proxy.url, environment))
       await addPerson(app.services)
       const token = await login(app)
       expect(await user(app, token)).toMatchObject({ code: 1 })
@@ -534,13 +535,13 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('$name out of r
 
 test('a SQLite file that is removed while the server runs: nothing is acknowledged that would be lost', async () => {
   const url = await fresh(databases[0] ?? expect.fail())
-  const app = later(await start(url))
+  const app = closeLater(await start(url))
   await addPerson(app.services)
   const token = await login(app)
   const path = sqlitePath(url)
   renameSync(path, `${path}.away`)
   for (const answer of [
-    await ask(app, '/v1/sessions', signIn),
+    await refusalOf(clientOf(app).signIn(credentials)),
     await logout(app, token),
     await ask(app, '/readyz'),
   ])
@@ -571,8 +572,9 @@ test.skipIf(whyNoFullDisk() !== null)(
     const token = await login(server)
     fill()
     // There may be space left in the last block of the log.
-    let answer = await ask(server, '/v1/sessions', signIn)
-    while (answer.status === 201) answer = await ask(server, '/v1/sessions', signIn)
+    const enter = () => refusalOf(clientOf(server).signIn(credentials))
+    let answer = await enter()
+    while (answer.status === 201) answer = await enter()
     expect(answer).toMatchObject({ status: 503, retryAfter: '1' })
     expect(await logout(server, token)).toMatchObject({ status: 503, retryAfter: '1' })
     expect(await user(server, token)).toMatchObject({ status: 200, code: 1 })

@@ -8,23 +8,32 @@ import { databaseKind, dialectFor, openDatabase } from '../../src/database/open.
 import type { Database } from '../../src/database/schema.ts'
 import { person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
 import { databases, redisUrl, stores } from '../support/databases.ts'
-import { addAccount, openDomain, signIn } from '../support/in-process-server.ts'
+import { addAccount, signIn as issueSession, openDomain } from '../support/in-process-server.ts'
 import { startRedis } from '../support/services/redis.ts'
+import { type Answer, ask, clientOf, signIn } from '../support/v1-calls.ts'
 
 const allMigrations = readdirSync(new URL('../../src/database/migrations', import.meta.url))
   .map((file) => file.replace(/\.ts$/, ''))
   .sort()
-const json = { 'content-type': 'application/json' }
 
-async function post(
-  url: string,
-  path: string,
-  body: object,
-): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(url + path, { method: 'POST', headers: json, body: JSON.stringify(body) })
-  // Every response of the server is a JSON object.
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+interface Server {
+  readonly url: string
 }
+
+/** The code of a response of the classic API. */
+async function codeOf(response: Promise<Answer>): Promise<unknown> {
+  return (await response).body.code
+}
+
+const login = (server: Server) =>
+  ask(server, 'POST', '/login', { body: { phone_number: person.phone, password: person.password } })
+const user = (server: Server, token: string) => codeOf(ask(server, 'GET', '/user', { headers: { token } }))
+const logout = (server: Server, token: string) =>
+  codeOf(ask(server, 'GET', '/logout', { headers: { token } }))
+
+/** Rotates as a client that sends a content type without a body. */
+const rotateWithContentType = (server: Server, token: string) =>
+  ask(server, 'POST', '/v1/session/rotate', { token, headers: { 'content-type': 'application/json' } })
 
 describe.each(stores)('$name', ({ database, redis, skipped }) => {
   const servers: ServerProcess[] = []
@@ -55,31 +64,22 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     await drop?.()
   })
 
-  function serverFor(i: number): string {
-    return servers[i % 2]?.url ?? ''
+  function serverFor(i: number): Server {
+    return servers[i % 2] ?? expect.fail()
   }
 
   test.skipIf(skipped !== null)(
     'of 64 parallel sign-ins through two servers exactly one session is live',
     async () => {
-      const answers = await Promise.all(
-        Array.from({ length: 64 }, (_, i) =>
-          post(serverFor(i), '/login', { phone_number: person.phone, password: person.password }),
-        ),
-      )
+      const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => login(serverFor(i))))
       for (const answer of answers) expect(answer).toMatchObject({ status: 200, body: { code: 1 } })
       const tokens = answers.map(({ body }) => String(body.token))
       expect(new Set(tokens).size).toBe(64)
 
-      for (const { url } of servers) {
-        const who = await Promise.all(
-          tokens.map(
-            async (token) =>
-              (await fetch(`${url}/user`, { headers: { token } })).json() as Promise<{ code: number }>,
-          ),
-        )
-        expect(who.filter(({ code }) => code === 1)).toHaveLength(1)
-        expect(who.filter(({ code }) => code === 2)).toHaveLength(63)
+      for (const server of servers) {
+        const codes = await Promise.all(tokens.map((token) => user(server, token)))
+        expect(codes.filter((code) => code === 1)).toHaveLength(1)
+        expect(codes.filter((code) => code === 2)).toHaveLength(63)
       }
       const listed = await runCommand(['sessions', 'list', person.phone, '--json'], environment)
       expect(listed.stdout.trim().split('\n')).toHaveLength(1)
@@ -97,7 +97,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const [first = expect.fail()] = domains
       const accountId = await addAccount(first.db)
       const issued = await Promise.all(
-        Array.from({ length: 64 }, (_, i) => signIn(domains[i % domains.length] ?? first, accountId)),
+        Array.from({ length: 64 }, (_, i) => issueSession(domains[i % domains.length] ?? first, accountId)),
       )
       expect(await first.sessions.list(accountId)).toHaveLength(1)
       for (const { verification } of domains) {
@@ -109,33 +109,24 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped !== null)('of 16 parallel sign-outs with one token exactly one succeeds', async () => {
-    const { body } = await post(serverFor(0), '/login', {
-      phone_number: person.phone,
-      password: person.password,
-    })
-    const token = String(body.token)
-    const answers = await Promise.all(
-      Array.from({ length: 16 }, async (_, i) => {
-        const response = await fetch(`${serverFor(i)}/logout`, { headers: { token } })
-        return ((await response.json()) as { code: number }).code
-      }),
-    )
-    expect(answers.filter((code) => code === 1)).toHaveLength(1)
-    expect(answers.filter((code) => code === 2)).toHaveLength(15)
+    const token = String((await login(serverFor(0))).body.token)
+    const codes = await Promise.all(Array.from({ length: 16 }, (_, i) => logout(serverFor(i), token)))
+    expect(codes.filter((code) => code === 1)).toHaveLength(1)
+    expect(codes.filter((code) => code === 2)).toHaveLength(15)
   })
 
   /** Requests a code to sign in with, and reads it from the server's standard error. */
   async function codeFor(phoneNumber: string): Promise<string> {
-    const asked = await post(serverFor(0), '/v1/codes', { phone_number: phoneNumber, purpose: 'sign_in' })
-    expect(asked).toMatchObject({ status: 202 })
+    const sent = await clientOf(serverFor(0)).sendCode({ phoneNumber, purpose: 'sign_in' })
+    expect(sent).toMatchObject({ status: 202 })
     const text = new RegExp(`${phoneNumber.slice(-4)}  您的验证码是 (\\d{6})`)
     return await vi.waitFor(() => text.exec(servers[0]?.output() ?? '')?.[1] ?? expect.fail('no message'))
   }
 
-  async function inDatabase<T>(ask: (db: Database) => Promise<T>): Promise<T> {
+  async function inDatabase<T>(query: (db: Database) => Promise<T>): Promise<T> {
     const db = openDatabase(dialectFor(environment.HUFU_DATABASE_URL ?? '', 1))
     try {
-      return await ask(db)
+      return await query(db)
     } finally {
       await db.destroy()
     }
@@ -153,9 +144,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const phoneNumber = `+861390000700${round}`
         const code = await codeFor(phoneNumber)
         const answers = await Promise.all(
-          Array.from({ length: 64 }, (_, i) =>
-            post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code }),
-          ),
+          Array.from({ length: 64 }, (_, i) => clientOf(serverFor(i)).signIn({ phoneNumber, code })),
         )
         expect(answers.filter(({ status }) => status === 201)).toMatchObject([{ body: { created: true } }])
         const refused = answers.filter(({ status }) => status !== 201)
@@ -179,7 +168,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         const answers = await Promise.all(
           Array.from({ length: 64 }, (_, i) => {
             const guess = isRight(i) ? code : String((Number(code) + i + 1) % 1e6).padStart(6, '0')
-            return post(serverFor(i), '/v1/sessions', { phone_number: phoneNumber, code: guess })
+            return clientOf(serverFor(i)).signIn({ phoneNumber, code: guess })
           }),
         )
         const wins = answers.filter(({ status }) => status === 201).length
@@ -188,7 +177,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         for (const { status, body } of answers) expect([201, 401], JSON.stringify(body)).toContain(status)
         expect(await accountsWith(phoneNumber)).toHaveLength(wins)
         // The code is used up in any case.
-        const late = await post(serverFor(1), '/v1/sessions', { phone_number: phoneNumber, code })
+        const late = await clientOf(serverFor(1)).signIn({ phoneNumber, code })
         expect(late).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
         const row = await inDatabase((db) => findCode(db, { phoneNumber, purpose: 'sign_in' }))
         expect(row?.guesses).toBeGreaterThan(0)
@@ -198,28 +187,15 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
-  async function enter(server: string): Promise<string> {
-    const { body } = await post(server, '/v1/sessions', {
-      phone_number: person.phone,
-      password: person.password,
-    })
-    return String(body.token)
-  }
-
-  async function ask(server: string, method: 'GET' | 'POST', token: string) {
-    const path = method === 'POST' ? '/v1/session/rotate' : '/v1/session'
-    // A content type without a body, as some clients send it.
-    const headers = { authorization: `Bearer ${token}`, ...(method === 'POST' && json) }
-    const response = await fetch(server + path, { method, headers })
-    // Every response of the server is a JSON object.
-    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
-  }
-
   test.skipIf(skipped !== null)(
     '64 parallel rotations with one token through two servers all get the same successor',
     async () => {
-      const old = await enter(serverFor(0))
-      const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => ask(serverFor(i), 'POST', old)))
+      const old = await signIn(serverFor(0), person.phone, person.password)
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, i) =>
+          i < 32 ? clientOf(serverFor(i)).rotate(old) : rotateWithContentType(serverFor(i), old),
+        ),
+      )
       for (const answer of answers)
         expect(answer).toMatchObject({
           status: 200,
@@ -229,7 +205,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       expect(successors.size).toBe(1)
       expect(successors).not.toContain(old)
       for (const token of [old, ...successors])
-        for (const { url } of servers) expect(await ask(url, 'GET', token)).toMatchObject({ status: 200 })
+        for (const server of servers) expect(await clientOf(server).me(token)).toMatchObject({ status: 200 })
     },
   )
 
@@ -238,16 +214,16 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     async () => {
       for (let i = 0; i < 10; i++) {
         const [server, other] = [serverFor(i), serverFor(i + 1)]
-        const old = await enter(server)
-        const successor = String((await ask(server, 'POST', old)).body.token)
+        const old = await signIn(server, person.phone, person.password)
+        const successor = String((await clientOf(server).rotate(old)).body.token)
         // Both have it in memory as valid.
-        for (const url of [server, other]) expect(await ask(url, 'GET', old)).toMatchObject({ status: 200 })
-        expect(await ask(other, 'GET', successor)).toMatchObject({ status: 200 })
-        expect(await ask(server, 'GET', successor)).toMatchObject({ status: 200 })
+        for (const one of [server, other]) expect(await clientOf(one).me(old)).toMatchObject({ status: 200 })
+        expect(await clientOf(other).me(successor)).toMatchObject({ status: 200 })
+        expect(await clientOf(server).me(successor)).toMatchObject({ status: 200 })
         const reused = { status: 401, body: { code: 'session_token_reused', ended_at: expect.any(String) } }
-        expect(await ask(server, 'GET', old)).toMatchObject(reused)
-        expect(await ask(other, 'GET', successor)).toMatchObject(reused)
-        expect(await ask(server, 'POST', successor)).toMatchObject(reused)
+        expect(await clientOf(server).me(old)).toMatchObject(reused)
+        expect(await clientOf(other).me(successor)).toMatchObject(reused)
+        expect(await clientOf(server).rotate(successor)).toMatchObject(reused)
       }
     },
   )
@@ -256,19 +232,11 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     'a session ended on one server is refused on the other once the answer arrives',
     async () => {
       for (let i = 0; i < 20; i++) {
-        const { body } = await post(serverFor(i), '/login', {
-          phone_number: person.phone,
-          password: person.password,
-        })
-        const token = String(body.token)
-        const other = serverFor(i + 1)
+        const token = String((await login(serverFor(i))).body.token)
         // Both have it in memory now.
-        for (const { url } of servers)
-          expect(await (await fetch(`${url}/user`, { headers: { token } })).json()).toMatchObject({ code: 1 })
-        expect(await (await fetch(`${serverFor(i)}/logout`, { headers: { token } })).json()).toMatchObject({
-          code: 1,
-        })
-        expect(await (await fetch(`${other}/user`, { headers: { token } })).json()).toMatchObject({ code: 2 })
+        for (const server of servers) expect(await user(server, token)).toBe(1)
+        expect(await logout(serverFor(i), token)).toBe(1)
+        expect(await user(serverFor(i + 1), token)).toBe(2)
       }
     },
   )
@@ -289,11 +257,10 @@ test.skipIf(redisUrl() === null)(
     const servers = await Promise.all([startProcess(environment), startProcess(environment)])
     const answers = await Promise.all(
       Array.from({ length: 64 }, (_, i) =>
-        fetch(`${servers[i % 2]?.url}/v1/codes`, {
-          method: 'POST',
-          // Each from another network, to a number of another range: only the budget limits them.
-          headers: { ...json, 'x-forwarded-for': `198.${i}.100.7` },
-          body: JSON.stringify({ phone_number: `+86138${1000 + i}0009`, purpose: 'sign_in' }),
+        // Each from another network, to a number of another range: only the budget limits them.
+        clientOf(servers[i % 2] ?? servers[0], { from: `198.${i}.100.7` }).sendCode({
+          phoneNumber: `+86138${1000 + i}0009`,
+          purpose: 'sign_in',
         }),
       ),
     )
@@ -316,12 +283,12 @@ describe.each(databases)('$name', (database) => {
       const { openServices } = await import('../../src/app.ts')
       const { readSettings } = await import('../../src/settings/settings.ts')
       const settings = readSettings({ HUFU_DATABASE_URL: url })
-      const houses = [await openServices(settings), await openServices(settings)]
-      await migrate(houses[0]?.db ?? expect.fail(), settings.database.location.kind)
+      const opened = [await openServices(settings), await openServices(settings)]
+      await migrate(opened[0]?.db ?? expect.fail(), settings.database.location.kind)
       const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
       const made = await Promise.allSettled(
         Array.from({ length: 16 }, (_, i) =>
-          houses[i % 2]?.accounts.add({
+          opened[i % 2]?.accounts.add({
             phoneNumber: spellings[i % spellings.length] ?? '',
             nickname: null,
             password: null,
@@ -331,7 +298,7 @@ describe.each(databases)('$name', (database) => {
       expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
       for (const one of made)
         if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'phone_number_taken' })
-      for (const services of houses) await services.close()
+      for (const services of opened) await services.close()
       await drop()
     },
   )
