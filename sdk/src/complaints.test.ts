@@ -380,7 +380,7 @@ describe('One device per user', () => {
     })
   })
 
-  test('If the server keeps the previous phone, the new one is told so, and stays signed out', async () => {
+  test('If the server keeps the previous phone, the new one gets that error, and stays signed out', async () => {
     const network = fakeNetwork(() => problem(409, 'session_limit_reached'))
     const client = createClient({ baseUrl, transport: network.transport })
     await expect(client.signIn(input)).rejects.toMatchObject({ code: 'session_limit_reached', status: 409 })

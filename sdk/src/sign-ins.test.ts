@@ -88,7 +88,7 @@ test('A sign-in after a sign-out is a new one, even while the first is under way
   expect(client.state).toMatchObject({ is: 'signed_in', session: { id: 'session-2' } })
 })
 
-test('A password signs in anew each time that it is sent', async () => {
+test('A password signs in again each time that it is sent', async () => {
   const { client, network } = newClient()
   await client.signIn(byPassword)
   network.answer = () => issued('2')

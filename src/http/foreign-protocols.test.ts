@@ -19,7 +19,7 @@ test.each([
   expect(foreignProtocolOf(bytes(text))).toBe(protocol)
 })
 
-test('each protocol is told of once a minute, however often it comes', () => {
+test('each protocol is reported once a minute at most', () => {
   let now = 5
   const said: string[] = []
   const log = { foreignProtocol: (protocol: string, peer?: string) => void said.push(`${protocol} ${peer}`) }

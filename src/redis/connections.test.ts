@@ -45,7 +45,7 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
     expect(told).toEqual(['ok', 'out_of_reach', 'ok'])
   })
 
-  test('a refused command ends the connection, and a new one tells of the same process', async () => {
+  test('a refused command ends the connection, and a new one finds the same process', async () => {
     const { link } = await start()
     const first = link.connectionFor('any') ?? expect.fail()
     await expect(link.ask('any', ({ client }) => client.sendCommand(['NO SUCH THING']))).rejects.toThrow(

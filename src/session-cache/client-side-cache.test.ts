@@ -29,7 +29,7 @@ test('what was read once is not asked again', async () => {
   })
 })
 
-test('nothing is cache of sessions that are not there, however many a stranger names', async () => {
+test('nothing is cached of sessions that do not exist, however many a client names', async () => {
   const cache = new ClientSideCache(10, 60_000)
   await cache.read(id, async () => copy)
   for (let i = 0; i < 1_000; i++)
@@ -87,7 +87,7 @@ test('an announced change forgets one name, and no name at all forgets everythin
   expect(cache.get('c')).toBeUndefined()
 })
 
-test('a failed read is told to everybody who waits for it, and is not cache', async () => {
+test('a failed read rejects for all callers that wait for it, and is not cached', async () => {
   const cache = new ClientSideCache(10, 60_000)
   const fail = async () => {
     throw new Error('gone')

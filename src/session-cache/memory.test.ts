@@ -86,7 +86,7 @@ test('what a transaction marked that failed is released by the next one; that of
   expect(cache.session('other').value).toBe(other)
 })
 
-test('a copy lives for some minutes, so that what it says of the last use is not far behind', async () => {
+test('an entry expires after some minutes, so that its last use is not far behind', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   try {
     const { cache } = open()

@@ -30,7 +30,7 @@ test('an extension is written about once a day, not with every use', () => {
   expect(life.extensionDueAt(session({}))).toBe(day)
 })
 
-test('a life of one day is extended before it is over', () => {
+test('a lifetime of one day is extended before it ends', () => {
   expect(new SessionLifetime(day, null).extensionDueAt(session({ expiresAt: day }))).toBe(day / 2)
 })
 

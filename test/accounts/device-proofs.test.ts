@@ -78,9 +78,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       .where('proof_hash', '=', hashDeviceProof(proof))
       .executeTakeFirst()) !== undefined
 
-  /**
-   * Wrong passwords from so many networks that the number has no attempts left for callers without a proof.
-   */
+  /** Wrong passwords from enough networks to leave the number no attempts for callers without a proof. */
   async function attackPassword(phone: string): Promise<void> {
     for (let i = 0; i < 15; i++)
       expect(await stranger().signIn({ phoneNumber: phone, password: 'wrong' })).toMatchObject({

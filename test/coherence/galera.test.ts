@@ -1,6 +1,5 @@
-// Servers of ours on different nodes of a real Galera cluster: what one node has acknowledged is known
-// through
-// every other node, also while that one lags, stands still or is cut off.
+// Servers on different nodes of a real Galera cluster: a write that one node has acknowledged is visible
+// through every other node, also while that node lags, is paused or is cut off.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findAccountById } from '../../src/accounts/account-rows.ts'
@@ -45,7 +44,10 @@ const code = { phoneNumber: '+8613900001000', purpose: 'sign_in' } as const
 const now = Date.UTC(2026, 10, 22)
 const anHour = [{ max: 20, ms: 3_600_000, backoffMs: [] }]
 
-/** Lets the commits of two transactions begin at the same moment. One that waits alone for long goes on. */
+/**
+ * Lets the commits of two transactions begin at the same moment. A transaction that waits alone for long
+ * continues.
+ */
 class Meeting {
   isOn = false
   #arrived: (() => void) | null = null
@@ -68,7 +70,7 @@ class Meeting {
   }
 }
 
-/** What a person is answered where this is thrown. */
+/** The response of a request in which this is thrown. */
 function answerTo(error: unknown): string {
   const answer = asUnavailable(error)
   return answer instanceof AppError ? answer.code : `internal: ${error}`
@@ -263,7 +265,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
       await b.db.selectFrom('hufu_accounts').select('id').limit(1).execute()
     })
 
-    /** A node that applies nothing is soon found not to be in step; then the answer is 503. */
+    /** A node that applies nothing is soon detected as out of sync; then the answer is 503. */
     const verifyOnB = async (token: string) =>
       await Promise.resolve(b.verification.verify(token)).then(({ is }) => is, answerTo)
 
@@ -275,7 +277,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
       expect(await verifyOnB(token)).toBe('live')
     })
 
-    test('a session that was ended through another node is over', async () => {
+    test('a session that was ended through another node has ended', async () => {
       const { token, session } = await signIn(a, accountId)
       expect(await verifyOnB(token)).toBe('live')
       await lag(1)
@@ -292,7 +294,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
       expect(['new', 'unavailable']).toContain(await read.then((account) => account?.nickname, answerTo))
     })
 
-    test('a guarded update finds what was written through another node', async () => {
+    test('a guarded update sees a write through another node', async () => {
       const name = { ...code, phoneNumber: '+8613900003000' }
       await lag(1)
       await insertCode(a.db, codeRow(name.phoneNumber, 'lagging'))
@@ -326,13 +328,13 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     }
   })
 
-  /** Breaks a node as seen by a server of ours on it, and what repairs it. */
+  /** Breaks a node for a server on it, and repairs it. */
   interface Failure {
     readonly name: string
     readonly withRedis: boolean
     fail(node: GaleraNode): Promise<void>
     repair(node: GaleraNode): Promise<void>
-    /** The node answers, and /readyz must tell that it is not in use. */
+    /** The node answers, and /readyz must report that it is not in use. */
     readonly isTold?: true
   }
   const failures: readonly Failure[] = [
@@ -357,7 +359,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
       isTold: true,
     },
     {
-      name: 'taken out, as one that gives its data to another node',
+      name: 'taken out, like a node that sends its data to another one',
       withRedis: true,
       fail: async (node) => void (await node.tell('set global wsrep_desync = on')),
       repair: async (node) => void (await node.tell('set global wsrep_desync = off')),
@@ -365,12 +367,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     },
   ]
 
-  describe.each(failures)('a server of ours on a node that is $name', ({
-    withRedis,
-    fail,
-    repair,
-    isTold,
-  }) => {
+  describe.each(failures)('a server on a node that is $name', ({ withRedis, fail, repair, isTold }) => {
     const isSkipped = withRedis && redisUrl() === null
 
     const signInOn = async ({ url }: RunningApp) => {
@@ -379,7 +376,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ phone_number: person.phone, password: person.password }),
       })
-      // Every answer of the server is a JSON object.
+      // Every response of the server is a JSON object.
       const body = (await response.json()) as Record<string, unknown>
       return { status: response.status, token: String(body.token) }
     }

@@ -19,6 +19,25 @@ const banned: readonly RegExp[] = [
   /\b(the truth|house|short way|believes?|believed)\b/i,
 ]
 
+/**
+ * Words of this project alone, and phrases that hide the subject, which tests and benchmarks once had. The
+ * terms of the field are in their place: scenario, mutant, baseline, connection, expire, end, report.
+ */
+const bannedInTests: readonly RegExp[] = [
+  /\b(everybody|anybody)\b/i,
+  /\b(told|tells|stands?|strangers?|spoilt|planted|yardsticks?|newcomers?)\b/i,
+  /\b(plays?|played|anew|by hand|so many|in step|let go|made good|over and over again)\b/i,
+  /\br[ua]ns? out\b/i,
+  /\b(is|are|was|were) over\b/i,
+  /\b(well|good) again\b/i,
+  /\blines? to (the )?(Redis|database|server|store)/i,
+  /\b(those|one|ones) who\b/i,
+  /\b(says?|said) of\b/i,
+]
+
+/** Files whose texts are still to be written in the terms of the field. */
+const unfinished = /^(test\/coherence\/(cache-model|feed)|test\/robustness\/bad-request|src\/limits\/)/
+
 interface Text {
   readonly place: string
   readonly text: string
@@ -46,8 +65,10 @@ function commentsOf(file: string, lines: readonly string[]): Text[] {
 }
 
 function testNamesOf(file: string, source: string): Text[] {
-  const names = source.matchAll(/\b(?:test|describe|usable)\b[^'"`\n]*\(\s*(['"`])(.*?)(?<!\\)\1/g)
-  return [...names].map(([, , text = '']) => ({ place: file, text }))
+  const calls = /\b(?:test|describe|usable)\b[^'"`\n]*\(\s*(['"`])(.*?)(?<!\\)\1/g
+  const rows = /\bname: (['"`])(.*?)(?<!\\)\1/g
+  const names = [...source.matchAll(calls), ...source.matchAll(rows)]
+  return names.map(([, , text = '']) => ({ place: file, text }))
 }
 
 test('no comment line is wider than the code', () => {
@@ -67,9 +88,14 @@ test('comments and test names have a subject and no private words', () => {
     return [...commentsOf(file, lines), ...testNamesOf(file, lines.join('\n'))]
   })
   expect(texts.length).toBeGreaterThan(5_000)
-  const wrong = texts.filter(({ text }) => banned.some((phrase) => phrase.test(text)))
+  const wrong = texts.filter(({ place, text }) => phrasesFor(place).some((phrase) => phrase.test(text)))
   expect(wrong).toEqual([])
 })
+
+function phrasesFor(place: string): readonly RegExp[] {
+  const isTest = /^(test|bench)\/|\.test\.ts/.test(place) && !unfinished.test(place)
+  return isTest ? [...banned, ...bannedInTests] : banned
+}
 
 function linesOf(file: string): string[] {
   return readFileSync(join(root, file), 'utf8').split('\n')

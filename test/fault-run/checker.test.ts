@@ -148,7 +148,7 @@ test('a clock jump explains no refusal of a token, and the refusal of a code nee
   expect(rules([signIn(null, 0, { ...refused, code: 'a:1' })], [jump])).toEqual([])
 })
 
-test('one caller has no more guesses compared than the limits allow before the wait is over', () => {
+test('one caller has no more guesses compared than the limits allow before the wait has ended', () => {
   const guess = (start: number, more: Partial<Operation> = {}): Operation => ({
     ...base,
     kind: 'guess',

@@ -84,7 +84,7 @@ describe.each(cases)('$driver.name', (kind) => {
     expect(gateway.taken.map(({ content }) => content)).toEqual([kind.understood.changed])
   })
 
-  test('signs each of many messages anew', async () => {
+  test('signs each of many messages separately', async () => {
     const one = driver()
     await Promise.all(Array.from({ length: 5 }, () => one.send(code, id)))
     expect(gateway.taken).toHaveLength(5)
