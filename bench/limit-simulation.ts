@@ -85,12 +85,15 @@ class World {
   }
 
   /** Requests a code, as CodeSender does. */
-  async ask(who: LimitSubject, to: 'owner' | 'stranger' = 'owner'): Promise<'sent' | 'nothing' | 'refused'> {
-    const asked = await this.limiter.askForCode(who).catch(() => null)
+  async ask(
+    subject: LimitSubject,
+    to: 'owner' | 'stranger' = 'owner',
+  ): Promise<'sent' | 'nothing' | 'refused'> {
+    const asked = await this.limiter.askForCode(subject).catch(() => null)
     if (!asked) return 'refused'
     if ((await asked.message(to)) !== 'room') return 'nothing'
     this.messages++
-    if (who.phoneNumber !== victim) return 'sent'
+    if (subject.phoneNumber !== victim) return 'sent'
     const isDead = !this.isOut || (this.code?.guesses ?? 0) >= guessesPerCode
     const guesses = isDead ? 0 : (this.code?.guesses ?? 0)
     this.code = { id: isDead ? ++this.#lastCode : this.#lastCode, sentAt: this.clock.now(), guesses }
@@ -102,10 +105,10 @@ class World {
   }
 
   /** Tries a code, as Codes.check does. */
-  async tryCode(who: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
-    const attempt = await this.limiter.attempt('check_code', who).catch(() => null)
+  async tryCode(subject: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+    const attempt = await this.limiter.attempt('check_code', subject).catch(() => null)
     if (!attempt) return 'refused'
-    const code = this.isOut && who.phoneNumber === victim ? this.code : null
+    const code = this.isOut && subject.phoneNumber === victim ? this.code : null
     const judged = await attempt.guess.count(code !== null)
     if (!code) return 'wrong'
     const isCounted = judged === 'room' && code.guesses < guessesPerCode
@@ -121,8 +124,8 @@ class World {
   }
 
   /** Tries a password, as comparePassword does. */
-  async tryPassword(who: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
-    const attempt = await this.limiter.attempt('check_password', who).catch(() => null)
+  async tryPassword(subject: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
+    const attempt = await this.limiter.attempt('check_password', subject).catch(() => null)
     if (!attempt) return 'refused'
     const judged = await attempt.guess.count(true)
     if (judged !== 'full' && !isRight) this.realGuesses++
@@ -240,10 +243,10 @@ const byRealGuesses = (world: World, years: number) => (world.realGuesses / year
  */
 async function guessesOfOneCallerInADay(limits: readonly Limit[]): Promise<number> {
   const world = new World(limits)
-  const who = caller('10.0.0.1')
+  const subject = caller('10.0.0.1')
   let tries = 0
   for (let i = 0; i < 24 * 60; i++) {
-    if ((await world.tryCode(who, false)) !== 'refused') tries++
+    if ((await world.tryCode(subject, false)) !== 'refused') tries++
     world.clock.advance(minute)
   }
   return tries
@@ -262,8 +265,8 @@ async function takenByTwoCodes(limits: readonly Limit[]): Promise<number> {
 
 const sixNetworks = Array.from({ length: 6 }, (_, i) => `203.0.${100 + i}`)
 const ownerDeviceId = 'A1B2C3'
-let lastStranger = 0
-const stranger = () => `+86139${String(10_000_000 + (lastStranger++ % 80_000_000))}`
+let lastUnknown = 0
+const unknownNumber = () => `+86139${String(10_000_000 + (lastUnknown++ % 80_000_000))}`
 
 async function burst(count: number, one: (i: number) => Promise<unknown>): Promise<void> {
   for (let i = 0; i < count; i++) await one(i)
@@ -288,7 +291,7 @@ function guessesOfCodes(twoCodes: number): Attack[] {
       days: 3,
       minute: (world) =>
         burst(50, (i) =>
-          world.tryCode(caller(`${sixNetworks[i % 6]}.${i}`, { phoneNumber: stranger() }), false),
+          world.tryCode(caller(`${sixNetworks[i % 6]}.${i}`, { phoneNumber: unknownNumber() }), false),
         ),
       taken: byRealGuesses,
       before: 0,
@@ -297,9 +300,9 @@ function guessesOfCodes(twoCodes: number): Attack[] {
       name: 'codes requested and guessed at one number, one address',
       days: 40,
       minute: async (world) => {
-        const who = caller('203.0.113.7')
-        await world.ask(who)
-        await world.tryCode(who, false)
+        const subject = caller('203.0.113.7')
+        await world.ask(subject)
+        await world.tryCode(subject, false)
       },
       taken: byRealGuesses,
       before: oneAccountBefore,
@@ -341,7 +344,7 @@ const keepingOut: readonly Attack[] = [
     name: "a neighbour at the owner's own address who taps all day",
     days: 3,
     minute: (world) =>
-      burst(20, (i) => world.ask(caller(ownerAddress, i ? { phoneNumber: stranger() } : {}))),
+      burst(20, (i) => world.ask(caller(ownerAddress, i ? { phoneNumber: unknownNumber() } : {}))),
     before: 0,
   },
   {
@@ -350,8 +353,8 @@ const keepingOut: readonly Attack[] = [
     ownerDeviceId,
     minute: (world) =>
       burst(4, async () => {
-        await world.ask(bot({ phoneNumber: stranger(), deviceId: ownerDeviceId }))
-        await world.tryCode(bot({ phoneNumber: stranger(), deviceId: ownerDeviceId }), false)
+        await world.ask(bot({ phoneNumber: unknownNumber(), deviceId: ownerDeviceId }))
+        await world.tryCode(bot({ phoneNumber: unknownNumber(), deviceId: ownerDeviceId }), false)
       }),
     before: 0,
   },
@@ -385,7 +388,7 @@ const manyNumbers: readonly Attack[] = [
     days: 3,
     minute: (world) =>
       burst(20, () => {
-        const phoneNumber = `+861380000${String(1_000 + (lastStranger++ % 4_000)).padStart(4, '0')}`
+        const phoneNumber = `+861380000${String(1_000 + (lastUnknown++ % 4_000)).padStart(4, '0')}`
         return world.ask(bot({ phoneNumber }), 'stranger')
       }),
     before: 0,
@@ -407,7 +410,7 @@ async function attacks(limits: readonly Limit[]): Promise<Attack[]> {
 
 /** A message to another account, and five guesses at its code. */
 async function guessAtAnother(world: World): Promise<void> {
-  const phoneNumber = stranger()
+  const phoneNumber = unknownNumber()
   if ((await world.ask(bot({ phoneNumber }))) !== 'sent') return
   for (let i = 0; i < guessesPerCode; i++) {
     const attempt = await world.limiter.attempt('check_code', bot({ phoneNumber })).catch(() => null)
@@ -426,7 +429,7 @@ export async function simulateAttacks(names?: readonly string[], at: Numbers = '
   for (const attack of await attacks(limits)) {
     if (names && !names.includes(attack.name)) continue
     lastBot = 0
-    lastStranger = 0
+    lastUnknown = 0
     rows.push(await simulate(attack, limits))
   }
   return rows

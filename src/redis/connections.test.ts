@@ -36,9 +36,9 @@ describe.skipIf(inject('redis').skipped !== null)('a watched connection', () => 
     const before = link.connectionFor('any')
     const { generation } = link
     expect(before).not.toBeNull()
-    await redis.tell('REPLICAOF', '127.0.0.1', '1')
+    await redis.command('REPLICAOF', '127.0.0.1', '1')
     await until(async () => link.connectionFor('any') === null)
-    await redis.tell('REPLICAOF', 'NO', 'ONE')
+    await redis.command('REPLICAOF', 'NO', 'ONE')
     await until(async () => link.connectionFor('any') !== null)
     expect(link.connectionFor('any')).not.toBe(before)
     expect(link.generation).toBeGreaterThan(generation)

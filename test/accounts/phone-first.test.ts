@@ -55,9 +55,9 @@ async function signUp(app: RunningApp, phone = newNumber(), device: NewDevice = 
   return { phone, token, accountId: account.id, sessionId: session.id }
 }
 
-async function setPassword(app: RunningApp, who: { phone: string; token: string }, password: string) {
-  const code = await codeFor(app, who.phone, 'confirm')
-  expect((await clientOf(app).setPassword(who.token, { newPassword: password, code })).status).toBe(204)
+async function setPassword(app: RunningApp, user: { phone: string; token: string }, password: string) {
+  const code = await codeFor(app, user.phone, 'confirm')
+  expect((await clientOf(app).setPassword(user.token, { newPassword: password, code })).status).toBe(204)
 }
 
 async function kindsOf(app: RunningApp, accountId: string, phoneNumber: string): Promise<string[]> {
@@ -261,13 +261,13 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('the profile is changed a field at a time, and every check returns the new name', async () => {
-        const who = await signUp(app)
+        const user = await signUp(app)
         const avatarUrl = 'https://example.com/a.png'
         const change = { nickname: '大明', locale: 'zh-CN' }
-        const { token } = who
+        const { token } = user
         expect(await client().updateAccount(token, { ...change, avatarUrl })).toMatchObject({
           status: 200,
-          body: { ...change, avatar_url: avatarUrl, has_password: false, phone_number: who.phone },
+          body: { ...change, avatar_url: avatarUrl, has_password: false, phone_number: user.phone },
         })
         expect(await client().updateAccount(token, { avatarUrl: null })).toMatchObject({
           body: { nickname: '大明', avatar_url: null, locale: 'zh-CN' },
@@ -286,14 +286,14 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('a password is set by code, changed by the old one, and every change ends the other sessions', async () => {
-        const who = await signUp(app)
-        const other = await signUp(app, who.phone, { platform: 'android' })
-        await setPassword(app, who, 'correct horse')
+        const user = await signUp(app)
+        const other = await signUp(app, user.phone, { platform: 'android' })
+        await setPassword(app, user, 'correct horse')
         expect(await client().me(other.token)).toMatchObject({
           status: 401,
           body: { code: 'session_password_changed' },
         })
-        const { token } = who
+        const { token } = user
         const change = { newPassword: 'battery staple', currentPassword: 'wrong' }
         expect(await client().setPassword(token, change)).toMatchObject({
           status: 401,
@@ -302,9 +302,9 @@ for (const { name, skipped, database, redis } of stores) {
         change.currentPassword = 'correct horse'
         expect((await client().setPassword(token, change)).status).toBe(204)
         expect((await client().me(token)).status).toBe(200)
-        const signIn = { phoneNumber: who.phone, password: 'battery staple' }
+        const signIn = { phoneNumber: user.phone, password: 'battery staple' }
         expect((await client().signIn(signIn)).status).toBe(201)
-        const number = { newPassword: who.phone.slice(3), currentPassword: 'battery staple' }
+        const number = { newPassword: user.phone.slice(3), currentPassword: 'battery staple' }
         expect(await client().setPassword(token, number)).toMatchObject({
           status: 422,
           body: { code: 'password_refused', rule: 'is_phone_number' },
@@ -321,25 +321,25 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('a forgotten password is reset by code, once, and ends every session', async () => {
-        const who = await signUp(app)
-        const code = await codeFor(app, who.phone, 'reset_password')
-        const input = { phoneNumber: who.phone, code, newPassword: 'correct horse' }
+        const user = await signUp(app)
+        const code = await codeFor(app, user.phone, 'reset_password')
+        const input = { phoneNumber: user.phone, code, newPassword: 'correct horse' }
         const answers = await Promise.all(Array.from({ length: 5 }, () => client().resetPassword(input)))
         expect(answers.map(({ status }) => status).sort()).toEqual([204, 401, 401, 401, 401])
-        expect(await client().me(who.token)).toMatchObject({
+        expect(await client().me(user.token)).toMatchObject({
           body: { code: 'session_password_changed' },
         })
-        const signIn = { phoneNumber: who.phone, password: 'correct horse' }
+        const signIn = { phoneNumber: user.phone, password: 'correct horse' }
         expect((await client().signIn(signIn)).status).toBe(201)
       })
 
       test('an account moves to another number with proof of both, and the other sessions end', async () => {
-        const who = await signUp(app)
-        const other = await signUp(app, who.phone, { platform: 'android' })
+        const user = await signUp(app)
+        const other = await signUp(app, user.phone, { platform: 'android' })
         const taken = await signUp(app)
-        const { token } = who
+        const { token } = user
         const phoneNumber = newNumber()
-        const confirm = await codeFor(app, who.phone, 'confirm')
+        const confirm = await codeFor(app, user.phone, 'confirm')
         const code = await codeFor(app, phoneNumber, 'change_phone')
         const move = (input: ChangePhoneInput) => client().changePhone(token, input)
         expect(await move({ phoneNumber, code, confirmation: { code: wrong(confirm) } })).toMatchObject({
@@ -362,7 +362,7 @@ for (const { name, skipped, database, redis } of stores) {
           body: { code: 'session_phone_changed' },
         })
         // The old number is free, and creates a new account.
-        expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
+        expect((await signUp(app, user.phone)).accountId).not.toBe(user.accountId)
         const again = {
           confirmation: { code: await codeFor(app, phoneNumber, 'confirm') },
           code: await codeFor(app, taken.phone, 'change_phone'),
@@ -374,12 +374,12 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('a typing error in one of the two codes does not use up the other, and the answer names the wrong one', async () => {
-        const who = await signUp(app)
+        const user = await signUp(app)
         const phoneNumber = newNumber()
-        const confirm = await codeFor(app, who.phone, 'confirm')
+        const confirm = await codeFor(app, user.phone, 'confirm')
         let code = await codeFor(app, phoneNumber, 'change_phone')
         const move = (codes: Omit<ChangePhoneInput, 'phoneNumber'>) =>
-          client().changePhone(who.token, { phoneNumber, ...codes })
+          client().changePhone(user.token, { phoneNumber, ...codes })
         for (let i = 0; i < 5; i++)
           expect(await move({ code: wrong(code), confirmation: { code: confirm } })).toMatchObject({
             status: 401,
@@ -394,10 +394,10 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('an account does not move to its own number, and nothing ends', async () => {
-        const who = await signUp(app)
-        const other = await signUp(app, who.phone, { platform: 'android' })
-        const input = { phoneNumber: who.phone, code: '000000', confirmation: { code: '000000' } }
-        expect(await client().changePhone(who.token, input)).toMatchObject({
+        const user = await signUp(app)
+        const other = await signUp(app, user.phone, { platform: 'android' })
+        const input = { phoneNumber: user.phone, code: '000000', confirmation: { code: '000000' } }
+        expect(await client().changePhone(user.token, input)).toMatchObject({
           status: 409,
           body: { code: 'phone_number_taken' },
         })
@@ -436,34 +436,34 @@ for (const { name, skipped, database, redis } of stores) {
       })
 
       test('a confirmation is valid once, also for two concurrent changes', async () => {
-        const who = await signUp(app)
-        const confirmation = { code: await codeFor(app, who.phone, 'confirm') }
+        const user = await signUp(app)
+        const confirmation = { code: await codeFor(app, user.phone, 'confirm') }
         const numbers = [newNumber(), newNumber()]
         const codes = await Promise.all(numbers.map((phone) => codeFor(app, phone, 'change_phone')))
         const moves = await Promise.all(
           numbers.map((phoneNumber, i) =>
-            client().changePhone(who.token, { phoneNumber, code: codes[i] ?? '', confirmation }),
+            client().changePhone(user.token, { phoneNumber, code: codes[i] ?? '', confirmation }),
           ),
         )
         expect(moves.map(({ status }) => status).sort()).toEqual([200, 401])
       })
 
       test('an account closes with a code, reopens at a sign-in, and is deleted after 15 days', async () => {
-        const who = await signUp(app)
+        const user = await signUp(app)
         const close = async (token: string) => {
-          const code = await codeFor(app, who.phone, 'close_account')
+          const code = await codeFor(app, user.phone, 'close_account')
           return await client().closeAccount(token, code)
         }
-        expect(await client().closeAccount(who.token, '000000')).toMatchObject({ status: 401 })
-        const closing = await close(who.token)
+        expect(await client().closeAccount(user.token, '000000')).toMatchObject({ status: 401 })
+        const closing = await close(user.token)
         expect(closing).toMatchObject({ status: 202 })
         expect(Date.parse(String(closing.body.closes_at))).toBe(app.clock.now() + 15 * dayMs)
-        expect(await client().me(who.token)).toMatchObject({
+        expect(await client().me(user.token)).toMatchObject({
           status: 401,
           body: { code: 'session_account_closed' },
         })
-        const back = await signUp(app, who.phone)
-        expect(back.accountId).toBe(who.accountId)
+        const back = await signUp(app, user.phone)
+        expect(back.accountId).toBe(user.accountId)
         app.clock.advance(16 * dayMs)
         await app.services.purgeExpired()
         expect((await client().me(back.token)).status).toBe(200)
@@ -471,79 +471,79 @@ for (const { name, skipped, database, redis } of stores) {
         await close(back.token)
         app.clock.advance(15 * dayMs - 1)
         await app.services.purgeExpired()
-        expect(await app.services.accounts.find(who.phone)).toMatchObject({ closesAt: expect.any(Number) })
+        expect(await app.services.accounts.find(user.phone)).toMatchObject({ closesAt: expect.any(Number) })
         app.clock.advance(1)
         await Promise.all([app.services.purgeExpired(), app.services.purgeExpired()])
-        expect(await app.services.accounts.find(who.phone)).toBeNull()
+        expect(await app.services.accounts.find(user.phone)).toBeNull()
         expect(await client().me(back.token)).toMatchObject({ status: 401 })
         const { db } = app.services
         const left = await db
           .selectFrom('hufu_events')
           .selectAll()
-          .where('account_id', '=', who.accountId)
+          .where('account_id', '=', user.accountId)
           .execute()
         expect(left.map(({ kind }) => kind)).toContain('account_purged')
-        expect(JSON.stringify(left)).not.toMatch(new RegExp(`${who.phone.slice(1)}|127\\.0\\.0\\.1`))
-        expect((await signUp(app, who.phone)).accountId).not.toBe(who.accountId)
+        expect(JSON.stringify(left)).not.toMatch(new RegExp(`${user.phone.slice(1)}|127\\.0\\.0\\.1`))
+        expect((await signUp(app, user.phone)).accountId).not.toBe(user.accountId)
       })
 
       test('the export contains all data of a person and no secret', async () => {
-        const who = await signUp(app)
-        await setPassword(app, who, 'correct horse')
-        const { status, body } = await client().exportAccount(who.token)
+        const user = await signUp(app)
+        await setPassword(app, user, 'correct horse')
+        const { status, body } = await client().exportAccount(user.token)
         expect(status).toBe(200)
         expect(body).toMatchObject({
-          account: { id: who.accountId, has_password: true },
-          sessions: [{ id: who.sessionId, platform: 'ios', ended_at: null }],
+          account: { id: user.accountId, has_password: true },
+          sessions: [{ id: user.sessionId, platform: 'ios', ended_at: null }],
         })
         expect(JSON.stringify(body)).not.toMatch(/argon2|hf_|token_hash/)
       })
 
       test('a ban ends all sessions at once, names its end, and ends by itself', async () => {
-        const who = await signUp(app)
+        const user = await signUp(app)
         const until = app.clock.now() + dayMs
-        await app.services.lifecycle.ban(who.accountId, { until, reason: 'spam' })
-        expect(await client().me(who.token)).toMatchObject({
+        await app.services.lifecycle.ban(user.accountId, { until, reason: 'spam' })
+        expect(await client().me(user.token)).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
         })
-        const code = await codeFor(app, who.phone, 'sign_in')
-        const input = { phoneNumber: who.phone, code }
+        const code = await codeFor(app, user.phone, 'sign_in')
+        const input = { phoneNumber: user.phone, code }
         expect(await client().signIn(input)).toMatchObject({
           status: 403,
           body: { code: 'account_banned', banned_until: new Date(until).toISOString() },
         })
         app.clock.advance(dayMs)
-        await signUp(app, who.phone)
-        await app.services.lifecycle.ban(who.accountId, { until: null, reason: null })
-        await app.services.lifecycle.unban(who.accountId)
+        await signUp(app, user.phone)
+        await app.services.lifecycle.ban(user.accountId, { until: null, reason: null })
+        await app.services.lifecycle.unban(user.accountId)
         // Sessions that a ban ended stay ended.
-        expect(await client().me(who.token)).toMatchObject({
+        expect(await client().me(user.token)).toMatchObject({
           status: 401,
           body: { code: 'session_banned' },
         })
-        await signUp(app, who.phone)
+        await signUp(app, user.phone)
       })
     })
 
     describe.skipIf(skipped !== null)('devices', () => {
       test('endOtherDevices ends all other sessions, and signOutEverywhere ends all', async () => {
-        const who = await signUp(app)
+        const user = await signUp(app)
         const others = [
-          await signUp(app, who.phone, { platform: 'android' }),
-          await signUp(app, who.phone, { platform: 'web' }),
+          await signUp(app, user.phone, { platform: 'android' }),
+          await signUp(app, user.phone, { platform: 'web' }),
         ]
-        expect((await client().endOtherDevices(who.token)).status).toBe(204)
+        expect((await client().endOtherDevices(user.token)).status).toBe(204)
         for (const { token } of others) {
           expect(await client().me(token)).toMatchObject({
             status: 401,
             body: { code: 'session_kicked', ended_by: { platform: 'ios' } },
           })
         }
-        expect((await client().me(who.token)).status).toBe(200)
-        expect((await client().signOutEverywhere(who.token)).status).toBe(204)
-        expect((await client().me(who.token)).status).toBe(401)
-        expect((await ask(app, 'DELETE', '/v1/sessions?all=maybe', { token: who.token })).status).toBe(401)
+        expect((await client().me(user.token)).status).toBe(200)
+        expect((await client().signOutEverywhere(user.token)).status).toBe(204)
+        expect((await client().me(user.token)).status).toBe(401)
+        expect((await ask(app, 'DELETE', '/v1/sessions?all=maybe', { token: user.token })).status).toBe(401)
       })
 
       test('a replaced phone gets the time and the device in words for people', async () => {
@@ -565,14 +565,14 @@ for (const { name, skipped, database, redis } of stores) {
     })
 
     test.skipIf(skipped !== null)('events record what happened, in order', async () => {
-      const who = await signUp(app)
-      await setPassword(app, who, 'correct horse')
-      const wrongPassword = { phoneNumber: who.phone, password: 'wrong' }
+      const user = await signUp(app)
+      await setPassword(app, user, 'correct horse')
+      const wrongPassword = { phoneNumber: user.phone, password: 'wrong' }
       await client().signIn(wrongPassword)
       const noProof = { newPassword: 'battery staple', currentPassword: 'wrong' }
-      await client().setPassword(who.token, noProof)
-      await client().signOut(who.token)
-      const kinds = await kindsOf(app, who.accountId, who.phone)
+      await client().setPassword(user.token, noProof)
+      await client().signOut(user.token)
+      const kinds = await kindsOf(app, user.accountId, user.phone)
       expect(kinds.filter((kind) => kind !== 'code_sent').sort()).toEqual(
         [
           'account_created',
@@ -585,7 +585,7 @@ for (const { name, skipped, database, redis } of stores) {
       )
       app.clock.advance(181 * dayMs)
       await app.services.purgeExpired()
-      expect(await kindsOf(app, who.accountId, who.phone)).toEqual([])
+      expect(await kindsOf(app, user.accountId, user.phone)).toEqual([])
     })
   })
 }

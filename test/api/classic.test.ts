@@ -61,11 +61,11 @@ function clientOf(url: string) {
 let lastPhone = 13_900_000_000
 
 /** An account for this test alone. */
-async function newcomer({ services }: RunningApp, nickname: string | null = '小明') {
+async function newAccount({ services }: RunningApp, nickname: string | null = '小明') {
   lastPhone++
   const phone = String(lastPhone)
   const { id } = await addPerson(services, phone, nickname)
-  return { phone, id, who: { code: 1, nickname, phone_number: phone } }
+  return { phone, id, profile: { code: 1, nickname, phone_number: phone } }
 }
 
 function redisEnvironment(redis: boolean): Record<string, string> {
@@ -125,7 +125,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
 
   if (redis)
     test.skipIf(skipped)('Redis shows which accounts are signed in, without a usable token', async () => {
-      const { phone, id } = await newcomer(app(), '看一眼')
+      const { phone, id } = await newAccount(app(), '看一眼')
       const token = await client().tokenOf(phone)
       expect(await client().user(token)).toMatchObject({ code: 1 })
       const [session] = await app().services.sessions.list(id)
@@ -163,7 +163,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)('an unknown number and a wrong password have different messages', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newAccount(app())
     expect(await client().login('13700000000')).toEqual(noUser)
     expect(await client().login('not a number')).toEqual(noUser)
     expect(await client().login('')).toEqual(noUser)
@@ -174,15 +174,15 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)('a nickname that was never set is null, at sign-in and afterwards', async () => {
-    const { phone, who } = await newcomer(app(), null)
+    const { phone, profile } = await newAccount(app(), null)
     const answer = await client().login(phone)
     expect(answer).toEqual({ code: 1, message: '成功登录', nickname: null, token: expect.any(String) })
     // Twice, because the second response may come from a cache entry of the first.
-    for (const _ of [1, 2]) expect(await client().user(String(answer.token))).toEqual(who)
+    for (const _ of [1, 2]) expect(await client().user(String(answer.token))).toEqual(profile)
   })
 
   test.skipIf(skipped)('other fields, a charset and a capital content type change nothing', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newAccount(app())
     const body = { phone_number: phone, password: person.password, role: 'admin', nickname: 'x', token: 1 }
     const expected = { code: 1, message: '成功登录', nickname: '小明', token: expect.any(String) }
     const { ask } = client()
@@ -222,7 +222,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   test.skipIf(skipped)(
     'a token that is not exactly the live one is code 2, and affects no session',
     async () => {
-      const { phone, who } = await newcomer(app())
+      const { phone, profile } = await newAccount(app())
       const token = await client().tokenOf(phone)
       const other = token.endsWith('A') ? 'B' : 'A'
       const bad = {
@@ -246,59 +246,59 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
         expect({ name, answer: await client().user(value) }).toEqual({ name, answer: badToken })
         expect({ name, answer: await client().logout(value) }).toEqual({ name, answer: badToken })
       }
-      expect(await client().user(token)).toEqual(who)
+      expect(await client().user(token)).toEqual(profile)
     },
   )
 
   test.skipIf(skipped)('a token in a cookie, in the query or as Bearer is ignored', async () => {
-    const { phone, who } = await newcomer(app())
+    const { phone, profile } = await newAccount(app())
     const token = await client().tokenOf(phone)
     for (const path of ['/user', '/logout']) {
       expect(await client().ask(path, { headers: { cookie: `token=${token}` } })).toEqual(noToken)
       expect(await client().ask(path, { headers: { authorization: `Bearer ${token}` } })).toEqual(noToken)
       expect(await client().ask(`${path}?token=${token}`)).toEqual(noToken)
     }
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
   })
 
   test.skipIf(skipped)('the name of the header is case-insensitive, the token is not', async () => {
-    const { phone, who } = await newcomer(app())
+    const { phone, profile } = await newAccount(app())
     const token = await client().tokenOf(phone)
     for (const name of ['token', 'Token', 'TOKEN', 'tOkEn'])
-      expect(await getWithHeader(`${app().url}/user`, name, token)).toEqual(who)
+      expect(await getWithHeader(`${app().url}/user`, name, token)).toEqual(profile)
     expect(await getWithHeader(`${app().url}/user`, 'Token', token.toUpperCase())).toEqual(badToken)
     expect(await getWithHeader(`${app().url}/logout`, 'TOKEN', token)).toEqual(signedOut)
   })
 
   test.skipIf(skipped)('a second sign-in returns a new token and ends the first one', async () => {
-    const { phone, who } = await newcomer(app())
+    const { phone, profile } = await newAccount(app())
     const first = await client().tokenOf(phone)
-    expect(await client().user(first)).toEqual(who)
+    expect(await client().user(first)).toEqual(profile)
     const second = await client().tokenOf(phone)
     expect(second).not.toBe(first)
     expect(await client().user(first)).toEqual(badToken)
-    expect(await client().user(second)).toEqual(who)
+    expect(await client().user(second)).toEqual(profile)
     expect(await client().user(first)).toEqual(badToken)
   })
 
   test.skipIf(skipped)('a replaced token cannot sign the newer session out', async () => {
-    const { phone, who } = await newcomer(app())
+    const { phone, profile } = await newAccount(app())
     const first = await client().tokenOf(phone)
     const second = await client().tokenOf(phone)
     expect(await client().logout(first)).toEqual(badToken)
-    expect(await client().user(second)).toEqual(who)
+    expect(await client().user(second)).toEqual(profile)
   })
 
   test.skipIf(skipped)('a failed sign-in does not disturb the live session', async () => {
-    const { phone, id, who } = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
     const token = await client().tokenOf(phone)
     expect(await client().login(phone, 'wrong')).toEqual(wrongPassword)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     expect(await appOnline(app(), id)).toBe(true)
   })
 
   test.skipIf(skipped)('a second sign-out is answered with code 2', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newAccount(app())
     const token = await client().tokenOf(phone)
     expect(await client().logout(token)).toEqual(signedOut)
     expect(await client().logout(token)).toEqual(badToken)
@@ -306,7 +306,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)('of five concurrent sign-outs exactly one succeeds', async () => {
-    const { phone, id } = await newcomer(app())
+    const { phone, id } = await newAccount(app())
     const token = await client().tokenOf(phone)
     const answers = await Promise.all(Array.from({ length: 5 }, () => client().logout(token)))
     expect(answers.filter(({ code }) => code === 1)).toEqual([signedOut])
@@ -315,7 +315,7 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   })
 
   test.skipIf(skipped)('signing in again after signing out works, and app_online follows', async () => {
-    const { phone, id, who } = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
     expect((await app().services.sessions.list(id)).length).toBe(0)
     const first = await client().tokenOf(phone)
     expect(await appOnline(app(), id)).toBe(true)
@@ -323,38 +323,38 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     expect(await appOnline(app(), id)).toBe(false)
     const second = await client().tokenOf(phone)
     expect(await appOnline(app(), id)).toBe(true)
-    expect(await client().user(second)).toEqual(who)
+    expect(await client().user(second)).toEqual(profile)
     expect(await client().user(first)).toEqual(badToken)
   })
 
   test.skipIf(skipped)('two accounts are independent', async () => {
-    const one = await newcomer(app(), '一')
-    const two = await newcomer(app(), '二')
+    const one = await newAccount(app(), '一')
+    const two = await newAccount(app(), '二')
     const tokenOne = await client().tokenOf(one.phone)
     const tokenTwo = await client().tokenOf(two.phone)
-    expect(await client().user(tokenOne)).toEqual(one.who)
-    expect(await client().user(tokenTwo)).toEqual(two.who)
+    expect(await client().user(tokenOne)).toEqual(one.profile)
+    expect(await client().user(tokenTwo)).toEqual(two.profile)
     expect(await client().logout(tokenOne)).toEqual(signedOut)
-    expect(await client().user(tokenTwo)).toEqual(two.who)
+    expect(await client().user(tokenTwo)).toEqual(two.profile)
     expect(await appOnline(app(), one.id)).toBe(false)
     expect(await appOnline(app(), two.id)).toBe(true)
   })
 
   test.skipIf(skipped)('of eight concurrent sign-ins exactly one session remains', async () => {
-    const { phone, id, who } = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
     const tokens = await Promise.all(Array.from({ length: 8 }, () => client().tokenOf(phone)))
     expect(new Set(tokens).size).toBe(8)
     const answers = await Promise.all(tokens.map((token) => client().user(token)))
-    expect(answers.filter(({ code }) => code === 1)).toEqual([who])
+    expect(answers.filter(({ code }) => code === 1)).toEqual([profile])
     expect(answers.filter(({ code }) => code === 2)).toHaveLength(7)
     expect(await app().services.sessions.list(id)).toHaveLength(1)
   })
 
   test.skipIf(skipped)('SQL and glob characters are plain text in every field', async () => {
     const tricky = `'";--%_*?[a-z]{1}\\$(x)\`<b>&`
-    const { phone, who } = await newcomer(app(), tricky)
+    const { phone, profile } = await newAccount(app(), tricky)
     const token = await client().tokenOf(phone)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     for (const text of [
       `' or '1'='1`,
       `${phone}' --`,
@@ -373,13 +373,13 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
     }
     const globbed = `${token.slice(0, 25)}${'*'.repeat(43)}`
     expect(await client().user(globbed)).toEqual(badToken)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
   })
 
   test.skipIf(skipped)(
     'two sign-ins in the same instant share nothing, and the signed-out one stays ended',
     async () => {
-      const { phone, who } = await newcomer(app())
+      const { phone, profile } = await newAccount(app())
       const instant = app().clock.now()
       const first = await client().tokenOf(phone)
       expect(await client().logout(first)).toEqual(signedOut)
@@ -388,14 +388,14 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
       expect(second).not.toBe(first)
       expect(second.slice(-43)).not.toBe(first.slice(-43))
       expect(await client().user(first)).toEqual(badToken)
-      expect(await client().user(second)).toEqual(who)
+      expect(await client().user(second)).toEqual(profile)
     },
   )
 
   test.skipIf(skipped)(
     'white space around a number is ignored, and a value that is no string is refused',
     async () => {
-      const { phone } = await newcomer(app())
+      const { phone } = await newAccount(app())
       for (const text of [`${phone} `, ` ${phone}`, `${phone}\t`, `${phone}\n`, `${phone}\u00a0`])
         expect({ text, answer: await client().login(text) }).toMatchObject({ text, answer: { code: 1 } })
       expect(await client().login(`${phone}\u0000`)).toEqual(noUser)
@@ -422,16 +422,16 @@ describe.each(stores)('classic API on $name', ({ database, redis, skipped }) => 
   test.skipIf(skipped)(
     'a token that was not used for 30 days has expired, one that was used has not',
     async () => {
-      const idle = await newcomer(app())
-      const busy = await newcomer(app())
+      const idle = await newAccount(app())
+      const busy = await newAccount(app())
       const idleToken = await client().tokenOf(idle.phone)
       const busyToken = await client().tokenOf(busy.phone)
       app().clock.advance(30 * dayMs - 1000)
-      expect(await client().user(busyToken)).toEqual(busy.who)
+      expect(await client().user(busyToken)).toEqual(busy.profile)
       app().clock.advance(1000)
       expect(await client().user(idleToken)).toEqual(badToken)
       expect(await client().logout(idleToken)).toEqual(badToken)
-      expect(await client().user(busyToken)).toEqual(busy.who)
+      expect(await client().user(busyToken)).toEqual(busy.profile)
       expect((await app().services.sessions.list(idle.id)).length).toBe(0)
     },
   )
@@ -457,23 +457,23 @@ describe.each(stores)('direct changes of the database, on $name', ({ database, r
   }
 
   test.skipIf(skipped).concurrent('sign a deleted account out', async () => {
-    const { phone, id, who } = await newcomer(app())
-    const bystander = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
+    const bystander = await newAccount(app())
     const token = await client().tokenOf(phone)
     const otherToken = await client().tokenOf(bystander.phone)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     await app().byHand.deleteFrom('hufu_accounts').where('id', '=', id).execute()
     await becomes(() => client().user(token), badToken)
     expect(await client().logout(token)).toEqual(badToken)
     expect(await client().login(phone)).toEqual(noUser)
-    expect(await client().user(otherToken)).toEqual(bystander.who)
+    expect(await client().user(otherToken)).toEqual(bystander.profile)
   })
 
   // SQLite's own command line does not enforce foreign keys, and other tools can turn them off.
   test.skipIf(skipped)('sign an account out whose sessions another tool left behind', async () => {
-    const { phone, id, who } = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
     const token = await client().tokenOf(phone)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     const [off, on] = foreignKeys[database.name]
     await app()
       .byHand.connection()
@@ -497,25 +497,25 @@ describe.each(stores)('direct changes of the database, on $name', ({ database, r
     ['shows a nickname that was removed as null', '旧名', null],
     ['shows a first nickname', null, '新名'],
   ])('%s', async (_does, before, after) => {
-    const { phone, id, who } = await newcomer(app(), before)
+    const { phone, id, profile } = await newAccount(app(), before)
     const token = await client().tokenOf(phone)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     await app().byHand.updateTable('hufu_accounts').set({ nickname: after }).where('id', '=', id).execute()
-    await becomes(() => client().user(token), { ...who, nickname: after })
+    await becomes(() => client().user(token), { ...profile, nickname: after })
     expect(await client().login(phone)).toMatchObject({ code: 1, nickname: after })
   })
 
   test.skipIf(skipped).concurrent('show a new number, and forget the old one', async () => {
-    const { phone, id, who } = await newcomer(app())
+    const { phone, id, profile } = await newAccount(app())
     const token = await client().tokenOf(phone)
-    expect(await client().user(token)).toEqual(who)
+    expect(await client().user(token)).toEqual(profile)
     const moved = String(Number(phone) + 1_000_000)
     await app()
       .byHand.updateTable('hufu_accounts')
       .set({ phone_number: `+86${moved}` })
       .where('id', '=', id)
       .execute()
-    await becomes(() => client().user(token), { ...who, phone_number: moved })
+    await becomes(() => client().user(token), { ...profile, phone_number: moved })
     expect(await client().login(phone)).toEqual(noUser)
     expect(await client().login(moved)).toMatchObject({ code: 1 })
   })
@@ -539,7 +539,7 @@ describe('classic settings', () => {
 
   test('with HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER=false no answer reveals whether a number has an account', async () => {
     const app = await start({ HUFU_CLASSIC_TELLS_UNKNOWN_NUMBER: 'false' })
-    const { phone } = await newcomer(app)
+    const { phone } = await newAccount(app)
     const answers = await Promise.all(
       [phone, '13700000000', 'not a number', ''].map((number) => wholeAnswer(app.url, number, 'wrong')),
     )
@@ -551,14 +551,14 @@ describe('classic settings', () => {
 
   test('by default the two answers differ, as in the tutorial', async () => {
     const app = await start({})
-    const { phone } = await newcomer(app)
+    const { phone } = await newAccount(app)
     const unknown = await wholeAnswer(app.url, '13700000000', 'wrong')
     expect(unknown).not.toBe(await wholeAnswer(app.url, phone, 'wrong'))
   })
 
   test('with HUFU_CLASSIC_API=false its routes do not exist, and the others do', async () => {
     const app = await start({ HUFU_CLASSIC_API: 'false' })
-    const { phone } = await newcomer(app)
+    const { phone } = await newAccount(app)
     const body = JSON.stringify({ phone_number: phone, password: person.password })
     const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
     for (const [path, init] of [

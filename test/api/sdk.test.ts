@@ -20,7 +20,7 @@ import { databases, type FreshDatabase } from '../support/databases.ts'
 
 const iphone = { platform: 'ios', id: 'device-1', name: 'iPhone 15', appVersion: '2.1.0' } as const
 const mate = { platform: 'android', name: '华为 Mate 60' } as const
-const who = { phoneNumber: person.phone, password: person.password }
+const credentials = { phoneNumber: person.phone, password: person.password }
 
 let database: FreshDatabase
 let app: RunningApp
@@ -99,7 +99,7 @@ const accountOf = async (client: HufuClient) => (await client.me()).account
 
 test('A sign-in returns the account and the session, and so does the server afterwards', async () => {
   const { client } = phone()
-  const signedIn = await client.signIn({ ...who, device: iphone })
+  const signedIn = await client.signIn({ ...credentials, device: iphone })
   expect(signedIn.account).toMatchObject({ phoneNumber: '+8612345678901', nickname: '测试用户1' })
   expect(signedIn.session).toMatchObject({
     platform: 'ios',
@@ -116,7 +116,7 @@ test('A sign-in returns the account and the session, and so does the server afte
 
 test('A wrong password, an invalid number and an empty field are refused, in Chinese', async () => {
   const { client } = phone()
-  await expect(client.signIn({ ...who, password: 'wrong' })).rejects.toMatchObject({
+  await expect(client.signIn({ ...credentials, password: 'wrong' })).rejects.toMatchObject({
     name: 'HufuError',
     code: 'credentials_wrong',
     status: 401,
@@ -124,11 +124,11 @@ test('A wrong password, an invalid number and an empty field are refused, in Chi
     signedOut: null,
     requestId: expect.stringMatching(/./),
   })
-  await expect(client.signIn({ ...who, phoneNumber: 'abc' })).rejects.toMatchObject({
+  await expect(client.signIn({ ...credentials, phoneNumber: 'abc' })).rejects.toMatchObject({
     code: 'phone_number_invalid',
     status: 422,
   })
-  await expect(client.signIn({ ...who, password: '' })).rejects.toMatchObject({
+  await expect(client.signIn({ ...credentials, password: '' })).rejects.toMatchObject({
     code: 'invalid_request',
     status: 422,
     fields: [{ pointer: '/password', problem: expect.any(String) }],
@@ -139,9 +139,9 @@ test('A wrong password, an invalid number and an empty field are refused, in Chi
 test('Each device lists all devices and marks itself', async () => {
   const { client: first } = phone()
   const { client: second } = phone()
-  await first.signIn({ ...who, device: iphone })
+  await first.signIn({ ...credentials, device: iphone })
   app.clock.advance(1)
-  await second.signIn({ ...who, device: mate })
+  await second.signIn({ ...credentials, device: mate })
   const devices = await second.devices()
   expect(devices.map(({ device, current }) => [device.name, current])).toEqual([
     ['iPhone 15', false],
@@ -152,8 +152,8 @@ test('Each device lists all devices and marks itself', async () => {
 test('A phone that another device removed gets the reason, the time and the device', async () => {
   const { client: first, ends } = phone()
   const { client: second } = phone()
-  const { session } = await first.signIn({ ...who, device: iphone })
-  await second.signIn({ ...who, device: mate })
+  const { session } = await first.signIn({ ...credentials, device: iphone })
+  await second.signIn({ ...credentials, device: mate })
   app.clock.advance(60_000)
   await second.endDevice(session.id)
 
@@ -173,15 +173,15 @@ test('A phone that another device removed gets the reason, the time and the devi
 test('A replaced phone gets the device that replaced it', async () => {
   const { client: first, ends } = phone()
   const { client: second } = phone()
-  await first.signIn({ ...who, device: iphone })
-  await second.signIn({ ...who, device: { platform: 'ios', name: 'iPhone 17' } })
+  await first.signIn({ ...credentials, device: iphone })
+  await second.signIn({ ...credentials, device: { platform: 'ios', name: 'iPhone 17' } })
   await expect(first.devices()).rejects.toMatchObject({ code: 'session_replaced' })
   expect(ends).toMatchObject([{ reason: 'replaced', byDevice: { platform: 'ios', name: 'iPhone 17' } }])
 })
 
 test('A session that was not used for too long has expired', async () => {
   const { client, ends } = phone()
-  await client.signIn(who)
+  await client.signIn(credentials)
   app.clock.advance(31 * 86_400_000)
   await expect(client.me()).rejects.toMatchObject({ code: 'session_expired' })
   expect(ends).toMatchObject([{ reason: 'expired', byDevice: null }])
@@ -189,7 +189,7 @@ test('A session that was not used for too long has expired', async () => {
 
 test('A token that the server never issued signs out', async () => {
   const { client, storage } = phone()
-  await client.signIn(who)
+  await client.signIn(credentials)
   const text = (await storage.get('hufu')) ?? ''
   await storage.set('hufu', text.replace(/"hf_[^"]*"/, '"hf_made_up"'))
   const { client: next, ends } = phone(storage)
@@ -199,7 +199,7 @@ test('A token that the server never issued signs out', async () => {
 
 test('A sign-out ends the session on the server', async () => {
   const { client, ends } = phone()
-  const { account } = await client.signIn(who)
+  const { account } = await client.signIn(credentials)
   await client.signOut()
   expect(client.state).toMatchObject({ is: 'signed_out', reason: null })
   expect(ends).toMatchObject([{ reason: 'signed_out', byDevice: null, message: '已退出登录' }])
@@ -208,7 +208,7 @@ test('A sign-out ends the session on the server', async () => {
 
 test('While the server is down the phone stays signed in, also after a restart, and continues when it is back', async () => {
   const { client, storage, ends } = phone()
-  const { account } = await client.signIn({ ...who, device: iphone })
+  const { account } = await client.signIn({ ...credentials, device: iphone })
   await app.close()
 
   await expect(client.me()).rejects.toMatchObject({ code: 'network' })
@@ -229,7 +229,7 @@ test('While the server is down the phone stays signed in, also after a restart, 
 
 test('A sign-out without a server is sent when the server is back', async () => {
   const { client, storage } = phone()
-  const { account } = await client.signIn(who)
+  const { account } = await client.signIn(credentials)
   await app.close()
   await client.signOut()
   expect(client.state.is).toBe('signed_out')
@@ -244,8 +244,8 @@ test('A sign-out without a server is sent when the server is back', async () => 
 
 test('Signing in again on the same phone leaves one session, and calls no sign-out listener', async () => {
   const { client, storage, ends } = phone()
-  const { account } = await client.signIn({ ...who, device: iphone })
-  const { session } = await client.signIn({ ...who, device: mate })
+  const { account } = await client.signIn({ ...credentials, device: iphone })
+  const { session } = await client.signIn({ ...credentials, device: mate })
   await vi.waitFor(async () => expect(await storage.get('hufu')).toContain('"toEnd":[]'))
   expect((await app.services.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
   expect(ends).toEqual([])
@@ -253,7 +253,7 @@ test('Signing in again on the same phone leaves one session, and calls no sign-o
 
 test('A base URL of another site is not mistaken for the server', async () => {
   const { client, ends } = phone(undefined, { baseUrl: `${app.url}/docs`, transport: fetchTransport() })
-  await expect(client.signIn(who)).rejects.toMatchObject({ code: expect.stringMatching(/not_/) })
+  await expect(client.signIn(credentials)).rejects.toMatchObject({ code: expect.stringMatching(/not_/) })
   expect(ends).toEqual([])
 })
 
@@ -528,7 +528,7 @@ test('An app that has signed in here before signs in while a botnet guesses at i
   const environment = { HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   app = await startApp(database.url, { environment })
   const { client, storage } = phone()
-  await client.signIn({ ...who, device: iphone })
+  await client.signIn({ ...credentials, device: iphone })
   await client.signOut()
   for (let i = 0; i < 15; i++) {
     const body = JSON.stringify({ phone_number: person.phone, password: 'wrong' })
@@ -536,7 +536,7 @@ test('An app that has signed in here before signs in while a botnet guesses at i
     const answer = await fetch(`${app.url}/v1/sessions`, { method: 'POST', headers, body })
     expect(answer.status).toBe(401)
   }
-  const refused = phone().client.signIn({ ...who, device: iphone })
+  const refused = phone().client.signIn({ ...credentials, device: iphone })
   await expect(refused).rejects.toMatchObject({ code: 'credentials_wrong' })
   const { client: restarted } = phone(storage)
   await restarted.start()
@@ -585,12 +585,12 @@ test('A sign-up by code whose response was lost is repeated: one account, one se
 
 test('A sign-in by password whose response was lost three times replaces the other device once', async () => {
   const other = phone()
-  await other.client.signIn({ ...who, device: { platform: 'ios', name: 'iPhone 12' } })
+  await other.client.signIn({ ...credentials, device: { platform: 'ios', name: 'iPhone 12' } })
   const { client, network } = losingPhone()
   network.loses = true
-  for (let i = 0; i < 3; i++) await client.signIn({ ...who, device: iphone }).catch(() => {})
+  for (let i = 0; i < 3; i++) await client.signIn({ ...credentials, device: iphone }).catch(() => {})
   network.loses = false
-  const { account, session } = await client.signIn({ ...who, device: iphone })
+  const { account, session } = await client.signIn({ ...credentials, device: iphone })
   expect((await app.services.sessions.list(account.id)).map(({ id }) => id)).toEqual([session.id])
   await expect(other.client.me()).rejects.toMatchObject({ code: 'session_replaced' })
   const { events } = await client.exportAccount()
@@ -612,7 +612,7 @@ test.each([
   const { client } = phone(memoryStorage(), { transport: losing })
   const input =
     method === 'password'
-      ? { ...who, device: iphone }
+      ? { ...credentials, device: iphone }
       : { phoneNumber: newPhone, code: await codeFor(client, newPhone, 'sign_in'), device: iphone }
   await expect(client.signIn(input)).rejects.toMatchObject({ code: 'network' })
   const { account, created } = await client.signIn(input)

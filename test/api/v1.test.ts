@@ -68,7 +68,7 @@ const pixel = { platform: 'android', id: 'B-2', name: 'Pixel 9', appVersion: '2.
 const tablet = { platform: 'harmony', name: 'MatePad' } as const
 
 let lastPhone = 13_900_000_000
-async function newcomer(app: RunningApp, nickname: string | null = '小明') {
+async function newTerminal(app: RunningApp, nickname: string | null = '小明') {
   lastPhone++
   const { id } = await addPerson(app.services, String(lastPhone), nickname)
   return { phone: String(lastPhone), id }
@@ -120,7 +120,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   const client = () => clientOf(app())
 
   test.skipIf(skipped)('signing in answers 201 with the token, the session and the account', async () => {
-    const { phone, id } = await newcomer(app())
+    const { phone, id } = await newTerminal(app())
     const { status, headers, body } = await signIn(app(), phone, phone14)
     const now = app().clock.now()
     expect(status).toBe(201)
@@ -150,7 +150,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped)('a device may have no description, and an account no nickname', async () => {
-    const { phone, id } = await newcomer(app(), null)
+    const { phone, id } = await newTerminal(app(), null)
     const { body } = await signIn(app(), phone)
     expect(body).toMatchObject({
       session: { platform: 'other', device: { id: null, name: null, app_version: null } },
@@ -161,8 +161,8 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   test.skipIf(skipped)(
     'the list shows the live devices, oldest first, and marks the one of the caller',
     async () => {
-      const { phone } = await newcomer(app())
-      const stranger = await newcomer(app())
+      const { phone } = await newTerminal(app())
+      const stranger = await newTerminal(app())
       await enter(app(), stranger.phone, tablet)
       const first = await enter(app(), phone, phone14)
       app().clock.advance(secondMs)
@@ -183,7 +183,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped)('signing out answers 204, and the token is refused at once', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newTerminal(app())
     const { token } = await enter(app(), phone, phone14)
     const other = await enter(app(), phone, pixel)
     const { status, text, headers } = await client().signOut(token)
@@ -194,7 +194,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped)('a client that always sends its JSON content type can sign out too', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newTerminal(app())
     const first = await enter(app(), phone, phone14)
     const second = await enter(app(), phone, pixel)
     const headers = { 'content-type': 'application/json' }
@@ -208,7 +208,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped)('another device is signed out by its id, once or twice', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newTerminal(app())
     const mine = await enter(app(), phone, phone14)
     const other = await enter(app(), phone, pixel)
     expect((await client().me(other.token)).status).toBe(200)
@@ -220,7 +220,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   })
 
   test.skipIf(skipped)('ending the own session by its id is signing out', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newTerminal(app())
     const { token, id } = await enter(app(), phone, phone14)
     const answer = await ask(app(), 'DELETE', `/v1/sessions/${id}`, { token })
     expect(answer.status).toBe(204)
@@ -230,8 +230,8 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   test.skipIf(skipped)(
     'the session of another account is not found, to the byte, and stays live',
     async () => {
-      const mine = await enter(app(), (await newcomer(app())).phone, phone14)
-      const theirs = await enter(app(), (await newcomer(app())).phone, pixel)
+      const mine = await enter(app(), (await newTerminal(app())).phone, phone14)
+      const theirs = await enter(app(), (await newTerminal(app())).phone, pixel)
       const seen = async (id: string) => {
         const headers = { 'x-request-id': 'same' }
         const answer = await ask(app(), 'DELETE', `/v1/sessions/${id}`, { token: mine.token, headers })
@@ -319,7 +319,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   test.skipIf(skipped).each(endings)(
     'a session that was %s %s says so, and when',
     async (reason, _how, finish) => {
-      const { phone, id: accountId } = await newcomer(app())
+      const { phone, id: accountId } = await newTerminal(app())
       const mine = await enter(app(), phone, phone14)
       expect((await client().me(mine.token)).status).toBe(200)
       app().clock.advance(90 * secondMs)
@@ -354,11 +354,11 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   test.skipIf(skipped)(
     'a session that was not used for 30 days says that it has expired, and when',
     async () => {
-      const { phone } = await newcomer(app())
+      const { phone } = await newTerminal(app())
       const { token } = await enter(app(), phone, phone14)
       const end = app().clock.now() + 30 * dayMs
       app().clock.advance(30 * dayMs - 1)
-      const { phone: bystander } = await newcomer(app())
+      const { phone: bystander } = await newTerminal(app())
       const late = await enter(app(), bystander)
       app().clock.advance(1)
       const { status, body } = await client().me(token)
@@ -369,7 +369,7 @@ describe.each(stores)('/v1 on $name', ({ database, redis, skipped }) => {
   )
 
   test.skipIf(skipped)('two devices of one platform are allowed where HUFU_SESSION_MAX is 2', async () => {
-    const { phone } = await newcomer(app())
+    const { phone } = await newTerminal(app())
     const tokens: string[] = []
     for (const name of ['one', 'two', 'three']) {
       tokens.push((await enter(app(), phone, { platform: 'ios', id: name, name })).token)
@@ -396,7 +396,7 @@ describe('a refused request', () => {
   })
 
   test('an unknown number and a wrong password get the same answer, to the byte', async () => {
-    const { phone } = await newcomer(app)
+    const { phone } = await newTerminal(app)
     const answer = async (phone_number: string, password: string) => {
       const headers = { 'x-request-id': 'same' }
       const {
@@ -417,7 +417,7 @@ describe('a refused request', () => {
   })
 
   test('a wrong password names no scheme, because no token would help', async () => {
-    const { phone } = await newcomer(app)
+    const { phone } = await newTerminal(app)
     expect((await signIn(app, phone, phone14, 'wrong')).headers.get('www-authenticate')).toBeNull()
   })
 
@@ -436,7 +436,7 @@ describe('a refused request', () => {
   })
 
   test('with an unknown token, it carries invalid_token', async () => {
-    const { token } = await enter(app, (await newcomer(app)).phone)
+    const { token } = await enter(app, (await newTerminal(app)).phone)
     const cases: readonly (readonly [bad: string, isWhole: boolean])[] = [
       ['x', false],
       [token.toUpperCase(), false],
@@ -455,7 +455,7 @@ describe('a refused request', () => {
   })
 
   test('the scheme is case-insensitive', async () => {
-    const { token } = await enter(app, (await newcomer(app)).phone)
+    const { token } = await enter(app, (await newTerminal(app)).phone)
     for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
       const { status } = await ask(app, 'GET', '/v1/session', {
         headers: { authorization: `${scheme} ${token}` },
@@ -494,7 +494,7 @@ describe('a refused request', () => {
   })
 
   test('a banned account is refused with the end of its ban, and so are its sessions', async () => {
-    const { phone, id } = await newcomer(app)
+    const { phone, id } = await newTerminal(app)
     const { token } = await enter(app, phone, phone14)
     const until = app.clock.now() + dayMs
     await app.byHand
@@ -514,7 +514,7 @@ describe('a refused request', () => {
   })
 
   test('a closing account has no live session, a deleted one no session at all', async () => {
-    const { phone, id } = await newcomer(app)
+    const { phone, id } = await newTerminal(app)
     const { token } = await enter(app, phone, phone14)
     await app.byHand.updateTable('hufu_accounts').set({ closes_at: 1 }).where('id', '=', id).execute()
     expect(await client().me(token)).toMatchObject({ status: 401, body: { code: 'session_account_closed' } })
@@ -541,7 +541,7 @@ describe('the lifetime of a session', () => {
   test('is extended by use, also across a restart', async () => {
     const { url } = await newDatabase()
     const first = await start(url)
-    const { phone } = await newcomer(first)
+    const { phone } = await newTerminal(first)
     const used = await enter(first, phone, phone14)
     const unused = await enter(first, phone, pixel)
     expect(await statusAfter(first, 20 * dayMs, used.token)).toBe(200)
@@ -557,7 +557,7 @@ describe('the lifetime of a session', () => {
 
   test('is extended at once by use in its last minute', async () => {
     const app = await start((await newDatabase()).url)
-    const { token } = await enter(app, (await newcomer(app)).phone)
+    const { token } = await enter(app, (await newTerminal(app)).phone)
     expect(await statusAfter(app, 30 * dayMs - 30 * secondMs, token)).toBe(200)
     expect(await statusAfter(app, dayMs, token)).toBe(200)
   })
@@ -565,7 +565,7 @@ describe('the lifetime of a session', () => {
   test('is not extended when another device lists it', async () => {
     const { url } = await newDatabase()
     const first = await start(url)
-    const { phone } = await newcomer(first)
+    const { phone } = await newTerminal(first)
     const unused = await enter(first, phone, phone14)
     const used = await enter(first, phone, pixel)
     first.clock.advance(20 * dayMs)
@@ -577,7 +577,7 @@ describe('the lifetime of a session', () => {
 
   test('never ends with HUFU_SESSION_LIFE_DAYS=0', async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_LIFE_DAYS: '0' })
-    const { phone } = await newcomer(app)
+    const { phone } = await newTerminal(app)
     const { body } = await signIn(app, phone, phone14)
     expect(body).toMatchObject({ session: { expires_at: null } })
     expect(await statusAfter(app, 100 * 365 * dayMs, String(body.token))).toBe(200)
@@ -587,7 +587,7 @@ describe('the lifetime of a session', () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '30', HUFU_SESSION_MAX_LIFE_DAYS: '40' }
     const { url } = await newDatabase()
     const first = await start(url, environment)
-    const { token } = await enter(first, (await newcomer(first)).phone)
+    const { token } = await enter(first, (await newTerminal(first)).phone)
     const end = first.clock.now() + 40 * dayMs
     expect(await statusAfter(first, 25 * dayMs, token)).toBe(200)
     const second = await reopen(first, url, environment)
@@ -602,7 +602,7 @@ describe('the lifetime of a session', () => {
   test('ends by HUFU_SESSION_MAX_LIFE_DAYS also where it would never expire', async () => {
     const environment = { HUFU_SESSION_LIFE_DAYS: '0', HUFU_SESSION_MAX_LIFE_DAYS: '7' }
     const app = await start((await newDatabase()).url, environment)
-    const { token } = await enter(app, (await newcomer(app)).phone)
+    const { token } = await enter(app, (await newTerminal(app)).phone)
     expect(await statusAfter(app, 7 * dayMs - 1, token)).toBe(200)
     expect(await statusAfter(app, 1, token)).toBe(401)
   })
@@ -615,7 +615,7 @@ describe('a sign-in replaces', () => {
    */
   async function inTurn(environment: Record<string, string>, devices: readonly NewDevice[]) {
     const app = await start((await newDatabase()).url, environment)
-    const { phone } = await newcomer(app)
+    const { phone } = await newTerminal(app)
     const answers: Answer[] = []
     for (const device of devices) {
       answers.push(await signIn(app, phone, device))
@@ -672,7 +672,7 @@ describe('a sign-in replaces', () => {
 
   test("every session by the tutorial's API, under every policy", async () => {
     const app = await start((await newDatabase()).url, { HUFU_SESSION_MAX: '0' })
-    const { phone } = await newcomer(app)
+    const { phone } = await newTerminal(app)
     const mine = await enter(app, phone, phone14)
     const login = async () => {
       const body = { phone_number: phone, password: person.password }
@@ -710,7 +710,7 @@ describe('password hashes', () => {
   test('a storm of sign-ins is answered 503 with Retry-After, and GET /user goes on', async () => {
     const environment = { HUFU_PASSWORD_PARALLEL: '1', HUFU_PASSWORD_QUEUE: '1' }
     const app = await start((await newDatabase()).url, environment)
-    const { phone, id } = await newcomer(app)
+    const { phone, id } = await newTerminal(app)
     const login = { body: { phone_number: phone, password: person.password } }
     const classic = await ask(app, 'POST', '/login', login)
     // A password with a slow hash, so that the pool stays full.
@@ -723,11 +723,11 @@ describe('password hashes', () => {
       return answer
     })
     const headers = { token: String(classic.body.token) }
-    const who = await ask(app, 'GET', '/user', { headers })
-    order.push('who')
-    expect(who).toMatchObject({ status: 200, body: { code: 1, phone_number: phone } })
+    const userAnswer = await ask(app, 'GET', '/user', { headers })
+    order.push('user')
+    expect(userAnswer).toMatchObject({ status: 200, body: { code: 1, phone_number: phone } })
     const answers = await Promise.all(storm)
-    expect(order.indexOf('who')).toBeLessThan(order.indexOf('signed in'))
+    expect(order.indexOf('user')).toBeLessThan(order.indexOf('signed in'))
     const refused = answers.filter(({ status }) => status === 503)
     expect(answers.length - refused.length).toBeGreaterThanOrEqual(1)
     expect(refused.length).toBeGreaterThanOrEqual(2)
@@ -743,7 +743,7 @@ describe('password hashes', () => {
   describe.each(databases)('on $name', ({ name, skipped }) => {
     test.skipIf(skipped)('that are weaker than the current ones are replaced at sign-in', async () => {
       const app = await start((await newDatabase(name)).url)
-      const { phone, id } = await newcomer(app)
+      const { phone, id } = await newTerminal(app)
       const fresh = await storedHash(app, id)
       expect(fresh.startsWith(currentCost)).toBe(true)
       const weak = await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
@@ -761,7 +761,7 @@ describe('password hashes', () => {
 
     test.skipIf(skipped)('are replaced while eight devices sign in at once, and all succeed', async () => {
       const app = await start((await newDatabase(name)).url, { HUFU_SESSION_MAX: '0' })
-      const { phone, id } = await newcomer(app)
+      const { phone, id } = await newTerminal(app)
       await storeHash(app, id, { memoryCost: 1024, timeCost: 1 })
       const devices = Array.from({ length: 8 }, (_, i) => ({ platform: 'ios' as const, id: String(i) }))
       const signedIn = await Promise.all(devices.map((device) => enter(app, phone, device)))

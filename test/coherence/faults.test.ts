@@ -196,11 +196,11 @@ async function expectTrue(
     .select(['ended_at', 'end_reason'])
     .where('id', '=', old.session.id)
     .executeTakeFirstOrThrow()
-  const newcomer = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
-  for (const { verification } of [witness, newcomer]) {
+  const lateServer = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
+  for (const { verification } of [witness, lateServer]) {
     const verified: Verified = await verification.verify(old.token)
     expect(verified.is, where).toBe(row.ended_at === null ? 'live' : 'ended')
     if (verified.is === 'ended') expect(verified.ending.reason, where).toBe(row.end_reason)
   }
-  await newcomer.close()
+  await lateServer.close()
 }

@@ -100,7 +100,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     const url = await createMariadbDatabase(a.url)
     const name = url.slice(a.url.length + 1)
     await until(async () => {
-      const found = await Promise.all([b, c].map((node) => node.tell(`show databases like '${name}'`)))
+      const found = await Promise.all([b, c].map((node) => node.query(`show databases like '${name}'`)))
       return found.every(({ length }) => length === 1)
     })
     return [url, `${b.url}/${name}`, `${c.url}/${name}`]
@@ -361,8 +361,8 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     {
       name: 'taken out, like a node that sends its data to another one',
       withRedis: true,
-      fail: async (node) => void (await node.tell('set global wsrep_desync = on')),
-      repair: async (node) => void (await node.tell('set global wsrep_desync = off')),
+      fail: async (node) => void (await node.query('set global wsrep_desync = on')),
+      repair: async (node) => void (await node.query('set global wsrep_desync = off')),
       isTold: true,
     },
   ]

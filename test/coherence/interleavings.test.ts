@@ -107,8 +107,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       first.gate.release()
       const issued = await firstReplaces
 
-      const { domain: newcomer } = await open()
-      expect(await newcomer.cache.session(id)).toMatchObject({ value: 'marked' })
+      const { domain: lateServer } = await open()
+      expect(await lateServer.cache.session(id)).toMatchObject({ value: 'marked' })
       expect(await reader.domain.verification.verify(issued.token)).toMatchObject({
         ending: { reason: 'signed_out' },
       })
@@ -203,17 +203,17 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     })
 
     /** A server with a connection of its own to Redis. */
-    async function openBehindLine(): Promise<{ gate: Gate; domain: Domain; line: TcpProxy }> {
-      const line = await startProxy(redis.url)
-      closers.push(() => line.close())
+    async function openBehindProxy(): Promise<{ gate: Gate; domain: Domain; proxy: TcpProxy }> {
+      const proxy = await startProxy(redis.url)
+      closers.push(() => proxy.close())
       const gate = new Gate()
-      const domain = await openDomain({ databaseUrl: url, redisUrl: line.url, watch: gate.watch })
+      const domain = await openDomain({ databaseUrl: url, redisUrl: proxy.url, watch: gate.watch })
       domains.push(domain)
-      return { gate, domain, line }
+      return { gate, domain, proxy }
     }
 
     test('the new entry that a reader filled before the commit is not valid after the response', async () => {
-      const [writer, reader] = [await openBehindLine(), await openBehindLine()]
+      const [writer, reader] = [await openBehindProxy(), await openBehindProxy()]
       const accountId = await addAccount(reader.domain.db)
       const { token, session } = await signIn(reader.domain, accountId)
       const another = await startRedis()
@@ -223,8 +223,8 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
       const ended = writer.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
       await commits
       // Redis dies and comes back as another process, which the writer has not noticed yet.
-      writer.line.set('refuse')
-      reader.line.leadTo(another.url)
+      writer.proxy.set('refuse')
+      reader.proxy.setTarget(another.url)
       await until(() => !reader.domain.cache.isReachable() && !writer.domain.cache.isReachable())
       await until(() => reader.domain.cache.isReachable())
       expect((await reader.domain.verification.verify(token)).is).toBe('live')
@@ -237,7 +237,7 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     })
 
     test('the mark of another writer does not become an entry from before', async () => {
-      const [first, second] = [await openBehindLine(), await openBehindLine()]
+      const [first, second] = [await openBehindProxy(), await openBehindProxy()]
       const accountId = await addAccount(first.domain.db)
       const { token, session } = await signIn(first.domain, accountId)
       const settles = first.gate.stopBefore('settle')
@@ -248,12 +248,12 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
         decide: async () => ({ set: { nickname: 'new' }, events: [] }),
       })
       await settles
-      second.line.set('refuse')
+      second.proxy.set('refuse')
       await until(() => !second.domain.cache.isReachable())
       const commits = second.gate.stopBefore('sql commit')
       const ended = second.domain.sessions.end({ id: session.id, accountId, reason: 'kicked', by: null })
       await commits
-      second.line.set('pass')
+      second.proxy.set('pass')
       await until(() => second.domain.cache.isReachable())
       second.gate.release()
       expect(await ended).toBe(true)

@@ -35,7 +35,7 @@ afterEach(async () => {
 })
 
 /** Signs in on the first server, which then accepts the token without reading the database. */
-async function newcomer() {
+async function newTerminal() {
   const accountId = await addAccount(other.db)
   await nextTurn()
   const { token, session } = await signIn(one, accountId)
@@ -52,7 +52,7 @@ async function learn(token: string): Promise<void> {
 const remembers = (token: string) => one.verification.verifyFromMemory(token) !== null
 
 test('its own commits that end nothing keep everything in memory', async () => {
-  const { accountId, token, id } = await newcomer()
+  const { accountId, token, id } = await newTerminal()
   const seenAt = async () => (await one.sessions.list(accountId)).find((one) => one.id === id)?.seenAt ?? NaN
   expect(remembers(token)).toBe(true)
   await signIn(one, accountId, { ...otherPhone, platform: 'android' })
@@ -68,7 +68,7 @@ test('its own commits that end nothing keep everything in memory', async () => {
 })
 
 test('its own commits that end a session keep what they do not touch', async () => {
-  const [ended, stays] = [await newcomer(), await newcomer()]
+  const [ended, stays] = [await newTerminal(), await newTerminal()]
   // Another process wrote the account of the second one.
   await learn(ended.token)
   await one.sessions.end({ ...ended, reason: 'signed_out', by: null, origin: noOrigin })
@@ -78,7 +78,7 @@ test('its own commits that end a session keep what they do not touch', async () 
 })
 
 test('a commit of another process is visible in the next turn of the event loop', async () => {
-  const { token, id, accountId } = await newcomer()
+  const { token, id, accountId } = await newTerminal()
   await other.sessions.end({ id, accountId, reason: 'signed_out', by: null, origin: noOrigin })
   await nextTurn()
   expect(remembers(token)).toBe(false)
@@ -86,8 +86,8 @@ test('a commit of another process is visible in the next turn of the event loop'
 })
 
 test('during a transaction of its own it sees nothing of it, and afterwards everything', async () => {
-  const { token, id, accountId } = await newcomer()
-  const bystander = await newcomer()
+  const { token, id, accountId } = await newTerminal()
+  const bystander = await newTerminal()
   await learn(token)
   let letGo = () => {}
   const held = new Promise<void>((resolve) => {

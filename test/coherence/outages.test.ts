@@ -413,8 +413,8 @@ describe.skipIf(noRedis).each(databases)('Redis down during an end, under $name'
     await cutOff.close()
     expect(await user(other, token)).toMatchObject({ code: 2 })
     // Nor does a server trust it that starts later, with an empty memory and the old entry in Redis.
-    const newcomer = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
-    expect(await user(newcomer, token)).toMatchObject({ code: 2 })
+    const lateServer = closeLater(await start(databaseUrl, { HUFU_REDIS_URL: redisUrl() ?? '' }))
+    expect(await user(lateServer, token)).toMatchObject({ code: 2 })
   })
 
   usable(

@@ -117,10 +117,10 @@ describe.each(stores)('on $name', (store) => {
       expect(records.filter(({ endReason }) => endReason === 'kicked')).toHaveLength(many - 10 + 1)
 
       // Later sign-ins are not affected, neither now nor when the end is written.
-      const newcomer = await signIn(next, accountId)
+      const later = await signIn(next, accountId)
       const survives = async () => {
-        expect(await next.verification.verify(newcomer.token)).toMatchObject({ is: 'live' })
-        expect((await next.sessions.list(accountId)).map(({ id }) => id)).toEqual([newcomer.session.id])
+        expect(await next.verification.verify(later.token)).toMatchObject({ is: 'live' })
+        expect((await next.sessions.list(accountId)).map(({ id }) => id)).toEqual([later.session.id])
       }
       await survives()
       // Two at once write each session once.

@@ -94,7 +94,7 @@ async function moveAbout(slots: readonly number[]): Promise<void> {
 
 describe.skipIf(skipped)('Redis Cluster', () => {
   test('cache entries are spread over the primaries, and accounts sign in, are checked and sign out', async () => {
-    for (const node of redis.nodes) await node.tell(...makeUser('hufu'), ...leastRights())
+    for (const node of redis.nodes) await node.command(...makeUser('hufu'), ...leastRights())
     const url = redis.url.replace('//', '//hufu:p%40ss@')
     const servers = await start({ HUFU_LIMITS: 'on', HUFU_SESSION_MAX: '0' }, url)
     const [app, other] = servers.apps
@@ -157,7 +157,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
       for (let round = 0; round < 2; round++) {
         const cache: number[] = []
         for (const { server } of await redis.primaries()) {
-          const keys = (await server.tell('KEYS', 'hufu:s:*')) as string[]
+          const keys = (await server.command('KEYS', 'hufu:s:*')) as string[]
           cache.push(...keys.slice(-2).map(slotOf))
         }
         entriesMoved += cache.length
@@ -186,7 +186,7 @@ describe.skipIf(skipped)('Redis Cluster', () => {
     const replica = await redis.replicaOf(victim)
     const liveEntryIn = ({ server }: ClusterNode) => holdsLiveEntry(server.url, ended.slice(3, 25))
     await until(() => liveEntryIn(replica))
-    await replica.server.missWrites()
+    await replica.server.stopReplicating()
     expect((await clientOf(app).signOut(ended)).status).toBe(204)
     await victim.server.kill('SIGKILL')
     await until(async () => (await redis.primaries()).includes(replica))

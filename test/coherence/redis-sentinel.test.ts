@@ -32,8 +32,8 @@ async function start(
 
 /** A user of Redis with exactly the rights that docs/settings.md names, and one of the sentinels. */
 async function withLogins({ url, servers, sentinels }: RedisSentinels): Promise<string> {
-  for (const server of servers) await server.tell(...makeUser('hufu'), ...leastRights())
-  for (const { tell } of sentinels) await tell(...makeUser('asker'), '+@connection', '+sentinel')
+  for (const server of servers) await server.command(...makeUser('hufu'), ...leastRights())
+  for (const { command } of sentinels) await command(...makeUser('asker'), '+@connection', '+sentinel')
   return loggedIn(url)
 }
 
@@ -45,7 +45,7 @@ const replicasOf = (redis: RedisSentinels, primary: RedisServer) =>
   redis.servers.filter((server) => server !== primary)
 /** The number of its connections from the two servers. */
 const ourConnections = async (server: RedisServer, user = 'default') =>
-  String(await server.tell('CLIENT', 'LIST'))
+  String(await server.command('CLIENT', 'LIST'))
     .split('\n')
     .filter((line) => line.includes(` user=${user} `) && /resp=3/.test(line)).length
 
@@ -92,7 +92,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
         if (signal === 'SIGKILL') await primary.restart()
         else await primary.kill('SIGCONT')
         // A sentinel that makes it a replica also closes its connections.
-        const role = () => primary.tell('ROLE').then(String, () => '')
+        const role = () => primary.command('ROLE').then(String, () => '')
         await until(async () => (await role()).startsWith('slave'))
       })
       const counts = tally(operations)
@@ -110,7 +110,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     const replicas = replicasOf(redis, primary)
     const liveEntryIn = (server: RedisServer) => holdsLiveEntry(server.url, ended.slice(3, 25))
     await until(async () => (await Promise.all(replicas.map(liveEntryIn))).every((isThere) => isThere))
-    for (const replica of replicas) await replica.missWrites()
+    for (const replica of replicas) await replica.stopReplicating()
     expect((await clientOf(app).signOut(ended)).status).toBe(204)
     await primary.kill('SIGKILL')
     const promoted = await redis.failedOver(primary)
@@ -124,9 +124,9 @@ describe.skipIf(inject('redis').skipped !== null)('Redis behind sentinels', () =
     const { redis, servers } = await start({ HUFU_LIMITS: 'on' })
     const other = await startRedis()
     closers.push(() => other.stop())
-    for (const { tell } of redis.sentinels) {
-      await tell('SENTINEL', 'REMOVE', primaryName)
-      await tell('SENTINEL', 'MONITOR', primaryName, '127.0.0.1', `${other.port}`, '2')
+    for (const { command } of redis.sentinels) {
+      await command('SENTINEL', 'REMOVE', primaryName)
+      await command('SENTINEL', 'MONITOR', primaryName, '127.0.0.1', `${other.port}`, '2')
     }
     // One connection from each server.
     await until(async () => (await ourConnections(other)) === 2)

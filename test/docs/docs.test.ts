@@ -99,8 +99,8 @@ test('docs/limits.md shows the table of limits, row by row', () => {
   const budget = Number(limitSettings.smsDailyBudget.default)
   const expected = limitsWith({ smsDailyBudget: budget }).map(
     ({ action, by, callers, counts, max, perSeconds, backoff = ['-'] }) => {
-      const who = callers.replace('_', ' ')
-      return [inCode(action), by, who, counts, String(max), period(perSeconds), backoff.join(', ')]
+      const callersName = callers.replace('_', ' ')
+      return [inCode(action), by, callersName, counts, String(max), period(perSeconds), backoff.join(', ')]
     },
   )
   expect(rows(section('docs/limits.md', '## The table'))).toEqual(expected)

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { databases, redisUrl } from '../support/databases.ts'
 import { type Held, holdRequest } from '../support/held-request.ts'
-import { copyCheckout, newcomer, startServer } from '../support/newcomer.ts'
+import { copyCheckout, newTerminal, startServer } from '../support/new-terminal.ts'
 import { freePort } from '../support/services/ports.ts'
 import { until } from '../support/services/until.ts'
 import { blockOf } from './documents/blocks.ts'
@@ -25,7 +25,7 @@ const run = promisify(execFile)
 
 /** The same with the Node that the project pins. */
 function withOwnNode(port: number): Record<string, string> {
-  const environment = newcomer(port)
+  const environment = newTerminal(port)
   return { ...environment, PATH: `${dirname(process.execPath)}:${environment.PATH}` }
 }
 
@@ -79,7 +79,7 @@ test('the quick start of README.md works exactly, and so does npm run demo', {
   const started = await startServer('bash', bash(server.replace('URL', origin)), { cwd: folder, port })
   try {
     expect(started.output()).toContain(join(clone, 'data', 'hufu.db'))
-    const terminal = { cwd: clone, env: newcomer(port) }
+    const terminal = { cwd: clone, env: newTerminal(port) }
     await run('bash', bash(ask), terminal)
     await expect.poll(started.output).toMatch(/5223 .*?\d{6}/)
     const [, code = ''] = /5223 .*?(\d{6})/.exec(started.output()) ?? []
@@ -102,7 +102,7 @@ test('the block of docs/operations.md packs what the clone contains', { timeout:
   // npm ci has already run there.
   const { text } = blockOf('docs/operations.md', 'npm ci && npm pack')
   const commands = text.replace('npm ci && ', '').replace('/tmp', place)
-  await run('bash', ['-c', commands], { cwd: clone, env: newcomer(0) })
+  await run('bash', ['-c', commands], { cwd: clone, env: newTerminal(0) })
   expect(existsSync(tarball)).toBe(true)
 })
 

@@ -59,7 +59,7 @@ async function openProxiedDeployment(
       const old = redis
       await old.kill('SIGKILL')
       redis = replica
-      for (const { redisProxy } of servers) redisProxy.leadTo(replica.url)
+      for (const { redisProxy } of servers) redisProxy.setTarget(replica.url)
       await old.stop()
     },
     async close() {

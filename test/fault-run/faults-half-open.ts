@@ -40,7 +40,7 @@ export const halfOpenClients: Fault = {
       ),
     )
     await sleep(500)
-    const ports = new Set(proxy.portsAtTarget())
+    const ports = new Set(proxy.targetPorts())
     proxy.set('vanish')
     const vanishedAt = performance.now()
     const { pid } = server.process.child

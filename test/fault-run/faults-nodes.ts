@@ -75,11 +75,13 @@ async function failOver(
   await revive(primary, signal)
   // The next fault must start with replicas that have all writes.
   const inStep = async (server: RedisServer) =>
-    /role:master|master_link_status:up/.test(String(await server.tell('INFO', 'replication').catch(() => '')))
+    /role:master|master_link_status:up/.test(
+      String(await server.command('INFO', 'replication').catch(() => '')),
+    )
   const now = await redis.primary()
   await until(
     async () =>
-      !/role:master/.test(String(await primary.tell('INFO', 'replication').catch(() => 'role:master'))),
+      !/role:master/.test(String(await primary.command('INFO', 'replication').catch(() => 'role:master'))),
   )
   await until(async () => (await Promise.all(redis.servers.map(inStep))).every(Boolean))
   if (now === primary) throw new Error('no replica took over')
@@ -93,7 +95,7 @@ async function takeOver(
 ): Promise<void> {
   const replica = await redis.replicaOf(primary)
   await primary.server.kill(signal)
-  await until(async () => String(await replica.tell('ROLE')).startsWith('master'))
+  await until(async () => String(await replica.command('ROLE')).startsWith('master'))
   await afterFailover()
   await sleep(faultMs / 2)
   await revive(primary.server, signal)
@@ -116,13 +118,13 @@ async function withoutReplication(
   replicas: readonly RedisServer[],
   work: () => Promise<void>,
 ): Promise<void> {
-  for (const replica of replicas) await replica.missWrites()
+  for (const replica of replicas) await replica.stopReplicating()
   await sleep(faultMs / 2)
   await work()
 }
 
 async function resumeReplication(replicas: readonly RedisServer[]): Promise<void> {
-  for (const replica of replicas) await replica.tell('CONFIG', 'SET', 'masterauth', '')
+  for (const replica of replicas) await replica.command('CONFIG', 'SET', 'masterauth', '')
 }
 
 /** Moves slots that contain entries from one node to the next and back. */
@@ -133,9 +135,9 @@ async function moveSlots(redis: RedisCluster): Promise<void> {
   while (performance.now() < deadline) {
     for (const [i, from] of primaries.entries()) {
       const to = primaries[(i + 1) % primaries.length]
-      const key = await from.tell('RANDOMKEY')
+      const key = await from.command('RANDOMKEY')
       if (!to || typeof key !== 'string') continue
-      const slot = Number(await from.tell('CLUSTER', 'KEYSLOT', key))
+      const slot = Number(await from.command('CLUSTER', 'KEYSLOT', key))
       await redis.move(slot, to)
       await redis.move(slot, from)
       moved++

@@ -17,7 +17,7 @@ export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   {
     name: 'Redis is killed and comes back with old data',
     async run({ redis }) {
-      await redis.tell('SAVE')
+      await redis.command('SAVE')
       await sleep(500)
       await redis.kill('SIGKILL')
       await redis.restart()
@@ -26,7 +26,7 @@ export const redisFaults: readonly Fault<ProxiedDeployment>[] = [
   { name: 'Redis is paused', run: ({ redis }) => pause((signal) => redis.kill(signal)) },
   {
     name: 'Redis is flushed, over and over',
-    run: ({ redis }) => repeatedly(() => redis.tell('FLUSHALL')),
+    run: ({ redis }) => repeatedly(() => redis.command('FLUSHALL')),
   },
   {
     name: 'Redis is out of memory',
@@ -91,9 +91,9 @@ async function breakProxy(
 }
 
 async function between(redis: RedisServer, begin: readonly string[], end: readonly string[]): Promise<void> {
-  await redis.tell(...begin)
+  await redis.command(...begin)
   await sleep(faultMs)
-  await redis.tell(...end)
+  await redis.command(...end)
 }
 
 /**
@@ -102,7 +102,7 @@ async function between(redis: RedisServer, begin: readonly string[], end: readon
  */
 async function failOver(deployment: ProxiedDeployment): Promise<void> {
   // By default a primary waits five seconds for more replicas.
-  await deployment.redis.tell('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
+  await deployment.redis.command('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')
   const proxy = await startProxy(deployment.redis.url)
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', new URL(proxy.url).port] })
   await untilReplicates(replica)
@@ -110,7 +110,7 @@ async function failOver(deployment: ProxiedDeployment): Promise<void> {
   await sleep(faultMs / 2)
   const missedBytes = (await offsetOf(deployment.redis)) - (await offsetOf(replica))
   await deployment.promote(replica)
-  await replica.tell('REPLICAOF', 'NO', 'ONE')
+  await replica.command('REPLICAOF', 'NO', 'ONE')
   await proxy.close()
   await sleep(faultMs)
   if (missedBytes <= 0) throw new Error('the replica had missed no write')
@@ -118,7 +118,7 @@ async function failOver(deployment: ProxiedDeployment): Promise<void> {
 
 async function untilReplicates(replica: RedisServer): Promise<void> {
   const deadline = performance.now() + 15_000
-  while (!/^master_link_status:up/m.test(String(await replica.tell('INFO', 'replication')))) {
+  while (!/^master_link_status:up/m.test(String(await replica.command('INFO', 'replication')))) {
     if (performance.now() > deadline) throw new Error('the replica of Redis does not follow it')
     await sleep(50)
   }
@@ -126,6 +126,6 @@ async function untilReplicates(replica: RedisServer): Promise<void> {
 
 /** The replication offset of a Redis server: the bytes of its writes. */
 async function offsetOf(redis: RedisServer): Promise<number> {
-  const info = String(await redis.tell('INFO', 'replication'))
+  const info = String(await redis.command('INFO', 'replication'))
   return Number(/^(?:slave|master)_repl_offset:(\d+)/m.exec(info)?.[1])
 }

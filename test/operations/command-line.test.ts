@@ -177,8 +177,8 @@ describe('with a running server', () => {
     expect((await hufu(['sessions', 'list', person.phone])).stdout).toContain(id)
 
     expect(json(await hufu(['sessions', 'end', id, '--json']))).toEqual({ id, ended: true })
-    const who = await fetch(`${server.url}/user`, { headers: { token } })
-    expect(await who.json()).toEqual({ code: 2, message: '验证信息错误' })
+    const userAnswer = await fetch(`${server.url}/user`, { headers: { token } })
+    expect(await userAnswer.json()).toEqual({ code: 2, message: '验证信息错误' })
     const why = await fetch(`${server.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
     expect(await why.json()).toMatchObject({ code: 'session_kicked' })
 
@@ -416,7 +416,7 @@ describe('start', () => {
   test.skipIf(redisUrl() === null)('the start message opens no connection of its own to Redis', async () => {
     const redis = await startRedis()
     const received = async () =>
-      Number(/^total_connections_received:(\d+)/m.exec(String(await redis.tell('INFO', 'stats')))?.[1])
+      Number(/^total_connections_received:(\d+)/m.exec(String(await redis.command('INFO', 'stats')))?.[1])
     const before = await received()
     const server = await startProcess({ ...environment, HUFU_REDIS_URL: redis.url })
     expect(server.output()).toContain(`  Redis  ${redactUrl(redis.url)}\n`)

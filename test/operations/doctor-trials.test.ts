@@ -190,7 +190,7 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
 
   test('a Redis that refuses the password is a problem, and an unreachable one a warning', async () => {
     const server = await begin()
-    await server.tell('CONFIG', 'SET', 'requirepass', 'right')
+    await server.command('CONFIG', 'SET', 'requirepass', 'right')
     expect(await doctor(server.url.replace('//', '//:hunter2@'))).toMatchObject(
       refused(/✗ redis .*WRONGPASS/),
     )
@@ -209,9 +209,9 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
     // A normal stop would first save, which it cannot.
     closers.push(() => redis.kill('SIGKILL'))
     rmSync(dir, { recursive: true })
-    await redis.tell('BGSAVE').catch(() => null)
+    await redis.command('BGSAVE').catch(() => null)
     await expect
-      .poll(async () => String(await redis.tell('INFO', 'persistence')))
+      .poll(async () => String(await redis.command('INFO', 'persistence')))
       .toMatch(/last_bgsave_status:err/)
     expect(await doctor(redis.url)).toMatchObject(refused(/✗ redis .*MISCONF/))
   })
@@ -219,15 +219,15 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
   test('with the rights of the page is good, and without one of them a problem; nothing is left behind', async () => {
     const redis = await begin()
     const url = redis.url.replace('//', '//hufu:p%40ss@')
-    await redis.tell(...makeUser('hufu'), ...leastRights())
+    await redis.command(...makeUser('hufu'), ...leastRights())
     expect((await doctor(url)).code).toBe(0)
     for (const right of ['-@scripting', '-client|tracking', '-set', '-@read', '-time']) {
-      await redis.tell(...makeUser('hufu'), ...leastRights(), right)
+      await redis.command(...makeUser('hufu'), ...leastRights(), right)
       expect({ right, ...(await doctor(url)) }).toMatchObject({
         right,
         ...refused(/✗ redis .*(NOPERM|permission|can't run)/i),
       })
     }
-    expect(await redis.tell('DBSIZE')).toBe(0)
+    expect(await redis.command('DBSIZE')).toBe(0)
   })
 })

@@ -17,17 +17,17 @@ const refusals = [
   {
     what: 'the password',
     user: 'hufu:not-the-password',
-    refuse: async (redis: RedisServer) => void (await redis.tell(...makeUser('hufu'), ...leastRights())),
+    refuse: async (redis: RedisServer) => void (await redis.command(...makeUser('hufu'), ...leastRights())),
     mend: async (redis: RedisServer) =>
-      void (await redis.tell('ACL', 'SETUSER', 'hufu', '>not-the-password')),
+      void (await redis.command('ACL', 'SETUSER', 'hufu', '>not-the-password')),
     says: 'WRONGPASS',
   },
   {
     what: 'a right',
     user: 'hufu:p%40ss',
     refuse: async (redis: RedisServer) =>
-      void (await redis.tell(...makeUser('hufu'), ...leastRights(), '-client|tracking')),
-    mend: async (redis: RedisServer) => void (await redis.tell(...makeUser('hufu'), ...leastRights())),
+      void (await redis.command(...makeUser('hufu'), ...leastRights(), '-client|tracking')),
+    mend: async (redis: RedisServer) => void (await redis.command(...makeUser('hufu'), ...leastRights())),
     says: 'NOPERM',
   },
   {
@@ -35,13 +35,13 @@ const refusals = [
     user: 'default:',
     refuse: async (redis: RedisServer, dir: string) => {
       rmSync(dir, { recursive: true })
-      await redis.tell('BGSAVE').catch(() => null)
+      await redis.command('BGSAVE').catch(() => null)
       await expect
-        .poll(async () => String(await redis.tell('INFO', 'persistence')))
+        .poll(async () => String(await redis.command('INFO', 'persistence')))
         .toMatch(/last_bgsave_status:err/)
     },
     mend: async (redis: RedisServer) =>
-      void (await redis.tell('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no')),
+      void (await redis.command('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no')),
     says: 'MISCONF',
   },
 ]

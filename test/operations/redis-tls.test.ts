@@ -63,7 +63,7 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     closers.push(() => redis.stop())
     const servers = await startServers(redis.url)
     await walk(servers, number)
-    const keys = (await redis.tell('KEYS', 'hufu:s:*')) as string[]
+    const keys = (await redis.command('KEYS', 'hufu:s:*')) as string[]
     expect(keys.length).toBeGreaterThan(0)
     const { code, stdout } = await doctor(redis.url, servers.databaseUrl)
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(redis.url) })
@@ -92,7 +92,9 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     const [first] = await redis.primaries()
     const replica = first && (await redis.replicaOf(first))
     await first?.server.kill('SIGKILL')
-    await expect.poll(async () => String(await replica?.tell('ROLE')), { timeout: 20_000 }).toMatch(/^master/)
+    await expect
+      .poll(async () => String(await replica?.command('ROLE')), { timeout: 20_000 })
+      .toMatch(/^master/)
     await servers.haveRedis()
     for (const phone of [number, otherNumber]) await walk(servers, phone)
     expect((await doctor(redis.url, servers.databaseUrl)).stdout).toContain('127.0.0.1:')
@@ -117,8 +119,8 @@ describe.skipIf(skipped !== null)('Redis by TLS', () => {
     expect((await clientOf(other).me(token)).status).toBe(200)
     const { stdout } = await doctor(impostor.url, servers.databaseUrl)
     expect(stdout).toMatch(why)
-    expect(await impostor.tell('DBSIZE')).toBe(0)
-    expect(String(await impostor.tell('INFO', 'commandstats'))).not.toMatch(
+    expect(await impostor.command('DBSIZE')).toBe(0)
+    expect(String(await impostor.command('INFO', 'commandstats'))).not.toMatch(
       /cmdstat_(set|eval|evalsha|get|auth)\b/,
     )
   })

@@ -139,7 +139,7 @@ test('every invalid body of the API is refused with its error, or harmless', asy
     expect(text, where).not.toMatch(/SQLITE|at .*\.ts:\d|node_modules/)
   }
   // The account is still signed in, with its password and number.
-  const who = await fetch(`${app.url}/v1/account`, { headers: { authorization: `Bearer ${token}` } })
-  expect(await who.json()).toMatchObject({ phone_number: '+8612345678901', has_password: true })
+  const account = await fetch(`${app.url}/v1/account`, { headers: { authorization: `Bearer ${token}` } })
+  expect(await account.json()).toMatchObject({ phone_number: '+8612345678901', has_password: true })
   expect(app.lines.filter((line) => line.includes('"level":50'))).toEqual([])
 })

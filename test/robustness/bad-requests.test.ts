@@ -76,7 +76,7 @@ interface Somebody {
 }
 
 /** A person with a new number, signed in by code, which costs no hashing. */
-async function newcomer(server: ServerProcess, phone_number: string): Promise<Somebody> {
+async function newTerminal(server: ServerProcess, phone_number: string): Promise<Somebody> {
   const headers = { 'x-forwarded-for': `10.9.${Number(phone_number.slice(-3)) % 250}.1` }
   await call(server, 'POST /v1/codes', { headers, body: { phone_number, purpose: 'sign_in' } })
   const { status, body } = await call(server, 'POST /v1/sessions', { headers, body: { phone_number, code } })
@@ -89,7 +89,7 @@ async function newcomer(server: ServerProcess, phone_number: string): Promise<So
 async function newWorld(server: ServerProcess, round: number, innocentSession: string): Promise<World> {
   const first = (round * peopleInRound) % numbers.length
   const phones = numbers.slice(first, first + peopleInRound)
-  const people = await Promise.all(phones.map((phone) => newcomer(server, phone)))
+  const people = await Promise.all(phones.map((phone) => newTerminal(server, phone)))
   const [gone = expect.fail(), ...live] = people
   await call(server, 'DELETE /v1/session', { token: gone.token })
   const tokens = live.map(({ token }) => token)

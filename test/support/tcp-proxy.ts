@@ -16,16 +16,16 @@ export interface TcpProxy {
    */
   set(mode: Mode): void
   /** The local ports of the open connections to the target. */
-  portsAtTarget(): number[]
+  targetPorts(): number[]
   /** Sends new connections to another target, and closes the open ones. */
-  leadTo(targetUrl: string): void
+  setTarget(targetUrl: string): void
   close(): Promise<void>
 }
 
 /** A proxy on a free port of 127.0.0.1 to the host and port of `targetUrl`. */
 export async function startProxy(targetUrl: string): Promise<TcpProxy> {
   let target = new URL(targetUrl)
-  const lines = new Set<Socket>()
+  const connections = new Set<Socket>()
   const toTarget = new Set<Socket>()
   let mode: Mode = 'pass'
   const server = createServer((near) => {
@@ -40,7 +40,7 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       [near, far],
       [far, near],
     ] as const) {
-      lines.add(from)
+      connections.add(from)
       from.on('data', (chunk) => {
         if (mode === 'pass') to.write(chunk)
         // In order, because timers of one length fire in the order in which they were set.
@@ -48,7 +48,7 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       })
       from.on('error', () => {})
       from.on('close', () => {
-        lines.delete(from)
+        connections.delete(from)
         to.destroy()
       })
     }
@@ -60,7 +60,7 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
   url.hostname = '127.0.0.1'
   url.port = String(typeof address === 'object' && address ? address.port : '')
   const cut = () => {
-    for (const line of lines) line.destroy()
+    for (const connection of connections) connection.destroy()
   }
   return {
     url: url.href,
@@ -68,10 +68,10 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       mode = next
       if (next === 'refuse') cut()
       // A socket that is not read does not notice the close of its peer.
-      if (next === 'vanish') for (const line of lines) line.pause()
+      if (next === 'vanish') for (const connection of connections) connection.pause()
     },
-    portsAtTarget: () => [...toTarget].map(({ localPort }) => localPort ?? 0),
-    leadTo(next) {
+    targetPorts: () => [...toTarget].map(({ localPort }) => localPort ?? 0),
+    setTarget(next) {
       target = new URL(next)
       cut()
     },

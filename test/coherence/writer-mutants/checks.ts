@@ -33,15 +33,15 @@ export type Check = (
 async function withServer<T>(
   { databaseUrl, redisUrl }: Deployment,
   { Writer, watch }: { readonly Writer: typeof AccountWriter; readonly watch?: Watcher },
-  work: (domain: Domain, line: TcpProxy) => Promise<T>,
+  work: (domain: Domain, proxy: TcpProxy) => Promise<T>,
 ): Promise<T> {
-  const line = await startProxy(redisUrl)
-  const domain = await openDomain({ databaseUrl, redisUrl: line.url, Writer, ...(watch && { watch }) })
+  const proxy = await startProxy(redisUrl)
+  const domain = await openDomain({ databaseUrl, redisUrl: proxy.url, Writer, ...(watch && { watch }) })
   try {
-    return await work(domain, line)
+    return await work(domain, proxy)
   } finally {
     await domain.close()
-    await line.close()
+    await proxy.close()
   }
 }
 
@@ -137,12 +137,12 @@ export const isInvalidInLaterRedis: Check = async (deployment, kind, Writer) => 
     if (step === 'mark') await replaceRedis()
     return result
   }
-  return await withServer(deployment, { Writer, watch }, async (domain, line) => {
+  return await withServer(deployment, { Writer, watch }, async (domain, proxy) => {
     replaceRedis = async () => {
-      line.set('refuse')
+      proxy.set('refuse')
       await until(() => !domain.cache.isReachable())
-      line.leadTo(deployment.otherRedisUrl)
-      line.set('pass')
+      proxy.setTarget(deployment.otherRedisUrl)
+      proxy.set('pass')
       await until(() => domain.cache.isReachable())
     }
     const commits = gate.stopBefore('sql commit')
@@ -158,8 +158,8 @@ export const isInvalidInLaterRedis: Check = async (deployment, kind, Writer) => 
 /** The witness's entry after a writer without Redis has responded. */
 export const isKnownWithoutRedis: Check = async (deployment, kind, Writer) => {
   const before = await prepared(deployment, kind)
-  return await withServer(deployment, { Writer }, async (domain, line) => {
-    line.set('refuse')
+  return await withServer(deployment, { Writer }, async (domain, proxy) => {
+    proxy.set('refuse')
     await until(() => !domain.cache.isReachable())
     await kind.write(domain, before, null)
     return (await isTrustedWrongly(deployment.witness, before.id)) ? outdated : null
@@ -180,8 +180,8 @@ export const isWholeAfterDeathBeforeCommit: Check = async (deployment, kind, Wri
 export const isKnownAfterDeath: Check = async (deployment, kind, Writer) => {
   const before = await prepared(deployment, kind)
   const { watch, died } = dyingAt('sql commit', 'after')
-  await withServer(deployment, { Writer, watch }, async (domain, line) => {
-    line.set('refuse')
+  await withServer(deployment, { Writer, watch }, async (domain, proxy) => {
+    proxy.set('refuse')
     await until(() => !domain.cache.isReachable())
     const written = kind.write(domain, before, null).catch(() => {})
     await Promise.race([died, written])

@@ -50,7 +50,7 @@ export class Servers {
       await this.inMariadb("drop database if exists hufu; drop user if exists 'hufu'@'%'")
     if (this.#postgres !== null)
       await this.inPostgres('drop database if exists hufu with (force); drop user if exists hufu')
-    if (this.#redis !== null) await (await this.#redis).tell('FLUSHALL')
+    if (this.#redis !== null) await (await this.#redis).command('FLUSHALL')
   }
 
   async close(): Promise<void> {

@@ -23,7 +23,7 @@ export interface GaleraNode {
   readonly url: string
   readonly pid: number
   /** Runs one statement on a connection of its own, and returns the rows. */
-  tell(statement: string): Promise<readonly Record<string, unknown>[]>
+  query(statement: string): Promise<readonly Record<string, unknown>[]>
   /**
    * SIGKILL ends it, SIGTERM ends it in order; SIGSTOP pauses it, so that the others put it out of the group
    * after `suspectMs`.
@@ -174,7 +174,7 @@ class Node implements GaleraNode {
     return this.#process?.pid ?? 0
   }
 
-  async tell(statement: string): Promise<readonly Record<string, unknown>[]> {
+  async query(statement: string): Promise<readonly Record<string, unknown>[]> {
     const connection = await this.#connect()
     try {
       const [rows] = await connection.query(statement)
@@ -196,7 +196,7 @@ class Node implements GaleraNode {
   }
 
   async cutOff(isCut: boolean): Promise<void> {
-    await this.tell(`set global wsrep_provider_options = 'gmcast.isolate=${isCut ? 1 : 0}'`)
+    await this.query(`set global wsrep_provider_options = 'gmcast.isolate=${isCut ? 1 : 0}'`)
   }
 
   async holdBack(): Promise<() => Promise<void>> {
@@ -212,7 +212,7 @@ class Node implements GaleraNode {
   }
 
   async isSynced(size: number): Promise<boolean> {
-    const rows = await this.tell("show global status like 'wsrep_%'").catch(() => [])
+    const rows = await this.query("show global status like 'wsrep_%'").catch(() => [])
     const status = new Map(rows.map(({ Variable_name, Value }) => [Variable_name, Value]))
     return (
       status.get('wsrep_ready') === 'ON' &&
@@ -237,12 +237,12 @@ class Node implements GaleraNode {
     const { programs } = this.#parts
     const args = [...this.#shared(), ...this.#settings(), ...more]
     const isReady = async () => {
-      const [row] = await this.tell("show global status like 'wsrep_ready'")
+      const [row] = await this.query("show global status like 'wsrep_ready'")
       if (row?.Value !== 'ON') throw new Error('it is not ready')
     }
     this.#process = await startServer({ ...this.#place(), file: programs.server, args }, isReady)
     await until(async () => {
-      const [row] = await this.tell("show global status like 'wsrep_local_state_comment'")
+      const [row] = await this.query("show global status like 'wsrep_local_state_comment'")
       return row?.Value === 'Synced'
     })
   }

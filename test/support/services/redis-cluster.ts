@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TlsFiles } from './certificates.ts'
 import { freePort } from './ports.ts'
-import { keepTelling, type RedisServer, startRedis } from './redis.ts'
+import { openCommandConnection, type RedisServer, startRedis } from './redis.ts'
 import { until } from './until.ts'
 
 export interface RedisCluster {
@@ -24,7 +24,7 @@ export interface RedisCluster {
 export interface ClusterNode {
   readonly server: RedisServer
   readonly id: string
-  tell(...words: string[]): Promise<unknown>
+  command(...words: string[]): Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -43,14 +43,14 @@ export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
     throw error
   }
   const primaries = async () => {
-    const roles = await Promise.all(nodes.map((node) => node.tell('ROLE').then(String, () => '')))
+    const roles = await Promise.all(nodes.map((node) => node.command('ROLE').then(String, () => '')))
     return nodes.filter((_, i) => roles[i]?.startsWith('master'))
   }
   const primaryOf = async (slotOrKey: number | string) => {
     const [asked] = await primaries()
     if (!asked) throw new Error('the cluster has no primary')
     const slot = Number(
-      typeof slotOrKey === 'number' ? slotOrKey : await asked.tell('CLUSTER', 'KEYSLOT', slotOrKey),
+      typeof slotOrKey === 'number' ? slotOrKey : await asked.command('CLUSTER', 'KEYSLOT', slotOrKey),
     )
     const id = await ownerOf(asked, slot)
     return nodes.find((node) => node.id === id) ?? Promise.reject(new Error(`nobody has slot ${slot}`))
@@ -61,13 +61,13 @@ export async function startRedisCluster(tls?: TlsFiles): Promise<RedisCluster> {
     primaries,
     primaryOf,
     async replicaOf(primary) {
-      const [id = ''] = String(await primary.tell('CLUSTER', 'REPLICAS', primary.id)).split(' ')
+      const [id = ''] = String(await primary.command('CLUSTER', 'REPLICAS', primary.id)).split(' ')
       return nodes.find((node) => node.id === id) ?? Promise.reject(new Error('it has no replica'))
     },
     isWhole: () => isWhole(nodes),
     async move(slot, to, pauseMs = 0) {
       await move(slot, await primaryOf(slot), to, pauseMs)
-      for (const node of await primaries()) await node.tell('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
+      for (const node of await primaries()) await node.command('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
       // The next query may go to any of them.
       const knowsIt = (node: ClusterNode) =>
         ownerOf(node, slot).then(
@@ -95,12 +95,12 @@ async function startNode(tls?: TlsFiles): Promise<RedisServer> {
 }
 
 async function nodeOf(server: RedisServer): Promise<ClusterNode> {
-  const { tell, close } = keepTelling(server.url)
+  const { command, close } = openCommandConnection(server.url)
   const stop = async () => {
     await close()
     await server.stop()
   }
-  return { server, id: String(await tell('CLUSTER', 'MYID')), tell, stop }
+  return { server, id: String(await command('CLUSTER', 'MYID')), command, stop }
 }
 
 async function join(nodes: readonly ClusterNode[]): Promise<void> {
@@ -109,25 +109,25 @@ async function join(nodes: readonly ClusterNode[]): Promise<void> {
   await Promise.all(
     nodes.slice(0, shards).map(async (node, i) => {
       const [from, to] = [i, i + 1].map((n) => Math.round((n * slotCount) / shards))
-      await node.tell('CLUSTER', 'SET-CONFIG-EPOCH', `${i + 1}`)
-      await node.tell('CLUSTER', 'ADDSLOTSRANGE', `${from}`, `${(to ?? 0) - 1}`)
+      await node.command('CLUSTER', 'SET-CONFIG-EPOCH', `${i + 1}`)
+      await node.command('CLUSTER', 'ADDSLOTSRANGE', `${from}`, `${(to ?? 0) - 1}`)
     }),
   )
   for (const { server } of others) {
-    const busPort = String((await server.tell('CONFIG', 'GET', 'cluster-port')) ?? '').split(',')[1]
-    await first.tell('CLUSTER', 'MEET', '127.0.0.1', `${server.port}`, `${busPort}`)
+    const busPort = String((await server.command('CONFIG', 'GET', 'cluster-port')) ?? '').split(',')[1]
+    await first.command('CLUSTER', 'MEET', '127.0.0.1', `${server.port}`, `${busPort}`)
   }
   const known = (info: string) => /known_nodes:6/.test(info)
   await until(async () => (await askAll(nodes, 'CLUSTER', 'INFO')).every(known))
   await Promise.all(
-    nodes.slice(shards).map((replica, i) => replica.tell('CLUSTER', 'REPLICATE', nodes[i]?.id ?? '')),
+    nodes.slice(shards).map((replica, i) => replica.command('CLUSTER', 'REPLICATE', nodes[i]?.id ?? '')),
   )
   await isWhole(nodes)
 }
 
 /** The responses of all nodes; empty for nodes that do not respond. */
 async function askAll(nodes: readonly ClusterNode[], ...words: string[]): Promise<string[]> {
-  return await Promise.all(nodes.map((node) => node.tell(...words).then(String, () => '')))
+  return await Promise.all(nodes.map((node) => node.command(...words).then(String, () => '')))
 }
 
 async function isWhole(nodes: readonly ClusterNode[]): Promise<void> {
@@ -142,20 +142,20 @@ async function isWhole(nodes: readonly ClusterNode[]): Promise<void> {
 
 async function ownerOf(asked: ClusterNode, slot: number): Promise<string> {
   // [[from, to, [address, port, id, …], …], …]
-  const ranges = (await asked.tell('CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][]
+  const ranges = (await asked.command('CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][]
   const range = ranges.find(([from, to]) => from <= slot && slot <= to)
   return range?.[2][2] ?? ''
 }
 
 async function move(slot: number, from: ClusterNode, to: ClusterNode, pauseMs: number): Promise<void> {
-  await to.tell('CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', from.id)
-  await from.tell('CLUSTER', 'SETSLOT', `${slot}`, 'MIGRATING', to.id)
+  await to.command('CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', from.id)
+  await from.command('CLUSTER', 'SETSLOT', `${slot}`, 'MIGRATING', to.id)
   for (;;) {
-    const keys = (await from.tell('CLUSTER', 'GETKEYSINSLOT', `${slot}`, '100')) as string[]
+    const keys = (await from.command('CLUSTER', 'GETKEYSINSLOT', `${slot}`, '100')) as string[]
     if (keys.length === 0) break
-    await from.tell('MIGRATE', '127.0.0.1', `${to.server.port}`, '', '0', '5000', 'KEYS', ...keys)
+    await from.command('MIGRATE', '127.0.0.1', `${to.server.port}`, '', '0', '5000', 'KEYS', ...keys)
   }
   await sleep(pauseMs)
   // The new owner first: until it knows, no node has the slot.
-  for (const node of [to, from]) await node.tell('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
+  for (const node of [to, from]) await node.command('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id)
 }

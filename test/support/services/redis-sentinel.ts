@@ -7,7 +7,7 @@ import type { TlsFiles } from './certificates.ts'
 import { createFolder, removeFolder } from './folders.ts'
 import { freePort } from './ports.ts'
 import { startServer } from './processes.ts'
-import { type RedisServer, startRedis, tellRedis, tlsSettings } from './redis.ts'
+import { type RedisServer, sendRedisCommand, startRedis, tlsSettings } from './redis.ts'
 import { until } from './until.ts'
 
 export interface RedisSentinels {
@@ -24,7 +24,7 @@ export interface RedisSentinels {
 
 interface Sentinel {
   readonly url: string
-  tell(...words: string[]): Promise<unknown>
+  command(...words: string[]): Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -59,13 +59,15 @@ export async function startRedisSentinels(tls?: TlsFiles): Promise<RedisSentinel
     await Promise.all([...sentinels, ...servers].map((server) => server.stop()))
   }
   const primary = async (asked = sentinels[0]) => {
-    const [, port] = (await asked?.tell('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName)) as string[]
+    const [, port] = (await asked?.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName)) as string[]
     return servers.find((server) => server.port === Number(port)) ?? Promise.reject(new Error('no primary'))
   }
   try {
     await until(async () => {
-      const infos = await Promise.all(sentinels.map(({ tell }) => tell('INFO', 'sentinel').then(String)))
-      const replication = String(await first.tell('INFO', 'replication'))
+      const infos = await Promise.all(
+        sentinels.map(({ command }) => command('INFO', 'sentinel').then(String)),
+      )
+      const replication = String(await first.command('INFO', 'replication'))
       const isWhole = infos.every((info) => /status=ok.*slaves=2,sentinels=3/.test(info))
       return isWhole && replication.match(/state=online/g)?.length === 2
     })
@@ -105,15 +107,15 @@ async function startSentinel(primaryPort: number, tls?: TlsFiles): Promise<Senti
     `sentinel parallel-syncs ${primaryName} 2`,
   ]
   writeFileSync(path, `${settings.join('\n')}\n`)
-  const tell = (...words: string[]) => tellRedis(url, ...words)
-  const command = { file, args: [path, '--sentinel'], folder, owner: null }
-  const server = await startServer(command, () => tell('PING').then(() => {}))
+  const command = (...words: string[]) => sendRedisCommand(url, ...words)
+  const program = { file, args: [path, '--sentinel'], folder, owner: null }
+  const server = await startServer(program, () => command('PING').then(() => {}))
   // For Redis 7 and newer; an older one takes some seconds more.
   for (const [period, ms] of Object.entries(periodsMs))
-    await tell('SENTINEL', 'DEBUG', period, `${ms}`).catch(() => {})
+    await command('SENTINEL', 'DEBUG', period, `${ms}`).catch(() => {})
   const stop = async () => {
     await server.stop()
     removeFolder(folder)
   }
-  return { url, tell, stop }
+  return { url, command, stop }
 }

@@ -5,45 +5,45 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
 import { redisUrl } from '../databases.ts'
-import { type RedisOptions, type RedisServer, startRedis, tellRedis } from './redis.ts'
+import { type RedisOptions, type RedisServer, sendRedisCommand, startRedis } from './redis.ts'
 
 describe.skipIf(inject('redis').skipped !== null)('redis', () => {
   test('the shared server has a logical database for this file', async () => {
     const url = redisUrl() ?? ''
     expect(url).not.toMatch(/\/0$/)
-    expect(await tellRedis(url, 'DBSIZE')).toBe(0)
+    expect(await sendRedisCommand(url, 'DBSIZE')).toBe(0)
   })
 
   test('a killed server starts again on its port with its saved data set', async () => {
     const server = await startOwn({ save: 'rdb' })
     const { pid, url } = server
-    await tellRedis(url, 'SET', 'saved', 'yes')
-    await tellRedis(url, 'SAVE')
-    await tellRedis(url, 'SET', 'unsaved', 'yes')
+    await sendRedisCommand(url, 'SET', 'saved', 'yes')
+    await sendRedisCommand(url, 'SAVE')
+    await sendRedisCommand(url, 'SET', 'unsaved', 'yes')
     await server.kill('SIGKILL')
     expect(isAlive(pid)).toBe(false)
-    await expect(tellRedis(url, 'PING')).rejects.toThrow(/ECONNREFUSED/)
+    await expect(sendRedisCommand(url, 'PING')).rejects.toThrow(/ECONNREFUSED/)
 
     await server.restart()
     expect(server.pid).not.toBe(pid)
-    expect(await tellRedis(url, 'MGET', 'saved', 'unsaved')).toEqual(['yes', null])
+    expect(await sendRedisCommand(url, 'MGET', 'saved', 'unsaved')).toEqual(['yes', null])
   })
 
   test('an orderly restart keeps everything, but nothing with save none', async () => {
     const keeping = await startOwn({ save: 'rdb' })
     const forgetting = await startOwn({ save: 'none' })
     for (const server of [keeping, forgetting]) {
-      await tellRedis(server.url, 'SET', 'key', 'value')
+      await sendRedisCommand(server.url, 'SET', 'key', 'value')
       await server.restart()
     }
-    expect(await tellRedis(keeping.url, 'GET', 'key')).toBe('value')
-    expect(await tellRedis(forgetting.url, 'GET', 'key')).toBeNull()
+    expect(await sendRedisCommand(keeping.url, 'GET', 'key')).toBe('value')
+    expect(await sendRedisCommand(forgetting.url, 'GET', 'key')).toBeNull()
   })
 
   test('a paused server responds only after it continues', async () => {
     const server = await startOwn({})
     await server.kill('SIGSTOP')
-    const answer = tellRedis(server.url, 'PING')
+    const answer = sendRedisCommand(server.url, 'PING')
     const silence = new Promise((resolve) => setTimeout(resolve, 200, 'silence'))
     expect(await Promise.race([answer, silence])).toBe('silence')
     await server.kill('SIGCONT')
@@ -70,9 +70,11 @@ test.skipIf(inject('redis').skipped !== null)('a server ends with the process th
   onTestFinished(() => void starter.kill('SIGKILL'))
   const [line] = await once(starter.stdout, 'data')
   const url = String(line).trim()
-  expect(await tellRedis(url, 'PING')).toBe('PONG')
+  expect(await sendRedisCommand(url, 'PING')).toBe('PONG')
   starter.kill('SIGTERM')
-  await vi.waitFor(() => expect(tellRedis(url, 'PING')).rejects.toThrow(/ECONNREFUSED/), { timeout: 5000 })
+  await vi.waitFor(() => expect(sendRedisCommand(url, 'PING')).rejects.toThrow(/ECONNREFUSED/), {
+    timeout: 5000,
+  })
 })
 
 async function startOwn(options: RedisOptions): Promise<RedisServer> {

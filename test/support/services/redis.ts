@@ -77,8 +77,8 @@ export class RedisServer {
   }
 
   /** Sends one command on a connection of its own, and returns its reply (RESP2). */
-  async tell(...words: string[]): Promise<unknown> {
-    return await tellRedis(this.url, ...words)
+  async command(...words: string[]): Promise<unknown> {
+    return await sendRedisCommand(this.url, ...words)
   }
 
   /**
@@ -90,10 +90,10 @@ export class RedisServer {
   }
 
   /** Disconnects a replica from its primary without losing its data: it misses all later writes. */
-  async missWrites(): Promise<void> {
+  async stopReplicating(): Promise<void> {
     // It offers a password that the primary refuses.
-    await this.tell('CONFIG', 'SET', 'masterauth', 'wrong')
-    await this.tell('CLIENT', 'KILL', 'TYPE', 'master')
+    await this.command('CONFIG', 'SET', 'masterauth', 'wrong')
+    await this.command('CLIENT', 'KILL', 'TYPE', 'master')
   }
 
   /** Restarts the server on its port with its saved data; a running one ends in order first. */
@@ -110,15 +110,15 @@ export class RedisServer {
 }
 
 async function ping(url: string): Promise<void> {
-  await tellRedis(url, 'PING')
+  await sendRedisCommand(url, 'PING')
 }
 
 /**
  * Sends one command on a connection of its own, and returns its reply (RESP2); throws without a reply within
  * 2 s.
  */
-export async function tellRedis(url: string, ...words: string[]): Promise<unknown> {
-  const client = newTeller(url)
+export async function sendRedisCommand(url: string, ...words: string[]): Promise<unknown> {
+  const client = newCommandClient(url)
   try {
     await client.connect()
     return await client.sendCommand(words)
@@ -128,17 +128,17 @@ export async function tellRedis(url: string, ...words: string[]): Promise<unknow
 }
 
 /** Sends commands on one connection, which is reopened after it was lost. */
-export function keepTelling(url: string) {
-  let open: Promise<ReturnType<typeof newTeller>> | null = null
+export function openCommandConnection(url: string) {
+  let open: Promise<ReturnType<typeof newCommandClient>> | null = null
   const close = async () => {
     const client = await open?.catch(() => null)
     open = null
     client?.destroy()
   }
-  const tell = async (...words: string[]): Promise<unknown> => {
+  const command = async (...words: string[]): Promise<unknown> => {
     // It may have been lost since.
     if ((await open?.catch(() => null))?.isReady === false) await close()
-    open ??= newTeller(url).connect()
+    open ??= newCommandClient(url).connect()
     try {
       return await (await open).sendCommand(words)
     } catch (error) {
@@ -146,10 +146,10 @@ export function keepTelling(url: string) {
       throw error
     }
   }
-  return { tell, close }
+  return { command, close }
 }
 
-function newTeller(url: string) {
+function newCommandClient(url: string) {
   const client = createClient({
     url,
     RESP: 2,

@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 
 /** The environment of a new terminal, without this test run's npm, Node and settings. */
-export function newcomer(port: number): Record<string, string> {
+export function newTerminal(port: number): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
   const own = PATH.split(':').filter((entry) => !entry.includes('node_modules'))
   return { PATH: own.join(':'), HOME, HUFU_PORT: String(port), LANG: 'C.UTF-8' }
@@ -45,7 +45,7 @@ export interface Started {
 export async function startServer(
   command: string,
   args: readonly string[],
-  { cwd, port, environment = newcomer(port) }: Where,
+  { cwd, port, environment = newTerminal(port) }: Where,
 ): Promise<Started> {
   const child = spawn(command, args, { cwd, env: environment, detached: true })
   const group = -(child.pid ?? expect.fail('no process'))
