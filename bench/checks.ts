@@ -16,7 +16,7 @@ export type Route = 'GET /user' | 'GET /v1/session' | 'others'
  * `http`: a bare node:http handler, the limit of what Node can do; `fastify`: a bare Fastify route. Both
  * check and log nothing.
  */
-export type Yardstick = 'http' | 'fastify'
+export type Baseline = 'http' | 'fastify'
 
 export interface Target extends Asked {
   readonly route: Route
@@ -25,7 +25,7 @@ export interface Target extends Asked {
    * program's response.
    */
   readonly bytesOf: Exclude<Route, 'others'> | null
-  readonly yardstick?: Yardstick
+  readonly baseline?: Baseline
 }
 
 export interface StartedSubject {
@@ -46,7 +46,7 @@ export interface Spread {
 export interface CheckResult {
   readonly route: Route
   readonly name: string
-  readonly yardstick: Yardstick | null
+  readonly baseline: Baseline | null
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -145,7 +145,7 @@ async function warmUp(target: Target, connections: number): Promise<void> {
 
 async function assertBytesOfYardsticks(targets: readonly Target[]): Promise<void> {
   for (const target of targets) {
-    const bare = targets.find(({ yardstick, route }) => yardstick === 'fastify' && route === target.bytesOf)
+    const bare = targets.find(({ baseline, route }) => baseline === 'fastify' && route === target.bytesOf)
     if (bare && bare !== target) await assertSameBytes(bare, target)
   }
 }
@@ -153,9 +153,9 @@ async function assertBytesOfYardsticks(targets: readonly Target[]): Promise<void
 function resultOf(targets: readonly Target[], starts: readonly Start[], index: number): CheckResult {
   const target = targets[index]
   if (!target) throw new Error(`no target ${index}`)
-  const yardstickRoute = target.route === 'others' ? 'GET /user' : target.route
-  const indexOf = (name: Yardstick) =>
-    targets.findIndex(({ yardstick, route }) => yardstick === name && route === yardstickRoute)
+  const baselineRoute = target.route === 'others' ? 'GET /user' : target.route
+  const indexOf = (name: Baseline) =>
+    targets.findIndex(({ baseline, route }) => baseline === name && route === baselineRoute)
   const [http, fastify] = [indexOf('http'), indexOf('fastify')]
   const each = (figure: (shot: Shot) => number) =>
     median(starts.map((start) => median((start[index] ?? []).map(figure))))
@@ -167,7 +167,7 @@ function resultOf(targets: readonly Target[], starts: readonly Start[], index: n
   return {
     route: target.route,
     name: target.name,
-    yardstick: target.yardstick ?? null,
+    baseline: target.baseline ?? null,
     requestsPerSecond: each((shot) => shot.requestsPerSecond),
     p50Ms: median(starts.map((start) => percentile(start, index, 50))),
     p99Ms: median(starts.map((start) => percentile(start, index, 99))),

@@ -53,7 +53,7 @@ export function checksSection({ results, options, cores }: Checks, peersMissing:
 ${lines.join('\n')}`
   }
   const { tokens, connections, starts, rounds, secondsPerRound } = options
-  const busy = results.find(({ yardstick }) => yardstick === 'fastify')?.busy ?? null
+  const busy = results.find(({ baseline }) => baseline === 'fastify')?.busy ?? null
   const text = `A check with a live token: ${tokens} sessions, each of its own account, ${connections} connections, one process; beside a bare
 Fastify route and a bare \`node:http\` handler, which give the same answer (headers too), and check and log nothing. Each server is
 started anew ${starts} times, because V8 compiles each process a little differently; the servers of one start take turns in ${rounds} rounds of

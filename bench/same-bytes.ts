@@ -12,10 +12,10 @@ export async function assertSameBytes(bare: Asked, other: Asked): Promise<void> 
   for (const part of new Set([...expected.keys(), ...found.keys()])) {
     const [wanted, given] = [expected.get(part), found.get(part)]
     if (wanted !== given) {
-      const say = (size: number | undefined) => (size === undefined ? 'none' : `${size} bytes`)
+      const describe = (size: number | undefined) => (size === undefined ? 'none' : `${size} bytes`)
       const path = other.requests[0]?.path
       throw new Error(
-        `${path}: ${part} is ${say(given)} in "${other.name}", ${say(wanted)} in "${bare.name}"`,
+        `${path}: ${part} is ${describe(given)} in "${other.name}", ${describe(wanted)} in "${bare.name}"`,
       )
     }
   }

@@ -4,21 +4,21 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createClient } from 'redis'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
-import type { Subject, Target, Yardstick } from './checks.ts'
+import type { Baseline, Subject, Target } from './checks.ts'
 import { issueTokens } from './tokens.ts'
 
 const startOfUser = '{"code":1,"nickname":"测试用户1","phone_number":"13'
 const startOfSession = '{"session":{"id":"'
 
 /** Routes with Hufu's responses that check nothing. */
-export function bareRoutes(yardstick: Yardstick): Subject {
-  const name = yardstick === 'http' ? 'node:http, no check' : 'Fastify, no check'
+export function bareRoutes(baseline: Baseline): Subject {
+  const name = baseline === 'http' ? 'node:http, no check' : 'Fastify, no check'
   return async (count) => {
     const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
     return async () => {
-      const process = await startProcess({ BENCH_BARE: yardstick }, { script: 'bench/bare.ts' })
+      const process = await startProcess({ BENCH_BARE: baseline }, { script: 'bench/bare.ts' })
       const targets = [userTarget(name, process, tokens), sessionTarget(name, process, tokens)]
-      return { process, targets: targets.map((target) => ({ ...target, yardstick })) }
+      return { process, targets: targets.map((target) => ({ ...target, baseline })) }
     }
   }
 }

@@ -89,11 +89,11 @@ async function start(workers: number, settings: Record<string, string>): Promise
 async function answering({ child }: ServerProcess, workers: number): Promise<number[]> {
   if (child.pid === undefined) throw new Error('the server has no process id')
   if (workers === 1) return [child.pid]
-  const giveUpAt = performance.now() + 10_000
+  const deadline = performance.now() + 10_000
   for (;;) {
     const children = childrenOf(child.pid)
     // Without /proc they are unknown.
-    if (children.length === workers || performance.now() > giveUpAt) return children
+    if (children.length === workers || performance.now() > deadline) return children
     await sleep(50)
   }
 }

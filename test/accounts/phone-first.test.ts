@@ -426,13 +426,13 @@ for (const { name, skipped, database, redis } of stores) {
         expect((await client().closeAccount(second.token, closing)).status).toBe(202)
         app.clock.advance(16 * dayMs)
         await app.services.purgeExpired()
-        const told = await app.services.db
+        const events = await app.services.db
           .selectFrom('hufu_events')
           .select('phone_number')
           .where('account_id', '=', first.accountId)
           .where('kind', '=', 'sign_in_failed')
           .execute()
-        expect(told).toEqual([{ phone_number: first.phone }])
+        expect(events).toEqual([{ phone_number: first.phone }])
       })
 
       test('a confirmation is valid once, also for two concurrent changes', async () => {
@@ -555,9 +555,11 @@ for (const { name, skipped, database, redis } of stores) {
           minute: '2-digit',
           hourCycle: 'h23',
         }).format(app.clock.now())
-        const told = await clientOf(app, { language: 'zh-CN' }).me(old.token)
-        expect(told).toMatchObject({ status: 401, body: { code: 'session_replaced' } })
-        expect(told.body.detail).toBe(`您的账号于 ${time} 在 iPhone 15 登录。如非本人操作，请尽快修改密码。`)
+        const refused = await clientOf(app, { language: 'zh-CN' }).me(old.token)
+        expect(refused).toMatchObject({ status: 401, body: { code: 'session_replaced' } })
+        expect(refused.body.detail).toBe(
+          `您的账号于 ${time} 在 iPhone 15 登录。如非本人操作，请尽快修改密码。`,
+        )
         app.clock.advance(3 * dayMs)
         const later = await clientOf(app, { language: 'zh-CN' }).me(old.token)
         expect(later.body.detail).toMatch(/^您的账号于 \d+月\d+日 ?\d\d:\d\d 在 iPhone 15 登录/)

@@ -38,14 +38,14 @@ class Machine {
 describe.each(databases)('purges on $name', (database) => {
   const usable = test.skipIf(database.skipped !== null)
   let fresh: FreshDatabase
-  const houses: Services[] = []
+  const opened: Services[] = []
 
   beforeEach(async () => {
     if (database.skipped === null) fresh = await database.create()
   })
 
   afterEach(async () => {
-    for (const services of houses.splice(0)) await services.close()
+    for (const services of opened.splice(0)) await services.close()
     await fresh?.drop()
   })
 
@@ -57,7 +57,7 @@ describe.each(databases)('purges on $name', (database) => {
       steady: machine.steady,
       databaseNow: async () => databaseClock.now(),
     })
-    houses.push(services)
+    opened.push(services)
     await migrate(services.db, settings.database.location.kind)
     return services
   }

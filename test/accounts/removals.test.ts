@@ -162,14 +162,14 @@ describe.each(databases)('a removal on $name', (database) => {
             expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(0)
           }
           expect((await clientOf(app).me(String(body.token))).status, where).toBe(200)
-          const told = await app.byHand
+          const events = await app.byHand
             .selectFrom('hufu_events')
             .select('detail')
             .where('account_id', '=', account.id)
             .where('kind', '=', 'signed_in')
             .where('detail', 'like', '%code%')
             .execute()
-          expect(told, where).toHaveLength(1)
+          expect(events, where).toHaveLength(1)
           if (reached === null) break
         }
         expect(outcomes).toEqual(new Set([true, false]))

@@ -401,13 +401,13 @@ describe('a refused request', () => {
       const headers = { 'x-request-id': 'same' }
       const {
         status,
-        headers: told,
+        headers: received,
         text,
       } = await ask(app, 'POST', '/v1/sessions', {
         headers,
         body: { phone_number, password, device: { platform: 'ios', id: 'A-1', app_version: '2.1.0' } },
       })
-      return { status, text, headers: [...told].filter(([name]) => name !== 'date') }
+      return { status, text, headers: [...received].filter(([name]) => name !== 'date') }
     }
     const wrong = await answer(phone, 'wrong')
     expect(wrong.status).toBe(401)
@@ -731,10 +731,10 @@ describe('password hashes', () => {
     const refused = answers.filter(({ status }) => status === 503)
     expect(answers.length - refused.length).toBeGreaterThanOrEqual(1)
     expect(refused.length).toBeGreaterThanOrEqual(2)
-    for (const { status, headers: told, body } of answers) {
+    for (const { status, headers: received, body } of answers) {
       if (status === 200 || status === 201) continue
       expect(status).toBe(503)
-      expect(told.get('retry-after')).toMatch(/^[1-9]\d*$/)
+      expect(received.get('retry-after')).toMatch(/^[1-9]\d*$/)
       expect([problem('overloaded'), { code: 0, message: publicErrors.overloaded.zh }]).toContainEqual(body)
     }
     expect((await signIn(app, phone, phone14)).status).toBe(201)

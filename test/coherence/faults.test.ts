@@ -163,7 +163,7 @@ async function expectTold({ db }: Domain, accountId: string, where: string): Pro
     .select('kind')
     .where('account_id', '=', accountId)
     .execute()
-  const told = (kind: string) => events.filter((event) => event.kind === kind).length
+  const countEvents = (kind: string) => events.filter((event) => event.kind === kind).length
   const rows = await db
     .selectFrom('hufu_sessions')
     .select('ended_at')
@@ -174,7 +174,10 @@ async function expectTold({ db }: Domain, accountId: string, where: string): Pro
     .select('password_hash')
     .where('id', '=', accountId)
     .executeTakeFirstOrThrow()
-  expect([told('signed_in'), told('session_ended'), told('password_set')], where).toEqual([
+  expect(
+    [countEvents('signed_in'), countEvents('session_ended'), countEvents('password_set')],
+    where,
+  ).toEqual([
     rows.length,
     rows.filter((row) => row.ended_at !== null).length,
     account.password_hash === newHash ? 1 : 0,

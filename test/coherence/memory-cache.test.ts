@@ -89,9 +89,9 @@ test('during a transaction of its own it sees nothing of it, and afterwards ever
   const { token, id, accountId } = await newTerminal()
   const bystander = await newTerminal()
   await learn(token)
-  let letGo = () => {}
+  let release = () => {}
   const held = new Promise<void>((resolve) => {
-    letGo = resolve
+    release = resolve
   })
   const decide = vi.fn(async () => {
     await held
@@ -102,7 +102,7 @@ test('during a transaction of its own it sees nothing of it, and afterwards ever
   await nextTurn()
   expect(remembers(token)).toBe(true)
   expect(remembers(bystander.token)).toBe(true)
-  letGo()
+  release()
   await changing
   expect(await one.verification.verify(token)).toMatchObject({ is: 'ended' })
   expect((await one.sessions.list(accountId)).map((session) => session.id)).not.toContain(id)

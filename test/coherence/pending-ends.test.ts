@@ -75,7 +75,7 @@ describe.each(stores)('on $name', (store) => {
       .where('end_reason', reason === null ? 'is' : '=', reason as never)
       .execute()
 
-  const told = async () =>
+  const countEndEvents = async () =>
     (await here.db.selectFrom('hufu_events').select('id').where('kind', '=', 'session_ended').execute())
       .length
 
@@ -128,7 +128,7 @@ describe.each(stores)('on $name', (store) => {
       await survives()
       expect(await rows('kicked')).toHaveLength(many - 10 + 1)
       expect(await rows(null)).toHaveLength(10 + 1)
-      expect(await told()).toBe(many - 10 + 1)
+      expect(await countEndEvents()).toBe(many - 10 + 1)
       expect(await here.db.selectFrom('hufu_pending_ends').selectAll().execute()).toEqual([])
       expect(await here.verification.verify(token)).toMatchObject({
         is: 'ended',
@@ -168,7 +168,7 @@ describe.each(stores)('on $name', (store) => {
       await here.writer.pendingEnds.resume()
       expect(await rows('kicked')).toHaveLength(many - 10)
       expect(await rows('banned')).toHaveLength(1)
-      expect(await told()).toBe(many - 10 + 1)
+      expect(await countEndEvents()).toBe(many - 10 + 1)
     },
   )
 

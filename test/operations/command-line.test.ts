@@ -475,15 +475,15 @@ describe('start', () => {
     const path = join(folder, 'read-only.db')
     new DatabaseSync(path).close()
     const file = new DatabaseSync(path, { readOnly: true })
-    const told = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
     try {
       file.exec('create table x (y)')
       expect.fail('it was written to')
     } catch (error) {
       expect(new Output({ json: false, chinese: false }).failure(error)).toBe(3)
-      expect(told.mock.calls.join()).toMatch(/^The database is read-only, .*HUFU_DATABASE_URL/)
+      expect(stderr.mock.calls.join()).toMatch(/^The database is read-only, .*HUFU_DATABASE_URL/)
     } finally {
-      told.mockRestore()
+      stderr.mockRestore()
     }
   })
 

@@ -98,9 +98,9 @@ describe.each(databases)('every connection of the pool in use, on $name', (datab
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify({ phone_number: person.phone, password: person.password }),
         })
-      const letGo = await keepBusy(app.services.db, database.name === 'sqlite' ? 1 : 2)
+      const release = await keepBusy(app.services.db, database.name === 'sqlite' ? 1 : 2)
       const answers = await Promise.all([signIn(), signIn(), fetch(`${app.url}/readyz`)])
-      await letGo()
+      await release()
       expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
       expect(answers.map(({ headers }) => headers.get('retry-after'))).toEqual(['1', '1', '1'])
       expect((await signIn()).status).toBe(201)
@@ -160,9 +160,9 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
 
   test('max_user_connections of a user', async () => {
     const db = open(userUrl.replace('plain', 'limited'), 2)
-    const letGo = await keepBusy(db, 1)
+    const release = await keepBusy(db, 1)
     expect(answerTo(await failureOf(runSql(db, 'select 1')))).toBe('unavailable')
-    await letGo()
+    await release()
   })
 
   test('max_user_connections of the server, and its max_connections', async () => {
@@ -312,9 +312,9 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
 
   test('connection limit of a role, of the database, and of the server', async () => {
     const limited = open(as('limited'), 2)
-    const letGo = await keepBusy(limited, 1)
+    const release = await keepBusy(limited, 1)
     expect(answerTo(await failureOf(runSql(limited, 'select 1')))).toBe('unavailable')
-    await letGo()
+    await release()
 
     const name = new URL(url).pathname.slice(1)
     await asOwner(`alter database ${name} connection limit 0`)

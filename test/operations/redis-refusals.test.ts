@@ -18,17 +18,17 @@ const refusals = [
     what: 'the password',
     user: 'hufu:not-the-password',
     refuse: async (redis: RedisServer) => void (await redis.command(...makeUser('hufu'), ...leastRights())),
-    mend: async (redis: RedisServer) =>
+    repair: async (redis: RedisServer) =>
       void (await redis.command('ACL', 'SETUSER', 'hufu', '>not-the-password')),
-    says: 'WRONGPASS',
+    error: 'WRONGPASS',
   },
   {
     what: 'a right',
     user: 'hufu:p%40ss',
     refuse: async (redis: RedisServer) =>
       void (await redis.command(...makeUser('hufu'), ...leastRights(), '-client|tracking')),
-    mend: async (redis: RedisServer) => void (await redis.command(...makeUser('hufu'), ...leastRights())),
-    says: 'NOPERM',
+    repair: async (redis: RedisServer) => void (await redis.command(...makeUser('hufu'), ...leastRights())),
+    error: 'NOPERM',
   },
   {
     what: 'every write',
@@ -40,16 +40,16 @@ const refusals = [
         .poll(async () => String(await redis.command('INFO', 'persistence')))
         .toMatch(/last_bgsave_status:err/)
     },
-    mend: async (redis: RedisServer) =>
+    repair: async (redis: RedisServer) =>
       void (await redis.command('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no')),
-    says: 'MISCONF',
+    error: 'MISCONF',
   },
 ]
 
 describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
   test.each(refusals)('a Redis that refuses $what fails no sign-in; /readyz, the log and doctor report it', {
     timeout: 120_000,
-  }, async ({ user, refuse, mend, says }) => {
+  }, async ({ user, refuse, repair, error }) => {
     const dir = createFolder('refusing')
     const redis = await startRedis({ dir, args: ['--save', '3600 1'] })
     closers.push(() => redis.stop())
@@ -81,15 +81,15 @@ describe.skipIf(inject('redis').skipped !== null)('Redis', () => {
     expect(await signIn.json()).toMatchObject({ code: 1 })
     const lines = server.output().split('\n')
     expect(lines.filter((line) => line.includes('redis refuses what the server needs'))).toEqual([
-      expect.stringContaining(says),
+      expect.stringContaining(error),
     ])
     expect(server.output()).not.toContain('not-the-password')
     expect(await runCommand(['doctor'], environment)).toMatchObject({
       code: 1,
-      stdout: expect.stringMatching(new RegExp(`✗ redis .*${says}`)),
+      stdout: expect.stringMatching(new RegExp(`✗ redis .*${error}`)),
     })
 
-    await mend(redis)
+    await repair(redis)
     await expect.poll(async () => (await ready()).body, { timeout: 20_000 }).toMatchObject({ redis: 'ok' })
     await redis.kill('SIGKILL')
     await expect.poll(async () => (await ready()).body).toMatchObject({ status: 'ok', redis: 'out_of_reach' })

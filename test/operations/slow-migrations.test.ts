@@ -19,21 +19,21 @@ describe.concurrent.each(databases)('on $name', (database) => {
   let fresh: FreshDatabase
   const kind = () => databaseKind(fresh.url) ?? expect.fail('no kind')
   const open: Database[] = []
-  const told: string[] = []
-  let onTold = () => {}
+  const messages: string[] = []
+  let onReport = () => {}
 
   const openPlain = () => {
     const db = openDatabase(dialectFor(fresh.url, 1))
     open.push(db)
     return db
   }
-  const tell = ({ en }: { en: string }) => {
-    told.push(en)
-    onTold()
+  const report = ({ en }: { en: string }) => {
+    messages.push(en)
+    onReport()
   }
   const openMigrating = () => {
     const dialect = dialectFor(fresh.url, 1, migrationDeadlines)
-    const db = openDatabase(dialectThatTells(dialect, kind(), tell))
+    const db = openDatabase(dialectThatTells(dialect, kind(), report))
     open.push(db)
     return db
   }
@@ -41,8 +41,8 @@ describe.concurrent.each(databases)('on $name', (database) => {
   beforeEach(async () => {
     if (database.skipped !== null) return
     fresh = await database.create()
-    told.length = 0
-    onTold = () => {}
+    messages.length = 0
+    onReport = () => {}
   })
   afterEach(async () => {
     for (const db of open.splice(0)) await db.destroy()
@@ -66,24 +66,24 @@ describe.concurrent.each(databases)('on $name', (database) => {
       await sql`delete from hufu_migrations where name = '0009-purges-and-indexes'`.execute(other)
 
       const holding = Promise.withResolvers<void>()
-      const letGo = Promise.withResolvers<void>()
+      const release = Promise.withResolvers<void>()
       const holder = other.transaction().execute(async (tx) => {
         if (kind() === 'postgres') await sql`lock table hufu_events in access exclusive mode`.execute(tx)
         else await tx.selectFrom('hufu_events').select('id').limit(1).execute()
         holding.resolve()
-        await letGo.promise
+        await release.promise
       })
       await holding.promise
       const began = performance.now()
-      onTold = () => {
-        if (performance.now() - began > statementMs) letGo.resolve()
+      onReport = () => {
+        if (performance.now() - began > statementMs) release.resolve()
       }
-      const migrating = migrate(openMigrating(), kind(), tell).finally(() => letGo.resolve())
+      const migrating = migrate(openMigrating(), kind(), report).finally(() => release.resolve())
       expect(await migrating).toEqual(['0009-purges-and-indexes'])
       await holder
-      expect(told.filter((line) => line.includes('waiting')).length).toBeGreaterThan(0)
+      expect(messages.filter((line) => line.includes('waiting')).length).toBeGreaterThan(0)
       const adding = /adding index hufu_events_phone_at_id on hufu_events, about 1\d,000 rows/
-      expect(told.join('\n')).toMatch(adding)
+      expect(messages.join('\n')).toMatch(adding)
     },
   )
 
@@ -104,7 +104,7 @@ describe.concurrent.each(databases)('on $name', (database) => {
   )
 
   usable('of small tables print nothing', { concurrent: false }, async () => {
-    await migrate(openMigrating(), kind(), tell)
-    expect(told).toEqual([])
+    await migrate(openMigrating(), kind(), report)
+    expect(messages).toEqual([])
   })
 })

@@ -84,7 +84,7 @@ async function addEvents(count: number): Promise<void> {
   }
 }
 
-function told(reply: Reply | null) {
+function idAndStatusOf(reply: Reply | null) {
   return reply && [reply.headers['x-request-id'], reply.status]
 }
 
@@ -94,13 +94,13 @@ async function untilClosed(connection: RawConnection): Promise<unknown[]> {
   for (;;) {
     const reply = await connection.answer()
     if (reply === null) return all
-    all.push(told(reply))
+    all.push(idAndStatusOf(reply))
   }
 }
 
 describe('a client that speaks another protocol than plain HTTP/1.1', () => {
   /** Writes bytes, and returns how the connection ended. */
-  async function say(bytes: string): Promise<{ text: string; error: unknown }> {
+  async function sendAndClose(bytes: string): Promise<{ text: string; error: unknown }> {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
     let text = ''
     let error: unknown = null
@@ -132,7 +132,7 @@ describe('a client that speaks another protocol than plain HTTP/1.1', () => {
       const [error] = await once(client, 'error')
       // The start of a plain HTTP response: the connection did not just vanish.
       expect(error).toMatchObject({ code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
-      const { text, error: ended } = await say('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')
+      const { text, error: ended } = await sendAndClose('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')
       expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
       expect(ended).toBeNull()
     }
@@ -149,9 +149,9 @@ describe('a client that speaks another protocol than plain HTTP/1.1', () => {
       'PROXY TCP4 203.0.113.7 10.0.0.5 51234 80\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n',
       /PROXY protocol/,
     ],
-  ])('%s is told of in the log once', async (_name, bytes, line) => {
+  ])('%s is reported in the log once', async (_name, bytes, line) => {
     for (let i = 0; i < 3; i++) {
-      const { text, error } = await say(bytes)
+      const { text, error } = await sendAndClose(bytes)
       expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
       expect(error).toBeNull()
     }
@@ -183,7 +183,7 @@ describe('many requests on one connection', () => {
     })
     const connection = await RawConnection.open(app)
     connection.write(asked.map(({ bytes }) => bytes).join(''))
-    for (const { id, status } of asked) expect(told(await connection.answer())).toEqual([id, status])
+    for (const { id, status } of asked) expect(idAndStatusOf(await connection.answer())).toEqual([id, status])
     expect(connection.unread).toBe('')
     await connection.close()
   })
@@ -227,8 +227,8 @@ describe('many requests on one connection', () => {
     const end = ask('end', 'DELETE /v1/session', `authorization: Bearer ${live}\r\n`)
     connection.write(Buffer.from(refused + end, 'latin1'))
     const status = type === 'application/xml' ? 415 : 400
-    expect(told(await connection.answer())).toEqual(['refused', status])
-    expect(told(await connection.answer())).toEqual(['end', 204])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['refused', status])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['end', 204])
     await connection.close()
     expect(await guestSessions()).toEqual([])
   })
@@ -268,9 +268,9 @@ describe('many requests on one connection', () => {
         ask('export', 'GET /v1/account/export', `${bearer()}transfer-encoding: chunked\r\n`) +
         chunk,
     )
-    expect(told(await connection.answer())).toEqual(['slow', 401])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['slow', 401])
     const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
-    expect(told(reply)).toEqual(['export', 200])
+    expect(idAndStatusOf(reply)).toEqual(['export', 200])
     expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(2_000)
     await connection.whenClosed
     expect(connection.unread).toBe('')
@@ -285,11 +285,11 @@ describe('many requests on one connection', () => {
         ask('docs', 'GET /docs/js/scalar.js') +
         ask('me', 'GET /v1/session', bearer()),
     )
-    expect(told(await connection.answer())).toEqual(['in', 201])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['in', 201])
     const reply = (await connection.answer()) ?? expect.fail('the export is cut off')
     expect(JSON.parse(reply.text).events.length).toBeGreaterThanOrEqual(20_000)
-    expect(told(await connection.answer())).toEqual(['docs', 200])
-    expect(told(await connection.answer())).toEqual(['me', 200])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['docs', 200])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['me', 200])
     await connection.whenClosed
     expect(await guestSessions()).toHaveLength(1)
   })
@@ -340,7 +340,7 @@ describe('many requests on one connection', () => {
     const first = (await connection.answer()) ?? expect.fail('the export is cut off')
     expect(JSON.parse(first.text).events.length).toBeGreaterThanOrEqual(10_000)
     const second = version === '1.1' ? await connection.answer() : null
-    if (version === '1.1') expect(told(second)).toEqual(['end', 204])
+    if (version === '1.1') expect(idAndStatusOf(second)).toEqual(['end', 204])
     else await connection.whenClosed
     expect(await guestSessions()).toHaveLength(second === null ? 1 : 0)
     await connection.close()
@@ -360,8 +360,8 @@ describe('many requests on one connection', () => {
     expect(await guestSessions()).toHaveLength(1)
     connection.goOnReading()
     expect((await connection.answer())?.status).toBe(200)
-    expect(told(await connection.answer())).toEqual(['me', 200])
-    expect(told(await connection.answer())).toEqual(['end', 204])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['me', 200])
+    expect(idAndStatusOf(await connection.answer())).toEqual(['end', 204])
     await vi.waitFor(() => expect(seen('end')).toBe(true))
     expect(await guestSessions()).toHaveLength(0)
     await connection.close()
@@ -409,7 +409,8 @@ describe('many requests on one connection', () => {
     connection.write(
       Array.from({ length: count }, (_, i) => ask(`many${i}`, 'GET /v1/session', made)).join(''),
     )
-    for (let i = 0; i < count; i++) expect(told(await connection.answer())).toEqual([`many${i}`, 401])
+    for (let i = 0; i < count; i++)
+      expect(idAndStatusOf(await connection.answer())).toEqual([`many${i}`, 401])
     expect(all).toBe(count)
     expect(most).toBeGreaterThan(1)
     expect(most).toBeLessThan(20)
@@ -450,7 +451,7 @@ describe('many requests on one connection', () => {
     // As `serve` does until all is answered.
     const closing = setInterval(() => stopping.server.server.closeIdleConnections(), 10)
     connection.goOnReading()
-    for (let i = 0; i < count; i++) expect(told(await connection.answer())).toEqual(['docs', 200])
+    for (let i = 0; i < count; i++) expect(idAndStatusOf(await connection.answer())).toEqual(['docs', 200])
     await connection.whenClosed
     await closed
     clearInterval(closing)
@@ -463,7 +464,7 @@ describe('many requests on one connection', () => {
     const connection = await RawConnection.open(app)
     for (const id of ['a', 'b', 'c']) {
       connection.write(quick(id))
-      expect(told(await connection.answer())).toEqual([id, 200])
+      expect(idAndStatusOf(await connection.answer())).toEqual([id, 200])
     }
     connection.write(`${quick('d')}${broken}fffffffffffffffff\r\nab\r\n`)
     expect(await untilClosed(connection)).toEqual([
@@ -538,7 +539,7 @@ describe('an upgrade', () => {
   }
 
   /** The response to a request on a connection of its own, which must end with it. */
-  async function toldAndClosed(bytes: string | Buffer): Promise<unknown[]> {
+  async function answersUntilClosed(bytes: string | Buffer): Promise<unknown[]> {
     const connection = await RawConnection.open(app)
     connection.write(bytes)
     return await untilClosed(connection)
@@ -548,7 +549,7 @@ describe('an upgrade', () => {
     expect((await routes()).length).toBeGreaterThan(18)
     for (const route of [...(await routes()), 'GET /openapi.json', 'GET /docs']) {
       for (const headers of [lines(handshake), lines(handshake) + bearer(), 'upgrade: h2c, WebSocket\r\n']) {
-        const answers = await toldAndClosed(ask('upgrade', route, headers))
+        const answers = await answersUntilClosed(ask('upgrade', route, headers))
         expect({ route, answers }).toEqual({ route, answers: [['upgrade', 400]] })
       }
     }
@@ -566,18 +567,20 @@ describe('an upgrade', () => {
     ['with a length', `${lines(handshake)}content-length: 0\r\n`],
   ])('to WebSocket %s is refused just so, and what is pipelined behind it is not waited for', async (_name, headers) => {
     const both = ask('one', 'GET /user', headers) + ask('two', 'GET /livez')
-    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+    expect(await answersUntilClosed(both)).toEqual([['one', 400]])
   })
 
   test('frames after a handshake have no effect', async () => {
     const frame = Buffer.from('818537fa213d7f9f4d5158', 'hex')
     const both = Buffer.concat([Buffer.from(ask('one', 'GET /user', lines(handshake))), frame])
-    expect(await toldAndClosed(both)).toEqual([['one', 400]])
+    expect(await answersUntilClosed(both)).toEqual([['one', 400]])
   })
 
   test('30 KB in a header of the handshake are too much', async () => {
     const long = `sec-websocket-protocol: a${' '.repeat(30_000)}b\r\n`
-    expect(await toldAndClosed(ask('one', 'GET /user', lines(handshake) + long))).toEqual([[undefined, 431]])
+    expect(await answersUntilClosed(ask('one', 'GET /user', lines(handshake) + long))).toEqual([
+      [undefined, 431],
+    ])
   })
 
   // RFC 9110, section 7.8: a server may ignore the upgrade, and clients that offer h2c with each request
@@ -585,8 +588,8 @@ describe('an upgrade', () => {
   test('to HTTP/2 is ignored: the request is answered as any other, body included, and ends the connection', async () => {
     const h2c = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'
     const user = ask('one', 'GET /user', `${h2c}token: ${token}\r\n`) + ask('two', 'GET /livez', h2c)
-    expect(await toldAndClosed(user)).toEqual([['one', 200]])
-    expect(await toldAndClosed(ask('one', 'POST /v1/sessions', h2c, signIn))).toEqual([['one', 201]])
+    expect(await answersUntilClosed(user)).toEqual([['one', 200]])
+    expect(await answersUntilClosed(ask('one', 'POST /v1/sessions', h2c, signIn))).toEqual([['one', 201]])
   })
 })
 
@@ -726,13 +729,13 @@ describe('a slow client', () => {
     for (let i = 0; i < 50; i++) {
       const some = await Promise.all(Array.from({ length: 100 }, () => RawConnection.open(app)))
       for (const connection of some) connection.write(ask('idle', 'GET /livez'))
-      for (const connection of some) expect(told(await connection.answer())).toEqual(['idle', 200])
+      for (const connection of some) expect(idAndStatusOf(await connection.answer())).toEqual(['idle', 200])
       idle.push(...some)
     }
     await expectOthersServed()
     const again = idle[0] ?? expect.fail()
     again.write(ask('again', 'GET /livez'))
-    expect(told(await again.answer())).toEqual(['again', 200])
+    expect(idAndStatusOf(await again.answer())).toEqual(['again', 200])
     await Promise.all(idle.map((connection) => connection.close()))
   })
 })

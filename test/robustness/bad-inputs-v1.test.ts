@@ -89,7 +89,7 @@ beforeAll(async () => {
       const ref = requestBody?.content['application/json']?.schema.$ref
       if (!path.startsWith('/v1') || ref === undefined) return []
       const schema = components.schemas[ref.split('/').at(-1) ?? ''] ?? expect.fail(ref)
-      return spoilt(`${method} ${path}`, Object.keys(schema.properties ?? {}))
+      return invalidBodies(`${method} ${path}`, Object.keys(schema.properties ?? {}))
     }),
   )
 })
@@ -100,7 +100,7 @@ afterAll(async () => {
 })
 
 /** The valid body of a route with one field at a time missing, invalid, duplicated, or added. */
-function spoilt(route: string, fields: readonly string[]) {
+function invalidBodies(route: string, fields: readonly string[]) {
   const base = good[route] ?? expect.fail(`${route} has no good body here`)
   const text = (replaced: string, json: string | null) => {
     const rest = Object.entries(base).filter(([name]) => name !== replaced)

@@ -897,8 +897,8 @@ describe('input that is not as bad as it looks', () => {
     const v1 = await send(app, get('/v1/session', bearer(token) + headers) + body)
     expect(v1.status).toBe(200)
     expect(bodyOf(v1)).toMatchObject({ account: { nickname: witness.nickname } })
-    for (const { text, headers: told } of [classic, v1])
-      expect(text + JSON.stringify(told)).not.toContain('evil.test')
+    for (const { text, headers: sent } of [classic, v1])
+      expect(text + JSON.stringify(sent)).not.toContain('evil.test')
     expect(await lineOf(v1.headers['x-request-id'])).toMatchObject({ ip: '127.0.0.1', path: '/v1/session' })
   })
 

@@ -41,8 +41,8 @@ test('connections up to the limit are served, and the next one is answered 503 a
   const inside = await Promise.all(Array.from({ length: 20 }, () => open(app)))
   for (const socket of inside) expect(await ask(socket)).toContain('HTTP/1.1 200')
   const next = await open(app)
-  const [told] = await once(next, 'data')
-  expect(String(told)).toMatch(
+  const [answered] = await once(next, 'data')
+  expect(String(answered)).toMatch(
     /^HTTP\/1\.1 503 .*retry-after: 1\r\n.*connection: close\r\n.*"code":"overloaded"/is,
   )
   await once(next, 'end')

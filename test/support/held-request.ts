@@ -25,9 +25,9 @@ export interface Held {
 /** Sends the headers and the first byte of a body; resolves when they were written. */
 export async function holdRequest(
   { method, url, token, body }: HeldRequest,
-  giveUpMs = 20_000,
+  timeoutMs = 20_000,
 ): Promise<Held> {
-  const asked = request(url, {
+  const sent = request(url, {
     method,
     agent: false,
     headers: {
@@ -35,11 +35,11 @@ export async function holdRequest(
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
     },
-    signal: AbortSignal.timeout(giveUpMs),
+    signal: AbortSignal.timeout(timeoutMs),
   })
   const answer = new Promise<HeldAnswer>((resolve, reject) => {
-    asked.on('error', reject)
-    asked.on('response', (response) => {
+    sent.on('error', reject)
+    sent.on('response', (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)
@@ -54,6 +54,6 @@ export async function holdRequest(
   })
   // It is awaited later; until then a broken connection must not be an unhandled rejection.
   answer.catch(() => {})
-  await new Promise<void>((resolve) => asked.write(body.slice(0, 1), () => resolve()))
-  return { release: () => asked.end(body.slice(1)), answer }
+  await new Promise<void>((resolve) => sent.write(body.slice(0, 1), () => resolve()))
+  return { release: () => sent.end(body.slice(1)), answer }
 }

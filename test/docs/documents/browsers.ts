@@ -85,11 +85,11 @@ const electron = runs(async (walk, { text }) => {
     `import { readFile } from 'node:fs/promises'
      export const app = { whenReady: async () => {} }
      export const net = { fetch: async (url) => new Response(await readFile(new URL(url))) }
-     export class BrowserWindow { loadURL(url) { told.loaded = url } }
-     export const told = {}
+     export class BrowserWindow { loadURL(url) { recorded.loaded = url } }
+     export const recorded = {}
      export const protocol = {
-       registerSchemesAsPrivileged: (schemes) => { told.schemes = schemes },
-       handle: (scheme, answer) => { told.answer = answer },
+       registerSchemesAsPrivileged: (schemes) => { recorded.schemes = schemes },
+       handle: (scheme, answer) => { recorded.answer = answer },
      }`,
   )
   const manifest = '{"name":"electron","type":"module","exports":"./index.mjs"}'
@@ -103,12 +103,12 @@ const electron = runs(async (walk, { text }) => {
   writeFileSync(
     join(folder, 'try.mjs'),
     `import './main.mjs'
-     import { told } from 'electron'
+     import { recorded } from 'electron'
      const answers = []
      for (const url of ${JSON.stringify(pages)}) {
-       answers.push((await told.answer({ url })).status)
+       answers.push((await recorded.answer({ url })).status)
      }
-     console.log(JSON.stringify({ loaded: told.loaded, answers }))`,
+     console.log(JSON.stringify({ loaded: recorded.loaded, answers }))`,
   )
   expect(JSON.parse(await walk.shell.run(`node ${join(folder, 'try.mjs')}`))).toEqual({
     loaded: 'app://bundle/index.html',

@@ -27,7 +27,7 @@ test.each([
 test.each([
   ['mysqld  Ver 10.11.14-MariaDB-0+deb12u2 for debian-linux-gnu on x86_64 (Debian 12)', 'is MariaDB'],
   ['mysqld  Ver 5.7.44 for Linux on x86_64 (MySQL Community Server (GPL))', 'is older than MySQL 8'],
-])('%s is not, and the reason is told', (version, reason) => {
+])('%s is not, and the reason is reported', (version, reason) => {
   const { file, skipped } = findMysql(programThatSays(version))
   expect([file, skipped]).toEqual([null, expect.stringContaining(reason)])
 })

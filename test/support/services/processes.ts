@@ -56,18 +56,18 @@ export async function startServer(command: Command, ask: () => Promise<void>): P
   const { child, pid, exited } = await launch(command)
   const server = { pid, kill: send, stop }
   let isEnding = false
-  const giveUpAt = performance.now() + startDeadlineMs
+  const deadline = performance.now() + startDeadlineMs
   for (;;) {
     const answered = await answers(ask)
     // Checked after an answer too, which another process on the same port may have sent.
     if (!isAlive(child)) throw new Error(`${command.file} ended\n${outputOf(command)}`)
     if (answered) {
       void exited.then(() => {
-        if (!isEnding) console.error(obituaryOf(command, child))
+        if (!isEnding) console.error(reportOf(command, child))
       })
       return server
     }
-    if (performance.now() > giveUpAt) {
+    if (performance.now() > deadline) {
       await stop('SIGKILL')
       throw new Error(`${command.file} did not answer within ${startDeadlineMs} ms\n${outputOf(command)}`)
     }
@@ -147,7 +147,7 @@ function isAlive(child: ChildProcess): boolean {
 }
 
 /** The known facts about a server that ended by itself, or by another program. */
-function obituaryOf(command: Command, { pid, exitCode, signalCode }: ChildProcess): string {
+function reportOf(command: Command, { pid, exitCode, signalCode }: ChildProcess): string {
   const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
   const memory = `${Math.round(freemem() / 1e6)} of ${Math.round(totalmem() / 1e6)} MB of memory are free`
   const head = `${command.file} (pid ${pid}) ended ${how}, and no test ended it; ${memory}`
