@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** Holds every connection of the pool until it is told to let go. */
+/** Holds every connection of the pool until it is released. */
 async function keepBusy(db: Database, size: number): Promise<() => Promise<void>> {
   const release = Promise.withResolvers<void>()
   const taken = Array.from({ length: size }, () => Promise.withResolvers<void>())

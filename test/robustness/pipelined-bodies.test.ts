@@ -37,7 +37,7 @@ afterAll(async () => {
 })
 
 let last = 0
-/** A request that is answered 401 when it is let go, and what lets it go. */
+/** A request that is answered 401 once it is released, and the function that releases it. */
 function heldRequest(): { bytes: string; letGo: () => void } {
   const token = `hf_${String(last++).padStart(65, 'A')}`
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -233,7 +233,7 @@ describe('the time for a request to come in full', () => {
     }
   })
 
-  test('does not run while this process stands still', { timeout: 30_000 }, async () => {
+  test('does not run while this process is paused', { timeout: 30_000 }, async () => {
     const cuts = [40, whole.length - 5]
     const connections = await Promise.all(cuts.map(() => RawConnection.open(app)))
     for (const [i, connection] of connections.entries()) connection.write(whole.slice(0, cuts[i]))
