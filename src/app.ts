@@ -30,7 +30,6 @@ import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health/health.ts'
 import type { RequestLog } from './http/request-log.ts'
-import { buildServer } from './http/server.ts'
 import { deleteOldCounters } from './limits/counter-rows.ts'
 import { Limiter } from './limits/limiter.ts'
 import { limitsWith } from './limits/limits.ts'
@@ -388,6 +387,7 @@ export async function openServer(
   }
   const { log } = parts
   await services.feed.start()
+  const { buildServer } = await import('./http/server.ts')
   return await buildServer({
     accounts,
     signIn,

@@ -4,18 +4,9 @@ import { hiderOf } from '../secrets.ts'
 import { readEnvironment, readEnvironmentOfMessages, secretTexts } from '../settings/environment.ts'
 import { readSettings } from '../settings/settings.ts'
 import { version } from '../version.ts'
-import { addAccount, banAccount, listAccounts, showAccount, unbanAccount, unlockAccount } from './accounts.ts'
 import type { Context } from './context.ts'
-import { demo } from './demo.ts'
-import { doctor } from './doctor.ts'
-import { listEvents } from './events.ts'
 import { prefersChinese } from './language.ts'
-import { migrateDatabase } from './migrate.ts'
 import { endWithReader, exitCodes, Output } from './output.ts'
-import { purge } from './purge.ts'
-import { serve } from './serve.ts'
-import { endSession, listSessions } from './sessions.ts'
-import { testSms } from './sms.ts'
 import { explainWrongCalls } from './wrong-calls.ts'
 
 type Action<A extends unknown[]> = (context: Context, ...args: A) => Promise<number>
@@ -37,9 +28,11 @@ export async function run(argv: readonly string[]): Promise<number> {
 function program(result: { code: number }): Command {
   /**
    * Wraps an action: reads the settings and prints errors. Commander passes arguments, options, then the
-   * command itself.
+   * command itself. The module of a command is loaded when the command runs, because loading all of them
+   * takes
+   * longer than most commands.
    */
-  function action<A extends unknown[]>(act: Action<A>) {
+  function action<A extends unknown[]>(load: () => Promise<Action<A>>) {
     return async (...given: unknown[]) => {
       // The arguments have the types that the command declares next to its action.
       const args = given.slice(0, -1) as A
@@ -51,7 +44,8 @@ function program(result: { code: number }): Command {
         hide: hiderOf(secretTexts(environment)),
       })
       try {
-        result.code = await act({ settings: readSettings(readEnvironment()), output }, ...args)
+        const context = { settings: readSettings(readEnvironment()), output }
+        result.code = await (await load())(context, ...args)
       } catch (error) {
         result.code = output.failure(error, typeof args[0] === 'string' ? args[0] : '')
       }
@@ -64,42 +58,45 @@ function program(result: { code: number }): Command {
       'Accounts and sessions for mobile apps. Settings: environment or .env, see docs/settings.md.',
     )
     .version(version)
-  hufu.command('serve').description('run the server').action(action(serve))
+  hufu
+    .command('serve')
+    .description('run the server')
+    .action(action(async () => (await import('./serve.ts')).serve))
   hufu
     .command('migrate')
     .description('bring the database up to date; serve does it by itself')
     .option('--json', 'for programs')
-    .action(action(migrateDatabase))
+    .action(action(async () => (await import('./migrate.ts')).migrateDatabase))
   hufu
     .command('purge')
     .description('delete expired data; serve does it every hour')
     .option('--now', 'do not wait after a jump of the clock: the time is right')
     .option('--json', 'one line each')
-    .action(action(purge))
+    .action(action(async () => (await import('./purge.ts')).purge))
   accountCommands(hufu.command('accounts').description('manage accounts'), action)
   hufu
     .command('events')
     .argument('<phone>')
     .description('what happened to an account and its number, newest first')
     .option('--json', 'one line each')
-    .action(action(listEvents))
+    .action(action(async () => (await import('./events.ts')).listEvents))
   sessionCommands(hufu.command('sessions').description('manage sessions'), action)
   smsCommands(hufu.command('sms').description('text messages'), action)
   hufu
     .command('doctor')
     .description('check settings, database, Redis, clocks and text messages, and say what to do')
     .option('--json', 'for programs')
-    .action(action(doctor))
+    .action(action(async () => (await import('./doctor.ts')).doctor))
   hufu
     .command('demo')
     .description("run the tutorial's walkthrough against a running server")
     .option('--url <url>', 'where the server is; default: where the settings say')
-    .action(action(demo))
+    .action(action(async () => (await import('./demo.ts')).demo))
   explainWrongCalls(hufu, () => prefersChinese(readEnvironmentOfMessages()))
   return hufu
 }
 
-type Wrap = <A extends unknown[]>(act: Action<A>) => (...given: unknown[]) => Promise<void>
+type Wrap = <A extends unknown[]>(load: () => Promise<Action<A>>) => (...given: unknown[]) => Promise<void>
 
 function accountCommands(accounts: Command, action: Wrap): void {
   accounts
@@ -111,18 +108,18 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .option('--allow-weak-password', 'accept any password, for imports and demos')
     .option('--verified', "the number is known to be this person's: their first code wipes nothing")
     .option('--json', 'for programs')
-    .action(action(addAccount))
+    .action(action(async () => (await import('./accounts.ts')).addAccount))
   accounts
     .command('list')
     .description('all accounts')
     .option('--json', 'one line each')
-    .action(action(listAccounts))
+    .action(action(async () => (await import('./accounts.ts')).listAccounts))
   accounts
     .command('show')
     .argument('<phone>')
     .description('one account: app_online and its live sessions')
     .option('--json', 'for programs')
-    .action(action(showAccount))
+    .action(action(async () => (await import('./accounts.ts')).showAccount))
   accounts
     .command('ban')
     .argument('<phone>')
@@ -130,19 +127,19 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .option('--until <time>', 'its end: a day or a moment (ISO 8601); without: for ever')
     .option('--reason <text>', 'kept with the account')
     .option('--json', 'for programs')
-    .action(action(banAccount))
+    .action(action(async () => (await import('./accounts.ts')).banAccount))
   accounts
     .command('unban')
     .argument('<phone>')
     .description('end a ban')
     .option('--json', 'for programs')
-    .action(action(unbanAccount))
+    .action(action(async () => (await import('./accounts.ts')).unbanAccount))
   accounts
     .command('unlock')
     .argument('<phone>')
     .description('reset the failed sign-ins and the counted messages of a number')
     .option('--json', 'for programs')
-    .action(action(unlockAccount))
+    .action(action(async () => (await import('./accounts.ts')).unlockAccount))
 }
 
 function sessionCommands(sessions: Command, action: Wrap): void {
@@ -151,14 +148,14 @@ function sessionCommands(sessions: Command, action: Wrap): void {
     .argument('<phone>')
     .description("an account's live sessions")
     .option('--json', 'one line each')
-    .action(action(listSessions))
+    .action(action(async () => (await import('./sessions.ts')).listSessions))
   sessions
     .command('end')
     .argument('<id>', 'session id, as "sessions list" shows it; with --all a phone number')
     .description('end a session now, on every server (reason: kicked)')
     .option('--all', 'all sessions of an account; then give its phone number')
     .option('--json', 'for programs')
-    .action(action(endSession))
+    .action(action(async () => (await import('./sessions.ts')).endSession))
 }
 
 function smsCommands(sms: Command, action: Wrap): void {
@@ -167,5 +164,5 @@ function smsCommands(sms: Command, action: Wrap): void {
     .argument('<phone>', 'phone number, as people write it')
     .description('send a code that is valid for nothing, and print the answer of the gateway')
     .option('--json', 'for programs')
-    .action(action(testSms))
+    .action(action(async () => (await import('./sms.ts')).testSms))
 }
