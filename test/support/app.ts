@@ -99,7 +99,8 @@ export interface ServerProcess {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const main = `${root}src/main.ts`
+/** The entry of `npm start`. From main.ts itself, Node loads its compiler for TypeScript at each start. */
+const main = `${root}src/main.js`
 
 export interface ProcessOptions {
   readonly cwd?: string
@@ -107,16 +108,22 @@ export interface ProcessOptions {
   readonly script?: string
   /** Another copy of this project whose server is started. */
   readonly source?: string | undefined
-  /** main.js is the entry of `npm start`: it checks Node's version and imports main.ts. */
+  /** By default main.js, the entry of `npm start`, and main.ts in another copy, which may be an older one. */
   readonly entry?: 'main.ts' | 'main.js'
   /** false: discards standard output, because a load test writes a line for each request. */
   readonly keepOutput?: boolean
 }
 
-/** Starts `node src/main.ts serve` with these settings and waits until it listens. */
+/** Starts `node src/main.js serve` with these settings and waits until it listens. */
 export async function startProcess(
   environment: Record<string, string>,
-  { cwd, script, source, entry = 'main.ts', keepOutput = true }: ProcessOptions = {},
+  {
+    cwd,
+    script,
+    source,
+    entry = source === undefined ? 'main.js' : 'main.ts',
+    keepOutput = true,
+  }: ProcessOptions = {},
 ): Promise<ServerProcess> {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
   const program = join(source ?? root, 'src', entry)
