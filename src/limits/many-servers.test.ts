@@ -2,7 +2,6 @@
 // more than one counter in memory would, and without a crash no less.
 import { describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
-import { migrateFresh } from '../../test/support/in-process-server.ts'
 import { Cut, faults, type Watcher, watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
@@ -138,7 +137,6 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
   ] as const)('%s: random histories stay within the table', async (_when, mayDie) => {
     const { url, drop } = await create()
     try {
-      await migrateFresh(url)
       let deaths = 0
       for (const seed of [1, 2].map((n) => (Date.now() % 100_000) * 10 + n)) {
         const { history, allowedAtAll, died } = await play(url, seed, mayDie)
@@ -161,7 +159,6 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
     async () => {
       const { url, drop } = await create()
       try {
-        await migrateFresh(url)
         const clock = new ManualClock()
         const [small, large] = [openServer(url, clock).store, openServer(url, clock).store]
         const allowed = async (store: SqlLimits, max: number, tries: number) => {

@@ -2,7 +2,6 @@
 import { CompiledQuery } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
-import { migrateFresh } from '../../test/support/in-process-server.ts'
 import { watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock, systemClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
@@ -51,7 +50,6 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
   const fresh = async () => {
     const { url, drop } = await create()
     closers.push(drop)
-    await migrateFresh(url)
     return url
   }
 
@@ -183,7 +181,6 @@ test('work that has waited for too long is refused, and an earlier count is stil
 test('SQLite does not wait for the disk when it counts', async () => {
   const { url, drop } = (await databases[0]?.create()) ?? expect.fail()
   closers.push(drop)
-  await migrateFresh(url)
   const { db, store } = open(url)
   await store.consume('a', [window(1)])
   const { rows } = await db.executeQuery(CompiledQuery.raw('pragma synchronous'))

@@ -1,7 +1,6 @@
 // The contract of a store, checked on each of them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
-import { migrateFresh } from '../../test/support/in-process-server.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
 import type { LimitStore, Window } from './store.ts'
@@ -33,7 +32,6 @@ const kinds = [
     skipped,
     open: async (): Promise<Subject> => {
       const { url, drop } = await create()
-      await migrateFresh(url)
       const store = openSql(url)
       const close = async () => {
         await store.close()

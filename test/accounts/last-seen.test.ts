@@ -2,12 +2,11 @@
 // that fails.
 import { describe, expect, test, vi } from 'vitest'
 import { redisUrl, stores } from '../support/databases.ts'
-import { addAccount, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
+import { addAccount, openDomain, signIn } from '../support/in-process-server.ts'
 
 describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
   test.skipIf(skipped !== null)('a use that could not be written is written with the next one', async () => {
     const { url, drop } = await database.create()
-    await migrateFresh(url)
     let isBroken = false
     const troubles: unknown[] = []
     const domain = await openDomain({

@@ -5,7 +5,7 @@ import { ManualClock } from '../../src/clock.ts'
 import type { Verified } from '../../src/sessions/session.ts'
 import { issueToken } from '../../src/sessions/token.ts'
 import { redisUrl, stores } from '../support/databases.ts'
-import { addAccount, type Domain, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, signIn } from '../support/in-process-server.ts'
 import { Cut, faults, nextTurn, pass } from '../support/step-faults.ts'
 
 const secondMs = 1_000
@@ -47,7 +47,6 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const fresh = await database.create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
     clock = new ManualClock(Date.UTC(2026, 10, 22))
     here = await openAnother()
     there = await openAnother()

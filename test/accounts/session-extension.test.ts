@@ -6,7 +6,7 @@ import type { Database } from '../../src/database/schema.ts'
 import { extendSessions } from '../../src/sessions/last-seen-rows.ts'
 import { insertSession } from '../../src/sessions/session-rows.ts'
 import { databases } from '../support/databases.ts'
-import { addAccount, migrateFresh, phone } from '../support/in-process-server.ts'
+import { addAccount, phone } from '../support/in-process-server.ts'
 
 const createdAt = 1_000
 const endsAt = 5_000
@@ -20,7 +20,6 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     if (skipped !== null) return
     const fresh = await create()
     drop = fresh.drop
-    await migrateFresh(fresh.url)
     db = openDatabase(dialectFor(fresh.url, 2))
   })
   afterAll(async () => {

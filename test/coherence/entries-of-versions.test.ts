@@ -99,7 +99,7 @@ describe.each(versions)('this version beside the one $name', ({ name, other, mis
 
   beforeAll(async () => {
     if (isSkipped) return
-    const fresh = await database.create()
+    const fresh = await database.createEmpty()
     url = fresh.url
     drop = fresh.drop
     const stores = { HUFU_DATABASE_URL: url, HUFU_REDIS_URL: redis, HUFU_SESSION_MAX: '0' }

@@ -4,14 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import type { Verified } from '../../src/sessions/session.ts'
 import { redisUrl, stores } from '../support/databases.ts'
-import {
-  addAccount,
-  type Domain,
-  migrateFresh,
-  openDomain,
-  otherPhone,
-  signIn,
-} from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, otherPhone, signIn } from '../support/in-process-server.ts'
 import { Cut, faults, nextTurn } from '../support/step-faults.ts'
 
 const newHash = 'new'
@@ -73,7 +66,6 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
     const fresh = await database.create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
     witness = await openDomain({ databaseUrl: url, redisUrl: redis ? redisUrl() : null })
   })
 

@@ -5,14 +5,7 @@ import { ManualClock } from '../../src/clock.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { openCacheInRedis } from '../support/cache-in-redis.ts'
 import { redisUrl, stores } from '../support/databases.ts'
-import {
-  addAccount,
-  type Domain,
-  migrateFresh,
-  openDomain,
-  phone,
-  signIn,
-} from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, phone, signIn } from '../support/in-process-server.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
 import { Gate, until } from '../support/step-faults.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -30,7 +23,6 @@ describe.each(withRedis)('$name', ({ database, skipped }) => {
     const fresh = await database.create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
   })
   afterEach(async () => {
     for (const domain of domains.splice(0)) await domain.close()

@@ -3,14 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { databases } from '../support/databases.ts'
-import {
-  addAccount,
-  type Domain,
-  migrateFresh,
-  openDomain,
-  otherPhone,
-  signIn,
-} from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, otherPhone, signIn } from '../support/in-process-server.ts'
 
 const [sqlite] = databases
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -23,7 +16,6 @@ beforeEach(async () => {
   if (sqlite?.name !== 'sqlite') throw new Error('SQLite is the first of the databases')
   const fresh = await sqlite.create()
   drop = fresh.drop
-  await migrateFresh(fresh.url)
   one = await openDomain({ databaseUrl: fresh.url, redisUrl: null })
   other = await openDomain({ databaseUrl: fresh.url, redisUrl: null, clock: one.clock })
 })

@@ -9,7 +9,6 @@ import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
 import {
   addAccount,
   type Domain,
-  migrateFresh,
   openDomain,
   otherPhone,
   phone,
@@ -43,7 +42,6 @@ describe.each(stores)('on $name', (store) => {
   beforeEach(async () => {
     if (store.skipped !== null) return
     fresh = await store.database.create()
-    await migrateFresh(fresh.url)
     here = await open()
     accountId = await addAccount(here.db)
     await addSessions(many)

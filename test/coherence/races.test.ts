@@ -42,7 +42,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
 
   beforeAll(async () => {
     if (skipped !== null) return
-    const fresh = await database.create()
+    const fresh = await database.createEmpty()
     drop = fresh.drop
     environment = {
       HUFU_DATABASE_URL: fresh.url,
@@ -306,7 +306,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(database.skipped !== null)(
     'two processes that migrate at once run each migration once',
     async () => {
-      const { url, drop } = await database.create()
+      const { url, drop } = await database.createEmpty()
       const environment = { HUFU_DATABASE_URL: url }
       const both = await Promise.all([
         runCommand(['migrate', '--json'], environment),
@@ -328,7 +328,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(database.skipped !== null)(
     'a migration that crashed half-way is finished by the next start',
     async () => {
-      const { url, drop } = await database.create()
+      const { url, drop } = await database.createEmpty()
       const kind = databaseKind(url) ?? expect.fail()
       const db = openDatabase(dialectFor(url, 1))
       await migrate(db, kind)

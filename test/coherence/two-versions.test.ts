@@ -42,7 +42,7 @@ describe.each(
 
   beforeAll(async () => {
     if (isSkipped) return
-    const fresh = await database.create()
+    const fresh = await database.createEmpty()
     url = fresh.url
     drop = fresh.drop
     const stores = { HUFU_DATABASE_URL: url, ...(redis && { HUFU_REDIS_URL: redisUrl() ?? '' }) }

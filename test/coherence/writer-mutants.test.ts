@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountWriter } from '../../src/sessions/account-writer.ts'
 import { databases } from '../support/databases.ts'
-import { migrateFresh, openDomain } from '../support/in-process-server.ts'
+import { openDomain } from '../support/in-process-server.ts'
 import { thisVersion } from '../support/other-versions.ts'
 import { createFolder, removeFolder } from '../support/services/folders.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
@@ -25,7 +25,6 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
   beforeAll(async () => {
     const fresh = await mariadb.create()
     drop = fresh.drop
-    await migrateFresh(fresh.url)
     servers.push(await startRedis(), await startRedis())
     const [redis = expect.fail(), other = expect.fail()] = servers
     const witness = await openDomain({ databaseUrl: fresh.url, redisUrl: redis.url })

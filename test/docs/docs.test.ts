@@ -393,7 +393,7 @@ describe('the documents', () => {
     tutorials,
   )('%s shows the start message and what doctor says of settings as they are', async (path) => {
     const chinese = path.endsWith('.zh-CN.md')
-    const fresh = await (databases[0] ?? expect.fail()).create()
+    const fresh = await (databases[0] ?? expect.fail()).createEmpty()
     const server = await startProcess({
       HUFU_DATABASE_URL: fresh.url,
       HUFU_LIMITS: 'on',

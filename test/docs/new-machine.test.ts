@@ -110,7 +110,7 @@ test('docs/operations.md leads from the package to a rolling restart and an upgr
   timeout: 480_000,
 }, async () => {
   const database = databases.findLast(({ skipped }) => skipped === null) ?? expect.fail()
-  const fresh = await database.create()
+  const fresh = await database.createEmpty()
   copyFileSync(tarball, join(place, 'hufu-0.2.0.tgz'))
   const machine = await Machine.make(place, {
     'postgres://hufu:change-me@127.0.0.1:5432/hufu': fresh.url,

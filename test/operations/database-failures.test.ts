@@ -65,7 +65,7 @@ describe.each(
   test.skipIf(database.skipped !== null)(
     'hides nothing: the cause of the failure is reported, and the next transaction gets another connection',
     async () => {
-      const { url, drop } = await database.create()
+      const { url, drop } = await database.createEmpty()
       closers.push(drop)
       const proxy = await startProxy(url)
       closers.push(() => proxy.close())
@@ -87,7 +87,7 @@ describe.each(databases)('every connection of the pool in use, on $name', (datab
   test.skipIf(database.skipped !== null)(
     'a request is answered 503 in time, and the next one works',
     async () => {
-      const { url, drop } = await database.create()
+      const { url, drop } = await database.createEmpty()
       closers.push(drop)
       const app = await startApp(url, { environment: { HUFU_DATABASE_POOL: '2' } })
       closers.push(() => app.close())

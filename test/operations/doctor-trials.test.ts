@@ -169,7 +169,7 @@ describe.skipIf(inject('postgres').skipped !== null)('on PostgreSQL', () => {
 
 test('the tables that are tried are the existing ones', async () => {
   const [sqlite = expect.fail()] = databases
-  const fresh = await sqlite.create()
+  const fresh = await sqlite.createEmpty()
   closers.push(fresh.drop)
   expect((await runCommand(['migrate'], { HUFU_DATABASE_URL: fresh.url })).code).toBe(0)
   const db = openDatabase(dialectFor(fresh.url, 1))

@@ -30,7 +30,7 @@ describe.each(databases)('$name', (database) => {
 
   beforeAll(async () => {
     if (skipped !== null) return
-    const fresh = await database.create()
+    const fresh = await database.createEmpty()
     url = fresh.url
     drop = fresh.drop
     kind = databaseKind(url) ?? expect.fail()
@@ -136,7 +136,7 @@ describe.each(databases)('$name', (database) => {
   })
 
   test.skipIf(skipped !== null)('is then like a new one: tables, columns, indexes', async () => {
-    const fresh = await database.create()
+    const fresh = await database.createEmpty()
     const [today, upgraded] = [openDatabase(dialectFor(fresh.url, 1)), openAlone()]
     await migrate(today, kind)
     const shapeOf = async (db: typeof today) => {
@@ -163,7 +163,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(skipped !== null)(
     'beside tables of another program is left as it is, and so are those',
     async () => {
-      const { url: shared, drop: dropShared } = await database.create()
+      const { url: shared, drop: dropShared } = await database.createEmpty()
       const db = openDatabase(dialectFor(shared, 1))
       // Flask-Session's table, and one whose migrations the same library records.
       await sql`create table sessions (id integer primary key, session_id varchar(255), data varchar(9))`.execute(
@@ -186,7 +186,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(skipped !== null)(
     'with a foreign table of the same name is refused with that name',
     async () => {
-      const { url: shared, drop: dropShared } = await database.create()
+      const { url: shared, drop: dropShared } = await database.createEmpty()
       const open = () => openDatabase(dialectFor(shared, 1))
       const db = open()
       await sql`create table hufu_events (id integer primary key)`.execute(db)
@@ -202,7 +202,7 @@ describe.each(databases)('$name', (database) => {
   test.skipIf(skipped !== null)(
     'in which the old version used a foreign table is refused with that name',
     async () => {
-      const { url: shared, drop: dropShared } = await database.create()
+      const { url: shared, drop: dropShared } = await database.createEmpty()
       const first = new Kysely<FirstTables>({ dialect: dialectFor(shared, 1) })
       await createFirstTables(first, kind)
       await sql`drop table sessions`.execute(first)
@@ -216,7 +216,7 @@ describe.each(databases)('$name', (database) => {
   )
 
   test.skipIf(skipped !== null)('that a newer version has migrated further still starts', async () => {
-    const { url: newer, drop: dropNewer } = await database.create()
+    const { url: newer, drop: dropNewer } = await database.createEmpty()
     const db = openDatabase(dialectFor(newer, 1))
     await migrate(db, kind)
     await sql`insert into hufu_migrations (name, timestamp) values ('9999-from-the-future', 'x')`.execute(db)

@@ -37,7 +37,7 @@ describe.each(databases.filter(({ name }) => name !== 'sqlite'))('on $name', (da
     async () => {
       const { cwd, file } = await folderOfBefore()
       const before = traces(file)
-      const { url, drop } = await database.create()
+      const { url, drop } = await database.createEmpty()
       closers.push(drop)
       const environment = { HUFU_DATABASE_URL: url }
       const server = await startProcess({ ...environment, LANG: 'zh_CN.UTF-8' }, { cwd })

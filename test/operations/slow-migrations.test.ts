@@ -40,7 +40,7 @@ describe.concurrent.each(databases)('on $name', (database) => {
 
   beforeEach(async () => {
     if (database.skipped !== null) return
-    fresh = await database.create()
+    fresh = await database.createEmpty()
     messages.length = 0
     onReport = () => {}
   })

@@ -1,5 +1,6 @@
 /** The databases of the tests, each with and without Redis: real servers, see services/global-setup.ts. */
 
+import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { createFolder, removeFolder } from './services/folders.ts'
@@ -21,8 +22,10 @@ export type DatabaseUnderTest = {
   name: 'sqlite' | 'mariadb' | 'mysql' | 'postgres'
   /** The reason why its tests are skipped; null if they run. */
   skipped: string | null
-  /** Creates an empty database; throws if the tests are skipped. */
+  /** Creates a database with all tables; throws if the tests are skipped. */
   create(): Promise<FreshDatabase>
+  /** The same without tables. */
+  createEmpty(): Promise<FreshDatabase>
 }
 
 export type StoreUnderTest = {
@@ -38,36 +41,43 @@ const sqlite: DatabaseUnderTest = {
   name: 'sqlite',
   skipped: null,
   async create() {
+    const fresh = await sqlite.createEmpty()
+    copyFileSync(inject('templates').sqlite, fresh.url.slice('sqlite:'.length))
+    return fresh
+  },
+  async createEmpty() {
     const folder = createFolder('sqlite')
     return { url: `sqlite:${join(folder, 'hufu.db')}`, drop: async () => removeFolder(folder) }
   },
 }
 
-const mariadb: DatabaseUnderTest = {
-  name: 'mariadb',
-  skipped: inject('mariadb').skipped,
-  async create() {
-    const url = await createMariadbDatabase(urlOf(inject('mariadb')))
-    return { url, drop: () => dropMariadbDatabase(url) }
-  },
-}
+const mariadb = onMysqlServer('mariadb')
+const mysql = onMysqlServer('mysql')
 
-const mysql: DatabaseUnderTest = {
-  name: 'mysql',
-  skipped: inject('mysql').skipped,
-  async create() {
-    const url = await createMariadbDatabase(urlOf(inject('mysql')))
+function onMysqlServer(name: 'mariadb' | 'mysql'): DatabaseUnderTest {
+  const server = inject(name)
+  const createWith = async (statements: readonly string[] | null) => {
+    const url = await createMariadbDatabase(urlOf(server), statements ?? [])
     return { url, drop: () => dropMariadbDatabase(url) }
-  },
+  }
+  return {
+    name,
+    skipped: server.skipped,
+    create: () => createWith(inject('templates')[name]),
+    createEmpty: () => createWith(null),
+  }
 }
 
 const postgres: DatabaseUnderTest = {
   name: 'postgres',
   skipped: inject('postgres').skipped,
-  async create() {
-    const url = await createPostgresDatabase(urlOf(inject('postgres')))
-    return { url, drop: () => dropPostgresDatabase(url) }
-  },
+  create: () => createInPostgres(inject('templates').postgres),
+  createEmpty: () => createInPostgres(null),
+}
+
+async function createInPostgres(template: string | null): Promise<FreshDatabase> {
+  const url = await createPostgresDatabase(urlOf(inject('postgres')), template ?? undefined)
+  return { url, drop: () => dropPostgresDatabase(url) }
 }
 
 /** For `describe.each(databases)('$name', …)`, with `describe.skipIf` or `test.skipIf` on `skipped`. */

@@ -4,14 +4,7 @@
 import type { OnBackgroundError } from '../../src/background-errors.ts'
 import { Feed } from '../../src/changes/feed.ts'
 import { ManualClock } from '../../src/clock.ts'
-import { migrate } from '../../src/database/migrate.ts'
-import {
-  databaseKind,
-  dialectFor,
-  openDatabase,
-  preparedReads,
-  versionReader,
-} from '../../src/database/open.ts'
+import { dialectFor, openDatabase, preparedReads, versionReader } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { newAccountId } from '../../src/ids.ts'
@@ -24,6 +17,8 @@ import { SessionLifetime } from '../../src/sessions/last-seen.ts'
 import { admitKnown, type Device, type IssuedSession, Sessions } from '../../src/sessions/sessions.ts'
 import { Verification } from '../../src/sessions/verification.ts'
 import { pass, type Watcher, watchDialect, watchSessionCache } from './step-faults.ts'
+
+export { migrateFresh } from './services/templates.ts'
 
 export interface Domain {
   readonly db: Database
@@ -88,15 +83,6 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     await db.destroy()
   }
   return { db, cache, writer, sessions, verification, clock, close }
-}
-
-/** Migrates a fresh database. */
-export async function migrateFresh(databaseUrl: string): Promise<void> {
-  const kind = databaseKind(databaseUrl)
-  if (kind === null) throw new Error(`not a database URL: ${databaseUrl}`)
-  const db = openDatabase(dialectFor(databaseUrl, 1))
-  await migrate(db, kind)
-  await db.destroy()
 }
 
 /** Inserts an account without a password, and returns its id. */

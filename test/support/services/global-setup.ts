@@ -7,6 +7,7 @@ import { startMariadb } from './mariadb.ts'
 import { findMysql, startMysql } from './mysql.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
+import { createTemplates, type Templates } from './templates.ts'
 
 /** The address of a server, or the reason why there is none. */
 export type ProvidedServer = { url: string; skipped: null } | { url: null; skipped: string }
@@ -17,6 +18,7 @@ declare module 'vitest' {
     mysql: ProvidedServer
     postgres: ProvidedServer
     redis: ProvidedServer
+    templates: Templates
   }
 }
 
@@ -30,6 +32,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   // Test workers inherit it, so the files that a killed one leaves behind are removed with the run.
   process.env.TMPDIR = createFolder('run')
   const running: Server[] = []
+  const urls: Record<string, string> = {}
   const starts = await Promise.allSettled([
     // No test kills this server, so no page is ever half written.
     start('mariadb', 'MariaDB', () => startMariadb({ args: ['--skip-innodb-doublewrite'] })),
@@ -43,6 +46,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     await stopAll()
     throw failures[0]
   }
+  project.provide('templates', await createTemplates(urls))
   return stopAll
 
   async function stopAll(): Promise<void> {
@@ -65,6 +69,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     try {
       const server = await begin()
       running.push(server)
+      urls[key] = server.url
       project.provide(key, { url: server.url, skipped: null })
     } catch (error) {
       if (!(error instanceof MissingBinary) || process.env.CI === 'true') throw error

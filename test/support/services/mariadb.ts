@@ -62,11 +62,41 @@ export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}
   }
 }
 
-/** Creates an empty database with a unique name, and returns its URL. */
-export async function createMariadbDatabase(serverUrl: string): Promise<string> {
+/**
+ * Creates a database with a unique name, and returns its URL. It is empty, if no statements are given that
+ * create its tables.
+ */
+export async function createMariadbDatabase(
+  serverUrl: string,
+  statements: readonly string[] = [],
+): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
-  await ask(serverUrl, (connection) => connection.query(`create database ${name}`), patientMs)
+  await ask(
+    serverUrl,
+    async (connection) => {
+      await connection.query(`create database ${name}`)
+      await connection.query(`use ${name}`)
+      for (const statement of statements) await connection.query(statement)
+    },
+    patientMs,
+  )
   return `${serverUrl}/${name}`
+}
+
+/** The statements that copy the tables of a database, and their rows, to another one on the same server. */
+export async function copyingStatements(url: string): Promise<string[]> {
+  const { name } = splitUrl(url)
+  // A table may come before the one that its foreign key names.
+  const statements = ['set foreign_key_checks = 0']
+  await ask(url, async (connection) => {
+    for (const [table] of await rowsOf(connection, 'show tables')) {
+      const [[, creation = ''] = []] = await rowsOf(connection, `show create table ${table}`)
+      const [[count] = []] = await rowsOf(connection, `select count(*) from ${table}`)
+      statements.push(creation)
+      if (count !== '0') statements.push(`insert into ${table} select * from ${name}.${table}`)
+    }
+  })
+  return statements
 }
 
 /** Drops a database that was created here, and closes its open connections. */
@@ -116,10 +146,15 @@ async function ping(connection: Connection): Promise<void> {
 
 async function endConnections(connection: Connection, database: string): Promise<void> {
   const find = 'select concat("kill ", id) from information_schema.processlist where db = ?'
-  const [rows] = await connection.query({ sql: find, rowsAsArray: true }, [database])
-  if (!Array.isArray(rows)) return
   // One that ended by itself in between is no error.
-  for (const row of rows) await connection.query(String(row)).catch(() => null)
+  for (const [kill = ''] of await rowsOf(connection, find, [database]))
+    await connection.query(kill).catch(() => null)
+}
+
+/** The rows that a statement returns, each value as text. */
+async function rowsOf(connection: Connection, sql: string, values: string[] = []): Promise<string[][]> {
+  const [rows] = await connection.query({ sql, rowsAsArray: true }, values)
+  return Array.isArray(rows) ? rows.map((row) => Array.from(Object(row), String)) : []
 }
 
 /** A server that is polled until it answers is asked again; one that runs on a busy machine is waited for. */

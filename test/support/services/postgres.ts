@@ -76,10 +76,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-/** Creates an empty database with a unique name, and returns its URL. */
-export async function createPostgresDatabase(serverUrl: string): Promise<string> {
+/**
+ * Creates a database with a unique name, and returns its URL. It is empty, if no database is named of which
+ * it is to be a copy.
+ */
+export async function createPostgresDatabase(serverUrl: string, template = 'template1'): Promise<string> {
   const name = `hufu_test_${randomBytes(6).toString('hex')}`
-  await ask(serverUrl, `create database ${name}`, patientMs)
+  await ask(serverUrl, `create database ${name} template ${template}`, patientMs)
   return `${serverUrl}/${name}`
 }
 

@@ -4,8 +4,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { ownTables } from '../../../src/database/migrate.ts'
+import { databaseKind, dialectFor, openDatabase } from '../../../src/database/open.ts'
 import { type DatabaseUnderTest, databases, type FreshDatabase, stores } from '../databases.ts'
 import { createMariadbDatabase, dropMariadbDatabase } from './mariadb.ts'
+import { migrateFresh } from './templates.ts'
 
 describe.each(databases)('$name', (database) => {
   test.skipIf(database.skipped !== null)('answers on its URL', async () => {
@@ -21,6 +24,18 @@ describe.each(databases)('$name', (database) => {
     expect(await query(mine.url, 'select name from things')).toEqual([{ name: 'lamp' }])
     await expect(query(yours.url, 'select name from things')).rejects.toThrow(/things/)
   })
+
+  test.skipIf(database.skipped !== null)(
+    'copies have the schema and the rows of a migrated database',
+    async () => {
+      const [copy, migrated] = [await database.create(), await createFresh(database)]
+      onTestFinished(copy.drop)
+      await migrateFresh(migrated.url)
+      const made = await contentsOf(copy.url)
+      expect(made.tables).toEqual(expect.arrayContaining([...ownTables]))
+      expect(made).toEqual(await contentsOf(migrated.url))
+    },
+  )
 
   test.skipIf(database.skipped !== null)('drops its database, and once more without an error', async () => {
     const fresh = await createFresh(database)
@@ -65,9 +80,38 @@ test('every database comes with and without Redis', () => {
 })
 
 async function createFresh(database: DatabaseUnderTest): Promise<FreshDatabase> {
-  const fresh = await database.create()
+  const fresh = await database.createEmpty()
   onTestFinished(fresh.drop)
   return fresh
+}
+
+/** The definition of each table of a database, the number of its rows, and the migrations that have run. */
+async function contentsOf(url: string) {
+  const db = openDatabase(dialectFor(url, 1))
+  const all = await db.introspection.getTables({ withInternalKyselyTables: true })
+  await db.destroy()
+  const tables = all.map(({ name }) => name).toSorted()
+  const counts = tables.map((table) => `(select count(*) from ${table}) as ${table}`)
+  return {
+    tables,
+    definitions: await definitionsOf(url, tables),
+    rows: await query(url, `select ${counts.join(', ')}`),
+    migrations: await query(url, 'select name from hufu_migrations order by name'),
+  }
+}
+
+const definedInPostgres = `select indexdef as text from pg_indexes where schemaname = 'public'
+  union all select concat(conrelid::regclass, ' ', pg_get_constraintdef(oid)) from pg_constraint
+    where connamespace = 'public'::regnamespace
+  union all select concat_ws(' ', table_name, column_name, data_type, character_maximum_length, collation_name,
+    column_default, is_nullable, is_identity) from information_schema.columns where table_schema = 'public'
+  order by 1`
+
+async function definitionsOf(url: string, tables: readonly string[]): Promise<unknown> {
+  const kind = databaseKind(url)
+  if (kind === 'sqlite') return await query(url, 'select type, name, sql from sqlite_master order by name')
+  if (kind === 'postgres') return await query(url, definedInPostgres)
+  return await Promise.all(tables.map((table) => query(url, `show create table ${table}`)))
 }
 
 async function query(url: string, sql: string): Promise<unknown> {
