@@ -31,7 +31,7 @@ export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}
   const file = getBinary(['mariadbd', 'mysqld'], 'mariadb-server')
   const installer = getBinary(['mariadb-install-db', 'mysql_install_db'], 'mariadb-server')
   const folder = createFolder('mariadb')
-  const shared = settings(join(folder, 'data'))
+  const shared = settings(folder)
   const install = [
     ...shared,
     '--auth-root-authentication-method=normal',
@@ -119,9 +119,16 @@ function splitUrl(url: string): { origin: string; name: string } {
 }
 
 /** Options that the installer and the server must share. */
-function settings(dataFolder: string): string[] {
+function settings(folder: string): string[] {
   const user = process.getuid?.() === 0 ? ['--user=root'] : []
-  return ['--no-defaults', ...user, `--datadir=${dataFolder}`, '--innodb-log-file-size=16M']
+  return [
+    '--no-defaults',
+    ...user,
+    `--datadir=${join(folder, 'data')}`,
+    // A starting server, such as that of the installer, removes the temporary tables of all servers there.
+    `--tmpdir=${folder}`,
+    '--innodb-log-file-size=16M',
+  ]
 }
 
 function serverSettings(port: number, folder: string): string[] {
@@ -131,8 +138,6 @@ function serverSettings(port: number, folder: string): string[] {
     `--port=${port}`,
     `--socket=${join(folder, 'socket')}`,
     `--pid-file=${join(folder, 'pid')}`,
-    // A starting server removes the temporary tables of every server in the same folder.
-    `--tmpdir=${folder}`,
     '--max-connections=300',
     '--innodb-buffer-pool-size=64M',
     '--innodb-flush-log-at-trx-commit=2',
