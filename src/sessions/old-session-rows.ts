@@ -9,7 +9,9 @@ export interface PlaceOfExpired {
   readonly id: string
 }
 
-/** Up to `limit` sessions without an end that expired before a time, in the order of expiry, behind a place. */
+/**
+ * Up to `limit` sessions without an end that expired before a time, in the order of expiry, behind a place.
+ */
 export async function listExpiredSessions(
   db: Database,
   before: number,

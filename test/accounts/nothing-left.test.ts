@@ -1,6 +1,5 @@
-// After the removal of an account, no table holds its number, the number before a move, an address, or a name
-// of the person, whatever was under way: requests that began before the removal are held back until it is
-// over.
+// After the removal of an account, no table contains its number, the number before a move, an address, or a
+// name of the person, even for requests that began before the removal and end after it.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
@@ -25,7 +24,7 @@ const ip = '203.0.113.77'
 const traces = [first, second, ip, '隐身者', 'hidden.example']
 const password = 'a horse, a staple'
 
-/** Holds calls of methods back: when the original is done, its result waits until all are let go. */
+/** Holds calls of methods back: each result waits until all calls are released. */
 class Gate {
   readonly #release = Promise.withResolvers<void>()
   #held = 0
@@ -109,7 +108,7 @@ describe.each(databases)('on $name', (database) => {
   const codeFor = async (number: string, purpose: Purpose) => {
     await call('POST', '/v1/codes', { phone_number: number, purpose })
     await app.services.codeSender.close()
-    // No two messages to a number within a minute.
+    // Two messages to a number need a minute between them.
     app.clock.advance(61_000)
     const name = { phoneNumber: `+86${number}`, purpose }
     const { nonce } = (await findCode(app.byHand, name)) ?? expect.fail(`no code for ${purpose}`)
@@ -119,7 +118,7 @@ describe.each(databases)('on $name', (database) => {
   const wrong = async (number: string, from = ip) =>
     await call('POST', '/v1/sessions', { phone_number: number, password: 'wrong' }, undefined, from)
 
-  /** What the tables hold of the person. */
+  /** The personal data in the tables. */
   async function left(): Promise<string[]> {
     const found: string[] = []
     for (const table of ownTables) {
@@ -133,7 +132,7 @@ describe.each(databases)('on $name', (database) => {
     return found
   }
 
-  /** A person with a past in every table: strangers at the number before, a move, sessions, failures. */
+  /** An account with data in every table: other callers at the number before, a move, sessions, failures. */
   async function addPast(): Promise<{ token: string; id: string }> {
     await wrong(first)
     await call('POST', '/v1/codes', { phone_number: first, purpose: 'reset_password' })
@@ -213,7 +212,7 @@ describe.each(databases)('on $name', (database) => {
         app.byHand,
       )
       expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(1)
-      // The tables hold the codes of every number that one was asked for, until an hour after they expire.
+      // The tables contain the codes of every number that requested one, until an hour after they expire.
       const besidesCodes = async () => (await left()).filter((line) => !line.startsWith('hufu_codes'))
       expect(await besidesCodes()).toEqual([])
 

@@ -1,4 +1,4 @@
-// Sessions that are over: an expired one is written as ended an hour later, and an ended one is deleted after
+// An expired session is written as ended an hour later, and an ended one is deleted after
 // HUFU_ENDED_SESSIONS_DAYS. Until then its token is answered as at its end.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
@@ -67,7 +67,7 @@ describe.each(stores)('old sessions on $name', (store) => {
       const expired = { status: 401, code: 'session_expired', ended_at: new Date(expiresAt).toISOString() }
       expect(await answerTo(token)).toEqual(expired)
       await purge()
-      // A use before the expiry may still be on its way to the database.
+      // A use before the expiry may not have been written yet.
       expect(await rowOf(id)).toMatchObject({ ended_at: null, end_reason: null })
       app.clock.advance(2)
       await purge()
@@ -81,7 +81,7 @@ describe.each(stores)('old sessions on $name', (store) => {
     },
   )
 
-  usable('a session that was used in time is not ended, and one without an expiry never', async () => {
+  usable('a session that was used in time does not end, and one without an expiry never does', async () => {
     const { token, id } = await signIn()
     const { id: everlasting } = await signIn()
     await app.byHand
@@ -119,7 +119,7 @@ describe.each(stores)('old sessions on $name', (store) => {
       app.clock.advance(1)
       expect(await purge()).toBe(1)
       expect(await rowOf(id)).toBeUndefined()
-      // Copies of an ended session are kept for ten minutes.
+      // Cache entries of an ended session are kept for ten minutes.
       if (store.redis || store.database.name === 'sqlite') {
         await app.close()
         await start()
@@ -133,7 +133,7 @@ describe.each(stores)('old sessions on $name', (store) => {
     },
   )
 
-  usable('an expired session is deleted so long after its expiry; with 0 none is', async () => {
+  usable('an expired session is deleted this long after its expiry; with 0 none is', async () => {
     const { id } = await signIn()
     app.clock.advance(lifeMs + 180 * dayMs + hourMs)
     await app.close()
