@@ -525,6 +525,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       }
       expect(await visitedByLists()).toBeGreaterThan(9_000)
       await removeOldSessions(byHand, { now, keepMs: null, limit: 500 })
+      // As autovacuum does after a while: until then the index leads to the versions of rows from before.
+      if (kind === 'postgres') await sql`vacuum hufu_sessions`.execute(byHand)
       expect(await visitedByLists()).toBeLessThan(1_500)
     },
     60_000,
