@@ -105,7 +105,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const db = openDatabase(dialect)
   const feed = openFeed(settings, clock, onBackgroundError)
   const cache = await openSessionCache(settings, dialect, { ...options, feed })
-  const writer = new AccountWriter({ db, cache, clock, onBackgroundError })
+  const writer = new AccountWriter({ db, cache, feed, clock, onBackgroundError })
   const prepareRead = preparedReads(db, dialect)
   const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
   const life = new SessionLifetime(lifeMs, maxLifeMs)
@@ -295,7 +295,9 @@ async function openSessionCache(
     ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
     ...(onRedis && { onChange: onRedis }),
   })
-  await Promise.all([feed.start(), cache.connect()])
+  // Redis knows whether a server has read the feed until now.
+  await cache.connect()
+  await feed.start()
   return cache
 }
 

@@ -40,19 +40,21 @@ const rules: Readonly<
   'the feed shows each change to each process': [
     ['two readings can fail before cache entries are out of use', 3 * times.readFeedEveryMs, times.freshMs],
     ['a writer that waits outlasts the trust of every process', times.freshMs, times.everyoneKnowsMs],
+    ['one slow command of confirm makes no commit late', times.redisCommandMs, times.lateMs],
     [
-      'a position is waited for until its transaction is over',
+      'a change is read again until its transaction is over',
       times.longTransactionMs + times.statementMs,
-      times.positionOpenMs,
+      times.readAgainMs,
     ],
+    ['a server that reads the feed keeps it watched', times.freshMs + times.redisCommandMs, times.watchedMs],
     [
       'a process that starts knows each change that a cache entry can be older than',
-      seconds(times.cacheEntrySeconds) + times.positionOpenMs + times.clockSkewMs,
+      seconds(times.cacheEntrySeconds) + times.readAgainMs + times.clockSkewMs,
       times.feedStartMs,
     ],
     [
       'no change is removed that a process looks back to',
-      times.feedStartMs + times.positionOpenMs + times.clockSkewMs,
+      times.feedStartMs + times.readAgainMs + times.clockSkewMs,
       times.feedKeepMs,
     ],
   ],

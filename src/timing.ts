@@ -25,8 +25,21 @@ export const readFeedEveryMs = 250
 export const everyoneKnowsMs = freshMs + 20
 /** How far back a process reads the feed when it starts. */
 export const feedStartMs = 20 * 60_000
-/** A position of the feed is committed within this time after the database assigned it, or never. */
-export const positionOpenMs = 60_000
+/**
+ * Readings of the feed expect a change to be visible within this time after the transaction that wrote it
+ * began. A writer whose commit took longer writes its change once more before it answers.
+ */
+export const lateMs = 1_000
+/**
+ * The last changes are read again for this long, in case a writer whose commit took longer died before it
+ * could do that.
+ */
+export const readAgainMs = 60_000
+/**
+ * Without a reading of the feed by any server for this long, the next server does not trust the entries of
+ * the cache that it finds: the database may have been restored meanwhile.
+ */
+export const watchedMs = 2 * freshMs
 /** How long changes stay in the feed. */
 export const feedKeepMs = 3_600_000
 /** The clocks of two servers differ at most by this much; `hufu doctor` warns far earlier. */

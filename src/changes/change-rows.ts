@@ -1,5 +1,8 @@
 // The feed of changes in SQL. No policy here.
+import { randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Database } from '../database/schema.ts'
+import { randomText } from '../random-text.ts'
 
 /**
  * What changed. Subscribers ignore kinds that they do not know, because a server of a later version may write
@@ -10,49 +13,130 @@ type ChangeKind =
   'account'
 
 export interface AccountChange {
-  readonly position: number
+  readonly step: number
   readonly accountId: string
   readonly kind: ChangeKind | (string & {})
 }
 
-/**
- * Writes into the feed that an account, or a session of it, changes with this transaction. Returns the
- * position of the change.
- */
-export async function insertChange(tx: Database, accountId: string, at: number): Promise<number> {
-  const kind: ChangeKind = 'account'
-  const insert = tx.insertInto('hufu_account_changes').values({ account_id: accountId, at, kind })
-  // MySQL returns the generated number of one row; the other databases return the row.
-  if (!tx.getExecutor().adapter.supportsReturning) {
-    return Number((await insert.executeTakeFirstOrThrow()).insertId)
-  }
-  return (await insert.returning('position').executeTakeFirstOrThrow()).position
+/** A row of the feed. No other row has its mark, also after a restore of the database. */
+export interface WrittenChange {
+  readonly step: number
+  readonly mark: string
 }
 
-/** Up to `limit` changes behind a position, in order. */
-export async function listChanges(db: Database, after: number, limit: number): Promise<AccountChange[]> {
+export interface MarkedChange extends AccountChange, WrittenChange {}
+
+/** A change that a server of the version before has written. */
+export interface UnsteppedChange extends Omit<AccountChange, 'step'> {
+  readonly position: number
+}
+
+/** Rows of the feed and the history that they belong to, of one moment. */
+export interface FeedPage {
+  /** null: the database has no history. */
+  readonly history: string | null
+  /** The last position of a change without a step; 0: there is none. */
+  readonly unstepped: number
+  /** In the order of their steps. */
+  readonly changes: readonly MarkedChange[]
+}
+
+/**
+ * Writes into the feed that an account, or a session of it, changes with this transaction. Its step is one
+ * more than the greatest that is visible. Numbers that the database assigns have no useful
+ * order: some databases give each connection a block of its own.
+ */
+export async function insertChange(tx: Database, accountId: string, at: number): Promise<WrittenChange> {
+  const kind: ChangeKind = 'account'
+  const mark = randomText(8)
+  const row = { mark, account_id: accountId, at, kind }
+  const next = tx
+    .selectFrom('hufu_account_changes')
+    .select(sql<number>`coalesce(max(step), 0) + 1`.as('step'))
+  const insert = tx.insertInto('hufu_account_changes')
+  // MySQL can neither read the table that an insert writes nor return the row.
+  if (!tx.getExecutor().adapter.supportsReturning) {
+    const { step } = await next.executeTakeFirstOrThrow()
+    await insert.values({ ...row, step }).execute()
+    return { step, mark }
+  }
+  const inserted = await insert
+    .values({ ...row, step: next })
+    .returning('step')
+    .executeTakeFirstOrThrow()
+  return { step: Number(inserted.step), mark }
+}
+
+/**
+ * Up to `limit` changes from a step on, in the order of their steps, with the history of the database: one
+ * statement, and thus one moment, unless there is no such change.
+ */
+export async function readChanges(db: Database, from: number, limit: number): Promise<FeedPage> {
+  const rows = await db
+    .selectFrom('hufu_account_changes')
+    .select(['step', 'mark', 'account_id', 'kind'])
+    .select((row) => [
+      row.selectFrom('hufu_feed').select('history').where('id', '=', 1).as('history'),
+      row
+        .selectFrom('hufu_account_changes as unstepped')
+        .select(({ fn }) => fn.max('unstepped.position').as('position'))
+        .where('unstepped.step', 'is', null)
+        .as('unstepped'),
+    ])
+    .where('step', '>=', from)
+    .orderBy('step')
+    .limit(limit)
+    .execute()
+  const [first] = rows
+  if (!first) return { ...(await readWithoutChanges(db)), changes: [] }
+  const changes = rows.flatMap(({ step, mark, account_id: accountId, kind }) =>
+    step === null || mark === null ? [] : [{ step, mark, accountId, kind }],
+  )
+  return { history: first.history, unstepped: Number(first.unstepped ?? 0), changes }
+}
+
+async function readWithoutChanges(db: Database): Promise<Omit<FeedPage, 'changes'>> {
+  const feed = await db.selectFrom('hufu_feed').select('history').where('id', '=', 1).executeTakeFirst()
+  const { position } = await db
+    .selectFrom('hufu_account_changes')
+    .select(({ fn }) => fn.max('position').as('position'))
+    .where('step', 'is', null)
+    .executeTakeFirstOrThrow()
+  return { history: feed?.history ?? null, unstepped: Number(position ?? 0) }
+}
+
+/**
+ * Changes that servers of the version before have written behind a position. The next version needs no such
+ * rows.
+ */
+export async function readUnsteppedChanges(db: Database, after: number): Promise<UnsteppedChange[]> {
   const rows = await db
     .selectFrom('hufu_account_changes')
     .select(['position', 'account_id', 'kind'])
+    .where('step', 'is', null)
     .where('position', '>', after)
-    .orderBy('position')
-    .limit(limit)
     .execute()
   return rows.map(({ position, account_id: accountId, kind }) => ({ position, accountId, kind }))
 }
 
+/** Where a process begins to read, and from where on it reads again until it knows what was under way. */
+export interface FeedStart {
+  readonly from: number
+  readonly again: number
+}
+
 /**
- * The position before all changes since `at`, and before the last `count` positions that were given out and
- * committed.
+ * `from` is the step of the first change since `at`, and at most that of the last `count` changes, where
+ * `again` is.
  */
-export async function positionBefore(db: Database, at: number, count: number): Promise<number> {
-  const last = await lastPosition(db)
+export async function findStart(db: Database, at: number, count: number): Promise<FeedStart> {
   const { first } = await db
     .selectFrom('hufu_account_changes')
-    .select(({ fn }) => fn.min('position').as('first'))
-    .where((where) => where.or([where('at', '>=', at), where('position', '>', last - count)]))
+    .select(({ fn }) => fn.min('step').as('first'))
+    .where('at', '>=', at)
     .executeTakeFirstOrThrow()
-  return Math.max(0, Math.min(Number(first ?? 0) - 1, last - count))
+  const again = await lastSteps(db, count)
+  return { again, from: first === null ? again : Math.min(Number(first), again) }
 }
 
 /**
@@ -63,27 +147,52 @@ export async function deleteChangesBefore(
   at: number,
   { keep, limit }: { readonly keep: number; readonly limit: number },
 ): Promise<number> {
+  const kept = await lastSteps(db, keep)
   const old = await db
     .selectFrom('hufu_account_changes')
-    .select('position')
+    .select(['position', 'step'])
     .where('at', '<', at)
-    .where('position', '<=', (await lastPosition(db)) - keep)
+    .where((row) => row.or([row('step', 'is', null), row('step', '<', kept)]))
     .orderBy('at')
     .limit(limit)
     .execute()
-  if (old.length === 0) return 0
-  const positions = old.map(({ position }) => position)
-  const { numDeletedRows } = await db
-    .deleteFrom('hufu_account_changes')
-    .where('position', 'in', positions)
-    .executeTakeFirst()
-  return Number(numDeletedRows)
+  const steps = [...new Set(old.flatMap(({ step }) => (step === null ? [] : [step])))]
+  const positions = old.flatMap(({ step, position }) => (step === null ? [position] : []))
+  let deleted = 0n
+  for (const [column, values] of [['step', steps] as const, ['position', positions] as const]) {
+    if (values.length === 0) continue
+    const remove = db.deleteFrom('hufu_account_changes').where(column, 'in', values).where('at', '<', at)
+    deleted += (await remove.executeTakeFirst()).numDeletedRows
+  }
+  return Number(deleted)
 }
 
-async function lastPosition(db: Database): Promise<number> {
-  const { last } = await db
+/** The step of the first of the last `count` changes; 0: there are fewer. */
+async function lastSteps(db: Database, count: number): Promise<number> {
+  const row = await db
     .selectFrom('hufu_account_changes')
-    .select(({ fn }) => fn.max('position').as('last'))
-    .executeTakeFirstOrThrow()
-  return Number(last ?? 0)
+    .select('step')
+    .where('step', '>', 0)
+    .orderBy('step', 'desc')
+    .offset(count - 1)
+    .limit(1)
+    .executeTakeFirst()
+  return row?.step ?? 0
+}
+
+/** 32 random bits, hexadecimal. */
+export function newHistory(): string {
+  return randomBytes(4).toString('hex')
+}
+
+/** Begins a history in place of another one (null: of none), if the database still has that one. */
+export async function beginHistory(db: Database, history: string, after: string | null): Promise<void> {
+  if (after === null) await db.insertInto('hufu_feed').values({ id: 1, history }).execute()
+  else
+    await db
+      .updateTable('hufu_feed')
+      .set({ history })
+      .where('id', '=', 1)
+      .where('history', '=', after)
+      .execute()
 }

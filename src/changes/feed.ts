@@ -1,10 +1,20 @@
 // The change feed: which accounts have changed. Every process reads it from the database a few times a second
-// and hands each change to its subscribers. docs/architecture.md says what relies on it.
+// and hands each change to its subscribers. docs/coherence.md says what relies on it, and why it is right.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
-import { feedKeepMs, feedStartMs, freshMs, positionOpenMs, readFeedEveryMs } from '../timing.ts'
-import { type AccountChange, deleteChangesBefore, listChanges, positionBefore } from './change-rows.ts'
+import { feedKeepMs, feedStartMs, freshMs, lateMs, readAgainMs, readFeedEveryMs } from '../timing.ts'
+import {
+  type AccountChange,
+  beginHistory,
+  deleteChangesBefore,
+  findStart,
+  type MarkedChange,
+  newHistory,
+  readChanges,
+  type WrittenChange,
+} from './change-rows.ts'
+import { UnsteppedChanges } from './unstepped-changes.ts'
 
 export type { AccountChange } from './change-rows.ts'
 
@@ -12,14 +22,26 @@ export type { AccountChange } from './change-rows.ts'
 const beginEveryMs = 25
 const startWithinMs = 1_000
 const pageSize = 5_000
-/**
- * At most this many positions are given out and not committed yet. The feed looks for them, and the last
- * positions are never deleted.
- */
-const openCount = 1_000
+/** More changes than a database commits within `lateMs`. The last ones are never deleted. */
+const lateCount = 5_000
+/** How often a process that starts looks whether the history is one that it may accept. */
+const historyTries = 3
+/** How many of the last changes are read again for `readAgainMs`. */
+const readAgainCount = 200
 
 /** Runs synchronously, so it must be short. What it throws goes to `onBackgroundError`. */
 export type ChangeListener = (change: AccountChange) => void
+
+/**
+ * Remembers, outside of this process and of the database, that the feed of a history is being read. A process
+ * that starts asks it: without a reader, a restore of the database went unnoticed.
+ */
+export interface HistoryWatch {
+  /** Never throws. */
+  isWatched(history: string): Promise<boolean>
+  /** Called before a history begins, and after each reading. Never throws. */
+  watched(history: string): Promise<void>
+}
 
 export interface FeedOptions {
   /** Opens one connection of its own, so that no request delays a reading. */
@@ -29,11 +51,27 @@ export interface FeedOptions {
   readonly onBackgroundError?: (error: unknown) => void
 }
 
+interface Sample {
+  /** On the clock of performance.now(). */
+  readonly at: number
+  readonly step: number
+}
+
+interface Recent {
+  readonly step: number
+  readonly seenAt: number
+}
+
+/** The database has lost commits, or another process has found that out. */
+class OtherHistory extends Error {}
+
 /**
- * Positions are given out in the order in which transactions write them, and become visible in the order of
- * their commits. So every change up to `position` has been seen or will never come. A change behind a
- * position that is still open is handed on as soon as it is visible; the feed reads from the open position
- * again until that change is visible or its time is over.
+ * Each change gets a step that is greater than every step which was visible when it was written. So a change
+ * whose transaction began after a moment has a greater step than all that were visible at that moment; and as
+ * transactions take at most `lateMs` (or write their change once more), a reading finds all changes that it
+ * must find if it begins at the greatest step known `lateMs` before the last reading. It finds the others a
+ * second time. If one of them is missing, the database has lost commits, and a new history begins: everything
+ * that was read before is void.
  */
 export class Feed {
   readonly #open: () => Database
@@ -42,13 +80,20 @@ export class Feed {
   readonly #clock: Clock
   readonly #onBackgroundError: (error: unknown) => void
   readonly #listeners = new Set<ChangeListener>()
-  /** Positions that were seen behind an open one. */
-  readonly #ahead = new Set<number>()
-  /** When a position was first missed, on the clock of performance.now(). */
-  readonly #missedAt = new Map<number, number>()
+  readonly #historyListeners = new Set<() => void>()
+  #watch: HistoryWatch | null = null
+  #history = ''
+  /** The changes that the next reading must find again, by their marks. */
+  readonly #recent = new Map<string, Recent>()
+  /** The marks of committed changes of this process, which the next reading must find. */
+  readonly #written = new Set<string>()
+  /** The greatest step that was known at a time: the last one from `lateMs` ago, and all since. */
+  #samples: Sample[] = []
+  readonly #unstepped = new UnsteppedChanges()
+  #from = 0
+  #newest = 0
   #position = 0
   #floor = Number.POSITIVE_INFINITY
-  #last = 0
   #freshUntil = Number.NEGATIVE_INFINITY
   readonly #closing = new AbortController()
   #running: Promise<void> = Promise.resolve()
@@ -61,14 +106,29 @@ export class Feed {
 
   /**
    * Calls a listener once for each change, within 250 ms of its commit while the database answers. The order
-   * is that in which changes become visible, which is not that of their positions. The first listener also
-   * gets the changes of the last 20 minutes.
+   * is that in which changes become visible, which is not that of their steps. The first listener also gets
+   * the changes of the last 20 minutes.
    * @returns ends the subscription
    */
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
     if (this.#isStarted) this.#begin().catch(this.#onBackgroundError)
     return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Calls a listener when another history of the database begins, because the database has lost commits.
+   * Nothing that was read or handed on before is true any longer. The changes of the last 20 minutes follow.
+   */
+  onHistory(listener: () => void): void {
+    this.#historyListeners.add(listener)
+  }
+
+  /**
+   * Keeps what outlives this process. Without it, a process that starts accepts the history that it finds.
+   */
+  watchBy(watch: HistoryWatch): void {
+    this.#watch = watch
   }
 
   /**
@@ -89,27 +149,40 @@ export class Feed {
     await Promise.race([first, sleep(startWithinMs, undefined, { ref: false })])
   }
 
+  /**
+   * Expects a change that this process has committed in this history: the database may lose it before the
+   * next reading, when nothing but this process knows of it.
+   */
+  expect({ mark }: WrittenChange, history: string): void {
+    if (this.hasBegun() && history === this.#history) this.#written.add(mark)
+  }
+
   /** Whether every change that was committed a second ago is known. */
   isFresh(): boolean {
     return performance.now() < this.#freshUntil
   }
 
-  /** Whether the feed has been read at least once. */
+  /** Whether the feed has been read at least once in the present history. */
   hasBegun(): boolean {
     return this.#floor !== Number.POSITIVE_INFINITY
   }
 
-  /** What is read from the database from now on contains all changes up to this position. */
+  /** What is read from the database from now on contains all changes up to this step. */
   get position(): number {
     return this.#position
   }
 
   /**
-   * The position where the first reading began; earlier changes are unknown. Infinity: the feed has not been
-   * read yet.
+   * The step where the first reading began; earlier changes are unknown. Infinity: the feed has not been read
+   * yet.
    */
   get floor(): number {
     return this.#floor
+  }
+
+  /** Identifies the commits that the database has kept; empty: the feed has not been read yet. */
+  get history(): string {
+    return this.hasBegun() ? this.#history : ''
   }
 
   async close(): Promise<void> {
@@ -131,63 +204,119 @@ export class Feed {
   async #tryRead(db: Database): Promise<void> {
     try {
       const began = performance.now()
-      if (!this.hasBegun()) await this.#findStart(db)
-      await this.#read(db)
+      if (this.hasBegun()) await this.#read(db, began)
+      else await this.#readFirst(db, began)
       this.#freshUntil = began + freshMs
-    } catch {
+      this.#watch?.watched(this.#history).catch(() => {})
+    } catch (error) {
+      if (error instanceof OtherHistory) this.#forget()
       // Without a reading the feed is not fresh: every check then reads the database itself, and fails with
       // its error.
     }
   }
 
-  async #findStart(db: Database): Promise<void> {
-    this.#position = await positionBefore(db, this.#clock.now() - feedStartMs, openCount)
-    this.#last = this.#position
-    this.#floor = this.#position
+  async #readFirst(db: Database, began: number): Promise<void> {
+    const { from, again } = await findStart(db, this.#clock.now() - feedStartMs, lateCount)
+    this.#history = await this.#findHistory(db, from)
+    this.#from = from
+    this.#samples = [{ at: Number.NEGATIVE_INFINITY, step: again }]
+    await this.#read(db, began)
+    this.#floor = from
   }
 
-  async #read(db: Database): Promise<void> {
-    for (let after = this.#position; ; ) {
-      const changes = await listChanges(db, after, pageSize)
-      for (const change of changes) if (!this.#ahead.has(change.position)) this.#note(change)
+  /** The history of the database, or a new one where no process has watched it. */
+  async #findHistory(db: Database, from: number): Promise<string> {
+    let own: string | null = null
+    // Of several processes that start at once, the first one begins a history, and the others accept it.
+    for (let tries = 0; tries < historyTries; tries++) {
+      const { history } = await readChanges(db, from, 1)
+      const isAccepted =
+        !this.#watch || history === own || (history && (await this.#watch.isWatched(history)))
+      if (history !== null && isAccepted) return history
+      own = await this.#beginHistory(db, history)
+    }
+    throw new OtherHistory()
+  }
+
+  async #beginHistory(db: Database, after: string | null): Promise<string> {
+    const history = newHistory()
+    await this.#watch?.watched(history)
+    await beginHistory(db, history, after)
+    return history
+  }
+
+  async #read(db: Database, began: number): Promise<void> {
+    const expected = new Set([...this.#recent.keys(), ...this.#written])
+    for (let from = this.#from, limit = pageSize; ; ) {
+      const { history, changes, unstepped } = await readChanges(db, from, limit)
+      if (history !== this.#history) throw new OtherHistory()
+      for (const change of changes) {
+        expected.delete(change.mark)
+        if (!this.#recent.has(change.mark)) this.#note(change)
+      }
       const last = changes.at(-1)
-      if (!last || changes.length < pageSize) break
-      after = last.position
+      if (!last || changes.length < limit) {
+        await this.#unstepped.read(db, unstepped, (change) =>
+          this.#tell({ ...change, step: this.#newest + 1 }),
+        )
+        break
+      }
+      // The page ends among changes that share a step: they come again with the next one.
+      if (last.step === from) limit *= 2
+      from = last.step
     }
-    this.#advance()
+    if (expected.size > 0) {
+      await this.#beginHistory(db, this.#history)
+      throw new OtherHistory()
+    }
+    this.#settle(began)
   }
 
-  #note(change: AccountChange): void {
-    const { position } = change
-    this.#ahead.add(position)
-    for (let missed = Math.max(this.#last + 1, position - openCount); missed < position; missed++) {
-      this.#missedAt.set(missed, performance.now())
-    }
-    this.#missedAt.delete(position)
-    this.#last = Math.max(this.#last, position)
-    for (const listener of this.#listeners) this.#tell(listener, change)
+  #note(change: MarkedChange): void {
+    const { step, mark, accountId, kind } = change
+    this.#recent.set(mark, { step, seenAt: performance.now() })
+    this.#written.delete(mark)
+    this.#newest = Math.max(this.#newest, step)
+    this.#tell({ step, accountId, kind })
   }
 
-  #tell(listener: ChangeListener, change: AccountChange): void {
-    try {
-      listener(change)
-    } catch (error) {
-      this.#onBackgroundError(error)
+  #tell(change: AccountChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        this.#onBackgroundError(error)
+      }
     }
   }
 
-  #advance(): void {
-    const overBefore = performance.now() - positionOpenMs
-    for (let next = this.#position + 1; next <= this.#last; next++) {
-      const missedAt = this.#missedAt.get(next)
-      if (!this.#ahead.delete(next) && missedAt !== undefined && missedAt > overBefore) return
-      this.#missedAt.delete(next)
-      this.#position = next
-    }
+  /** Decides where the next reading begins. */
+  #settle(began: number): void {
+    this.#samples.push({ at: performance.now(), step: this.#newest })
+    while ((this.#samples[1]?.at ?? Number.POSITIVE_INFINITY) <= began - lateMs) this.#samples.shift()
+    this.#position = this.#samples[0]?.step ?? 0
+    const again = [...this.#recent.values()]
+      .filter(({ seenAt }) => seenAt > began - readAgainMs)
+      .map(({ step }) => step)
+      .sort((a, b) => b - a)
+    this.#from = Math.min(this.#position, again[Math.min(again.length, readAgainCount) - 1] ?? this.#position)
+    for (const [mark, { step }] of this.#recent) if (step < this.#from) this.#recent.delete(mark)
+  }
+
+  /** Begins anew, as a process that starts. */
+  #forget(): void {
+    this.#freshUntil = Number.NEGATIVE_INFINITY
+    this.#floor = Number.POSITIVE_INFINITY
+    this.#position = 0
+    this.#newest = 0
+    this.#recent.clear()
+    this.#written.clear()
+    this.#unstepped.clear()
+    for (const listener of this.#historyListeners) listener()
   }
 }
 
 /** Deletes up to `limit` changes that no server needs any more at `now`, and returns how many it deleted. */
 export async function deleteOldChanges(db: Database, now: number, limit: number): Promise<number> {
-  return await deleteChangesBefore(db, now - feedKeepMs, { keep: openCount, limit })
+  return await deleteChangesBefore(db, now - feedKeepMs, { keep: lateCount, limit })
 }

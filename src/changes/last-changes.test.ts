@@ -9,12 +9,15 @@ function lastChanges({ floor = 0, buckets }: { floor?: number; buckets?: number 
     listener = to
     return () => {}
   }
-  const changes = new LastChanges({ floor, subscribe }, buckets)
-  const change = (accountId: string, position: number, kind = 'account') =>
-    listener({ accountId, position, kind })
+  let forget = () => {}
+  const onHistory = (listener: () => void) => {
+    forget = listener
+  }
+  const changes = new LastChanges({ floor, subscribe, onHistory }, buckets)
+  const change = (accountId: string, step: number, kind = 'account') => listener({ accountId, step, kind })
   const isCurrent = (accountId: string, position: number) =>
     changes.isCurrent(changes.bucketOf(accountId), position)
-  return { changes, change, isCurrent }
+  return { changes, change, isCurrent, forget: () => forget() }
 }
 
 test('what was read before the last change of an account is not current, whatever comes after that change', () => {
@@ -51,4 +54,13 @@ test('accounts are spread over all buckets', () => {
   const { changes } = lastChanges({ buckets: 64 })
   const used = new Set(Array.from({ length: 6_400 }, () => changes.bucketOf(randomUUID())))
   expect(used.size).toBe(64)
+})
+
+test('in another history no change has happened yet', () => {
+  const { change, isCurrent, forget } = lastChanges()
+  change('a', 7)
+  forget()
+  expect(isCurrent('a', 6)).toBe(true)
+  change('a', 3)
+  expect(isCurrent('a', 2)).toBe(false)
 })

@@ -1,4 +1,4 @@
-// The position of the last change of each account, in a table of fixed size: each check compares one number.
+// The step of the last change of each account, in a table of fixed size: each check compares one number.
 import type { Feed } from './feed.ts'
 
 /** The number of buckets, 8 bytes each. */
@@ -9,18 +9,19 @@ const defaultBuckets = 2 ** 18
  * of the others count as outdated too. That costs each a read of the database and grants no access.
  */
 export class LastChanges {
-  readonly #feed: Pick<Feed, 'floor' | 'subscribe'>
-  readonly #positions: Float64Array
+  readonly #feed: Pick<Feed, 'floor' | 'subscribe' | 'onHistory'>
+  readonly #steps: Float64Array
 
   /**
    * @param feed a feed that has not started
    * @param buckets a power of two
    */
-  constructor(feed: Pick<Feed, 'floor' | 'subscribe'>, buckets = defaultBuckets) {
+  constructor(feed: Pick<Feed, 'floor' | 'subscribe' | 'onHistory'>, buckets = defaultBuckets) {
     this.#feed = feed
-    this.#positions = new Float64Array(buckets)
-    feed.subscribe(({ kind, accountId, position }) => {
-      if (kind === 'account') this.#note(accountId, position)
+    this.#steps = new Float64Array(buckets)
+    feed.onHistory(() => this.#steps.fill(0))
+    feed.subscribe(({ kind, accountId, step }) => {
+      if (kind === 'account') this.#note(accountId, step)
     })
   }
 
@@ -37,17 +38,17 @@ export class LastChanges {
     // FNV-1a (draft-eastlake-fnv); its low bits are good enough to choose by.
     let hash = 0x811c9dc5
     for (let i = 0; i < accountId.length; i++) hash = Math.imul(hash ^ accountId.charCodeAt(i), 0x01000193)
-    return hash & (this.#positions.length - 1)
+    return hash & (this.#steps.length - 1)
   }
 
-  #note(accountId: string, position: number): void {
+  #note(accountId: string, step: number): void {
     const bucket = this.bucketOf(accountId)
-    // Changes arrive in the order of positions, except those whose positions were open.
-    if (position > this.#lastOf(bucket)) this.#positions[bucket] = position
+    // Changes arrive in the order of their commits.
+    if (step > this.#lastOf(bucket)) this.#steps[bucket] = step
   }
 
-  /** The position of the last change in a bucket; 0: none. */
+  /** The step of the last change in a bucket; 0: none. */
   #lastOf(bucket: number): number {
-    return this.#positions[bucket] ?? 0
+    return this.#steps[bucket] ?? 0
   }
 }

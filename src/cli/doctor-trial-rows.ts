@@ -13,6 +13,7 @@ export const triedTables = {
   hufu_codes: 'phone_number',
   hufu_device_proofs: 'device_id',
   hufu_events: 'id',
+  hufu_feed: 'history',
   hufu_identities: 'account_id',
   hufu_limit_counters: 'name',
   hufu_pending_ends: 'account_id',

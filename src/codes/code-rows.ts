@@ -1,7 +1,7 @@
 // Codes in SQL: conditional updates, so that the later of two concurrent requests learns that it lost. On a
 // Galera cluster too: both change one row, so that the later one is checked again (database/galera.ts). No
-// policy
-// here.
+// policy here.
+import { sql } from 'kysely'
 import type { CodesTable, Database, Purpose } from '../database/schema.ts'
 
 export interface CodeName {
@@ -82,19 +82,23 @@ export async function touchCode(db: Database, { phoneNumber, purpose }: CodeName
     .execute()
 }
 
-/** Counts a guess at a valid code that has guesses left; false where there is none. */
+/**
+ * Counts a guess at a valid code that has guesses left; false where there is none. Another try of the last
+ * guess (with the same fingerprint) needs no guess and uses up none.
+ */
 export async function countGuess(
   db: Database,
   { phoneNumber, purpose }: CodeName,
-  now: number,
-  maxGuesses: number,
+  { fingerprint, now, maxGuesses }: { fingerprint: string | null; now: number; maxGuesses: number },
 ): Promise<boolean> {
+  const isSame = sql<boolean>`(last_guess is not null and last_guess = ${fingerprint})`
   const result = await db
     .updateTable('hufu_codes')
-    .set((row) => ({ guesses: row('guesses', '+', 1) }))
+    // MySQL assigns from left to right: the guess is counted while `last_guess` is the one before it.
+    .set({ guesses: sql`guesses + case when ${isSame} then 0 else 1 end`, last_guess: fingerprint })
     .where('phone_number', '=', phoneNumber)
     .where('purpose', '=', purpose)
-    .where('guesses', '<', maxGuesses)
+    .where((row) => row.or([row('guesses', '<', maxGuesses), isSame]))
     .where('expires_at', '>', now)
     .where('used_at', 'is', null)
     .executeTakeFirst()

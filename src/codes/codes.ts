@@ -129,15 +129,25 @@ export class Codes {
    * has had too many (`full`), one correct guess is not enough: the caller gets `code_wrong`, and the
    * caller's next correct code is accepted. So further guessing is hopeless, and the person that receives the
    * messages can still sign in.
+   *
+   * A `fingerprint` identifies a sign-in that has an idempotency key, with its code. Its tries in a row are
+   * one guess: a client that lost the response of the fifth guess repeats it while the first try is still
+   * under way.
    * @throws AppError `code_wrong` for any reason: wrong, used, expired, never requested, or correct for the
    * first of two times
    */
-  async check(name: CodeName, code: string, guess: Guess): Promise<RightCode> {
+  async check(
+    name: CodeName,
+    code: string,
+    guess: Guess,
+    fingerprint: string | null = null,
+  ): Promise<RightCode> {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
     const isReal = row !== null && isOut(row, now)
     const judged = await guess.count(isReal)
-    const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, now, maxGuesses))
+    const counted = { fingerprint, now, maxGuesses }
+    const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, counted))
     // On SQLite a write takes much longer than a read: without this write, the time would reveal whether a
     // code is valid.
     if (!isCounted) await this.#writeNothing(name, row, now)
@@ -199,6 +209,7 @@ function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable 
     purpose,
     nonce: randomText(32),
     guesses: 0,
+    last_guess: null,
     sent_at: now,
     expires_at: now + codeLifeMs,
     used_at: null,

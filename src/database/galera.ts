@@ -4,8 +4,7 @@
 // A node applies the writes of other nodes a moment after their commits were acknowledged, and a paused or
 // separated node much later. It locks rows for its own transactions only; two transactions that change the
 // same row on two nodes conflict at their commits, and the later one gets 1213. So on a cluster every
-// decision
-// under a lock must change the row that it locks.
+// decision under a lock must change the row that it locks.
 
 /** Runs a statement that has a fixed text, and returns its rows. */
 type Ask = (statement: string) => Promise<readonly Record<string, unknown>[]>
@@ -29,8 +28,7 @@ const inserts = 4
  * transaction do not wait. A wait that is too long ends with 1205, or by the deadline of the statement.
  *
  * `wsrep_retry_autocommit`: a write outside a transaction that conflicts with another node is run again by
- * the
- * server, so that its conditions are checked against the new row.
+ * the server, so that its conditions are checked against the new row.
  */
 const session = `set session wsrep_sync_wait = ${reads | updates | inserts}, wsrep_retry_autocommit = 4`
 

@@ -18,6 +18,8 @@ import { changeKinds } from './migrations/0011-change-kinds.ts'
 import { identities } from './migrations/0014-identities.ts'
 import { removedNumbers } from './migrations/0015-removed-numbers.ts'
 import { signInKeys } from './migrations/0016-sign-in-keys.ts'
+import { keyedGuesses } from './migrations/0017-keyed-guesses.ts'
+import { feedSteps } from './migrations/0018-feed-steps.ts'
 import { oldSessions } from './migrations/0019-old-sessions.ts'
 import { renameFirstTables } from './old-table-names.ts'
 import type { DatabaseKind } from './open.ts'
@@ -34,6 +36,7 @@ export const ownTables: readonly string[] = [
   'hufu_codes',
   'hufu_device_proofs',
   'hufu_events',
+  'hufu_feed',
   'hufu_identities',
   'hufu_limit_counters',
   'hufu_pending_ends',
@@ -65,6 +68,8 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0014-identities': identities(kind),
     '0015-removed-numbers': removedNumbers(kind),
     '0016-sign-in-keys': signInKeys(kind),
+    '0017-keyed-guesses': keyedGuesses(kind),
+    '0018-feed-steps': feedSteps(kind),
     '0019-old-sessions': oldSessions(kind),
   }
 }

@@ -135,6 +135,8 @@ export interface CodesTable {
   nonce: string
   /** How many guesses have been counted. */
   guesses: number
+  /** From sign-in-repeats.ts, of the last counted guess; null: it had no idempotency key. */
+  last_guess: string | null
   sent_at: number
   expires_at: number
   used_at: number | null
@@ -157,12 +159,26 @@ export interface EventsTable {
 
 /** One row for each transaction that changed an account or a session of it: changes/feed.ts reads it. */
 interface AccountChangesTable {
-  /** Assigned by the database in the order of the inserts. */
+  /** Assigned by the database. Nothing relies on its order, except for rows of the version before. */
   position: Generated<number>
+  /** Greater than that of every row that was visible when the row was inserted. Several rows may share it. */
+  step: number | null
+  /** 64 random bits, base64url, which no other row has. */
+  mark: string | null
   account_id: string
   at: number
   /** A `ChangeKind`, or one of a later version. */
   kind: Generated<string>
+}
+
+/** One row: changes/feed.ts. */
+interface FeedTable {
+  id: number
+  /**
+   * 32 random bits, hexadecimal. It changes when the database turns out to have lost commits: what was read
+   * before is then worth nothing.
+   */
+  history: string
 }
 
 /** An installation's proof of an earlier sign-in: sessions/device-proofs.ts. */
@@ -233,6 +249,7 @@ export interface Tables {
   hufu_codes: CodesTable
   hufu_device_proofs: DeviceProofsTable
   hufu_events: EventsTable
+  hufu_feed: FeedTable
   hufu_identities: IdentitiesTable
   hufu_limit_counters: LimitCountersTable
   hufu_pending_ends: PendingEndsTable

@@ -12,6 +12,8 @@ const tries = 3
 /** How long the whole transaction may take. */
 export interface Deadline {
   ms: number
+  /** When the transaction began, on the clock of performance.now(). */
+  readonly beganAt: number
 }
 
 /** Extends the deadline of a transaction that writes very many rows. */
@@ -22,9 +24,8 @@ export function takeLonger(deadline: Deadline): void {
 /**
  * Runs `work` in one transaction and commits it. It gets a connection before all other work: its caller is
  * authenticated or counted in the limits, so that no flood of requests can take that place. The isolation
- * level is READ COMMITTED on every server,
- * because the reads after a lock must see what its previous holder wrote. SQLite's transactions are serial
- * anyway.
+ * level is READ COMMITTED on every server, because the reads after a lock must see what its previous holder
+ * wrote. SQLite's transactions are serial anyway.
  * @throws AppError `unavailable` where the work took longer than the deadline; then nothing is committed
  */
 export async function inTransaction<T>(
@@ -33,15 +34,20 @@ export async function inTransaction<T>(
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const began = performance.now()
-      const deadline = { ms: transactionMs }
-      const run = async (tx: DatabaseTransaction) => {
-        const result = await work(tx, deadline)
-        if (performance.now() - began > deadline.ms)
-          throw new AppError('unavailable', { retryAfterSeconds: 1 })
-        return result
+      // The wait for a connection is no part of the transaction.
+      const run = async (connection: Database) => {
+        const deadline = { ms: transactionMs, beganAt: performance.now() }
+        return await connection
+          .transaction()
+          .setIsolationLevel('read committed')
+          .execute(async (tx) => {
+            const result = await work(tx, deadline)
+            if (performance.now() - deadline.beganAt > deadline.ms)
+              throw new AppError('unavailable', { retryAfterSeconds: 1 })
+            return result
+          })
       }
-      return await atPlace('first', () => db.transaction().setIsolationLevel('read committed').execute(run))
+      return await atPlace('first', () => db.connection().execute(run))
     } catch (error) {
       if (attempt === tries || !isRetryable(error)) throw error
       await sleep(Math.random() * 50 * attempt)

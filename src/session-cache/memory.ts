@@ -76,7 +76,7 @@ export class MemorySessionCache implements SessionCache {
 
   beginRead(): ReadTicket {
     this.dropStale()
-    return { generation: this.#generation, beganAt: 0, position: 0 }
+    return { generation: this.#generation, beganAt: 0, position: 0, history: '' }
   }
 
   fill({ generation }: ReadTicket, entries: readonly StoredSession[]): void {

@@ -18,6 +18,11 @@ export function keyOf(sessionId: string): string {
   return keyPrefix + sessionId
 }
 
+/** The key that exists while a server reads the feed of this history. */
+export function watchKeyOf(history: string): string {
+  return `hufu:feed:${history}`
+}
+
 /**
  * Replaces our own mark by the entry; where there is no entry to write, the mark stays and expires. The mark
  * of another writer stays, because that writer knows a later state. Anything else means that our mark has
@@ -44,8 +49,9 @@ const settleScript = defineScript({
 
 /**
  * Writes an entry where there is none, an older one, or one of another Redis process; never over a mark or
- * over a value that is not an entry. An entry begins with the run id of its Redis process, its position in
- * the feed, and its format (session-codec.ts). At the same position the newer format wins, so that servers of
+ * over a value that is not an entry. An entry begins with its run (the run id of its Redis process, and the
+ * history of the database), its step in the feed, and its format (session-codec.ts). At the same position the
+ * newer format wins, so that servers of
  * two versions do not overwrite each other's entries in turn.
  */
 const fillScript = defineScript({

@@ -8,7 +8,14 @@ import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { randomText } from '../random-text.ts'
 import { RedisConnections, type RedisReport, type RedisState } from '../redis/connections.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
-import { cacheEntrySeconds, confirmWithinMs, everyoneKnowsMs, fillWithinMs, markSeconds } from '../timing.ts'
+import {
+  cacheEntrySeconds,
+  confirmWithinMs,
+  everyoneKnowsMs,
+  fillWithinMs,
+  markSeconds,
+  watchedMs,
+} from '../timing.ts'
 import {
   beginReading,
   type ConnectionState,
@@ -16,6 +23,7 @@ import {
   newSessionCacheClient,
   type SessionCacheClient,
   type SessionCacheConnection,
+  watchKeyOf,
 } from './redis-client.ts'
 import {
   type CacheEntry,
@@ -33,6 +41,8 @@ const zero = 0x30
 const asMark: CacheEntry = { ...cacheMiss, value: 'marked' }
 
 interface RedisMark extends Mark {
+  /** The history of the database when the mark was set. */
+  readonly history: string
   /** By session: the Redis process that holds the mark. A session without a value has no mark. */
   readonly runs: Map<string, string>
   readonly setAt: number
@@ -50,8 +60,9 @@ export interface RedisSessionCacheOptions {
 }
 
 /**
- * Cache entries under `hufu:s:<session id>`: the run id of the Redis process that they were written to, the
- * position of the feed at which they were read, and their bytes.
+ * Cache entries under `hufu:s:<session id>`: the run id of the Redis process that they were written to with
+ * the history of the database that they were read in, the step of the feed at which they were read, and their
+ * bytes.
  */
 export class RedisSessionCache implements SessionCache {
   readonly #connections: RedisConnections<SessionCacheClient, ConnectionState>
@@ -71,6 +82,11 @@ export class RedisSessionCache implements SessionCache {
       newClient: newSessionCacheClient,
       begin: (client) => beginReading(client, lifeMs),
       onChange: options.onChange,
+    })
+    options.feed.onHistory(() => this.#connections.clear())
+    options.feed.watchBy({
+      isWatched: (history) => this.#isWatched(history),
+      watched: (history) => this.#noteWatched(history),
     })
   }
 
@@ -135,7 +151,7 @@ export class RedisSessionCache implements SessionCache {
     const positionEnd = bytes.indexOf(space, runEnd + 1)
     const position = decimalIn(bytes, runEnd + 1, positionEnd)
     if (position === null) return asMark
-    if (bytes.toString('latin1', 0, runEnd) !== run) return cacheMiss
+    if (bytes.toString('latin1', 0, runEnd) !== run + this.#feed.history) return cacheMiss
     const stored = decodeSession(id, bytes.subarray(positionEnd + 1))
     if (!stored) return asMark
     const bucket = this.#lastChanges.bucketOf(stored.session.accountId)
@@ -145,16 +161,19 @@ export class RedisSessionCache implements SessionCache {
   beginRead(): ReadTicket | null {
     if (!this.#feed.hasBegun()) return null
     const { generation } = this.#connections
-    return { generation, beganAt: performance.now(), position: this.#feed.position }
+    const { position, history } = this.#feed
+    return { generation, beganAt: performance.now(), position, history }
   }
 
   async fill(ticket: ReadTicket, entries: readonly StoredSession[]): Promise<void> {
-    const { generation, beganAt, position } = ticket
+    const { generation, beganAt, position, history } = ticket
     // A mark that was set when the read began may be lost with its Redis process.
     if (this.#connections.generation !== generation || performance.now() - beganAt > fillWithinMs) return
+    if (history !== this.#feed.history) return
     const life = this.#cacheEntrySeconds
     const fillOne = async (stored: StoredSession) =>
-      await this.#runOnKey(stored.session.id, async ({ client, run }, key) => {
+      await this.#runOnKey(keyOf(stored.session.id), async ({ client, run: process }, key) => {
+        const run = process + history
         const bytes = written(run, position, stored)
         if (bytes) await client.fill(key, bytes, { run, position, life })
       })
@@ -165,7 +184,8 @@ export class RedisSessionCache implements SessionCache {
     const id = randomText(9)
     const isMany = which === 'many'
     const sessionIds = isMany ? [] : which
-    const mark: RedisMark = { id, sessionIds, isMany, runs: new Map(), setAt: performance.now() }
+    const { history } = this.#feed
+    const mark: RedisMark = { id, sessionIds, isMany, history, runs: new Map(), setAt: performance.now() }
     await this.#set(mark, sessionIds)
     return mark
   }
@@ -189,7 +209,7 @@ export class RedisSessionCache implements SessionCache {
     const expiration = { type: 'EX', value: markSeconds } as const
     const setOne = async (id: string) => {
       runs.delete(id)
-      const run = await this.#runOnKey(id, ({ client }, key) =>
+      const run = await this.#runOnKey(keyOf(id), ({ client }, key) =>
         client.set(key, markPrefix + markId, { expiration }),
       )
       if (run !== null) runs.set(id, run)
@@ -199,13 +219,15 @@ export class RedisSessionCache implements SessionCache {
 
   async settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
-    const { id: markId, sessionIds, isMany, runs } = mark as RedisMark
+    const { id: markId, sessionIds, isMany, runs, history } = mark as RedisMark
+    // What was committed in a history that is over may be lost.
+    const isSame = history !== '' && history === this.#feed.history
     const byId = new Map(entries.map((stored) => [stored.session.id, stored]))
     const settleOne = async (id: string): Promise<boolean> => {
       let wasOurs = false
-      const settledIn = await this.#runOnKey(id, async ({ client, run }, key) => {
-        const stored = byId.get(id)
-        const bytes = stored ? written(run, position, stored) : null
+      const settledIn = await this.#runOnKey(keyOf(id), async ({ client, run }, key) => {
+        const stored = isSame ? byId.get(id) : undefined
+        const bytes = stored ? written(run + history, position, stored) : null
         wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
       // The mark may have moved to another process with its slot.
@@ -230,14 +252,29 @@ export class RedisSessionCache implements SessionCache {
   }
 
   /**
-   * Runs a command on a session's key. Returns the run id of the Redis process that answered in time; null:
-   * none did.
+   * Whether a server reads the feed of this history now. Where nothing can be learned, the entries of the
+   * cache count as those of another history.
+   */
+  async #isWatched(history: string): Promise<boolean> {
+    let isThere = false
+    await this.#runOnKey(watchKeyOf(history), async ({ client }, key) => {
+      isThere = (await client.exists(key)) === 1
+    })
+    return isThere
+  }
+
+  async #noteWatched(history: string): Promise<void> {
+    const expiration = { type: 'PX', value: watchedMs } as const
+    await this.#runOnKey(watchKeyOf(history), ({ client }, key) => client.set(key, '1', { expiration }))
+  }
+
+  /**
+   * Runs a command on a key. Returns the run id of the Redis process that answered in time; null: none did.
    */
   async #runOnKey(
-    id: string,
+    key: string,
     command: (connection: SessionCacheConnection, key: string) => Promise<unknown>,
   ): Promise<string | null> {
-    const key = keyOf(id)
     if (!this.#connections.connectionFor(key)) return null
     try {
       return await this.#connections.ask(key, async (connection) => {

@@ -26,7 +26,7 @@ export type { StoredSession } from '../sessions/session.ts'
  */
 export interface CacheEntry {
   readonly value: StoredSession | 'marked' | null
-  /** A position of the feed. The value contains all changes up to it. */
+  /** A step of the feed. The value contains all changes up to it. */
   readonly position: number
   /** The bucket of the account in LastChanges. */
   readonly bucket: number
@@ -51,8 +51,10 @@ export interface ReadTicket {
   /** Changes when marks that were set earlier may be gone. */
   readonly generation: number
   readonly beganAt: number
-  /** What is read contains all changes up to this position of the feed. */
+  /** What is read contains all changes up to this step of the feed. */
   readonly position: number
+  /** The history of the database whose changes these are. */
+  readonly history: string
 }
 
 export interface SessionCache {

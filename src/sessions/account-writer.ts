@@ -3,19 +3,24 @@
 // gives the reason for each step and for their order.
 
 import type { OnBackgroundError } from '../background-errors.ts'
-import { insertChange } from '../changes/change-rows.ts'
+import { insertChange, type WrittenChange } from '../changes/change-rows.ts'
+import type { Feed } from '../changes/feed.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
+import { lateMs } from '../timing.ts'
 import { affectedBy, apply, type Change, type Work } from './account-change.ts'
 import { assertStillLive, type Caller } from './caller.ts'
-import { lockAccount } from './locked-account-rows.ts'
+import { certify, lockAccount } from './locked-account-rows.ts'
 import { PendingEnds } from './pending-ends.ts'
 import type { StoredSession } from './session.ts'
 import { findSessions } from './session-rows.ts'
+
+/** How often a change whose commit was late is written into the feed once more. */
+const announcements = 3
 
 export interface Decision<T> {
   /** null: nothing changes. What `lock` and `decide` wrote themselves is still committed. */
@@ -69,6 +74,7 @@ export interface AccountUpdate {
 export interface AccountWriterOptions {
   readonly db: Database
   readonly cache: SessionCache
+  readonly feed: Pick<Feed, 'expect'>
   readonly clock: Clock
   /** Called with the error that prevented the ends of very many sessions from being written. */
   readonly onBackgroundError?: OnBackgroundError
@@ -78,6 +84,10 @@ export interface AccountWriterOptions {
 interface Committed {
   readonly mark: Mark
   readonly position: number
+  /** The change in the feed; null: nothing that other servers may hold has changed. */
+  readonly change: (WrittenChange & { readonly accountId: string }) | null
+  /** The history of the database when the transaction began. */
+  readonly history: string
   /** Fills the cache entry of a new session; null: there is no new session. */
   readonly begun: { readonly ticket: ReadTicket; readonly entry: StoredSession } | null
   /** Ends of sessions still have to be written. */
@@ -87,13 +97,15 @@ interface Committed {
 export class AccountWriter {
   readonly #db: Database
   readonly #cache: SessionCache
+  readonly #feed: Pick<Feed, 'expect'>
   readonly #clock: Clock
   /** Writes the ends after the commit, where very many sessions end. */
   readonly pendingEnds: PendingEnds
 
-  constructor({ db, cache, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
+  constructor({ db, cache, feed, clock, onBackgroundError = () => {} }: AccountWriterOptions) {
     this.#db = db
     this.#cache = cache
+    this.#feed = feed
     this.#clock = clock
     const onError = (error: unknown) => onBackgroundError('write_pending_ends', error)
     this.pendingEnds = new PendingEnds({ db, onBackgroundError: onError })
@@ -110,7 +122,7 @@ export class AccountWriter {
     origin = noOrigin,
     decide,
   }: Write<L, T>): Promise<Written<T>> {
-    const { committed, ...written } = await inTransaction(this.#db, async (tx, deadline) => {
+    const { committed, deadline, ...written } = await inTransaction(this.#db, async (tx, deadline) => {
       const ticket = this.#cache.beginRead()
       const locked = await lock(tx)
       const account = locked?.account ?? null
@@ -118,14 +130,18 @@ export class AccountWriter {
       if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)
       const { change, result } = await decide(locked, tx, now)
       if (!account || change === null)
-        return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null }
+        return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null, deadline }
       const ender = change.start?.session.id ?? by?.sessionId ?? null
       const decided = { account, change, now, origin, ender }
-      return { result, ...(await this.#apply(tx, decided, { ticket, deadline })) }
+      return { result, deadline, ...(await this.#apply(tx, decided, { ticket, deadline })) }
     })
     // A removed account has no row and no sessions left to end.
     if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
-    if (committed) await this.#settle(committed, written.sessions)
+    if (committed) {
+      if (committed.change) this.#feed.expect(committed.change, committed.history)
+      const position = await this.#announceLate(committed, deadline)
+      await this.#settle({ ...committed, position }, written.sessions)
+    }
     return written
   }
 
@@ -136,15 +152,23 @@ export class AccountWriter {
     { ticket, deadline }: { readonly ticket: ReadTicket | null; readonly deadline: Deadline },
   ): Promise<Omit<Written<never>, 'result'> & { readonly committed: Committed }> {
     const { account, change, now } = decided
+    await certify(tx, account.id)
     const affected = await affectedBy(tx, account.id, change, now)
     if (affected.isMany && affected.kept === null) takeLonger(deadline)
     const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)
     const { entry, ...applied } = await apply(tx, { ...decided, ...affected })
     const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
-    const position = affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)
+    const written = affected.needsFeed ? await insertChange(tx, account.id, now) : null
     await this.#cache.confirm(mark)
     const begun = ticket && entry && { ticket, entry }
-    const committed = { mark, position, begun, isPending: affected.kept !== null }
+    const committed = {
+      mark,
+      position: written?.step ?? ticket?.position ?? 0,
+      change: written && { ...written, accountId: account.id },
+      history: ticket?.history ?? '',
+      begun,
+      isPending: affected.kept !== null,
+    }
     return { ended: affected.ended.length, sessions, ...applied, committed }
   }
 
@@ -190,6 +214,23 @@ export class AccountWriter {
   /** Stops after the current batch of pending ends. */
   async close(): Promise<void> {
     await this.pendingEnds.close()
+  }
+
+  /**
+   * Writes a change into the feed once more where its commit took so long that other servers may have read
+   * past it. Returns the position of the last row.
+   * @throws AppError `unavailable` where this takes too long as well: the change is made, but not known
+   */
+  async #announceLate({ change, position }: Committed, { beganAt }: Deadline): Promise<number> {
+    if (change === null || performance.now() - beganAt <= lateMs) return position
+    for (let tries = 0; tries < announcements; tries++) {
+      const { again, deadline } = await inTransaction(this.#db, async (tx, deadline) => ({
+        again: await insertChange(tx, change.accountId, this.#clock.now()),
+        deadline,
+      }))
+      if (performance.now() - deadline.beganAt <= lateMs) return again.step
+    }
+    throw new AppError('unavailable', { retryAfterSeconds: 1 })
   }
 
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {

@@ -1,5 +1,6 @@
 // The row of an account in SQL, locked and changed by one transaction. No policy here.
 // accounts/account-rows.ts reads accounts without a lock.
+import { sql } from 'kysely'
 import type { AccountsTable, Database } from '../database/schema.ts'
 
 /**
@@ -23,6 +24,16 @@ export async function lockAccountRow(tx: Database, id: string): Promise<Accounts
     .forUpdate()
     .executeTakeFirst()
   return row ?? null
+}
+
+/**
+ * Changes the account's row under its lock, so that two transactions on the account cannot both commit. On a
+ * Galera cluster, a lock is known to one node only; what conflicts at the commit is a change of the same row.
+ * Other databases need no such statement: all connections know of their locks.
+ */
+export async function certify(tx: Database, id: string): Promise<void> {
+  if (tx.getExecutor().adapter.supportsReturning) return
+  await sql`update hufu_accounts set writes = coalesce(writes, 0) + 1 where id = ${id}`.execute(tx)
 }
 
 /** Columns of an account that change. */

@@ -36,11 +36,31 @@ const linesBreak: World = { ...one, linesBreak: true, faults: 1 }
 const redisDies: World = { ...one, redisDies: true, faults: 1 }
 const twoWithLines: World = { watched: 'A', writers: changeAndEnd, linesBreak: true, faults: 1 }
 
+const late: World = { ...linesBreak, stranger: true, lateCommits: true }
+
+const loss: World = { watched: 'A', writers: end, linesBreak: true, databaseLoses: true, faults: 2 }
+const lossOfOne: World = {
+  watched: 'A',
+  writers: [
+    { on: 0, does: 'change' },
+    { on: 0, does: 'end' },
+  ],
+  databaseLoses: true,
+  faults: 1,
+}
+
 const worlds: readonly [string, World][] = [
   [
     'an end, with reads that take time, and changes of others',
     { ...one, deaths: false, slowReads: true, stranger: true },
   ],
+  ['an end whose commit may be late, changes of others, and a line lost', late],
+  [
+    'an end whose commit may be late, and reads and readings that take time',
+    { ...late, linesBreak: false, faults: 0, deaths: false, slowReads: true, slowFeeds: true },
+  ],
+  ['an end, and the database loses it and a line is lost', loss],
+  ['a change and an end, and the database loses a commit', lossOfOne],
   ['an end, with readings of the feed that take time, and a line lost', { ...linesBreak, slowFeeds: true }],
   ['an end, and Redis dies', { ...oneByChecker, redisDies: true, faults: 1 }],
   [
@@ -73,7 +93,9 @@ test.each(worlds)('as designed no check is answered from before an end: %s', (na
 })
 
 test.each(
-  worlds.filter(([, { writers, redisDies }]) => writers.length === 2 || redisDies),
+  worlds.filter(
+    ([, { writers, redisDies, databaseLoses }]) => (writers.length === 2 && !databaseLoses) || redisDies,
+  ),
 )('the same where every fill comes from a newer version than what it finds: %s', (_name, world) => {
   const { states, trace } = search(modelOf(world, { fillsOverTies: true }))
   searched += states
@@ -162,8 +184,28 @@ const leftOut: readonly [string, LeftOut][] = [
     { rules: { freshFromBeginning: false }, world: answered({ ...linesBreak, slowFeeds: true }), steps: 11 },
   ],
   [
-    'the position passes one that is still open',
-    { rules: { waitsForGaps: false }, world: answered({ ...one, stranger: true }), steps: 10 },
+    'the position passes a change that is still open',
+    {
+      rules: { waitsForOpen: false },
+      world: answered({ ...linesBreak, stranger: true }),
+      steps: 12,
+    },
+  ],
+  [
+    'a writer whose commit was late does not announce its change again',
+    { rules: { announcesLate: false }, world: answered(late), steps: 14 },
+  ],
+  [
+    'no process notices that the database has lost a commit',
+    { rules: { noticesLoss: false }, world: answered(loss), steps: 9 },
+  ],
+  [
+    'entries do not carry the history of the database',
+    { rules: { historyInEntries: false }, world: answered(loss), steps: 9 },
+  ],
+  [
+    'a step does not follow those that are visible',
+    { rules: { stepsFollow: false }, world: answered({ ...linesBreak, stranger: true }), steps: 11 },
   ],
 ]
 

@@ -16,8 +16,7 @@ import { databases, redisUrl } from '../support/databases.ts'
 import { checkOutVersion, thisVersion } from '../support/other-versions.ts'
 import { until } from '../support/services/until.ts'
 
-const before =
-  'http: half-closed connections are answered, and a stop cuts off no answer that is still being sent'
+const before = 'docs, test, bench: a few sentences and test names in plain words'
 const loadMs = 2_500
 /** What each of the two must have done under the load. */
 const kinds = ['sign_in', 'sign_out', 'check', 'write']

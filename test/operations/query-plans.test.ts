@@ -70,6 +70,8 @@ const modules = {
 /** Functions without a statement of their own, with the reason. */
 const withoutPlan: Readonly<Record<string, string>> = {
   newAccountRow: 'asks nothing',
+  certify: 'one row by its id, and no statement where it is not needed',
+  newHistory: 'asks nothing',
   prepareFindSession: 'the statement of findSession',
   waitForNoDisk: 'a pragma',
   insertAccount: 'inserts one row',
@@ -91,7 +93,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
 
 /** Statements that may read a whole table, with the reason. */
 const wholeTable: Readonly<Record<string, string>> = {
-  positionBefore: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
+  findStart: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
   listPurges: 'a row for each kind of data',
   listPendingEnds: 'a row for each account whose sessions are being ended now',
   findPurge: 'a row for each kind of data',
@@ -183,13 +185,14 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
       purpose: 'sign_in',
       nonce: 'n',
       guesses: 0,
+      last_guess: null,
       sent_at: now,
       expires_at: now,
       used_at: null,
     }),
   extendCode: (db) => codeRows.extendCode(db, code, { now, until: now, madeAfter: now, maxGuesses: 5 }),
   touchCode: (db) => codeRows.touchCode(db, code),
-  countGuess: (db) => codeRows.countGuess(db, code, now, 5),
+  countGuess: (db) => codeRows.countGuess(db, code, { fingerprint: 'f', now, maxGuesses: 5 }),
   useCode: (db) => codeRows.useCode(db, code, 'none', now),
   deleteCodesOf: (db) => codeRows.deleteCodesOf(db, '+86130000000778'),
   deleteCodesBefore: (db) => codeRows.deleteCodesBefore(db, now + 50, 10),
@@ -224,8 +227,10 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
   deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
   deleteOldCounters: (db) => counterRows.deleteOldCounters(db, now + 50, 10),
-  listChanges: (db) => changeRows.listChanges(db, rows / 2, 50),
-  positionBefore: (db) => changeRows.positionBefore(db, now + rows / 2, 1_000),
+  readChanges: (db) => changeRows.readChanges(db, rows - 100, 50),
+  readUnsteppedChanges: (db) => changeRows.readUnsteppedChanges(db, 0),
+  findStart: (db) => changeRows.findStart(db, now + rows - 100, 50),
+  beginHistory: (db) => changeRows.beginHistory(db, 'h', 'none'),
   deleteChangesBefore: (db) => changeRows.deleteChangesBefore(db, now + 50, { keep: 1_000, limit: 10 }),
   findDeviceProof: (db) => deviceProofRows.findDeviceProof(db, hash, phoneNumber),
   listDeviceProofs: (db) => deviceProofRows.listDeviceProofs(db, id),
@@ -361,7 +366,12 @@ async function fill(db: Database, kind: DatabaseKind): Promise<void> {
     sent_at: time,
     expires_at: time,
   })
-  await insertMany(db, kind, 'hufu_account_changes', rows, { account_id: account, at: time })
+  await insertMany(db, kind, 'hufu_account_changes', rows, {
+    account_id: account,
+    at: time,
+    step: (i) => i,
+    mark: (i, { padded }) => padded(i, 11),
+  })
   await insertMany(db, kind, 'hufu_limit_counters', rows, {
     name: (i, { concat, padded }) => concat(sql`'c-'`, padded(i, 20)),
     counts: () => sql`'{}'`,
@@ -466,7 +476,8 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const { rows: lines } = await byHand.executeQuery(
       CompiledQuery.raw(`${explain} ${text}`, [...parameters]),
     )
-    return JSON.stringify(lines)
+    // This table has one row, and the databases read it in any way.
+    return JSON.stringify(lines.filter((line) => !JSON.stringify(line).includes('hufu_feed')))
   }
 
   const faultOf = (statement: CompiledQuery, plan: string) =>

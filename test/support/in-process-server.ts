@@ -64,12 +64,13 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const prepareRead = preparedReads(db, dialect)
   const feed = new Feed({ open: () => openDatabase(dialectFor(databaseUrl, 1)), clock })
   const redis = redisUrl === null ? null : new RedisSessionCache({ url: redisUrl, feed })
-  if (redis) await Promise.all([feed.start(), redis.connect()])
+  await redis?.connect()
+  if (redis) await feed.start()
   const readVersion = versionReader(unwatched)
   const embedded = readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
   const cache = watchSessionCache(redis ?? embedded, watch)
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
-  const writer = new (options.Writer ?? AccountWriter)({ db, cache, clock })
+  const writer = new (options.Writer ?? AccountWriter)({ db, cache, feed, clock })
   const life = new SessionLifetime(30 * 86_400_000, null)
   const sessions = new Sessions({ db, writer, clock, policy, life })
   const { onBackgroundError = throwIt } = options

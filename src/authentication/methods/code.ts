@@ -71,7 +71,7 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     const fingerprint = repeats.fingerprintOf(context, keyed)
     const refusal = { kind: 'sign_in_failed', accountId, phoneNumber } as const
     const right = await codes
-      .check({ phoneNumber, purpose: 'sign_in' }, code, guess)
+      .check({ phoneNumber, purpose: 'sign_in' }, code, guess, fingerprint)
       .catch(async (error: unknown) => {
         // A repeat is no sign of a theft and is not recorded as a failure: the response of the first try was
         // lost.

@@ -1,7 +1,7 @@
 // The protocol of the session cache as a model: one database, one account with a watched session, Redis, and
 // two processes.
 
-import { faults } from './database.ts'
+import { faults, nextStep } from './database.ts'
 import { offerProcessSteps } from './process-steps.ts'
 import { offerRedisSteps } from './redis-steps.ts'
 import { designed, type Rules, type World } from './rules.ts'
@@ -23,8 +23,7 @@ export function modelOf(world: World, change: Partial<Rules> = {}): Model<State>
       offerRedisSteps(state, rules, world, offer)
       if (world.stranger && state.strangerAt === 0)
         offer('another account', 'commits a change', (s) => {
-          s.lastPosition++
-          s.strangerAt = s.lastPosition
+          s.strangerAt = nextStep(s, rules)
         })
     },
     findFault(state) {

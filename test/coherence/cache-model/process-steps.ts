@@ -1,8 +1,8 @@
 // A server process that checks tokens: its client-side cache, and its reads of Redis, the database and the
 // feed. sessions.ts, redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
 
-import { faultOf, isBroken, isCommitted, isNewEnough, mustSee } from './database.ts'
-import { cellAt, endGet, endTicket, type Fate, fates, fill, runFor } from './redis-steps.ts'
+import { faultOf, isBroken, isCommitted, isNewEnough, lastStep, mustSee } from './database.ts'
+import { cellAt, endGet, endTicket, type Fate, fates, fill, isOfHistory, runFor } from './redis-steps.ts'
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
@@ -24,6 +24,10 @@ const sure: readonly Fate[] = ['is lost']
 
 export function offerProcessSteps(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   offerChecks(state, rules, world, offer)
+  if (rules.noticesLoss && state.history !== state.processes[0].history)
+    offer('P0', 'notices that the database has lost a commit', (s) => {
+      s.processes[0].history = s.history
+    })
   for (const p of both) {
     const at = { state, rules, world, p, name: `P${p}` }
     offerReads(at, offer)
@@ -121,8 +125,10 @@ function forget(process: ProcessState): void {
 function useAnswer(s: State, rules: Rules, world: World, p: Which): void {
   const process = s.processes[p]
   const { getCell, getMust } = process
-  if (process.getIsCurrent) process.remembered = isEntry(getCell) ? getCell : readsDatabase
-  if (isEntry(getCell) && (!rules.positionsCount || isNewEnough(s, world, p, getCell)))
+  // An answer of another history counts as a cache miss.
+  const isUsed = isEntry(getCell) && isOfHistory(rules, getCell, process.history)
+  if (process.getIsCurrent) process.remembered = isUsed ? getCell : readsDatabase
+  if (isUsed && (!rules.positionsCount || isNewEnough(s, world, p, getCell)))
     s.fault = faultOf(s, world, getCell, getMust)
   endGet(s, p)
 }
@@ -134,9 +140,9 @@ function useAnswer(s: State, rules: Rules, world: World, p: Which): void {
 function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): void {
   const process = state.processes[p]
   if (process.ticket === 0 && process.link !== 0) {
-    for (const position of positionsOf(state, rules, p)) {
+    for (const position of positionsOf(state, rules, world, p)) {
       if (world.slowReads && rules.ticketBeforeRead)
-        offer(name, 'begins to read the database', (s) => beginRead(s, p, position))
+        offer(name, 'begins to read the database', (s) => beginRead(s, rules, p, position))
       else if (world.slowReads)
         offer(name, 'reads the database before its ticket', (s) => {
           s.processes[p].ticketVersion = s.version
@@ -144,17 +150,17 @@ function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): 
         })
       else
         offer(name, 'reads the database', (s) => {
-          beginRead(s, p, position)
+          beginRead(s, rules, p, position)
           endRead(s, p)
         })
     }
   }
   if (process.ticket === 1 && rules.ticketBeforeRead) offer(name, 'reads the database', (s) => endRead(s, p))
   if (process.ticket === 1 && !rules.ticketBeforeRead)
-    for (const position of positionsOf(state, rules, p))
+    for (const position of positionsOf(state, rules, world, p))
       offer(name, `takes its ticket, at ${position}`, (s) => {
         const { ticketVersion } = s.processes[p]
-        beginRead(s, p, position)
+        beginRead(s, rules, p, position)
         s.processes[p].ticketVersion = ticketVersion
         s.processes[p].ticket = 2
       })
@@ -171,9 +177,12 @@ function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): 
  * Where in the feed a process may be: the checker is where it has read to, the other one anywhere, as it may
  * have read at any time.
  */
-function positionsOf(state: State, rules: Rules, p: Which): readonly number[] {
+function positionsOf(state: State, rules: Rules, world: World, p: Which): readonly number[] {
   if (p === checker) return [state.processes[p].position]
-  return upTo[positionSeen(state, rules)] ?? []
+  // Before it notices a loss, it may know a step that is lost.
+  if (state.history !== state.processes[p].history)
+    return upTo[Math.max(lastStep(state), ...state.writers.map((w) => (w.isLost ? w.position : 0)))] ?? []
+  return upTo[Math.max(...positionsSeen(state, rules, world))] ?? []
 }
 
 const upTo = [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]] as const
@@ -184,12 +193,14 @@ function endRead(s: State, p: Which): void {
 }
 
 /** RedisSessionCache.beginRead */
-function beginRead(s: State, p: Which, position: number): void {
+function beginRead(s: State, rules: Rules, p: Which, position: number): void {
   const process = s.processes[p]
   endTicket(s, p)
   process.ticket = 1
   process.ticketRun = process.link
   process.ticketPosition = position
+  process.ticketHistory = process.history
+  passBy(s, rules, position)
 }
 
 function offerFeed(state: State, rules: Rules, world: World, offer: Offer<State>): void {
@@ -200,49 +211,83 @@ function offerFeed(state: State, rules: Rules, world: World, offer: Offer<State>
     })
   if (process.isReading) {
     offer(name, 'has read the feed', (s) => endReading(s, rules))
-    offer(name, 'reads the feed for too long', (s) => stopReading(s.processes[checker]))
-  } else if (world.slowFeeds) offer(name, 'begins to read the feed', (s) => beginReading(s, rules))
-  else
-    offer(name, 'reads the feed', (s) => {
-      beginReading(s, rules)
-      endReading(s, rules)
-    })
+    offer(name, 'reads the feed for too long', (s) => stopReading(s))
+    return
+  }
+  for (const position of positionsSeen(state, rules, world)) {
+    const told = position === lastStep(state) ? '' : `, and stays at ${position}`
+    if (world.slowFeeds)
+      offer(name, `begins to read the feed${told}`, (s) => beginReading(s, rules, position))
+    else
+      offer(name, `reads the feed${told}`, (s) => {
+        beginReading(s, rules, position)
+        endReading(s, rules)
+      })
+  }
 }
 
-/** Which rows of the account are there. */
-function beginReading(s: State, rules: Rules): void {
+/** Which rows of the account it finds from its position on. */
+function beginReading(s: State, rules: Rules, position: number): void {
   const process = s.processes[checker]
+  const isNew = rules.noticesLoss && s.history !== process.history
+  const from = isNew ? 0 : process.position
+  const found = s.writers.map((w) => (isCommitted(w) && w.position >= from ? w.position : 0))
   process.isReading = true
-  process.seenChangedAt = lastChange(s)
-  process.seenPosition = positionSeen(s, rules)
+  process.seenLoss = s.history
+  process.seenHistory = rules.noticesLoss ? s.history : 0
+  for (const writer of s.writers) if (isCommitted(writer) && writer.read === 0) writer.read = 1
+  process.seenChangedAt = Math.max(isNew ? 0 : process.changedAt, ...found)
+  process.seenPosition = position
+  passBy(s, rules, position)
 }
 
-function lastChange(s: State): number {
-  return Math.max(...s.writers.map((writer) => (isCommitted(writer) ? writer.position : 0)))
+/**
+ * Feed.#settle: where the position may be after a reading. It is the greatest step that was known some time
+ * before; a change that is not committed by then, and has no greater step, is late.
+ */
+function positionsSeen(s: State, rules: Rules, world: World): ReadonlySet<number> {
+  const last = lastStep(s)
+  const open = s.writers.map((w) => (w.phase === phase.written && !w.isLate ? w.position - 1 : 3))
+  const isPassed = !rules.waitsForOpen || world.lateCommits
+  const known = s.processes[checker]
+  const position = rules.noticesLoss && known.history !== s.history ? 0 : known.position
+  return new Set([
+    Math.max(position, Math.min(last, ...open)),
+    ...(isPassed ? [Math.max(position, last)] : []),
+  ])
 }
 
-/** Feed.#advance: a position whose transaction was rolled back is waited for, for 60 s, and given up. */
-function positionSeen(s: State, rules: Rules): number {
-  if (!rules.waitsForGaps) return Math.max(lastChange(s), s.strangerAt)
-  return Math.min(s.lastPosition, ...s.writers.map((w) => (w.phase === phase.written ? w.position - 1 : 3)))
+/** What is not committed when its step is passed is late: its writer will find out by its clock. */
+function passBy(s: State, rules: Rules, position: number): void {
+  if (!rules.waitsForOpen) return
+  for (const writer of s.writers)
+    if (writer.phase === phase.written && writer.position <= position) writer.isLate = true
 }
 
 function endReading(s: State, rules: Rules): void {
   const process = s.processes[checker]
   const { seenPosition, seenChangedAt, changedAt } = process
   for (const writer of s.writers) {
-    const isMissed = isCommitted(writer) && writer.position > seenChangedAt
+    const isMissed = isCommitted(writer) && writer.read === 0
     if (isMissed && !rules.freshFromBeginning) writer.outlasted |= 1 << checker
+    if (writer.read === 1) writer.read = 2
   }
-  if (seenChangedAt > changedAt && rules.feedForgets) forget(process)
+  const isOther = process.seenHistory !== process.history
+  process.history = process.seenHistory
+  process.hasReadLoss = process.seenLoss
+  if ((isOther || seenChangedAt > changedAt) && rules.feedForgets) forget(process)
   process.position = seenPosition
   process.changedAt = seenChangedAt
   process.isFresh = true
-  stopReading(process)
+  stopReading(s)
 }
 
-function stopReading(process: ProcessState): void {
+function stopReading(s: State): void {
+  const process = s.processes[checker]
+  for (const writer of s.writers) if (writer.read === 1) writer.read = 0
   process.isReading = false
+  process.seenHistory = 0
+  process.seenLoss = 0
   process.seenPosition = 0
   process.seenChangedAt = 0
 }

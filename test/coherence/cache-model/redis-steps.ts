@@ -1,12 +1,13 @@
 // Redis, the lines to it, and the commands of redis.ts and redis-client.ts, each done whole or not at all.
 
-import { exists, isBroken, isCommitted } from './database.ts'
+import { exists, isBroken, isCommitted, loseCommit } from './database.ts'
 import type { Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
   both,
   checker,
   entryOf,
+  historyIn,
   isEntry,
   isMark,
   lines,
@@ -44,17 +45,22 @@ function setCell(state: State, run: number, cell: number): void {
 
 /** settleScript */
 function settleScript(state: State, rules: Rules, run: number, w: Which): void {
-  const { version, position } = state.writers[w]
+  const { version, position, history } = state.writers[w]
   const now = cellAt(state, run)
-  if (!rules.settleCompares || now === markOf(w)) setCell(state, run, entryOf(version, position))
+  if (!rules.settleCompares || now === markOf(w)) setCell(state, run, entryOf(version, position, history))
   else if (!isMark(now) && rules.settleMarksAgain) setCell(state, run, markOf(w))
+}
+
+/** RedisSessionCache.#parse: an entry of another history counts as nothing. */
+export function isOfHistory(rules: Rules, entry: number, history: number): boolean {
+  return !rules.historyInEntries || historyIn(entry) === history
 }
 
 /** fillScript */
 function fillScript(state: State, rules: Rules, run: number, entry: number): void {
   const now = cellAt(state, run)
   if (isMark(now) && rules.markForbidsFill) return
-  if (isEntry(now) && rules.fillsOnlyOlder) {
+  if (isEntry(now) && rules.fillsOnlyOlder && isOfHistory(rules, now, historyIn(entry))) {
     const isTie = positionIn(now) === positionIn(entry)
     if (isTie ? !rules.fillsOverTies : positionIn(now) > positionIn(entry)) return
   }
@@ -128,7 +134,7 @@ export function offerRedisSteps(state: State, rules: Rules, world: World, offer:
     offer('Redis', 'comes back as another process', (s) => {
       s.up = 2
       // The old data has the old entry under the old key.
-      if (!rules.runInKeys && world.watched === 'A') s.cells[1] = entryOf(0, 0)
+      if (!rules.runInKeys && world.watched === 'A') s.cells[1] = entryOf(0, 0, 0)
     })
   for (const p of both) {
     const { link, isSilent } = state.processes[p]
@@ -167,13 +173,13 @@ function mayMarkRunOut(state: State, rules: Rules, w: Which, before: number): bo
   return areKnown(state, isCommitted(writer) ? before | (1 << w) : before)
 }
 
-/** Whether every process has read of what these writers did, or trusts no entry. */
+/** Whether every process has read the feed since these writers committed, or trusts no entry. */
 function areKnown(state: State, writers: number): boolean {
-  const { isFresh, changedAt, isReading, seenChangedAt } = state.processes[checker]
+  const { isFresh, isReading } = state.processes[checker]
   for (const w of both) {
-    const { position } = state.writers[w]
-    if ((writers & (1 << w)) === 0 || changedAt >= position) continue
-    if (isFresh || (isReading && seenChangedAt < position)) return false
+    const { read } = state.writers[w]
+    if ((writers & (1 << w)) === 0 || read === 2) continue
+    if (isFresh || (isReading && read === 0)) return false
   }
   return true
 }
@@ -219,6 +225,7 @@ export function endTicket(state: State, p: Which): void {
   process.ticket = 0
   process.ticketRun = 0
   process.ticketPosition = 0
+  process.ticketHistory = 0
   process.ticketVersion = 0
   process.ticketSince = 0
 }
@@ -226,11 +233,12 @@ export function endTicket(state: State, p: Which): void {
 /** RedisSessionCache.fill, of a process that has read the database. */
 export function fill(state: State, rules: Rules, world: World, p: Which, fate: Fate): void {
   const process = state.processes[p]
-  const { ticketRun, ticketVersion, ticketPosition } = process
+  const { ticketRun, ticketVersion, ticketPosition, ticketHistory } = process
+  const isOver = ticketHistory !== process.history
   endTicket(state, p)
-  if (!exists(state, world, ticketVersion)) return
+  if (!exists(state, world, ticketVersion) || isOver) return
   if (process.link === 0 || (process.link !== ticketRun && rules.fillsSameRun)) return
-  send(state, rules, p, fate, lateKinds.fill, entryOf(ticketVersion, ticketPosition))
+  send(state, rules, p, fate, lateKinds.fill, entryOf(ticketVersion, ticketPosition, ticketHistory))
 }
 
 /** Sends a command; true where its sender saw that it was done. */
@@ -278,6 +286,8 @@ function offerFaults(state: State, rules: Rules, world: World, offer: Offer<Stat
       drop(s, rules, 1)
       s.processes[1].link = 2
     })
+  if (world.databaseLoses && state.version > 0 && state.history === 0)
+    fails('the database', 'loses its last commit', (s) => loseCommit(s))
   if (world.redisForgets && state.up > 0)
     fails('Redis', 'loses what it holds', (s) => {
       s.isMixed = true

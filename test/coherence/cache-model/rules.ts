@@ -65,8 +65,19 @@ export interface Rules {
    * What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead
    */
   readonly freshFromBeginning: boolean
-  /** The feed's position does not pass one that was given out and is not committed yet. Feed.#advance */
-  readonly waitsForGaps: boolean
+  /**
+   * The feed's position is the greatest step that was known some time before a reading: by then, every change
+   * with such a step was committed or late. Feed.#settle
+   */
+  readonly waitsForOpen: boolean
+  /** A writer whose commit was late writes its change once more. AccountWriter.#announceLate */
+  readonly announcesLate: boolean
+  /** A process that reads the feed notices that the database has lost commits. Feed.#read */
+  readonly noticesLoss: boolean
+  /** An entry carries the history of the database that it was read in. RedisSessionCache.#parse */
+  readonly historyInEntries: boolean
+  /** A change has a greater step than all that are visible. insertChange */
+  readonly stepsFollow: boolean
 }
 
 /** All of them, as in the code. */
@@ -94,7 +105,11 @@ export const designed: Rules = {
   feedForgets: true,
   freshness: true,
   freshFromBeginning: true,
-  waitsForGaps: true,
+  waitsForOpen: true,
+  announcesLate: true,
+  noticesLoss: true,
+  historyInEntries: true,
+  stepsFollow: true,
 }
 
 /**
@@ -136,6 +151,10 @@ export interface World {
   readonly slowFeeds?: boolean
   /** Another account has a change in the feed, too. */
   readonly stranger?: boolean
+  /** The commit of the first writer may take so long that the feed's position passes its step. */
+  readonly lateCommits?: boolean
+  /** The database may lose its last commit: a replica that was behind takes over, or a backup is restored. */
+  readonly databaseLoses?: boolean
   /** Redis may die, and come back as another process, empty or with old data under the old keys. */
   readonly redisDies?: boolean
   /** A process may lose its line to Redis, and find a new one. */

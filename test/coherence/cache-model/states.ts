@@ -37,8 +37,16 @@ export interface WriterState {
   run: number
   /** The Redis process of a sign-in's ticket. */
   ticketRun: number
-  /** Its position in the feed, and the version of the database that it made; 0: not yet. */
+  /** Its step in the feed, and the version of the database that it made; 0: not yet. */
   position: number
+  /** The feed's position may have passed its step before its commit. */
+  isLate: boolean
+  /** A reading of the feed by the checker that began after its commit: 0 none, 1 under way, 2 done. */
+  read: number
+  /** The database has lost its commit. */
+  isLost: boolean
+  /** The history that its process knew when it marked. */
+  history: number
   version: number
   /** The sessions that it ends, a bit each. */
   ends: number
@@ -57,8 +65,14 @@ export interface ProcessState {
   isFresh: boolean
   position: number
   changedAt: number
+  /** The history of the database that it knows. */
+  history: number
   /** What a reading of the feed that is under way has seen. */
   isReading: boolean
+  seenHistory: number
+  /** Whether a reading of the feed has begun, and was done, after the database had lost a commit. */
+  seenLoss: number
+  hasReadLoss: number
   seenPosition: number
   seenChangedAt: number
   /** Redis tells this connection when the key changes. */
@@ -75,6 +89,7 @@ export interface ProcessState {
   ticket: number
   ticketRun: number
   ticketPosition: number
+  ticketHistory: number
   ticketVersion: number
   /** The Redis processes whose cell has been written since it began, a bit each. */
   ticketSince: number
@@ -82,8 +97,9 @@ export interface ProcessState {
 
 export interface State {
   version: number
-  lastPosition: number
-  /** The other account's position; 0: none yet. */
+  /** The history of the database: 1 after it has lost a commit. */
+  history: number
+  /** The other account's step; 0: none yet. */
   strangerAt: number
   /** The writer that holds the account's lock, plus one; 0: none. */
   lock: number
@@ -116,8 +132,10 @@ export const readsDatabase = 3
 export const markOf = (w: Which): number => 1 + w
 export const isMark = (cell: number): boolean => cell === 1 || cell === 2
 export const isEntry = (cell: number): boolean => cell >= 4
-export const entryOf = (version: number, position: number): number => 4 + 4 * version + position
-export const versionIn = (cell: number): number => (cell - 4) >> 2
+export const entryOf = (version: number, position: number, history: number): number =>
+  4 + 12 * history + 4 * version + position
+export const historyIn = (cell: number): number => (cell >= 16 ? 1 : 0)
+export const versionIn = (cell: number): number => ((cell - 4) % 12) >> 2
 export const positionIn = (cell: number): number => (cell - 4) & 3
 
 /**
@@ -137,8 +155,17 @@ export const withAnswer = lines.map((line) => lineNumbers.get(`${line}R`) ?? -1)
 export const withoutFirst = lines.map((line) => numberOf(line.slice(1)))
 
 export function newWriter(): WriterState {
-  const numbers = { run: 0, ticketRun: 0, position: 0, version: 0, ends: 0, outlasted: 0 }
-  return { phase: phase.start, touches: false, ...numbers }
+  const numbers = {
+    run: 0,
+    ticketRun: 0,
+    position: 0,
+    version: 0,
+    ends: 0,
+    outlasted: 0,
+    read: 0,
+    history: 0,
+  }
+  return { phase: phase.start, touches: false, isLate: false, isLost: false, ...numbers }
 }
 
 function newProcess(isFresh: boolean): ProcessState {
@@ -146,12 +173,23 @@ function newProcess(isFresh: boolean): ProcessState {
     isFresh,
     position: 0,
     changedAt: 0,
+    history: 0,
     isReading: false,
+    seenHistory: 0,
+    seenLoss: 0,
+    hasReadLoss: 0,
     seenPosition: 0,
     seenChangedAt: 0,
   }
   const get = { isAsking: false, getCell: nothing, getIsCurrent: false, getMust: 0, remembered: nothing }
-  const ticket = { ticket: 0, ticketRun: 0, ticketPosition: 0, ticketVersion: 0, ticketSince: 0 }
+  const ticket = {
+    ticket: 0,
+    ticketRun: 0,
+    ticketPosition: 0,
+    ticketHistory: 0,
+    ticketVersion: 0,
+    ticketSince: 0,
+  }
   return { link: 1, isSilent: false, ...feed, isTracked: false, line: 0, ...get, ...ticket }
 }
 
@@ -159,14 +197,14 @@ function newProcess(isFresh: boolean): ProcessState {
 export function startOf(world: World): State {
   return {
     version: 0,
-    lastPosition: 0,
+    history: 0,
     strangerAt: 0,
     lock: 0,
     live: 1,
     writers: [newWriter(), newWriter()],
     processes: [newProcess(false), newProcess(true)],
     up: 1,
-    cells: [world.watched === 'A' ? entryOf(0, 0) : nothing, nothing],
+    cells: [world.watched === 'A' ? entryOf(0, 0, 0) : nothing, nothing],
     writtenAfter: [0, 0],
     isMixed: false,
     faultsLeft: world.faults ?? 0,
@@ -184,19 +222,23 @@ export function pack(s: State, into: Int32Array, at: number): void {
   const [p0, p1] = s.processes
   into[at] =
     s.version |
-    (s.lastPosition << 2) |
-    (s.strangerAt << 4) |
-    (s.lock << 6) |
-    (s.live << 8) |
-    (s.up << 11) |
-    (s.cells[0] << 13) |
-    (s.cells[1] << 17) |
+    (s.strangerAt << 2) |
+    (s.lock << 4) |
+    (s.live << 6) |
+    (s.up << 9) |
+    (s.cells[0] << 11) |
+    (s.cells[1] << 16) |
     (Number(s.isMixed) << 21) |
     (s.faultsLeft << 22) |
     (s.late << 24) |
     (s.lateWith << 26) |
+    (s.history << 31)
+  into[at + 1] =
+    packWriter(w0) |
+    (s.fault << 20) |
+    (s.writtenAfter[0] << 22) |
+    (s.writtenAfter[1] << 24) |
     (s.lateRun << 30)
-  into[at + 1] = packWriter(w0) | (s.fault << 20) | (s.writtenAfter[0] << 22) | (s.writtenAfter[1] << 24)
   into[at + 2] = packWriter(w1)
   packProcess(p0, into, at + 3)
   packProcess(p1, into, at + 5)
@@ -205,22 +247,22 @@ export function pack(s: State, into: Int32Array, at: number): void {
 export function unpack(from: Int32Array, at: number, s: State): void {
   const word = from[at] ?? 0
   s.version = word & 3
-  s.lastPosition = (word >>> 2) & 3
-  s.strangerAt = (word >>> 4) & 3
-  s.lock = (word >>> 6) & 3
-  s.live = (word >>> 8) & 7
-  s.up = (word >>> 11) & 3
-  s.cells[0] = (word >>> 13) & 15
-  s.cells[1] = (word >>> 17) & 15
+  s.strangerAt = (word >>> 2) & 3
+  s.lock = (word >>> 4) & 3
+  s.live = (word >>> 6) & 7
+  s.up = (word >>> 9) & 3
+  s.cells[0] = (word >>> 11) & 31
+  s.cells[1] = (word >>> 16) & 31
   s.isMixed = ((word >>> 21) & 1) === 1
   s.faultsLeft = (word >>> 22) & 3
   s.late = (word >>> 24) & 3
-  s.lateWith = (word >>> 26) & 15
-  s.lateRun = (word >>> 30) & 3
+  s.lateWith = (word >>> 26) & 31
+  s.history = word >>> 31
   const first = from[at + 1] ?? 0
   s.fault = (first >>> 20) & 3
   s.writtenAfter[0] = (first >>> 22) & 3
   s.writtenAfter[1] = (first >>> 24) & 3
+  s.lateRun = first >>> 30
   unpackWriter(first, s.writers[0])
   unpackWriter(from[at + 2] ?? 0, s.writers[1])
   unpackProcess(from[at + 3] ?? 0, from[at + 4] ?? 0, s.processes[0])
@@ -236,7 +278,11 @@ function packWriter(w: WriterState): number {
     (w.position << 9) |
     (w.version << 11) |
     (w.ends << 13) |
-    (w.outlasted << 16)
+    (w.outlasted << 16) |
+    (Number(w.isLate) << 18) |
+    (w.read << 26) |
+    (Number(w.isLost) << 28) |
+    (w.history << 29)
   )
 }
 
@@ -249,6 +295,10 @@ function unpackWriter(word: number, w: WriterState): void {
   w.version = (word >>> 11) & 3
   w.ends = (word >>> 13) & 7
   w.outlasted = (word >>> 16) & 3
+  w.isLate = ((word >>> 18) & 1) === 1
+  w.read = (word >>> 26) & 3
+  w.isLost = ((word >>> 28) & 1) === 1
+  w.history = (word >>> 29) & 1
 }
 
 function packProcess(p: ProcessState, into: Int32Array, at: number): void {
@@ -262,9 +312,10 @@ function packProcess(p: ProcessState, into: Int32Array, at: number): void {
     (p.line << 9) |
     (Number(p.isAsking) << 12) |
     (p.getCell << 14) |
-    (Number(p.getIsCurrent) << 18) |
-    (p.getMust << 19) |
-    (p.remembered << 21)
+    (Number(p.getIsCurrent) << 19) |
+    (p.getMust << 20) |
+    (p.remembered << 22) |
+    (p.history << 27)
   into[at + 1] =
     p.ticket |
     (p.ticketRun << 2) |
@@ -273,7 +324,11 @@ function packProcess(p: ProcessState, into: Int32Array, at: number): void {
     (p.ticketSince << 8) |
     (Number(p.isReading) << 10) |
     (p.seenPosition << 11) |
-    (p.seenChangedAt << 13)
+    (p.seenChangedAt << 13) |
+    (p.seenHistory << 15) |
+    (p.ticketHistory << 16) |
+    (p.seenLoss << 17) |
+    (p.hasReadLoss << 18)
 }
 
 function unpackProcess(word: number, more: number, p: ProcessState): void {
@@ -285,10 +340,11 @@ function unpackProcess(word: number, more: number, p: ProcessState): void {
   p.isTracked = ((word >>> 8) & 1) === 1
   p.line = (word >>> 9) & 7
   p.isAsking = ((word >>> 12) & 1) === 1
-  p.getCell = (word >>> 14) & 15
-  p.getIsCurrent = ((word >>> 18) & 1) === 1
-  p.getMust = (word >>> 19) & 3
-  p.remembered = (word >>> 21) & 15
+  p.getCell = (word >>> 14) & 31
+  p.getIsCurrent = ((word >>> 19) & 1) === 1
+  p.getMust = (word >>> 20) & 3
+  p.remembered = (word >>> 22) & 31
+  p.history = (word >>> 27) & 1
   p.ticket = more & 3
   p.ticketRun = (more >>> 2) & 3
   p.ticketPosition = (more >>> 4) & 3
@@ -297,4 +353,8 @@ function unpackProcess(word: number, more: number, p: ProcessState): void {
   p.isReading = ((more >>> 10) & 1) === 1
   p.seenPosition = (more >>> 11) & 3
   p.seenChangedAt = (more >>> 13) & 3
+  p.seenHistory = (more >>> 15) & 1
+  p.ticketHistory = (more >>> 16) & 1
+  p.seenLoss = (more >>> 17) & 1
+  p.hasReadLoss = (more >>> 18) & 1
 }

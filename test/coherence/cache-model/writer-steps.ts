@@ -1,8 +1,8 @@
 // A writer, statement by statement, as in sessions.ts and rotation.ts: lock, mark, write, confirm, commit,
 // settle.
 
-import { exists, watchedBit } from './database.ts'
-import { endWriter, type Fate, fates, lateKinds, send } from './redis-steps.ts'
+import { exists, nextStep, nextVersion, watchedBit } from './database.ts'
+import { endWriter, type Fate, fates, lateKinds, runFor, send } from './redis-steps.ts'
 import type { Operation, Rules, World } from './rules.ts'
 import type { Offer } from './search.ts'
 import {
@@ -71,7 +71,9 @@ function offerStepsOf(working: Working, name: string, offer: Offer<State>): void
       else for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settleEarly(s, working, fate))
       return
     case phase.committed:
-      for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settle(s, working, fate))
+      if (writer.isLate && rules.announcesLate)
+        offer(name, 'announces its change again', (s) => announce(s, working))
+      else for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settle(s, working, fate))
       return
     case phase.waiting:
       if (everyoneKnows(state, rules, writer))
@@ -112,6 +114,7 @@ function mark(s: State, { w, on, rules }: Working, fate: Fate): void {
   const writer = s.writers[w]
   writer.phase = phase.marked
   writer.run = 0
+  writer.history = s.processes[on].history
   if (!writer.touches || !rules.marks) return
   if (send(s, rules, on, fate, lateKinds.mark, w)) writer.run = s.processes[on].link
 }
@@ -122,20 +125,19 @@ function markEarly(s: State, working: Working, fate: Fate): void {
 }
 
 /**
- * Takes its position in the feed, which is the last statement before the commit, and looks after its mark.
+ * Takes its step in the feed, which is the last statement before the commit, and looks after its mark.
  */
 function confirm(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
-  s.lastPosition++
-  writer.position = s.lastPosition
+  writer.position = nextStep(s, rules)
   if (rules.confirms && (writer.run === 0 || writer.run !== s.processes[on].link)) mark(s, working, fate)
   writer.phase = phase.written
 }
 
 function commit(s: State, { w, does }: Working): void {
   const writer = s.writers[w]
-  s.version++
+  s.version = nextVersion(s)
   s.lock = 0
   s.live &= ~writer.ends
   if (does === 'signIn') s.live |= w === 0 ? 2 : 4
@@ -147,15 +149,26 @@ function commit(s: State, { w, does }: Working): void {
 
 function settleEarly(s: State, { w, on, rules }: Working, fate: Fate): void {
   const writer = s.writers[w]
-  writer.version = s.version + 1
+  writer.version = nextVersion(s)
   if (writer.touches) send(s, rules, on, fate, lateKinds.settle, w)
+}
+
+/** AccountWriter.#announceLate */
+function announce(s: State, { w, rules }: Working): void {
+  const writer = s.writers[w]
+  writer.position = nextStep(s, rules)
+  writer.isLate = false
+  writer.read = 0
 }
 
 /** RedisSessionCache.settle */
 function settle(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
-  const isSettled = !writer.touches || send(s, rules, on, fate, lateKinds.settle, w)
+  // What was committed in a history that is over is not written: the mark stays.
+  const isOver = writer.history !== s.processes[on].history
+  const isSettled =
+    !writer.touches || (isOver ? runFor(s, rules, on) !== 0 : send(s, rules, on, fate, lateKinds.settle, w))
   const isSettledThere = isSettled && writer.run !== 0 && writer.run === s.processes[on].link
   const waits = {
     never: false,
@@ -173,19 +186,19 @@ function finish(s: State, { w, world }: Working): void {
 }
 
 /** The wait is longer than anyone stays fresh: 1,020 ms against 1,000 ms from the beginning of a reading. */
-function everyoneKnows(state: State, rules: Rules, { position, outlasted }: WriterState): boolean {
-  const { isFresh, changedAt, isReading, seenChangedAt } = state.processes[checker]
-  if (changedAt >= position || (outlasted & (1 << checker)) > 0) return true
-  return !isFresh && !(isReading && seenChangedAt < position && rules.freshFromBeginning)
+function everyoneKnows(state: State, rules: Rules, { read, outlasted }: WriterState): boolean {
+  const { isFresh, isReading } = state.processes[checker]
+  if (read === 2 || (outlasted & (1 << checker)) > 0) return true
+  return !isFresh && !(isReading && read === 0 && rules.freshFromBeginning)
 }
 
 /** A sign-in fills the entry of the session that it has made, at its own position. */
 function fillOwn(s: State, { w, on, rules }: Working, fate: Fate): void {
-  const { version, position, ticketRun } = s.writers[w]
+  const { version, position, ticketRun, history } = s.writers[w]
   const { link } = s.processes[on]
   endWriter(s.writers[w])
   if (ticketRun === 0 || link === 0 || (link !== ticketRun && rules.fillsSameRun)) return
-  send(s, rules, on, fate, lateKinds.fill, entryOf(version, position))
+  send(s, rules, on, fate, lateKinds.fill, entryOf(version, position, history))
 }
 
 /** Before it has marked, a death changes nothing; and after it has answered. */

@@ -30,11 +30,11 @@ export interface Mutant {
 const lock = 'const locked = await lock(tx)'
 const mark = "const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)"
 const write = 'const { entry, ...applied } = await apply(tx, { ...decided, ...affected })'
-const feed = 'affected.needsFeed ? await insertChange(tx, account.id, now) : (ticket?.position ?? 0)'
+const feed = 'affected.needsFeed ? await insertChange(tx, account.id, now) : null'
 const confirm = '    await this.#cache.confirm(mark)\n'
 const settle = 'await this.#cache.settle(mark, sessions, position)'
-const settleAfterCommit = 'if (committed) await this.#settle(committed, written.sessions)'
-const endOfApply = 'const committed = { mark, position, begun, isPending: affected.kept !== null }\n'
+const settleAfterCommit = 'await this.#settle({ ...committed, position }, written.sessions)'
+const endOfApply = 'isPending: affected.kept !== null,\n    }\n'
 const account = "selectFrom('hufu_accounts').select('id').where('id', '=', account.id)"
 
 export const mutants: readonly Mutant[] = [
@@ -80,17 +80,17 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'leaves the change out of the feed',
-    changes: [[feed, '(ticket?.position ?? 0)']],
+    changes: [[feed, 'null']],
     foundBy: isKnownWithoutRedis,
     rule: 'positionsCount',
   },
   {
     name: 'writes the feed only after the commit',
     changes: [
-      [feed, '(ticket?.position ?? 0)'],
+      [feed, 'null'],
       [
-        'if (committed) await',
-        'if (committed && written.account) await insertChange(this.#db, written.account.id, 0)\n    if (committed) await',
+        'if (committed) {',
+        'if (committed) {\n      if (written.account) await insertChange(this.#db, written.account.id, 0)',
       ],
     ],
     foundBy: isKnownAfterDeath,
