@@ -236,8 +236,7 @@ export class Accounts {
 
   /**
    * On a Galera cluster, the lock does not keep another node from ending the session meanwhile. It cannot
-   * have
-   * ended before this transaction began, and the event changes nothing that the end depends on.
+   * have ended before this transaction began, and the event changes nothing that the end depends on.
    */
   async #noteExport(caller: Caller, origin: RequestOrigin): Promise<void> {
     const { accountId } = caller

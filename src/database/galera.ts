@@ -17,7 +17,7 @@ class NodeNotSynced extends Error {
   }
 }
 
-/** Found in docs of MariaDB, "Galera Cluster System Variables". */
+/** The bits of `wsrep_sync_wait` (MariaDB's documentation, "Galera Cluster System Variables"). */
 const reads = 1
 const updates = 2
 const inserts = 4
@@ -29,8 +29,12 @@ const inserts = 4
  *
  * `wsrep_retry_autocommit`: a write outside a transaction that conflicts with another node is run again by
  * the server, so that its conditions are checked against the new row.
+ *
+ * `wsrep_dirty_reads`: a node without a majority refuses reads. `wsrep_osu_method`: a migration changes a
+ * table on all nodes at the same place in the order of their writes.
  */
-const session = `set session wsrep_sync_wait = ${reads | updates | inserts}, wsrep_retry_autocommit = 4`
+const session = `set session wsrep_sync_wait = ${reads | updates | inserts}, wsrep_retry_autocommit = 4,
+  wsrep_dirty_reads = 0, wsrep_osu_method = 'TOI'`
 
 /**
  * Prepares a new connection to MySQL or MariaDB. Servers without Galera do not know its variables, so that
@@ -45,8 +49,9 @@ export async function prepareForGalera(ask: Ask): Promise<boolean> {
 }
 
 /**
- * Refuses a node that is not in step: one that gives its data to another node, that was taken out
- * (`wsrep_desync`), that is still joining, or that has no majority.
+ * Refuses a node that is not in step: one that gives its data to another node, was taken out
+ * (`wsrep_desync`), is still joining, or has no majority. Such a node still answers a `select` without
+ * tables.
  * @throws NodeNotSynced
  */
 export async function assertSynced(ask: Ask): Promise<void> {

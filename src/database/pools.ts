@@ -125,8 +125,7 @@ class PreparedConnection {
     if (this.#isPrepared && !isDue) return
     try {
       // The caller gives up earlier. Without this deadline, a connection that nothing answers would stay in
-      // the
-      // pool.
+      // the pool.
       await withinMs(acquireMs, this.#prepare(), { from })
     } catch (error) {
       this.#raw.destroy()

@@ -74,19 +74,14 @@ export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: Session
     `idle_transaction_timeout = ${idleSeconds}`,
     `idle_readonly_transaction_timeout = ${idleSeconds}`,
     `idle_write_transaction_timeout = ${idleSeconds}`,
-    // The readers of the feed wait for missing positions, so there must be no gaps.
-    'auto_increment_increment = 1',
-    'auto_increment_offset = 1',
   ]
   const mysql = [
     "transaction_isolation = 'READ-COMMITTED'",
     'transaction_read_only = 0',
     `max_execution_time = ${statementMs}`,
   ]
-  // Before 8.0.18 only an administrator may set these.
-  const mysql8018 = ['auto_increment_increment = 1', 'auto_increment_offset = 1']
   const list = (settings: readonly string[]) => settings.map((setting) => `, ${setting}`).join('')
-  return `set ${both.join(', ')}/*M!${list(mariadb)} *//*!50720${list(mysql)} *//*!80018${list(mysql8018)} */`
+  return `set ${both.join(', ')}/*M!${list(mariadb)} *//*!50720${list(mysql)} */`
 }
 
 /**

@@ -1,10 +1,8 @@
 // The counters' rows in SQL, locked in the order of their names and then written. No policy here.
 //
 // On a Galera cluster the locks hold for one node only (database/galera.ts). Each request that is counted
-// changes
-// every row that its decision rests on, so that of two on two nodes the later one starts again. A request
-// that
-// is refused, or looks at a row alone, changes nothing.
+// changes every row that its decision rests on, so that of two on two nodes the later one starts again. A
+// request that is refused, or looks at a row alone, changes nothing.
 import { sql } from 'kysely'
 import type { DatabaseKind } from '../database/open.ts'
 import type { Database, LimitCountersTable } from '../database/schema.ts'

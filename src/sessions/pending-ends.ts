@@ -115,10 +115,8 @@ export class PendingEnds {
 
 /**
  * Under the account's lock, so that two processes at it write each session once. On a Galera cluster, where
- * the
- * lock holds for one node only, both change the same sessions or the same pending end, and the later one
- * starts
- * again.
+ * the lock holds for one node only, both change the same sessions or the same pending end, and the later one
+ * starts again.
  * @returns where to go on; null: nothing is left
  */
 async function writeBatch(
