@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** The longest files, in the order in which they start: one that started last would run on alone. */
 const longest = [
   'test/docs/new-machine.test.ts',
+  'test/coherence/galera.test.ts',
   'test/robustness/bad-requests.test.ts',
   'test/accounts/removals.test.ts',
   'test/accounts/rotation.test.ts',

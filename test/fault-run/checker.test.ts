@@ -56,6 +56,19 @@ test('"accepted after its end" has the strict bound without a fault, and the wid
   ])
 })
 
+test('of two sign-ins at once, one token is accepted afterwards, whichever it is', () => {
+  const both = [signIn('t1', 0), signIn('t2', 5, { server: 's2' })]
+  const early = [...both, tokenCheck('t1', 20), tokenCheck('t2', 40)]
+  expect(rules([...early, tokenCheck('t2', 400)])).toEqual([])
+  expect(rules([...early, tokenCheck('t1', 400)])).toEqual([])
+  const late = [...early, tokenCheck('t1', 400), tokenCheck('t2', 500)]
+  expect(rules(late)).toEqual(['two live sessions'])
+  expect(rules(late, [fault])).toEqual([])
+  // Attempts with one key are one sign-in, whose token is replaced.
+  const retried = late.map((one) => (one.kind === 'sign_in' ? { ...one, key: 'k' } : one))
+  expect(rules(retried)).not.toContain('two live sessions')
+})
+
 test('a second sign-in ends the session of the first', () => {
   expect(rules([signIn('t1', 0), signIn('t2', 100), tokenCheck('t1', 300)])).toEqual([
     'accepted after its end',

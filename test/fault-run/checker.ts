@@ -10,6 +10,7 @@ import type { FaultInterval, History, Kind, Operation } from './history.ts'
 export type Rule =
   | RetryRule
   | 'accepted after its end'
+  | 'two live sessions'
   | 'effect after its end'
   | 'refused without a reason'
   | 'two sign-ins with one code'
@@ -53,6 +54,7 @@ interface TokenLifetime {
 export function check(history: History, options: CheckerOptions): Violation[] {
   return [
     ...checkOperations(history, options),
+    ...checkRivals(history, options),
     ...history.faultIntervals.flatMap((one) => checkInterval(one, history)),
   ]
 }
@@ -98,6 +100,38 @@ function checkOperations({ operations, faultIntervals: all }: History, options: 
     const done = oneOfEachKey(tries.filter(({ outcome }) => outcome === 'done'))
     if (code !== undefined && done.length > 1 && done[1])
       add('two sign-ins with one code', done[1], `${done.length} of ${tries.length}`)
+  }
+  return found
+}
+
+/**
+ * Of two sign-ins of an account at once, one ends the session of the other, whichever comes first. So once
+ * both are answered, the token of one of them is not accepted any more.
+ */
+function checkRivals({ operations, faultIntervals: all }: History, options: CheckerOptions): Violation[] {
+  const faultIntervals = all.filter(({ hasStrictBounds }) => !hasStrictBounds)
+  const lastChecks = new Map<string, Operation>()
+  for (const one of operations)
+    if (one.kind === 'check' && one.outcome === 'done' && one.token !== null) lastChecks.set(one.token, one)
+  // The attempts with one key are one sign-in.
+  const signIns = operations.filter(
+    ({ kind, outcome, key }) => kind === 'sign_in' && outcome === 'done' && key === undefined,
+  )
+  const found: Violation[] = []
+  for (const mine of Map.groupBy(signIns, ({ account }) => account).values()) {
+    const sorted = mine.toSorted((a, b) => a.start - b.start)
+    for (const [i, one] of sorted.entries())
+      for (const other of sorted.slice(i + 1)) {
+        if (other.start >= one.end) break
+        const answeredAt = Math.max(one.end, other.end)
+        const checks = [one, other].flatMap(({ token }) => lastChecks.get(token ?? '') ?? [])
+        const at = Math.min(...checks.map(({ start }) => start))
+        const isDuring = overlapsFault(faultIntervals, answeredAt, at)
+        const bound = isDuring ? options.boundMs : options.strictBoundMs
+        if (checks.length < 2 || at <= answeredAt + bound) continue
+        const text = `${one.account}: ${one.server} and ${other.server} signed in at once, and both tokens were accepted ${Math.round(at - answeredAt)} ms later`
+        found.push({ rule: 'two live sessions', at, during: intervalAt(all, at)?.name ?? null, text })
+      }
   }
   return found
 }

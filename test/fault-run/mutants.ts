@@ -4,10 +4,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
-import type { Rule } from './checker.ts'
+import type { Rule, Violation } from './checker.ts'
+import type { Deployment } from './deployment.ts'
+import {
+  type GaleraDeployment,
+  openGaleraDeployment,
+  openGaleraWithoutRedis,
+  startRivals,
+} from './deployment-galera.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
-import { noFault } from './faults.ts'
-import { runScenario } from './scenario.ts'
+import { type Fault, noFault } from './faults.ts'
+import { laggingNode } from './faults-galera.ts'
+import { type Result, runScenario, type Scenario } from './scenario.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
 
 export interface Mutant {
@@ -17,6 +25,8 @@ export interface Mutant {
   readonly violates: Rule
   /** It is found under the workload of guesses, with the limits on. */
   readonly needsGuesses?: boolean
+  /** It is found on a Galera cluster. */
+  readonly onGalera?: { readonly hasRedis: boolean; readonly fault: Fault<GaleraDeployment> }
 }
 
 export const mutants: readonly Mutant[] = [
@@ -98,26 +108,76 @@ export const mutants: readonly Mutant[] = [
     violates: 'more guesses than the limits allow',
     needsGuesses: true,
   },
+  {
+    name: 'on Galera, a write does not change the row that it locks',
+    changes: [['src/sessions/account-writer.ts', 'await certify(tx, account.id)', '']],
+    violates: 'two live sessions',
+    onGalera: { hasRedis: false, fault: noFault },
+  },
+  {
+    name: 'on Galera, the feed does not wait for the writes of other nodes, whatever the state of its node',
+    changes: [
+      ['src/database/galera.ts', "if (state !== 'Synced')", 'if (false)'],
+      [
+        'src/changes/feed.ts',
+        'async #read(db: Database, began: number): Promise<void> {',
+        'async #read(db: Database, began: number): Promise<void> {\n    await sql`set session wsrep_sync_wait = 0`.execute(db)',
+      ],
+      [
+        'src/changes/feed.ts',
+        "import { setTimeout as sleep } from 'node:timers/promises'",
+        "import { setTimeout as sleep } from 'node:timers/promises'\nimport { sql } from 'kysely'",
+      ],
+    ],
+    violates: 'accepted after its end',
+    onGalera: { hasRedis: true, fault: laggingNode },
+  },
+  {
+    name: 'on Galera, reads of sessions do not wait for the writes of other nodes, whatever the state of their node',
+    changes: [
+      ['src/database/galera.ts', "if (state !== 'Synced')", 'if (false)'],
+      [
+        'src/database/open.ts',
+        'db.executeQuery<R>({ ...query, parameters })',
+        "db.executeQuery<R>({ ...query, sql: 'set statement wsrep_sync_wait = 0 for ' + query.sql, parameters })",
+      ],
+    ],
+    violates: 'accepted after its end',
+    onGalera: { hasRedis: false, fault: laggingNode },
+  },
 ]
 
-/** The number of violations of the expected rule, found in the mutant without any fault. */
-export async function violationsOfMutant(
-  project: string,
-  { changes, violates, needsGuesses }: Mutant,
-): Promise<number> {
+/**
+ * The number of violations of the expected rule, found in the mutant without any fault or with its own.
+ * @throws MissingBinary where a server program that it needs is missing
+ */
+export async function violationsOfMutant(project: string, mutant: Mutant): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'hufu-mutants-'))
-  const ofRule = ({ rule }: { readonly rule: Rule }) => rule === violates
+  const ofRule = ({ rule }: { readonly rule: Rule }) => rule === mutant.violates
   try {
-    copyVersion(project, folder, changes)
-    const { violations } = await runScenario({
-      open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
-      ...(needsGuesses && { work: startGuesses }),
-      source: folder,
-      faults: [noFault, noFault, noFault],
-      isEnough: (found) => found.some(ofRule),
-    })
+    copyVersion(project, folder, mutant.changes)
+    const isEnough = (found: readonly Violation[]) => found.some(ofRule)
+    const { violations } = await runMutant(mutant, { source: folder, isEnough })
     return violations.filter(ofRule).length
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+function runMutant(
+  { needsGuesses, onGalera }: Mutant,
+  common: Required<Pick<Scenario<Deployment>, 'source' | 'isEnough'>>,
+): Promise<Result> {
+  if (!onGalera)
+    return runScenario({
+      ...common,
+      open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
+      ...(needsGuesses && { work: startGuesses }),
+      faults: [noFault, noFault, noFault],
+    })
+  const { hasRedis, fault } = onGalera
+  const open = hasRedis ? openGaleraDeployment : openGaleraWithoutRedis
+  // Rivals explain a refusal, and wait for each other on a node that lags.
+  const work = fault === noFault ? { work: startRivals } : {}
+  return runScenario({ ...common, open, ...work, faults: [fault, fault, fault, fault] })
 }

@@ -4,7 +4,9 @@ import type { Result } from './scenario.ts'
 
 export const mutantHead = '| mutant | rule that it violates | violations | |\n|---|---|--:|---|'
 
-export function mutantRow({ name, violates }: Mutant, seen: number): string {
+/** @param seen the number of violations, or why the mutant could not run */
+export function mutantRow({ name, violates }: Mutant, seen: number | string): string {
+  if (typeof seen === 'string') return `| ${name} | ${violates} | | skipped: ${seen} |`
   return `| ${name} | ${violates} | ${seen} | ${seen > 0 ? 'found' : 'MISSED'} |`
 }
 

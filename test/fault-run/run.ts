@@ -46,10 +46,12 @@ async function main(filter: string | null, rounds: number, writesReport: boolean
 async function checkMutants(print: (line: string) => void): Promise<boolean> {
   let allFound = true
   print(mutantHead)
-  const tasks = mutants.map((one) => async () => ({ one, seen: await violationsOfMutant(project, one) }))
+  const tasks = mutants.map((one) => async () => {
+    return { one, seen: await violationsOfMutant(project, one).catch(whySkipped) }
+  })
   for await (const { one, seen } of runConcurrently(tasks, concurrency)) {
     print(mutantRow(one, seen))
-    allFound &&= seen > 0
+    allFound &&= typeof seen === 'string' || seen > 0
   }
   return allFound
 }

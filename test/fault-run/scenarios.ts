@@ -1,11 +1,13 @@
 // Which faults are injected into which deployment.
 
 import type { Deployment } from './deployment.ts'
+import { openGaleraDeployment, openGaleraWithoutRedis, startRivals } from './deployment-galera.ts'
 import { openMariadbDeployment, openPostgresDeployment } from './deployment-proxied.ts'
 import { openClusterDeployment, openSentinelDeployment } from './deployment-redis-nodes.ts'
 import { openSqliteDeployment } from './deployment-sqlite.ts'
 import { type Fault, noFault, serverFaults } from './faults.ts'
 import { mariadbFaults, postgresFaults } from './faults-database.ts'
+import { galeraFaults, laggingNode } from './faults-galera.ts'
 import { halfOpenClients } from './faults-half-open.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
 import { connectionFaults, redisFaults } from './faults-redis.ts'
@@ -44,6 +46,8 @@ export const scenarios: readonly DatabaseScenario[] = [
     [noFault, ...serverFaults.slice(0, 3), ...redisFaults, ...connectionFaults],
     startGuesses,
   ),
+  scenarioOn('Galera, Redis', openGaleraDeployment, [noFault, ...galeraFaults, laggingNode], startRivals),
+  scenarioOn('Galera', openGaleraWithoutRedis, [noFault, ...galeraFaults], startRivals),
   scenarioOn('SQLite', openSqliteDeployment, [noFault, ...serverFaults, ...sqliteFaults]),
 ]
 

@@ -36,6 +36,8 @@ export interface WorkloadOptions {
    * sent.
    */
   readonly hasRetries?: boolean
+  /** Whether each account with a password signs in through two servers at once. */
+  readonly hasRivals?: boolean
   /** The pause between two checks of an account's tokens; 4 ms by default. */
   readonly pauseMs?: number
 }
@@ -77,19 +79,26 @@ async function requestCode(target: Target, { url }: Server, account: string): Pr
   return code === null ? null : { code, name: `${account} #${codesRequested++}` }
 }
 
+/** Servers from a random one on, each as often as the others. */
+function pickServers({ servers }: Target, count: number): Server[] {
+  const first = Math.floor(Math.random() * servers.length)
+  return Array.from({ length: count }, (_, i) => servers[(first + i) % servers.length] ?? servers[0])
+}
+
 export function startWorkload(
   client: Client,
   deployment: Target,
-  { codes = codeNumbers, hasRetries = true, pauseMs = 4 }: WorkloadOptions = {},
+  { codes = codeNumbers, hasRetries = true, hasRivals = false, pauseMs = 4 }: WorkloadOptions = {},
 ): Workload {
   let isRunning = true
   const tokens = new Tokens()
-  const serverOf = (i: number) => deployment.servers[i % deployment.servers.length] ?? deployment.servers[0]
   const anyServer = () => anyOf(deployment.servers) ?? deployment.servers[0]
 
   async function signInAndOut(account: string): Promise<void> {
-    const { token } = await client.signIn(anyServer(), account, { password })
-    tokens.keep(account, token)
+    const signIn = (server: Server) => client.signIn(server, account, { password })
+    const signIns = await Promise.all(pickServers(deployment, hasRivals ? 2 : 1).map(signIn))
+    for (const { token } of signIns) tokens.keep(account, token)
+    const { token = null } = signIns[0] ?? {}
     await sleep(Math.random() * 300)
     if (token !== null && Math.random() < 0.6) await client.signOut(anyServer(), account, token)
     await sleep(Math.random() * 200)
@@ -100,9 +109,8 @@ export function startWorkload(
   async function tryCodes(account: string): Promise<void> {
     const proof = await newCode(account)
     if (proof !== null) {
-      const tries = Array.from({ length: parallelTries }, (_, i) =>
-        client.signIn(serverOf(i), account, proof),
-      )
+      const servers = pickServers(deployment, parallelTries)
+      const tries = servers.map((server) => client.signIn(server, account, proof))
       for (const { token } of await Promise.all(tries)) tokens.keep(account, token)
     }
     await sleep(200)

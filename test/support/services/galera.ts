@@ -31,7 +31,10 @@ export interface GaleraNode {
   kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void>
   /** Starts it again after its end, and resolves when it has the writes that it missed. */
   start(): Promise<void>
-  /** Cuts it off from the other nodes, and not from its clients; false: lets it join again. */
+  /**
+   * Cuts it off from the other nodes, and not from its clients, and resolves when it has noticed; false: lets
+   * it join again.
+   */
   cutOff(isCut: boolean): Promise<void>
   /** It receives the writes of other nodes and applies none of them until the returned function is called. */
   holdBack(): Promise<() => Promise<void>>
@@ -197,6 +200,11 @@ class Node implements GaleraNode {
 
   async cutOff(isCut: boolean): Promise<void> {
     await this.query(`set global wsrep_provider_options = 'gmcast.isolate=${isCut ? 1 : 0}'`)
+    // A node that comes back before it has noticed that it is alone may stay alone.
+    await until(async () => {
+      const [row] = await this.query("show global status like 'wsrep_cluster_status'")
+      return (row?.Value !== 'Primary') === isCut
+    })
   }
 
   async holdBack(): Promise<() => Promise<void>> {
