@@ -1,7 +1,6 @@
 // hufu accounts: add, list, show, unlock.
 import { password as askPassword, text as askText, isCancel } from '@clack/prompts'
 import type { Account } from '../accounts/accounts.ts'
-import { startOfDay } from '../clock.ts'
 import { AppError } from '../errors.ts'
 import { plainTextWords } from '../http/field-words.ts'
 import { isoTime } from '../iso-time.ts'
@@ -9,6 +8,7 @@ import { accountStateAt } from '../sessions/account-state.ts'
 import { isPlainText } from '../typed-text.ts'
 import { calledAs } from './called-as.ts'
 import type { Context } from './context.ts'
+import { parseGivenTime } from './given-time.ts'
 import { exitCodes, localTime, type Output, UsageError } from './output.ts'
 import { describeSession, sessionLine } from './sessions.ts'
 import { withServices } from './with-services.ts'
@@ -142,12 +142,10 @@ export async function unbanAccount(context: Context, phone: string): Promise<num
   return exitCodes.done
 }
 
-/** A day (its end, local time) or a moment in ISO 8601. */
+/** A day (its end) or a time to come. @throws UsageError */
 function parseEnd(text: string, output: Output): number {
-  const isDay = text.length === 10
-  const at = Date.parse(isDay ? `${text}T23:59:59.999` : text)
-  const isMoment = isDay || /^.{10}T[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
-  if (startOfDay(text.slice(0, 10)) === null || !isMoment || Number.isNaN(at) || at <= Date.now()) {
+  const at = parseGivenTime(text, 'end')
+  if (at === null || at <= Date.now()) {
     throw new UsageError(
       output.say(
         `--until 必须是将来的日期或时间，例如 2027-01-31 或 2027-01-31T12:00:00+08:00（现在是“${text}”）。`,

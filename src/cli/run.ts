@@ -151,11 +151,13 @@ function sessionCommands(sessions: Command, action: Wrap): void {
     .action(action(async () => (await import('./sessions.ts')).listSessions))
   sessions
     .command('end')
-    .argument('<id>', 'session id, as "sessions list" shows it; with --all a phone number')
-    .description('end a session now, on every server (reason: kicked)')
-    .option('--all', 'all sessions of an account; then give its phone number')
+    .argument('[id]', 'session id, as "sessions list" shows it; with --all a phone number, or nothing')
+    .description('end sessions now, on every server (reason: kicked)')
+    .option('--all', 'all sessions of an account, or without a phone number of all accounts')
+    .option('--before <time>', 'with --all: only sessions that began before a day or a moment (ISO 8601)')
+    .option('--yes', 'do not ask before the sessions of all accounts end')
     .option('--json', 'for programs')
-    .action(action(async () => (await import('./sessions.ts')).endSession))
+    .action(action(async () => (await import('./sessions.ts')).endSessions))
 }
 
 function smsCommands(sms: Command, action: Wrap): void {

@@ -48,6 +48,11 @@ export interface Write<L extends Locked, T> {
    * an account follow the order of its transactions.
    */
   readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>
+  /**
+   * Called after the commit, before `settle`, which may wait for a second: a caller with many writes can
+   * begin the next one.
+   */
+  readonly onCommitted?: (() => void) | undefined
 }
 
 export interface Written<T> {
@@ -69,6 +74,8 @@ export interface AccountUpdate {
   readonly origin: RequestOrigin
   /** Runs under the account's lock with its row, checks every condition again, and returns what changes. */
   readonly decide: (tx: Database, account: AccountsTable, now: number) => Promise<Change>
+  /** The same as in `Write`. */
+  readonly onCommitted?: (() => void) | undefined
 }
 
 export interface AccountWriterOptions {
@@ -121,6 +128,7 @@ export class AccountWriter {
     by,
     origin = noOrigin,
     decide,
+    onCommitted,
   }: Write<L, T>): Promise<Written<T>> {
     const { committed, deadline, ...written } = await inTransaction(this.#db, async (tx, deadline) => {
       const ticket = this.#cache.beginRead()
@@ -135,6 +143,7 @@ export class AccountWriter {
       const decided = { account, change, now, origin, ender }
       return { result, deadline, ...(await this.#apply(tx, decided, { ticket, deadline })) }
     })
+    onCommitted?.()
     // A removed account has no row and no sessions left to end.
     if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
     if (committed) {
@@ -176,11 +185,12 @@ export class AccountWriter {
    * Changes an account that exists.
    * @throws AppError `account_not_found`, and what `write` throws
    */
-  async update({ accountId, by, origin, decide }: AccountUpdate): Promise<Written<null>> {
+  async update({ accountId, by, origin, decide, onCommitted }: AccountUpdate): Promise<Written<null>> {
     return await this.write({
       lock: lockById(accountId),
       by,
       origin,
+      onCommitted,
       decide: async (locked, tx, now) => {
         if (!locked) throw new AppError('account_not_found')
         return { change: await decide(tx, locked.account, now), result: null }

@@ -1,4 +1,5 @@
-// The live sessions of an account in SQL, read page by page. No policy here.
+// The live sessions of an account in SQL, and the accounts that may have some, read page by page. No policy
+// here.
 import { type InferResult, sql } from 'kysely'
 import { isMysql } from '../database/pages.ts'
 import type { Database, Platform, SessionsTable } from '../database/schema.ts'
@@ -178,6 +179,67 @@ export async function listLiveSessionIds(
     if (limit !== null && found.length >= limit) return found.slice(0, limit)
   }
   return found
+}
+
+/**
+ * The ids of the account's live sessions at `now` that began before a time, oldest first, read page by page.
+ */
+export async function listLiveSessionIdsBefore(
+  tx: Database,
+  accountId: string,
+  now: number,
+  startedBefore: number,
+): Promise<string[]> {
+  const found: string[] = []
+  const readPage = (after: SessionCursor | null) =>
+    selectUnended(tx, accountId, { after, limit: readAtOnce })
+      .where('created_at', '<', startedBefore)
+      .execute()
+  for await (const rows of livePages(readPage, { now, limit: readAtOnce }))
+    found.push(...rows.map(({ id }) => id))
+  return found
+}
+
+export interface AccountPage {
+  /** The id behind which the page begins; empty: the first page. */
+  readonly after: string
+  /** Only sessions that began before this time count; null: all. */
+  readonly startedBefore: number | null
+  /** The number of accounts that are looked at. */
+  readonly limit: number
+}
+
+/**
+ * Looks at a page of all accounts in the order of their ids: those that have a session without an end of its
+ * own, which may have expired, and where the next page begins; null: nowhere. Each account costs one look
+ * into the index, however many sessions it has had.
+ */
+export async function listAccountsWithUnended(
+  db: Database,
+  { after, startedBefore, limit }: AccountPage,
+): Promise<{ readonly ids: string[]; readonly next: string | null }> {
+  const rows = await db
+    .selectFrom('hufu_accounts')
+    .select('hufu_accounts.id')
+    // PostgreSQL could answer `exists` from a hash of the whole table.
+    .select((eb) => {
+      const unended = eb
+        .selectFrom(byIndexOfLive(db))
+        .select(sql<number>`1`.as('one'))
+        .whereRef('hufu_sessions.account_id', '=', 'hufu_accounts.id')
+        .where('hufu_sessions.ended_at', 'is', null)
+        .limit(1)
+      const counting =
+        startedBefore === null ? unended : unended.where('hufu_sessions.created_at', '<', startedBefore)
+      return counting.as('unended')
+    })
+    .where('hufu_accounts.id', '>', after)
+    .where('removal_began_at', 'is', null)
+    .orderBy('hufu_accounts.id')
+    .limit(limit)
+    .execute()
+  const ids = rows.filter(({ unended }) => unended !== null).map(({ id }) => id)
+  return { ids, next: rows.length < limit ? null : (rows.at(-1)?.id ?? null) }
 }
 
 /** A page of the account's sessions without an end of their own. */

@@ -11,7 +11,13 @@ import { assertNotBanned } from './account-state.ts'
 import type { AccountWriter, Decision } from './account-writer.ts'
 import { type EndRequest, endSession } from './end-session.ts'
 import type { SessionLifetime } from './last-seen.ts'
-import { listLiveContenders, listLiveSessions, type SessionCursor } from './live-session-rows.ts'
+import {
+  listLiveContenders,
+  listLiveSessionIds,
+  listLiveSessionIdsBefore,
+  listLiveSessions,
+  type SessionCursor,
+} from './live-session-rows.ts'
 import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
@@ -85,6 +91,13 @@ export interface IssuedSession {
 export interface EndAllRequest extends Omit<EndRequest, 'id'> {
   /** The session that stays; null: none. */
   readonly except: string | null
+}
+
+export interface EndLiveRequest extends Omit<EndRequest, 'id'> {
+  /** Sessions that began at this time or later stay (milliseconds since 1970 UTC); null: none. */
+  readonly startedBefore: number | null
+  /** Called after the commit; the end is known to every server only when the promise is fulfilled. */
+  readonly onCommitted?: () => void
 }
 
 export interface SessionsOptions {
@@ -204,6 +217,31 @@ export class Sessions {
     const { accountId, reason, by, except, origin = noOrigin } = request
     const end = { which: { allBut: except }, reason }
     return (await this.#options.writer.update({ accountId, by, origin, decide: async () => ({ end }) })).ended
+  }
+
+  /**
+   * Ends the account's live sessions, all or those that began before a time. They are over on every server
+   * when this returns. Where there is none, nothing is written.
+   * @returns how many sessions ended
+   * @throws AppError `account_not_found`; the 401 of a caller that is no longer live
+   */
+  async endLive(request: EndLiveRequest): Promise<number> {
+    const { accountId, reason, by, startedBefore, origin = noOrigin, onCommitted } = request
+    const { ended } = await this.#options.writer.update({
+      accountId,
+      by,
+      origin,
+      onCommitted,
+      decide: async (tx, _account, now): Promise<Change> => {
+        const since = now - mayLiveOnMs
+        const which =
+          startedBefore === null
+            ? await listLiveSessionIds(tx, accountId, since, null)
+            : await listLiveSessionIdsBefore(tx, accountId, since, startedBefore)
+        return which.length > 0 ? { end: { which, reason } } : {}
+      },
+    })
+    return ended
   }
 
   #newSession(accountId: string, device: Device, now: number): Session {

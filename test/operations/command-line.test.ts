@@ -118,6 +118,16 @@ describe('accounts', () => {
       ],
     ),
     [['accounts', 'add'], undefined, /<phone> is missing/],
+    [['sessions', 'end'], undefined, /^The id of a session is missing/],
+    // As in a script whose variable with the number is empty.
+    [['sessions', 'end', '--all'], undefined, /sessions of all accounts end\..* add --yes/],
+    [['sessions', 'end', '--yes'], undefined, /^The id of a session is missing/],
+    [['sessions', 'end', person.phone, '--before', '2026-01-01'], undefined, /together with --all/],
+    ...['2026-02-30', '2026-1-1', 'yesterday', '2999-01-01'].map((time): [string[], undefined, RegExp] => [
+      ['sessions', 'end', '--all', '--yes', '--before', time],
+      undefined,
+      /^--before must be a day or a moment that is past/,
+    ]),
     [['nothing'], undefined, /There is no command "nothing"/],
     [['accounts', 'list', '--nothing'], undefined, /There is no option "--nothing"/],
   ])('%j is a wrong call: exit code 2 and a sentence', async (args, stdin, sentence) => {
@@ -191,6 +201,44 @@ describe('with a running server', () => {
       app_online: false,
       sessions: [],
     })
+  })
+
+  test('end --all ends the sessions of an account, and without a number those of all accounts, and --before spares newer ones', async () => {
+    const other = '+8613800005291'
+    await add(other)
+    const login = async (phone: string) => {
+      const response = await fetch(`${server.url}/v1/sessions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          phone_number: phone,
+          password: person.password,
+          device: { platform: 'ios' },
+        }),
+      })
+      // A successful sign-in has a token.
+      return ((await response.json()) as { token: string }).token
+    }
+    const codeOf = async (token: string) => {
+      const why = await fetch(`${server.url}/v1/session`, { headers: { authorization: `Bearer ${token}` } })
+      return why.ok ? 'live' : ((await why.json()) as { code: string }).code
+    }
+    const tokens = [await login(person.phone), await login(other)]
+    const codes = () => Promise.all(tokens.map(codeOf))
+    const end = async (...args: string[]) => json(await hufu(['sessions', 'end', '--all', ...args, '--json']))
+
+    const yesterday = new Date(Date.now() - 86_400_000).toISOString()
+    expect(await end('--before', yesterday, '--yes')).toEqual({ accounts: 0, ended: 0, failed: 0 })
+    expect(await end('--before', yesterday, other)).toMatchObject({ ended: 0 })
+    expect(await codes()).toEqual(['live', 'live'])
+    expect(await end('--before', new Date().toISOString(), other)).toMatchObject({ ended: 1 })
+    expect(await codes()).toEqual(['live', 'session_kicked'])
+    tokens[1] = await login(other)
+    expect(await end('--yes')).toEqual({ accounts: 2, ended: 2, failed: 0 })
+    expect(await codes()).toEqual(['session_kicked', 'session_kicked'])
+    expect(await end('--yes')).toEqual({ accounts: 0, ended: 0, failed: 0 })
+    const said = await hufu(['sessions', 'end', '--all', '--yes'], undefined, { LANG: 'zh_CN.UTF-8' })
+    expect(said).toMatchObject({ code: 0, stdout: '已结束 0 个账号的 0 个会话，所有服务器立即生效。\n' })
   })
 
   test('the demo runs the walkthrough in both languages, and its exit code says whether all was as in the tutorial', async () => {

@@ -114,7 +114,7 @@ async function backUpAndRestore(installation: Installation, redis: RedisServer):
   expect(await ask(server, before)).toBe('live')
 
   const words = [process.execPath, join(root, 'src/main.ts')].join(' ')
-  const command = endAll.replaceAll(/\bhufu (?=accounts|sessions)/g, `${words} `)
+  const command = endAll.replaceAll(/\bhufu (?=sessions)/g, `${words} `)
   await shell(command, { ...installation, environment: { ...installation.environment, ...environment } })
   expect(await ask(server, before)).toBe('session_kicked')
 }

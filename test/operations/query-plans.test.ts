@@ -111,6 +111,7 @@ const maySort: Readonly<Record<string, string>> = {
   listLiveSessions: 'the same',
   listUnended: 'the same',
   listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
+  listLiveSessionIdsBefore: 'the same',
   listIdentities: 'an account has a handful of them',
 }
 
@@ -277,6 +278,14 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   listLiveSessionIds: async (db) => {
     await liveSessionRows.listLiveSessionIds(db, id, now, null)
     await liveSessionRows.listLiveSessionIds(db, id, now, 50)
+  },
+  listLiveSessionIdsBefore: async (db) => {
+    await liveSessionRows.listLiveSessionIdsBefore(db, id, now, now + rows / 2)
+  },
+  listAccountsWithUnended: async (db) => {
+    for (const after of ['', id])
+      for (const startedBefore of [null, now + rows / 2])
+        await liveSessionRows.listAccountsWithUnended(db, { after, startedBefore, limit: 50 })
   },
   findSessions: (db) => sessionRows.findSessions(db, [sessionId, 's-2']),
   findRepeatable: (db) =>

@@ -28,5 +28,5 @@ export const operations: Script = [
   ['BACKUP=/var/backups/hufu/hufu-2026-11-22T030000.sql', mysql],
   ['pg_dump', postgres],
   ['BACKUP=/var/backups/hufu/hufu-2026-11-22T030000.dump', postgres],
-  ['hufu accounts list', afterwards],
+  ['hufu sessions end --all --yes', afterwards],
 ]

@@ -1,0 +1,14 @@
+// The times that an operator gives to a command.
+import { startOfDay } from '../clock.ts'
+
+/**
+ * A day (`2027-01-31`, local time) or a time in ISO 8601, in milliseconds since 1970 UTC; null: it is
+ * neither.
+ * @param day whether a day stands for its first or for its last millisecond
+ */
+export function parseGivenTime(text: string, day: 'start' | 'end'): number | null {
+  const isDay = text.length === 10
+  const at = Date.parse(isDay ? `${text}T${day === 'start' ? '00:00:00.000' : '23:59:59.999'}` : text)
+  const isTime = isDay || /^.{10}T[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
+  return startOfDay(text.slice(0, 10)) === null || !isTime || Number.isNaN(at) ? null : at
+}
