@@ -756,7 +756,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description 128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and before the token is used, gets another token for the same session.
+                 * @description 128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and before the token is used, gets the same answer again.
                  * @example q7tX1bK0Tn2mG4hJ8sLdZw
                  */
                 "idempotency-key"?: string;

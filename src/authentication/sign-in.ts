@@ -39,8 +39,8 @@ export class SignInService {
   }
 
   /**
-   * Signs a person in. With an idempotency key whose session has an unused token, the same session gets
-   * another token.
+   * Signs a person in. With an idempotency key whose session has an unused token, the answer is that
+   * session with the same token.
    * @throws AppError `phone_number_invalid`, `credentials_wrong`, `code_wrong`, `sign_up_closed`,
    * `account_banned`, `session_limit_reached`, `rate_limited`, `overloaded`, `unavailable`
    */
@@ -78,8 +78,8 @@ export class SignInService {
     { fingerprint, admit }: Verified,
     { context, proof }: { readonly context: SignInContext; readonly proof: string | null },
   ): Promise<IssuedSession | null> {
-    const { device, origin, deviceProof } = context
+    const { device, origin, deviceProof, idempotencyKey: key = null } = context
     const wanted = deviceProof === undefined ? {} : { deviceProof: { presented: proof } }
-    return await this.#options.sessions.issue({ device, origin, method, fingerprint, admit, ...wanted })
+    return await this.#options.sessions.issue({ device, origin, method, fingerprint, key, admit, ...wanted })
   }
 }

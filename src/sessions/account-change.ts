@@ -29,7 +29,11 @@ export interface Change {
   /** A change of a session's token. */
   readonly token?: TokenChange
   /** Gives the client of a session a device proof; `presented` is the hash of a valid proof that it sent. */
-  readonly deviceProof?: { readonly session: Session; readonly presented: string | null }
+  readonly deviceProof?: {
+    readonly session: Session
+    readonly presented: string | null
+    readonly text?: string
+  }
   /** Sessions whose cache entries are replaced although the sessions do not change. */
   readonly refresh?: readonly string[]
   /** Events in addition to those of the sessions that end. */
@@ -40,7 +44,7 @@ interface NewSession {
   readonly session: Session
   readonly tokenHash: string
   /** null: the sign-in cannot be repeated. */
-  readonly repeatable: (RepeatableSignIn & { readonly created: boolean }) | null
+  readonly repeatable: RepeatableSignIn | null
 }
 
 interface SessionsEnd {
@@ -216,13 +220,15 @@ async function writeDeviceProofs(
     await deleteDeviceProofsWithoutSession(tx, account.id, now)
   }
   if (!wanted) return null
-  const { session, presented } = wanted
+  const { session, presented, text } = wanted
   // A client that repeats its sign-in without a proof has not received the first answer, which contained one.
   if (token?.is === 'reissued' && presented === null)
     await deleteDeviceProofsOfSession(tx, account.id, session.id)
   // A proof is bound to a number.
   const { phone_number: phoneNumber } = account
-  return phoneNumber === null ? null : await keepDeviceProof(tx, presented, { session, phoneNumber })
+  return phoneNumber === null
+    ? null
+    : await keepDeviceProof(tx, presented, { session, phoneNumber, ...(text !== undefined && { text }) })
 }
 
 async function record(

@@ -53,19 +53,22 @@ export async function findGoodProof(
 
 /**
  * Runs in the transaction of a sign-in. A valid proof that the request presented stays, and belongs to the
- * new session from now on; otherwise a new proof is made.
+ * new session from now on; otherwise the client gets a new proof: `text`, which an earlier try of the same
+ * sign-in may have got, or a random one.
  * @returns the new proof, to be shown to the client once; null: the client has a valid one
  */
 export async function keepDeviceProof(
   tx: Database,
   presented: string | null,
-  { session, phoneNumber }: { session: Session; phoneNumber: string },
+  { session, phoneNumber, text: made }: { session: Session; phoneNumber: string; text?: string },
 ): Promise<string | null> {
   const { id, accountId, deviceId, createdAt: now } = session
   const values = { account_id: accountId, phone_number: phoneNumber, session_id: id, seen_at: now }
   if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
+  if (made !== undefined && (await renewDeviceProof(tx, { ...values, proof_hash: hashDeviceProof(made) })))
+    return made
   await deleteDeviceProofs(tx, surplus(await listDeviceProofs(tx, accountId)))
-  const text = `hp_${randomText(32)}`
+  const text = made ?? `hp_${randomText(32)}`
   await insertDeviceProof(tx, {
     ...values,
     proof_hash: hashDeviceProof(text),

@@ -7,7 +7,7 @@ import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { accountFactsOf } from './account-state.ts'
 import type { Session, StoredSession } from './session.ts'
 import { endOf, sessionColumns, tokenColumns, toRotation, toSession } from './session-columns.ts'
-import { madeAccount, type RepeatableSignIn } from './sign-in-repeat-rows.ts'
+import type { RepeatableSignIn } from './sign-in-repeat-rows.ts'
 
 function selectSessions(db: Database) {
   return db
@@ -85,7 +85,7 @@ export async function insertSession(
   tx: Database,
   session: Session,
   tokenHash: string,
-  repeatable: (RepeatableSignIn & { readonly created: boolean }) | null = null,
+  repeatable: RepeatableSignIn | null = null,
 ): Promise<void> {
   await tx
     .insertInto('hufu_sessions')
@@ -95,7 +95,7 @@ export async function insertSession(
       token_hash: tokenHash,
       token_family_hash: repeatable?.familyHash ?? null,
       previous_token_hash: repeatable?.fingerprint ?? null,
-      rotation_nonce: repeatable && madeAccount[`${repeatable.created}`],
+      rotation_nonce: repeatable?.nonce ?? null,
       rotated_at: repeatable?.at ?? null,
       sign_in_fingerprint: repeatable?.fingerprint ?? null,
       platform: session.platform,

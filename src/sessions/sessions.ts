@@ -10,6 +10,13 @@ import type { Change } from './account-change.ts'
 import { assertNotBanned } from './account-state.ts'
 import type { AccountWriter, Decision } from './account-writer.ts'
 import { type EndRequest, endSession } from './end-session.ts'
+import {
+  deviceProofFromKey,
+  hasCreatedAccount,
+  type KeyedSource,
+  newSignInNonce,
+  tokenFromKey,
+} from './keyed-tokens.ts'
 import type { SessionLifetime } from './last-seen.ts'
 import {
   listLiveContenders,
@@ -52,6 +59,8 @@ export interface IssueRequest {
    * The fingerprint from sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not.
    */
   readonly fingerprint?: string | null
+  /** The key of that sign-in. Absent: each try gets secrets of its own. */
+  readonly key?: string | null
   /**
    * Runs first in the transaction: locks the account's row (or inserts it), and returns null to refuse the
    * sign-in.
@@ -144,13 +153,15 @@ export class Sessions {
   }
 
   async #signIn(
-    { device, method, fingerprint = null, deviceProof }: IssueRequest,
+    { device, method, fingerprint = null, key = null, deviceProof }: IssueRequest,
     { account, isNew: created, endOthers, set, events }: Admission,
     { tx, now }: { readonly tx: Database; readonly now: number },
   ): Promise<Decision<Issued>> {
     const session = this.#newSession(account.id, device, now)
-    const token = issueToken(session.id)
-    const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), created }
+    const nonce = newSignInNonce(created)
+    const secrets = secretsOf({ key, sessionId: session.id, nonce })
+    const { token } = secrets
+    const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), nonce }
     const which = endOthers ? allSessions : await this.#replacedIds(tx, session, now)
     // A sign-in by any method cancels the request to close the account.
     const reopened = account.closes_at === null ? null : { closes_at: null }
@@ -158,7 +169,7 @@ export class Sessions {
       ...((set || reopened) && { set: { ...set, ...reopened } }),
       start: { session, tokenHash: hashToken(token), repeatable },
       ...(which && { end: { which, reason: endOthers ?? 'replaced' } }),
-      ...(deviceProof && { deviceProof: { session, presented: deviceProof.presented } }),
+      ...(deviceProof && { deviceProof: { session, ...deviceProof, ...secrets.proof } }),
       events: [
         ...events,
         ...(reopened ? [{ kind: 'account_reopened', accountId: account.id } as const] : []),
@@ -279,25 +290,44 @@ export class Sessions {
 const allSessions = { allBut: null } as const
 
 /**
- * The session of a repeated sign-in gets another token. The previous one is invalid with the commit, and
- * nothing else changes.
+ * A repeated sign-in gets the token of its session again, so that it does not matter which answer the client
+ * reads. Where the token cannot be made again (a server of the version before made it), the session gets
+ * another one, and the previous one is invalid with the commit.
  */
 function repeatSignIn(
-  { method, deviceProof }: IssueRequest,
-  { session, fingerprint, created }: Repeatable,
+  { method, deviceProof, key = null }: IssueRequest,
+  { session, fingerprint, tokenHash, nonce }: Repeatable,
   now: number,
 ): Decision<Issued> {
-  const token = issueToken(session.id)
+  const created = hasCreatedAccount(nonce)
+  const known = secretsOf({ key, sessionId: session.id, nonce: nonce ?? '' })
+  const isSame = hashToken(known.token) === tokenHash
+  const next = isSame ? (nonce ?? '') : newSignInNonce(created)
+  const { token, proof } = isSame ? known : secretsOf({ key, sessionId: session.id, nonce: next })
+  const to = { ...repeatableBy(token, fingerprint, now), nonce: next }
   const change: Change = {
-    token: { is: 'reissued', id: session.id, to: repeatableBy(token, fingerprint, now) },
-    ...(deviceProof && { deviceProof: { session, presented: deviceProof.presented } }),
+    ...(!isSame && { token: { is: 'reissued', id: session.id, to } }),
+    ...(deviceProof && { deviceProof: { session, ...deviceProof, ...proof } }),
     events: [{ ...about(session), kind: 'sign_in_repeated', detail: { method, platform: session.platform } }],
   }
   return { change, result: { token, session, created } }
 }
 
+interface Secrets {
+  readonly token: string
+  /** Absent: a random one. */
+  readonly proof: { readonly text?: string }
+}
+
+/** Without a key they are random. */
+function secretsOf({ key, ...rest }: Omit<KeyedSource, 'key'> & { readonly key: string | null }): Secrets {
+  if (key === null) return { token: issueToken(rest.sessionId), proof: {} }
+  const source = { key, ...rest }
+  return { token: tokenFromKey(source), proof: { text: deviceProofFromKey(source) } }
+}
+
 /** What is stored beside a token whose sign-in can be repeated. */
-function repeatableBy(token: string, fingerprint: string, at: number): RepeatableSignIn {
+function repeatableBy(token: string, fingerprint: string, at: number): Omit<RepeatableSignIn, 'nonce'> {
   return { fingerprint, tokenHash: hashToken(token), familyHash: familyHashOf(token), at }
 }
 

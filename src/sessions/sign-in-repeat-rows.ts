@@ -13,21 +13,21 @@ export interface RepeatableSignIn {
   /** From sign-in-repeats.ts. */
   readonly fingerprint: string
   readonly tokenHash: string
-  /** The family hash of the token; a repeat makes another token. */
+  /** The family hash of the token. */
   readonly familyHash: string
+  /** From keyed-tokens.ts. */
+  readonly nonce: string
   /** When this token was made. */
   readonly at: number
 }
-
-/** The values of `rotation_nonce` that say whether the sign-in that can be repeated created the account. */
-export const madeAccount = { true: 'made_account', false: 'found_account' } as const
 
 /** A session whose sign-in can be repeated. */
 export interface Repeatable {
   readonly session: Session
   readonly fingerprint: string
-  /** The sign-in created the account. */
-  readonly created: boolean
+  readonly tokenHash: string
+  /** From keyed-tokens.ts; null or other text: by the version before. */
+  readonly nonce: string | null
 }
 
 export interface RepeatSearch {
@@ -52,6 +52,7 @@ export async function findRepeatable(
     .leftJoin('hufu_pending_ends as pending', 'pending.account_id', 'hufu_sessions.account_id')
     .select(sessionColumns)
     .select(['hufu_sessions.ended_at', 'hufu_sessions.rotation_nonce', 'hufu_sessions.survives_end'])
+    .select('hufu_sessions.token_hash')
     .select(['pending.id as pending_id', 'pending.at as pending_at'])
     .where('hufu_sessions.account_id', '=', accountId)
     .where('hufu_sessions.created_at', '>', since)
@@ -59,7 +60,8 @@ export async function findRepeatable(
     .execute()
   const row = rows.find(({ ended_at, ...rest }) => ended_at === null && !isOverByPendingEnd(rest))
   if (!row) return null
-  return { session: toSession(row), fingerprint, created: row.rotation_nonce === madeAccount.true }
+  const { token_hash: tokenHash, rotation_nonce: nonce } = row
+  return { session: toSession(row), fingerprint, tokenHash, nonce }
 }
 
 /** Whether a session of an account was created by this sign-in after a time, whatever became of it. */
@@ -82,7 +84,12 @@ export async function hasSignedIn(
 export async function replaceUnusedToken(tx: Database, id: string, next: RepeatableSignIn): Promise<void> {
   await tx
     .updateTable('hufu_sessions')
-    .set({ token_hash: next.tokenHash, token_family_hash: next.familyHash, rotated_at: next.at })
+    .set({
+      token_hash: next.tokenHash,
+      token_family_hash: next.familyHash,
+      rotation_nonce: next.nonce,
+      rotated_at: next.at,
+    })
     .where('id', '=', id)
     .where('previous_token_hash', '=', next.fingerprint)
     .where('ended_at', 'is', null)

@@ -1,5 +1,6 @@
 // A sign-in whose answer was lost can be repeated, with a key that the client chose before the first try: the
-// session that it made gets another token. docs/tokens.md says why no token that was used can be taken over.
+// client gets the same session and token again. docs/tokens.md says why no request gets a token that was
+// used.
 import { hash } from 'node:crypto'
 import type { Device } from './sessions.ts'
 

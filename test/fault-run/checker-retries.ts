@@ -32,8 +32,8 @@ export function checkRetries(
 }
 
 /**
- * A retry gets another token for the session only while no token of it was accepted. So at most one token of
- * a session is ever accepted.
+ * A repeat gets a session's token only while none was accepted: of the tokens of one session, one is ever
+ * accepted, and no later try gets it.
  */
 function takenOver({ tries, uses }: Series): RetryViolation[] {
   const accepted = uses.filter(({ outcome }) => outcome === 'done')
@@ -41,9 +41,15 @@ function takenOver({ tries, uses }: Series): RetryViolation[] {
     const tokens = new Set(ofSession.map(({ token }) => token))
     const [, second] = ofSession.filter(({ token }, i) => i === 0 || token !== ofSession[0]?.token)
     const given = tries.filter(({ token }) => sessionIdOf(token) === id).length
+    const usedAt = Math.min(...ofSession.map(({ end }) => end))
+    const again = tries.find(
+      ({ token, outcome, start }) => outcome === 'done' && sessionIdOf(token) === id && start > usedAt,
+    )
+    const rule = 'a used token was replaced'
+    if (again) return [{ rule, operation: again, why: 'a try that began after its first use got a token' }]
     if (tokens.size < 2 || !second) return []
     const why = `${tokens.size} of ${given} tokens of one session were accepted`
-    return [{ rule: 'a used token was replaced', operation: second, why }]
+    return [{ rule, operation: second, why }]
   })
 }
 

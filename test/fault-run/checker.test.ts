@@ -195,6 +195,11 @@ describe('a sign-in that is retried with its key', () => {
   test('replaces no token that was accepted, even during a fault', () => {
     const used = [signIn(s1a, 0, key), tokenCheck(s1a, 20), signIn(s1b, 40, key)]
     expect(rules([...used, tokenCheck(s1b, 60)], [fault])).toEqual(['a used token was replaced'])
+    // The same token, which another client could have requested.
+    expect(rules([signIn(s1a, 0, key), tokenCheck(s1a, 20), signIn(s1a, 40, key)], [fault])).toEqual([
+      'a used token was replaced',
+    ])
+    expect(rules([signIn(s1a, 0, key), signIn(s1a, 5, key), tokenCheck(s1a, 20)])).toEqual([])
     // The client cannot know which of the two the server handled first.
     const both = [signIn(s1a, 0, { ...key, end: 60 }), signIn(s1b, 0, { ...key, end: 50 })]
     expect(rules([...both, tokenCheck(s1a, 70), tokenCheck(s1b, 80)], [fault])).toEqual([

@@ -296,6 +296,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
       fingerprint: hash,
       tokenHash: hash,
       familyHash: hash,
+      nonce: 'f',
       at: now,
     }),
   rotateToken: (db) => tokenRows.rotateToken(db, next),

@@ -65,7 +65,7 @@ const IdempotencyKey = Type.Object({
     Type.String({
       pattern: idempotencyKeyPattern,
       description:
-        '128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and before the token is used, gets another token for the same session.',
+        '128 random bits in base64url, 22 characters, chosen before the first try. The same request with the same key, within two minutes and before the token is used, gets the same answer again.',
       examples: ['q7tX1bK0Tn2mG4hJ8sLdZw'],
     }),
   ),

@@ -50,7 +50,8 @@ async function signedInRepeatably(domain: Domain): Promise<Before> {
 
 async function repeat(domain: Domain, { accountId, id }: Before): Promise<void> {
   const session = (await domain.sessions.list(accountId)).find((one) => one.id === id)
-  const repeats = session && { session, fingerprint, created: false }
+  // Without a key its token cannot be made again, as that of a server of the version before: it gets another.
+  const repeats = session && { session, fingerprint, tokenHash: hashToken(id), nonce: null }
   const admit = async (tx: Parameters<ReturnType<typeof admitKnown>>[0]) => {
     const admission = await admitKnown(accountId)(tx)
     return admission && repeats ? { ...admission, repeats } : null
