@@ -1,6 +1,6 @@
 // Connects the parts of the program, in this order: settings, database and session cache, domain, HTTP.
 import type { FastifyInstance } from 'fastify'
-import { type Dialect, sql } from 'kysely'
+import type { Dialect } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
 import { BarredNumbers } from './accounts/barred-numbers.ts'
 import { AccountLifecycle } from './accounts/lifecycle.ts'
@@ -20,12 +20,19 @@ import { deleteOldChanges, Feed } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
 import { databaseNow } from './database/database-clock.ts'
-import { asUnavailable } from './database/failures.ts'
+import { asUnavailable, isReadOnlyServer } from './database/failures.ts'
 import { dialectThatTells, type Tell } from './database/migration-progress.ts'
-import { dialectFor, openDatabase, preparedReads, versionReader } from './database/open.ts'
+import {
+  type DialectOptions,
+  dialectFor,
+  openDatabase,
+  preparedReads,
+  versionReader,
+} from './database/open.ts'
 import { type PurgeReport, type PurgeStep, Purges } from './database/purges.ts'
 import type { Database } from './database/schema.ts'
-import { migrationDeadlines, requestDeadlines } from './database/session-defaults.ts'
+import { assertWritable, ServerWatch } from './database/server-identity.ts'
+import { migrationDeadlines } from './database/session-defaults.ts'
 import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health/health.ts'
@@ -59,6 +66,8 @@ import { version } from './version.ts'
 export interface Services {
   readonly clock: Clock
   readonly db: Database
+  /** Which database server the connections of this process lead to. */
+  readonly watch: ServerWatch
   readonly cache: SessionCache
   /** A server runs it, with and without Redis; a command starts it only if it needs it. */
   readonly feed: Feed
@@ -101,9 +110,10 @@ export interface ServicesOptions {
 /** Opens everything but the HTTP server. Migrations are not run here. */
 export async function openServices(settings: Settings, options: ServicesOptions = {}): Promise<Services> {
   const { clock = systemClock, onBackgroundError = () => {} } = options
-  const dialect = openDialect(settings.database)
+  const watch = new ServerWatch()
+  const dialect = openDialect(settings.database, { watch })
   const db = openDatabase(dialect)
-  const feed = openFeed(settings, clock, onBackgroundError)
+  const feed = openFeed(settings, { clock, watch, onBackgroundError })
   const cache = await openSessionCache(settings, dialect, { ...options, feed })
   const writer = new AccountWriter({ db, cache, feed, clock, onBackgroundError })
   const prepareRead = preparedReads(db, dialect)
@@ -111,7 +121,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const life = new SessionLifetime(lifeMs, maxLifeMs)
   const sessions = new Sessions({ db, writer, clock, policy: { scope, max, whenFull }, life })
   const verification = new Verification({ db, writer, prepareRead, cache, clock, life, onBackgroundError })
-  const limiter = openLimiter(settings, options.clock)
+  const limiter = openLimiter(settings, { clock: options.clock, watch })
   const passwords = openPasswords(settings, options.passwordCost)
   const { defaultRegion: region } = settings.phone
   const { signUp, closingMs } = settings.accounts
@@ -132,9 +142,8 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs, onBackgroundError })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
-  const destinations = openDestinations(settings)
-  const sending = { db, writer, codes, region, signUp, sms, limiter, destinations }
-  const codeSender = new CodeSender({ ...sending, onBackgroundError })
+  const sending = { db, writer, codes, region, signUp, sms, limiter, onBackgroundError }
+  const codeSender = new CodeSender({ ...sending, destinations: openDestinations(settings) })
   const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
   const proving = { passwords, codes, barredNumbers, limiter, region }
@@ -142,6 +151,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   return {
     clock,
     db,
+    watch,
     cache,
     feed,
     accounts,
@@ -176,9 +186,15 @@ function tellOldNumber(sms: SmsSender, onBackgroundError: OnBackgroundError) {
   }
 }
 
-function openFeed(settings: Settings, clock: Clock, onBackgroundError: OnBackgroundError): Feed {
+interface FeedParts {
+  readonly clock: Clock
+  readonly watch: ServerWatch
+  readonly onBackgroundError: OnBackgroundError
+}
+
+function openFeed(settings: Settings, { clock, watch, onBackgroundError }: FeedParts): Feed {
   const onError = (error: unknown) => onBackgroundError('pass_on_change', error)
-  return new Feed({ open: () => openDatabaseAlone(settings), clock, onBackgroundError: onError })
+  return new Feed({ open: () => openDatabaseAlone(settings, watch), clock, onBackgroundError: onError })
 }
 
 /** Each worker gets its share of the hashing threads and of their queue. */
@@ -246,9 +262,9 @@ function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[]
   ]
 }
 
-/** The database with a single connection: for waiting until it answers, and for migrations. */
-export function openDatabaseAlone(settings: Settings): Database {
-  return openDatabase(openDialect({ ...settings.database, pool: 1 }))
+/** The database with a single connection: for waiting until it answers, and for the feed. */
+export function openDatabaseAlone(settings: Settings, watch = new ServerWatch()): Database {
+  return openDatabase(openDialect({ ...settings.database, pool: 1 }, { watch }))
 }
 
 /**
@@ -258,16 +274,16 @@ export function openDatabaseAlone(settings: Settings): Database {
  */
 export function openForMigrations(settings: Settings, tell: Tell): Database {
   const { location } = settings.database
-  const dialect = openDialect({ location, pool: 1 }, migrationDeadlines)
+  const dialect = openDialect({ location, pool: 1 }, { deadlines: migrationDeadlines })
   return openDatabase(dialectThatTells(dialect, location.kind, tell))
 }
 
 function openDialect(
   { location, pool }: Pick<Settings['database'], 'location' | 'pool'>,
-  deadlines = requestDeadlines,
+  options: DialectOptions,
 ): Dialect {
   try {
-    return dialectFor(location.url, pool, deadlines)
+    return dialectFor(location.url, pool, options)
   } catch (error) {
     const why = error instanceof Error ? error.message : error
     throw new SettingsError(
@@ -346,7 +362,10 @@ const printToTerminal = (line: string) =>
  * single server on SQLite keeps them in memory: a write by another connection would invalidate its session
  * cache.
  */
-function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
+function openLimiter(
+  settings: Settings,
+  { clock, watch }: { readonly clock: Clock | undefined; readonly watch: ServerWatch },
+): Limiter {
   const { enforcement, smsDailyBudget, allowances, networkFactor } = settings.limits
   const { kind } = settings.database.location
   const smsCountries = countriesOf(settings)
@@ -354,8 +373,28 @@ function openLimiter(settings: Settings, clock: Clock | undefined): Limiter {
   const limits = enforcement === 'off' ? [] : limitsWith(options)
   if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
     return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
-  const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }))
+  const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }, { watch }))
   return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
+}
+
+/** Whether requests can read and write. All that ask while an answer is on its way get that one. */
+function databaseState({ db, watch }: Services, settings: Settings): HealthParts['database'] {
+  const { kind } = settings.database.location
+  const ask = async () => {
+    try {
+      await assertWritable(db, kind, watch)
+      return 'ok'
+    } catch (error) {
+      return isReadOnlyServer(error) ? 'read_only' : 'out_of_reach'
+    }
+  }
+  let asked: ReturnType<HealthParts['database']> | null = null
+  return () => {
+    asked ??= ask().finally(() => {
+      asked = null
+    })
+    return asked
+  }
 }
 
 /** The HTTP server of these services, not listening yet. */
@@ -364,19 +403,10 @@ export async function openServer(
   settings: Settings,
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
-  const {
-    accounts,
-    signIn,
-    credentials,
-    lifecycle: accountLifecycle,
-    codeSender,
-    limiter,
-    db,
-    cache,
-  } = services
+  const { accounts, signIn, credentials, lifecycle: accountLifecycle, codeSender, limiter, cache } = services
   const { sessions, verification } = services
   const health: HealthParts = {
-    askDatabase: () => sql`select 1`.execute(db),
+    database: databaseState(services, settings),
     redis: () => (settings.redis.url === null ? 'not_used' : cache.state()),
     isStopping: parts.isStopping,
   }

@@ -1,6 +1,6 @@
 // The output of commands: text in a person's language, JSON for programs, and exit codes for scripts.
 import { styleText } from 'node:util'
-import { asUnavailable, isReadOnly, isUnusableFile } from '../database/failures.ts'
+import { asUnavailable, isReadOnly, isReadOnlyServer, isUnusableFile } from '../database/failures.ts'
 import { refusalOf } from '../database/refused.ts'
 import { UnusableDatabaseError } from '../database/unusable.ts'
 import { AppError } from '../errors.ts'
@@ -74,7 +74,7 @@ export class Output {
     const error = asUnavailable(thrown)
     const cause = error instanceof AppError ? error.cause : error
     if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
-    if (cause instanceof Error && isReadOnly(cause)) return this.#readOnly(cause)
+    if (cause instanceof Error && (isReadOnly(cause) || isReadOnlyServer(cause))) return this.#readOnly(cause)
     const refusal = refusalOf(thrown)
     if (refusal)
       return this.fail(

@@ -21,8 +21,7 @@ describe('a database URL is read without a loss', () => {
       'mysql://hufu:p%40ss%2F1%3F%23%25@db.internal:3307/hufu',
       {
         kind: 'mysql',
-        host: 'db.internal',
-        port: 3307,
+        addresses: [{ host: 'db.internal', port: 3307 }],
         user: 'hufu',
         password: 'p@ss/1?#%',
         database: 'hufu',
@@ -30,9 +29,9 @@ describe('a database URL is read without a loss', () => {
     ],
     [
       "postgres://u:a:b+c&d=e;f$g!h*i'(j),k~l@[fd00::1]/x",
-      { host: 'fd00::1', password: "a:b+c&d=e;f$g!h*i'(j),k~l" },
+      { addresses: [{ host: 'fd00::1', port: 5432 }], password: "a:b+c&d=e;f$g!h*i'(j),k~l" },
     ],
-    ['mariadb://root@127.0.0.1/x', { kind: 'mysql', user: 'root', password: null, port: null, tls: null }],
+    ['mariadb://root@127.0.0.1/x', { kind: 'mysql', user: 'root', password: null, tls: null }],
     ['postgresql://hufu@db', { kind: 'postgres', database: null }],
     ['postgres://hufu@/x?host=/var/run/postgresql', { socket: '/var/run/postgresql', database: 'x' }],
     ['mysql://hufu@localhost/x?unix_socket=/run/mysqld/mysqld.sock', { socket: '/run/mysqld/mysqld.sock' }],
@@ -41,6 +40,25 @@ describe('a database URL is read without a loss', () => {
       { applicationName: 'my app', options: '-c search_path=hufu' },
     ],
     ['mysql://u:p@db/x?charset=utf8mb4', { tls: null }],
+    [
+      'postgres://u:p@db1,[fd00::2],db3:5433/x?target_session_attrs=read-write',
+      {
+        addresses: [
+          { host: 'db1', port: 5432 },
+          { host: 'fd00::2', port: 5432 },
+          { host: 'db3', port: 5433 },
+        ],
+      },
+    ],
+    [
+      'mysql://u:p@db1:3307,db1:3308/x',
+      {
+        addresses: [
+          { host: 'db1', port: 3307 },
+          { host: 'db1', port: 3308 },
+        ],
+      },
+    ],
     ['postgres://u:p@db/x?target_session_attrs=read-write&client_encoding=UTF8', { tls: null }],
   ])('%s', (url, expected) => {
     expect(server(url)).toMatchObject(expected)
@@ -106,7 +124,13 @@ describe('what is not done is refused by its name, with what to write', () => {
     [`postgres://u:p@db/x?sslmode=disable&sslrootcert=${pem}`, /turns TLS off and has options of TLS/],
     ['postgres://u:p@db/x?sslrootcert=/nothing.pem', /option sslrootcert, .* cannot be read or is not PEM/],
     [`postgres://u:p@db/x?sslcert=${pem}`, /certificate of the client and its key together/],
-    ['postgres://u:p@a,b/x?target_session_attrs=primary', /must name one host/],
+    ['postgres://u:p@a,b,/x', /^must be sqlite:<path>/],
+    ['mysql://u:p@a,,b/x', /^must be sqlite:<path>/],
+    ['mysql://u:p@a,b:99999/x', /^must be sqlite:<path>/],
+    ['mysql://u:p@a,b,A:3306/x', /names the same host and port twice/],
+    ['mysql://u:p@a,b,c,d,e,f,g,h,i/x', /may name 8 hosts at most/],
+    ['postgres://u:p@a b/x?host=/run/postgresql', /^must be sqlite:<path>/],
+    ['postgres://u:p@a,b/x?host=/run/postgresql', /several hosts and a Unix socket/],
     ['postgres://u:p@db/x?target_session_attrs=standby', /option target_session_attrs, .*needs the primary/],
     ['postgres://u:p@db/x?host=otherdb', /option host, which must be the absolute path of a Unix socket/],
     ['postgres://u:p@db/x?connect_timeout=10', /option connect_timeout, .*its own time limits/],

@@ -12,11 +12,15 @@ interface DatabaseFile {
   readonly path: string
 }
 
+export interface DatabaseAddress {
+  readonly host: string
+  readonly port: number
+}
+
 export interface DatabaseServer {
   readonly kind: 'mysql' | 'postgres'
-  readonly host: string
-  /** null: the driver's default. */
-  readonly port: number | null
+  /** In the order of the URL. One of them is the primary. */
+  readonly addresses: readonly [DatabaseAddress, ...DatabaseAddress[]]
   readonly user: string | null
   readonly password: string | null
   /** null only on PostgreSQL, where the user's name is the default. */
@@ -94,22 +98,15 @@ function filePlace(path: string): DatabaseFile {
 
 function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
   const { userinfo, hosts, path, query } = splitUrl(url, () => wrongForm(url))
-  if (hosts.includes(','))
-    throw new WrongValue(
-      '只能写一个主机：请写始终指向主库的主机名',
-      'must name one host: a name or an address that always leads to the primary',
-    )
-  const [, host = '', port = null] = /^([\w.-]+|\[[\da-fA-F:.]+\]|)(?::(\d{1,5}))?$/.exec(hosts) ?? []
   const database = decodedPart(path)
   const options = readOptions(kind, query)
-  if ((host === '' && options.socket === null) || Number(port) > 65_535) throw wrongForm(url)
+  const addresses = addressesOf(kind, hosts, options.socket !== null)
+  if (addresses === null) throw wrongForm(url)
   // PostgreSQL has a default database for each user; MySQL has none.
   if ((database === '' && kind === 'mysql') || database.includes('/')) throw wrongForm(url)
-  const bare = host.replace(/^\[|\]$/g, '')
   return {
     kind,
-    host: bare || 'localhost',
-    port: port === null ? null : Number(port),
+    addresses,
     ...loginOf(userinfo),
     database: database || null,
     socket: options.socket,
@@ -117,6 +114,44 @@ function serverPlace(kind: 'mysql' | 'postgres', url: string): DatabaseServer {
     options: options.options,
     applicationName: options.applicationName,
   }
+}
+
+const defaultPorts = { mysql: 3306, postgres: 5432 } as const
+const mostHosts = 8
+
+/**
+ * Each host with its port, or with the default port. Null where one is not in the right form.
+ * @throws WrongValue for a list that cannot be meant
+ */
+function addressesOf(
+  kind: 'mysql' | 'postgres',
+  hosts: string,
+  hasSocket: boolean,
+): DatabaseServer['addresses'] | null {
+  const listed = hosts.split(',')
+  if (listed.length > 1 && hasSocket)
+    throw new WrongValue(
+      '里有多个主机，又有 Unix 套接字：请只写一种',
+      'has several hosts and a Unix socket: write one of the two',
+    )
+  const addresses = listed.map((text): DatabaseAddress | null => {
+    const found = /^([\w.-]+|\[[\da-fA-F:.]+\]|)(?::(\d{1,5}))?$/.exec(text)
+    const [, host = '', port = defaultPorts[kind]] = found ?? []
+    if (!found || (host === '' && !hasSocket) || Number(port) > 65_535) return null
+    return { host: host.replace(/^\[|\]$/g, '') || 'localhost', port: Number(port) }
+  })
+  const [first, ...others] = addresses.filter((address) => address !== null)
+  if (first === undefined || others.length + 1 < listed.length) return null
+  assertDistinct([first, ...others])
+  return [first, ...others]
+}
+
+function assertDistinct(addresses: readonly DatabaseAddress[]): void {
+  if (addresses.length > mostHosts)
+    throw new WrongValue(`最多可以写 ${mostHosts} 个主机`, `may name ${mostHosts} hosts at most`)
+  const names = addresses.map(({ host, port }) => `${host.toLowerCase()} ${port}`)
+  if (new Set(names).size < names.length)
+    throw new WrongValue('里有两个相同的主机和端口', 'names the same host and port twice')
 }
 
 /** An empty user means no user; an empty password is a password. */
@@ -250,6 +285,9 @@ function unknownOption(kind: 'mysql' | 'postgres', name: string): WrongValue {
 }
 
 /** Whether traffic to the server stays on this machine. */
-export function isOnThisMachine({ host, socket }: Pick<DatabaseServer, 'host' | 'socket'>): boolean {
-  return socket !== null || isLoopback(host)
+export function isOnThisMachine({
+  addresses,
+  socket,
+}: Pick<DatabaseServer, 'addresses' | 'socket'>): boolean {
+  return socket !== null || addresses.every(({ host }) => isLoopback(host))
 }

@@ -32,8 +32,32 @@ export const mysqlErrors = {
     1836, // ER_READ_ONLY_MODE
     1874, // ER_INNODB_READ_ONLY
   ]),
+  /** With `readOnly`: the server refuses every user, and another server may have taken over. */
+  wrongServer: new Set([
+    1047, // ER_UNKNOWN_COM_ERROR: a Galera node that is not ready
+    3032, // ER_SERVER_OFFLINE_MODE
+    3100, // ER_RUN_HOOK_ERROR: a replication group without a majority (MySQL)
+    3168, // ER_SERVER_ISNT_AVAILABLE
+  ]),
+  /** The server closes this connection, or has done so. */
+  connectionEnds: new Set([
+    1053, // ER_SERVER_SHUTDOWN
+    1077, // ER_NORMAL_SHUTDOWN
+    1079, // ER_SHUTDOWN_COMPLETE
+    1080, // ER_FORCING_CLOSE
+    1152, // ER_ABORTING_CONNECTION
+    1158, // ER_NET_READ_ERROR
+    1159, // ER_NET_READ_INTERRUPTED
+    1160, // ER_NET_ERROR_ON_WRITE
+    1161, // ER_NET_WRITE_INTERRUPTED
+    1184, // ER_NEW_ABORTING_CONNECTION
+    1927, // ER_CONNECTION_KILLED (MariaDB)
+    3169, // ER_SESSION_WAS_KILLED
+    4031, // ER_CLIENT_INTERACTION_TIMEOUT (MySQL): the connection was idle for wait_timeout
+  ]),
   outOfReach: new Set([
-    // Connections and access.
+    // Connections and access. These and revoked privileges concern the user: another connection would not
+    // help.
     1040, // ER_CON_COUNT_ERROR: max_connections
     1042, // ER_BAD_HOST_ERROR
     1043, // ER_HANDSHAKE_ERROR
@@ -55,27 +79,10 @@ export const mysqlErrors = {
     1142, // ER_TABLEACCESS_DENIED_ERROR
     1143, // ER_COLUMNACCESS_DENIED_ERROR
     1227, // ER_SPECIFIC_ACCESS_DENIED_ERROR
-    // The server shuts down, or ends this connection or statement.
-    1047, // ER_UNKNOWN_COM_ERROR: a Galera node that is not ready
-    1053, // ER_SERVER_SHUTDOWN
-    1077, // ER_NORMAL_SHUTDOWN
-    1079, // ER_SHUTDOWN_COMPLETE
-    1080, // ER_FORCING_CLOSE
-    1152, // ER_ABORTING_CONNECTION
-    1158, // ER_NET_READ_ERROR
-    1159, // ER_NET_READ_INTERRUPTED
-    1160, // ER_NET_ERROR_ON_WRITE
-    1161, // ER_NET_WRITE_INTERRUPTED
-    1184, // ER_NEW_ABORTING_CONNECTION
+    // The server ends this statement.
     1317, // ER_QUERY_INTERRUPTED
-    1927, // ER_CONNECTION_KILLED (MariaDB)
     1969, // ER_STATEMENT_TIMEOUT (MariaDB)
     3024, // ER_QUERY_TIMEOUT (MySQL)
-    3032, // ER_SERVER_OFFLINE_MODE
-    3100, // ER_RUN_HOOK_ERROR: a replication group without a majority (MySQL)
-    3168, // ER_SERVER_ISNT_AVAILABLE
-    3169, // ER_SESSION_WAS_KILLED
-    4031, // ER_CLIENT_INTERACTION_TIMEOUT (MySQL): the connection was idle for wait_timeout
     // Memory, threads, locks.
     1037, // ER_OUTOFMEMORY
     1038, // ER_OUT_OF_SORTMEMORY
@@ -109,7 +116,10 @@ export const mysqlErrors = {
   ]),
 } as const
 
-/** SQLSTATE codes of PostgreSQL. `postgresClasses` has whole classes. */
+/**
+ * SQLSTATE codes of PostgreSQL. `postgresClasses` has whole classes. `readOnly` concerns the server and not
+ * the user: session-defaults.ts overrides what a role presets.
+ */
 export const postgresErrors = {
   unique: new Set(['23505']),
   lostRace: new Set([
@@ -118,9 +128,16 @@ export const postgresErrors = {
     '55P03', // lock_not_available: lock_timeout
   ]),
   readOnly: new Set(['25006']),
-  outOfReach: new Set([
+  connectionEnds: new Set([
     '25P03', // idle_in_transaction_session_timeout
     '25P04', // transaction_timeout
+    '57P01', // admin_shutdown, and pg_terminate_backend
+    '57P02', // crash_shutdown
+    '57P03', // cannot_connect_now: a start, a shutdown, a standby that takes no connections
+    '57P04', // database_dropped
+    '57P05', // idle_session_timeout
+  ]),
+  outOfReach: new Set([
     '3D000', // invalid_catalog_name: the database is gone
     '40003', // statement_completion_unknown
     '42501', // insufficient_privilege

@@ -7,6 +7,7 @@ import {
   postgresErrors,
   sqliteErrors,
 } from './failure-codes.ts'
+import { WrongServer } from './server-identity.ts'
 
 /**
  * No connection to the database was available. `cause` is the reason; in every case the statement was not
@@ -14,17 +15,25 @@ import {
  */
 export class NoConnection extends Error {
   constructor(cause: unknown) {
-    super(cause instanceof Error ? messageOf(cause) : String(cause), { cause })
+    super(messageOf(cause), { cause })
     this.name = 'NoConnection'
   }
 }
 
 /** Node reports a refused connection to several addresses as one error without a message. */
-function messageOf(error: Error): string {
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
   return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
 }
 
-type Meaning = 'unique' | 'lostRace' | 'readOnly' | 'outOfReach' | 'unusableFile'
+type Meaning =
+  | 'unique'
+  | 'lostRace'
+  | 'readOnly'
+  | 'wrongServer'
+  | 'connectionEnds'
+  | 'outOfReach'
+  | 'unusableFile'
 
 /** The error itself, those of several addresses, and the cause of a missing connection. */
 function partsOf(error: unknown): unknown[] {
@@ -71,8 +80,32 @@ export function isUnavailable(error: unknown): boolean {
   return (
     error instanceof NoConnection ||
     anyMeans(error, 'outOfReach') ||
-    isReadOnly(error) ||
-    partsOf(error).some((part) => isInPostgresClass(part) || isLostConnection(part))
+    isOfWrongServer(error) ||
+    endsConnection(error) ||
+    partsOf(error).some(isInPostgresClass)
+  )
+}
+
+/**
+ * Whether the server of the connection refuses what the primary would do, whichever user asks: it is
+ * read-only, a standby or not ready. The connection may be left over from before a fail-over.
+ */
+export function isOfWrongServer(error: unknown): boolean {
+  return isReadOnly(error) || anyMeans(error, 'wrongServer')
+}
+
+/** Whether the connection is lost, or the server closes it: no further statement would be answered. */
+export function endsConnection(error: unknown): boolean {
+  return (
+    anyMeans(error, 'connectionEnds') ||
+    partsOf(error).some((part) => isLostConnection(part) || isPostgresConnectionException(part))
+  )
+}
+
+/** Class 08, as in `isInPostgresClass`. */
+function isPostgresConnectionException(error: unknown): boolean {
+  return (
+    isInPostgresClass(error) && error instanceof Error && 'code' in error && /^08/.test(String(error.code))
   )
 }
 
@@ -102,6 +135,11 @@ export function isUnusableFile(error: unknown): boolean {
 /** Whether the database refuses all writes, or those of this user. */
 export function isReadOnly(error: unknown): boolean {
   return anyMeans(error, 'readOnly')
+}
+
+/** Whether the connections lead to a read-only server or a standby, which may be over in a moment. */
+export function isReadOnlyServer(error: unknown): boolean {
+  return partsOf(error).some((part) => part instanceof WrongServer && part.isReadOnly)
 }
 
 /** `unavailable` for an error that says that the database cannot work now; any other error unchanged. */

@@ -6,13 +6,15 @@
 // same row on two nodes conflict at their commits, and the later one gets 1213. So on a cluster every
 // decision under a lock must change the row that it locks.
 
+import { WrongServer } from './server-identity.ts'
+
 /** Runs a statement that has a fixed text, and returns its rows. */
 type Ask = (statement: string) => Promise<readonly Record<string, unknown>[]>
 
 /** The node answers, and its cluster does without it at the moment. */
-class NodeNotSynced extends Error {
+class NodeNotSynced extends WrongServer {
   constructor(state: unknown) {
-    super(`this node of the Galera cluster is not in use: its state is ${String(state)}`)
+    super(`this node of the Galera cluster is not in use: its state is ${String(state)}`, false)
     this.name = 'NodeNotSynced'
   }
 }

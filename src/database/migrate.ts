@@ -1,7 +1,7 @@
 // Updates the schema: runs each numbered migration once, also when two processes start together.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
+import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration'
 import { tableNames } from './ddl.ts'
 import { isRetryable } from './failures.ts'
 import type { Sentence, Tell } from './migration-progress.ts'
@@ -132,7 +132,7 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
   const giveUpAt = performance.now() + waitForLocksMs
   for (let catalogTry = 1; ; ) {
     // One at a time: a migration that does not get a lock does not roll back those before it.
-    const { error, results = [] } = await migrator(db, kind).migrateUp()
+    const { error, results = [] } = await migrateUp(db, kind)
     if (!error) {
       if (results.length === 0) return done
       done.push(...results.map(({ migrationName }) => migrationName))
@@ -146,6 +146,34 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
       await sleep(catalogRetryMs * (0.5 + Math.random()))
     }
   }
+}
+
+/** Runs the next migration. On PostgreSQL all of it is one transaction, which holds the lock. */
+async function migrateUp(db: Database, kind: DatabaseKind): Promise<MigrationResultSet> {
+  if (kind !== 'postgres') return await migrator(db, kind).migrateUp()
+  let failed: MigrationResultSet | null = null
+  try {
+    return await db.transaction().execute(async (tx) => {
+      await lockMigrations(tx)
+      const result = await migrator(tx, kind).migrateUp()
+      if (!result.error) return result
+      failed = result
+      throw result.error
+    })
+  } catch (error) {
+    return failed ?? { error }
+  }
+}
+
+/** That of the library, which earlier versions take for their session. */
+const migrationLock = '3853314791062309107'
+
+/** Waits until no other process migrates, for as long as a migration may take. */
+async function lockMigrations(tx: Database): Promise<void> {
+  const { rows } = await sql<{ before: string }>`select current_setting('lock_timeout') as before`.execute(tx)
+  await sql`select set_config('lock_timeout', ${String(waitForLocksMs)}, true)`.execute(tx)
+  await sql`select pg_advisory_xact_lock(${sql.lit(migrationLock)}::bigint)`.execute(tx)
+  await sql`select set_config('lock_timeout', ${rows[0]?.before ?? '0'}, true)`.execute(tx)
 }
 
 const catalogTries = 10

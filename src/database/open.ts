@@ -10,7 +10,8 @@ import { isReadOnly, isUnusableFile } from './failures.ts'
 import { queuedMysqlPool, queuedPostgresPool } from './pool-queue.ts'
 import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
-import { requestDeadlines } from './session-defaults.ts'
+import { ServerWatch } from './server-identity.ts'
+import { requestDeadlines, type SessionDeadlines } from './session-defaults.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 
 export { type DatabaseKind, databaseKind } from './database-url.ts'
@@ -25,12 +26,24 @@ export function sqlitePath(url: string): string {
 /** The drivers are loaded only when they are needed, so that a start on SQLite takes less than a second. */
 const pools = () => import('./pools.ts')
 
+export interface DialectOptions {
+  /** Those of requests, if not given. */
+  readonly deadlines?: SessionDeadlines
+  /** All pools of a process that use one database share it; if not given, the pool has its own. */
+  readonly watch?: ServerWatch
+}
+
 /**
  * The Kysely dialect for a URL. Nothing is opened yet.
  * @throws WrongValue for a URL that parseDatabaseUrl refuses
  */
-export function dialectFor(url: string, poolSize: number, deadlines = requestDeadlines): Dialect {
+export function dialectFor(
+  url: string,
+  poolSize: number,
+  { deadlines = requestDeadlines, watch = new ServerWatch() }: DialectOptions = {},
+): Dialect {
   const place = parseDatabaseUrl(url)
+  const options = { size: poolSize, deadlines, watch }
   switch (place.kind) {
     case 'sqlite': {
       mkdirSync(dirname(place.path), { recursive: true, mode: 0o700 })
@@ -38,13 +51,31 @@ export function dialectFor(url: string, poolSize: number, deadlines = requestDea
     }
     case 'mysql':
       return new MysqlDialect({
-        pool: async () => queuedMysqlPool((await pools()).mysqlPool(place, poolSize, deadlines), poolSize),
+        pool: async () => queuedMysqlPool((await pools()).mysqlPool(place, options), poolSize),
       })
     case 'postgres':
-      return new PostgresDialect({
-        pool: async () =>
-          queuedPostgresPool((await pools()).postgresPool(place, poolSize, deadlines), poolSize),
-      })
+      return withMigrationLock(
+        new PostgresDialect({
+          pool: async () => queuedPostgresPool((await pools()).postgresPool(place, options), poolSize),
+        }),
+      )
+  }
+}
+
+/**
+ * The library's lock for migrations belongs to the session, which a pooler shares among clients, and is
+ * released before the commit. migrate.ts takes the lock for its transaction instead.
+ */
+function withMigrationLock(dialect: Dialect): Dialect {
+  const adapter = Object.assign(dialect.createAdapter(), {
+    acquireMigrationLock: async () => {},
+    releaseMigrationLock: async () => {},
+  })
+  return {
+    createAdapter: () => adapter,
+    createDriver: () => dialect.createDriver(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
   }
 }
 

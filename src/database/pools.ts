@@ -1,5 +1,6 @@
 // Connection pools for MySQL / MariaDB and PostgreSQL, with a deadline for every wait.
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { MysqlPool, PostgresPool } from 'kysely'
 import {
   createPool as createMysqlPool,
@@ -9,27 +10,52 @@ import {
 } from 'mysql2'
 import pg from 'pg'
 import { withinMs } from '../deadline.ts'
-import type { DatabaseServer } from './database-url.ts'
+import { Addresses } from './addresses.ts'
+import type { DatabaseAddress, DatabaseServer } from './database-url.ts'
 import type { DatabaseTls } from './database-url-tls.ts'
-import { NoConnection } from './failures.ts'
+import { endsConnection, isOfWrongServer, NoConnection } from './failures.ts'
 import { assertSynced, prepareForGalera } from './galera.ts'
-import { mysqlSession, postgresSession, type SessionDeadlines } from './session-defaults.ts'
+import { type PostgresSession, PostgresSessions } from './postgres-sessions.ts'
+import { type Generation, type ServerWatch, serverText, WrongServer } from './server-identity.ts'
+import { mysqlSession, type SessionDeadlines } from './session-defaults.ts'
 
 /** How long to wait for a connection. */
 const acquireMs = 2_000
+/**
+ * A connection to a wrong server keeps its place in the pool for this long, so that requests that need one do
+ * not open connections to that server as fast as they come.
+ */
+const wrongServerRestMs = 200
 
 const from = 'the database'
 
+export interface PoolOptions {
+  /** The most connections. */
+  readonly size: number
+  readonly deadlines: SessionDeadlines
+  readonly watch: ServerWatch
+}
+
 /**
- * Runs one statement at a time with a deadline. After the first missed deadline the connection is unusable.
+ * Runs one statement at a time with a deadline. After the first missed deadline, or an error that ends the
+ * connection, it is unusable. An error that means a wrong server makes the watch replace all connections.
  */
 class Statements {
   broken = false
   readonly #withinMs: number
+  readonly #watch: ServerWatch
+  readonly #generation: Generation
 
-  /** @param withinMs 0: no deadline */
-  constructor(withinMs: number) {
-    this.#withinMs = withinMs
+  /** @param deadlines.statementMs 0: no deadline */
+  constructor({ deadlines, watch }: PoolOptions, generation: Generation) {
+    this.#withinMs = deadlines.statementMs
+    this.#watch = watch
+    this.#generation = generation
+  }
+
+  /** Whether the connection must be closed when it is released. */
+  get isOver(): boolean {
+    return this.broken || !this.#watch.isCurrent(this.#generation)
   }
 
   /**
@@ -49,7 +75,8 @@ class Statements {
     try {
       return await (this.#withinMs === 0 ? start() : withinMs(this.#withinMs, start(), { from }))
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'DEADLINE') this.broken = true
+      if (endsConnection(error)) this.broken = true
+      if (isOfWrongServer(error)) this.#watch.doubt(this.#generation)
       throw error
     }
   }
@@ -57,10 +84,33 @@ class Statements {
 
 type Callback = (error: unknown, value?: unknown) => void
 
-function mysqlConnection(raw: PoolConnection, { statementMs }: SessionDeadlines) {
-  const statements = new Statements(statementMs)
+/** Sets up a connection. @throws what keeps it from being used */
+async function setUpInTime<T>(addresses: Addresses, setUp: () => Promise<T>): Promise<T> {
+  try {
+    return await withinMs(acquireMs / addresses.count, setUp(), { from })
+  } catch (error) {
+    if (error instanceof WrongServer) await sleep(wrongServerRestMs / addresses.count)
+    throw error
+  }
+}
+
+/** A connection of mysql2 as Kysely uses it. `generation` is that of its set-up. */
+function mysqlConnection(raw: PoolConnection, generation: Generation, options: PoolOptions) {
+  const statements = new Statements(options, generation)
+  let used = () => {}
+  const release = (close: boolean) => {
+    used()
+    used = () => {}
+    if (close) raw.destroy()
+    else raw.release()
+  }
   return {
     threadId: raw.threadId,
+    generation,
+    /** Called when it is given out. */
+    use() {
+      used = options.watch.use(generation)
+    },
     query(sql: string, parameters: unknown[], callback: Callback): void {
       const start = () =>
         new Promise((resolve, reject) => {
@@ -68,8 +118,8 @@ function mysqlConnection(raw: PoolConnection, { statementMs }: SessionDeadlines)
         })
       statements.run(sql, start).then((result) => callback(null, result), callback)
     },
-    release: () => (statements.broken ? raw.destroy() : raw.release()),
-    destroy: () => raw.destroy(),
+    release: () => release(statements.isOver),
+    destroy: () => release(true),
   }
 }
 
@@ -91,7 +141,7 @@ function tlsFor({ mode, authority, certificate, key }: DatabaseTls) {
  * A connection that knows its host for Node's check of certificates: mysql2 passes on a host name but not an
  * address, so that the certificate would be checked for "localhost".
  */
-function streamTo(host: string, port: number) {
+function streamTo({ host, port }: DatabaseAddress) {
   const socket = connect({ host, port, keepAlive: true, noDelay: true })
   return Object.assign(socket, { _host: host })
 }
@@ -101,48 +151,59 @@ type MysqlConnection = ReturnType<typeof mysqlConnection>
 /** A node of a Galera cluster is asked for its state this long after it was asked last, and not earlier. */
 const nodeStateMs = 1_000
 
+/** `is_cluster`: TiDB and Vitess, whose servers have other names and the same data. */
+const mysqlServer = `select ${serverText('mysql')} as text,
+  version() regexp 'tidb|vitess|planetscale' as is_cluster`
+
 /**
  * A connection of the pool with the settings of its session. One that cannot be set up, or that leads to a
- * node which is not in use, is closed.
+ * server which must not be used, is closed.
  */
 class PreparedConnection {
-  readonly wrapped: MysqlConnection
+  #wrapped: MysqlConnection | null = null
   readonly #raw: PoolConnection
-  readonly #deadlines: SessionDeadlines
-  #isPrepared = false
+  readonly #addresses: Addresses
+  readonly #options: PoolOptions
   #isNode = false
   #askedAt = Number.NEGATIVE_INFINITY
 
-  constructor(raw: PoolConnection, deadlines: SessionDeadlines) {
+  constructor(raw: PoolConnection, addresses: Addresses, options: PoolOptions) {
     this.#raw = raw
-    this.#deadlines = deadlines
-    this.wrapped = mysqlConnection(raw, deadlines)
+    this.#addresses = addresses
+    this.#options = options
   }
 
-  /** @throws the driver's error, or NodeNotSynced; then the connection is closed */
-  async prepare(): Promise<void> {
+  /** @throws the driver's error, or WrongServer; then the connection is closed */
+  async prepare(): Promise<MysqlConnection> {
     const isDue = this.#isNode && performance.now() >= this.#askedAt + nodeStateMs
-    if (this.#isPrepared && !isDue) return
+    if (this.#wrapped && !isDue) return this.#wrapped
     try {
-      // The caller gives up earlier. Without this deadline, a connection that nothing answers would stay in
-      // the pool.
-      await withinMs(acquireMs, this.#prepare(), { from })
+      // Without the deadline in there, a connection that nothing answers would stay in the pool.
+      return await setUpInTime(this.#addresses, () => this.#prepare())
     } catch (error) {
       this.#raw.destroy()
       throw error
     }
   }
 
-  async #prepare(): Promise<void> {
+  async #prepare(): Promise<MysqlConnection> {
     const ask = (statement: string) => this.#ask(statement)
-    if (!this.#isPrepared) {
-      await ask(mysqlSession(this.#deadlines))
+    if (!this.#wrapped) {
+      await ask(mysqlSession(this.#options.deadlines))
       this.#isNode = await prepareForGalera(ask)
-      this.#isPrepared = true
     }
-    if (!this.#isNode) return
-    await assertSynced(ask)
-    this.#askedAt = performance.now()
+    if (this.#isNode) {
+      await assertSynced(ask)
+      this.#askedAt = performance.now()
+    }
+    this.#wrapped ??= mysqlConnection(this.#raw, await this.#admit(), this.#options)
+    return this.#wrapped
+  }
+
+  async #admit(): Promise<Generation> {
+    const [found] = await this.#ask(mysqlServer)
+    const isCluster = this.#isNode || found?.is_cluster === 1
+    return this.#options.watch.admit({ text: String(found?.text), isCluster })
   }
 
   async #ask(statement: string): Promise<readonly Record<string, unknown>[]> {
@@ -153,20 +214,23 @@ class PreparedConnection {
 }
 
 /** A pool for Kysely's MysqlDialect. */
-export function mysqlPool(place: DatabaseServer, size: number, deadlines: SessionDeadlines): MysqlPool {
-  const { host, port, user, password, database, socket, tls } = place
+export function mysqlPool(place: DatabaseServer, options: PoolOptions): MysqlPool {
+  const { user, password, database, socket, tls } = place
+  const addresses = new Addresses(place.addresses)
+  // Each connection has a copy of the options. The driver verifies certificates for the host that is there.
+  const openStream = ({ config }: { config: { host: string } }) => {
+    config.host = addresses.current.host
+    return streamTo(addresses.current)
+  }
   const pool = createMysqlPool({
-    host,
-    port: port ?? 3306,
     ...(user !== null && { user }),
     ...(password !== null && { password }),
     ...(database !== null && { database }),
-    ...(socket !== null && { socketPath: socket }),
+    ...(socket === null ? { stream: openStream } : { socketPath: socket }),
     // Without `ssl`, mysql2 connects in plaintext; with it, never.
     ...(tls !== null && { ssl: { ...tlsFor(tls), verifyIdentity: tls.mode === 'verify-full' } }),
-    ...(tls !== null && socket === null && { stream: () => streamTo(host, port ?? 3306) }),
-    connectionLimit: size,
-    connectTimeout: acquireMs,
+    connectionLimit: options.size,
+    connectTimeout: acquireMs / addresses.count,
     charset: 'utf8mb4_general_ci',
     timezone: 'Z',
     stringifyObjects: true,
@@ -175,19 +239,28 @@ export function mysqlPool(place: DatabaseServer, size: number, deadlines: Sessio
   // Kysely prepares each connection object once, so the same raw connection must always have the same
   // wrapper.
   const known = new WeakMap<PoolConnection, PreparedConnection>()
-  const acquire = async () => {
+  const open = async () => {
     const raw = await new Promise<PoolConnection>((resolve, reject) => {
       pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
     })
-    const connection = known.get(raw) ?? new PreparedConnection(raw, deadlines)
-    known.set(raw, connection)
-    await connection.prepare()
-    return raw
+    const prepared = known.get(raw) ?? new PreparedConnection(raw, addresses, options)
+    known.set(raw, prepared)
+    return await prepared.prepare()
+  }
+  const acquire = async () => {
+    for (;;) {
+      const connection = await addresses.tryEach(open)
+      if (options.watch.isCurrent(connection.generation)) return connection
+      connection.destroy()
+    }
   }
   const deadlinePool = {
     getConnection(callback: Callback): void {
-      withinMs(acquireMs, acquire(), { from, late: (raw) => raw.release() }).then(
-        (raw) => callback(null, known.get(raw)?.wrapped),
+      withinMs(acquireMs, acquire(), { from, late: (connection) => connection.release() }).then(
+        (connection) => {
+          connection.use()
+          callback(null, connection)
+        },
         (error) => callback(new NoConnection(error)),
       )
     },
@@ -207,29 +280,53 @@ function postgresTls(tls: DatabaseTls | null) {
   }
 }
 
-/** A pool for Kysely's PostgresDialect. */
-export function postgresPool(place: DatabaseServer, size: number, deadlines: SessionDeadlines): PostgresPool {
-  const { host, port, user, password, database, socket, tls, options, applicationName } = place
-  const pool = new pg.Pool({
-    host: socket ?? host,
-    ...(port !== null && { port }),
+const postgresTypes: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) =>
+    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
+}
+
+/** Everything of a connection but where it leads and which startup parameters it sends. */
+function postgresLogin({ user, password, database, tls, options, applicationName }: DatabaseServer) {
+  return {
     ...(user !== null && { user }),
     ...(password !== null && { password }),
     ...(database !== null && { database }),
     ...(options !== null && { options }),
     application_name: applicationName ?? 'hufu',
     ...postgresTls(tls),
-    max: size,
+    types: postgresTypes,
+  }
+}
+
+interface PostgresClient {
+  readonly generation: Generation
+  readonly session: PostgresSession
+}
+
+/** A pool for Kysely's PostgresDialect. */
+export function postgresPool(place: DatabaseServer, options: PoolOptions): PostgresPool {
+  const { socket } = place
+  const addresses = new Addresses(place.addresses)
+  const sessions = new PostgresSessions(options.deadlines)
+  const known = new WeakMap<pg.ClientBase, PostgresClient>()
+  const login = postgresLogin(place)
+  class Client extends pg.Client {
+    constructor() {
+      const { host, port } = addresses.current
+      const connectionTimeoutMillis = acquireMs / addresses.count
+      super({ ...login, host: socket ?? host, port, connectionTimeoutMillis, ...sessions.parameters() })
+    }
+  }
+  const pool = new pg.Pool({
+    Client,
+    max: options.size,
     connectionTimeoutMillis: acquireMs,
-    // A startup parameter, because a server's default of a millisecond would make the set-up itself fail.
-    statement_timeout: deadlines.statementMs,
     // If the set-up fails, pg-pool closes the connection and rejects the caller that waits for it.
     onConnect: async (client) => {
-      await client.query(postgresSession(deadlines))
-    },
-    types: {
-      getTypeParser: (oid, format) =>
-        oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
+      await setUpInTime(addresses, async () => {
+        const { text, session } = await sessions.setUp(client)
+        known.set(client, { generation: options.watch.admit({ text, isCluster: false }), session })
+      })
     },
   })
   // An idle connection that the server closes needs no handling: the pool opens a new one.
@@ -237,18 +334,33 @@ export function postgresPool(place: DatabaseServer, size: number, deadlines: Ses
   // Nor does one in use, because its next statement fails. Without a listener, the error would end the
   // process.
   pool.on('connect', (client) => client.on('error', () => {}))
+  const open = () => addresses.tryEach(() => sessions.findingPooler(() => pool.connect()))
+  const acquire = async () => {
+    for (;;) {
+      const raw = await open()
+      const client = known.get(raw)
+      if (client && options.watch.isCurrent(client.generation)) return { raw, ...client }
+      raw.release(true)
+    }
+  }
   const deadlinePool = {
     options: {},
     async connect() {
-      const raw = await withinMs(acquireMs, pool.connect(), { from, late: (raw) => raw.release() }).catch(
-        (error) => {
-          throw new NoConnection(error)
-        },
-      )
-      const statements = new Statements(deadlines.statementMs)
+      const { raw, generation, session } = await withinMs(acquireMs, acquire(), {
+        from,
+        late: ({ raw }) => raw.release(),
+      }).catch((error) => {
+        throw new NoConnection(error)
+      })
+      const statements = new Statements(options, generation)
+      const used = options.watch.use(generation)
       return {
-        query: (sql: string, parameters: unknown[]) => statements.run(sql, () => raw.query(sql, parameters)),
-        release: () => raw.release(statements.broken),
+        query: (sql: string, parameters: unknown[]) =>
+          statements.run(sql, () => session.query(raw, sql, parameters)),
+        release() {
+          used()
+          raw.release(statements.isOver)
+        },
       }
     },
     end: () => pool.end(),

@@ -42,6 +42,8 @@ const refusals: Readonly<Record<string, Refusal>> = {
  */
 export function refusalOf(error: unknown): (Refusal & { readonly why: string }) | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    // One error for each host of the URL.
+    if (cause instanceof AggregateError) return cause.errors.map(refusalOf).find((found) => found) ?? null
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
     const noTls = /^The server does not support SSL connections$/.test(cause.message)
     const refusal = noTls ? tls : refusals[code]

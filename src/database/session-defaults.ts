@@ -84,12 +84,9 @@ export function mysqlSession({ statementMs, lockMs, idleTransactionMs }: Session
   return `set ${both.join(', ')}/*M!${list(mariadb)} *//*!50720${list(mysql)} */`
 }
 
-/**
- * `set_config` for PostgreSQL. Names that the server's version does not have are skipped. A stronger
- * durability than the program's is kept; one that acknowledges before the write is on disk is not.
- */
-export function postgresSession({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines): string {
-  const settings: Readonly<Record<string, string>> = {
+/** The settings of PostgreSQL. Not every version has all of them. */
+function postgresSettings({ statementMs, lockMs, idleTransactionMs }: SessionDeadlines) {
+  return {
     client_encoding: 'UTF8',
     DateStyle: 'ISO, YMD',
     IntervalStyle: 'postgres',
@@ -113,10 +110,49 @@ export function postgresSession({ statementMs, lockMs, idleTransactionMs }: Sess
     default_table_access_method: 'heap',
     default_tablespace: '',
   }
-  const values = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`)
+}
+
+/**
+ * `set_config` for PostgreSQL. Names that the server's version does not have are skipped. A stronger
+ * durability than the program's is kept; one that acknowledges before the write is on disk is not.
+ */
+export function postgresSession(deadlines: SessionDeadlines): string {
+  const settings = Object.entries(postgresSettings(deadlines))
+  const values = settings.map(([name, value]) => `('${name}', '${value}')`)
   return `select pg_catalog.set_config(s.name, wanted.value, false)
     from (values ${values.join(', ')}) wanted (name, value)
     join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(wanted.name)
     union all select pg_catalog.set_config('synchronous_commit', 'on', false)
     where pg_catalog.current_setting('synchronous_commit') in ('off', 'local')`
+}
+
+/**
+ * Of `postgresSettings`, those that do not matter within a transaction of this program, which gives its mode
+ * where it begins: it reads no dates or intervals as text. The driver sends `client_encoding` to poolers.
+ */
+const notInTransactions = new Set([
+  'client_encoding',
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'default_transaction_isolation',
+  'default_transaction_read_only',
+  'default_transaction_deferrable',
+  'idle_session_timeout',
+])
+/** The first version with it, as in `server_version_num`; every supported version has the others. */
+const since: Readonly<Record<string, number>> = {
+  default_table_access_method: 120_000,
+  transaction_timeout: 170_000,
+}
+
+/** The same as `postgresSession`, for the present transaction alone and without a look at the catalog. */
+export function postgresTransaction(deadlines: SessionDeadlines, version: number): string {
+  const settings = Object.entries(postgresSettings(deadlines)).filter(
+    ([name]) => !notInTransactions.has(name) && version >= (since[name] ?? 0),
+  )
+  const calls = settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`)
+  const durability = `case when pg_catalog.current_setting('synchronous_commit') in ('off', 'local')
+    then pg_catalog.set_config('synchronous_commit', 'on', true) end`
+  return `select ${[...calls, durability].join(', ')}`
 }

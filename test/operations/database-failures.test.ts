@@ -5,7 +5,13 @@ import { type Kysely, sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import { asUnavailable, isRetryable, isUnavailable, NoConnection } from '../../src/database/failures.ts'
+import {
+  asUnavailable,
+  isReadOnlyServer,
+  isRetryable,
+  isUnavailable,
+  NoConnection,
+} from '../../src/database/failures.ts'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
@@ -152,10 +158,17 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
     return () => server.stop()
   }, 60_000)
 
-  async function asRoot(statement: string): Promise<void> {
+  /** The rows, where there are any. */
+  async function asRoot(statement: string): Promise<{ Value?: string }[]> {
     const connection = await createConnection(server.url)
-    await connection.query(statement)
+    const [rows] = await connection.query(statement)
     connection.destroy()
+    return Array.isArray(rows) ? rows.map((row) => ('Value' in row ? { Value: String(row.Value) } : {})) : []
+  }
+
+  async function connectionId(db: Database): Promise<number> {
+    const { rows } = await sql<{ id: number }>`select connection_id() as id`.execute(db)
+    return rows[0]?.id ?? expect.fail('no row')
   }
 
   test('max_user_connections of a user', async () => {
@@ -187,6 +200,41 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
     expect(answerTo(await failureOf(runSql(db, 'insert into things values (1)')))).toBe('unavailable')
     await asRoot('set global read_only = 0')
     await runSql(db, 'insert into things values (1)')
+  })
+
+  test('a server that turns read only loses our connections, and gets few new ones until it takes writes', async () => {
+    const db = open(userUrl, 4)
+    const opened = async () => Number((await asRoot("show global status like 'Connections'"))[0]?.Value)
+    const before = await connectionId(db)
+    await asRoot('set global read_only = 1')
+    expect(answerTo(await failureOf(runSql(db, 'replace into things values (1)')))).toBe('unavailable')
+    const openedBefore = await opened()
+    const failures: unknown[] = []
+    const end = performance.now() + 1_000
+    const ask = async () => {
+      while (performance.now() < end) failures.push(await failureOf(runSql(db, 'select 1')))
+    }
+    await Promise.all(Array.from({ length: 20 }, ask)).finally(() => asRoot('set global read_only = 0'))
+    expect(failures.some(isReadOnlyServer)).toBe(true)
+    expect(new Set(failures.map(answerTo))).toEqual(new Set(['unavailable']))
+    // Four connections at a time, of which each keeps its place for 200 ms, also for those that still wait.
+    expect((await opened()) - openedBefore).toBeLessThanOrEqual(60)
+    await runSql(db, 'replace into things values (1)')
+    expect(await connectionId(db)).not.toBe(before)
+  })
+
+  test('what a user may not do is no reason for another connection', async () => {
+    await asRoot(`create user reader@'%'`)
+    await asRoot(`grant select on ${new URL(userUrl).pathname.slice(1)}.things to reader@'%'`)
+    const db = open(userUrl.replace('plain', 'reader'), 1)
+    const before = await connectionId(db)
+    for (const statement of [
+      'delete from things',
+      'insert into things values (9)',
+      'set global read_only = 0',
+    ])
+      expect(answerTo(await failureOf(runSql(db, statement))), statement).toBe('unavailable')
+    expect(await connectionId(db)).toBe(before)
   })
 
   test('a wrong password, a locked user, a missing database, revoked rights', async () => {
@@ -258,8 +306,8 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb', () => {
   test('each number of the list, as the server sends it', async () => {
     const { mysqlErrors } = await import('../../src/database/failure-codes.ts')
     const db = open(userUrl, 1)
-    const { lostRace, readOnly, outOfReach } = mysqlErrors
-    for (const number of [...lostRace, ...readOnly, ...outOfReach]) {
+    const { lostRace, readOnly, wrongServer, connectionEnds, outOfReach } = mysqlErrors
+    for (const number of [...lostRace, ...readOnly, ...wrongServer, ...connectionEnds, ...outOfReach]) {
       const signal = `signal sqlstate 'HY000' set mysql_errno = ${number}, message_text = 'x'`
       const error = await failureOf(runSql(db, signal))
       expect(answerTo(error), String(number)).toBe('unavailable')
@@ -391,8 +439,8 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres', () => {
       ...['57000', '57014', '57P01', '57P02', '57P03', '57P04', '57P05'],
       ...['58000', '58030', '58P01', '58P02', 'XX000', 'XX001', 'XX002'],
     ]
-    const { lostRace, readOnly, outOfReach } = postgresErrors
-    for (const code of [...classes, ...lostRace, ...readOnly, ...outOfReach])
+    const { lostRace, readOnly, connectionEnds, outOfReach } = postgresErrors
+    for (const code of [...classes, ...lostRace, ...readOnly, ...connectionEnds, ...outOfReach])
       expect(answerTo(await failureOf(raise(code))), code).toBe('unavailable')
     for (const code of ['08P01', '22001', '42601', '42P01', '54000', '25P02', '0A000', '23503'])
       expect(answerTo(await failureOf(raise(code))), code).toBe('internal')

@@ -8,6 +8,7 @@ import { runCommand } from '../support/app.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { type Authority, createAuthority, type TlsFiles } from '../support/services/certificates.ts'
 import { createMariadbDatabase, startMariadb } from '../support/services/mariadb.ts'
+import { freePort } from '../support/services/ports.ts'
 import { createPostgresDatabase, startPostgres } from '../support/services/postgres.ts'
 
 type Server = { readonly url: string; stop(): Promise<void> }
@@ -84,6 +85,9 @@ describe.each(kinds)('$name', ({ skipped, start, create, words }) => {
           expect(`${mode} ${await ask(`${url.replace('127.0.0.1', host)}?${mode}`)}`).toBe(
             `${mode} connected`,
           )
+      // Of several hosts, the first one does not answer: the name of the second one is verified.
+      const both = url.replace('127.0.0.1', `localhost:${await freePort()},127.0.0.1`)
+      expect(await ask(`${both}?${words.full}&${trusted}`)).toBe('connected')
       expect(await doctor(`${url}?${words.full}&${trusted}`)).toMatch(
         /✓ tls .*encrypted \(TLSv1\.\d\), .*verified/,
       )
@@ -114,6 +118,8 @@ describe.each(kinds)('$name', ({ skipped, start, create, words }) => {
       const trusted = `${words.file}=${ours.file}`
       expect(await ask(`${url}?${words.ca}&${trusted}`)).toMatch(withCa)
       expect(await ask(`${url}?${words.full}&${trusted}`)).toMatch(withName)
+      const both = url.replace('127.0.0.1', `localhost:${await freePort()},127.0.0.1`)
+      expect(await ask(`${both}?${words.full}&${trusted}`)).toMatch(withName)
     })
 
     test('a server without TLS is refused in every mode: nothing falls back to plaintext', async () => {

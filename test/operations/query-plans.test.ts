@@ -466,7 +466,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     kind = databaseKind(fresh.url) ?? expect.fail()
     file = fresh.url.replace(/^sqlite:/, '')
     // Inserting a million rows takes longer than the timeout of a statement.
-    byHand = openDatabase(dialectFor(fresh.url, 2, migrationDeadlines))
+    byHand = openDatabase(dialectFor(fresh.url, 2, { deadlines: migrationDeadlines }))
     await migrate(byHand, kind)
     await fill(byHand, kind)
     db = new Kysely<Tables>({

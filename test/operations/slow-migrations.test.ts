@@ -32,7 +32,7 @@ describe.concurrent.each(databases)('on $name', (database) => {
     onReport()
   }
   const openMigrating = () => {
-    const dialect = dialectFor(fresh.url, 1, migrationDeadlines)
+    const dialect = dialectFor(fresh.url, 1, { deadlines: migrationDeadlines })
     const db = openDatabase(dialectThatTells(dialect, kind(), report))
     open.push(db)
     return db

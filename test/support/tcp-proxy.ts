@@ -17,8 +17,8 @@ export interface TcpProxy {
   set(mode: Mode): void
   /** The local ports of the open connections to the target. */
   targetPorts(): number[]
-  /** Sends new connections to another target, and closes the open ones. */
-  setTarget(targetUrl: string): void
+  /** Sends new connections to another target, and closes the open ones unless `keepsOpen`. */
+  setTarget(targetUrl: string, options?: { readonly keepsOpen?: boolean }): void
   close(): Promise<void>
 }
 
@@ -71,9 +71,9 @@ export async function startProxy(targetUrl: string): Promise<TcpProxy> {
       if (next === 'vanish') for (const connection of connections) connection.pause()
     },
     targetPorts: () => [...toTarget].map(({ localPort }) => localPort ?? 0),
-    setTarget(next) {
+    setTarget(next, { keepsOpen = false } = {}) {
       target = new URL(next)
-      cut()
+      if (!keepsOpen) cut()
     },
     async close() {
       cut()

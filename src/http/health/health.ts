@@ -4,8 +4,8 @@ import { Type } from 'typebox'
 import type { Surface } from '../surface.ts'
 
 export interface HealthParts {
-  /** Rejects where the database does not answer. */
-  readonly askDatabase: () => Promise<unknown>
+  /** `ok`: it answers, and takes writes. `read_only`: it is read-only, or a standby. Never rejects. */
+  readonly database: () => Promise<'ok' | 'read_only' | 'out_of_reach'>
   readonly redis: () => 'ok' | 'out_of_reach' | 'refused' | 'not_used'
   readonly isStopping: () => boolean
 }
@@ -14,7 +14,10 @@ const tags = ['health']
 const Alive = Type.Object({ status: Type.Literal('ok') })
 const Ready = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('not_ready'), Type.Literal('stopping')]),
-  database: Type.Union([Type.Literal('ok'), Type.Literal('out_of_reach')]),
+  database: Type.Union([Type.Literal('ok'), Type.Literal('read_only'), Type.Literal('out_of_reach')], {
+    description:
+      'Ok: it answers, and takes writes. Read-only: the connections lead to a read-only server or a standby, as in a fail-over.',
+  }),
   redis: Type.Union(
     [Type.Literal('ok'), Type.Literal('out_of_reach'), Type.Literal('refused'), Type.Literal('not_used')],
     {
@@ -47,6 +50,7 @@ const ready = {
         },
         503: {
           'Without its database': { status: 'not_ready', database: 'out_of_reach', redis: 'ok' },
+          'In a fail-over': { status: 'not_ready', database: 'read_only', redis: 'ok' },
           Stopping: { status: 'stopping', database: 'ok', redis: 'ok' },
         },
       },
@@ -69,12 +73,9 @@ export function healthSurface(parts: HealthParts): Surface {
   }
 }
 
-function getReady({ askDatabase, redis, isStopping }: HealthParts) {
+function getReady({ database: askDatabase, redis, isStopping }: HealthParts) {
   return async (_request: FastifyRequest, reply: FastifyReply) => {
-    const database = await askDatabase().then(
-      () => 'ok' as const,
-      () => 'out_of_reach' as const,
-    )
+    const database = await askDatabase()
     const status = isStopping() ? 'stopping' : database === 'ok' ? 'ok' : 'not_ready'
     if (status !== 'ok') reply.code(503).header('retry-after', '1')
     return { status, database, redis: redis() }

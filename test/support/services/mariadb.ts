@@ -62,6 +62,39 @@ export async function startMariadb({ tls, args: more = [] }: MariadbOptions = {}
   }
 }
 
+/** Makes a server follow another one by GTID, from that one's first event on. Both have `replicationArgs`. */
+export async function followMariadb(replica: Mariadb, primary: Mariadb): Promise<void> {
+  const { port } = new URL(primary.url)
+  await ask(replica.url, async (connection) => {
+    await connection.query(
+      `change master to master_host = '127.0.0.1', master_port = ${port}, master_user = 'root', master_use_gtid = slave_pos`,
+    )
+    await connection.query('start slave')
+    await connection.query('set global read_only = 1')
+  })
+}
+
+/** The primary turns read-only and keeps its connections open; the replica catches up and takes over. */
+export async function switchOverMariadb(primary: Mariadb, replica: Mariadb): Promise<void> {
+  let position = ''
+  await ask(primary.url, async (connection) => {
+    await connection.query('set global read_only = 1')
+    const [rows] = await connection.query({ sql: 'select @@gtid_binlog_pos', rowsAsArray: true })
+    position = String(rows)
+  })
+  await ask(replica.url, async (connection) => {
+    await connection.query(`select master_gtid_wait('${position}', 30)`)
+    await connection.query('stop slave')
+    await connection.query('reset slave all')
+    await connection.query('set global read_only = 0')
+  })
+}
+
+/** What a server needs to be a primary or a replica. `id` differs from that of every other one. */
+export function replicationArgs(id: number): string[] {
+  return ['--log-bin', '--binlog-format=ROW', '--log-slave-updates', `--server-id=${id}`]
+}
+
 /**
  * Creates a database with a unique name, and returns its URL. It is empty, if no statements are given that
  * create its tables.

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, copyFileSync, readFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
@@ -16,6 +16,10 @@ export type Postgres = {
   /** `postgres://hufu@127.0.0.1:PORT`, without a database. */
   readonly url: string
   readonly pid: number
+  /** From the next restart on it is a standby: read-only, and here it follows no primary. */
+  becomeStandby(): void
+  /** Makes a standby the primary. */
+  promote(): Promise<void>
   /** Sends a signal to the server and to the process of each connection. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void
   /**
@@ -33,6 +37,8 @@ export type PostgresOptions = {
   maxConnections?: number
   /** It offers TLS; without this option, only plaintext. */
   tls?: TlsFiles
+  /** The primary of which it is a streaming standby. */
+  standbyOf?: Pick<Postgres, 'url'>
 }
 
 /** Starts a server with an empty data folder, which is removed when it stops; throws MissingBinary. */
@@ -41,8 +47,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const owner = serverOwner()
   const folder = createFolder('postgres', owner)
   const data = join(folder, 'data')
-  const init = ['-D', data, '-A', 'trust', '-U', 'hufu', '--no-sync', '--locale=C', '--encoding=UTF8']
-  await run({ file: initdb, args: init, folder, owner })
+  await (options.standbyOf
+    ? run({ ...copyOf(options.standbyOf, data), folder, owner })
+    : run({ file: initdb, args: initArgs(data), folder, owner }))
   const port = await freePort()
   const url = `postgres://hufu@127.0.0.1:${port}`
   if (options.tls) giveCertificate(options.tls, data, owner)
@@ -57,6 +64,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     get pid() {
       return server.pid
     },
+    becomeStandby: () => writeFileSync(join(data, 'standby.signal'), ''),
+    promote: () => ask(url, 'select pg_promote()', patientMs),
     signal(signal) {
       // The server first: while it is stopped, it starts no process for a new connection.
       for (const pid of [server.pid, ...childrenOf(server.pid)]) process.kill(pid, signal)
@@ -73,6 +82,20 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       await server.stop('SIGINT')
       removeFolder(folder)
     },
+  }
+}
+
+function initArgs(data: string): string[] {
+  return ['-D', data, '-A', 'trust', '-U', 'hufu', '--no-sync', '--locale=C', '--encoding=UTF8']
+}
+
+/** The command that copies a running primary and sets the copy up as its standby. */
+function copyOf(primary: Pick<Postgres, 'url'>, data: string) {
+  const { hostname, port } = new URL(primary.url)
+  const from = ['-h', hostname, '-p', port, '-U', 'hufu', '--checkpoint=fast', '--no-sync']
+  return {
+    file: getBinary(['pg_basebackup'], 'postgresql'),
+    args: ['-D', data, ...from, '--write-recovery-conf', '--wal-method=stream'],
   }
 }
 
@@ -140,7 +163,7 @@ function serverOwner(): Owner | null {
   return owner
 }
 
-function findOwner(name: string): Owner | null {
+export function findOwner(name: string): Owner | null {
   try {
     return { uid: numericId('-u', name), gid: numericId('-g', name) }
   } catch {
