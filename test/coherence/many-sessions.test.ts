@@ -43,13 +43,24 @@ describe.each(stores)('very many sessions on $name', (store) => {
     await fresh.drop()
   })
 
-  /** Live sessions of an account, inserted directly, a thousand in each millisecond. */
-  async function addSessions(accountId: string, howMany: number): Promise<void> {
+  /**
+   * Sessions of an account, inserted directly, a thousand in each millisecond: live ones, or those that
+   * expired at a time.
+   */
+  async function addSessions(
+    accountId: string,
+    howMany: number,
+    expiresAt: number | null = null,
+  ): Promise<void> {
     const now = app.services.clock.now()
-    for (let i = 0; i < howMany; i += 1_000) await addThousand(accountId, now - 1_000 + i / 1_000, i)
+    for (let i = 0; i < howMany; i += 1_000)
+      await addThousand(accountId, { now: now - 1_000 + i / 1_000, from: i, expiresAt })
   }
 
-  async function addThousand(accountId: string, now: number, from: number): Promise<void> {
+  async function addThousand(
+    accountId: string,
+    { now, from, expiresAt }: { now: number; from: number; expiresAt: number | null },
+  ): Promise<void> {
     // The first 8 characters of an id encode its time.
     const begin = sql`${sql.lit(newCompactId(now).slice(0, 8))}`
     const end = sql`${sql.lit(accountId.slice(-12))}`
@@ -61,6 +72,7 @@ describe.each(stores)('very many sessions on $name', (store) => {
       device_id: (i, { padded }) => padded(sql`${i} + ${sql.lit(from)}`, 14),
       created_at: () => sql.lit(now),
       seen_at: () => sql.lit(now),
+      expires_at: () => (expiresAt === null ? sql`null` : sql.lit(expiresAt)),
     })
   }
 
@@ -137,6 +149,62 @@ describe.each(stores)('very many sessions on $name', (store) => {
       if (count >= 100_000) expect(ratio).toBeLessThan(3)
     },
     240_000,
+  )
+
+  usable(
+    'an account with very many expired sessions is removed; others are checked and sign in meanwhile',
+    async () => {
+      const { services } = app
+      const crowd = await addPerson(services, '13600000001', null)
+      const other = await addPerson(services, '13600000002', null)
+      const busyPerson = await addPerson(services, '13600000003', null)
+      const otherToken = await signIn(other.id)
+      const now = services.clock.now()
+      const expired = Number(process.env.HUFU_TEST_ROWS ?? 4_000)
+      await addSessions(crowd.id, expired, now - 2 * 3_600_000)
+      await sql`update hufu_accounts set closes_at = ${now} where id = ${crowd.id}`.execute(app.byHand)
+
+      const signIns = async (work: () => Promise<unknown>) => {
+        const took: number[] = []
+        const state = { isOver: false }
+        const signingIn = (async () => {
+          while (!state.isOver) {
+            const began = performance.now()
+            await signIn(busyPerson.id)
+            took.push(performance.now() - began)
+            await sleep(20)
+          }
+        })()
+        const checks = await checksWhile(app, otherToken, work)
+        state.isOver = true
+        await signingIn
+        took.sort((a, b) => a - b)
+        return {
+          ...checks,
+          signInP99: took[Math.floor(took.length * 0.99)] ?? 0,
+          longestSignIn: took.at(-1) ?? 0,
+        }
+      }
+      const quiet = await signIns(() => sleep(2_000))
+      const busy = await signIns(async () => {
+        expect(await services.lifecycle.purge(now, 10)).toBe(1)
+      })
+      expect(await services.accounts.find('13600000001')).toBeNull()
+      const { rows } = await sql`select id from hufu_sessions where account_id = ${crowd.id}`.execute(
+        app.byHand,
+      )
+      expect(rows).toEqual([])
+      expect(busy.failed).toBe(0)
+      // Each request waits for a part of the removal at the most, and not for the whole of it.
+      expect(busy.longest / busy.ms).toBeLessThan(0.5)
+      expect(busy.longestSignIn / busy.ms).toBeLessThan(0.5)
+      const ratios = { checks: busy.p99 / quiet.p99, signIns: busy.signInP99 / quiet.signInP99 }
+      console.log(
+        `${store.name}: p99 of others' checks is ${ratios.checks.toFixed(1)} x quiet, of their sign-ins ${ratios.signIns.toFixed(1)} x, longest ${busy.longest.toFixed(0)} and ${busy.longestSignIn.toFixed(0)} ms (quiet ${quiet.longest.toFixed(0)} and ${quiet.longestSignIn.toFixed(0)}), while an account with ${expired} expired sessions is removed in ${(busy.ms / 1_000).toFixed(1)} s`,
+      )
+      if (expired >= 100_000) expect(Math.max(ratios.checks, ratios.signIns)).toBeLessThan(3)
+    },
+    600_000,
   )
 
   usable(

@@ -28,6 +28,8 @@ export interface Mutant {
 }
 
 const lock = 'const locked = await lock(tx)'
+// On MySQL and MariaDB, this statement locks the row too.
+const certify = 'await certify(tx, account.id)'
 const mark = "const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)"
 const write = 'const { entry, ...applied } = await apply(tx, { ...decided, ...affected })'
 const feed = 'affected.needsFeed ? await insertChange(tx, account.id, now) : null'
@@ -40,7 +42,10 @@ const account = "selectFrom('hufu_accounts').select('id').where('id', '=', accou
 export const mutants: readonly Mutant[] = [
   {
     name: 'releases the lock at once',
-    changes: [[lock, 'const locked = await lock(this.#db)']],
+    changes: [
+      [lock, 'const locked = await lock(this.#db)'],
+      [certify, ''],
+    ],
     foundBy: isWaitingItsTurn,
     rule: 'decidesUnderLock',
   },
@@ -48,6 +53,7 @@ export const mutants: readonly Mutant[] = [
     name: 'locks only after it has marked',
     changes: [
       [lock, 'const locked = await lock(this.#db)'],
+      [certify, ''],
       [mark, `${mark}\n    await tx.${account}.forUpdate().execute()`],
     ],
     foundBy: isWaitingItsTurn,
