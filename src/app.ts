@@ -31,7 +31,7 @@ import {
 } from './database/open.ts'
 import { type PurgeReport, type PurgeStep, Purges } from './database/purges.ts'
 import type { Database } from './database/schema.ts'
-import { assertWritable, ServerWatch } from './database/server-identity.ts'
+import { assertWritable, ServerWatch, serverExpression } from './database/server-identity.ts'
 import { migrationDeadlines } from './database/session-defaults.ts'
 import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
@@ -194,7 +194,18 @@ interface FeedParts {
 
 function openFeed(settings: Settings, { clock, watch, onBackgroundError }: FeedParts): Feed {
   const onError = (error: unknown) => onBackgroundError('pass_on_change', error)
-  return new Feed({ open: () => openDatabaseAlone(settings, watch), clock, onBackgroundError: onError })
+  const { kind } = settings.database.location
+  const server = {
+    expression: serverExpression(kind),
+    trusts: (text: string) => watch.trusts(text),
+    mayHaveLost: () => !watch.isCluster,
+  }
+  return new Feed({
+    open: () => openDatabaseAlone(settings, watch),
+    clock,
+    ...(kind !== 'sqlite' && { server }),
+    onBackgroundError: onError,
+  })
 }
 
 /** Each worker gets its share of the hashing threads and of their queue. */

@@ -1,6 +1,6 @@
 // The feed of changes in SQL. No policy here.
 import { randomBytes } from 'node:crypto'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/schema.ts'
 import { randomText } from '../random-text.ts'
 
@@ -31,8 +31,17 @@ export interface UnsteppedChange extends Omit<AccountChange, 'step'> {
   readonly position: number
 }
 
+export interface FeedReading {
+  readonly from: number
+  readonly limit: number
+  /** An expression that identifies the database server; absent: none. */
+  readonly server?: RawBuilder<string | null>
+}
+
 /** Rows of the feed and the history that they belong to, of one moment. */
 export interface FeedPage {
+  /** What `server` of the reading says; null: it was not asked. */
+  readonly server: string | null
   /** null: the database has no history. */
   readonly history: string | null
   /** The last position of a change without a step; 0: there is none. */
@@ -71,12 +80,16 @@ export async function insertChange(tx: Database, accountId: string, at: number):
  * Up to `limit` changes from a step on, in the order of their steps, with the history of the database: one
  * statement, and thus one moment, unless there is no such change.
  */
-export async function readChanges(db: Database, from: number, limit: number): Promise<FeedPage> {
+export async function readChanges(
+  db: Database,
+  { from, limit, server = sql`null` }: FeedReading,
+): Promise<FeedPage> {
   const rows = await db
     .selectFrom('hufu_account_changes')
     .select(['step', 'mark', 'account_id', 'kind'])
     .select((row) => [
       row.selectFrom('hufu_feed').select('history').where('id', '=', 1).as('history'),
+      server.as('server'),
       row
         .selectFrom('hufu_account_changes as unstepped')
         .select(({ fn }) => fn.max('unstepped.position').as('position'))
@@ -88,21 +101,30 @@ export async function readChanges(db: Database, from: number, limit: number): Pr
     .limit(limit)
     .execute()
   const [first] = rows
-  if (!first) return { ...(await readWithoutChanges(db)), changes: [] }
+  if (!first) return { ...(await readWithoutChanges(db, server)), changes: [] }
   const changes = rows.flatMap(({ step, mark, account_id: accountId, kind }) =>
     step === null || mark === null ? [] : [{ step, mark, accountId, kind }],
   )
-  return { history: first.history, unstepped: Number(first.unstepped ?? 0), changes }
+  const { history, server: text } = first
+  return { history, server: text, unstepped: Number(first.unstepped ?? 0), changes }
 }
 
-async function readWithoutChanges(db: Database): Promise<Omit<FeedPage, 'changes'>> {
-  const feed = await db.selectFrom('hufu_feed').select('history').where('id', '=', 1).executeTakeFirst()
+async function readWithoutChanges(
+  db: Database,
+  server: RawBuilder<string | null>,
+): Promise<Omit<FeedPage, 'changes'>> {
+  const feed = await db
+    .selectFrom('hufu_feed')
+    .select(['history', server.as('server')])
+    .where('id', '=', 1)
+    .executeTakeFirst()
   const { position } = await db
     .selectFrom('hufu_account_changes')
     .select(({ fn }) => fn.max('position').as('position'))
     .where('step', 'is', null)
     .executeTakeFirstOrThrow()
-  return { history: feed?.history ?? null, unstepped: Number(position ?? 0) }
+  const { history = null, server: text = null } = feed ?? {}
+  return { history, server: text, unstepped: Number(position ?? 0) }
 }
 
 /**

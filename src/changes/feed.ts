@@ -1,6 +1,7 @@
 // The change feed: which accounts have changed. Every process reads it from the database a few times a second
 // and hands each change to its subscribers. docs/coherence.md says what relies on it, and why it is right.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RawBuilder } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
 import { feedKeepMs, feedStartMs, freshMs, lateMs, readAgainMs, readFeedEveryMs } from '../timing.ts'
@@ -8,6 +9,8 @@ import {
   type AccountChange,
   beginHistory,
   deleteChangesBefore,
+  type FeedPage,
+  type FeedReading,
   findStart,
   type MarkedChange,
   newHistory,
@@ -43,10 +46,22 @@ export interface HistoryWatch {
   watched(history: string): Promise<void>
 }
 
+/** Tells the database server that this process uses from others that a connection may lead to. */
+export interface ServerProof {
+  /** Identifies the server that answers a statement. */
+  readonly expression: RawBuilder<string>
+  /** Whether a reading that was answered by this server may be trusted. */
+  trusts(server: string): boolean
+  /** Whether another server may have lost commits that this one had: not so among the nodes of a cluster. */
+  mayHaveLost(): boolean
+}
+
 export interface FeedOptions {
   /** Opens one connection of its own, so that no request delays a reading. */
   readonly open: () => Database
   readonly clock: Clock
+  /** Absent: the connection always leads to the same server. */
+  readonly server?: ServerProof
   /** Called with the error of a subscriber. */
   readonly onBackgroundError?: (error: unknown) => void
 }
@@ -62,8 +77,11 @@ interface Recent {
   readonly seenAt: number
 }
 
-/** The database has lost commits, or another process has found that out. */
+/** The database has lost commits, or may have, or another process has found that out. */
 class OtherHistory extends Error {}
+
+/** The connection leads to a server that this process does not use. */
+class OtherServer extends Error {}
 
 /**
  * Each change gets a step that is greater than every step which was visible when it was written. So a change
@@ -78,11 +96,14 @@ export class Feed {
   #db: Database | null = null
   #isStarted = false
   readonly #clock: Clock
+  readonly #server: ServerProof | null
   readonly #onBackgroundError: (error: unknown) => void
   readonly #listeners = new Set<ChangeListener>()
   readonly #historyListeners = new Set<() => void>()
   #watch: HistoryWatch | null = null
   #history = ''
+  /** The server that answered the last reading; null: none did in this history. */
+  #readFrom: string | null = null
   /** The changes that the next reading must find again, by their marks. */
   readonly #recent = new Map<string, Recent>()
   /** The marks of committed changes of this process, which the next reading must find. */
@@ -98,8 +119,9 @@ export class Feed {
   readonly #closing = new AbortController()
   #running: Promise<void> = Promise.resolve()
 
-  constructor({ open, clock, onBackgroundError = () => {} }: FeedOptions) {
+  constructor({ open, clock, server, onBackgroundError = () => {} }: FeedOptions) {
     this.#open = open
+    this.#server = server ?? null
     this.#clock = clock
     this.#onBackgroundError = onBackgroundError
   }
@@ -229,7 +251,7 @@ export class Feed {
     let own: string | null = null
     // Of several processes that start at once, the first one begins a history, and the others accept it.
     for (let tries = 0; tries < historyTries; tries++) {
-      const { history } = await readChanges(db, from, 1)
+      const { history } = await this.#readPage(db, { from, limit: 1 })
       const isAccepted =
         !this.#watch || history === own || (history && (await this.#watch.isWatched(history)))
       if (history !== null && isAccepted) return history
@@ -248,8 +270,9 @@ export class Feed {
   async #read(db: Database, began: number): Promise<void> {
     const expected = new Set([...this.#recent.keys(), ...this.#written])
     for (let from = this.#from, limit = pageSize; ; ) {
-      const { history, changes, unstepped } = await readChanges(db, from, limit)
-      if (history !== this.#history) throw new OtherHistory()
+      const page = await this.#readPage(db, { from, limit })
+      await this.#assertSameHistory(db, page)
+      const { changes, unstepped } = page
       for (const change of changes) {
         expected.delete(change.mark)
         if (!this.#recent.has(change.mark)) this.#note(change)
@@ -265,11 +288,32 @@ export class Feed {
       if (last.step === from) limit *= 2
       from = last.step
     }
-    if (expected.size > 0) {
-      await this.#beginHistory(db, this.#history)
-      throw new OtherHistory()
-    }
+    if (expected.size > 0) await this.#changeHistory(db)
     this.#settle(began)
+  }
+
+  async #readPage(db: Database, reading: Pick<FeedReading, 'from' | 'limit'>): Promise<FeedPage> {
+    const proof = this.#server
+    const page = await readChanges(db, { ...reading, ...(proof && { server: proof.expression }) })
+    if (proof && !proof.trusts(page.server ?? '')) throw new OtherServer()
+    return page
+  }
+
+  /**
+   * Another server than that of the last reading may have lost commits which no process has seen.
+   * @throws OtherHistory
+   */
+  async #assertSameHistory(db: Database, { history, server }: FeedPage): Promise<void> {
+    if (history !== this.#history) throw new OtherHistory()
+    const isOther = this.#readFrom !== null && this.#readFrom !== server
+    this.#readFrom = server
+    if (isOther && this.#server?.mayHaveLost()) await this.#changeHistory(db)
+  }
+
+  /** @throws OtherHistory always: whatever was read counts no more */
+  async #changeHistory(db: Database): Promise<never> {
+    await this.#beginHistory(db, this.#history)
+    throw new OtherHistory()
   }
 
   #note(change: MarkedChange): void {
@@ -309,6 +353,7 @@ export class Feed {
     this.#floor = Number.POSITIVE_INFINITY
     this.#position = 0
     this.#newest = 0
+    this.#readFrom = null
     this.#recent.clear()
     this.#written.clear()
     this.#unstepped.clear()

@@ -84,6 +84,11 @@ export class ServerWatch {
     return this.#generation
   }
 
+  /** Whether the connections lead to the nodes of a cluster, which all have the same data. */
+  get isCluster(): boolean {
+    return this.#isCluster
+  }
+
   /** Whether a connection may still be given out. */
   isCurrent(generation: Generation): boolean {
     return generation === this.#generation

@@ -228,7 +228,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
   deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
   deleteOldCounters: (db) => counterRows.deleteOldCounters(db, now + 50, 10),
-  readChanges: (db) => changeRows.readChanges(db, rows - 100, 50),
+  readChanges: (db) => changeRows.readChanges(db, { from: rows - 100, limit: 50 }),
   readUnsteppedChanges: (db) => changeRows.readUnsteppedChanges(db, 0),
   findStart: (db) => changeRows.findStart(db, now + rows - 100, 50),
   beginHistory: (db) => changeRows.beginHistory(db, 'h', 'none'),
