@@ -20,6 +20,6 @@ export const contributing: Script = [
   [
     'npm ci',
     by('test/docs/new-machine.test.ts'),
-    by('test/docs/docs.test.ts', 'runs only scripts that there are'),
+    by('test/docs/docs.test.ts', 'runs only existing scripts'),
   ],
 ]

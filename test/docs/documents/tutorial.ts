@@ -57,7 +57,7 @@ export const tutorial: Script = [
   ['{"code":1', shown],
   ['sqlite3 -header -column data/hufu.db', withSqlite],
   ['id ', shown],
-  ["redis-cli --scan --pattern 'hufu:*'", inRedis],
+  ["redis-cli --scan --pattern 'hufu:s:*'", inRedis],
   ['"hufu:s:', shownUnsorted],
   ['redis-cli --raw GET', inRedis],
   ['+8612345678901', shown],
