@@ -190,6 +190,7 @@ const doneElsewhere = new Set<unknown>([
   1062, // ER_DUP_ENTRY: the record of the migration
   1091, // ER_CANT_DROP_FIELD_OR_KEY
   1146, // ER_NO_SUCH_TABLE: it was renamed
+  1317, // ER_QUERY_INTERRUPTED: a change of the same table through another node came first
   1826, // ER_FK_DUP_NAME
 ])
 

@@ -48,7 +48,10 @@ const onlyMariadb = [
 
 test('no statement of the source uses syntax of MariaDB alone', () => {
   const statements = sources.flatMap(({ file, text }) =>
-    [...text.matchAll(/sql(?:<[^`]*?>)?`([^`]*)`/g)].map(([, sql = '']) => ({ file, sql })),
+    [...text.matchAll(/sql(?:<[^`]*?>)?`([^`]*)`/g)]
+      .map(([, sql = '']) => ({ file, sql }))
+      // Neither MySQL nor MariaDB has partial indexes, so these are for the other databases.
+      .filter(({ sql }) => !/\bcreate index\b[^;]*\bwhere\b/.test(sql)),
   )
   expect(statements.length).toBeGreaterThan(50)
   expect(onlyMariadb.some((words) => words.test('insert into t (a) values (1) returning a'))).toBe(true)
