@@ -17,9 +17,5 @@ const tree = runs((_walk, { text }) => {
 export const architecture: Script = [['src/', tree]]
 
 export const contributing: Script = [
-  [
-    'npm ci',
-    by('test/docs/new-machine.test.ts'),
-    by('test/docs/docs.test.ts', 'runs only existing scripts'),
-  ],
+  ['npm ci', by('test/docs/new-machine.test.ts'), by('test/docs/docs.test.ts', 'runs only existing scripts')],
 ]
