@@ -3,8 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 /**
  * `first`: a write for a caller that was authenticated or counted in the limits. `last`: a request that
- * changes
- * nothing. Anything else is `middle`.
+ * changes nothing. Anything else is `middle`.
  */
 export type QueuePlace = 'first' | 'middle' | 'last'
 

@@ -29,8 +29,7 @@ function program(result: { code: number }): Command {
   /**
    * Wraps an action: reads the settings and prints errors. Commander passes arguments, options, then the
    * command itself. The module of a command is loaded when the command runs, because loading all of them
-   * takes
-   * longer than most commands.
+   * takes longer than most commands.
    */
   function action<A extends unknown[]>(load: () => Promise<Action<A>>) {
     return async (...given: unknown[]) => {

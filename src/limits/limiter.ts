@@ -473,9 +473,8 @@ function roomOf(asked: readonly Asked[]): Room {
 /**
  * Whether the caller is counted like one without a proof instead of being refused. Also where too many
  * attempts were right: a holder of a copy of the proof could otherwise take each place as it becomes free,
- * and
- * the owner would be refused for as long as that lasts. A request for a code waits: it would send a second
- * message.
+ * and the owner would be refused for as long as that lasts. A request for a code waits: it would send a
+ * second message.
  */
 function isTreatedAsMissing(asked: readonly Asked[]): boolean {
   return asked.some(({ bucket, spent }) => {

@@ -51,8 +51,7 @@ const settleScript = defineScript({
  * Writes an entry where there is none, an older one, or one of another Redis process; never over a mark or
  * over a value that is not an entry. An entry begins with its run (the run id of its Redis process, and the
  * history of the database), its step in the feed, and its format (session-codec.ts). At the same position the
- * newer format wins, so that servers of
- * two versions do not overwrite each other's entries in turn.
+ * newer format wins, so that servers of two versions do not overwrite each other's entries in turn.
  */
 const fillScript = defineScript({
   SCRIPT: `

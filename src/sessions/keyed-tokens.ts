@@ -39,8 +39,7 @@ export function deviceProofFromKey(source: KeyedSource): string {
 
 /**
  * HMAC-SHA-256 (RFC 2104) keyed with the client's key. A reader of the database has the nonce and not the
- * key; a
- * holder of the key does not have the nonce.
+ * key; a holder of the key does not have the nonce.
  */
 function secretFromKey(purpose: 'token' | 'device_proof', { key, sessionId, nonce }: KeyedSource): string {
   const message = JSON.stringify([purpose, sessionId, nonce])
