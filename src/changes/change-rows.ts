@@ -1,6 +1,7 @@
 // The feed of changes in SQL. No policy here.
 import { randomBytes } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
+import { isMysql } from '../database/pages.ts'
 import type { Database } from '../database/schema.ts'
 import { randomText } from '../random-text.ts'
 
@@ -64,7 +65,7 @@ export async function insertChange(tx: Database, accountId: string, at: number):
     .select(sql<number>`coalesce(max(step), 0) + 1`.as('step'))
   const insert = tx.insertInto('hufu_account_changes')
   // MySQL can neither read the table that an insert writes nor return the row.
-  if (!tx.getExecutor().adapter.supportsReturning) {
+  if (isMysql(tx)) {
     const { step } = await next.executeTakeFirstOrThrow()
     await insert.values({ ...row, step }).execute()
     return { step, mark }

@@ -1,6 +1,7 @@
 // The row of an account in SQL, locked and changed by one transaction. No policy here.
 // accounts/account-rows.ts reads accounts without a lock.
 import { sql } from 'kysely'
+import { isMysql } from '../database/pages.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 
 /**
@@ -32,7 +33,7 @@ export async function lockAccountRow(tx: Database, id: string): Promise<Accounts
  * Other databases need no such statement: all connections know of their locks.
  */
 export async function certify(tx: Database, id: string): Promise<void> {
-  if (tx.getExecutor().adapter.supportsReturning) return
+  if (!isMysql(tx)) return
   await sql`update hufu_accounts set writes = coalesce(writes, 0) + 1 where id = ${id}`.execute(tx)
 }
 
