@@ -1,7 +1,7 @@
 // Sessions that are over, in SQL: they are written as ended, and deleted. No policy here.
 import type { ExpressionBuilder } from 'kysely'
-import { valuesOfPage } from '../database/pages.ts'
 import type { Database, Tables } from '../database/schema.ts'
+import { type PlaceOfSession, sessionsAfter } from './session-pages.ts'
 
 /** A place in the order of expiry. */
 export interface PlaceOfExpired {
@@ -82,12 +82,6 @@ export async function deleteSessionsEndedBefore(db: Database, at: number, limit:
   )
 }
 
-/** The place of a session in the order in which an account's sessions are deleted. */
-export interface PlaceOfOldSession {
-  readonly createdAt: number
-  readonly id: string
-}
-
 /**
  * Deletes up to `limit` sessions of an account, ended or not, behind a place, so that no statement passes
  * over the rows that earlier ones have deleted.
@@ -96,18 +90,11 @@ export interface PlaceOfOldSession {
 export async function deleteSessionsOf(
   db: Database,
   accountId: string,
-  after: PlaceOfOldSession | null,
+  after: PlaceOfSession | null,
   limit: number,
-): Promise<PlaceOfOldSession | null> {
+): Promise<PlaceOfSession | null> {
   const sessions = db.selectFrom('hufu_sessions').select(['id', 'created_at']).limit(limit)
-  const page = after
-    ? sessions
-        .where('account_id', 'in', valuesOfPage(db, accountId))
-        .where('created_at', '>=', after.createdAt)
-        .where((where) => where.or([where('created_at', '>', after.createdAt), where('id', '>', after.id)]))
-        .orderBy('account_id')
-    : sessions.where('account_id', '=', accountId)
-  const rows = await page.orderBy('created_at').orderBy('id').execute()
+  const rows = await sessionsAfter(db, sessions, accountId, after).execute()
   await deleteSessions(
     db,
     rows.map(({ id }) => id),

@@ -10,8 +10,8 @@ import {
   endExpiredSessions,
   listExpiredSessions,
   type PlaceOfExpired,
-  type PlaceOfOldSession,
 } from './old-session-rows.ts'
+import type { PlaceOfSession } from './session-pages.ts'
 
 /** On SQLite nothing else runs while a batch is written: about two milliseconds. */
 const batchSize = 50
@@ -78,7 +78,7 @@ export async function endExpiredOf(db: Database, accountId: string, now: number)
 
 /** Deletes all sessions of an account that is being removed, in batches with pauses. */
 export async function deleteAllSessionsOf(db: Database, accountId: string): Promise<void> {
-  for (let after: PlaceOfOldSession | null = null; ; ) {
+  for (let after: PlaceOfSession | null = null; ; ) {
     await nextTurn()
     const began = performance.now()
     after = await deleteSessionsOf(db, accountId, after, batchSize)
