@@ -10,6 +10,12 @@ import { NoConnection } from './failures.ts'
 const waitingForEach = 50
 /** How long work waits for its turn. */
 const turnMs = 2_000
+/**
+ * Every fourth turn goes to less important work, and every sixteenth to the least important: under a load
+ * of transactions that never ends, the others would otherwise never have their turn.
+ */
+const turnOfLess = 4
+const turnOfLeast = 16
 
 interface Waiting {
   readonly go: () => void
@@ -21,6 +27,7 @@ class PoolQueue {
   readonly #waitingMax: number
   #free: number
   #waitingCount = 0
+  #turns = 0
   /** A Set keeps the order of insertion, and removes from the middle at once. */
   readonly #waiting: Readonly<Record<QueuePlace, Set<Waiting>>> = {
     first: new Set(),
@@ -69,9 +76,17 @@ class PoolQueue {
   }
 
   leave(): void {
-    const next = firstOf(this.#waiting.first) ?? firstOf(this.#waiting.middle) ?? firstOf(this.#waiting.last)
+    const next = this.#next()
     if (next) next.go()
     else this.#free++
+  }
+
+  #next(): Waiting | undefined {
+    const [first, middle, last] = [this.#waiting.first, this.#waiting.middle, this.#waiting.last].map(firstOf)
+    this.#turns++
+    if (this.#turns % turnOfLeast === 0) return last ?? middle ?? first
+    if (this.#turns % turnOfLess === 0) return middle ?? last ?? first
+    return first ?? middle ?? last
   }
 
   #makeRoomFor(place: QueuePlace): void {

@@ -118,6 +118,24 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
     ])
   })
 
+  whereUsable('gives everything a turn while transactions wait all the time', async () => {
+    const db = await open(1)
+    let isOver = false
+    const keepWriting = async () => {
+      while (!isOver) await inTransaction(db, (tx) => sql`select 1`.execute(tx))
+    }
+    const writers = Array.from({ length: 20 }, keepWriting)
+    const read = (place: QueuePlace) =>
+      atPlace(place, () => sql`select 1`.execute(db)).then(
+        () => 'done',
+        (error: unknown) => error,
+      )
+    const answers = await Promise.all([read('middle'), read('last'), read('middle')])
+    isOver = true
+    await Promise.all(writers)
+    expect(answers).toEqual(['done', 'done', 'done'])
+  })
+
   async function start(redis: string | null): Promise<RunningApp> {
     const { url, drop } = await create()
     closers.push(drop)
