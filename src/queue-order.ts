@@ -2,19 +2,40 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 /**
- * `first`: a write for a caller that was authenticated or counted in the limits. `last`: a request that
- * changes nothing. Anything else is `middle`.
+ * On whose behalf work is done, the most important first. `known`: a caller whose token was verified, an
+ * operator, or the server itself. `counted`: a caller without a session, whose try the limits have counted.
+ * `changing`: any other request, and `reading`: one that changes nothing.
  */
-export type QueuePlace = 'first' | 'middle' | 'last'
+export const queueClasses = ['known', 'counted', 'changing', 'reading'] as const
+
+export type QueueClass = (typeof queueClasses)[number]
+
+export interface QueuePlace {
+  readonly queueClass: QueueClass
+  /** A transaction writes what earlier steps of the same request have prepared. */
+  readonly isTransaction: boolean
+}
 
 const places = new AsyncLocalStorage<QueuePlace>()
+const ownWork: QueuePlace = { queueClass: 'known', isTransaction: false }
 
-/** Runs `work`, and everything that it starts, at this place. */
-export function atPlace<Result>(place: QueuePlace, work: () => Result): Result {
-  return places.run(place, work)
+/** Runs `work`, and everything that it starts, in this class. */
+export function inClass<Result>(queueClass: QueueClass, work: () => Result): Result {
+  return places.run({ queueClass, isTransaction: false }, work)
+}
+
+/** The same, but never moves work into a less important class. */
+export function atLeastInClass<Result>(queueClass: QueueClass, work: () => Result): Result {
+  const present = currentPlace().queueClass
+  return queueClasses.indexOf(queueClass) < queueClasses.indexOf(present) ? inClass(queueClass, work) : work()
+}
+
+/** Runs `work` as a transaction of the present class. */
+export function asTransaction<Result>(work: () => Result): Result {
+  return places.run({ ...currentPlace(), isTransaction: true }, work)
 }
 
 /** The place of the work that is running. */
 export function currentPlace(): QueuePlace {
-  return places.getStore() ?? 'middle'
+  return places.getStore() ?? ownWork
 }

@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
+import { atLeastInClass } from '../queue-order.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import { findGoodProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
@@ -82,13 +83,14 @@ export class CodeSender {
     const proof = await findGoodProof(db, { phoneNumber, text: deviceProof, deviceId })
     const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
     const asked = await limiter.askForCode(subject)
-    const answer = { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
-    const account = await findAccountByPhoneNumber(db, phoneNumber)
-    const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
-    if (isTest) await codes.prepare(message.name)
-    else if (to === 'anyone') await this.#sendNow(message)
-    else this.#toOwners.add(() => this.#sendToOwner(message))
-    return answer
+    await atLeastInClass('counted', async () => {
+      const account = await findAccountByPhoneNumber(db, phoneNumber)
+      const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
+      if (isTest) await codes.prepare(message.name)
+      else if (to === 'anyone') await this.#sendNow(message)
+      else this.#toOwners.add(() => this.#sendToOwner(message))
+    })
+    return { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
   }
 
   /** Sends the waiting messages now, and waits until they are sent. */

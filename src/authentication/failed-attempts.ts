@@ -42,6 +42,7 @@ export async function comparePassword(
   const judged = await guess.count(stored !== null)
   const isRight = await passwords.verify(stored, password)
   if (!isRight || stored === null || judged === 'full') {
+    guess.isWrong = true
     throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
   }
   return stored

@@ -154,9 +154,11 @@ export class Codes {
     const given = digitsOf(code)
     const isRight = isReal && isSameText((await this.#expected(name, row.nonce, now)).code, given)
     const isEnough = isRight && (judged === 'reserved' || isCounted)
+    guess.isWrong = !isEnough
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
     // found one by one.
     const mayEnter = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
+    guess.isWrong = !mayEnter
     if (!mayEnter || !isReal) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }

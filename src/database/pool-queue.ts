@@ -1,6 +1,6 @@
-// The queue in front of a connection pool: bounded, and in order of importance.
+// The queue in front of a connection pool: bounded, and shared out among the classes of work.
 import type { MysqlPool, PostgresPool } from 'kysely'
-import { currentPlace, type QueuePlace } from '../queue-order.ts'
+import { FairQueue } from '../fair-queue.ts'
 import { NoConnection } from './failures.ts'
 
 /**
@@ -8,42 +8,28 @@ import { NoConnection } from './failures.ts'
  * queue waits for a second: half of the time after which it would be given up. More could only wait in vain.
  */
 const waitingForEach = 50
+const full = 'too many wait for a connection'
 /** How long work waits for its turn. */
 const turnMs = 2_000
-/**
- * Every fourth turn goes to less important work, and every sixteenth to the least important: under a load
- * of transactions that never ends, the others would otherwise never have their turn.
- */
-const turnOfLess = 4
-const turnOfLeast = 16
 
-interface Waiting {
+interface Turn {
   readonly go: () => void
   readonly refuse: (reason: string) => void
 }
 
 /** Lets `size` pieces of work through at a time. */
 class PoolQueue {
-  readonly #waitingMax: number
+  readonly #waiting: FairQueue<Turn>
   #free: number
-  #waitingCount = 0
-  #turns = 0
-  /** A Set keeps the order of insertion, and removes from the middle at once. */
-  readonly #waiting: Readonly<Record<QueuePlace, Set<Waiting>>> = {
-    first: new Set(),
-    middle: new Set(),
-    last: new Set(),
-  }
 
   /** @param size the connections of the pool */
   constructor(size: number) {
     this.#free = size
-    this.#waitingMax = size * waitingForEach
+    this.#waiting = new FairQueue(size * waitingForEach)
   }
 
   /**
-   * Resolves when it is this work's turn; then `leave` must be called once. In a full queue, work takes the
-   * place of the newest one that is less important.
+   * Resolves when it is this work's turn; then `leave` must be called once.
    * @throws NoConnection at once where the queue is full, or after two seconds
    */
   async enter(): Promise<void> {
@@ -51,62 +37,30 @@ class PoolQueue {
       this.#free--
       return
     }
-    const place = currentPlace()
-    if (this.#waitingCount >= this.#waitingMax) this.#makeRoomFor(place)
     await new Promise<void>((resolve, reject) => {
-      const remove = () => {
+      const refuse = (reason: string) => {
         clearTimeout(timer)
-        this.#waitingCount--
-        this.#waiting[place].delete(waiting)
+        reject(new NoConnection(new Error(reason)))
       }
-      const waiting: Waiting = {
-        go: () => {
-          remove()
-          resolve()
-        },
-        refuse: (reason) => {
-          remove()
-          reject(new NoConnection(new Error(reason)))
-        },
+      const go = () => {
+        clearTimeout(timer)
+        resolve()
       }
-      const timer = setTimeout(() => waiting.refuse(`no connection was free for ${turnMs} ms`), turnMs)
-      this.#waitingCount++
-      this.#waiting[place].add(waiting)
+      const timer = setTimeout(() => {
+        added?.remove()
+        refuse(`no connection was free for ${turnMs} ms`)
+      }, turnMs)
+      const added = this.#waiting.add({ go, refuse })
+      if (!added) refuse(full)
+      added?.refused?.refuse(full)
     })
   }
 
   leave(): void {
-    const next = this.#next()
+    const next = this.#waiting.next()
     if (next) next.go()
     else this.#free++
   }
-
-  #next(): Waiting | undefined {
-    const [first, middle, last] = [this.#waiting.first, this.#waiting.middle, this.#waiting.last].map(firstOf)
-    this.#turns++
-    if (this.#turns % turnOfLeast === 0) return last ?? middle ?? first
-    if (this.#turns % turnOfLess === 0) return middle ?? last ?? first
-    return first ?? middle ?? last
-  }
-
-  #makeRoomFor(place: QueuePlace): void {
-    const full = 'too many wait for a connection'
-    const { middle, last } = this.#waiting
-    const newest =
-      place === 'last' ? undefined : (lastOf(last) ?? (place === 'first' ? lastOf(middle) : undefined))
-    if (!newest) throw new NoConnection(new Error(full))
-    newest.refuse(full)
-  }
-}
-
-function firstOf(waiting: ReadonlySet<Waiting>): Waiting | undefined {
-  const [first] = waiting
-  return first
-}
-
-/** Walks the whole set, which is bounded. */
-function lastOf(waiting: ReadonlySet<Waiting>): Waiting | undefined {
-  return [...waiting].at(-1)
 }
 
 type Callback = (error: unknown, value?: unknown) => void

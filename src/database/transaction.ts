@@ -2,7 +2,7 @@
 // transaction.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
-import { atPlace } from '../queue-order.ts'
+import { asTransaction } from '../queue-order.ts'
 import { longTransactionMs, transactionMs } from '../timing.ts'
 import { isRetryable } from './failures.ts'
 import type { Database, DatabaseTransaction } from './schema.ts'
@@ -22,10 +22,9 @@ export function takeLonger(deadline: Deadline): void {
 }
 
 /**
- * Runs `work` in one transaction and commits it. It gets a connection before all other work: its caller is
- * authenticated or counted in the limits, so that no flood of requests can take that place. The isolation
- * level is READ COMMITTED on every server, because the reads after a lock must see what its previous holder
- * wrote. SQLite's transactions are serial anyway.
+ * Runs `work` in one transaction and commits it. The isolation level is READ COMMITTED on every server,
+ * because the reads after a lock must see what its previous holder wrote. SQLite's transactions are serial
+ * anyway.
  * @throws AppError `unavailable` where the work took longer than the deadline; then nothing is committed
  */
 export async function inTransaction<T>(
@@ -47,7 +46,7 @@ export async function inTransaction<T>(
             return result
           })
       }
-      return await atPlace('first', () => db.connection().execute(run))
+      return await asTransaction(() => db.connection().execute(run))
     } catch (error) {
       if (attempt === tries || !isRetryable(error)) throw error
       await sleep(Math.random() * 50 * attempt)

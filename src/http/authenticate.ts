@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
+import { inClass } from '../queue-order.ts'
 import { type Caller, endedError } from '../sessions/caller.ts'
 import {
   isBearer,
@@ -44,7 +45,7 @@ export function authenticate(app: FastifyInstance, kind: CallerKind, verificatio
     const signedIn = signedInBy(token, verification)
     const goOn = ({ session, account }: SignedIn) => {
       request.signedIn = { session, account, token }
-      done()
+      inClass('known', done)
     }
     if (signedIn instanceof Promise) signedIn.then(goOn, done)
     else goOn(signedIn)

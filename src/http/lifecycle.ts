@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
-import { atPlace } from '../queue-order.ts'
+import { inClass, type QueueClass } from '../queue-order.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
 import { announcesTooMuch } from './body-limit.ts'
 import { sendClassic } from './classic/classic-errors.ts'
@@ -91,11 +91,12 @@ export class RequestLifecycle {
         // A request for an unknown path is answered without reading its body.
         else if (request.is404) done(new AppError('not_found'))
         else if (wantsWebSocket(request)) done(new AppError('bad_request'))
-        else if (isSafe(request.raw)) atPlace('last', done)
-        else done()
+        else inClass(classOf(request), done)
       }
       this.connections.inTurn(request.raw, reply.raw, { go, tooLarge })
     })
+    // The events of the body do not run in the class that `go` has set.
+    app.addHook('preValidation', (request, _reply, done) => inClass(classOf(request), done))
     app.setErrorHandler(this.errorHandler('problem'))
     app.setNotFoundHandler(async () => {
       throw new AppError('not_found')
@@ -237,6 +238,12 @@ export class RequestLifecycle {
 function isTaken({ socket, writableLength }: ServerResponse): boolean {
   // A pipelined request has no socket yet while the response before it is under way.
   return socket !== null && writableLength === 0 && !socket.destroyed && socket.errored === null
+}
+
+/** The class of a request's work, as far as its caller is known by now. */
+function classOf({ raw, signedIn }: FastifyRequest): QueueClass {
+  if (signedIn) return 'known'
+  return isSafe(raw) ? 'reading' : 'changing'
 }
 
 /**

@@ -2,8 +2,10 @@
 // caller.
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.ts'
+import { AppError } from '../errors.ts'
 import { Limiter } from './limiter.ts'
 import { type Action, type By, type Check, type Limit, limitsWith } from './limits.ts'
+import type { AskedBucket, SpendOptions } from './store.ts'
 import { MemoryLimits } from './store-memory.ts'
 import { addressBlock, type LimitSubject } from './subjects.ts'
 
@@ -432,6 +434,20 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await own(limiter, method, mine)).toEqual(refused(30))
   })
 
+  test('a wrong one stays counted where something else fails afterwards, a right one does not', async () => {
+    const { limiter } = newLimiter()
+    const guesser = person(0, { phoneNumber: number, address: at })
+    const failing = (isWrong: boolean) =>
+      limiter.withLimit(method, guesser, async (guess) => {
+        await guess.count(true)
+        guess.isWrong = isWrong
+        throw new AppError('unavailable', { retryAfterSeconds: 1 })
+      })
+    for (let i = 0; i < 20; i++) await expect(failing(false)).rejects.toMatchObject({ code: 'unavailable' })
+    for (let i = 0; i < 5; i++) await expect(failing(true)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(failing(true)).rejects.toMatchObject({ code: 'rate_limited' })
+  })
+
   test('a right one is refunded at the number too', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 50; i++) {
@@ -542,6 +558,22 @@ test('while a number is full, a second right code of the same caller counts, and
   expect(await (await guessOf(mine)).wasRightAgain('second', true)).toBe(true)
   clock.advance(9 * 60 * minute)
   expect(await (await guessOf(mine)).wasRightAgain('third', true)).toBe(false)
+})
+
+test('writes of sessions are counted ahead of strangers, and two go on without counters', async () => {
+  const options: (SpendOptions | undefined)[] = []
+  const store = Object.assign(new MemoryLimits({ clock: new ManualClock() }), {
+    consumeAll: async (_buckets: readonly AskedBucket[], given?: SpendOptions): Promise<never> => {
+      options.push(given)
+      throw new AppError('overloaded', { retryAfterSeconds: 1 })
+    },
+  })
+  const limiter = new Limiter({ store, limits: table })
+  const writer = { accountId: 'a', sessionId: 's' }
+  await limiter.countWrite('end_session', writer)
+  await limiter.countWrite('rotate_token', writer)
+  await expect(limiter.countWrite('change_profile', writer)).rejects.toMatchObject({ code: 'overloaded' })
+  expect(options).toEqual(Array(3).fill({ reserved: true }))
 })
 
 test('without a table nothing is refused', async () => {

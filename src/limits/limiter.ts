@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
 import { numberCountry } from '../phone/phone.ts'
+import { atLeastInClass } from '../queue-order.ts'
 import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Spent, Window } from './store.ts'
 import { type LimitSubject, subjectOf } from './subjects.ts'
@@ -63,6 +64,11 @@ export interface Guess {
    * @throws AppError `unavailable`
    */
   wasRightAgain(code: string, isRight: boolean): Promise<boolean>
+  /**
+   * Set after the comparison, before anything else that may fail: a wrong guess stays counted, even where its
+   * event cannot be written.
+   */
+  isWrong: boolean
 }
 
 /**
@@ -204,8 +210,8 @@ export class Limiter {
   }
 
   /**
-   * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong, and
-   * does not when anything else failed.
+   * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong, whatever
+   * else fails, and does not when nothing was compared.
    * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
    */
   async withLimit<T>(
@@ -215,34 +221,30 @@ export class Limiter {
   ): Promise<T> {
     const attempt = await this.attempt(action, subject)
     try {
-      const result = await compare(attempt.guess)
+      const result = await atLeastInClass('counted', () => compare(attempt.guess))
       await attempt.succeeded()
       return result
     } catch (error) {
-      if (!isWrongProof(error)) await attempt.cancel()
+      if (!isWrongProof(error) && !attempt.guess.isWrong) await attempt.cancel()
       throw error
     }
   }
 
   /**
-   * Counts a write on behalf of a session, before it is done. Sessions can be ended and tokens rotated while
-   * the counters cannot be reached: neither helps to guess a secret, and the removal of a stolen device must
-   * not wait for the counters.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then the write
-   * must not be done
+   * Counts a write on behalf of a session, before it is done, ahead of callers without a proof. Sessions can
+   * be ended and tokens rotated while the counters cannot be reached: neither helps to guess a secret, and the
+   * removal of a stolen device must not wait for the counters.
+   * @throws AppError `rate_limited`, or `unavailable` or `overloaded` where the counters cannot be reached:
+   * then the write must not be done
    */
   async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
     const subject = { ...noSubject, accountId, sessionId }
     try {
-      const asked = await this.#consumeAll(
-        this.#ownBuckets(action, 'without_proof'),
-        subject,
-        'without_proof',
-      )
+      const buckets = this.#ownBuckets(action, 'without_proof')
+      const asked = await this.#consumeAll(buckets, subject, 'with_proof')
       if (isRefused(asked)) throw refusalOf(asked)
     } catch (error) {
-      const isUnavailable = error instanceof AppError && error.code === 'unavailable'
-      if (!isUnavailable || !needsNoCounters.includes(action)) throw error
+      if (!areCountersAway(error) || !needsNoCounters.includes(action)) throw error
     }
   }
 
@@ -363,6 +365,7 @@ class CountedGuess implements Guess {
   readonly #store: LimitStore
   readonly #rightOnceKey: string
   shared: readonly Asked[] = []
+  isWrong = false
   #judged: Promise<Judged> | null = null
 
   constructor(
@@ -399,6 +402,10 @@ class CountedGuess implements Guess {
     const noted = await this.#store.consume(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
     return isRight && !isRepeated && noted.waitMs > 0
   }
+}
+
+function areCountersAway(error: unknown): boolean {
+  return error instanceof AppError && (error.code === 'unavailable' || error.code === 'overloaded')
 }
 
 const noSubject: LimitSubject = {

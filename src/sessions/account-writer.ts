@@ -10,6 +10,7 @@ import type { AccountsTable, Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
+import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { lateMs } from '../timing.ts'
 import { affectedBy, apply, type Change, type Work } from './account-change.ts'
@@ -123,7 +124,11 @@ export class AccountWriter {
    * server knows what it ended or changed.
    * @throws AppError the 401 of a caller that is no longer live, `unavailable`, and whatever `decide` throws
    */
-  async write<L extends Locked, T>({
+  async write<L extends Locked, T>(write: Write<L, T>): Promise<Written<T>> {
+    return await (write.by ? atLeastInClass('known', () => this.#write(write)) : this.#write(write))
+  }
+
+  async #write<L extends Locked, T>({
     lock,
     by,
     origin = noOrigin,

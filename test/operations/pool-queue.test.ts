@@ -1,4 +1,4 @@
-// The queue for a database connection: bounded, and writes go before requests that change nothing.
+// The queue for a database connection: bounded, and no class of callers takes the share of another one.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -7,7 +7,7 @@ import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
 import { noOrigin } from '../../src/events/events.ts'
-import { atPlace, type QueuePlace } from '../../src/queue-order.ts'
+import { inClass, type QueueClass, queueClasses } from '../../src/queue-order.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
@@ -87,53 +87,77 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
     expect(await Promise.all(later)).toEqual(Array(50).fill('done'))
   })
 
-  whereUsable('lets transactions through first, and requests that change nothing last', async () => {
+  whereUsable('gives each class its share of the turns, and lends what one does not need', async () => {
     const db = await open(1)
     const letGo = await keepBusy(db, 1)
-    const order: string[] = []
-    const note = (what: string) => () => void order.push(what)
-    const read = (place: QueuePlace, i: number) =>
-      atPlace(place, () => sql`select 1`.execute(db)).then(
-        note(`${place} ${i}`),
-        note(`${place} ${i} refused`),
+    const order: QueueClass[] = []
+    const read = (queueClass: QueueClass) =>
+      inClass(queueClass, () => sql`select 1`.execute(db)).then(() => order.push(queueClass))
+    const work = queueClasses
+      .toReversed()
+      .flatMap((queueClass) => Array.from({ length: 12 }, () => queueClass))
+    const all = work.map(read)
+    await letGo()
+    await Promise.all(all)
+    const count = (part: readonly QueueClass[]) =>
+      queueClasses.map((one) => part.filter((c) => c === one).length)
+    expect(count(order.slice(0, 12))).toEqual([6, 3, 2, 1])
+    expect(count(order.slice(0, 24))).toEqual([12, 6, 4, 2])
+    expect(count(order)).toEqual([12, 12, 12, 12])
+  })
+
+  whereUsable('a full queue refuses the newest of the class that exceeds its share the most', async () => {
+    const db = await open(1)
+    const letGo = await keepBusy(db, 1)
+    const ends: string[] = []
+    const note = (name: string) =>
+      [() => void ends.push(name), () => void ends.push(`${name} refused`)] as const
+    const read = (queueClass: QueueClass, i: number) =>
+      inClass(queueClass, () => sql`select 1`.execute(db)).then(...note(`${queueClass} ${i}`))
+    const write = (queueClass: QueueClass) =>
+      inClass(queueClass, () => inTransaction(db, (tx) => sql`select 1`.execute(tx))).then(
+        ...note(`${queueClass} transaction`),
       )
     const work = [
-      ...Array.from({ length: 48 }, (_, i) => read('last', i)),
-      read('middle', 0),
-      read('middle', 1),
-      // The queue is full: the newest of those that change nothing make room.
-      inTransaction(db, (tx) => sql`select 1`.execute(tx)).then(note('transaction')),
-      read('middle', 2),
-      read('last', 48),
+      ...Array.from({ length: 48 }, (_, i) => read('counted', i)),
+      read('reading', 0),
+      read('reading', 1),
+      // Full. These have not had their share yet, so the flood makes room.
+      read('known', 0),
+      read('changing', 0),
+      read('reading', 2),
+      // The flood itself gets no more; a transaction takes the place of a read of its own class.
+      read('counted', 48),
+      write('counted'),
     ]
     await letGo()
     await Promise.all(work)
-    const done = order.filter((what) => !what.endsWith('refused'))
-    expect(done.slice(0, 5)).toEqual(['transaction', 'middle 0', 'middle 1', 'middle 2', 'last 0'])
-    expect(done).toHaveLength(50)
-    expect(order.filter((what) => what.endsWith('refused')).toSorted()).toEqual([
-      'last 46 refused',
-      'last 47 refused',
-      'last 48 refused',
+    expect(ends.filter((end) => end.endsWith('refused')).toSorted()).toEqual([
+      'counted 44 refused',
+      'counted 45 refused',
+      'counted 46 refused',
+      'counted 47 refused',
+      'counted 48 refused',
     ])
+    expect(ends).toHaveLength(55)
   })
 
-  whereUsable('gives everything a turn while transactions wait all the time', async () => {
+  whereUsable('gives every class a turn while transactions wait all the time', async () => {
     const db = await open(1)
     let isOver = false
     const keepWriting = async () => {
       while (!isOver) await inTransaction(db, (tx) => sql`select 1`.execute(tx))
     }
     const writers = Array.from({ length: 20 }, keepWriting)
-    const read = (place: QueuePlace) =>
-      atPlace(place, () => sql`select 1`.execute(db)).then(
+    const read = (queueClass: QueueClass) =>
+      inClass(queueClass, () => sql`select 1`.execute(db)).then(
         () => 'done',
         (error: unknown) => error,
       )
-    const answers = await Promise.all([read('middle'), read('last'), read('middle')])
+    const answers = await Promise.all(queueClasses.map(read))
     isOver = true
     await Promise.all(writers)
-    expect(answers).toEqual(['done', 'done', 'done'])
+    expect(answers).toEqual(queueClasses.map(() => 'done'))
   })
 
   async function start(redis: string | null): Promise<RunningApp> {
@@ -158,7 +182,7 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
     ...(redis === null ? [] : [{ cache: redis, name: 'with Redis' }]),
   ]
   test.skipIf(skipped !== null).each(caches)(
-    'a sign-out goes before a flood of checks, $name; checks from the cache go on',
+    'a flood of invented tokens takes neither a check nor a sign-out its place, $name',
     async ({ cache }) => {
       const app = await start(cache)
       const token = await tokenOf(app)
@@ -175,13 +199,15 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
         return { status: answer.status, code, retryAfter: answer.headers.get('retry-after') }
       })
       await vi.waitFor(() => expect(answered).toBeGreaterThanOrEqual(480), 10_000)
-      if (cache !== null) expect((await check(token)).status).toBe(200)
+      const known = check(token)
+      if (cache !== null) expect((await known).status).toBe(200)
       const signOut = fetch(`${app.url}/v1/session`, {
         method: 'DELETE',
         headers: { authorization: `Bearer ${token}` },
       })
       await sleep(100)
       await letGo()
+      expect((await known).status).toBe(200)
       expect((await signOut).status).toBe(204)
       const answers = await Promise.all(flood)
       for (const { status, code, retryAfter } of answers)

@@ -75,7 +75,10 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
       .catch(async (error: unknown) => {
         // A repeat is no sign of a theft and is not recorded as a failure: the response of the first try was
         // lost.
-        if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) return null
+        if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) {
+          guess.isWrong = false
+          return null
+        }
         const { origin } = context
         return await noteWrong(writer, { ...refusal, detail: { method: this.name }, origin })(error)
       })
