@@ -1,12 +1,11 @@
-// A bounded queue that is shared out among the classes of work: a class that floods it takes neither the turns
-// nor the places that are the share of another one.
+// A queue that is shared out among the classes of work: a class that floods it takes neither the turns nor the
+// places that are the share of another one.
 import { currentPlace, type QueueClass } from './queue-order.ts'
 
 /** The turns that each class gets while all of them wait. What one does not need, the others have. */
 const shares: Readonly<Record<QueueClass, number>> = { known: 6, counted: 3, changing: 2, reading: 1 }
 
-/** What waits, with the place of the request that it belongs to. */
-export interface Waiting<Item> {
+interface Waiting<Item> {
   readonly item: Item
   readonly isTransaction: boolean
 }
@@ -21,7 +20,6 @@ interface Line<Item> {
 }
 
 export class FairQueue<Item> {
-  readonly #max: number
   readonly #lines: Readonly<Record<QueueClass, Line<Item>>> = {
     known: lineOf('known'),
     counted: lineOf('counted'),
@@ -30,37 +28,35 @@ export class FairQueue<Item> {
   }
   #size = 0
 
-  constructor(max: number) {
-    this.#max = max
-  }
-
   get size(): number {
     return this.#size
   }
 
-  /**
-   * Whether work of the present class would find a place, or another one would make room for it. In a full
-   * queue, the newest work of the class that exceeds its share the most makes room; a transaction goes before
-   * the reads of its own class, because it completes what other work has begun.
-   */
-  hasRoom(): boolean {
-    return this.#size < this.#max || this.#whoMakesRoom() !== null
-  }
-
-  /**
-   * Adds work of the present class.
-   * @returns removes it from the queue; and the item that had to make room, if any; null: there is no room
-   */
-  add(item: Item): { readonly remove: () => void; readonly refused: Item | null } | null {
-    const refused = this.#size < this.#max ? null : this.#whoMakesRoom()
-    if (this.#size >= this.#max && !refused) return null
-    if (refused) this.#remove(refused.line, refused.waiting)
+  /** Adds work of the present class. @returns removes it */
+  add(item: Item): () => void {
     const { queueClass, isTransaction } = currentPlace()
     const line = this.#lines[queueClass]
     const waiting = { item, isTransaction }
     line.waiting.add(waiting)
     this.#size++
-    return { remove: () => this.#remove(line, waiting), refused: refused?.waiting.item ?? null }
+    return () => this.#remove(line, waiting)
+  }
+
+  /** Whether `makeRoom` would find work that makes room. */
+  canMakeRoom(): boolean {
+    return this.#leastDue() !== null
+  }
+
+  /**
+   * For work of the present class, in a full queue: removes the newest work of the class that exceeds its
+   * share the most. A transaction goes before the reads of its own class, because it completes what other
+   * work has begun.
+   * @returns the removed work; undefined: the work of the present class itself finds no room
+   */
+  makeRoom(): Item | undefined {
+    const found = this.#leastDue()
+    if (found) this.#remove(found.line, found.waiting)
+    return found?.waiting.item
   }
 
   /** Takes the work whose turn it is: smooth weighted round robin over the lines in which work waits. */
@@ -79,7 +75,7 @@ export class FairQueue<Item> {
     if (line.waiting.delete(waiting)) this.#size--
   }
 
-  #whoMakesRoom(): { readonly line: Line<Item>; readonly waiting: Waiting<Item> } | null {
+  #leastDue(): { readonly line: Line<Item>; readonly waiting: Waiting<Item> } | null {
     const { queueClass, isTransaction } = currentPlace()
     const own = this.#lines[queueClass]
     const excess = (line: Line<Item>) => (line.waiting.size + (line === own ? 1 : 0)) / line.share

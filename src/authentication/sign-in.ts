@@ -52,12 +52,12 @@ export class SignInService {
     const { db, limiter, methods } = this.#options
     const method: SignInMethod<SignInCredentials[Name]> = methods[name]
     const phoneNumber = method.numberOf(credential)
-    method.assertRoom()
     const { deviceId, ip: address } = context.device
     const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
-    const accountId = (await findAccountByPhoneNumber(db, phoneNumber))?.id ?? null
+    if (proof === null) method.assertRoom()
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
     return await limiter.withLimit(method.limit, subject, async (guess) => {
+      const accountId = (await findAccountByPhoneNumber(db, phoneNumber))?.id ?? null
       for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
         const verified = await method.verify({ phoneNumber, accountId, credential, context, guess })
         try {

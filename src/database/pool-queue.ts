@@ -8,7 +8,6 @@ import { NoConnection } from './failures.ts'
  * queue waits for a second: half of the time after which it would be given up. More could only wait in vain.
  */
 const waitingForEach = 50
-const full = 'too many wait for a connection'
 /** How long work waits for its turn. */
 const turnMs = 2_000
 
@@ -19,13 +18,14 @@ interface Turn {
 
 /** Lets `size` pieces of work through at a time. */
 class PoolQueue {
-  readonly #waiting: FairQueue<Turn>
+  readonly #waiting = new FairQueue<Turn>()
+  readonly #waitingMax: number
   #free: number
 
   /** @param size the connections of the pool */
   constructor(size: number) {
     this.#free = size
-    this.#waiting = new FairQueue(size * waitingForEach)
+    this.#waitingMax = size * waitingForEach
   }
 
   /**
@@ -37,6 +37,7 @@ class PoolQueue {
       this.#free--
       return
     }
+    if (this.#waiting.size >= this.#waitingMax) this.#makeRoom()
     await new Promise<void>((resolve, reject) => {
       const refuse = (reason: string) => {
         clearTimeout(timer)
@@ -47,13 +48,19 @@ class PoolQueue {
         resolve()
       }
       const timer = setTimeout(() => {
-        added?.remove()
+        remove()
         refuse(`no connection was free for ${turnMs} ms`)
       }, turnMs)
-      const added = this.#waiting.add({ go, refuse })
-      if (!added) refuse(full)
-      added?.refused?.refuse(full)
+      const remove = this.#waiting.add({ go, refuse })
     })
+  }
+
+  /** @throws NoConnection */
+  #makeRoom(): void {
+    const full = 'too many wait for a connection'
+    const refused = this.#waiting.makeRoom()
+    if (!refused) throw new NoConnection(new Error(full))
+    refused.refuse(full)
   }
 
   leave(): void {

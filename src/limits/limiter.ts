@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
 import { numberCountry } from '../phone/phone.ts'
-import { atLeastInClass } from '../queue-order.ts'
+import { atLeastInClass, type QueueClass } from '../queue-order.ts'
 import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
 import type { LimitStore, Spent, Window } from './store.ts'
 import { type LimitSubject, subjectOf } from './subjects.ts'
@@ -77,6 +77,8 @@ export interface Guess {
  */
 export interface Attempt {
   readonly guess: Guess
+  /** A caller with a device proof goes before those without one wherever its work waits. */
+  readonly queueClass: QueueClass
   /** The guess was correct: forgets the caller's consecutive failures at this number, by either method. */
   succeeded(): Promise<void>
   /** Nothing was compared, so the attempt is not a failure. */
@@ -198,6 +200,7 @@ export class Limiter {
     }
     return {
       guess,
+      queueClass: lane === 'with_proof' ? 'known' : 'counted',
       succeeded: () =>
         settle(() =>
           Promise.all([
@@ -221,7 +224,7 @@ export class Limiter {
   ): Promise<T> {
     const attempt = await this.attempt(action, subject)
     try {
-      const result = await atLeastInClass('counted', () => compare(attempt.guess))
+      const result = await atLeastInClass(attempt.queueClass, () => compare(attempt.guess))
       await attempt.succeeded()
       return result
     } catch (error) {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { inClass, type QueueClass } from '../queue-order.ts'
 import { HashPool } from './hash-pool.ts'
 
 const cheap = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 } as const
@@ -16,6 +17,25 @@ test('first come, first served, and nothing is left when all is done', async () 
   )
   expect(done).toEqual(Array.from({ length: 20 }, (_, i) => i))
   expect(threads.load).toBe(0)
+  await threads.close()
+})
+
+test('a flood of strangers keeps neither places nor turns from a person with a session or a device proof', async () => {
+  const threads = new HashPool(1, 20)
+  const order: string[] = []
+  const run = (queueClass: QueueClass, name: string) =>
+    inClass(queueClass, () => threads.run(job)).then(
+      () => order.push(name),
+      (error) => order.push(`${name} ${error.code}`),
+    )
+  const flood = Array.from({ length: 21 }, (_, i) => run('counted', `stranger ${i}`))
+  expect(() => inClass('counted', () => threads.assertRoom())).toThrow(/overloaded/)
+  inClass('known', () => threads.assertRoom())
+  await Promise.all([...flood, run('known', 'person')])
+  expect(order[0]).toBe('stranger 20 overloaded')
+  // Two were in a thread already, and one had its turn.
+  expect(order.indexOf('person')).toBeLessThanOrEqual(4)
+  expect(order).toHaveLength(22)
   await threads.close()
 })
 

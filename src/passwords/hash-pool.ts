@@ -1,6 +1,7 @@
-// A bounded number of hashing threads with a bounded queue, first come, first served.
+// A bounded number of hashing threads with a bounded queue, which is shared out among the classes of callers.
 import { Worker } from 'node:worker_threads'
 import { AppError } from '../errors.ts'
+import { FairQueue } from '../fair-queue.ts'
 import type { HashDone, HashJob } from './hash-worker.ts'
 
 /**
@@ -31,7 +32,7 @@ export class HashPool {
   readonly #count: number
   readonly #queue: number
   readonly #threads: Thread[] = []
-  readonly #waiting: Asked[] = []
+  readonly #waiting = new FairQueue<Asked>()
   /** A moving average of the duration of a job, in milliseconds. */
   #jobMs = 50
 
@@ -43,23 +44,31 @@ export class HashPool {
 
   /** The number of running and waiting jobs. */
   get load(): number {
-    return this.#threads.reduce((sum, { asked }) => sum + asked.length, this.#waiting.length)
+    return this.#threads.reduce((sum, { asked }) => sum + asked.length, this.#waiting.size)
   }
 
-  /** @throws AppError `overloaded` where no more may wait */
+  /** @throws AppError `overloaded` where no more may wait, and no other job would make room */
   assertRoom(): void {
-    if (this.load < this.#count + this.#queue) return
-    const seconds = Math.ceil((this.load / this.#count) * (this.#jobMs / 1000))
-    throw new AppError('overloaded', { retryAfterSeconds: Math.max(1, seconds) })
+    if (this.#isFull() && !this.#waiting.canMakeRoom()) throw this.#overloaded()
   }
 
-  /** @throws AppError `overloaded` */
+  /** @throws AppError `overloaded`, also later, where the job has to make room for another one */
   run(job: HashJob): Promise<string | boolean> {
     this.assertRoom()
+    if (this.#isFull()) this.#waiting.makeRoom()?.reject(this.#overloaded())
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ job, resolve, reject })
+      this.#waiting.add({ job, resolve, reject })
       this.#handOut()
     })
+  }
+
+  #isFull(): boolean {
+    return this.load >= this.#count + this.#queue
+  }
+
+  #overloaded(): AppError {
+    const seconds = Math.ceil((this.load / this.#count) * (this.#jobMs / 1000))
+    return new AppError('overloaded', { retryAfterSeconds: Math.max(1, seconds) })
   }
 
   async close(): Promise<void> {
@@ -67,10 +76,10 @@ export class HashPool {
   }
 
   #handOut(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+    while (this.#waiting.size > 0) {
       const free = this.#freest()
-      if (!free) return
-      this.#waiting.shift()
+      const next = free && this.#waiting.next()
+      if (!next) return
       if (free.asked.length === 0) {
         free.worker.ref()
         free.beganAt = performance.now()

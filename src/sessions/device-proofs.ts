@@ -38,14 +38,15 @@ export function hashDeviceProof(text: string): string {
 }
 
 /**
- * The hash of a valid proof for this number and installation; null for a wrong, expired or foreign proof, and
- * for none. All of these cost the same work: one lookup in the table.
+ * The hash of a valid proof for this number and installation; null for a wrong, expired or foreign proof,
+ * which all cost one lookup in the table, and for none.
  */
 export async function findGoodProof(
   db: Database,
   { phoneNumber, text, deviceId }: ShownProof,
 ): Promise<string | null> {
-  const row = await findDeviceProof(db, hashDeviceProof(text ?? ''), phoneNumber)
+  if (text === null) return null
+  const row = await findDeviceProof(db, hashDeviceProof(text), phoneNumber)
   if (!row) return null
   const isForeign = row.device_id !== null && deviceId !== null && row.device_id !== deviceId
   return isForeign ? null : row.proof_hash
