@@ -91,11 +91,9 @@ export function requestLog({ logger, stream, isoNow }: Log): RequestLog {
   return {
     isOn: logger.isLevelEnabled('info'),
     request: (line) => stream.write(asJson(line, startNow())),
-    error: (request, error) => {
-      logger[error.code === 'internal' ? 'error' : 'warn'](
-        { requestId: request.id, err: withoutValues(error.cause ?? error) },
-        error.code,
-      )
+    error: (request, error, more) => {
+      const about = { requestId: request.id, err: withoutValues(error.cause ?? error) }
+      logger[error.code === 'internal' ? 'error' : 'warn'](more > 0 ? { ...about, more } : about, error.code)
     },
     foreignProtocol: (protocol, peer) => logger.warn({ peer }, foreignProtocolLines[protocol]),
     ignoredAddress: ({ why, ...about }) => logger.warn(about, ignoredAddressLines[why]),

@@ -3,7 +3,7 @@
 // routes and the fast path go through this class.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import { inClass, type QueueClass } from '../queue-order.ts'
 import { everyAnswer, setEach } from './answer-headers.ts'
 import { announcesTooMuch } from './body-limit.ts'
@@ -11,6 +11,7 @@ import { sendClassic } from './classic/classic-errors.ts'
 import { type ClientAddressOf, type IsTrusted, ignoredAddress, tellClientAddress } from './client-address.ts'
 import { ConnectionGuard, isSafe } from './connection-guard.ts'
 import { CrossOrigin } from './cross-origin.ts'
+import { OperatorErrors } from './operator-errors.ts'
 import { sendProblem, type WallClock } from './problem.ts'
 import { asRequestError } from './request-errors.ts'
 import { requestIds } from './request-id.ts'
@@ -50,15 +51,13 @@ export interface FastRequest {
   readonly began: number
 }
 
-/** A client can do nothing about these errors: the log has their causes. */
-const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
-
 export class RequestLifecycle {
   readonly newRequestId = requestIds()
   readonly connections: ConnectionGuard
   readonly #parts: LifecycleParts
   readonly #crossOrigin: CrossOrigin
   readonly #lines: RequestLines
+  readonly #errors: OperatorErrors
   #hasWarnedOfAddress = false
 
   constructor(parts: LifecycleParts) {
@@ -66,6 +65,7 @@ export class RequestLifecycle {
     this.#crossOrigin = new CrossOrigin(parts.allowedOrigins)
     this.connections = new ConnectionGuard(this.#crossOrigin)
     this.#lines = new RequestLines(parts.log, parts.addressOf)
+    this.#errors = new OperatorErrors(parts.log)
   }
 
   /** Installs the hooks on a server. Call it before any route is registered. */
@@ -116,7 +116,7 @@ export class RequestLifecycle {
 
   /** Logs an error that broke off a response after its status was sent. */
   logLateError(request: FastifyRequest, error: unknown): void {
-    this.#logForOperators(request, asRequestError(error, this.#parts.asUnavailable))
+    this.#errors.note(request, asRequestError(error, this.#parts.asUnavailable))
   }
 
   /**
@@ -209,7 +209,7 @@ export class RequestLifecycle {
   ): FastifyReply {
     const known = asRequestError(error, this.#parts.asUnavailable)
     if (reply.hasHeader('connection') || known.code === 'body_too_large') this.#setConnection(request, reply)
-    this.#logForOperators(request, known)
+    this.#errors.note(request, known)
     return format === 'classic'
       ? sendClassic(reply, known)
       : sendProblem(request, reply, known, this.#parts.clock)
@@ -224,10 +224,6 @@ export class RequestLifecycle {
     const staysOpen = raw.complete && reply.raw.shouldKeepAlive
     reply.header('connection', staysOpen ? 'keep-alive' : 'close')
     if (!raw.complete) this.connections.closeAfter(raw.socket)
-  }
-
-  #logForOperators(request: FastifyRequest, error: AppError): void {
-    if (isForOperators.has(error.code)) this.#parts.log.error(request, error)
   }
 }
 

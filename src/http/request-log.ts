@@ -1,10 +1,10 @@
 // One log line for each request: the caller, the route, the status, and the duration. Never a secret.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { AppError } from '../errors.ts'
 import { maskPhoneNumber } from '../phone/phone.ts'
 import type { ClientAddressOf, IgnoredAddress } from './client-address.ts'
 import type { ForeignProtocolLog } from './foreign-protocols.ts'
+import type { OperatorErrorLog } from './operator-errors.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,13 +14,11 @@ declare module 'fastify' {
 }
 
 /** Where the lines go. */
-export interface RequestLog extends ForeignProtocolLog {
+export interface RequestLog extends ForeignProtocolLog, OperatorErrorLog {
   /** Whether a line is written for each request. */
   readonly isOn: boolean
   /** One finished request. */
   request(line: RequestLine): void
-  /** An error whose cause the client does not see. */
-  error(request: FastifyRequest, error: AppError): void
   /** The first header with a client's address that was not used. */
   ignoredAddress(ignored: IgnoredAddress): void
 }

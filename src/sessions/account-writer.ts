@@ -10,6 +10,7 @@ import type { AccountsTable, Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
+import { InTurn } from '../in-turn.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { lateMs } from '../timing.ts'
@@ -107,6 +108,7 @@ export class AccountWriter {
   readonly #cache: SessionCache
   readonly #feed: Pick<Feed, 'expect'>
   readonly #clock: Clock
+  readonly #records = new InTurn()
   /** Writes the ends after the commit, where very many sessions end. */
   readonly pendingEnds: PendingEnds
 
@@ -209,8 +211,15 @@ export class AccountWriter {
    * that is slow, a queue), and its account may be removed meanwhile: then the event holds nothing of the
    * person. Under the account's lock, because a removal empties the events that are committed before it
    * begins.
+   *
+   * Events of one number are recorded in turn. The lock of an account delays many tries at once; that a number
+   * without an account has none must not be measurable.
    */
   async record(origin: RequestOrigin, event: NewEvent): Promise<void> {
+    await this.#records.run(event.phoneNumber ?? event.accountId ?? '', () => this.#record(origin, event))
+  }
+
+  async #record(origin: RequestOrigin, event: NewEvent): Promise<void> {
     const { accountId = null } = event
     await this.write({
       // Without an account the work is the same.
@@ -219,6 +228,7 @@ export class AccountWriter {
       origin,
       decide: async (locked, tx, now) => {
         if (locked) return { change: { events: [event] }, result: null }
+        await certify(tx, accountId ?? '')
         if (accountId === null) await recordEvents(tx, now, origin, [event])
         else await recordEvents(tx, now, { ...origin, ip: null }, [withoutPerson(event)])
         return { change: null, result: null }

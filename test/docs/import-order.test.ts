@@ -10,7 +10,15 @@ const src = fileURLToPath(new URL('../../src/', import.meta.url))
 /** From the lowest layer to the highest; `x/` is a folder. */
 const layers: readonly (readonly string[])[] = [
   ['version.ts', 'timing.ts', 'errors.ts', 'clock.ts', 'ids.ts', 'iso-time.ts', 'maybe-promise.ts'],
-  ['bounded-map.ts', 'constant-time.ts', 'deadline.ts', 'queue-order.ts', 'fair-queue.ts', 'random-text.ts'],
+  [
+    'bounded-map.ts',
+    'constant-time.ts',
+    'deadline.ts',
+    'queue-order.ts',
+    'fair-queue.ts',
+    'in-turn.ts',
+    'random-text.ts',
+  ],
   [
     'nearest-word.ts',
     'redact-url.ts',
