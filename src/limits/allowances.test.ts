@@ -1,4 +1,4 @@
-// What an operator may set, and what no setting changes.
+// The settings of the table of limits: what each changes, and what none changes.
 import { expect, test } from 'vitest'
 import { type Numbers, numbers } from '../../bench/limit-simulation.ts'
 import { type AllowanceName, adjustableAllowances, allowanceNames, defaultAllowances } from './allowances.ts'
@@ -35,7 +35,7 @@ const rowsOf: Readonly<Record<AllowanceName, readonly string[]>> = {
   endedSessionsPerSession: ['end_session session'],
 }
 
-test.each(allowanceNames)('%s changes the rows of its own', (name) => {
+test.each(allowanceNames)('%s changes only its own rows', (name) => {
   const less = defaultAllowances[name].map(([max, perSeconds]) => [max - 1, perSeconds] as const)
   const changed = changedRows(
     limitsWith({ smsDailyBudget, allowances: { ...defaultAllowances, [name]: less } }),
@@ -44,7 +44,7 @@ test.each(allowanceNames)('%s changes the rows of its own', (name) => {
   expect(changed).toHaveLength(less.length * rowsOf[name].length)
 })
 
-test('the factor changes the rows of networks', () => {
+test('the network factor changes only the rows of networks', () => {
   const changed = new Set(changedRows(limitsWith({ smsDailyBudget, networkFactor: 6 })))
   expect(changed).toEqual(new Set(['send_code network', 'check_code network', 'check_password network']))
 })
@@ -62,18 +62,17 @@ test('each default is within its bounds, and no longer window allows less', () =
   }
 })
 
-test('one caller at one number is never stopped sooner by its address or its device alone', () => {
+test('the limits of an address or a device never stop one caller at one number before its own limits', () => {
   const ofCaller = table.filter(({ action, by }) => action === 'send_code' && by === 'caller')
   for (const name of ['codesPerAddress', 'codesPerDevice'] as const)
     for (const [max, perSeconds] of adjustableAllowances[name].atLeast)
       expect(max).toBe(ofCaller.find((limit) => limit.perSeconds === perSeconds)?.max)
 })
 
-// These rows are what bounds the accounts that guessing takes in a year: docs/limits.md, "What attacks
-// bring".
+// These rows bound how many accounts a year of guessing opens: docs/limits.md, "What attacks bring".
 test.each(
   Object.keys(numbers) as Numbers[],
-)('with the numbers at the %s, guesses are bounded as ever', (at) => {
+)('with all numbers at the %s, guesses have the same limits', (at) => {
   const guesses = (limits: readonly Limit[]) => limits.filter(({ counts }) => counts !== 'all')
   expect(guesses(table).length).toBeGreaterThan(10)
   expect(guesses(limitsWith({ smsDailyBudget, ...numbers[at] }))).toEqual(guesses(table))

@@ -35,22 +35,22 @@ const tenMinutes = 10 * minutes
 const million = 1_000_000
 
 /**
- * The windows are fixed: servers with different numbers share their counters, which are kept for each window.
- * The bounds keep what docs/limits.md says of every allowed number: an owner gets in, and guesses stay as
- * rare. What bounds the guesses themselves is not here.
+ * The windows are fixed, because servers with different settings share their counters, which are stored by
+ * window. Within these bounds, docs/limits.md stays true: an owner can sign in, and guesses are as rare. The
+ * limits of wrong guesses cannot be set.
  */
 export const adjustableAllowances = {
-  // Below, a few impatient people would refuse everybody at their address.
+  // With less, a few impatient people would lock out everyone else at their address.
   refusedPerAddress: adjustable([tenMinutes], { byDefault: [120], atLeast: [20], atMost: million }),
-  // Below, one person could not ask for as many as one caller may.
+  // With less, one person could not request as many codes as the limits of one caller allow.
   codesPerAddress: adjustable([tenMinutes, hours, days], {
     byDefault: [5, 20, 60],
     atLeast: [3, 5, 10],
     atMost: million,
   }),
   codesPerDevice: adjustable([hours, days], { byDefault: [5, 10], atLeast: [5, 10], atMost: 10_000 }),
-  // Below, attackers would keep an owner out for longer than a day; above, the waits between messages allow
-  // no more.
+  // With less, attackers could lock an owner out for longer than a day; more has no effect, because of the
+  // waits between messages.
   codesPerNumber: adjustable([days], { byDefault: [10], atLeast: [5], atMost: 10 }),
   codesPerPrefix: adjustable([tenMinutes], { byDefault: [20], atLeast: [5], atMost: million }),
   signInsPerAddress: adjustable([tenMinutes, days], {
@@ -70,7 +70,7 @@ export const adjustableAllowances = {
     atLeast: [5, 20],
     atMost: 10_000,
   }),
-  // Below, an owner could not remove the sessions of a thief one by one.
+  // With less, an owner could not remove the sessions of a thief one by one.
   endedSessionsPerSession: adjustable([tenMinutes, days], {
     byDefault: [100, 1_000],
     atLeast: [20, 100],

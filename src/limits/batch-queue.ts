@@ -1,5 +1,5 @@
-// Work that waits for a database, done in batches: what waits together becomes one transaction. The queue is
-// bounded, so that a flood delays other requests no longer than a full queue takes.
+// A queue of work for a database, which does all waiting work in one transaction. Its length is bounded, so
+// that a flood delays other requests by the time of a full queue at most.
 import { AppError } from '../errors.ts'
 
 /**
@@ -18,16 +18,16 @@ interface Job<Work, Answer> {
 }
 
 export interface BatchQueueOptions<Work, Answer> {
-  /** Does all of the work or none of it, and returns an answer for each, in order. */
+  /** Does all of the work or none of it, and returns an answer for each work, in order. */
   readonly run: (works: readonly Work[]) => Promise<readonly Answer[]>
-  /** An answer that needs no `run`, or null. Called when it is a work's turn. */
+  /** An answer that needs no `run`, or null. Called when a work is about to run. */
   readonly known: (work: Work) => Answer | null
   readonly weightOf: (work: Work) => number
   readonly parallel: number
   /** A batch is complete with the work that reaches this weight. */
   readonly maxWeight: number
   readonly places: Readonly<Record<'reserved' | 'open', number>>
-  /** Work that has waited for longer is refused when it is its turn. */
+  /** Work that has waited for longer is refused when it is about to run. */
   readonly maxWaitMs: number
 }
 

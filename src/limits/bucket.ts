@@ -57,7 +57,7 @@ export function takeBack(bucket: Bucket, windows: readonly Window[], at: number)
     if (count > 1) slots.set(slot, count - 1)
     else slots.delete(slot)
   }
-  // When it was counted, the wait after the count before it was over. Without it there is no wait.
+  // An attempt is counted only after the wait of the one before it, so without it there is no wait.
   if (bucket.last === at) bucket.last = 0
 }
 
@@ -94,7 +94,7 @@ function endOfOldest(slots: ReadonlyMap<number, number>, n: number, slotMs: numb
 
 /**
  * `<last>|<length of the window>:<first slot>:<distance>=<count>,<distance>=<count>,…|…`. A window of sixty
- * slots takes 300 characters or so at most, because a slot is written as its distance from the first one.
+ * slots takes about 300 characters at most, because a slot is written as its distance from the first one.
  */
 export function textOf({ last, slots }: Bucket): string {
   const windows = [...slots].flatMap(([ms, counts]) => {
@@ -106,10 +106,7 @@ export function textOf({ last, slots }: Bucket): string {
   return [last, ...windows].join('|')
 }
 
-/**
- * Parses the text of `textOf`. Anything else is skipped, so that a row that was edited by hand blocks no
- * sign-in.
- */
+/** Parses the text of `textOf`. Anything else is skipped, so that an invalid row blocks no sign-in. */
 export function bucketOf(text: string, until: number): Bucket {
   const [last, ...windows] = text.split('|')
   const bucket: Bucket = { last: numberOr0(last), until, slots: new Map() }

@@ -1,8 +1,8 @@
 // The counters' rows in SQL, locked in the order of their names and then written. No policy here.
 //
-// On a Galera cluster the locks hold for one node only (database/galera.ts). Each request that is counted
-// changes every row that its decision rests on, so that of two on two nodes the later one starts again. A
-// request that is refused, or looks at a row alone, changes nothing.
+// On a Galera cluster the locks hold for one node only (database/galera.ts). A request that is counted
+// changes every row that its decision depends on, so of two on two nodes the later one starts again. A
+// request that is refused, or only reads a row, changes nothing.
 import { sql } from 'kysely'
 import type { DatabaseKind } from '../database/open.ts'
 import type { Database, LimitCountersTable } from '../database/schema.ts'
@@ -71,7 +71,7 @@ export async function deleteOldCounters(db: Database, now: number, limit: number
       'in',
       old.map(({ name }) => name),
     )
-    // A row that was counted in meanwhile is kept.
+    // A row with a count in the meantime is kept.
     .where('expires_at', '<=', now)
     .executeTakeFirst()
   return Number(numDeletedRows)

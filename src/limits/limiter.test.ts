@@ -1,5 +1,4 @@
-// The table of limits by itself: each limit stops an attack that varies everything else, and affects no other
-// caller.
+// Each limit of the table on its own: it stops an attack that varies everything else, and no other caller.
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.ts'
 import { AppError } from '../errors.ts'
@@ -20,7 +19,7 @@ function newLimiter(limits: readonly Limit[] = table) {
   return { clock, limiter: new Limiter({ store: new MemoryLimits({ clock }), limits }) }
 }
 
-/** The i-th of many callers, which have only the `fixed` members in common. */
+/** Caller number `i`. All of them share only the `fixed` members. */
 function person(i: number, fixed: Partial<LimitSubject> = {}): LimitSubject {
   return {
     phoneNumber: `+861${3_000_000 + i * 37}${String(i % 1000).padStart(3, '0')}`,
@@ -36,7 +35,7 @@ function person(i: number, fixed: Partial<LimitSubject> = {}): LimitSubject {
 const number = '+8613800005223'
 const at = '203.0.113.7'
 
-/** A new caller each time, with only the attacked limit's subject in common. */
+/** Subjects of new callers, which share only what this limit counts by. */
 function attacker(by: By, i: number): LimitSubject {
   switch (by) {
     case 'proof':
@@ -57,7 +56,7 @@ function attacker(by: By, i: number): LimitSubject {
       return person(i, { phoneNumber: number })
     case 'prefix':
       return person(i, { phoneNumber: `+861380000${String(i).padStart(4, '0')}` })
-    // All of them are in one country.
+    // All these numbers are in one country.
     case 'country':
     case 'server':
       return person(i)
@@ -91,7 +90,7 @@ async function shared(limiter: Limiter, action: Action, subject: LimitSubject, i
 const refused = (seconds: unknown = expect.any(Number)) =>
   expect.objectContaining({ code: 'rate_limited', facts: { retryAfterSeconds: seconds } })
 
-/** All other limits, without the other windows of the same counter: these would be reached first. */
+/** All other limits, without the other windows of the same counter, which would be reached first. */
 function beside(limit: Limit): Limit[] {
   const { backoff: _, ...plain } = limit
   return table.flatMap((other) => {
@@ -126,7 +125,7 @@ describe.each(ofCaller)('$action by $by ($counts): $max in $perSeconds s', (limi
     expect(await own(limiter, limit.action, person(40_000))).toBe('allowed')
   })
 
-  test('states the wait, and nothing of what neighbours did', async () => {
+  test('states the wait, which does not depend on other callers of the network', async () => {
     const { answer, limiter, clock } = await attack(limit, own)
     if (limit.by === 'network') expect(answer).toEqual(refused(600))
     // The test above has checked that it is a refusal.
@@ -144,7 +143,7 @@ describe.each(ofAll)('$action by $by of $callers callers ($counts): $max in $per
   const isAll = limit.by === 'server' && limit.callers === 'all'
   const full = limit.action !== 'send_code' ? 'full' : isAll ? 'budget_spent' : 'limit_full'
 
-  test('is full after so many, and no caller is refused by it', async () => {
+  test('is full after the allowed attempts, and refuses no caller', async () => {
     const { allowed, answer, limiter } = await attack(limit, shared)
     expect(allowed).toBe(limit.max)
     expect(answer).toBe(full)
@@ -169,14 +168,14 @@ test('no counter has two windows of one length', () => {
   expect(new Set(names).size).toBe(names.length)
 })
 
-test('no counter lives for longer than a month', () => {
+test('no counter counts for longer than a month', () => {
   for (const { perSeconds } of table) expect(perSeconds).toBeLessThanOrEqual(30 * 86_400)
 })
 
 describe('asking for codes', () => {
   const subject = person(1)
 
-  test('the same caller waits 60, 120, then as long as his own windows say', async () => {
+  test('one caller waits 60 s, 120 s, then until its window has room', async () => {
     const { limiter, clock } = newLimiter()
     const nexts: number[] = []
     for (let i = 0; i < 5; i++) {
@@ -187,14 +186,15 @@ describe('asking for codes', () => {
       clock.advance(1000)
     }
     expect(nexts.slice(0, 2)).toEqual([60, 120])
-    // Three in ten minutes: the fourth comes ten minutes after the first, give or take a slot of ten seconds.
+    // Three in ten minutes: the fourth is possible ten minutes after the first, plus a slot of ten seconds at
+    // most.
     expect(nexts[2]).toBeGreaterThanOrEqual(300)
     expect(nexts[2]).toBeLessThanOrEqual(430)
     expect(nexts[3]).toBe(900)
     expect(nexts[4]).toBeGreaterThan(900)
   })
 
-  test('what a caller is told does not depend on what others asked for the same number', async () => {
+  test('the response does not depend on what other callers did with the same number', async () => {
     const [quiet, busy] = [newLimiter(), newLimiter()]
     for (let i = 0; i < 50; i++) await shared(busy.limiter, 'send_code', person(i, { phoneNumber: number }))
     const told = async ({ limiter, clock }: typeof quiet) => {
@@ -210,7 +210,7 @@ describe('asking for codes', () => {
     expect(await told(busy)).toEqual(await told(quiet))
   })
 
-  test('four taps that the wait refuses cost the address nothing', async () => {
+  test('requests that the wait of a number refuses do not count for the address', async () => {
     const { limiter } = newLimiter()
     expect(await own(limiter, 'send_code', person(0, { address: at }))).toBe('allowed')
     for (let i = 0; i < 4; i++)
@@ -220,7 +220,7 @@ describe('asking for codes', () => {
     expect(await own(limiter, 'send_code', person(5, { address: at }))).toEqual(refused())
   })
 
-  test('120 refused requests of one address in ten minutes, and it is refused at once', async () => {
+  test('an address with 120 refused requests in ten minutes is refused at once', async () => {
     const { limiter, clock } = newLimiter()
     const tap = () => own(limiter, 'send_code', person(0, { address: at }))
     await tap()
@@ -235,7 +235,7 @@ describe('asking for codes', () => {
     expect(await own(limiter, 'send_code', person(1, { address: at }))).toBe('allowed')
   })
 
-  test('a message is possible at least every four hours, from any caller', async () => {
+  test('each caller can have a message sent at least every four hours', async () => {
     const { limiter, clock } = newLimiter()
     const sentAt: number[] = []
     for (let i = 0; i < 3 * 24 * 60; i++) {
@@ -251,7 +251,7 @@ describe('asking for codes', () => {
     }
   })
 
-  test('a message that was not sent leaves room for another; a fault of ours costs the caller nothing', async () => {
+  test('neither an unsent message nor an error of the server counts', async () => {
     const { limiter, clock } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
     for (let i = 0; i < 20; i++) {
       const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
@@ -264,7 +264,7 @@ describe('asking for codes', () => {
     expect(await shared(limiter, 'send_code', person(2))).toBe('budget_spent')
   })
 
-  test('messages to owners of accounts do not fill a prefix, nor does a full one keep them back', async () => {
+  test('a prefix neither counts nor stops messages to owners of accounts', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 25; i++) {
       const asked = await limiter.askForCode(attacker('prefix', i))
@@ -277,7 +277,7 @@ describe('asking for codes', () => {
     expect(await asked.message('owner')).toBe('room')
   })
 
-  test('a sweep over numbers without accounts leaves messages for owners, and an attack on owners some for proofs', async () => {
+  test('attacks on numbers without an account, and on owners, leave messages for others', async () => {
     const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 80 }))
     const send = async (i: number, to: 'owner' | 'stranger', proof: string | null = null) =>
       await (await limiter.askForCode(person(i, { proof }))).message(to)
@@ -319,7 +319,7 @@ describe('asking for codes', () => {
     }
   })
 
-  test('without a device id the other limits hold', async () => {
+  test('without a device id the other limits apply', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 5; i++) {
       const one = person(i, { deviceId: null, address: at })
@@ -354,19 +354,19 @@ describe('asking for codes', () => {
 describe.each(checks)('wrong guesses of %s', (method) => {
   const other: Check = method === 'check_code' ? 'check_password' : 'check_code'
   const mine = person(0, { phoneNumber: number, address: at })
-  /** Only the limits of consecutive failures, so that the caller reaches the end. */
+  /** Only the limits of consecutive failures, so that the caller reaches the last one. */
   const inARow = table.filter(({ counts }) => counts === 'in_a_row')
   const anybody = (i: number) => person(i, { phoneNumber: number })
   /** A client that signs in has no session yet, and this one sends no device id. */
   const { sessionId: _, ...signingIn } = { ...mine, deviceId: null }
 
-  test('five are free, then the delay doubles up to 15 minutes', async () => {
+  test('five cause no wait, then the wait doubles up to 15 minutes', async () => {
     const { limiter, clock } = newLimiter(inARow)
     const delays: number[] = []
     for (let i = 0; i < 10; i++) {
       const refusal = await own(limiter, method, mine)
       if (refusal === 'allowed') continue
-      // Only refusals by the limiter have come so far, or the comparison below fails.
+      // If a refusal of another kind has occurred, the comparison below fails.
       const { retryAfterSeconds } = (refusal as { facts: { retryAfterSeconds: number } }).facts
       delays.push(i, retryAfterSeconds)
       clock.advance((retryAfterSeconds - 1) * 1000)
@@ -377,13 +377,13 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(delays).toEqual([5, 30, 6, 60, 7, 120, 8, 240, 9, 480])
   })
 
-  test('of 64 at once, five are compared', async () => {
+  test('of 64 parallel ones, five are compared', async () => {
     const { limiter } = newLimiter()
     const all = await Promise.all(Array.from({ length: 64 }, () => own(limiter, method, mine)))
     expect(all.filter((one) => one === 'allowed')).toHaveLength(5)
   })
 
-  test('2,000 of them where there is nothing to guess change nothing for any caller', async () => {
+  test('2,000 guesses at nothing change nothing for any caller', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 2_100; i++) await shared(limiter, method, person(i), false)
     for (let i = 0; i < 100; i++) await shared(limiter, method, anybody(i), false)
@@ -391,7 +391,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, person(5_001))).toBe('room')
   })
 
-  test('a stranger sees the same at a number where there is something to guess and where there is not', async () => {
+  test('the responses are the same whether there is something to guess or not', async () => {
     const [real, none] = [newLimiter(), newLimiter()]
     for (let i = 1; i < 200; i++) {
       await shared(real.limiter, method, anybody(i), true)
@@ -411,7 +411,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     }
   })
 
-  test('a botnet fills one method at a number, the other one and other numbers are as they were', async () => {
+  test('a botnet that fills one method of a number affects no other method or number', async () => {
     const { limiter, clock } = newLimiter()
     let counted = 0
     for (let i = 0; i < 30 * 24 * 4; i++) {
@@ -424,7 +424,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, { ...anybody(9_002), proof: 'mine' })).toBe('reserved')
   })
 
-  test('a success forgets those of the caller; an attempt without a comparison is none', async () => {
+  test('a success forgets those of the caller; an attempt without a comparison does not count', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 4; i++) await limiter.attempt(method, mine)
     await (await limiter.attempt(method, mine)).succeeded()
@@ -448,7 +448,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     await expect(failing(true)).rejects.toMatchObject({ code: 'rate_limited' })
   })
 
-  test('a right one is refunded at the number too', async () => {
+  test('a correct guess is refunded at the number as well', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 50; i++) {
       const attempt = await limiter.attempt(method, anybody(i))
@@ -458,7 +458,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     }
   })
 
-  test('a second comparison in the same attempt is no second guess', async () => {
+  test('a second comparison in the same attempt does not count as a second guess', async () => {
     const { limiter } = newLimiter()
     const aDay = method === 'check_code' ? 10 : 15
     for (let i = 0; i < aDay; i++) {
@@ -469,7 +469,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, anybody(aDay))).toBe('full')
   })
 
-  test('a stolen proof gives 30 guesses a month, waits like any caller, and then is as if none was sent', async () => {
+  test('a stolen proof allows 30 guesses a month, with waits, and is then ignored', async () => {
     const { limiter, clock } = newLimiter()
     const thief = { ...mine, proof: 'stolen' }
     let reserved = 0
@@ -484,7 +484,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, { ...mine, proof: 'of the owner' })).toBe('reserved')
   })
 
-  test('100 right ones an hour and 500 a day with one proof; then it is as if none was sent, and no caller waits', async () => {
+  test('a proof allows 100 correct attempts an hour and 500 a day, and is then ignored', async () => {
     const { limiter, clock } = newLimiter()
     const rightOnes = async (i: number) => {
       let reserved = 0
@@ -506,7 +506,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, other, { ...mine, proof: 'copied' })).toBe('reserved')
   })
 
-  test('a holder of a copy that takes each place as it becomes free keeps the owner out at no moment', async () => {
+  test('the holder of a copied proof cannot lock the owner out', async () => {
     const { limiter, clock } = newLimiter()
     const holder = { ...signingIn, proof: 'copied' }
     for (let second = 0; second < 3 * 3_600; second += 10) {
@@ -520,7 +520,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     }
   })
 
-  test('a client that gets a new proof at each sign-in has 300 an hour with them at one address', async () => {
+  test('a client with a new proof at each sign-in has 300 attempts an hour', async () => {
     const { limiter } = newLimiter()
     const judged = []
     for (let i = 0; i < 350; i++) {
@@ -534,7 +534,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     expect(await shared(limiter, method, person(8, { address: at, proof: 'proof' }))).toBe('reserved')
   })
 
-  test('unlocking gives the number and each caller everything back', async () => {
+  test('an unlock resets the number, and lifts the waits of each caller', async () => {
     const { limiter, clock } = newLimiter()
     for (let i = 1; i < 20; i++) await shared(limiter, method, anybody(i))
     for (let i = 0; i < 6; i++) await own(limiter, method, mine)
@@ -547,7 +547,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
   })
 })
 
-test('while a number is full, a second right code of the same caller counts, and the same one twice does not', async () => {
+test('while a number is full, two correct codes of a caller count, and one code twice does not', async () => {
   const { limiter, clock } = newLimiter()
   const guessOf = async (subject: LimitSubject) => (await limiter.attempt('check_code', subject)).guess
   const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
@@ -560,7 +560,7 @@ test('while a number is full, a second right code of the same caller counts, and
   expect(await (await guessOf(mine)).wasRightAgain('third', true)).toBe(false)
 })
 
-test('writes of sessions are counted ahead of strangers, and two go on without counters', async () => {
+test('writes of sessions are counted ahead of callers without a proof; two kinds need no counters', async () => {
   const options: (SpendOptions | undefined)[] = []
   const store = Object.assign(new MemoryLimits({ clock: new ManualClock() }), {
     consumeAll: async (_buckets: readonly AskedBucket[], given?: SpendOptions): Promise<never> => {
@@ -576,7 +576,7 @@ test('writes of sessions are counted ahead of strangers, and two go on without c
   expect(options).toEqual(Array(3).fill({ reserved: true }))
 })
 
-test('without a table nothing is refused', async () => {
+test('without limits nothing is refused', async () => {
   const { limiter } = newLimiter([])
   for (let i = 0; i < 500; i++) {
     expect(await shared(limiter, 'check_password', person(1))).toBe('room')
@@ -584,7 +584,7 @@ test('without a table nothing is refused', async () => {
   }
 })
 
-test('a message that was not sent leaves no wait behind', async () => {
+test('a message that was not sent causes no wait', async () => {
   const { limiter, clock } = newLimiter()
   const messageOf = async (i: number) => {
     const request = await limiter.askForCode(person(i, { phoneNumber: number }))
@@ -599,7 +599,7 @@ test('a message that was not sent leaves no wait behind', async () => {
   expect((await messageOf(4)).room).toBe('limit_full')
 })
 
-test('a caller that uses up the messages of a country leaves some for accounts and for device proofs', async () => {
+test('an attack on one country leaves messages for accounts and for device proofs', async () => {
   const { limiter, clock } = newLimiter(
     limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
   )

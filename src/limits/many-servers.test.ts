@@ -1,5 +1,5 @@
-// Several servers count in one database, in random order and concurrently, and crash meanwhile: they allow no
-// more than one counter in memory would, and without a crash no less.
+// Several servers count in one database, concurrently and in random order, and some crash. They allow no more
+// attempts than one counter in memory, and, without a crash, no fewer.
 import { describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
 import { Cut, faults, type Watcher, watchDialect } from '../../test/support/step-faults.ts'
@@ -18,7 +18,7 @@ const sharedWindows: readonly Window[] = [{ max: 25, ms: 300_000, backoffMs: [] 
 const serverCount = 3
 const rounds = 60
 
-/** mulberry32: the same history for the same seed. */
+/** Random numbers (mulberry32): the same history for the same seed. */
 function randomOf(seed: number) {
   let state = seed
   const next = () => {
@@ -71,8 +71,8 @@ class History {
 
 const isAllowed = (spent: readonly Spent[]) => spent.every(({ waitMs }) => waitMs === 0)
 
-/** One history of attempts, refunds, time that passes and, if they may happen, crashes. */
-async function play(url: string, seed: number, mayDie: boolean) {
+/** A random history of attempts, refunds, passing time, and crashes if they are enabled. */
+async function runHistory(url: string, seed: number, mayCrash: boolean) {
   const random = randomOf(seed)
   const clock = new ManualClock()
   const memory = new MemoryLimits({ clock })
@@ -87,7 +87,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
   let died = 0
   for (let round = 0; round < rounds; round++) {
     clock.advance(random.below(2) === 0 ? random.below(3_000) : random.below(120_000))
-    const fault = mayDie && random.below(3) === 0 ? faults[random.below(faults.length)] : undefined
+    const fault = mayCrash && random.below(3) === 0 ? faults[random.below(faults.length)] : undefined
     const victim = servers[random.below(serverCount)] ?? expect.fail()
     if (fault) victim.cut.arm(1 + random.below(6), fault)
     const buckets = bucketsOf(`k${random.below(3)}`)
@@ -102,7 +102,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
       history.add(buckets, clock.now())
       given.push({ buckets, at: clock.now() })
     }
-    if (!mayDie) {
+    if (!mayCrash) {
       let inMemory = 0
       for (let i = 0; i < tries; i++) if (isAllowed(await memory.consumeAll(buckets))) inMemory++
       expect(allowed.length, `seed ${seed}, round ${round}`).toBe(inMemory)
@@ -120,7 +120,7 @@ async function play(url: string, seed: number, mayDie: boolean) {
       for (const { key, windows: own } of right.buckets) {
         const { store } = servers[random.below(serverCount)] ?? expect.fail()
         await store.refund(key, own, right.at).catch((error) => {
-          if (!mayDie) throw error
+          if (!mayCrash) throw error
         })
         await memory.refund(key, own, right.at)
       }
@@ -134,12 +134,12 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
   test.skipIf(skipped !== null).each([
     ['without a crash', false],
     ['and crash at every step', true],
-  ] as const)('%s: random histories stay within the table', async (_when, mayDie) => {
+  ] as const)('%s: random histories stay within the table', async (_when, mayCrash) => {
     const { url, drop } = await create()
     try {
       let deaths = 0
       for (const seed of [1, 2].map((n) => (Date.now() % 100_000) * 10 + n)) {
-        const { history, allowedAtAll, died } = await play(url, seed, mayDie)
+        const { history, allowedAtAll, died } = await runHistory(url, seed, mayCrash)
         deaths += died
         expect(allowedAtAll).toBeGreaterThan(20)
         for (const { max, ms } of windows)
@@ -148,7 +148,7 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
         for (const { max, ms } of sharedWindows)
           expect(history.most(`${seed}:shared`, ms), `seed ${seed}`).toBeLessThanOrEqual(max)
       }
-      if (mayDie) expect(deaths).toBeGreaterThan(5)
+      if (mayCrash) expect(deaths).toBeGreaterThan(5)
     } finally {
       await drop()
     }

@@ -1,11 +1,11 @@
-// Caches for a second which buckets are full, so that a flood of refused requests costs no queries.
+// Caches for one second which buckets are full, so that a flood of refused requests needs no queries.
 import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { AskedBucket, Spent } from './store.ts'
 
-/** For so long, a bucket may count as full after another process has emptied it; only while it is flooded. */
+/** How long a flooded bucket may count as full after another process has emptied it. */
 const rememberMs = 1_000
-/** The first refusals in this time come from the database, so that people who try again are not affected. */
+/** The first refusals in this time come from the database, so that a person's retries are not affected. */
 const askedRefusals = 5
 const maxKeys = 10_000
 

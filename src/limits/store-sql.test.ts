@@ -1,4 +1,4 @@
-// Counters in SQL that are flooded, cannot be reached, or are emptied by another process.
+// Counters in SQL under a flood, without a database, and with a bucket that another process empties.
 import { CompiledQuery } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
@@ -53,7 +53,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     return url
   }
 
-  usable('a caller that is refused again and again is refused without a query', async () => {
+  usable('repeated refusals of a caller need no query', async () => {
     const clock = new ManualClock()
     const { store, asked } = open(await fresh(), clock)
     await store.consume('a', [window(1)])
@@ -103,7 +103,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(outcomes.filter((outcome) => outcome === 'counted')).toHaveLength(1_000 - refusedAtOnce)
   })
 
-  usable('attempts that wait together are one transaction, however many share a bucket', async () => {
+  usable('waiting attempts are counted in one transaction, also in one bucket', async () => {
     const { store, asked } = open(await fresh())
     const spent = await Promise.all(Array.from({ length: 60 }, () => store.consume('shared', [window(50)])))
     expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
@@ -120,7 +120,7 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(await db.selectFrom('hufu_limit_counters').selectAll().execute()).toEqual([])
   })
 
-  usable('a row that was edited by hand refuses no caller', async () => {
+  usable('an invalid row refuses no caller', async () => {
     const { db, store } = open(await fresh())
     for (const [name, counts] of Object.entries({ a: '', b: 'x|y:z|60000:1', c: '5|60000:x:1=2,3' })) {
       await db.insertInto('hufu_limit_counters').values({ name, counts, expires_at: 1 }).execute()

@@ -57,7 +57,7 @@ export class SqlLimits implements LimitStore {
   readonly #clock: Clock | null
   readonly #refusals: Refusals
   readonly #queue: BatchQueue<Work, readonly Spent[]>
-  /** How far the database's clock is ahead of this process's, and when it was last read. */
+  /** The difference between the database's clock and that of this process, and when it was last read. */
   #aheadMs = 0
   #lookedAt = Number.NEGATIVE_INFINITY
   #prepared: Promise<void> | null = null

@@ -13,7 +13,7 @@ export interface Window {
 
 /** The result of an attempt to count. */
 export interface Spent {
-  /** 0 where it was counted. Otherwise nothing was counted, and a retry will be refused for so long. */
+  /** 0 where it was counted. Otherwise nothing was counted, and retries are refused for this long. */
   readonly waitMs: number
   /** Where it was counted, how long the next one would have to wait. */
   readonly nextMs: number

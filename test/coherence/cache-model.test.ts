@@ -1,6 +1,6 @@
-// The protocol of the session cache as a model, searched whole: as designed no check is answered from before
-// an end, and each rule left out prints the shortest trace that breaks it. cache-model/ has the model;
-// src/session-cache/session-cache.ts the contract.
+// Searches a model of the session cache's protocol completely: with all rules, no check is answered with a
+// state from before an end; without one rule, the search prints the shortest trace to a wrong answer. The
+// model is in cache-model/, the contract in src/session-cache/session-cache.ts.
 import { afterAll, describe, expect, test } from 'vitest'
 import { modelOf } from './cache-model/model.ts'
 import type { Rules, World, Writer } from './cache-model/rules.ts'
@@ -29,16 +29,16 @@ const signInsCrossed: readonly [Writer, Writer] = [
   { on: 0, does: 'signIn' },
 ]
 
-const one: World = { watched: 'A', writers: end, deaths: true, staleFeeds: true }
+const one: World = { watched: 'A', writers: end, crashes: true, staleFeeds: true }
 const oneByChecker: World = { ...one, writers: endByChecker }
-const two: World = { watched: 'A', writers: changeAndEnd, deaths: true }
-const linesBreak: World = { ...one, linesBreak: true, faults: 1 }
-const redisDies: World = { ...one, redisDies: true, faults: 1 }
-const twoWithLines: World = { watched: 'A', writers: changeAndEnd, linesBreak: true, faults: 1 }
+const two: World = { watched: 'A', writers: changeAndEnd, crashes: true }
+const connectionsBreak: World = { ...one, connectionsBreak: true, faults: 1 }
+const redisCrashes: World = { ...one, redisCrashes: true, faults: 1 }
+const twoWithBreaks: World = { watched: 'A', writers: changeAndEnd, connectionsBreak: true, faults: 1 }
 
-const late: World = { ...linesBreak, stranger: true, lateCommits: true }
+const late: World = { ...connectionsBreak, otherAccount: true, lateCommits: true }
 
-const loss: World = { watched: 'A', writers: end, linesBreak: true, databaseLoses: true, faults: 2 }
+const loss: World = { watched: 'A', writers: end, connectionsBreak: true, databaseLoses: true, faults: 2 }
 const lossOfOne: World = {
   watched: 'A',
   writers: [
@@ -51,40 +51,48 @@ const lossOfOne: World = {
 
 const worlds: readonly [string, World][] = [
   [
-    'an end, with reads that take time, and changes of others',
-    { ...one, deaths: false, slowReads: true, stranger: true },
+    'an end, with reads that take time, and a change of another account',
+    { ...one, crashes: false, slowReads: true, otherAccount: true },
   ],
-  ['an end whose commit may be late, changes of others, and a line lost', late],
+  ['an end whose commit may be late, a change of another account, and a lost connection', late],
   [
-    'an end whose commit may be late, and reads and readings that take time',
-    { ...late, linesBreak: false, faults: 0, deaths: false, slowReads: true, slowFeeds: true },
+    'an end whose commit may be late, with reads of database and feed that take time',
+    { ...late, connectionsBreak: false, faults: 0, crashes: false, slowReads: true, slowFeeds: true },
   ],
-  ['an end, and the database loses it and a line is lost', loss],
-  ['a change and an end, and the database loses a commit', lossOfOne],
-  ['an end, with readings of the feed that take time, and a line lost', { ...linesBreak, slowFeeds: true }],
-  ['an end, and Redis dies', { ...oneByChecker, redisDies: true, faults: 1 }],
+  ['an end that the database loses, and a lost connection', loss],
+  ['a change and an end, of which the database loses one', lossOfOne],
   [
-    'an end, and Redis dies and lines are lost, two faults',
-    { ...redisDies, deaths: false, staleFeeds: false, linesBreak: true, faults: 2 },
+    'an end, with reads of the feed that take time, and a lost connection',
+    { ...connectionsBreak, slowFeeds: true },
   ],
-  ['an end, and a line falls silent', { ...one, deaths: false, linesFallSilent: true, faults: 1 }],
+  ['an end, and Redis crashes', { ...oneByChecker, redisCrashes: true, faults: 1 }],
   [
-    'an end, and Redis is two or loses what it holds',
+    'an end, with two faults: Redis crashes, connections are lost',
+    { ...redisCrashes, crashes: false, staleFeeds: false, connectionsBreak: true, faults: 2 },
+  ],
+  ['an end, and a connection stalls', { ...one, crashes: false, connectionsStall: true, faults: 1 }],
+  [
+    'an end, and two Redis processes, or a Redis that loses its data',
     { ...oneByChecker, redisSplits: true, redisForgets: true, faults: 1 },
   ],
   ['a change and an end', two],
-  ['an end, and another session ends', { watched: 'A', writers: endAndAnother }],
-  ['a change and an end, and a line is lost', twoWithLines],
-  ['two sign-ins, the older one watched', { watched: 'B', writers: signIns, deaths: true }],
-  ['two sign-ins, what they replace watched', { watched: 'A', writers: signInsCrossed, deaths: true }],
-  ['a sign-in, and its session is ended', { watched: 'B', writers: signInAndEnd, deaths: true }],
+  ['an end, and the end of another session', { watched: 'A', writers: endAndAnother }],
+  ['a change and an end, and a lost connection', twoWithBreaks],
+  ['two sign-ins; the session of the first is watched', { watched: 'B', writers: signIns, crashes: true }],
+  [
+    'two sign-ins; the session that they replace is watched',
+    { watched: 'A', writers: signInsCrossed, crashes: true },
+  ],
+  ['a sign-in, and the end of its session', { watched: 'B', writers: signInAndEnd, crashes: true }],
 ]
 
 let searched = 0
 
-afterAll(() => console.log(`${searched} states in all, and no trace`))
+afterAll(() => console.log(`${searched} states in total, none of them wrong`))
 
-test.each(worlds)('as designed no check is answered from before an end: %s', (name, world) => {
+test.each(
+  worlds,
+)('with all rules, no check is answered with a state from before an end: %s', (name, world) => {
   const { states, trace } = search(modelOf(world))
   console.log(`${states} states: ${name}`)
   searched += states
@@ -94,9 +102,10 @@ test.each(worlds)('as designed no check is answered from before an end: %s', (na
 
 test.each(
   worlds.filter(
-    ([, { writers, redisDies, databaseLoses }]) => (writers.length === 2 && !databaseLoses) || redisDies,
+    ([, { writers, redisCrashes, databaseLoses }]) =>
+      (writers.length === 2 && !databaseLoses) || redisCrashes,
   ),
-)('the same where every fill comes from a newer version than what it finds: %s', (_name, world) => {
+)('the same where a fill replaces an entry of its own position: %s', (_name, world) => {
   const { states, trace } = search(modelOf(world, { fillsOverTies: true }))
   searched += states
   expect(trace).toBeNull()
@@ -106,128 +115,144 @@ test.each(
 interface LeftOut {
   readonly rules: Partial<Rules>
   readonly world: World
-  /** Of the shortest trace. */
+  /** The number of steps of the shortest trace. */
   readonly steps: number
 }
 
-/** Every change counts from its commit on, or from its answer on: the second is what is promised. */
+/** Checks must reflect a change once it is answered, which is what is promised, and not once it commits. */
 const answered = (world: World): World => ({ ...world, since: 'answer' })
 
 const leftOut: readonly [string, LeftOut][] = [
-  ['the mark comes before the lock', { rules: { locksFirst: false }, world: answered(two), steps: 12 }],
+  ['a writer marks before it locks', { rules: { locksFirst: false }, world: answered(two), steps: 12 }],
   [
-    'a sign-in looks before its lock who is live',
+    'a sign-in reads the live sessions before it locks',
     { rules: { decidesUnderLock: false }, world: { ...two, writers: signIns }, steps: 10 },
   ],
-  ['nothing is marked, and the writer dies', { rules: { marks: false }, world: one, steps: 6 }],
-  ['a mark runs out before the commit', { rules: { marksOutliveWriters: false }, world: one, steps: 9 }],
+  ['no writer marks, and one crashes', { rules: { marks: false }, world: one, steps: 6 }],
+  ['a mark expires before the commit', { rules: { marksOutliveWriters: false }, world: one, steps: 9 }],
   ['entries are written before the commit', { rules: { settlesAfterCommit: false }, world: one, steps: 6 }],
-  ['a settle does not compare', { rules: { settleCompares: false }, world: answered(two), steps: 12 }],
-  ['nobody waits who could not mark', { rules: { waits: 'never' }, world: answered(linesBreak), steps: 8 }],
   [
-    'a settle that could not be made does not wait, for there had been a mark',
-    { rules: { waits: 'whereUnmarked' }, world: answered(redisDies), steps: 13 },
+    'a settle replaces the mark of another writer',
+    { rules: { settleCompares: false }, world: answered(two), steps: 12 },
   ],
   [
-    'a settle without a mark of its own does not wait, for there is another one',
-    { rules: { waits: 'whereUnmarked' }, world: answered(twoWithLines), steps: 14 },
+    'a writer that could not mark does not wait',
+    { rules: { waits: 'never' }, world: answered(connectionsBreak), steps: 8 },
   ],
   [
-    'a settle neither waits nor marks again',
+    'a writer whose settle failed does not wait if it had marked',
+    { rules: { waits: 'whereUnmarked' }, world: answered(redisCrashes), steps: 13 },
+  ],
+  [
+    'a writer without a mark does not wait if its settle finds the mark of another writer',
+    { rules: { waits: 'whereUnmarked' }, world: answered(twoWithBreaks), steps: 14 },
+  ],
+  [
+    'a settle that finds no mark neither marks nor waits',
     {
       rules: { waits: 'whereUnmarked', settleMarksAgain: false },
-      world: answered(linesBreak),
+      world: answered(connectionsBreak),
       steps: 9,
     },
   ],
-  ['a fill writes over a mark', { rules: { markForbidsFill: false }, world: answered(one), steps: 11 }],
-  ['a fill writes over what is newer', { rules: { fillsOnlyOlder: false }, world: answered(one), steps: 9 }],
+  ['a fill replaces a mark', { rules: { markForbidsFill: false }, world: answered(one), steps: 11 }],
+  ['a fill replaces a newer entry', { rules: { fillsOnlyOlder: false }, world: answered(one), steps: 9 }],
   [
-    'a fill comes late, and positions do not count',
+    'a fill may be late, and positions are not compared',
     { rules: { fillsInTime: false, positionsCount: false }, world: answered(one), steps: 10 },
   ],
   [
-    'a fill goes to another Redis process',
-    { rules: { fillsSameRun: false }, world: answered(redisDies), steps: 13 },
+    'a fill may go to another Redis process',
+    { rules: { fillsSameRun: false }, world: answered(redisCrashes), steps: 13 },
   ],
   [
-    'a read takes its position afterwards',
+    'a read takes its position after the read',
     { rules: { ticketBeforeRead: false }, world: answered({ ...one, slowReads: true }), steps: 11 },
   ],
-  ['keys carry no run id', { rules: { runInKeys: false }, world: answered(redisDies), steps: 11 }],
   [
-    'a lost connection leaves what was remembered',
-    { rules: { forgetsWithLink: false }, world: answered(linesBreak), steps: 9 },
+    'keys do not contain the run id',
+    { rules: { runInKeys: false }, world: answered(redisCrashes), steps: 11 },
   ],
   [
-    'an answer is kept that a message came with',
+    'a process keeps its memory when it loses its connection',
+    { rules: { forgetsWithLink: false }, world: answered(connectionsBreak), steps: 9 },
+  ],
+  [
+    'a process keeps an entry that a message has invalidated meanwhile',
     { rules: { invalidatedIsNotKept: false }, world: answered(one), steps: 8 },
   ],
   [
-    'a message does not make a process forget',
+    'an invalidation message removes nothing from memory',
     { rules: { messagesForget: false }, world: answered(one), steps: 8 },
   ],
   [
-    'the position of an entry does not count',
-    { rules: { positionsCount: false }, world: answered(linesBreak), steps: 8 },
+    'the position of an entry is not compared',
+    { rules: { positionsCount: false }, world: answered(connectionsBreak), steps: 8 },
   ],
   [
-    'what the feed tells does not make a process forget',
+    'a change in the feed removes nothing from memory',
     { rules: { feedForgets: false }, world: answered(one), steps: 8 },
   ],
   [
-    'entries are trusted without a fresh feed',
-    { rules: { freshness: false }, world: answered(linesBreak), steps: 9 },
+    'entries are trusted while the feed is stale',
+    { rules: { freshness: false }, world: answered(connectionsBreak), steps: 9 },
   ],
   [
-    'a reading of the feed is fresh from its end on',
-    { rules: { freshFromBeginning: false }, world: answered({ ...linesBreak, slowFeeds: true }), steps: 11 },
+    'freshness counts from the end of a read of the feed',
+    {
+      rules: { freshFromBeginning: false },
+      world: answered({ ...connectionsBreak, slowFeeds: true }),
+      steps: 11,
+    },
   ],
   [
-    'the position passes a change that is still open',
+    'the position passes a change that is not committed',
     {
       rules: { waitsForOpen: false },
-      world: answered({ ...linesBreak, stranger: true }),
+      world: answered({ ...connectionsBreak, otherAccount: true }),
       steps: 12,
     },
   ],
   [
-    'a writer whose commit was late does not announce its change again',
+    'a writer with a late commit does not announce its change again',
     { rules: { announcesLate: false }, world: answered(late), steps: 14 },
   ],
   [
-    'no process notices that the database has lost a commit',
+    'no process notices a commit that the database has lost',
     { rules: { noticesLoss: false }, world: answered(loss), steps: 9 },
   ],
   [
-    'entries do not carry the history of the database',
+    'entries do not contain the history of the database',
     { rules: { historyInEntries: false }, world: answered(loss), steps: 9 },
   ],
   [
-    'a step does not follow those that are visible',
-    { rules: { stepsFollow: false }, world: answered({ ...linesBreak, stranger: true }), steps: 11 },
+    'a step may be less than a visible one',
+    {
+      rules: { stepsFollow: false },
+      world: answered({ ...connectionsBreak, otherAccount: true }),
+      steps: 11,
+    },
   ],
 ]
 
-test.each(leftOut)('the shortest trace that breaks it where %s', (name, { rules, world, steps }) => {
+test.each(leftOut)('there is a trace to a wrong answer where %s', (name, { rules, world, steps }) => {
   const trace = search(modelOf(world, rules)).trace ?? expect.fail('there is no trace')
   console.log(`${name}:\n  ${trace.join('\n  ')}`)
   expect(trace).toHaveLength(steps + 1)
 })
 
-// Each of these stands behind another one that would do alone, as long as the feed is read. What it is for
-// all the same:
-describe('what could be left out', () => {
+// While the feed is read, another rule makes up for each of these. The name says why the rule is there.
+describe('no answer is wrong without', () => {
   test.each<[string, Partial<Rules>, World]>([
-    ['marks: they make an end known before it is answered', { marks: false }, answered(one)],
-    ['confirm: it spares the wait', { confirms: false }, answered(redisDies)],
+    ['marks, which make an end known before it is answered', { marks: false }, answered(one)],
+    ['confirm, which saves the wait', { confirms: false }, answered(redisCrashes)],
     [
-      'the second mark of a settle: where it is set, there is a wait',
+      'the mark of a settle, after which the writer waits',
       { settleMarksAgain: false },
-      answered(linesBreak),
+      answered(connectionsBreak),
     ],
-    ['the 10 s of a fill: positions say that it is old', { fillsInTime: false }, answered(one)],
-    ['positions, where there are no faults: marks say it', { positionsCount: false }, answered(one)],
+    ['the 10 s of a fill, because positions show that it is old', { fillsInTime: false }, answered(one)],
+    ['positions in a world without faults, because of the marks', { positionsCount: false }, answered(one)],
   ])('%s', (_name, rules, world) => {
     expect(search(modelOf(world, rules)).trace).toBeNull()
   })

@@ -1,5 +1,4 @@
-// The feed of changes on every database: nothing that was committed is missed, whatever the order of the
-// commits.
+// The change feed on every database: it misses no committed change, whatever the order of the commits.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { insertChange } from '../../src/changes/change-rows.ts'
 import { type AccountChange, deleteOldChanges, Feed } from '../../src/changes/feed.ts'
@@ -11,7 +10,6 @@ import { randomText } from '../../src/random-text.ts'
 import { freshMs } from '../../src/timing.ts'
 import { startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
-import { migrateFresh } from '../support/in-process-server.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 
 const minuteMs = 60_000
@@ -23,7 +21,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
   let url: string
   let drop: () => Promise<void>
   let db: Database
-  /** Accounts have other names in each test: the feed knows those of the tests before. */
+  /** Each test has account ids of its own, because the feed knows those of the tests before. */
   let run = 0
 
   beforeAll(async () => {
@@ -31,7 +29,6 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     const fresh = await create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
     db = openDatabase(dialectFor(url, 3))
   })
   afterEach(async () => {
@@ -51,7 +48,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     await feed.start()
     const isCurrent = (account: string, position: number) =>
       lastChanges.isCurrent(lastChanges.bucketOf(id(account)), position)
-    /** Waits until it has seen a change of this account behind a position. */
+    /** Waits until the feed has read a change of this account after a position. */
     const untilSeen = (account: string, position: number) =>
       vi.waitFor(() => expect(isCurrent(account, position)).toBe(false))
     return { feed, isCurrent, untilSeen }
@@ -60,10 +57,10 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
   const id = (account: string) => `${run}:${account}`
   const change = async (account: string, tx = db) => (await insertChange(tx, id(account), clock.now())).step
 
-  /** A transaction that has got its position and commits, or does not, when it is told to. */
-  async function held(account: string) {
+  /** A transaction that has its position in the feed, and stays open until `end`. */
+  async function openTransaction(account: string) {
     let end = (_how: 'commit' | 'roll back') => {}
-    const told = new Promise<string>((resolve) => {
+    const ended = new Promise<string>((resolve) => {
       end = resolve
     })
     let positionKnown = (_position: number) => {}
@@ -74,7 +71,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       .transaction()
       .execute(async (tx) => {
         positionKnown(await change(account, tx))
-        if ((await told) === 'roll back') throw new Error('rolled back')
+        if ((await ended) === 'roll back') throw new Error('rolled back')
       })
       .catch(() => {})
     return {
@@ -86,11 +83,11 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     }
   }
 
-  /** Waits until the position is that of the last change. */
+  /** Waits until the feed's position has reached a step. */
   const untilAt = (feed: Feed, step: number) =>
     vi.waitFor(() => expect(feed.position).toBeGreaterThanOrEqual(step), { timeout: 5_000 })
 
-  usable('what was read before a change is not current, for that account alone', async () => {
+  usable('a position from before a change is not current, for that account alone', async () => {
     const { feed, isCurrent, untilSeen } = await start()
     const before = feed.position
     expect(isCurrent('a', before)).toBe(true)
@@ -136,7 +133,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(seen).toHaveLength(2)
   })
 
-  usable('it is not read before the first subscriber, and then is', async () => {
+  usable('no server reads it before the first subscriber', async () => {
     let opened = 0
     const open = () => {
       opened++
@@ -153,17 +150,17 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(opened).toBe(1)
   })
 
-  usable('a server reads it without Redis as well', async () => {
+  usable('a server reads it also without Redis', async () => {
     const { services, close } = await startApp(url)
     closers.push(close)
     const seen: string[] = []
     services.feed.subscribe(({ accountId }) => seen.push(accountId))
     await change('by another process')
     await vi.waitFor(() => expect(seen).toContain(id('by another process')))
-    expect(services.feed.isFresh()).toBe(true)
+    await vi.waitFor(() => expect(services.feed.isFresh()).toBe(true), 5_000)
   })
 
-  usable('a server that starts knows what has changed lately', async () => {
+  usable('a server knows recent changes at its start', async () => {
     const at = await change('a')
     const { feed, isCurrent } = await start()
     expect(isCurrent('a', at - 1)).toBe(false)
@@ -171,7 +168,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(feed.isFresh()).toBe(true)
   })
 
-  usable('changes of an hour ago are removed, and younger ones stay', async () => {
+  usable('the purge removes changes of an hour ago, and keeps younger ones', async () => {
     const first = await change('old')
     const at = clock.now()
     const old = Array.from({ length: 5_200 }, (_, i) => ({
@@ -194,15 +191,15 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     expect(last).toBe(first + 5_201)
     while ((await deleteOldChanges(db, clock.now(), 1_000)) > 0);
     const left = await db.selectFrom('hufu_account_changes').select('step').orderBy('step').execute()
-    // The last ones stay, so that a server that starts finds what is still under way.
+    // The last 5,000 stay, so that a server finds changes that are not committed when it starts.
     expect([left[0]?.step, left.at(-1)?.step, left.length]).toEqual([last - 5_000 + 1, last, 5_000])
-    // It knows no earlier changes, and trusts no cache entry from before them.
+    // A server knows no earlier changes, and trusts no older cache entry.
     const { isCurrent } = await start()
     expect(isCurrent('never changed', last - 5_000 + 1)).toBe(true)
     expect(isCurrent('never changed', last - 5_000)).toBe(false)
   })
 
-  usable('a change of a server of the version before, which writes no step, is seen once', async () => {
+  usable('it passes on a change without a step, which the previous version writes, once', async () => {
     const { feed, isCurrent } = await start()
     const seen: string[] = []
     feed.subscribe(({ accountId }) => seen.push(accountId))
@@ -222,7 +219,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
   })
 
   describe.skipIf(skipped !== null)('a database that has lost commits', () => {
-    /** The feed and the account's changes as they are now; `restore` brings them back. */
+    /** A copy of the feed's tables, which `restore` writes back. */
     async function backUp() {
       const rows = await db.selectFrom('hufu_account_changes').selectAll().execute()
       const [history] = await db.selectFrom('hufu_feed').selectAll().execute()
@@ -238,8 +235,8 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       }
     }
 
-    /** A lost suffix; then the new history is as long as the lost one, or longer. */
-    test.each([0, 1, 5])('is another history, also where it has %i changes since', async (since) => {
+    // The new history is shorter than the lost one, as long, or longer.
+    test.each([0, 1, 5])('begins another history, also after %i changes since the loss', async (since) => {
       await change('a')
       const backup = await backUp()
       const { feed, isCurrent } = await start()
@@ -255,14 +252,14 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       expect(feed.history).not.toBe(history)
       expect(feed.history).toMatch(/^[0-9a-f]{8}$/)
       expect(isCurrent('b', feed.position)).toBe(true)
-      // Every other process begins the same history, also one that starts only now.
+      // Every other process has the same history, also one that starts after the loss.
       const { feed: other } = await start()
       expect(other.history).toBe(feed.history)
       const next = await change('c')
       await vi.waitFor(() => expect(isCurrent('c', next - 1)).toBe(false))
     })
 
-    test('is not taken for one where nothing was lost', async () => {
+    test('is not reported where no commit was lost', async () => {
       const { feed } = await start()
       let histories = 0
       feed.onHistory(() => histories++)
@@ -273,7 +270,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       expect(histories).toBe(0)
     })
 
-    test('with two processes that find it out at once: one history in the end', async () => {
+    test('has one new history, also if two processes notice the loss at the same time', async () => {
       const backup = await backUp()
       const feeds = [(await start()).feed, (await start()).feed]
       const { history } = feeds[0] ?? expect.fail()
@@ -286,7 +283,7 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       await vi.waitFor(() => expect(feeds[0]?.history).toBe(feeds[1]?.history), 5_000)
     })
 
-    test('is found by a process that starts where no other one has watched', async () => {
+    test('is noticed by a process that starts while no other process watches the history', async () => {
       const { feed } = await start()
       const { history } = feed
       const watch = {
@@ -311,13 +308,13 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
     })
   })
 
-  // SQLite runs one transaction after another: nothing is ever open.
+  // SQLite runs one transaction after another: two are never open at a time.
   if (name === 'sqlite') return
-  describe.skipIf(skipped !== null)('changes that are open', () => {
-    test('a change that is committed after a later one is seen, and until then nothing read counts as after it', async () => {
+  describe.skipIf(skipped !== null)('a change that is not committed yet', () => {
+    test('is seen also if a later one commits first, and holds the position back until then', async () => {
       const { feed, isCurrent, untilSeen } = await start()
       const before = feed.position
-      const open = await held('slow')
+      const open = await openTransaction('slow')
       const later = await change('fast')
       expect(later).toBe(open.position)
       await untilSeen('fast', before)
@@ -329,8 +326,8 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       await untilAt(feed, later)
     })
 
-    test('one that was open when the server started is seen as well', async () => {
-      const open = await held('slow')
+    test('is seen also if it was open when the server started', async () => {
+      const open = await openTransaction('slow')
       await change('fast')
       const { feed, isCurrent, untilSeen } = await start()
       await change('faster')
@@ -339,10 +336,10 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       await vi.waitFor(() => expect(isCurrent('slow', open.position - 1)).toBe(false))
     })
 
-    test('one that was rolled back holds the position up for a second, and no longer', async () => {
+    test('holds the position back for a second at most if it is rolled back', async () => {
       const { feed, isCurrent, untilSeen } = await start()
       const before = feed.position
-      const open = await held('never')
+      const open = await openTransaction('never')
       const later = await change('fast')
       await open.end('roll back')
       await untilSeen('fast', before)
@@ -351,9 +348,9 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       expect(isCurrent('never', before)).toBe(true)
     })
 
-    test('one whose commit takes a minute is seen among the last changes', async () => {
+    test('is seen also if its commit is late', async () => {
       const { feed, isCurrent, untilSeen } = await start()
-      const open = await held('very slow')
+      const open = await openTransaction('very slow')
       await untilAt(feed, await change('fast'))
       expect(feed.position).toBeGreaterThanOrEqual(open.position)
       await open.end('commit')
@@ -361,22 +358,22 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       expect(isCurrent('very slow', open.position)).toBe(true)
     })
 
-    test('a second without an answer of the database, and nothing is fresh until it answers again', async () => {
+    test('is not missed while the database does not answer: nothing is fresh then', async () => {
       const proxy = await startProxy(url)
       closers.push(() => proxy.close())
       const { feed, isCurrent } = await start(proxy.url)
       const before = feed.position
       expect(feed.isFresh()).toBe(true)
       proxy.set('stall')
-      const cut = performance.now()
+      const stalledAt = performance.now()
       await vi.waitFor(() => expect(feed.isFresh()).toBe(false), 5_000)
       await change('a')
       expect(isCurrent('a', before)).toBe(true)
       proxy.set('pass')
       await vi.waitFor(() => expect(feed.isFresh()).toBe(true), 20_000)
       expect(isCurrent('a', before)).toBe(false)
-      // Never longer than promised: the last reading began before the cut.
-      expect(freshMs).toBeLessThan(performance.now() - cut)
+      // The last read started before the stall, so the feed was fresh for `freshMs` at most.
+      expect(freshMs).toBeLessThan(performance.now() - stalledAt)
     })
   })
 })

@@ -1,6 +1,6 @@
-// A request that is being spoilt: its parts, as text that may be wrong in any way.
+// A draft of a bad request: the parts of a request, as text that mutations can change in any way.
 
-/** Numbers that look random and come again with the same seed (mulberry32). */
+/** Pseudo-random numbers, the same for the same seed (mulberry32). */
 export class Random {
   #state: number
 
@@ -28,38 +28,38 @@ export class Random {
   }
 }
 
-/** What the requests speak of. */
+/** The values that requests refer to. */
 export interface World {
-  /** Live tokens of people who do nothing but ask badly. */
+  /** Tokens of live sessions. */
   readonly tokens: readonly string[]
-  /** Theirs too, for what ends sessions: the others live longer, and get further. */
+  /** More of them, for requests that end sessions, so that those of `tokens` stay live for longer. */
   readonly spareTokens: readonly string[]
-  /** Tokens that were good. */
+  /** Tokens of ended sessions. */
   readonly endedTokens: readonly string[]
-  /** Public ids of sessions: of those people, of others, ended ones. */
+  /** Public ids of sessions: live, ended, of another account, and invalid ones. */
   readonly sessionIds: readonly string[]
-  /** The numbers of those people, and of one whom none of this may affect. */
+  /** The numbers of these accounts, and of one that no request may affect. */
   readonly phones: readonly string[]
 }
 
-/** A route, as the document describes it. */
+/** A route of `/openapi.json`. */
 export interface Route {
   readonly method: string
-  /** With `{id}` in it. */
+  /** With `{id}` for a parameter. */
   readonly path: string
   readonly token: 'bearer' | 'classic' | 'none'
   readonly query: readonly string[]
-  /** Good bodies; none for a route that takes no body. */
+  /** The examples of its body; none for a route that takes no body. */
   readonly bodies: readonly unknown[]
 }
 
 /**
- * JSON as text and not as values, so that it can be wrong in any way: a key may come twice, a value may be no
- * JSON.
+ * JSON as text instead of values, so that it can be invalid in any way: a key may occur twice, a value may
+ * not be JSON.
  */
 export type Json = { pairs: [key: string, value: Json][] } | { items: Json[] } | { text: string }
 
-/** A request that is being spoilt. */
+/** A request before and between its mutations. */
 export interface Draft {
   readonly route: Route
   method: string
@@ -68,24 +68,28 @@ export interface Draft {
   version: string
   headers: [name: string, value: string][]
   body: Json | null
-  /** Changes the bytes of the body after all else. */
+  /** Encodes the body, after all other changes. */
   encode: (text: string) => Buffer
-  /** 'announced': with its true length. Anything else is headers and a body that contradict each other. */
+  /**
+   * 'announced': with the right Content-Length. An object has headers and a body that contradict each other.
+   */
   framing: 'announced' | 'chunked' | { headers: [string, string][]; body: (bytes: Buffer) => Buffer }
-  /** Nothing may come behind it: the server may end the connection, or read on into what comes. */
+  /**
+   * No request may follow on this connection: the server may close it, or read the next request as a part.
+   */
   isLast: boolean
-  /** What was done to it. */
-  readonly done: string[]
+  /** The names of the mutations so far. */
+  readonly mutations: string[]
 }
 
-/** As it is sent. */
+/** The JSON text. */
 export function textOf(json: Json): string {
   if ('text' in json) return json.text
   if ('items' in json) return `[${json.items.map(textOf).join(',')}]`
   return `{${json.pairs.map(([key, value]) => `${key}:${textOf(value)}`).join(',')}}`
 }
 
-/** In chunks of seven bytes, the first of them with an extension. */
+/** The body in chunks of seven bytes, of which the first has an extension. */
 export function chunked(bytes: Buffer): Buffer {
   const parts: Buffer[] = []
   for (let at = 0; at < bytes.length; at += 7) {

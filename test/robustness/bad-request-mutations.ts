@@ -1,9 +1,9 @@
-// What can be wrong with a request, one thing at a time: bodies, credentials, addresses, headers, framing.
+// The mutations of requests: of body, credentials, address, headers and framing, one for each fault.
 import { chunked, type Draft, type Json, type Random, textOf, type World } from './bad-request-draft.ts'
 
 type Mutation = (draft: Draft, random: Random, world: World) => void
 
-/** Texts with a special meaning somewhere, or invisible ones. JSON contains all of them unescaped. */
+/** Control and invisible characters. They go into a JSON string as they are. */
 const hidden = [
   ...['\\u0000', '\\n', '\\r\\nset-cookie: a=b', '\\u001b[2J', '\\u007f', '\\u009b', '\\u2028', '\u2028'],
   ...[
@@ -54,7 +54,7 @@ const otherKinds = [
   ],
   ...['[]', '{}', '["13800005223"]', '{"$ne":null}', '{"__proto__":{"x":1}}', '[[[[]]]]', '1e-400'],
 ]
-const noJson = [
+const notJson = [
   'NaN',
   'Infinity',
   'undefined',
@@ -94,7 +94,7 @@ const keys = [
   ],
 ]
 
-/** An object somewhere in the body; null where there is none. */
+/** A random object of the body; null where there is none. */
 function someObject(draft: Draft, random: Random): Extract<Json, { pairs: unknown }> | null {
   const found: Extract<Json, { pairs: unknown }>[] = []
   const look = (json: Json): void => {
@@ -108,7 +108,7 @@ function someObject(draft: Draft, random: Random): Extract<Json, { pairs: unknow
   return found.length === 0 ? null : random.pick(found)
 }
 
-/** Changes one field somewhere in the body, by the raw text of its value. */
+/** Changes the value of one field anywhere in the body. */
 function field(change: (value: Json, random: Random) => Json): Mutation {
   return (draft, random) => {
     const object = someObject(draft, random)
@@ -120,14 +120,14 @@ function field(change: (value: Json, random: Random) => Json): Mutation {
 
 const bodies: [string, Mutation][] = [
   [
-    'a field dropped',
+    'a missing field',
     (draft, random) => {
       const object = someObject(draft, random)
       object?.pairs.splice(random.below(object.pairs.length), 1)
     },
   ],
-  ['a field of another kind', field((_value, random) => ({ text: random.pick(otherKinds) }))],
-  ['a field with a strange text', field((_value, random) => ({ text: random.pick(strings) }))],
+  ['a field of another type', field((_value, random) => ({ text: random.pick(otherKinds) }))],
+  ['a field with special text', field((_value, random) => ({ text: random.pick(strings) }))],
   [
     'a field with hidden characters',
     field((value, random) => {
@@ -137,14 +137,14 @@ const bodies: [string, Mutation][] = [
     }),
   ],
   [
-    'a field that is long',
+    'a long field',
     field((_value, random) => ({
       text: `"${random.pick(['a', '九', '1', '\u0301', '😀']).repeat(2 ** (5 + random.below(10)))}"`,
     })),
   ],
-  ['a field that is no JSON', field((_value, random) => ({ text: random.pick(noJson) }))],
+  ['a field that is not JSON', field((_value, random) => ({ text: random.pick(notJson) }))],
   [
-    'a field that is deep',
+    'a deeply nested field',
     field((_value, random) => {
       const depth = 2 ** (2 + random.below(11))
       return random.chance(50)
@@ -153,27 +153,27 @@ const bodies: [string, Mutation][] = [
     }),
   ],
   [
-    'a field twice',
+    'a duplicate field',
     (draft, random) => {
       const object = someObject(draft, random)
       if (!object || object.pairs.length === 0) return
       const [key, value] = random.pick(object.pairs)
-      const again = random.chance(50) ? key : key.replace('_', '\\u005f')
+      const duplicate = random.chance(50) ? key : key.replace('_', '\\u005f')
       object.pairs.splice(random.below(object.pairs.length + 1), 0, [
-        again,
+        duplicate,
         random.chance(50) ? value : { text: random.pick(otherKinds) },
       ])
     },
   ],
   [
-    'a field too many',
+    'an unknown field',
     (draft, random) => {
       const value = { text: random.pick([...otherKinds, ...strings]) }
       someObject(draft, random)?.pairs.unshift([random.pick(keys), value])
     },
   ],
   [
-    'a thousand fields too many',
+    'a thousand unknown fields',
     (draft, random) => {
       const more = Array.from({ length: 1000 }, (_, i) => [`"k${i}"`, { text: '1' }] as [string, Json])
       someObject(draft, random)?.pairs.push(...more)
@@ -182,11 +182,11 @@ const bodies: [string, Mutation][] = [
   [
     'another body',
     (draft, random) => {
-      draft.body = { text: random.pick([...otherKinds, ...noJson, ...strings, '\ufeff{}', ' \r\n\t ']) }
+      draft.body = { text: random.pick([...otherKinds, ...notJson, ...strings, '\ufeff{}', ' \r\n\t ']) }
     },
   ],
   [
-    'a body that breaks off',
+    'a truncated body',
     (draft, random) => {
       if (!draft.body) return
       const text = textOf(draft.body)
@@ -194,14 +194,14 @@ const bodies: [string, Mutation][] = [
     },
   ],
   [
-    'something behind the body',
+    'trailing data',
     (draft, random) => {
       if (draft.body)
         draft.body = { text: textOf(draft.body) + random.pick(['{}', ',', '\0', '//', ' '.repeat(17_000)]) }
     },
   ],
   [
-    'bytes that are no UTF-8',
+    'bytes that are not UTF-8',
     (draft, random) => {
       const wrong = Buffer.from(random.pick(['c328', 'c0af', 'eda080', 'ff', 'f4908080', 'e28']), 'hex')
       const share = random.below(1000)
@@ -232,7 +232,7 @@ function without(draft: Draft, name: string): void {
 
 const credentialNames = ['authorization', 'token'] as const
 
-/** Replaces whatever proves who asks. */
+/** Replaces the credential of the caller. */
 function credential(make: (random: Random, world: World) => [string, string][]): Mutation {
   return (draft, random, world) => {
     for (const name of credentialNames) without(draft, name)
@@ -243,7 +243,7 @@ function credential(make: (random: Random, world: World) => [string, string][]):
 const credentials: [string, Mutation][] = [
   ['no token', credential(() => [])],
   [
-    'a strange scheme',
+    'another scheme',
     credential((random, { tokens }) => {
       const scheme = random.pick([
         'Basic ',
@@ -266,7 +266,7 @@ const credentials: [string, Mutation][] = [
     }),
   ],
   [
-    'the other kind of header',
+    'a token in the wrong header',
     credential((random, { tokens }) =>
       random.chance(50)
         ? [['token', `Bearer ${random.pick(tokens)}`]]
@@ -274,7 +274,7 @@ const credentials: [string, Mutation][] = [
     ),
   ],
   [
-    'a token that is not whole',
+    'a damaged token',
     credential((random, { tokens }) => {
       const token = random.pick(tokens)
       const at = random.below(token.length)
@@ -295,7 +295,7 @@ const credentials: [string, Mutation][] = [
     }),
   ],
   [
-    "somebody else's token",
+    'the token of another account',
     credential((random, { tokens }) => {
       const token = random.pick(tokens)
       return [
@@ -305,7 +305,7 @@ const credentials: [string, Mutation][] = [
     }),
   ],
   [
-    'a token whose session is over',
+    'the token of an ended session',
     credential((random, { endedTokens }) => {
       const token = random.pick(endedTokens)
       return [
@@ -400,7 +400,7 @@ const addresses: [string, Mutation][] = [
     },
   ],
   [
-    'a method that is none',
+    'an unknown method',
     (draft, random) => {
       draft.method = random.pick(['get', 'FOO', 'CONNECT', 'PRI', 'GE T', '', 'POST\t', 'SOURCE', 'M-SEARCH'])
       draft.isLast = true
@@ -474,9 +474,9 @@ const headers: [string, Mutation][] = [
   ['a condition', header('if-none-match', ['*', '"x"', ''])],
   ['an origin', header('origin', ['null', 'https://evil.test', ''])],
   ['another method in a header', header('x-http-method-override', ['DELETE', 'constructor'])],
-  ['a header that is a property', header('__proto__', ['x', 'constructor'])],
+  ['a header named like a property', header('__proto__', ['x', 'constructor'])],
   [
-    'a header that takes others away',
+    'a Connection header that names other headers',
     header('connection', ['authorization, host', 'x-request-id', 'keep-alive, keep-alive']),
   ],
   ['an idempotency key', header('idempotency-key', ['x', 'a'.repeat(1000)])],
@@ -497,7 +497,7 @@ const headers: [string, Mutation][] = [
   ],
 ]
 
-/** After these the connection ends, whatever else is wrong. */
+/** A mutation after which the server closes the connection. */
 function last(change: Mutation): Mutation {
   return (draft, random, world) => {
     draft.isLast = true
@@ -505,7 +505,7 @@ function last(change: Mutation): Mutation {
   }
 }
 
-/** A line among the headers, written as it is. */
+/** Lines to insert between the headers, unchanged. */
 const rawLines = [
   ...[
     'x y: z\r\n',
@@ -536,7 +536,7 @@ const rawLines = [
     'connection: close\r\n',
   ],
 ]
-const lies: ((bytes: Buffer) => Draft['framing'])[] = [
+const contradictions: ((bytes: Buffer) => Draft['framing'])[] = [
   (bytes) => ({
     headers: [
       ['content-length', String(bytes.length)],
@@ -581,7 +581,7 @@ const lies: ((bytes: Buffer) => Draft['framing'])[] = [
 ]
 const framings: [string, Mutation][] = [
   [
-    'a line that is no header',
+    'a line that is not a header',
     last((draft, random) => {
       draft.headers.splice(random.below(draft.headers.length + 1), 0, [random.pick(rawLines), '\n'])
     }),
@@ -589,9 +589,9 @@ const framings: [string, Mutation][] = [
   [
     'a framing that contradicts itself',
     last((draft, random) => {
-      // A route without a body waits for none, and would wait for the rest of this one.
+      // A route without a body reads none, and would leave the rest of this one on the connection.
       if (draft.body === null) draft.body = { text: '{}' }
-      draft.framing = random.pick(lies)(Buffer.from(textOf(draft.body)))
+      draft.framing = random.pick(contradictions)(Buffer.from(textOf(draft.body)))
     }),
   ],
   [
@@ -626,7 +626,9 @@ const framings: [string, Mutation][] = [
   ],
 ]
 
-/** Each with its name. What is wrong inside a body comes twice as often: most of the code is behind it. */
+/**
+ * All mutations with their names. Bodies and addresses are twice as frequent, because most code handles them.
+ */
 export const mutations: readonly (readonly [string, Mutation])[] = [
   ...[...bodies, ...bodies],
   ...credentials,

@@ -1,6 +1,7 @@
-// 100,000 bad requests, made from /openapi.json, to a real server: never 5xx, never a crash, nothing told,
-// nothing lost, and memory as flat as before. To see one again: HUFU_TEST_SEED=<seed> npx vitest run
-// test/robustness/bad-requests.test.ts. For a long night: HUFU_TEST_REQUESTS=<number>.
+// Sends 100,000 bad requests, derived from /openapi.json, to a server process. It never answers with a 5xx,
+// never crashes, reveals no secret, changes no data of another account, and its memory does not grow. To
+// repeat a run: HUFU_TEST_SEED=<seed> npx vitest run test/robustness/bad-requests.test.ts. For a longer run:
+// HUFU_TEST_REQUESTS=<number>.
 import { once } from 'node:events'
 import { afterAll, describe, expect, test } from 'vitest'
 import { errorCodes } from '../../src/errors.ts'
@@ -11,12 +12,15 @@ import type { Route, World } from './bad-request-draft.ts'
 import { type BadRequest, badRequest, routesOf } from './bad-requests.ts'
 
 const seed = Number(process.env.HUFU_TEST_SEED ?? Date.now() % 2 ** 31)
-const innocent = { phone: '13900000001', password: 'nobody guesses this one', nickname: '证人' }
-/** Of the examples in the document, so that they are right for whom they are fixed. */
+/** An account that no bad request may affect. */
+const bystander = { phone: '13900000001', password: 'long enough not to be guessed', nickname: '证人' }
+/** The code in the examples of the document, so that an example is right for a test number. */
 const code = '493817'
-/** In each round others: their codes and sessions are used up. */
-const peopleInRound = 7
-const numbers = Array.from({ length: 100 * peopleInRound }, (_, i) => `138000${10_000 + i}`)
+/**
+ * Each round has accounts of its own, because the last round has used up its codes and ended its sessions.
+ */
+const accountsInRound = 7
+const numbers = Array.from({ length: 100 * accountsInRound }, (_, i) => `138000${10_000 + i}`)
 
 let sqlite: FreshDatabase
 const servers: ServerProcess[] = []
@@ -29,8 +33,8 @@ afterAll(async () => {
 async function start(environment: Record<string, string> = {}): Promise<ServerProcess> {
   sqlite = await (databases[0] ?? expect.fail()).create()
   const url = { HUFU_DATABASE_URL: sqlite.url }
-  const add = ['accounts', 'add', innocent.phone, '--nickname', innocent.nickname, '--password-stdin']
-  expect(await runCommand(add, url, { stdin: innocent.password })).toMatchObject({ code: 0 })
+  const add = ['accounts', 'add', bystander.phone, '--nickname', bystander.nickname, '--password-stdin']
+  expect(await runCommand(add, url, { stdin: bystander.password })).toMatchObject({ code: 0 })
   const server = await startProcess(
     {
       ...url,
@@ -50,7 +54,7 @@ interface Answer {
   readonly body: Record<string, unknown>
 }
 
-/** A request as apps send it. */
+/** Sends a request as an app does. */
 async function call(
   server: ServerProcess,
   route: string,
@@ -70,63 +74,63 @@ async function call(
   return { status: response.status, body: text === '' ? {} : JSON.parse(text) }
 }
 
-interface Somebody {
+interface SignedIn {
   readonly token: string
   readonly id: string
 }
 
-/** A person with a new number, signed in by code, which costs no hashing. */
-async function newTerminal(server: ServerProcess, phone_number: string): Promise<Somebody> {
+/** Creates an account by a sign-in with a code, which costs no hashing. */
+async function signUp(server: ServerProcess, phone_number: string): Promise<SignedIn> {
   const headers = { 'x-forwarded-for': `10.9.${Number(phone_number.slice(-3)) % 250}.1` }
   await call(server, 'POST /v1/codes', { headers, body: { phone_number, purpose: 'sign_in' } })
   const { status, body } = await call(server, 'POST /v1/sessions', { headers, body: { phone_number, code } })
   if (status !== 201 || typeof body.token !== 'string') throw new Error(`no session: ${JSON.stringify(body)}`)
-  // `/openapi.json` says that a session has an id.
+  // `/openapi.json` describes a session with an id.
   return { token: body.token, id: (body.session as { id: string }).id }
 }
 
-/** New people, one of them signed out already, and what there is to know of the innocent but their token. */
-async function newWorld(server: ServerProcess, round: number, innocentSession: string): Promise<World> {
-  const first = (round * peopleInRound) % numbers.length
-  const phones = numbers.slice(first, first + peopleInRound)
-  const people = await Promise.all(phones.map((phone) => newTerminal(server, phone)))
-  const [gone = expect.fail(), ...live] = people
+/** New accounts, one of them signed out, and the public data of the bystander. */
+async function newWorld(server: ServerProcess, round: number, bystanderSession: string): Promise<World> {
+  const first = (round * accountsInRound) % numbers.length
+  const phones = numbers.slice(first, first + accountsInRound)
+  const all = await Promise.all(phones.map((phone) => signUp(server, phone)))
+  const [gone = expect.fail(), ...live] = all
   await call(server, 'DELETE /v1/session', { token: gone.token })
   const tokens = live.map(({ token }) => token)
   return {
     tokens: tokens.slice(3),
     spareTokens: tokens.slice(0, 3),
     endedTokens: [gone.token],
-    sessionIds: [...people.map(({ id }) => id), innocentSession, 'a'.repeat(22), '__proto__', '0'],
-    phones: [...phones, ...phones, innocent.phone],
+    sessionIds: [...all.map(({ id }) => id), bystanderSession, 'a'.repeat(22), '__proto__', '0'],
+    phones: [...phones, ...phones, bystander.phone],
   }
 }
 
-const inside = /node_modules|\bat \S+ \(|\.ts:\d|SQLITE|sqlite:|\/src\/|argon2|<!doctype|<html/i
+const internals = /node_modules|\bat \S+ \(|\.ts:\d|SQLITE|sqlite:|\/src\/|argon2|<!doctype|<html/i
 
-/** What is wrong with an answer; null for nothing. */
+/** The fault of a response; null where there is none. */
 function faultOf(request: BadRequest, reply: Reply | null, world: World): string | null {
   if (reply === null) return 'no answer'
   const { status, headers, text } = reply
   const all = `${JSON.stringify(headers)} ${text}`
   if (!(status >= 200 && status < 500)) return 'its status'
-  if (inside.test(all)) return 'it tells of the inside'
+  if (internals.test(all)) return 'it reveals internals'
   const secrets = [
     ...world.tokens,
     ...world.spareTokens,
     ...world.endedTokens,
-    innocent.password,
+    bystander.password,
     'a horse, a staple',
   ]
-  if (secrets.some((secret) => all.includes(secret))) return 'it tells a secret'
-  if (status >= 400 && all.includes('hf_')) return 'it tells something like a token'
+  if (secrets.some((secret) => all.includes(secret))) return 'it reveals a secret'
+  if (status >= 400 && all.includes('hf_')) return 'it contains what looks like a token'
   if (headers['set-cookie'] !== undefined) return 'a cookie'
   return headers['x-request-id'] === undefined ? belowFault(reply) : answerFault(request, reply)
 }
 
 /**
- * Of our own words for what is no HTTP. Node alone answers two more, with no words at all: no Host, and an
- * expectation.
+ * The fault of Hufu's response to bytes that are not HTTP. Node itself answers a request without Host, and
+ * one with an unknown Expect, without a body.
  */
 function belowFault({ status, headers, text }: Reply): string | null {
   if (text === '') return status === 417 || status === 400 ? null : 'no body'
@@ -155,8 +159,8 @@ interface Run {
 }
 
 /**
- * One client: sends what it takes from the others' common list, sixteen at a time, on connections that it
- * keeps.
+ * A client that sends 16 requests at a time over a connection that it keeps. All clients take the numbers of
+ * their requests from one counter.
  */
 async function client(run: Run, world: World, take: () => number | null): Promise<void> {
   let connection = await RawConnection.open(run.server)
@@ -167,7 +171,7 @@ async function client(run: Run, world: World, take: () => number | null): Promis
       const reply = await connection.answer(request).catch(() => null)
       answered++
       const fault = (await isCutExport(run.server, request, reply)) ? null : faultOf(request, reply, world)
-      if (fault !== null) throw new Error(toldAgain(request, reply, fault))
+      if (fault !== null) throw new Error(reportOf(request, reply, fault))
       run.statuses.set(reply?.status ?? 0, (run.statuses.get(reply?.status ?? 0) ?? 0) + 1)
       if (reply?.headers.connection === 'close' || request.isLast || reply === null) {
         await connection.close()
@@ -182,8 +186,8 @@ async function client(run: Run, world: World, take: () => number | null): Promis
 }
 
 /**
- * An export ends with its session, which another client may have ended: then the connection breaks before the
- * JSON ends.
+ * Whether this is an export whose session another client has ended: the connection then closes before the end
+ * of the JSON.
  */
 async function isCutExport(
   server: ServerProcess,
@@ -208,8 +212,8 @@ function nextBatch({ routes }: Run, world: World, take: () => number | null): Ba
   return batch
 }
 
-/** All that one needs to see it again. */
-function toldAgain(request: BadRequest, reply: Reply | null, fault: string): string {
+/** The fault, and how to repeat the request. */
+function reportOf(request: BadRequest, reply: Reply | null, fault: string): string {
   return [
     `${fault}: ${request.name}`,
     `HUFU_TEST_SEED=${seed} npx vitest run test/robustness/bad-requests.test.ts`,
@@ -219,7 +223,7 @@ function toldAgain(request: BadRequest, reply: Reply | null, fault: string): str
   ].join('\n')
 }
 
-/** Requests number `from` to `to`, by eight clients at once. */
+/** Sends the requests `from` to `to` with eight clients. */
 async function sendAll(run: Run, world: World, from: number, to: number): Promise<void> {
   let n = from
   const take = () => (n < to ? n++ : null)
@@ -228,22 +232,22 @@ async function sendAll(run: Run, world: World, from: number, to: number): Promis
 
 async function memoryOf({ child, output }: ServerProcess): Promise<{ held: number; rss: number }> {
   const before = output().length
-  const told = () => /memory (\{.*\})\n/.exec(output().slice(before))?.[1]
+  const printed = () => /memory (\{.*\})\n/.exec(output().slice(before))?.[1]
   child.kill('SIGUSR2')
-  while (told() === undefined) await once(child.stderr ?? expect.fail(), 'data')
-  return JSON.parse(told() ?? '')
+  while (printed() === undefined) await once(child.stderr ?? expect.fail(), 'data')
+  return JSON.parse(printed() ?? '')
 }
 
-async function innocentAs(server: ServerProcess, token: string) {
+async function dataOf(server: ServerProcess, token: string) {
   const { body: account } = await call(server, 'GET /v1/account', { token })
   const { body: sessions } = await call(server, 'GET /v1/sessions', { token })
   return { account, sessions }
 }
 
-async function signIn(server: ServerProcess): Promise<Somebody> {
-  const body = { phone_number: innocent.phone, password: innocent.password }
+async function signIn(server: ServerProcess): Promise<SignedIn> {
+  const body = { phone_number: bystander.phone, password: bystander.password }
   const answer = await call(server, 'POST /v1/sessions', { body })
-  expect(answer).toMatchObject({ status: 201, body: { account: { nickname: innocent.nickname } } })
+  expect(answer).toMatchObject({ status: 201, body: { account: { nickname: bystander.nickname } } })
   const { token, session } = answer.body as { token: string; session: { id: string } }
   return { token, id: session.id }
 }
@@ -253,25 +257,25 @@ async function prepare(server: ServerProcess) {
   const run: Run = { server, routes: routesOf(description), statuses: new Map() }
   expect(run.routes.length).toBeGreaterThan(18)
   const witness = await signIn(server)
-  return { run, witness, before: await innocentAs(server, witness.token) }
+  return { run, witness, before: await dataOf(server, witness.token) }
 }
 
 const count = Number(process.env.HUFU_TEST_REQUESTS ?? 100_000)
-/** Then the sessions of most of those people are over, and others come. */
+/** The requests of a round. After them, most sessions of its accounts have ended. */
 const round = 1_000
 /**
- * What a server may hold more at the end than after a third: less than 40 bytes for each request between. It
- * was 0.2 MB.
+ * By how much the heap may grow from a third of the requests to the end: less than 40 bytes for each request
+ * in between. It grew by 0.2 MB.
  */
 const heldMore = Math.max(2.5e6, count * 25)
 /**
- * The rest is the allocator's: pages that argon2 and SQLite used and gave back. With 400,000 requests it was
- * 432 MB after a third, and 436 MB at the end; with 100,000 it is still on its way there.
+ * RSS includes pages that argon2 and SQLite have freed and the allocator keeps. In a run of 400,000 requests
+ * it was 432 MB after a third and 436 MB at the end; a run of 100,000 ends before it is constant.
  */
 const rssMore = 128e6
 
 describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
-  test(`${count} of them do no harm and leave nothing behind`, { timeout: 3_600_000 }, async () => {
+  test(`${count} of them change no other account and use up no memory`, { timeout: 3_600_000 }, async () => {
     const server = await start()
     const { run, witness, before } = await prepare(server)
     const memory: { held: number; rss: number }[] = []
@@ -290,7 +294,7 @@ describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
     const shown = [third, end].map(({ held, rss }) => `${held / 1e6} MB held, ${rss / 1e6} MB RSS`)
     console.log(shown.join(' -> '))
 
-    expect(await innocentAs(server, witness.token)).toEqual(before)
+    expect(await dataOf(server, witness.token)).toEqual(before)
     await signIn(server)
     expect(server.output()).not.toMatch(/uncaught|"level":[56]0/)
     expect(server.child.exitCode).toBeNull()
@@ -298,7 +302,7 @@ describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
     expect(end.rss - third.rss).toBeLessThan(rssMore)
   })
 
-  test('with limits, behind a proxy, each has its one line in the log, without a secret', async () => {
+  test('with limits, behind a proxy, each has one line in the log, without a secret', async () => {
     const server = await start({
       HUFU_LIMITS: 'on',
       HUFU_TRUSTED_PROXIES: '127.0.0.1',
@@ -308,7 +312,7 @@ describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
     const world = await newWorld(server, 0, witness.id)
     await sendAll(run, world, 0, 5_000)
     expect(run.statuses.get(429)).toBeGreaterThan(0)
-    expect(await innocentAs(server, witness.token)).toEqual(before)
+    expect(await dataOf(server, witness.token)).toEqual(before)
     await server.stop()
 
     const lines = server.output().split('\n')
@@ -316,7 +320,7 @@ describe(`bad requests of HUFU_TEST_SEED=${seed}`, () => {
     const ids = logged.map(({ requestId }) => requestId).filter((id) => /^n\d+$/.test(id))
     expect(ids.length).toBeGreaterThan(4_000)
     expect(logged.filter(({ level }) => level > 40)).toEqual([])
-    const secrets = [...world.tokens, ...world.spareTokens, ...world.endedTokens, innocent.password]
+    const secrets = [...world.tokens, ...world.spareTokens, ...world.endedTokens, bystander.password]
     for (const line of lines) expect(secrets.filter((secret) => line.includes(secret))).toEqual([])
   })
 })

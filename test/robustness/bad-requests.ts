@@ -1,5 +1,5 @@
-// Bad requests, made from /openapi.json: a good request of any route, then one to three things wrong with it.
-// The seed and a number give the same request each time, but for the secrets in it.
+// Derives bad requests from /openapi.json: a valid request of any route with one to three mutations. A seed
+// and a number give the same request each time, except for the secrets in it.
 import {
   chunked,
   type Draft,
@@ -15,9 +15,9 @@ export interface BadRequest {
   readonly bytes: Buffer
   readonly isHead: boolean
   readonly isLast: boolean
-  /** Its X-Request-Id, if it still has a good one. */
+  /** Its X-Request-Id; null if it has no valid one. */
   readonly id: string | null
-  /** The route and what was done to it. */
+  /** The route and the mutations. */
   readonly name: string
 }
 
@@ -34,7 +34,7 @@ interface Operation {
 
 /** All routes of an OpenAPI document. */
 export function routesOf(document: unknown): Route[] {
-  // It is what it says in the test of v1.
+  // v1.test.ts checks the shape of the document.
   const { paths } = document as Document
   return Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, { security, parameters = [], requestBody }]) => {
@@ -52,26 +52,26 @@ export function routesOf(document: unknown): Route[] {
   )
 }
 
-/** The n-th bad request of a seed. */
+/** Bad request `n` of a seed. */
 export function badRequest(
   { seed, n }: { seed: number; n: number },
   routes: readonly Route[],
   world: World,
 ): BadRequest {
   const random = new Random(seed, n)
-  const draft = goodRequest(random, routes, world)
+  const draft = validRequest(random, routes, world)
   draft.headers.push(['x-request-id', `n${n}`])
   const [atMost, rarely] = [3, 1]
   if (!random.chance(rarely)) keepHashingRare(draft, random)
   for (let left = 1 + random.below(atMost); left > 0; left--) {
-    const [name, spoil] = random.pick(mutations)
-    draft.done.push(name)
-    spoil(draft, random, world)
+    const [name, mutate] = random.pick(mutations)
+    draft.mutations.push(name)
+    mutate(draft, random, world)
   }
   return finish(draft)
 }
 
-function goodRequest(random: Random, routes: readonly Route[], world: World): Draft {
+function validRequest(random: Random, routes: readonly Route[], world: World): Draft {
   const route = random.pick(routes)
   const headers: [string, string][] = [['host', 'hufu.test']]
   const isEnd = [
@@ -97,27 +97,27 @@ function goodRequest(random: Random, routes: readonly Route[], world: World): Dr
     encode: (text) => Buffer.from(text, 'utf8'),
     framing: random.chance(10) ? 'chunked' : 'announced',
     isLast: false,
-    done: [],
+    mutations: [],
   }
 }
 
-/** The numbers of the examples have no account: most requests use one that has. */
+/** The numbers of the examples have no account; most requests get the number of one. */
 function withPhone(example: unknown, random: Random, world: World): unknown {
   if (typeof example !== 'object' || example === null || !('phone_number' in example)) return example
   return random.chance(80) ? { ...example, phone_number: random.pick(world.phones) } : example
 }
 
 /**
- * A password that is compared costs as much as hundreds of other requests: nearly all are refused before
- * that.
+ * A comparison of a password costs as much as hundreds of other requests, so nearly all requests with a
+ * password are refused before it.
  */
 function keepHashingRare({ body }: Draft, random: Random): void {
   if (body === null || !('pairs' in body)) return
   const secret = body.pairs.find(([key]) => /password|confirmation/.test(key))
   if (!secret) return
   const phone = body.pairs.find(([key]) => key === '"phone_number"')
-  const spoilt = phone && random.chance(50) ? phone : secret
-  spoilt[1] = { text: spoilt === phone ? '"1380"' : random.pick(['1', 'null', '[]', '{}', 'true', '-0']) }
+  const changed = phone && random.chance(50) ? phone : secret
+  changed[1] = { text: changed === phone ? '"1380"' : random.pick(['1', 'null', '[]', '{}', 'true', '-0']) }
 }
 
 function asJson(value: unknown): Json {
@@ -138,7 +138,7 @@ function finish(draft: Draft): BadRequest {
     isHead: draft.method === 'HEAD',
     isLast: draft.isLast || head.length > 15_000 || body.length > 15_000,
     id: ids.length === 1 ? (ids[0] ?? null) : null,
-    name: `${draft.route.method} ${draft.route.path}: ${draft.done.join(', ')}`,
+    name: `${draft.route.method} ${draft.route.path}: ${draft.mutations.join(', ')}`,
   }
 }
 

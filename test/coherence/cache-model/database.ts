@@ -1,4 +1,4 @@
-// The state of the database, now and at each of its versions, and the faults of an answer to a check.
+// The content of the database, now and at each of its versions, and what is wrong with an answer to a check.
 import type { Rules, World } from './rules.ts'
 import {
   both,
@@ -19,31 +19,31 @@ export const faults = [
   'two sessions are live in a place for one (I6)',
 ] as const
 
-/** The bit of the watched session among the live ones. */
+/** The bit of the watched session in `State.live`. */
 export const watchedBit = (world: World): number => (world.watched === 'A' ? 1 : 2)
 
 export const isCommitted = ({ phase: at, isLost }: WriterState): boolean =>
   !isLost && ((at >= phase.committed && at <= phase.answered) || at === phase.diedAfter)
 
 /** The greatest step of the feed that is visible. */
-export function lastStep({ writers, strangerAt }: State): number {
-  return Math.max(strangerAt, ...writers.map((writer) => (isCommitted(writer) ? writer.position : 0)))
+export function lastStep({ writers, otherAccountAt }: State): number {
+  return Math.max(otherAccountAt, ...writers.map((writer) => (isCommitted(writer) ? writer.position : 0)))
 }
 
-/** change-rows.ts, insertChange. Without the rule: a number that has nothing to do with what is visible. */
+/** insertChange of change-rows.ts. Without the rule, a number that does not depend on what is visible. */
 export function nextStep(state: State, rules: Rules): number {
   return rules.stepsFollow ? lastStep(state) + 1 : 1
 }
 
-/** Whether there is a watched session at a version of the database. */
+/** Whether the watched session exists at a version of the database. */
 export function exists(state: State, world: World, version: number): boolean {
   const [maker] = state.writers
   return world.watched === 'A' || (isCommitted(maker) && maker.version <= version)
 }
 
 /**
- * Whether the watched session has ended by a version of the database. A lost commit is in its own version
- * alone.
+ * Whether the watched session has ended at a version of the database. A lost commit is only in its own
+ * version.
  */
 function hasEnded(state: State, world: World, version: number): boolean {
   const bit = watchedBit(world)
@@ -52,7 +52,8 @@ function hasEnded(state: State, world: World, version: number): boolean {
 }
 
 /**
- * The database loses its last commit, and transactions that are under way fail. Versions are not used again.
+ * The database loses its last commit, and open transactions fail. Its version number is not used a second
+ * time.
  */
 export function loseCommit(state: State): void {
   const last = state.writers.find((w) => isCommitted(w) && w.version === state.version)
@@ -69,12 +70,13 @@ export function loseCommit(state: State): void {
   }
 }
 
-/** The version that the next commit makes. */
+/** The version that the next commit creates. */
 export const nextVersion = ({ version, writers }: State): number =>
   Math.max(version, ...writers.map((w) => w.version)) + 1
 
 /**
- * The line of a process leads to a Redis process that is not there any more, and the process has not noticed.
+ * Whether the connection of a process leads to a Redis process that has crashed, which the process has not
+ * noticed.
  */
 export function isBroken(state: State, p: Which): boolean {
   const { link } = state.processes[p]
@@ -82,20 +84,20 @@ export function isBroken(state: State, p: Which): boolean {
 }
 
 /**
- * The version of the database that a check which begins now on a process must not be answered from before. It
- * has in it each change of the watched session that
- * - the process has read of in the feed, whatever Redis does, and that was not late; or
- * - has been answered, if the process's feed is not fresh; or
- * - has been answered (or, where a world asks for that, has been committed under a mark where this process
- *   looks), while there is one Redis that has kept what it acknowledged and done nothing late, and the
- *   process has no message of it under way, no line that is silent and none that is broken and not noticed
- *   yet.
+ * The oldest version of the database that a check which starts now may be answered with. It includes each
+ * change of the watched session that
+ * - the process has read in the feed, whatever Redis does, and that was not late; or
+ * - has been answered, if the process's feed is stale; or
+ * - has been answered (or, unless the world says `since: 'answer'`, has been committed under a mark where
+ *   this process looks), as long as there is one Redis process that has kept all that it acknowledged and
+ *   done nothing late, no message from it to the process is under way, and the connection is neither stalled
+ *   nor broken.
  */
 export function mustSee(state: State, world: World, p: Which): number {
   const process = state.processes[p]
-  const hasMessage = process.line === 1 || process.line >= 3
-  const isCutOff = process.isSilent || isBroken(state, p)
-  // Where commits were lost, an end is known with the next reading of the feed.
+  const hasMessage = process.inbox === 1 || process.inbox >= 3
+  const isCutOff = process.isStalled || isBroken(state, p)
+  // After a loss of commits, an end is known with the next read of the feed.
   const isSame = process.hasReadLoss === state.history
   const isReached = !state.isMixed && !hasMessage && !isCutOff && isSame
   let must = 0
@@ -103,11 +105,11 @@ export function mustSee(state: State, world: World, p: Which): number {
     const writer = state.writers[w]
     if (!writer.touches || !isCommitted(writer)) continue
     const isAnswered = writer.phase === phase.answered
-    // Where there are no faults, every writer could mark.
+    // Without faults, every writer could mark.
     const isMarked = world.faults === undefined || (writer.run !== 0 && writer.run === process.link)
-    // A late change is announced before it is answered, and known from then on.
+    // A late change is known once it is announced again, which is before it is answered.
     const isKnown = isSame && process.changedAt >= writer.position && !writer.isLate
-    // A writer that has not noticed a loss settles an entry that others do not trust.
+    // The settle of a writer that has not noticed a loss writes an entry that other processes do not trust.
     const isReachedBy = isReached && writer.history === state.history
     const isRequired =
       isKnown ||
@@ -118,11 +120,11 @@ export function mustSee(state: State, world: World, p: Which): number {
   return must
 }
 
-/** What is wrong where a check is answered from an entry; 0: nothing. */
+/** The number of the fault if a check is answered with this entry; 0: none. */
 export function faultOf(state: State, world: World, cell: number, must: number): number {
   const version = versionIn(cell)
   if (hasEnded(state, world, version)) {
-    // Before the next reading of the feed, a lost end may still be taken for one.
+    // Until the next read of the feed, a lost end may still count as one.
     const isLost = state.writers.some((w) => w.isLost && w.version === version)
     if (isLost && state.processes[checker].hasReadLoss !== state.history) return 0
     return (state.live & watchedBit(world)) > 0 ? 2 : 0
@@ -131,7 +133,7 @@ export function faultOf(state: State, world: World, cell: number, must: number):
 }
 
 /**
- * Whether a process trusts an entry: that a session has ended is so for ever.
+ * Whether a process trusts an entry. An ended session stays ended, so that such an entry is always trusted.
  * RedisSessionCache.#isCurrentInFeed
  */
 export function isNewEnough(state: State, world: World, p: Which, cell: number): boolean {

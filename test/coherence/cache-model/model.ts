@@ -21,9 +21,9 @@ export function modelOf(world: World, change: Partial<Rules> = {}): Model<State>
       offerWriterSteps(state, rules, world, offer)
       offerProcessSteps(state, rules, world, offer)
       offerRedisSteps(state, rules, world, offer)
-      if (world.stranger && state.strangerAt === 0)
+      if (world.otherAccount && state.otherAccountAt === 0)
         offer('another account', 'commits a change', (s) => {
-          s.strangerAt = nextStep(s, rules)
+          s.otherAccountAt = nextStep(s, rules)
         })
     },
     findFault(state) {

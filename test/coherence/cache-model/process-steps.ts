@@ -1,5 +1,5 @@
-// A server process that checks tokens: its client-side cache, and its reads of Redis, the database and the
-// feed. sessions.ts, redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
+// The steps of a server process that checks tokens: its client-side cache, and its reads of Redis, the
+// database and the feed. verification.ts, redis.ts, client-side-cache.ts, feed.ts, verified-tokens.ts.
 
 import { faultOf, isBroken, isCommitted, isNewEnough, lastStep, mustSee } from './database.ts'
 import { cellAt, endGet, endTicket, type Fate, fates, fill, isOfHistory, runFor } from './redis-steps.ts'
@@ -8,19 +8,20 @@ import type { Offer } from './search.ts'
 import {
   both,
   checker,
+  inboxes,
   isEntry,
-  lines,
   nothing,
   type ProcessState,
   phase,
   readsDatabase,
   type State,
   type Which,
-  withAnswer,
   withoutFirst,
+  withReply,
 } from './states.ts'
 
-const sure: readonly Fate[] = ['is lost']
+/** The fate of a command on a connection that is not stalled, which `send` does not read. */
+const anyFate: readonly Fate[] = ['is lost']
 
 export function offerProcessSteps(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   offerChecks(state, rules, world, offer)
@@ -48,47 +49,49 @@ const name = `P${checker}`
 function offerChecks(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   const process = state.processes[checker]
   if (rules.freshness && !process.isFresh) {
-    // SessionCache.dropStale: what is remembered goes with the first check, which then reads the database.
+    // SessionCache.dropStale: the first check empties the memory, and then reads the database.
     if (process.remembered !== nothing || process.getIsCurrent)
-      offer(name, 'checks and forgets, for its feed is not fresh', (s) => forget(s.processes[checker]))
+      offer(name, 'checks, and empties its memory because its feed is stale', (s) =>
+        forget(s.processes[checker]),
+      )
   } else if (isEntry(process.remembered)) {
     const fault = checkByMemory(state, rules, world, checker)
     if (fault !== 0)
-      offer(name, 'checks by what it remembers', (s) => {
+      offer(name, 'checks with its memory', (s) => {
         s.fault = fault
       })
   } else if (process.link !== 0 && process.remembered === nothing) {
     const must = mustSee(state, world, checker)
     if (process.isAsking && process.getIsCurrent && must > process.getMust)
-      offer(name, 'checks by the GET that is under way', (s) => {
+      offer(name, 'checks, and waits for the GET that is under way', (s) => {
         s.processes[checker].getMust = must
       })
-    if (!process.isAsking && !process.isSilent)
-      offer(name, 'checks and asks Redis', (s) => askRedis(s, rules, world, checker))
+    if (!process.isAsking && !process.isStalled)
+      offer(name, 'checks, and sends a GET to Redis', (s) => sendGet(s, rules, world, checker))
   }
-  if (process.isSilent || isBroken(state, checker)) return
-  const line = lines[process.line] ?? ''
-  if (line.startsWith('R')) offer(name, 'gets its answer', (s) => getAnswer(s, rules, world))
-  if (line.startsWith('I'))
-    offer(name, 'hears that the key changed', (s) => hear(s.processes[checker], rules))
-  // What comes in one piece is looked at whole before what waits for the answer goes on.
-  if (line.startsWith('RI'))
-    offer(name, 'gets its answer and in the same piece hears that the key changed', (s) => {
-      s.processes[checker].line = withoutFirst[s.processes[checker].line] ?? 0
-      hear(s.processes[checker], rules)
-      useAnswer(s, rules, world, checker)
+  if (process.isStalled || isBroken(state, checker)) return
+  const inbox = inboxes[process.inbox] ?? ''
+  if (inbox.startsWith('R')) offer(name, 'gets the reply', (s) => getReply(s, rules, world))
+  if (inbox.startsWith('I'))
+    offer(name, 'gets an invalidation', (s) => getInvalidation(s.processes[checker], rules))
+  // A chunk of the socket is parsed completely before the code that waits for the reply continues.
+  if (inbox.startsWith('RI'))
+    offer(name, 'gets the reply and an invalidation in one chunk', (s) => {
+      s.processes[checker].inbox = withoutFirst[s.processes[checker].inbox] ?? 0
+      getInvalidation(s.processes[checker], rules)
+      useReply(s, rules, world, checker)
     })
 }
 
-/** Also by a token that was verified recently: what it relies on is what is remembered. */
+/** Also for a token that was verified recently: that relies on the memory. */
 function checkByMemory(s: State, rules: Rules, world: World, p: Which): number {
   const { remembered } = s.processes[p]
-  // A verified token does not ask for positions: what the feed tells has made the process forget.
+  // A verified token compares no positions, because a change in the feed has removed the entry from memory.
   const isTrusted = !rules.positionsCount || !rules.feedForgets || isNewEnough(s, world, p, remembered)
   return isTrusted ? faultOf(s, world, remembered, mustSee(s, world, p)) : 0
 }
 
-function askRedis(s: State, rules: Rules, world: World, p: Which): void {
+function sendGet(s: State, rules: Rules, world: World, p: Which): void {
   const process = s.processes[p]
   const must = mustSee(s, world, p)
   const run = runFor(s, rules, p)
@@ -98,34 +101,34 @@ function askRedis(s: State, rules: Rules, world: World, p: Which): void {
   process.getIsCurrent = true
   process.getMust = must
   process.isTracked = true
-  process.line = withAnswer[process.line] ?? 0
+  process.inbox = withReply[process.inbox] ?? 0
 }
 
-function getAnswer(s: State, rules: Rules, world: World): void {
+function getReply(s: State, rules: Rules, world: World): void {
   const process = s.processes[checker]
-  process.line = withoutFirst[process.line] ?? 0
-  useAnswer(s, rules, world, checker)
+  process.inbox = withoutFirst[process.inbox] ?? 0
+  useReply(s, rules, world, checker)
 }
 
 /** ClientSideCache.invalidate */
-function hear(process: ProcessState, rules: Rules): void {
-  process.line = withoutFirst[process.line] ?? 0
+function getInvalidation(process: ProcessState, rules: Rules): void {
+  process.inbox = withoutFirst[process.inbox] ?? 0
   if (!rules.messagesForget) return
   process.remembered = nothing
   if (rules.invalidatedIsNotKept) process.getIsCurrent = false
 }
 
-/** ClientSideCache.invalidate and clear, by the process itself. */
+/** ClientSideCache.invalidate and clear, called by the process itself. */
 function forget(process: ProcessState): void {
   process.remembered = nothing
   process.getIsCurrent = false
 }
 
-/** What an awaited answer comes to, after whatever else had come with it. */
-function useAnswer(s: State, rules: Rules, world: World, p: Which): void {
+/** What a reply changes, after the other messages of its chunk. */
+function useReply(s: State, rules: Rules, world: World, p: Which): void {
   const process = s.processes[p]
   const { getCell, getMust } = process
-  // An answer of another history counts as a cache miss.
+  // An entry of another history counts as a cache miss.
   const isUsed = isEntry(getCell) && isOfHistory(rules, getCell, process.history)
   if (process.getIsCurrent) process.remembered = isUsed ? getCell : readsDatabase
   if (isUsed && (!rules.positionsCount || isNewEnough(s, world, p, getCell)))
@@ -134,17 +137,17 @@ function useAnswer(s: State, rules: Rules, world: World, p: Which): void {
 }
 
 /**
- * Reads of the database are right by themselves; what matters is what they fill. A check may always come to
- * one, as `rotate` does.
+ * A read of the database returns a right answer; only what it fills matters. A process may read the database
+ * at any time, as it does for `rotate`.
  */
 function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): void {
   const process = state.processes[p]
   if (process.ticket === 0 && process.link !== 0) {
     for (const position of positionsOf(state, rules, world, p)) {
       if (world.slowReads && rules.ticketBeforeRead)
-        offer(name, 'begins to read the database', (s) => beginRead(s, rules, p, position))
+        offer(name, 'starts to read the database', (s) => beginRead(s, rules, p, position))
       else if (world.slowReads)
-        offer(name, 'reads the database before its ticket', (s) => {
+        offer(name, 'reads the database before it takes a ticket', (s) => {
           s.processes[p].ticketVersion = s.version
           s.processes[p].ticket = 1
         })
@@ -158,28 +161,28 @@ function offerReads({ state, rules, world, p, name }: At, offer: Offer<State>): 
   if (process.ticket === 1 && rules.ticketBeforeRead) offer(name, 'reads the database', (s) => endRead(s, p))
   if (process.ticket === 1 && !rules.ticketBeforeRead)
     for (const position of positionsOf(state, rules, world, p))
-      offer(name, `takes its ticket, at ${position}`, (s) => {
+      offer(name, `takes a ticket with position ${position}`, (s) => {
         const { ticketVersion } = s.processes[p]
         beginRead(s, rules, p, position)
         s.processes[p].ticketVersion = ticketVersion
         s.processes[p].ticket = 2
       })
   if (process.ticket === 2) {
-    const ends = !process.isSilent ? sure : state.late === 0 ? fates : fates.slice(0, 2)
+    const ends = !process.isStalled ? anyFate : state.late === 0 ? fates : fates.slice(0, 2)
     for (const fate of ends) {
-      const told = ends === sure ? '' : ` and that ${fate}`
-      offer(name, `fills what it read${told}`, (s) => fill(s, rules, world, p, fate))
+      const suffix = ends === anyFate ? '' : `, which ${fate}`
+      offer(name, `fills the entry${suffix}`, (s) => fill(s, rules, world, p, fate))
     }
   }
 }
 
 /**
- * Where in the feed a process may be: the checker is where it has read to, the other one anywhere, as it may
- * have read at any time.
+ * The positions in the feed that a process may have: the checker has the one that it has read up to, the
+ * other one any, because it may have read at any time.
  */
 function positionsOf(state: State, rules: Rules, world: World, p: Which): readonly number[] {
   if (p === checker) return [state.processes[p].position]
-  // Before it notices a loss, it may know a step that is lost.
+  // Before it notices a loss, it may have a position that is lost.
   if (state.history !== state.processes[p].history)
     return upTo[Math.max(lastStep(state), ...state.writers.map((w) => (w.isLost ? w.position : 0)))] ?? []
   return upTo[Math.max(...positionsSeen(state, rules, world))] ?? []
@@ -200,34 +203,34 @@ function beginRead(s: State, rules: Rules, p: Which, position: number): void {
   process.ticketRun = process.link
   process.ticketPosition = position
   process.ticketHistory = process.history
-  passBy(s, rules, position)
+  passSteps(s, rules, position)
 }
 
 function offerFeed(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   const process = state.processes[checker]
   if (world.staleFeeds && process.isFresh)
-    offer(name, 'has not read the feed for a second', (s) => {
+    offer(name, 'has not read the feed for one second', (s) => {
       s.processes[checker].isFresh = false
     })
   if (process.isReading) {
-    offer(name, 'has read the feed', (s) => endReading(s, rules))
-    offer(name, 'reads the feed for too long', (s) => stopReading(s))
+    offer(name, 'ends its read of the feed', (s) => endFeedRead(s, rules))
+    offer(name, 'gives up its read of the feed', (s) => giveUpFeedRead(s))
     return
   }
   for (const position of positionsSeen(state, rules, world)) {
-    const told = position === lastStep(state) ? '' : `, and stays at ${position}`
+    const suffix = position === lastStep(state) ? '' : `, and stays at ${position}`
     if (world.slowFeeds)
-      offer(name, `begins to read the feed${told}`, (s) => beginReading(s, rules, position))
+      offer(name, `starts to read the feed${suffix}`, (s) => startFeedRead(s, rules, position))
     else
-      offer(name, `reads the feed${told}`, (s) => {
-        beginReading(s, rules, position)
-        endReading(s, rules)
+      offer(name, `reads the feed${suffix}`, (s) => {
+        startFeedRead(s, rules, position)
+        endFeedRead(s, rules)
       })
   }
 }
 
-/** Which rows of the account it finds from its position on. */
-function beginReading(s: State, rules: Rules, position: number): void {
+/** Finds the account's rows from its position on. */
+function startFeedRead(s: State, rules: Rules, position: number): void {
   const process = s.processes[checker]
   const isNew = rules.noticesLoss && s.history !== process.history
   const from = isNew ? 0 : process.position
@@ -238,12 +241,12 @@ function beginReading(s: State, rules: Rules, position: number): void {
   for (const writer of s.writers) if (isCommitted(writer) && writer.read === 0) writer.read = 1
   process.seenChangedAt = Math.max(isNew ? 0 : process.changedAt, ...found)
   process.seenPosition = position
-  passBy(s, rules, position)
+  passSteps(s, rules, position)
 }
 
 /**
- * Feed.#settle: where the position may be after a reading. It is the greatest step that was known some time
- * before; a change that is not committed by then, and has no greater step, is late.
+ * Feed.#settle: the positions that a read may result in. The position is the greatest step that was visible
+ * some time before; a change that is not committed by then, and has no greater step, is late.
  */
 function positionsSeen(s: State, rules: Rules, world: World): ReadonlySet<number> {
   const last = lastStep(s)
@@ -257,14 +260,16 @@ function positionsSeen(s: State, rules: Rules, world: World): ReadonlySet<number
   ])
 }
 
-/** What is not committed when its step is passed is late: its writer will find out by its clock. */
-function passBy(s: State, rules: Rules, position: number): void {
+/**
+ * A change that is not committed when the position passes its step is late, as its writer's clock will show.
+ */
+function passSteps(s: State, rules: Rules, position: number): void {
   if (!rules.waitsForOpen) return
   for (const writer of s.writers)
     if (writer.phase === phase.written && writer.position <= position) writer.isLate = true
 }
 
-function endReading(s: State, rules: Rules): void {
+function endFeedRead(s: State, rules: Rules): void {
   const process = s.processes[checker]
   const { seenPosition, seenChangedAt, changedAt } = process
   for (const writer of s.writers) {
@@ -279,10 +284,10 @@ function endReading(s: State, rules: Rules): void {
   process.position = seenPosition
   process.changedAt = seenChangedAt
   process.isFresh = true
-  stopReading(s)
+  giveUpFeedRead(s)
 }
 
-function stopReading(s: State): void {
+function giveUpFeedRead(s: State): void {
   const process = s.processes[checker]
   for (const writer of s.writers) if (writer.read === 1) writer.read = 0
   process.isReading = false

@@ -1,4 +1,4 @@
-// Redis, the lines to it, and the commands of redis.ts and redis-client.ts, each done whole or not at all.
+// Redis, the connections to it, and the commands of redis.ts and redis-client.ts, each of which is atomic.
 
 import { exists, isBroken, isCommitted, loseCommit } from './database.ts'
 import type { Rules, World } from './rules.ts'
@@ -8,9 +8,9 @@ import {
   checker,
   entryOf,
   historyIn,
+  inboxes,
   isEntry,
   isMark,
-  lines,
   markOf,
   nothing,
   phase,
@@ -27,7 +27,7 @@ function committedNow({ writers: [w0, w1] }: State): number {
   return Number(isCommitted(w0)) | (Number(isCommitted(w1)) << 1)
 }
 
-/** SET, also by expiry: every connection that has read the key is told. */
+/** SET, or expiry: Redis sends an invalidation to each connection that has read the key. */
 function setCell(state: State, run: number, cell: number): void {
   state.cells[run === 2 ? 1 : 0] = cell
   state.writtenAfter[run === 2 ? 1 : 0] = cell === nothing ? 0 : committedNow(state)
@@ -36,9 +36,9 @@ function setCell(state: State, run: number, cell: number): void {
     if (process.ticket !== 0)
       process.ticketSince = cell === nothing ? process.ticketSince : process.ticketSince | run
     if (process.link !== run || !process.isTracked) continue
-    const line = withMessage[process.line] ?? -1
-    if (line < 0) throw new Error(`the model has no line ${lines[process.line]}I`)
-    process.line = line
+    const inbox = withMessage[process.inbox] ?? -1
+    if (inbox < 0) throw new Error(`the model has no inbox ${inboxes[process.inbox]}I`)
+    process.inbox = inbox
     process.isTracked = false
   }
 }
@@ -51,7 +51,7 @@ function settleScript(state: State, rules: Rules, run: number, w: Which): void {
   else if (!isMark(now) && rules.settleMarksAgain) setCell(state, run, markOf(w))
 }
 
-/** RedisSessionCache.#parse: an entry of another history counts as nothing. */
+/** RedisSessionCache.#parse: an entry of another history counts as absent. */
 export function isOfHistory(rules: Rules, entry: number, history: number): boolean {
   return !rules.historyInEntries || historyIn(entry) === history
 }
@@ -71,9 +71,9 @@ function fillScript(state: State, rules: Rules, run: number, entry: number): voi
 function drop(state: State, rules: Rules, p: Which): void {
   const process = state.processes[p]
   process.link = 0
-  process.isSilent = false
+  process.isStalled = false
   process.isTracked = false
-  process.line = 0
+  process.inbox = 0
   // A GET that is under way fails, and its check reads the database.
   if (process.isAsking) endGet(state, p)
   if (!rules.forgetsWithLink) return
@@ -88,21 +88,21 @@ export function endGet(state: State, p: Which): void {
   process.getMust = 0
 }
 
-/** The run that a command of this process is done in; 0: nowhere, and the connection is given up. */
+/** The Redis process that does a command of this process; 0: none, and the connection is closed. */
 export function runFor(state: State, rules: Rules, p: Which): number {
   const process = state.processes[p]
-  if (process.isSilent || isBroken(state, p)) drop(state, rules, p)
+  if (process.isStalled || isBroken(state, p)) drop(state, rules, p)
   return process.link
 }
 
 export const lateKinds = { none: 0, mark: 1, settle: 2, fill: 3 } as const
 
 /**
- * What a silent line did with a command that its sender gave up after 500 ms: nothing, the command, or the
- * command later.
+ * What Redis does with a command on a stalled connection, which its sender gives up after 500 ms: it never
+ * gets it, does it, or does it late.
  */
-export type Fate = 'is lost' | 'is done unseen' | 'is late'
-export const fates: readonly Fate[] = ['is lost', 'is done unseen', 'is late']
+export type Fate = 'is lost' | 'is done without a reply' | 'is late'
+export const fates: readonly Fate[] = ['is lost', 'is done without a reply', 'is late']
 
 function setLate(state: State, kind: number, argument: number, run: number): void {
   state.late = kind
@@ -119,27 +119,27 @@ function doLate(state: State, rules: Rules): void {
   if (late === lateKinds.fill) fillScript(state, rules, lateRun, lateWith)
 }
 
-/** What Redis and the lines do by themselves. */
+/** What Redis and the connections do without a command. */
 export function offerRedisSteps(state: State, rules: Rules, world: World, offer: Offer<State>): void {
   for (const run of [1, 2]) if ((state.up & run) > 0) offerExpiry(state, rules, run, offer)
   if (state.late !== lateKinds.none) {
     if ((state.up & state.lateRun) > 0)
-      offer('Redis', 'does what came late', (s) => {
+      offer('Redis', 'does the late command', (s) => {
         s.isMixed = true
         doLate(s, rules)
       })
-    else offer('Redis', 'never gets what was late', (s) => setLate(s, lateKinds.none, 0, 0))
+    else offer('Redis', 'never gets the late command', (s) => setLate(s, lateKinds.none, 0, 0))
   }
   if (state.up === 0)
-    offer('Redis', 'comes back as another process', (s) => {
+    offer('Redis', 'starts as another process', (s) => {
       s.up = 2
-      // The old data has the old entry under the old key.
+      // A key without the run id finds the entry in the old data.
       if (!rules.runInKeys && world.watched === 'A') s.cells[1] = entryOf(0, 0, 0)
     })
   for (const p of both) {
-    const { link, isSilent } = state.processes[p]
+    const { link, isStalled } = state.processes[p]
     const name = `P${p}`
-    if (isSilent || isBroken(state, p)) offer(name, 'gives its line up', (s) => drop(s, rules, p))
+    if (isStalled || isBroken(state, p)) offer(name, 'closes its connection', (s) => drop(s, rules, p))
     if (link === 0 && state.up > 0)
       for (const run of [1, 2])
         if ((state.up & run) > 0)
@@ -153,19 +153,18 @@ export function offerRedisSteps(state: State, rules: Rules, world: World, offer:
 function offerExpiry(state: State, rules: Rules, run: number, offer: Offer<State>): void {
   const cell = cellAt(state, run)
   const before = state.writtenAfter[run === 2 ? 1 : 0]
-  // It lives for 600 s.
+  // An entry expires after 600 s.
   if (isEntry(cell) && areKnown(state, before))
-    offer('Redis', 'lets the entry run out', (s) => runOut(s, rules, run))
+    offer('Redis', 'expires the entry', (s) => expire(s, rules, run))
   if (!isMark(cell)) return
   const w: Which = cell === markOf(1) ? 1 : 0
-  if (mayMarkRunOut(state, rules, w, before))
-    offer('Redis', 'lets the mark run out', (s) => runOut(s, rules, run))
+  if (mayMarkRunOut(state, rules, w, before)) offer('Redis', 'expires the mark', (s) => expire(s, rules, run))
 }
 
 /**
- * A mark lives for 60 s, and for 15 s where a settle set it. Until then its transaction is over (10 s, and
- * `confirm` lets none commit after 30 s), and every process has read the feed up to it, or trusts nothing (1
- * s).
+ * A mark expires after 60 s, and after 15 s if a settle has set it. By then its transaction has ended (after
+ * 10 s, and `confirm` allows no commit after 30 s), and every process has read its change in the feed, or
+ * trusts no entry (after 1 s).
  */
 function mayMarkRunOut(state: State, rules: Rules, w: Which, before: number): boolean {
   const writer = state.writers[w]
@@ -173,7 +172,7 @@ function mayMarkRunOut(state: State, rules: Rules, w: Which, before: number): bo
   return areKnown(state, isCommitted(writer) ? before | (1 << w) : before)
 }
 
-/** Whether every process has read the feed since these writers committed, or trusts no entry. */
+/** Whether the checker has read the feed since these writers committed, or trusts no entry. */
 function areKnown(state: State, writers: number): boolean {
   const { isFresh, isReading } = state.processes[checker]
   for (const w of both) {
@@ -185,10 +184,10 @@ function areKnown(state: State, writers: number): boolean {
 }
 
 /**
- * Then a fill is more than 10 s late if its read began before this was written, or was before the commit of
- * its mark's writer.
+ * By now a fill is more than 10 s late if its read started before the value was written, or before the commit
+ * of the mark's writer.
  */
-function runOut(state: State, rules: Rules, run: number): void {
+function expire(state: State, rules: Rules, run: number): void {
   const cell = cellAt(state, run)
   setCell(state, run, nothing)
   if (!rules.fillsInTime) return
@@ -202,9 +201,9 @@ function runOut(state: State, rules: Rules, run: number): void {
 }
 
 /**
- * What was committed under a mark was so 30 s after the mark at the latest, so a fill of what was read before
- * came 10 s later at the latest, and the mark lives for 60 s. Without the lock, others commit under it as
- * well.
+ * The version that was committed under a mark. The commit is at most 30 s after the mark, and a fill of an
+ * older read at most 10 s after the commit; the mark expires after 60 s. Without the lock, other writers
+ * commit under the mark as well.
  */
 function versionUnder({ writers, version }: State, rules: Rules, mark: number): number {
   const marker = writers[mark === markOf(1) ? 1 : 0]
@@ -212,7 +211,7 @@ function versionUnder({ writers, version }: State, rules: Rules, mark: number): 
   return isCommitted(marker) ? marker.version : 0
 }
 
-/** It has answered: what it needed for that is forgotten, so that like states are the same. */
+/** After its answer, a writer resets what no rule reads any more, so that such states are equal. */
 export function endWriter(writer: WriterState): void {
   writer.phase = phase.answered
   writer.run = 0
@@ -230,18 +229,18 @@ export function endTicket(state: State, p: Which): void {
   process.ticketSince = 0
 }
 
-/** RedisSessionCache.fill, of a process that has read the database. */
+/** RedisSessionCache.fill, after a read of the database. */
 export function fill(state: State, rules: Rules, world: World, p: Which, fate: Fate): void {
   const process = state.processes[p]
   const { ticketRun, ticketVersion, ticketPosition, ticketHistory } = process
-  const isOver = ticketHistory !== process.history
+  const isOtherHistory = ticketHistory !== process.history
   endTicket(state, p)
-  if (!exists(state, world, ticketVersion) || isOver) return
+  if (!exists(state, world, ticketVersion) || isOtherHistory) return
   if (process.link === 0 || (process.link !== ticketRun && rules.fillsSameRun)) return
   send(state, rules, p, fate, lateKinds.fill, entryOf(ticketVersion, ticketPosition, ticketHistory))
 }
 
-/** Sends a command; true where its sender saw that it was done. */
+/** Sends a command. True if the sender gets the reply. */
 export function send(
   state: State,
   rules: Rules,
@@ -250,20 +249,20 @@ export function send(
   kind: number,
   argument: number,
 ): boolean {
-  const { isSilent, link } = state.processes[p]
+  const { isStalled, link } = state.processes[p]
   const run = runFor(state, rules, p)
-  if (isSilent && fate === 'is lost') return false
-  if (isSilent && fate === 'is late') {
+  if (isStalled && fate === 'is lost') return false
+  if (isStalled && fate === 'is late') {
     setLate(state, kind, argument, link)
     return false
   }
-  const doneIn = isSilent ? link : run
+  const doneIn = isStalled ? link : run
   if (doneIn === 0 || (state.up & doneIn) === 0) return false
   const pending: [number, number, number] = [state.late, state.lateWith, state.lateRun]
   setLate(state, kind, argument, doneIn)
   doLate(state, rules)
   setLate(state, ...pending)
-  return !isSilent
+  return !isStalled
 }
 
 function offerFaults(state: State, rules: Rules, world: World, offer: Offer<State>): void {
@@ -272,15 +271,15 @@ function offerFaults(state: State, rules: Rules, world: World, offer: Offer<Stat
       s.faultsLeft--
       change(s)
     })
-  if (world.redisDies && state.up === 1)
-    fails('Redis', 'dies', (s) => {
+  if (world.redisCrashes && state.up === 1)
+    fails('Redis', 'crashes', (s) => {
       s.up = 0
       setCell(s, 1, nothing)
-      // What was read for it will never be filled.
+      // Nothing that was read for this process can be filled any more.
       for (const p of both) if (rules.fillsSameRun) endTicket(s, p)
     })
   if (world.redisSplits && state.up === 1)
-    fails('P1', 'is led to another Redis process', (s) => {
+    fails('P1', 'connects to another Redis process', (s) => {
       s.up = 3
       s.isMixed = true
       drop(s, rules, 1)
@@ -289,17 +288,17 @@ function offerFaults(state: State, rules: Rules, world: World, offer: Offer<Stat
   if (world.databaseLoses && state.version > 0 && state.history === 0)
     fails('the database', 'loses its last commit', (s) => loseCommit(s))
   if (world.redisForgets && state.up > 0)
-    fails('Redis', 'loses what it holds', (s) => {
+    fails('Redis', 'loses its data', (s) => {
       s.isMixed = true
       for (const run of [1, 2]) if ((s.up & run) > 0) setCell(s, run, nothing)
     })
   for (const p of both) {
-    const { link, isSilent } = state.processes[p]
-    if (link === 0 || isSilent) continue
-    if (world.linesBreak) fails(`P${p}`, 'loses its line', (s) => drop(s, rules, p))
-    if (world.linesFallSilent)
-      fails(`P${p}`, 'has a silent line', (s) => {
-        s.processes[p].isSilent = true
+    const { link, isStalled } = state.processes[p]
+    if (link === 0 || isStalled) continue
+    if (world.connectionsBreak) fails(`P${p}`, 'loses its connection', (s) => drop(s, rules, p))
+    if (world.connectionsStall)
+      fails(`P${p}`, 'has a stalled connection', (s) => {
+        s.processes[p].isStalled = true
       })
   }
 }

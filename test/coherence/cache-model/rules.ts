@@ -1,4 +1,5 @@
-// The rules of the protocol, each of which can be left out, and the small worlds in which it is searched.
+// The rules of the protocol, each of which can be left out, and the worlds in which the model is searched:
+// few writers and few faults each.
 
 export interface Rules {
   /** A writer takes the account's lock before it marks. sessions.ts, rotation.ts */
@@ -7,7 +8,7 @@ export interface Rules {
   readonly decidesUnderLock: boolean
   /** A writer that touches a session marks its entry before it commits. SessionCache.mark */
   readonly marks: boolean
-  /** Before it commits, it looks whether the mark stands where readers look now. RedisSessionCache.confirm */
+  /** Before it commits, it checks that its mark is where readers look now. RedisSessionCache.confirm */
   readonly confirms: boolean
   /** A mark outlives the transaction that set it: 60 s against 10 s, and 30 s in `confirm`. */
   readonly marksOutliveWriters: boolean
@@ -15,72 +16,67 @@ export interface Rules {
   readonly settlesAfterCommit: boolean
   /** A settle replaces only its own mark. settleScript */
   readonly settleCompares: boolean
-  /** A settle that finds neither a mark nor its own marks again. settleScript */
+  /** A settle that finds no mark, neither its own nor another, sets one. settleScript */
   readonly settleMarksAgain: boolean
   /**
    * When a writer waits after its commit until every process has read the feed or trusts no entry
-   * (RedisSessionCache.settle): where nothing was marked and the settle could not be made; or, which is the
-   * rule that holds, unless the settle was done in the Redis process where the mark stood.
+   * (RedisSessionCache.settle). `whereUnmarked`: if it had not marked and could not settle. `unlessSettled`,
+   * the rule of the code: unless it settled in the Redis process that had its mark.
    */
   readonly waits: 'never' | 'whereUnmarked' | 'unlessSettled'
-  /** A fill does not write over a mark. fillScript */
+  /** A fill does not replace a mark. fillScript */
   readonly markForbidsFill: boolean
-  /** A fill writes only over an entry from an earlier position. fillScript */
+  /** A fill replaces only an entry with an earlier position. fillScript */
   readonly fillsOnlyOlder: boolean
   /**
-   * A fill writes over an entry from the same position too: one that a server of an older version has
-   * written. fillScript
+   * A fill also replaces an entry with the same position, which a server of an older version has written.
+   * fillScript
    */
   readonly fillsOverTies: boolean
   /**
-   * A fill comes within 10 s of the beginning of its read: sooner than a mark of after that beginning runs
-   * out. fillWithinMs
+   * A fill is done within 10 s of the start of its read, before a mark that was set after that start expires.
+   * fillWithinMs
    */
   readonly fillsInTime: boolean
   /** A fill goes only to the Redis process that was there when its read began. ReadTicket.run */
   readonly fillsSameRun: boolean
   /** Position and run of a read are taken before the database is read. SessionCache.beginRead */
   readonly ticketBeforeRead: boolean
-  /** Keys carry the run id, so that another Redis process begins with nothing. RedisConnection.key */
+  /** Keys contain the run id, so that another Redis process starts empty. RedisConnection.key */
   readonly runInKeys: boolean
-  /** With its connection, everything that a process remembers goes. RedisConnections.drop */
+  /** A process that loses its connection drops its memory. RedisConnections.drop */
   readonly forgetsWithLink: boolean
-  /** An answer is not remembered if a message about its key came before it was kept. ClientSideCache.read */
+  /** An entry is not kept in memory if a message has invalidated its key meanwhile. ClientSideCache.read */
   readonly invalidatedIsNotKept: boolean
-  /** Messages about keys make a process forget. ClientSideCache.invalidate */
+  /** An invalidation message removes the entry from memory. ClientSideCache.invalidate */
   readonly messagesForget: boolean
   /**
-   * An entry from before the account's last change that the feed told is not trusted.
+   * An entry is not trusted if its position is before the account's last change in the feed.
    * RedisSessionCache.#isCurrentInFeed
    */
   readonly positionsCount: boolean
-  /**
-   * What the feed tells makes a process forget what it remembers of the account.
-   * RedisSessionCache.forgetAccount
-   */
+  /** A change in the feed removes the account's entry from memory. RedisSessionCache.forgetAccount */
   readonly feedForgets: boolean
   /** A process that has not read the feed lately trusts no entry. RedisSessionCache.#mayTrust */
   readonly freshness: boolean
-  /**
-   * What was read of the feed is fresh from the beginning of the reading on, not from its end. Feed.#tryRead
-   */
+  /** Freshness counts from the start of a read of the feed, not from its end. Feed.#tryRead */
   readonly freshFromBeginning: boolean
   /**
-   * The feed's position is the greatest step that was known some time before a reading: by then, every change
-   * with such a step was committed or late. Feed.#settle
+   * The feed's position is the greatest step that was visible some time before a read. Since then, every
+   * change with such a step has been committed or is late. Feed.#settle
    */
   readonly waitsForOpen: boolean
   /** A writer whose commit was late writes its change once more. AccountWriter.#announceLate */
   readonly announcesLate: boolean
   /** A process that reads the feed notices that the database has lost commits. Feed.#read */
   readonly noticesLoss: boolean
-  /** An entry carries the history of the database that it was read in. RedisSessionCache.#parse */
+  /** An entry contains the history of the database that it was read in. RedisSessionCache.#parse */
   readonly historyInEntries: boolean
-  /** A change has a greater step than all that are visible. insertChange */
+  /** The step of a change is greater than all visible ones. insertChange */
   readonly stepsFollow: boolean
 }
 
-/** All of them, as in the code. */
+/** The rules of the code. */
 export const designed: Rules = {
   locksFirst: true,
   decidesUnderLock: true,
@@ -113,12 +109,13 @@ export const designed: Rules = {
 }
 
 /**
- * What a writer does. The session that is watched is A, there from the start, or B, which the first writer
- * makes.
- * - `signIn`: makes a session, in a place for one: the live session is replaced
+ * What a writer does. The watched session is A, which exists at the start, or B, which the first writer
+ * creates.
+ * - `signIn`: creates a session and replaces the live one, because one session is allowed
  * - `end`: ends the watched session
- * - `change`: changes the account (or rotates a token): the watched session, where it is live, is touched
- * - `endOther`: ends another session of the account: a change in the feed, and no mark on the watched one
+ * - `change`: changes the account, or rotates a token, which affects the watched session if it is live
+ * - `endOther`: ends another session of the account: a change in the feed, and no mark for the watched
+ *   session
  */
 export type Operation = 'signIn' | 'end' | 'change' | 'endOther'
 
@@ -130,42 +127,45 @@ export interface Writer {
 /** The operations of the writers, and the faults that may happen. */
 export interface World {
   /**
-   * From when on a change must be seen where Redis works: as soon as it is committed (the default, and
-   * stronger than what is promised), or as soon as it is answered.
+   * Which changes a check must reflect while Redis works: all that are committed (the default, and stronger
+   * than what is promised), or all that are answered.
    */
   readonly since?: 'commit' | 'answer'
   readonly watched: 'A' | 'B'
   readonly writers: readonly [Writer] | readonly [Writer, Writer]
-  /** How many of the faults named last may happen: of Redis and of the lines to it. */
+  /** How many of the faults below may happen, from `databaseLoses` on. */
   readonly faults?: number
-  /** Writers may die anywhere. A process that dies is a writer that dies and a connection that is lost. */
-  readonly deaths?: boolean
-  /** The database may be away for a process, so that it cannot read the feed. */
+  /**
+   * Writers may crash at any step. The crash of a process is the crash of a writer and the loss of a
+   * connection.
+   */
+  readonly crashes?: boolean
+  /** The database may be unreachable for a process, which then cannot read the feed. */
   readonly staleFeeds?: boolean
   /**
-   * Reading the database takes time after its ticket was taken. Else both are one: a later read is a newer
-   * one.
+   * A read of the database takes time after it has taken its ticket. Otherwise both are one step, and a later
+   * read is newer.
    */
   readonly slowReads?: boolean
-  /** Reading the feed takes time. */
+  /** A read of the feed takes time. */
   readonly slowFeeds?: boolean
-  /** Another account has a change in the feed, too. */
-  readonly stranger?: boolean
-  /** The commit of the first writer may take so long that the feed's position passes its step. */
+  /** Another account has a change in the feed. */
+  readonly otherAccount?: boolean
+  /** A commit may take so long that the feed's position passes the step of its change. */
   readonly lateCommits?: boolean
-  /** The database may lose its last commit: a replica that was behind takes over, or a backup is restored. */
+  /** The database may lose its last commit: a lagging replica takes over, or a backup is restored. */
   readonly databaseLoses?: boolean
-  /** Redis may die, and come back as another process, empty or with old data under the old keys. */
-  readonly redisDies?: boolean
-  /** A process may lose its line to Redis, and find a new one. */
-  readonly linesBreak?: boolean
+  /** Redis may crash, and start as another process, empty or with old data under the old keys. */
+  readonly redisCrashes?: boolean
+  /** A process may lose its connection to Redis, and open another one. */
+  readonly connectionsBreak?: boolean
   /**
-   * A line may be silent for a while before the process gives it up. What it sent may be done, not be done,
-   * or be done late.
+   * A connection may stall for a while before the process closes it. Redis may have done the process's last
+   * command, or not, or may do it late.
    */
-  readonly linesFallSilent?: boolean
-  /** The second process may be led to another Redis process than the first. */
+  readonly connectionsStall?: boolean
+  /** The second process may connect to another Redis process than the first. */
   readonly redisSplits?: boolean
-  /** Redis may lose what it holds, marks too, and lives on: flush, eviction. */
+  /** Redis may lose its data, marks included, and keep running: a flush, an eviction. */
   readonly redisForgets?: boolean
 }

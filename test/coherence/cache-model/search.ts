@@ -1,5 +1,4 @@
-// Visits every state of a model that can be reached, nearest first, and finds the shortest trace to a bad
-// one.
+// Breadth-first search over all reachable states of a model. It finds the shortest trace to a wrong state.
 
 /** A possible step: its actor, its name, and its change. */
 export type Offer<S> = (actor: string, verb: string, change: (next: S) => void) => void
@@ -7,22 +6,22 @@ export type Offer<S> = (actor: string, verb: string, change: (next: S) => void) 
 /** States are kept as a few 32-bit words each, because there are millions of them. */
 export interface Model<S> {
   readonly words: number
-  /** A new state, as it is at the start. */
+  /** A new state object with the values of the start. */
   start(): S
   pack(state: S, into: Int32Array, at: number): void
   unpack(from: Int32Array, at: number, into: S): void
   offerSteps(state: S, offer: Offer<S>): void
-  /** What is wrong with a state; null: nothing. */
+  /** The fault of a state; null where there is none. */
   findFault(state: S): string | null
 }
 
 export interface Searched {
   readonly states: number
-  /** The shortest one to something wrong; null: there is none. */
+  /** The steps of the shortest trace to a wrong state, and its fault; null where no state is wrong. */
   readonly trace: readonly string[] | null
 }
 
-/** @throws where there are more than `maxStates`: a search that was not whole proves nothing */
+/** @throws if there are more than `maxStates` states: an incomplete search proves nothing */
 export function search<S>(model: Model<S>, maxStates = 8_000_000): Searched {
   const visited = new Visited(model.words)
   const [state, next, packed] = [model.start(), model.start(), new Int32Array(model.words)]
@@ -45,7 +44,7 @@ export function search<S>(model: Model<S>, maxStates = 8_000_000): Searched {
   return { states: visited.count, trace: null }
 }
 
-/** The names of the steps to a state: each is the one of its parent's steps that leads there. */
+/** The names of the steps to a state: for each state on the way, the step of its parent that leads there. */
 function traceTo<S>(model: Model<S>, visited: Visited, last: number): string[] {
   const trace: string[] = []
   const [state, next, packed] = [model.start(), model.start(), new Int32Array(model.words)]
@@ -65,14 +64,14 @@ function traceTo<S>(model: Model<S>, visited: Visited, last: number): string[] {
 }
 
 /**
- * A set of states, each with its number and the one that it was first reached from: a hash table without
- * objects.
+ * A set of states, as a hash table without objects. Each state has its number and the number of the state
+ * that it was first reached from.
  */
 class Visited {
   readonly #wordsEach: number
   words: Int32Array
   #parents: Int32Array
-  /** The number of a state and one, or 0. */
+  /** The number of a state plus one; 0: free. */
   #table: Int32Array
   count = 0
 

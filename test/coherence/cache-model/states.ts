@@ -1,26 +1,26 @@
-// What the model knows at one moment, and how that is packed into a few words.
+// One state of the model, and its packed form of a few 32-bit words.
 import type { World } from './rules.ts'
 
 export type Which = 0 | 1
 export const both: readonly Which[] = [0, 1]
 /**
- * The process whose checks are watched. Nothing is lost by watching one: a check by entries changes what its
- * process remembers and is told, and nothing that another process sees. Writers and fills are on both, so P1
- * checks beside writers of its own and of the other process.
+ * The process whose checks are watched. One is enough: a check with entries changes only the memory and the
+ * messages of its own process. Both processes have writers and fills, so P1 checks beside its own writers and
+ * beside those of the other process.
  */
 export const checker: Which = 1
 
-/** Where a writer is. Between two of them lies one statement or command, as in sessions.ts. */
+/** The progress of a writer. From one to the next it takes one statement or command. account-writer.ts */
 export const phase = {
   start: 0,
-  /** A sign-in that has read the live sessions too early. */
+  /** Without `decidesUnderLock`: a sign-in has read the live sessions before its lock. */
   looked: 1,
   locked: 2,
   marked: 3,
   /** Has its position in the feed, and has confirmed. */
   written: 4,
   committed: 5,
-  /** Could not settle: waits until every process has read the feed or trusts nothing. */
+  /** Could not settle, and waits until every process has read the feed or trusts no entry. */
   waiting: 6,
   /** A sign-in that has not filled its new entry yet. */
   filling: 7,
@@ -31,67 +31,67 @@ export const phase = {
 
 export interface WriterState {
   phase: number
-  /** Whether the watched session is one of those that it ends or changes. */
+  /** Whether it ends or changes the watched session. */
   touches: boolean
-  /** The Redis process where its mark stands; 0: nowhere. */
+  /** The Redis process that has its mark; 0: none. */
   run: number
-  /** The Redis process of a sign-in's ticket. */
+  /** The Redis process of the ticket of a sign-in. */
   ticketRun: number
-  /** Its step in the feed, and the version of the database that it made; 0: not yet. */
+  /** Its step in the feed, and the version of the database that it created; 0: not yet. */
   position: number
-  /** The feed's position may have passed its step before its commit. */
+  /** The feed's position may have passed its step before it committed. */
   isLate: boolean
-  /** A reading of the feed by the checker that began after its commit: 0 none, 1 under way, 2 done. */
+  /** Whether the checker has read the feed since its commit: 0 no, 1 has started, 2 has ended. */
   read: number
   /** The database has lost its commit. */
   isLost: boolean
   /** The history that its process knew when it marked. */
   history: number
   version: number
-  /** The sessions that it ends, a bit each. */
+  /** The sessions that it ends, one bit each. */
   ends: number
-  /** The processes whose (wrong) freshness outlasts its wait, a bit each. */
+  /** The processes that stay fresh, wrongly, for longer than its wait, one bit each. */
   outlasted: number
 }
 
 export interface ProcessState {
-  /** The Redis process that it is connected to, as it thinks; 0: none. */
+  /** The Redis process that its connection leads to, also after a crash of that; 0: no connection. */
   link: number
-  isSilent: boolean
+  isStalled: boolean
   /**
-   * What it knows of the feed: everything up to `position`, and the account's last change. Only the checker's
-   * freshness is watched.
+   * What it knows from the feed: all changes up to `position`, and the account's last one. Only the freshness
+   * of the checker matters.
    */
   isFresh: boolean
   position: number
   changedAt: number
   /** The history of the database that it knows. */
   history: number
-  /** What a reading of the feed that is under way has seen. */
+  /** A read of the feed that is under way, and what it has found. */
   isReading: boolean
   seenHistory: number
-  /** Whether a reading of the feed has begun, and was done, after the database had lost a commit. */
+  /** Whether a read of the feed has started, and has ended, since the database lost a commit. */
   seenLoss: number
   hasReadLoss: number
   seenPosition: number
   seenChangedAt: number
-  /** Redis tells this connection when the key changes. */
+  /** Redis tracks the key for this connection: a change of the key sends an invalidation message. */
   isTracked: boolean
-  line: number
+  inbox: number
   isAsking: boolean
   getCell: number
   getIsCurrent: boolean
-  /** The oldest version of the database that the checks which wait for this GET may be answered with. */
+  /** The oldest version of the database with which the checks that wait for this GET may be answered. */
   getMust: number
-  /** What it remembers: 0 nothing. */
+  /** Its memory of the watched session; 0: empty. */
   remembered: number
-  /** A read of the database: 0 none, 1 has its ticket, 2 has been read and may be filled. */
+  /** A read of the database: 0 none, 1 has its ticket, 2 is done and may fill the entry. */
   ticket: number
   ticketRun: number
   ticketPosition: number
   ticketHistory: number
   ticketVersion: number
-  /** The Redis processes whose cell has been written since it began, a bit each. */
+  /** The Redis processes whose cell was written since the read started, one bit each. */
   ticketSince: number
 }
 
@@ -99,32 +99,32 @@ export interface State {
   version: number
   /** The history of the database: 1 after it has lost a commit. */
   history: number
-  /** The other account's step; 0: none yet. */
-  strangerAt: number
+  /** The step of the other account's change; 0: none yet. */
+  otherAccountAt: number
   /** The writer that holds the account's lock, plus one; 0: none. */
   lock: number
-  /** The sessions that are live: 1 A, 2 what the first writer made, 4 what the second one made. */
+  /** The live sessions: 1 A, 2 the session of the first writer, 4 that of the second. */
   live: number
   readonly writers: [WriterState, WriterState]
   readonly processes: [ProcessState, ProcessState]
-  /** The Redis processes that are up, a bit each, and what each has under the watched session's key. */
+  /** The Redis processes that run, one bit each, and the value of the watched session's key in each. */
   up: number
   readonly cells: [number, number]
-  /** The writers that had committed when it was written, a bit each. */
+  /** The writers that had committed when the value was written, one bit each. */
   readonly writtenAfter: [number, number]
-  /** Servers have had two Redis processes before them, or Redis has lost what it held. */
+  /** There were two Redis processes at a time, or Redis has lost data. */
   isMixed: boolean
   faultsLeft: number
-  /** A command of a connection that was given up, still to be done: what, with what, where. */
+  /** A command of a closed connection that Redis has still to do: its kind, its argument, its process. */
   late: number
   lateWith: number
   lateRun: number
-  /** What is wrong; 0: nothing. */
+  /** The number of a fault in `faults`; 0: none. */
   fault: number
 }
 
 /**
- * What stands under a key or is remembered: nothing, a mark, "read the database", or an entry with its
+ * The value of a key, or of a process's memory: nothing, a mark, "read the database", or an entry with its
  * version and position.
  */
 export const nothing = 0
@@ -138,21 +138,18 @@ export const historyIn = (cell: number): number => (cell >= 16 ? 1 : 0)
 export const versionIn = (cell: number): number => ((cell - 4) % 12) >> 2
 export const positionIn = (cell: number): number => (cell - 4) & 3
 
-/**
- * What is on the line from Redis to a process, in order: messages `I` that the key changed, and the answer
- * `R` to a GET.
- */
-export const lines = ['', 'I', 'R', 'IR', 'RI', 'IRI'] as const
-const lineNumbers = new Map<string, number>(lines.map((line, i) => [line, i]))
-const numberOf = (line: string): number => {
-  const found = lineNumbers.get(line)
-  if (found === undefined) throw new Error(`the model has no line ${line}`)
+/** What Redis has sent to a process, in order: invalidation messages `I`, and the reply `R` to a GET. */
+export const inboxes = ['', 'I', 'R', 'IR', 'RI', 'IRI'] as const
+const inboxNumbers = new Map<string, number>(inboxes.map((inbox, i) => [inbox, i]))
+const numberOf = (inbox: string): number => {
+  const found = inboxNumbers.get(inbox)
+  if (found === undefined) throw new Error(`the model has no inbox ${inbox}`)
   return found
 }
-/** By the number of a line: the line with one more, or with the first taken off. */
-export const withMessage = lines.map((line) => lineNumbers.get(`${line}I`) ?? -1)
-export const withAnswer = lines.map((line) => lineNumbers.get(`${line}R`) ?? -1)
-export const withoutFirst = lines.map((line) => numberOf(line.slice(1)))
+/** By the number of an inbox: the inbox with one item more, or without the first one. */
+export const withMessage = inboxes.map((inbox) => inboxNumbers.get(`${inbox}I`) ?? -1)
+export const withReply = inboxes.map((inbox) => inboxNumbers.get(`${inbox}R`) ?? -1)
+export const withoutFirst = inboxes.map((inbox) => numberOf(inbox.slice(1)))
 
 export function newWriter(): WriterState {
   const numbers = {
@@ -190,15 +187,17 @@ function newProcess(isFresh: boolean): ProcessState {
     ticketVersion: 0,
     ticketSince: 0,
   }
-  return { link: 1, isSilent: false, ...feed, isTracked: false, line: 0, ...get, ...ticket }
+  return { link: 1, isStalled: false, ...feed, isTracked: false, inbox: 0, ...get, ...ticket }
 }
 
-/** Both processes are connected to the first Redis process, which has an entry of A, and remember nothing. */
+/**
+ * Both processes are connected to the first Redis process, which has an entry of A; their memory is empty.
+ */
 export function startOf(world: World): State {
   return {
     version: 0,
     history: 0,
-    strangerAt: 0,
+    otherAccountAt: 0,
     lock: 0,
     live: 1,
     writers: [newWriter(), newWriter()],
@@ -222,7 +221,7 @@ export function pack(s: State, into: Int32Array, at: number): void {
   const [p0, p1] = s.processes
   into[at] =
     s.version |
-    (s.strangerAt << 2) |
+    (s.otherAccountAt << 2) |
     (s.lock << 4) |
     (s.live << 6) |
     (s.up << 9) |
@@ -247,7 +246,7 @@ export function pack(s: State, into: Int32Array, at: number): void {
 export function unpack(from: Int32Array, at: number, s: State): void {
   const word = from[at] ?? 0
   s.version = word & 3
-  s.strangerAt = (word >>> 2) & 3
+  s.otherAccountAt = (word >>> 2) & 3
   s.lock = (word >>> 4) & 3
   s.live = (word >>> 6) & 7
   s.up = (word >>> 9) & 3
@@ -304,12 +303,12 @@ function unpackWriter(word: number, w: WriterState): void {
 function packProcess(p: ProcessState, into: Int32Array, at: number): void {
   into[at] =
     p.link |
-    (Number(p.isSilent) << 2) |
+    (Number(p.isStalled) << 2) |
     (Number(p.isFresh) << 3) |
     (p.position << 4) |
     (p.changedAt << 6) |
     (Number(p.isTracked) << 8) |
-    (p.line << 9) |
+    (p.inbox << 9) |
     (Number(p.isAsking) << 12) |
     (p.getCell << 14) |
     (Number(p.getIsCurrent) << 19) |
@@ -333,12 +332,12 @@ function packProcess(p: ProcessState, into: Int32Array, at: number): void {
 
 function unpackProcess(word: number, more: number, p: ProcessState): void {
   p.link = word & 3
-  p.isSilent = ((word >>> 2) & 1) === 1
+  p.isStalled = ((word >>> 2) & 1) === 1
   p.isFresh = ((word >>> 3) & 1) === 1
   p.position = (word >>> 4) & 3
   p.changedAt = (word >>> 6) & 3
   p.isTracked = ((word >>> 8) & 1) === 1
-  p.line = (word >>> 9) & 7
+  p.inbox = (word >>> 9) & 7
   p.isAsking = ((word >>> 12) & 1) === 1
   p.getCell = (word >>> 14) & 31
   p.getIsCurrent = ((word >>> 19) & 1) === 1

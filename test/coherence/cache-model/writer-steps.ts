@@ -1,5 +1,4 @@
-// A writer, statement by statement, as in sessions.ts and rotation.ts: lock, mark, write, confirm, commit,
-// settle.
+// The steps of a writer, as in account-writer.ts: lock, mark, write, confirm, commit, settle.
 
 import { exists, nextStep, nextVersion, watchedBit } from './database.ts'
 import { endWriter, type Fate, fates, lateKinds, runFor, send } from './redis-steps.ts'
@@ -16,7 +15,8 @@ import {
   type WriterState,
 } from './states.ts'
 
-const sure: readonly Fate[] = ['is lost']
+/** The fate of a command on a connection that is not stalled, which `send` does not read. */
+const anyFate: readonly Fate[] = ['is lost']
 
 interface Working {
   readonly state: State
@@ -33,7 +33,7 @@ export function offerWriterSteps(state: State, rules: Rules, world: World, offer
     if (!plan) continue
     const working = { state, rules, world, w, ...plan }
     offerStepsOf(working, `${plan.does} on P${plan.on}`, offer)
-    if (world.deaths) offerDeath(working, `${plan.does} on P${plan.on}`, offer)
+    if (world.crashes) offerCrash(working, `${plan.does} on P${plan.on}`, offer)
   }
 }
 
@@ -41,46 +41,46 @@ function offerStepsOf(working: Working, name: string, offer: Offer<State>): void
   const { state, rules, world, w, on, does } = working
   const writer = state.writers[w]
   const isFree = state.lock === 0
-  // What a command of this process may come to, where its line is silent; one late command at a time.
-  const ends = !state.processes[on].isSilent ? sure : state.late === 0 ? fates : fates.slice(0, 2)
-  const told = (fate: Fate) => (ends === sure ? '' : ` and that ${fate}`)
+  // The possible results of a command on a stalled connection; at most one command is late at a time.
+  const ends = !state.processes[on].isStalled ? anyFate : state.late === 0 ? fates : fates.slice(0, 2)
+  const suffix = (fate: Fate) => (ends === anyFate ? '' : `, which ${fate}`)
   switch (writer.phase) {
     case phase.start:
       if (does === 'end' && !exists(state, world, state.version)) return
       if (does === 'signIn' && !rules.decidesUnderLock)
-        offer(name, 'looks who is live', (s) => look(s, working))
+        offer(name, 'reads the live sessions', (s) => readLive(s, working))
       else if (!rules.locksFirst)
-        for (const fate of ends) offer(name, `marks${told(fate)}`, (s) => markEarly(s, working, fate))
+        for (const fate of ends) offer(name, `marks${suffix(fate)}`, (s) => markEarly(s, working, fate))
       else if (isFree) offer(name, 'locks', (s) => lock(s, working))
       return
     case phase.looked:
       if (isFree) offer(name, 'locks', (s) => lock(s, working))
       return
     case phase.locked:
-      for (const fate of ends) offer(name, `marks${told(fate)}`, (s) => mark(s, working, fate))
+      for (const fate of ends) offer(name, `marks${suffix(fate)}`, (s) => mark(s, working, fate))
       return
     case phase.marked:
       if (!rules.locksFirst && state.lock !== w + 1) {
         if (isFree) offer(name, 'locks', (s) => holdLock(s, w))
         return
       }
-      for (const fate of ends) offer(name, `confirms${told(fate)}`, (s) => confirm(s, working, fate))
+      for (const fate of ends) offer(name, `confirms${suffix(fate)}`, (s) => confirm(s, working, fate))
       return
     case phase.written:
       if (rules.settlesAfterCommit || writer.version > 0) offer(name, 'commits', (s) => commit(s, working))
-      else for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settleEarly(s, working, fate))
+      else
+        for (const fate of ends) offer(name, `settles${suffix(fate)}`, (s) => settleEarly(s, working, fate))
       return
     case phase.committed:
       if (writer.isLate && rules.announcesLate)
         offer(name, 'announces its change again', (s) => announce(s, working))
-      else for (const fate of ends) offer(name, `settles${told(fate)}`, (s) => settle(s, working, fate))
+      else for (const fate of ends) offer(name, `settles${suffix(fate)}`, (s) => settle(s, working, fate))
       return
     case phase.waiting:
-      if (everyoneKnows(state, rules, writer))
-        offer(name, 'answers after its wait', (s) => finish(s, working))
+      if (hasWaited(state, rules, writer)) offer(name, 'answers after its wait', (s) => finish(s, working))
       return
     case phase.filling:
-      for (const fate of ends) offer(name, `fills its entry${told(fate)}`, (s) => fillOwn(s, working, fate))
+      for (const fate of ends) offer(name, `fills its entry${suffix(fate)}`, (s) => fillOwn(s, working, fate))
   }
 }
 
@@ -88,8 +88,8 @@ function holdLock(s: State, w: Which): void {
   s.lock = w + 1
 }
 
-/** Which sessions it ends, and whether it touches the watched one. */
-function look(s: State, { w, does, world, rules }: Working): void {
+/** Sets which sessions it ends, and whether it touches the watched one. */
+function readLive(s: State, { w, does, world, rules }: Working): void {
   const writer = s.writers[w]
   const bit = watchedBit(world)
   const own = w === 0 ? 2 : 4
@@ -104,7 +104,7 @@ function look(s: State, { w, does, world, rules }: Working): void {
 function lock(s: State, working: Working): void {
   const { w } = working
   const writer = s.writers[w]
-  if (writer.phase === phase.start) look(s, working)
+  if (writer.phase === phase.start) readLive(s, working)
   holdLock(s, w)
   writer.phase = phase.locked
 }
@@ -120,13 +120,11 @@ function mark(s: State, { w, on, rules }: Working, fate: Fate): void {
 }
 
 function markEarly(s: State, working: Working, fate: Fate): void {
-  look(s, working)
+  readLive(s, working)
   mark(s, working, fate)
 }
 
-/**
- * Takes its step in the feed, which is the last statement before the commit, and looks after its mark.
- */
+/** Inserts its change into the feed, with the last statement before the commit, and checks its mark. */
 function confirm(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
@@ -165,10 +163,11 @@ function announce(s: State, { w, rules }: Working): void {
 function settle(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
-  // What was committed in a history that is over is not written: the mark stays.
-  const isOver = writer.history !== s.processes[on].history
+  // After a change of the history, nothing is written, and the mark stays.
+  const isOtherHistory = writer.history !== s.processes[on].history
   const isSettled =
-    !writer.touches || (isOver ? runFor(s, rules, on) !== 0 : send(s, rules, on, fate, lateKinds.settle, w))
+    !writer.touches ||
+    (isOtherHistory ? runFor(s, rules, on) !== 0 : send(s, rules, on, fate, lateKinds.settle, w))
   const isSettledThere = isSettled && writer.run !== 0 && writer.run === s.processes[on].link
   const waits = {
     never: false,
@@ -185,14 +184,17 @@ function finish(s: State, { w, world }: Working): void {
   else endWriter(s.writers[w])
 }
 
-/** The wait is longer than anyone stays fresh: 1,020 ms against 1,000 ms from the beginning of a reading. */
-function everyoneKnows(state: State, rules: Rules, { read, outlasted }: WriterState): boolean {
+/**
+ * Whether the writer has waited long enough: 1,020 ms, and a process is fresh for 1,000 ms after it starts to
+ * read.
+ */
+function hasWaited(state: State, rules: Rules, { read, outlasted }: WriterState): boolean {
   const { isFresh, isReading } = state.processes[checker]
   if (read === 2 || (outlasted & (1 << checker)) > 0) return true
   return !isFresh && !(isReading && read === 0 && rules.freshFromBeginning)
 }
 
-/** A sign-in fills the entry of the session that it has made, at its own position. */
+/** A sign-in fills the entry of its new session, with its own position. */
 function fillOwn(s: State, { w, on, rules }: Working, fate: Fate): void {
   const { version, position, ticketRun, history } = s.writers[w]
   const { link } = s.processes[on]
@@ -201,17 +203,17 @@ function fillOwn(s: State, { w, on, rules }: Working, fate: Fate): void {
   send(s, rules, on, fate, lateKinds.fill, entryOf(version, position, history))
 }
 
-/** Before it has marked, a death changes nothing; and after it has answered. */
-function offerDeath({ state, w }: Working, name: string, offer: Offer<State>): void {
+/** A crash before the mark, or after the answer, changes nothing. */
+function offerCrash({ state, w }: Working, name: string, offer: Offer<State>): void {
   const at = state.writers[w].phase
   if (at === phase.marked || at === phase.written)
-    offer(name, 'dies', (s) => {
+    offer(name, 'crashes', (s) => {
       if (s.lock === w + 1) s.lock = 0
       const { phase: _, ...none } = newWriter()
       Object.assign(s.writers[w], none, { phase: phase.diedBefore })
     })
   if (at >= phase.committed && at < phase.answered)
-    offer(name, 'dies', (s) => {
+    offer(name, 'crashes', (s) => {
       s.writers[w].phase = phase.diedAfter
     })
 }
