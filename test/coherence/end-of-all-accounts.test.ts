@@ -7,7 +7,7 @@ import { AppError } from '../../src/errors.ts'
 import { EndOfAllAccounts } from '../../src/sessions/end-of-all-accounts.ts'
 import type { Sessions } from '../../src/sessions/sessions.ts'
 import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
-import { type Domain, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
+import { type Domain, openDomain, signIn } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
@@ -39,7 +39,6 @@ describe.each(stores)('on $name', (store) => {
   beforeEach(async () => {
     if (store.skipped !== null) return
     fresh = await store.database.create()
-    await migrateFresh(fresh.url)
     here = await open()
     const kind = databaseKind(fresh.url) ?? expect.fail()
     await insertMany(here.db, kind, 'hufu_accounts', accounts, {

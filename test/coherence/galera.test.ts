@@ -21,16 +21,10 @@ import { admitUnchanged } from '../../src/sessions/sessions.ts'
 import { freshMs } from '../../src/timing.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { redisUrl } from '../support/databases.ts'
-import {
-  addAccount,
-  type Domain,
-  migrateFresh,
-  openDomain,
-  phone,
-  signIn,
-} from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, phone, signIn } from '../support/in-process-server.ts'
 import { type GaleraCluster, type GaleraNode, startGalera, whyNoGalera } from '../support/services/galera.ts'
 import { createMariadbDatabase } from '../support/services/mariadb.ts'
+import { migrateFresh } from '../support/services/templates.ts'
 import { until } from '../support/services/until.ts'
 import type { Watcher } from '../support/step-faults.ts'
 import { clientOf } from '../support/v1-calls.ts'

@@ -14,7 +14,6 @@ import {
 } from '../fault-run/deployment.ts'
 import { codeNumbers, password, passwordNumbers, startWorkload } from '../fault-run/workload.ts'
 import { databases, redisUrl } from '../support/databases.ts'
-import { migrateFresh } from '../support/in-process-server.ts'
 import { thisVersion } from '../support/other-versions.ts'
 import { until } from '../support/services/until.ts'
 
@@ -67,7 +66,6 @@ describe.each(cases)('$database.name with $allocator.name', ({ database, stateme
     const fresh = await database.create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
     const db = openDatabase(dialectFor(url, 1))
     for (const statement of statements) await sql.raw(statement).execute(db)
     await db.destroy()

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { lateMs } from '../../src/timing.ts'
 import { databases, redisUrl } from '../support/databases.ts'
-import { addAccount, type Domain, migrateFresh, openDomain, signIn } from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, signIn } from '../support/in-process-server.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
 describe.each(databases)('$name', ({ create, skipped }) => {
@@ -17,7 +17,6 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     const fresh = await create()
     url = fresh.url
     drop = fresh.drop
-    await migrateFresh(url)
   })
   afterEach(async () => {
     vi.restoreAllMocks()

@@ -9,7 +9,6 @@ import { redisUrl, stores } from '../support/databases.ts'
 import {
   addAccount,
   type Domain,
-  migrateFresh,
   openDomain,
   otherPhone,
   phone,
@@ -26,7 +25,6 @@ for (const { name, database, redis, skipped } of stores.filter((store) => store.
       const fresh = await database.create()
       url = fresh.url
       drop = fresh.drop
-      await migrateFresh(url)
     })
     afterEach(async () => {
       await closeAll()

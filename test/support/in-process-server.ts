@@ -18,8 +18,6 @@ import { admitKnown, type Device, type IssuedSession, Sessions } from '../../src
 import { Verification } from '../../src/sessions/verification.ts'
 import { pass, type Watcher, watchDialect, watchSessionCache } from './step-faults.ts'
 
-export { migrateFresh } from './services/templates.ts'
-
 export interface Domain {
   readonly db: Database
   readonly cache: SessionCache
