@@ -7,6 +7,7 @@ import { databaseNow } from '../database/database-clock.ts'
 import { parseDatabaseUrl } from '../database/database-url.ts'
 import { migrationCount, pendingMigrations } from '../database/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../database/open.ts'
+import { refusalOf } from '../database/refused.ts'
 import { shortcomings } from '../database/requirements.ts'
 import type { Database } from '../database/schema.ts'
 import { redactUrl } from '../redact-url.ts'
@@ -72,15 +73,22 @@ export async function databaseFindings(settings: Settings, output: Output): Prom
       ...(kind === 'sqlite' ? [diskFinding(where, output)] : []),
     ]
   } catch (error) {
-    const why = error instanceof Error ? error.message || error.name : String(error)
-    const advice = output.say(
-      '请检查 HUFU_DATABASE_URL，以及数据库是否已启动',
-      'check HUFU_DATABASE_URL, and that the database is running',
-    )
-    return [{ check, status: 'problem', text: `${where}: ${why}; ${advice}` }]
+    return [{ check, status: 'problem', text: `${where}: ${failureText(error, output)}` }]
   } finally {
     await services.close()
   }
+}
+
+/** What `serve` would say where the database refuses for good. */
+function failureText(error: unknown, output: Output): string {
+  const refusal = refusalOf(error)
+  if (refusal) return output.say(`${refusal.zh}（${refusal.why}）`, `${refusal.en} (${refusal.why})`)
+  const why = error instanceof Error ? error.message || error.name : String(error)
+  const advice = output.say(
+    '请检查 HUFU_DATABASE_URL，以及数据库是否已启动',
+    'check HUFU_DATABASE_URL, and that the database is running',
+  )
+  return `${why}; ${advice}`
 }
 
 /** A server does not only read: it also needs the permission for each kind of write. */

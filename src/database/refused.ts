@@ -1,4 +1,5 @@
-// Refusals of a database that do not pass with time: a wrong password, no such database, no TLS.
+// Refusals of a database that do not pass with time: a wrong password, no such database, no TLS, a pooler
+// without transactions.
 
 export interface Refusal {
   readonly zh: string
@@ -20,6 +21,10 @@ const rights: Refusal = {
 const tls: Refusal = {
   zh: 'HUFU_DATABASE_URL 要求 TLS，但连接没有建立：请检查证书和 sslmode（MySQL：ssl-mode），见 docs/settings.zh-CN.md',
   en: 'HUFU_DATABASE_URL asks for TLS, which did not come about: check the certificate and sslmode (MySQL: ssl-mode), see docs/settings.md',
+}
+const pooling: Refusal = {
+  zh: 'HUFU_DATABASE_URL 指向的 PgBouncer 使用 pool_mode=statement，它不允许事务：请在 pgbouncer.ini 里改为 transaction 或 session',
+  en: 'HUFU_DATABASE_URL leads to a PgBouncer with pool_mode=statement, which forbids transactions: set it to transaction or session in pgbouncer.ini',
 }
 
 const refusals: Readonly<Record<string, Refusal>> = {
@@ -45,9 +50,14 @@ export function refusalOf(error: unknown): (Refusal & { readonly why: string }) 
     // One error for each host of the URL.
     if (cause instanceof AggregateError) return cause.errors.map(refusalOf).find((found) => found) ?? null
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
-    const noTls = /^The server does not support SSL connections$/.test(cause.message)
-    const refusal = noTls ? tls : refusals[code]
+    const refusal = refusals[code] ?? refusalByText(cause.message)
     if (refusal) return { ...refusal, why: cause.message }
   }
   return null
+}
+
+/** The driver's refusal has no code, and that of PgBouncer one with many meanings. */
+function refusalByText(message: string): Refusal | undefined {
+  if (message === 'The server does not support SSL connections') return tls
+  return /not allowed in statement pooling mode/.test(message) ? pooling : undefined
 }

@@ -9,7 +9,7 @@ import type { Database } from '../../src/database/schema.ts'
 import { requestDeadlines } from '../../src/database/session-defaults.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
 import { readSettings } from '../../src/settings/settings.ts'
-import { addPerson, person, startProcess } from '../support/app.ts'
+import { addPerson, person, runCommand, startProcess } from '../support/app.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { startPgbouncer } from '../support/services/pgbouncer.ts'
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
@@ -175,4 +175,32 @@ describe.skipIf(skipped !== null).each(modes)('PgBouncer, %s', (mode, lines) => 
     await expect(sql`insert into nowhere values (${7})`.execute(db)).rejects.toMatchObject({ code: '42P01' })
     expect((await sql`select * from things where id = ${7}`.execute(db)).rows).toEqual([])
   })
+})
+
+describe.skipIf(skipped !== null)('PgBouncer, statement pooling', () => {
+  test('serve does not wait and doctor finds a problem; both say what to set', async () => {
+    const server = await startPostgres()
+    const pooler = await startPgbouncer(server, ['pool_mode = statement'])
+    try {
+      const environment = {
+        HUFU_DATABASE_URL: `${pooler.url}/postgres`,
+        HUFU_DATABASE_WAIT_SECONDS: '3600',
+      }
+      const advice = /set it to transaction or session in pgbouncer\.ini/
+      expect(await runCommand(['serve'], environment)).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringMatching(advice),
+      })
+      expect(await runCommand(['doctor'], environment)).toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(advice),
+      })
+      const chinese = await runCommand(['serve'], { ...environment, LANG: 'zh_CN.UTF-8' })
+      expect(chinese.stderr).toContain('请在 pgbouncer.ini 里改为 transaction 或 session')
+    } finally {
+      await pooler.stop()
+      await server.stop()
+    }
+  }, 60_000)
 })

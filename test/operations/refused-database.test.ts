@@ -1,5 +1,5 @@
 // A database that refuses: the server does not wait where waiting cannot help, and prints advice in one
-// language.
+// language; doctor prints the same.
 import { describe, expect, inject, test } from 'vitest'
 import { runCommand } from '../support/app.ts'
 
@@ -23,6 +23,8 @@ describe.each(cases)('%s as %s on %s', (name, login, path, english, chinese) => 
     expect(en).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(english) })
     const zh = await runCommand(['accounts', 'list'], { ...environment, LANG: 'zh_CN.UTF-8' })
     expect(zh).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(chinese) })
-    expect(en.stderr + zh.stderr).not.toContain('hunter2')
+    const doctor = await runCommand(['doctor'], environment)
+    expect(doctor).toMatchObject({ code: 1, stdout: expect.stringMatching(english) })
+    expect(en.stderr + zh.stderr + doctor.stdout).not.toContain('hunter2')
   })
 })
