@@ -8,6 +8,7 @@ import { parseDatabaseUrl } from '../database/database-url.ts'
 import { migrationCount, pendingMigrations } from '../database/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../database/open.ts'
 import { refusalOf } from '../database/refused.ts'
+import { replicationOf } from '../database/replication.ts'
 import { shortcomings } from '../database/requirements.ts'
 import type { Database } from '../database/schema.ts'
 import { redactUrl } from '../redact-url.ts'
@@ -69,6 +70,7 @@ export async function databaseFindings(settings: Settings, output: Output): Prom
       schema,
       ...(left === null ? [] : [{ check, status: 'warning' as const, text: left }]),
       ...writes,
+      ...(await replicationFindings(services.db, kind, output)),
       ...clock,
       ...(kind === 'sqlite' ? [diskFinding(where, output)] : []),
     ]
@@ -104,6 +106,14 @@ async function writesFindings(db: Database, kind: DatabaseKind, output: Output):
     )
     return [{ check: 'database', status: 'problem', text: `${why}; ${advice}` }]
   }
+}
+
+/** What a fail-over to a replica would lose. */
+async function replicationFindings(db: Database, kind: DatabaseKind, output: Output): Promise<Finding[]> {
+  const found = await replicationOf(db, kind)
+  if (found === null) return []
+  const { isWarning, zh, en } = found
+  return [{ check: 'replicas', status: isWarning ? 'warning' : 'ok', text: output.say(zh, en) }]
 }
 
 /** @param isEmpty no migration has run */

@@ -10,6 +10,7 @@ import { countGuess, findCode, insertCode, useCode } from '../../src/codes/code-
 import { asUnavailable } from '../../src/database/failures.ts'
 import { pendingMigrations, upgrade } from '../../src/database/migrate.ts'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
+import { replicationOf } from '../../src/database/replication.ts'
 import type { Database } from '../../src/database/schema.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
 import { AppError } from '../../src/errors.ts'
@@ -203,6 +204,14 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     sent_at: now,
     expires_at: now + 60_000,
     used_at: null,
+  })
+
+  test('doctor sees the cluster and how many nodes it has', async () => {
+    expect(await replicationOf(open(urls[0]), 'mysql')).toEqual({
+      isWarning: false,
+      zh: expect.stringContaining('Galera 集群，3 个节点'),
+      en: expect.stringContaining('a Galera cluster of 3: '),
+    })
   })
 
   test('of guesses through three nodes at once, each is counted, and no more than are allowed', async () => {
