@@ -1,12 +1,16 @@
 // Finds the known word that a misspelt one means.
 
-/** The known word with an edit distance of at most two from this one, or undefined. */
+/**
+ * The known word with an edit distance of at most two from this one, or the only one that begins with this one
+ * and an underscore (`phone` for `phone_number`), or undefined.
+ */
 export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
   const near = known
     .map((one) => ({ one, letters: distance(one, word) }))
     .filter(({ one, letters }) => letters <= 2 && letters < one.length / 2)
     .toSorted((a, b) => a.letters - b.letters)
-  return near[0]?.one
+  const [longer, ...others] = known.filter((one) => one.startsWith(`${word}_`))
+  return near[0]?.one ?? (others.length === 0 ? longer : undefined)
 }
 
 /** The edit distance of two words: letters inserted, deleted, replaced, or swapped with the next one. */

@@ -86,3 +86,16 @@ test('fetch as the transport is refused with the code to write instead', async (
   process.off('unhandledRejection', unhandled)
   expect(unhandled).not.toHaveBeenCalled()
 })
+
+test.each([
+  [{ storage: {} }, 'storage must be an object with the methods get, set, remove'],
+  [{ storage: 'memory' }, 'storage must be an object with the methods get, set, remove'],
+  [{ clock: () => 1 }, 'clock must be an object with the method now'],
+  [{ timeoutMs: '5' }, 'timeoutMs must be a number of milliseconds, more than 0'],
+  [{ randomBytes: 'crypto' }, 'randomBytes must be a function'],
+  [{ onTrouble: true }, 'onTrouble must be a function'],
+  [{ transport: {} }, 'transport must be a function'],
+])('createClient names the option of %j', (options, message) => {
+  // Callers without TypeScript may give anything.
+  expect(() => createClient({ baseUrl, ...options } as never)).toThrow(new TypeError(message))
+})

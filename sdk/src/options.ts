@@ -48,11 +48,7 @@ export function connectionOf(options: ClientOptions): Connection {
   if (language !== null && !/^[\x20-\x7e]+$/.test(language)) {
     throw new TypeError('language must be a language tag, for example zh-CN')
   }
-  // A timer of more than 2^31 - 1 ms would fire at once.
-  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
-    throw new TypeError('timeoutMs must be milliseconds, more than 0')
-  }
-  if (typeof transport !== 'function') throw new TypeError('transport must be a function')
+  assertUsable(options)
   if ((transport as unknown) === findFetch()) throw new NotATransport()
   return {
     baseUrl: baseUrl.replace(/\/+$/, ''),
@@ -63,6 +59,38 @@ export function connectionOf(options: ClientOptions): Connection {
     clock: options.clock ?? deviceClock,
     onTrouble: harmless(options.onTrouble ?? ((error) => reportTrouble('something failed', error))),
   }
+}
+
+/** Callers without TypeScript may give values of other types. @throws TypeError that names the option */
+function assertUsable({
+  transport,
+  storage,
+  clock,
+  timeoutMs = 15_000,
+  randomBytes,
+  onTrouble,
+}: ClientOptions) {
+  // A timer of more than 2^31 - 1 ms would fire at once.
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs < 2 ** 31))
+    throw new TypeError('timeoutMs must be a number of milliseconds, more than 0')
+  assertMethods('storage', storage, ['get', 'set', 'remove'])
+  assertMethods('clock', clock, ['now'])
+  for (const [name, value] of [
+    ['transport', transport],
+    ['randomBytes', randomBytes],
+    ['onTrouble', onTrouble],
+  ] as const) {
+    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
+  }
+}
+
+function assertMethods(name: string, value: unknown, methods: readonly string[]): void {
+  const hasAll = (object: object) =>
+    methods.every((method) => typeof (object as Record<string, unknown>)[method] === 'function')
+  if (value === undefined || (typeof value === 'object' && value !== null && hasAll(value))) return
+  throw new TypeError(
+    `${name} must be an object with the method${methods.length > 1 ? 's' : ''} ${methods.join(', ')}`,
+  )
 }
 
 /** The error of a reporter cannot be reported. */

@@ -62,8 +62,8 @@ const sentences: Partial<Record<ErrorCode, Sentence>> = {
         en: `Another program holds the file of the database${why ? ` (${why})` : ''}: stop it, or correct HUFU_DATABASE_URL`,
       }
     return {
-      zh: `数据库没有应答${why ? `（${why}）` : ''}：请启动数据库，或更正 HUFU_DATABASE_URL`,
-      en: `The database does not answer${why ? ` (${why})` : ''}: start it, or correct HUFU_DATABASE_URL`,
+      zh: `数据库没有应答${why ? `（${why}）` : ''}：请启动数据库，或更正 HUFU_DATABASE_URL 里的协议、主机和端口`,
+      en: `The database does not answer${why ? ` (${why})` : ''}: start it, or correct the scheme, host and port in HUFU_DATABASE_URL`,
     }
   },
 }

@@ -57,13 +57,21 @@ function aboutJson({ headers }: FastifyRequest): Words {
   }
 }
 
+/** The routes of the tutorial under /v1, and what does the same there. */
+const ofTutorial: Readonly<Record<string, string>> = {
+  '/v1/login': '/v1/sessions',
+  '/v1/user': '/v1/session',
+  '/v1/logout': '/v1/session',
+}
+
 /**
  * The path that the client probably meant: without a prefix before /v1, doubled slashes, a slash at the end,
  * or capitals.
  */
 function meantPath(path: string): string | null {
   const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '')
-  const meant = /\/v1\/[\w/-]+$/i.exec(plain)?.[0].toLowerCase() ?? plain
+  const written = /.*(\/v1\/[\w/-]+)$/i.exec(plain)?.[1]?.toLowerCase() ?? plain
+  const meant = ofTutorial[written] ?? written
   const isAddress = /^\/(v1\/[\w/-]{1,80}|login|user|logout)$/.test(meant)
   return meant !== path && isAddress && shown(path) === path && shown(meant) === meant ? meant : null
 }

@@ -45,6 +45,7 @@ test.each([
     'HUFU_SECRET="hunter2',
     /the quote that begins the value of HUFU_SECRET is not closed; write HUFU_SECRET="value"/,
   ],
+  ['HUFU_SECRET=“hunter2”', /^Line 1 of \.env: the value of HUFU_SECRET begins with “, which is no/],
   ["A=1\nHUFU_SECRET='hunter2\nHUFU_PORT=1\n", /^Line 2 of \.env: the quote .* HUFU_SECRET is not closed/],
   ['HUFU_SECRET="hun\\"ter2"', /something behind the closing quote of HUFU_SECRET/],
   ['HUFU_DATABASE_URL=mysql://u:hunter2#1@db/hufu', /the value of HUFU_DATABASE_URL has a "#"/],

@@ -147,6 +147,12 @@ function readValue(place: Place, name: string, rest: string, lines: readonly str
 /** Programs disagree about a # without white space before it: some end the value there. */
 function unquoted(place: Place, name: string, rest: string): string {
   const value = rest.replace(/(^|[ \t]+)#.*$/, '').trim()
+  if (/^[“”‘’„«「『＂＇]/.test(value))
+    throw wrong(
+      place,
+      `${name} 的值以“${value[0]}”开头，它不是引号：请用英文引号 "`,
+      `the value of ${name} begins with ${value[0]}, which is no quote here; write "`,
+    )
   if (!value.includes('#')) return value
   throw wrong(
     place,

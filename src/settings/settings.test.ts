@@ -40,7 +40,7 @@ function inBothLanguages(sentence: string) {
 test.each([
   [{ HUFU_PORT: '70000' }, 'HUFU_PORT must be a whole number from 0 to 65535 (it is "70000").'],
   [{ HUFU_PORT: '-1' }, 'HUFU_PORT must be a whole number from 0 to 65535 (it is "-1").'],
-  [{ HUFU_PORT: '' }, 'HUFU_PORT must be a whole number from 0 to 65535.'],
+  [{ HUFU_PORT: '' }, 'HUFU_PORT must be a whole number from 0 to 65535 (it is empty).'],
   [
     { HUFU_DEFAULT_REGION: 'China' },
     'HUFU_DEFAULT_REGION must be a region in two capital letters (ISO 3166-1), for example CN (it is "China").',

@@ -45,10 +45,12 @@ function valueOfRow(row: Setting<unknown>, environment: Environment): unknown {
     return row.parse(text)
   } catch (error) {
     if (!(error instanceof WrongValue)) throw error
-    const isShown = !row.secret && text !== ''
+    const isShown = !row.secret
+    const [zh, en] =
+      text === '' ? ['（它是空的）', ' (it is empty)'] : [`（收到的是“${text}”）`, ` (it is "${text}")`]
     throw new SettingsError(
-      `${row.name} ${error.zh}${isShown ? `（现在是“${text}”）` : ''}。`,
-      `${row.name} ${error.message}${isShown ? ` (it is "${text}")` : ''}.`,
+      `${row.name} ${error.zh}${isShown ? zh : ''}。`,
+      `${row.name} ${error.message}${isShown ? en : ''}.`,
     )
   }
 }

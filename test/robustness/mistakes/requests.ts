@@ -77,6 +77,14 @@ export const requestMistakes: readonly Mistake[] = [
     instead: '/docs',
   },
   {
+    mistake: 'the version twice in the address',
+    make: request('/v1/v1/sessions', { method: 'POST', headers: json, body: good }),
+    en: 'There is nothing at this address. The request was for /v1/v1/sessions; is /v1/sessions meant? All addresses are listed at /docs.',
+    zh: '接口不存在. 请求的是 /v1/v1/sessions，是否应为 /v1/sessions？全部接口见 /docs。',
+    wrong: '/v1/v1/sessions',
+    instead: '/docs',
+  },
+  {
     mistake: 'a base address that ends with a slash, so that there are two',
     make: request('//v1/sessions', { method: 'POST', headers: json, body: good }),
     en: 'There is nothing at this address. The request was for //v1/sessions; is /v1/sessions meant? All addresses are listed at /docs.',
@@ -93,10 +101,10 @@ export const requestMistakes: readonly Mistake[] = [
     instead: '/docs',
   },
   {
-    mistake: 'an address that was guessed',
+    mistake: 'an address of the tutorial under /v1',
     make: request('/v1/login', { method: 'POST', headers: json, body: good }),
-    en: 'There is nothing at this address. There is no /v1/login. The API is under /v1; all addresses are listed at /docs.',
-    zh: '接口不存在. 没有 /v1/login：接口在 /v1 下，全部接口见 /docs。',
+    en: 'There is nothing at this address. The request was for /v1/login; is /v1/sessions meant? All addresses are listed at /docs.',
+    zh: '接口不存在. 请求的是 /v1/login，是否应为 /v1/sessions？全部接口见 /docs。',
     wrong: '/v1/login',
     instead: '/docs',
   },

@@ -29,8 +29,8 @@ export const storeMistakes: readonly Mistake[] = [
       const url = `mysql://hufu:${secret}@127.0.0.1:${await freePort()}/hufu`
       return await ofDatabase(url, ['accounts', 'list'])(surroundings, language)
     },
-    en: 'The database does not answer (connect ECONNREFUSED 127.0.0.1:…): start it, or correct HUFU_DATABASE_URL',
-    zh: '数据库没有应答（connect ECONNREFUSED 127.0.0.1:…）：请启动数据库，或更正 HUFU_DATABASE_URL',
+    en: 'The database does not answer (connect ECONNREFUSED 127.0.0.1:…): start it, or correct the scheme, host and port in HUFU_DATABASE_URL',
+    zh: '数据库没有应答（connect ECONNREFUSED 127.0.0.1:…）：请启动数据库，或更正 HUFU_DATABASE_URL 里的协议、主机和端口',
     wrong: '127.0.0.1:',
     instead: 'HUFU_DATABASE_URL',
   },
@@ -41,8 +41,8 @@ export const storeMistakes: readonly Mistake[] = [
         surroundings,
         language,
       ),
-    en: '…The database does not answer (postgres://hufu:***@127.0.0.1:…/hufu: connect ECONNREFUSED 127.0.0.1:…): start it, or correct HUFU_DATABASE_URL',
-    zh: '…数据库没有应答（postgres://hufu:***@127.0.0.1:…/hufu：connect ECONNREFUSED 127.0.0.1:…）：请启动数据库，或更正 HUFU_DATABASE_URL',
+    en: '…The database does not answer (postgres://hufu:***@127.0.0.1:…/hufu: connect ECONNREFUSED 127.0.0.1:…): start it, or correct the scheme, host and port in HUFU_DATABASE_URL',
+    zh: '…数据库没有应答（postgres://hufu:***@127.0.0.1:…/hufu：connect ECONNREFUSED 127.0.0.1:…）：请启动数据库，或更正 HUFU_DATABASE_URL 里的协议、主机和端口',
     wrong: 'postgres://hufu:***@127.0.0.1:',
     instead: 'HUFU_DATABASE_URL',
   },
