@@ -1,6 +1,6 @@
 // Headers that every response carries, and lists of headers. A header for all responses is added here and
-// nowhere else: Fastify's replies, the fast path and the responses in plain bytes (connection-limit.ts,
-// connection-guard.ts) all take them from here.
+// nowhere else: Fastify's replies, the fast path and the responses in plain bytes (raw-problem.ts) all take
+// them from here.
 import type { FastifyReply } from 'fastify'
 
 /** Header names and values, alternating, as `writeHead` takes them. */

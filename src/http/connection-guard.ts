@@ -3,10 +3,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { everyAnswer, type HeaderList, headerLines } from './answer-headers.ts'
+import type { HeaderList } from './answer-headers.ts'
 import { watchUnreadBody } from './body-limit.ts'
 import { endBeforeClose } from './connection-ends.ts'
 import type { CrossOrigin } from './cross-origin.ts'
+import { rawProblem } from './raw-problem.ts'
 
 const statuses: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -262,20 +263,8 @@ function limitSilence(socket: Socket): void {
   if (socket.timeout !== silenceMs) socket.setTimeout(silenceMs)
 }
 
+/** docs/errors.md lists these statuses at `bad_request`. */
 function answerTo({ code = '' }: { code?: string }, headers: HeaderList): string {
   const status = statuses[code] ?? '400 Bad Request'
-  const body = JSON.stringify({
-    type: 'urn:hufu:problem:bad_request',
-    title: status.slice(4),
-    status: Number(status.slice(0, 3)),
-    code: 'bad_request',
-  })
-  const lines = [
-    `HTTP/1.1 ${status}`,
-    'content-type: application/problem+json; charset=utf-8',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    ...headerLines([...everyAnswer, ...headers]),
-  ]
-  return `${lines.join('\r\n')}\r\n\r\n${body}`
+  return rawProblem({ status, code: 'bad_request', title: status.slice(4), headers })
 }

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { everyAnswer, headerLines } from './answer-headers.ts'
+import { publicErrors } from './problem.ts'
+import { rawProblem } from './raw-problem.ts'
 
 /** Open files that are not client connections: pools, Redis, SQLite with its WAL, logs. */
 const otherFiles = 200
@@ -50,22 +51,12 @@ export function limitConnections(server: Server, max: number): void {
   })
 }
 
-const body = JSON.stringify({
-  type: 'urn:hufu:problem:overloaded',
-  title: 'The server is busy; try again shortly',
-  status: 503,
+const answer = rawProblem({
+  status: '503 Service Unavailable',
   code: 'overloaded',
+  title: publicErrors.overloaded.en,
+  headers: ['retry-after', '1'],
 })
-const answer = [
-  'HTTP/1.1 503 Service Unavailable',
-  'content-type: application/problem+json; charset=utf-8',
-  ...headerLines(everyAnswer),
-  'retry-after: 1',
-  `content-length: ${Buffer.byteLength(body)}`,
-  'connection: close',
-  '',
-  body,
-].join('\r\n')
 
 function refuse(socket: Socket): void {
   socket.on('error', () => {})
