@@ -11,7 +11,7 @@ export interface paths {
         put?: never;
         /**
          * Send a code 发送验证码
-         * @description Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just asked.
+         * @description Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just requested one.
          */
         post: operations["createCode"];
         delete?: never;
@@ -31,8 +31,8 @@ export interface paths {
         get: operations["listSessions"];
         put?: never;
         /**
-         * Sign in or up 登录或注册
-         * @description With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.
+         * Sign in or sign up 登录或注册
+         * @description With phone number and either password or code. A code for a number without an account creates one. Which older sessions end is the server's policy: by default those of the same platform.
          */
         post: operations["createSession"];
         /** Sign all other devices out 让其他设备退出登录 */
@@ -74,7 +74,7 @@ export interface paths {
         post?: never;
         /**
          * Sign a device out 让一台设备退出登录
-         * @description A session of the account that is over already answers 204 as well, so that a lost answer may be asked again.
+         * @description For a session of the account that had already ended, the response is 204 as well, so that the request can be repeated.
          */
         delete: operations["endSessionById"];
         options?: never;
@@ -93,7 +93,7 @@ export interface paths {
         put?: never;
         /**
          * Sign a device out 让一台设备退出登录
-         * @description A session of the account that is over already answers 204 as well, so that a lost answer may be asked again. The same as `DELETE /v1/sessions/{id}`, for platforms that send GET and POST only.
+         * @description For a session of the account that had already ended, the response is 204 as well, so that the request can be repeated. The same as `DELETE /v1/sessions/{id}`, for platforms that send GET and POST only.
          */
         post: operations["endSessionByIdByPost"];
         delete?: never;
@@ -151,7 +151,7 @@ export interface paths {
         put?: never;
         /**
          * New token 轮换令牌
-         * @description The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.
+         * @description The previous token stays valid until the new one is first used, for 60 s at most; until then the same request returns the same new token again. A later use of the previous token ends the session.
          */
         post: operations["rotateToken"];
         delete?: never;
@@ -173,7 +173,7 @@ export interface paths {
         post?: never;
         /**
          * Close my account 注销账号
-         * @description With a code for `close_account`. All sessions end now; signing in before `closes_at` takes it back.
+         * @description With a code for `close_account`. All sessions end now; signing in before `closes_at` cancels the closing.
          */
         delete: operations["closeAccount"];
         options?: never;
@@ -213,7 +213,7 @@ export interface paths {
         put?: never;
         /**
          * Close my account 注销账号
-         * @description With a code for `close_account`. All sessions end now; signing in before `closes_at` takes it back. The same as `DELETE /v1/account`, for platforms that send GET and POST only.
+         * @description With a code for `close_account`. All sessions end now; signing in before `closes_at` cancels the closing. The same as `DELETE /v1/account`, for platforms that send GET and POST only.
          */
         post: operations["closeAccountByPost"];
         delete?: never;
@@ -276,12 +276,12 @@ export interface paths {
         get?: never;
         /**
          * Move to another number 更换手机号
-         * @description All other sessions end, and the old number is told.
+         * @description All other sessions end, and the old number receives a notice.
          */
         put: operations["changePhone"];
         /**
          * Move to another number 更换手机号
-         * @description All other sessions end, and the old number is told. The same as `PUT /v1/account/phone`, for platforms that send GET and POST only.
+         * @description All other sessions end, and the old number receives a notice. The same as `PUT /v1/account/phone`, for platforms that send GET and POST only.
          */
         post: operations["changePhoneByPost"];
         delete?: never;
@@ -297,7 +297,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All that is known of me 导出个人信息 */
+        /** Export my data 导出个人信息 */
         get: operations["exportAccount"];
         put?: never;
         post?: never;
@@ -313,87 +313,87 @@ export interface components {
     schemas: {
         NewCode: {
             /**
-             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.
              * @example 12345678901
              */
             phone_number: string;
             /**
-             * @description What the code is for: `sign_in` (or up), `reset_password`, `change_phone` (to the new number), `close_account`, `confirm` (that it is you).
+             * @description What the code is for: `sign_in` (or sign-up), `reset_password`, `change_phone` (sent to the new number), `close_account`, `confirm` (confirms the identity of a signed-in user).
              * @enum {string}
              */
             purpose: "sign_in" | "reset_password" | "change_phone" | "close_account" | "confirm";
-            /** @description The device that signs in; people see it in their list of devices. */
+            /** @description The device that signs in. Users see it in their list of devices. */
             device?: {
                 /**
-                 * @description What the app runs on.
+                 * @description The platform of the app.
                  * @enum {string}
                  */
                 platform?: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "other";
-                /** @description Stays the same on this device. */
+                /** @description An id that stays the same on this device. */
                 id?: string;
                 /** @example iPhone 15 */
                 name?: string;
                 /** @example 2.1.0 */
                 app_version?: string;
             };
-            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            /** @description The `device_proof` that an earlier sign-in on this installation returned. While attackers try this number, requests with it are not held up. An invalid one is ignored. */
             device_proof?: string;
         };
         SentCode: {
-            /** @description Seconds until this client may ask again for this number. */
+            /** @description Seconds until this client may request another code for this number. */
             resend_in: number;
-            /** @description Seconds that a code is good after its last message: 300. */
+            /** @description Seconds that a code is valid after its last message: 300. */
             expires_in: number;
         };
         /** @description With either `password` or `code`. */
         NewSession: {
             /**
-             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.
              * @example 12345678901
              */
             phone_number: string;
             /** @example 123456 */
             password?: string;
             /**
-             * @description Six digits, from the message. Spaces and full-width digits change nothing.
+             * @description The six digits of the message. Spaces and full-width digits do not matter.
              * @example 123456
              */
             code?: string;
             /**
-             * @description For an account that is made by this sign-in.
+             * @description For an account that this sign-in creates.
              * @example 测试用户1
              */
             nickname?: string;
-            /** @description The device that signs in; people see it in their list of devices. */
+            /** @description The device that signs in. Users see it in their list of devices. */
             device?: {
                 /**
-                 * @description What the app runs on.
+                 * @description The platform of the app.
                  * @enum {string}
                  */
                 platform?: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "other";
-                /** @description Stays the same on this device. */
+                /** @description An id that stays the same on this device. */
                 id?: string;
                 /** @example iPhone 15 */
                 name?: string;
                 /** @example 2.1.0 */
                 app_version?: string;
             };
-            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            /** @description The `device_proof` that an earlier sign-in on this installation returned. While attackers try this number, requests with it are not held up. An invalid one is ignored. */
             device_proof?: string;
         };
         IssuedSession: {
-            /** @description Proves the session. Shown only here; keep it in the secure storage of the device. */
+            /** @description The secret of the session. Returned only here; keep it in the secure storage of the device. */
             token: string;
             session: components["schemas"]["Session"];
             account: components["schemas"]["Account"];
-            /** @description Whether this sign-in made the account. */
+            /** @description Whether this sign-in created the account. */
             created: boolean;
-            /** @description Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Shown only here; absent where the request brought a good one. */
+            /** @description Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Returned only here; absent where the request contained a valid one. */
             device_proof?: string;
         };
         SessionList: {
             sessions: components["schemas"]["Session"][];
-            /** @description There are more: ask again with `?after=` this. */
+            /** @description Present where there are more sessions: pass it as `?after=` for the next page. */
             next?: string;
         };
         Account: {
@@ -403,7 +403,7 @@ export interface components {
             nickname: string | null;
         };
         Session: {
-            /** @description Public: it names the session and proves nothing. */
+            /** @description Identifies the session. It is public and grants no access. */
             id: string;
             /** @enum {string} */
             platform: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "classic" | "other";
@@ -416,17 +416,17 @@ export interface components {
             ip: string | null;
             /**
              * Format: date-time
-             * @description When it was signed in.
+             * @description Time of the sign-in.
              */
             created_at: string;
             /**
              * Format: date-time
-             * @description When it was last used; exact to a few minutes.
+             * @description Time of the last use, exact to a few minutes.
              */
             seen_at: string;
-            /** @description When it ends unless it is used before; null: never. */
+            /** @description When the session expires unless it is used before; null: never. */
             expires_at: string | null;
-            /** @description Whether it is the session that asks. */
+            /** @description Whether it is the session of this request. */
             current: boolean;
         };
         SignedIn: {
@@ -434,7 +434,7 @@ export interface components {
             account: components["schemas"]["Account"];
         };
         RotatedSession: {
-            /** @description To be used from now on. Write it to the secure storage of the device before you use it. */
+            /** @description Replaces the previous token. Write it to the secure storage of the device before you use it. */
             token: string;
             session: components["schemas"]["Session"];
         };
@@ -449,7 +449,7 @@ export interface components {
             /** Format: date-time */
             registered_at: string;
         };
-        /** @description A field that is not there stays as it is. */
+        /** @description A field that is absent keeps its value. */
         AccountChange: {
             nickname?: string | null;
             /** @description https only. */
@@ -459,7 +459,7 @@ export interface components {
         };
         Closing: {
             /**
-             * @description Six digits, from the message. Spaces and full-width digits change nothing.
+             * @description The six digits of the message. Spaces and full-width digits do not matter.
              * @example 123456
              */
             code: string;
@@ -467,7 +467,7 @@ export interface components {
         ClosingAccount: {
             /**
              * Format: date-time
-             * @description From then on the account is gone for good; signing in before takes it back.
+             * @description When the account is removed permanently; signing in before then cancels the closing.
              */
             closes_at: string;
         };
@@ -478,44 +478,44 @@ export interface components {
             /** @example 123456 */
             current_password?: string;
             /**
-             * @description Six digits, from the message. Spaces and full-width digits change nothing.
+             * @description The six digits of the message. Spaces and full-width digits do not matter.
              * @example 123456
              */
             code?: string;
         };
         PasswordReset: {
             /**
-             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.
              * @example 12345678901
              */
             phone_number: string;
             /**
-             * @description Six digits, from the message. Spaces and full-width digits change nothing.
+             * @description The six digits of the message. Spaces and full-width digits do not matter.
              * @example 123456
              */
             code: string;
             /** @example 123456 */
             new_password: string;
-            /** @description What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent. */
+            /** @description The `device_proof` that an earlier sign-in on this installation returned. While attackers try this number, requests with it are not held up. An invalid one is ignored. */
             device_proof?: string;
         };
         NewPhone: {
             /**
-             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.
+             * @description With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.
              * @example 12345678901
              */
             phone_number: string;
             /**
-             * @description Six digits, from the message. Spaces and full-width digits change nothing.
+             * @description The six digits of the message. Spaces and full-width digits do not matter.
              * @example 123456
              */
             code: string;
-            /** @description That it is you: either the `password`, or a `code` for `confirm` from the old number. */
+            /** @description Confirms the identity of the user: either the `password`, or a `code` for `confirm`, sent to the old number. */
             confirmation: {
                 /** @example 123456 */
                 password?: string;
                 /**
-                 * @description Six digits, from the message. Spaces and full-width digits change nothing.
+                 * @description The six digits of the message. Spaces and full-width digits do not matter.
                  * @example 123456
                  */
                 code?: string;
@@ -563,10 +563,10 @@ export interface components {
             /** @description For people, in the language of Accept-Language (zh-CN or en). */
             title: string;
             status: number;
-            /** @description What happened this time, for people: 您的账号于 10:32 在 iPhone 15 登录。 */
+            /** @description What happened in this case, for people: 您的账号于 10:32 在 iPhone 15 登录。 */
             detail?: string;
             /**
-             * @description For programs. docs/errors.md tells what each one means.
+             * @description For programs. docs/errors.md explains each code.
              * @enum {string}
              */
             code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "phone_number_missing" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
@@ -593,7 +593,7 @@ export interface components {
                 platform: "ios" | "android" | "harmony" | "mini_program" | "web" | "desktop" | "classic" | "other";
                 device_name: string | null;
             };
-            /** @description End of the ban; null: none is set. */
+            /** @description End of the ban; null: permanent. */
             banned_until?: string | null;
         };
     };
@@ -618,7 +618,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Sent, or as if */
+            /** @description Accepted. The response does not say whether a message was sent */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -695,7 +695,7 @@ export interface operations {
     listSessions: {
         parameters: {
             query?: {
-                /** @description `next` of the page before. */
+                /** @description `next` of the previous page. */
                 after?: string;
             };
             header?: never;
@@ -874,7 +874,7 @@ export interface operations {
     endSessions: {
         parameters: {
             query?: {
-                /** @description `true`: this one too. */
+                /** @description `true`: the session of this request ends too. */
                 all?: "true" | "false";
             };
             header?: never;
@@ -883,7 +883,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description They are over, on every server */
+            /** @description They have ended, on every server */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -967,7 +967,7 @@ export interface operations {
     endSessionsByPost: {
         parameters: {
             query?: {
-                /** @description `true`: this one too. */
+                /** @description `true`: the session of this request ends too. */
                 all?: "true" | "false";
             };
             header?: never;
@@ -976,7 +976,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description They are over, on every server */
+            /** @description They have ended, on every server */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1069,7 +1069,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session is over, on every server */
+            /** @description The session has ended, on every server */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1171,7 +1171,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session is over, on every server */
+            /** @description The session has ended, on every server */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1640,7 +1640,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It will be removed */
+            /** @description The account will be removed */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1736,7 +1736,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account as it is now */
+            /** @description The account after the change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1841,7 +1841,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account as it is now */
+            /** @description The account after the change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1946,7 +1946,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It will be removed */
+            /** @description The account will be removed */
             202: {
                 headers: {
                     [name: string]: unknown;

@@ -142,6 +142,18 @@ describe('documents', () => {
     expect(tags.map(({ name }) => name).toSorted()).toEqual([...new Set(used)].toSorted())
   })
 
+  test('their texts have the terms of docs/api.md: valid, create, ended, request', async () => {
+    const texts: string[] = []
+    JSON.parse(await (await fetch(`${app.url}/openapi.json`)).text(), (name, value: unknown) => {
+      if (/^(description|summary)$/.test(name) && typeof value === 'string') texts.push(value)
+      return value
+    })
+    expect(texts.length).toBeGreaterThan(150)
+    const otherWords =
+      /\b(good|told|tells?|strangers?|gone|makes? one|made|as if|is over|takes? it back|it is (you|me)|asks?|proves)\b/
+    expect(texts.filter((text) => otherWords.test(text))).toEqual([])
+  })
+
   test('the types of the SDK come from that of v1', async () => {
     const { paths = {}, components = {} } = await openApiDocument()
     expect(Object.keys(paths)).toEqual(await pathsOf('v1'))

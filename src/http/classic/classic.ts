@@ -26,7 +26,7 @@ const security = [{ classicToken: [] }]
 const Failed = Type.Object(
   {
     code: Type.Union([Type.Literal(0), Type.Literal(2)], {
-      description: '0: failed, see `message`. 2: the token is not good, sign in again.',
+      description: '0: failed, see `message`. 2: the token is not valid, sign in again.',
     }),
     message: Type.String(),
   },
@@ -55,7 +55,7 @@ const routes = {
     schema: {
       tags,
       operationId: 'sayHello',
-      summary: 'Is the server there?',
+      summary: 'Is the server running?',
       response: { 200: { description: 'Text', content: { 'text/plain': { schema: Type.String() } } } },
     },
     config: { examples: { answers: { 200: { Text: 'Hello World!' } } } },
@@ -70,7 +70,7 @@ const routes = {
     },
     config: {
       examples: {
-        body: { 'The person of the tutorial': { phone_number, password: '123456' } },
+        body: { "The tutorial's user": { phone_number, password: '123456' } },
         answers: {
           200: {
             'Signed in': {
@@ -136,14 +136,17 @@ export function classicSurface(parts: ClassicParts, fast: FastRoutes): Surface {
     errors: 'classic',
     document: {
       tags: [
-        { name: 'classic', description: "The tutorial's routes. They answer HTTP 200 and tell by `code`." },
+        {
+          name: 'classic',
+          description: "The tutorial's routes. The status is 200; `code` says whether the request succeeded.",
+        },
       ],
       securitySchemes: {
         classicToken: {
           type: 'apiKey',
           in: 'header',
           name: 'token',
-          description: 'The token that `/login` gave.',
+          description: 'The token that `/login` returned.',
         },
       },
     },

@@ -16,13 +16,13 @@ const Ready = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('not_ready'), Type.Literal('stopping')]),
   database: Type.Union([Type.Literal('ok'), Type.Literal('read_only'), Type.Literal('out_of_reach')], {
     description:
-      'Ok: it answers, and takes writes. Read-only: the connections lead to a read-only server or a standby, as in a fail-over.',
+      '`ok`: it answers and accepts writes. `read_only`: the connections lead to a read-only server or a standby, as in a fail-over. `out_of_reach`: it does not answer.',
   }),
   redis: Type.Union(
     [Type.Literal('ok'), Type.Literal('out_of_reach'), Type.Literal('refused'), Type.Literal('not_used')],
     {
       description:
-        'Out of reach: slower, but nothing is wrong. Refused: Redis answers, and does not do what the server needs (password, rights, disk); it is as slow, until an operator mends it. The server is ready all the same.',
+        '`out_of_reach`: checks are slower and still right. `refused`: Redis answers, but refuses the commands (password, permissions, disk), with the same effect, until an operator changes that. The server is ready in both cases.',
     },
   ),
 })

@@ -34,13 +34,13 @@ const AccountChange = Type.Object(
   {
     $id: 'AccountChange',
     additionalProperties: false,
-    description: 'A field that is not there stays as it is.',
+    description: 'A field that is absent keeps its value.',
   },
 )
 
 const Closing = Type.Object({ code: Code }, { $id: 'Closing', additionalProperties: false })
 const ClosingAccount = Type.Object(
-  { closes_at: time('From then on the account is gone for good; signing in before takes it back.') },
+  { closes_at: time('When the account is removed permanently; signing in before then cancels the closing.') },
   { $id: 'ClosingAccount' },
 )
 
@@ -68,7 +68,7 @@ const routes = {
       security,
       body: Type.Ref('AccountChange'),
       response: {
-        200: { description: 'The account as it is now', ...Type.Ref('AccountDetails') },
+        200: { description: 'The account after the change', ...Type.Ref('AccountDetails') },
         ...closedWithBody,
         409: problem('phone_number_missing'),
         422: problem('invalid_request'),
@@ -79,7 +79,7 @@ const routes = {
       examples: {
         body: {
           'A new name': { nickname: '小虎' },
-          'No picture any more': { avatar_url: null },
+          'Without a picture': { avatar_url: null },
         },
         answers: { 200: { Changed: { ...details, nickname: '小虎' } } },
       },
@@ -90,12 +90,12 @@ const routes = {
       tags,
       summary: 'Close my account 注销账号',
       description:
-        'With a code for `close_account`. All sessions end now; signing in before `closes_at` takes it back.',
+        'With a code for `close_account`. All sessions end now; signing in before `closes_at` cancels the closing.',
       operationId: 'closeAccount',
       security,
       body: Type.Ref('Closing'),
       response: {
-        202: { description: 'It will be removed', ...Type.Ref('ClosingAccount') },
+        202: { description: 'The account will be removed', ...Type.Ref('ClosingAccount') },
         ...closedWithBody,
         401: problem(...tokenRefused, 'code_wrong'),
         422: problem('invalid_request'),

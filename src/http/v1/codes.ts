@@ -16,7 +16,7 @@ const NewCode = Type.Object(
     purpose: Type.Enum([...purposes], {
       type: 'string',
       description:
-        'What the code is for: `sign_in` (or up), `reset_password`, `change_phone` (to the new number), `close_account`, `confirm` (that it is you).',
+        'What the code is for: `sign_in` (or sign-up), `reset_password`, `change_phone` (sent to the new number), `close_account`, `confirm` (confirms the identity of a signed-in user).',
     }),
     device: Type.Optional(NewDevice),
     device_proof: Type.Optional(DeviceProof),
@@ -26,8 +26,10 @@ const NewCode = Type.Object(
 
 const SentCode = Type.Object(
   {
-    resend_in: Type.Integer({ description: 'Seconds until this client may ask again for this number.' }),
-    expires_in: Type.Integer({ description: 'Seconds that a code is good after its last message: 300.' }),
+    resend_in: Type.Integer({
+      description: 'Seconds until this client may request another code for this number.',
+    }),
+    expires_in: Type.Integer({ description: 'Seconds that a code is valid after its last message: 300.' }),
   },
   { $id: 'SentCode' },
 )
@@ -41,11 +43,14 @@ const create = {
     tags: ['codes'],
     summary: 'Send a code 发送验证码',
     description:
-      'Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just asked.',
+      'Six digits, valid for five minutes after the last message that contained them, for five guesses and one use. The answer is the same whether or not the number has an account, and whether or not another client has just requested one.',
     operationId: 'createCode',
     body: Type.Ref('NewCode'),
     response: {
-      202: { description: 'Sent, or as if', ...Type.Ref('SentCode') },
+      202: {
+        description: 'Accepted. The response does not say whether a message was sent',
+        ...Type.Ref('SentCode'),
+      },
       ...withBody,
       422: problem('invalid_request', ...refusedNumbers),
       429: problem('rate_limited'),
@@ -57,8 +62,8 @@ const create = {
     caller: 'none',
     examples: {
       body: {
-        'To sign in or up': { phone_number: mobile, purpose: 'sign_in', device },
-        'To show that it is me': { phone_number, purpose: 'confirm' },
+        'To sign in or sign up': { phone_number: mobile, purpose: 'sign_in', device },
+        'To confirm my identity': { phone_number, purpose: 'confirm' },
       },
       answers: { 202: { Sent: { resend_in: 60, expires_in: 300 } } },
     },

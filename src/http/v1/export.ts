@@ -85,7 +85,7 @@ const exported = {
 const get = {
   schema: {
     tags: ['account'],
-    summary: 'All that is known of me 导出个人信息',
+    summary: 'Export my data 导出个人信息',
     operationId: 'exportAccount',
     security: [{ token: [] }],
     response: {

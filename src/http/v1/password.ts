@@ -59,7 +59,7 @@ const routes = {
     config: {
       examples: {
         body: {
-          'With the old one': { current_password: '123456', new_password: password },
+          'With the old password': { current_password: '123456', new_password: password },
           'With a code for confirm': { code, new_password: password },
         },
       },
@@ -104,8 +104,8 @@ export function passwordRoutes(app: FastifyInstance, parts: Parts): void {
 function changePassword({ credentials }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const body = bodyOf(request, NewPassword)
-    const proof = exactlyOneOf(body, 'current_password', 'code')
-    const stepUp = 'code' in proof ? proof : { password: proof.current_password }
+    const credential = exactlyOneOf(body, 'current_password', 'code')
+    const stepUp = 'code' in credential ? credential : { password: credential.current_password }
     await credentials.changePassword(callerOf(request), body.new_password, stepUp)
     return reply.code(204).send()
   }

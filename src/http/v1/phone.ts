@@ -19,7 +19,8 @@ const NewPhone = Type.Object(
       { password: Type.Optional(Password), code: Type.Optional(Code) },
       {
         additionalProperties: false,
-        description: 'That it is you: either the `password`, or a `code` for `confirm` from the old number.',
+        description:
+          'Confirms the identity of the user: either the `password`, or a `code` for `confirm`, sent to the old number.',
       },
     ),
   },
@@ -32,7 +33,7 @@ const change = {
   schema: {
     tags: ['account'],
     summary: 'Move to another number 更换手机号',
-    description: 'All other sessions end, and the old number is told.',
+    description: 'All other sessions end, and the old number receives a notice.',
     operationId: 'changePhone',
     security: [{ token: [] }],
     body: Type.Ref('NewPhone'),
@@ -49,8 +50,8 @@ const change = {
   config: {
     examples: {
       body: {
-        'And my password': { phone_number: mobile, code, confirmation: { password } },
-        'And a code from the old number': {
+        'With the password': { phone_number: mobile, code, confirmation: { password } },
+        'With a code that the old number received': {
           phone_number: mobile,
           code,
           confirmation: { code: '027164' },

@@ -13,12 +13,12 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.Optional(
       Type.String({
-        description: 'What happened this time, for people: 您的账号于 10:32 在 iPhone 15 登录。',
+        description: 'What happened in this case, for people: 您的账号于 10:32 在 iPhone 15 登录。',
       }),
     ),
     code: Type.Enum([...errorCodes], {
       type: 'string',
-      description: 'For programs. docs/errors.md tells what each one means.',
+      description: 'For programs. docs/errors.md explains each code.',
     }),
     request_id: Type.Optional(
       Type.String({ description: 'As in X-Request-Id; absent where the request could not be read.' }),
@@ -44,7 +44,7 @@ export const Problem = Type.Object(
         { description: 'The device that ended the session.' },
       ),
     ),
-    banned_until: Type.Optional(nullable(time(), 'End of the ban; null: none is set.')),
+    banned_until: Type.Optional(nullable(time(), 'End of the ban; null: permanent.')),
   },
   { $id: 'Problem', description: 'Problem details (RFC 9457).' },
 )

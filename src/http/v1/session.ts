@@ -24,7 +24,10 @@ const Account = Type.Object(
 
 const Session = Type.Object(
   {
-    id: Type.String({ maxLength: 22, description: 'Public: it names the session and proves nothing.' }),
+    id: Type.String({
+      maxLength: 22,
+      description: 'Identifies the session. It is public and grants no access.',
+    }),
     platform: Platform,
     device: Type.Object({
       id: nullable(Type.String({ maxLength: deviceLengths.id, pattern: printableAscii })),
@@ -32,10 +35,10 @@ const Session = Type.Object(
       app_version: nullable(Type.String({ maxLength: deviceLengths.appVersion })),
     }),
     ip: nullable(Type.String({ maxLength: 45 }), 'Address of the sign-in.'),
-    created_at: time('When it was signed in.'),
-    seen_at: time('When it was last used; exact to a few minutes.'),
-    expires_at: nullable(time(), 'When it ends unless it is used before; null: never.'),
-    current: Type.Boolean({ description: 'Whether it is the session that asks.' }),
+    created_at: time('Time of the sign-in.'),
+    seen_at: time('Time of the last use, exact to a few minutes.'),
+    expires_at: nullable(time(), 'When the session expires unless it is used before; null: never.'),
+    current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
   },
   { $id: 'Session' },
 )
@@ -48,7 +51,8 @@ const SignedInSchema = Type.Object(
 const RotatedSession = Type.Object(
   {
     token: Type.String({
-      description: 'To be used from now on. Write it to the secure storage of the device before you use it.',
+      description:
+        'Replaces the previous token. Write it to the secure storage of the device before you use it.',
     }),
     session: Type.Ref('Session'),
   },
@@ -92,7 +96,7 @@ const routes = {
       tags,
       summary: 'New token 轮换令牌',
       description:
-        'The old token stays good until the new one is first used, for 60 s at most, and until then gives the same new token again. Shown later, it ends the session.',
+        'The previous token stays valid until the new one is first used, for 60 s at most; until then the same request returns the same new token again. A later use of the previous token ends the session.',
       operationId: 'rotateToken',
       security,
       response: {

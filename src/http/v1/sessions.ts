@@ -20,7 +20,7 @@ const NewSession = Type.Object(
     password: Type.Optional(Password),
     code: Type.Optional(Code),
     nickname: Type.Optional(
-      Type.Unsafe<string>({ ...Nickname, description: 'For an account that is made by this sign-in.' }),
+      Type.Unsafe<string>({ ...Nickname, description: 'For an account that this sign-in creates.' }),
     ),
     device: Type.Optional(NewDevice),
     device_proof: Type.Optional(DeviceProof),
@@ -35,15 +35,16 @@ const NewSession = Type.Object(
 const IssuedSession = Type.Object(
   {
     token: Type.String({
-      description: 'Proves the session. Shown only here; keep it in the secure storage of the device.',
+      description:
+        'The secret of the session. Returned only here; keep it in the secure storage of the device.',
     }),
     session: Type.Ref('Session'),
     account: Type.Ref('Account'),
-    created: Type.Boolean({ description: 'Whether this sign-in made the account.' }),
+    created: Type.Boolean({ description: 'Whether this sign-in created the account.' }),
     device_proof: Type.Optional(
       Type.String({
         description:
-          'Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Shown only here; absent where the request brought a good one.',
+          'Keep it with the app, also after signing out, and send it with the next `POST /v1/codes`, `/v1/sessions` and `/v1/password-resets` for this number. Returned only here; absent where the request contained a valid one.',
       }),
     ),
   },
@@ -53,7 +54,11 @@ const IssuedSession = Type.Object(
 const SessionList = Type.Object(
   {
     sessions: Type.Array(Type.Ref('Session'), { maxItems: sessionPageSize }),
-    next: Type.Optional(Type.String({ description: 'There are more: ask again with `?after=` this.' })),
+    next: Type.Optional(
+      Type.String({
+        description: 'Present where there are more sessions: pass it as `?after=` for the next page.',
+      }),
+    ),
   },
   { $id: 'SessionList' },
 )
@@ -74,7 +79,7 @@ const SessionId = Type.Object({ id: Type.String({ description: 'As in the list o
 const Page = Type.Object(
   {
     after: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: '`next` of the page before.' }),
+      Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: '`next` of the previous page.' }),
     ),
   },
   { additionalProperties: false },
@@ -82,7 +87,10 @@ const Page = Type.Object(
 const Which = Type.Object(
   {
     all: Type.Optional(
-      Type.Enum(['true', 'false'], { type: 'string', description: '`true`: this one too.' }),
+      Type.Enum(['true', 'false'], {
+        type: 'string',
+        description: '`true`: the session of this request ends too.',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -106,9 +114,9 @@ const routes = {
   create: {
     schema: {
       tags,
-      summary: 'Sign in or up 登录或注册',
+      summary: 'Sign in or sign up 登录或注册',
       description:
-        "With phone number and either password or code. A code for a number without an account makes one. Which older sessions end is the server's policy: by default those of the same platform.",
+        "With phone number and either password or code. A code for a number without an account creates one. Which older sessions end is the server's policy: by default those of the same platform.",
       operationId: 'createSession',
       headers: IdempotencyKey,
       body: Type.Ref('NewSession'),
@@ -160,7 +168,7 @@ const routes = {
       security,
       querystring: Which,
       response: {
-        204: { description: 'They are over, on every server', type: 'null' },
+        204: { description: 'They have ended, on every server', type: 'null' },
         ...closedWithoutBody,
         429: problem('rate_limited'),
       },
@@ -171,12 +179,12 @@ const routes = {
       tags,
       summary: 'Sign a device out 让一台设备退出登录',
       description:
-        'A session of the account that is over already answers 204 as well, so that a lost answer may be asked again.',
+        'For a session of the account that had already ended, the response is 204 as well, so that the request can be repeated.',
       operationId: 'endSessionById',
       security,
       params: SessionId,
       response: {
-        204: { description: 'The session is over, on every server', type: 'null' },
+        204: { description: 'The session has ended, on every server', type: 'null' },
         ...closedWithoutBody,
         404: problem('session_not_found'),
         429: problem('rate_limited'),

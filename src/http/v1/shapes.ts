@@ -12,7 +12,7 @@ export const time = (description?: string) =>
 
 const appPlatforms = platforms.filter((platform) => platform !== 'classic')
 
-const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'What the app runs on.' })
+const AppPlatform = Type.Enum(appPlatforms, { type: 'string', description: 'The platform of the app.' })
 export const Platform = Type.Enum([...platforms], { type: 'string' })
 
 /** The longest texts about a device, in code points. */
@@ -26,7 +26,7 @@ export const NewDevice = Type.Object(
         minLength: 1,
         maxLength: deviceLengths.id,
         pattern: printableAscii,
-        description: 'Stays the same on this device.',
+        description: 'An id that stays the same on this device.',
       }),
     ),
     name: Type.Optional(
@@ -48,7 +48,7 @@ export const NewDevice = Type.Object(
   },
   {
     additionalProperties: false,
-    description: 'The device that signs in; people see it in their list of devices.',
+    description: 'The device that signs in. Users see it in their list of devices.',
   },
 )
 
@@ -56,7 +56,7 @@ export const PhoneNumber = Type.String({
   minLength: 1,
   maxLength: 64,
   description:
-    'With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters change nothing.',
+    'With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.',
   examples: ['12345678901'],
 })
 export const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
@@ -64,7 +64,7 @@ export const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['
 export const Code = Type.String({
   maxLength: 64,
   pattern: sixDigits,
-  description: 'Six digits, from the message. Spaces and full-width digits change nothing.',
+  description: 'The six digits of the message. Spaces and full-width digits do not matter.',
   examples: ['123456'],
 })
 export const Nickname = Type.String({
@@ -79,5 +79,5 @@ export const DeviceProof = Type.String({
   maxLength: 64,
   pattern: printableAscii,
   description:
-    'What an earlier sign-in on this installation answered as `device_proof`. While strangers try this number, it keeps the way open. A wrong one is as if none was sent.',
+    'The `device_proof` that an earlier sign-in on this installation returned. While attackers try this number, requests with it are not held up. An invalid one is ignored.',
 })

@@ -47,7 +47,11 @@ export function v1Surface(parts: V1Parts, fast: FastRoutes, lifecycle: RequestLi
         { name: 'account', description: 'Profile, password, phone number, export, closing.' },
       ],
       securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'The token that `POST /v1/sessions` gave.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The token that `POST /v1/sessions` returned.',
+        },
       },
       examples: problemExamples(),
       schemas: [
