@@ -5,7 +5,7 @@ import { Server } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { openDatabaseAlone, openServer, openServices, type Services } from '../app.ts'
-import { isReadOnly, isUnusableFile } from '../database/failures.ts'
+import { isReadOnly, isUnusableFile, messageOf } from '../database/failures.ts'
 import { sqlitePath, waitForDatabase } from '../database/open.ts'
 import { refusalOf } from '../database/refused.ts'
 import { shortcomings } from '../database/requirements.ts'
@@ -188,7 +188,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
   const where = redactUrl(settings.database.location.url)
   try {
     await waitForDatabase(db, seconds, (cause) => {
-      const why = cause instanceof Error ? causeText(cause) : String(cause)
+      const why = messageOf(cause)
       process.stderr.write(
         output.hide(
           output.say(
@@ -200,7 +200,7 @@ async function prepareDatabase(settings: Settings, output: Output): Promise<void
     })
   } catch (cause) {
     if (isUnusableFile(cause) || isReadOnly(cause) || refusalOf(cause)) throw cause
-    const why = cause instanceof Error ? causeText(cause) : String(cause)
+    const why = messageOf(cause)
     throw new AppError(
       'unavailable',
       {},
@@ -227,11 +227,6 @@ async function assertUsable(settings: Settings): Promise<void> {
   } finally {
     await db.destroy()
   }
-}
-
-/** Node reports a refused connection on several addresses as one error without a message. */
-function causeText(error: Error): string {
-  return error.message || (error instanceof AggregateError && String(error.errors[0]?.message)) || error.name
 }
 
 async function listen(server: FastifyInstance, { server: { host, port } }: Settings): Promise<string> {

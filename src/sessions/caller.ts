@@ -2,8 +2,7 @@
 import type { Database } from '../database/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
-import { accountStateAt } from './account-state.ts'
-import { type Ending, hasTimeLeft, type StoredSession } from './session.ts'
+import { type Ending, expiryOf, refusalOf, type StoredSession } from './session.ts'
 import { findSession } from './session-rows.ts'
 import { hashToken } from './token.ts'
 import { tokenStatusOf } from './token-status.ts'
@@ -45,13 +44,8 @@ export function assertLive(stored: StoredSession | null, { sessionId, token }: C
   const status = tokenStatusOf(stored, presented, now)
   // A token that was rotated away since the request came is no sign of theft, and ends no session.
   if (status === 'unknown' || status === 'reused') throw new AppError('token_unknown')
-  const { session, account } = stored
-  if (stored.ending) throw endedError(stored.ending)
-  if (!hasTimeLeft(session, now))
-    throw endedError({ reason: 'expired', at: session.expiresAt ?? now, by: null })
-  const state = accountStateAt(account, now)
-  if (state !== 'active')
-    throw endedError({ reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null })
+  const ending = stored.ending ?? expiryOf(stored.session, now) ?? refusalOf(stored.account, now)
+  if (ending) throw endedError(ending)
 }
 
 /** The refusal of a token whose session has ended. */

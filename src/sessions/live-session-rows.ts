@@ -15,13 +15,8 @@ import {
   toRotation,
   toSession,
 } from './session-columns.ts'
+import type { SessionCursor } from './session-pages.ts'
 import type { Rotation } from './token-status.ts'
-
-/** Where a page of live sessions ended. */
-export interface SessionCursor {
-  readonly createdAt: number
-  readonly id: string
-}
 
 /**
  * A page of the account's sessions without an end of their own, oldest first, behind the cursor: the index

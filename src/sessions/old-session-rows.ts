@@ -1,23 +1,23 @@
-// Sessions that are over, in SQL: they are written as ended, and deleted. No policy here.
+// Ended and expired sessions in SQL: the latter are written as ended, and both are deleted. No policy here.
 import type { ExpressionBuilder } from 'kysely'
 import type { Database, Tables } from '../database/schema.ts'
-import { type PlaceOfSession, sessionsAfter } from './session-pages.ts'
+import { type SessionCursor, sessionsAfter } from './session-pages.ts'
 
 /** A place in the order of expiry. */
-export interface PlaceOfExpired {
+export interface ExpiryCursor {
   readonly expiresAt: number
   readonly id: string
 }
 
 /**
- * Up to `limit` sessions without an end that expired before a time, in the order of expiry, behind a place.
+ * Up to `limit` sessions without an end that expired before a time, in the order of expiry, behind a cursor.
  */
 export async function listExpiredSessions(
   db: Database,
   before: number,
-  after: PlaceOfExpired | null,
+  after: ExpiryCursor | null,
   limit: number,
-): Promise<PlaceOfExpired[]> {
+): Promise<ExpiryCursor[]> {
   const expired = db
     .selectFrom('hufu_sessions')
     .select(['id', 'expires_at'])
@@ -83,16 +83,16 @@ export async function deleteSessionsEndedBefore(db: Database, at: number, limit:
 }
 
 /**
- * Deletes up to `limit` sessions of an account, ended or not, behind a place, so that no statement passes
+ * Deletes up to `limit` sessions of an account, ended or not, behind a cursor, so that no statement passes
  * over the rows that earlier ones have deleted.
- * @returns the place of the last one; null: nothing is left
+ * @returns the cursor for the next call; null: nothing is left
  */
 export async function deleteSessionsOf(
   db: Database,
   accountId: string,
-  after: PlaceOfSession | null,
+  after: SessionCursor | null,
   limit: number,
-): Promise<PlaceOfSession | null> {
+): Promise<SessionCursor | null> {
   const sessions = db.selectFrom('hufu_sessions').select(['id', 'created_at']).limit(limit)
   const rows = await sessionsAfter(db, sessions, accountId, after).execute()
   await deleteSessions(

@@ -1,17 +1,17 @@
-// What becomes of sessions that are over: an expired one is written as ended, and an ended one is kept for
+// What becomes of old sessions: an expired one is written as ended, and an ended one is kept for
 // some time, so that its token is answered with the reason, and then deleted.
 import type { Database } from '../database/schema.ts'
 import { nextTurn, restSince } from '../database/turns.ts'
 import { expiredForGoodMs } from '../timing.ts'
-import { listUnended, type SessionCursor } from './live-session-rows.ts'
+import { listUnended } from './live-session-rows.ts'
 import {
   deleteSessionsEndedBefore,
   deleteSessionsOf,
+  type ExpiryCursor,
   endExpiredSessions,
   listExpiredSessions,
-  type PlaceOfExpired,
 } from './old-session-rows.ts'
-import type { PlaceOfSession } from './session-pages.ts'
+import type { SessionCursor } from './session-pages.ts'
 
 /** On SQLite nothing else runs while a batch is written: about two milliseconds. */
 const batchSize = 50
@@ -48,10 +48,10 @@ export async function removeOldSessions(db: Database, { now, keepMs, limit }: Ol
  * one would cost each of them a row.
  */
 async function endExpired(db: Database, before: number): Promise<void> {
-  for (let after: PlaceOfExpired | null = null; ; ) {
+  for (let after: ExpiryCursor | null = null; ; ) {
     await nextTurn()
     const began = performance.now()
-    const page: PlaceOfExpired[] = await listExpiredSessions(db, before, after, batchSize)
+    const page: ExpiryCursor[] = await listExpiredSessions(db, before, after, batchSize)
     await endExpiredSessions(
       db,
       page.map(({ id }) => id),
@@ -78,7 +78,7 @@ export async function endExpiredOf(db: Database, accountId: string, now: number)
 
 /** Deletes all sessions of an account that is being removed, in batches with pauses. */
 export async function deleteAllSessionsOf(db: Database, accountId: string): Promise<void> {
-  for (let after: PlaceOfSession | null = null; ; ) {
+  for (let after: SessionCursor | null = null; ; ) {
     await nextTurn()
     const began = performance.now()
     after = await deleteSessionsOf(db, accountId, after, batchSize)

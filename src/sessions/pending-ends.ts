@@ -6,10 +6,11 @@ import { inTransaction } from '../database/transaction.ts'
 import { restSince } from '../database/turns.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
-import { listUnended, type SessionCursor } from './live-session-rows.ts'
+import { listUnended } from './live-session-rows.ts'
 import { lockAccountRow } from './locked-account-rows.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
 import type { Ending } from './session.ts'
+import type { SessionCursor } from './session-pages.ts'
 import { endSessions, spareSessions } from './session-rows.ts'
 
 export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
@@ -27,7 +28,7 @@ const batchSize = 40
 const listedAtOnce = 1_000
 
 /**
- * Ends all live sessions of an account but those that stay, under the account's lock: they are over with the
+ * Ends all live sessions of an account but those that stay, under the account's lock: they end with the
  * commit. Sessions that begin from here on, in this transaction or later, are not touched. Of an earlier end
  * that is still pending, what is not written yet gets the reason of this one.
  */
@@ -106,7 +107,7 @@ export class PendingEnds {
     return false
   }
 
-  /** Stops after the current batch. The remaining sessions are over by their pending end. */
+  /** Stops after the current batch. The pending end has ended the remaining sessions. */
   async close(): Promise<void> {
     this.#isClosing = true
     await this.#queue

@@ -65,15 +65,15 @@ test('whatever is live: after a sign-in no scope holds more than its maximum, an
     whenFull: fc.constant('replace_oldest' as const),
   })
   fc.assert(
-    fc.property(policy, fc.array(contender, { maxLength: 20 }), contender, (rules, live, newcomer) => {
-      const ended = decide(rules, live, newcomer)
+    fc.property(policy, fc.array(contender, { maxLength: 20 }), contender, (rules, live, candidate) => {
+      const ended = decide(rules, live, candidate)
       if (ended === 'refused') return false
       const left = live.filter(({ id }) => !ended.includes(id))
       const inScope = left.filter(
         (one) =>
           rules.scope === 'account' ||
-          (one.platform === newcomer.platform &&
-            (rules.scope === 'platform' || one.deviceId === newcomer.deviceId)),
+          (one.platform === candidate.platform &&
+            (rules.scope === 'platform' || one.deviceId === candidate.deviceId)),
       )
       const areLive = ended.every((id) => live.some((one) => one.id === id))
       return areLive && new Set(ended).size === ended.length && inScope.length + 1 <= rules.max

@@ -16,17 +16,22 @@ export interface Contender {
   readonly createdAt: number
 }
 
-export type Newcomer = Pick<Contender, 'platform' | 'deviceId'>
+/** The session that a sign-in asks for. */
+export type Candidate = Pick<Contender, 'platform' | 'deviceId'>
 
 /**
- * The ids of the live sessions that end as `replaced` when `newcomer` starts, or 'refused'. Two rules stand
- * above every policy: a device that signs in again replaces its own session, and the classic API has one
- * session an account, because the tutorial's apps count on it.
+ * The ids of the live sessions that end as `replaced` when `candidate` starts, or 'refused'. Two rules apply
+ * with every policy: a device that signs in again replaces its own session, and the classic API allows one
+ * session for each account, because the tutorial's apps rely on it.
  */
-export function decide(policy: Policy, live: readonly Contender[], newcomer: Newcomer): string[] | 'refused' {
-  const isOwn = (session: Contender) => isSameDevice(session, newcomer) || isSameClassic(session, newcomer)
+export function decide(
+  policy: Policy,
+  live: readonly Contender[],
+  candidate: Candidate,
+): string[] | 'refused' {
+  const isOwn = (session: Contender) => isSameDevice(session, candidate) || isSameClassic(session, candidate)
   const own = live.filter(isOwn)
-  const rivals = live.filter((session) => !isOwn(session) && competes(policy.scope, session, newcomer))
+  const rivals = live.filter((session) => !isOwn(session) && competes(policy.scope, session, candidate))
   const surplus = policy.max === 0 ? 0 : Math.max(0, rivals.length + 1 - policy.max)
   if (surplus > 0 && policy.whenFull === 'refuse') return 'refused'
   const oldestFirst = rivals.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
@@ -36,33 +41,33 @@ export function decide(policy: Policy, live: readonly Contender[], newcomer: New
 /** Which live sessions `decide` has to see: all others stay, whatever it says. null: none. */
 export function contendersOf(
   { scope, max }: Policy,
-  { platform, deviceId }: Newcomer,
+  { platform, deviceId }: Candidate,
 ): { readonly platform?: Platform; readonly deviceId?: string } | null {
   if (max > 0 && scope === 'account') return {}
   if (platform === 'classic' || (max > 0 && (scope === 'platform' || deviceId === null))) return { platform }
   return deviceId === null ? null : { platform, deviceId }
 }
 
-function isSameDevice(session: Contender, newcomer: Newcomer): boolean {
+function isSameDevice(session: Contender, candidate: Candidate): boolean {
   return (
-    newcomer.deviceId !== null &&
-    session.deviceId === newcomer.deviceId &&
-    session.platform === newcomer.platform
+    candidate.deviceId !== null &&
+    session.deviceId === candidate.deviceId &&
+    session.platform === candidate.platform
   )
 }
 
-function isSameClassic(session: Contender, newcomer: Newcomer): boolean {
-  return newcomer.platform === 'classic' && session.platform === 'classic'
+function isSameClassic(session: Contender, candidate: Candidate): boolean {
+  return candidate.platform === 'classic' && session.platform === 'classic'
 }
 
-function competes(scope: Policy['scope'], session: Contender, newcomer: Newcomer): boolean {
+function competes(scope: Policy['scope'], session: Contender, candidate: Candidate): boolean {
   switch (scope) {
     case 'account':
       return true
     case 'platform':
-      return session.platform === newcomer.platform
+      return session.platform === candidate.platform
     case 'device':
       // An app that names no device shares one place with the others of its platform that name none.
-      return session.platform === newcomer.platform && session.deviceId === newcomer.deviceId
+      return session.platform === candidate.platform && session.deviceId === candidate.deviceId
   }
 }

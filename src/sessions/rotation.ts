@@ -1,8 +1,7 @@
 // Gives a session's token a successor, and retires the token before it when the successor is first used.
 import { randomText } from '../random-text.ts'
-import { accountStateAt } from './account-state.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
-import { hasTimeLeft, type StoredSession } from './session.ts'
+import { isStillLive, type StoredSession } from './session.ts'
 import { findSession } from './session-rows.ts'
 import { familyHashOf, hashToken, successorOf } from './token.ts'
 import { findNonce } from './token-rows.ts'
@@ -26,7 +25,7 @@ export class Rotations {
       by: null,
       decide: async (_locked, tx, now): Promise<Decision<string | null>> => {
         const stored = await findSession(tx, presented.id)
-        if (!stored || !isLive(stored, now)) return { change: null, result: null }
+        if (!stored || stored.ending || !isStillLive(stored, now)) return { change: null, result: null }
         switch (tokenStatusOf(stored, presented, now)) {
           case 'previous': {
             const nonce = await findNonce(tx, presented.id)
@@ -52,10 +51,6 @@ export class Rotations {
     })
     return sessions[0] ?? null
   }
-}
-
-function isLive({ ending, session, account }: StoredSession, now: number): boolean {
-  return ending === null && hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
 }
 
 function rotated({ id, token, tokenHash }: PresentedToken, now: number): Decision<string> {

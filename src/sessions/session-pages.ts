@@ -3,18 +3,18 @@ import type { SelectQueryBuilder } from 'kysely'
 import { valuesOfPage } from '../database/pages.ts'
 import type { Database, Tables } from '../database/schema.ts'
 
-/** A place in the order of the sessions' beginnings. */
-export interface PlaceOfSession {
+/** A place in the order in which sessions began. */
+export interface SessionCursor {
   readonly createdAt: number
   readonly id: string
 }
 
-/** Restricts a query to the sessions of an account behind a place, in their order. */
+/** Restricts a query to the sessions of an account behind a cursor, in their order. */
 export function sessionsAfter<Row>(
   db: Database,
   sessions: SelectQueryBuilder<Tables, 'hufu_sessions', Row>,
   accountId: string,
-  after: PlaceOfSession | null,
+  after: SessionCursor | null,
 ): SelectQueryBuilder<Tables, 'hufu_sessions', Row> {
   const page = after
     ? sessions

@@ -1,6 +1,6 @@
 // What a session is, and how it ends.
 import type { AccountsTable, EndReason, Platform } from '../database/schema.ts'
-import { type AccountFacts, accountFactsOf } from './account-state.ts'
+import { type AccountFacts, accountFactsOf, accountStateAt } from './account-state.ts'
 import type { Rotation } from './token-status.ts'
 
 export { platforms } from '../database/schema.ts'
@@ -96,6 +96,26 @@ export type Verified = Live | { readonly is: 'ended'; readonly ending: Ending } 
 /** True while the session has time left at `now`. */
 export function hasTimeLeft(session: Session, now: number): boolean {
   return session.expiresAt === null || now < session.expiresAt
+}
+
+/** Whether a session that has not ended is live at `now`: it has time left, and its account is active. */
+export function isStillLive(
+  { session, account }: Pick<StoredSession, 'session' | 'account'>,
+  now: number,
+): boolean {
+  return hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
+}
+
+/** How an expired session ended; null where it has not expired. */
+export function expiryOf(session: Session, now: number): Ending | null {
+  return hasTimeLeft(session, now) ? null : { reason: 'expired', at: session.expiresAt ?? now, by: null }
+}
+
+/** Why an account's sessions are refused at `now`; null where they are not. */
+export function refusalOf(account: SignedInAccount, now: number): Ending | null {
+  const state = accountStateAt(account, now)
+  if (state === 'active') return null
+  return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
 }
 
 /** The account of a live session, from its row. */

@@ -23,11 +23,11 @@ import {
   listLiveSessionIds,
   listLiveSessionIdsBefore,
   listLiveSessions,
-  type SessionCursor,
 } from './live-session-rows.ts'
 import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
+import type { SessionCursor } from './session-pages.ts'
 import { findSession } from './session-rows.ts'
 import type { Repeatable, RepeatableSignIn } from './sign-in-repeat-rows.ts'
 import { familyHashOf, hashToken, isSessionId, issueToken } from './token.ts'
@@ -209,7 +209,7 @@ export class Sessions {
 
   /**
    * Ends a session of this account for a reason; `by` is the session that requested it. Also where another
-   * request ended it first, it is over on every server when this returns.
+   * request ended it first, no server accepts it when this returns.
    * @returns whether it was live until now
    * @throws AppError `session_not_found` where the account has no such session; the 401 of a caller that is
    * no longer live
@@ -221,7 +221,7 @@ export class Sessions {
   }
 
   /**
-   * Ends the account's sessions, all or all but one. They are over on every server when this returns.
+   * Ends the account's sessions, all or all but one. No server accepts them when this returns.
    * @throws AppError `account_not_found`; the 401 of a caller that is no longer live
    */
   async endAll(request: EndAllRequest): Promise<number> {
@@ -231,8 +231,8 @@ export class Sessions {
   }
 
   /**
-   * Ends the account's live sessions, all or those that began before a time. They are over on every server
-   * when this returns. Where there is none, nothing is written.
+   * Ends the account's live sessions, all or those that began before a time. No server accepts them when
+   * this returns. Where there is none, nothing is written.
    * @returns how many sessions ended
    * @throws AppError `account_not_found`; the 401 of a caller that is no longer live
    */
@@ -274,14 +274,14 @@ export class Sessions {
   }
 
   /**
-   * The sessions that the policy ends when `newcomer` starts; null: none.
+   * The sessions that the policy ends when `candidate` starts; null: none.
    * @throws AppError `session_limit_reached`
    */
-  async #replacedIds(tx: Database, newcomer: Session, now: number): Promise<string[] | null> {
-    const filter = contendersOf(this.#options.policy, newcomer)
+  async #replacedIds(tx: Database, candidate: Session, now: number): Promise<string[] | null> {
+    const filter = contendersOf(this.#options.policy, candidate)
     if (filter === null) return null
-    const contenders = await listLiveContenders(tx, newcomer.accountId, now - mayLiveOnMs, filter)
-    const replaced = decide(this.#options.policy, contenders, newcomer)
+    const contenders = await listLiveContenders(tx, candidate.accountId, now - mayLiveOnMs, filter)
+    const replaced = decide(this.#options.policy, contenders, candidate)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return replaced.length > 0 ? replaced : null
   }
@@ -331,7 +331,7 @@ function repeatableBy(token: string, fingerprint: string, at: number): Omit<Repe
   return { fingerprint, tokenHash: hashToken(token), familyHash: familyHashOf(token), at }
 }
 
-/** The place in a list after a session, which may be over by now: its id contains the time when it began. */
+/** The place in a list after a session, which may have ended: its id contains the time when it began. */
 function cursorOf(id: string): SessionCursor {
   return { createdAt: timeOfSessionId(id), id }
 }

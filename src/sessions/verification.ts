@@ -15,7 +15,6 @@ import {
   type ReadTicket,
   type SessionCache,
 } from '../session-cache/session-cache.ts'
-import { accountStateAt } from './account-state.ts'
 import type { AccountWriter } from './account-writer.ts'
 import { assertLive, type Caller } from './caller.ts'
 import { endSession } from './end-session.ts'
@@ -23,12 +22,13 @@ import { LastSeenWriter, type SessionLifetime } from './last-seen.ts'
 import { Rotations } from './rotation.ts'
 import {
   type Ending,
-  hasTimeLeft,
+  expiryOf,
   isBearer,
+  isStillLive,
   type Live,
   liveOf,
+  refusalOf,
   type Session,
-  type SignedInAccount,
   type StoredSession,
   type Verified,
 } from './session.ts'
@@ -247,20 +247,4 @@ function liveFromEntry(stored: CacheEntry['value'], now: number): Live | null {
   if (stored === null || stored === 'marked' || stored.ending) return null
   const live = liveOf(stored)
   return isStillLive(live, now) ? live : null
-}
-
-function isStillLive({ session, account }: Live, now: number): boolean {
-  return hasTimeLeft(session, now) && accountStateAt(account, now) === 'active'
-}
-
-/** How an expired session ended; null where it has not expired. */
-function expiryOf(session: Session, now: number): Ending | null {
-  return hasTimeLeft(session, now) ? null : { reason: 'expired', at: session.expiresAt ?? now, by: null }
-}
-
-/** Why an account's sessions are refused at `now`; null where they are not. */
-function refusalOf(account: SignedInAccount, now: number): Ending | null {
-  const state = accountStateAt(account, now)
-  if (state === 'active') return null
-  return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
 }
