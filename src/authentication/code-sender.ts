@@ -10,7 +10,7 @@ import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
-import { findGoodProof } from '../sessions/device-proofs.ts'
+import { findValidProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import type { CodeDestinations } from './code-destinations.ts'
@@ -80,7 +80,7 @@ export class CodeSender {
     const isTest = codes.isTestNumber(phoneNumber)
     if (!isTest) this.#assertSendable(phoneNumber, to)
     const { origin, deviceId, deviceProof } = request
-    const proof = await findGoodProof(db, { phoneNumber, text: deviceProof, deviceId })
+    const proof = await findValidProof(db, { phoneNumber, text: deviceProof, deviceId })
     const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
     const asked = await limiter.askForCode(subject)
     await atLeastInClass('counted', async () => {
@@ -156,7 +156,7 @@ export class CodeSender {
   /** Sends nothing, but does the same work as sending and takes as long. */
   async #withhold(message: Message, failure: Withheld): Promise<void> {
     const { codes, sms } = this.#options
-    await codes.prepareNothing(message.name)
+    await codes.prepareDecoy(message.name)
     await sms.waitAsForMessage()
     await this.#note(message, { kind: 'code_not_sent', failure, gateway: null })
   }

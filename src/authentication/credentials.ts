@@ -15,7 +15,7 @@ import { maskPhoneNumber, parsePhoneNumber, type Region } from '../phone/phone.t
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
-import { findGoodProof } from '../sessions/device-proofs.ts'
+import { findValidProof } from '../sessions/device-proofs.ts'
 import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
 import { firstVerification } from './phone-verification.ts'
 
@@ -95,11 +95,11 @@ export class Credentials {
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#options.region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
-    const shown = { phoneNumber, text: request.deviceProof, deviceId: null }
-    const proof = await findGoodProof(this.#options.db, shown)
+    const presented = { phoneNumber, text: request.deviceProof, deviceId: null }
+    const proof = await findValidProof(this.#options.db, presented)
     const row = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-    const prover = { accountId: null, ofAccountId: row?.id ?? null, origin, proof }
-    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, prover)
+    const guesser = { accountId: null, ofAccountId: row?.id ?? null, origin, proof }
+    const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, guesser)
     // A number without an account gets no code, so a code for it can only be a guess.
     if (!row) throw new AppError('code_wrong')
     const hash = await this.#options.passwords.hash(request.newPassword)

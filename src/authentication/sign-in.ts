@@ -4,7 +4,7 @@ import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
-import { findGoodProof } from '../sessions/device-proofs.ts'
+import { findValidProof } from '../sessions/device-proofs.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { CodeCredential } from './methods/code.ts'
 import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
@@ -53,7 +53,7 @@ export class SignInService {
     const method: SignInMethod<SignInCredentials[Name]> = methods[name]
     const phoneNumber = method.numberOf(credential)
     const { deviceId, ip: address } = context.device
-    const proof = await findGoodProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
+    const proof = await findValidProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
     if (proof === null) method.assertRoom()
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
     return await limiter.withLimit(method.limit, subject, async (guess) => {

@@ -27,7 +27,7 @@ export type { CodeName } from './code-rows.ts'
 /** How long a code is valid after the last message that contained it. */
 export const codeLifeMs = 5 * 60_000
 /** How long further messages repeat a code. A code is therefore valid for ten minutes at most. */
-const carriedForMs = 5 * 60_000
+const resentForMs = 5 * 60_000
 const maxGuesses = 5
 
 /** Numbers whose code is fixed and never sent, for the reviewers of app stores. */
@@ -88,7 +88,7 @@ export class Codes {
       const fresh = freshCode(name, now)
       if (!row) {
         if (await this.#insert(fresh)) return await this.#expected(name, fresh.nonce, now)
-      } else if (isToBeCarried(row, now)) {
+      } else if (mayBeResent(row, now)) {
         if (await this.#extend(name, now)) return await this.#expected(name, row.nonce, now)
       } else if (await replaceCode(this.#db, row.nonce, fresh)) {
         return await this.#expected(name, fresh.nonce, now)
@@ -102,18 +102,18 @@ export class Codes {
    * sent stays valid for `codeLifeMs` from now, within its ten minutes; without one, no code is made. Both
    * cases are one read and one write, as for a message.
    */
-  async prepareNothing(name: CodeName): Promise<void> {
+  async prepareDecoy(name: CodeName): Promise<void> {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
-    if (row && isToBeCarried(row, now)) await this.#extend(name, now)
-    else await this.#writeNothing(name, row, now)
+    if (row && mayBeResent(row, now)) await this.#extend(name, now)
+    else await this.#writeDecoy(name, row, now)
   }
 
   /**
    * One write that changes no code's validity. Never fails: a deadlock with a sign-in by this code must not
    * refuse a request.
    */
-  async #writeNothing(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
+  async #writeDecoy(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
     const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
     await (row ? touchCode(this.#db, name) : this.#insert(dead)).catch(() => {})
   }
@@ -144,22 +144,22 @@ export class Codes {
   ): Promise<RightCode> {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
-    const isReal = row !== null && isOut(row, now)
+    const isReal = row !== null && isOutstanding(row, now)
     const judged = await guess.count(isReal)
     const counted = { fingerprint, now, maxGuesses }
     const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, counted))
     // On SQLite a write takes much longer than a read: without this write, the time would reveal whether a
     // code is valid.
-    if (!isCounted) await this.#writeNothing(name, row, now)
+    if (!isCounted) await this.#writeDecoy(name, row, now)
     const given = digitsOf(code)
     const isRight = isReal && isSameText((await this.#expected(name, row.nonce, now)).code, given)
     const isEnough = isRight && (judged === 'reserved' || isCounted)
     guess.isWrong = !isEnough
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
     // found one by one.
-    const mayEnter = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
-    guess.isWrong = !mayEnter
-    if (!mayEnter || !isReal) throw new AppError('code_wrong')
+    const isAccepted = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
+    guess.isWrong = !isAccepted
+    if (!isAccepted || !isReal) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
   }
 
@@ -181,7 +181,7 @@ export class Codes {
 
   async #extend(name: CodeName, now: number): Promise<boolean> {
     const until = now + codeLifeMs
-    return await extendCode(this.#db, name, { now, until, madeAfter: now - carriedForMs, maxGuesses })
+    return await extendCode(this.#db, name, { now, until, madeAfter: now - resentForMs, maxGuesses })
   }
 
   #fixedCodeOf(phoneNumber: string, now: number): string | null {
@@ -197,12 +197,14 @@ export class Codes {
   }
 }
 
-function isOut({ used_at, expires_at }: CodesTable, now: number): boolean {
+/** Whether a code can still be used: it is neither used nor expired. */
+function isOutstanding({ used_at, expires_at }: CodesTable, now: number): boolean {
   return used_at === null && expires_at > now
 }
 
-function isToBeCarried(row: CodesTable, now: number): boolean {
-  return isOut(row, now) && row.guesses < maxGuesses && row.sent_at >= now - carriedForMs
+/** Whether the next message contains the same code again. */
+function mayBeResent(row: CodesTable, now: number): boolean {
+  return isOutstanding(row, now) && row.guesses < maxGuesses && row.sent_at >= now - resentForMs
 }
 
 function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable {

@@ -1,5 +1,5 @@
 // Device proofs (OWASP calls them device cookies): random bits that an installation gets at a sign-in and
-// shows at the next one.
+// presents at the next one.
 
 import { createHash } from 'node:crypto'
 import type { Database, DeviceProofsTable } from '../database/schema.ts'
@@ -19,8 +19,8 @@ export const deviceProofsMax = 10
 /** A proof that no sign-in has presented for so long is removed. */
 const lifeMs = 400 * 86_400_000
 
-/** What a request brings along. */
-export interface ShownProof {
+/** What a request presents. */
+export interface PresentedProof {
   /** E.164: the number that the request is about. */
   readonly phoneNumber: string
   /** As the client sent it; null: it sent none. */
@@ -41,9 +41,9 @@ export function hashDeviceProof(text: string): string {
  * The hash of a valid proof for this number and installation; null for a wrong, expired or foreign proof,
  * which all cost one lookup in the table, and for none.
  */
-export async function findGoodProof(
+export async function findValidProof(
   db: Database,
-  { phoneNumber, text, deviceId }: ShownProof,
+  { phoneNumber, text, deviceId }: PresentedProof,
 ): Promise<string | null> {
   if (text === null) return null
   const row = await findDeviceProof(db, hashDeviceProof(text), phoneNumber)

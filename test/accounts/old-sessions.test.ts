@@ -2,7 +2,7 @@
 // HUFU_ENDED_SESSIONS_DAYS. Until then its token is answered as at its end.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
-import { findGoodProof } from '../../src/sessions/device-proofs.ts'
+import { findValidProof } from '../../src/sessions/device-proofs.ts'
 import { endAtOnce } from '../../src/sessions/pending-ends.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
@@ -186,7 +186,7 @@ describe.each(stores)('old sessions on $name', (store) => {
       app.clock.advance(dayMs + 2)
       expect(await purge()).toBe(1)
       const shown = { phoneNumber: '+8612345678901', text: String(first.body.device_proof), deviceId: null }
-      expect(await findGoodProof(app.services.db, shown)).not.toBeNull()
+      expect(await findValidProof(app.services.db, shown)).not.toBeNull()
       const again = await ask(app, 'POST', '/v1/sessions', { ...sent, headers: {} })
       expect(again.status).toBe(201)
     },

@@ -61,6 +61,7 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
       admit: async (tx) => {
         const account = await lockAccountByPhoneNumber(tx, phoneNumber)
         if (account?.password_hash !== stored) return null
+        // No change of the account that the writer has to announce: no cache entry holds the hash.
         if (rehashed)
           await replacePasswordHash(tx, { id: account.id, from: stored, to: rehashed, now: clock.now() })
         const repeat = await repeats.admit(tx, account, fingerprint)
