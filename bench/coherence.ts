@@ -140,7 +140,7 @@ async function issueTokens(
   const tokens: string[] = []
   for (let i = 0; i < count; i++) {
     nextNumber++
-    const account = await services.accounts.add({
+    const account = await services.accounts.create({
       phoneNumber: `+86${nextNumber}`,
       nickname: null,
       password: null,

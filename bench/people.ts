@@ -12,7 +12,8 @@ export async function addPeople(environment: Record<string, string>, count: numb
   try {
     await migrate(services.db, settings.database.location.kind)
     const numbers = Array.from({ length: count }, (_, i) => String(15000000000 + i))
-    for (const phoneNumber of numbers) await services.accounts.add({ phoneNumber, nickname: null, password })
+    for (const phoneNumber of numbers)
+      await services.accounts.create({ phoneNumber, nickname: null, password })
     return numbers
   } finally {
     await services.close()

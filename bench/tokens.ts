@@ -28,7 +28,7 @@ export async function issueTokens(environment: Record<string, string>, count: nu
 }
 
 async function issueToken(services: Services, phoneNumber: string): Promise<string> {
-  const account = await services.accounts.add({ phoneNumber, nickname: '测试用户1', password: null })
+  const account = await services.accounts.create({ phoneNumber, nickname: '测试用户1', password: null })
   const device = {
     platform: 'classic',
     deviceId: null,

@@ -63,7 +63,7 @@ export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
 
 /**
  * Ids of up to `limit` accounts that are due for removal at `now`, or whose removal has begun: their grace
- * period is over, and no timed ban is in force.
+ * period has passed, and no timed ban is in force.
  */
 export async function listDueForRemoval(db: Database, now: number, limit: number): Promise<string[]> {
   const rows = await db

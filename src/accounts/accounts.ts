@@ -103,7 +103,7 @@ export class Accounts {
    * @throws AppError `phone_number_invalid`, `phone_number_taken`, `account_banned`, `password_refused`,
    * `overloaded`
    */
-  async add(account: NewAccount): Promise<Account> {
+  async create(account: NewAccount): Promise<Account> {
     const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#options.region)
     if (account.password !== null && !account.allowWeakPassword)
       assertAcceptablePassword(account.password, phoneNumber)
@@ -249,7 +249,7 @@ export class Accounts {
   }
 
   /** The events of an account (null: there is none) and of its number, newest first. */
-  events({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
+  listEvents({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
     return listEventsOf(this.#options.db, { accountId: id, phoneNumber })
   }
 

@@ -139,7 +139,7 @@ export class AccountLifecycle {
 
   /**
    * Removes an account in two parts. The first one is a short transaction that decides: with its commit the
-   * account is over, and its number and identities are free. The second one deletes rows and changes no
+   * account has ended, and its number and identities are free. The second one deletes rows and changes no
    * answer, so that it may be cut off anywhere and continued by any server.
    * @returns false where another server was first, the person has signed in again, or a timed ban is in force
    */

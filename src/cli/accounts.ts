@@ -37,7 +37,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
   const password = isPerson ? await askForPassword(output) : await readPassword(output, phone, options)
   const allowWeakPassword = options.allowWeakPassword ?? false
   const account = await withServices(context, ({ accounts }) =>
-    accounts.add({
+    accounts.create({
       phoneNumber: phone,
       nickname,
       password,

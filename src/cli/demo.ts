@@ -71,7 +71,7 @@ class Walk {
     this.#sends(`hufu accounts add ${phone} --nickname ${nickname} --allow-weak-password`)
     try {
       await withServices(this.#context, ({ accounts }) =>
-        accounts.add({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
+        accounts.create({ phoneNumber: phone, nickname, password, allowWeakPassword: true }),
       )
       this.#receives(say('已创建', 'created'))
     } catch (error) {

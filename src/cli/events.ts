@@ -13,7 +13,7 @@ export async function listEvents(context: Context, phone: string): Promise<numbe
     const account = await accounts.find(phone)
     const phoneNumber = accounts.numberOf(phone, account)
     let count = 0
-    for await (const event of accounts.events({ id: account?.id ?? null, phoneNumber })) {
+    for await (const event of accounts.listEvents({ id: account?.id ?? null, phoneNumber })) {
       count++
       output.line(eventLine(event))
       output.value(describeEvent(event))

@@ -76,7 +76,7 @@ async function codeFor({ services }: RunningApp, phone: string, purpose: Purpose
 
 async function newPerson({ services }: RunningApp): Promise<Person> {
   const phone = newNumber()
-  const { id: accountId } = await services.accounts.add({
+  const { id: accountId } = await services.accounts.create({
     phoneNumber: phone,
     nickname: null,
     password,
@@ -227,7 +227,7 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const slow = await startApp(url, { slowHashes: true })
       // Earlier hashes keep the password waiting until the ban is committed.
       const before = Array.from({ length: 16 }, () =>
-        slow.services.accounts.add({ phoneNumber: newNumber(), nickname: null, password }),
+        slow.services.accounts.create({ phoneNumber: newNumber(), nickname: null, password }),
       )
       const changed = slow.services.credentials.changePassword(asker, 'another horse, a staple', { password })
       const refused = expect(changed).rejects.toMatchObject({ code: 'session_banned' })

@@ -29,7 +29,7 @@ function sentCode(): string {
 async function eventKinds({ services }: RunningApp): Promise<string[]> {
   const kinds: string[] = []
   const account = await services.accounts.find(phone)
-  for await (const { kind } of services.accounts.events({ id: account?.id ?? null, phoneNumber: phone }))
+  for await (const { kind } of services.accounts.listEvents({ id: account?.id ?? null, phoneNumber: phone }))
     kinds.push(kind)
   return kinds
 }

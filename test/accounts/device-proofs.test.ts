@@ -58,7 +58,7 @@ describe.each(databases)('$name', ({ create, skipped }) => {
 
   async function addPerson(): Promise<{ phone: string; id: string }> {
     const phone = newNumber()
-    const { id } = await app.services.accounts.add({ phoneNumber: phone, nickname: null, password })
+    const { id } = await app.services.accounts.create({ phoneNumber: phone, nickname: null, password })
     return { phone, id }
   }
 

@@ -53,7 +53,7 @@ describe.each(stores)('an account without a number on $name', ({ database, redis
 
   /** The password hash of another account. */
   async function hashOf({ services, byHand }: RunningApp) {
-    await services.accounts.add({ phoneNumber: '13800004711', nickname: null, password })
+    await services.accounts.create({ phoneNumber: '13800004711', nickname: null, password })
     const row = await byHand
       .selectFrom('hufu_accounts')
       .select('password_hash as passwordHash')

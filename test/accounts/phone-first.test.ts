@@ -62,7 +62,7 @@ async function setPassword(app: RunningApp, user: { phone: string; token: string
 
 async function kindsOf(app: RunningApp, accountId: string, phoneNumber: string): Promise<string[]> {
   const kinds: string[] = []
-  for await (const { kind } of app.services.accounts.events({ id: accountId, phoneNumber }))
+  for await (const { kind } of app.services.accounts.listEvents({ id: accountId, phoneNumber }))
     kinds.unshift(kind)
   return kinds
 }
@@ -198,7 +198,7 @@ for (const { name, skipped, database, redis } of stores) {
     describe.skipIf(skipped !== null)('the creator of an account', () => {
       test('keeps nothing in it once the owner has verified the number', async () => {
         const phone = newNumber()
-        const { id } = await app.services.accounts.add({
+        const { id } = await app.services.accounts.create({
           phoneNumber: phone,
           nickname: '占位者',
           password: person.password,
@@ -225,7 +225,7 @@ for (const { name, skipped, database, redis } of stores) {
 
       test('keeps nothing either if the owner starts with a password reset', async () => {
         const phone = newNumber()
-        await app.services.accounts.add({
+        await app.services.accounts.create({
           phoneNumber: phone,
           nickname: '占位者',
           password: person.password,

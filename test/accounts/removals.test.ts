@@ -62,7 +62,7 @@ describe.each(databases)('a removal on $name', (database) => {
    */
   async function addDue(number: string): Promise<{ id: string; token: string }> {
     const { db } = app.services
-    const { id } = await app.services.accounts.add({
+    const { id } = await app.services.accounts.create({
       phoneNumber: number,
       nickname: '明',
       password: null,
@@ -291,7 +291,7 @@ describe.each(databases)('a removal on $name', (database) => {
       expect(await remembered(id, number)).toBe(0)
       expect(await rowsOf(id)).toBe(0)
       const kinds: string[] = []
-      for await (const { kind, detail } of app.services.accounts.events({
+      for await (const { kind, detail } of app.services.accounts.listEvents({
         id: accountOf(body).id,
         phoneNumber: number,
       }))

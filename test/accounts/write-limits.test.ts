@@ -34,7 +34,7 @@ async function signIn(app: RunningApp): Promise<{ token: string; id: string }> {
 async function listEventsOf(app: RunningApp): Promise<string[]> {
   const account = await app.services.accounts.get(person.phone)
   const kinds: string[] = []
-  for await (const { kind } of app.services.accounts.events(account)) kinds.push(kind)
+  for await (const { kind } of app.services.accounts.listEvents(account)) kinds.push(kind)
   return kinds
 }
 

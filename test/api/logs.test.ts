@@ -162,7 +162,7 @@ async function newSqlite(): Promise<FreshDatabase> {
 }
 
 function addOwner({ services }: Pick<RunningApp, 'services'>) {
-  return services.accounts.add({ phoneNumber: phone, nickname, password })
+  return services.accounts.create({ phoneNumber: phone, nickname, password })
 }
 
 describe('the log', () => {

@@ -288,7 +288,7 @@ describe.each(databases)('$name', (database) => {
       const spellings = ['13800005223', '+8613800005223', '138 0000 5223', '0086 138 0000 5223']
       const made = await Promise.allSettled(
         Array.from({ length: 16 }, (_, i) =>
-          opened[i % 2]?.accounts.add({
+          opened[i % 2]?.accounts.create({
             phoneNumber: spellings[i % spellings.length] ?? '',
             nickname: null,
             password: null,

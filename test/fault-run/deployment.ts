@@ -114,6 +114,6 @@ export async function createAccounts(
   const services = await openServices(settings)
   await migrate(services.db, settings.database.location.kind)
   for (const phoneNumber of phoneNumbers)
-    await services.accounts.add({ phoneNumber, nickname: null, password })
+    await services.accounts.create({ phoneNumber, nickname: null, password })
   await services.close()
 }

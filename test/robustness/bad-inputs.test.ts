@@ -1000,9 +1000,9 @@ describe('input that is not as bad as it looks', () => {
   test('a password is compared to its last character, in any Unicode form', async () => {
     const long = `${'é'.repeat(72)}é#`
     const [one, two] = ['13600000001', '13600000002'] as const
-    await app.services.accounts.add({ phoneNumber: one, nickname: null, password: long })
+    await app.services.accounts.create({ phoneNumber: one, nickname: null, password: long })
     const longest = '🐯🐅'.repeat(128)
-    await app.services.accounts.add({ phoneNumber: two, nickname: null, password: longest })
+    await app.services.accounts.create({ phoneNumber: two, nickname: null, password: longest })
     const answer = async (phone_number: string, password: string) =>
       bodyOf(await send(app, post('/login', JSON.stringify({ phone_number, password }))))
     expect(await answer(one, long)).toMatchObject({ code: 1 })

@@ -82,7 +82,7 @@ export async function addPerson(
   phoneNumber: string = person.phone,
   nickname: string | null = person.nickname,
 ) {
-  return await services.accounts.add({
+  return await services.accounts.create({
     phoneNumber,
     nickname,
     password: person.password,

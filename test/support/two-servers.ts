@@ -61,7 +61,7 @@ export async function startTwoServers(
   const start = () => startApp(databaseUrl, { environment: { HUFU_REDIS_URL: redisUrl, ...environment } })
   const apps = [await start(), await start()] as const
   for (const phoneNumber of passwordNumbers)
-    await apps[0].services.accounts.add({ phoneNumber, nickname: null, password })
+    await apps[0].services.accounts.create({ phoneNumber, nickname: null, password })
   const haveRedis = () => until(() => areConnectedToRedis(apps))
   return {
     apps,
