@@ -3,20 +3,11 @@ import type { CheckResult, Checks, Route, Spread } from './checks.ts'
 import type { CrowdResult } from './crowd.ts'
 import type { FloodResult } from './flood.ts'
 import type { FloorResult } from './floor.ts'
-import { type Run, runsTable } from './runs.ts'
+import { type Figure, type Run, runsTable, type Wanted } from './runs.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
 import { requestsInAPiece, type WorkersResult } from './workers.ts'
-
-export interface Figure {
-  readonly name: string
-  readonly value: number
-  readonly unit: string
-  readonly wanted: Wanted | null
-}
-
-type Wanted = { readonly atLeast: number } | { readonly atMost: number }
 
 export interface Section {
   readonly text: string

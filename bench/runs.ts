@@ -1,6 +1,15 @@
 // The ratios of the last runs. One run is one sample of the machine, so documents quote the worst and the
 // best.
-import type { Figure } from './report.ts'
+
+export interface Figure {
+  readonly name: string
+  readonly value: number
+  readonly unit: string
+  readonly wanted: Wanted | null
+}
+
+/** The target of a figure. */
+export type Wanted = { readonly atLeast: number } | { readonly atMost: number }
 
 /** The ratios with a target of one run of the checks, by name and unit. */
 export interface Run {
