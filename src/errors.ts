@@ -63,7 +63,7 @@ export interface FieldFault {
   readonly form?: string
   /** For an unknown field: the known one that was probably meant. */
   readonly meant?: string
-  /** For a missing field: the unknown one in the request that probably stands for it. */
+  /** For a missing field: the unknown one in the request that probably means it. */
   readonly sent?: string
   /** The alternative field: exactly one of the two may be sent. */
   readonly other?: string

@@ -166,7 +166,7 @@ export class AuthenticatedRequests {
 
 type End = HufuError & { readonly signedOut: NonNullable<HufuError['signedOut']> }
 
-/** Whether the server said that the session of the token is over. */
+/** Whether the server said that the session of the token has ended. */
 function isEnd(error: unknown): error is End {
   return error instanceof HufuError && error.signedOut !== null
 }

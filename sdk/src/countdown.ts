@@ -3,7 +3,7 @@ import { type Clock, deviceClock, later } from './runtime.ts'
 
 /** A countdown in seconds. No timer runs unless `run` was called. */
 export interface Countdown {
-  /** Whole seconds until the end, 0 when it is over. */
+  /** Whole seconds until the end, 0 when it has passed. */
   secondsLeft(): number
   /**
    * Calls `tell` with the remaining seconds: at once, then each second; 0 is the last call.

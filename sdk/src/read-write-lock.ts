@@ -8,7 +8,7 @@ import type { HufuStorage } from './storage.ts'
  */
 export class ReadWriteLock {
   readonly #together = new Set<Promise<unknown>>()
-  /** Settles when the last exclusive task is over. */
+  /** Settles when the last exclusive task has ended. */
   #lastExclusive: Promise<unknown> = Promise.resolve()
 
   /**

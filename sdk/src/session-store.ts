@@ -113,7 +113,7 @@ export class SessionStore {
     try {
       await writing
     } finally {
-      // This never fails. The next change must not begin before it is over.
+      // This never fails. The next change must not begin before it has ended.
       await writingAccount
     }
     return next

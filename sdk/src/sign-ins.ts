@@ -83,7 +83,7 @@ export class SignIns {
     const key = () => this.#keyFor({ what, at })
     const result = await attempt(key).catch((error: unknown) => {
       if (!isUsedKey(error)) throw error
-      // The session of the lost answer is over: this is a new sign-in.
+      // The session of the lost answer has ended: this is a new sign-in.
       if (this.#open?.what === what) this.#open = null
       return attempt(key)
     })

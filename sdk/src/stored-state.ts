@@ -166,7 +166,7 @@ function fullerAccount({ account }: StoredSession, known: StoredState | null): A
 
 /**
  * Another program has changed the storage. An emptied storage does not sign out: the server decides whether
- * the session is over.
+ * the session has ended.
  */
 export const follow: Step = (stored, known) => {
   if (stored.is === 'signed_out' && stored.why === null && stored.toEnd.length === 0) return null

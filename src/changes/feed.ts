@@ -347,7 +347,7 @@ export class Feed {
     for (const [mark, { step }] of this.#recent) if (step < this.#from) this.#recent.delete(mark)
   }
 
-  /** Begins anew, as a process that starts. */
+  /** Starts from the beginning, as a new process does. */
   #forget(): void {
     this.#freshUntil = Number.NEGATIVE_INFINITY
     this.#floor = Number.POSITIVE_INFINITY

@@ -37,7 +37,7 @@ function settingsFinding(output: Output): Finding {
   return {
     check: 'settings',
     status: 'ok',
-    text: output.say('所有设置均有效', 'all settings are good'),
+    text: output.say('所有设置均有效', 'all settings are valid'),
   }
 }
 
@@ -70,7 +70,7 @@ function smsFinding({ sms }: Settings, output: Output): Finding {
       status: 'warning',
       text: output.say(
         'console：验证码只打印在标准错误里，不会发到手机；上线前请设置 HUFU_SMS',
-        'console: codes are printed to standard error and reach no phone; set HUFU_SMS before people use it',
+        'console: codes are printed to standard error and reach no phone; set HUFU_SMS before users sign in',
       ),
     }
   }

@@ -4,7 +4,7 @@ import { startOfDay } from '../clock.ts'
 /**
  * A day (`2027-01-31`, local time) or a time in ISO 8601, in milliseconds since 1970 UTC; null: it is
  * neither.
- * @param day whether a day stands for its first or for its last millisecond
+ * @param day whether a day means its first or its last millisecond
  */
 export function parseGivenTime(text: string, day: 'start' | 'end'): number | null {
   const isDay = text.length === 10

@@ -157,7 +157,7 @@ export function localTime(ms: number | null): string {
   return new Date(ms - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
 }
 
-/** The warning at a start or a check when the time of the test numbers is over; null when it is not. */
+/** The warning at a start or a check when the test numbers have expired; null when they have not. */
 export function testNumbersOverWarning(
   { codes: { testNumbers, testNumbersUntil } }: Settings,
   output: Output,
@@ -172,7 +172,7 @@ export function testNumbersOverWarning(
 /** The warning at a start or a check of a server without limits. */
 export function limitsOffWarning(output: Output): string {
   return output.say(
-    'HUFU_LIMITS=off：没有频率限制，任何人都可以不停地猜密码；只用于测试',
-    'HUFU_LIMITS=off: there are no limits, anybody may guess passwords; only for tests',
+    'HUFU_LIMITS=off：猜测密码和验证码的次数不受限制；只用于测试',
+    'HUFU_LIMITS=off: guesses of passwords and codes are not limited; use it for tests only',
   )
 }

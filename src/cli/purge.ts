@@ -28,7 +28,7 @@ function sentence({ outcome, removed }: PurgeReport, output: Output): string {
     case 'done':
       return output.say(`已删除 ${removed} 条`, `removed ${removed}`)
     case 'elsewhere':
-      return output.say('另一个进程正在处理', 'another process does it')
+      return output.say('另一个进程正在处理', 'another process is doing it')
     case 'failed':
       return output.say(
         `失败，已删除 ${removed} 条：${textOf(outcome.error)}`,
@@ -58,7 +58,7 @@ function waitingSentence(
         )
   return output.say(
     `未删除：${why}；${hours} 小时后开始，时间无误也可以立即执行 hufu purge --now`,
-    `nothing removed: ${why}; it begins in ${hours} h of running, or with "hufu purge --now" if the time is right`,
+    `nothing removed: ${why}; the removal starts after ${hours} more hours of running, or now with "hufu purge --now" if the time is right`,
   )
 }
 

@@ -105,7 +105,7 @@ function accountCommands(accounts: Command, action: Wrap): void {
     .option('--nickname <name>', 'what to call the person')
     .option('--password-stdin', 'read the password from standard input')
     .option('--allow-weak-password', 'accept any password, for imports and demos')
-    .option('--verified', "the number is known to be this person's: their first code wipes nothing")
+    .option('--verified', 'the number is verified: the first sign-in by code keeps what was set here')
     .option('--json', 'for programs')
     .action(action(async () => (await import('./accounts.ts')).addAccount))
   accounts
@@ -163,7 +163,7 @@ function smsCommands(sms: Command, action: Wrap): void {
   sms
     .command('test')
     .argument('<phone>', 'phone number, as people write it')
-    .description('send a code that is valid for nothing, and print the answer of the gateway')
+    .description("send a code that cannot be used, and print the gateway's answer")
     .option('--json', 'for programs')
     .action(action(async () => (await import('./sms.ts')).testSms))
 }

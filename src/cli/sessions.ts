@@ -80,7 +80,7 @@ async function endSession(context: Context, id: string): Promise<number> {
     output.line(
       wasLive
         ? output.say('已结束，所有服务器立即生效。', 'Ended, on every server.')
-        : output.say('这个会话此前已结束。', 'This session was over already.'),
+        : output.say('这个会话此前已结束。', 'This session had already ended.'),
     )
     return exitCodes.done
   })

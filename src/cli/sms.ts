@@ -29,7 +29,7 @@ export async function testSms({ settings, output }: Context, phone: string): Pro
     output.line(
       output.say(
         `${driver} 已接受发往 ${maskPhoneNumber(to)} 的短信（${names}）`,
-        `${driver} took the message to ${maskPhoneNumber(to)} (${names})`,
+        `${driver} accepted the message to ${maskPhoneNumber(to)} (${names})`,
       ),
     )
     output.value({ driver, id, gateway_id: gatewayId })
@@ -65,7 +65,7 @@ function causeOf({ cause }: SmsError): string | null {
 const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
   number_invalid: {
     zh: '网关不接受这个号码：请检查号码。',
-    en: 'The gateway does not take this number: check it.',
+    en: 'The gateway does not accept this number: check it.',
   },
   number_blocked: {
     zh: '这个号码已退订或在黑名单中：需要机主或网关解除。',
@@ -77,7 +77,7 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
   },
   rate_limited: {
     zh: '超过了网关的频率或限额：请稍后再试，或在网关的控制台调整。',
-    en: "Over one of the gateway's limits: wait, or change it in the gateway's console.",
+    en: "A limit of the gateway is reached: wait, or raise it in the gateway's console.",
   },
   misconfigured: {
     zh: '网关拒绝了这些设置：请检查密钥、签名、模板和本机时钟，见 docs/sms.zh-CN.md。',
@@ -85,10 +85,10 @@ const advice: Readonly<Record<SmsErrorCode, { zh: string; en: string }>> = {
   },
   out_of_funds: {
     zh: '网关账户余额不足：请充值或购买套餐包。',
-    en: 'The account with the gateway has no money left: top it up.',
+    en: 'The balance of the account with the gateway is too low: top it up.',
   },
   unavailable: {
     zh: '网关没有返回有效的响应：请检查网络和地址，稍后再试。',
-    en: 'The gateway gave no answer to rely on: check the network and the address, try again later.',
+    en: 'The gateway returned no valid response: check the network and the address, and try again later.',
   },
 }

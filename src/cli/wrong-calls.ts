@@ -38,7 +38,7 @@ const refusals: readonly Refusal[] = [
   },
 ]
 
-/** Most options of this server are settings, but a newcomer looks for command-line options. */
+/** Most options of this server are settings, but a new user looks for command-line options. */
 const settingsAdvice = {
   zh: '；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.zh-CN.md',
   en: '; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md',

@@ -27,6 +27,7 @@ export const platforms = [
 ] as const
 export type Platform = (typeof platforms)[number]
 
+/** All columns but `writes`, which only `certify` changes (sessions/locked-account-rows.ts). */
 export interface AccountsTable {
   /** UUIDv7 text (RFC 9562). */
   id: string
@@ -37,7 +38,7 @@ export interface AccountsTable {
   password_hash: string | null
   /** The start of the ban in `banned_until` and `ban_reason`; null: not banned. */
   banned_at: number | null
-  /** null with a ban: permanent. A ban that is over stays in the row. */
+  /** null with a ban: permanent. A ban that has ended stays in the row. */
   banned_until: number | null
   ban_reason: string | null
   registered_at: number
@@ -50,8 +51,8 @@ export interface AccountsTable {
   /** The time from which the account may be removed, because its owner has closed it; null: not closed. */
   closes_at: number | null
   /**
-   * The time of the irrevocable decision to remove the account: it is over, and its rows are being deleted;
-   * null: none.
+   * The time of the irrevocable decision to remove the account: from then on no request finds it, and its
+   * rows are being deleted; null: none.
    */
   removal_began_at: number | null
   /** The number of an account that is being removed, until the events that name it are changed; else null. */

@@ -26,7 +26,7 @@ export interface IgnoredAddress {
   readonly why: 'not_listed' | 'no_address' | 'not_read'
   readonly peer: string
   readonly header: string
-  /** With `no_address`: the beginning of what stands there. */
+  /** With `no_address`: the beginning of the text that is no address. */
   readonly hop?: string
 }
 

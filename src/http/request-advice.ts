@@ -118,7 +118,7 @@ function aboutToken({ headers }: FastifyRequest): Words | null {
   return null
 }
 
-/** Only about the form: tokens of the right form are not told apart. */
+/** About the form alone: it does not distinguish tokens of the right form. */
 function aboutUnknownToken({ headers }: FastifyRequest): Words | null {
   const token = headers.authorization?.replace(/^bearer +/i, '') ?? ''
   if (sessionIdOf(token) !== null) return null

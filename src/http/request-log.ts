@@ -65,7 +65,7 @@ export class RequestLines {
   }
 
   /**
-   * Writes the line when the request is over. Fastify's onResponse does not run where the client
+   * Writes the line when the request has ended. Fastify's onResponse does not run where the client
    * disconnected.
    */
   follow(request: FastifyRequest, reply: FastifyReply): void {

@@ -174,7 +174,7 @@ export class RedisSessionCache implements SessionCache {
     const fillOne = async (stored: StoredSession) =>
       await this.#runOnKey(keyOf(stored.session.id), async ({ client, run: process }, key) => {
         const run = process + history
-        const bytes = written(run, position, stored)
+        const bytes = entryBytes(run, position, stored)
         if (bytes) await client.fill(key, bytes, { run, position, life })
       })
     await Promise.all(entries.map(fillOne))
@@ -220,14 +220,14 @@ export class RedisSessionCache implements SessionCache {
   async settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void> {
     // Every Mark that this class gets back is one that it gave out.
     const { id: markId, sessionIds, isMany, runs, history } = mark as RedisMark
-    // What was committed in a history that is over may be lost.
+    // What was committed in an earlier history may be lost.
     const isSame = history !== '' && history === this.#feed.history
     const byId = new Map(entries.map((stored) => [stored.session.id, stored]))
     const settleOne = async (id: string): Promise<boolean> => {
       let wasOurs = false
       const settledIn = await this.#runOnKey(keyOf(id), async ({ client, run }, key) => {
         const stored = isSame ? byId.get(id) : undefined
-        const bytes = stored ? written(run + history, position, stored) : null
+        const bytes = stored ? entryBytes(run + history, position, stored) : null
         wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
       // The mark may have moved to another process with its slot.
@@ -299,7 +299,7 @@ function decimalIn(bytes: Buffer, from: number, to: number): number | null {
   return value
 }
 
-function written(run: string, position: number, stored: StoredSession): Buffer | null {
+function entryBytes(run: string, position: number, stored: StoredSession): Buffer | null {
   const bytes = encodeSession(stored)
   return bytes && Buffer.concat([Buffer.from(`${run} ${position} `), bytes])
 }

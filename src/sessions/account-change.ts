@@ -215,7 +215,7 @@ async function writeDeviceProofs(
     const leavesNumber = account.phone_number !== before.phone_number
     await deleteDeviceProofsOf(tx, account.id, leavesNumber ? null : end.which.allBut)
   } else if (end && !keepsDevice.has(end.reason)) {
-    // The device may be in other hands. Its proofs from earlier sign-ins belong to sessions that are over;
+    // The device may be in other hands. Its proofs from earlier sign-ins belong to ended sessions;
     // these are in no list, so no client could remove them one by one.
     await deleteDeviceProofsWithoutSession(tx, account.id, now)
   }

@@ -1,9 +1,9 @@
-// What an account may do now. A ban and the wish to close are independent facts; the state follows from both
-// and the time.
+// What an account may do now. A ban and a request to close the account are independent facts; the state
+// follows from both and the time.
 import type { AccountsTable } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
-/** A ban, in force or over. Times are milliseconds since 1970 UTC. */
+/** A ban, in force or expired. Times are milliseconds since 1970 UTC. */
 export interface Ban {
   /** null: for ever. */
   readonly until: number | null
@@ -13,7 +13,7 @@ export interface Ban {
 export interface AccountFacts {
   /** null: not banned. */
   readonly ban: Ban | null
-  /** When the account may be removed; null: its owner does not want to close it. */
+  /** When the account may be removed; null: its owner has not asked to close it. */
   readonly closesAt: number | null
 }
 
@@ -21,8 +21,8 @@ export type AccountState = 'active' | 'banned' | 'closing'
 
 /**
  * The state at `now`, the same for sign-in, verification, purge and every reader: a ban in force comes first;
- * when it is over, the wish to close counts again. Only an active account has live sessions; signing in to a
- * closing one takes the wish back.
+ * when it has ended, a request to close applies again. Only an active account has live sessions; signing in
+ * to a closing account cancels the request.
  */
 export function accountStateAt({ ban, closesAt }: AccountFacts, now: number): AccountState {
   if (isInForce(ban, now)) return 'banned'

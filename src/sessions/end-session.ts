@@ -17,8 +17,8 @@ export interface EndRequest {
 }
 
 /**
- * Ends a session of this account for a reason. Also where another request ended it first, it is over on every
- * server when this returns.
+ * Ends a session of this account for a reason. Also where another request ended it first, no server
+ * accepts it when this returns.
  * @returns whether it was live until now; null where the account has no such session
  * @throws AppError the 401 of a caller that is no longer live
  */

@@ -52,8 +52,8 @@ export interface MayBeOver extends Pick<SessionsTable, 'expires_at' | 'survives_
 }
 
 /**
- * Whether a session without an end of its own is over by the pending end of its account. One whose time had
- * run out before is not.
+ * Whether the pending end of its account ended a session that has no end of its own. It does not end a
+ * session that had expired before.
  */
 export function isOverByPendingEnd({ expires_at, survives_end, pending_id, pending_at }: MayBeOver): boolean {
   if (pending_id === null || pending_at === null || survives_end === pending_id) return false

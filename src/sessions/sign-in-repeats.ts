@@ -33,7 +33,7 @@ export interface KeyedSignIn {
 /**
  * What is stored of a keyed sign-in: SHA-256, base64url, 43 characters. The key makes it impossible to guess
  * the code or the number from it. The text begins with a bracket, so that it is no token: both kinds of
- * hashes stand in one column.
+ * hashes are in one column.
  */
 export function fingerprintOf({ key, phoneNumber, method, device, code }: KeyedSignIn): string {
   const { platform, deviceId, deviceName, appVersion } = device

@@ -41,7 +41,7 @@ export async function retirePreviousToken(
     .execute()
 }
 
-/** The nonce that leads from the previous token to the current one; null where the previous one is over. */
+/** The nonce that leads from the previous token to the current one; null where the former is retired. */
 export async function findNonce(tx: Database, id: string): Promise<string | null> {
   const row = await tx
     .selectFrom('hufu_sessions')

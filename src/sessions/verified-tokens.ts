@@ -23,7 +23,7 @@ export interface VerifiedToken extends TokenFacts {
   answeredBy: unknown
 }
 
-/** A token that was verified just now. It is good as long as `entry` is valid. */
+/** A token that was verified just now. It may be used as long as `entry` is valid. */
 export function newVerifiedToken(
   { id, tokenHash }: TokenFacts,
   entry: CacheEntry,

@@ -14,7 +14,7 @@ export const accountSettings = {
     name: 'HUFU_CLOSING_DAYS',
     default: '15',
     meaning:
-      'Days between the wish to close an account and its removal; signing in takes the wish back. `0`: at once.',
+      'Days between the request to close an account and its removal; signing in cancels the request. `0`: at once.',
     parse: (text: string) => whole(0, 365)(text) * 86_400_000,
   }),
   eventsLifeMs: setting({

@@ -15,7 +15,8 @@ export const limitSettings = {
   enforcement: setting({
     name: 'HUFU_LIMITS',
     default: 'on',
-    meaning: 'Whether docs/limits.md holds. `off` is only for tests and measurements: anybody may guess.',
+    meaning:
+      'Whether the limits of docs/limits.md apply. `off` is only for tests and measurements: guesses are not limited.',
     parse: oneOf('on', 'off'),
   }),
   smsDailyBudget: setting({

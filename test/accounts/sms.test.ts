@@ -54,14 +54,16 @@ describe('sms test', () => {
   test('prints the same as text, without the code and with the number masked', async () => {
     const result = await smsTest([phone])
     expect(result).toMatchObject({ code: 0, stderr: '' })
-    expect(result.stdout).toBe(`http took the message to +86138****5223 (${http.taken[0]?.id}, own-1)\n`)
+    expect(result.stdout).toBe(`http accepted the message to +86138****5223 (${http.taken[0]?.id}, own-1)\n`)
   })
 
   test('reports the gateway that was skipped, with its error and advice', async () => {
     http.behaviour = { refuse: 'out_of_funds/E_MONEY' }
     const result = await smsTest([phone])
     expect(result).toMatchObject({ code: 0, stderr: '' })
-    expect(result.stdout).toMatch(/^http: out_of_funds \(E_MONEY\)\. .*top it up\.\naliyun took the message/)
+    expect(result.stdout).toMatch(
+      /^http: out_of_funds \(E_MONEY\)\. .*top it up\.\naliyun accepted the message/,
+    )
     expect(aliyun.taken).toMatchObject([{ to: phone, content: { template: 'SMS_154950909' } }])
   })
 
@@ -131,7 +133,7 @@ describe('sms test', () => {
     const result = await runCommand(['sms', 'test', phone], {})
     expect(result.code).toBe(0)
     expect(result.stderr).toMatch(/^\[短信 SMS\] \+86138\*\*\*\*5223 {2}您的验证码是 \d{6}，5 分钟内有效/)
-    expect(result.stdout).toMatch(/^console took the message to \+86138\*\*\*\*5223 \(/)
+    expect(result.stdout).toMatch(/^console accepted the message to \+86138\*\*\*\*5223 \(/)
   })
 })
 

@@ -128,7 +128,7 @@ test('doctor names it, and sends no request', async () => {
 test('"sms test" sends through it, and reports its errors', async () => {
   const sent = await printedBy((context) => testSms(context, phone))
   expect(sent.code).toBe(0)
-  expect(sent.printed).toMatch(/^pigeon took the message to \+86138\*\*\*\*5223 \([\w-]+, flight-1\)\n$/)
+  expect(sent.printed).toMatch(/^pigeon accepted the message to \+86138\*\*\*\*5223 \([\w-]+, flight-1\)\n$/)
   const refused = await printedBy((context) => testSms(context, phone), { HUFU_SMS_PIGEON_RING: `${ring}x` })
   expect(refused).toMatchObject({
     code: 3,
