@@ -1,5 +1,6 @@
 // hufu doctor: checks everything that a server depends on, and says what to do.
 import type { Settings } from '../settings/settings.ts'
+import { calledAs } from './called-as.ts'
 import type { Context } from './context.ts'
 import { databaseFindings } from './doctor-database.ts'
 import { openFileFindings } from './doctor-files.ts'
@@ -77,7 +78,8 @@ function smsFinding({ sms }: Settings, output: Output): Finding {
   const drivers = second
     ? output.say(`${first}，失败时改用 ${second}`, `${first}, and ${second} where it surely did not send`)
     : first
-  const advice = output.say('试发一条：hufu sms test <手机号>', 'to try it: hufu sms test <phone>')
+  const test = `${calledAs(import.meta.url).command} sms test`
+  const advice = output.say(`试发一条：${test} <手机号>`, `to try it: ${test} <phone>`)
   return { check, status: 'ok', text: `${drivers} (${advice})` }
 }
 

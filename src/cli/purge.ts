@@ -1,9 +1,12 @@
 // hufu purge: removes expired data, and prints the result for each kind of data.
 import type { PurgeOutcome, PurgeReport } from '../database/purges.ts'
 import { type Logger, withoutValues } from '../log.ts'
+import { calledAs } from './called-as.ts'
 import type { Context } from './context.ts'
 import { exitCodes, type Output } from './output.ts'
 import { withServices } from './with-services.ts'
+
+const purgeNow = `${calledAs(import.meta.url).command} purge --now`
 
 /** `purge` */
 export async function purge(context: Context, { now = false }: { now?: boolean }): Promise<number> {
@@ -38,8 +41,8 @@ function sentence({ outcome, removed }: PurgeReport, output: Output): string {
       return waitingSentence(outcome, output)
     case 'clocks_differ':
       return output.say(
-        `未删除：本机与数据库的时钟相差 ${seconds(outcome.offMs)} 秒；请校准时钟，确认无误后也可以用 hufu purge --now`,
-        `nothing removed: our clock and the database's are ${seconds(outcome.offMs)} s apart; set the clock, or use "hufu purge --now" if the database's is right`,
+        `未删除：本机与数据库的时钟相差 ${seconds(outcome.offMs)} 秒；请校准时钟，确认无误后也可以用 ${purgeNow}`,
+        `nothing removed: our clock and the database's are ${seconds(outcome.offMs)} s apart; set the clock, or use "${purgeNow}" if the database's is right`,
       )
   }
 }
@@ -57,8 +60,8 @@ function waitingSentence(
           'the clock jumped, or no server ran for more than a day',
         )
   return output.say(
-    `未删除：${why}；${hours} 小时后开始，时间无误也可以立即执行 hufu purge --now`,
-    `nothing removed: ${why}; the removal starts after ${hours} more hours of running, or now with "hufu purge --now" if the time is right`,
+    `未删除：${why}；${hours} 小时后开始，时间无误也可以立即执行 ${purgeNow}`,
+    `nothing removed: ${why}; the removal starts after ${hours} more hours of running, or now with "${purgeNow}" if the time is right`,
   )
 }
 
@@ -83,5 +86,4 @@ export function logPurges(reports: readonly PurgeReport[], log: Logger): void {
   if (jumped) log.warn({ off_ms: jumped.offMs }, jumpWarning)
 }
 
-const jumpWarning =
-  'old data not removed: the clock jumped, or no server ran for more than a day; it is removed in 24 h, or by "hufu purge --now" if the time is right'
+const jumpWarning = `old data not removed: the clock jumped, or no server ran for more than a day; it is removed in 24 h, or by "${purgeNow}" if the time is right`

@@ -235,7 +235,7 @@ describe.each(databases)('purges on $name', (database) => {
     const first = await runCommand(['purge'], environment)
     expect(first).toMatchObject({
       code: 1,
-      stdout: expect.stringMatching(/accounts +nothing removed: .*hufu purge --now/),
+      stdout: expect.stringMatching(/accounts +nothing removed: .*"npm run -s hufu -- purge --now"/),
     })
     const second = await runCommand(['purge', '--now', '--json'], environment)
     expect(second.code).toBe(0)
