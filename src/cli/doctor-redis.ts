@@ -84,7 +84,9 @@ function passwordAdvice({ needsNoPassword }: RedisFacts, output: Output): Findin
 
 function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
   const major = Number(facts.version.split('.')[0])
-  const [silent, alone] = [facts.silentSentinels, facts.alone].map((addresses) => addresses.join(', '))
+  const [silent, withoutReplica] = [facts.silentSentinels, facts.withoutReplica].map((addresses) =>
+    addresses.join(', '),
+  )
   const advice: readonly (readonly [isSo: boolean, zh: string, en: string])[] = [
     [
       major < 6,
@@ -103,9 +105,9 @@ function redisAdvice(facts: RedisFacts, output: Output): Finding[] {
       `sentinels that do not answer, or do not know this primary: ${silent}`,
     ],
     [
-      alone !== '',
-      `主节点没有副本，故障时没有节点可以接替：${alone}`,
-      `without a replica, so that none can take over: ${alone}`,
+      withoutReplica !== '',
+      `主节点没有副本，故障时没有节点可以接替：${withoutReplica}`,
+      `without a replica, so that none can take over: ${withoutReplica}`,
     ],
     [
       /volatile-(ttl|random)/.test(facts.maxmemoryPolicy),

@@ -15,7 +15,7 @@ import {
 export async function tryRedis(url: string): Promise<void> {
   // Connecting turns on client tracking and loads the scripts.
   let failure: unknown
-  const link = new RedisConnections<SessionCacheClient, ConnectionState>({
+  const connections = new RedisConnections<SessionCacheClient, ConnectionState>({
     place: parseRedisUrl(url),
     newClient: newSessionCacheClient,
     begin: (client) => beginReading(client, 1_000),
@@ -24,10 +24,10 @@ export async function tryRedis(url: string): Promise<void> {
     },
   })
   try {
-    await link.connect()
-    if (!link.isReachable()) throw failure ?? new Error('no connection')
+    await connections.connect()
+    if (!connections.isReachable()) throw failure ?? new Error('no connection')
     const key = keyOf(`doctor-${randomText(9)}`)
-    await link.ask(key, async ({ client, run, state }) => {
+    await connections.ask(key, async ({ client, run, state }) => {
       try {
         await client.set(key, 'mark:doctor', { expiration: { type: 'EX', value: 10 } })
         await client.settle(key, 'mark:doctor', `${run} 0 doctor`, 10)
@@ -39,6 +39,6 @@ export async function tryRedis(url: string): Promise<void> {
       await client.del(key)
     })
   } finally {
-    await link.close()
+    await connections.close()
   }
 }

@@ -16,7 +16,7 @@ export interface RedisFacts {
   /** How far the clock that differs most is ahead of this machine's, in milliseconds. */
   readonly clockAheadMs: number
   /** Primaries without a replica that could take over. */
-  readonly alone: readonly Address[]
+  readonly withoutReplica: readonly Address[]
   readonly silentSentinels: readonly Address[]
   /** The URL has a password without a user, and Redis asks for none. */
   readonly needsNoPassword: boolean
@@ -40,7 +40,7 @@ export async function probeRedis(url: string): Promise<RedisFacts> {
     isReplica: nodes.some(({ role }) => role !== 'master'),
     isClusterNode: place.kind === 'one' && nodes.some(({ isInCluster }) => isInCluster),
     clockAheadMs: clocks[0] ?? 0,
-    alone: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
+    withoutReplica: place.kind === 'one' ? [] : primaries.filter((_, i) => nodes[i]?.replicas === '0'),
     needsNoPassword: place.nodes.login.startsWith(':') && (await areOpen(place, primaries)),
     silentSentinels: sentinels.filter((_, i) => answers[i]?.status === 'rejected'),
   }

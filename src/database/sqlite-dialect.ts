@@ -103,12 +103,12 @@ class LockFreeCompiler extends SqliteQueryCompiler {
 }
 
 /** The queue for the one connection. */
-class Turns {
+class ConnectionQueue {
   #isTaken = false
   readonly #waiting = new Set<() => void>()
 
   /** @throws NoConnection where the turn does not come within `acquireWithinMs` */
-  async begin(): Promise<void> {
+  async enter(): Promise<void> {
     if (!this.#isTaken) {
       this.#isTaken = true
       return
@@ -126,7 +126,7 @@ class Turns {
     })
   }
 
-  end(): void {
+  leave(): void {
     const [next] = this.#waiting
     if (!next) {
       this.#isTaken = false
@@ -138,7 +138,7 @@ class Turns {
 }
 
 class NodeSqliteDriver implements Driver {
-  readonly #turns = new Turns()
+  readonly #queue = new ConnectionQueue()
   readonly #onDestroy: () => void
   readonly #connection: NodeSqliteConnection
 
@@ -154,7 +154,7 @@ class NodeSqliteDriver implements Driver {
    * @throws NoConnection after 2 s of waiting
    */
   async acquireConnection(): Promise<DatabaseConnection> {
-    await this.#turns.begin()
+    await this.#queue.enter()
     return this.#connection
   }
 
@@ -175,7 +175,7 @@ class NodeSqliteDriver implements Driver {
   }
 
   async releaseConnection(): Promise<void> {
-    this.#turns.end()
+    this.#queue.leave()
   }
 
   async destroy(): Promise<void> {
