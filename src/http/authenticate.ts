@@ -5,13 +5,7 @@ import type { RequestOrigin } from '../events/events.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { inClass } from '../queue-order.ts'
 import { type Caller, endedError } from '../sessions/caller.ts'
-import {
-  isBearer,
-  type Live,
-  type Session,
-  type SignedInAccount,
-  type Verified,
-} from '../sessions/session.ts'
+import { isBearer, type Live, type Verified } from '../sessions/session.ts'
 import type { Rotated, Verification } from '../sessions/verification.ts'
 import { unknownField } from './request-errors.ts'
 
@@ -29,10 +23,8 @@ declare module 'fastify' {
   }
 }
 
-export interface SignedIn {
-  readonly session: Session
-  readonly account: SignedInAccount
-}
+/** The session and the account of a caller. */
+export type SignedIn = Pick<Live, 'session' | 'account'>
 
 /**
  * Authenticates the callers of a surface's routes before the body is read, so an unknown caller costs no more

@@ -2,8 +2,9 @@
 // `detail`.
 import type { FieldFault } from '../errors.ts'
 
-type Language = 'zh-CN' | 'en'
-type Words = Readonly<Record<Language, string>>
+export type Language = 'zh-CN' | 'en'
+/** The same text in each language. */
+export type Words = Readonly<Record<Language, string>>
 
 /** At most this many values of an enumeration are listed. */
 const namedValues = 20

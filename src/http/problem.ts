@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode, ErrorFacts, FieldFault } from '../errors.ts'
 import { isoTime } from '../iso-time.ts'
-import { allowedValues, fieldAdvice } from './field-words.ts'
+import { allowedValues, fieldAdvice, type Language, type Words } from './field-words.ts'
 import { requestAdvice } from './request-advice.ts'
 
 interface PublicError {
@@ -143,8 +143,6 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   internal: { status: 500, zh: '服务器内部错误', en: 'Something went wrong inside the server' },
 }
 
-type Language = 'zh-CN' | 'en'
-
 /**
  * The supported language that an Accept-Language header (RFC 9110, section 12.5.4) prefers; English where it
  * names none.
@@ -200,7 +198,7 @@ export interface WallClock {
 }
 
 /** For people, where the device has no name. `classic` and `other` have no description. */
-const platformNames: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
+const platformNames: Readonly<Record<string, Words>> = {
   ios: { 'zh-CN': 'iOS 设备', en: 'an iOS device' },
   android: { 'zh-CN': 'Android 设备', en: 'an Android device' },
   harmony: { 'zh-CN': '鸿蒙设备', en: 'a HarmonyOS device' },
@@ -263,19 +261,18 @@ export function phoneAdviceOf({ facts: { phone } }: AppError, language: Language
 }
 
 /** What a person can do about a refused password. */
-const passwordAdvice: Readonly<Record<NonNullable<ErrorFacts['rule']>, Readonly<Record<Language, string>>>> =
-  {
-    too_short: { 'zh-CN': '密码太短：至少 8 个字符。', en: 'It is too short. Use at least 8 characters.' },
-    too_long: { 'zh-CN': '密码太长：最多 256 个字符。', en: 'It is too long. Use at most 256 characters.' },
-    is_phone_number: {
-      'zh-CN': '密码不能是手机号：请换一个。',
-      en: 'It is the phone number. Choose another one.',
-    },
-    is_common: {
-      'zh-CN': '密码太常见，很容易被猜到：请换一个。',
-      en: 'It is a common one and easy to guess. Choose another one.',
-    },
-  }
+const passwordAdvice: Readonly<Record<NonNullable<ErrorFacts['rule']>, Words>> = {
+  too_short: { 'zh-CN': '密码太短：至少 8 个字符。', en: 'It is too short. Use at least 8 characters.' },
+  too_long: { 'zh-CN': '密码太长：最多 256 个字符。', en: 'It is too long. Use at most 256 characters.' },
+  is_phone_number: {
+    'zh-CN': '密码不能是手机号：请换一个。',
+    en: 'It is the phone number. Choose another one.',
+  },
+  is_common: {
+    'zh-CN': '密码太常见，很容易被猜到：请换一个。',
+    en: 'It is a common one and easy to guess. Choose another one.',
+  },
+}
 
 /**
  * Words inside a Chinese sentence, which has a space beside a Latin letter or a digit and none beside a

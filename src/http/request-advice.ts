@@ -3,11 +3,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode } from '../errors.ts'
 import { sessionIdOf } from '../sessions/token.ts'
-
-interface Words {
-  readonly 'zh-CN': string
-  readonly en: string
-}
+import type { Words } from './field-words.ts'
 
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
