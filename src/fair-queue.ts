@@ -1,5 +1,5 @@
-// A queue that is shared out among the classes of work: a class that floods it takes neither the turns nor the
-// places that are the share of another one.
+// A queue that is shared out among the classes of work: a class that floods it takes neither the turns nor
+// the places that are the share of another one.
 import { currentPlace, type QueueClass } from './queue-order.ts'
 
 /** The turns that each class gets while all of them wait. What one does not need, the others have. */

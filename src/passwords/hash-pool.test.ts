@@ -20,7 +20,7 @@ test('first come, first served, and nothing is left when all is done', async () 
   await threads.close()
 })
 
-test('a flood of strangers keeps neither places nor turns from a person with a session or a device proof', async () => {
+test('a flood without credentials takes neither places nor turns from a caller with a session or a device proof', async () => {
   const threads = new HashPool(1, 20)
   const order: string[] = []
   const run = (queueClass: QueueClass, name: string) =>
