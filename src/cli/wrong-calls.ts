@@ -44,6 +44,12 @@ const settingsAdvice = {
   en: '; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md',
 }
 
+/** npm keeps options that come before the `--`, and passes on only their values. */
+const dashesAdvice = {
+  zh: '；npm run -s hufu 后面要先写 --，否则选项会被 npm 取走',
+  en: '; write -- after npm run -s hufu, or npm takes the options',
+}
+
 /** Gives a command, and its subcommands, these messages. Call it when all of them are defined. */
 export function explainWrongCalls(command: Command, isChinese: () => boolean, above = ''): void {
   const name = above === '' ? '' : `${above}${command.name()} `
@@ -62,11 +68,18 @@ function wrongCall(text: string, command: Command, name: string, isChinese: bool
   const written = found?.pattern.exec(first)?.[1] ?? ''
   const meant = /\(Did you mean (?:one of )?(.*)\?\)/.exec(suggestion)?.[1]
   const words = found ? found[isChinese ? 'zh' : 'en'](written) : first
-  const isSetting = command.name() === 'serve' && /option/.test(first)
-  const help = `${calledAs(import.meta.url).command} ${usageOf(command, name.trim())}`
+  const { command: called } = calledAs(import.meta.url)
+  const advice = adviceAbout(first, command, called.endsWith('--'))
+  const help = `${called} ${usageOf(command, name.trim())}`
   return isChinese
-    ? `${words}${meant ? `，是否应为 ${meant}？` : ''}${isSetting ? settingsAdvice.zh : ''}\n用法：${help}`
-    : `${words}${meant ? `; did you mean ${meant}?` : ''}${isSetting ? settingsAdvice.en : ''}\nUsage: ${help}`
+    ? `${words}${meant ? `，是否应为 ${meant}？` : ''}${advice.zh}\n用法：${help}`
+    : `${words}${meant ? `; did you mean ${meant}?` : ''}${advice.en}\nUsage: ${help}`
+}
+
+/** @param isNpmScript whether the command is called with `--` behind npm */
+function adviceAbout(refusal: string, command: Command, isNpmScript: boolean): { zh: string; en: string } {
+  if (command.name() === 'serve' && /option|arguments/.test(refusal)) return settingsAdvice
+  return isNpmScript && refusal.startsWith('too many arguments') ? dashesAdvice : { zh: '', en: '' }
 }
 
 /** `accounts add [options] <phone>`, or the list of commands. */

@@ -51,10 +51,18 @@ export const callMistakes: readonly Mistake[] = [
   {
     mistake: 'a nickname with a space and no quotes',
     make: command(add('13800005224', '--nickname', 'Li', 'Lei', '--password-stdin'), { stdin: secret }),
-    en: `There are too many arguments: put quotes around a value with spaces\nUsage: ${hufu} accounts add [options] <phone>`,
-    zh: `参数太多：含空格的值请加引号\n用法：${hufu} accounts add [options] <phone>`,
+    en: `There are too many arguments: put quotes around a value with spaces; write -- after npm run -s hufu, or npm takes the options\nUsage: ${hufu} accounts add [options] <phone>`,
+    zh: `参数太多：含空格的值请加引号；npm run -s hufu 后面要先写 --，否则选项会被 npm 取走\n用法：${hufu} accounts add [options] <phone>`,
     wrong: `${hufu} accounts add`,
     instead: { en: 'put quotes around', 'zh-CN': '请加引号' },
+  },
+  {
+    mistake: 'npm start --port 5002: npm takes the option, and the program gets its value',
+    make: command(['serve', '5002']),
+    en: `There are too many arguments: put quotes around a value with spaces; port, database and so on are settings, for example HUFU_PORT=5002, see docs/settings.md\nUsage: ${hufu} serve [options]`,
+    zh: `参数太多：含空格的值请加引号；端口、数据库等是设置，例如 HUFU_PORT=5002，见 docs/settings.zh-CN.md\n用法：${hufu} serve [options]`,
+    wrong: `${hufu} serve`,
+    instead: 'HUFU_PORT=5002',
   },
   {
     mistake: 'accounts ban --until tomorrow',
