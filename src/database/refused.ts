@@ -14,6 +14,11 @@ const missing: Refusal = {
   zh: 'HUFU_DATABASE_URL 指定的数据库不存在：请先用 CREATE DATABASE 创建它，见 README',
   en: 'The database that HUFU_DATABASE_URL names does not exist: create it as README.md says, with CREATE DATABASE',
 }
+// MySQL gives a user without rights the same error whether the database exists or not.
+const missingOrNoRights: Refusal = {
+  zh: 'HUFU_DATABASE_URL 指定的数据库不存在，或者其中的用户无权使用它：请检查数据库名，或按 README 创建数据库并授权',
+  en: 'The database that HUFU_DATABASE_URL names does not exist, or its user may not use it: check the name, or create the database and grant the rights as README.md says',
+}
 const rights: Refusal = {
   zh: '数据库用户没有所需的权限：请按 docs/operations.zh-CN.md 授权',
   en: 'The user of the database lacks a right: grant it as docs/operations.md says',
@@ -34,7 +39,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
   '28000': login,
   ER_BAD_DB_ERROR: missing,
   '3D000': missing,
-  ER_DBACCESS_DENIED_ERROR: rights,
+  ER_DBACCESS_DENIED_ERROR: missingOrNoRights,
   ER_TABLEACCESS_DENIED_ERROR: rights,
   '42501': rights,
   HANDSHAKE_NO_SSL_SUPPORT: tls,

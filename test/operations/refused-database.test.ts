@@ -1,6 +1,8 @@
 // A database that refuses: the server does not wait where waiting cannot help, and prints advice in one
 // language; doctor prints the same.
+import { sql } from 'kysely'
 import { describe, expect, inject, test } from 'vitest'
+import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import { runCommand } from '../support/app.ts'
 
 const url = (name: 'mariadb' | 'postgres', login: string, path: string) => {
@@ -28,3 +30,19 @@ describe.each(cases)('%s as %s on %s', (name, login, path, english, chinese) => 
     expect(en.stderr + zh.stderr + doctor.stdout).not.toContain('hunter2')
   })
 })
+
+test.skipIf(inject('mariadb').skipped !== null)(
+  'a MariaDB user without rights on a database that does not exist gets advice about both',
+  async () => {
+    const db = openDatabase(dialectFor(url('mariadb', 'root', 'mysql'), 1))
+    await sql`create user 'without_rights'@'%' identified by 'hunter2'`.execute(db)
+    const { code, stderr } = await runCommand(['serve'], {
+      HUFU_DATABASE_URL: url('mariadb', 'without_rights:hunter2', 'hufu_nowhere'),
+    }).finally(async () => {
+      await sql`drop user 'without_rights'@'%'`.execute(db)
+      await db.destroy()
+    })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/does not exist, or its user may not use it: check the name/)
+  },
+)
