@@ -25,11 +25,10 @@ import { leftBehindWarning } from './left-behind.ts'
 import { exitCodes, limitsOffWarning, type Output, testNumbersOverWarning } from './output.ts'
 import { logPurges } from './purge.ts'
 import { shownRedis } from './shown-redis.ts'
-import { exitOnSignalAsProcess1, stopSignal, stopWithNpm } from './signals.ts'
+import { exitOnSignalAsProcess1, stopSignal, stopWithinMs, stopWithNpm } from './signals.ts'
 import { upgradeDatabase } from './upgrade-database.ts'
 import { isFirstWorker, runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
-const stopWithinMs = 10_000
 const purgeEveryMs = 3_600_000
 /**
  * How long the server still accepts connections after a signal: those that clients had opened by then would

@@ -3,6 +3,8 @@ import type { Environment } from '../settings/environment.ts'
 import { exitCodes } from './output.ts'
 import { isStartedByNpm } from './started-by-npm.ts'
 
+/** How long a stop may take; then the process ends, whatever is in flight. */
+export const stopWithinMs = 10_000
 const lookForParentEveryMs = 500
 /** Read as early as possible, so that a parent that exits early is noticed. */
 const parentAtStart = process.ppid

@@ -5,9 +5,13 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
 import { exitCodes } from './output.ts'
-import { stopSignal } from './signals.ts'
+import { stopSignal, stopWithinMs } from './signals.ts'
 
 const stopWord = 'stop'
+const aliveWord = 'alive'
+const aliveEveryMs = 1_000
+/** A worker whose event loop has stood still for this many of the primary's own intervals is replaced. */
+const silentMost = 10
 /**
  * A worker that dies is replaced. If it died soon after its start, the replacement waits, and the wait
  * doubles each time.
@@ -17,10 +21,13 @@ const lastWaitMs = 5_000
 const soonMs = 10_000
 
 /**
- * In a worker: resolves when the primary sends the stop message; only the primary handles signals. When the
- * primary is killed, node:cluster ends its workers at once.
+ * In a worker: resolves when the primary sends the stop message; only the primary handles signals. From here
+ * on, the worker tells the primary all the time that it is alive. When the primary is killed, node:cluster
+ * ends its workers at once.
  */
 export function stopMessage(): Promise<void> {
+  // The primary may have ended; an error of that is of no interest.
+  setInterval(() => process.send?.(aliveWord, undefined, undefined, () => {}), aliveEveryMs).unref()
   // A terminal and systemd send a signal to every process of the group; only the primary may react.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {})
   return new Promise((resolve) => {
@@ -48,11 +55,14 @@ export interface WorkersOptions {
 /**
  * Runs `count` worker processes, and returns when a signal has stopped all of them. The first one starts
  * alone, so that an error in settings, port or database is printed once.
+ * @returns the exit code: `internal` where a worker did not end in order
  */
 export async function runWorkers({ count, log }: WorkersOptions): Promise<number> {
   const signalled = stopSignal()
   const listening = new WeakSet<Worker>()
   cluster.on('listening', (worker) => listening.add(worker))
+  // A worker that does not respond would not notice that its primary has ended.
+  process.on('exit', killWorkers)
   const first = cluster.fork()
   const began = await Promise.race([
     once(first, 'listening').then(() => true),
@@ -66,21 +76,40 @@ export async function runWorkers({ count, log }: WorkersOptions): Promise<number
   const kept = [first, ...others].map((worker) => keep(worker, log, stopped.signal))
   await signalled
   stopped.abort()
-  for (const worker of Object.values(cluster.workers ?? {})) {
-    // A worker that is still starting has nothing under way, and would not receive the message.
-    if (worker && listening.has(worker)) worker.send(stopWord)
-    else worker?.process.kill('SIGKILL')
-  }
-  await Promise.all(kept)
-  return exitCodes.done
+  return await stopWorkers(listening, Promise.all(kept))
 }
 
-/** Replaces a worker that ends, until `stopped`. */
+/** Stops all workers, and returns the exit code once they have `ended`. */
+async function stopWorkers(listening: WeakSet<Worker>, ended: Promise<unknown>): Promise<number> {
+  const told: Worker[] = []
+  for (const worker of Object.values(cluster.workers ?? {})) {
+    if (!worker) continue
+    // A worker that is still starting has nothing under way, and would not receive the message.
+    if (!listening.has(worker)) {
+      worker.process.kill('SIGKILL')
+      continue
+    }
+    worker.send(stopWord)
+    told.push(worker)
+  }
+  const killing = setTimeout(killWorkers, stopWithinMs)
+  await ended
+  clearTimeout(killing)
+  return told.every(({ process: child }) => child.exitCode === 0) ? exitCodes.done : exitCodes.internal
+}
+
+function killWorkers(): void {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL')
+}
+
+/** Replaces a worker that ends or does not respond, until `stopped`. */
 async function keep(worker: Worker, log: Logger, stopped: AbortSignal): Promise<void> {
   let current = worker
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(lastWaitMs, waitMs * 2)) {
     const began = performance.now()
+    const unwatch = watch(current, log, stopped)
     const end = await endOf(current)
+    unwatch()
     if (stopped.aborted) return
     if (performance.now() - began > soonMs) waitMs = firstWaitMs
     log.error({ worker: current.id, end }, 'a worker has died and is replaced')
@@ -88,6 +117,25 @@ async function keep(worker: Worker, log: Logger, stopped: AbortSignal): Promise<
     if (stopped.aborted) return
     current = cluster.fork()
   }
+}
+
+/**
+ * Kills a worker that has said once that it is alive, and then says nothing any more. The primary counts its
+ * own intervals and not the time, so that a pause of the whole machine kills no worker.
+ * @returns a function that ends the watch
+ */
+function watch(worker: Worker, log: Logger, stopped: AbortSignal): () => void {
+  let silent = Number.NEGATIVE_INFINITY
+  worker.on('message', (word) => {
+    if (word === aliveWord) silent = 0
+  })
+  const counting = setInterval(() => {
+    silent++
+    if (stopped.aborted || silent !== silentMost) return
+    log.error({ worker: worker.id }, 'a worker does not respond and is killed')
+    worker.process.kill('SIGKILL')
+  }, aliveEveryMs)
+  return () => clearInterval(counting)
 }
 
 /** The exit code of a worker, or the signal that killed it. */

@@ -119,6 +119,41 @@ usable(
   },
 )
 
+usable('a worker that does not respond is replaced, and does not keep the others from stopping', async () => {
+  const { server } = await start()
+  const token = await signIn(server.url)
+  const [hung = expect.fail(), other = expect.fail()] = workersOf(server)
+  process.kill(hung, 'SIGSTOP')
+  await vi.waitFor(() => {
+    const now = workersOf(server)
+    expect(now).toHaveLength(2)
+    expect(now).toContain(other)
+    expect(now).not.toContain(hung)
+  }, 30_000)
+  expect(server.output()).toContain('a worker does not respond and is killed')
+  await vi.waitFor(async () => {
+    const answers = await askEach(server, token)
+    for (const { body } of answers) expect(body).toContain('"code":1')
+    expect(new Set(answers.map(({ worker }) => worker)).size).toBe(2)
+  }, 20_000)
+
+  process.kill(other, 'SIGSTOP')
+  expect(await server.stop('SIGTERM')).toBe(70)
+  expect(() => process.kill(other, 0)).toThrow('ESRCH')
+})
+
+usable('a second signal ends a worker that does not respond as well', async () => {
+  const { server } = await start()
+  const workers = workersOf(server)
+  process.kill(workers[0] ?? expect.fail(), 'SIGSTOP')
+  server.child.kill('SIGTERM')
+  await vi.waitFor(() => expect(workersOf(server)).toEqual([workers[0]]), 10_000)
+  expect(await server.stop('SIGTERM')).toBe(70)
+  await vi.waitFor(() => {
+    for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  }, 10_000)
+})
+
 usable('a signal to the whole group stops all of them, and requests in flight are answered', async () => {
   const { server } = await start({ HUFU_PASSWORD_PARALLEL: '1' })
   const workers = workersOf(server)
