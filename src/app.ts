@@ -86,6 +86,7 @@ export interface Services {
   purgeExpired(options?: { readonly isClockRight?: boolean }): Promise<PurgeReport[]>
   readonly sms: SmsSender
   readonly limiter: Limiter
+  readonly passwords: Passwords
   close(): Promise<void>
 }
 
@@ -127,16 +128,8 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
-  const accounts = new Accounts({
-    db,
-    clock,
-    verification,
-    writer,
-    passwords,
-    barredNumbers,
-    limiter,
-    region,
-  })
+  const proving = { passwords, barredNumbers, limiter, region }
+  const accounts = new Accounts({ db, clock, verification, writer, ...proving })
   const methods = signInMethods({ db, clock, writer, passwords, codes, barredNumbers, region, signUp })
   const signIn = new SignInService({ db, sessions, limiter, methods })
   const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs, onBackgroundError })
@@ -146,8 +139,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const codeSender = new CodeSender({ ...sending, destinations: openDestinations(settings) })
   const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
-  const proving = { passwords, codes, barredNumbers, limiter, region }
-  const credentials = new Credentials({ db, writer, ...proving, tellMoved })
+  const credentials = new Credentials({ db, writer, codes, ...proving, tellMoved })
   return {
     clock,
     db,
@@ -165,6 +157,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
     purgeExpired: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
     sms,
     limiter,
+    passwords,
     async close() {
       await codeSender.close()
       await writer.close()

@@ -29,6 +29,11 @@ import { exitOnSignalAsProcess1, stopSignal, stopWithinMs, stopWithNpm } from '.
 import { upgradeDatabase } from './upgrade-database.ts'
 import { isFirstWorker, runWorkers, stopMessage, unrefPrimary } from './workers.ts'
 
+/**
+ * When the rest of the queue for password hashes is refused after a signal: each of these requests is
+ * answered 503 instead of being cut off, and a hash that has begun has time to end.
+ */
+const refuseHashesAfterMs = stopWithinMs - 2_000
 const purgeEveryMs = 3_600_000
 /**
  * How long the server still accepts connections after a signal: those that clients had opened by then would
@@ -118,6 +123,7 @@ async function serveHere(
     stopping = true
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
+    setTimeout(() => services.passwords.refuseRest(), refuseHashesAfterMs).unref()
     if (settings.http.trustedProxies.length === 0) await delay(takeConnectionsForMs)
     else await drainProxyConnections(server)
     // Clients keep a connection open that was busy when the stop began, after its request is answered.

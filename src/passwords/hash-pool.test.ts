@@ -61,6 +61,19 @@ test('a thread that ends takes its jobs along, and the next job gets another one
   await threads.close()
 })
 
+test('of a pool that ends, what no thread has begun is refused at once, and the rest is done', async () => {
+  const threads = new HashPool(1, 100)
+  const jobs = Array.from({ length: 20 }, () => threads.run(job))
+  threads.refuseRest()
+  const outcomes = (await Promise.allSettled(jobs)).map((one) =>
+    one.status === 'fulfilled' ? 'done' : one.reason.code,
+  )
+  expect(outcomes).toEqual([...Array(2).fill('done'), ...Array(18).fill('overloaded')])
+  expect(() => threads.run(job)).toThrow(expect.objectContaining({ code: 'overloaded' }))
+  expect(threads.load).toBe(0)
+  await threads.close()
+})
+
 /** The nice values of this process's threads: the 19th field of a thread's stat, proc_pid_stat(5). */
 function nices(): number[] {
   return readdirSync('/proc/self/task').map((tid) => {

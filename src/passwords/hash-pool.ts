@@ -35,6 +35,7 @@ export class HashPool {
   readonly #waiting = new FairQueue<Asked>()
   /** A moving average of the duration of a job, in milliseconds. */
   #jobMs = 50
+  #isEnding = false
 
   /** @param queue how many jobs may wait while `count` are computed */
   constructor(count: number, queue: number) {
@@ -49,7 +50,13 @@ export class HashPool {
 
   /** @throws AppError `overloaded` where no more may wait, and no other job would make room */
   assertRoom(): void {
-    if (this.#isFull() && !this.#waiting.canMakeRoom()) throw this.#overloaded()
+    if (this.#isEnding || (this.#isFull() && !this.#waiting.canMakeRoom())) throw this.#overloaded()
+  }
+
+  /** Refuses the jobs that no thread has yet, and all later ones, as `overloaded`. */
+  refuseRest(): void {
+    this.#isEnding = true
+    for (let job = this.#waiting.next(); job; job = this.#waiting.next()) job.reject(this.#overloaded())
   }
 
   /** @throws AppError `overloaded`, also later, where the job has to make room for another one */

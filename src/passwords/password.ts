@@ -104,6 +104,11 @@ export class Passwords {
     return this.#threads.load
   }
 
+  /** Refuses the calls that still wait, and all later ones, as `overloaded`. */
+  refuseRest(): void {
+    this.#threads.refuseRest()
+  }
+
   async close(): Promise<void> {
     await this.#threads.close()
   }

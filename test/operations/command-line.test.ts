@@ -649,6 +649,27 @@ describe('start', () => {
     await expect(fetch(`${server.url}/livez`)).rejects.toThrow()
   })
 
+  test('after SIGTERM, sign-ins that wait too long for their hash are answered 503, and none is cut off', async () => {
+    await add(person.phone)
+    // Each hash begins a second late, as on a machine whose other programs are busy.
+    const late = `import { Worker } from 'node:worker_threads'
+      const send = Worker.prototype.postMessage
+      Worker.prototype.postMessage = function (job) { setTimeout(() => send.call(this, job), 1_000) }`
+    const server = await startProcess({
+      ...environment,
+      HUFU_PASSWORD_PARALLEL: '1',
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(late)}`,
+    })
+    const inFlight = await Promise.all(
+      Array.from({ length: 30 }, () => askedToGoOn(`${server.url}/v1/sessions`)),
+    )
+    const ended = server.stop('SIGTERM')
+    const body = JSON.stringify({ phone_number: person.phone, password: person.password })
+    const statuses = await Promise.all(inFlight.map(async (request) => (await request.finish(body)).status))
+    expect(new Set(statuses)).toEqual(new Set([201, 503]))
+    expect(await ended).toBe(0)
+  })
+
   test('requests sent before the signal are answered, also on connections not yet accepted', async () => {
     const server = await startProcess(environment)
     // The process is stopped, so it finds both the connections and the signal when it continues.
