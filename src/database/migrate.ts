@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migration'
 import { tableNames } from './ddl.ts'
 import { isRetryable } from './failures.ts'
+import { lockForTransaction, MigrationLockHeld, waitingForHolder } from './migration-lock.ts'
 import type { Sentence, Tell } from './migration-progress.ts'
 import { accountsAndSessions } from './migrations/0001-accounts-and-sessions.ts'
 import { tokenRotation } from './migrations/0002-token-rotation.ts'
@@ -129,7 +130,7 @@ export async function migrate(db: Database, kind: DatabaseKind, tell: Tell = () 
 
 async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Promise<string[]> {
   const done: string[] = []
-  const giveUpAt = performance.now() + waitForLocksMs
+  const waitedFor = waitsForLocks(db, kind, tell)
   for (let catalogTry = 1; ; ) {
     // One at a time: a migration that does not get a lock does not roll back those before it.
     const { error, results = [] } = await migrateUp(db, kind)
@@ -137,14 +138,30 @@ async function runMigrations(db: Database, kind: DatabaseKind, tell: Tell): Prom
       if (results.length === 0) return done
       done.push(...results.map(({ migrationName }) => migrationName))
       catalogTry = 1
-    } else if (isRetryable(error) && performance.now() < giveUpAt) {
-      tell(waiting)
-      await sleep(pauseMs)
-    } else {
+    } else if (!(await waitedFor(error))) {
       if (catalogTry++ === catalogTries || !isSchemaRace(error, results)) throw error
       // Two processes that are equally fast would meet at the next statement again.
       await sleep(catalogRetryMs * (0.5 + Math.random()))
     }
+  }
+}
+
+/** A function that waits, for an error that means that another program holds a lock; false for others. */
+function waitsForLocks(db: Database, kind: DatabaseKind, tell: Tell): (error: unknown) => Promise<boolean> {
+  const told = new Set<string>()
+  const giveUpAt = performance.now() + waitForLocksMs
+  return async (error) => {
+    if (performance.now() >= giveUpAt) return false
+    if (error instanceof MigrationLockHeld) {
+      const sentence = await waitingForHolder(db, kind)
+      if (!told.has(sentence.en)) tell(sentence)
+      told.add(sentence.en)
+      return true
+    }
+    if (!isRetryable(error)) return false
+    tell(waiting)
+    await sleep(pauseMs)
+    return true
   }
 }
 
@@ -154,7 +171,7 @@ async function migrateUp(db: Database, kind: DatabaseKind): Promise<MigrationRes
   let failed: MigrationResultSet | null = null
   try {
     return await db.transaction().execute(async (tx) => {
-      await lockMigrations(tx)
+      await lockForTransaction(tx)
       const result = await migrator(tx, kind).migrateUp()
       if (!result.error) return result
       failed = result
@@ -163,17 +180,6 @@ async function migrateUp(db: Database, kind: DatabaseKind): Promise<MigrationRes
   } catch (error) {
     return failed ?? { error }
   }
-}
-
-/** That of the library, which earlier versions take for their session. */
-const migrationLock = '3853314791062309107'
-
-/** Waits until no other process migrates, for as long as a migration may take. */
-async function lockMigrations(tx: Database): Promise<void> {
-  const { rows } = await sql<{ before: string }>`select current_setting('lock_timeout') as before`.execute(tx)
-  await sql`select set_config('lock_timeout', ${String(waitForLocksMs)}, true)`.execute(tx)
-  await sql`select pg_advisory_xact_lock(${sql.lit(migrationLock)}::bigint)`.execute(tx)
-  await sql`select set_config('lock_timeout', ${rows[0]?.before ?? '0'}, true)`.execute(tx)
 }
 
 const catalogTries = 10

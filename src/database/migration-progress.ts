@@ -1,7 +1,7 @@
 // Reports to the operator what a migration does to a table with many rows, before each statement that may
 // take long.
 import { CompiledQuery, type DatabaseConnection, type Dialect, type Driver } from 'kysely'
-import type { DatabaseKind } from './open.ts'
+import type { DatabaseKind } from './database-url.ts'
 
 /** One sentence in both languages. */
 export interface Sentence {

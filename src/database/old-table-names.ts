@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { columnNames, tableNames } from './ddl.ts'
 import { isRetryable } from './failures.ts'
+import { mysqlLockName } from './migration-lock.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
 import { UnusableDatabaseError } from './unusable.ts'
@@ -144,7 +145,7 @@ async function otherConnections(
 /** Whether this connection has got the lock for the renaming, which ends with the connection. */
 async function lockSchema(db: Database, kind: Exclude<DatabaseKind, 'sqlite'>): Promise<boolean> {
   const queries = {
-    mysql: sql<{ got: number | boolean }>`select get_lock(concat('hufu ', database()), 0) as got`,
+    mysql: sql<{ got: number | boolean }>`select get_lock(${mysqlLockName}, 0) as got`,
     postgres: sql<{
       got: number | boolean
     }>`select pg_try_advisory_lock(hashtext('hufu'), hashtext(current_schema())) as got`,

@@ -7,6 +7,7 @@ import { type CompiledQuery, type Dialect, Kysely, MysqlDialect, PostgresDialect
 import type { MaybePromise } from '../maybe-promise.ts'
 import { parseDatabaseUrl } from './database-url.ts'
 import { isReadOnly, isUnusableFile } from './failures.ts'
+import { withMigrationLock } from './migration-lock.ts'
 import { queuedMysqlPool, queuedPostgresPool } from './pool-queue.ts'
 import { refusalOf } from './refused.ts'
 import type { Database, Tables } from './schema.ts'
@@ -50,32 +51,19 @@ export function dialectFor(
       return new NodeSqliteDialect(place.path)
     }
     case 'mysql':
-      return new MysqlDialect({
-        pool: async () => queuedMysqlPool((await pools()).mysqlPool(place, options), poolSize),
-      })
+      return withMigrationLock(
+        new MysqlDialect({
+          pool: async () => queuedMysqlPool((await pools()).mysqlPool(place, options), poolSize),
+        }),
+        place.kind,
+      )
     case 'postgres':
       return withMigrationLock(
         new PostgresDialect({
           pool: async () => queuedPostgresPool((await pools()).postgresPool(place, options), poolSize),
         }),
+        place.kind,
       )
-  }
-}
-
-/**
- * The library's lock for migrations belongs to the session, which a pooler shares among clients, and is
- * released before the commit. migrate.ts takes the lock for its transaction instead.
- */
-function withMigrationLock(dialect: Dialect): Dialect {
-  const adapter = Object.assign(dialect.createAdapter(), {
-    acquireMigrationLock: async () => {},
-    releaseMigrationLock: async () => {},
-  })
-  return {
-    createAdapter: () => adapter,
-    createDriver: () => dialect.createDriver(),
-    createIntrospector: (db) => dialect.createIntrospector(db),
-    createQueryCompiler: () => dialect.createQueryCompiler(),
   }
 }
 

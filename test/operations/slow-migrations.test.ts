@@ -1,9 +1,10 @@
 // Migrations of large tables: statements without a timeout, locks of other sessions, and the messages to the
 // operator.
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { dropIndexes } from '../../src/database/ddl.ts'
-import { migrate } from '../../src/database/migrate.ts'
+import { migrate, migrationCount } from '../../src/database/migrate.ts'
+import { lockForTransaction, mysqlLockName } from '../../src/database/migration-lock.ts'
 import { dialectThatTells } from '../../src/database/migration-progress.ts'
 import { databaseKind, dialectFor, openDatabase } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
@@ -100,6 +101,48 @@ describe.concurrent.each(databases)('on $name', (database) => {
         expect(wait.execute(db)).resolves.toBeDefined(),
         expect(wait.execute(openPlain())).rejects.toThrow(),
       ])
+    },
+  )
+
+  onServers?.(
+    'a process that waits for another one that migrates names it, and other databases of the server do not wait',
+    { concurrent: false },
+    async () => {
+      const holding = Promise.withResolvers<void>()
+      const release = Promise.withResolvers<void>()
+      const hold = async (lock: () => Promise<unknown>) => {
+        await lock()
+        holding.resolve()
+        await release.promise
+      }
+      const holder =
+        kind() === 'mysql'
+          ? openPlain()
+              .connection()
+              .execute(async (db) => {
+                await hold(() => sql`select get_lock(${mysqlLockName}, 0)`.execute(db))
+                await sql`select release_lock(${mysqlLockName})`.execute(db)
+              })
+          : openPlain()
+              .transaction()
+              .execute((tx) => hold(() => lockForTransaction(tx)))
+      await holding.promise
+      const migrating = migrate(openMigrating(), kind(), report)
+
+      const another = await database.createEmpty()
+      const db = openDatabase(dialectFor(another.url, 1))
+      open.push(db)
+      expect(await migrate(db, kind())).toHaveLength(migrationCount(kind()))
+
+      await vi.waitFor(() => expect(messages).not.toEqual([]), 30_000)
+      release.resolve()
+      expect(await migrating).toHaveLength(migrationCount(kind()))
+      await holder
+      const waiting =
+        /^migration: waiting for another process that migrates this database \(connection \d+ from \S+\)$/
+      expect(messages).toEqual([expect.stringMatching(waiting)])
+      await db.destroy()
+      await another.drop()
     },
   )
 
