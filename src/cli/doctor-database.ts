@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import { openDatabaseAlone, openServices } from '../app.ts'
 import { databaseNow } from '../database/database-clock.ts'
 import { parseDatabaseUrl } from '../database/database-url.ts'
-import { migrationCount, pendingMigrations } from '../database/migrate.ts'
+import { laterMigrations, migrationCount, pendingMigrations } from '../database/migrate.ts'
 import { type DatabaseKind, sqlitePath } from '../database/open.ts'
 import { refusalOf } from '../database/refused.ts'
 import { replicationOf } from '../database/replication.ts'
@@ -39,7 +39,11 @@ export async function databaseFindings(settings: Settings, output: Output): Prom
     }
     const schema: Finding =
       pending.length === 0
-        ? { check: 'schema', status: 'ok', text: output.say('已是最新', 'up to date') }
+        ? {
+            check: 'schema',
+            status: 'ok',
+            text: currentText(await laterMigrations(services.db, kind), output),
+          }
         : {
             check: 'schema',
             status: 'warning',
@@ -114,6 +118,15 @@ async function replicationFindings(db: Database, kind: DatabaseKind, output: Out
   if (found === null) return []
   const { isWarning, zh, en } = found
   return [{ check: 'replicas', status: isWarning ? 'warning' : 'ok', text: output.say(zh, en) }]
+}
+
+/** @param later the migrations of a later version, with which this one works too */
+function currentText(later: readonly string[], output: Output): string {
+  if (later.length === 0) return output.say('已是最新', 'up to date')
+  return output.say(
+    `已是最新；更新的版本还做过迁移：${later.join('、')}`,
+    `up to date; a later version has migrated further: ${later.join(', ')}`,
+  )
 }
 
 /** @param isEmpty no migration has run */

@@ -227,6 +227,12 @@ export async function pendingMigrations(db: Database, kind: DatabaseKind): Promi
   return Object.keys(migrations(kind)).filter((name) => !executed.includes(name))
 }
 
+/** The names of migrations that a later version has run. @throws UnusableDatabaseError as `migrate` does */
+export async function laterMigrations(db: Database, kind: DatabaseKind): Promise<string[]> {
+  const last = Object.keys(migrations(kind)).at(-1) ?? ''
+  return (await executedMigrations(db, kind)).filter((name) => name > last)
+}
+
 /** The number of all migrations: so many are pending in an empty database. */
 export function migrationCount(kind: DatabaseKind): number {
   return Object.keys(migrations(kind)).length

@@ -215,13 +215,22 @@ describe.each(databases)('$name', (database) => {
     },
   )
 
-  test.skipIf(skipped !== null)('that a newer version has migrated further still starts', async () => {
-    const { url: newer, drop: dropNewer } = await database.createEmpty()
-    const db = openDatabase(dialectFor(newer, 1))
-    await migrate(db, kind)
-    await sql`insert into hufu_migrations (name, timestamp) values ('9999-from-the-future', 'x')`.execute(db)
-    expect(await migrate(db, kind)).toEqual([])
-    await db.destroy()
-    await dropNewer()
-  })
+  test.skipIf(skipped !== null)(
+    'that a newer version has migrated further still starts, and doctor says so',
+    async () => {
+      const { url: newer, drop: dropNewer } = await database.createEmpty()
+      const db = openDatabase(dialectFor(newer, 1))
+      await migrate(db, kind)
+      await sql`insert into hufu_migrations (name, timestamp) values ('9999-from-the-future', 'x')`.execute(
+        db,
+      )
+      expect(await migrate(db, kind)).toEqual([])
+      const doctor = await runCommand(['doctor'], { HUFU_DATABASE_URL: newer, LANG: 'en' })
+      expect(doctor.stdout).toMatch(
+        /^✓ schema +up to date; a later version has migrated further: 9999-from-the-future$/m,
+      )
+      await db.destroy()
+      await dropNewer()
+    },
+  )
 })
