@@ -6,14 +6,15 @@ import { findCode } from '../../src/codes/code-rows.ts'
 import { MemoryLimits } from '../../src/limits/store-memory.ts'
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { addPerson, type RunningApp } from '../support/app.ts'
+import { type DatabaseUnderTest, databases } from '../support/databases.ts'
 import { SmsApps } from '../support/sms-app.ts'
 
 const known = '13800005223'
 const unknown = '13900005224'
 const apps = new SmsApps()
 
-async function start(environment?: Record<string, string>): Promise<RunningApp> {
-  const app = await apps.start(environment)
+async function start(environment?: Record<string, string>, on?: DatabaseUnderTest): Promise<RunningApp> {
+  const app = await apps.start(environment, on)
   await addPerson(app.services, known)
   return app
 }
@@ -38,7 +39,7 @@ async function statementsOf(app: RunningApp, work: () => Promise<unknown>): Prom
     await work()
     await app.services.codeSender.close()
     const statements = spy.mock.calls.map(([{ sql }]) => {
-      const [, table = ''] = /(?:from|into|update) "?(hufu_[a-z_]+)/.exec(sql) ?? []
+      const [, table = ''] = /(?:from|into|update) ["`]?(hufu_[a-z_]+)/.exec(sql) ?? []
       return `${/^select/.test(sql) ? 'read' : 'write'} ${table}`
     })
     // The server reads the feed all the time.
@@ -55,29 +56,34 @@ function executorClassOf({ services }: RunningApp) {
   return found
 }
 
-describe('the statements that run are the same', () => {
-  test.each([
+describe.each(databases)('the statements that run are the same on $name', (database) => {
+  const usable = test.skipIf(database.skipped !== null)
+
+  usable.each([
     ['reset_password', {}],
     ['confirm', {}],
     ['close_account', {}],
     ['sign_in', { HUFU_SIGN_UP: 'closed' }],
-  ])('for a code for %s, with and without an account, and whether or not a code is out', async (purpose, environment) => {
-    const app = await start(environment)
-    // The very first code reads the server's key.
-    await statementsOf(app, () => askFor(app, known, purpose === 'confirm' ? 'close_account' : 'confirm'))
-    const ofKnown: string[][] = []
-    const ofUnknown: string[][] = []
-    for (let i = 0; i < 3; i++) {
-      ofKnown.push(await statementsOf(app, () => askFor(app, known, purpose)))
-      ofUnknown.push(await statementsOf(app, () => askFor(app, unknown, purpose)))
-    }
-    expect(ofKnown[0]).toContain('write hufu_codes')
-    expect(ofKnown[0]).toContain('write hufu_events')
-    expect(ofUnknown).toEqual(ofKnown)
-  })
+  ])(
+    'for a code for %s, with and without an account, and whether or not a code is out',
+    async (purpose, environment) => {
+      const app = await start(environment, database)
+      // The very first code reads the server's key.
+      await statementsOf(app, () => askFor(app, known, purpose === 'confirm' ? 'close_account' : 'confirm'))
+      const ofKnown: string[][] = []
+      const ofUnknown: string[][] = []
+      for (let i = 0; i < 3; i++) {
+        ofKnown.push(await statementsOf(app, () => askFor(app, known, purpose)))
+        ofUnknown.push(await statementsOf(app, () => askFor(app, unknown, purpose)))
+      }
+      expect(ofKnown[0]).toContain('write hufu_codes')
+      expect(ofKnown[0]).toContain('write hufu_events')
+      expect(ofUnknown).toEqual(ofKnown)
+    },
+  )
 
-  test('for a wrong code, whether or not one is pending', async () => {
-    const app = await start()
+  usable('for a wrong code, whether or not one is pending', async () => {
+    const app = await start({}, database)
     await askFor(app, known, 'change_phone')
     const without = [
       await statementsOf(app, () => guess(app, unknown)),
@@ -92,8 +98,8 @@ describe('the statements that run are the same', () => {
     expect(without).toEqual(with_)
   })
 
-  test('for a wrong code in a reset, with and without an account', async () => {
-    const app = await start()
+  usable('for a wrong code in a reset, with and without an account', async () => {
+    const app = await start({}, database)
     await askFor(app, known, 'reset_password')
     await app.services.codeSender.close()
     const reset = (phone_number: string) =>
@@ -106,16 +112,37 @@ describe('the statements that run are the same', () => {
     expect(await statementsOf(app, () => reset(unknown))).toEqual(ofKnown)
   })
 
-  test.each([
-    '/v1/sessions',
-    '/login',
-  ])('for a wrong password at %s, with and without an account', async (path) => {
-    const app = await start()
-    const tryAt = (phone_number: string) => post(app, path, { phone_number, password: 'not the password' })
-    const ofKnown = await statementsOf(app, () => tryAt(known))
-    expect(ofKnown).toContain('write hufu_events')
-    expect(await statementsOf(app, () => tryAt(unknown))).toEqual(ofKnown)
-  })
+  usable.each(['/v1/sessions', '/login'])(
+    'for a wrong password at %s, with and without an account',
+    async (path) => {
+      const app = await start({}, database)
+      const tryAt = (phone_number: string) => post(app, path, { phone_number, password: 'not the password' })
+      const ofKnown = await statementsOf(app, () => tryAt(known))
+      expect(ofKnown).toContain('write hufu_events')
+      expect(await statementsOf(app, () => tryAt(unknown))).toEqual(ofKnown)
+    },
+  )
+})
+
+describe.each(databases)('the statements that run with the limits on are the same on $name', (database) => {
+  test.skipIf(database.skipped !== null).each([{ password: 'not the password' }, { code: '000000' }])(
+    'for %j, with and without an account',
+    async (wrong) => {
+      const app = await start({ HUFU_LIMITS: 'on' }, database)
+      const [other, nobody] = ['13700005225', '13600005226']
+      await addPerson(app.services, other)
+      for (const number of [known, other]) await askFor(app, number, 'sign_in')
+      // From here on the counters of the address and of the installation exist.
+      for (const phone_number of [other, nobody]) await post(app, '/v1/sessions', { phone_number, ...wrong })
+      const twice = async (phone_number: string) => [
+        await statementsOf(app, () => post(app, '/v1/sessions', { phone_number, ...wrong })),
+        await statementsOf(app, () => post(app, '/v1/sessions', { phone_number, ...wrong })),
+      ]
+      const ofKnown = await twice(known)
+      if (database.name !== 'sqlite') expect(ofKnown[0]).toContain('write hufu_limit_counters')
+      expect(await twice(unknown)).toEqual(ofKnown)
+    },
+  )
 })
 
 describe('the counters that are used are the same', () => {
@@ -214,7 +241,11 @@ describe('the durations that an attacker can measure', () => {
       if (number === known) setImmediate(busyFor, 10)
       return answer
     }
-    expect((await compare(askAndLook(app))) - 0.5).toBeGreaterThan(tolerance)
+    // On a busy machine the noise may be larger than this leak.
+    let found = 0
+    for (let tries = 0; tries < 3 && found <= tolerance; tries++)
+      found = (await compare(askAndLook(app))) - 0.5
+    expect(found).toBeGreaterThan(tolerance)
   })
 
   test('do not reveal whether a code is pending when one is guessed', async () => {

@@ -1,15 +1,15 @@
 // Servers whose text messages go to a fake gateway.
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { type RunningApp, startApp } from './app.ts'
-import { databases } from './databases.ts'
+import { type DatabaseUnderTest, databases } from './databases.ts'
 import { FakeGateway } from './gateways/gateway.ts'
 import { httpGateway } from './gateways/http.ts'
 
 const secret = 'hunter2'
 
 /**
- * A gateway for the tests of one file, and servers on SQLite that send through it, each closed after its
- * test.
+ * A gateway for the tests of one file, and servers that send through it, by default on SQLite, each closed
+ * after its test.
  */
 export class SmsApps {
   #gateway: FakeGateway | null = null
@@ -34,9 +34,11 @@ export class SmsApps {
     return this.#gateway ?? expect.fail('the gateway has not started')
   }
 
-  async start(environment: Record<string, string> = {}): Promise<RunningApp> {
-    const [sqlite = expect.fail()] = databases
-    const fresh = await sqlite.create()
+  async start(
+    environment: Record<string, string> = {},
+    database: DatabaseUnderTest = databases[0] ?? expect.fail(),
+  ): Promise<RunningApp> {
+    const fresh = await database.create()
     this.#closers.push(fresh.drop)
     const sms = { HUFU_SMS: 'http', HUFU_SMS_HTTP_URL: this.gateway.url, HUFU_SMS_HTTP_SECRET: secret }
     const app = await startApp(fresh.url, { environment: { ...sms, ...environment } })
