@@ -264,6 +264,21 @@ describe('asking for codes', () => {
     expect(await shared(limiter, 'send_code', person(2))).toBe('budget_spent')
   })
 
+  test('a message that was not sent leaves its place in the prefix, in the country and in the parts of the budget', async () => {
+    for (const limits of [
+      table,
+      limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 4]]) }),
+      limitsWith({ smsDailyBudget: 4 }),
+    ]) {
+      const { limiter } = newLimiter(limits)
+      for (let i = 0; i < 30; i++) {
+        const asked = await limiter.askForCode(attacker('prefix', i))
+        expect(await asked.message('stranger')).toBe('room')
+        await asked.messageNotSent()
+      }
+    }
+  })
+
   test('a prefix neither counts nor stops messages to owners of accounts', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 25; i++) {

@@ -26,6 +26,17 @@ test('every owner can sign in again within 15 minutes with a device proof, and w
   }
 })
 
+test('no attack takes more accounts than at f453b6e, nor one account more often than once in 1,000 years', () => {
+  let ofOneAccount = 0
+  for (const [name = '', , , now = '', before = ''] of table) {
+    expect(Number.parseFloat(now), name).toBeLessThanOrEqual(Number.parseFloat(before))
+    const isOfMany = /many/.test(name)
+    if (!isOfMany) ofOneAccount = Math.max(ofOneAccount, Number.parseFloat(now))
+  }
+  expect(ofOneAccount).toBeGreaterThan(0)
+  expect(ofOneAccount).toBeLessThanOrEqual(1 / 1_000)
+})
+
 test('the simulation prints the rows of the documentation', { timeout: 240_000 }, async () => {
   const short = ['messages of one number used up, one address']
   const rows = printed(await simulateAttacks(short))
