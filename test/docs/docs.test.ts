@@ -6,6 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { chartOf, faultSummaries, faultSumsOf, speedSummaries, withPart } from '../../bench/chart.ts'
 import { exitCodes } from '../../src/cli/output.ts'
+import {
+  mysqlErrors,
+  postgresClasses,
+  postgresErrors,
+  sqliteErrors,
+} from '../../src/database/failure-codes.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { eventKinds } from '../../src/events/events.ts'
 import { publicErrors } from '../../src/http/problem.ts'
@@ -125,6 +131,25 @@ test.each([
     const values = [words[0], atLeast, words[1], atMost, words[2]].join('')
     expect(all.find(([cell]) => cell === setting)?.[2]).toBe(values)
   }
+})
+
+test('docs/operations.md names only error codes with which the database counts as away', () => {
+  const [, ...table] = rows(section('docs/operations.md', '### What counts as "the database is away"'))
+  const codesIn = (column: number, form: RegExp) => table.flatMap((row) => row[column]?.match(form) ?? [])
+  const mysql = Object.entries(mysqlErrors).flatMap(([kind, codes]) => (kind === 'unique' ? [] : [...codes]))
+  const named = codesIn(1, /\b\d{4}\b/g).map(Number)
+  expect(named.length).toBeGreaterThan(30)
+  expect(mysql).toEqual(expect.arrayContaining(named))
+  const { unique: _, ...postgres } = postgresErrors
+  const states = codesIn(2, /\b[0-9A-Z]{5}\b/g).filter((code) => !postgresClasses.test(code))
+  expect(states.length).toBeGreaterThan(5)
+  expect(Object.values(postgres).flatMap((codes) => [...codes] as string[])).toEqual(
+    expect.arrayContaining(states),
+  )
+  const { lostRace, readOnly, outOfReach } = sqliteErrors
+  const results = codesIn(3, /\b\d+\b/g).map(Number)
+  expect(results.length).toBeGreaterThan(5)
+  expect([...lostRace, ...readOnly, ...outOfReach]).toEqual(expect.arrayContaining(results))
 })
 
 describe.each(['docs/errors.md', 'docs/errors.zh-CN.md'])('%s', (page) => {
