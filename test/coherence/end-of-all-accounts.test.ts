@@ -1,13 +1,14 @@
 // The end of the sessions of all accounts: every server knows at once, a run that is interrupted is completed
 // by the next one, and an account whose write fails is tried again.
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
 import { AppError } from '../../src/errors.ts'
 import { EndOfAllAccounts } from '../../src/sessions/end-of-all-accounts.ts'
 import type { Sessions } from '../../src/sessions/sessions.ts'
-import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
-import { type Domain, openDomain, signIn } from '../support/in-process-server.ts'
+import { stores } from '../support/databases.ts'
+import { freshDomains } from '../support/fresh-domains.ts'
+import { type Domain, signIn } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
@@ -19,28 +20,14 @@ const began = Date.UTC(2026, 10, 21)
 
 describe.each(stores)('on $name', (store) => {
   const usable = test.skipIf(store.skipped !== null)
-  /** For tests with sessions of their own. */
-  let fresh: FreshDatabase
+  const { url, open } = freshDomains(store.database, store.redis)
   let here: Domain
-  const others: Domain[] = []
-
-  const open = async (watch?: Watcher) => {
-    const domain = await openDomain({
-      databaseUrl: fresh.url,
-      redisUrl: store.redis ? redisUrl() : null,
-      ...(watch && { watch }),
-      onBackgroundError: () => {},
-    })
-    others.push(domain)
-    return domain
-  }
 
   /** Each account has two sessions. */
   beforeEach(async () => {
     if (store.skipped !== null) return
-    fresh = await store.database.create()
     here = await open()
-    const kind = databaseKind(fresh.url) ?? expect.fail()
+    const kind = databaseKind(url()) ?? expect.fail()
     await insertMany(here.db, kind, 'hufu_accounts', accounts, {
       id: (i, { padded }) => padded(i, 36),
       phone_number: (i, { concat, padded }) => concat(sql`'+86130'`, padded(i, 9)),
@@ -60,11 +47,6 @@ describe.each(stores)('on $name', (store) => {
     })
   })
 
-  afterEach(async () => {
-    for (const domain of others.splice(0)) await domain.close()
-    await fresh?.drop()
-  })
-
   const idOf = (number: number) => String(number).padStart(36, '0')
 
   const endingOn = (domain: Domain, startedBefore: number | null = null) =>
@@ -72,7 +54,7 @@ describe.each(stores)('on $name', (store) => {
       db: domain.db,
       sessions: domain.sessions,
       startedBefore,
-      parallel: fresh.url.startsWith('sqlite:') ? 1 : 4,
+      parallel: url().startsWith('sqlite:') ? 1 : 4,
       onFailure: () => {},
       afterFailureMs: 1,
     })
@@ -135,13 +117,14 @@ describe.each(stores)('on $name', (store) => {
     'a run that is interrupted is completed by the next one, and each end is recorded once',
     async () => {
       const state = { commits: 0 }
-      const mortal = await open(async (step, work) => {
+      const watch: Watcher = async (step, work) => {
         if (state.commits >= 60 && step.startsWith('sql') && step !== 'sql rollback')
           throw new Error('this process is dead')
         const result = await work()
         if (step === 'sql commit') state.commits++
         return result
-      })
+      }
+      const mortal = await open({ watch })
       await expect(endingOn(mortal).run()).rejects.toThrow('this process is dead')
       const ended = (await endedIds()).length
       expect(ended).toBeGreaterThan(0)

@@ -1,34 +1,16 @@
-// A commit that takes long comes behind what other servers have read of the feed: the writer announces it
-// once
-// more before it answers.
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+// A commit may take so long that other servers have read the feed past its change: the writer then announces
+// the change once more before it answers.
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { lateMs } from '../../src/timing.ts'
 import { databases, redisUrl } from '../support/databases.ts'
-import { addAccount, type Domain, openDomain, signIn } from '../support/in-process-server.ts'
+import { freshDomains } from '../support/fresh-domains.ts'
+import { addAccount, type Domain, signIn } from '../support/in-process-server.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
-describe.each(databases)('$name', ({ create, skipped }) => {
-  const usable = test.skipIf(skipped !== null || redisUrl() === null)
-  const opened: Domain[] = []
-  let url: string
-  let drop: () => Promise<void>
-
-  beforeEach(async () => {
-    const fresh = await create()
-    url = fresh.url
-    drop = fresh.drop
-  })
-  afterEach(async () => {
-    vi.restoreAllMocks()
-    for (const domain of opened.splice(0)) await domain.close()
-    await drop?.()
-  })
-
-  async function open(watch?: Watcher): Promise<Domain> {
-    const domain = await openDomain({ databaseUrl: url, redisUrl: redisUrl(), ...(watch && { watch }) })
-    opened.push(domain)
-    return domain
-  }
+describe.each(databases)('$name', (database) => {
+  const usable = test.skipIf(database.skipped !== null || redisUrl() === null)
+  const { open } = freshDomains(database, true)
+  afterEach(() => vi.restoreAllMocks())
 
   const stepsOf = async ({ db }: Domain, accountId: string) => {
     const rows = await db
@@ -46,10 +28,11 @@ describe.each(databases)('$name', ({ create, skipped }) => {
     'a change whose commit is late is in the feed twice, the second time behind what came meanwhile',
     async () => {
       let pause = 0
-      const slow = await open(async (name, work) => {
+      const watch: Watcher = async (name, work) => {
         if (name === 'confirm') await new Promise((resolve) => setTimeout(resolve, pause))
         return await work()
-      })
+      }
+      const slow = await open({ watch })
       const accountId = await addAccount(slow.db)
       await signIn(slow, accountId)
       await end(slow, accountId)

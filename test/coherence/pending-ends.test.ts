@@ -2,18 +2,12 @@
 // reader takes it into account, a process that dies in between leaves nothing half done, and other writers
 // are not blocked.
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
 import { listSessionRecords } from '../../src/sessions/session-record-rows.ts'
-import { type FreshDatabase, redisUrl, stores } from '../support/databases.ts'
-import {
-  addAccount,
-  type Domain,
-  openDomain,
-  otherPhone,
-  phone,
-  signIn,
-} from '../support/in-process-server.ts'
+import { stores } from '../support/databases.ts'
+import { freshDomains } from '../support/fresh-domains.ts'
+import { addAccount, type Domain, otherPhone, phone, signIn } from '../support/in-process-server.ts'
 import { insertMany } from '../support/many-rows.ts'
 import type { Watcher } from '../support/step-faults.ts'
 
@@ -23,38 +17,21 @@ const began = Date.UTC(2026, 10, 21)
 
 describe.each(stores)('on $name', (store) => {
   const usable = test.skipIf(store.skipped !== null)
-  let fresh: FreshDatabase
+  const { url, open } = freshDomains(store.database, store.redis)
+  const onBackgroundError = () => {}
   let here: Domain
   let accountId: string
-  const others: Domain[] = []
-
-  const open = async (watch?: Watcher) => {
-    const domain = await openDomain({
-      databaseUrl: fresh.url,
-      redisUrl: store.redis ? redisUrl() : null,
-      ...(watch && { watch }),
-      onBackgroundError: () => {},
-    })
-    others.push(domain)
-    return domain
-  }
 
   beforeEach(async () => {
     if (store.skipped !== null) return
-    fresh = await store.database.create()
-    here = await open()
+    here = await open({ onBackgroundError })
     accountId = await addAccount(here.db)
     await addSessions(many)
   })
 
-  afterEach(async () => {
-    for (const domain of others.splice(0)) await domain.close()
-    await fresh?.drop()
-  })
-
   /** The last ten had expired before everything else here. */
   async function addSessions(howMany: number): Promise<void> {
-    await insertMany(here.db, databaseKind(fresh.url) ?? expect.fail(), 'hufu_sessions', howMany, {
+    await insertMany(here.db, databaseKind(url()) ?? expect.fail(), 'hufu_sessions', howMany, {
       id: (i, { concat, padded }) => concat(sql`'AaBbCcDd'`, padded(i, 14)),
       account_id: () => sql`${sql.lit(accountId)}`,
       token_hash: (i, { padded }) => padded(i, 43),
@@ -80,12 +57,13 @@ describe.each(stores)('on $name', (store) => {
   /** A server that completes its first write, and then sends no more statements. */
   async function openMortal(): Promise<Domain> {
     const state = { isDead: false }
-    return await open(async (step, work) => {
+    const watch: Watcher = async (step, work) => {
       if (state.isDead && step.startsWith('sql')) throw new Error('this process is dead')
       const result = await work()
       if (step === 'sql commit') state.isDead = true
       return result
-    })
+    }
+    return await open({ watch, onBackgroundError })
   }
 
   const all = () => ({ accountId, reason: 'kicked', by: null, except: null }) as const
@@ -173,11 +151,12 @@ describe.each(stores)('on $name', (store) => {
   usable('other accounts sign in between two batches', async () => {
     const other = await addAccount(here.db)
     const signedIn: string[] = []
-    const server = await open(async (step, work) => {
+    const watch: Watcher = async (step, work) => {
       const result = await work()
       if (step === 'sql commit') signedIn.push((await signIn(here, other)).token)
       return result
-    })
+    }
+    const server = await open({ watch })
     await server.sessions.endAll(all())
     await server.writer.pendingEnds.written()
     expect(await rows('kicked')).toHaveLength(many - 10)

@@ -1,7 +1,7 @@
 // Everything that a database may return but a result: 503 where it could not do its work, an internal error
 // only for a bug of Hufu.
 import { createServer } from 'node:net'
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -17,6 +17,7 @@ import type { Database } from '../../src/database/schema.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
 import { AppError } from '../../src/errors.ts'
 import { addPerson, person, startApp } from '../support/app.ts'
+import { keepBusy } from '../support/busy-pool.ts'
 import { databases } from '../support/databases.ts'
 import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/services/mariadb.ts'
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
@@ -47,23 +48,6 @@ function answerTo(error: unknown): string {
 }
 
 const runSql = (db: Database, statement: string) => sql.raw(statement).execute(db)
-
-/** Holds every connection of the pool until it is released. */
-async function keepBusy(db: Kysely<never> | Database, size: number): Promise<() => Promise<void>> {
-  const release = Promise.withResolvers<void>()
-  const taken = Array.from({ length: size }, () => Promise.withResolvers<void>())
-  const holders = taken.map(({ resolve }) =>
-    db.connection().execute(async () => {
-      resolve()
-      await release.promise
-    }),
-  )
-  await Promise.all(taken.map(({ promise }) => promise))
-  return async () => {
-    release.resolve()
-    await Promise.all(holders)
-  }
-}
 
 describe.each(
   databases.filter(({ name }) => name !== 'sqlite'),

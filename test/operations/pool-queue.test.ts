@@ -9,6 +9,7 @@ import { inTransaction } from '../../src/database/transaction.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { inClass, type QueueClass, queueClasses } from '../../src/queue-order.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { keepBusy } from '../support/busy-pool.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
 
@@ -17,23 +18,6 @@ const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
-
-/** Holds every connection of the pool until it is released. */
-async function keepBusy(db: Database, size: number): Promise<() => Promise<void>> {
-  const release = Promise.withResolvers<void>()
-  const taken = Array.from({ length: size }, () => Promise.withResolvers<void>())
-  const holders = taken.map(({ resolve }) =>
-    db.connection().execute(async () => {
-      resolve()
-      await release.promise
-    }),
-  )
-  await Promise.all(taken.map(({ promise }) => promise))
-  return async () => {
-    release.resolve()
-    await Promise.all(holders)
-  }
-}
 
 const usable = databases.filter(({ name }) => name !== 'sqlite')
 
