@@ -87,7 +87,7 @@ class World {
   /** Requests a code, as CodeSender does. */
   async ask(
     subject: LimitSubject,
-    to: 'owner' | 'stranger' = 'owner',
+    to: 'owner' | 'without_account' = 'owner',
   ): Promise<'sent' | 'nothing' | 'refused'> {
     const asked = await this.limiter.askForCode(subject).catch(() => null)
     if (!asked) return 'refused'
@@ -389,7 +389,7 @@ const manyNumbers: readonly Attack[] = [
     minute: (world) =>
       burst(20, () => {
         const phoneNumber = `+861380000${String(1_000 + (lastUnknown++ % 4_000)).padStart(4, '0')}`
-        return world.ask(bot({ phoneNumber }), 'stranger')
+        return world.ask(bot({ phoneNumber }), 'without_account')
       }),
     before: 0,
   },

@@ -118,7 +118,7 @@ export class CodeSender {
    */
   async #sendNow(message: Message): Promise<void> {
     const { asked } = message
-    const room = await asked.message(message.account ? 'owner' : 'stranger')
+    const room = await asked.message(message.account ? 'owner' : 'without_account')
     if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
     if (room === 'limit_full') return await this.#withhold(message, room)
     const failure = await this.#deliver(message, 'anyone')

@@ -3,7 +3,7 @@
 import type { AccountsTable } from '../database/schema.ts'
 import { AppError, isWrongProof } from '../errors.ts'
 import type { EventKind, RequestOrigin } from '../events/events.ts'
-import type { Guess } from '../limits/limiter.ts'
+import type { Guess } from '../limits/guess.ts'
 import type { Passwords } from '../passwords/password.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 

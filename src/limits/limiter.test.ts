@@ -82,7 +82,7 @@ async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
 
 /** The answer of the shared counters to a caller that its own counters allow. */
 async function shared(limiter: Limiter, action: Action, subject: LimitSubject, isReal = true) {
-  if (action === 'send_code') return await (await limiter.askForCode(subject)).message('stranger')
+  if (action === 'send_code') return await (await limiter.askForCode(subject)).message('without_account')
   if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
   return await (await limiter.attempt(action, subject)).guess.count(isReal)
 }
@@ -255,7 +255,7 @@ describe('asking for codes', () => {
     const { limiter, clock } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
     for (let i = 0; i < 20; i++) {
       const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
-      expect(await asked.message('stranger')).toBe('room')
+      expect(await asked.message('without_account')).toBe('room')
       await asked.messageNotSent()
       await asked.notTheCallersFault()
       clock.advance(minute)
@@ -294,19 +294,19 @@ describe('asking for codes', () => {
 
   test('attacks on numbers without an account, and on owners, leave messages for others', async () => {
     const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 80 }))
-    const send = async (i: number, to: 'owner' | 'stranger', proof: string | null = null) =>
+    const send = async (i: number, to: 'owner' | 'without_account', proof: string | null = null) =>
       await (await limiter.askForCode(person(i, { proof }))).message(to)
-    const rooms = async (from: number, to: 'owner' | 'stranger', proof?: string) => {
+    const rooms = async (from: number, to: 'owner' | 'without_account', proof?: string) => {
       let count = 0
       for (let i = 0; i < 100; i++)
         if ((await send(from + i, to, proof && `${proof}${i}`)) === 'room') count++
       return count
     }
-    expect(await rooms(0, 'stranger')).toBe(60)
+    expect(await rooms(0, 'without_account')).toBe(60)
     expect(await rooms(100, 'owner')).toBe(10)
     expect(await send(250, 'owner')).toBe('limit_full')
     expect(await rooms(300, 'owner', 'proof')).toBe(10)
-    expect(await send(450, 'stranger')).toBe('budget_spent')
+    expect(await send(450, 'without_account')).toBe('budget_spent')
   })
 
   test('a message without a recipient counts nowhere', async () => {
@@ -603,7 +603,7 @@ test('a message that was not sent causes no wait', async () => {
   const { limiter, clock } = newLimiter()
   const messageOf = async (i: number) => {
     const request = await limiter.askForCode(person(i, { phoneNumber: number }))
-    return { request, room: await request.message('stranger') }
+    return { request, room: await request.message('without_account') }
   }
   expect((await messageOf(1)).room).toBe('room')
   clock.advance(60_000)
@@ -618,7 +618,7 @@ test('an attack on one country leaves messages for accounts and for device proof
   const { limiter, clock } = newLimiter(
     limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
   )
-  const sweep = async (to: 'stranger' | 'owner', from: number) => {
+  const sweep = async (to: 'without_account' | 'owner', from: number) => {
     let sent = 0
     for (let i = from; i < from + 60; i++) {
       const room = await (await limiter.askForCode(person(i))).message(to)
@@ -628,7 +628,7 @@ test('an attack on one country leaves messages for accounts and for device proof
     }
     return sent
   }
-  expect(await sweep('stranger', 0)).toBe(30)
+  expect(await sweep('without_account', 0)).toBe(30)
   expect(await sweep('owner', 100)).toBe(5)
   const owner = await limiter.askForCode(person(1, { proof: 'of the owner' }))
   expect(await owner.message('owner')).toBe('room')

@@ -1,11 +1,19 @@
 // Applies the table of limits before a message is sent or a secret is compared, and refuses with
 // `rate_limited`.
-import { hash } from 'node:crypto'
 import { AppError, isWrongProof } from '../errors.ts'
-import { numberCountry } from '../phone/phone.ts'
 import { atLeastInClass, type QueueClass } from '../queue-order.ts'
-import type { Action, By, Callers, Check, Counts, Limit, SessionWrite } from './limits.ts'
-import type { LimitStore, Spent, Window } from './store.ts'
+import {
+  type Caller,
+  type Counted,
+  type Counter,
+  Counters,
+  decoyOf,
+  endlessDecoyOf,
+  isRefused,
+} from './counters.ts'
+import { CountedGuess, type Guess } from './guess.ts'
+import type { Action, Check, Limit, SessionWrite } from './limits.ts'
+import type { LimitStore, Window } from './store.ts'
 import { type LimitSubject, subjectOf } from './subjects.ts'
 
 /**
@@ -19,7 +27,7 @@ type Room = 'room' | 'limit_full' | 'budget_spent'
  * The recipient of a message: the owner of an account, or a number without one; `none`: the message is not
  * sent.
  */
-type Recipient = 'owner' | 'stranger' | 'none'
+type Recipient = 'owner' | 'without_account' | 'none'
 
 /** A request for a code that the caller's own limits allow. */
 export interface CodeRequest {
@@ -43,35 +51,6 @@ export interface CodeRequest {
 }
 
 /**
- * How a guess is judged. `reserved`: the caller has a device proof, which has counters of its own. `room`:
- * one correct guess is enough. `full`: the number, or the installation, has had too many wrong guesses; a
- * code must then be correct twice, and a password is not compared.
- */
-type Judged = 'reserved' | 'room' | 'full'
-
-/** One guess at a secret, which the caller's own counters have counted. */
-export interface Guess {
-  /**
-   * Counts the guess in the counters that all callers share, before the comparison. Where there is nothing to
-   * guess, it counts in a decoy counter, so that it costs the same work. Only the first call counts.
-   * @throws AppError `unavailable`
-   */
-  count(isReal: boolean): Promise<Judged>
-  /**
-   * For a guess that is not enough by itself: notes whether this caller's code was correct, and returns
-   * whether the caller had another correct code before. The work is the same for a correct code, for a wrong
-   * one, where no code was sent, and when a guess is repeated.
-   * @throws AppError `unavailable`
-   */
-  wasRightAgain(code: string, isRight: boolean): Promise<boolean>
-  /**
-   * Set after the comparison, before anything else that may fail: a wrong guess stays counted, even where its
-   * event cannot be written.
-   */
-  isWrong: boolean
-}
-
-/**
  * An attempt that is counted as a failure from the start. When it fails, no call is needed. Only the first
  * call has an effect, and no call fails: one count too many is better than refusing a correct sign-in.
  */
@@ -91,33 +70,6 @@ export interface Writer {
   readonly sessionId: string
 }
 
-interface Bucket {
-  readonly action: Action
-  readonly by: By
-  readonly callers: Callers
-  readonly counts: Counts
-  /** The country that a limit by `country` applies to. */
-  readonly country?: string
-  readonly windows: readonly Window[]
-}
-
-interface Keyed {
-  readonly bucket: Bucket
-  readonly key: string
-}
-
-interface Asked extends Keyed {
-  readonly spent: Spent
-}
-
-/** The group of counters that count a caller. */
-type Lane = 'without_proof' | 'with_proof'
-
-/**
- * Counters of all callers. A caller never learns how full they are, except that all messages of the day are
- * sent.
- */
-const shared: readonly By[] = ['number', 'prefix', 'country', 'server']
 /** The wait is always the same, so that it does not reveal what other callers in the network did. */
 const networkRetrySeconds = 600
 /** The longest wait that a response states. */
@@ -129,11 +81,6 @@ const longestRetrySeconds = 86_400
 const longestProofWaitMs = 900_000
 const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
 
-/**
- * How long a caller's correct code is remembered while the counters are full: longer than the longest time
- * between two messages.
- */
-const rightOnce: readonly Window[] = [{ max: 1, ms: 12 * 3_600_000, backoffMs: [] }]
 /** For how long `accounts unlock` also lifts each caller's waits at the number. */
 const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
 
@@ -145,12 +92,11 @@ export interface LimiterOptions {
 
 export class Limiter {
   readonly #store: LimitStore
-  /** In the order of the table. */
-  readonly #buckets: readonly Bucket[]
+  readonly #counters: Counters
 
   constructor({ store, limits }: LimiterOptions) {
     this.#store = store
-    this.#buckets = bucketsOf(limits)
+    this.#counters = new Counters(store, limits)
   }
 
   /**
@@ -159,22 +105,21 @@ export class Limiter {
    * be sent
    */
   async askForCode(subject: LimitSubject): Promise<CodeRequest> {
-    const { counted, lane } = await this.#countOwn('send_code', subject)
-    const ofCaller = counted.filter(({ bucket }) => bucket.by === 'caller' || bucket.by === 'proof')
+    const { counted, caller } = await this.#countOwn('send_code', subject)
+    const ofCaller = counted.filter(({ counter: { by } }) => by === 'caller' || by === 'proof')
     const nextMs = Math.max(0, ...ofCaller.map(({ spent }) => spent.nextMs))
-    let message: readonly Asked[] = []
+    let message: readonly Counted[] = []
     return {
       resendInSeconds: Math.ceil(nextMs / 1000),
       message: async (to) => {
-        const buckets = this.#sharedBuckets('send_code', lane)
-        const asked = await this.#consumeAll(buckets, subject, lane, (one) =>
-          counts(one.bucket, to) ? one : decoyOf(one),
+        const answers = await this.#counters.consumeShared('send_code', caller, (one) =>
+          countsMessage(one.counter, to) ? one : endlessDecoyOf(one),
         )
-        if (!isRefused(asked)) message = asked
-        return roomOf(asked)
+        if (!isRefused(answers)) message = answers
+        return roomOf(answers)
       },
-      messageNotSent: () => this.#refund(message),
-      notTheCallersFault: () => this.#refund(counted),
+      messageNotSent: () => this.#counters.refund(message),
+      notTheCallersFault: () => this.#counters.refund(counted),
     }
   }
 
@@ -185,13 +130,10 @@ export class Limiter {
    * be compared
    */
   async attempt(action: Check, subject: LimitSubject): Promise<Attempt> {
-    const { counted, lane } = await this.#countOwn(action, subject)
-    const failures = counted.filter(({ bucket }) => bucket.counts !== 'all')
-    const guess = new CountedGuess(
-      (isReal) => this.#countGuess(action, subject, lane, isReal),
-      this.#store,
-      subject,
-    )
+    const { counted, caller } = await this.#countOwn(action, subject)
+    const failures = counted.filter(({ counter }) => counter.counts !== 'all')
+    const consume = (isReal: boolean) => this.#countGuess(action, caller, isReal)
+    const guess = new CountedGuess({ store: this.#store, subject, consume })
     let isSettled = false
     const settle = async (work: () => Promise<unknown>): Promise<void> => {
       if (isSettled) return
@@ -200,15 +142,15 @@ export class Limiter {
     }
     return {
       guess,
-      queueClass: lane === 'with_proof' ? 'known' : 'counted',
+      queueClass: caller.lane === 'with_proof' ? 'known' : 'counted',
       succeeded: () =>
         settle(() =>
           Promise.all([
-            this.#refund([...failures, ...guess.shared]),
-            this.#forget(({ by, counts }) => counts === 'in_a_row' && !shared.includes(by), subject),
+            this.#counters.refund([...failures, ...guess.shared]),
+            this.#counters.forgetFailures(subject),
           ]),
         ),
-      cancel: () => settle(() => this.#refund([...failures, ...guess.shared])),
+      cancel: () => settle(() => this.#counters.refund([...failures, ...guess.shared])),
     }
   }
 
@@ -243,9 +185,8 @@ export class Limiter {
   async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
     const subject = { ...noSubject, accountId, sessionId }
     try {
-      const buckets = this.#ownBuckets(action, 'without_proof')
-      const asked = await this.#consumeAll(buckets, subject, 'with_proof')
-      if (isRefused(asked)) throw refusalOf(asked)
+      const answers = await this.#counters.consumeOwn(action, { subject, lane: 'with_proof' })
+      if (isRefused(answers)) throw refusalOf(answers)
     } catch (error) {
       if (!areCountersAway(error) || !needsNoCounters.includes(action)) throw error
     }
@@ -258,7 +199,7 @@ export class Limiter {
    */
   async forgetNumber(phoneNumber: string): Promise<void> {
     const subject = { ...noSubject, phoneNumber }
-    await this.#forget(({ by }) => by === 'number', subject)
+    await this.#counters.forgetNumber(subject)
     await this.#store.forget(unlockedKey(subject))
     await this.#store.consume(unlockedKey(subject), unlocked)
   }
@@ -268,142 +209,45 @@ export class Limiter {
   }
 
   /** Counts in all of the caller's own counters, or in none. */
-  async #countOwn(action: Action, subject: LimitSubject): Promise<{ counted: readonly Asked[]; lane: Lane }> {
+  async #countOwn(
+    action: Action,
+    subject: LimitSubject,
+  ): Promise<{ counted: readonly Counted[]; caller: Caller }> {
     if (subject.proof !== null) {
-      const asked = await this.#consumeAll(this.#ownBuckets(action, 'with_proof'), subject, 'with_proof')
-      if (!isRefused(asked)) return { counted: asked, lane: 'with_proof' }
-      if (!isTreatedAsMissing(asked)) throw refusalOf(asked)
+      const caller: Caller = { subject, lane: 'with_proof' }
+      const counted = await this.#counters.consumeOwn(action, caller)
+      if (!isRefused(counted)) return { counted, caller }
+      if (!isTreatedAsMissing(counted)) throw refusalOf(counted)
     }
-    await this.#assertFewRefused(subject)
-    const asked = await this.#consumeOwn(action, subject)
-    if (!isRefused(asked)) return { counted: asked, lane: 'without_proof' }
-    await this.#consumeAll(this.#ownBuckets('refused', 'without_proof'), subject, 'without_proof')
-    throw refusalOf(asked)
+    const caller: Caller = { subject, lane: 'without_proof' }
+    // An address that has been refused very often is refused first, because that reads only one counter.
+    const waitMs = await this.#counters.waitOwn('refused', caller)
+    if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
+    const counted = await this.#consumeUnlocked(action, caller)
+    if (!isRefused(counted)) return { counted, caller }
+    await this.#counters.consumeOwn('refused', caller)
+    throw refusalOf(counted)
   }
 
-  /**
-   * Refuses an address that has been refused very often. Checked first, because it reads only one counter.
-   */
-  async #assertFewRefused(subject: LimitSubject): Promise<void> {
-    for (const { bucket, key } of keyed(this.#ownBuckets('refused', 'without_proof'), subject)) {
-      const waitMs = await this.#store.peek(key, bucket.windows)
-      if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
-    }
-  }
-
-  async #consumeOwn(action: Action, subject: LimitSubject): Promise<readonly Asked[]> {
-    const buckets = this.#ownBuckets(action, 'without_proof')
-    const asked = await this.#consumeAll(buckets, subject, 'without_proof')
-    const [refusing, ...more] = asked.filter(({ spent }) => spent.waitMs > 0)
-    if (refusing?.bucket.by !== 'caller' || more.length > 0) return asked
-    if ((await this.#store.peek(unlockedKey(subject), unlocked)) === 0) return asked
+  /** Counts in the caller's own counters, without the wait at this number after `accounts unlock`. */
+  async #consumeUnlocked(action: Action, caller: Caller): Promise<readonly Counted[]> {
+    const answers = await this.#counters.consumeOwn(action, caller)
+    const [refusing, ...more] = answers.filter(({ spent }) => spent.waitMs > 0)
+    if (refusing?.counter.by !== 'caller' || more.length > 0) return answers
+    if ((await this.#store.peek(unlockedKey(caller.subject), unlocked)) === 0) return answers
     await this.#store.forget(refusing.key)
-    return await this.#consumeAll(buckets, subject, 'without_proof')
+    return await this.#counters.consumeOwn(action, caller)
   }
 
   /**
    * Counts a guess in the counters that all callers without a proof share: of the number, and of the
    * installation.
    */
-  async #countGuess(
-    action: Check,
-    subject: LimitSubject,
-    lane: Lane,
-    isReal: boolean,
-  ): Promise<readonly Asked[] | null> {
-    if (lane === 'with_proof') return null
+  async #countGuess(action: Check, caller: Caller, isReal: boolean): Promise<readonly Counted[] | null> {
+    if (caller.lane === 'with_proof') return null
     // The decoy of a guess has the same windows: a full counter is read and not written, so a decoy that is
     // never full would differ in time.
-    return await this.#consumeAll(this.#sharedBuckets(action, lane), subject, lane, (one) =>
-      isReal ? one : { ...one, key: decoyKey(one) },
-    )
-  }
-
-  async #consumeAll(
-    buckets: readonly Bucket[],
-    subject: LimitSubject,
-    lane: Lane,
-    counterOf: (one: Keyed) => Keyed = (one) => one,
-  ): Promise<readonly Asked[]> {
-    const asked = keyed(buckets, subject).map(counterOf)
-    const spent = await this.#store.consumeAll(
-      asked.map(({ bucket, key }) => ({ key, windows: bucket.windows })),
-      { reserved: lane === 'with_proof' },
-    )
-    return asked.flatMap((one, i) => {
-      const answer = spent[i]
-      return answer ? [{ ...one, spent: answer }] : []
-    })
-  }
-
-  /** Never fails: a count that cannot be refunded expires with its window. */
-  async #refund(counted: readonly Asked[]): Promise<void> {
-    await Promise.allSettled(
-      counted.map(({ bucket, key, spent }) => this.#store.refund(key, bucket.windows, spent.at)),
-    )
-  }
-
-  async #forget(which: (bucket: Bucket) => boolean, subject: LimitSubject): Promise<void> {
-    await Promise.all(keyed(this.#buckets.filter(which), subject).map(({ key }) => this.#store.forget(key)))
-  }
-
-  #ownBuckets(action: Action, lane: Lane): Bucket[] {
-    return this.#bucketsFor(action, lane).filter(({ by }) => !shared.includes(by))
-  }
-
-  #sharedBuckets(action: Action, lane: Lane): Bucket[] {
-    return this.#bucketsFor(action, lane).filter(({ by }) => shared.includes(by))
-  }
-
-  #bucketsFor(action: Action, lane: Lane): Bucket[] {
-    return this.#buckets.filter(
-      ({ action: counted, callers }) => counted === action && isCountedIn(lane, callers),
-    )
-  }
-}
-
-/** Keeps what it has counted in the shared counters, for the refund of a correct guess. */
-class CountedGuess implements Guess {
-  readonly #consume: (isReal: boolean) => Promise<readonly Asked[] | null>
-  readonly #store: LimitStore
-  readonly #rightOnceKey: string
-  shared: readonly Asked[] = []
-  isWrong = false
-  #judged: Promise<Judged> | null = null
-
-  constructor(
-    consume: (isReal: boolean) => Promise<readonly Asked[] | null>,
-    store: LimitStore,
-    subject: LimitSubject,
-  ) {
-    this.#consume = consume
-    this.#store = store
-    this.#rightOnceKey = `right_once:${subjectOf('caller', subject)}`
-  }
-
-  async count(isReal: boolean): Promise<Judged> {
-    // A second comparison in the same attempt (after a concurrent change of the account) is not a second
-    // guess.
-    this.#judged ??= this.#count(isReal)
-    return await this.#judged
-  }
-
-  async #count(isReal: boolean): Promise<Judged> {
-    const asked = await this.#consume(isReal)
-    if (asked === null) return 'reserved'
-    if (isRefused(asked)) return 'full'
-    this.shared = asked
-    return 'room'
-  }
-
-  async wasRightAgain(code: string, isRight: boolean): Promise<boolean> {
-    const guessed = hash('sha256', `${this.#rightOnceKey} ${code}`, 'base64url').slice(0, 22)
-    const { waitMs } = await this.#store.consume(`guessed:${guessed}`, rightOnce)
-    const isRepeated = waitMs > 0
-    // Decoy keys: one for the first guess of a code, and one for its first repeat.
-    const decoy = `${isRepeated ? 'repeated' : 'not_right'}:${guessed}`
-    const noted = await this.#store.consume(isRight && !isRepeated ? this.#rightOnceKey : decoy, rightOnce)
-    return isRight && !isRepeated && noted.waitMs > 0
+    return await this.#counters.consumeShared(action, caller, (one) => (isReal ? one : decoyOf(one)))
   }
 }
 
@@ -419,64 +263,17 @@ const noSubject: LimitSubject = {
   proof: null,
 }
 
-/** One bucket for each counter, with all its windows. */
-function bucketsOf(limits: readonly Limit[]): Bucket[] {
-  const groups = Map.groupBy(
-    limits,
-    ({ action, by, callers, counts, country = '' }) => `${action}:${by}:${callers}:${counts}:${country}`,
-  )
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group
-    const windows = group.map(({ max, perSeconds, backoff = [] }) => ({
-      max,
-      ms: perSeconds * 1000,
-      backoffMs: backoff.map((seconds) => seconds * 1000),
-    }))
-    return first ? [{ ...first, windows }] : []
-  })
-}
-
-function keyed(buckets: readonly Bucket[], subject: LimitSubject): Keyed[] {
-  const { phoneNumber } = subject
-  const needsCountry = phoneNumber !== null && buckets.some(({ by }) => by === 'country')
-  const country = needsCountry ? numberCountry(phoneNumber) : null
-  return buckets.flatMap((bucket) => {
-    const { action, by, callers, counts } = bucket
-    if (by === 'country' && bucket.country !== country) return []
-    const name = subjectOf(by, subject)
-    return name === null ? [] : [{ bucket, key: `${action}:${by}:${callers}:${counts}:${name}` }]
-  })
-}
-
 function unlockedKey(subject: LimitSubject): string {
   return `unlocked:${subjectOf('number', subject)}`
 }
 
-function isRefused(asked: readonly Asked[]): boolean {
-  return asked.some(({ spent }) => spent.waitMs > 0)
+function countsMessage({ callers }: Counter, to: Recipient): boolean {
+  return to === 'without_account' || (to === 'owner' && callers !== 'without_account')
 }
 
-function counts({ callers }: Bucket, to: Recipient): boolean {
-  return to === 'stranger' || (to === 'owner' && callers !== 'without_account')
-}
-
-/** A decoy: the same work in a counter that is never full and that no limit reads. */
-function decoyOf(one: Keyed): Keyed {
-  const windows = one.bucket.windows.map((window) => ({ ...window, max: 1_000_000_000 }))
-  return { bucket: { ...one.bucket, windows }, key: decoyKey(one) }
-}
-
-function decoyKey({ key }: Keyed): string {
-  return `decoy:${key}`
-}
-
-function isCountedIn(lane: Lane, callers: Callers): boolean {
-  return callers === 'all' || callers === lane || (lane === 'without_proof' && callers === 'without_account')
-}
-
-function roomOf(asked: readonly Asked[]): Room {
-  const refusing = asked.filter(({ spent }) => spent.waitMs > 0)
-  if (refusing.some(({ bucket }) => bucket.callers === 'all')) return 'budget_spent'
+function roomOf(answers: readonly Counted[]): Room {
+  const refusing = answers.filter(({ spent }) => spent.waitMs > 0)
+  if (refusing.some(({ counter }) => counter.callers === 'all')) return 'budget_spent'
   return refusing.length > 0 ? 'limit_full' : 'room'
 }
 
@@ -486,19 +283,19 @@ function roomOf(asked: readonly Asked[]): Room {
  * and the owner would be refused for as long as that lasts. A request for a code waits: it would send a
  * second message.
  */
-function isTreatedAsMissing(asked: readonly Asked[]): boolean {
-  return asked.some(({ bucket, spent }) => {
+function isTreatedAsMissing(answers: readonly Counted[]): boolean {
+  return answers.some(({ counter, spent }) => {
     const countsRightOnes =
-      bucket.action !== 'send_code' && bucket.counts === 'all' && bucket.by !== 'session'
+      counter.action !== 'send_code' && counter.counts === 'all' && counter.by !== 'session'
     return spent.waitMs > (countsRightOnes ? 0 : longestProofWaitMs)
   })
 }
 
 /** The refusal states the wait, and not which limit was reached. */
-function refusalOf(asked: readonly Asked[]): AppError {
-  const waits = asked.filter(({ spent }) => spent.waitMs > 0)
-  const seconds = waits.map(({ bucket, spent }) =>
-    bucket.by === 'network' ? networkRetrySeconds : Math.ceil(spent.waitMs / 1000),
+function refusalOf(answers: readonly Counted[]): AppError {
+  const waits = answers.filter(({ spent }) => spent.waitMs > 0)
+  const seconds = waits.map(({ counter, spent }) =>
+    counter.by === 'network' ? networkRetrySeconds : Math.ceil(spent.waitMs / 1000),
   )
   return rateLimited(Math.max(...seconds))
 }

@@ -1,7 +1,7 @@
 // The interface of a sign-in method. docs/architecture.md lists what a new one touches.
 import type { Database } from '../../database/schema.ts'
 import type { RequestOrigin } from '../../events/events.ts'
-import type { Guess } from '../../limits/limiter.ts'
+import type { Guess } from '../../limits/guess.ts'
 import type { Check } from '../../limits/limits.ts'
 import type { Admission, Device, IssueRequest } from '../../sessions/sessions.ts'
 
