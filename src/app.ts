@@ -1,14 +1,12 @@
 // Connects the parts of the program, in this order: settings, database and session cache, domain, HTTP.
 import type { FastifyInstance } from 'fastify'
-import type { Dialect } from 'kysely'
 import { Accounts } from './accounts/accounts.ts'
 import { BarredNumbers } from './accounts/barred-numbers.ts'
 import { AccountLifecycle } from './accounts/lifecycle.ts'
-import {
-  CodeDestinations,
-  type ServedCountries,
-  servedCountries,
-} from './authentication/code-destinations.ts'
+import { openDatabaseAlone, openDialect } from './app/databases.ts'
+import { openDestinations, openSms } from './app/messages.ts'
+import { openPurges } from './app/purges.ts'
+import { openLimiter, openSessionCache } from './app/stores.ts'
 import { CodeSender } from './authentication/code-sender.ts'
 import { Credentials } from './authentication/credentials.ts'
 import { CodeMethod, type CodeMethodOptions } from './authentication/methods/code.ts'
@@ -16,50 +14,30 @@ import { PasswordMethod, type PasswordMethodOptions } from './authentication/met
 import { SignInRepeats } from './authentication/repeats.ts'
 import { type SignInMethods, SignInService } from './authentication/sign-in.ts'
 import type { OnBackgroundError } from './background-errors.ts'
-import { deleteOldChanges, Feed } from './changes/feed.ts'
+import { Feed } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
 import { Codes } from './codes/codes.ts'
-import { databaseNow } from './database/database-clock.ts'
 import { asUnavailable, isReadOnlyServer } from './database/failures.ts'
-import { dialectThatTells, type Tell } from './database/migration-progress.ts'
-import {
-  type DialectOptions,
-  dialectFor,
-  openDatabase,
-  preparedReads,
-  versionReader,
-} from './database/open.ts'
-import { type PurgeReport, type PurgeStep, Purges } from './database/purges.ts'
+import { openDatabase, preparedReads } from './database/open.ts'
+import type { PurgeReport } from './database/purges.ts'
 import type { Database } from './database/schema.ts'
 import { assertWritable, ServerWatch, serverExpression } from './database/server-identity.ts'
-import { migrationDeadlines } from './database/session-defaults.ts'
-import { deleteEventsBefore } from './events/event-rows.ts'
 import { connectionLimit } from './http/connection-limit.ts'
 import type { HealthParts } from './http/health/health.ts'
 import type { RequestLog } from './http/request-log.ts'
-import { deleteOldCounters } from './limits/counter-rows.ts'
-import { Limiter } from './limits/limiter.ts'
-import { limitsWith } from './limits/limits.ts'
-import { MemoryLimits } from './limits/store-memory.ts'
-import { limitConnections, SqlLimits } from './limits/store-sql.ts'
+import type { Limiter } from './limits/limiter.ts'
 import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
 import type { RedisReport } from './redis/connections.ts'
-import { MemorySessionCache } from './session-cache/memory.ts'
-import { NoSessionCache } from './session-cache/none.ts'
 import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
-import { deleteOldDeviceProofs } from './sessions/device-proofs.ts'
 import { SessionLifetime } from './sessions/last-seen.ts'
-import { removeOldSessions } from './sessions/old-sessions.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { Verification } from './sessions/verification.ts'
-import { SettingsError } from './settings/setting.ts'
 import type { Settings } from './settings/settings.ts'
 import { getOrCreateKey, keyOfSecret } from './signing-keys/stored-key.ts'
-import { smsDrivers } from './sms/drivers/drivers.ts'
 import type { SmsError } from './sms/sms.ts'
-import { SmsSender } from './sms/sms-sender.ts'
+import type { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
 
 /** The domain with its database and its session cache: all that the command line needs. */
@@ -226,159 +204,6 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
     key: secret === null ? () => getOrCreateKey(db) : async () => keyOfSecret(secret),
     testNumbers: { codes: testNumbers, until: testNumbersUntil ?? 0 },
   })
-}
-
-function openPurges(
-  parts: PurgeParts,
-  { clock, steady, databaseNow: askNow }: ServicesOptions & { readonly clock: Clock; readonly steady: Clock },
-): Purges {
-  const { db, settings } = parts
-  const { kind } = settings.database.location
-  const steps = purgeSteps(parts)
-  return new Purges({ db, clock, steady, databaseNow: askNow ?? (() => databaseNow(db, kind)), steps })
-}
-
-interface PurgeParts {
-  readonly db: Database
-  readonly lifecycle: AccountLifecycle
-  readonly codes: Codes
-  readonly settings: Settings
-}
-
-/** The deletion of all data that expires. New data that grows with time gets its step here. */
-function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[] {
-  const { eventsLifeMs } = settings.accounts
-  const events: PurgeStep[] =
-    eventsLifeMs === null
-      ? []
-      : [{ name: 'events', remove: (now, limit) => deleteEventsBefore(db, now - eventsLifeMs, limit) }]
-  return [
-    { name: 'accounts', remove: (now, limit) => lifecycle.purge(now, limit) },
-    {
-      name: 'sessions',
-      remove: (now, limit) => removeOldSessions(db, { now, limit, keepMs: settings.sessions.keepEndedMs }),
-    },
-    { name: 'device_proofs', remove: (now, limit) => deleteOldDeviceProofs(db, now, limit) },
-    { name: 'codes', remove: (now, limit) => codes.deleteExpired(now, limit) },
-    { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },
-    { name: 'limit_counters', remove: (now, limit) => deleteOldCounters(db, now, limit) },
-    ...events,
-  ]
-}
-
-/** The database with a single connection: for waiting until it answers, and for the feed. */
-export function openDatabaseAlone(settings: Settings, watch = new ServerWatch()): Database {
-  return openDatabase(openDialect({ ...settings.database, pool: 1 }, { watch }))
-}
-
-/**
- * A database for migrations: its statements have no deadline, and wait for a lock no longer than requests
- * behind them may wait.
- * @param tell called with a sentence about each long statement
- */
-export function openForMigrations(settings: Settings, tell: Tell): Database {
-  const { location } = settings.database
-  const dialect = openDialect({ location, pool: 1 }, { deadlines: migrationDeadlines })
-  return openDatabase(dialectThatTells(dialect, location.kind, tell))
-}
-
-function openDialect(
-  { location, pool }: Pick<Settings['database'], 'location' | 'pool'>,
-  options: DialectOptions,
-): Dialect {
-  try {
-    return dialectFor(location.url, pool, options)
-  } catch (error) {
-    const why = error instanceof Error ? error.message : error
-    throw new SettingsError(
-      `HUFU_DATABASE_URL 指定的位置不可用：${why}。请让运行 Hufu 的用户有权写入那个文件夹，或指定另一个文件，例如 sqlite:/var/lib/hufu/hufu.db。`,
-      `HUFU_DATABASE_URL names a place that cannot be used: ${why}. Give the user that runs Hufu write permission on that folder, or name another file, for example sqlite:/var/lib/hufu/hufu.db.`,
-    )
-  }
-}
-
-async function openSessionCache(
-  settings: Settings,
-  dialect: Dialect,
-  { feed, onRedis, cacheEntrySeconds }: ServicesOptions & { readonly feed: Feed },
-): Promise<SessionCache> {
-  const { url, withoutDatabase } = settings.redis
-  if (url === null) {
-    const readVersion = versionReader(dialect)
-    return readVersion ? new MemorySessionCache(readVersion) : new NoSessionCache()
-  }
-  const { RedisSessionCache } = await import('./session-cache/redis.ts')
-  const cache = new RedisSessionCache({
-    url,
-    feed,
-    trustWithoutDatabase: withoutDatabase === 'trust_cache',
-    ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
-    ...(onRedis && { onChange: onRedis }),
-  })
-  // Redis knows whether a server has read the feed until now.
-  await cache.connect()
-  await feed.start()
-  return cache
-}
-
-/** The rules of which numbers get codes. */
-export function openDestinations(settings: Settings): CodeDestinations {
-  const { numbers } = settings.sms
-  return new CodeDestinations({
-    countries: countriesOf(settings),
-    numbers,
-    region: settings.phone.defaultRegion,
-  })
-}
-
-/** The countries that get codes, with the messages of a day for each. */
-function countriesOf({ sms, phone, limits }: Settings): ServedCountries {
-  return servedCountries({
-    listed: sms.countries,
-    region: phone.defaultRegion,
-    dailyBudget: limits.smsDailyBudget,
-  })
-}
-
-/** Text messages through the configured drivers. No request is made before a message is sent. */
-export function openSms(
-  settings: Settings,
-  clock: Clock,
-  options: { readonly steady?: Clock; readonly onFailOver?: ((refusal: SmsError) => void) | undefined } = {},
-): SmsSender {
-  const [first, ...more] = settings.sms.chosen
-  const parts = { clock, print: printToTerminal }
-  const open = (name: string) => smsDrivers.open(name, settings.sms.drivers, parts)
-  return new SmsSender({
-    gateways: [open(first), ...more.map(open)],
-    clock: options.steady ?? steadyClock,
-    ...(options.onFailOver && { onFailOver: options.onFailOver }),
-  })
-}
-
-const printToTerminal = (line: string) =>
-  new Promise<void>((resolve, reject) => {
-    process.stderr.write(line, (error) => (error ? reject(error) : resolve()))
-  })
-
-/**
- * Counters are in the database, where all processes share them and an outage of Redis does not matter. A
- * single server on SQLite keeps them in memory: a write by another connection would invalidate its session
- * cache.
- */
-function openLimiter(
-  settings: Settings,
-  { clock, watch }: { readonly clock: Clock | undefined; readonly watch: ServerWatch },
-): Limiter {
-  const { enforcement, smsDailyBudget, allowances, networkFactor } = settings.limits
-  const { kind } = settings.database.location
-  const smsCountries = countriesOf(settings)
-  const options = { smsDailyBudget, smsCountries, allowances, networkFactor }
-  const limits = enforcement === 'off' ? [] : limitsWith(options)
-  if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
-    return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
-  const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }, { watch }))
-  return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
 }
 
 /** Whether requests can read and write. All that ask while an answer is on its way get that one. */

@@ -1,6 +1,6 @@
 // hufu sms: test.
 import { randomInt } from 'node:crypto'
-import { openDestinations, openSms } from '../app.ts'
+import { openDestinations, openSms } from '../app/messages.ts'
 import { systemClock } from '../clock.ts'
 import { maskPhoneNumber, parsePhoneNumber } from '../phone/phone.ts'
 import { isSmsError, type SmsError, type SmsErrorCode } from '../sms/sms.ts'

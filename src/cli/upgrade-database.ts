@@ -1,5 +1,5 @@
 // Brings the schema up to date, and reports slow migrations on standard error.
-import { openForMigrations } from '../app.ts'
+import { openForMigrations } from '../app/databases.ts'
 import { upgrade } from '../database/migrate.ts'
 import type { Sentence } from '../database/migration-progress.ts'
 import type { Context } from './context.ts'

@@ -43,6 +43,7 @@ const layers: readonly (readonly string[])[] = [
   ['authentication/'],
   ['http/'],
   ['log.ts'],
+  ['app/'],
   ['app.ts'],
   ['cli/'],
   ['main.ts'],
