@@ -1,5 +1,9 @@
 // Simulates attacks on the limits with a manual clock: the real limiter and the real table, and a simple
 // model of codes, owners and attackers.
+
+import { codeCheck } from '../src/authentication/methods/code.ts'
+import { signInChecks } from '../src/authentication/methods/methods.ts'
+import { passwordCheck } from '../src/authentication/methods/password.ts'
 import { ManualClock } from '../src/clock.ts'
 import {
   type AdjustableAllowance,
@@ -106,7 +110,7 @@ class World {
 
   /** Tries a code, as Codes.check does. */
   async tryCode(subject: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
-    const attempt = await this.limiter.attempt('check_code', subject).catch(() => null)
+    const attempt = await this.limiter.attempt(codeCheck, subject).catch(() => null)
     if (!attempt) return 'refused'
     const code = this.isOut && subject.phoneNumber === victim ? this.code : null
     const judged = await attempt.guess.count(code !== null)
@@ -125,7 +129,7 @@ class World {
 
   /** Tries a password, as comparePassword does. */
   async tryPassword(subject: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
-    const attempt = await this.limiter.attempt('check_password', subject).catch(() => null)
+    const attempt = await this.limiter.attempt(passwordCheck, subject).catch(() => null)
     if (!attempt) return 'refused'
     const judged = await attempt.guess.count(true)
     if (judged !== 'full' && !isRight) this.realGuesses++
@@ -413,13 +417,13 @@ async function guessAtAnother(world: World): Promise<void> {
   const phoneNumber = unknownNumber()
   if ((await world.ask(bot({ phoneNumber }))) !== 'sent') return
   for (let i = 0; i < guessesPerCode; i++) {
-    const attempt = await world.limiter.attempt('check_code', bot({ phoneNumber })).catch(() => null)
+    const attempt = await world.limiter.attempt(codeCheck, bot({ phoneNumber })).catch(() => null)
     if ((await attempt?.guess.count(true)) === 'room') world.realGuesses++
   }
 }
 
 function limitsAt(at: Numbers): readonly Limit[] {
-  return limitsWith({ smsDailyBudget: dailyBudget, ...numbers[at] })
+  return limitsWith({ checks: signInChecks, smsDailyBudget: dailyBudget, ...numbers[at] })
 }
 
 /** @param names the attacks to simulate; all if absent */

@@ -9,10 +9,8 @@ import { openPurges } from './app/purges.ts'
 import { openLimiter, openSessionCache } from './app/stores.ts'
 import { CodeSender } from './authentication/code-sender.ts'
 import { Credentials } from './authentication/credentials.ts'
-import { CodeMethod, type CodeMethodOptions } from './authentication/methods/code.ts'
-import { PasswordMethod, type PasswordMethodOptions } from './authentication/methods/password.ts'
-import { SignInRepeats } from './authentication/repeats.ts'
-import { type SignInMethods, SignInService } from './authentication/sign-in.ts'
+import { signInMethods } from './authentication/methods/methods.ts'
+import { SignInService } from './authentication/sign-in.ts'
 import type { OnBackgroundError } from './background-errors.ts'
 import { Feed } from './changes/feed.ts'
 import { type Clock, steadyClock, systemClock } from './clock.ts'
@@ -186,14 +184,6 @@ function openPasswords({ capacity, server: { workers } }: Settings, cost?: HashC
     queue: Math.ceil(capacity.passwordQueue / workers),
     ...(cost && { cost }),
   })
-}
-
-/** Every way to sign in. */
-function signInMethods(
-  parts: Omit<PasswordMethodOptions, 'repeats'> & Omit<CodeMethodOptions, 'repeats'>,
-): SignInMethods {
-  const repeats = new SignInRepeats(parts.clock)
-  return { password: new PasswordMethod({ ...parts, repeats }), code: new CodeMethod({ ...parts, repeats }) }
 }
 
 function openCodes(settings: Settings, db: Database, clock: Clock): Codes {

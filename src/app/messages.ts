@@ -1,5 +1,9 @@
 // Text messages, as the settings say: the drivers, and the numbers that get codes.
-import { CodeDestinations, type ServedCountries, servedCountries } from '../authentication/code-destinations.ts'
+import {
+  CodeDestinations,
+  type ServedCountries,
+  servedCountries,
+} from '../authentication/code-destinations.ts'
 import { type Clock, steadyClock } from '../clock.ts'
 import type { Settings } from '../settings/settings.ts'
 import { smsDrivers } from '../sms/drivers/drivers.ts'

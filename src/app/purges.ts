@@ -26,10 +26,7 @@ interface PurgeClocks {
   readonly databaseNow?: (() => Promise<number>) | undefined
 }
 
-export function openPurges(
-  parts: PurgeParts,
-  { clock, steady, databaseNow: askNow }: PurgeClocks,
-): Purges {
+export function openPurges(parts: PurgeParts, { clock, steady, databaseNow: askNow }: PurgeClocks): Purges {
   const { db, settings } = parts
   const { kind } = settings.database.location
   const steps = purgeSteps(parts)

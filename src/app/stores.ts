@@ -1,6 +1,7 @@
 // The session cache and the counters of limits, where the settings put them: in Redis, in the database, or in
 // memory.
 import type { Dialect } from 'kysely'
+import { signInChecks } from '../authentication/methods/methods.ts'
 import type { Feed } from '../changes/feed.ts'
 import { type Clock, steadyClock } from '../clock.ts'
 import { openDatabase, versionReader } from '../database/open.ts'
@@ -59,7 +60,7 @@ export function openLimiter(
   const { enforcement, smsDailyBudget, allowances, networkFactor } = settings.limits
   const { kind } = settings.database.location
   const smsCountries = countriesOf(settings)
-  const options = { smsDailyBudget, smsCountries, allowances, networkFactor }
+  const options = { checks: signInChecks, smsDailyBudget, smsCountries, allowances, networkFactor }
   const limits = enforcement === 'off' ? [] : limitsWith(options)
   if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
     return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })

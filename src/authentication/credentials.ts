@@ -17,6 +17,8 @@ import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
 import { findValidProof } from '../sessions/device-proofs.ts'
 import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
+import { codeCheck } from './methods/code.ts'
+import { passwordCheck } from './methods/password.ts'
 import { firstVerification } from './phone-verification.ts'
 
 /** Shows that the request comes from the owner, and not from a person who found the phone unlocked. */
@@ -173,7 +175,7 @@ export class Credentials {
       proof,
       ...(sessionId && { sessionId }),
     }
-    return await this.#options.limiter.withLimit('check_code', subject, (guess) =>
+    return await this.#options.limiter.withLimit(codeCheck, subject, (guess) =>
       this.#options.codes
         .check(name, code, guess)
         .catch(this.#noteWrong({ phoneNumber, accountId: ofAccountId }, purpose, origin)),
@@ -225,7 +227,7 @@ export class Credentials {
     const { accountId, sessionId, origin } = actor
     const { proof } = owner(actor)
     const subject = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
-    await this.#options.limiter.withLimit('check_password', subject, (guess) =>
+    await this.#options.limiter.withLimit(passwordCheck, subject, (guess) =>
       comparePassword(this.#options.passwords, { row, password: stepUp.password, guess }).catch(
         this.#noteWrong({ phoneNumber, accountId }, 'password', origin),
       ),

@@ -6,20 +6,8 @@ import { AppError } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { findValidProof } from '../sessions/device-proofs.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
-import type { CodeCredential } from './methods/code.ts'
 import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
-import type { PasswordCredential } from './methods/password.ts'
-
-/** The credential that a client presents, by method. */
-export interface SignInCredentials {
-  readonly password: PasswordCredential
-  readonly code: CodeCredential
-}
-
-export type MethodName = keyof SignInCredentials
-
-/** Every method. */
-export type SignInMethods = { readonly [Name in MethodName]: SignInMethod<SignInCredentials[Name]> }
+import type { MethodName, SignInCredentials, SignInMethods } from './methods/methods.ts'
 
 export interface SignInServiceOptions {
   readonly db: Database
@@ -56,7 +44,7 @@ export class SignInService {
     const proof = await findValidProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
     if (proof === null) method.assertRoom()
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
-    return await limiter.withLimit(method.limit, subject, async (guess) => {
+    return await limiter.withLimit(method.check, subject, async (guess) => {
       const accountId = (await findAccountByPhoneNumber(db, phoneNumber))?.id ?? null
       for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
         const verified = await method.verify({ phoneNumber, accountId, credential, context, guess })
@@ -74,7 +62,7 @@ export class SignInService {
 
   /** null where the verified facts have changed since. */
   async #issue(
-    method: SignInMethod<never>['name'],
+    method: string,
     { fingerprint, admit }: Verified,
     { context, proof }: { readonly context: SignInContext; readonly proof: string | null },
   ): Promise<IssuedSession | null> {

@@ -1,11 +1,13 @@
 // The settings of the table of limits: what each changes, and what none changes.
 import { expect, test } from 'vitest'
 import { type Numbers, numbers } from '../../bench/limit-simulation.ts'
+import { signInChecks } from '../authentication/methods/methods.ts'
 import { type AllowanceName, adjustableAllowances, allowanceNames, defaultAllowances } from './allowances.ts'
 import { type Limit, limitsWith } from './limits.ts'
 
 const smsDailyBudget = 10_000
-const table = limitsWith({ smsDailyBudget })
+const checks = signInChecks
+const table = limitsWith({ checks, smsDailyBudget })
 
 const nameOf = ({ action, by, callers, counts, perSeconds }: Limit) =>
   `${action} ${by} ${callers} ${counts} ${perSeconds}`
@@ -38,14 +40,14 @@ const rowsOf: Readonly<Record<AllowanceName, readonly string[]>> = {
 test.each(allowanceNames)('%s changes only its own rows', (name) => {
   const less = defaultAllowances[name].map(([max, perSeconds]) => [max - 1, perSeconds] as const)
   const changed = changedRows(
-    limitsWith({ smsDailyBudget, allowances: { ...defaultAllowances, [name]: less } }),
+    limitsWith({ checks, smsDailyBudget, allowances: { ...defaultAllowances, [name]: less } }),
   )
   expect(new Set(changed)).toEqual(new Set(rowsOf[name]))
   expect(changed).toHaveLength(less.length * rowsOf[name].length)
 })
 
 test('the network factor changes only the rows of networks', () => {
-  const changed = new Set(changedRows(limitsWith({ smsDailyBudget, networkFactor: 6 })))
+  const changed = new Set(changedRows(limitsWith({ checks, smsDailyBudget, networkFactor: 6 })))
   expect(changed).toEqual(new Set(['send_code network', 'check_code network', 'check_password network']))
 })
 
@@ -75,5 +77,5 @@ test.each(
 )('with all numbers at the %s, guesses have the same limits', (at) => {
   const guesses = (limits: readonly Limit[]) => limits.filter(({ counts }) => counts !== 'all')
   expect(guesses(table).length).toBeGreaterThan(10)
-  expect(guesses(limitsWith({ smsDailyBudget, ...numbers[at] }))).toEqual(guesses(table))
+  expect(guesses(limitsWith({ checks, smsDailyBudget, ...numbers[at] }))).toEqual(guesses(table))
 })

@@ -53,6 +53,15 @@ export class Counters {
   }
 
   /**
+   * A table without rows allows everything; in any other, an action without rows is a mistake of the program.
+   * @throws Error
+   */
+  assertListed(action: Action): void {
+    const isListed = this.#counters.some((counter) => counter.action === action)
+    if (!isListed && this.#counters.length > 0) throw new Error(`the table has no limits of ${action}`)
+  }
+
+  /**
    * Counts an action in all of the caller's own counters, or in none.
    * @throws AppError `unavailable` or `overloaded`, from the store
    */

@@ -1,15 +1,17 @@
 // Each limit of the table on its own: it stops an attack that varies everything else, and no other caller.
 import { describe, expect, test } from 'vitest'
+import { codeCheck } from '../authentication/methods/code.ts'
+import { signInChecks } from '../authentication/methods/methods.ts'
 import { ManualClock } from '../clock.ts'
 import { AppError } from '../errors.ts'
 import { Limiter } from './limiter.ts'
-import { type Action, type By, type Check, type Limit, limitsWith } from './limits.ts'
+import { type Action, type By, type Check, type Limit, limitsWith, type SessionWrite } from './limits.ts'
 import type { AskedBucket, SpendOptions } from './store.ts'
 import { MemoryLimits } from './store-memory.ts'
 import { addressBlock, type LimitSubject } from './subjects.ts'
 
-const table = limitsWith({ smsDailyBudget: 400 })
-const checks: readonly Check[] = ['check_code', 'check_password']
+const checks = signInChecks
+const table = limitsWith({ checks, smsDailyBudget: 400 })
 const sharedBy: readonly By[] = ['number', 'prefix', 'server']
 const minute = 60_000
 const day = 86_400_000
@@ -63,17 +65,21 @@ function attacker(by: By, i: number): LimitSubject {
   }
 }
 
+const checkOf = (action: Action): Check | null => checks.find((check) => check.action === action) ?? null
+
+function isWrite(action: Action): action is SessionWrite {
+  return action !== 'refused' && action !== 'send_code' && !action.startsWith('check_')
+}
+
 /** The answer of the caller's own counters: 'allowed', or the refusal. */
 async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
+  const { accountId, sessionId = '' } = subject
+  const check = checkOf(action)
   try {
     if (action === 'send_code') await limiter.askForCode(subject)
-    else if (action === 'check_code' || action === 'check_password') await limiter.attempt(action, subject)
-    else if (action === 'refused') expect.fail('it is counted, not asked for')
-    else
-      await limiter.countWrite(action, {
-        accountId: subject.accountId ?? '',
-        sessionId: subject.sessionId ?? '',
-      })
+    else if (check) await limiter.attempt(check, subject)
+    else if (isWrite(action)) await limiter.countWrite(action, { accountId: accountId ?? '', sessionId })
+    else expect.fail('it is counted, not asked for')
     return 'allowed'
   } catch (error) {
     return error
@@ -83,8 +89,8 @@ async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
 /** The answer of the shared counters to a caller that its own counters allow. */
 async function shared(limiter: Limiter, action: Action, subject: LimitSubject, isReal = true) {
   if (action === 'send_code') return await (await limiter.askForCode(subject)).message('without_account')
-  if (action !== 'check_code' && action !== 'check_password') return expect.fail('nothing is shared')
-  return await (await limiter.attempt(action, subject)).guess.count(isReal)
+  const check = checkOf(action) ?? expect.fail('nothing is shared')
+  return await (await limiter.attempt(check, subject)).guess.count(isReal)
 }
 
 const refused = (seconds: unknown = expect.any(Number)) =>
@@ -252,7 +258,7 @@ describe('asking for codes', () => {
   })
 
   test('neither an unsent message nor an error of the server counts', async () => {
-    const { limiter, clock } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
+    const { limiter, clock } = newLimiter(limitsWith({ checks, smsDailyBudget: 1 }))
     for (let i = 0; i < 20; i++) {
       const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
       expect(await asked.message('without_account')).toBe('room')
@@ -267,13 +273,13 @@ describe('asking for codes', () => {
   test('a message that was not sent leaves its place in the prefix, in the country and in the parts of the budget', async () => {
     for (const limits of [
       table,
-      limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 4]]) }),
-      limitsWith({ smsDailyBudget: 4 }),
+      limitsWith({ checks, smsDailyBudget: 400, smsCountries: new Map([['CN', 4]]) }),
+      limitsWith({ checks, smsDailyBudget: 4 }),
     ]) {
       const { limiter } = newLimiter(limits)
       for (let i = 0; i < 30; i++) {
         const asked = await limiter.askForCode(attacker('prefix', i))
-        expect(await asked.message('stranger')).toBe('room')
+        expect(await asked.message('without_account')).toBe('room')
         await asked.messageNotSent()
       }
     }
@@ -293,7 +299,7 @@ describe('asking for codes', () => {
   })
 
   test('attacks on numbers without an account, and on owners, leave messages for others', async () => {
-    const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 80 }))
+    const { limiter } = newLimiter(limitsWith({ checks, smsDailyBudget: 80 }))
     const send = async (i: number, to: 'owner' | 'without_account', proof: string | null = null) =>
       await (await limiter.askForCode(person(i, { proof }))).message(to)
     const rooms = async (from: number, to: 'owner' | 'without_account', proof?: string) => {
@@ -310,7 +316,7 @@ describe('asking for codes', () => {
   })
 
   test('a message without a recipient counts nowhere', async () => {
-    const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 1 }))
+    const { limiter } = newLimiter(limitsWith({ checks, smsDailyBudget: 1 }))
     for (let i = 0; i < 30; i++) {
       const asked = await limiter.askForCode(person(i, { phoneNumber: number }))
       await asked.message('none')
@@ -360,14 +366,15 @@ describe('asking for codes', () => {
   })
 
   test('a daily budget of 0 sends nothing', async () => {
-    const { limiter } = newLimiter(limitsWith({ smsDailyBudget: 0 }))
+    const { limiter } = newLimiter(limitsWith({ checks, smsDailyBudget: 0 }))
     expect(await shared(limiter, 'send_code', subject)).toBe('budget_spent')
     expect(await shared(limiter, 'send_code', { ...subject, proof: 'mine' })).toBe('budget_spent')
   })
 })
 
-describe.each(checks)('wrong guesses of %s', (method) => {
-  const other: Check = method === 'check_code' ? 'check_password' : 'check_code'
+describe.each(checks)('wrong guesses of $action', (check) => {
+  const method = check.action
+  const other = method === 'check_code' ? 'check_password' : 'check_code'
   const mine = person(0, { phoneNumber: number, address: at })
   /** Only the limits of consecutive failures, so that the caller reaches the last one. */
   const inARow = table.filter(({ counts }) => counts === 'in_a_row')
@@ -415,7 +422,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     for (let i = 0; i < 40; i++) {
       const seen = await Promise.all(
         [real, none].map(async ({ limiter }, j) => {
-          const attempt = await limiter.attempt(method, mine).catch((error: unknown) => error)
+          const attempt = await limiter.attempt(check, mine).catch((error: unknown) => error)
           if (attempt instanceof Error) return attempt
           await (attempt as Awaited<ReturnType<Limiter['attempt']>>).guess.count(j === 0)
           return 'allowed'
@@ -441,10 +448,10 @@ describe.each(checks)('wrong guesses of %s', (method) => {
 
   test('a success forgets those of the caller; an attempt without a comparison does not count', async () => {
     const { limiter } = newLimiter()
-    for (let i = 0; i < 4; i++) await limiter.attempt(method, mine)
-    await (await limiter.attempt(method, mine)).succeeded()
-    for (let i = 5; i < 9; i++) await limiter.attempt(method, mine)
-    for (let i = 9; i < 15; i++) await (await limiter.attempt(method, mine)).cancel()
+    for (let i = 0; i < 4; i++) await limiter.attempt(check, mine)
+    await (await limiter.attempt(check, mine)).succeeded()
+    for (let i = 5; i < 9; i++) await limiter.attempt(check, mine)
+    for (let i = 9; i < 15; i++) await (await limiter.attempt(check, mine)).cancel()
     expect(await own(limiter, method, mine)).toBe('allowed')
     expect(await own(limiter, method, mine)).toEqual(refused(30))
   })
@@ -453,7 +460,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     const { limiter } = newLimiter()
     const guesser = person(0, { phoneNumber: number, address: at })
     const failing = (isWrong: boolean) =>
-      limiter.withLimit(method, guesser, async (guess) => {
+      limiter.withLimit(check, guesser, async (guess) => {
         await guess.count(true)
         guess.isWrong = isWrong
         throw new AppError('unavailable', { retryAfterSeconds: 1 })
@@ -466,7 +473,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
   test('a correct guess is refunded at the number as well', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 50; i++) {
-      const attempt = await limiter.attempt(method, anybody(i))
+      const attempt = await limiter.attempt(check, anybody(i))
       expect(await attempt.guess.count(true)).toBe('room')
       await attempt.succeeded()
       await attempt.cancel()
@@ -475,9 +482,9 @@ describe.each(checks)('wrong guesses of %s', (method) => {
 
   test('a second comparison in the same attempt does not count as a second guess', async () => {
     const { limiter } = newLimiter()
-    const aDay = method === 'check_code' ? 10 : 15
+    const aDay = check.perDay.number
     for (let i = 0; i < aDay; i++) {
-      const { guess } = await limiter.attempt(method, anybody(i))
+      const { guess } = await limiter.attempt(check, anybody(i))
       expect(await guess.count(true)).toBe('room')
       expect(await guess.count(true)).toBe('room')
     }
@@ -505,7 +512,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
       let reserved = 0
       for (let taken = 0; taken < 200; taken++) {
         const address = `198.${i}.${taken}.1`
-        const attempt = await limiter.attempt(method, { ...signingIn, address, proof: 'copied' })
+        const attempt = await limiter.attempt(check, { ...signingIn, address, proof: 'copied' })
         if ((await attempt.guess.count(true)) === 'reserved') reserved++
         await attempt.succeeded()
       }
@@ -526,10 +533,10 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     const holder = { ...signingIn, proof: 'copied' }
     for (let second = 0; second < 3 * 3_600; second += 10) {
       const address = `198.51.${(second / 10) % 250}.1`
-      await (await limiter.attempt(method, { ...holder, address })).succeeded()
+      await (await limiter.attempt(check, { ...holder, address })).succeeded()
       clock.advance(10_000)
       if (second % 600 !== 0) continue
-      const signIn = await limiter.attempt(method, holder)
+      const signIn = await limiter.attempt(check, holder)
       expect(await signIn.guess.count(true)).not.toBe('full')
       await signIn.succeeded()
     }
@@ -539,7 +546,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
     const { limiter } = newLimiter()
     const judged = []
     for (let i = 0; i < 350; i++) {
-      const attempt = await limiter.attempt(method, { ...signingIn, proof: `proof ${i}` })
+      const attempt = await limiter.attempt(check, { ...signingIn, proof: `proof ${i}` })
       judged.push(await attempt.guess.count(true))
       await attempt.succeeded()
     }
@@ -564,7 +571,7 @@ describe.each(checks)('wrong guesses of %s', (method) => {
 
 test('while a number is full, two correct codes of a caller count, and one code twice does not', async () => {
   const { limiter, clock } = newLimiter()
-  const guessOf = async (subject: LimitSubject) => (await limiter.attempt('check_code', subject)).guess
+  const guessOf = async (subject: LimitSubject) => (await limiter.attempt(codeCheck, subject)).guess
   const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
   expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
@@ -616,7 +623,7 @@ test('a message that was not sent causes no wait', async () => {
 
 test('an attack on one country leaves messages for accounts and for device proofs', async () => {
   const { limiter, clock } = newLimiter(
-    limitsWith({ smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
+    limitsWith({ checks, smsDailyBudget: 400, smsCountries: new Map([['CN', 40]]) }),
   )
   const sweep = async (to: 'without_account' | 'owner', from: number) => {
     let sent = 0
@@ -632,4 +639,11 @@ test('an attack on one country leaves messages for accounts and for device proof
   expect(await sweep('owner', 100)).toBe(5)
   const owner = await limiter.askForCode(person(1, { proof: 'of the owner' }))
   expect(await owner.message('owner')).toBe('room')
+})
+
+test('a check that the table does not list is an error, and is never allowed without limits', async () => {
+  const { limiter } = newLimiter(limitsWith({ checks: [codeCheck], smsDailyBudget: 1 }))
+  const unlisted: Check = { action: 'check_riddle', perDay: { caller: 3, number: 3 } }
+  await expect(limiter.attempt(unlisted, person(1))).rejects.toThrow('no limits of check_riddle')
+  expect(await own(limiter, codeCheck.action, person(1))).toBe('allowed')
 })

@@ -128,8 +128,10 @@ export class Limiter {
    * on accounts: a caller that tries a number without an account is counted and refused like any other.
    * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then nothing may
    * be compared
+   * @throws Error if the table has no limits of this check
    */
-  async attempt(action: Check, subject: LimitSubject): Promise<Attempt> {
+  async attempt({ action }: Check, subject: LimitSubject): Promise<Attempt> {
+    this.#counters.assertListed(action)
     const { counted, caller } = await this.#countOwn(action, subject)
     const failures = counted.filter(({ counter }) => counter.counts !== 'all')
     const consume = (isReal: boolean) => this.#countGuess(action, caller, isReal)
@@ -155,16 +157,12 @@ export class Limiter {
   }
 
   /**
-   * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong, whatever
-   * else fails, and does not when nothing was compared.
+   * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong,
+   * whatever else fails, and does not when nothing was compared.
    * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
    */
-  async withLimit<T>(
-    action: Check,
-    subject: LimitSubject,
-    compare: (guess: Guess) => Promise<T>,
-  ): Promise<T> {
-    const attempt = await this.attempt(action, subject)
+  async withLimit<T>(check: Check, subject: LimitSubject, compare: (guess: Guess) => Promise<T>): Promise<T> {
+    const attempt = await this.attempt(check, subject)
     try {
       const result = await atLeastInClass(attempt.queueClass, () => compare(attempt.guess))
       await attempt.succeeded()
@@ -177,8 +175,8 @@ export class Limiter {
 
   /**
    * Counts a write on behalf of a session, before it is done, ahead of callers without a proof. Sessions can
-   * be ended and tokens rotated while the counters cannot be reached: neither helps to guess a secret, and the
-   * removal of a stolen device must not wait for the counters.
+   * be ended and tokens rotated while the counters cannot be reached: neither helps to guess a secret, and
+   * the removal of a stolen device must not wait for the counters.
    * @throws AppError `rate_limited`, or `unavailable` or `overloaded` where the counters cannot be reached:
    * then the write must not be done
    */
@@ -243,7 +241,7 @@ export class Limiter {
    * Counts a guess in the counters that all callers without a proof share: of the number, and of the
    * installation.
    */
-  async #countGuess(action: Check, caller: Caller, isReal: boolean): Promise<readonly Counted[] | null> {
+  async #countGuess(action: Action, caller: Caller, isReal: boolean): Promise<readonly Counted[] | null> {
     if (caller.lane === 'with_proof') return null
     // The decoy of a guess has the same windows: a full counter is read and not written, so a decoy that is
     // never full would differ in time.

@@ -3,19 +3,19 @@
 
 import { type Allowance, type Allowances, defaultAllowances, networkFactor } from './allowances.ts'
 
-/** What is counted. The two checks are the sign-in methods; each has counters of its own. */
-const actions = [
-  'refused',
-  'send_code',
-  'check_code',
-  'check_password',
-  'change_profile',
-  'export_account',
-  'rotate_token',
-  'end_session',
-] as const
-export type Action = (typeof actions)[number]
-export type Check = 'check_code' | 'check_password'
+/** What is counted. */
+export type Action = 'refused' | 'send_code' | Check['action'] | SessionWrite
+/**
+ * The check of a secret that can be guessed. The sign-in method that checks it declares it, and the table has
+ * the same kinds of counters for each.
+ */
+export interface Check {
+  readonly action: `check_${string}`
+  /** Wrong guesses in a row of one caller at one number, and wrong guesses at one number. */
+  readonly perDay: { readonly caller: number; readonly number: number }
+  /** Wrong guesses of the whole installation in a day. Absent: they have no limit of their own. */
+  readonly perDayOfServer?: (smsDailyBudget: number) => number
+}
 /** Writes of a signed-in client that require no further credential. */
 export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' | 'end_session'
 
@@ -131,15 +131,15 @@ function byAddress(action: Action, windows: Allowance, factor: number): Limit[] 
 }
 
 /** Limits of one caller's consecutive wrong guesses at one number, by one method. */
-function byCaller(action: Check, perDay: number): Limit[] {
-  return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay, days, betweenFailures])
+function byCaller({ action, perDay }: Check): Limit[] {
+  return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay.caller, days, betweenFailures])
 }
 
 /**
  * A stolen proof allows no more guesses than the number allows to all callers without a proof. When `all` is
  * reached, the proof is treated as missing.
  */
-function byProof(action: Check): Limit[] {
+function byProof({ action }: Check): Limit[] {
   return [
     ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
     ...counter(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
@@ -164,8 +164,12 @@ function bySession(action: SessionWrite, windows: Allowance): Limit[] {
 /** Wrong guesses at one number by one method, of all callers without a device proof: 365 a year. */
 const realGuessesPerMonth = 30
 
-function byNumber(action: Check, perDay: number): Limit[] {
-  return counter(action, 'number', 'without_proof', 'wrong', [perDay, days], [realGuessesPerMonth, 30 * days])
+function byNumber({ action, perDay }: Check): Limit[] {
+  const windows: Windows = [
+    [perDay.number, days],
+    [realGuessesPerMonth, 30 * days],
+  ]
+  return counter(action, 'number', 'without_proof', 'wrong', ...windows)
 }
 
 /**
@@ -175,13 +179,10 @@ function byNumber(action: Check, perDay: number): Limit[] {
  */
 const withoutAccount = 3 / 4
 const withoutProof = 7 / 8
-/**
- * Typing errors increase with the number of messages, and so does the installation's limit of wrong codes.
- */
-const wrongPerMessage = 1 / 5
-const wrongAtLeast = 2_000
 
 export interface LimitsOptions {
+  /** What can be guessed: `signInChecks` of authentication/methods/methods.ts. */
+  readonly checks: readonly Check[]
   readonly smsDailyBudget: number
   /**
    * The messages of a day for each country (ISO 3166-1) that gets codes. Empty: only the daily budget
@@ -223,9 +224,10 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
   return [
     ...counter('refused', 'address', 'without_proof', 'all', ...allowances.refusedPerAddress),
     ...sends(options, allowances, factor),
-    ...checks('check_code', { perDay: { caller: 10, number: 10 }, allowances, factor }),
-    ...wrongCodesOfServer(options),
-    ...checks('check_password', { perDay: { caller: 15, number: 15 }, allowances, factor }),
+    ...options.checks.flatMap((check) => [
+      ...guesses(check, allowances, factor),
+      ...guessesOfServer(check, options),
+    ]),
     ...writes(allowances),
   ]
 }
@@ -247,38 +249,30 @@ function sends(options: LimitsOptions, allowances: Allowances, factor: number): 
   ]
 }
 
-interface ChecksOptions {
-  /** Wrong guesses in a row of one caller at one number, and wrong guesses at one number. */
-  readonly perDay: { readonly caller: number; readonly number: number }
-  readonly allowances: Allowances
-  readonly factor: number
-}
-
-function checks(action: Check, { perDay, allowances, factor }: ChecksOptions): Limit[] {
+function guesses(check: Check, allowances: Allowances, factor: number): Limit[] {
+  const { action } = check
   return [
-    ...byProof(action),
-    ...byCaller(action, perDay.caller),
+    ...byProof(check),
+    ...byCaller(check),
     ...counter(action, 'device', 'without_proof', 'all', ...allowances.signInsPerDevice),
     // A client with a token could try codes for one new number after another. By session, because the holder
     // of a stolen token must not keep the owner from changing the password.
     ...counter(action, 'session', 'all', 'all', [30, hours], [100, days]),
     // All phones of a city may share one address of their carrier.
     ...byAddress(action, allowances.signInsPerAddress, factor),
-    ...byNumber(action, perDay.number),
+    ...byNumber(check),
   ]
 }
 
-/** Wrong codes of the whole installation. */
-function wrongCodesOfServer({ smsDailyBudget }: LimitsOptions): Limit[] {
-  const perDay = Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage))
-  return counter(
-    'check_code',
-    'server',
-    'without_proof',
-    'wrong',
+/** Wrong guesses of the whole installation. */
+function guessesOfServer({ action, perDayOfServer }: Check, { smsDailyBudget }: LimitsOptions): Limit[] {
+  if (!perDayOfServer) return []
+  const perDay = perDayOfServer(smsDailyBudget)
+  const windows: Windows = [
     [Math.floor(perDay / 4), hours],
     [perDay, days],
-  )
+  ]
+  return counter(action, 'server', 'without_proof', 'wrong', ...windows)
 }
 
 /**

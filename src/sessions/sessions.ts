@@ -53,8 +53,10 @@ export interface Admission {
 export interface IssueRequest {
   readonly device: Device
   readonly origin: RequestOrigin
-  /** How the person signs in; the event records it. */
-  readonly method: 'password' | 'code' | 'given'
+  /**
+   * The name of the sign-in method, or `given` for a session that an operator creates; the event records it.
+   */
+  readonly method: string
   /**
    * The fingerprint from sign-in-repeats.ts, for a sign-in that may be repeated; absent or null: it may not.
    */

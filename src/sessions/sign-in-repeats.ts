@@ -19,13 +19,14 @@ export interface KeyedSignIn {
   readonly key: string
   /** E.164. */
   readonly phoneNumber: string
-  readonly method: 'password' | 'code'
+  /** The name of the sign-in method. */
+  readonly method: string
   /** Its address may differ: a phone that lost its network comes back by another one. */
   readonly device: Device
   /**
-   * null for a password. The password is not in the hash, because an attacker with the database and a key
-   * could try passwords against it faster than against argon2. The repeat verifies the password itself, and a
-   * changed password ends the session.
+   * The one-time code; null for a method without one. A password is not in the hash, because an attacker with
+   * the database and a key could try passwords against it faster than against argon2. The repeat verifies the
+   * password itself, and a changed password ends the session.
    */
   readonly code: string | null
 }

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { chartOf, faultSummaries, faultSumsOf, speedSummaries, withPart } from '../../bench/chart.ts'
+import { signInChecks } from '../../src/authentication/methods/methods.ts'
 import { exitCodes } from '../../src/cli/output.ts'
 import {
   mysqlErrors,
@@ -103,7 +104,7 @@ test('docs/limits.md shows the table of limits, row by row', () => {
         ? `${seconds / 3_600} h`
         : `${seconds / 86_400} d`
   const budget = Number(limitSettings.smsDailyBudget.default)
-  const expected = limitsWith({ smsDailyBudget: budget }).map(
+  const expected = limitsWith({ checks: signInChecks, smsDailyBudget: budget }).map(
     ({ action, by, callers, counts, max, perSeconds, backoff = ['-'] }) => {
       const callersName = callers.replace('_', ' ')
       return [inCode(action), by, callersName, counts, String(max), period(perSeconds), backoff.join(', ')]

@@ -6,6 +6,7 @@ import type { Clock } from '../../clock.ts'
 import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
 import type { AccountsTable, Database } from '../../database/schema.ts'
 import { AppError, isWrongProof } from '../../errors.ts'
+import type { Check } from '../../limits/limits.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
 import type { AccountWriter } from '../../sessions/account-writer.ts'
 import { type Admission, admitUnchanged } from '../../sessions/sessions.ts'
@@ -19,6 +20,18 @@ export interface CodeCredential {
   readonly code: string
   /** The nickname of an account that this sign-in creates. */
   readonly nickname: string | null
+}
+
+/**
+ * Typing errors increase with the number of messages, and so does the installation's limit of wrong codes.
+ */
+const wrongPerMessage = 1 / 5
+const wrongAtLeast = 2_000
+
+export const codeCheck: Check = {
+  action: 'check_code',
+  perDay: { caller: 10, number: 10 },
+  perDayOfServer: (smsDailyBudget) => Math.max(wrongAtLeast, Math.floor(smsDailyBudget * wrongPerMessage)),
 }
 
 export interface CodeMethodOptions {
@@ -46,7 +59,7 @@ interface RightSignIn {
 
 export class CodeMethod implements SignInMethod<CodeCredential> {
   readonly name = 'code'
-  readonly limit = 'check_code'
+  readonly check = codeCheck
   readonly #options: CodeMethodOptions
 
   constructor(options: CodeMethodOptions) {

@@ -3,7 +3,7 @@ import type { Database } from '../../database/schema.ts'
 import type { RequestOrigin } from '../../events/events.ts'
 import type { Guess } from '../../limits/guess.ts'
 import type { Check } from '../../limits/limits.ts'
-import type { Admission, Device, IssueRequest } from '../../sessions/sessions.ts'
+import type { Admission, Device } from '../../sessions/sessions.ts'
 
 /** The device and the address that a person signs in from. */
 export interface SignInContext {
@@ -49,9 +49,9 @@ export interface Verified {
 
 export interface SignInMethod<Credential> {
   /** The method's name in events. */
-  readonly name: IssueRequest['method']
-  /** The counters that count a try. */
-  readonly limit: Check
+  readonly name: string
+  /** What a client can guess, with the limits of that. */
+  readonly check: Check
   /**
    * The E.164 number of the account that a credential is for.
    * @throws AppError `phone_number_invalid`

@@ -6,6 +6,7 @@ import {
 } from '../../accounts/account-rows.ts'
 import type { Clock } from '../../clock.ts'
 import type { Database } from '../../database/schema.ts'
+import type { Check } from '../../limits/limits.ts'
 import type { Passwords } from '../../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
 import type { AccountWriter } from '../../sessions/account-writer.ts'
@@ -19,6 +20,8 @@ export interface PasswordCredential {
   readonly password: string
 }
 
+export const passwordCheck: Check = { action: 'check_password', perDay: { caller: 15, number: 15 } }
+
 export interface PasswordMethodOptions {
   readonly db: Database
   readonly clock: Clock
@@ -30,7 +33,7 @@ export interface PasswordMethodOptions {
 
 export class PasswordMethod implements SignInMethod<PasswordCredential> {
   readonly name = 'password'
-  readonly limit = 'check_password'
+  readonly check = passwordCheck
   readonly #options: PasswordMethodOptions
 
   constructor(options: PasswordMethodOptions) {

@@ -8,20 +8,16 @@ import { idempotencyKeyPattern } from '../../sessions/sign-in-repeats.ts'
 import { callerOf, originOf, signedIn } from '../authenticate.ts'
 import { bodyOf, headersOf, paramsOf, queryOf } from '../checked-input.ts'
 import { notePhone } from '../request-log.ts'
-import { exactlyOneOf } from './exactly-one-of.ts'
+import { onlyFieldOf } from './exactly-one-of.ts'
 import { closed, closedWithoutBody, problem, withBody } from './problem-answers.ts'
-import { account, code, device, mobile, password, phone_number, session, token } from './samples.ts'
+import { account, session, token } from './samples.ts'
 import { describeSignedIn, publicSession } from './session.ts'
-import { Code, DeviceProof, NewDevice, Nickname, Password, PhoneNumber } from './shapes.ts'
+import { DeviceProof, NewDevice } from './shapes.ts'
+import { methodNames, readCredential, signInExamples, signInFields } from './sign-in-fields.ts'
 
 const NewSession = Type.Object(
   {
-    phone_number: PhoneNumber,
-    password: Type.Optional(Password),
-    code: Type.Optional(Code),
-    nickname: Type.Optional(
-      Type.Unsafe<string>({ ...Nickname, description: 'For an account that this sign-in creates.' }),
-    ),
+    ...signInFields,
     device: Type.Optional(NewDevice),
     device_proof: Type.Optional(DeviceProof),
   },
@@ -105,7 +101,7 @@ const tablet = {
   device: { id: null, name: 'Xiaomi Pad 6', app_version: '2.0.3' },
   current: false,
 }
-const issued = {
+const issuedExample = {
   ...{ token, session, account, created: false },
   device_proof: 'hp_5y2m0gq1b3n7xkVt4WcR8sJdLhA9zEoUfPiNwYaQGTe',
 }
@@ -135,11 +131,8 @@ const routes = {
     config: {
       caller: 'none',
       examples: {
-        body: {
-          'With a code': { phone_number: mobile, code, nickname: '测试用户1', device },
-          'With a password': { phone_number, password, device },
-        },
-        answers: { 201: { 'Signed in': issued, 'Signed up': { ...issued, created: true } } },
+        body: signInExamples,
+        answers: { 201: { 'Signed in': issuedExample, 'Signed up': { ...issuedExample, created: true } } },
       },
     },
   },
@@ -210,18 +203,15 @@ function createSession({ signIn }: Parts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const body = bodyOf(request, NewSession)
     notePhone(request, body.phone_number)
-    const phoneNumber = body.phone_number
     const context = {
       device: deviceOf(request, body.device),
       origin: originOf(request),
       deviceProof: body.device_proof ?? null,
       idempotencyKey: headersOf(request, IdempotencyKey)['idempotency-key'] ?? null,
     }
-    const proof = exactlyOneOf(body, 'password', 'code')
-    const { token, session, account, created, deviceProof } =
-      'code' in proof
-        ? await signIn.by('code', context, { phoneNumber, ...proof, nickname: body.nickname ?? null })
-        : await signIn.by('password', context, { phoneNumber, ...proof })
+    const [method, value] = onlyFieldOf(body, methodNames)
+    const issued = await signIn.by(method, context, readCredential[method](value, body))
+    const { token, session, account, created, deviceProof } = issued
     return reply.code(201).send({
       ...{ token, ...describeSignedIn({ session, account }), created },
       ...(deviceProof !== null && { device_proof: deviceProof }),
