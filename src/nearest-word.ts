@@ -1,8 +1,8 @@
 // Finds the known word that a misspelt one means.
 
 /**
- * The known word with an edit distance of at most two from this one, or the only one that begins with this one
- * and an underscore (`phone` for `phone_number`), or undefined.
+ * The known word with an edit distance of at most two from this one, or the only one that begins with this
+ * one and an underscore (`phone` for `phone_number`), or undefined.
  */
 export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
   const near = known

@@ -33,7 +33,10 @@ export class OperatorErrors {
     this.#log = log
   }
 
-  /** Logs an error that is for operators: at most ten a second with one cause, and a line with the number of others. */
+  /**
+   * Logs an error that is for operators: at most ten a second with one cause, and a line with the number of
+   * others.
+   */
   note(request: FastifyRequest, error: AppError): void {
     if (!isForOperators.has(error.code)) return
     const window = this.#windowOf(error)

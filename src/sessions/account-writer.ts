@@ -212,8 +212,8 @@ export class AccountWriter {
    * person. Under the account's lock, because a removal empties the events that are committed before it
    * begins.
    *
-   * Events of one number are recorded in turn. The lock of an account delays many tries at once; that a number
-   * without an account has none must not be measurable.
+   * Events of one number are recorded in turn. The lock of an account delays many tries at once; that a
+   * number without an account has none must not be measurable.
    */
   async record(origin: RequestOrigin, event: NewEvent): Promise<void> {
     await this.#records.run(event.phoneNumber ?? event.accountId ?? '', () => this.#record(origin, event))
