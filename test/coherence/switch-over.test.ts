@@ -2,7 +2,6 @@
 // server finds the new primary through HAProxy, without a restart.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { createConnection } from 'mysql2/promise'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { openServices } from '../../src/app.ts'
 import { migrate } from '../../src/database/migrate.ts'
@@ -12,13 +11,10 @@ import { addPerson, person, type ServerProcess, startProcess } from '../support/
 import { whyMissing } from '../support/services/binaries.ts'
 import { startHaproxy } from '../support/services/haproxy.ts'
 import {
-  createMariadbDatabase,
-  followMariadb,
-  replicationArgs,
-  startMariadb,
-  switchOverMariadb,
-} from '../support/services/mariadb.ts'
-import { createPostgresDatabase, startPostgres } from '../support/services/postgres.ts'
+  type Replication,
+  startMariadbReplication,
+  startPostgresReplication,
+} from '../support/services/replication.ts'
 import { until } from '../support/services/until.ts'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -28,54 +24,10 @@ afterEach(async () => {
 }, 60_000)
 
 /** A primary with a replica. */
-interface Pair {
-  /** A database on the primary, as a user without an administrator's rights. */
-  readonly databaseUrl: string
-  readonly replicaUrl: string
-  /** The primary takes no more writes, and the replica has become the primary when this resolves. */
-  switchOver(): Promise<void>
-  /** Ends the former primary. */
-  stopFormer(): Promise<void>
-}
-
-async function mariadbPair(): Promise<Pair> {
-  const primary = await startMariadb({ args: replicationArgs(1) })
-  closers.push(() => primary.stop())
-  const replica = await startMariadb({ args: replicationArgs(2) })
-  closers.push(() => replica.stop())
-  await followMariadb(replica, primary)
-  const databaseUrl = await createMariadbDatabase(primary.url)
-  const name = databaseUrl.slice(databaseUrl.lastIndexOf('/') + 1)
-  const root = await createConnection(primary.url)
-  // read_only is not for administrators.
-  await root.query("create user plain@'%'")
-  await root.query(`grant all on ${name}.* to plain@'%'`)
-  await root.end()
-  return {
-    databaseUrl: databaseUrl.replace('root@', 'plain@'),
-    replicaUrl: replica.url,
-    switchOver: () => switchOverMariadb(primary, replica),
-    stopFormer: () => primary.stop(),
-  }
-}
-
-async function postgresPair(): Promise<Pair> {
-  const primary = await startPostgres()
-  closers.push(() => primary.stop())
-  const databaseUrl = await createPostgresDatabase(primary.url)
-  const replica = await startPostgres({ standbyOf: primary })
-  closers.push(() => replica.stop())
-  return {
-    databaseUrl,
-    replicaUrl: replica.url,
-    async switchOver() {
-      primary.becomeStandby()
-      // In order: the standby gets all before the primary ends.
-      await primary.restart('SIGINT')
-      await replica.promote()
-    },
-    stopFormer: () => primary.stop(),
-  }
+async function startPair(start: () => Promise<Replication>) {
+  const replication = await start()
+  closers.push(() => replication.stop())
+  return { databaseUrl: replication.databaseUrl, replica: await replication.addReplica() }
 }
 
 async function addOnePerson(databaseUrl: string): Promise<void> {
@@ -142,17 +94,17 @@ async function expectToWork([one, other]: readonly [ServerProcess, ServerProcess
 
 const withoutHaproxy = whyMissing(['haproxy'], 'haproxy')
 
-const pairs = [
-  { name: 'mariadb', skipped: inject('mariadb').skipped, start: mariadbPair },
-  { name: 'postgres', skipped: inject('postgres').skipped, start: postgresPair },
+const databases = [
+  { name: 'mariadb', skipped: inject('mariadb').skipped, start: startMariadbReplication },
+  { name: 'postgres', skipped: inject('postgres').skipped, start: startPostgresReplication },
 ]
 
-describe.each(pairs)('a switch-over behind HAProxy, on $name', ({ skipped, start }) => {
+describe.each(databases)('a switch-over behind HAProxy, on $name', ({ skipped, start }) => {
   test.skipIf(skipped !== null || withoutHaproxy !== null)(
     'two servers work at the new primary, and say meanwhile that they are not ready',
     async () => {
-      const pair = await start()
-      const proxy = await startHaproxy([pair.databaseUrl, pair.replicaUrl])
+      const { databaseUrl, replica } = await startPair(start)
+      const proxy = await startHaproxy(databaseUrl)
       closers.push(() => proxy.stop())
       await addOnePerson(proxy.url)
       const launch = async () => {
@@ -165,14 +117,14 @@ describe.each(pairs)('a switch-over behind HAProxy, on $name', ({ skipped, start
       expect(await Promise.all(servers.map(readiness))).toEqual(['200 ok', '200 ok'])
       const kept = await signInSoon(servers[0])
       // The proxy still leads to the former primary, as it may for a while.
-      await pair.switchOver()
+      await replica.switchOver()
       for (const server of servers) {
         await until(async () => (await readiness(server)) === '503 read_only')
         expect((await signIn(server)).status).toBe(503)
         // A standby may lag: its answer about a token may be wrong.
         expect(await session(server, kept)).toBe(503)
       }
-      await proxy.leadTo(1)
+      await proxy.leadTo(replica.url)
       for (const server of servers)
         await soon(async () => ((await session(server, kept)) === 200 ? 'accepted' : null))
       await expectToWork(servers)
@@ -182,24 +134,22 @@ describe.each(pairs)('a switch-over behind HAProxy, on $name', ({ skipped, start
   )
 })
 
-describe.each(pairs)('several hosts in the URL, on $name', ({ name, skipped, start }) => {
+describe.each(databases)('several hosts in the URL, on $name', ({ name, skipped, start }) => {
   test.skipIf(skipped !== null)(
     'the one that takes writes is used, and after a switch-over the other one',
     async () => {
-      const pair = await start()
-      const { host } = new URL(pair.databaseUrl)
-      const { host: replicaHost } = new URL(pair.replicaUrl)
+      const { databaseUrl, replica } = await startPair(start)
+      const { host } = new URL(databaseUrl)
+      const { host: replicaHost } = new URL(replica.url)
       const option = name === 'postgres' ? '?target_session_attrs=read-write' : ''
-      const db = openDatabase(
-        dialectFor(pair.databaseUrl.replace(host, `${replicaHost},${host}`) + option, 2),
-      )
+      const db = openDatabase(dialectFor(databaseUrl.replace(host, `${replicaHost},${host}`) + option, 2))
       closers.push(() => db.destroy())
       const write = (id: number) => sql`insert into things values (${id})`.execute(db)
       await sql`create table things (id int primary key)`.execute(db)
       await write(1)
-      await pair.switchOver()
+      await replica.switchOver()
       await soon(() => write(2).catch(() => null))
-      await pair.stopFormer()
+      await replica.stopFormer()
       await write(3)
       const { rows } = await sql`select id from things order by id`.execute(db)
       expect(rows).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }])

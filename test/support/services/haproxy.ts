@@ -12,32 +12,29 @@ import { startServer } from './processes.ts'
 export type Haproxy = {
   /** The URL of the first target, through the proxy. */
   readonly url: string
-  /** New connections lead to this one of the targets; those that are open stay where they are. */
-  leadTo(target: number): Promise<void>
+  /** New connections lead to the host and port of this URL; those that are open stay where they are. */
+  leadTo(targetUrl: string): Promise<void>
   stop(): Promise<void>
 }
 
-/**
- * Starts HAProxy in front of the hosts and ports of these URLs; the first one takes connections. Throws
- * MissingBinary.
- */
-export async function startHaproxy(targetUrls: readonly [string, ...string[]]): Promise<Haproxy> {
+/** Starts HAProxy in front of the host and port of this URL. Throws MissingBinary. */
+export async function startHaproxy(targetUrl: string): Promise<Haproxy> {
   const file = getBinary(['haproxy'], 'haproxy')
   const folder = createFolder('haproxy')
   const port = await freePort()
   const socket = join(folder, 'admin')
   const configuration = join(folder, 'haproxy.cfg')
-  writeFileSync(configuration, configurationOf(port, socket, targetUrls))
+  writeFileSync(configuration, configurationOf(port, socket, targetUrl))
   const command = { file, args: ['-db', '-f', configuration], folder, owner: null } as const
   const server = await startServer(command, async () => void (await order(socket, 'show info')))
-  const url = new URL(targetUrls[0])
+  const url = new URL(targetUrl)
   url.hostname = '127.0.0.1'
   url.port = `${port}`
   return {
     url: url.href,
-    async leadTo(target) {
-      for (const number of targetUrls.keys())
-        await order(socket, `set server databases/d${number} state ${number === target ? 'ready' : 'maint'}`)
+    async leadTo(next) {
+      const target = new URL(next)
+      await order(socket, `set server databases/primary addr ${target.hostname} port ${target.port}`)
     },
     async stop() {
       await server.stop()
@@ -46,11 +43,7 @@ export async function startHaproxy(targetUrls: readonly [string, ...string[]]): 
   }
 }
 
-function configurationOf(port: number, socket: string, targetUrls: readonly string[]): string {
-  const targets = targetUrls.map((url, number) => {
-    const { host } = new URL(url)
-    return `  server d${number} ${host}${number === 0 ? '' : ' disabled'}`
-  })
+function configurationOf(port: number, socket: string, targetUrl: string): string {
   return [
     'global',
     `  stats socket ${socket} level admin`,
@@ -62,7 +55,7 @@ function configurationOf(port: number, socket: string, targetUrls: readonly stri
     '  timeout server 1h',
     `listen databases`,
     `  bind 127.0.0.1:${port}`,
-    ...targets,
+    `  server primary ${new URL(targetUrl).host}`,
     '',
   ].join('\n')
 }
@@ -76,7 +69,7 @@ async function order(socket: string, text: string): Promise<string> {
   })
   line.write(`${text}\n`)
   await once(line, 'close')
-  if (/no such|unknown|permission denied/i.test(answer))
+  if (/no such|unknown|invalid|permission denied/i.test(answer))
     throw new Error(`HAProxy refuses "${text}": ${answer}`)
   return answer
 }
