@@ -3,6 +3,7 @@
 // The accounts of these sign-ins do nothing else and run one operation after another, so every end of a
 // session has a known cause.
 import type { FaultInterval, Operation } from './history.ts'
+import { type Loss, lossOf, mayHaveLostUse } from './losses.ts'
 
 export type RetryRule = 'a used token was replaced' | 'a retried sign-in ran twice' | 'a retry was refused'
 
@@ -22,13 +23,24 @@ export function checkRetries(
   operations: readonly Operation[],
   faultIntervals: readonly FaultInterval[],
 ): RetryViolation[] {
-  return seriesOf(operations).flatMap((one) => [
+  const losses = faultIntervals.flatMap(({ loss }) => loss ?? [])
+  const series = seriesOf(operations).filter((one) => !isLost(one, losses))
+  return series.flatMap((one) => [
     ...takenOver(one),
     // A server's own clock decides whether two minutes have passed.
     ...(faultIntervals.some((interval) => movesClockUnder(interval, one))
       ? []
       : [...madeTwice(one), ...refused(one)]),
   ])
+}
+
+/** Whether the database has lost one of the sign-ins, or the use after which none can be retried. */
+function isLost({ tries, uses }: Series, losses: readonly Loss[]): boolean {
+  const isDone = ({ outcome }: Operation) => outcome === 'done'
+  return (
+    tries.filter(isDone).some((one) => lossOf(one, losses)) ||
+    uses.filter(isDone).some((one) => losses.some((loss) => mayHaveLostUse(one, loss)))
+  )
 }
 
 /**

@@ -1,7 +1,9 @@
 // The checker reports each kind of violation, and nothing in a correct history.
 import { describe, expect, test } from 'vitest'
+import { hashToken } from '../../src/sessions/token.ts'
 import { check } from './checker.ts'
 import type { FaultInterval, Operation } from './history.ts'
+import type { KeptSession } from './losses.ts'
 
 const options = { boundMs: 1_000, strictBoundMs: 50, deadlineMs: 15_000 }
 const base = { account: 'a', server: 's1', outcome: 'done', answer: '200' } as const
@@ -229,5 +231,96 @@ describe('a sign-in that is retried with its key', () => {
     expect(rules([signIn(s1a, 0, key), tokenCheck(s1a, 15), signIn(null, 20, no)])).toEqual([])
     // The refused attempt may have been handled before the acknowledged one.
     expect(rules([signIn(s1a, 0, key), signIn(null, 5, no)])).toEqual([])
+  })
+})
+
+test('a fault that heals too late is a violation', () => {
+  const inTime = { ...fault, healsWithinMs: 500 }
+  const on = (start: number) => signIn('t1', start, { server: 's1' })
+  expect(rules([on(4_100)], [inTime], ['s1'])).toEqual([])
+  expect(rules([on(4_495)], [inTime], ['s1'])).toEqual(['no recovery'])
+})
+
+describe('where the database has lost its last commits', () => {
+  const token = (session: string) => `hf_${session.padEnd(22, '-')}secret`
+  const [t1, t2, t3] = [token('t1'), token('t2'), token('t3')]
+  const row = (one: string, more: Partial<KeptSession> = {}) =>
+    [one.slice(3, 25), { isLive: true, isUsed: true, tokenHash: hashToken(one), ...more }] as const
+  const having = (...kept: (readonly [string, KeptSession])[]) => [
+    { ...fault, loss: { from: 1_000, to: 2_000, kept: new Map(kept) } },
+  ]
+
+  /** In most of these histories nothing is lost. */
+  const rulesBut = (...history: Parameters<typeof rules>) =>
+    rules(...history).filter((rule) => rule !== 'fault without effect')
+
+  test('a loss of nothing that was acknowledged is a fault without effect', () => {
+    expect(rules([signIn(t1, 0)], having())).toEqual([])
+    expect(rules([signIn(t1, 0)], having(row(t1)))).toEqual(['fault without effect'])
+    expect(rules([signIn(t1, 0), signOut(t1, 100)], having(row(t1)))).toEqual([])
+  })
+
+  test('a sign-in whose row is lost may be refused afterwards, and must be after a while', () => {
+    const lost = [signIn(t1, 0)]
+    expect(rulesBut([...lost, tokenCheck(t1, 2_500, refused)], having())).toEqual([])
+    expect(rulesBut([...lost, tokenCheck(t1, 2_500)], having())).toEqual([])
+    expect(rulesBut([...lost, tokenCheck(t1, 3_500)], having())).toEqual(['accepted after its end'])
+    expect(rulesBut([...lost, tokenCheck(t1, 500, refused)], having())).toEqual(['refused without a reason'])
+    expect(rulesBut([...lost, tokenCheck(t1, 2_500, refused)], having(row(t1)))).toEqual([
+      'refused without a reason',
+    ])
+  })
+
+  test('an end whose row is lost promises nothing afterwards, and everything before', () => {
+    const out = [signIn(t1, 0), signOut(t1, 100)]
+    expect(rulesBut([...out, tokenCheck(t1, 3_500)], having(row(t1)))).toEqual([])
+    expect(rulesBut([...out, tokenCheck(t1, 3_500, refused)], having(row(t1)))).toEqual([])
+    expect(rulesBut([...out, tokenCheck(t1, 3_500)], having(row(t1, { isLive: false })))).toEqual([
+      'accepted after its end',
+    ])
+    const strict = having(row(t1)).map((one) => ({ ...one, hasStrictBounds: true }))
+    expect(rulesBut([...out, tokenCheck(t1, 300)], strict)).toEqual(['accepted after its end'])
+  })
+
+  test('a sign-in that is lost has replaced nothing, and one that is kept has', () => {
+    const two = [signIn(t1, 0), signIn(t2, 100)]
+    expect(rulesBut([...two, tokenCheck(t1, 3_500)], having(row(t1)))).toEqual([])
+    expect(rulesBut([...two, tokenCheck(t1, 3_500)], having(row(t1), row(t2)))).toEqual([
+      'accepted after its end',
+    ])
+    expect(rulesBut([...two, signIn(t3, 2_100), tokenCheck(t1, 3_500)], having(row(t1)))).toEqual([
+      'accepted after its end',
+    ])
+  })
+
+  test('an operation that overlaps the loss may have come before or after it', () => {
+    const overlapping = { start: 900, end: 2_100 }
+    expect(rulesBut([signIn(t1, 0), tokenCheck(t1, 0, { ...overlapping, ...refused })], having())).toEqual([])
+    const out = [signIn(t1, 0), signOut(t1, 100)]
+    expect(rulesBut([...out, tokenCheck(t1, 0, overlapping)], having(row(t1)))).toEqual([])
+    // Its row may be in the database by now.
+    const late = signIn(t1, 0, overlapping)
+    expect(rulesBut([late, tokenCheck(t1, 3_900)], having())).toEqual([])
+    expect(rulesBut([late, tokenCheck(t1, 3_900, refused)], having())).toEqual([])
+  })
+
+  test('a code whose use is lost may be used again, and no other one', () => {
+    const code = { code: 'a:1' }
+    const twice = [signIn(t1, 0, code), signIn(t2, 2_100, code)]
+    expect(rulesBut(twice, having())).toEqual([])
+    expect(rulesBut(twice, having(row(t1)))).toEqual(['two sign-ins with one code'])
+    expect(rulesBut([signIn(t1, 0, code), signIn(t2, 20, code)], having())).toEqual([
+      'two sign-ins with one code',
+    ])
+  })
+
+  test('a sign-in may be retried again where it or its first use is lost', () => {
+    const key = { key: 'k' }
+    const again = [signIn(t1, 0, key), signIn(t2, 2_100, key)]
+    expect(rulesBut(again, having())).toEqual([])
+    expect(rulesBut(again, having(row(t1, { isUsed: false })))).toEqual(['a retried sign-in ran twice'])
+    const used = [signIn(t1, 0, key), tokenCheck(t1, 20), signIn(t1, 2_100, key)]
+    expect(rulesBut(used, having(row(t1, { isUsed: false })))).toEqual([])
+    expect(rulesBut(used, having(row(t1)))).toEqual(['a used token was replaced'])
   })
 })

@@ -32,7 +32,7 @@ export const halfOpenClients: Fault = {
   hasStrictBounds: true,
   whySkipped: () =>
     existsSync(tables[0] ?? '') ? null : 'only Linux tells in /proc/net/tcp who has which connection',
-  async run({ servers: [server] }, checkAtEnd) {
+  async run({ servers: [server] }, { checkAtEnd }) {
     const proxy = await startProxy(server.url)
     const sockets = await Promise.all(
       Object.values(sentBytes).flatMap((bytes) =>

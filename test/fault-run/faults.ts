@@ -1,6 +1,7 @@
 // What a fault is, and the faults of servers and their clocks, which apply to any deployment.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment, HufuServer } from './deployment.ts'
+import type { Loss } from './losses.ts'
 
 export interface Fault<S extends Deployment = Deployment> {
   readonly name: string
@@ -10,16 +11,21 @@ export interface Fault<S extends Deployment = Deployment> {
   readonly mustFailRequests?: true
   /** During it, servers disagree about how much time has passed. */
   readonly movesClock?: true
+  /** Within this time after the repair, sign-ins must succeed on each server. */
+  readonly healsWithinMs?: number
   /** Why the fault cannot be injected here; null if it can. */
   whySkipped?(deployment: S): string | null
   /** Injects the fault, waits, and repairs it. */
-  run(deployment: S, checkAtEnd: CheckAtEnd): Promise<void>
+  run(deployment: S, report: FaultReport): Promise<void>
 }
 
-/**
- * Registers a check for the end of the scenario, which returns what the fault has left behind as sentences.
- */
-export type CheckAtEnd = (ask: () => Promise<string[]>) => void
+/** What a fault reports beside its interval. */
+export interface FaultReport {
+  /** Registers a check for the end of the scenario, which returns what the fault has left behind as sentences. */
+  checkAtEnd(ask: () => Promise<string[]>): void
+  /** The database has lost commits. */
+  lost(loss: Loss): void
+}
 
 /**
  * Longer than any server serves from memory without asking: entries are fresh for 1 s, connections time out

@@ -1,4 +1,5 @@
 // The operations of a client and their results, from which the checker works.
+import type { Loss } from './losses.ts'
 
 /**
  * - `sign_in`: a new token for an account; ends the previous one
@@ -53,6 +54,10 @@ export interface FaultInterval {
   readonly mustFailRequests: boolean
   /** The clocks of two servers differed. */
   readonly movesClock?: boolean
+  /** Within this time after the repair, sign-ins must succeed on each server. */
+  readonly healsWithinMs?: number
+  /** What the database lost. */
+  readonly loss?: Loss
   readonly start: number
   /** When the fault was repaired. */
   readonly healedAt: number

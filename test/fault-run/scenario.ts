@@ -5,8 +5,9 @@ import { audit } from './auditor.ts'
 import { check, type Violation } from './checker.ts'
 import { Client, type Server } from './client.ts'
 import { createAccounts, type Deployment } from './deployment.ts'
-import type { CheckAtEnd, Fault } from './faults.ts'
+import type { Fault } from './faults.ts'
 import type { FaultInterval } from './history.ts'
+import type { Loss } from './losses.ts'
 import { password, passwordNumbers, startWorkload, type Workload } from './workload.ts'
 import { retriedByPassword } from './workload-retries.ts'
 
@@ -79,7 +80,8 @@ export async function runScenario<S extends Deployment>({
         leaks.push({ rule: 'resource leak', at: interval.start, during: interval.name, text })
     }
     const violations = [...checked(), ...leaks]
-    return { client, faultIntervals, violations, audited: await audit(client, deployment), logs }
+    const losses = faultIntervals.flatMap(({ loss }) => loss ?? [])
+    return { client, faultIntervals, violations, audited: await audit(client, deployment, losses), logs }
   } finally {
     await deployment.close()
   }
@@ -98,15 +100,25 @@ async function underFault<S extends Deployment>(
   fault: Fault<S>,
   deployment: S,
   client: Client,
-  checkAtEnd: CheckAtEnd,
+  checkAtEnd: (ask: () => Promise<string[]>) => void,
 ): Promise<FaultInterval> {
   const start = performance.now()
-  await fault.run(deployment, checkAtEnd)
+  const losses: Loss[] = []
+  try {
+    await fault.run(deployment, { checkAtEnd, lost: (loss) => losses.push(loss) })
+  } catch (error) {
+    throw new Error(`not injected: ${fault.name}`, { cause: error })
+  }
   const healedAt = performance.now()
   await sleep(settleMs)
   await untilRecovered(deployment, client, healedAt)
-  const { name, hasStrictBounds = false, mustFailRequests = false, movesClock = false } = fault
-  return { name, hasStrictBounds, mustFailRequests, movesClock, start, healedAt, end: performance.now() }
+  const { name, hasStrictBounds = false, mustFailRequests = false, movesClock = false, healsWithinMs } = fault
+  const [loss] = losses
+  return {
+    ...{ name, hasStrictBounds, mustFailRequests, movesClock, start, healedAt, end: performance.now() },
+    ...(healsWithinMs !== undefined && { healsWithinMs }),
+    ...(loss && { loss }),
+  }
 }
 
 /**
