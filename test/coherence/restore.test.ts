@@ -64,7 +64,7 @@ for (const { name, database, redis, skipped } of stores.filter((store) => store.
       const backup = await backUp(a.db)
       await change(a, busy, 10)
       for (const server of [a, b]) expect(await says(server, token)).toBe('live')
-      await backup.restore()
+      await backup.restore(a.db)
       await change(b, busy, since)
       for (const server of [a, b]) expect(await says(server, token)).toBe('live')
       // A command that does not know of Redis.
@@ -84,7 +84,7 @@ for (const { name, database, redis, skipped } of stores.filter((store) => store.
         expect(await says(server, second.token)).toBe('live')
         expect(await says(server, first.token)).toBe('ended')
       }
-      await backup.restore()
+      await backup.restore(a.db)
       await wait(everyoneKnowsMs)
       for (const server of [a, b, await open()]) {
         expect(await says(server, second.token)).toBe('unknown')
@@ -106,7 +106,7 @@ for (const { name, database, redis, skipped } of stores.filter((store) => store.
       await client.connect()
       expect((await client.keys('hufu:s:*')).length).toBeGreaterThan(0)
       await closeAll()
-      await backup.restore()
+      await backup.restore(byHand)
       await byHand.destroy()
       await vi.waitFor(async () => expect(await client.keys('hufu:feed:*')).toEqual([]), 5_000)
       await client.close()

@@ -2,15 +2,19 @@
 
 import type { Deployment } from './deployment.ts'
 import { openGaleraDeployment, openGaleraWithoutRedis, startRivals } from './deployment-galera.ts'
+import { openPooledDeployment } from './deployment-pooled.ts'
 import { openMariadbDeployment, openPostgresDeployment } from './deployment-proxied.ts'
 import { openClusterDeployment, openSentinelDeployment } from './deployment-redis-nodes.ts'
+import { openMariadbReplicated, openPostgresReplicated } from './deployment-replicated.ts'
 import { openSqliteDeployment } from './deployment-sqlite.ts'
 import { type Fault, noFault, serverFaults } from './faults.ts'
 import { mariadbFaults, postgresFaults } from './faults-database.ts'
 import { galeraFaults, laggingNode } from './faults-galera.ts'
 import { halfOpenClients } from './faults-half-open.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
+import { pgbouncerFaults } from './faults-pgbouncer.ts'
 import { connectionFaults, redisFaults } from './faults-redis.ts'
+import { laggingReplica, restore, switchOver } from './faults-replicated.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
 import { type Result, runScenario, type Scenario } from './scenario.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
@@ -21,6 +25,8 @@ export interface DatabaseScenario {
   /** Injects the selected faults; null if none is selected. */
   run(source: string, isSelected: (fault: string) => boolean): Promise<Result | null>
 }
+
+const replicatedFaults = [noFault, restore, switchOver, laggingReplica]
 
 export const scenarios: readonly DatabaseScenario[] = [
   scenarioOn('MariaDB', openMariadbDeployment, [
@@ -48,6 +54,9 @@ export const scenarios: readonly DatabaseScenario[] = [
   ),
   scenarioOn('Galera, Redis', openGaleraDeployment, [noFault, ...galeraFaults, laggingNode], startRivals),
   scenarioOn('Galera', openGaleraWithoutRedis, [noFault, ...galeraFaults], startRivals),
+  scenarioOn('MariaDB with a replica', openMariadbReplicated, replicatedFaults),
+  scenarioOn('PostgreSQL with a replica', openPostgresReplicated, replicatedFaults),
+  scenarioOn('PostgreSQL behind PgBouncer', openPooledDeployment, [noFault, ...pgbouncerFaults]),
   scenarioOn('SQLite', openSqliteDeployment, [noFault, ...serverFaults, ...sqliteFaults]),
 ]
 

@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { getBinary } from './binaries.ts'
 import { createFolder, removeFolder } from './folders.ts'
@@ -12,6 +13,8 @@ import { startServer } from './processes.ts'
 export type Pgbouncer = {
   /** `postgres://hufu@127.0.0.1:PORT`, without a database: it forwards each one under its name. */
   readonly url: string
+  /** Kills it (SIGKILL) or ends it in order (SIGINT), and starts it again after `downMs`. */
+  restart(signal: 'SIGKILL' | 'SIGINT', downMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -43,13 +46,20 @@ export async function startPgbouncer(
   writeFileSync(join(folder, 'users'), '"hufu" ""\n')
   const url = `postgres://hufu@127.0.0.1:${port}`
   const command = { file, args: [configuration], folder, owner } as const
-  const pooler = await startServer(command, async () => {
-    const client = new Client({ connectionString: `${url}/postgres`, connectionTimeoutMillis: 2_000 })
-    await client.connect()
-    await client.end()
-  })
+  const start = () =>
+    startServer(command, async () => {
+      const client = new Client({ connectionString: `${url}/postgres`, connectionTimeoutMillis: 2_000 })
+      await client.connect()
+      await client.end()
+    })
+  let pooler = await start()
   return {
     url,
+    async restart(signal, downMs = 0) {
+      await pooler.kill(signal)
+      await sleep(downMs)
+      pooler = await start()
+    },
     async stop() {
       await pooler.stop('SIGINT')
       removeFolder(folder)

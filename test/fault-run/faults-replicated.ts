@@ -1,0 +1,52 @@
+// Faults after which a database goes on somewhere else, or from an earlier state.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { backUp } from '../support/backup.ts'
+import { untilDone } from '../support/services/until.ts'
+import type { ReplicatedDeployment } from './deployment-replicated.ts'
+import { type Fault, faultMs } from './faults.ts'
+import { readKept } from './losses.ts'
+
+/** Sessions begin and end meanwhile, and are lost. */
+const lostMs = faultMs / 2
+
+export const switchOver: Fault<ReplicatedDeployment> = {
+  name: 'the primary becomes read-only, and HAProxy leads to its replica a second later',
+  mustFailRequests: true,
+  // docs/guarantees.md
+  healsWithinMs: 5_000,
+  async run({ replication, leadTo }) {
+    const replica = await replication.addReplica()
+    await replica.switchOver()
+    await sleep(faultMs / 2)
+    await leadTo(replica.url)
+  },
+}
+
+export const laggingReplica: Fault<ReplicatedDeployment> = {
+  name: 'the primary dies, and a replica that is a second behind takes over',
+  mustFailRequests: true,
+  async run({ replication, leadTo }, { lost }) {
+    const replica = await replication.addReplica()
+    await replica.cutOff()
+    await sleep(lostMs)
+    const from = performance.now()
+    await replica.failOver()
+    const kept = await leadTo(replica.url)
+    lost({ from, to: performance.now(), kept })
+  },
+}
+
+export const restore: Fault<ReplicatedDeployment> = {
+  name: 'a backup of a second ago is restored under the running servers',
+  async run({ db }, { lost }) {
+    const oneMoment = db.transaction().setIsolationLevel('repeatable read')
+    const { backup, kept } = await untilDone(() =>
+      oneMoment.execute(async (tx) => ({ backup: await backUp(tx), kept: await readKept(tx) })),
+    )
+    await sleep(lostMs)
+    const from = performance.now()
+    await untilDone(() => backup.restore(db))
+    lost({ from, to: performance.now(), kept })
+    await sleep(faultMs)
+  },
+}
