@@ -96,7 +96,12 @@ function tableOf(sums: readonly Sums[], language: 'en' | 'zh'): string {
   const nameOf = (stores: string) =>
     language === 'en'
       ? stores
-      : stores.replace('Redis behind Sentinel', 'Sentinel 管理的 Redis').replace(', ', '、')
+      : stores
+          .replace('Redis behind Sentinel', 'Sentinel 管理的 Redis')
+          .replace(/(.+) with a replica/, '带副本的 $1')
+          .replace(/(.+) behind (PgBouncer)/, '$2 后面的 $1')
+          .replace('with limits', '启用限流')
+          .replace(', ', '、')
   const rows = sums.map(
     ({ stores, faults, operations, refused, unanswered, violations }) =>
       `| ${[nameOf(stores), faults, operations, refused, unanswered, violations].join(' | ')} |`,

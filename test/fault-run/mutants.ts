@@ -6,23 +6,51 @@ import { join } from 'node:path'
 import { copyVersion, type SourceChange } from '../support/other-versions.ts'
 import type { Rule, Violation } from './checker.ts'
 import type { Deployment } from './deployment.ts'
-import { type GaleraDeployment, openGaleraDeployment, openGaleraWithoutRedis } from './deployment-galera.ts'
+import { openGaleraDeployment, openGaleraWithoutRedis } from './deployment-galera.ts'
+import { openPooledDeployment } from './deployment-pooled.ts'
 import { openMariadbDeployment } from './deployment-proxied.ts'
-import { type Fault, noFault } from './faults.ts'
+import { openMariadbReplicated, openPostgresReplicated } from './deployment-replicated.ts'
+import { noFault } from './faults.ts'
 import { laggingNode } from './faults-galera.ts'
+import { foreignDurability, foreignSettings } from './faults-pgbouncer.ts'
+import { laggingReplica, restore, switchOver } from './faults-replicated.ts'
 import { type Result, runScenario, type Scenario } from './scenario.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
+
+/** What the auditor finds after the run. */
+const contradiction = 'contradiction in the stores'
 
 export interface Mutant {
   readonly name: string
   /** Lines of the source and their replacements. A change of such a line needs a change here. */
   readonly changes: readonly SourceChange[]
-  readonly violates: Rule
-  /** It is found under the workload of guesses, with the limits on. */
-  readonly needsGuesses?: boolean
-  /** It is found on a Galera cluster. */
-  readonly onGalera?: { readonly hasRedis: boolean; readonly fault: Fault<GaleraDeployment> }
+  readonly violates: Rule | typeof contradiction
+  /** The scenario in which it is found; on MariaDB without any fault by default. */
+  readonly run?: RunMutant
 }
+
+type Common = Required<Pick<Scenario<Deployment>, 'source' | 'isEnough'>>
+type RunMutant = (common: Common) => Promise<Result>
+
+function on<S extends Deployment>(scenario: Omit<Scenario<S>, keyof Common>): RunMutant {
+  return (common) => runScenario({ ...scenario, ...common })
+}
+
+const times = <T>(count: number, fault: T): T[] => Array.from({ length: count }, () => fault)
+
+const onMariadb = on({ open: openMariadbDeployment, faults: times(3, noFault) })
+
+/** The steps by which the feed finds that the database has lost commits. */
+const findsMissingRows: SourceChange = [
+  'src/changes/feed.ts',
+  'if (expected.size > 0) await this.#changeHistory(db)',
+  '',
+]
+const findsOtherServer: SourceChange = [
+  'src/changes/feed.ts',
+  'if (isOther && this.#server?.mayHaveLost()) await this.#changeHistory(db)',
+  '',
+]
 
 /**
  * A write that does not change the row that it locks is missing: on Galera, its sign-ins overlap too rarely
@@ -105,7 +133,7 @@ export const mutants: readonly Mutant[] = [
     name: 'counters are read without a lock and then written',
     changes: [['src/limits/counter-rows.ts', '    .forUpdate()\n', '']],
     violates: 'more guesses than the limits allow',
-    needsGuesses: true,
+    run: on({ open: openLimitedDeployment, work: startGuesses, faults: times(3, noFault) }),
   },
   {
     name: 'on Galera, the feed does not wait for the writes of other nodes, whatever the state of its node',
@@ -123,7 +151,7 @@ export const mutants: readonly Mutant[] = [
       ],
     ],
     violates: 'accepted after its end',
-    onGalera: { hasRedis: true, fault: laggingNode },
+    run: on({ open: openGaleraDeployment, faults: times(8, laggingNode) }),
   },
   {
     name: 'on Galera, reads of sessions do not wait for the writes of other nodes, whatever the state of their node',
@@ -136,7 +164,57 @@ export const mutants: readonly Mutant[] = [
       ],
     ],
     violates: 'accepted after its end',
-    onGalera: { hasRedis: false, fault: laggingNode },
+    run: on({ open: openGaleraWithoutRedis, faults: times(8, laggingNode) }),
+  },
+  {
+    name: 'the feed does not look for the changes that it knows',
+    changes: [findsMissingRows],
+    violates: 'accepted after its end',
+    run: on({ open: openMariadbReplicated, faults: times(4, restore) }),
+  },
+  {
+    name: 'the feed looks neither for the changes that it knows nor for another server',
+    changes: [findsMissingRows, findsOtherServer],
+    violates: 'accepted after its end',
+    run: on({ open: openPostgresReplicated, faults: times(4, laggingReplica) }),
+  },
+  {
+    name: 'cache entries count in any history',
+    changes: [
+      [
+        'src/session-cache/redis.ts',
+        "if (bytes.toString('latin1', 0, runEnd) !== run + this.#feed.history) return cacheMiss",
+        "if (!bytes.toString('latin1', 0, runEnd).startsWith(run)) return cacheMiss",
+      ],
+    ],
+    violates: 'accepted after its end',
+    run: on({ open: openMariadbReplicated, faults: times(4, laggingReplica) }),
+  },
+  {
+    name: 'connections to a read-only server are kept',
+    changes: [['src/database/server-identity.ts', '    this.#server = null\n    this.#replaceAll()', '']],
+    violates: 'no recovery',
+    run: on({ open: openMariadbReplicated, faults: [switchOver] }),
+  },
+  {
+    name: 'behind PgBouncer, a transaction begins with the modes that another program has left',
+    changes: [
+      [
+        'src/database/postgres-sessions.ts',
+        "'begin isolation level read committed, read write, not deferrable'",
+        "'begin'",
+      ],
+    ],
+    violates: 'no recovery',
+    run: on({ open: openPooledDeployment, faults: [foreignSettings] }),
+  },
+  {
+    name: 'behind PgBouncer, a transaction has the durability that another program has left',
+    changes: [
+      ['src/database/session-defaults.ts', 'select ${[...calls, durability].join', 'select ${calls.join'],
+    ],
+    violates: contradiction,
+    run: on({ open: openPooledDeployment, faults: times(5, foreignDurability) }),
   },
 ]
 
@@ -150,26 +228,9 @@ export async function violationsOfMutant(project: string, mutant: Mutant): Promi
   try {
     copyVersion(project, folder, mutant.changes)
     const isEnough = (found: readonly Violation[]) => found.some(ofRule)
-    const { violations } = await runMutant(mutant, { source: folder, isEnough })
-    return violations.filter(ofRule).length
+    const { violations, audited } = await (mutant.run ?? onMariadb)({ source: folder, isEnough })
+    return mutant.violates === contradiction ? audited.length : violations.filter(ofRule).length
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-function runMutant(
-  { needsGuesses, onGalera }: Mutant,
-  common: Required<Pick<Scenario<Deployment>, 'source' | 'isEnough'>>,
-): Promise<Result> {
-  if (!onGalera)
-    return runScenario({
-      ...common,
-      open: needsGuesses ? openLimitedDeployment : openMariadbDeployment,
-      ...(needsGuesses && { work: startGuesses }),
-      faults: [noFault, noFault, noFault],
-    })
-  const { hasRedis, fault } = onGalera
-  const open = hasRedis ? openGaleraDeployment : openGaleraWithoutRedis
-  // The run ends with the first violation.
-  return runScenario({ ...common, open, faults: Array.from({ length: 8 }, () => fault) })
 }
