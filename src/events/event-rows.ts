@@ -87,3 +87,13 @@ export async function emptyEvents(db: Database, ids: readonly string[]): Promise
     .where('id', 'in', [...ids])
     .execute()
 }
+
+/** Removes the number from events, and nothing else. */
+export async function removeNumberFromEvents(db: Database, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db
+    .updateTable('hufu_events')
+    .set({ phone_number: null })
+    .where('id', 'in', [...ids])
+    .execute()
+}

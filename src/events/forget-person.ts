@@ -1,7 +1,13 @@
 // Removes a person from the events of an account that is removed: numbers, addresses, details.
 import type { Database, EventsTable } from '../database/schema.ts'
 import { nextTurn, restSince } from '../database/turns.ts'
-import { type EventPlace, type EventSubject, emptyEvents, listEvents } from './event-rows.ts'
+import {
+  type EventPlace,
+  type EventSubject,
+  emptyEvents,
+  listEvents,
+  removeNumberFromEvents,
+} from './event-rows.ts'
 import type { EventKind } from './events.ts'
 
 const batchSize = 50
@@ -17,8 +23,9 @@ export interface RemovedPerson {
 /**
  * Empties the events of the account, and the events of its numbers that belong to no account: of
  * `phoneNumber` up to the removal, and of each number that the account has moved away from up to that move.
- * Events of these numbers that belong to another account are not changed. Each statement changes one batch; a
- * second run continues where a first one was cut off.
+ * Events of these numbers that belong to another account are not changed: that account had the number itself.
+ * Only its failed attempts to move to the number lose it, where an earlier version has written it. Each
+ * statement changes one batch; a second run continues where a first one was cut off.
  */
 export async function forgetPerson(
   db: Database,
@@ -28,7 +35,11 @@ export async function forgetPerson(
   const forgetNumber = async (number: string, until: number) => {
     const ofNumber = { column: 'phone_number', value: number } as const
     const from = { at: until + 1, id: '' }
-    for await (const page of pagesOf(db, ofNumber, from)) await emptyAll(db, page.filter(isOfPerson))
+    for await (const page of pagesOf(db, ofNumber, from)) {
+      await emptyAll(db, page.filter(isOfPerson))
+      const attempts = page.filter((event) => !isOfPerson(event) && isAttemptToMove(event))
+      await removeNumberFromEvents(db, idsOf(attempts))
+    }
   }
   const ofAccount = { column: 'account_id', value: accountId } as const
   for await (const page of pagesOf(db, ofAccount, null)) {
@@ -57,13 +68,20 @@ async function* pagesOf(
 
 async function emptyAll(db: Database, events: readonly EventsTable[]): Promise<void> {
   const full = events.filter(({ phone_number, ip, detail }) => (phone_number ?? ip ?? detail) !== null)
-  await emptyEvents(
-    db,
-    full.map(({ id }) => id),
-  )
+  await emptyEvents(db, idsOf(full))
 }
 
+function idsOf(events: readonly EventsTable[]): string[] {
+  return events.map(({ id }) => id)
+}
+
+const failed: EventKind = 'proof_failed'
 const moved: EventKind = 'phone_changed'
+
+/** Whether the event is a wrong code for a move to a number. */
+function isAttemptToMove({ kind, detail }: EventsTable): boolean {
+  return kind === failed && detail !== null && JSON.parse(detail).proof === 'change_phone'
+}
 
 /** The number that an account moved away from with this event. */
 function formerNumbers({ kind, detail }: EventsTable): string[] {

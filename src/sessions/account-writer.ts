@@ -210,7 +210,8 @@ export class AccountWriter {
    * account that the request found when it began; null: it found none. A request may take long (a gateway
    * that is slow, a queue), and its account may be removed meanwhile: then the event holds nothing of the
    * person. Under the account's lock, because a removal empties the events that are committed before it
-   * begins.
+   * begins. An event of an account holds its own number alone: the removal of another account that has the
+   * number would leave it.
    *
    * Events of one number are recorded in turn. The lock of an account delays many tries at once; that a
    * number without an account has none must not be measurable.
@@ -227,7 +228,7 @@ export class AccountWriter {
       by: null,
       origin,
       decide: async (locked, tx, now) => {
-        if (locked) return { change: { events: [event] }, result: null }
+        if (locked) return { change: { events: [withOwnNumber(event, locked.account)] }, result: null }
         await certify(tx, accountId ?? '')
         if (accountId === null) await recordEvents(tx, now, origin, [event])
         else await recordEvents(tx, now, { ...origin, ip: null }, [withoutPerson(event)])
@@ -263,6 +264,10 @@ export class AccountWriter {
     // After this, the first check of a new session needs no SQL.
     if (begun) await this.#cache.fill({ ...begun.ticket, position }, [begun.entry])
   }
+}
+
+function withOwnNumber({ phoneNumber, ...event }: NewEvent, { phone_number: own }: AccountsTable): NewEvent {
+  return phoneNumber === own ? { ...event, phoneNumber } : event
 }
 
 /**

@@ -20,6 +20,7 @@ const hourMs = 3_600_000
 const first = '13600000011'
 const second = '13600000022'
 const other = '13700000033'
+const mover = '13700000044'
 const ip = '203.0.113.77'
 const traces = [first, second, ip, '隐身者', 'hidden.example']
 const password = 'a horse, a staple'
@@ -118,6 +119,20 @@ describe.each(databases)('on $name', (database) => {
   const wrong = async (number: string, from = ip) =>
     await call('POST', '/v1/sessions', { phone_number: number, password: 'wrong' }, undefined, from)
 
+  /** The token of another person, and the attempt of that person to move to a number with a made-up code. */
+  async function addMover() {
+    const credential = { phone_number: mover, code: await codeFor(mover, 'sign_in') }
+    const from = '198.51.100.10'
+    const { body } = await call('POST', '/v1/sessions', credential, undefined, from)
+    const token = String(body.token)
+    const { id } = body.account as { id: string }
+    const moveTo = async (number: string) => {
+      const move = { phone_number: number, code: '000000', confirmation: { password: 'wrong' } }
+      return await call('PUT', '/v1/account/phone', move, token, from)
+    }
+    return { id, moveTo }
+  }
+
   /** The personal data in the tables. */
   async function left(): Promise<string[]> {
     const found: string[] = []
@@ -175,6 +190,9 @@ describe.each(databases)('on $name', (database) => {
       const { token, id } = await addPast()
       // Data of another person stays.
       await wrong(other, '198.51.100.9')
+      const anyone = await addMover()
+      for (const number of [first, second])
+        expect(await anyone.moveTo(number)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
       expect((await left()).length).toBeGreaterThan(10)
       app.clock.advance(hourMs)
 
@@ -202,6 +220,7 @@ describe.each(databases)('on $name', (database) => {
         'a closing with a wrong code': call('DELETE', '/v1/account', { code }, token),
         'a change of the profile': call('PATCH', '/v1/account', { nickname: '隐身者改名' }, token),
         'an export': call('GET', '/v1/account/export', null, token),
+        'a move of another person': anyone.moveTo(second),
         'a code to sign in': call('POST', '/v1/codes', { phone_number: second, purpose: 'sign_in' }),
       }
       const asked = await call('POST', '/v1/codes', { phone_number: second, purpose: 'reset_password' })
@@ -221,6 +240,7 @@ describe.each(databases)('on $name', (database) => {
       for (const [name, answer] of Object.entries(held)) statuses[name] = (await answer).status
       await app.services.codeSender.close()
       expect(statuses).toMatchObject({ 'a wrong password': 401, 'the right password': 401, 'an export': 401 })
+      expect(await anyone.moveTo(second)).toMatchObject({ status: 401, body: { code: 'code_wrong' } })
       expect(await besidesCodes()).toEqual([])
       // What happened is still recorded, without the person.
       const kinds = await app.byHand
@@ -240,8 +260,53 @@ describe.each(databases)('on $name', (database) => {
         .where('phone_number', '=', `+86${other}`)
         .execute()
       expect(others).toHaveLength(1)
+      const moves = app.byHand.selectFrom('hufu_events').select(['ip', 'detail'])
+      expect(
+        await moves.where('account_id', '=', anyone.id).where('kind', '=', 'proof_failed').execute(),
+      ).toEqual(Array(4).fill({ ip: '198.51.100.10', detail: '{"proof":"change_phone"}' }))
     },
     60_000,
+  )
+
+  usable(
+    'a failed move of another account loses the number, as a server of an earlier version wrote it',
+    async () => {
+      const { id } = await addPast()
+      const anyone = await addMover()
+      for (const number of [first, second, other]) await anyone.moveTo(number)
+      const typed = [first, second, other].map((number) => `+86${number}`)
+      const events = await app.byHand
+        .selectFrom('hufu_events')
+        .select('id')
+        .where('account_id', '=', anyone.id)
+        .where('kind', '=', 'proof_failed')
+        .execute()
+      for (const [i, phone_number] of typed.entries())
+        await app.byHand
+          .updateTable('hufu_events')
+          .set({ phone_number })
+          .where('id', '=', events[i]?.id ?? expect.fail('no event of the move'))
+          .execute()
+      app.clock.advance(hourMs)
+      await sql`update hufu_accounts set closes_at = ${app.clock.now() - 1} where id = ${id}`.execute(
+        app.byHand,
+      )
+      expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(1)
+      app.clock.advance(2 * hourMs)
+      await app.services.purgeExpired({ isClockRight: true })
+      expect(await left()).toEqual([])
+      const after = app.byHand.selectFrom('hufu_events').select(['phone_number', 'ip', 'detail'])
+      const rest = { ip: '198.51.100.10', detail: '{"proof":"change_phone"}' }
+      expect(
+        (
+          await after.where('account_id', '=', anyone.id).where('kind', '=', 'proof_failed').execute()
+        ).toSorted((a, b) => String(a.phone_number).localeCompare(String(b.phone_number))),
+      ).toEqual([
+        { ...rest, phone_number: `+86${other}` },
+        { ...rest, phone_number: null },
+        { ...rest, phone_number: null },
+      ])
+    },
   )
 
   usable(
