@@ -14,6 +14,7 @@ import { CrossOrigin } from './cross-origin.ts'
 import { OperatorErrors } from './operator-errors.ts'
 import { sendProblem, type WallClock } from './problem.ts'
 import { asRequestError } from './request-errors.ts'
+import { headFaultOf } from './request-head.ts'
 import { requestIds } from './request-id.ts'
 import { RequestLines, type RequestLog } from './request-log.ts'
 
@@ -77,17 +78,21 @@ export class RequestLifecycle {
     // RFC 9110, section 10.1.1: a client that waits to be asked for its body is not asked for one that is
     // refused. By default, Node asks for each.
     app.server.on('checkContinue', (request, response) => {
-      if (!announcesTooMuch(request)) response.writeContinue()
+      if (!announcesTooMuch(request) && headFaultOf(request) === null) response.writeContinue()
       app.server.emit('request', request, response)
     })
+    // By default, Node answers other expectations itself.
+    app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
     app.addHook('onRequest', (request, reply, done) => {
       if (!this.#begin(request, reply)) return
       const tooLarge = () => done(new AppError('body_too_large'))
       if (announcesTooMuch(request.raw)) return tooLarge()
-      if (this.#answerPreflight(request, reply)) return
+      const isFaulty = headFaultOf(request.raw) !== null
+      if (!isFaulty && this.#answerPreflight(request, reply)) return
       const go = (isOpen: boolean) => {
         // The client knows from the end of the connection that this request was not processed.
         if (!isOpen) reply.hijack()
+        else if (isFaulty) this.#refuseHead(request, reply)
         // A request for an unknown path is answered without reading its body.
         else if (request.is404) done(new AppError('not_found'))
         else if (wantsWebSocket(request)) done(new AppError('bad_request'))
@@ -123,11 +128,13 @@ export class RequestLifecycle {
    * Whether a request without a body may take the fast path. A request that ends its connection, and every
    * request while the server stops, goes through `#begin`, which has the rules for it.
    */
-  mayAnswerFast({ headers }: IncomingMessage): boolean {
+  mayAnswerFast(request: IncomingMessage): boolean {
+    const { headers } = request
     return (
       headers.upgrade === undefined &&
       headers['content-length'] === undefined &&
       headers['transfer-encoding'] === undefined &&
+      headFaultOf(request) === null &&
       !this.#parts.isStopping()
     )
   }
@@ -190,6 +197,12 @@ export class RequestLifecycle {
     if (ignored === null) return
     this.#hasWarnedOfAddress = true
     this.#parts.log.ignoredAddress(ignored)
+  }
+
+  /** A client whose request is malformed may also be wrong about its end, so the connection ends with it. */
+  #refuseHead(request: FastifyRequest, reply: FastifyReply): void {
+    reply.header('connection', 'close')
+    this.#answerError('problem', new AppError('bad_request'), request, reply)
   }
 
   /** Answers a CORS preflight request, which costs neither a limit nor SQL. Returns whether it was one. */

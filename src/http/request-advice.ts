@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { AppError, ErrorCode } from '../errors.ts'
 import { sessionIdOf } from '../sessions/token.ts'
 import type { Words } from './field-words.ts'
+import { type HeadFault, headFaultOf } from './request-head.ts'
 
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
@@ -121,7 +122,25 @@ function aboutUnknownToken({ headers }: FastifyRequest): Words | null {
   return { 'zh-CN': '这不是一个完整的令牌。', en: 'This is not a whole token.' }
 }
 
+const headFaults: Readonly<Record<HeadFault, Words>> = {
+  target: {
+    'zh-CN': '请求行中的地址须以 / 或 http:// 开头，例如 GET /v1/session HTTP/1.1。',
+    en: 'The address in the request line must begin with / or http://, for example GET /v1/session HTTP/1.1.',
+  },
+  host: { 'zh-CN': '请求缺少 Host 头。', en: 'The header Host is missing.' },
+  expectation: {
+    'zh-CN': 'Expect 头只能是 100-continue：请改正或去掉它。',
+    en: 'The only possible Expect is 100-continue. Correct the header or leave it out.',
+  },
+}
+
+function aboutHead({ raw }: FastifyRequest): Words | null {
+  const fault = headFaultOf(raw)
+  return fault && headFaults[fault]
+}
+
 const advice: Partial<Record<ErrorCode, Advise>> = {
+  bad_request: aboutHead,
   unsupported_media_type: aboutMediaType,
   invalid_json: aboutJson,
   not_found: aboutAddress,

@@ -99,7 +99,9 @@ export class RequestLines {
 
   #pathOf(request: FastifyRequest): string {
     const url = request.raw.url ?? ''
-    return this.#plainRoutes.has(url) ? url : (request.routeOptions.url ?? unknownPath(url))
+    if (this.#plainRoutes.has(url)) return url
+    // Of a target that is no path, the router has skipped the first character.
+    return (url.startsWith('*') ? undefined : request.routeOptions.url) ?? unknownPath(url)
   }
 }
 

@@ -41,8 +41,14 @@ const fixedOptions = {
   bodyLimit: bodyMax,
   requestTimeout: requestMs,
   keepAliveTimeout: 75_000,
-  // By default, Node checks the timeouts only every 30 s: a limit of 10 s would then take up to 40 s.
-  http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+  http: {
+    maxHeaderSize: 16_384,
+    headersTimeout: 10_000,
+    // By default, Node checks the timeouts only every 30 s: a limit of 10 s would then take up to 40 s.
+    connectionsCheckingInterval: 5_000,
+    // request-head.ts checks it.
+    requireHostHeader: false,
+  },
   forceCloseConnections: 'idle',
   // A request that arrives on a kept-alive connection while the server stops is answered like any other.
   return503OnClosing: false,

@@ -99,6 +99,17 @@ test('bytes that are not HTTP', async () => {
   expect(await rawAnswer('GET / FTP/9\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*\r\nx-made-up: everywhere\r\n/s)
 })
 
+test.each([
+  ['without Host', 'GET / HTTP/1.1\r\n\r\n'],
+  ['with an expectation that no server can meet', 'GET / HTTP/1.1\r\nhost: h\r\nexpect: 200-ok\r\n\r\n'],
+  ['whose target is no path', 'GET *livez HTTP/1.1\r\nhost: h\r\n\r\n'],
+])('a request %s', async (_name, bytes) => {
+  const answer = await rawAnswer(bytes.replace(/\r\n$/, `origin: ${origin}\r\n\r\n`))
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+  for (const header of ['x-made-up: everywhere', 'x-request-id: ', `access-control-allow-origin: ${origin}`])
+    expect(answer).toContain(`\r\n${header}`)
+})
+
 test('a connection beyond the limit', async () => {
   const port = Number(new URL(app.url).port)
   const others = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'))

@@ -18,8 +18,8 @@ interface Row {
   /** The JSON of the response without `request_id`, or its text. */
   readonly body: unknown
   readonly headers?: Record<string, unknown>
-  /** The responses below HTTP: Hufu's for bytes that are not HTTP, or Node's own. */
-  readonly below?: 'us' | 'node'
+  /** The response to bytes that are not HTTP. */
+  readonly isBelow?: true
 }
 
 const json = 'content-type: application/json\r\n'
@@ -464,7 +464,12 @@ const credentials: Row[] = [
 // 12, 33, 34, 35, 36, 48: bytes that are not HTTP. The start of the next request is unknown, so the
 // connection ends.
 function noHttp(name: string, request: Bytes, status = 400): Row {
-  return { name, request, status, body: belowHttp(status), below: 'us' }
+  return { name, request, status, body: belowHttp(status), isBelow: true }
+}
+/** What Node's parser accepts, and no route gets. The connection ends as well. */
+function wrongHead(name: string, request: Row['request'], detail: RegExp): Row {
+  const body = problem('bad_request', { detail: expect.stringMatching(detail) })
+  return { name, request, status: 400, body, headers: { connection: 'close' } }
 }
 const framing = (name: string, headers: string, body = '') => noHttp(name, postRaw('/login', headers, body))
 const belowTheRoutes: Row[] = [
@@ -516,20 +521,41 @@ const belowTheRoutes: Row[] = [
   noHttp('a token of 64 KB', get('/v1/session', bearer('a'.repeat(65_536))), 431),
   noHttp('a path of 17 KB', get(`/${'a'.repeat(17_000)}`), 431),
   noHttp('2001 headers', get('/user', Array.from({ length: 2001 }, (_, i) => `h${i}: x\r\n`).join('')), 431),
-  {
-    name: 'no Host',
-    request: 'GET /user HTTP/1.1\r\nconnection: close\r\n\r\n',
-    status: 400,
-    body: '',
-    below: 'node',
-  },
-  {
-    name: 'an expectation that no server can meet',
-    request: postRaw('/login', 'expect: 200-ok\r\ncontent-length: 0\r\n'),
-    status: 417,
-    body: '',
-    below: 'node',
-  },
+  wrongHead('no Host', 'GET /user HTTP/1.1\r\nconnection: close\r\n\r\n', /Host/),
+  wrongHead(
+    'no Host, and a token that is known',
+    (token) => `GET /user HTTP/1.1\r\nconnection: close\r\ntoken: ${token}\r\n\r\n`,
+    /Host/,
+  ),
+  wrongHead(
+    'an expectation that no server can meet',
+    postRaw('/login', 'expect: 200-ok\r\ncontent-length: 0\r\n'),
+    /100-continue/,
+  ),
+  wrongHead(
+    'an expectation of a body that never comes',
+    postRaw('/login', 'expect: 100-continue, 200-ok\r\ncontent-length: 9\r\n'),
+    /100-continue/,
+  ),
+  wrongHead(
+    'an expectation, and a token that is known',
+    (token) => get('/user', `expect: 200-ok\r\ntoken: ${token}\r\n`),
+    /100-continue/,
+  ),
+  // Also where the rest is an address of a route: a proxy's rules for that one do not apply to this one.
+  ...['*', '*user', '*v1/account', '*docs/', '*nothing', 'ftp://evil.test/user', 'x://user'].map((target) =>
+    wrongHead(
+      `the target ${target}`,
+      (token) => get(target, `token: ${token}\r\n${bearer(token)}`),
+      /begin with \//,
+    ),
+  ),
+  wrongHead('a target like a path of a sign-in', post('*login', validText), /begin with \//),
+  wrongHead(
+    'a target like a path of a preflight',
+    get('*v1/sessions', 'origin: http://evil.test\r\naccess-control-request-method: POST\r\n', 'OPTIONS'),
+    /begin with \//,
+  ),
   noHttp('CONNECT', 'CONNECT evil.test:443 HTTP/1.1\r\nhost: evil.test\r\n\r\n'),
 ]
 
@@ -789,8 +815,7 @@ function typeOf({ status, body }: Row): unknown {
 
 function expectedHeaders(row: Row): Record<string, unknown> {
   const named = { 'content-type': typeOf(row), ...row.headers }
-  if (row.below === 'node') return { connection: 'close' }
-  if (row.below === 'us') return { ...named, connection: 'close', 'cache-control': 'no-store' }
+  if (row.isBelow) return { ...named, connection: 'close', 'cache-control': 'no-store' }
   return { ...named, 'cache-control': 'no-store', 'x-request-id': expect.stringMatching(/^[\w.-]{1,64}$/) }
 }
 
@@ -813,7 +838,7 @@ describe('bad inputs', () => {
     const reply = await send(app, typeof row.request === 'function' ? row.request(token) : row.request)
     expect({ status: reply.status, body: bodyOf(reply) }).toEqual({ status: row.status, body: row.body })
     expect(reply.headers).toEqual(expect.objectContaining(expectedHeaders(row)))
-    if (row.below === undefined) {
+    if (!row.isBelow) {
       const line = await lineOf(reply.headers['x-request-id'])
       expect(line).toMatchObject({ level: 30, status: row.status })
     }

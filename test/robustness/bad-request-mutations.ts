@@ -343,6 +343,8 @@ const targets: ((target: string) => string)[] = [
   (target) => `${target}#x`,
   (target) => target + 'a'.repeat(300),
   () => '*',
+  (target) => target.replace('/', '*'),
+  (target) => `ftp://evil.test${target}`,
   () => '/',
   () => '/v1/sessions/__proto__',
   () => '/v1/sessions/%F0%9F%90%AF',

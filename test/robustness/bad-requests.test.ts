@@ -128,12 +128,9 @@ function faultOf(request: BadRequest, reply: Reply | null, world: World): string
   return headers['x-request-id'] === undefined ? belowFault(reply) : answerFault(request, reply)
 }
 
-/**
- * The fault of Hufu's response to bytes that are not HTTP. Node itself answers a request without Host, and
- * one with an unknown Expect, without a body.
- */
-function belowFault({ status, headers, text }: Reply): string | null {
-  if (text === '') return status === 417 || status === 400 ? null : 'no body'
+/** The fault of Hufu's response to bytes that are not HTTP. */
+function belowFault({ headers, text }: Reply): string | null {
+  if (text === '') return 'no body'
   if (headers.connection !== 'close') return 'a connection that goes on'
   if (headers['cache-control'] !== 'no-store') return 'it may be stored'
   return JSON.parse(text).code === 'bad_request' ? null : 'its code'
