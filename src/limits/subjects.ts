@@ -68,17 +68,24 @@ function textOf(
   }
 }
 
+/** The first six groups of IPv6 addresses whose other two are an IPv4 address. */
+const prefixesOfIPv4: ReadonlySet<string> = new Set([
+  [0, 0, 0, 0, 0, 0xffff].join(),
+  [0x64, 0xff9b, 0, 0, 0, 0].join(),
+])
+
 /**
  * The network that an address belongs to, with this prefix length for IPv4 and for IPv6 (whole groups of 16
- * bits), or `unknown`. IPv4 in IPv6 (`::ffff:1.2.3.4`, RFC 4291, section 2.5.5.2) is IPv4.
+ * bits), or `unknown`. IPv4 in IPv6 is IPv4: mapped (`::ffff:1.2.3.4`, RFC 4291, section 2.5.5.2), and
+ * translated (`64:ff9b::1.2.3.4`, RFC 6052, section 2.1), where all of IPv4 would be one block.
  */
 export function addressBlock(address: string | null, bits4: 24 | 32, bits6: 48 | 64): string {
   const text = address?.split('%', 1)[0] ?? ''
   if (isIPv4(text)) return text.split('.', bits4 / 8).join('.')
   if (!isIPv6(text)) return 'unknown'
   const groups = groupsOf(text)
-  const [g5 = 0, g6 = 0, g7 = 0] = groups.slice(5)
-  if (g5 === 0xffff && groups.slice(0, 5).every((group) => group === 0)) {
+  const [g6 = 0, g7 = 0] = groups.slice(6)
+  if (prefixesOfIPv4.has(groups.slice(0, 6).join())) {
     return addressBlock([g6 >> 8, g6 & 255, g7 >> 8, g7 & 255].join('.'), bits4, bits6)
   }
   const kept = groups.slice(0, bits6 / 16).map((group) => group.toString(16))
