@@ -183,6 +183,9 @@ const hidden: [string, string][] = [
   ['a direction isolate', '\u2066'],
   ['a zero-width space', '\u200b'],
   ['a byte order mark', '\ufeff'],
+  ['an Arabic letter mark', '\u061c'],
+  ['a Hangul filler', '\u3164'],
+  ['tags that hide a text', '\u{e0041}\u{e0042}'],
 ]
 const fields: Row[] = [
   ...unknownKeys.map((key) => refusedField(`a field ${key}`, { [key]: 1 }, `/${key}`, 'is_unknown')),
