@@ -1,7 +1,16 @@
 import fc from 'fast-check'
+import { getCountryCallingCode } from 'libphonenumber-js/mobile'
+import examples from 'libphonenumber-js/mobile/examples'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
-import { maskPhoneNumber, NationalNumbers, numberPrefix, parsePhoneNumber, parseRegion } from './phone.ts'
+import {
+  allRegions,
+  maskPhoneNumber,
+  NationalNumbers,
+  numberPrefix,
+  parsePhoneNumber,
+  parseRegion,
+} from './phone.ts'
 
 test.each([
   '13800005223',
@@ -174,6 +183,47 @@ test('the region decides what a number without a country code means', () => {
   expect(parsePhoneNumber('07911 123456', 'GB')).toBe('+447911123456')
   expect(parseRegion('GB')).toBe('GB')
   expect(parseRegion('XX')).toBeNull()
+})
+
+test('00 and a country code is that country or refused, in every region', () => {
+  const countries = ['AU', 'BR', 'CN', 'EG', 'FR', 'GB', 'IN', 'JP', 'MX', 'RU', 'US', 'VN'] as const
+  for (const region of allRegions())
+    for (const country of countries) {
+      const digits = `${getCountryCallingCode(country)}${examples[country]}`
+      let found: string | null = null
+      try {
+        found = parsePhoneNumber(`00${digits}`, region)
+      } catch (error) {
+        expect(error).toMatchObject({ facts: { phone: { problem: 'has_no_country_code' } } })
+      }
+      if (found !== null && found !== `+${digits}`) expect.fail(`00${digits} in ${region} is ${found}`)
+    }
+})
+
+test.each([
+  ['KR', '00 86 138 0013 8000', '+8613800138000'],
+  ['HK', '00 86 138 0013 8000', '+8613800138000'],
+  ['SG', '00 86 138 0013 8000', '+8613800138000'],
+  ['US', '00 86 138 0013 8000', '+8613800138000'],
+  // What is dialled there before a country code.
+  ['KR', '001 86 138 0013 8000', '+8613800138000'],
+  ['KR', '00700 86 138 0013 8000', '+8613800138000'],
+  ['HK', '001 65 9123 4567', '+6591234567'],
+  ['TH', '001 86 138 0013 8000', '+8613800138000'],
+  ['JP', '010 86 138 0013 8000', '+8613800138000'],
+  ['US', '011 86 138 0013 8000', '+8613800138000'],
+  ['AU', '0011 86 138 0013 8000', '+8613800138000'],
+  ['RU', '810 86 138 0013 8000', '+8613800138000'],
+] as const)('in %s, %s is %s', (region, text, e164) => {
+  expect(parsePhoneNumber(text, region)).toBe(e164)
+})
+
+test('00 that may mean two numbers is refused: a code would go to a stranger', () => {
+  // 00 91 is India; 009 is dialled in Hong Kong, and 1 812 is the United States.
+  expect(() => parsePhoneNumber('00 91 81234 56789', 'HK')).toThrow(
+    expect.objectContaining({ facts: { phone: { problem: 'has_no_country_code', region: 'HK' } } }),
+  )
+  expect(parsePhoneNumber('00 91 81234 56789', 'CN')).toBe('+918123456789')
 })
 
 test('a number of the region is written as it is dialled there, another one as E.164', () => {

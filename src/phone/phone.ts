@@ -91,11 +91,28 @@ function compact(text: string): string | null {
 export function parsePhoneNumber(text: string, region: Region): string {
   const digits = compact(text)
   if (digits === null) throw invalid('has_wrong_form', region)
-  const parsed = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false })
-  if (parsed?.isPossible() && !parsed.ext && hasMobileLength(parsed)) return parsed.number
+  const numbers = readingsOf(digits, region)
+  const mobile = numbers.filter((number) => number.isPossible() && !number.ext && hasMobileLength(number))
+  const [found, other] = mobile
+  if (found && !other) return found.number
+  const [assigned, another] = mobile.filter((number) => number.isValid())
+  if (assigned && !another) return assigned.number
   const isInternational = digits.startsWith('+') || digits.startsWith('00')
-  if (!isInternational) throw invalid('has_no_country_code', region)
-  throw invalid('is_not_possible', region, parsed?.isPossible() ? parsed.country : undefined)
+  if (!isInternational || other) throw invalid('has_no_country_code', region)
+  const possible = numbers.find((number) => number.isPossible())
+  throw invalid('is_not_possible', region, possible?.country)
+}
+
+/**
+ * The numbers that digits may mean. In some regions `00` is not what is dialled before a country code, or the
+ * digits after it name a carrier: in Hong Kong, `008 61...` is a number of Australia by the plan, and
+ * `00 86 1...` is what a person means.
+ */
+function readingsOf(digits: string, region: Region): PhoneNumber[] {
+  const texts = digits.startsWith('00') ? [`+${digits.slice(2)}`, digits] : [digits]
+  const options = { defaultCountry: region, extract: false }
+  const numbers = texts.flatMap((text) => parsePhoneNumberFromString(text, options) ?? [])
+  return numbers.filter(({ number }, i) => numbers.findIndex((one) => one.number === number) === i)
 }
 
 function invalid(problem: PhoneProblem, region: Region, lengthOf?: Region): AppError {
