@@ -114,16 +114,19 @@ export class CodeSender {
 
   /**
    * Where the number has reached its limit of messages, the answer is the same as if one was sent, and takes
-   * as long.
+   * as long. A failure shows only where a number without an account would get a message as well: otherwise it
+   * would show that this one has an account.
    */
   async #sendNow(message: Message): Promise<void> {
     const { asked } = message
-    const room = await asked.message(message.account ? 'owner' : 'without_account')
+    const recipient = message.account ? 'owner' : 'without_account'
+    const room = await asked.message(recipient)
     if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
     if (room === 'limit_full') return await this.#withhold(message, room)
     const failure = await this.#deliver(message, 'anyone')
     if (!failure) return
     if (failure.surelyNotSent) await asked.messageNotSent()
+    if (!(await asked.hadRoomWithoutAccount(recipient))) return
     // A refusal because of the number stays counted: one address could otherwise make this server call the
     // gateway without limit.
     if (failure.surelyNotSent && failure.affectsEveryRecipient) await asked.notTheCallersFault()

@@ -46,6 +46,12 @@ export interface CodeRequest {
    * fails.
    */
   messageNotSent(): Promise<void>
+  /**
+   * After a message that failed: whether one to a number without an account would have been tried as well. It
+   * counts nothing, and costs the same work for every recipient.
+   * @throws AppError `overloaded`, `unavailable`
+   */
+  hadRoomWithoutAccount(to: Recipient): Promise<boolean>
   /** For an error of the server: removes the request from the caller's own counters. Never fails. */
   notTheCallersFault(): Promise<void>
 }
@@ -119,6 +125,13 @@ export class Limiter {
         return roomOf(answers)
       },
       messageNotSent: () => this.#counters.refund(message),
+      hadRoomWithoutAccount: async (to) => {
+        const answers = await this.#counters.consumeShared('send_code', caller, (one) =>
+          to === 'owner' && one.counter.callers === 'without_account' ? one : endlessDecoyOf(one),
+        )
+        await this.#counters.refund(answers)
+        return !isRefused(answers)
+      },
       notTheCallersFault: () => this.#counters.refund(counted),
     }
   }

@@ -405,6 +405,30 @@ describe('a caller that requests a code for the number of another person', () =>
     }
   })
 
+  test.each([
+    ['sign_in', 'number_invalid'],
+    ['sign_in', 'number_blocked'],
+    ['change_phone', 'number_blocked'],
+  ] as const)('cannot tell by a code for %s that fails (%s) whether a number has an account, where the range is used up', async (purpose, refuse) => {
+    const app = await start({ ...environment, HUFU_LIMIT_CODES_PER_PREFIX: '5/10m' })
+    const [known, unknown] = ['+8613800005223', '+8613800005224']
+    await addPerson(app.services, known)
+    const fill = async (i: number) => await askFrom(app, `192.0.2.${i}`, `138000060${10 + i}`, purpose)
+    for (let i = 1; i < 5; i++) expect((await fill(i)).status).toBe(202)
+    apps.gateway.behaviour = { refuse }
+    // Until then, both show the failure.
+    expect((await askFrom(app, '192.0.2.10', known, purpose)).status).toBeGreaterThan(400)
+    app.clock.advance(60_000)
+    apps.gateway.behaviour = 'take'
+    expect((await fill(6)).status).toBe(202)
+    apps.gateway.behaviour = { refuse }
+    const calls = apps.gateway.requests.length
+    const answers = [await answerOf(app, known, purpose), await answerOf(app, unknown, purpose)]
+    expect(apps.gateway.requests).toHaveLength(calls + 1)
+    expect(JSON.parse(answers[0] ?? '')).toMatchObject({ status: 202 })
+    expect(answers[1]).toBe(answers[0])
+  })
+
   test('sends no second message, and the pending code stays valid as long as the answer says', async () => {
     const app = await start(environment)
     await askFrom(app, owner, phone)
