@@ -64,6 +64,12 @@ describe.each(stores)('on $name', (store) => {
     return Number((await all.executeTakeFirstOrThrow()).n)
   }
 
+  /** The accounts with a change in the feed. */
+  const changedAccounts = async () => {
+    const rows = await here.db.selectFrom('hufu_account_changes').select('account_id').execute()
+    return new Set(rows.map(({ account_id }) => account_id)).size
+  }
+
   const endedIds = async () => {
     const rows = await here.db
       .selectFrom('hufu_events')
@@ -83,6 +89,7 @@ describe.each(stores)('on $name', (store) => {
     // Each of the two sign-ins replaced two sessions.
     expect(first.ended).toEqual({ accounts: live, sessions: 2 * live - 2 })
     expect(await endedIds()).toHaveLength(2 * live + 2)
+    expect(await changedAccounts()).toBe(live)
     for (const { token } of signedIn)
       expect(await watcher.verification.verify(token)).toMatchObject({
         is: 'ended',
