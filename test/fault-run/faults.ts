@@ -20,7 +20,7 @@ export interface Fault<S extends Deployment = Deployment> {
 }
 
 /** What a fault reports beside its interval. */
-export interface FaultReport {
+interface FaultReport {
   /** Registers a check for the end of the scenario, which returns what the fault has left behind as sentences. */
   checkAtEnd(ask: () => Promise<string[]>): void
   /** The database has lost commits. */

@@ -38,7 +38,7 @@ export async function readKept(db: Database): Promise<Loss['kept']> {
   )
 }
 
-export function sessionIdOf(token: string): string {
+function sessionIdOf(token: string): string {
   return token.slice(3, 25)
 }
 

@@ -29,7 +29,7 @@ export type ReplicationOptions = {
   waits?: boolean
 }
 
-export type Replica = {
+type Replica = {
   /** Without a database. */
   readonly url: string
   /** From now on it gets nothing from the primary. It has everything that was committed before the call. */
