@@ -24,12 +24,14 @@ import {
   reportJson,
   reportText,
   type Section,
+  serversSection,
   signInSection,
   startSection,
   stormSection,
   workersSection,
 } from './report.ts'
 import { type Run, runsTable, withRun } from './runs.ts'
+import { benchServers } from './servers.ts'
 import { benchSignIn } from './sign-in.ts'
 import { benchStart } from './start.ts'
 import { benchStorm } from './storm.ts'
@@ -70,6 +72,7 @@ async function speed(): Promise<void> {
     floor,
     'redis-away': redisAway,
     workers,
+    servers,
     crowd,
     start,
   }
@@ -204,6 +207,14 @@ async function workers(): Promise<Section> {
   // More workers than cores only take turns. Even on a machine with one core, two workers show the overhead.
   const counts = [1, 2, 4, 8].filter((count) => count <= Math.max(2, availableParallelism()))
   return workersSection(await benchWorkers(newEnvironment, { counts, ...size }))
+}
+
+async function servers(): Promise<Section> {
+  const size = isShort
+    ? { counts: [1, 2], sessions: 5_000, ends: 20, rounds: 1, secondsPerRound: 1 }
+    : { counts: [1, 2, 4, 8], sessions: 50_000, ends: 500, rounds: 7, secondsPerRound: 1 }
+  const newDatabase = () => createMariadbDatabase(mariadb.url)
+  return serversSection(await benchServers({ redis, newDatabase, ...size }))
 }
 
 async function crowd(): Promise<Section> {

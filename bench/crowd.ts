@@ -95,11 +95,12 @@ async function open(environment: Record<string, string>, tokenCount: number, cro
 
 const rowsAtOnce = 2_000
 
-/** Accounts with one live session each, as sign-ins would have left them. */
-async function addRows(db: Database, count: number): Promise<void> {
+/** Accounts with one live session each, as sign-ins would have left them; returns the tokens. */
+export async function addRows(db: Database, count: number): Promise<string[]> {
   // The tests' server has 64 MB for small tables: a million rows would wait for the disk.
   await sql`set global innodb_buffer_pool_size = ${sql.lit(2 ** 30)}`.execute(db)
   const now = Date.now()
+  const tokens: string[] = []
   for (let made = 0; made < count; made += rowsAtOnce) {
     const ids = Array.from({ length: Math.min(rowsAtOnce, count - made) }, () => newAccountId(now))
     const accounts = ids.map((id, i) => ({
@@ -115,10 +116,12 @@ async function addRows(db: Database, count: number): Promise<void> {
     }))
     const sessions = ids.map((accountId) => {
       const id = newCompactId(now)
+      const token = issueToken(id)
+      tokens.push(token)
       return {
         id,
         account_id: accountId,
-        token_hash: hashToken(issueToken(id)),
+        token_hash: hashToken(token),
         platform: 'ios' as const,
         device_id: randomUUID(),
         device_name: 'iPhone 15 Pro',
@@ -132,6 +135,7 @@ async function addRows(db: Database, count: number): Promise<void> {
     await db.insertInto('hufu_accounts').values(accounts).execute()
     await db.insertInto('hufu_sessions').values(sessions).execute()
   }
+  return tokens
 }
 
 async function usedMemory(client: { info(section: string): Promise<string> }): Promise<number> {

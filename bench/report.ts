@@ -4,6 +4,7 @@ import type { CrowdResult } from './crowd.ts'
 import type { FloodResult } from './flood.ts'
 import type { FloorResult } from './floor.ts'
 import { type Figure, type Run, runsTable, type Wanted } from './runs.ts'
+import type { Servers, ServersResult } from './servers.ts'
 import type { SignInResult } from './sign-in.ts'
 import type { StartResult } from './start.ts'
 import type { StormResult } from './storm.ts'
@@ -31,6 +32,10 @@ const wantedFlat: Wanted = { atLeast: 0.9 }
 const wantedStart: Wanted = { atMost: 2.5 }
 /** Divided by the CPU of one worker: with 1.0, n cores answer n times as many requests. */
 const wantedWorkers: Wanted = { atLeast: 0.9 }
+/** Divided by the CPU of a check with one server. */
+const wantedServers: Wanted = { atLeast: 0.9 }
+/** Of Redis memory, for a session that one server has in its memory. */
+const wantedTracked: Wanted = { atMost: 200 }
 /** The size of the tutorial's own two keys. */
 const wantedBytes: Wanted = { atMost: 336 }
 
@@ -279,6 +284,60 @@ ${rows.map(({ text }) => text).join('\n')}
 `,
     figures: rows.flatMap(({ figures }) => figures),
   }
+}
+
+/** What further servers cost: the CPU of a check, and the memory of Redis for its announcements. */
+export function serversSection({ results, announcements, sessions }: Servers): Section {
+  const rows = results.map(serversRow)
+  const { perEnd, broadcastPerEnd, broadcastPerFill } = announcements
+  const most = results.at(-1)?.servers ?? 1
+  return {
+    text: `Several servers on one MariaDB and one Redis, nothing pinned: \`GET /user\` spread over them, each with all ${sessions} sessions in its memory.
+"CPU" is what a check takes of all of them together. Redis keeps a list of the connections that must hear of a change of each of these
+keys: its memory beyond the entries themselves.
+
+| servers | requests/s | CPU µs | to one | wanted | keys | connections to tell | MiB | bytes of each | wanted |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+${rows.map(({ text }) => text).join('\n')}
+
+For an ended session, Redis announced ${perEnd.toFixed(2)} keys to the ${most} servers together; for one that comes into the cache, none. If each server asked for
+all changes instead (\`BCAST\`), Redis would keep no list, and announce ${broadcastPerEnd.toFixed(2)} keys to each server for an end and ${broadcastPerFill.toFixed(2)} for a session that
+comes into the cache, whether that server has it or not.
+`,
+    figures: [
+      ...rows.flatMap(({ figures }) => figures),
+      {
+        name: `an ended session, ${most} servers`,
+        value: perEnd,
+        unit: 'announcements of Redis',
+        wanted: { atMost: most },
+      },
+    ],
+  }
+}
+
+function serversRow({ servers, requestsPerSecond, cpuMicros, cpuOfOne, tracked }: ServersResult) {
+  const name = `GET /user, ${servers} servers`
+  const wanted = servers === 1 ? null : wantedServers
+  const bytes = tracked.bytes / tracked.items
+  const cells = [
+    servers,
+    Math.round(requestsPerSecond),
+    cpuMicros?.toFixed(1) ?? '-',
+    cpuOfOne?.toFixed(2) ?? '-',
+    cpuOfOne === null ? '' : verdict(cpuOfOne, wanted),
+    tracked.keys,
+    tracked.items,
+    (tracked.bytes / 1024 / 1024).toFixed(1),
+    Math.round(bytes),
+    verdict(bytes, wantedTracked),
+  ]
+  const figures: Figure[] = [
+    { name: `${name}, tracked`, value: bytes, unit: 'bytes of Redis memory', wanted: wantedTracked },
+  ]
+  if (cpuOfOne !== null)
+    figures.push({ name, value: cpuOfOne, unit: "of one server's CPU for a check", wanted })
+  return { text: `| ${cells.join(' | ')} |`, figures }
 }
 
 /** How many sign-ins succeed in a flood of checks, and the cost for the checks. */

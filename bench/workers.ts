@@ -31,7 +31,7 @@ export interface WorkersOptions {
   readonly secondsPerRound: number
 }
 
-interface Shot {
+export interface Shot {
   readonly requestsPerSecond: number
   readonly leastShare: number | null
   readonly cpuMicros: number | null
@@ -99,21 +99,32 @@ async function answering({ child }: ServerProcess, workers: number): Promise<num
 }
 
 async function shoot({ server, tokens, pids }: Subject, seconds: number): Promise<Shot> {
-  const pieces = Array.from({ length: connections }, (_, i) => {
+  return await shootAt([server.url], pids, { pieces: piecesOf(tokens), seconds })
+}
+
+/** For each connection, requests with these tokens in one piece. */
+export function piecesOf(tokens: readonly string[]): string[] {
+  return Array.from({ length: connections }, (_, i) => {
     const some = Array.from(
       { length: requestsInAPiece },
       (_, j) => tokens[(i * requestsInAPiece + j) % tokens.length],
     )
     return some.map((token) => `GET /user HTTP/1.1\r\nhost: x\r\ntoken: ${token}\r\n\r\n`).join('')
   })
+}
+
+/** Load on all addresses alike. @param pids of the processes that answer */
+export async function shootAt(
+  urls: readonly string[],
+  pids: readonly number[],
+  { pieces, seconds }: { readonly pieces: readonly string[]; readonly seconds: number },
+): Promise<Shot> {
+  const size = { each: requestsInAPiece, connections: connections / urls.length, seconds }
   const before = pids.map(cpuSeconds)
   const began = performance.now()
-  const requestsPerSecond = await pipelinedLoad(server.url, pieces, {
-    each: requestsInAPiece,
-    connections,
-    seconds,
-  })
+  const perSecond = await Promise.all(urls.map((url) => pipelinedLoad(url, pieces, size)))
   const took = (performance.now() - began) / 1000
+  const requestsPerSecond = perSecond.reduce((sum, one) => sum + one, 0)
   const taken = pids.map((worker, i) => (cpuSeconds(worker) ?? Number.NaN) - (before[i] ?? Number.NaN))
   const all = pids.length === 0 ? Number.NaN : taken.reduce((sum, one) => sum + one, 0)
   return {
