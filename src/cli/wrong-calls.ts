@@ -46,8 +46,8 @@ const settingsAdvice = {
 
 /** npm keeps options that come before the `--`, and passes on only their values. */
 const dashesAdvice = {
-  zh: '；npm run -s hufu 后面要先写 --，否则选项会被 npm 取走',
-  en: '; write -- after npm run -s hufu, or npm takes the options',
+  zh: `；请写 ${calledAs(import.meta.url).command} 再写选项，否则选项会被 npm 取走`,
+  en: `; write ${calledAs(import.meta.url).command} before the options, or npm takes them`,
 }
 
 /** Gives a command, and its subcommands, these messages. Call it when all of them are defined. */

@@ -106,8 +106,8 @@ describe.each(databases)('on $name', (database) => {
     })
   }
 
-  const codeFor = async (number: string, purpose: Purpose) => {
-    await call('POST', '/v1/codes', { phone_number: number, purpose })
+  const codeFor = async (number: string, purpose: Purpose, from = ip) => {
+    await call('POST', '/v1/codes', { phone_number: number, purpose }, undefined, from)
     await app.services.codeSender.close()
     // Two messages to a number need a minute between them.
     app.clock.advance(61_000)
@@ -119,10 +119,10 @@ describe.each(databases)('on $name', (database) => {
   const wrong = async (number: string, from = ip) =>
     await call('POST', '/v1/sessions', { phone_number: number, password: 'wrong' }, undefined, from)
 
-  /** The token of another person, and the attempt of that person to move to a number with a made-up code. */
+  /** Another person, at another address, and the attempt of that person to move with a made-up code. */
   async function addMover() {
-    const credential = { phone_number: mover, code: await codeFor(mover, 'sign_in') }
     const from = '198.51.100.10'
+    const credential = { phone_number: mover, code: await codeFor(mover, 'sign_in', from) }
     const { body } = await call('POST', '/v1/sessions', credential, undefined, from)
     const token = String(body.token)
     const { id } = body.account as { id: string }
@@ -271,9 +271,10 @@ describe.each(databases)('on $name', (database) => {
   usable(
     'a failed move of another account loses the number, as a server of an earlier version wrote it',
     async () => {
-      const { id } = await addPast()
       const anyone = await addMover()
       for (const number of [first, second, other]) await anyone.moveTo(number)
+      // `first` has an owner only now, and loses it in the move to `second`.
+      const { id } = await addPast()
       const typed = [first, second, other].map((number) => `+86${number}`)
       const events = await app.byHand
         .selectFrom('hufu_events')

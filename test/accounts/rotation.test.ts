@@ -5,7 +5,7 @@ import { ManualClock } from '../../src/clock.ts'
 import type { Verified } from '../../src/sessions/session.ts'
 import { issueToken } from '../../src/sessions/token.ts'
 import { redisUrl, stores } from '../support/databases.ts'
-import { addAccount, type Domain, openDomain, signIn } from '../support/in-process-server.ts'
+import { addAccount, type Domain, openDomain, signIn, untilAvailable } from '../support/in-process-server.ts'
 import { Cut, faults, nextTurn, pass } from '../support/step-faults.ts'
 
 const secondMs = 1_000
@@ -252,15 +252,17 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const { token: old } = await begin()
       const servers = [here, there, await open(), await open()]
       const tokens = await Promise.all(
-        Array.from({ length: 64 }, (_, i) => rotate(servers[i % servers.length] ?? here, old)),
+        Array.from({ length: 64 }, (_, i) =>
+          untilAvailable(() => rotate(servers[i % servers.length] ?? here, old)),
+        ),
       )
       const [successor = expect.fail()] = tokens
       expect(new Set(tokens)).toEqual(new Set([successor]))
       // All use the successor first at the same time: the old token is retired once, and the successor is
       // valid for all.
       const used = await Promise.all(
-        Array.from({ length: 64 }, async (_, i) =>
-          (servers[i % servers.length] ?? here).verification.verify(successor),
+        Array.from({ length: 64 }, (_, i) =>
+          untilAvailable(async () => (servers[i % servers.length] ?? here).verification.verify(successor)),
         ),
       )
       expect(new Set(used.map(({ is }) => is))).toEqual(new Set(['live']))

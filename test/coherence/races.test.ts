@@ -8,7 +8,12 @@ import { databaseKind, dialectFor, openDatabase } from '../../src/database/open.
 import type { Database } from '../../src/database/schema.ts'
 import { person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
 import { databases, redisUrl, stores } from '../support/databases.ts'
-import { addAccount, signIn as issueSession, openDomain } from '../support/in-process-server.ts'
+import {
+  addAccount,
+  signIn as issueSession,
+  openDomain,
+  untilAvailable,
+} from '../support/in-process-server.ts'
 import { startRedis } from '../support/services/redis.ts'
 import { type Answer, ask, clientOf, signIn } from '../support/v1-calls.ts'
 
@@ -97,7 +102,9 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       const [first = expect.fail()] = domains
       const accountId = await addAccount(first.db)
       const issued = await Promise.all(
-        Array.from({ length: 64 }, (_, i) => issueSession(domains[i % domains.length] ?? first, accountId)),
+        Array.from({ length: 64 }, (_, i) =>
+          untilAvailable(() => issueSession(domains[i % domains.length] ?? first, accountId)),
+        ),
       )
       expect(await first.sessions.list(accountId)).toHaveLength(1)
       for (const { verification } of domains) {

@@ -370,7 +370,7 @@ describe('doctor', () => {
 test('without limits the start message and doctor say so, and with them neither does', async () => {
   const off = await startProcess({ ...environment, HUFU_LIMITS: 'off' })
   await off.stop()
-  expect(off.output()).toMatch(/HUFU_LIMITS=off: there are no limits/)
+  expect(off.output()).toMatch(/HUFU_LIMITS=off: guesses of passwords and codes are not limited/)
   const on = await startProcess({ ...environment, HUFU_LIMITS: 'on' })
   await on.stop()
   expect(on.output()).not.toContain('HUFU_LIMITS')

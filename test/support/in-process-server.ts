@@ -4,8 +4,10 @@
 import type { OnBackgroundError } from '../../src/background-errors.ts'
 import { Feed } from '../../src/changes/feed.ts'
 import { ManualClock } from '../../src/clock.ts'
+import { asUnavailable } from '../../src/database/failures.ts'
 import { dialectFor, openDatabase, preparedReads, versionReader } from '../../src/database/open.ts'
 import type { Database } from '../../src/database/schema.ts'
+import { AppError } from '../../src/errors.ts'
 import { noOrigin } from '../../src/events/events.ts'
 import { newAccountId } from '../../src/ids.ts'
 import { MemorySessionCache } from '../../src/session-cache/memory.ts'
@@ -115,4 +117,19 @@ export async function signIn(
   })
   if (!issued) throw new Error('the sign-in was refused')
   return issued
+}
+
+/**
+ * Repeats work that is refused because the server has too much to do at the moment, as a client does. On a busy
+ * machine many transactions on one row take longer than the last of them may wait for a connection.
+ */
+export async function untilAvailable<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      const known = asUnavailable(error)
+      if (tries === 20 || !(known instanceof AppError) || known.code !== 'unavailable') throw error
+    }
+  }
 }

@@ -76,7 +76,7 @@ const inPostgres = runs(async (walk, { text }) => {
 }, 'postgres')
 
 const checks = [
-  ...['✓ settings', '! proxies', '✓ database', '✓ tls', '! schema', '✓ clock'],
+  ...['✓ settings', '! proxies', '✓ database', '✓ tls', '! schema', '✓ replicas', '✓ clock'],
   ...['✓ redis', '✓ tls', '✓ clock', '! sms'],
 ]
 

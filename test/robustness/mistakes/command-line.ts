@@ -51,8 +51,8 @@ export const callMistakes: readonly Mistake[] = [
   {
     mistake: 'a nickname with a space and no quotes',
     make: command(add('13800005224', '--nickname', 'Li', 'Lei', '--password-stdin'), { stdin: secret }),
-    en: `There are too many arguments: put quotes around a value with spaces; write -- after npm run -s hufu, or npm takes the options\nUsage: ${hufu} accounts add [options] <phone>`,
-    zh: `参数太多：含空格的值请加引号；npm run -s hufu 后面要先写 --，否则选项会被 npm 取走\n用法：${hufu} accounts add [options] <phone>`,
+    en: `There are too many arguments: put quotes around a value with spaces; write ${hufu} before the options, or npm takes them\nUsage: ${hufu} accounts add [options] <phone>`,
+    zh: `参数太多：含空格的值请加引号；请写 ${hufu} 再写选项，否则选项会被 npm 取走\n用法：${hufu} accounts add [options] <phone>`,
     wrong: `${hufu} accounts add`,
     instead: { en: 'put quotes around', 'zh-CN': '请加引号' },
   },
