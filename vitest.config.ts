@@ -61,7 +61,7 @@ export default defineConfig({
     server: { deps: { external: [/\/test\/coherence\/cache-model\//] } },
     // A fault shows as a wrong answer and not as a slow one: a busy machine must not look like a fault.
     testTimeout: 240_000,
-    hookTimeout: 120_000,
+    hookTimeout: 240_000,
     pool: 'forks',
     // One more than the two cores of the smallest machine: a third of the time a file waits for what it has broken.
     maxWorkers: 3,

@@ -19,7 +19,7 @@ import { scenarios } from './scenarios.ts'
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
 /** The number of scenarios at a time, each with its own servers and stores. A scenario mostly waits. */
-const concurrency = 3
+const concurrency = 2
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

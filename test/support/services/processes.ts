@@ -31,8 +31,8 @@ export type ServerProcess = {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-const startDeadlineMs = 30_000
-const stopDeadlineMs = 10_000
+const startDeadlineMs = 120_000
+const stopDeadlineMs = 30_000
 const pollMs = 20
 
 const alive = new Map<ChildProcess, Command>()
