@@ -129,8 +129,10 @@ export class Limiter {
         const answers = await this.#counters.consumeShared('send_code', caller, (one) =>
           to === 'owner' && one.counter.callers === 'without_account' ? one : endlessDecoyOf(one),
         )
+        // A refusal has counted nothing.
+        if (isRefused(answers)) return false
         await this.#counters.refund(answers)
-        return !isRefused(answers)
+        return true
       },
       notTheCallersFault: () => this.#counters.refund(counted),
     }

@@ -213,6 +213,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     }
   },
   deleteEventsBefore: (db) => eventRows.deleteEventsBefore(db, now + 50, 10),
+  removeNumberFromEvents: (db) => eventRows.removeNumberFromEvents(db, ['e-00000000000000000007']),
   emptyEvents: (db) => eventRows.emptyEvents(db, ['e-00000000000000000007', 'e-00000000000000000008']),
   listExpiredSessions: async (db) => {
     await oldSessionRows.listExpiredSessions(db, now + rows / 2, null, 50)
