@@ -39,8 +39,7 @@ export const halfOpenClients: Fault = {
         Array.from({ length: clientsPerState }, () => openAndSend(proxy.url, bytes)),
       ),
     )
-    await sleep(500)
-    const ports = new Set(proxy.targetPorts())
+    const ports = await connectedPorts(server, proxy, sockets.length)
     proxy.set('vanish')
     const vanishedAt = performance.now()
     const { pid } = server.process.child
@@ -63,6 +62,20 @@ export const halfOpenClients: Fault = {
       }
     })
   },
+}
+
+/** The ports of the connections, when the server has accepted all of them; on a busy machine after ten seconds. */
+async function connectedPorts(
+  server: Server,
+  proxy: { targetPorts(): Iterable<number> },
+  count: number,
+): Promise<Set<number>> {
+  const giveUpAt = performance.now() + 10_000
+  for (;;) {
+    await sleep(500)
+    const ports = new Set(proxy.targetPorts())
+    if (connectionsOf(server, ports) >= count || performance.now() > giveUpAt) return ports
+  }
 }
 
 async function openAndSend(url: string, bytes: string): Promise<Socket> {
