@@ -19,7 +19,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'broken JSON',
     [
       [inputs, 'a body that breaks off'],
-      [requests, 'do no harm'],
+      [requests, 'of them change no other account'],
     ],
   ],
   [
@@ -86,7 +86,7 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
     'characters that nobody sees',
     [
       [inputs, "in a device's name"],
-      [requests, 'do no harm'],
+      [requests, 'of them change no other account'],
     ],
   ],
   [17, 'digits of other scripts', [[inputs, 'Arabic-Indic digits']]],
@@ -308,7 +308,10 @@ const rows: readonly (readonly [row: number, what: string, shown: Shown])[] = [
         'test/coherence/races.test.ts',
         'a session ended on one server is refused on the other once the answer arrives',
       ],
-      ['test/coherence/cache-model.test.ts', 'as designed no check is answered from before an end'],
+      [
+        'test/coherence/cache-model.test.ts',
+        'with all rules, no check is answered with a state from before an end',
+      ],
     ],
   ],
   [
