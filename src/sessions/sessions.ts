@@ -19,12 +19,12 @@ import {
 } from './keyed-tokens.ts'
 import type { SessionLifetime } from './last-seen.ts'
 import {
-  listLiveContenders,
   listLiveSessionIds,
   listLiveSessionIdsBefore,
   listLiveSessions,
 } from './live-session-rows.ts'
 import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
+import type { LockedSessions } from './locked-sessions.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
 import type { SessionCursor } from './session-pages.ts'
@@ -143,12 +143,12 @@ export class Sessions {
       lock: request.admit,
       by: null,
       origin: request.origin,
-      decide: async (admission, tx, now): Promise<Decision<Issued | null>> => {
+      decide: async (admission, _tx, now): Promise<Decision<Issued | null>> => {
         if (!admission) return { change: null, result: null }
         assertNotBanned(admission.account, now)
         return admission.repeats
           ? repeatSignIn(request, admission.repeats, now)
-          : await this.#signIn(request, admission, { tx, now })
+          : await this.#signIn(request, admission, now)
       },
     })
     return result && account && { ...result, account: toSignedInAccount(account), deviceProof }
@@ -156,15 +156,22 @@ export class Sessions {
 
   async #signIn(
     { device, method, fingerprint = null, key = null, deviceProof }: IssueRequest,
-    { account, isNew: created, endOthers, set, events }: Admission,
-    { tx, now }: { readonly tx: Database; readonly now: number },
+    {
+      account,
+      isNew: created,
+      endOthers,
+      set,
+      events,
+      sessions,
+    }: Admission & { readonly sessions: LockedSessions },
+    now: number,
   ): Promise<Decision<Issued>> {
     const session = this.#newSession(account.id, device, now)
     const nonce = newSignInNonce(created)
     const secrets = secretsOf({ key, sessionId: session.id, nonce })
     const { token } = secrets
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), nonce }
-    const which = endOthers ? allSessions : await this.#replacedIds(tx, session, now)
+    const which = endOthers ? allSessions : await this.#replacedIds(sessions, session)
     // A sign-in by any method cancels the request to close the account.
     const reopened = account.closes_at === null ? null : { closes_at: null }
     const change: Change = {
@@ -279,10 +286,10 @@ export class Sessions {
    * The sessions that the policy ends when `candidate` starts; null: none.
    * @throws AppError `session_limit_reached`
    */
-  async #replacedIds(tx: Database, candidate: Session, now: number): Promise<string[] | null> {
+  async #replacedIds(sessions: LockedSessions, candidate: Session): Promise<string[] | null> {
     const filter = contendersOf(this.#options.policy, candidate)
     if (filter === null) return null
-    const contenders = await listLiveContenders(tx, candidate.accountId, now - mayLiveOnMs, filter)
+    const contenders = await sessions.listContenders(filter)
     const replaced = decide(this.#options.policy, contenders, candidate)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return replaced.length > 0 ? replaced : null
