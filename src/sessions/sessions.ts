@@ -5,6 +5,7 @@ import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin } from '../events/events.ts'
 import { newCompactId, timeOfSessionId } from '../ids.ts'
+import type { SessionCache } from '../session-cache/session-cache.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import type { Change } from './account-change.ts'
 import { assertNotBanned } from './account-state.ts'
@@ -18,11 +19,7 @@ import {
   tokenFromKey,
 } from './keyed-tokens.ts'
 import type { SessionLifetime } from './last-seen.ts'
-import {
-  listLiveSessionIds,
-  listLiveSessionIdsBefore,
-  listLiveSessions,
-} from './live-session-rows.ts'
+import { listLiveSessionIds, listLiveSessionIdsBefore, listLiveSessions } from './live-session-rows.ts'
 import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
 import type { LockedSessions } from './locked-sessions.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
@@ -117,6 +114,7 @@ export interface SessionsOptions {
   readonly clock: Clock
   readonly policy: Policy
   readonly life: SessionLifetime
+  readonly cache: Pick<SessionCache, 'findUses'>
 }
 
 /** What a sign-in returns to the client, beside what was written. */
@@ -198,7 +196,13 @@ export class Sessions {
       after: after === null ? null : cursorOf(after),
       limit: sessionPageSize,
     }
-    return (await listLiveSessions(this.#options.db, accountId, page)).map(({ session }) => session)
+    const live = await listLiveSessions(this.#options.db, accountId, page)
+    const uses = await this.#options.cache.findUses(live.map(({ session }) => session.id))
+    // The database gets the last use seldom (last-seen.ts).
+    return live.map(({ session }) => ({
+      ...session,
+      seenAt: Math.max(session.seenAt, uses.get(session.id) ?? 0),
+    }))
   }
 
   /** All live sessions of the account, oldest first, read page by page. */
