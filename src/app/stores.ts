@@ -39,7 +39,6 @@ export async function openSessionCache(
     url,
     feed,
     trustWithoutDatabase: withoutDatabase === 'trust_cache',
-    useSeconds: (2 * settings.sessions.writeUsesEveryMs) / 1000,
     ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
     ...(onRedis && { onChange: onRedis }),
   })
