@@ -15,9 +15,9 @@ export function visibleText(text: string): string {
 
 /**
  * At least one visible character (U+2800 is blank), and no control characters, lone surrogates, line
- * separators, annotation marks, or characters that Unicode calls default-ignorable (zero-width, text direction,
- * fillers, tags). Allowed are those that visible text needs: joiners, variation selectors, and the tags in a
- * flag such as that of Scotland (UTS #51, ED-14a).
+ * separators, annotation marks, or characters that Unicode calls default-ignorable (zero-width, text
+ * direction, fillers, tags). Allowed are those that visible text needs: joiners, variation selectors, and the
+ * tags in a flag such as that of Scotland (UTS #51, ED-14a).
  */
 export const plainText =
   '^(?=.*[^\\s\\p{Default_Ignorable_Code_Point}\\u2800])(?:\\u{1F3F4}[\\u{E0030}-\\u{E0039}\\u{E0061}-\\u{E007A}]{3,6}\\u{E007F}|[\\u200C\\u200D\\p{Variation_Selector}]|[^\\p{Cc}\\p{Cs}\\p{Default_Ignorable_Code_Point}\\u2028\\u2029\\uFFF9-\\uFFFB])+$'

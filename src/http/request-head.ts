@@ -1,5 +1,5 @@
-// Heads of requests that Node's parser accepts and this server refuses. Node itself would answer some of them,
-// without the headers, the words and the log line of every other response.
+// Heads of requests that Node's parser accepts and this server refuses. Node itself would answer some of
+// them, without the headers, the words and the log line of every other response.
 import type { IncomingMessage } from 'node:http'
 
 export type HeadFault = 'target' | 'host' | 'expectation'

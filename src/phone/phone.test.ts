@@ -218,7 +218,7 @@ test.each([
   expect(parsePhoneNumber(text, region)).toBe(e164)
 })
 
-test('00 that may mean two numbers is refused: a code would go to a stranger', () => {
+test('00 that may mean two numbers is refused: a code could go to another person', () => {
   // 00 91 is India; 009 is dialled in Hong Kong, and 1 812 is the United States.
   expect(() => parsePhoneNumber('00 91 81234 56789', 'HK')).toThrow(
     expect.objectContaining({ facts: { phone: { problem: 'has_no_country_code', region: 'HK' } } }),

@@ -184,6 +184,35 @@ describe.each(databases)('on $name', (database) => {
     return { token, id }
   }
 
+  /** One request of each kind that names the person, by name. */
+  function startRequests(
+    token: string,
+    anyone: Awaited<ReturnType<typeof addMover>>,
+  ): Record<string, Promise<{ status: number; body: Json }>> {
+    const code = '000000'
+    return {
+      'a wrong password': wrong(second),
+      'the right password': call('POST', '/v1/sessions', { phone_number: second, password }),
+      'a wrong code': call('POST', '/v1/sessions', { phone_number: second, code }),
+      'a reset with a wrong code': call('POST', '/v1/password-resets', {
+        phone_number: second,
+        code,
+        new_password: 'another horse, a staple',
+      }),
+      'a step-up with a wrong password': call(
+        'PUT',
+        '/v1/account/password',
+        { new_password: 'another horse, a staple', current_password: 'wrong' },
+        token,
+      ),
+      'a closing with a wrong code': call('DELETE', '/v1/account', { code }, token),
+      'a change of the profile': call('PATCH', '/v1/account', { nickname: '隐身者改名' }, token),
+      'an export': call('GET', '/v1/account/export', null, token),
+      'a move of another person': anyone.moveTo(second),
+      'a code to sign in': call('POST', '/v1/codes', { phone_number: second, purpose: 'sign_in' }),
+    }
+  }
+
   usable(
     'a request that began before the removal and ends after it leaves nothing of the person',
     async () => {
@@ -201,28 +230,7 @@ describe.each(databases)('on $name', (database) => {
       gate.hold(Codes.prototype, 'check')
       gate.hold(SmsSender.prototype, 'send')
       gate.hold(Limiter.prototype, 'countWrite')
-      const code = '000000'
-      const held: Record<string, Promise<{ status: number; body: Json }>> = {
-        'a wrong password': wrong(second),
-        'the right password': call('POST', '/v1/sessions', { phone_number: second, password }),
-        'a wrong code': call('POST', '/v1/sessions', { phone_number: second, code }),
-        'a reset with a wrong code': call('POST', '/v1/password-resets', {
-          phone_number: second,
-          code,
-          new_password: 'another horse, a staple',
-        }),
-        'a step-up with a wrong password': call(
-          'PUT',
-          '/v1/account/password',
-          { new_password: 'another horse, a staple', current_password: 'wrong' },
-          token,
-        ),
-        'a closing with a wrong code': call('DELETE', '/v1/account', { code }, token),
-        'a change of the profile': call('PATCH', '/v1/account', { nickname: '隐身者改名' }, token),
-        'an export': call('GET', '/v1/account/export', null, token),
-        'a move of another person': anyone.moveTo(second),
-        'a code to sign in': call('POST', '/v1/codes', { phone_number: second, purpose: 'sign_in' }),
-      }
+      const held = startRequests(token, anyone)
       const asked = await call('POST', '/v1/codes', { phone_number: second, purpose: 'reset_password' })
       expect(asked.status).toBe(202)
       await gate.isHolding(Object.keys(held).length + 1)

@@ -61,7 +61,7 @@ const databases = [
 
 const started = databases.filter(({ skipped }) => skipped === null && redisUrl() !== null)
 
-/** Two servers behind a proxy that leads to the primary, which has a replica, and an account for each number. */
+/** Two servers behind a proxy that leads to a primary with a replica, and an account for each number. */
 async function serve(
   start: (typeof databases)[number]['start'],
   options: ReplicationOptions,

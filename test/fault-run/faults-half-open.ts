@@ -64,7 +64,7 @@ export const halfOpenClients: Fault = {
   },
 }
 
-/** The ports of the connections, when the server has accepted all of them; on a busy machine after ten seconds. */
+/** The ports of the connections, when the server has accepted all of them, or after ten seconds. */
 async function connectedPorts(
   server: Server,
   proxy: { targetPorts(): Iterable<number> },

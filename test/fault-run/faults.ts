@@ -21,7 +21,7 @@ export interface Fault<S extends Deployment = Deployment> {
 
 /** What a fault reports beside its interval. */
 interface FaultReport {
-  /** Registers a check for the end of the scenario, which returns what the fault has left behind as sentences. */
+  /** Registers a check for the end of the scenario; it returns sentences about what the fault left behind. */
   checkAtEnd(ask: () => Promise<string[]>): void
   /** The database has lost commits. */
   lost(loss: Loss): void

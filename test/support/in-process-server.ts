@@ -120,8 +120,8 @@ export async function signIn(
 }
 
 /**
- * Repeats work that is refused because the server has too much to do at the moment, as a client does. On a busy
- * machine many transactions on one row take longer than the last of them may wait for a connection.
+ * Repeats work that is refused because the server has too much to do at the moment, as a client does. On a
+ * busy machine many transactions on one row take longer than the last of them may wait for a connection.
  */
 export async function untilAvailable<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {

@@ -1,4 +1,4 @@
-/** Waits for a condition that servers reach by themselves, and repeats what a busy server does not do at once. */
+/** Waits for what servers reach by themselves, and repeats what a busy server does not do at once. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
