@@ -167,9 +167,15 @@ function postgresReplica(
       takesOver()
     },
     async switchOver() {
+      // A primary that ends in order sends everything first, but only to a standby that already follows it.
+      const follows = "select count(*) from pg_stat_replication where state = 'streaming'"
+      await until(async () => (await askPostgres(former.url, follows)) === '1')
       former.becomeStandby()
-      // In order: the standby gets everything before the primary ends.
       await former.restart('SIGINT')
+      const end = await askPostgres(former.url, 'select pg_last_wal_replay_lsn()')
+      const hasAll = `select pg_last_wal_receive_lsn() >= '${end}'`
+      if ((await askPostgres(replica.url, hasAll)) !== 'true')
+        throw new Error(`the replica has not received the log of the primary up to its end at ${end}`)
       await replica.promote()
       takesOver()
     },
