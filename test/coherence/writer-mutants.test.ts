@@ -9,7 +9,13 @@ import { openDomain } from '../support/in-process-server.ts'
 import { thisVersion } from '../support/other-versions.ts'
 import { createFolder, removeFolder } from '../support/services/folders.ts'
 import { type RedisServer, startRedis } from '../support/services/redis.ts'
-import { appliesTo, type Check, type Deployment, isWaitingItsTurn } from './writer-mutants/checks.ts'
+import {
+  appliesTo,
+  type Check,
+  type Deployment,
+  inOneHistory,
+  isWaitingItsTurn,
+} from './writer-mutants/checks.ts'
 import { type Kind, kinds } from './writer-mutants/kinds.ts'
 import { checks, loadMutant, mutants } from './writer-mutants/mutants.ts'
 
@@ -40,11 +46,14 @@ describe.skipIf(mariadb.skipped !== null)('the steps of a write', () => {
   /** The findings of a check, by kind of write. */
   async function seen(check: Check, Writer: typeof AccountWriter): Promise<Record<string, string | null>> {
     const applies = kinds.filter((kind) => appliesTo(check, kind))
-    const one = async (kind: Kind) => [kind.name, await check(deployment, kind, Writer)] as const
-    if (check !== isWaitingItsTurn) return Object.fromEntries(await Promise.all(applies.map(one)))
-    const found: Record<string, string | null> = {}
-    for (const kind of applies) found[kind.name] = (await one(kind))[1]
-    return found
+    const one = async (kind: Kind) =>
+      [kind.name, await inOneHistory(deployment, () => check(deployment, kind, Writer))] as const
+    // Many servers that start at once make the machine so busy that histories change.
+    const atOnce = check === isWaitingItsTurn ? 1 : 4
+    const found: (readonly [string, string | null])[] = []
+    for (let i = 0; i < applies.length; i += atOnce)
+      found.push(...(await Promise.all(applies.slice(i, i + atOnce).map(one))))
+    return Object.fromEntries(found)
   }
 
   const named = [...checks].map((check) => [check.name, check] as const)

@@ -23,6 +23,7 @@ import { pass, type Watcher, watchDialect, watchSessionCache } from './step-faul
 export interface Domain {
   readonly db: Database
   readonly cache: SessionCache
+  readonly feed: Feed
   readonly writer: AccountWriter
   readonly sessions: Sessions
   readonly verification: Verification
@@ -83,7 +84,7 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
     await feed.close()
     await db.destroy()
   }
-  return { db, cache, writer, sessions, verification, clock, close }
+  return { db, cache, feed, writer, sessions, verification, clock, close }
 }
 
 /** Inserts an account without a password, and returns its id. */

@@ -129,11 +129,11 @@ export class Gate {
   }
 }
 
-/** Waits for a condition without an event. @throws after 5 s */
-export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5_000
+/** Waits for a condition without an event. @throws after `withinMs` */
+export async function until(isTrue: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
+  const deadline = Date.now() + withinMs
   while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error('it did not happen within 5 s')
+    if (Date.now() > deadline) throw new Error(`it did not happen within ${withinMs} ms`)
     await sleep(5)
   }
 }
