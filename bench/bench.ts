@@ -1,13 +1,15 @@
 // npm run bench: runs every workload, prints the tables and writes them to bench/RESULTS.md, writes the
 // figures to bench/results.json, and draws the chart of the README. With the names of workloads it measures
 // only these and writes nothing. `npm run bench coherence` measures for how long an ended session is
-// accepted, and writes bench/COHERENCE.md; `npm run bench chart` measures nothing.
+// accepted, and writes bench/COHERENCE.md; `npm run bench capacity` measures unit costs, and writes
+// bench/CAPACITY.md and the capacity table of docs/operations.md; `npm run bench chart` measures nothing.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freshMs } from '../src/timing.ts'
 import { createMariadbDatabase, startMariadb } from '../test/support/services/mariadb.ts'
 import { startRedis } from '../test/support/services/redis.ts'
+import { benchCapacity, capacityReport } from './capacity.ts'
 import { writeChart } from './chart.ts'
 import { benchChecks, type Subject } from './checks.ts'
 import { benchCoherence, coherenceTable } from './coherence.ts'
@@ -58,7 +60,8 @@ const folder = mkdtempSync(join(tmpdir(), 'hufu-bench-'))
 const [mariadb, redis] = await Promise.all([startMariadb(), startRedis()])
 
 try {
-  await (process.argv.includes('coherence') ? coherence() : speed())
+  if (process.argv.includes('capacity')) await capacity()
+  else await (process.argv.includes('coherence') ? coherence() : speed())
 } finally {
   await Promise.all([mariadb.stop(), redis.stop()])
   rmSync(folder, { recursive: true, force: true })
@@ -240,6 +243,16 @@ async function onMariadb() {
 
 function onRedis(logicalDatabase: number) {
   return { HUFU_REDIS_URL: `${redis.url}/${logicalDatabase}` }
+}
+
+async function capacity(): Promise<void> {
+  const measured = await benchCapacity({ mariadb, redis, isShort })
+  const text = capacityReport(measured)
+  process.stdout.write(text)
+  if (isShort) return
+  writeFileSync(new URL('./CAPACITY.md', import.meta.url), text)
+  writeFileSync(new URL('./capacity.json', import.meta.url), `${JSON.stringify(measured, null, 2)}\n`)
+  writeChart()
 }
 
 async function coherence(): Promise<void> {

@@ -2,6 +2,7 @@
 // bench/. A test compares them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { capacityTable, type Measured } from './capacity-model.ts'
 import { type Run, rangeOf } from './runs.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -146,8 +147,19 @@ ${toFastify} 倍，是裸 \`node:http\` 的 ${toHttp} 倍（${runs.length} 次�
   }
 }
 
+/** The capacity tables, from the text of capacity.json. */
+export function capacitySummaries(capacity: string): Readonly<Record<string, string>> {
+  const measured = JSON.parse(capacity) as Measured
+  return {
+    'docs/operations.md': capacityTable(measured, 'en'),
+    'docs/operations.zh-CN.md': capacityTable(measured, 'zh'),
+  }
+}
+
+type Part = 'faults' | 'speed' | 'capacity'
+
 /** Replaces the text between the markers of a document. */
-export function withPart(document: string, part: 'faults' | 'speed', summary: string): string {
+export function withPart(document: string, part: Part, summary: string): string {
   const between = new RegExp(`(<!-- ${part}: made by "npm run bench chart" -->\\n)[^]*?(<!-- end -->)`)
   if (!between.test(document)) throw new Error(`the document has no markers for: ${part}`)
   return document.replace(between, (_all, begin, end) => `${begin}${summary}\n${end}`)
@@ -158,9 +170,10 @@ export function writeChart(): void {
   writeFileSync(chartFile, chartOf(results))
   writeParts('faults', faultSummaries(readFileSync(`${root}bench/FAULTS.md`, 'utf8')))
   writeParts('speed', speedSummaries(results))
+  writeParts('capacity', capacitySummaries(readFileSync(`${root}bench/capacity.json`, 'utf8')))
 }
 
-function writeParts(part: 'faults' | 'speed', summaries: Readonly<Record<string, string>>): void {
+function writeParts(part: Part, summaries: Readonly<Record<string, string>>): void {
   for (const [path, summary] of Object.entries(summaries))
     writeFileSync(`${root}${path}`, withPart(readFileSync(`${root}${path}`, 'utf8'), part, summary))
 }

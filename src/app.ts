@@ -93,11 +93,11 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const feed = openFeed(settings, { clock, watch, onBackgroundError })
   const cache = await openSessionCache(settings, dialect, { ...options, feed })
   const writer = new AccountWriter({ db, cache, feed, clock, onBackgroundError })
-  const prepareRead = preparedReads(db, dialect)
-  const { scope, max, whenFull, lifeMs, maxLifeMs } = settings.sessions
+  const { lifeMs, maxLifeMs, writeUsesEveryMs: writeEveryMs } = settings.sessions
   const life = new SessionLifetime(lifeMs, maxLifeMs)
-  const sessions = new Sessions({ db, writer, clock, policy: { scope, max, whenFull }, life })
-  const verification = new Verification({ db, writer, prepareRead, cache, clock, life, onBackgroundError })
+  const parts = { db, writer, cache, clock, life, writeEveryMs, prepareRead: preparedReads(db, dialect) }
+  const sessions = new Sessions({ ...parts, policy: settings.sessions })
+  const verification = new Verification({ ...parts, onBackgroundError })
   const limiter = openLimiter(settings, { clock: options.clock, watch })
   const passwords = openPasswords(settings, options.passwordCost)
   const { defaultRegion: region } = settings.phone

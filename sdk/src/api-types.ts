@@ -421,7 +421,7 @@ export interface components {
             created_at: string;
             /**
              * Format: date-time
-             * @description Time of the last use, exact to a few minutes.
+             * @description Time of the last use: in lists exact to a minute, otherwise to an hour.
              */
             seen_at: string;
             /** @description When the session expires unless it is used before; null: never. */

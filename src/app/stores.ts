@@ -39,6 +39,7 @@ export async function openSessionCache(
     url,
     feed,
     trustWithoutDatabase: withoutDatabase === 'trust_cache',
+    useSeconds: (2 * settings.sessions.writeUsesEveryMs) / 1000,
     ...(cacheEntrySeconds !== undefined && { cacheEntrySeconds }),
     ...(onRedis && { onChange: onRedis }),
   })

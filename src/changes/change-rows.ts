@@ -57,9 +57,8 @@ export interface FeedPage {
  * order: some databases give each connection a block of its own.
  */
 export async function insertChange(tx: Database, accountId: string, at: number): Promise<WrittenChange> {
-  const kind: ChangeKind = 'account'
-  const mark = randomText(8)
-  const row = { mark, account_id: accountId, at, kind }
+  const row = newChange(accountId, at)
+  const { mark } = row
   const next = tx
     .selectFrom('hufu_account_changes')
     .select(sql<number>`coalesce(max(step), 0) + 1`.as('step'))
@@ -75,6 +74,25 @@ export async function insertChange(tx: Database, accountId: string, at: number):
     .returning('step')
     .executeTakeFirstOrThrow()
   return { step: Number(inserted.step), mark }
+}
+
+/**
+ * The same where this transaction has read the greatest step already, under the account's lock: no statement
+ * has to read it once more.
+ */
+export async function insertChangeAfter(
+  tx: Database,
+  lastStep: number,
+  { accountId, at }: { readonly accountId: string; readonly at: number },
+): Promise<WrittenChange> {
+  const row = { ...newChange(accountId, at), step: lastStep + 1 }
+  await tx.insertInto('hufu_account_changes').values(row).execute()
+  return row
+}
+
+function newChange(accountId: string, at: number) {
+  const kind: ChangeKind = 'account'
+  return { mark: randomText(8), account_id: accountId, at, kind }
 }
 
 /**

@@ -1,5 +1,6 @@
 // A session cache in this process's memory, for SQLite: there it costs little to find out whether another
 // process has changed the database.
+import { BoundedMap } from '../bounded-map.ts'
 import { memoryMarkMs } from '../timing.ts'
 import { BoundedCache } from './bounded-cache.ts'
 import {
@@ -26,6 +27,7 @@ const noSessions: readonly string[] = []
 export class MemorySessionCache implements SessionCache {
   readonly #readVersion: () => number
   readonly #entries = new BoundedCache(maxEntries)
+  readonly #uses = new BoundedMap<number>(maxEntries)
   #version = Number.NaN
   #isChecked = false
   #nextEvictionAt = 0
@@ -106,6 +108,20 @@ export class MemorySessionCache implements SessionCache {
   async settle({ sessionIds, isMany }: Mark): Promise<void> {
     if (isMany) this.#allMarkedUntil = 0
     if (this.#marked === sessionIds) this.#marked = noSessions
+  }
+
+  /** Other processes of the same file do not see them. */
+  async noteUses(uses: ReadonlyMap<string, number>): Promise<void> {
+    for (const [id, usedAt] of uses) this.#uses.set(id, usedAt)
+  }
+
+  async findUses(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return new Map(
+      ids.flatMap((id) => {
+        const usedAt = this.#uses.get(id)
+        return usedAt === undefined ? [] : [[id, usedAt] as const]
+      }),
+    )
   }
 
   isReachable(): boolean {

@@ -2,6 +2,7 @@
 import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './session-cache.ts'
 
 const noMark: Mark = { id: 'none', sessionIds: [] }
+const noUses: ReadonlyMap<string, number> = new Map()
 
 export class NoSessionCache implements SessionCache {
   dropStale(): void {}
@@ -27,6 +28,12 @@ export class NoSessionCache implements SessionCache {
   async confirm(): Promise<void> {}
 
   async settle(): Promise<void> {}
+
+  async noteUses(): Promise<void> {}
+
+  async findUses(): Promise<ReadonlyMap<string, number>> {
+    return noUses
+  }
 
   isReachable(): boolean {
     return true

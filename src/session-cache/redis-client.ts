@@ -18,6 +18,11 @@ export function keyOf(sessionId: string): string {
   return keyPrefix + sessionId
 }
 
+/** The key of the time when a session was last used. */
+export function useKeyOf(sessionId: string): string {
+  return `hufu:u:${sessionId}`
+}
+
 /** The key that exists while a server reads the feed of this history. */
 export function watchKeyOf(history: string): string {
   return `hufu:feed:${history}`

@@ -23,6 +23,7 @@ import {
   newSessionCacheClient,
   type SessionCacheClient,
   type SessionCacheConnection,
+  useKeyOf,
   watchKeyOf,
 } from './redis-client.ts'
 import {
@@ -36,6 +37,8 @@ import {
 import { decodeSession, encodeSession } from './session-codec.ts'
 
 const markPrefix = 'mark:'
+/** Twice as long as the default pause between two writes into the database. */
+const defaultUseSeconds = 7_200
 const space = 0x20
 const zero = 0x30
 const asMark: CacheEntry = { ...cacheMiss, value: 'marked' }
@@ -55,6 +58,8 @@ export interface RedisSessionCacheOptions {
   /** Trust cache entries also while the database, and with it the feed, is unreachable. */
   readonly trustWithoutDatabase?: boolean
   readonly cacheEntrySeconds?: number
+  /** How long the last use of a session is remembered. */
+  readonly useSeconds?: number
   /** Called when the cache comes into use, and with a cause when it goes out of use. */
   readonly onChange?: (report: RedisReport) => void
 }
@@ -70,12 +75,14 @@ export class RedisSessionCache implements SessionCache {
   readonly #lastChanges: LastChanges
   readonly #trustWithoutDatabase: boolean
   readonly #cacheEntrySeconds: number
+  readonly #useSeconds: number
 
   constructor(options: RedisSessionCacheOptions) {
     this.#feed = options.feed
     this.#lastChanges = new LastChanges(options.feed)
     this.#trustWithoutDatabase = options.trustWithoutDatabase ?? false
     this.#cacheEntrySeconds = options.cacheEntrySeconds ?? cacheEntrySeconds
+    this.#useSeconds = options.useSeconds ?? defaultUseSeconds
     const lifeMs = this.#cacheEntrySeconds * 1000
     this.#connections = new RedisConnections({
       place: parseRedisUrl(options.url),
@@ -237,6 +244,24 @@ export class RedisSessionCache implements SessionCache {
     // Where our mark was missing, a reader may have filled the old state, or another server may still write
     // an older entry.
     if (isMany || wereSet.includes(false)) await sleep(everyoneKnowsMs)
+  }
+
+  async noteUses(uses: ReadonlyMap<string, number>): Promise<void> {
+    const expiration = { type: 'EX', value: this.#useSeconds } as const
+    const noteOne = async ([id, usedAt]: readonly [string, number]) =>
+      await this.#runOnKey(useKeyOf(id), ({ client }, key) => client.set(key, usedAt, { expiration }))
+    await Promise.all([...uses].map(noteOne))
+  }
+
+  async findUses(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>()
+    const findOne = async (id: string) =>
+      await this.#runOnKey(useKeyOf(id), async ({ client }, key) => {
+        const usedAt = Number(await client.get(key))
+        if (usedAt > 0) found.set(id, usedAt)
+      })
+    await Promise.all(ids.map(findOne))
+    return found
   }
 
   isReachable(): boolean {

@@ -85,6 +85,13 @@ export interface SessionCache {
    * cache entry. Never throws: a mark that is not replaced expires.
    */
   settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void>
+  /**
+   * Remembers when sessions were last used: milliseconds since 1970 by session id. It may forget; the
+   * database has less exact times. Never throws.
+   */
+  noteUses(uses: ReadonlyMap<string, number>): Promise<void>
+  /** What it remembers of these sessions. Never throws. */
+  findUses(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** Whether the cache is in use now. */
   isReachable(): boolean
   /** Why the cache is not in use: its store does not answer, or refuses our commands. */

@@ -1,19 +1,19 @@
 // What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts
 // runs it.
 import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
+import { WriteBatch } from '../database/write-batch.ts'
 import { type NewEvent, type RequestOrigin, recordEnds, recordEvents } from '../events/events.ts'
-import { mayLiveOnMs } from '../timing.ts'
 import {
   deleteDeviceProofsOf,
   deleteDeviceProofsOfSession,
   deleteDeviceProofsWithoutSession,
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
-import { listLiveSessionIds } from './live-session-rows.ts'
-import { type AccountColumns, deleteAccount, updateAccount } from './locked-account-rows.ts'
+import { type AccountColumns, deleteAccount, updateLockedAccount } from './locked-account-rows.ts'
+import type { LockedSessions } from './locked-sessions.ts'
 import { endAtOnce } from './pending-ends.ts'
-import { type Session, type StoredSession, toSignedInAccount } from './session.ts'
-import { endSessions, insertSession } from './session-rows.ts'
+import { type Ending, type Session, type StoredSession, toSignedInAccount } from './session.ts'
+import { findSessions, insertSession } from './session-rows.ts'
 import { type RepeatableSignIn, replaceUnusedToken } from './sign-in-repeat-rows.ts'
 import { retirePreviousToken, rotateToken, type TokenRotation } from './token-rows.ts'
 import type { Rotation } from './token-status.ts'
@@ -94,18 +94,14 @@ export interface Affected {
 
 /** Reads which sessions a change affects. */
 export async function affectedBy(
-  tx: Database,
-  accountId: string,
+  sessions: LockedSessions,
   { set, end, token, refresh = [] }: Change,
-  now: number,
 ): Promise<Affected> {
   const endsAll = end !== undefined && 'allBut' in end.which
-  // A use before the expiry may be written later, so a session counts as live for that long.
-  const since = now - mayLiveOnMs
   // All ids are needed only where all sessions end. To know that there are many, one more than the limit is
   // enough.
   const limit = endsAll ? null : invalidatedAtOnce + 1
-  const live = endsAll || set !== undefined ? await listLiveSessionIds(tx, accountId, since, limit) : []
+  const live = endsAll || set !== undefined ? await sessions.listIds(limit) : []
   const ended = end ? endedBy(end, live) : []
   const ids = [
     ...new Set([...(set === undefined ? [] : live), ...ended, ...tokenSessions(token), ...refresh]),
@@ -113,7 +109,7 @@ export async function affectedBy(
   const needsFeed = set !== undefined || end !== undefined || ids.length > 0
   const affected = { ids, isMany: ids.length > invalidatedAtOnce, ended, needsFeed }
   if (ended.length <= invalidatedAtOnce) return { ...affected, kept: null }
-  const all = endsAll ? live : await listLiveSessionIds(tx, accountId, since, null)
+  const all = endsAll ? live : await sessions.listIds(null)
   return { ...affected, kept: keptBeside(ended, all) }
 }
 
@@ -146,44 +142,44 @@ export interface Work {
   readonly ender: string | null
 }
 
-/** Writes a change. */
-export async function apply(
-  tx: Database,
-  work: Work,
-): Promise<{
-  account: AccountsTable | null
+/** A change that is written, except for its row in the feed. */
+export interface Applied {
+  readonly account: AccountsTable | null
   /** The cache entry of the session that began; null: none began. */
-  entry: StoredSession | null
-  deviceProof: string | null
-}> {
-  const { account: before, change, now, origin, ended, kept, ender } = work
-  const { start, end, token } = change
-  const account = await writeAccount(tx, before, change.set, now)
-  // Before the insert of the new session, which must not end.
-  if (account && end && kept)
-    await endAtOnce(tx, before.id, { at: now, reason: end.reason, by: ender, origin, kept })
-  if (start) await insertSession(tx, start.session, start.tokenHash, start.repeatable)
-  if (token) await writeToken(tx, token)
-  if (end && !kept) await endSessions(tx, { ids: ended, at: now, reason: end.reason, by: ender })
-  const deviceProof = account && (await writeDeviceProofs(tx, { before, account, change, now }))
-  await record(tx, work)
-  const entry = start && account ? entryOf(start, account) : null
-  return { account, entry, deviceProof }
+  readonly entry: StoredSession | null
+  readonly deviceProof: string | null
+  /** Writes that are still to be sent. */
+  readonly writes: WriteBatch
 }
 
+/** Writes a change. */
+export async function apply(tx: Database, work: Work): Promise<Applied> {
+  const { account: before, change, now, origin, kept, ender } = work
+  const { start, end, token } = change
+  const writes = new WriteBatch(tx)
+  // Before the insert of the new session, which must not end.
+  if (change.set !== null && end && kept)
+    await endAtOnce(tx, before.id, { at: now, reason: end.reason, by: ender, origin, kept })
+  const account = await writeAccount(writes.db, work)
+  if (start) await insertSession(writes.db, start.session, start.tokenHash, start.repeatable)
+  if (token) await writeToken(writes.db, token)
+  const deviceProof = account && (await writeDeviceProofs(tx, writes, { before, account, change, now }))
+  await record(writes.db, work)
+  const entry = start && account ? entryOf(start, account) : null
+  return { account, entry, deviceProof, writes }
+}
+
+/** Writes the account's row and the ends of its sessions. */
 async function writeAccount(
   tx: Database,
-  account: AccountsTable,
-  set: AccountColumns | null | undefined,
-  now: number,
+  { account, change: { set, end }, now, ended, kept, ender: by }: Work,
 ): Promise<AccountsTable | null> {
   if (set === null) {
     await deleteAccount(tx, account.id)
     return null
   }
-  return set === undefined || Object.keys(set).length === 0
-    ? account
-    : await updateAccount(tx, account, set, now)
+  const ends = end && !kept ? { ids: ended, at: now, reason: end.reason, by } : null
+  return await updateLockedAccount(tx, account, { set: set ?? {}, end: ends, now })
 }
 
 async function writeToken(tx: Database, token: TokenChange): Promise<void> {
@@ -200,6 +196,7 @@ async function writeToken(tx: Database, token: TokenChange): Promise<void> {
 /** Deletes the device proofs that end with their sessions, and makes one for a client that wants one. */
 async function writeDeviceProofs(
   tx: Database,
+  writes: WriteBatch,
   parts: {
     readonly before: AccountsTable
     readonly account: AccountsTable
@@ -213,13 +210,15 @@ async function writeDeviceProofs(
     // All other holders of a proof lose it. A proof is bound to a number: when the account changes its
     // number, even the proof of the kept session is useless.
     const leavesNumber = account.phone_number !== before.phone_number
-    await deleteDeviceProofsOf(tx, account.id, leavesNumber ? null : end.which.allBut)
+    await deleteDeviceProofsOf(writes.db, account.id, leavesNumber ? null : end.which.allBut)
   } else if (end && !keepsDevice.has(end.reason)) {
     // The device may be in other hands. Its proofs from earlier sign-ins belong to ended sessions;
     // these are in no list, so no client could remove them one by one.
+    await writes.send()
     await deleteDeviceProofsWithoutSession(tx, account.id, now)
   }
   if (!wanted) return null
+  await writes.send()
   const { session, presented, text } = wanted
   // A client that repeats its sign-in without a proof has not received the first answer, which contained one.
   if (token?.is === 'reissued' && presented === null)
@@ -249,6 +248,39 @@ function sessionEnded(
   detail: NonNullable<NewEvent['detail']>,
 ): NewEvent {
   return { accountId, sessionId, kind: 'session_ended', detail }
+}
+
+/**
+ * The cache entries of sessions as a change leaves them, where all that they contain was read under the lock;
+ * otherwise they are read once more.
+ */
+export async function entriesAfter(
+  tx: Database,
+  sessions: LockedSessions,
+  {
+    work,
+    ids,
+    account,
+  }: { readonly work: Work; readonly ids: readonly string[]; readonly account: AccountsTable },
+): Promise<StoredSession[]> {
+  const { change, now, ended } = work
+  const before = change.token ? null : sessions.known(ids)
+  const by = enderOf(work, sessions)
+  if (before === null || by === undefined) return await findSessions(tx, ids)
+  const ends = new Set(ended)
+  const end = change.end && { reason: change.end.reason, at: now, by }
+  return before.map((one) => ({
+    ...one,
+    account: toSignedInAccount(account),
+    ending: end && ends.has(one.session.id) ? end : null,
+  }))
+}
+
+/** The device that ends sessions; null: none does; undefined: it was not read. */
+function enderOf({ change: { start }, ender }: Work, sessions: LockedSessions): Ending['by'] | undefined {
+  if (ender === null) return null
+  const session = start?.session ?? sessions.known([ender])?.[0]?.session
+  return session && { platform: session.platform, deviceName: session.deviceName }
 }
 
 /** The stored form of a session that begins in this transaction. */

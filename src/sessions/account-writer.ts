@@ -3,23 +3,24 @@
 // gives the reason for each step and for their order.
 
 import type { OnBackgroundError } from '../background-errors.ts'
-import { insertChange, type WrittenChange } from '../changes/change-rows.ts'
+import { insertChange, insertChangeAfter, type WrittenChange } from '../changes/change-rows.ts'
 import type { Feed } from '../changes/feed.ts'
 import type { Clock } from '../clock.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
+import { WriteBatch } from '../database/write-batch.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
 import { InTurn } from '../in-turn.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { lateMs } from '../timing.ts'
-import { affectedBy, apply, type Change, type Work } from './account-change.ts'
-import { assertStillLive, type Caller } from './caller.ts'
+import { type Affected, affectedBy, apply, type Change, entriesAfter, type Work } from './account-change.ts'
+import { assertLive, type Caller } from './caller.ts'
 import { certify, lockAccount } from './locked-account-rows.ts'
+import { LockedSessions } from './locked-sessions.ts'
 import { PendingEnds } from './pending-ends.ts'
 import type { StoredSession } from './session.ts'
-import { findSessions } from './session-rows.ts'
 
 /** How often a change whose commit was late is written into the feed once more. */
 const announcements = 3
@@ -47,9 +48,13 @@ export interface Write<L extends Locked, T> {
   /**
    * Reads what it needs under the lock and returns what changes. It may run several times
    * (database/transaction.ts). `now`, in milliseconds since 1970 UTC, is read under the lock, so the times of
-   * an account follow the order of its transactions.
+   * an account follow the order of its transactions. `sessions` are those of the account.
    */
-  readonly decide: (locked: L | null, tx: Database, now: number) => Promise<Decision<T>>
+  readonly decide: (
+    locked: (L & { readonly sessions: LockedSessions }) | null,
+    tx: Database,
+    now: number,
+  ) => Promise<Decision<T>>
   /**
    * Called after the commit, before `settle`, which may wait for a second: a caller with many writes can
    * begin the next one.
@@ -103,6 +108,13 @@ interface Committed {
   readonly isPending: boolean
 }
 
+/** What a transaction has read and measured under the account's lock. */
+interface Under {
+  readonly sessions: LockedSessions
+  readonly ticket: ReadTicket | null
+  readonly deadline: Deadline
+}
+
 export class AccountWriter {
   readonly #db: Database
   readonly #cache: SessionCache
@@ -142,13 +154,15 @@ export class AccountWriter {
       const locked = await lock(tx)
       const account = locked?.account ?? null
       const now = this.#clock.now()
-      if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)
-      const { change, result } = await decide(locked, tx, now)
+      const id = account?.id ?? by?.accountId ?? ''
+      const sessions = new LockedSessions(tx, { id, row: account }, now)
+      if (by) assertLive(await sessions.find(by.sessionId), by, now)
+      const { change, result } = await decide(locked && { ...locked, sessions }, tx, now)
       if (!account || change === null)
         return { result, account, ended: 0, sessions: [], deviceProof: null, committed: null, deadline }
       const ender = change.start?.session.id ?? by?.sessionId ?? null
       const decided = { account, change, now, origin, ender }
-      return { result, deadline, ...(await this.#apply(tx, decided, { ticket, deadline })) }
+      return { result, deadline, ...(await this.#apply(tx, decided, { sessions, ticket, deadline })) }
     })
     onCommitted?.()
     // A removed account has no row and no sessions left to end.
@@ -165,27 +179,24 @@ export class AccountWriter {
   async #apply(
     tx: Database,
     decided: Omit<Work, 'ended' | 'kept'>,
-    { ticket, deadline }: { readonly ticket: ReadTicket | null; readonly deadline: Deadline },
+    { sessions, ticket, deadline }: Under,
   ): Promise<Omit<Written<never>, 'result'> & { readonly committed: Committed }> {
-    const { account, change, now } = decided
-    await certify(tx, account.id)
-    const affected = await affectedBy(tx, account.id, change, now)
+    const affected = await affectedBy(sessions, decided.change)
     if (affected.isMany && affected.kept === null) takeLonger(deadline)
-    const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)
-    const { entry, ...applied } = await apply(tx, { ...decided, ...affected })
-    const sessions = affected.isMany ? [] : await findSessions(tx, affected.ids)
-    const written = affected.needsFeed ? await insertChange(tx, account.id, now) : null
+    const marking = this.#cache.mark(affected.isMany ? 'many' : affected.ids)
+    // Nothing is visible before the commit, so the marks and the writes need not wait for each other.
+    const [mark, written] = await both(marking, write(tx, { ...decided, ...affected }, sessions))
     await this.#cache.confirm(mark)
-    const begun = ticket && entry && { ticket, entry }
+    const { entry, change, account, deviceProof, entries } = written
     const committed = {
       mark,
-      position: written?.step ?? ticket?.position ?? 0,
-      change: written && { ...written, accountId: account.id },
+      position: change?.step ?? ticket?.position ?? 0,
+      change: change && { ...change, accountId: decided.account.id },
       history: ticket?.history ?? '',
-      begun,
+      begun: ticket && entry && { ticket, entry },
       isPending: affected.kept !== null,
     }
-    return { ended: affected.ended.length, sessions, ...applied, committed }
+    return { ended: affected.ended.length, sessions: entries, account, deviceProof, committed }
   }
 
   /**
@@ -230,8 +241,10 @@ export class AccountWriter {
       decide: async (locked, tx, now) => {
         if (locked) return { change: { events: [withOwnNumber(event, locked.account)] }, result: null }
         await certify(tx, accountId ?? '')
-        if (accountId === null) await recordEvents(tx, now, origin, [event])
-        else await recordEvents(tx, now, { ...origin, ip: null }, [withoutPerson(event)])
+        const writes = new WriteBatch(tx)
+        if (accountId === null) await recordEvents(writes.db, now, origin, [event])
+        else await recordEvents(writes.db, now, { ...origin, ip: null }, [withoutPerson(event)])
+        await writes.send()
         return { change: null, result: null }
       },
     })
@@ -268,6 +281,34 @@ export class AccountWriter {
 
 function withOwnNumber({ phoneNumber, ...event }: NewEvent, { phone_number: own }: AccountsTable): NewEvent {
   return phoneNumber === own ? { ...event, phoneNumber } : event
+}
+
+/** Writes a change and its row in the feed, and returns the cache entries of its sessions. */
+async function write(tx: Database, work: Work & Affected, sessions: LockedSessions) {
+  const { ids, isMany, needsFeed } = work
+  const { writes, account, ...applied } = await apply(tx, work)
+  const change = needsFeed ? await writeChange(tx, writes, { work, lastStep: sessions.lastStep }) : null
+  await writes.send()
+  const entries = account === null || isMany ? [] : await entriesAfter(tx, sessions, { work, ids, account })
+  return { ...applied, account, change, entries }
+}
+
+async function writeChange(
+  tx: Database,
+  writes: WriteBatch,
+  { work, lastStep }: { readonly work: Work; readonly lastStep: number | null },
+): Promise<WrittenChange> {
+  const { account, now } = work
+  if (lastStep !== null)
+    return await insertChangeAfter(writes.db, lastStep, { accountId: account.id, at: now })
+  await writes.send()
+  return await insertChange(tx, account.id, now)
+}
+
+/** The results of both, when neither of them runs any more. @throws the error of the first one that failed */
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([one, other])
+  return [await one, await other]
 }
 
 /**

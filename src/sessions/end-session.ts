@@ -30,8 +30,8 @@ export async function endSession(
     lock: lockById(accountId),
     by,
     origin,
-    decide: async (_locked, tx, now): Promise<Decision<boolean | null>> => {
-      const stored = await findSession(tx, id)
+    decide: async (locked, tx, now): Promise<Decision<boolean | null>> => {
+      const stored = await (locked ? locked.sessions.find(id) : findSession(tx, id))
       if (stored?.session.accountId !== accountId) return { change: null, result: null }
       const wasLive = stored.ending === null && hasTimeLeft(stored.session, now - mayLiveOnMs)
       const end = { which: wasLive ? [id] : [], reason }

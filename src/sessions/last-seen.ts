@@ -1,9 +1,11 @@
-// Sliding life: notes that sessions were used, in batches and off the request's path.
+// Sliding life: notes that sessions were used, in batches and off the request's path. The session cache
+// learns of a use within a minute, the database seldom: each session that is in use costs it a write.
 
 import type { OnBackgroundError } from '../background-errors.ts'
 import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
+import type { SessionCache } from '../session-cache/session-cache.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
 import { extendSessions, updateSeen } from './last-seen-rows.ts'
 import type { Session } from './session.ts'
@@ -11,7 +13,7 @@ import type { Session } from './session.ts'
 const minuteMs = 60_000
 const dayMs = 86_400_000
 const batchSize = 500
-/** The most sessions for which the last note is kept, so that no session is noted twice a minute. */
+/** The most sessions for which the last note is kept. Of others, a note comes sooner, and changes no row. */
 const maxNoted = 100_000
 
 /** How long sessions live: `lifeMs` after their last use, `maxLifeMs` after their start; null is for ever. */
@@ -52,6 +54,9 @@ export interface LastSeenOptions {
   readonly db: Database
   readonly clock: Clock
   readonly life: SessionLifetime
+  readonly cache: Pick<SessionCache, 'noteUses'>
+  /** The database gets the use of a session at most once in this time: at least a minute. */
+  readonly writeEveryMs: number
   /** Called with the error that prevented notes from being written. */
   readonly onBackgroundError: OnBackgroundError
 }
@@ -65,15 +70,24 @@ export class LastSeenWriter {
   readonly #db: Database
   readonly #clock: Clock
   readonly #life: SessionLifetime
+  readonly #cache: Pick<SessionCache, 'noteUses'>
+  readonly #writeEveryMs: number
   readonly #onBackgroundError: OnBackgroundError
+  /** What the database gets with the next flush. */
   #pending = new Map<string, Note>()
+  /** What the cache gets with the next flush. */
+  #uses = new Map<string, number>()
+  /** When a use was last noted at all, and when for the database. */
   readonly #notedAt = new BoundedMap<number>(maxNoted)
+  readonly #writtenAt = new BoundedMap<number>(maxNoted)
   #timer: NodeJS.Timeout | null = null
 
-  constructor({ db, clock, life, onBackgroundError }: LastSeenOptions) {
+  constructor({ db, clock, life, cache, writeEveryMs, onBackgroundError }: LastSeenOptions) {
     this.#db = db
     this.#clock = clock
     this.#life = life
+    this.#cache = cache
+    this.#writeEveryMs = writeEveryMs
     this.#onBackgroundError = onBackgroundError
   }
 
@@ -84,10 +98,16 @@ export class LastSeenWriter {
   seen(session: Session, now: number): Promise<void> | undefined {
     const extend = now >= this.#life.extensionDueAt(session)
     if (!extend && now - session.seenAt < minuteMs) return undefined
-    const notedAt = this.#notedAt.get(session.id)
+    const { id } = session
+    const notedAt = this.#notedAt.get(id)
     if (notedAt !== undefined && now - notedAt < minuteMs) return undefined
-    this.#notedAt.set(session.id, now)
-    this.#pending.set(session.id, { usedAt: now, extend })
+    this.#notedAt.set(id, now)
+    this.#uses.set(id, now)
+    const isWritten = now - Math.max(session.seenAt, this.#writtenAt.get(id) ?? 0) < this.#writeEveryMs
+    if (extend || !isWritten) {
+      this.#writtenAt.set(id, now)
+      this.#pending.set(id, { usedAt: now, extend })
+    }
     const runsOutSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs
     if (runsOutSoon) return this.flush()
     this.#timer ??= setTimeout(() => void this.flush(), noteUsesEveryMs).unref()
@@ -106,15 +126,22 @@ export class LastSeenWriter {
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
+    const uses = this.#uses
+    this.#uses = new Map()
     const notes = [...this.#pending].sort(([a], [b]) => (a < b ? -1 : 1))
     this.#pending = new Map()
+    const noted = uses.size > 0 ? this.#cache.noteUses(uses) : null
     for (let i = 0; i < notes.length; i += batchSize) {
       const batch = notes.slice(i, i + batchSize)
       await this.#write(batch).catch((error) => {
         this.#onBackgroundError('note_session_use', error)
-        for (const [id] of batch) this.#notedAt.delete(id)
+        for (const [id] of batch) {
+          this.#notedAt.delete(id)
+          this.#writtenAt.delete(id)
+        }
       })
     }
+    await noted
   }
 
   async close(): Promise<void> {
@@ -138,7 +165,7 @@ export class LastSeenWriter {
       this.#db,
       batch.map(([id]) => id),
       now,
-      minuteMs,
+      this.#writeEveryMs,
     )
   }
 }

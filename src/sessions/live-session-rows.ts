@@ -125,6 +125,38 @@ export async function listLiveSessions(
   return found
 }
 
+/** What a transaction on an account needs of its sessions, read by one statement. */
+export interface FewLiveSessions {
+  readonly sessions: readonly LiveSession[]
+  /** The greatest step of the feed that is visible; null: there is no session that could be read with it. */
+  readonly lastStep: number | null
+}
+
+/** The live sessions of an account at `now`, oldest first; null: there may be more than `limit`. */
+export async function readFewLiveSessions(
+  tx: Database,
+  accountId: string,
+  now: number,
+  limit: number,
+): Promise<FewLiveSessions | null> {
+  const rows = await selectUnended(tx, accountId, { after: null, limit: limit + 1 })
+    .select(sessionColumns)
+    .select(tokenColumns)
+    .select((eb) =>
+      eb
+        .selectFrom('hufu_account_changes')
+        .select((changes) => changes.fn.max('hufu_account_changes.step').as('step'))
+        .as('last_step'),
+    )
+    .execute()
+  if (rows.length > limit) return null
+  const [first] = rows
+  return {
+    sessions: rows.filter((row) => isLiveAt(row, now)).map(toLiveSession),
+    lastStep: first ? Number(first.last_step ?? 0) : null,
+  }
+}
+
 function toLiveSession(row: SessionRow & TokenRow): LiveSession {
   return { session: toSession(row), tokenHash: row.token_hash, rotation: toRotation(row) }
 }

@@ -3,6 +3,7 @@
 import { sql } from 'kysely'
 import { isMysql } from '../database/pages.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
+import { type EndOfSessions, endSessions, namedAtOnce } from './session-rows.ts'
 
 /**
  * The row of an account, locked until the transaction ends; null where there is no such account, or its
@@ -27,32 +28,65 @@ export async function lockAccountRow(tx: Database, id: string): Promise<Accounts
   return row ?? null
 }
 
-/**
- * Changes the account's row under its lock, so that two transactions on the account cannot both commit. On a
- * Galera cluster, a lock is known to one node only; what conflicts at the commit is a change of the same row.
- * Other databases need no such statement: all connections know of their locks.
- */
-export async function certify(tx: Database, id: string): Promise<void> {
-  if (!isMysql(tx)) return
-  await sql`update hufu_accounts set writes = coalesce(writes, 0) + 1 where id = ${id}`.execute(tx)
-}
-
 /** Columns of an account that change. */
 export type AccountColumns = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
 
+/** What changes of an account and of its sessions that end. */
+export interface AccountUpdate {
+  /** Columns of the account; empty: none. */
+  readonly set: AccountColumns
+  /** null: no session ends. */
+  readonly end: EndOfSessions | null
+  readonly now: number
+}
+
 /**
- * Changes columns of an account, and returns the new row.
+ * Changes columns of an account, ends sessions of it, and returns the new row. On MySQL and MariaDB one
+ * statement does both, and always changes the account's row, so that two transactions on the account cannot
+ * both commit: on a Galera cluster, a lock is known to one node only, and what conflicts at the commit is a
+ * change of the same row. Other databases need no such change: all connections know of their locks.
  * @throws the driver's unique violation where a number is taken
  */
-export async function updateAccount(
+export async function updateLockedAccount(
   tx: Database,
   row: AccountsTable,
-  set: AccountColumns,
-  now: number,
+  { set, end, now }: AccountUpdate,
 ): Promise<AccountsTable> {
-  const change = { ...set, updated_at: now }
-  await tx.updateTable('hufu_accounts').set(change).where('id', '=', row.id).execute()
+  const hasColumns = Object.keys(set).length > 0
+  const change: Partial<AccountsTable> = hasColumns ? { ...set, updated_at: now } : {}
+  if (isMysql(tx)) await updateOnMysql(tx, row.id, change, end)
+  else {
+    if (hasColumns) await tx.updateTable('hufu_accounts').set(change).where('id', '=', row.id).execute()
+    if (end) await endSessions(tx, end)
+  }
   return { ...row, ...change }
+}
+
+/**
+ * On MySQL and MariaDB, changes the account's row as `updateLockedAccount` does, and nothing else. A write that
+ * finds no account makes the same statement.
+ */
+export async function certify(tx: Database, id: string): Promise<void> {
+  if (isMysql(tx)) await updateOnMysql(tx, id, {}, null)
+}
+
+async function updateOnMysql(
+  tx: Database,
+  id: string,
+  change: Partial<AccountsTable>,
+  end: EndOfSessions | null,
+): Promise<void> {
+  const columns = Object.entries(change).map(([name, value]) => sql`, a.${sql.ref(name)} = ${value}`)
+  const columnsOfAccount = sql`a.writes = coalesce(a.writes, 0) + 1${sql.join(columns, sql``)}`
+  const ids = end?.ids.slice(0, namedAtOnce) ?? []
+  if (!end || ids.length === 0) {
+    await sql`update hufu_accounts a set ${columnsOfAccount} where a.id = ${id}`.execute(tx)
+    return
+  }
+  await sql`update hufu_accounts a left join hufu_sessions s on s.id in (${sql.join(ids)}) and s.ended_at is null
+    set ${columnsOfAccount}, s.ended_at = ${end.at}, s.end_reason = ${end.reason}, s.ended_by_session = ${end.by}
+    where a.id = ${id}`.execute(tx)
+  await endSessions(tx, { ...end, ids: end.ids.slice(namedAtOnce) })
 }
 
 /** Deletes an account and, by foreign keys, everything that belongs to it. */

@@ -147,9 +147,9 @@ export async function endSessions(tx: Database, end: EndOfSessions): Promise<num
 }
 
 /** The most rows that a statement names, so that its parameters, memory and time are bounded. */
-const batchSize = 250
+export const namedAtOnce = 250
 
 function batches(ids: readonly string[]): string[][] {
-  const count = Math.ceil(ids.length / batchSize)
-  return Array.from({ length: count }, (_, i) => ids.slice(i * batchSize, (i + 1) * batchSize))
+  const count = Math.ceil(ids.length / namedAtOnce)
+  return Array.from({ length: count }, (_, i) => ids.slice(i * namedAtOnce, (i + 1) * namedAtOnce))
 }

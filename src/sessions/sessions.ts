@@ -5,6 +5,7 @@ import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin } from '../events/events.ts'
 import { newCompactId, timeOfSessionId } from '../ids.ts'
+import type { SessionCache } from '../session-cache/session-cache.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import type { Change } from './account-change.ts'
 import { assertNotBanned } from './account-state.ts'
@@ -18,13 +19,9 @@ import {
   tokenFromKey,
 } from './keyed-tokens.ts'
 import type { SessionLifetime } from './last-seen.ts'
-import {
-  listLiveContenders,
-  listLiveSessionIds,
-  listLiveSessionIdsBefore,
-  listLiveSessions,
-} from './live-session-rows.ts'
+import { listLiveSessionIds, listLiveSessionIdsBefore, listLiveSessions } from './live-session-rows.ts'
 import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
+import type { LockedSessions } from './locked-sessions.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
 import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
 import type { SessionCursor } from './session-pages.ts'
@@ -117,6 +114,7 @@ export interface SessionsOptions {
   readonly clock: Clock
   readonly policy: Policy
   readonly life: SessionLifetime
+  readonly cache: Pick<SessionCache, 'findUses'>
 }
 
 /** What a sign-in returns to the client, beside what was written. */
@@ -143,12 +141,12 @@ export class Sessions {
       lock: request.admit,
       by: null,
       origin: request.origin,
-      decide: async (admission, tx, now): Promise<Decision<Issued | null>> => {
+      decide: async (admission, _tx, now): Promise<Decision<Issued | null>> => {
         if (!admission) return { change: null, result: null }
         assertNotBanned(admission.account, now)
         return admission.repeats
           ? repeatSignIn(request, admission.repeats, now)
-          : await this.#signIn(request, admission, { tx, now })
+          : await this.#signIn(request, admission, now)
       },
     })
     return result && account && { ...result, account: toSignedInAccount(account), deviceProof }
@@ -156,15 +154,22 @@ export class Sessions {
 
   async #signIn(
     { device, method, fingerprint = null, key = null, deviceProof }: IssueRequest,
-    { account, isNew: created, endOthers, set, events }: Admission,
-    { tx, now }: { readonly tx: Database; readonly now: number },
+    {
+      account,
+      isNew: created,
+      endOthers,
+      set,
+      events,
+      sessions,
+    }: Admission & { readonly sessions: LockedSessions },
+    now: number,
   ): Promise<Decision<Issued>> {
     const session = this.#newSession(account.id, device, now)
     const nonce = newSignInNonce(created)
     const secrets = secretsOf({ key, sessionId: session.id, nonce })
     const { token } = secrets
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), nonce }
-    const which = endOthers ? allSessions : await this.#replacedIds(tx, session, now)
+    const which = endOthers ? allSessions : await this.#replacedIds(sessions, session)
     // A sign-in by any method cancels the request to close the account.
     const reopened = account.closes_at === null ? null : { closes_at: null }
     const change: Change = {
@@ -191,7 +196,13 @@ export class Sessions {
       after: after === null ? null : cursorOf(after),
       limit: sessionPageSize,
     }
-    return (await listLiveSessions(this.#options.db, accountId, page)).map(({ session }) => session)
+    const live = await listLiveSessions(this.#options.db, accountId, page)
+    const uses = await this.#options.cache.findUses(live.map(({ session }) => session.id))
+    // The database gets the last use seldom (last-seen.ts).
+    return live.map(({ session }) => ({
+      ...session,
+      seenAt: Math.max(session.seenAt, uses.get(session.id) ?? 0),
+    }))
   }
 
   /** All live sessions of the account, oldest first, read page by page. */
@@ -279,10 +290,10 @@ export class Sessions {
    * The sessions that the policy ends when `candidate` starts; null: none.
    * @throws AppError `session_limit_reached`
    */
-  async #replacedIds(tx: Database, candidate: Session, now: number): Promise<string[] | null> {
+  async #replacedIds(sessions: LockedSessions, candidate: Session): Promise<string[] | null> {
     const filter = contendersOf(this.#options.policy, candidate)
     if (filter === null) return null
-    const contenders = await listLiveContenders(tx, candidate.accountId, now - mayLiveOnMs, filter)
+    const contenders = await sessions.listContenders(filter)
     const replaced = decide(this.#options.policy, contenders, candidate)
     if (replaced === 'refused') throw new AppError('session_limit_reached')
     return replaced.length > 0 ? replaced : null

@@ -44,6 +44,8 @@ export interface VerificationOptions {
   readonly cache: SessionCache
   readonly clock: Clock
   readonly life: SessionLifetime
+  /** From last-seen.ts. */
+  readonly writeEveryMs: number
   /** Called with the errors of background work. */
   readonly onBackgroundError: OnBackgroundError
 }

@@ -25,6 +25,11 @@ export function oneOf<T extends string>(...words: T[]) {
   }
 }
 
+/** Minutes in this range, as milliseconds. */
+export function minutes(min: number, max: number) {
+  return (text: string): number => whole(min, max)(text) * 60_000
+}
+
 /** Days as milliseconds; null for `0`, which means for ever. */
 export function days(text: string): number | null {
   const value = whole(0, 36_500)(text)

@@ -1,5 +1,5 @@
 // Settings of sessions: how long they live, and how many an account may have.
-import { days, oneOf, whole } from './parsers.ts'
+import { days, minutes, oneOf, whole } from './parsers.ts'
 import { SettingsError, setting, type ValuesOf } from './setting.ts'
 
 export const sessionSettings = {
@@ -41,6 +41,13 @@ export const sessionSettings = {
     meaning:
       'Days that a session is kept after it ended or expired: its token is answered with the reason, then it is unknown. `0`: for ever.',
     parse: days,
+  }),
+  writeUsesEveryMs: setting({
+    name: 'HUFU_SESSION_SEEN_MINUTES',
+    default: '60',
+    meaning:
+      'Minutes after which the database gets the last use of a session again. Lists of sessions are exact to a minute with Redis or SQLite.',
+    parse: minutes(1, 1_440),
   }),
 }
 

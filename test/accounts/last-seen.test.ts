@@ -1,8 +1,25 @@
-// The time of a session's last use is written about once a minute, outside of requests, and is not lost when
-// that fails.
+// The time of a session's last use is written once an hour, outside of requests, and is not lost when that
+// fails. The session cache knows it to a minute.
 import { describe, expect, test, vi } from 'vitest'
+import { ManualClock } from '../../src/clock.ts'
 import { redisUrl, stores } from '../support/databases.ts'
-import { addAccount, openDomain, signIn } from '../support/in-process-server.ts'
+import {
+  addAccount,
+  type Domain,
+  openDomain,
+  signIn,
+  writeUsesEveryMs,
+} from '../support/in-process-server.ts'
+
+const minute = 60_000
+
+async function rowOf({ db }: Domain, id: string) {
+  return await db
+    .selectFrom('hufu_sessions')
+    .select(['seen_at', 'expires_at'])
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
+}
 
 describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
   test.skipIf(skipped !== null)('a use that could not be written is written with the next one', async () => {
@@ -21,16 +38,9 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     const { db, verification, clock } = domain
     const { token, session } = await signIn(domain, await addAccount(db))
     const use = async () => expect((await verification.verify(token)).is).toBe('live')
-    const seenAt = async () =>
-      (
-        await db
-          .selectFrom('hufu_sessions')
-          .select('seen_at')
-          .where('id', '=', session.id)
-          .executeTakeFirstOrThrow()
-      ).seen_at
+    const seenAt = async () => (await rowOf(domain, session.id)).seen_at
     for (let i = 0; i < 3; i++) await use()
-    clock.advance(61_000)
+    clock.advance(writeUsesEveryMs + 1_000)
     isBroken = true
     for (let i = 0; i < 3; i++) await use()
     await vi.waitFor(() => expect(troubles).toEqual(['note_session_use']), 15_000)
@@ -44,4 +54,85 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     await domain.close()
     await drop()
   })
+
+  async function openTwo() {
+    const { url, drop } = await database.create()
+    const clock = new ManualClock(Date.UTC(2026, 10, 22))
+    const options = { databaseUrl: url, redisUrl: redis ? redisUrl() : null, clock }
+    const servers = [await openDomain(options), await openDomain(options)] as const
+    const close = async () => {
+      for (const server of servers) await server.close()
+      await drop()
+    }
+    return { servers, clock, close }
+  }
+
+  test.skipIf(skipped !== null)(
+    'a session that two servers use every minute costs the database one write an hour',
+    async () => {
+      const { servers, clock, close } = await openTwo()
+      const { token, session } = await signIn(servers[0], await addAccount(servers[0].db))
+      const written = new Set<number>()
+      for (let i = 1; i <= 185; i++) {
+        clock.advance(minute)
+        const server = servers[i % 2] ?? expect.fail()
+        expect((await server.verification.verify(token)).is).toBe('live')
+        // Writes what the server has noted, as every five seconds.
+        await server.verification.close()
+        written.add((await rowOf(server, session.id)).seen_at)
+      }
+      const times = [...written].sort((a, b) => a - b)
+      expect(times).toHaveLength(4)
+      for (const [i, at] of times.slice(1).entries())
+        expect(at - (times[i] ?? expect.fail())).toBeGreaterThanOrEqual(writeUsesEveryMs)
+      await close()
+    },
+  )
+
+  const isExact = redis || database.name === 'sqlite'
+  test.skipIf(skipped !== null)(
+    `a list shows the last use to ${isExact ? 'a minute' : 'an hour'}`,
+    async () => {
+      const { servers, clock, close } = await openTwo()
+      const [server] = servers
+      const accountId = await addAccount(server.db)
+      const { token, session } = await signIn(server, accountId)
+      for (let i = 0; i < 3; i++) {
+        clock.advance(30 * minute)
+        await server.verification.verify(token)
+        await server.verification.close()
+        // A process of its own knows what Redis knows.
+        const reader = redis ? servers[1] : server
+        await vi.waitFor(async () => {
+          const [listed] = await reader.sessions.list(accountId)
+          const behind = clock.now() - (listed?.seenAt ?? 0)
+          expect(behind).toBeLessThan(isExact ? minute : writeUsesEveryMs)
+        })
+      }
+      expect((await rowOf(server, session.id)).seen_at).toBeLessThan(clock.now())
+      await close()
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'the end of a session moves with its uses, whether or not their time is written',
+    async () => {
+      const { servers, clock, close } = await openTwo()
+      const { token, session } = await signIn(servers[0], await addAccount(servers[0].db))
+      const dayMs = 24 * 60 * minute
+      // Longer than a session lives without a use.
+      for (let i = 0; i < 80; i++) {
+        clock.advance(dayMs / 2)
+        const server = servers[i % 2] ?? expect.fail()
+        expect((await server.verification.verify(token)).is).toBe('live')
+        await server.verification.close()
+        const { expires_at: end } = await rowOf(server, session.id)
+        // At most a day behind (docs/tokens.md).
+        expect((end ?? 0) - clock.now()).toBeGreaterThanOrEqual(29 * dayMs)
+      }
+      clock.advance(31 * dayMs)
+      expect((await servers[1].verification.verify(token)).is).toBe('ended')
+      await close()
+    },
+  )
 })

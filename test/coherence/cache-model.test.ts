@@ -55,6 +55,8 @@ const worlds: readonly [string, World][] = [
     { ...one, crashes: false, slowReads: true, otherAccount: true },
   ],
   ['an end whose commit may be late, a change of another account, and a lost connection', late],
+  ['the same with steps that are taken at the lock', { ...late, stepsAtLock: true }],
+  ['a change and an end, with steps that are taken at the lock', { ...two, stepsAtLock: true }],
   [
     'an end whose commit may be late, with reads of database and feed that take time',
     { ...late, connectionsBreak: false, faults: 0, crashes: false, slowReads: true, slowFeeds: true },

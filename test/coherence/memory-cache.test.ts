@@ -3,7 +3,14 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
 import { databases } from '../support/databases.ts'
-import { addAccount, type Domain, openDomain, otherPhone, signIn } from '../support/in-process-server.ts'
+import {
+  addAccount,
+  type Domain,
+  openDomain,
+  otherPhone,
+  signIn,
+  writeUsesEveryMs,
+} from '../support/in-process-server.ts'
 
 const [sqlite] = databases
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -51,11 +58,11 @@ test('its own commits that end nothing keep everything in memory', async () => {
   await nextTurn()
   expect(remembers(token)).toBe(true)
   const before = await seenAt()
-  one.clock.advance(61_000)
+  one.clock.advance(writeUsesEveryMs)
   expect(await one.verification.verify(token)).toMatchObject({ is: 'live' })
   await one.verification.close()
   await nextTurn()
-  expect(await seenAt()).toBe(before + 61_000)
+  expect(await seenAt()).toBe(before + writeUsesEveryMs)
   expect(remembers(token)).toBe(true)
 })
 

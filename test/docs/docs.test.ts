@@ -4,7 +4,14 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { chartOf, faultSummaries, faultSumsOf, speedSummaries, withPart } from '../../bench/chart.ts'
+import {
+  capacitySummaries,
+  chartOf,
+  faultSummaries,
+  faultSumsOf,
+  speedSummaries,
+  withPart,
+} from '../../bench/chart.ts'
 import { signInChecks } from '../../src/authentication/methods/methods.ts'
 import { exitCodes } from '../../src/cli/output.ts'
 import {
@@ -452,4 +459,6 @@ test('the chart, the table of faults and the sentences about both match the last
     expect(read(path), path).toBe(withPart(read(path), 'faults', summary))
   for (const [path, summary] of Object.entries(speedSummaries(read('bench/results.json'))))
     expect(read(path), path).toBe(withPart(read(path), 'speed', summary))
+  for (const [path, summary] of Object.entries(capacitySummaries(read('bench/capacity.json'))))
+    expect(read(path), path).toBe(withPart(read(path), 'capacity', summary))
 })

@@ -101,7 +101,7 @@ export const mutants: readonly Mutant[] = [
       ],
       [
         'src/sessions/account-writer.ts',
-        'if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)',
+        'if (by) assertLive(await sessions.find(by.sessionId), by, now)',
         '',
       ],
     ],

@@ -77,6 +77,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
   insertAccount: 'inserts one row',
   insertBarredNumber: 'inserts one row',
   insertChange: 'inserts one row',
+  insertChangeAfter: 'inserts one row',
   insertCode: 'inserts one row',
   insertCounters: 'inserts rows',
   insertDeviceProof: 'inserts one row',
@@ -109,6 +110,7 @@ const wholeTable: Readonly<Record<string, string>> = {
 const maySort: Readonly<Record<string, string>> = {
   listLiveContenders: 'PostgreSQL sees no equality in `is null`; it gives all rows that it sorts',
   listLiveSessions: 'the same',
+  readFewLiveSessions: 'the same',
   listUnended: 'the same',
   listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   listLiveSessionIdsBefore: 'the same',
@@ -251,9 +253,10 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   deleteDeviceProofsBefore: (db) => deviceProofRows.deleteDeviceProofsBefore(db, now + 50, 10),
   lockAccount: (db) => lockedAccountRows.lockAccount(db, id),
   lockAccountRow: (db) => lockedAccountRows.lockAccountRow(db, id),
-  updateAccount: async (db) => {
-    const row = await accountRows.findAccountById(db, id)
-    await lockedAccountRows.updateAccount(db, row ?? expect.fail(), { nickname: 'n' }, now)
+  updateLockedAccount: async (db) => {
+    const row = (await accountRows.findAccountById(db, id)) ?? expect.fail()
+    const end = { ids: [sessionId, 's-2'], at: now, reason: 'kicked', by: null } as const
+    await lockedAccountRows.updateLockedAccount(db, row, { set: { nickname: 'n' }, end, now })
   },
   deleteAccount: (db) => lockedAccountRows.deleteAccount(db, 'none'),
   findSession: (db) => sessionRows.findSession(db, sessionId),
@@ -266,6 +269,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     const after = { createdAt: now + rows / 2, id: sessionId }
     await liveSessionRows.listLiveSessions(db, id, { now, after, limit: 50 })
   },
+  readFewLiveSessions: (db) => liveSessionRows.readFewLiveSessions(db, id, now, 50),
   listLiveContenders: (db) => liveSessionRows.listLiveContenders(db, id, now, { platform: 'ios' }),
   listUnended: async (db) => {
     await liveSessionRows.listUnended(db, id, { after: null, limit: 50 })
@@ -522,6 +526,59 @@ describe.each(databases)('$name', ({ create, skipped }) => {
       }
     },
   )
+
+  /** What requests wait for. `readFewLiveSessions` reads the greatest step of the feed as well. */
+  const ofOneAccount = [
+    'findAccountByPhoneNumber',
+    'lockAccountByPhoneNumber',
+    'lockAccount',
+    'updateLockedAccount',
+    'findSession',
+    'findSessions',
+    'readFewLiveSessions',
+    'listLiveSessions',
+    'listLiveSessionIds',
+    'listLiveContenders',
+    'endSessions',
+    'spareSessions',
+    'updateSeen',
+    'extendSessions',
+    'rotateToken',
+    'retirePreviousToken',
+    'findNonce',
+    'findRepeatable',
+    'hasSignedIn',
+    'replaceUnusedToken',
+    'listSessionRecords',
+    'findPendingEnd',
+    'listEvents',
+    'findDeviceProof',
+    'listDeviceProofs',
+    'renewDeviceProof',
+    'deleteDeviceProofsOf',
+  ]
+
+  usable.each(ofOneAccount)(
+    '%s names the account, the session or the number, so that accounts may be in partitions',
+    async (name) => {
+      asked.length = 0
+      await rolledBack(db, async (tx) => await calls[name]?.(tx))
+      const statements = asked.filter(({ sql: text }) => /^(select|update|delete)/.test(text))
+      expect(statements.length).toBeGreaterThan(0)
+      for (const { sql: text, parameters } of statements)
+        expect(
+          [id, phoneNumber, sessionId].some((one) => parameters.includes(one)),
+          text,
+        ).toBe(true)
+    },
+  )
+
+  usable('the id of a session alone finds its row and its account', async () => {
+    asked.length = 0
+    const stored = await sessionRows.findSession(db, sessionId)
+    expect(stored?.session.id).toBe(sessionId)
+    expect(asked.map(({ parameters }) => parameters)).toEqual([[sessionId]])
+  })
 
   test.skipIf(skipped !== null || noShell !== null)(
     'lists of the live sessions of an account do not read those that expired',

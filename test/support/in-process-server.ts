@@ -51,6 +51,9 @@ export const phone: Device = {
 }
 export const otherPhone: Device = { ...phone, deviceName: 'iPhone 16' }
 
+/** The default of the setting. */
+export const writeUsesEveryMs = 3_600_000
+
 /** Last uses are written only where a test moves the clock, and then on a healthy server. */
 function throwIt(_work: string, error: unknown): void {
   throw error
@@ -73,9 +76,9 @@ export async function openDomain(options: DomainOptions): Promise<Domain> {
   const policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' } as const
   const writer = new (options.Writer ?? AccountWriter)({ db, cache, feed, clock })
   const life = new SessionLifetime(30 * 86_400_000, null)
-  const sessions = new Sessions({ db, writer, clock, policy, life })
+  const sessions = new Sessions({ db, writer, clock, policy, life, cache })
   const { onBackgroundError = throwIt } = options
-  const parts = { db, writer, prepareRead, cache, clock, life }
+  const parts = { db, writer, prepareRead, cache, clock, life, writeEveryMs: writeUsesEveryMs }
   const verification = new Verification({ ...parts, onBackgroundError })
   const close = async () => {
     await writer.close()

@@ -56,6 +56,8 @@ export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionC
     mark: (ids) => watch('mark', () => cache.mark(ids)),
     confirm: (mark) => watch('confirm', () => cache.confirm(mark)),
     settle: (mark, values, position) => watch('settle', () => cache.settle(mark, values, position)),
+    noteUses: (uses) => cache.noteUses(uses),
+    findUses: (ids) => cache.findUses(ids),
     isReachable: () => cache.isReachable(),
     state: () => cache.state(),
     close: () => cache.close(),

@@ -36,7 +36,7 @@ const Session = Type.Object(
     }),
     ip: nullable(Type.String({ maxLength: 45 }), 'Address of the sign-in.'),
     created_at: time('Time of the sign-in.'),
-    seen_at: time('Time of the last use, exact to a few minutes.'),
+    seen_at: time('Time of the last use: in lists exact to a minute, otherwise to an hour.'),
     expires_at: nullable(time(), 'When the session expires unless it is used before; null: never.'),
     current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
   },

@@ -16,6 +16,7 @@ import {
   readsDatabase,
   type State,
   type Which,
+  type WriterState,
   withoutFirst,
   withReply,
 } from './states.ts'
@@ -250,7 +251,7 @@ function startFeedRead(s: State, rules: Rules, position: number): void {
  */
 function positionsSeen(s: State, rules: Rules, world: World): ReadonlySet<number> {
   const last = lastStep(s)
-  const open = s.writers.map((w) => (w.phase === phase.written && !w.isLate ? w.position - 1 : 3))
+  const open = s.writers.map((w) => (isOpen(w) && !w.isLate ? w.position - 1 : 3))
   const isPassed = !rules.waitsForOpen || world.lateCommits
   const known = s.processes[checker]
   const position = rules.noticesLoss && known.history !== s.history ? 0 : known.position
@@ -260,13 +261,17 @@ function positionsSeen(s: State, rules: Rules, world: World): ReadonlySet<number
   ])
 }
 
+/** Whether a writer has taken its step, and has not committed. */
+function isOpen({ phase: at, position }: WriterState): boolean {
+  return position > 0 && at >= phase.locked && at <= phase.written
+}
+
 /**
  * A change that is not committed when the position passes its step is late, as its writer's clock will show.
  */
 function passSteps(s: State, rules: Rules, position: number): void {
   if (!rules.waitsForOpen) return
-  for (const writer of s.writers)
-    if (writer.phase === phase.written && writer.position <= position) writer.isLate = true
+  for (const writer of s.writers) if (isOpen(writer) && writer.position <= position) writer.isLate = true
 }
 
 function endFeedRead(s: State, rules: Rules): void {

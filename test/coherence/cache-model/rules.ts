@@ -151,6 +151,8 @@ export interface World {
   readonly slowFeeds?: boolean
   /** Another account has a change in the feed. */
   readonly otherAccount?: boolean
+  /** Writers take their steps as soon as they have locked; otherwise with their last statements. */
+  readonly stepsAtLock?: boolean
   /** A commit may take so long that the feed's position passes the step of its change. */
   readonly lateCommits?: boolean
   /** The database may lose its last commit: a lagging replica takes over, or a backup is restored. */

@@ -107,6 +107,8 @@ function lock(s: State, working: Working): void {
   if (writer.phase === phase.start) readLive(s, working)
   holdLock(s, w)
   writer.phase = phase.locked
+  // It takes its step with what it reads under the lock, or with its last statement.
+  if (working.world.stepsAtLock) writer.position = nextStep(s, working.rules)
 }
 
 /** RedisSessionCache.#set */
@@ -124,11 +126,11 @@ function markEarly(s: State, working: Working, fate: Fate): void {
   mark(s, working, fate)
 }
 
-/** Inserts its change into the feed, with the last statement before the commit, and checks its mark. */
+/** Takes its step in the feed, if it has none yet, and checks its mark. */
 function confirm(s: State, working: Working, fate: Fate): void {
   const { w, on, rules } = working
   const writer = s.writers[w]
-  writer.position = nextStep(s, rules)
+  if (writer.position === 0) writer.position = nextStep(s, rules)
   if (rules.confirms && (writer.run === 0 || writer.run !== s.processes[on].link)) mark(s, working, fate)
   writer.phase = phase.written
 }

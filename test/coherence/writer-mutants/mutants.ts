@@ -28,23 +28,23 @@ export interface Mutant {
 }
 
 const lock = 'const locked = await lock(tx)'
-// On MySQL and MariaDB, this statement locks the row too.
-const certify = 'await certify(tx, account.id)'
-const mark = "const mark = await this.#cache.mark(affected.isMany ? 'many' : affected.ids)"
-const write = 'const { entry, ...applied } = await apply(tx, { ...decided, ...affected })'
-const feed = 'affected.needsFeed ? await insertChange(tx, account.id, now) : null'
+const mark = "const marking = this.#cache.mark(affected.isMany ? 'many' : affected.ids)"
+const write = 'const { writes, account, ...applied } = await apply(tx, work)'
+const nothing = '{ entry: null, deviceProof: null }'
+const feed = 'needsFeed ? await writeChange(tx, writes, { work, lastStep: sessions.lastStep }) : null'
 const confirm = '    await this.#cache.confirm(mark)\n'
 const settle = 'await this.#cache.settle(mark, sessions, position)'
 const settleAfterCommit = 'await this.#settle({ ...committed, position }, written.sessions)'
 const endOfApply = 'isPending: affected.kept !== null,\n    }\n'
-const account = "selectFrom('hufu_accounts').select('id').where('id', '=', account.id)"
+const account = "selectFrom('hufu_accounts').select('id').where('id', '=', decided.account.id)"
 
 export const mutants: readonly Mutant[] = [
   {
     name: 'releases the lock at once',
     changes: [
       [lock, 'const locked = await lock(this.#db)'],
-      [certify, ''],
+      // A write locks the row too.
+      [mark, `${mark}\n    await marking`],
     ],
     foundBy: isWaitingItsTurn,
     rule: 'decidesUnderLock',
@@ -53,27 +53,26 @@ export const mutants: readonly Mutant[] = [
     name: 'locks only after it has marked',
     changes: [
       [lock, 'const locked = await lock(this.#db)'],
-      [certify, ''],
-      [mark, `${mark}\n    await tx.${account}.forUpdate().execute()`],
+      [mark, `${mark}\n    await marking\n    await tx.${account}.forUpdate().execute()`],
     ],
     foundBy: isWaitingItsTurn,
     rule: 'locksFirst',
   },
   {
     name: 'does not check the caller again',
-    changes: [['if (by) await assertStillLive(tx, account?.id ?? by.accountId, by, now)', '']],
+    changes: [['if (by) assertLive(await sessions.find(by.sessionId), by, now)', '']],
     foundBy: isRefusedToEnded,
   },
   {
     name: 'invalidates nothing',
-    changes: [[mark, 'const mark = await this.#cache.mark([])']],
+    changes: [[mark, 'const marking = this.#cache.mark([])']],
     foundBy: isInvalidBeforeCommit,
     rule: 'marks',
   },
   {
     name: 'invalidates only after the commit',
     changes: [
-      [mark, 'const mark = await this.#cache.mark([])'],
+      [mark, 'const marking = this.#cache.mark([])'],
       [settle, `await this.#cache.mark(sessions.map((one) => one.session.id))\n    ${settle}`],
     ],
     foundBy: isInvalidBeforeCommit,
@@ -81,7 +80,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'writes nothing',
-    changes: [[write, 'const { entry, ...applied } = { entry: null, account, deviceProof: null }']],
+    changes: [[write, `const [writes, { account }, applied] = [new WriteBatch(tx), work, ${nothing}]`]],
     foundBy: isWritten,
   },
   {
@@ -119,7 +118,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'commits only after it has settled',
     changes: [
-      [endOfApply, `${endOfApply}    await this.#settle(committed, sessions)\n`],
+      [endOfApply, `${endOfApply}    await this.#settle(committed, entries)\n`],
       [settleAfterCommit, ''],
     ],
     foundBy: isWholeAfterDeathBeforeCommit,
