@@ -89,10 +89,14 @@ async function statementsOfSignIn(mariadb: Mariadb, redisUrl: string, count: num
   const numbers = await addPeople(environment, count)
   const services = await openServices(readSettings(environment))
   const byHand = openDatabase(dialectFor(environment.HUFU_DATABASE_URL, 1))
-  const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip: null } as const
   const signInAll = async () => {
-    for (const phoneNumber of numbers)
-      await services.signIn.by('password', { device, origin: noOrigin }, { phoneNumber, password })
+    for (const [i, phoneNumber] of numbers.entries()) {
+      // An address and a network of its own: the limits of one would refuse the later ones.
+      const ip = `10.${i >> 8}.${i & 255}.1`
+      const device = { platform: 'ios', deviceId: null, deviceName: null, appVersion: null, ip } as const
+      const origin = { ...noOrigin, ip }
+      await services.signIn.by('password', { device, origin }, { phoneNumber, password })
+    }
   }
   const questions = async () => (await statusOf(byHand)).get('Questions') ?? 0
   try {
