@@ -1,5 +1,5 @@
-// The capacity table: what a day asks of each part, by the number of daily users. It is computed from measured
-// unit costs and the assumptions below, and from nothing else.
+// The capacity table: what a day asks of each part, by the number of daily users. It is computed from
+// measured unit costs and the assumptions below, and from nothing else.
 
 /** Of one operation, or of one row. */
 export interface Cost {

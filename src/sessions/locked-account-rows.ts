@@ -63,8 +63,8 @@ export async function updateLockedAccount(
 }
 
 /**
- * On MySQL and MariaDB, changes the account's row as `updateLockedAccount` does, and nothing else. A write that
- * finds no account makes the same statement.
+ * On MySQL and MariaDB, changes the account's row as `updateLockedAccount` does, and nothing else. A write
+ * that finds no account makes the same statement.
  */
 export async function certify(tx: Database, id: string): Promise<void> {
   if (isMysql(tx)) await updateOnMysql(tx, id, {}, null)
