@@ -14,7 +14,7 @@ import {
 } from '../src/limits/allowances.ts'
 import { Limiter } from '../src/limits/limiter.ts'
 import { type Limit, limitsWith } from '../src/limits/limits.ts'
-import { MemoryLimits } from '../src/limits/store-memory.ts'
+import { MemoryLimitStore } from '../src/limits/store-memory.ts'
 import type { LimitSubject } from '../src/limits/subjects.ts'
 
 const minute = 60_000
@@ -84,7 +84,7 @@ class World {
   #lastCode = 0
 
   constructor(limits: readonly Limit[]) {
-    const store = new MemoryLimits({ clock: this.clock, max: 300_000 })
+    const store = new MemoryLimitStore({ clock: this.clock, max: 300_000 })
     this.limiter = new Limiter({ store, limits })
   }
 
@@ -93,9 +93,9 @@ class World {
     subject: LimitSubject,
     to: 'owner' | 'without_account' = 'owner',
   ): Promise<'sent' | 'nothing' | 'refused'> {
-    const asked = await this.limiter.askForCode(subject).catch(() => null)
+    const asked = await this.limiter.requestCode(subject).catch(() => null)
     if (!asked) return 'refused'
-    if ((await asked.message(to)) !== 'room') return 'nothing'
+    if ((await asked.consumeMessage(to)) !== 'allowed') return 'nothing'
     this.messages++
     if (subject.phoneNumber !== victim) return 'sent'
     const isDead = !this.isOut || (this.code?.guesses ?? 0) >= guessesPerCode
@@ -113,15 +113,19 @@ class World {
     const attempt = await this.limiter.attempt(codeCheck, subject).catch(() => null)
     if (!attempt) return 'refused'
     const code = this.isOut && subject.phoneNumber === victim ? this.code : null
-    const judged = await attempt.guess.count(code !== null)
+    const decision = await attempt.guess.count(code !== null)
     if (!code) return 'wrong'
-    const isCounted = judged === 'room' && code.guesses < guessesPerCode
+    const isCounted = decision === 'allowed' && code.guesses < guessesPerCode
     if (isCounted) code.guesses++
     if (!isRight) {
       if (isCounted) this.realGuesses++
       return 'wrong'
     }
-    if (judged !== 'reserved' && !isCounted && !(await attempt.guess.wasRightAgain(String(code.id), true)))
+    if (
+      decision !== 'reserved' &&
+      !isCounted &&
+      !(await attempt.guess.isSecondCorrectCode(String(code.id), true))
+    )
       return 'wrong'
     await attempt.succeeded()
     return 'in'
@@ -131,9 +135,9 @@ class World {
   async tryPassword(subject: LimitSubject, isRight: boolean): Promise<'in' | 'wrong' | 'refused'> {
     const attempt = await this.limiter.attempt(passwordCheck, subject).catch(() => null)
     if (!attempt) return 'refused'
-    const judged = await attempt.guess.count(true)
-    if (judged !== 'full' && !isRight) this.realGuesses++
-    if (judged === 'full' || !isRight) return 'wrong'
+    const decision = await attempt.guess.count(true)
+    if (decision !== 'full' && !isRight) this.realGuesses++
+    if (decision === 'full' || !isRight) return 'wrong'
     await attempt.succeeded()
     return 'in'
   }
@@ -418,7 +422,7 @@ async function guessAtAnother(world: World): Promise<void> {
   if ((await world.ask(bot({ phoneNumber }))) !== 'sent') return
   for (let i = 0; i < guessesPerCode; i++) {
     const attempt = await world.limiter.attempt(codeCheck, bot({ phoneNumber })).catch(() => null)
-    if ((await attempt?.guess.count(true)) === 'room') world.realGuesses++
+    if ((await attempt?.guess.count(true)) === 'allowed') world.realGuesses++
   }
 }
 

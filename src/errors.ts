@@ -136,6 +136,6 @@ export class AppError<Code extends ErrorCode = ErrorCode> extends Error {
 }
 
 /** Whether the error says that a password or a code was wrong. */
-export function isWrongProof(error: unknown): error is AppError {
+export function isWrongCredential(error: unknown): error is AppError {
   return error instanceof AppError && (error.code === 'credentials_wrong' || error.code === 'code_wrong')
 }

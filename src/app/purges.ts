@@ -7,7 +7,7 @@ import { databaseNow } from '../database/database-clock.ts'
 import { type PurgeStep, Purges } from '../database/purges.ts'
 import type { Database } from '../database/schema.ts'
 import { deleteEventsBefore } from '../events/event-rows.ts'
-import { deleteOldCounters } from '../limits/counter-rows.ts'
+import { deleteExpiredCounters } from '../limits/counter-rows.ts'
 import { deleteOldDeviceProofs } from '../sessions/device-proofs.ts'
 import { removeOldSessions } from '../sessions/old-sessions.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -49,7 +49,7 @@ function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[]
     { name: 'device_proofs', remove: (now, limit) => deleteOldDeviceProofs(db, now, limit) },
     { name: 'codes', remove: (now, limit) => codes.deleteExpired(now, limit) },
     { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },
-    { name: 'limit_counters', remove: (now, limit) => deleteOldCounters(db, now, limit) },
+    { name: 'limit_counters', remove: (now, limit) => deleteExpiredCounters(db, now, limit) },
     ...events,
   ]
 }

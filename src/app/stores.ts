@@ -8,8 +8,8 @@ import { openDatabase, versionReader } from '../database/open.ts'
 import type { ServerWatch } from '../database/server-identity.ts'
 import { Limiter } from '../limits/limiter.ts'
 import { limitsWith } from '../limits/limits.ts'
-import { MemoryLimits } from '../limits/store-memory.ts'
-import { limitConnections, SqlLimits } from '../limits/store-sql.ts'
+import { MemoryLimitStore } from '../limits/store-memory.ts'
+import { limitConnections, SqlLimitStore } from '../limits/store-sql.ts'
 import type { RedisReport } from '../redis/connections.ts'
 import { MemorySessionCache } from '../session-cache/memory.ts'
 import { NoSessionCache } from '../session-cache/none.ts'
@@ -64,7 +64,7 @@ export function openLimiter(
   const options = { checks: signInChecks, smsDailyBudget, smsCountries, allowances, networkFactor }
   const limits = enforcement === 'off' ? [] : limitsWith(options)
   if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
-    return new Limiter({ store: new MemoryLimits({ clock: clock ?? steadyClock }), limits })
+    return new Limiter({ store: new MemoryLimitStore({ clock: clock ?? steadyClock }), limits })
   const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }, { watch }))
-  return new Limiter({ store: new SqlLimits({ db, kind, clock }), limits })
+  return new Limiter({ store: new SqlLimitStore({ db, kind, clock }), limits })
 }

@@ -82,7 +82,7 @@ export class CodeSender {
     const { origin, deviceId, deviceProof } = request
     const proof = await findValidProof(db, { phoneNumber, text: deviceProof, deviceId })
     const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
-    const asked = await limiter.askForCode(subject)
+    const asked = await limiter.requestCode(subject)
     await atLeastInClass('counted', async () => {
       const account = await findAccountByPhoneNumber(db, phoneNumber)
       const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
@@ -120,16 +120,17 @@ export class CodeSender {
   async #sendNow(message: Message): Promise<void> {
     const { asked } = message
     const recipient = message.account ? 'owner' : 'without_account'
-    const room = await asked.message(recipient)
-    if (room === 'budget_spent') throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
-    if (room === 'limit_full') return await this.#withhold(message, room)
+    const decision = await asked.consumeMessage(recipient)
+    if (decision === 'budget_spent')
+      throw new AppError('rate_limited', { retryAfterSeconds: budgetRetrySeconds })
+    if (decision === 'limit_full') return await this.#withhold(message, decision)
     const failure = await this.#deliver(message, 'anyone')
     if (!failure) return
-    if (failure.surelyNotSent) await asked.messageNotSent()
-    if (!(await asked.hadRoomWithoutAccount(recipient))) return
+    if (failure.surelyNotSent) await asked.refundMessage()
+    if (!(await asked.wouldSendWithoutAccount(recipient))) return
     // A refusal because of the number stays counted: one address could otherwise make this server call the
     // gateway without limit.
-    if (failure.surelyNotSent && failure.affectsEveryRecipient) await asked.notTheCallersFault()
+    if (failure.surelyNotSent && failure.affectsEveryRecipient) await asked.refundRequest()
     if (failure.code === 'number_invalid') throw new AppError('phone_number_invalid')
     throw new AppError(
       'code_not_sent',
@@ -149,11 +150,11 @@ export class CodeSender {
    */
   async #sendToOwner(message: Message): Promise<void> {
     const { account, asked } = message
-    const room = await asked.message(account ? 'owner' : 'none')
+    const decision = await asked.consumeMessage(account ? 'owner' : 'none')
     if (!account) return await this.#withhold(message, 'no_account')
-    if (room !== 'room') return await this.#withhold(message, room)
+    if (decision !== 'allowed') return await this.#withhold(message, decision)
     const failure = await this.#deliver(message, 'owner')
-    if (failure?.surelyNotSent) await asked.messageNotSent()
+    if (failure?.surelyNotSent) await asked.refundMessage()
   }
 
   /** Sends nothing, but does the same work as sending and takes as long. */

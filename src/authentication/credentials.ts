@@ -7,7 +7,7 @@ import type { BarredNumbers } from '../accounts/barred-numbers.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
-import { AppError, isWrongProof } from '../errors.ts'
+import { AppError, isWrongCredential } from '../errors.ts'
 import type { NewEvent, RequestOrigin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
@@ -247,7 +247,7 @@ function owner(actor: Actor) {
 /** For `catch`: adds which of the two credentials was wrong. */
 function at(pointer: string) {
   return (error: unknown): never => {
-    if (!isWrongProof(error)) throw error
+    if (!isWrongCredential(error)) throw error
     const fields = [{ pointer, problem: 'is_wrong' }]
     throw new AppError(error.code, { ...error.facts, fields }, { cause: error })
   }

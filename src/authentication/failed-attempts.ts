@@ -1,7 +1,7 @@
 // Wrong passwords and codes: one place compares passwords, and one place records failures.
 
 import type { AccountsTable } from '../database/schema.ts'
-import { AppError, isWrongProof } from '../errors.ts'
+import { AppError, isWrongCredential } from '../errors.ts'
 import type { EventKind, RequestOrigin } from '../events/events.ts'
 import type { Guess } from '../limits/guess.ts'
 import type { Passwords } from '../passwords/password.ts'
@@ -23,7 +23,7 @@ export interface Refusal {
  */
 export function noteWrong(writer: AccountWriter, { origin, ...event }: Refusal) {
   return async (error: unknown): Promise<never> => {
-    if (isWrongProof(error)) await writer.record(origin, event)
+    if (isWrongCredential(error)) await writer.record(origin, event)
     throw error
   }
 }
@@ -39,9 +39,9 @@ export async function comparePassword(
   { row, password, guess }: { row: AccountsTable | null; password: string; guess: Guess },
 ): Promise<string> {
   const stored = row?.password_hash ?? null
-  const judged = await guess.count(stored !== null)
+  const decision = await guess.count(stored !== null)
   const isRight = await passwords.verify(stored, password)
-  if (!isRight || stored === null || judged === 'full') {
+  if (!isRight || stored === null || decision === 'full') {
     guess.isWrong = true
     throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
   }

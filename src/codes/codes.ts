@@ -145,19 +145,20 @@ export class Codes {
     const now = this.#clock.now()
     const row = await findCode(this.#db, name)
     const isReal = row !== null && isOutstanding(row, now)
-    const judged = await guess.count(isReal)
+    const decision = await guess.count(isReal)
     const counted = { fingerprint, now, maxGuesses }
-    const isCounted = isReal && judged === 'room' && (await countGuess(this.#db, name, counted))
+    const isCounted = isReal && decision === 'allowed' && (await countGuess(this.#db, name, counted))
     // On SQLite a write takes much longer than a read: without this write, the time would reveal whether a
     // code is valid.
     if (!isCounted) await this.#writeDecoy(name, row, now)
     const given = digitsOf(code)
     const isRight = isReal && isSameText((await this.#expected(name, row.nonce, now)).code, given)
-    const isEnough = isRight && (judged === 'reserved' || isCounted)
+    const isEnough = isRight && (decision === 'reserved' || isCounted)
     guess.isWrong = !isEnough
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
     // found one by one.
-    const isAccepted = isEnough || (judged !== 'reserved' && (await guess.wasRightAgain(given, isRight)))
+    const isAccepted =
+      isEnough || (decision !== 'reserved' && (await guess.isSecondCorrectCode(given, isRight)))
     guess.isWrong = !isAccepted
     if (!isAccepted || !isReal) throw new AppError('code_wrong')
     return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }

@@ -197,12 +197,12 @@ export interface DeviceProofsTable {
   seen_at: number
 }
 
-/** One bucket of limits, in the text form of limits/bucket.ts. */
+/** One counter of limits, in the text form of limits/counter.ts. */
 export interface LimitCountersTable {
-  /** The key of the bucket. */
+  /** The key of the counter. */
   name: string
   counts: string
-  /** From this time on the bucket is empty. */
+  /** From this time on the counter counts nothing. */
   expires_at: number
 }
 

@@ -4,11 +4,11 @@ import { AppError } from '../errors.ts'
 
 /**
  * `settling` work completes an earlier count and is always accepted. `reserved` callers go before `open` ones
- * and have places of their own.
+ * and have a waiting line of their own.
  */
-export type Lane = 'settling' | 'reserved' | 'open'
+export type Priority = 'settling' | 'reserved' | 'open'
 
-const lanes = ['settling', 'reserved', 'open'] as const
+const priorities = ['settling', 'reserved', 'open'] as const
 
 interface Job<Work, Answer> {
   readonly work: Work
@@ -21,19 +21,23 @@ export interface BatchQueueOptions<Work, Answer> {
   /** Does all of the work or none of it, and returns an answer for each work, in order. */
   readonly run: (works: readonly Work[]) => Promise<readonly Answer[]>
   /** An answer that needs no `run`, or null. Called when a work is about to run. */
-  readonly known: (work: Work) => Answer | null
+  readonly answerWithoutRun: (work: Work) => Answer | null
   readonly weightOf: (work: Work) => number
   readonly parallel: number
   /** A batch is complete with the work that reaches this weight. */
   readonly maxWeight: number
-  readonly places: Readonly<Record<'reserved' | 'open', number>>
+  readonly maxWaiting: Readonly<Record<'reserved' | 'open', number>>
   /** Work that has waited for longer is refused when it is about to run. */
   readonly maxWaitMs: number
 }
 
 export class BatchQueue<Work, Answer> {
   readonly #options: BatchQueueOptions<Work, Answer>
-  readonly #waiting: Readonly<Record<Lane, Job<Work, Answer>[]>> = { settling: [], reserved: [], open: [] }
+  readonly #waiting: Readonly<Record<Priority, Job<Work, Answer>[]>> = {
+    settling: [],
+    reserved: [],
+    open: [],
+  }
   #running = 0
   #isScheduled = false
   #whenIdle: () => void = () => {}
@@ -43,10 +47,11 @@ export class BatchQueue<Work, Answer> {
   }
 
   /** @throws AppError `overloaded` where there is no place, or whatever `run` throws */
-  async add(work: Work, lane: Lane): Promise<Answer> {
-    if (lane !== 'settling' && this.#waiting[lane].length >= this.#options.places[lane]) throw overloaded()
+  async add(work: Work, priority: Priority): Promise<Answer> {
+    if (priority !== 'settling' && this.#waiting[priority].length >= this.#options.maxWaiting[priority])
+      throw overloaded()
     return await new Promise((resolve, reject) => {
-      this.#waiting[lane].push({ work, addedAt: performance.now(), resolve, reject })
+      this.#waiting[priority].push({ work, addedAt: performance.now(), resolve, reject })
       this.#schedule()
     })
   }
@@ -93,23 +98,22 @@ export class BatchQueue<Work, Answer> {
   }
 
   /**
-   * The next batch. Work whose answer is known by now, or which has waited for too long, is answered
-   * meanwhile.
+   * The next batch. Work that needs no run by now, or which has waited for too long, is answered meanwhile.
    */
   #take(): Job<Work, Answer>[] {
-    const { known, weightOf, maxWeight, maxWaitMs } = this.#options
+    const { answerWithoutRun, weightOf, maxWeight, maxWaitMs } = this.#options
     const batch: Job<Work, Answer>[] = []
     const tooOld = performance.now() - maxWaitMs
     let weight = 0
-    for (const lane of lanes) {
-      const waiting = this.#waiting[lane]
+    for (const priority of priorities) {
+      const waiting = this.#waiting[priority]
       let taken = 0
       for (; taken < waiting.length && weight < maxWeight; taken++) {
         const job = waiting[taken]
         if (!job) break
-        const answer = known(job.work)
+        const answer = answerWithoutRun(job.work)
         if (answer !== null) job.resolve(answer)
-        else if (lane !== 'settling' && job.addedAt < tooOld) job.reject(overloaded())
+        else if (priority !== 'settling' && job.addedAt < tooOld) job.reject(overloaded())
         else {
           batch.push(job)
           weight += weightOf(job.work)
@@ -121,7 +125,7 @@ export class BatchQueue<Work, Answer> {
   }
 
   #isEmpty(): boolean {
-    return lanes.every((lane) => this.#waiting[lane].length === 0)
+    return priorities.every((priority) => this.#waiting[priority].length === 0)
   }
 }
 

@@ -55,7 +55,7 @@ export async function deleteCounters(tx: Database, names: readonly string[]): Pr
 }
 
 /** Deletes up to `limit` expired rows, and returns how many it deleted. */
-export async function deleteOldCounters(db: Database, now: number, limit: number): Promise<number> {
+export async function deleteExpiredCounters(db: Database, now: number, limit: number): Promise<number> {
   const old = await db
     .selectFrom('hufu_limit_counters')
     .select('name')
@@ -82,7 +82,7 @@ export async function deleteOldCounters(db: Database, now: number, limit: number
  * nothing; a power cut may lose the counts of the last moments
  * (https://sqlite.org/pragma.html#pragma_synchronous).
  */
-export async function waitForNoDisk(db: Database): Promise<void> {
+export async function disableDiskSync(db: Database): Promise<void> {
   await sql`pragma synchronous = normal`.execute(db)
 }
 

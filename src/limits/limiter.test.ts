@@ -5,20 +5,27 @@ import { signInChecks } from '../authentication/methods/methods.ts'
 import { ManualClock } from '../clock.ts'
 import { AppError } from '../errors.ts'
 import { Limiter } from './limiter.ts'
-import { type Action, type By, type Check, type Limit, limitsWith, type SessionWrite } from './limits.ts'
-import type { AskedBucket, SpendOptions } from './store.ts'
-import { MemoryLimits } from './store-memory.ts'
+import {
+  type Action,
+  type Check,
+  type CountedBy,
+  type Limit,
+  limitsWith,
+  type SessionWrite,
+} from './limits.ts'
+import type { ConsumeOptions, CounterRequest } from './store.ts'
+import { MemoryLimitStore } from './store-memory.ts'
 import { addressBlock, type LimitSubject } from './subjects.ts'
 
 const checks = signInChecks
 const table = limitsWith({ checks, smsDailyBudget: 400 })
-const sharedBy: readonly By[] = ['number', 'prefix', 'server']
+const sharedBy: readonly CountedBy[] = ['number', 'prefix', 'server']
 const minute = 60_000
 const day = 86_400_000
 
 function newLimiter(limits: readonly Limit[] = table) {
   const clock = new ManualClock()
-  return { clock, limiter: new Limiter({ store: new MemoryLimits({ clock }), limits }) }
+  return { clock, limiter: new Limiter({ store: new MemoryLimitStore({ clock }), limits }) }
 }
 
 /** Caller number `i`. All of them share only the `fixed` members. */
@@ -38,7 +45,7 @@ const number = '+8613800005223'
 const at = '203.0.113.7'
 
 /** Subjects of new callers, which share only what this limit counts by. */
-function attacker(by: By, i: number): LimitSubject {
+function attacker(by: CountedBy, i: number): LimitSubject {
   switch (by) {
     case 'proof':
       return person(i, { proof: 'proof' })
@@ -76,7 +83,7 @@ async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
   const { accountId, sessionId = '' } = subject
   const check = checkOf(action)
   try {
-    if (action === 'send_code') await limiter.askForCode(subject)
+    if (action === 'send_code') await limiter.requestCode(subject)
     else if (check) await limiter.attempt(check, subject)
     else if (isWrite(action)) await limiter.countWrite(action, { accountId: accountId ?? '', sessionId })
     else expect.fail('it is counted, not asked for')
@@ -88,7 +95,8 @@ async function own(limiter: Limiter, action: Action, subject: LimitSubject) {
 
 /** The answer of the shared counters to a caller that its own counters allow. */
 async function shared(limiter: Limiter, action: Action, subject: LimitSubject, isReal = true) {
-  if (action === 'send_code') return await (await limiter.askForCode(subject)).message('without_account')
+  if (action === 'send_code')
+    return await (await limiter.requestCode(subject)).consumeMessage('without_account')
   const check = checkOf(action) ?? expect.fail('nothing is shared')
   return await (await limiter.attempt(check, subject)).guess.count(isReal)
 }
@@ -112,7 +120,7 @@ async function attack(limit: Limit, ask: typeof own | typeof shared) {
   const { limiter, clock } = newLimiter(beside(limit))
   for (let i = 0; ; i++) {
     const answer = await ask(limiter, limit.action, attacker(limit.by, i))
-    const isAllowed = answer === 'allowed' || answer === 'room'
+    const isAllowed = answer === 'allowed'
     if (!isAllowed || i > limit.max) return { allowed: i, answer, limiter, clock }
     clock.advance((limit.perSeconds * 900) / limit.max)
   }
@@ -155,15 +163,15 @@ describe.each(ofAll)('$action by $by of $callers callers ($counts): $max in $per
     expect(answer).toBe(full)
     expect(await own(limiter, limit.action, attacker(limit.by, 40_000))).toBe('allowed')
     const stranger = await shared(limiter, limit.action, person(40_001))
-    expect(stranger).toBe(limit.by === 'server' ? full : 'room')
+    expect(stranger).toBe(limit.by === 'server' ? full : 'allowed')
   })
 
   test('leaves room for a caller with a device proof, unless all messages of the day are spent', async () => {
     const { limiter } = await attack(limit, shared)
     const owner = { ...attacker(limit.by, 40_000), proof: 'of the owner' }
-    const judged = await shared(limiter, limit.action, owner)
+    const decision = await shared(limiter, limit.action, owner)
     const isAllSpent = limit.by === 'server' && limit.callers === 'all'
-    expect(judged).toBe(isAllSpent ? 'budget_spent' : limit.action === 'send_code' ? 'room' : 'reserved')
+    expect(decision).toBe(isAllSpent ? 'budget_spent' : limit.action === 'send_code' ? 'allowed' : 'reserved')
   })
 })
 
@@ -185,7 +193,7 @@ describe('asking for codes', () => {
     const { limiter, clock } = newLimiter()
     const nexts: number[] = []
     for (let i = 0; i < 5; i++) {
-      const { resendInSeconds } = await limiter.askForCode({ ...subject, deviceId: null })
+      const { resendInSeconds } = await limiter.requestCode({ ...subject, deviceId: null })
       nexts.push(resendInSeconds)
       clock.advance((resendInSeconds - 1) * 1000)
       expect(await own(limiter, 'send_code', { ...subject, deviceId: null })).toEqual(refused(1))
@@ -207,7 +215,7 @@ describe('asking for codes', () => {
       const answers: unknown[] = []
       for (let i = 0; i < 12; i++) {
         const mine = person(900, { phoneNumber: number })
-        const asked = await limiter.askForCode(mine).catch((error: unknown) => error)
+        const asked = await limiter.requestCode(mine).catch((error: unknown) => error)
         answers.push('resendInSeconds' in Object(asked) ? Object(asked).resendInSeconds : asked)
         clock.advance(40_000)
       }
@@ -245,8 +253,8 @@ describe('asking for codes', () => {
     const { limiter, clock } = newLimiter()
     const sentAt: number[] = []
     for (let i = 0; i < 3 * 24 * 60; i++) {
-      const room = await shared(limiter, 'send_code', person(i, { phoneNumber: number }))
-      if (room === 'room') sentAt.push(clock.now())
+      const answer = await shared(limiter, 'send_code', person(i, { phoneNumber: number }))
+      if (answer === 'allowed') sentAt.push(clock.now())
       clock.advance(minute)
     }
     const gaps = sentAt.slice(1).map((time, i) => time - (sentAt[i] ?? 0))
@@ -260,13 +268,13 @@ describe('asking for codes', () => {
   test('neither an unsent message nor an error of the server counts', async () => {
     const { limiter, clock } = newLimiter(limitsWith({ checks, smsDailyBudget: 1 }))
     for (let i = 0; i < 20; i++) {
-      const asked = await limiter.askForCode(person(0, { address: at, phoneNumber: number }))
-      expect(await asked.message('without_account')).toBe('room')
-      await asked.messageNotSent()
-      await asked.notTheCallersFault()
+      const asked = await limiter.requestCode(person(0, { address: at, phoneNumber: number }))
+      expect(await asked.consumeMessage('without_account')).toBe('allowed')
+      await asked.refundMessage()
+      await asked.refundRequest()
       clock.advance(minute)
     }
-    expect(await shared(limiter, 'send_code', person(1))).toBe('room')
+    expect(await shared(limiter, 'send_code', person(1))).toBe('allowed')
     expect(await shared(limiter, 'send_code', person(2))).toBe('budget_spent')
   })
 
@@ -278,9 +286,9 @@ describe('asking for codes', () => {
     ]) {
       const { limiter } = newLimiter(limits)
       for (let i = 0; i < 30; i++) {
-        const asked = await limiter.askForCode(attacker('prefix', i))
-        expect(await asked.message('without_account')).toBe('room')
-        await asked.messageNotSent()
+        const asked = await limiter.requestCode(attacker('prefix', i))
+        expect(await asked.consumeMessage('without_account')).toBe('allowed')
+        await asked.refundMessage()
       }
     }
   })
@@ -288,40 +296,40 @@ describe('asking for codes', () => {
   test('a prefix neither counts nor stops messages to owners of accounts', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 25; i++) {
-      const asked = await limiter.askForCode(attacker('prefix', i))
-      expect(await asked.message('owner')).toBe('room')
+      const asked = await limiter.requestCode(attacker('prefix', i))
+      expect(await asked.consumeMessage('owner')).toBe('allowed')
     }
     for (let i = 30; i < 50; i++)
-      expect(await shared(limiter, 'send_code', attacker('prefix', i))).toBe('room')
+      expect(await shared(limiter, 'send_code', attacker('prefix', i))).toBe('allowed')
     expect(await shared(limiter, 'send_code', attacker('prefix', 50))).toBe('limit_full')
-    const asked = await limiter.askForCode(attacker('prefix', 51))
-    expect(await asked.message('owner')).toBe('room')
+    const asked = await limiter.requestCode(attacker('prefix', 51))
+    expect(await asked.consumeMessage('owner')).toBe('allowed')
   })
 
   test('attacks on numbers without an account, and on owners, leave messages for others', async () => {
     const { limiter } = newLimiter(limitsWith({ checks, smsDailyBudget: 80 }))
     const send = async (i: number, to: 'owner' | 'without_account', proof: string | null = null) =>
-      await (await limiter.askForCode(person(i, { proof }))).message(to)
-    const rooms = async (from: number, to: 'owner' | 'without_account', proof?: string) => {
+      await (await limiter.requestCode(person(i, { proof }))).consumeMessage(to)
+    const allowed = async (from: number, to: 'owner' | 'without_account', proof?: string) => {
       let count = 0
       for (let i = 0; i < 100; i++)
-        if ((await send(from + i, to, proof && `${proof}${i}`)) === 'room') count++
+        if ((await send(from + i, to, proof && `${proof}${i}`)) === 'allowed') count++
       return count
     }
-    expect(await rooms(0, 'without_account')).toBe(60)
-    expect(await rooms(100, 'owner')).toBe(10)
+    expect(await allowed(0, 'without_account')).toBe(60)
+    expect(await allowed(100, 'owner')).toBe(10)
     expect(await send(250, 'owner')).toBe('limit_full')
-    expect(await rooms(300, 'owner', 'proof')).toBe(10)
+    expect(await allowed(300, 'owner', 'proof')).toBe(10)
     expect(await send(450, 'without_account')).toBe('budget_spent')
   })
 
   test('a message without a recipient counts nowhere', async () => {
     const { limiter } = newLimiter(limitsWith({ checks, smsDailyBudget: 1 }))
     for (let i = 0; i < 30; i++) {
-      const asked = await limiter.askForCode(person(i, { phoneNumber: number }))
-      await asked.message('none')
+      const asked = await limiter.requestCode(person(i, { phoneNumber: number }))
+      await asked.consumeMessage('none')
     }
-    expect(await shared(limiter, 'send_code', person(40, { phoneNumber: number }))).toBe('room')
+    expect(await shared(limiter, 'send_code', person(40, { phoneNumber: number }))).toBe('allowed')
   })
 
   test('unknown addresses share one counter', async () => {
@@ -353,8 +361,8 @@ describe('asking for codes', () => {
   test('an IPv6 /64 is one address, and IPv4 in IPv6 is IPv4', async () => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 5; i++) {
-      await limiter.askForCode(person(i, { address: `2001:db8:1:2:${i}::1` }))
-      await limiter.askForCode(person(100 + i, { address: at }))
+      await limiter.requestCode(person(i, { address: `2001:db8:1:2:${i}::1` }))
+      await limiter.requestCode(person(100 + i, { address: at }))
     }
     const answers = await Promise.all(
       ['2001:db8:1:2:ffff::9', '2001:db8:1:3::1', '::ffff:203.0.113.7', '::ffff:cb00:7107'].map(
@@ -409,8 +417,8 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 2_100; i++) await shared(limiter, method, person(i), false)
     for (let i = 0; i < 100; i++) await shared(limiter, method, anybody(i), false)
-    expect(await shared(limiter, method, anybody(5_000))).toBe('room')
-    expect(await shared(limiter, method, person(5_001))).toBe('room')
+    expect(await shared(limiter, method, anybody(5_000))).toBe('allowed')
+    expect(await shared(limiter, method, person(5_001))).toBe('allowed')
   })
 
   test('the responses are the same whether there is something to guess or not', async () => {
@@ -437,12 +445,12 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     const { limiter, clock } = newLimiter()
     let counted = 0
     for (let i = 0; i < 30 * 24 * 4; i++) {
-      if ((await shared(limiter, method, anybody(i))) === 'room') counted++
+      if ((await shared(limiter, method, anybody(i))) === 'allowed') counted++
       clock.advance(15 * minute)
     }
     expect(counted).toBe(30)
-    expect(await shared(limiter, other, anybody(9_000))).toBe('room')
-    expect(await shared(limiter, method, person(9_001))).toBe('room')
+    expect(await shared(limiter, other, anybody(9_000))).toBe('allowed')
+    expect(await shared(limiter, method, person(9_001))).toBe('allowed')
     expect(await shared(limiter, method, { ...anybody(9_002), proof: 'mine' })).toBe('reserved')
   })
 
@@ -474,7 +482,7 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     const { limiter } = newLimiter()
     for (let i = 0; i < 50; i++) {
       const attempt = await limiter.attempt(check, anybody(i))
-      expect(await attempt.guess.count(true)).toBe('room')
+      expect(await attempt.guess.count(true)).toBe('allowed')
       await attempt.succeeded()
       await attempt.cancel()
     }
@@ -485,8 +493,8 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     const aDay = check.perDay.number
     for (let i = 0; i < aDay; i++) {
       const { guess } = await limiter.attempt(check, anybody(i))
-      expect(await guess.count(true)).toBe('room')
-      expect(await guess.count(true)).toBe('room')
+      expect(await guess.count(true)).toBe('allowed')
+      expect(await guess.count(true)).toBe('allowed')
     }
     expect(await shared(limiter, method, anybody(aDay))).toBe('full')
   })
@@ -496,10 +504,10 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     const thief = { ...mine, proof: 'stolen' }
     let reserved = 0
     for (let i = 0; i < 30 * 24 * 2; i++) {
-      const judged = await shared(limiter, method, { ...thief, address: `198.51.${i % 250}.1` }).catch(
+      const decision = await shared(limiter, method, { ...thief, address: `198.51.${i % 250}.1` }).catch(
         () => null,
       )
-      if (judged === 'reserved') reserved++
+      if (decision === 'reserved') reserved++
       clock.advance(30 * minute)
     }
     expect(reserved).toBe(30)
@@ -544,14 +552,14 @@ describe.each(checks)('wrong guesses of $action', (check) => {
 
   test('a client with a new proof at each sign-in has 300 attempts an hour', async () => {
     const { limiter } = newLimiter()
-    const judged = []
+    const decision = []
     for (let i = 0; i < 350; i++) {
       const attempt = await limiter.attempt(check, { ...signingIn, proof: `proof ${i}` })
-      judged.push(await attempt.guess.count(true))
+      decision.push(await attempt.guess.count(true))
       await attempt.succeeded()
     }
-    expect(judged.lastIndexOf('reserved')).toBe(299)
-    expect(judged.indexOf('room')).toBe(300)
+    expect(decision.lastIndexOf('reserved')).toBe(299)
+    expect(decision.indexOf('allowed')).toBe(300)
     expect(await shared(limiter, method, person(7, { phoneNumber: number, proof: 'proof' }))).toBe('reserved')
     expect(await shared(limiter, method, person(8, { address: at, proof: 'proof' }))).toBe('reserved')
   })
@@ -561,8 +569,8 @@ describe.each(checks)('wrong guesses of $action', (check) => {
     for (let i = 1; i < 20; i++) await shared(limiter, method, anybody(i))
     for (let i = 0; i < 6; i++) await own(limiter, method, mine)
     expect(await own(limiter, method, mine)).toEqual(refused(30))
-    await limiter.forgetNumber(number)
-    expect(await shared(limiter, method, mine)).toBe('room')
+    await limiter.resetNumber(number)
+    expect(await shared(limiter, method, mine)).toBe('allowed')
     clock.advance(20 * minute)
     for (let i = 0; i < 6; i++) await own(limiter, method, mine)
     expect(await own(limiter, method, mine)).toEqual(refused())
@@ -573,19 +581,19 @@ test('while a number is full, two correct codes of a caller count, and one code 
   const { limiter, clock } = newLimiter()
   const guessOf = async (subject: LimitSubject) => (await limiter.attempt(codeCheck, subject)).guess
   const [mine, thief] = [person(1, { phoneNumber: number }), person(2, { phoneNumber: number })]
-  expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
-  expect(await (await guessOf(mine)).wasRightAgain('first', true)).toBe(false)
-  expect(await (await guessOf(thief)).wasRightAgain('second', true)).toBe(false)
+  expect(await (await guessOf(mine)).isSecondCorrectCode('first', true)).toBe(false)
+  expect(await (await guessOf(mine)).isSecondCorrectCode('first', true)).toBe(false)
+  expect(await (await guessOf(thief)).isSecondCorrectCode('second', true)).toBe(false)
   clock.advance(4 * 60 * minute)
-  expect(await (await guessOf(mine)).wasRightAgain('second', true)).toBe(true)
+  expect(await (await guessOf(mine)).isSecondCorrectCode('second', true)).toBe(true)
   clock.advance(9 * 60 * minute)
-  expect(await (await guessOf(mine)).wasRightAgain('third', true)).toBe(false)
+  expect(await (await guessOf(mine)).isSecondCorrectCode('third', true)).toBe(false)
 })
 
 test('writes of sessions are counted ahead of callers without a proof; two kinds need no counters', async () => {
-  const options: (SpendOptions | undefined)[] = []
-  const store = Object.assign(new MemoryLimits({ clock: new ManualClock() }), {
-    consumeAll: async (_buckets: readonly AskedBucket[], given?: SpendOptions): Promise<never> => {
+  const options: (ConsumeOptions | undefined)[] = []
+  const store = Object.assign(new MemoryLimitStore({ clock: new ManualClock() }), {
+    consumeAll: async (_buckets: readonly CounterRequest[], given?: ConsumeOptions): Promise<never> => {
       options.push(given)
       throw new AppError('overloaded', { retryAfterSeconds: 1 })
     },
@@ -601,24 +609,24 @@ test('writes of sessions are counted ahead of callers without a proof; two kinds
 test('without limits nothing is refused', async () => {
   const { limiter } = newLimiter([])
   for (let i = 0; i < 500; i++) {
-    expect(await shared(limiter, 'check_password', person(1))).toBe('room')
-    expect(await limiter.askForCode(person(1))).toMatchObject({ resendInSeconds: 0 })
+    expect(await shared(limiter, 'check_password', person(1))).toBe('allowed')
+    expect(await limiter.requestCode(person(1))).toMatchObject({ resendInSeconds: 0 })
   }
 })
 
 test('a message that was not sent causes no wait', async () => {
   const { limiter, clock } = newLimiter()
   const messageOf = async (i: number) => {
-    const request = await limiter.askForCode(person(i, { phoneNumber: number }))
-    return { request, room: await request.message('without_account') }
+    const request = await limiter.requestCode(person(i, { phoneNumber: number }))
+    return { request, decision: await request.consumeMessage('without_account') }
   }
-  expect((await messageOf(1)).room).toBe('room')
+  expect((await messageOf(1)).decision).toBe('allowed')
   clock.advance(60_000)
   const failed = await messageOf(2)
-  expect(failed.room).toBe('room')
-  await failed.request.messageNotSent()
-  expect((await messageOf(3)).room).toBe('room')
-  expect((await messageOf(4)).room).toBe('limit_full')
+  expect(failed.decision).toBe('allowed')
+  await failed.request.refundMessage()
+  expect((await messageOf(3)).decision).toBe('allowed')
+  expect((await messageOf(4)).decision).toBe('limit_full')
 })
 
 test('an attack on one country leaves messages for accounts and for device proofs', async () => {
@@ -628,17 +636,17 @@ test('an attack on one country leaves messages for accounts and for device proof
   const sweep = async (to: 'without_account' | 'owner', from: number) => {
     let sent = 0
     for (let i = from; i < from + 60; i++) {
-      const room = await (await limiter.askForCode(person(i))).message(to)
-      if (room === 'room') sent++
-      else expect(room).toBe('limit_full')
+      const answer = await (await limiter.requestCode(person(i))).consumeMessage(to)
+      if (answer === 'allowed') sent++
+      else expect(answer).toBe('limit_full')
       clock.advance(minute)
     }
     return sent
   }
   expect(await sweep('without_account', 0)).toBe(30)
   expect(await sweep('owner', 100)).toBe(5)
-  const owner = await limiter.askForCode(person(1, { proof: 'of the owner' }))
-  expect(await owner.message('owner')).toBe('room')
+  const owner = await limiter.requestCode(person(1, { proof: 'of the owner' }))
+  expect(await owner.consumeMessage('owner')).toBe('allowed')
 })
 
 test('a check that the table does not list is an error, and is never allowed without limits', async () => {

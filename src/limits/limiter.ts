@@ -1,18 +1,18 @@
 // Applies the table of limits before a message is sent or a secret is compared, and refuses with
 // `rate_limited`.
-import { AppError, isWrongProof } from '../errors.ts'
+import { AppError, isWrongCredential } from '../errors.ts'
 import { atLeastInClass, type QueueClass } from '../queue-order.ts'
-import {
-  type Caller,
-  type Counted,
-  type Counter,
-  Counters,
-  decoyOf,
-  endlessDecoyOf,
-  isRefused,
-} from './counters.ts'
 import { CountedGuess, type Guess } from './guess.ts'
 import type { Action, Check, Limit, SessionWrite } from './limits.ts'
+import {
+  type CountedCaller,
+  decoyOf,
+  isRefused,
+  type LimitRule,
+  LimitRules,
+  type RuleResult,
+  unlimitedDecoyOf,
+} from './rules.ts'
 import type { LimitStore, Window } from './store.ts'
 import { type LimitSubject, subjectOf } from './subjects.ts'
 
@@ -21,7 +21,7 @@ import { type LimitSubject, subjectOf } from './subjects.ts'
  * share of the day's messages is reached; the caller gets the same response as if a message were sent.
  * `budget_spent`: all messages of the day are used up.
  */
-type Room = 'room' | 'limit_full' | 'budget_spent'
+type MessageDecision = 'allowed' | 'limit_full' | 'budget_spent'
 
 /**
  * The recipient of a message: the owner of an account, or a number without one; `none`: the message is not
@@ -40,20 +40,20 @@ export interface CodeRequest {
    * written to decoy counters, which no limit reads.
    * @throws AppError `unavailable`
    */
-  message(to: Recipient): Promise<Room>
+  consumeMessage(to: Recipient): Promise<MessageDecision>
   /**
    * For a message that was certainly not sent: removes it from the counters that all callers share. Never
    * fails.
    */
-  messageNotSent(): Promise<void>
+  refundMessage(): Promise<void>
   /**
    * After a message that failed: whether one to a number without an account would have been tried as well. It
    * counts nothing, and costs the same work for every recipient.
    * @throws AppError `overloaded`, `unavailable`
    */
-  hadRoomWithoutAccount(to: Recipient): Promise<boolean>
+  wouldSendWithoutAccount(to: Recipient): Promise<boolean>
   /** For an error of the server: removes the request from the caller's own counters. Never fails. */
-  notTheCallersFault(): Promise<void>
+  refundRequest(): Promise<void>
 }
 
 /**
@@ -64,14 +64,14 @@ export interface Attempt {
   readonly guess: Guess
   /** A caller with a device proof goes before those without one wherever its work waits. */
   readonly queueClass: QueueClass
-  /** The guess was correct: forgets the caller's consecutive failures at this number, by either method. */
+  /** The guess was correct: resets the caller's consecutive failures at this number, by every method. */
   succeeded(): Promise<void>
   /** Nothing was compared, so the attempt is not a failure. */
   cancel(): Promise<void>
 }
 
 /** The session on whose behalf a write is done, and its account. */
-export interface Writer {
+export interface WritingSession {
   readonly accountId: string
   readonly sessionId: string
 }
@@ -85,7 +85,7 @@ const longestRetrySeconds = 86_400
  * out.
  */
 const longestProofWaitMs = 900_000
-const needsNoCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
+const allowedWithoutCounters: readonly SessionWrite[] = ['end_session', 'rotate_token']
 
 /** For how long `accounts unlock` also lifts each caller's waits at the number. */
 const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
@@ -98,11 +98,11 @@ export interface LimiterOptions {
 
 export class Limiter {
   readonly #store: LimitStore
-  readonly #counters: Counters
+  readonly #rules: LimitRules
 
   constructor({ store, limits }: LimiterOptions) {
     this.#store = store
-    this.#counters = new Counters(store, limits)
+    this.#rules = new LimitRules(store, limits)
   }
 
   /**
@@ -110,31 +110,31 @@ export class Limiter {
    * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then nothing may
    * be sent
    */
-  async askForCode(subject: LimitSubject): Promise<CodeRequest> {
+  async requestCode(subject: LimitSubject): Promise<CodeRequest> {
     const { counted, caller } = await this.#countOwn('send_code', subject)
-    const ofCaller = counted.filter(({ counter: { by } }) => by === 'caller' || by === 'proof')
-    const nextMs = Math.max(0, ...ofCaller.map(({ spent }) => spent.nextMs))
-    let message: readonly Counted[] = []
+    const ofCaller = counted.filter(({ rule: { by } }) => by === 'caller' || by === 'proof')
+    const nextMs = Math.max(0, ...ofCaller.map(({ result }) => result.nextMs))
+    let message: readonly RuleResult[] = []
     return {
       resendInSeconds: Math.ceil(nextMs / 1000),
-      message: async (to) => {
-        const answers = await this.#counters.consumeShared('send_code', caller, (one) =>
-          countsMessage(one.counter, to) ? one : endlessDecoyOf(one),
+      consumeMessage: async (to) => {
+        const results = await this.#rules.consumeShared('send_code', caller, (one) =>
+          countsMessage(one.rule, to) ? one : unlimitedDecoyOf(one),
         )
-        if (!isRefused(answers)) message = answers
-        return roomOf(answers)
+        if (!isRefused(results)) message = results
+        return decisionOf(results)
       },
-      messageNotSent: () => this.#counters.refund(message),
-      hadRoomWithoutAccount: async (to) => {
-        const answers = await this.#counters.consumeShared('send_code', caller, (one) =>
-          to === 'owner' && one.counter.callers === 'without_account' ? one : endlessDecoyOf(one),
+      refundMessage: () => this.#rules.refund(message),
+      wouldSendWithoutAccount: async (to) => {
+        const results = await this.#rules.consumeShared('send_code', caller, (one) =>
+          to === 'owner' && one.rule.callers === 'without_account' ? one : unlimitedDecoyOf(one),
         )
         // A refusal has counted nothing.
-        if (isRefused(answers)) return false
-        await this.#counters.refund(answers)
+        if (isRefused(results)) return false
+        await this.#rules.refund(results)
         return true
       },
-      notTheCallersFault: () => this.#counters.refund(counted),
+      refundRequest: () => this.#rules.refund(counted),
     }
   }
 
@@ -146,9 +146,9 @@ export class Limiter {
    * @throws Error if the table has no limits of this check
    */
   async attempt({ action }: Check, subject: LimitSubject): Promise<Attempt> {
-    this.#counters.assertListed(action)
+    this.#rules.assertListed(action)
     const { counted, caller } = await this.#countOwn(action, subject)
-    const failures = counted.filter(({ counter }) => counter.counts !== 'all')
+    const failures = counted.filter(({ rule }) => rule.counts !== 'all')
     const consume = (isReal: boolean) => this.#countGuess(action, caller, isReal)
     const guess = new CountedGuess({ store: this.#store, subject, consume })
     let isSettled = false
@@ -159,15 +159,15 @@ export class Limiter {
     }
     return {
       guess,
-      queueClass: caller.lane === 'with_proof' ? 'known' : 'counted',
+      queueClass: caller.group === 'with_proof' ? 'known' : 'counted',
       succeeded: () =>
         settle(() =>
           Promise.all([
-            this.#counters.refund([...failures, ...guess.shared]),
-            this.#counters.forgetFailures(subject),
+            this.#rules.refund([...failures, ...guess.shared]),
+            this.#rules.resetFailures(subject),
           ]),
         ),
-      cancel: () => settle(() => this.#counters.refund([...failures, ...guess.shared])),
+      cancel: () => settle(() => this.#rules.refund([...failures, ...guess.shared])),
     }
   }
 
@@ -183,7 +183,7 @@ export class Limiter {
       await attempt.succeeded()
       return result
     } catch (error) {
-      if (!isWrongProof(error) && !attempt.guess.isWrong) await attempt.cancel()
+      if (!isWrongCredential(error) && !attempt.guess.isWrong) await attempt.cancel()
       throw error
     }
   }
@@ -195,25 +195,25 @@ export class Limiter {
    * @throws AppError `rate_limited`, or `unavailable` or `overloaded` where the counters cannot be reached:
    * then the write must not be done
    */
-  async countWrite(action: SessionWrite, { accountId, sessionId }: Writer): Promise<void> {
+  async countWrite(action: SessionWrite, { accountId, sessionId }: WritingSession): Promise<void> {
     const subject = { ...noSubject, accountId, sessionId }
     try {
-      const answers = await this.#counters.consumeOwn(action, { subject, lane: 'with_proof' })
-      if (isRefused(answers)) throw refusalOf(answers)
+      const results = await this.#rules.consumeOwn(action, { subject, group: 'with_proof' })
+      if (isRefused(results)) throw refusalOf(results)
     } catch (error) {
-      if (!areCountersAway(error) || !needsNoCounters.includes(action)) throw error
+      if (!areCountersAway(error) || !allowedWithoutCounters.includes(action)) throw error
     }
   }
 
   /**
-   * Forgets what all callers' counters of a number hold: messages, and guesses by every method. For 15
+   * Resets the counters of a number that all callers share: messages, and guesses by every method. For 15
    * minutes, the waits of each caller at this number are lifted too.
    * @throws AppError `unavailable`
    */
-  async forgetNumber(phoneNumber: string): Promise<void> {
+  async resetNumber(phoneNumber: string): Promise<void> {
     const subject = { ...noSubject, phoneNumber }
-    await this.#counters.forgetNumber(subject)
-    await this.#store.forget(unlockedKey(subject))
+    await this.#rules.resetNumber(subject)
+    await this.#store.reset(unlockedKey(subject))
     await this.#store.consume(unlockedKey(subject), unlocked)
   }
 
@@ -225,42 +225,46 @@ export class Limiter {
   async #countOwn(
     action: Action,
     subject: LimitSubject,
-  ): Promise<{ counted: readonly Counted[]; caller: Caller }> {
+  ): Promise<{ counted: readonly RuleResult[]; caller: CountedCaller }> {
     if (subject.proof !== null) {
-      const caller: Caller = { subject, lane: 'with_proof' }
-      const counted = await this.#counters.consumeOwn(action, caller)
+      const caller: CountedCaller = { subject, group: 'with_proof' }
+      const counted = await this.#rules.consumeOwn(action, caller)
       if (!isRefused(counted)) return { counted, caller }
       if (!isTreatedAsMissing(counted)) throw refusalOf(counted)
     }
-    const caller: Caller = { subject, lane: 'without_proof' }
+    const caller: CountedCaller = { subject, group: 'without_proof' }
     // An address that has been refused very often is refused first, because that reads only one counter.
-    const waitMs = await this.#counters.waitOwn('refused', caller)
+    const waitMs = await this.#rules.waitOwn('refused', caller)
     if (waitMs > 0) throw rateLimited(Math.ceil(waitMs / 1000))
     const counted = await this.#consumeUnlocked(action, caller)
     if (!isRefused(counted)) return { counted, caller }
-    await this.#counters.consumeOwn('refused', caller)
+    await this.#rules.consumeOwn('refused', caller)
     throw refusalOf(counted)
   }
 
   /** Counts in the caller's own counters, without the wait at this number after `accounts unlock`. */
-  async #consumeUnlocked(action: Action, caller: Caller): Promise<readonly Counted[]> {
-    const answers = await this.#counters.consumeOwn(action, caller)
-    const [refusing, ...more] = answers.filter(({ spent }) => spent.waitMs > 0)
-    if (refusing?.counter.by !== 'caller' || more.length > 0) return answers
-    if ((await this.#store.peek(unlockedKey(caller.subject), unlocked)) === 0) return answers
-    await this.#store.forget(refusing.key)
-    return await this.#counters.consumeOwn(action, caller)
+  async #consumeUnlocked(action: Action, caller: CountedCaller): Promise<readonly RuleResult[]> {
+    const results = await this.#rules.consumeOwn(action, caller)
+    const [refusing, ...more] = results.filter(({ result }) => result.waitMs > 0)
+    if (refusing?.rule.by !== 'caller' || more.length > 0) return results
+    if ((await this.#store.peek(unlockedKey(caller.subject), unlocked)) === 0) return results
+    await this.#store.reset(refusing.key)
+    return await this.#rules.consumeOwn(action, caller)
   }
 
   /**
    * Counts a guess in the counters that all callers without a proof share: of the number, and of the
    * installation.
    */
-  async #countGuess(action: Action, caller: Caller, isReal: boolean): Promise<readonly Counted[] | null> {
-    if (caller.lane === 'with_proof') return null
+  async #countGuess(
+    action: Action,
+    caller: CountedCaller,
+    isReal: boolean,
+  ): Promise<readonly RuleResult[] | null> {
+    if (caller.group === 'with_proof') return null
     // The decoy of a guess has the same windows: a full counter is read and not written, so a decoy that is
     // never full would differ in time.
-    return await this.#counters.consumeShared(action, caller, (one) => (isReal ? one : decoyOf(one)))
+    return await this.#rules.consumeShared(action, caller, (one) => (isReal ? one : decoyOf(one)))
   }
 }
 
@@ -280,14 +284,14 @@ function unlockedKey(subject: LimitSubject): string {
   return `unlocked:${subjectOf('number', subject)}`
 }
 
-function countsMessage({ callers }: Counter, to: Recipient): boolean {
+function countsMessage({ callers }: LimitRule, to: Recipient): boolean {
   return to === 'without_account' || (to === 'owner' && callers !== 'without_account')
 }
 
-function roomOf(answers: readonly Counted[]): Room {
-  const refusing = answers.filter(({ spent }) => spent.waitMs > 0)
-  if (refusing.some(({ counter }) => counter.callers === 'all')) return 'budget_spent'
-  return refusing.length > 0 ? 'limit_full' : 'room'
+function decisionOf(results: readonly RuleResult[]): MessageDecision {
+  const refusing = results.filter(({ result }) => result.waitMs > 0)
+  if (refusing.some(({ rule }) => rule.callers === 'all')) return 'budget_spent'
+  return refusing.length > 0 ? 'limit_full' : 'allowed'
 }
 
 /**
@@ -296,19 +300,18 @@ function roomOf(answers: readonly Counted[]): Room {
  * and the owner would be refused for as long as that lasts. A request for a code waits: it would send a
  * second message.
  */
-function isTreatedAsMissing(answers: readonly Counted[]): boolean {
-  return answers.some(({ counter, spent }) => {
-    const countsRightOnes =
-      counter.action !== 'send_code' && counter.counts === 'all' && counter.by !== 'session'
-    return spent.waitMs > (countsRightOnes ? 0 : longestProofWaitMs)
+function isTreatedAsMissing(results: readonly RuleResult[]): boolean {
+  return results.some(({ rule, result }) => {
+    const countsRightOnes = rule.action !== 'send_code' && rule.counts === 'all' && rule.by !== 'session'
+    return result.waitMs > (countsRightOnes ? 0 : longestProofWaitMs)
   })
 }
 
 /** The refusal states the wait, and not which limit was reached. */
-function refusalOf(answers: readonly Counted[]): AppError {
-  const waits = answers.filter(({ spent }) => spent.waitMs > 0)
-  const seconds = waits.map(({ counter, spent }) =>
-    counter.by === 'network' ? networkRetrySeconds : Math.ceil(spent.waitMs / 1000),
+function refusalOf(results: readonly RuleResult[]): AppError {
+  const waits = results.filter(({ result }) => result.waitMs > 0)
+  const seconds = waits.map(({ rule, result }) =>
+    rule.by === 'network' ? networkRetrySeconds : Math.ceil(result.waitMs / 1000),
   )
   return rateLimited(Math.max(...seconds))
 }

@@ -27,7 +27,7 @@ export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' 
  * number, `prefix` its country and first 7 national digits, `country` its country alone, `server` the whole
  * installation.
  */
-export type By =
+export type CountedBy =
   | 'proof'
   | 'caller'
   | 'device'
@@ -56,7 +56,7 @@ export type Callers = 'all' | 'without_proof' | 'without_account' | 'with_proof'
 /** At most `max` in any `perSeconds`. */
 export interface Limit {
   readonly action: Action
-  readonly by: By
+  readonly by: CountedBy
   readonly callers: Callers
   readonly counts: Counts
   readonly max: number
@@ -108,11 +108,11 @@ const betweenFailures = [0, 0, 0, 0, 30, 60, 120, 240, 480, 900]
 /** All sessions of an account have three times the allowance of one. */
 const sessionsOfAccount = 3
 
-type Counter = Pick<Limit, 'action' | 'by' | 'callers' | 'counts'>
+type RuleOf = Pick<Limit, 'action' | 'by' | 'callers' | 'counts'>
 
-/** One counter with all its windows. */
-function counter(action: Action, by: By, callers: Callers, counts: Counts, ...windows: Windows): Limit[] {
-  const about: Counter = { action, by, callers, counts }
+/** One rule: the limits of one counter, with all its windows. */
+function rule(action: Action, by: CountedBy, callers: Callers, counts: Counts, ...windows: Windows): Limit[] {
+  const about: RuleOf = { action, by, callers, counts }
   return windows.map(([max, perSeconds, backoff]) => ({
     ...about,
     max,
@@ -125,14 +125,14 @@ function counter(action: Action, by: By, callers: Callers, counts: Counts, ...wi
 function byAddress(action: Action, windows: Allowance, factor: number): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * factor, perSeconds] as const)
   return [
-    ...counter(action, 'address', 'without_proof', 'all', ...windows),
-    ...counter(action, 'network', 'without_proof', 'all', ...wider),
+    ...rule(action, 'address', 'without_proof', 'all', ...windows),
+    ...rule(action, 'network', 'without_proof', 'all', ...wider),
   ]
 }
 
 /** Limits of one caller's consecutive wrong guesses at one number, by one method. */
 function byCaller({ action, perDay }: Check): Limit[] {
-  return counter(action, 'caller', 'without_proof', 'in_a_row', [perDay.caller, days, betweenFailures])
+  return rule(action, 'caller', 'without_proof', 'in_a_row', [perDay.caller, days, betweenFailures])
 }
 
 /**
@@ -141,10 +141,10 @@ function byCaller({ action, perDay }: Check): Limit[] {
  */
 function byProof({ action }: Check): Limit[] {
   return [
-    ...counter(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
-    ...counter(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
-    ...counter(action, 'proof', 'with_proof', 'all', ...attemptsWithProof),
-    ...counter(action, 'caller', 'with_proof', 'all', ...attemptsWithProofs),
+    ...rule(action, 'proof', 'with_proof', 'in_a_row', [20, days, betweenFailures]),
+    ...rule(action, 'proof', 'with_proof', 'wrong', [realGuessesPerMonth, 30 * days]),
+    ...rule(action, 'proof', 'with_proof', 'all', ...attemptsWithProof),
+    ...rule(action, 'caller', 'with_proof', 'all', ...attemptsWithProofs),
   ]
 }
 
@@ -156,8 +156,8 @@ function byProof({ action }: Check): Limit[] {
 function bySession(action: SessionWrite, windows: Allowance): Limit[] {
   const wider = windows.map(([max, perSeconds]) => [max * sessionsOfAccount, perSeconds] as const)
   return [
-    ...counter(action, 'session', 'all', 'all', ...windows),
-    ...counter(action, 'account', 'all', 'all', ...wider),
+    ...rule(action, 'session', 'all', 'all', ...windows),
+    ...rule(action, 'account', 'all', 'all', ...wider),
   ]
 }
 
@@ -169,7 +169,7 @@ function byNumber({ action, perDay }: Check): Limit[] {
     [perDay.number, days],
     [realGuessesPerMonth, 30 * days],
   ]
-  return counter(action, 'number', 'without_proof', 'wrong', ...windows)
+  return rule(action, 'number', 'without_proof', 'wrong', ...windows)
 }
 
 /**
@@ -196,10 +196,10 @@ export interface LimitsOptions {
 }
 
 /** The shares of a day's budget that only some callers may use. */
-function partsOfBudget(by: 'server' | 'country', budget: number): Limit[] {
+function budgetShares(by: 'server' | 'country', budget: number): Limit[] {
   return [
-    ...counter('send_code', by, 'without_account', 'all', [Math.ceil(budget * withoutAccount), days]),
-    ...counter('send_code', by, 'without_proof', 'all', [Math.ceil(budget * withoutProof), days]),
+    ...rule('send_code', by, 'without_account', 'all', [Math.ceil(budget * withoutAccount), days]),
+    ...rule('send_code', by, 'without_proof', 'all', [Math.ceil(budget * withoutProof), days]),
   ]
 }
 
@@ -211,7 +211,7 @@ function byCountry({ smsDailyBudget, smsCountries = new Map() }: LimitsOptions):
   return [...smsCountries]
     .filter(([, max]) => max < smsDailyBudget)
     .flatMap(([country, max]) =>
-      [...counter('send_code', 'country', 'all', 'all', [max, days]), ...partsOfBudget('country', max)].map(
+      [...rule('send_code', 'country', 'all', 'all', [max, days]), ...budgetShares('country', max)].map(
         (limit) => ({ ...limit, country }),
       ),
     )
@@ -222,7 +222,7 @@ export function limitsWith(options: LimitsOptions): readonly Limit[] {
   const allowances = options.allowances ?? defaultAllowances
   const factor = options.networkFactor ?? networkFactor.byDefault
   return [
-    ...counter('refused', 'address', 'without_proof', 'all', ...allowances.refusedPerAddress),
+    ...rule('refused', 'address', 'without_proof', 'all', ...allowances.refusedPerAddress),
     ...sends(options, allowances, factor),
     ...options.checks.flatMap((check) => [
       ...guesses(check, allowances, factor),
@@ -236,16 +236,16 @@ function sends(options: LimitsOptions, allowances: Allowances, factor: number): 
   const { smsDailyBudget } = options
   const number: Windows = allowances.codesPerNumber.map((window) => [...window, betweenMessages])
   return [
-    ...counter('send_code', 'proof', 'with_proof', 'all', ...sendsOfOne),
-    ...counter('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
-    ...counter('send_code', 'device', 'without_proof', 'all', ...allowances.codesPerDevice),
+    ...rule('send_code', 'proof', 'with_proof', 'all', ...sendsOfOne),
+    ...rule('send_code', 'caller', 'without_proof', 'all', ...sendsOfOne),
+    ...rule('send_code', 'device', 'without_proof', 'all', ...allowances.codesPerDevice),
     ...byAddress('send_code', allowances.codesPerAddress, factor),
     // First, because it is the only shared limit that a caller learns of.
-    ...counter('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
+    ...rule('send_code', 'server', 'all', 'all', [smsDailyBudget, days]),
     ...byCountry(options),
-    ...counter('send_code', 'number', 'without_proof', 'all', ...number),
-    ...counter('send_code', 'prefix', 'without_account', 'all', ...allowances.codesPerPrefix),
-    ...partsOfBudget('server', smsDailyBudget),
+    ...rule('send_code', 'number', 'without_proof', 'all', ...number),
+    ...rule('send_code', 'prefix', 'without_account', 'all', ...allowances.codesPerPrefix),
+    ...budgetShares('server', smsDailyBudget),
   ]
 }
 
@@ -254,10 +254,10 @@ function guesses(check: Check, allowances: Allowances, factor: number): Limit[] 
   return [
     ...byProof(check),
     ...byCaller(check),
-    ...counter(action, 'device', 'without_proof', 'all', ...allowances.signInsPerDevice),
+    ...rule(action, 'device', 'without_proof', 'all', ...allowances.signInsPerDevice),
     // A client with a token could try codes for one new number after another. By session, because the holder
     // of a stolen token must not keep the owner from changing the password.
-    ...counter(action, 'session', 'all', 'all', [30, hours], [100, days]),
+    ...rule(action, 'session', 'all', 'all', [30, hours], [100, days]),
     // All phones of a city may share one address of their carrier.
     ...byAddress(action, allowances.signInsPerAddress, factor),
     ...byNumber(check),
@@ -272,7 +272,7 @@ function guessesOfServer({ action, perDayOfServer }: Check, { smsDailyBudget }: 
     [Math.floor(perDay / 4), hours],
     [perDay, days],
   ]
-  return counter(action, 'server', 'without_proof', 'wrong', ...windows)
+  return rule(action, 'server', 'without_proof', 'wrong', ...windows)
 }
 
 /**
@@ -284,7 +284,7 @@ function writes(allowances: Allowances): Limit[] {
     ...bySession('change_profile', allowances.profileChangesPerSession),
     ...bySession('export_account', allowances.exportsPerSession),
     // By session alone: no other session may keep the owner from ending it.
-    ...counter('rotate_token', 'session', 'all', 'all', ...allowances.rotationsPerSession),
-    ...counter('end_session', 'session', 'all', 'all', ...allowances.endedSessionsPerSession),
+    ...rule('rotate_token', 'session', 'all', 'all', ...allowances.rotationsPerSession),
+    ...rule('end_session', 'session', 'all', 'all', ...allowances.endedSessionsPerSession),
   ]
 }

@@ -5,11 +5,11 @@ import { databases } from '../../test/support/databases.ts'
 import { Cut, faults, type Watcher, watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
-import type { AskedBucket, Spent, Window } from './store.ts'
-import { MemoryLimits } from './store-memory.ts'
-import { limitConnections, SqlLimits } from './store-sql.ts'
+import type { ConsumeResult, CounterRequest, Window } from './store.ts'
+import { MemoryLimitStore } from './store-memory.ts'
+import { limitConnections, SqlLimitStore } from './store-sql.ts'
 
-/** The windows of the buckets: one bucket is shared by all servers, the others by few. */
+/** The windows of the counters: one counter is shared by all servers, the others by few. */
 const windows: readonly Window[] = [
   { max: 6, ms: 60_000, backoffMs: [] },
   { max: 15, ms: 600_000, backoffMs: [0, 0, 5_000] },
@@ -31,7 +31,7 @@ function randomOf(seed: number) {
 }
 
 interface Server {
-  readonly store: SqlLimits
+  readonly store: SqlLimitStore
   readonly cut: Cut
 }
 
@@ -47,19 +47,20 @@ function openServer(url: string, clock: ManualClock): Server {
     }
   }
   const db = openDatabase(watchDialect(dialectFor(url, limitConnections), watch))
-  return { store: new SqlLimits({ db, kind: databaseKind(url) ?? expect.fail(), clock }), cut }
+  return { store: new SqlLimitStore({ db, kind: databaseKind(url) ?? expect.fail(), clock }), cut }
 }
 
 /** The times of the allowed attempts, by key. */
 class History {
   readonly #allowed = new Map<string, number[]>()
 
-  add(buckets: readonly AskedBucket[], at: number): void {
-    for (const { key } of buckets) this.#allowed.set(key, [...(this.#allowed.get(key) ?? []), at])
+  add(counters: readonly CounterRequest[], at: number): void {
+    for (const { key } of counters) this.#allowed.set(key, [...(this.#allowed.get(key) ?? []), at])
   }
 
-  remove(buckets: readonly AskedBucket[], at: number): void {
-    for (const { key } of buckets) this.#allowed.get(key)?.splice(this.#allowed.get(key)?.indexOf(at) ?? 0, 1)
+  remove(counters: readonly CounterRequest[], at: number): void {
+    for (const { key } of counters)
+      this.#allowed.get(key)?.splice(this.#allowed.get(key)?.indexOf(at) ?? 0, 1)
   }
 
   /** The most attempts that were allowed in any period of this length. */
@@ -69,17 +70,17 @@ class History {
   }
 }
 
-const isAllowed = (spent: readonly Spent[]) => spent.every(({ waitMs }) => waitMs === 0)
+const isAllowed = (results: readonly ConsumeResult[]) => results.every(({ waitMs }) => waitMs === 0)
 
 /** A random history of attempts, refunds, passing time, and crashes if they are enabled. */
 async function runHistory(url: string, seed: number, mayCrash: boolean) {
   const random = randomOf(seed)
   const clock = new ManualClock()
-  const memory = new MemoryLimits({ clock })
+  const memory = new MemoryLimitStore({ clock })
   const servers = Array.from({ length: serverCount }, () => openServer(url, clock))
   const history = new History()
-  const given: { readonly buckets: readonly AskedBucket[]; readonly at: number }[] = []
-  const bucketsOf = (key: string): AskedBucket[] => [
+  const given: { readonly counters: readonly CounterRequest[]; readonly at: number }[] = []
+  const countersOf = (key: string): CounterRequest[] => [
     { key: `${seed}:${key}`, windows },
     { key: `${seed}:shared`, windows: sharedWindows },
   ]
@@ -90,21 +91,21 @@ async function runHistory(url: string, seed: number, mayCrash: boolean) {
     const fault = mayCrash && random.below(3) === 0 ? faults[random.below(faults.length)] : undefined
     const victim = servers[random.below(serverCount)] ?? expect.fail()
     if (fault) victim.cut.arm(1 + random.below(6), fault)
-    const buckets = bucketsOf(`k${random.below(3)}`)
+    const counters = countersOf(`k${random.below(3)}`)
     const tries = 1 + random.below(8)
     const outcomes = await Promise.allSettled(
-      Array.from({ length: tries }, () => servers[random.below(serverCount)]?.store.consumeAll(buckets)),
+      Array.from({ length: tries }, () => servers[random.below(serverCount)]?.store.consumeAll(counters)),
     )
     const answers = outcomes.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     const allowed = answers.filter(isAllowed)
     allowedAtAll += allowed.length
     for (const _ of allowed) {
-      history.add(buckets, clock.now())
-      given.push({ buckets, at: clock.now() })
+      history.add(counters, clock.now())
+      given.push({ counters, at: clock.now() })
     }
     if (!mayCrash) {
       let inMemory = 0
-      for (let i = 0; i < tries; i++) if (isAllowed(await memory.consumeAll(buckets))) inMemory++
+      for (let i = 0; i < tries; i++) if (isAllowed(await memory.consumeAll(counters))) inMemory++
       expect(allowed.length, `seed ${seed}, round ${round}`).toBe(inMemory)
     }
     for (const [i, { store, cut }] of servers.entries()) {
@@ -116,8 +117,8 @@ async function runHistory(url: string, seed: number, mayCrash: boolean) {
     // A correct attempt is refunded; a server that crashes before that leaves one count too many.
     const right = random.below(3) === 0 ? given.splice(random.below(given.length), 1)[0] : undefined
     if (right) {
-      history.remove(right.buckets, right.at)
-      for (const { key, windows: own } of right.buckets) {
+      history.remove(right.counters, right.at)
+      for (const { key, windows: own } of right.counters) {
         const { store } = servers[random.below(serverCount)] ?? expect.fail()
         await store.refund(key, own, right.at).catch((error) => {
           if (!mayCrash) throw error
@@ -161,7 +162,7 @@ describe.each(databases)('servers that count in $name', ({ skipped, create }) =>
       try {
         const clock = new ManualClock()
         const [small, large] = [openServer(url, clock).store, openServer(url, clock).store]
-        const allowed = async (store: SqlLimits, max: number, tries: number) => {
+        const allowed = async (store: SqlLimitStore, max: number, tries: number) => {
           let count = 0
           for (let i = 0; i < tries; i++) {
             const { waitMs } = await store.consume('key', [{ max, ms: 60_000, backoffMs: [] }])

@@ -1,4 +1,4 @@
-// Counters in SQL under a flood, without a database, and with a bucket that another process empties.
+// Counters in SQL under a flood, without a database, and with a counter that another process empties.
 import { CompiledQuery } from 'kysely'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../../test/support/databases.ts'
@@ -6,9 +6,9 @@ import { watchDialect } from '../../test/support/step-faults.ts'
 import { ManualClock, systemClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
 import { BatchQueue } from './batch-queue.ts'
-import { deleteOldCounters } from './counter-rows.ts'
+import { deleteExpiredCounters } from './counter-rows.ts'
 import type { Window } from './store.ts'
-import { limitConnections, SqlLimits } from './store-sql.ts'
+import { limitConnections, SqlLimitStore } from './store-sql.ts'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -27,7 +27,7 @@ function open(url: string, clock: ManualClock | null = new ManualClock()) {
   })
   const db = openDatabase(dialect)
   const kind = databaseKind(url) ?? expect.fail()
-  const store = new SqlLimits({ db, kind, ...(clock && { clock }) })
+  const store = new SqlLimitStore({ db, kind, ...(clock && { clock }) })
   closers.push(() => store.close())
   return {
     db,
@@ -62,21 +62,21 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     const flood = await Promise.all(Array.from({ length: 5_000 }, () => store.consume('a', [window(1)])))
     for (const { waitMs } of flood) expect(waitMs).toBeGreaterThan(50_000)
     expect(asked).toEqual([])
-    // The refusal is cached for a second only: another process may have emptied the bucket.
+    // The refusal is cached for a second only: another process may have emptied the counter.
     clock.advance(1_000)
     await store.consume('a', [window(1)])
     expect(asked).not.toEqual([])
   })
 
   usable(
-    'a caller that was refused a few times is allowed as soon as another process has emptied the bucket',
+    'a caller that was refused a few times is allowed as soon as another process has emptied the counter',
     async () => {
       const url = await fresh()
       const [one, other] = [open(url), open(url)]
       await one.store.consume('a', [window(1)])
       for (let i = 0; i < 3; i++)
         expect((await one.store.consume('a', [window(1)])).waitMs).toBeGreaterThan(0)
-      await other.store.forget('a')
+      await other.store.reset('a')
       expect((await one.store.consume('a', [window(1)])).waitMs).toBe(0)
     },
   )
@@ -103,10 +103,10 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     expect(outcomes.filter((outcome) => outcome === 'counted')).toHaveLength(1_000 - refusedAtOnce)
   })
 
-  usable('waiting attempts are counted in one transaction, also in one bucket', async () => {
+  usable('waiting attempts are counted in one transaction, also in one counter', async () => {
     const { store, asked } = open(await fresh())
-    const spent = await Promise.all(Array.from({ length: 60 }, () => store.consume('shared', [window(50)])))
-    expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
+    const results = await Promise.all(Array.from({ length: 60 }, () => store.consume('shared', [window(50)])))
+    expect(results.filter(({ waitMs }) => waitMs === 0)).toHaveLength(50)
     expect(asked.filter((step) => step === 'sql commit')).toHaveLength(1)
   })
 
@@ -134,10 +134,10 @@ describe.each(databases)('counters in $name', ({ skipped, create }) => {
     const { db, store } = open(await fresh(), clock)
     for (let i = 0; i < 7; i++) await store.consume(`short:${i}`, [window(1)])
     await store.consume('long', [window(1, 86_400_000)])
-    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(0)
+    expect(await deleteExpiredCounters(db, clock.now(), 5)).toBe(0)
     clock.advance(2 * 3_600_000)
-    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(5)
-    expect(await deleteOldCounters(db, clock.now(), 5)).toBe(2)
+    expect(await deleteExpiredCounters(db, clock.now(), 5)).toBe(5)
+    expect(await deleteExpiredCounters(db, clock.now(), 5)).toBe(2)
     const left = await db.selectFrom('hufu_limit_counters').select('name').execute()
     expect(left).toEqual([{ name: 'long' }])
   })
@@ -153,7 +153,7 @@ test('without a database nothing is allowed, and closing succeeds', async () => 
   const { store } = open('postgres://hufu@127.0.0.1:1/hufu')
   const refusal = { code: 'unavailable', facts: { retryAfterSeconds: 1 } }
   await expect(store.consume('a', [window(5)])).rejects.toMatchObject(refusal)
-  await expect(store.forget('a')).rejects.toMatchObject(refusal)
+  await expect(store.reset('a')).rejects.toMatchObject(refusal)
 })
 
 test('work that has waited for too long is refused, and an earlier count is still settled', async () => {
@@ -163,11 +163,11 @@ test('work that has waited for too long is refused, and an earlier count is stil
       done.push(...works)
       return works
     },
-    known: () => null,
+    answerWithoutRun: () => null,
     weightOf: () => 1,
     parallel: 1,
     maxWeight: 10,
-    places: { open: 10, reserved: 10 },
+    maxWaiting: { open: 10, reserved: 10 },
     maxWaitMs: -1,
   })
   const running = queue.add('settled first', 'settling')

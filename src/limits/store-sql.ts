@@ -9,41 +9,41 @@ import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { BatchQueue } from './batch-queue.ts'
 import {
-  type Bucket,
-  bucketOf,
-  countOne,
-  emptyBucket,
+  type Counter,
+  consumeOne,
+  counterOf,
+  emptyCounter,
   isEmpty,
   prune,
-  takeBack,
+  refundOne,
   textOf,
   waitOf,
-} from './bucket.ts'
+} from './counter.ts'
 import {
   deleteCounters,
+  disableDiskSync,
   insertCounters,
   lockCounters,
   updateCounters,
-  waitForNoDisk,
 } from './counter-rows.ts'
-import { Refusals } from './refusals.ts'
-import type { AskedBucket, LimitStore, SpendOptions, Spent, Window } from './store.ts'
+import { RefusalCache } from './refusal-cache.ts'
+import type { ConsumeOptions, ConsumeResult, CounterRequest, LimitStore, Window } from './store.ts'
 
 /** A pool of its own, so that a flood of attempts takes no connection from allowed requests. */
 export const limitConnections = 2
 /** Rows in one transaction: this many keep the event loop busy for a millisecond or two. */
 const rowsInBatch = 64
-const places = { open: 256, reserved: 64 }
+const maxWaiting = { open: 256, reserved: 64 }
 const maxWaitMs = 2_000
 const lookAtClockEveryMs = 10_000
 const tries = 5
 
 type Work =
-  | { readonly kind: 'spend'; readonly buckets: readonly AskedBucket[] }
-  | { readonly kind: 'give_back'; readonly bucket: AskedBucket; readonly at: number }
-  | { readonly kind: 'forget'; readonly key: string }
+  | { readonly kind: 'consume'; readonly counters: readonly CounterRequest[] }
+  | { readonly kind: 'refund'; readonly counter: CounterRequest; readonly at: number }
+  | { readonly kind: 'reset'; readonly key: string }
 
-export interface SqlLimitsOptions {
+export interface SqlLimitStoreOptions {
   /** A pool for the counters alone, with `limitConnections`. `close` ends it. */
   readonly db: Database
   readonly kind: DatabaseKind
@@ -51,64 +51,64 @@ export interface SqlLimitsOptions {
   readonly clock?: Clock | undefined
 }
 
-export class SqlLimits implements LimitStore {
+export class SqlLimitStore implements LimitStore {
   readonly #db: Database
   readonly #kind: DatabaseKind
   readonly #clock: Clock | null
-  readonly #refusals: Refusals
-  readonly #queue: BatchQueue<Work, readonly Spent[]>
+  readonly #refusals: RefusalCache
+  readonly #queue: BatchQueue<Work, readonly ConsumeResult[]>
   /** The difference between the database's clock and that of this process, and when it was last read. */
   #aheadMs = 0
   #lookedAt = Number.NEGATIVE_INFINITY
   #prepared: Promise<void> | null = null
 
-  constructor({ db, kind, clock }: SqlLimitsOptions) {
+  constructor({ db, kind, clock }: SqlLimitStoreOptions) {
     this.#db = db
     this.#kind = kind
     this.#clock = clock ?? null
-    this.#refusals = new Refusals(clock ?? steadyClock)
-    this.#queue = new BatchQueue<Work, readonly Spent[]>({
+    this.#refusals = new RefusalCache(clock ?? steadyClock)
+    this.#queue = new BatchQueue<Work, readonly ConsumeResult[]>({
       run: (works) => this.#run(works),
-      known: (work) => (work.kind === 'spend' ? this.#refusals.find(work.buckets) : null),
-      weightOf: (work) => (work.kind === 'spend' ? work.buckets.length : 1),
+      answerWithoutRun: (work) => (work.kind === 'consume' ? this.#refusals.find(work.counters) : null),
+      weightOf: (work) => (work.kind === 'consume' ? work.counters.length : 1),
       parallel: kind === 'sqlite' ? 1 : limitConnections,
       maxWeight: rowsInBatch,
-      places,
+      maxWaiting,
       maxWaitMs,
     })
   }
 
-  async consume(key: string, windows: readonly Window[]): Promise<Spent> {
-    const [spent] = await this.consumeAll([{ key, windows }])
-    if (!spent) throw new TypeError('one bucket has one answer')
-    return spent
+  async consume(key: string, windows: readonly Window[]): Promise<ConsumeResult> {
+    const [result] = await this.consumeAll([{ key, windows }])
+    if (!result) throw new TypeError('one counter has one answer')
+    return result
   }
 
   async consumeAll(
-    buckets: readonly AskedBucket[],
-    { reserved = false }: SpendOptions = {},
-  ): Promise<readonly Spent[]> {
-    if (buckets.length === 0) return []
-    const known = this.#refusals.find(buckets)
+    counters: readonly CounterRequest[],
+    { reserved = false }: ConsumeOptions = {},
+  ): Promise<readonly ConsumeResult[]> {
+    if (counters.length === 0) return []
+    const known = this.#refusals.find(counters)
     if (known) return known
-    const spent = await this.#queue.add({ kind: 'spend', buckets }, reserved ? 'reserved' : 'open')
-    this.#refusals.note(buckets, spent)
-    return spent
+    const results = await this.#queue.add({ kind: 'consume', counters }, reserved ? 'reserved' : 'open')
+    this.#refusals.note(counters, results)
+    return results
   }
 
   async peek(key: string, windows: readonly Window[]): Promise<number> {
-    const [spent] = await this.consumeAll([{ key, windows, looksOnly: true }])
-    return spent?.waitMs ?? 0
+    const [result] = await this.consumeAll([{ key, windows, peeks: true }])
+    return result?.waitMs ?? 0
   }
 
   async refund(key: string, windows: readonly Window[], at: number): Promise<void> {
-    await this.#queue.add({ kind: 'give_back', bucket: { key, windows }, at }, 'settling')
-    this.#refusals.forget(key)
+    await this.#queue.add({ kind: 'refund', counter: { key, windows }, at }, 'settling')
+    this.#refusals.delete(key)
   }
 
-  async forget(key: string): Promise<void> {
-    await this.#queue.add({ kind: 'forget', key }, 'settling')
-    this.#refusals.forget(key)
+  async reset(key: string): Promise<void> {
+    await this.#queue.add({ kind: 'reset', key }, 'settling')
+    this.#refusals.delete(key)
   }
 
   async close(): Promise<void> {
@@ -117,7 +117,7 @@ export class SqlLimits implements LimitStore {
   }
 
   /** @throws AppError `unavailable` where the database fails: whether anything was counted is then unknown */
-  async #run(works: readonly Work[]): Promise<readonly (readonly Spent[])[]> {
+  async #run(works: readonly Work[]): Promise<readonly (readonly ConsumeResult[])[]> {
     try {
       await this.#prepare()
       for (let attempt = 1; ; attempt++) {
@@ -135,7 +135,7 @@ export class SqlLimits implements LimitStore {
 
   async #prepare(): Promise<void> {
     if (this.#kind !== 'sqlite') return
-    this.#prepared ??= waitForNoDisk(this.#db)
+    this.#prepared ??= disableDiskSync(this.#db)
     try {
       await this.#prepared
     } catch (error) {
@@ -144,16 +144,16 @@ export class SqlLimits implements LimitStore {
     }
   }
 
-  async #count(tx: Database, works: readonly Work[]): Promise<(readonly Spent[])[]> {
+  async #count(tx: Database, works: readonly Work[]): Promise<(readonly ConsumeResult[])[]> {
     const names = [...new Set(works.flatMap(namesOf))].toSorted()
     const locked = await lockCounters(tx, names)
     const now = await this.#now(tx)
     const stored = new Map(locked.map((row) => [row.name, row.counts]))
-    const buckets = new Map<string, Bucket>(
-      locked.map(({ name, counts, expires_at }) => [name, bucketOf(counts, expires_at)]),
+    const counters = new Map<string, Counter>(
+      locked.map(({ name, counts, expires_at }) => [name, counterOf(counts, expires_at)]),
     )
-    const answers = works.map((work) => apply(work, buckets, now))
-    await this.#write(tx, { stored, buckets, now })
+    const answers = works.map((work) => apply(work, counters, now))
+    await this.#write(tx, { stored, counters, now })
     return answers
   }
 
@@ -162,26 +162,26 @@ export class SqlLimits implements LimitStore {
     tx: Database,
     {
       stored,
-      buckets,
+      counters,
       now,
     }: {
       readonly stored: ReadonlyMap<string, string>
-      readonly buckets: ReadonlyMap<string, Bucket>
+      readonly counters: ReadonlyMap<string, Counter>
       readonly now: number
     },
   ): Promise<void> {
     const gone: string[] = []
     const [fresh, changed] = [[], []] as [Row[], Row[]]
-    for (const name of [...new Set([...stored.keys(), ...buckets.keys()])].toSorted()) {
-      const [before, bucket] = [stored.get(name), buckets.get(name)]
-      if (bucket) prune(bucket, now)
-      if (!bucket || isEmpty(bucket)) {
+    for (const name of [...new Set([...stored.keys(), ...counters.keys()])].toSorted()) {
+      const [before, counter] = [stored.get(name), counters.get(name)]
+      if (counter) prune(counter, now)
+      if (!counter || isEmpty(counter)) {
         if (before !== undefined) gone.push(name)
         continue
       }
-      const counts = textOf(bucket)
-      if (before === undefined) fresh.push({ name, counts, expires_at: bucket.until })
-      else if (counts !== before) changed.push({ name, counts, expires_at: bucket.until })
+      const counts = textOf(counter)
+      if (before === undefined) fresh.push({ name, counts, expires_at: counter.until })
+      else if (counts !== before) changed.push({ name, counts, expires_at: counter.until })
     }
     await updateCounters(tx, this.#kind, changed)
     await deleteCounters(tx, gone)
@@ -212,36 +212,40 @@ interface Row {
 }
 
 function namesOf(work: Work): string[] {
-  if (work.kind === 'spend') return work.buckets.map(({ key }) => key)
-  return [work.kind === 'give_back' ? work.bucket.key : work.key]
+  if (work.kind === 'consume') return work.counters.map(({ key }) => key)
+  return [work.kind === 'refund' ? work.counter.key : work.key]
 }
 
-/** Applies one work to the buckets. An empty bucket is not in the map. */
-function apply(work: Work, buckets: Map<string, Bucket>, now: number): readonly Spent[] {
+/** Applies one work to the counters. An empty counter is not in the map. */
+function apply(work: Work, counters: Map<string, Counter>, now: number): readonly ConsumeResult[] {
   switch (work.kind) {
-    case 'spend':
-      return spendIn(work.buckets, buckets, now)
-    case 'give_back': {
-      const bucket = buckets.get(work.bucket.key)
-      if (bucket) takeBack(bucket, work.bucket.windows, work.at)
+    case 'consume':
+      return consumeIn(work.counters, counters, now)
+    case 'refund': {
+      const counter = counters.get(work.counter.key)
+      if (counter) refundOne(counter, work.counter.windows, work.at)
       return []
     }
-    case 'forget':
-      buckets.delete(work.key)
+    case 'reset':
+      counters.delete(work.key)
       return []
   }
 }
 
-function spendIn(asked: readonly AskedBucket[], buckets: Map<string, Bucket>, now: number): readonly Spent[] {
-  const found = asked.map(({ key, windows, looksOnly = false }) => {
-    const bucket = buckets.get(key) ?? emptyBucket()
-    return { key, windows, looksOnly, bucket, waitMs: waitOf(bucket, windows, now) }
+function consumeIn(
+  asked: readonly CounterRequest[],
+  counters: Map<string, Counter>,
+  now: number,
+): readonly ConsumeResult[] {
+  const found = asked.map(({ key, windows, peeks = false }) => {
+    const counter = counters.get(key) ?? emptyCounter()
+    return { key, windows, peeks, counter, waitMs: waitOf(counter, windows, now) }
   })
   const isRefused = found.some(({ waitMs }) => waitMs > 0)
-  return found.map(({ key, windows, looksOnly, bucket, waitMs }) => {
-    if (isRefused || looksOnly) return { waitMs, nextMs: waitMs, at: now }
-    countOne(bucket, windows, now)
-    buckets.set(key, bucket)
-    return { waitMs: 0, nextMs: waitOf(bucket, windows, now), at: now }
+  return found.map(({ key, windows, peeks, counter, waitMs }) => {
+    if (isRefused || peeks) return { waitMs, nextMs: waitMs, at: now }
+    consumeOne(counter, windows, now)
+    counters.set(key, counter)
+    return { waitMs: 0, nextMs: waitOf(counter, windows, now), at: now }
   })
 }

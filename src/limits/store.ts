@@ -12,7 +12,7 @@ export interface Window {
 }
 
 /** The result of an attempt to count. */
-export interface Spent {
+export interface ConsumeResult {
   /** 0 where it was counted. Otherwise nothing was counted, and retries are refused for this long. */
   readonly waitMs: number
   /** Where it was counted, how long the next one would have to wait. */
@@ -21,15 +21,15 @@ export interface Spent {
   readonly at: number
 }
 
-/** A bucket to count in: its key and all its windows. */
-export interface AskedBucket {
+/** A request to count in one counter: its key and all its windows. */
+export interface CounterRequest {
   readonly key: string
   readonly windows: readonly Window[]
-  /** The bucket must have room, but is not counted in. */
-  readonly looksOnly?: boolean
+  /** The counter must have room, and is not changed. */
+  readonly peeks?: boolean
 }
 
-export interface SpendOptions {
+export interface ConsumeOptions {
   /**
    * The caller has a device proof: a part of the waiting queue is reserved for such callers. It changes
    * nothing about what is counted.
@@ -38,27 +38,27 @@ export interface SpendOptions {
 }
 
 /**
- * Sliding-window counters. A key is one bucket: all its windows are checked and counted atomically. Each
+ * Sliding-window counters. Each key has one counter: all its windows are checked and counted atomically. Each
  * window has sixty slots: a slot counts until its end is a whole window ago, so that there are never more
- * than `max` in any `ms`, a wait is at most a sixtieth too long, and the size of a bucket does not depend on
+ * than `max` in any `ms`, a wait is at most a sixtieth too long, and the size of a counter does not depend on
  * `max`.
  */
 export interface LimitStore {
   /** Counts one in each window, or in none where one is full or has a wait. */
-  consume(key: string, windows: readonly Window[]): Promise<Spent>
+  consume(key: string, windows: readonly Window[]): Promise<ConsumeResult>
   /**
-   * Counts one in each of several buckets, or in none where one of them has no room: then at least one result
-   * has a wait, and the results after it may be missing. No key may occur twice. The results are in the order
-   * of the buckets.
+   * Counts one in each of several counters, or in none where one of them has no room: then at least
+   * one result has a wait, and the results after it may be missing. No key may occur twice. The results are
+   * in the order of the counters.
    * @throws AppError `unavailable` or `overloaded`: the request must not go on
    */
-  consumeAll(buckets: readonly AskedBucket[], options?: SpendOptions): Promise<readonly Spent[]>
+  consumeAll(counters: readonly CounterRequest[], options?: ConsumeOptions): Promise<readonly ConsumeResult[]>
   /** How long the next count would have to wait, in milliseconds; 0 where there is room. Counts nothing. */
   peek(key: string, windows: readonly Window[]): Promise<number>
   /** Refunds one that was counted at this time. */
   refund(key: string, windows: readonly Window[], at: number): Promise<void>
-  /** Empties the bucket. */
-  forget(key: string): Promise<void>
+  /** Empties the counter. */
+  reset(key: string): Promise<void>
   close(): Promise<void>
 }
 

@@ -4,8 +4,8 @@ import { databases } from '../../test/support/databases.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
 import type { LimitStore, Window } from './store.ts'
-import { MemoryLimits } from './store-memory.ts'
-import { limitConnections, SqlLimits } from './store-sql.ts'
+import { MemoryLimitStore } from './store-memory.ts'
+import { limitConnections, SqlLimitStore } from './store-sql.ts'
 
 const window = (max: number, ms: number, backoffMs: number[] = []): Window => ({ max, ms, backoffMs })
 let lastKey = 0
@@ -23,7 +23,7 @@ const kinds = [
     name: 'memory',
     skipped: null,
     open: async (): Promise<Subject> => {
-      const store = new MemoryLimits({ clock })
+      const store = new MemoryLimitStore({ clock })
       return { store, close: () => store.close() }
     },
   },
@@ -42,9 +42,9 @@ const kinds = [
   })),
 ]
 
-function openSql(url: string): SqlLimits {
+function openSql(url: string): SqlLimitStore {
   const kind = databaseKind(url) ?? expect.fail()
-  return new SqlLimits({ db: openDatabase(dialectFor(url, limitConnections)), kind, clock })
+  return new SqlLimitStore({ db: openDatabase(dialectFor(url, limitConnections)), kind, clock })
 }
 
 describe.each(kinds)('counters in $name', ({ skipped, open }) => {
@@ -60,8 +60,8 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
   usable('of 64 at once, exactly as many are counted as there is room', async () => {
     const [key, windows] = [newKey(), [window(10, 60_000), window(100, 600_000)]]
     for (let i = 0; i < 3; i++) await store.consume(key, windows)
-    const spent = await Promise.all(Array.from({ length: 64 }, () => store.consume(key, windows)))
-    expect(spent.filter(({ waitMs }) => waitMs === 0)).toHaveLength(7)
+    const results = await Promise.all(Array.from({ length: 64 }, () => store.consume(key, windows)))
+    expect(results.filter(({ waitMs }) => waitMs === 0)).toHaveLength(7)
   })
 
   usable('there is room after the stated wait, and none before', async () => {
@@ -125,7 +125,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     await store.refund(newKey(), windows, at)
   })
 
-  usable('several buckets are counted together, or none of them', async () => {
+  usable('several counters are counted together, or none of them', async () => {
     const [wide, narrow] = [newKey(), newKey()]
     const asked = [
       { key: wide, windows: [window(3, 60_000)] },
@@ -143,7 +143,7 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.consumeAll([])).toEqual([])
   })
 
-  usable('a bucket can be read without counting', async () => {
+  usable('a counter can be read without counting', async () => {
     const [key, windows] = [newKey(), [window(2, 60_000)]]
     for (let i = 0; i < 5; i++) expect(await store.peek(key, windows)).toBe(0)
     await store.consume(key, windows)
@@ -155,11 +155,11 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect(await store.peek(newKey(), [window(0, 60_000)])).toBe(60_000)
   })
 
-  usable('a bucket that is only read must have room, and is not counted in', async () => {
+  usable('a counter that is only read must have room, and is not counted in', async () => {
     const [seen, counted] = [newKey(), newKey()]
     const room = [window(2, 60_000)]
     const asked = [
-      { key: seen, windows: room, looksOnly: true },
+      { key: seen, windows: room, peeks: true },
       { key: counted, windows: [window(5, 60_000)] },
     ]
     for (let i = 0; i < 3; i++)
@@ -173,10 +173,10 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
     expect((await store.consume(counted, [window(5, 60_000)])).waitMs).toBeGreaterThan(0)
   })
 
-  usable('a bucket that was forgotten is empty', async () => {
+  usable('a counter that was forgotten is empty', async () => {
     const [key, windows] = [newKey(), [window(1, 60_000, [30_000])]]
     await store.consume(key, windows)
-    await store.forget(key)
+    await store.reset(key)
     expect((await store.consume(key, windows)).waitMs).toBe(0)
   })
 
@@ -191,8 +191,8 @@ describe.each(kinds)('counters in $name', ({ skipped, open }) => {
   })
 })
 
-test('memory holds a limited number of buckets; those in use stay', async () => {
-  const store = new MemoryLimits({ clock: new ManualClock(), max: 1_000 })
+test('memory holds a limited number of counters; those in use stay', async () => {
+  const store = new MemoryLimitStore({ clock: new ManualClock(), max: 1_000 })
   const windows = [window(2, 60_000)]
   await store.consume('victim', windows)
   await store.consume('victim', windows)
@@ -204,9 +204,9 @@ test('memory holds a limited number of buckets; those in use stay', async () => 
   expect(store.size).toBeGreaterThan(800)
 })
 
-test('memory drops expired buckets before others', async () => {
+test('memory drops expired counters before others', async () => {
   const time = new ManualClock()
-  const store = new MemoryLimits({ clock: time, max: 100 })
+  const store = new MemoryLimitStore({ clock: time, max: 100 })
   for (let i = 0; i < 50; i++) await store.consume(`long:${i}`, [window(1, 600_000)])
   for (let i = 0; i < 50; i++) await store.consume(`short:${i}`, [window(1, 1_000)])
   time.advance(5_000)

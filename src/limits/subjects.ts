@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 import { numberCountry, numberPrefix } from '../phone/phone.ts'
-import type { By } from './limits.ts'
+import type { CountedBy } from './limits.ts'
 
 /** A caller, and the phone number that its request concerns. */
 export interface LimitSubject {
@@ -30,13 +30,13 @@ export interface LimitSubject {
  * The key that is counted by `by`, as a hash: never a number or an address in plain text. Null where there is
  * none.
  */
-export function subjectOf(by: By, subject: LimitSubject): string | null {
+export function subjectOf(by: CountedBy, subject: LimitSubject): string | null {
   const text = textOf(by, subject)
   return text === null ? null : hash('sha256', `${by}:${text}`, 'base64url').slice(0, 22)
 }
 
 function textOf(
-  by: By,
+  by: CountedBy,
   { phoneNumber, address, deviceId, accountId, sessionId, proof }: LimitSubject,
 ): string | null {
   switch (by) {

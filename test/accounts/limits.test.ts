@@ -1,6 +1,6 @@
 // The limits over HTTP: which callers are refused, the responses, and that Redis is not needed.
 import { afterEach, describe, expect, test } from 'vitest'
-import { deleteOldCounters } from '../../src/limits/counter-rows.ts'
+import { deleteExpiredCounters } from '../../src/limits/counter-rows.ts'
 import { createClock } from '../fault-run/clock.ts'
 import { addPerson, person, type RunningApp, runCommand, startApp, startProcess } from '../support/app.ts'
 import { type DatabaseUnderTest, databases, redisUrl } from '../support/databases.ts'
@@ -276,9 +276,9 @@ describe.each([
         expect(JSON.stringify(row)).not.toMatch(/12345678901|127\.0\.0|A1B2C3/)
       }
       const last = Math.max(...counted.map(({ expires_at }) => expires_at))
-      expect(await deleteOldCounters(app.byHand, last - 1, 1_000)).toBeLessThan(counted.length)
+      expect(await deleteExpiredCounters(app.byHand, last - 1, 1_000)).toBeLessThan(counted.length)
       expect(await rows()).not.toEqual([])
-      while ((await deleteOldCounters(app.byHand, last, 2)) > 0);
+      while ((await deleteExpiredCounters(app.byHand, last, 2)) > 0);
       expect(await rows()).toEqual([])
     },
   )

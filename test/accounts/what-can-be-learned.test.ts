@@ -3,7 +3,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { codeOf } from '../../src/codes/code-digits.ts'
 import { findCode } from '../../src/codes/code-rows.ts'
-import { MemoryLimits } from '../../src/limits/store-memory.ts'
+import { MemoryLimitStore } from '../../src/limits/store-memory.ts'
 import { getOrCreateKey } from '../../src/signing-keys/stored-key.ts'
 import { addPerson, type RunningApp } from '../support/app.ts'
 import { type DatabaseUnderTest, databases } from '../support/databases.ts'
@@ -151,8 +151,8 @@ describe('the counters that are used are the same', () => {
    * names.
    */
   async function countersOf(app: RunningApp, phone_number: string, code: string, from: string) {
-    const spies = (['consume', 'consumeAll', 'refund', 'forget'] as const).map((name) =>
-      vi.spyOn(MemoryLimits.prototype, name),
+    const spies = (['consume', 'consumeAll', 'refund', 'reset'] as const).map((name) =>
+      vi.spyOn(MemoryLimitStore.prototype, name),
     )
     try {
       const headers = { 'content-type': 'application/json', 'x-forwarded-for': from }
@@ -163,7 +163,9 @@ describe('the counters that are used are the same', () => {
         mock.results.map(({ value }, i) => ({ order: mock.invocationCallOrder[i] ?? 0, value })),
       )
       const answers = calls.toSorted((a, b) => a.order - b.order).map(async ({ value }) => await value)
-      return (await Promise.all(answers)).map((spent) => [spent ?? []].flat().map(({ waitMs }) => waitMs > 0))
+      return (await Promise.all(answers)).map((result) =>
+        [result ?? []].flat().map(({ waitMs }) => waitMs > 0),
+      )
     } finally {
       for (const spy of spies) spy.mockRestore()
     }

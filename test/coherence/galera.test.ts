@@ -15,7 +15,7 @@ import type { Database } from '../../src/database/schema.ts'
 import { inTransaction } from '../../src/database/transaction.ts'
 import { AppError } from '../../src/errors.ts'
 import { noOrigin } from '../../src/events/events.ts'
-import { SqlLimits } from '../../src/limits/store-sql.ts'
+import { SqlLimitStore } from '../../src/limits/store-sql.ts'
 import { lockById } from '../../src/sessions/account-writer.ts'
 import { lockAccount } from '../../src/sessions/locked-account-rows.ts'
 import { admitUnchanged } from '../../src/sessions/sessions.ts'
@@ -237,7 +237,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
   test('a limit counts what all nodes allow', async () => {
     const clock = new ManualClock(now)
     const stores = urls.map((url) => {
-      const store = new SqlLimits({ db: openDatabase(dialectFor(url, 2)), kind: 'mysql', clock })
+      const store = new SqlLimitStore({ db: openDatabase(dialectFor(url, 2)), kind: 'mysql', clock })
       closers.push(() => store.close())
       return store
     })

@@ -73,7 +73,7 @@ const withoutPlan: Readonly<Record<string, string>> = {
   certify: 'one row by its id, and no statement where it is not needed',
   newHistory: 'asks nothing',
   prepareFindSession: 'the statement of findSession',
-  waitForNoDisk: 'a pragma',
+  disableDiskSync: 'a pragma',
   insertAccount: 'inserts one row',
   insertBarredNumber: 'inserts one row',
   insertChange: 'inserts one row',
@@ -99,7 +99,6 @@ const wholeTable: Readonly<Record<string, string>> = {
   listPendingEnds: 'a row for each account whose sessions are being ended now',
   findPurge: 'a row for each kind of data',
   updatePurge: 'a row for each kind of data',
-  findAccountIdByIdentity: 'empty here: a primary key',
   listIdentities: 'empty here: an index of its own',
   deleteIdentitiesOf: 'the same',
   isBarredNumber: 'empty here: a primary key',
@@ -179,8 +178,6 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   deleteBarredNumber: (db) => barredNumberRows.deleteBarredNumber(db, hash),
   deleteIdentitiesOf: (db) => identityRows.deleteIdentitiesOf(db, id),
   listIdentities: (db) => identityRows.listIdentities(db, id),
-  findAccountIdByIdentity: (db) =>
-    identityRows.findAccountIdByIdentity(db, { kind: 'k', issuer: 'i', subject: 's' }),
   findCode: (db) => codeRows.findCode(db, code),
   replaceCode: (db) =>
     codeRows.replaceCode(db, 'none', {
@@ -230,7 +227,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   },
   lockCounters: (db) => counterRows.lockCounters(db, ['c-7', 'c-8']),
   deleteCounters: (db) => counterRows.deleteCounters(db, ['c-7', 'c-8']),
-  deleteOldCounters: (db) => counterRows.deleteOldCounters(db, now + 50, 10),
+  deleteExpiredCounters: (db) => counterRows.deleteExpiredCounters(db, now + 50, 10),
   readChanges: (db) => changeRows.readChanges(db, { from: rows - 100, limit: 50 }),
   readUnsteppedChanges: (db) => changeRows.readUnsteppedChanges(db, 0),
   findStart: (db) => changeRows.findStart(db, now + rows - 100, 50),

@@ -5,7 +5,7 @@ import type { BarredNumbers } from '../../accounts/barred-numbers.ts'
 import type { Clock } from '../../clock.ts'
 import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
 import type { AccountsTable, Database } from '../../database/schema.ts'
-import { AppError, isWrongProof } from '../../errors.ts'
+import { AppError, isWrongCredential } from '../../errors.ts'
 import type { Check } from '../../limits/limits.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
 import type { AccountWriter } from '../../sessions/account-writer.ts'
@@ -88,7 +88,7 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
       .catch(async (error: unknown) => {
         // A repeat is no sign of a theft and is not recorded as a failure: the response of the first try was
         // lost.
-        if (isWrongProof(error) && (await repeats.find(db, phoneNumber, fingerprint))) {
+        if (isWrongCredential(error) && (await repeats.find(db, phoneNumber, fingerprint))) {
           guess.isWrong = false
           return null
         }

@@ -1,9 +1,9 @@
-// Caches for one second which buckets are full, so that a flood of refused requests needs no queries.
+// Caches for one second which counters are full, so that a flood of refused requests needs no queries.
 import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
-import type { AskedBucket, Spent } from './store.ts'
+import type { ConsumeResult, CounterRequest } from './store.ts'
 
-/** How long a flooded bucket may count as full after another process has emptied it. */
+/** How long a flooded counter may count as full after another process has emptied it. */
 const rememberMs = 1_000
 /** The first refusals in this time come from the database, so that a person's retries are not affected. */
 const askedRefusals = 5
@@ -15,7 +15,7 @@ interface Refusal {
   count: number
 }
 
-export class Refusals {
+export class RefusalCache {
   readonly #clock: Clock
   readonly #byKey = new BoundedMap<Refusal>(maxKeys)
 
@@ -23,20 +23,20 @@ export class Refusals {
     this.#clock = clock
   }
 
-  /** The refusal where one of the buckets is known to be full, or null. */
-  find(buckets: readonly AskedBucket[]): readonly Spent[] | null {
+  /** The refusal where one of the counters is known to be full, or null. */
+  find(counters: readonly CounterRequest[]): readonly ConsumeResult[] | null {
     if (this.#byKey.size === 0) return null
     const now = this.#clock.now()
-    const waits = buckets.map(({ key }) => this.#waitOf(key, now))
+    const waits = counters.map(({ key }) => this.#waitOf(key, now))
     if (!waits.some((waitMs) => waitMs > 0)) return null
     return waits.map((waitMs) => ({ waitMs, nextMs: waitMs, at: now }))
   }
 
   /** Notes the refusals in the database's answer. */
-  note(buckets: readonly AskedBucket[], spent: readonly Spent[]): void {
+  note(counters: readonly CounterRequest[], results: readonly ConsumeResult[]): void {
     const now = this.#clock.now()
-    buckets.forEach(({ key }, i) => {
-      const waitMs = spent[i]?.waitMs ?? 0
+    counters.forEach(({ key }, i) => {
+      const waitMs = results[i]?.waitMs ?? 0
       if (waitMs <= 0) return
       const known = this.#byKey.get(key)
       const isLately = known !== undefined && now < known.since + rememberMs
@@ -48,7 +48,7 @@ export class Refusals {
     })
   }
 
-  forget(key: string): void {
+  delete(key: string): void {
     this.#byKey.delete(key)
   }
 
