@@ -4,9 +4,9 @@
 import { createHistogram } from 'node:perf_hooks'
 import type { ServerProcess } from '../test/support/app.ts'
 import { type Cores, takeCores } from './cores.ts'
-import { inTurn } from './in-turn.ts'
 import { type Asked, type Shot, shoot } from './load.ts'
 import { median } from './median.ts'
+import { rotateOrder } from './rotate-order.ts'
 import { assertSameBytes } from './same-bytes.ts'
 
 /** A route that the baselines answer identically, or an equivalent one of another program. */
@@ -125,10 +125,10 @@ async function measureStart(
     const targets = started.flatMap((subject) => subject.targets)
     await assertBytesOfYardsticks(targets)
     for (const { process } of started) if (process.child.pid) cores.pinServer(process.child.pid)
-    for (const target of inTurn(targets, n * 3)) await warmUp(target, connections)
+    for (const target of rotateOrder(targets, n * 3)) await warmUp(target, connections)
     const shots: Shot[][] = targets.map(() => [])
     for (let round = 0; round < rounds; round++) {
-      for (const target of inTurn(targets, (n * rounds + round) * 5))
+      for (const target of rotateOrder(targets, (n * rounds + round) * 5))
         shots[targets.indexOf(target)]?.push(await shoot(target, { connections, seconds: secondsPerRound }))
     }
     return { targets, shots }

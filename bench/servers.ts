@@ -7,9 +7,9 @@ import { readSettings } from '../src/settings/settings.ts'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { RedisServer } from '../test/support/services/redis.ts'
 import { addRows } from './crowd.ts'
-import { inTurn } from './in-turn.ts'
 import { shoot } from './load.ts'
 import { median } from './median.ts'
+import { rotateOrder } from './rotate-order.ts'
 import { piecesOf, type Shot, shootAt } from './workers.ts'
 
 export interface ServersResult {
@@ -79,7 +79,7 @@ export async function benchServers(options: ServersOptions): Promise<Servers> {
     const shots = new Map<number, Shot[]>(counts.map((count) => [count, []]))
     // Round 0 is a warm-up for the compiler.
     for (let round = 0; round <= rounds; round++)
-      for (const count of inTurn(counts, round)) {
+      for (const count of rotateOrder(counts, round)) {
         const shot = await measure(servers.slice(0, count), tokens, secondsPerRound)
         if (round > 0) shots.get(count)?.push(shot)
       }

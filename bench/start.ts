@@ -2,8 +2,8 @@
 // one, beside bare Fastify.
 import { rmSync } from 'node:fs'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
-import { inTurn } from './in-turn.ts'
 import { median } from './median.ts'
+import { rotateOrder } from './rotate-order.ts'
 import { entryOf } from './subjects.ts'
 
 export interface StartResult {
@@ -34,7 +34,7 @@ export async function benchStart(options: StartOptions): Promise<StartResult[]> 
   const subjects = subjectsOf(options)
   const taken = new Map<Subject, number[]>(subjects.map((subject) => [subject, []]))
   for (let round = 0; round < options.rounds; round++)
-    for (const subject of inTurn(subjects, round)) taken.get(subject)?.push(await startOnce(subject))
+    for (const subject of rotateOrder(subjects, round)) taken.get(subject)?.push(await startOnce(subject))
   const [fastify] = subjects
   const ofFastify = (fastify && taken.get(fastify)) ?? []
   return [...taken].map(([{ name, isOurs }, all]) => ({

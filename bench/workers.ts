@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import { childrenOf, cpuSeconds } from './cores.ts'
-import { inTurn } from './in-turn.ts'
 import { median } from './median.ts'
 import { pipelinedLoad } from './pipelined-load.ts'
+import { rotateOrder } from './rotate-order.ts'
 import { issueTokens } from './tokens.ts'
 
 const connections = 32
@@ -60,7 +60,8 @@ export async function benchWorkers(
     // A warm-up for the compiler.
     for (const subject of subjects) await shoot(subject, 2)
     for (let round = 0; round < rounds; round++) {
-      for (const subject of inTurn(subjects, round)) subject.shots.push(await shoot(subject, secondsPerRound))
+      for (const subject of rotateOrder(subjects, round))
+        subject.shots.push(await shoot(subject, secondsPerRound))
     }
   } finally {
     for (const { server } of subjects) await server.stop()

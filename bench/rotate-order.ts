@@ -2,7 +2,7 @@
 // another subject.
 
 /** All items in order, starting with the n-th and wrapping around. */
-export function inTurn<T>(items: readonly T[], n: number): T[] {
+export function rotateOrder<T>(items: readonly T[], n: number): T[] {
   const first = n % items.length
   return [...items.slice(first), ...items.slice(0, first)]
 }
