@@ -12,8 +12,7 @@ import { assertAcceptablePassword, type Passwords } from '../passwords/password.
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
-import { assertStillLive, type Caller } from '../sessions/caller.ts'
-import { lockAccount } from '../sessions/locked-account-rows.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { listSessionRecords, type SessionRecord } from '../sessions/session-record-rows.ts'
 import type { Verification } from '../sessions/verification.ts'
 import {
@@ -201,7 +200,12 @@ export class Accounts {
     const id = caller.accountId
     const row = existing(await findAccountById(this.#options.db, id))
     await this.#options.limiter.countWrite('export_account', caller)
-    await this.#noteExport(caller, origin)
+    await this.#options.writer.update({
+      accountId: id,
+      by: caller,
+      origin,
+      decide: async () => ({ events: [{ kind: 'account_exported', accountId: id }] }),
+    })
     return {
       account: toAccount(row),
       identities: await identitiesOf(this.#options.db, row),
@@ -234,20 +238,6 @@ export class Accounts {
     } while (after)
   }
 
-  /**
-   * On a Galera cluster, the lock does not keep another node from ending the session meanwhile. It cannot
-   * have ended before this transaction began, and the event changes nothing that the end depends on.
-   */
-  async #noteExport(caller: Caller, origin: RequestOrigin): Promise<void> {
-    const { accountId } = caller
-    await inTransaction(this.#options.db, async (tx) => {
-      await lockAccount(tx, accountId)
-      const now = this.#options.clock.now()
-      await assertStillLive(tx, accountId, caller, now)
-      await recordEvents(tx, now, origin, [{ kind: 'account_exported', accountId }])
-    })
-  }
-
   /** The events of an account (null: there is none) and of its number, newest first. */
   listEvents({ id, phoneNumber }: { id: string | null; phoneNumber: string | null }): AsyncGenerator<Event> {
     return listEventsOf(this.#options.db, { accountId: id, phoneNumber })
@@ -270,7 +260,7 @@ export class Accounts {
    */
   async unlock(phoneNumber: string): Promise<string> {
     const number = parsePhoneNumber(phoneNumber, this.#options.region)
-    await this.#options.limiter.forgetNumber(number)
+    await this.#options.limiter.resetNumber(number)
     return number
   }
 }

@@ -1,9 +1,7 @@
 // The session that requests a write, checked again where the write happens.
-import type { Database } from '../database/schema.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import { type Ending, expiryOf, refusalOf, type StoredSession } from './session.ts'
-import { findSession } from './session-rows.ts'
 import { hashToken } from './token.ts'
 import { tokenStatusOf } from './token-status.ts'
 
@@ -21,23 +19,12 @@ export interface Actor extends Caller {
 
 /**
  * Refuses a caller that is no longer live. Between the check of a request's headers and its write there are a
- * body that may take 15 s, queues and other transactions; meanwhile the session may have ended. Every write
- * for a session calls this under the account's lock. Every end takes the same lock, so no write happens for a
- * session whose end was acknowledged.
- * @param tx a transaction that holds the lock of this account
+ * body that may take 15 s, queues and other transactions; meanwhile the session may have ended. The account
+ * writer calls this under the account's lock for every write of a session. Every end takes the same lock, so
+ * no write happens for a session whose end was acknowledged.
+ * @param stored the session, read by a transaction that holds the lock of its account; null: there is none
  * @throws AppError `session_<reason>`, `token_unknown`: the 401 that the token gets from now on
  */
-export async function assertStillLive(
-  tx: Database,
-  accountId: string,
-  caller: Caller,
-  now: number,
-): Promise<void> {
-  const stored = await findSession(tx, caller.sessionId)
-  assertLive(stored?.session.accountId === accountId ? stored : null, caller, now)
-}
-
-/** The same check for a session that is read already. */
 export function assertLive(stored: StoredSession | null, { sessionId, token }: Caller, now: number): void {
   if (!stored) throw new AppError('token_unknown')
   const presented = { token, id: sessionId, tokenHash: hashToken(token), isVerified: false }
