@@ -2,18 +2,15 @@
 // servers and Redis remember of them decides nothing. Where the primary waits for its replica
 // (docs/guarantees.md), no commit that is lost was answered.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, inject, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { openServices } from '../../src/app.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 import { everyoneKnowsMs } from '../../src/timing.ts'
 import { addPerson, person, runCommand, type ServerProcess, startProcess } from '../support/app.ts'
 import { redisUrl } from '../support/databases.ts'
-import {
-  type ReplicationOptions,
-  startMariadbReplication,
-  startPostgresReplication,
-} from '../support/services/replication.ts'
+import { replicatedDatabases } from '../support/replicated-databases.ts'
+import type { ReplicationOptions } from '../support/services/replication.ts'
 import { until } from '../support/services/until.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 
@@ -54,16 +51,11 @@ async function statusOf(server: ServerProcess, token: string, method = 'GET'): P
   return (await fetch(`${server.url}/v1/session`, { method, headers })).status
 }
 
-const databases = [
-  { name: 'mariadb', skipped: inject('mariadb').skipped, start: startMariadbReplication },
-  { name: 'postgres', skipped: inject('postgres').skipped, start: startPostgresReplication },
-]
-
-const started = databases.filter(({ skipped }) => skipped === null && redisUrl() !== null)
+const started = replicatedDatabases.filter(({ skipped }) => skipped === null && redisUrl() !== null)
 
 /** Two servers behind a proxy that leads to a primary with a replica, and an account for each number. */
 async function serve(
-  start: (typeof databases)[number]['start'],
+  start: (typeof replicatedDatabases)[number]['start'],
   options: ReplicationOptions,
   phones: readonly string[],
 ) {

@@ -2,19 +2,16 @@
 // server finds the new primary through HAProxy, without a restart.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { afterEach, describe, expect, inject, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { openServices } from '../../src/app.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { dialectFor, openDatabase } from '../../src/database/open.ts'
 import { readSettings } from '../../src/settings/settings.ts'
 import { addPerson, person, type ServerProcess, startProcess } from '../support/app.ts'
+import { replicatedDatabases } from '../support/replicated-databases.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { startHaproxy } from '../support/services/haproxy.ts'
-import {
-  type Replication,
-  startMariadbReplication,
-  startPostgresReplication,
-} from '../support/services/replication.ts'
+import type { Replication } from '../support/services/replication.ts'
 import { until } from '../support/services/until.ts'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -94,12 +91,7 @@ async function expectToWork([one, other]: readonly [ServerProcess, ServerProcess
 
 const withoutHaproxy = whyMissing(['haproxy'], 'haproxy')
 
-const databases = [
-  { name: 'mariadb', skipped: inject('mariadb').skipped, start: startMariadbReplication },
-  { name: 'postgres', skipped: inject('postgres').skipped, start: startPostgresReplication },
-]
-
-describe.each(databases)('a switch-over behind HAProxy, on $name', ({ skipped, start }) => {
+describe.each(replicatedDatabases)('a switch-over behind HAProxy, on $name', ({ skipped, start }) => {
   test.skipIf(skipped !== null || withoutHaproxy !== null)(
     'two servers work at the new primary, and say meanwhile that they are not ready',
     async () => {
@@ -134,7 +126,7 @@ describe.each(databases)('a switch-over behind HAProxy, on $name', ({ skipped, s
   )
 })
 
-describe.each(databases)('several hosts in the URL, on $name', ({ name, skipped, start }) => {
+describe.each(replicatedDatabases)('several hosts in the URL, on $name', ({ name, skipped, start }) => {
   test.skipIf(skipped !== null)(
     'the one that takes writes is used, and after a switch-over the other one',
     async () => {

@@ -5,21 +5,18 @@ import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 import type { ProxiedDeployment } from './deployment.ts'
 import type { MariadbDeployment, PostgresDeployment } from './deployment-proxied.ts'
-import { type Fault, faultMs, pause, repeatedly } from './faults.ts'
-
-/** Long enough for requests to fail: a restart alone can be faster than the next request. */
-const downMs = faultMs / 2
+import { type Fault, faultMs, pause, repeatedly, restartStore } from './faults.ts'
 
 export const mariadbFaults: readonly Fault<MariadbDeployment>[] = [
   {
     name: 'MariaDB is killed',
     mustFailRequests: true,
-    run: ({ mariadb }) => mariadb.restart('SIGKILL', downMs),
+    run: ({ mariadb }) => restartStore(mariadb, 'SIGKILL'),
   },
   {
     name: 'MariaDB is restarted',
     mustFailRequests: true,
-    run: ({ mariadb }) => mariadb.restart('SIGTERM', downMs),
+    run: ({ mariadb }) => restartStore(mariadb, 'SIGTERM'),
   },
   { name: 'MariaDB is paused', run: ({ mariadb }) => pause((signal) => process.kill(mariadb.pid, signal)) },
   {
@@ -42,12 +39,12 @@ export const postgresFaults: readonly Fault<PostgresDeployment>[] = [
   {
     name: 'PostgreSQL is killed',
     mustFailRequests: true,
-    run: ({ postgres }) => postgres.restart('SIGKILL', downMs),
+    run: ({ postgres }) => restartStore(postgres, 'SIGKILL'),
   },
   {
     name: 'PostgreSQL is restarted',
     mustFailRequests: true,
-    run: ({ postgres }) => postgres.restart('SIGINT', downMs),
+    run: ({ postgres }) => restartStore(postgres, 'SIGINT'),
   },
   {
     name: 'PostgreSQL is paused',

@@ -2,9 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { type PooledDeployment, pooledConnections } from './deployment-pooled.ts'
-import { type Fault, faultMs } from './faults.ts'
-
-const downMs = faultMs / 2
+import { type Fault, faultMs, restartStore } from './faults.ts'
 
 export const foreignSettings: Fault<PooledDeployment> = {
   name: 'another program leaves its settings on the connections of PgBouncer',
@@ -25,7 +23,7 @@ export const foreignDurability: Fault<PooledDeployment> = {
   async run(deployment) {
     await leaveSettings(deployment, { synchronous_commit: 'off' })
     await sleep(faultMs / 2)
-    await deployment.postgres.restart('SIGKILL', downMs)
+    await restartStore(deployment.postgres, 'SIGKILL')
   },
 }
 
@@ -34,12 +32,12 @@ export const pgbouncerFaults: readonly Fault<PooledDeployment>[] = [
   {
     name: 'PgBouncer is killed',
     mustFailRequests: true,
-    run: ({ pooler }) => pooler.restart('SIGKILL', downMs),
+    run: ({ pooler }) => restartStore(pooler, 'SIGKILL'),
   },
   {
     name: 'PostgreSQL is restarted behind PgBouncer',
     mustFailRequests: true,
-    run: ({ postgres }) => postgres.restart('SIGINT', downMs),
+    run: ({ postgres }) => restartStore(postgres, 'SIGINT'),
   },
   {
     name: 'PgBouncer has no free connection to PostgreSQL',

@@ -33,6 +33,19 @@ interface FaultReport {
  */
 export const faultMs = 2_000
 
+/** A store that can be ended and started again. */
+interface Restartable<Signal> {
+  restart(signal: Signal, downMs: number): Promise<void>
+}
+
+/**
+ * A store ends with a signal, and is away for long enough that requests fail: a restart alone can be faster
+ * than the next request.
+ */
+export async function restartStore<Signal>(store: Restartable<Signal>, signal: Signal): Promise<void> {
+  await store.restart(signal, faultMs / 2)
+}
+
 export const noFault: Fault = {
   name: 'no fault',
   hasStrictBounds: true,
