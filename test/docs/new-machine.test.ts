@@ -67,27 +67,29 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('the quick start of README.md works exactly, and so does npm run demo', {
+test('the quick start of README.md works exactly, and so do npm run demo and the sign-up of the tutorial', {
   timeout: 240_000,
 }, async () => {
   const port = await freePort()
-  const blockFrom = (beginning: string) => blockOf('README.md', beginning).text
-  const server = blockFrom('git clone URL hufu')
+  const server = blockOf('README.md', 'git clone URL hufu').text
+  const blockFrom = (beginning: string) => blockOf('docs/tutorial.md', beginning).text
   const ask = blockFrom('curl http://127.0.0.1:5001/v1/codes')
-  const signIn = blockFrom('CODE=123456') + blockFrom('TOKEN=$(echo')
+  const signUp = blockFrom('CODE=123456')
+  const signOut = blockFrom('TOKEN=$(curl -s http://127.0.0.1:5001/v1/sessions')
   const bash = (commands: string) => ['-euo', 'pipefail', '-c', commands.replaceAll(':5001', `:${port}`)]
   const started = await startServer('bash', bash(server.replace('URL', origin)), { cwd: folder, port })
   try {
     expect(started.output()).toContain(join(clone, 'data', 'hufu.db'))
     const terminal = { cwd: clone, env: newTerminal(port) }
     await run('bash', bash(ask), terminal)
-    await expect.poll(started.output).toMatch(/5223 .*?\d{6}/)
-    const [, code = ''] = /5223 .*?(\d{6})/.exec(started.output()) ?? []
-    const { stdout } = await run('bash', bash(signIn.replace('123456', code)), terminal)
-    expect(stdout).toContain('"phone_number":"+8613800005223"')
-    expect(stdout).toContain('"code":"session_signed_out"')
+    await expect.poll(started.output).toMatch(/5224 .*?\d{6}/)
+    const [, code = ''] = /5224 .*?(\d{6})/.exec(started.output()) ?? []
+    const signedUp = await run('bash', bash(signUp.replace('123456', code)), terminal)
+    expect(signedUp.stdout).toContain('"phone_number":"+8613800005224"')
     const demo = await run('npm', ['run', 'demo'], terminal)
     expect(demo.stdout).toContain('Everything is as in the tutorial.')
+    const signedOut = await run('bash', bash(signOut), terminal)
+    expect(signedOut.stdout).toContain('"code":"session_signed_out"')
     const show = ['run', '-s', 'hufu', '--', 'accounts', 'show', '12345678901', '--json']
     const shown = await run('npm', show, terminal)
     expect(JSON.parse(shown.stdout)).toMatchObject({ phone_number: '+8612345678901', app_online: false })

@@ -5,7 +5,6 @@ import { pathToFileURL } from 'node:url'
 import { expect } from 'vitest'
 import { freePort } from '../../support/services/ports.ts'
 import { by, root, runs, type Script } from './blocks.ts'
-import { command, shown, withCodeTo } from './steps.ts'
 import type { Walk } from './walk.ts'
 
 /** The server starts as in the last line of the block; the clone and npm ci have a test of their own. */
@@ -113,12 +112,6 @@ const secondServer = runs(
 
 export const readme: Script = [
   ['git clone URL hufu', quickStart, by('test/docs/new-machine.test.ts', 'git clone URL hufu')],
-  ['curl http://127.0.0.1:5001/v1/codes', command],
-  ['{"resend_in"', shown],
-  ['CODE=123456', withCodeTo('5223')],
-  ['{"token"', shown],
-  ['TOKEN=$(echo', command],
-  ['{"session"', shown],
   ["import { createClient } from '@hufu/sdk'", by('sdk/src/readme.test.ts', 'README.zh-CN.md'), inAnApp],
   ['export async function accountOf', inABackEnd],
   ['CREATE DATABASE hufu CHARACTER SET', inMariadb],
