@@ -41,9 +41,18 @@ export async function renewDeviceProof(
   return numUpdatedRows > 0n
 }
 
-export async function deleteDeviceProofs(tx: Database, proofHashes: readonly string[]): Promise<void> {
+/** Deletes these proofs of an account. */
+export async function deleteDeviceProofs(
+  tx: Database,
+  accountId: string,
+  proofHashes: readonly string[],
+): Promise<void> {
   if (proofHashes.length === 0) return
-  await tx.deleteFrom('hufu_device_proofs').where('proof_hash', 'in', proofHashes).execute()
+  await tx
+    .deleteFrom('hufu_device_proofs')
+    .where('account_id', '=', accountId)
+    .where('proof_hash', 'in', proofHashes)
+    .execute()
 }
 
 /** Deletes the proofs of an account, all but those of one session. */
@@ -93,6 +102,7 @@ export async function deleteDeviceProofsWithoutSession(
     isOverByPendingEnd(row)
   await deleteDeviceProofs(
     tx,
+    accountId,
     rows.filter(isWithout).map(({ proof_hash }) => proof_hash),
   )
 }

@@ -68,7 +68,7 @@ export async function keepDeviceProof(
   if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
   if (made !== undefined && (await renewDeviceProof(tx, { ...values, proof_hash: hashDeviceProof(made) })))
     return made
-  await deleteDeviceProofs(tx, surplus(await listDeviceProofs(tx, accountId)))
+  await deleteDeviceProofs(tx, accountId, surplus(await listDeviceProofs(tx, accountId)))
   const text = made ?? `hp_${randomText(32)}`
   await insertDeviceProof(tx, {
     ...values,
