@@ -82,6 +82,39 @@ describe('doubt', () => {
     }))
 })
 
+describe('a statement is confirmed', () => {
+  test('if the server that is used answered it; otherwise all connections are replaced', () => {
+    for (const text of [second, first.replace('w', 'r'), '']) {
+      const watch = new ServerWatch()
+      const generation = admit(watch, first)
+      expect(watch.confirms(first)).toBe(true)
+      expect(watch.isCurrent(generation)).toBe(true)
+      expect(watch.confirms(text)).toBe(false)
+      expect(watch.isCurrent(generation)).toBe(false)
+      // The next connection decides.
+      expect(watch.confirms(first)).toBe(false)
+      admit(watch, second)
+      expect(watch.confirms(second)).toBe(true)
+    }
+  })
+
+  test('and connections are replaced at most once a second, and not while none has decided', () =>
+    withClock((pass) => {
+      const watch = new ServerWatch()
+      expect(watch.confirms(first)).toBe(false)
+      const old = admit(watch, first)
+      expect(watch.confirms(second)).toBe(false)
+      expect(watch.isCurrent(old)).toBe(false)
+      const recent = admit(watch, first)
+      pass(999)
+      expect(watch.confirms(second)).toBe(false)
+      expect(watch.isCurrent(recent)).toBe(true)
+      pass(1)
+      expect(watch.confirms(second)).toBe(false)
+      expect(watch.isCurrent(recent)).toBe(false)
+    }))
+})
+
 describe('a reading of the feed is trusted', () => {
   test('if the server that the pool uses answered it, and takes writes', () => {
     const watch = new ServerWatch()
