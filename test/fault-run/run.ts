@@ -3,9 +3,7 @@
 //
 // Arguments select the faults and databases with this text in their name, and skip the mutants. `--rounds=10`
 // repeats the scenarios; `--write` writes the results of a whole run without a violation to bench/FAULTS.md.
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { machine } from '../../bench/machine.ts'
@@ -13,8 +11,8 @@ import { MissingBinary } from '../support/services/binaries.ts'
 import { runConcurrently } from './concurrency.ts'
 import { mutants, violationsOfMutant } from './mutants.ts'
 import { faultHead, faultRows, mutantHead, mutantRow, report, summaryOf } from './report.ts'
-import type { Result } from './scenario.ts'
 import { scenarios } from './scenarios.ts'
+import { printViolations } from './violations.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -69,7 +67,7 @@ async function runScenarios(filter: string | null, print: (line: string) => void
     if (typeof result === 'string' || result === null) continue
     for (const row of faultRows(database, result)) print(row)
     summaries.push(summaryOf(database, result))
-    printViolations(result)
+    printViolations(result, console.log)
     hasPassed &&= result.violations.length + result.audited.length === 0
   }
   if (summaries.length === 0) throw new Error(`no fault has "${filter}" in its name`)
@@ -81,24 +79,4 @@ async function runScenarios(filter: string | null, print: (line: string) => void
 function whySkipped(error: unknown): string {
   if (!(error instanceof MissingBinary) || process.env.CI === 'true') throw error
   return error.message
-}
-
-/** Prints violations with their lines of the servers' logs, and keeps the logs of the faults concerned. */
-function printViolations({ violations, audited, logs }: Result): void {
-  for (const { rule, during, text, requestId } of violations.slice(0, 20)) {
-    console.log(`${rule} (${during ?? 'calm'}): ${text}`)
-    for (const line of linesOf(logs, requestId ?? null)) console.log(`  log: ${line.slice(0, 2_000)}`)
-  }
-  for (const text of audited.slice(0, 20)) console.log(`stores: ${text}`)
-  const faults = new Set(violations.flatMap(({ during }) => during ?? []))
-  if (faults.size === 0) return
-  const folder = mkdtempSync(join(tmpdir(), 'hufu-fault-logs-'))
-  for (const fault of faults)
-    writeFileSync(join(folder, `${fault.replaceAll(/[^\w]+/g, '-')}.log`), logs.get(fault) ?? '')
-  console.log(`The servers' logs of these faults: ${folder}`)
-}
-
-function linesOf(logs: Result['logs'], requestId: string | null): string[] {
-  if (requestId === null) return []
-  return [...logs.values()].flatMap((text) => text.split('\n').filter((line) => line.includes(requestId)))
 }
