@@ -2,7 +2,8 @@
 // figures to bench/results.json, and draws the chart of the README. With the names of workloads it measures
 // only these and writes nothing. `npm run bench coherence` measures for how long an ended session is
 // accepted, and writes bench/COHERENCE.md; `npm run bench capacity` measures unit costs, and writes
-// bench/CAPACITY.md and the capacity table of docs/operations.md; `npm run bench chart` measures nothing.
+// bench/CAPACITY.md and the capacity table of docs/operations.md; `npm run bench galera` prints the cost of
+// the waits on a Galera cluster; `npm run bench chart` measures nothing.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +17,7 @@ import { benchCoherence, coherenceTable } from './coherence.ts'
 import { benchCrowd } from './crowd.ts'
 import { benchFlood } from './flood.ts'
 import { benchFloor } from './floor.ts'
+import { benchGalera } from './galera.ts'
 import { machine } from './machine.ts'
 import { betterAuth, expressSession, installPeers } from './peers.ts'
 import {
@@ -47,6 +49,10 @@ if (process.argv.includes('chart')) {
 
 const resultsFile = new URL('./results.json', import.meta.url)
 const isShort = process.argv.includes('--short')
+if (process.argv.includes('galera')) {
+  process.stdout.write(await benchGalera(isShort))
+  process.exit()
+}
 /**
  * `-- checks --keep`: measures the ratios that have a target once more, and adds them to those of the last
  * runs.
