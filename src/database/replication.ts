@@ -47,12 +47,28 @@ async function ofPostgres(db: Database): Promise<Replication> {
   const { level = '', names = '', standbys = 0, waited_for: waitedFor = 0 } = rows[0] ?? {}
   if (names.trim() === '') return standbys === 0 ? none : asynchronous(standbys)
   const set = `synchronous_commit=${level}, synchronous_standby_names=${names}`
-  if (waitedFor === 0)
+  const needed = standbysNeeded(names)
+  if (waitedFor < needed) return tooFew(set, waitedFor, needed)
+  return good(`同步复制（${set}），备库 ${standbys} 个`, `synchronous (${set}), ${standbys} connected`)
+}
+
+/** How many standbys a commit waits for: `FIRST 2 (a, b)`, `ANY 2 (a, b)`, `2 (a, b)`; a list alone: one. */
+function standbysNeeded(names: string): number {
+  const [, count = '1'] = /^\s*(?:(?:first|any)\s+)?(\d+)\s*\(/i.exec(names) ?? []
+  return Number(count)
+}
+
+function tooFew(set: string, connected: number, needed: number): Replication {
+  if (connected === 0)
     return warning(
       `同步复制（${set}），但列出的备库都没有连接：每次提交都会一直等待，修改数据的请求返回 503`,
-      `synchronous (${set}), but no standby of the list is connected: every commit waits for one, and requests that change something are answered 503`,
+      `synchronous (${set}), but no standby of the list is connected: every commit waits for ${needed === 1 ? 'one' : needed}, and requests that change something are answered 503`,
     )
-  return good(`同步复制（${set}），备库 ${standbys} 个`, `synchronous (${set}), ${standbys} connected`)
+  const are = connected === 1 ? '1 is' : `${connected} are`
+  return warning(
+    `同步复制（${set}），每次提交都要等待列出的 ${needed} 个备库，但只连接了 ${connected} 个：修改数据的请求返回 503`,
+    `synchronous (${set}), but every commit waits for ${needed} standbys of the list and ${are} connected: requests that change something are answered 503`,
+  )
 }
 
 async function ofMysql(db: Database): Promise<Replication> {

@@ -138,6 +138,22 @@ test.skipIf(inject('postgres').skipped !== null)(
       expect(await asked()).toBe(
         '✓ synchronous (synchronous_commit=on, synchronous_standby_names=*), 1 connected',
       )
+    // The standby learns of the list a moment later.
+    const poll = { timeout: 10_000 }
+    for (const one of ['FIRST 1 (*)', 'ANY 1 (another, *)', '1 (*)']) {
+      await set(one)
+      for (const asked of [ask, askAsAdmin])
+        await expect
+          .poll(asked, poll)
+          .toBe(`✓ synchronous (synchronous_commit=on, synchronous_standby_names=${one}), 1 connected`)
+    }
+    for (const two of ['FIRST 2 (*)', 'any 2(another, *)', '2 (another, *)']) {
+      await set(two)
+      for (const asked of [ask, askAsAdmin])
+        await expect
+          .poll(asked, poll)
+          .toMatch(/^! .* every commit waits for 2 standbys of the list and 1 is connected: /)
+    }
     await set('another')
     await until(async () => (await askAsAdmin()).startsWith('!'))
     expect(await askAsAdmin()).toContain('no standby of the list is connected: every commit waits for one')
