@@ -57,14 +57,26 @@ describe.skipIf(whyMissing(['nginx'], 'nginx') !== null)('deploy/nginx.conf', ()
     const { port } = new URL(nginx.url)
     const status = async () => (await fetch(`${nginx.url}/v1/session`)).status
     const sockets = Array.from({ length: 200 }, () => connect(Number(port), '127.0.0.1'))
+    const answers = sockets.map(() => '')
     try {
-      // The rest of their bodies never comes.
-      const head = 'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{'
-      for (const socket of sockets) socket.on('error', () => {}).write(head)
-      await expect.poll(status, { timeout: 10_000 }).toBe(429)
+      // nginx asks a client that it allows for its body, which never comes.
+      const head =
+        'POST /v1/sessions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n'
+      for (const [i, socket] of sockets.entries()) {
+        socket
+          .on('error', () => {})
+          .on('data', (data) => {
+            answers[i] = `${answers[i]}${data}`
+          })
+        socket.write(head)
+      }
+      const asked = 'HTTP/1.1 100 Continue\r\n\r\n'
+      await expect.poll(() => answers, { timeout: 10_000 }).toEqual(sockets.map(() => asked))
+      expect(await status()).toBe(429)
       sockets[0]?.destroy()
       // There is no server behind it.
       await expect.poll(status, { timeout: 10_000 }).toBe(502)
+      expect(answers).toEqual(sockets.map(() => asked))
     } finally {
       for (const socket of sockets) socket.destroy()
       await nginx.stop()
