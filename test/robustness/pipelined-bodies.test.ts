@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
@@ -56,6 +56,13 @@ function signIn(
   body = JSON.stringify({ phone_number: person.phone, password: 'wrong' }),
 ): string {
   return ask(id, 'POST /v1/sessions', `${json}content-length: ${body.length}\r\n`, body)
+}
+
+async function newToken(): Promise<string> {
+  const body = JSON.stringify({ phone_number: person.phone, password: person.password })
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(`${app.url}/v1/sessions`, { method: 'POST', headers, body })
+  return ((await answer.json()) as { token: string }).token
 }
 
 /** Everything until the server ends the connection. */
@@ -225,6 +232,47 @@ describe('the time for a request to come in full', () => {
     },
   )
 
+  test.concurrent.each([
+    ['in its headers', 40],
+    ['in its body', whole.length - 5],
+  ])(
+    'begins when the answers before it are sent, also soon after it began: a request cut %s behind 17',
+    { timeout: 40_000 },
+    async (_name, cut) => {
+      const { bytes, letGo } = heldRequest()
+      const connection = await RawConnection.open(app)
+      // One read takes all of this. The server reads no more until half of the requests are answered.
+      const short = Array.from({ length: 16 }, (_, i) => ask(`short-${i}`, 'POST /v1/session/end'))
+      connection.write(bytes + short.join('') + whole.slice(0, cut))
+      await sleep(200)
+      letGo()
+      for (let i = 0; i < 17; i++) expect((await connection.answer())?.status).toBe(401)
+      const began = performance.now()
+      expect(await answersOf(connection)).toEqual([[undefined, 408]])
+      expect(performance.now() - began).toBeGreaterThan(10_000)
+    },
+  )
+
+  test.concurrent('begins once more when the headers have come, and then ends a body that comes byte by byte', {
+    timeout: 70_000,
+  }, async () => {
+    const { bytes, letGo } = heldRequest()
+    const connection = await RawConnection.open(app)
+    connection.write(bytes + whole.slice(0, 40))
+    await sleep(6_500)
+    letGo()
+    expect((await connection.answer())?.status).toBe(401)
+    const head = whole.indexOf('\r\n\r\n') + 4
+    connection.write(whole.slice(40, head))
+    let sent = head
+    const timer = setInterval(() => connection.write(whole.slice(sent, ++sent)), 1_000)
+    await sleep(14_000)
+    const answers = await answersOf(connection)
+    clearInterval(timer)
+    expect(answers).toEqual([[undefined, 408]])
+    expect(sent).toBeLessThan(whole.length)
+  })
+
   test.concurrent('still ends a connection that has sent half of a request and nothing before it', async () => {
     for (const cut of [0, 40, whole.length - 5]) {
       const connection = await RawConnection.open(app)
@@ -234,16 +282,33 @@ describe('the time for a request to come in full', () => {
   })
 
   test('does not run while this process is paused', { timeout: 30_000 }, async () => {
-    const cuts = [40, whole.length - 5]
-    const connections = await Promise.all(cuts.map(() => RawConnection.open(app)))
-    for (const [i, connection] of connections.entries()) connection.write(whole.slice(0, cuts[i]))
+    const check = ask('check', 'GET /v1/session', `authorization: Bearer ${await newToken()}\r\n`)
+    // The fast path answers a token that was verified before.
+    const known = await RawConnection.open(app)
+    known.write(check)
+    expect((await known.answer())?.status).toBe(200)
+    await known.close()
+    const requests = [
+      { text: whole, cut: 40, status: 401 },
+      { text: whole, cut: whole.length - 5, status: 401 },
+      { text: check, cut: 40, status: 200 },
+    ]
+    const connections = await Promise.all(requests.map(() => RawConnection.open(app)))
+    const send = (part: (request: { text: string; cut: number }) => string) => {
+      for (const [i, request] of requests.entries()) connections[i]?.write(part(request))
+    }
+    send(({ text, cut }) => text.slice(0, cut))
     await sleep(100)
-    for (const [i, connection] of connections.entries()) connection.write(whole.slice(cuts[i]))
+    // Node looks at its timers next, and reads what has come after that.
+    await setImmediate()
+    send(({ text, cut }) => text.slice(cut))
     const until = performance.now() + 5_500
     while (performance.now() < until);
-    for (const connection of connections) {
-      expect((await connection.answer())?.status).toBe(401)
-      await connection.close()
+    await sleep(100)
+    send(({ text }) => text)
+    for (const [i, { status }] of requests.entries()) {
+      for (let n = 0; n < 2; n++) expect((await connections[i]?.answer())?.status).toBe(status)
+      await connections[i]?.close()
     }
   })
 })
