@@ -6,23 +6,18 @@ export const codeSettings = {
   secret: setting({
     name: 'HUFU_SECRET',
     default: '',
-    meaning:
-      'Key that codes are made with: 32 characters at least, the same on every server. Empty: a random one, kept in the database.',
     secret: true,
     parse: secret,
   }),
   testNumbers: setting({
     name: 'HUFU_TEST_NUMBERS',
     default: '',
-    meaning:
-      'Numbers with a fixed code that is never sent, for the reviewers of app stores: `+8613800000000=123456,…`.',
     secret: true,
     parse: testNumbers,
   }),
   testNumbersUntil: setting({
     name: 'HUFU_TEST_NUMBERS_UNTIL',
     default: '',
-    meaning: 'Last day (UTC) of the test numbers, for example `2027-01-31`. They are refused without one.',
     parse: lastDay,
   }),
 }

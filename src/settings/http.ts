@@ -7,15 +7,11 @@ export const httpSettings = {
   trustedProxies: setting({
     name: 'HUFU_TRUSTED_PROXIES',
     default: '',
-    meaning:
-      'Addresses or CIDR blocks of the proxies in front, with commas: only their `X-Forwarded-For` is used. Empty: no header is.',
     parse: proxies,
   }),
   allowedOrigins: setting({
     name: 'HUFU_ALLOWED_ORIGINS',
     default: '',
-    meaning:
-      'Origins of web pages that may call from another origin (CORS), with commas, exactly as browsers send them. Empty: none may.',
     parse: origins,
   }),
 }

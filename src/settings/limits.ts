@@ -15,87 +15,38 @@ export const limitSettings = {
   enforcement: setting({
     name: 'HUFU_LIMITS',
     default: 'on',
-    meaning:
-      'Whether the limits of docs/limits.md apply. `off` is only for tests and measurements: guesses are not limited.',
     parse: oneOf('on', 'off'),
   }),
   smsDailyBudget: setting({
     name: 'HUFU_SMS_DAILY_BUDGET',
     default: '10000',
-    meaning: 'Text messages that the whole installation may send in any 24 hours.',
     parse: whole(0, 100_000_000),
   }),
   networkFactor: setting({
     name: 'HUFU_LIMIT_NETWORK_FACTOR',
     default: String(networkFactor.byDefault),
-    meaning: 'How many times the allowance of one address its network (the /24 or /48 around it) has.',
     parse: whole(networkFactor.from, networkFactor.to),
   }),
   allowances: {
-    refusedPerAddress: allowance(
-      'HUFU_LIMIT_REFUSED_PER_ADDRESS',
-      'refusedPerAddress',
-      'Refused requests of one address, before all of its requests for codes and sign-ins are refused.',
-    ),
-    codesPerAddress: allowance(
-      'HUFU_LIMIT_CODES_PER_ADDRESS',
-      'codesPerAddress',
-      'Codes that one address may ask for.',
-    ),
-    codesPerDevice: allowance(
-      'HUFU_LIMIT_CODES_PER_DEVICE',
-      'codesPerDevice',
-      'Codes that one device id at one address may ask for.',
-    ),
-    codesPerNumber: allowance(
-      'HUFU_LIMIT_CODES_PER_NUMBER',
-      'codesPerNumber',
-      'Messages to one number for all callers without a device proof.',
-    ),
-    codesPerPrefix: allowance(
-      'HUFU_LIMIT_CODES_PER_PREFIX',
-      'codesPerPrefix',
-      'Messages to numbers without an account in one range of numbers.',
-    ),
-    signInsPerAddress: allowance(
-      'HUFU_LIMIT_SIGN_INS_PER_ADDRESS',
-      'signInsPerAddress',
-      'Tries of one address to sign in, by each method.',
-    ),
-    signInsPerDevice: allowance(
-      'HUFU_LIMIT_SIGN_INS_PER_DEVICE',
-      'signInsPerDevice',
-      'Tries of one device id at one address to sign in, by each method.',
-    ),
-    profileChangesPerSession: allowance(
-      'HUFU_LIMIT_PROFILE_CHANGES_PER_SESSION',
-      'profileChangesPerSession',
-      'Changes of the profile by one session; three times as many for all sessions of an account.',
-    ),
-    exportsPerSession: allowance(
-      'HUFU_LIMIT_EXPORTS_PER_SESSION',
-      'exportsPerSession',
-      'Exports by one session; three times as many for all sessions of an account.',
-    ),
-    rotationsPerSession: allowance(
-      'HUFU_LIMIT_ROTATIONS_PER_SESSION',
-      'rotationsPerSession',
-      'New tokens that one session may ask for.',
-    ),
-    endedSessionsPerSession: allowance(
-      'HUFU_LIMIT_ENDED_SESSIONS_PER_SESSION',
-      'endedSessionsPerSession',
-      'Other sessions that one session may end.',
-    ),
+    refusedPerAddress: allowance('HUFU_LIMIT_REFUSED_PER_ADDRESS', 'refusedPerAddress'),
+    codesPerAddress: allowance('HUFU_LIMIT_CODES_PER_ADDRESS', 'codesPerAddress'),
+    codesPerDevice: allowance('HUFU_LIMIT_CODES_PER_DEVICE', 'codesPerDevice'),
+    codesPerNumber: allowance('HUFU_LIMIT_CODES_PER_NUMBER', 'codesPerNumber'),
+    codesPerPrefix: allowance('HUFU_LIMIT_CODES_PER_PREFIX', 'codesPerPrefix'),
+    signInsPerAddress: allowance('HUFU_LIMIT_SIGN_INS_PER_ADDRESS', 'signInsPerAddress'),
+    signInsPerDevice: allowance('HUFU_LIMIT_SIGN_INS_PER_DEVICE', 'signInsPerDevice'),
+    profileChangesPerSession: allowance('HUFU_LIMIT_PROFILE_CHANGES_PER_SESSION', 'profileChangesPerSession'),
+    exportsPerSession: allowance('HUFU_LIMIT_EXPORTS_PER_SESSION', 'exportsPerSession'),
+    rotationsPerSession: allowance('HUFU_LIMIT_ROTATIONS_PER_SESSION', 'rotationsPerSession'),
+    endedSessionsPerSession: allowance('HUFU_LIMIT_ENDED_SESSIONS_PER_SESSION', 'endedSessionsPerSession'),
   },
 }
 
-function allowance(name: `HUFU_LIMIT_${string}`, of: AllowanceName, meaning: string): Setting<Allowance> {
+function allowance(name: `HUFU_LIMIT_${string}`, of: AllowanceName): Setting<Allowance> {
   const adjustable = adjustableAllowances[of]
   return setting({
     name,
     default: allowanceText(adjustable.byDefault),
-    meaning,
     parse: (text) => parseAllowance(text, adjustable),
   })
 }

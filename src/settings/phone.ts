@@ -6,7 +6,6 @@ export const phoneSettings = {
   defaultRegion: setting({
     name: 'HUFU_DEFAULT_REGION',
     default: 'CN',
-    meaning: 'Region of phone numbers written without a country code (ISO 3166-1, two letters).',
     parse: region,
   }),
 }

@@ -6,19 +6,16 @@ export const serverSettings = {
   host: setting({
     name: 'HUFU_HOST',
     default: '127.0.0.1',
-    meaning: 'Address to listen on. `0.0.0.0` is every IPv4 address; put TLS in front of it.',
     parse: host,
   }),
   port: setting({
     name: 'HUFU_PORT',
     default: '5001',
-    meaning: 'TCP port to listen on. `0` takes any free one.',
     parse: whole(0, 65_535),
   }),
   workers: setting({
     name: 'HUFU_WORKERS',
     default: '1',
-    meaning: 'Processes that serve this port together. On SQLite, more than one need Redis.',
     parse: whole(1, 128),
   }),
 }

@@ -23,10 +23,10 @@ export class SettingsError extends Error {
   }
 }
 
+/** docs/settings.md and its translation say what each setting means. */
 export interface Setting<T> {
   readonly name: `HUFU_${string}`
   readonly default: string
-  readonly meaning: string
   /** The value is never printed, and may come from the file that `<name>_FILE` names. */
   readonly secret?: true
   /** @throws WrongValue */

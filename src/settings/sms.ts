@@ -5,31 +5,21 @@ import { oneOf } from './parsers.ts'
 import { SettingsError, setting, type ValuesOf, WrongValue } from './setting.ts'
 
 const names = smsDrivers.all.map(({ name }) => name)
-const namesOfOthers = names
-  .filter((name) => name !== 'console')
-  .map((name) => `\`${name}\``)
-  .join(', ')
-  .replace(/, (?=[^,]*$)/, ' or ')
 
 export const smsSettings = {
   chosen: setting({
     name: 'HUFU_SMS',
     default: 'console',
-    meaning: `How text messages are sent: \`console\` (printed, for development), ${namesOfOthers}; \`first,second\` for fail-over.`,
     parse: chosen,
   }),
   countries: setting({
     name: 'HUFU_SMS_COUNTRIES',
     default: '',
-    meaning:
-      'Countries whose numbers get codes (ISO 3166-1), each perhaps with its messages a day: `CN,HK=200`; `*`: every other one. Empty: the default region.',
     parse: countries,
   }),
   numbers: setting({
     name: 'HUFU_SMS_NUMBERS',
     default: 'mobile',
-    meaning:
-      'Which numbers get codes: `mobile` ones by the numbering plan of their country, or every `possible` one.',
     parse: oneOf('mobile', 'possible'),
   }),
   drivers: smsDrivers.settings,

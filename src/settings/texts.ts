@@ -7,7 +7,6 @@ export const textSettings = {
   timeZone: setting({
     name: 'HUFU_TIME_ZONE',
     default: defaultTimeZone,
-    meaning: 'Time zone of clock times in Chinese messages; English ones say UTC.',
     parse: timeZone,
   }),
 }

@@ -30,9 +30,6 @@ export function parameterValues(message: SmsMessage, template: Template): [Templ
   return template.parameters.map((name) => [name, values[name] ?? ''])
 }
 
-/** The form of a template in a setting, for its description. */
-export const templateForm = '`<id>` or `<id>:<parameters>`'
-
 /** Reads a template from a setting: `<id>` or `<id>:<parameter>,<parameter>`; null where it is empty. */
 export function template(kind: SmsMessage['template'], byDefault: readonly TemplateParameter[]) {
   return (text: string): Template | null => {

@@ -8,7 +8,7 @@ import { postToVendor, readJson, textIn, unreadable, vendorTimeoutMs } from '../
 import { type AccessKey, signAcs3 } from '../../vendors/sign-acs3.ts'
 import { VendorError } from '../../vendors/vendor-error.ts'
 import type { Accepted, Skipped, SmsError, SmsErrorCode, SmsGateway, SmsMessage } from '../sms.ts'
-import { parameterValues, signName, type Templates, template, templateForm } from '../template.ts'
+import { parameterValues, signName, type Templates, template } from '../template.ts'
 
 export const aliyunSms = driver({
   name: 'aliyun',
@@ -16,38 +16,32 @@ export const aliyunSms = driver({
     accessKeyId: setting({
       name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_ID',
       default: '',
-      meaning: 'aliyun: id of the access key.',
       parse: word,
     }),
     accessKeySecret: setting({
       name: 'HUFU_SMS_ALIYUN_ACCESS_KEY_SECRET',
       default: '',
-      meaning: 'aliyun: secret of the access key.',
       secret: true,
       parse: word,
     }),
     signName: setting({
       name: 'HUFU_SMS_ALIYUN_SIGN_NAME',
       default: '',
-      meaning: 'aliyun: the approved signature (签名), without 【】.',
       parse: signName,
     }),
     codeTemplate: setting({
       name: 'HUFU_SMS_ALIYUN_CODE_TEMPLATE',
       default: '',
-      meaning: `aliyun: the template of codes, ${templateForm}; without a list it gets \`code\`.`,
       parse: template('code', ['code']),
     }),
     phoneChangedTemplate: setting({
       name: 'HUFU_SMS_ALIYUN_PHONE_CHANGED_TEMPLATE',
       default: '',
-      meaning: `aliyun: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
       parse: template('phone_changed', ['number']),
     }),
     endpoint: setting({
       name: 'HUFU_SMS_ALIYUN_ENDPOINT',
       default: 'https://dysmsapi.aliyuncs.com',
-      meaning: 'aliyun: where its API is.',
       parse: origin,
     }),
   },

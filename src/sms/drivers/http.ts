@@ -31,14 +31,12 @@ export const httpSms = driver({
     url: setting({
       name: 'HUFU_SMS_HTTP_URL',
       default: '',
-      meaning: 'http: where messages are posted to.',
       secret: true,
       parse: httpUrl,
     }),
     secret: setting({
       name: 'HUFU_SMS_HTTP_SECRET',
       default: '',
-      meaning: 'http: the key of the signature.',
       secret: true,
       parse: (text: string): string => text,
     }),

@@ -7,7 +7,7 @@ import { isObject, postToVendor, readJson, textIn, unreadable, vendorTimeoutMs }
 import { type SecretKey, signTc3 } from '../../vendors/sign-tc3.ts'
 import { VendorError } from '../../vendors/vendor-error.ts'
 import type { Accepted, Skipped, SmsError, SmsErrorCode, SmsGateway, SmsMessage } from '../sms.ts'
-import { parameterValues, signName, type Templates, template, templateForm } from '../template.ts'
+import { parameterValues, signName, type Templates, template } from '../template.ts'
 
 export const tencentSms = driver({
   name: 'tencent',
@@ -15,50 +15,42 @@ export const tencentSms = driver({
     secretId: setting({
       name: 'HUFU_SMS_TENCENT_SECRET_ID',
       default: '',
-      meaning: 'tencent: SecretId.',
       parse: word,
     }),
     secretKey: setting({
       name: 'HUFU_SMS_TENCENT_SECRET_KEY',
       default: '',
-      meaning: 'tencent: SecretKey.',
       secret: true,
       parse: word,
     }),
     region: setting({
       name: 'HUFU_SMS_TENCENT_REGION',
       default: 'ap-guangzhou',
-      meaning: 'tencent: region of the API.',
       parse: word,
     }),
     sdkAppId: setting({
       name: 'HUFU_SMS_TENCENT_SDK_APP_ID',
       default: '',
-      meaning: 'tencent: SmsSdkAppId of the SMS application.',
       parse: word,
     }),
     signName: setting({
       name: 'HUFU_SMS_TENCENT_SIGN_NAME',
       default: '',
-      meaning: 'tencent: the approved signature (签名), without 【】.',
       parse: signName,
     }),
     codeTemplate: setting({
       name: 'HUFU_SMS_TENCENT_CODE_TEMPLATE',
       default: '',
-      meaning: `tencent: the template of codes, ${templateForm}; without a list {1} is \`code\` and {2} is \`minutes\`.`,
       parse: template('code', ['code', 'minutes']),
     }),
     phoneChangedTemplate: setting({
       name: 'HUFU_SMS_TENCENT_PHONE_CHANGED_TEMPLATE',
       default: '',
-      meaning: `tencent: the template that tells the old number about the new one, ${templateForm}. Empty: not sent.`,
       parse: template('phone_changed', ['number']),
     }),
     endpoint: setting({
       name: 'HUFU_SMS_TENCENT_ENDPOINT',
       default: 'https://sms.tencentcloudapi.com',
-      meaning: 'tencent: where its API is.',
       parse: origin,
     }),
   },

@@ -26,27 +26,22 @@ export const twilioSms = driver({
     accountSid: setting({
       name: 'HUFU_SMS_TWILIO_ACCOUNT_SID',
       default: '',
-      meaning: 'twilio: Account SID.',
       parse: word,
     }),
     authToken: setting({
       name: 'HUFU_SMS_TWILIO_AUTH_TOKEN',
       default: '',
-      meaning: 'twilio: Auth Token.',
       secret: true,
       parse: word,
     }),
     from: setting({
       name: 'HUFU_SMS_TWILIO_FROM',
       default: '',
-      meaning:
-        'twilio: the number or sender that messages come from, or the SID of a messaging service (`MG…`).',
       parse: twilioFrom,
     }),
     endpoint: setting({
       name: 'HUFU_SMS_TWILIO_ENDPOINT',
       default: 'https://api.twilio.com',
-      meaning: 'twilio: where its API is.',
       parse: origin,
     }),
   },

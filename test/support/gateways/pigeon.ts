@@ -12,20 +12,17 @@ export const pigeonSms = driver({
     loft: setting({
       name: 'HUFU_SMS_PIGEON_LOFT',
       default: '',
-      meaning: 'pigeon: where the loft is.',
       parse: httpUrl,
     }),
     ring: setting({
       name: 'HUFU_SMS_PIGEON_RING',
       default: '',
-      meaning: 'pigeon: what its ring says.',
       secret: true,
       parse: word,
     }),
     colour: setting({
       name: 'HUFU_SMS_PIGEON_COLOUR',
       default: 'grey',
-      meaning: 'pigeon: its colour.',
       parse: word,
     }),
   },
