@@ -1,64 +1,44 @@
 // Accounts in SQL. No policy here.
-import type { AccountsTable, Database } from '../database/schema.ts'
-import { newAccountId } from '../ids.ts'
+import type { Database } from '../database/schema.ts'
+import type { StoredAccount } from '../sessions/account.ts'
+import { toNewRow, toStoredAccount } from '../sessions/account-columns.ts'
 
 /** The account with this E.164 number, or null. */
 export async function findAccountByPhoneNumber(
   db: Database,
   phoneNumber: string,
-): Promise<AccountsTable | null> {
+): Promise<StoredAccount | null> {
   const row = await db
     .selectFrom('hufu_accounts')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .executeTakeFirst()
-  return row ?? null
+  return row ? toStoredAccount(row) : null
 }
 
 /** The account with this E.164 number, or null; its row stays locked until the transaction ends. */
 export async function lockAccountByPhoneNumber(
   tx: Database,
   phoneNumber: string,
-): Promise<AccountsTable | null> {
+): Promise<StoredAccount | null> {
   const row = await tx
     .selectFrom('hufu_accounts')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .forUpdate()
     .executeTakeFirst()
-  return row ?? null
+  return row ? toStoredAccount(row) : null
 }
 
 /** The account with this id; null: there is none, or its removal has begun. */
-export async function findAccountById(db: Database, id: string): Promise<AccountsTable | null> {
+export async function findAccountById(db: Database, id: string): Promise<StoredAccount | null> {
   const row = await db
     .selectFrom('hufu_accounts')
     .selectAll()
     .where('id', '=', id)
     .where('removal_began_at', 'is', null)
     .executeTakeFirst()
-  return row ?? null
-}
-
-/** The row of a new account with nothing but a number. */
-export function newAccountRow(phoneNumber: string, now: number): AccountsTable {
-  return {
-    id: newAccountId(now),
-    phone_number: phoneNumber,
-    nickname: null,
-    password_hash: null,
-    banned_at: null,
-    banned_until: null,
-    ban_reason: null,
-    registered_at: now,
-    updated_at: now,
-    avatar_url: null,
-    locale: null,
-    phone_verified_at: null,
-    closes_at: null,
-    removal_began_at: null,
-    removed_number: null,
-  }
+  return row ? toStoredAccount(row) : null
 }
 
 /**
@@ -83,23 +63,20 @@ export async function listDueForRemoval(db: Database, now: number, limit: number
   return rows.map(({ id }) => id)
 }
 
-/** An account whose removal has begun; null: there is none. */
-export async function findRemoval(
-  db: Database,
-  id: string,
-): Promise<{ readonly removed_number: string | null; readonly removal_began_at: number } | null> {
+/** The removal of an account; null: it has not begun, or is complete. */
+export async function findRemoval(db: Database, id: string): Promise<StoredAccount['removal']> {
   const row = await db
     .selectFrom('hufu_accounts')
     .select(['removed_number', 'removal_began_at'])
     .where('id', '=', id)
     .executeTakeFirst()
   if (row?.removal_began_at == null) return null
-  return { removed_number: row.removed_number, removal_began_at: row.removal_began_at }
+  return { beganAt: row.removal_began_at, phoneNumber: row.removed_number }
 }
 
 /** Writes a new account. @throws the driver's unique violation where the number is taken */
-export async function insertAccount(db: Database, account: AccountsTable): Promise<void> {
-  await db.insertInto('hufu_accounts').values(account).execute()
+export async function insertAccount(db: Database, account: StoredAccount): Promise<void> {
+  await db.insertInto('hufu_accounts').values(toNewRow(account)).execute()
 }
 
 /**
@@ -107,19 +84,20 @@ export async function insertAccount(db: Database, account: AccountsTable): Promi
  */
 export async function listAccounts(
   db: Database,
-  after: Pick<AccountsTable, 'registered_at' | 'id'> | null,
+  after: Pick<StoredAccount, 'registeredAt' | 'id'> | null,
   limit: number,
-): Promise<AccountsTable[]> {
+): Promise<StoredAccount[]> {
   let query = db.selectFrom('hufu_accounts').selectAll().where('removal_began_at', 'is', null)
   if (after) {
     query = query
       // Written so that every database uses it as the start of an index range.
-      .where('registered_at', '>=', after.registered_at)
+      .where('registered_at', '>=', after.registeredAt)
       .where((where) =>
-        where.or([where('registered_at', '>', after.registered_at), where('id', '>', after.id)]),
+        where.or([where('registered_at', '>', after.registeredAt), where('id', '>', after.id)]),
       )
   }
-  return await query.orderBy('registered_at').orderBy('id').limit(limit).execute()
+  const rows = await query.orderBy('registered_at').orderBy('id').limit(limit).execute()
+  return rows.map(toStoredAccount)
 }
 
 /** Replaces a password hash, unless it changed since it was read. */

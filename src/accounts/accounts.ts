@@ -1,7 +1,7 @@
 // Accounts of people: creates, finds, lists and changes them, and exports all data of one.
 import type { Clock } from '../clock.ts'
 import { isUniqueViolation } from '../database/failures.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { nextTurn } from '../database/turns.ts'
 import { AppError } from '../errors.ts'
@@ -10,18 +10,13 @@ import { uuidBytes } from '../ids.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
-import { accountFactsOf, type Ban } from '../sessions/account-state.ts'
+import { type AccountChanges, newAccount, type StoredAccount } from '../sessions/account.ts'
+import { type Ban, factsOf } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { listSessionRecords, type SessionRecord } from '../sessions/session-record-rows.ts'
 import type { Verification } from '../sessions/verification.ts'
-import {
-  findAccountById,
-  findAccountByPhoneNumber,
-  insertAccount,
-  listAccounts,
-  newAccountRow,
-} from './account-rows.ts'
+import { findAccountById, findAccountByPhoneNumber, insertAccount, listAccounts } from './account-rows.ts'
 import { isBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
 import { type Identity, identitiesOf } from './identities.ts'
@@ -90,6 +85,13 @@ export interface AccountsOptions {
 
 const pageSize = 200
 
+/** The names of the fields of a profile in events, which are those of the API. */
+const fieldNames = [
+  ['nickname', 'nickname'],
+  ['avatarUrl', 'avatar_url'],
+  ['locale', 'locale'],
+] as const satisfies [keyof ProfileChange, string][]
+
 export class Accounts {
   readonly #options: AccountsOptions
 
@@ -110,23 +112,25 @@ export class Accounts {
       account.password === null ? null : await this.#options.passwords.hash(account.password)
     const numberHash = await this.#options.barredNumbers.hashOf(phoneNumber)
     const now = this.#options.clock.now()
-    const row = {
-      ...newAccountRow(phoneNumber, now),
+    const created: StoredAccount = {
+      ...newAccount(phoneNumber, now),
       nickname: account.nickname,
-      password_hash: passwordHash,
-      phone_verified_at: account.isVerified ? now : null,
+      passwordHash,
+      phoneVerifiedAt: account.isVerified ? now : null,
     }
     try {
       await inTransaction(this.#options.db, async (tx) => {
         if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
-        await insertAccount(tx, row)
-        await recordEvents(tx, now, noOrigin, [{ kind: 'account_created', accountId: row.id, phoneNumber }])
+        await insertAccount(tx, created)
+        await recordEvents(tx, now, noOrigin, [
+          { kind: 'account_created', accountId: created.id, phoneNumber },
+        ])
       })
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError('phone_number_taken', {}, { cause: error })
       throw error
     }
-    return toAccount(row)
+    return toAccount(created)
   }
 
   /**
@@ -142,14 +146,14 @@ export class Accounts {
 
   /** The account with this number, or with this id, or null. @throws AppError `phone_number_invalid` */
   async find(phoneNumberOrId: string): Promise<Account | null> {
-    const row =
+    const account =
       uuidBytes(phoneNumberOrId) !== null
         ? await findAccountById(this.#options.db, phoneNumberOrId)
         : await findAccountByPhoneNumber(
             this.#options.db,
             parsePhoneNumber(phoneNumberOrId, this.#options.region),
           )
-    return row && toAccount(row)
+    return account && toAccount(account)
   }
 
   /**
@@ -174,16 +178,16 @@ export class Accounts {
    */
   async update(caller: Caller, change: ProfileChange, origin: RequestOrigin): Promise<Account> {
     const { accountId } = caller
-    const row = existing(await findAccountById(this.#options.db, accountId))
-    if (Object.keys(changedColumns(row, change)).length === 0) return toAccount(row)
+    const known = existing(await findAccountById(this.#options.db, accountId))
+    if (Object.keys(changedFields(known, change)).length === 0) return toAccount(known)
     await this.#options.limiter.countWrite('change_profile', caller)
     const { account } = await this.#options.writer.update({
       accountId,
       by: caller,
       origin,
       decide: async (_tx, locked) => {
-        const set = changedColumns(locked, change)
-        const fields = Object.keys(set).join(' ')
+        const set = changedFields(locked, change)
+        const fields = fieldNames.flatMap(([field, name]) => (field in set ? [name] : [])).join(' ')
         return { set, events: fields ? [{ kind: 'account_updated', accountId, detail: { fields } }] : [] }
       },
     })
@@ -198,7 +202,7 @@ export class Accounts {
    */
   async export(caller: Caller, origin: RequestOrigin): Promise<AccountExport> {
     const id = caller.accountId
-    const row = existing(await findAccountById(this.#options.db, id))
+    const account = existing(await findAccountById(this.#options.db, id))
     await this.#options.limiter.countWrite('export_account', caller)
     await this.#options.writer.update({
       accountId: id,
@@ -207,8 +211,8 @@ export class Accounts {
       decide: async () => ({ events: [{ kind: 'account_exported', accountId: id }] }),
     })
     return {
-      account: toAccount(row),
-      identities: await identitiesOf(this.#options.db, row),
+      account: toAccount(account),
+      identities: await identitiesOf(this.#options.db, account),
       sessions: this.#whileLive(caller, this.#sessionRecords(id)),
       // Events of the number are left out: another account may have had the number before.
       events: this.#whileLive(caller, listEventsOf(this.#options.db, { accountId: id, phoneNumber: null })),
@@ -245,12 +249,12 @@ export class Accounts {
 
   /** All accounts in order of registration, read a page at a time. */
   async *list(): AsyncGenerator<Account> {
-    let after: AccountsTable | null = null
+    let after: StoredAccount | null = null
     do {
       await nextTurn()
-      const rows: AccountsTable[] = await listAccounts(this.#options.db, after, pageSize)
-      for (const row of rows) yield toAccount(row)
-      after = rows.length < pageSize ? null : (rows.at(-1) ?? null)
+      const page: StoredAccount[] = await listAccounts(this.#options.db, after, pageSize)
+      for (const account of page) yield toAccount(account)
+      after = page.length < pageSize ? null : (page.at(-1) ?? null)
     } while (after)
   }
 
@@ -265,33 +269,38 @@ export class Accounts {
   }
 }
 
-/** The columns whose value a change replaces. */
-function changedColumns(row: AccountsTable, { nickname, avatarUrl, locale }: ProfileChange) {
+/** The fields whose value a change replaces. */
+function changedFields(
+  account: StoredAccount,
+  { nickname, avatarUrl, locale }: ProfileChange,
+): AccountChanges {
   return {
-    ...(nickname !== undefined && nickname !== row.nickname && { nickname }),
-    ...(avatarUrl !== undefined && avatarUrl !== row.avatar_url && { avatar_url: avatarUrl }),
-    ...(locale !== undefined && locale !== row.locale && { locale }),
+    ...(nickname !== undefined && nickname !== account.nickname && { nickname }),
+    ...(avatarUrl !== undefined && avatarUrl !== account.avatarUrl && { avatarUrl }),
+    ...(locale !== undefined && locale !== account.locale && { locale }),
   }
 }
 
-/** The row itself. @throws AppError `account_not_found` where it is null */
-export function existing(row: AccountsTable | null): AccountsTable {
-  if (!row) throw new AppError('account_not_found')
-  return row
+/** The account itself. @throws AppError `account_not_found` where it is null */
+export function existing(account: StoredAccount | null): StoredAccount {
+  if (!account) throw new AppError('account_not_found')
+  return account
 }
 
-/** A row as the domain's type. */
-export function toAccount(row: AccountsTable): Account {
+/** An account without its secret. */
+export function toAccount(account: StoredAccount): Account {
+  const { id, phoneNumber, nickname, passwordHash, ban, registeredAt, avatarUrl, locale, phoneVerifiedAt } =
+    account
   return {
-    id: row.id,
-    phoneNumber: row.phone_number,
-    nickname: row.nickname,
-    hasPassword: row.password_hash !== null,
-    ...accountFactsOf(row),
-    banReason: row.ban_reason,
-    registeredAt: row.registered_at,
-    avatarUrl: row.avatar_url,
-    locale: row.locale,
-    phoneVerifiedAt: row.phone_verified_at,
+    id,
+    phoneNumber,
+    nickname,
+    hasPassword: passwordHash !== null,
+    ...factsOf(account),
+    banReason: ban?.reason ?? null,
+    registeredAt,
+    avatarUrl,
+    locale,
+    phoneVerifiedAt,
   }
 }

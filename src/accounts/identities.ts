@@ -1,6 +1,7 @@
 // The identities of an account: its phone number and every other kind, in one form. No sign-in method creates
 // another kind than the number yet.
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import { listIdentities } from './identity-rows.ts'
 
 export interface Identity {
@@ -17,7 +18,7 @@ export interface Identity {
 /** All identities of an account: the number first, the others oldest first. */
 export async function identitiesOf(
   db: Database,
-  { id, phone_number: phoneNumber, phone_verified_at: verifiedAt }: AccountsTable,
+  { id, phoneNumber, phoneVerifiedAt: verifiedAt }: StoredAccount,
 ): Promise<Identity[]> {
   const others = await listIdentities(db, id)
   const number: Identity[] =

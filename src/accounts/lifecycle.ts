@@ -4,12 +4,13 @@ import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
 import type { RightCode } from '../codes/codes.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { noOrigin } from '../events/events.ts'
 import { forgetPerson } from '../events/forget-person.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import type { Change } from '../sessions/account-change.ts'
-import { accountFactsOf, isInForce } from '../sessions/account-state.ts'
+import { isInForce } from '../sessions/account-state.ts'
 import { type AccountWriter, lockById } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
 import { lockAccountRow } from '../sessions/locked-account-rows.ts'
@@ -56,8 +57,8 @@ export class AccountLifecycle {
       accountId,
       by: null,
       origin: noOrigin,
-      decide: async (_tx, _row, now) => ({
-        set: { banned_at: now, banned_until: until, ban_reason: reason },
+      decide: async (_tx, _account, now) => ({
+        set: { ban: { at: now, until, reason } },
         end: { which: { allBut: null }, reason: 'banned' },
         events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
       }),
@@ -71,13 +72,8 @@ export class AccountLifecycle {
       accountId,
       by: null,
       origin: noOrigin,
-      decide: async (_tx, row) => {
-        if (row.banned_at === null) return nothing
-        return {
-          set: { banned_at: null, banned_until: null, ban_reason: null },
-          events: [{ kind: 'account_unbanned', accountId }],
-        }
-      },
+      decide: async (_tx, { ban }) =>
+        ban === null ? nothing : { set: { ban: null }, events: [{ kind: 'account_unbanned', accountId }] },
     })
     return toAccount(existing(account))
   }
@@ -100,12 +96,12 @@ export class AccountLifecycle {
       accountId,
       by: actor,
       origin: actor.origin,
-      decide: async (tx, row, now) => {
+      decide: async (tx, locked, now) => {
         if (!(await code.use(tx))) throw new AppError('code_wrong')
-        const removal = this.#options.closingMs === 0 ? await beginRemoval(tx, row, now) : nothing
+        const removal = this.#options.closingMs === 0 ? await beginRemoval(tx, locked, now) : nothing
         return {
           ...ends,
-          set: { ...removal.set, closes_at: closesAt },
+          set: { ...removal.set, closesAt },
           events: [
             { kind: 'account_closing', accountId, detail: { closes_at: closesAt } },
             ...(removal.events ?? []),
@@ -152,20 +148,20 @@ export class AccountLifecycle {
     return await this.#finishRemoval(accountId)
   }
 
-  async #beginRemoval({ id: accountId, phone_number: phoneNumber }: AccountsTable, now: number) {
+  async #beginRemoval({ id: accountId, phoneNumber }: StoredAccount, now: number) {
     const hash = phoneNumber === null ? null : await this.#options.barredNumbers.hashOf(phoneNumber)
     const { result } = await this.#options.writer.write({
       lock: lockById(accountId),
       by: null,
       decide: async (locked, tx) => {
         // The number has changed since it was hashed: the next purge looks at the account again.
-        const row = locked?.account
-        if (!row || !isDue(row, now) || row.phone_number !== phoneNumber)
+        const account = locked?.account
+        if (!account || !isDue(account, now) || account.phoneNumber !== phoneNumber)
           return { change: null, result: false }
-        const { ban } = accountFactsOf(row)
-        if (hash !== null && isInForce(ban, now))
-          await insertBarredNumber(tx, { hash, bannedAt: row.banned_at ?? now, reason: row.ban_reason })
-        return { change: { ...ends, ...(await beginRemoval(tx, row, now)) }, result: true }
+        const { ban } = account
+        if (hash !== null && ban && isInForce(ban, now))
+          await insertBarredNumber(tx, { hash, bannedAt: ban.at, reason: ban.reason })
+        return { change: { ...ends, ...(await beginRemoval(tx, account, now)) }, result: true }
       },
     })
     return result
@@ -173,9 +169,9 @@ export class AccountLifecycle {
 
   /** Deletes the rows of an account whose removal has begun, page by page. */
   async #finishRemoval(accountId: string): Promise<boolean> {
-    const row = await findRemoval(this.#options.db, accountId)
-    if (!row) return false
-    const { removed_number: phoneNumber, removal_began_at: began } = row
+    const removal = await findRemoval(this.#options.db, accountId)
+    if (!removal) return false
+    const { phoneNumber, beganAt: began } = removal
     if (!(await this.#options.writer.pendingEnds.write(accountId))) return false
     await deleteAllSessionsOf(this.#options.db, accountId)
     await forgetPerson(this.#options.db, { accountId, phoneNumber, began })
@@ -210,22 +206,21 @@ const ends = { end: { which: { allBut: null }, reason: 'account_closed' } } as c
  */
 async function beginRemoval(
   tx: Database,
-  { id: accountId, phone_number: phoneNumber }: AccountsTable,
+  { id: accountId, phoneNumber, ban }: StoredAccount,
   now: number,
 ): Promise<Pick<Change, 'set' | 'events'>> {
   if (phoneNumber !== null) await deleteCodesOf(tx, phoneNumber)
   await deleteIdentitiesOf(tx, accountId)
   return {
     set: {
-      phone_number: null,
-      removed_number: phoneNumber,
-      removal_began_at: now,
-      phone_verified_at: null,
-      password_hash: null,
+      phoneNumber: null,
+      removal: { beganAt: now, phoneNumber },
+      phoneVerifiedAt: null,
+      passwordHash: null,
       nickname: null,
-      avatar_url: null,
+      avatarUrl: null,
       locale: null,
-      ban_reason: null,
+      ban: ban && { ...ban, reason: null },
     },
     events: [{ kind: 'account_purged', accountId }],
   }
@@ -235,8 +230,7 @@ async function beginRemoval(
  * Whether an account is due for removal at `now`. A timed ban delays the removal. A permanent ban does not
  * keep personal data.
  */
-function isDue(row: AccountsTable, now: number): boolean {
-  const { ban, closesAt } = accountFactsOf(row)
+function isDue({ ban, closesAt }: StoredAccount, now: number): boolean {
   if (closesAt === null || closesAt > now) return false
   return !isInForce(ban, now) || ban.until === null
 }

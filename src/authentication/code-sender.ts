@@ -2,13 +2,15 @@
 
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { OnBackgroundError } from '../background-errors.ts'
-import { type CodeName, type Codes, codeLifeMs, type Purpose } from '../codes/codes.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import { type CodeName, type Codes, codeLifeMs } from '../codes/codes.ts'
+import type { Purpose } from '../codes/purpose.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { atLeastInClass } from '../queue-order.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import { findValidProof } from '../sessions/device-proofs.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
@@ -46,7 +48,7 @@ export interface SentCode {
 interface Message {
   readonly name: CodeName
   /** null: the number has no account. */
-  readonly account: AccountsTable | null
+  readonly account: StoredAccount | null
   readonly asked: CodeRequest
   readonly request: SendRequest
 }

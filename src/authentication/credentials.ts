@@ -6,12 +6,13 @@ import { isBarredNumber } from '../accounts/barred-number-rows.ts'
 import type { BarredNumbers } from '../accounts/barred-numbers.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../database/failures.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError, isWrongCredential } from '../errors.ts'
 import type { NewEvent, RequestOrigin } from '../events/events.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
 import { maskPhoneNumber, parsePhoneNumber, type Region } from '../phone/phone.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
@@ -54,7 +55,7 @@ interface CodeGuesser {
 }
 
 /** A step-up that was right. It is checked again under the account's lock, which also uses up a code. */
-type Confirmed = (tx: Database, row: AccountsTable) => Promise<boolean>
+type Confirmed = (tx: Database, locked: StoredAccount) => Promise<boolean>
 
 export class Credentials {
   readonly #options: CredentialsOptions
@@ -68,18 +69,18 @@ export class Credentials {
    * @throws AppError `password_refused`, `credentials_wrong`, `code_wrong`, `account_not_found`, `overloaded`
    */
   async changePassword(actor: Actor, newPassword: string, stepUp: StepUp): Promise<void> {
-    const row = await this.#get(actor.accountId)
-    assertAcceptablePassword(newPassword, row.phone_number)
-    const confirmed = await this.#confirm(row, stepUp, actor)
+    const account = await this.#get(actor.accountId)
+    assertAcceptablePassword(newPassword, account.phoneNumber)
+    const confirmed = await this.#confirm(account, stepUp, actor)
     const hash = await this.#options.passwords.hash(newPassword)
     await this.#options.writer.update({
-      accountId: row.id,
+      accountId: account.id,
       by: actor,
       origin: actor.origin,
       decide: async (tx, locked) => {
         if (!(await confirmed(tx, locked))) throw notConfirmed(stepUp)
         return {
-          set: { password_hash: hash },
+          set: { passwordHash: hash },
           end: { which: { allBut: actor.sessionId }, reason: 'password_changed' },
           events: [passwordSet(locked, 'password' in stepUp ? 'password' : 'code')],
         }
@@ -99,22 +100,22 @@ export class Credentials {
     assertAcceptablePassword(request.newPassword, phoneNumber)
     const presented = { phoneNumber, text: request.deviceProof, deviceId: null }
     const proof = await findValidProof(this.#options.db, presented)
-    const row = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-    const guesser = { accountId: null, ofAccountId: row?.id ?? null, origin, proof }
+    const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
+    const guesser = { accountId: null, ofAccountId: account?.id ?? null, origin, proof }
     const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, guesser)
     // A number without an account gets no code, so a code for it can only be a guess.
-    if (!row) throw new AppError('code_wrong')
+    if (!account) throw new AppError('code_wrong')
     const hash = await this.#options.passwords.hash(request.newPassword)
     await this.#options.writer.update({
-      accountId: row.id,
+      accountId: account.id,
       by: null,
       origin,
       decide: async (tx, locked, now) => {
-        if (locked.phone_number !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
+        if (locked.phoneNumber !== phoneNumber || !(await right.use(tx))) throw new AppError('code_wrong')
         assertNotBanned(locked, now)
-        const first = locked.phone_verified_at === null ? firstVerification(locked, now) : null
+        const first = locked.phoneVerifiedAt === null ? firstVerification(locked, now) : null
         return {
-          set: { ...first?.set, password_hash: hash },
+          set: { ...first?.set, passwordHash: hash },
           end: { which: { allBut: null }, reason: first ? 'phone_verified' : 'password_changed' },
           events: [...(first ? [first.event] : []), passwordSet(locked, 'reset')],
         }
@@ -131,23 +132,24 @@ export class Credentials {
     actor: Actor,
     request: { phoneNumber: string; code: string; confirmation: StepUp },
   ): Promise<Account> {
-    const row = await this.#get(actor.accountId)
+    const account = await this.#get(actor.accountId)
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#options.region)
-    if (phoneNumber === row.phone_number) throw new AppError('phone_number_taken')
+    if (phoneNumber === account.phoneNumber) throw new AppError('phone_number_taken')
     // The checks run one after the other, so that a typing error in one does not use up guesses of the other.
     const right = await this.#checkCode({ phoneNumber, purpose: 'change_phone' }, request.code, actor).catch(
       at('/code'),
     )
-    const confirmed = await this.#confirm(row, request.confirmation, actor).catch(at('/confirmation'))
+    const confirmed = await this.#confirm(account, request.confirmation, actor).catch(at('/confirmation'))
     const numberHash = await this.#options.barredNumbers.hashOf(phoneNumber)
-    const account = await this.#moveTo(actor, phoneNumber, async (tx, locked) => {
+    const moved = await this.#moveTo(actor, phoneNumber, async (tx, locked) => {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
       // A permanent ban applies to its number, with or without an account.
       if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
     })
-    if (row.phone_number !== null) this.#options.tellMoved(row.phone_number, maskPhoneNumber(phoneNumber))
-    return account
+    if (account.phoneNumber !== null)
+      this.#options.tellMoved(account.phoneNumber, maskPhoneNumber(phoneNumber))
+    return moved
   }
 
   /**
@@ -155,7 +157,7 @@ export class Credentials {
    * @throws AppError `code_wrong`, `account_not_found`, `rate_limited`
    */
   async checkClosingCode(actor: Actor, code: string): Promise<RightCode> {
-    const { phone_number: phoneNumber } = await this.#get(actor.accountId)
+    const { phoneNumber } = await this.#get(actor.accountId)
     return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(actor))
   }
 
@@ -190,7 +192,7 @@ export class Credentials {
   async #moveTo(
     actor: Actor,
     phoneNumber: string,
-    assertProven: (tx: Database, locked: AccountsTable) => Promise<void>,
+    assertProven: (tx: Database, locked: StoredAccount) => Promise<void>,
   ): Promise<Account> {
     try {
       const { account } = await this.#options.writer.update({
@@ -199,9 +201,9 @@ export class Credentials {
         origin: actor.origin,
         decide: async (tx, locked, now) => {
           await assertProven(tx, locked)
-          const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phone_number } }
+          const moved = { accountId: locked.id, phoneNumber, detail: { from: locked.phoneNumber } }
           return {
-            set: { phone_number: phoneNumber, phone_verified_at: now },
+            set: { phoneNumber, phoneVerifiedAt: now },
             end: { which: { allBut: actor.sessionId }, reason: 'phone_changed' },
             events: [{ kind: 'phone_changed', ...moved }],
           }
@@ -214,25 +216,25 @@ export class Credentials {
     }
   }
 
-  async #get(accountId: string): Promise<AccountsTable> {
+  async #get(accountId: string): Promise<StoredAccount> {
     return existing(await findAccountById(this.#options.db, accountId))
   }
 
-  async #confirm(row: AccountsTable, stepUp: StepUp, actor: Actor): Promise<Confirmed> {
-    const phoneNumber = row.phone_number
+  async #confirm(account: StoredAccount, stepUp: StepUp, actor: Actor): Promise<Confirmed> {
+    const { phoneNumber } = account
     if ('code' in stepUp) {
       const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(actor))
-      return async (tx, locked) => locked.phone_number === phoneNumber && (await right.use(tx))
+      return async (tx, locked) => locked.phoneNumber === phoneNumber && (await right.use(tx))
     }
     const { accountId, sessionId, origin } = actor
     const { proof } = owner(actor)
     const subject = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }
     await this.#options.limiter.withLimit(passwordCheck, subject, (guess) =>
-      comparePassword(this.#options.passwords, { row, password: stepUp.password, guess }).catch(
+      comparePassword(this.#options.passwords, { account, password: stepUp.password, guess }).catch(
         this.#noteWrong({ phoneNumber, accountId }, 'password', origin),
       ),
     )
-    return async (_tx, locked) => locked.password_hash === row.password_hash
+    return async (_tx, locked) => locked.passwordHash === account.passwordHash
   }
 }
 
@@ -257,10 +259,10 @@ function notConfirmed(stepUp: StepUp): AppError {
   return new AppError('code' in stepUp ? 'code_wrong' : 'credentials_wrong')
 }
 
-function passwordSet(row: AccountsTable, how: 'password' | 'code' | 'reset'): NewEvent {
+function passwordSet(account: StoredAccount, how: 'password' | 'code' | 'reset'): NewEvent {
   return {
     kind: 'password_set',
-    accountId: row.id,
-    detail: { how, had_password: row.password_hash !== null },
+    accountId: account.id,
+    detail: { how, had_password: account.passwordHash !== null },
   }
 }

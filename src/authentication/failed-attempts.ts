@@ -1,10 +1,10 @@
 // Wrong passwords and codes: one place compares passwords, and one place records failures.
 
-import type { AccountsTable } from '../database/schema.ts'
 import { AppError, isWrongCredential } from '../errors.ts'
 import type { EventKind, RequestOrigin } from '../events/events.ts'
 import type { Guess } from '../limits/guess.ts'
 import type { Passwords } from '../passwords/password.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 
 export interface Refusal {
@@ -36,14 +36,14 @@ export function noteWrong(writer: AccountWriter, { origin, ...event }: Refusal) 
  */
 export async function comparePassword(
   passwords: Passwords,
-  { row, password, guess }: { row: AccountsTable | null; password: string; guess: Guess },
+  { account, password, guess }: { account: StoredAccount | null; password: string; guess: Guess },
 ): Promise<string> {
-  const stored = row?.password_hash ?? null
+  const stored = account?.passwordHash ?? null
   const decision = await guess.count(stored !== null)
   const isRight = await passwords.verify(stored, password)
   if (!isRight || stored === null || decision === 'full') {
     guess.isWrong = true
-    throw new AppError('credentials_wrong', { wrong: row ? 'password' : 'phone_number' })
+    throw new AppError('credentials_wrong', { wrong: account ? 'password' : 'phone_number' })
   }
   return stored
 }

@@ -2,8 +2,9 @@
 // the session of that sign-in.
 import { findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
+import type { StoredAccount } from '../sessions/account.ts'
 import { type Admission, admitUnchanged } from '../sessions/sessions.ts'
 import { findRepeatable, hasSignedIn, type Repeatable } from '../sessions/sign-in-repeat-rows.ts'
 import {
@@ -48,7 +49,7 @@ export class SignInRepeats {
    * Admits a repeat, under the account's lock, to the session that the first try created; null where there is
    * none.
    */
-  async admit(tx: Database, account: AccountsTable, fingerprint: string | null): Promise<Admission | null> {
+  async admit(tx: Database, account: StoredAccount, fingerprint: string | null): Promise<Admission | null> {
     const repeats = fingerprint === null ? null : await this.#findOf(tx, account.id, fingerprint)
     return repeats && { ...admitUnchanged(account), repeats }
   }
@@ -58,7 +59,7 @@ export class SignInRepeats {
    * token, or has chosen another key since: a request of it that arrives late must not replace that session.
    * @throws AppError `invalid_request`
    */
-  async assertUnused(tx: Database, { id }: AccountsTable, fingerprint: string | null): Promise<void> {
+  async assertUnused(tx: Database, { id }: StoredAccount, fingerprint: string | null): Promise<void> {
     if (fingerprint === null) return
     const since = this.#clock.now() - keyRememberedMs
     if (!(await hasSignedIn(tx, id, { fingerprint, since }))) return

@@ -33,7 +33,7 @@ async function isYoung(open: () => Database): Promise<boolean> {
   const db = open()
   try {
     const [oldest] = await listAccounts(db, null, 1)
-    return oldest === undefined || Date.now() - oldest.registered_at < youngMs
+    return oldest === undefined || Date.now() - oldest.registeredAt < youngMs
   } catch {
     return false
   } finally {

@@ -1,6 +1,6 @@
 // The six digits of a code, derived from a random nonce and the server's key.
 import { createHmac } from 'node:crypto'
-import type { Purpose } from '../database/schema.ts'
+import type { Purpose } from './purpose.ts'
 
 /**
  * The largest multiple of a million below 2^32: larger numbers are rejected, so that all codes are equally

@@ -2,7 +2,8 @@
 // Galera cluster too: both change one row, so that the later one is checked again (database/galera.ts). No
 // policy here.
 import { sql } from 'kysely'
-import type { CodesTable, Database, Purpose } from '../database/schema.ts'
+import type { CodesTable, Database } from '../database/schema.ts'
+import type { Purpose } from './purpose.ts'
 
 export interface CodeName {
   /** E.164. */

@@ -21,7 +21,6 @@ import {
   useCode,
 } from './code-rows.ts'
 
-export { type Purpose, purposes } from '../database/schema.ts'
 export type { CodeName } from './code-rows.ts'
 
 /** How long a code is valid after the last message that contained it. */

@@ -1,31 +1,8 @@
 // The tables of the database, as Kysely's types. Times are milliseconds since 1970 UTC, on every database.
 import type { Generated, Kysely, Transaction } from 'kysely'
-
-export const endReasons = [
-  'signed_out',
-  'replaced',
-  'kicked',
-  'banned',
-  'password_changed',
-  'phone_changed',
-  'account_closed',
-  'phone_verified',
-  'expired',
-  'token_reused',
-] as const
-export type EndReason = (typeof endReasons)[number]
-
-export const platforms = [
-  'ios',
-  'android',
-  'harmony',
-  'mini_program',
-  'web',
-  'desktop',
-  'classic',
-  'other',
-] as const
-export type Platform = (typeof platforms)[number]
+import type { Purpose } from '../codes/purpose.ts'
+import type { EndReason } from '../sessions/end-reason.ts'
+import type { Platform } from '../sessions/platform.ts'
 
 /** All columns but `writes`, which only `certify` changes (sessions/locked-account-rows.ts). */
 export interface AccountsTable {
@@ -121,9 +98,6 @@ export interface PendingEndsTable {
   ip: string | null
   request_id: string | null
 }
-
-export const purposes = ['sign_in', 'reset_password', 'change_phone', 'close_account', 'confirm'] as const
-export type Purpose = (typeof purposes)[number]
 
 /**
  * One code for each number and purpose. The code itself is not stored: codes/code-digits.ts derives it from

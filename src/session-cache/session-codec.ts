@@ -15,10 +15,12 @@
 //   critical tags the writer knows, so a newer version does not use those.
 // - A tag stays in the list for ever and is never given to another field.
 import { crc32 } from 'node:zlib'
-import { endReasons, type Platform, platforms } from '../database/schema.ts'
 import { uuidBytes } from '../ids.ts'
+import type { SignedInAccount } from '../sessions/account.ts'
 import type { Ban } from '../sessions/account-state.ts'
-import type { Ending, Session, SignedInAccount } from '../sessions/session.ts'
+import { endReasons } from '../sessions/end-reason.ts'
+import { type Platform, platforms } from '../sessions/platform.ts'
+import type { Ending, Session } from '../sessions/session.ts'
 import type { PendingRotation } from '../sessions/token-status.ts'
 import {
   hashBytes,

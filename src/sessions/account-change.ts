@@ -1,18 +1,21 @@
 // What a transaction can change of an account and its sessions, and the SQL that writes it. account-writer.ts
 // runs it.
-import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
+
+import type { Database } from '../database/schema.ts'
 import { WriteBatch } from '../database/write-batch.ts'
 import { type NewEvent, type RequestOrigin, recordEnds, recordEvents } from '../events/events.ts'
+import { type AccountChanges, type StoredAccount, toSignedInAccount } from './account.ts'
 import {
   deleteDeviceProofsOf,
   deleteDeviceProofsOfSession,
   deleteDeviceProofsWithoutSession,
 } from './device-proof-rows.ts'
 import { keepDeviceProof } from './device-proofs.ts'
-import { type AccountColumns, deleteAccount, updateLockedAccount } from './locked-account-rows.ts'
+import type { EndReason } from './end-reason.ts'
+import { deleteAccount, updateLockedAccount } from './locked-account-rows.ts'
 import type { LockedSessions } from './locked-sessions.ts'
 import { endAtOnce } from './pending-ends.ts'
-import { type Ending, type Session, type StoredSession, toSignedInAccount } from './session.ts'
+import type { Ending, Session, StoredSession } from './session.ts'
 import { findSessions, insertSession } from './session-rows.ts'
 import { type RepeatableSignIn, replaceUnusedToken } from './sign-in-repeat-rows.ts'
 import { retirePreviousToken, rotateToken, type TokenRotation } from './token-rows.ts'
@@ -20,8 +23,8 @@ import type { Rotation } from './token-status.ts'
 
 /** What one transaction changes. A part that is absent stays as it is. */
 export interface Change {
-  /** Columns of the account; null: the account and everything that belongs to it are removed. */
-  readonly set?: AccountColumns | null
+  /** What changes of the account itself; null: it is removed, with everything that belongs to it. */
+  readonly set?: AccountChanges | null
   /** A session that begins. */
   readonly start?: NewSession
   /** Sessions that end. They are recorded as ended by the new session, or else by the caller. */
@@ -130,7 +133,7 @@ function tokenSessions(token: TokenChange | undefined): string[] {
 }
 
 export interface Work {
-  readonly account: AccountsTable
+  readonly account: StoredAccount
   readonly change: Change
   readonly now: number
   readonly origin: RequestOrigin
@@ -144,7 +147,7 @@ export interface Work {
 
 /** A change that is written, except for its row in the feed. */
 export interface Applied {
-  readonly account: AccountsTable | null
+  readonly account: StoredAccount | null
   /** The cache entry of the session that began; null: none began. */
   readonly entry: StoredSession | null
   readonly deviceProof: string | null
@@ -173,7 +176,7 @@ export async function apply(tx: Database, work: Work): Promise<Applied> {
 async function writeAccount(
   tx: Database,
   { account, change: { set, end }, now, ended, kept, ender: by }: Work,
-): Promise<AccountsTable | null> {
+): Promise<StoredAccount | null> {
   if (set === null) {
     await deleteAccount(tx, account.id)
     return null
@@ -198,8 +201,8 @@ async function writeDeviceProofs(
   tx: Database,
   writes: WriteBatch,
   parts: {
-    readonly before: AccountsTable
-    readonly account: AccountsTable
+    readonly before: StoredAccount
+    readonly account: StoredAccount
     readonly change: Change
     readonly now: number
   },
@@ -209,7 +212,7 @@ async function writeDeviceProofs(
   if (end && 'allBut' in end.which) {
     // All other holders of a proof lose it. A proof is bound to a number: when the account changes its
     // number, even the proof of the kept session is useless.
-    const leavesNumber = account.phone_number !== before.phone_number
+    const leavesNumber = account.phoneNumber !== before.phoneNumber
     await deleteDeviceProofsOf(writes.db, account.id, leavesNumber ? null : end.which.allBut)
   } else if (end && !keepsDevice.has(end.reason)) {
     // The device may be in other hands. Its proofs from earlier sign-ins belong to ended sessions;
@@ -224,7 +227,7 @@ async function writeDeviceProofs(
   if (token?.is === 'reissued' && presented === null)
     await deleteDeviceProofsOfSession(tx, account.id, session.id)
   // A proof is bound to a number.
-  const { phone_number: phoneNumber } = account
+  const { phoneNumber } = account
   return phoneNumber === null
     ? null
     : await keepDeviceProof(tx, presented, { session, phoneNumber, ...(text !== undefined && { text }) })
@@ -261,7 +264,7 @@ export async function entriesAfter(
     work,
     ids,
     account,
-  }: { readonly work: Work; readonly ids: readonly string[]; readonly account: AccountsTable },
+  }: { readonly work: Work; readonly ids: readonly string[]; readonly account: StoredAccount },
 ): Promise<StoredSession[]> {
   const { change, now, ended } = work
   const before = change.token ? null : sessions.known(ids)
@@ -284,10 +287,10 @@ function enderOf({ change: { start }, ender }: Work, sessions: LockedSessions): 
 }
 
 /** The stored form of a session that begins in this transaction. */
-function entryOf({ session, tokenHash, repeatable }: NewSession, row: AccountsTable): StoredSession {
+function entryOf({ session, tokenHash, repeatable }: NewSession, account: StoredAccount): StoredSession {
   return {
     session,
-    account: toSignedInAccount(row),
+    account: toSignedInAccount(account),
     tokenHash,
     ending: null,
     rotation: repeatable && rotationOf(repeatable),

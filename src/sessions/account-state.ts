@@ -1,6 +1,5 @@
 // What an account may do now. A ban and a request to close the account are independent facts; the state
 // follows from both and the time.
-import type { AccountsTable } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 
 /** A ban, in force or expired. Times are milliseconds since 1970 UTC. */
@@ -34,15 +33,12 @@ export function isInForce(ban: Ban | null, now: number): ban is Ban {
   return ban !== null && (ban.until === null || now < ban.until)
 }
 
-type AccountFactsRow = Pick<AccountsTable, 'banned_at' | 'banned_until' | 'closes_at'>
-
-/** The facts in an account's row. */
-export function accountFactsOf(row: AccountFactsRow): AccountFacts {
-  return { ban: row.banned_at === null ? null : { until: row.banned_until }, closesAt: row.closes_at }
+/** The facts alone, of an account of which more is known. */
+export function factsOf({ ban, closesAt }: AccountFacts): AccountFacts {
+  return { ban: ban && { until: ban.until }, closesAt }
 }
 
 /** @throws AppError `account_banned` while a ban is in force */
-export function assertNotBanned(row: AccountFactsRow, now: number): void {
-  const { ban } = accountFactsOf(row)
+export function assertNotBanned({ ban }: AccountFacts, now: number): void {
   if (isInForce(ban, now)) throw new AppError('account_banned', { bannedUntil: ban.until })
 }

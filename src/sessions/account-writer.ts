@@ -6,7 +6,7 @@ import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange, insertChangeAfter, type WrittenChange } from '../changes/change-rows.ts'
 import type { Feed } from '../changes/feed.ts'
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
 import { WriteBatch } from '../database/write-batch.ts'
 import { AppError } from '../errors.ts'
@@ -15,6 +15,7 @@ import { InTurn } from '../in-turn.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { lateMs } from '../timing.ts'
+import type { StoredAccount } from './account.ts'
 import { type Affected, affectedBy, apply, type Change, entriesAfter, type Work } from './account-change.ts'
 import { assertLive, type Caller } from './caller.ts'
 import { certify, lockAccount } from './locked-account-rows.ts'
@@ -31,9 +32,9 @@ export interface Decision<T> {
   readonly result: T
 }
 
-/** An account's row, locked until the transaction ends. Callers may add what else they read with it. */
+/** An account whose row is locked until the transaction ends. Callers may add what else they read with it. */
 export interface Locked {
-  readonly account: AccountsTable
+  readonly account: StoredAccount
 }
 
 export interface Write<L extends Locked, T> {
@@ -64,8 +65,8 @@ export interface Write<L extends Locked, T> {
 
 export interface Written<T> {
   readonly result: T
-  /** The row after the change; null: there is no account. */
-  readonly account: AccountsTable | null
+  /** The account after the change; null: there is none. */
+  readonly account: StoredAccount | null
   /** How many sessions the change ended. */
   readonly ended: number
   /** The sessions that the change affected, in their new state; empty where there were too many to read. */
@@ -79,8 +80,8 @@ export interface AccountUpdate {
   readonly accountId: string
   readonly by: Caller | null
   readonly origin: RequestOrigin
-  /** Runs under the account's lock with its row, checks every condition again, and returns what changes. */
-  readonly decide: (tx: Database, account: AccountsTable, now: number) => Promise<Change>
+  /** Runs under the account's lock, checks every condition again, and returns what changes. */
+  readonly decide: (tx: Database, account: StoredAccount, now: number) => Promise<Change>
   /** The same as in `Write`. */
   readonly onCommitted?: (() => void) | undefined
 }
@@ -155,7 +156,7 @@ export class AccountWriter {
       const account = locked?.account ?? null
       const now = this.#clock.now()
       const id = account?.id ?? by?.accountId ?? ''
-      const sessions = new LockedSessions(tx, { id, row: account }, now)
+      const sessions = new LockedSessions(tx, { id, account }, now)
       if (by) assertLive(await sessions.find(by.sessionId), by, now)
       const { change, result } = await decide(locked && { ...locked, sessions }, tx, now)
       if (!account || change === null)
@@ -279,8 +280,8 @@ export class AccountWriter {
   }
 }
 
-function withOwnNumber({ phoneNumber, ...event }: NewEvent, { phone_number: own }: AccountsTable): NewEvent {
-  return phoneNumber === own ? { ...event, phoneNumber } : event
+function withOwnNumber({ phoneNumber, ...event }: NewEvent, account: StoredAccount): NewEvent {
+  return phoneNumber === account.phoneNumber ? { ...event, phoneNumber } : event
 }
 
 /** Writes a change and its row in the feed, and returns the cache entries of its sessions. */

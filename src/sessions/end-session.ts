@@ -1,9 +1,10 @@
 // Ends one session: for its owner, for an operator, and where a token is presented that was retired.
-import type { EndReason } from '../database/schema.ts'
+
 import { noOrigin, type RequestOrigin } from '../events/events.ts'
 import { mayLiveOnMs } from '../timing.ts'
 import { type AccountWriter, type Decision, lockById } from './account-writer.ts'
 import type { Caller } from './caller.ts'
+import type { EndReason } from './end-reason.ts'
 import { hasTimeLeft } from './session.ts'
 import { findSession } from './session-rows.ts'
 

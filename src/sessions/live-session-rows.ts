@@ -2,9 +2,10 @@
 // here.
 import { type InferResult, sql } from 'kysely'
 import { isMysql } from '../database/pages.ts'
-import type { Database, Platform, SessionsTable } from '../database/schema.ts'
+import type { Database, SessionsTable } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 import { isOverByPendingEnd, pendingEndColumns } from './pending-end-rows.ts'
+import type { Platform } from './platform.ts'
 import type { Contender } from './policy.ts'
 import type { Session } from './session.ts'
 import {

@@ -3,45 +3,44 @@
 import { sql } from 'kysely'
 import { isMysql } from '../database/pages.ts'
 import type { AccountsTable, Database } from '../database/schema.ts'
+import type { AccountChanges, StoredAccount } from './account.ts'
+import { columnsOf, toStoredAccount } from './account-columns.ts'
 import { type EndOfSessions, endSessions, namedAtOnce } from './session-rows.ts'
 
 /**
- * The row of an account, locked until the transaction ends; null where there is no such account, or its
+ * An account whose row is locked until the transaction ends; null where there is no such account, or its
  * removal has begun.
  */
-export async function lockAccount(tx: Database, id: string): Promise<AccountsTable | null> {
-  const row = await lockAccountRow(tx, id)
-  return row?.removal_began_at === null ? row : null
+export async function lockAccount(tx: Database, id: string): Promise<StoredAccount | null> {
+  const account = await lockAccountRow(tx, id)
+  return account?.removal === null ? account : null
 }
 
 /**
- * The row of an account, locked until the transaction ends, also where its removal has begun; null where
+ * An account whose row is locked until the transaction ends, also where its removal has begun; null where
  * there is no such account.
  */
-export async function lockAccountRow(tx: Database, id: string): Promise<AccountsTable | null> {
+export async function lockAccountRow(tx: Database, id: string): Promise<StoredAccount | null> {
   const row = await tx
     .selectFrom('hufu_accounts')
     .selectAll()
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst()
-  return row ?? null
+  return row ? toStoredAccount(row) : null
 }
-
-/** Columns of an account that change. */
-export type AccountColumns = Partial<Omit<AccountsTable, 'id' | 'updated_at'>>
 
 /** What changes of an account and of its sessions that end. */
 export interface AccountUpdate {
-  /** Columns of the account; empty: none. */
-  readonly set: AccountColumns
+  /** Empty: nothing of the account itself. */
+  readonly set: AccountChanges
   /** null: no session ends. */
   readonly end: EndOfSessions | null
   readonly now: number
 }
 
 /**
- * Changes columns of an account, ends sessions of it, and returns the new row. On MySQL and MariaDB one
+ * Changes an account, ends sessions of it, and returns the account as it is then. On MySQL and MariaDB one
  * statement does both, and always changes the account's row, so that two transactions on the account cannot
  * both commit: on a Galera cluster, a lock is known to one node only, and what conflicts at the commit is a
  * change of the same row. Other databases need no such change: all connections know of their locks.
@@ -49,17 +48,18 @@ export interface AccountUpdate {
  */
 export async function updateLockedAccount(
   tx: Database,
-  row: AccountsTable,
+  account: StoredAccount,
   { set, end, now }: AccountUpdate,
-): Promise<AccountsTable> {
-  const hasColumns = Object.keys(set).length > 0
-  const change: Partial<AccountsTable> = hasColumns ? { ...set, updated_at: now } : {}
-  if (isMysql(tx)) await updateOnMysql(tx, row.id, change, end)
+): Promise<StoredAccount> {
+  const columns = columnsOf(set)
+  const hasColumns = Object.keys(columns).length > 0
+  const change: Partial<AccountsTable> = hasColumns ? { ...columns, updated_at: now } : {}
+  if (isMysql(tx)) await updateOnMysql(tx, account.id, change, end)
   else {
-    if (hasColumns) await tx.updateTable('hufu_accounts').set(change).where('id', '=', row.id).execute()
+    if (hasColumns) await tx.updateTable('hufu_accounts').set(change).where('id', '=', account.id).execute()
     if (end) await endSessions(tx, end)
   }
-  return { ...row, ...change }
+  return { ...account, ...set }
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { platforms } from '../database/schema.ts'
+import { platforms } from './platform.ts'
 import { type Contender, decide, type Policy } from './policy.ts'
 
 const byPlatform: Policy = { scope: 'platform', max: 1, whenFull: 'replace_oldest' }

@@ -1,5 +1,5 @@
 // Which sessions end when a new one starts: a pure function, called inside the sign-in transaction.
-import type { Platform } from '../database/schema.ts'
+import type { Platform } from './platform.ts'
 
 export interface Policy {
   /** Which sessions compete for room: those of the whole account, of one platform, or of one device. */

@@ -1,5 +1,7 @@
 // Columns of sessions and what they mean, for the statements of the *-rows.ts beside.
-import type { EndReason, SessionsTable } from '../database/schema.ts'
+
+import type { SessionsTable } from '../database/schema.ts'
+import type { EndReason } from './end-reason.ts'
 import { isOverByPendingEnd, type MayBeOver } from './pending-end-rows.ts'
 import type { Ending, Session } from './session.ts'
 import type { Rotation } from './token-status.ts'

@@ -1,5 +1,7 @@
 // All sessions that an account has had, in SQL, with their ends. No policy here.
-import type { Database, EndReason } from '../database/schema.ts'
+
+import type { Database } from '../database/schema.ts'
+import type { EndReason } from './end-reason.ts'
 import { pendingEndColumns } from './pending-end-rows.ts'
 import type { Session } from './session.ts'
 import { endOf, sessionColumns, toSession } from './session-columns.ts'

@@ -1,10 +1,11 @@
 // Sessions in SQL: found by their ids, inserted, ended and deleted. No policy here.
 import type { InferResult } from 'kysely'
 import type { PrepareRead } from '../database/open.ts'
-import type { Database, EndReason } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
-import { accountFactsOf } from './account-state.ts'
+import { accountFactsOf } from './account-columns.ts'
+import type { EndReason } from './end-reason.ts'
 import type { Session, StoredSession } from './session.ts'
 import { endOf, sessionColumns, tokenColumns, toRotation, toSession } from './session-columns.ts'
 import type { RepeatableSignIn } from './sign-in-repeat-rows.ts'

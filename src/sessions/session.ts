@@ -1,9 +1,10 @@
 // What a session is, and how it ends.
-import type { AccountsTable, EndReason, Platform } from '../database/schema.ts'
-import { type AccountFacts, accountFactsOf, accountStateAt } from './account-state.ts'
-import type { Rotation } from './token-status.ts'
 
-export { platforms } from '../database/schema.ts'
+import type { SignedInAccount } from './account.ts'
+import { accountStateAt } from './account-state.ts'
+import type { EndReason } from './end-reason.ts'
+import type { Platform } from './platform.ts'
+import type { Rotation } from './token-status.ts'
 
 /** One signed-in app on one device. Times are milliseconds since 1970 UTC. */
 export interface Session {
@@ -38,14 +39,6 @@ export interface StoredSession {
   readonly ending: Ending | null
   /** As in `Live`. */
   readonly condition?: string
-}
-
-/** The account of a live session, as every signed-in request needs it. */
-export interface SignedInAccount extends AccountFacts {
-  readonly id: string
-  /** E.164. */
-  readonly phoneNumber: string | null
-  readonly nickname: string | null
 }
 
 /** A live session. The same object is returned as long as nothing changes. */
@@ -116,14 +109,4 @@ export function refusalOf(account: SignedInAccount, now: number): Ending | null 
   const state = accountStateAt(account, now)
   if (state === 'active') return null
   return { reason: state === 'banned' ? 'banned' : 'account_closed', at: now, by: null }
-}
-
-/** The account of a live session, from its row. */
-export function toSignedInAccount(row: AccountsTable): SignedInAccount {
-  return {
-    id: row.id,
-    phoneNumber: row.phone_number,
-    nickname: row.nickname,
-    ...accountFactsOf(row),
-  }
 }

@@ -1,15 +1,22 @@
 // Issues, lists and ends sessions. Every session begins here. verification.ts says whether a token is live.
 
 import type { Clock } from '../clock.ts'
-import type { AccountsTable, Database, EndReason } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin } from '../events/events.ts'
 import { newCompactId, timeOfSessionId } from '../ids.ts'
 import type { SessionCache } from '../session-cache/session-cache.ts'
 import { mayLiveOnMs } from '../timing.ts'
+import {
+  type AccountChanges,
+  type SignedInAccount,
+  type StoredAccount,
+  toSignedInAccount,
+} from './account.ts'
 import type { Change } from './account-change.ts'
 import { assertNotBanned } from './account-state.ts'
 import type { AccountWriter, Decision } from './account-writer.ts'
+import type { EndReason } from './end-reason.ts'
 import { type EndRequest, endSession } from './end-session.ts'
 import {
   deviceProofFromKey,
@@ -20,10 +27,10 @@ import {
 } from './keyed-tokens.ts'
 import type { SessionLifetime } from './last-seen.ts'
 import { listLiveSessionIds, listLiveSessionIdsBefore, listLiveSessions } from './live-session-rows.ts'
-import { type AccountColumns, lockAccount } from './locked-account-rows.ts'
+import { lockAccount } from './locked-account-rows.ts'
 import type { LockedSessions } from './locked-sessions.ts'
 import { contendersOf, decide, type Policy } from './policy.ts'
-import { type Session, type SignedInAccount, toSignedInAccount } from './session.ts'
+import type { Session } from './session.ts'
 import type { SessionCursor } from './session-pages.ts'
 import { findSession } from './session-rows.ts'
 import type { Repeatable, RepeatableSignIn } from './sign-in-repeat-rows.ts'
@@ -34,14 +41,14 @@ export type Device = Pick<Session, 'platform' | 'deviceId' | 'deviceName' | 'app
 
 /** What a sign-in method found out about the person, inside the transaction. */
 export interface Admission {
-  /** The account's row, locked, as it is now. */
-  readonly account: AccountsTable
+  /** The account as it is now, locked. */
+  readonly account: StoredAccount
   /** This sign-in created the account. */
   readonly isNew: boolean
   /** Ends all older sessions for this reason; null: the policy says which ones are replaced. */
   readonly endOthers: EndReason | null
-  /** Columns of the account that change with the sign-in. */
-  readonly set?: AccountColumns
+  /** What changes of the account with the sign-in. */
+  readonly set?: AccountChanges
   readonly events: readonly NewEvent[]
   /** The session that the first try of this sign-in made, where this one repeats it. */
   readonly repeats?: Repeatable
@@ -81,7 +88,7 @@ export function admitKnown(accountId: string): IssueRequest['admit'] {
 }
 
 /** Admits an existing account without changing it. */
-export function admitUnchanged(account: AccountsTable): Admission {
+export function admitUnchanged(account: StoredAccount): Admission {
   return { account, isNew: false, endOthers: null, events: [] }
 }
 
@@ -171,7 +178,7 @@ export class Sessions {
     const repeatable = fingerprint === null ? null : { ...repeatableBy(token, fingerprint, now), nonce }
     const which = endOthers ? allSessions : await this.#replacedIds(sessions, session)
     // A sign-in by any method cancels the request to close the account.
-    const reopened = account.closes_at === null ? null : { closes_at: null }
+    const reopened = account.closesAt === null ? null : { closesAt: null }
     const change: Change = {
       ...((set || reopened) && { set: { ...set, ...reopened } }),
       start: { session, tokenHash: hashToken(token), repeatable },

@@ -1,8 +1,8 @@
 // /docs shows an example of every body and response of each route, and the schema allows each of them.
 import { Errors } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { endReasons } from '../../src/database/schema.ts'
 import { noOrigin } from '../../src/events/events.ts'
+import { endReasons } from '../../src/sessions/end-reason.ts'
 import { admitKnown } from '../../src/sessions/sessions.ts'
 import { familyHashOf, isSessionId, sessionIdOf } from '../../src/sessions/token.ts'
 import { accountSettings } from '../../src/settings/accounts.ts'

@@ -3,9 +3,9 @@
 import { hash } from '@node-rs/argon2'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { NewDevice } from '../../sdk/src/client.ts'
-import type { EndReason } from '../../src/database/schema.ts'
 import { errorCodes } from '../../src/errors.ts'
 import { publicErrors } from '../../src/http/problem.ts'
+import type { EndReason } from '../../src/sessions/end-reason.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import {
   type DatabaseUnderTest,

@@ -35,7 +35,7 @@ async function changePassword({ writer }: Domain, accountId: string): Promise<vo
     by: null,
     origin: noOrigin,
     decide: async () => ({
-      set: { password_hash: newHash },
+      set: { passwordHash: newHash },
       end: { which: { allBut: null }, reason: 'password_changed' },
       events: [{ kind: 'password_set', accountId }],
     }),

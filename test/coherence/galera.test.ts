@@ -161,7 +161,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
           by: null,
           decide: async () => ({
             change: {
-              set: { password_hash: after },
+              set: { passwordHash: after },
               end: { which: { allBut: null }, reason: 'password_changed' },
             },
             result: null,
@@ -173,7 +173,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
           method: 'password',
           admit: async (tx) => {
             const account = await lockAccount(tx, accountId)
-            return account?.password_hash === before ? admitUnchanged(account) : null
+            return account?.passwordHash === before ? admitUnchanged(account) : null
           },
         })
         await Promise.all([changed, issued])

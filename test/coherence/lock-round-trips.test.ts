@@ -46,7 +46,7 @@ const writes: Readonly<Record<string, (domain: Domain, before: Before) => Promis
       by: { accountId, sessionId, token },
       origin: noOrigin,
       decide: async () => ({
-        set: { password_hash: 'new' },
+        set: { passwordHash: 'new' },
         end: { which: { allBut: sessionId }, reason: 'password_changed' },
         events: [{ kind: 'password_set', accountId }],
       }),

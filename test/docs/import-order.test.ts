@@ -19,6 +19,7 @@ const layers: readonly (readonly string[])[] = [
     'in-turn.ts',
     'random-text.ts',
   ],
+  ['sessions/platform.ts', 'sessions/end-reason.ts', 'codes/purpose.ts'],
   [
     'nearest-word.ts',
     'redact-url.ts',
@@ -35,7 +36,13 @@ const layers: readonly (readonly string[])[] = [
   ['sms/'],
   ['settings/'],
   ['events/', 'limits/', 'changes/', 'passwords/', 'signing-keys/'],
-  ['sessions/account-state.ts', 'sessions/token.ts', 'sessions/token-status.ts', 'sessions/session.ts'],
+  [
+    'sessions/account-state.ts',
+    'sessions/account.ts',
+    'sessions/token.ts',
+    'sessions/token-status.ts',
+    'sessions/session.ts',
+  ],
   ['session-cache/'],
   ['sessions/'],
   ['codes/'],
@@ -148,5 +155,13 @@ test('http calls the domain: no SQL, no Redis, and no surface of another', () =>
         wrong.push(`${file} -> ${target}`)
     }
   }
+  expect(wrong).toEqual([])
+})
+
+test('rows of accounts and sessions are mapped by *-rows.ts and *-columns.ts alone', () => {
+  const others = files.filter((file) => !/^database\/|-(rows|columns)\.ts$/.test(file))
+  const wrong = others.filter((file) =>
+    /\b(AccountsTable|SessionsTable)\b/.test(readFileSync(join(src, file), 'utf8')),
+  )
   expect(wrong).toEqual([])
 })

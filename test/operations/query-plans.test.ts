@@ -69,7 +69,6 @@ const modules = {
 
 /** Functions without a statement of their own, with the reason. */
 const withoutPlan: Readonly<Record<string, string>> = {
-  newAccountRow: 'asks nothing',
   certify: 'one row by its id, and no statement where it is not needed',
   newHistory: 'asks nothing',
   prepareFindSession: 'the statement of findSession',
@@ -170,7 +169,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   lockAccountByPhoneNumber: (db) => accountRows.lockAccountByPhoneNumber(db, phoneNumber),
   listAccounts: async (db) => {
     await accountRows.listAccounts(db, null, 50)
-    await accountRows.listAccounts(db, { registered_at: now + rows / 2, id }, 50)
+    await accountRows.listAccounts(db, { registeredAt: now + rows / 2, id }, 50)
   },
   replacePasswordHash: (db) => accountRows.replacePasswordHash(db, { id, from: 'x', to: 'y', now }),
   isBarredNumber: (db) => barredNumberRows.isBarredNumber(db, hash),

@@ -1,13 +1,14 @@
 // Sign-in by number and one-time code. A number without an account gets one.
-import { insertAccount, lockAccountByPhoneNumber, newAccountRow } from '../../accounts/account-rows.ts'
+import { insertAccount, lockAccountByPhoneNumber } from '../../accounts/account-rows.ts'
 import { isBarredNumber } from '../../accounts/barred-number-rows.ts'
 import type { BarredNumbers } from '../../accounts/barred-numbers.ts'
 import type { Clock } from '../../clock.ts'
 import { type Codes, digitsOf, type RightCode } from '../../codes/codes.ts'
-import type { AccountsTable, Database } from '../../database/schema.ts'
+import type { Database } from '../../database/schema.ts'
 import { AppError, isWrongCredential } from '../../errors.ts'
 import type { Check } from '../../limits/limits.ts'
 import { parsePhoneNumber, type Region } from '../../phone/phone.ts'
+import { newAccount, type StoredAccount } from '../../sessions/account.ts'
 import type { AccountWriter } from '../../sessions/account-writer.ts'
 import { type Admission, admitUnchanged } from '../../sessions/sessions.ts'
 import { noteWrong } from '../failed-attempts.ts'
@@ -113,7 +114,7 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     }
     const now = this.#options.clock.now()
     if (!account) return await this.#signUp(tx, signIn, now)
-    if (account.phone_verified_at !== null) return admitUnchanged(account)
+    if (account.phoneVerifiedAt !== null) return admitUnchanged(account)
     const { set, event } = firstVerification(account, now)
     return { account, set, events: [event], isNew: false, endOthers: 'phone_verified' }
   }
@@ -124,7 +125,7 @@ export class CodeMethod implements SignInMethod<CodeCredential> {
     now: number,
   ): Promise<Admission> {
     if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
-    const account: AccountsTable = { ...newAccountRow(phoneNumber, now), nickname, phone_verified_at: now }
+    const account: StoredAccount = { ...newAccount(phoneNumber, now), nickname, phoneVerifiedAt: now }
     await insertAccount(tx, account)
     const created = { kind: 'account_created', accountId: account.id, phoneNumber } as const
     return { account, isNew: true, endOthers: null, events: [created] }

@@ -52,9 +52,9 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
     const { phoneNumber, accountId, credential, context, guess } = attempt
     const { db, clock, writer, passwords, repeats } = this.#options
     const { password } = credential
-    const row = await findAccountByPhoneNumber(db, phoneNumber)
+    const known = await findAccountByPhoneNumber(db, phoneNumber)
     const refusal = { kind: 'sign_in_failed', accountId, phoneNumber } as const
-    const stored = await comparePassword(passwords, { row, password, guess }).catch(
+    const stored = await comparePassword(passwords, { account: known, password, guess }).catch(
       noteWrong(writer, { ...refusal, detail: { method: this.name }, origin: context.origin }),
     )
     const rehashed = passwords.needsRehash(stored) ? await passwords.hash(password) : null
@@ -63,7 +63,7 @@ export class PasswordMethod implements SignInMethod<PasswordCredential> {
       fingerprint,
       admit: async (tx) => {
         const account = await lockAccountByPhoneNumber(tx, phoneNumber)
-        if (account?.password_hash !== stored) return null
+        if (account?.passwordHash !== stored) return null
         // No change of the account that the writer has to announce: no cache entry holds the hash.
         if (rehashed)
           await replacePasswordHash(tx, { id: account.id, from: stored, to: rehashed, now: clock.now() })

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { CodeSender } from '../../authentication/code-sender.ts'
-import { purposes } from '../../codes/codes.ts'
+import { purposes } from '../../codes/purpose.ts'
 import { originOf } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
 import { notePhone } from '../request-log.ts'

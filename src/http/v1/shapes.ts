@@ -1,7 +1,7 @@
 // Fields that several bodies and responses of the v1 API share. Validation, OpenAPI and the SDK's types all
 // come from these schemas.
 import { type TSchema, Type } from 'typebox'
-import { platforms } from '../../sessions/session.ts'
+import { platforms } from '../../sessions/platform.ts'
 import { plainText } from '../../typed-text.ts'
 import { printableAscii, sixDigits } from '../patterns.ts'
 
