@@ -20,6 +20,8 @@ export interface HufuServer extends Server {
   /** Everything that the server has logged, across restarts. */
   log(): string
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** The returned function starts it again. */
+  stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<() => Promise<void>>
   /** Shifts its wall clock by an offset from real time. */
   setClock(offsetMs: number): void
   close(): Promise<void>
@@ -74,9 +76,16 @@ export async function startHufu(
     process: await start(),
     log: () => logBefore + server.process.output(),
     async restart(signal) {
+      const startAgain = await server.stop(signal)
+      await startAgain()
+    },
+    async stop(signal) {
       await server.process.stop(signal)
-      logBefore = server.log()
-      server.process = await start()
+      return async () => {
+        const log = server.log()
+        server.process = await start()
+        logBefore = log
+      }
     },
     setClock: (offsetMs) => clock.set(offsetMs, server.process.child),
     async close() {

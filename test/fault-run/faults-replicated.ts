@@ -1,7 +1,9 @@
 // Faults after which a database goes on somewhere else, or from an earlier state.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { watchedMs } from '../../src/timing.ts'
 import { backUp } from '../support/backup.ts'
 import { untilDone } from '../support/services/until.ts'
+import type { Deployment } from './deployment.ts'
 import type { ReplicatedDeployment } from './deployment-replicated.ts'
 import { type Fault, faultMs } from './faults.ts'
 import { readKept } from './losses.ts'
@@ -36,17 +38,40 @@ export const laggingReplica: Fault<ReplicatedDeployment> = {
   },
 }
 
+/** A backup of one moment, and the sessions in it. */
+async function backUpOneMoment({ db }: Deployment) {
+  const oneMoment = db.transaction().setIsolationLevel('repeatable read')
+  return await untilDone(() =>
+    oneMoment.execute(async (tx) => ({ backup: await backUp(tx), kept: await readKept(tx) })),
+  )
+}
+
 export const restore: Fault<ReplicatedDeployment> = {
   name: 'a backup of a second ago is restored under the running servers',
-  async run({ db }, { lost }) {
-    const oneMoment = db.transaction().setIsolationLevel('repeatable read')
-    const { backup, kept } = await untilDone(() =>
-      oneMoment.execute(async (tx) => ({ backup: await backUp(tx), kept: await readKept(tx) })),
-    )
+  async run(deployment, { lost }) {
+    const { backup, kept } = await backUpOneMoment(deployment)
     await sleep(lostMs)
     const from = performance.now()
-    await untilDone(() => backup.restore(db))
+    await untilDone(() => backup.restore(deployment.db))
     lost({ from, to: performance.now(), kept })
     await sleep(faultMs)
+  },
+}
+
+/** No server can notice it while it happens, and what Redis keeps is of the lost history. */
+export const restoreWhileStopped: Fault<ReplicatedDeployment> = {
+  name: 'all servers are killed, a backup of a second ago is restored, and they start again with the same Redis',
+  mustFailRequests: true,
+  async run(deployment, { lost }) {
+    const { servers } = deployment
+    const { backup, kept } = await backUpOneMoment(deployment)
+    await sleep(lostMs)
+    const starts = await Promise.all(servers.map((server) => server.stop('SIGKILL')))
+    const from = performance.now()
+    await untilDone(() => backup.restore(deployment.db))
+    lost({ from, to: performance.now(), kept })
+    // docs/operations.md: the time between the stop of the last server and the start of the first one.
+    await sleep(watchedMs)
+    await Promise.all(starts.map((start) => start()))
   },
 }

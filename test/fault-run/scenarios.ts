@@ -14,7 +14,7 @@ import { halfOpenClients } from './faults-half-open.ts'
 import { clusterFaults, sentinelFaults } from './faults-nodes.ts'
 import { pgbouncerFaults } from './faults-pgbouncer.ts'
 import { connectionFaults, redisFaults } from './faults-redis.ts'
-import { laggingReplica, restore, switchOver } from './faults-replicated.ts'
+import { laggingReplica, restore, restoreWhileStopped, switchOver } from './faults-replicated.ts'
 import { sqliteFaults } from './faults-sqlite.ts'
 import { type Result, runScenario, type Scenario } from './scenario.ts'
 import { openLimitedDeployment, startGuesses } from './workload-guesses.ts'
@@ -26,7 +26,7 @@ export interface DatabaseScenario {
   run(source: string, isSelected: (fault: string) => boolean): Promise<Result | null>
 }
 
-const replicatedFaults = [noFault, restore, switchOver, laggingReplica]
+const replicatedFaults = [noFault, restore, restoreWhileStopped, switchOver, laggingReplica]
 
 export const scenarios: readonly DatabaseScenario[] = [
   scenarioOn('MariaDB', openMariadbDeployment, [
