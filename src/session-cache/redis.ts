@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Feed } from '../changes/feed.ts'
 import { LastChanges } from '../changes/last-changes.ts'
+import { nextTurn } from '../database/turns.ts'
 import { AppError } from '../errors.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { randomText } from '../random-text.ts'
@@ -39,6 +40,8 @@ import { decodeSession, encodeSession } from './session-codec.ts'
 const markPrefix = 'mark:'
 /** Twice as long as the default pause between two writes into the database. */
 const defaultUseSeconds = 7_200
+/** Some thousand commands at once take longer than a command may, and the connection would be closed. */
+const commandsAtOnce = 100
 const space = 0x20
 const zero = 0x30
 const asMark: CacheEntry = { ...cacheMiss, value: 'marked' }
@@ -250,7 +253,7 @@ export class RedisSessionCache implements SessionCache {
     const expiration = { type: 'EX', value: this.#useSeconds } as const
     const noteOne = async ([id, usedAt]: readonly [string, number]) =>
       await this.#runOnKey(useKeyOf(id), ({ client }, key) => client.set(key, usedAt, { expiration }))
-    await Promise.all([...uses].map(noteOne))
+    await inBatches([...uses], noteOne)
   }
 
   async findUses(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
@@ -260,7 +263,7 @@ export class RedisSessionCache implements SessionCache {
         const usedAt = Number(await client.get(key))
         if (usedAt > 0) found.set(id, usedAt)
       })
-    await Promise.all(ids.map(findOne))
+    await inBatches(ids, findOne)
     return found
   }
 
@@ -309,6 +312,14 @@ export class RedisSessionCache implements SessionCache {
     } catch {
       return null
     }
+  }
+}
+
+/** Runs a command for each item. All callers together begin one batch in each turn of the event loop. */
+async function inBatches<T>(items: readonly T[], command: (item: T) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < items.length; i += commandsAtOnce) {
+    await nextTurn()
+    await Promise.all(items.slice(i, i + commandsAtOnce).map(command))
   }
 }
 

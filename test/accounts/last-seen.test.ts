@@ -2,6 +2,7 @@
 // fails. The session cache knows it to a minute.
 import { describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
+import { newCompactId } from '../../src/ids.ts'
 import { redisUrl, stores } from '../support/databases.ts'
 import {
   addAccount,
@@ -110,6 +111,25 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
         })
       }
       expect((await rowOf(server, session.id)).seen_at).toBeLessThan(clock.now())
+      await close()
+    },
+  )
+
+  test.skipIf(skipped !== null || !redis)(
+    'the uses of very many sessions are noted and found without the loss of the connection to Redis',
+    async () => {
+      const { servers, clock, close } = await openTwo()
+      const [{ cache }] = servers
+      const ids = Array.from({ length: 100_000 }, () => newCompactId(clock.now()))
+      await cache.noteUses(new Map(ids.map((id) => [id, clock.now()])))
+      expect(cache.isReachable()).toBe(true)
+      const last = ids.slice(-3)
+      expect([...(await cache.findUses(last)).keys()].sort()).toEqual(last.sort())
+      // Lists of an account with many sessions, which one client requests at once.
+      const page = ids.slice(0, 200)
+      const lists = await Promise.all(Array.from({ length: 200 }, () => cache.findUses(page)))
+      expect(cache.isReachable()).toBe(true)
+      expect(lists.map(({ size }) => size)).toEqual(Array(200).fill(200))
       await close()
     },
   )
