@@ -577,6 +577,22 @@ describe.each(checks)('wrong guesses of $action', (check) => {
   })
 })
 
+test('in memory, a flood of tries at other numbers resets no count of wrong guesses at an account', async () => {
+  const limiter = new Limiter({
+    store: new MemoryLimitStore({ clock: new ManualClock(), max: 500 }),
+    limits: table,
+  })
+  let callers = 0
+  const guess = (fixed: Partial<LimitSubject>, isReal: boolean) => {
+    // A counter of a session needs a session, which a flood cannot make up.
+    const { sessionId: _, ...stranger } = person(callers++, fixed)
+    return shared(limiter, 'check_password', stranger, isReal)
+  }
+  for (let i = 0; i < 15; i++) expect(await guess({ phoneNumber: number }, true)).toBe('allowed')
+  for (let i = 0; i < 500; i++) expect(await guess({}, false)).toBe('allowed')
+  expect(await guess({ phoneNumber: number }, true)).toBe('full')
+})
+
 test('while a number is full, two correct codes of a caller count, and one code twice does not', async () => {
   const { limiter, clock } = newLimiter()
   const guessOf = async (subject: LimitSubject) => (await limiter.attempt(codeCheck, subject)).guess

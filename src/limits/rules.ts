@@ -20,6 +20,8 @@ export interface LimitRule {
 export interface KeyedRule {
   readonly rule: LimitRule
   readonly key: string
+  /** No limit reads the counter. */
+  readonly isDecoy?: boolean
 }
 
 /** What that counter answered. */
@@ -108,7 +110,7 @@ export class LimitRules {
 
   async #consume(asked: readonly KeyedRule[], { group }: CountedCaller): Promise<readonly RuleResult[]> {
     const results = await this.#store.consumeAll(
-      asked.map(({ rule, key }) => ({ key, windows: rule.windows })),
+      asked.map((one) => ({ key: one.key, windows: one.rule.windows, isKept: isKept(one) })),
       { reserved: group === 'with_proof' },
     )
     return asked.flatMap((one, i) => {
@@ -138,7 +140,7 @@ export function isRefused(counted: readonly RuleResult[]): boolean {
 
 /** A decoy: the same windows with a counter that no limit reads. */
 export function decoyOf({ rule, key }: KeyedRule): KeyedRule {
-  return { rule, key: `decoy:${key}` }
+  return { rule, key: `decoy:${key}`, isDecoy: true }
 }
 
 /** A decoy that is never full. */
@@ -179,6 +181,15 @@ function keyed(rules: readonly LimitRule[], subject: LimitSubject): KeyedRule[] 
 
 function isShared({ by }: LimitRule): boolean {
   return shared.includes(by)
+}
+
+/**
+ * Whether a counter exists only for an account, a code or message that was sent, a device proof, or a
+ * session. Any request creates counters of its address, and decoys of its number.
+ */
+function isKept({ rule, isDecoy = false }: KeyedRule): boolean {
+  if (isShared(rule)) return !isDecoy
+  return rule.callers === 'all' || rule.callers === 'with_proof'
 }
 
 function isCountedIn(group: CallerGroup, callers: Callers): boolean {

@@ -5,23 +5,26 @@ import type { ConsumeResult, CounterRequest, LimitStore, Window } from './store.
 
 export interface MemoryLimitStoreOptions {
   readonly clock: Clock
-  /** The most counters, about 1,000 bytes each. The least recently used one is dropped first. */
+  /**
+   * The most counters that are kept, and as many others, about 1,000 bytes each. Of each kind, the least
+   * recently used one is dropped first.
+   */
   readonly max?: number
 }
 
 export class MemoryLimitStore implements LimitStore {
   readonly #clock: Clock
-  readonly #max: number
-  /** The least recently used counter is the first. */
-  readonly #counters = new Map<string, Counter>()
+  readonly #kept: Counters
+  readonly #others: Counters
 
   constructor({ clock, max = 100_000 }: MemoryLimitStoreOptions) {
     this.#clock = clock
-    this.#max = max
+    this.#kept = new Counters(max)
+    this.#others = new Counters(max)
   }
 
   get size(): number {
-    return this.#counters.size
+    return this.#kept.size + this.#others.size
   }
 
   async consume(key: string, windows: readonly Window[]): Promise<ConsumeResult> {
@@ -32,54 +35,87 @@ export class MemoryLimitStore implements LimitStore {
 
   async consumeAll(asked: readonly CounterRequest[]): Promise<readonly ConsumeResult[]> {
     const now = this.#clock.now()
-    const found = asked.map(({ key, windows, peeks = false }) => {
-      const counter = this.#counters.get(key) ?? emptyCounter()
-      return { key, windows, peeks, counter, waitMs: waitOf(counter, windows, now) }
+    const found = asked.map(({ key, windows, peeks = false, isKept = false }) => {
+      const counters = isKept ? this.#kept : this.#others
+      const counter = counters.get(key) ?? emptyCounter()
+      return { counters, key, windows, peeks, counter, waitMs: waitOf(counter, windows, now) }
     })
     const isRefused = found.some(({ waitMs }) => waitMs > 0)
-    return found.map(({ key, windows, peeks, counter, waitMs }) => {
+    return found.map(({ counters, key, windows, peeks, counter, waitMs }) => {
       if (!isRefused && !peeks) consumeOne(counter, windows, now)
-      this.#keep(key, counter)
+      counters.set(key, counter, now)
       return { waitMs, nextMs: isRefused ? waitMs : waitOf(counter, windows, now), at: now }
     })
   }
 
   async peek(key: string, windows: readonly Window[]): Promise<number> {
-    return waitOf(this.#counters.get(key) ?? emptyCounter(), windows, this.#clock.now())
+    return waitOf(this.#find(key) ?? emptyCounter(), windows, this.#clock.now())
   }
 
   async refund(key: string, windows: readonly Window[], at: number): Promise<void> {
-    const counter = this.#counters.get(key)
+    const counter = this.#find(key)
     if (counter) refundOne(counter, windows, at)
   }
 
   async reset(key: string): Promise<void> {
-    this.#counters.delete(key)
+    this.#kept.delete(key)
+    this.#others.delete(key)
   }
 
   async close(): Promise<void> {
-    this.#counters.clear()
+    this.#kept.clear()
+    this.#others.clear()
+  }
+
+  #find(key: string): Counter | undefined {
+    return this.#kept.get(key) ?? this.#others.get(key)
+  }
+}
+
+/** Counters by their keys, at most `max`. */
+class Counters {
+  readonly #max: number
+  /** The least recently used counter is the first. */
+  readonly #byKey = new Map<string, Counter>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  get(key: string): Counter | undefined {
+    return this.#byKey.get(key)
   }
 
   /** Stores a counter as the most recently used one. */
-  #keep(key: string, counter: Counter): void {
-    this.#counters.delete(key)
+  set(key: string, counter: Counter, now: number): void {
+    this.#byKey.delete(key)
     if (counter.until === 0) return
-    if (this.#counters.size >= this.#max) this.#makeRoom()
-    this.#counters.set(key, counter)
+    if (this.#byKey.size >= this.#max) this.#makeRoom(now)
+    this.#byKey.set(key, counter)
+  }
+
+  delete(key: string): void {
+    this.#byKey.delete(key)
+  }
+
+  clear(): void {
+    this.#byKey.clear()
   }
 
   /**
    * Drops expired counters; if these are few, drops the least recently used tenth, so that this happens
    * rarely.
    */
-  #makeRoom(): void {
-    const now = this.#clock.now()
-    for (const [key, { until }] of this.#counters) if (until <= now) this.#counters.delete(key)
-    let surplus = this.#counters.size - Math.floor(this.#max * 0.9)
-    for (const key of this.#counters.keys()) {
+  #makeRoom(now: number): void {
+    for (const [key, { until }] of this.#byKey) if (until <= now) this.#byKey.delete(key)
+    let surplus = this.#byKey.size - Math.floor(this.#max * 0.9)
+    for (const key of this.#byKey.keys()) {
       if (surplus-- <= 0) return
-      this.#counters.delete(key)
+      this.#byKey.delete(key)
     }
   }
 }

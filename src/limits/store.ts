@@ -27,6 +27,11 @@ export interface CounterRequest {
   readonly windows: readonly Window[]
   /** The counter must have room, and is not changed. */
   readonly peeks?: boolean
+  /**
+   * No flood of requests can create many such counters, so a full store drops none of them to make room for
+   * others. It is the same in every request for a key.
+   */
+  readonly isKept?: boolean
 }
 
 export interface ConsumeOptions {

@@ -204,6 +204,19 @@ test('memory holds a limited number of counters; those in use stay', async () =>
   expect(store.size).toBeGreaterThan(800)
 })
 
+test('memory drops no counter that is kept to make room for others', async () => {
+  const store = new MemoryLimitStore({ clock: new ManualClock(), max: 100 })
+  const windows = [window(1, 60_000)]
+  const victim = { key: 'victim', windows, isKept: true }
+  await store.consumeAll([victim])
+  for (let i = 0; i < 1_000; i++) await store.consume(`flood:${i}`, windows)
+  expect((await store.consumeAll([victim]))[0]?.waitMs).toBeGreaterThan(0)
+  await store.reset('victim')
+  expect((await store.consumeAll([victim]))[0]?.waitMs).toBe(0)
+  for (let i = 0; i < 1_000; i++) await store.consumeAll([{ key: `kept:${i}`, windows, isKept: true }])
+  expect(store.size).toBeLessThanOrEqual(200)
+})
+
 test('memory drops expired counters before others', async () => {
   const time = new ManualClock()
   const store = new MemoryLimitStore({ clock: time, max: 100 })
