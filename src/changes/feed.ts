@@ -106,8 +106,8 @@ export class Feed {
   #readFrom: string | null = null
   /** The changes that the next reading must find again, by their marks. */
   readonly #recent = new Map<string, Recent>()
-  /** The marks of committed changes of this process, which the next reading must find. */
-  readonly #written = new Set<string>()
+  /** The steps of committed changes of this process, which the next reading must find, by their marks. */
+  readonly #written = new Map<string, number>()
   /** The greatest step that was known at a time: the last one from `lateMs` ago, and all since. */
   #samples: Sample[] = []
   readonly #unstepped = new UnsteppedChanges()
@@ -175,8 +175,8 @@ export class Feed {
    * Expects a change that this process has committed in this history: the database may lose it before the
    * next reading, when nothing but this process knows of it.
    */
-  expect({ mark }: WrittenChange, history: string): void {
-    if (this.hasBegun() && history === this.#history) this.#written.add(mark)
+  expect({ mark, step }: WrittenChange, history: string): void {
+    if (this.hasBegun() && history === this.#history) this.#written.set(mark, step)
   }
 
   /** Whether every change that was committed a second ago is known. */
@@ -268,7 +268,9 @@ export class Feed {
   }
 
   async #read(db: Database, began: number): Promise<void> {
-    const expected = new Set([...this.#recent.keys(), ...this.#written])
+    // The readings have passed a change whose commit was late. Its writer writes it once more.
+    for (const [mark, step] of this.#written) if (step < this.#from) this.#written.delete(mark)
+    const expected = new Set([...this.#recent.keys(), ...this.#written.keys()])
     for (let from = this.#from, limit = pageSize; ; ) {
       const page = await this.#readPage(db, { from, limit })
       await this.#assertSameHistory(db, page)

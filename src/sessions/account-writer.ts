@@ -261,14 +261,16 @@ export class AccountWriter {
    * past it. Returns the position of the last row.
    * @throws AppError `unavailable` where this takes too long as well: the change is made, but not known
    */
-  async #announceLate({ change, position }: Committed, { beganAt }: Deadline): Promise<number> {
+  async #announceLate({ change, position, history }: Committed, { beganAt }: Deadline): Promise<number> {
     if (change === null || performance.now() - beganAt <= lateMs) return position
     for (let tries = 0; tries < announcements; tries++) {
       const { again, deadline } = await inTransaction(this.#db, async (tx, deadline) => ({
         again: await insertChange(tx, change.accountId, this.#clock.now()),
         deadline,
       }))
-      if (performance.now() - deadline.beganAt <= lateMs) return again.step
+      if (performance.now() - deadline.beganAt > lateMs) continue
+      this.#feed.expect(again, history)
+      return again.step
     }
     throw new AppError('unavailable', { retryAfterSeconds: 1 })
   }

@@ -1,6 +1,6 @@
 // The change feed on every database: it misses no committed change, whatever the order of the commits.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { insertChange } from '../../src/changes/change-rows.ts'
+import { insertChange, insertChangeAfter } from '../../src/changes/change-rows.ts'
 import { type AccountChange, deleteOldChanges, Feed } from '../../src/changes/feed.ts'
 import { LastChanges } from '../../src/changes/last-changes.ts'
 import { ManualClock } from '../../src/clock.ts'
@@ -267,6 +267,20 @@ describe.each(databases)('$name', ({ name, create, skipped }) => {
       await untilAt(feed, await change('last'))
       await deleteOldChanges(db, clock.now() + 61 * minuteMs, 10_000)
       await untilAt(feed, await change('after the purge'))
+      expect(histories).toBe(0)
+    })
+
+    test('is not reported for a change of this process that was committed so late that the feed was read past it', async () => {
+      const { feed } = await start()
+      let histories = 0
+      feed.onHistory(() => histories++)
+      const before = await change('first')
+      // More than a reading finds again.
+      for (let i = 0; i < 250; i++) await change('others')
+      await untilAt(feed, await change('last'))
+      const late = await insertChangeAfter(db, before, { accountId: id('late'), at: clock.now() })
+      feed.expect(late, feed.history)
+      await untilAt(feed, await change('next'))
       expect(histories).toBe(0)
     })
 
