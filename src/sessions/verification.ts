@@ -190,9 +190,11 @@ export class Verification {
 
   /**
    * The first use of a successor: it is accepted only after the previous token is retired on every server.
+   * The token is right, so a flood of invented ones must not keep the write from a connection.
    */
   async #acceptSuccessor(presented: PresentedToken, { accountId }: Session): Promise<Verified> {
-    return this.#judge(presented, await this.#rotations.retirePrevious(presented, accountId), null)
+    const stored = await atLeastInClass('known', () => this.#rotations.retirePrevious(presented, accountId))
+    return this.#judge(presented, stored, null)
   }
 
   /**
@@ -200,7 +202,8 @@ export class Verification {
    * The server cannot tell which, so it ends the session.
    */
   async #endReused(presented: PresentedToken, { id, accountId }: Session): Promise<Verified> {
-    await endSession(this.#writer, { id, accountId, reason: 'token_reused', by: null })
+    const end = { id, accountId, reason: 'token_reused', by: null } as const
+    await atLeastInClass('known', () => endSession(this.#writer, end))
     // Another request may have ended the session first, for another reason.
     return this.#verifyInDatabase(presented)
   }

@@ -2,6 +2,7 @@
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
+import { currentPlace, inClass } from '../../src/queue-order.ts'
 import type { Verified } from '../../src/sessions/session.ts'
 import { issueToken } from '../../src/sessions/token.ts'
 import { redisUrl, stores } from '../support/databases.ts'
@@ -98,6 +99,26 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
       expect(await everywhere(old)).toEqual(all('token_reused'))
       expect(await here.sessions.list(accountId)).toEqual([])
       expect(await rowOf(here, old)).toMatchObject({ ended_at: clock.now(), ended_by_session: null })
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'the writes that a right token leads to are in the class of known callers, whatever the request was in',
+    async () => {
+      const { token: old } = await begin()
+      const successor = await rotate(here, old)
+      const classes = new Set<string>()
+      const domain = await openAnother(async (step, work) => {
+        if (/^sql (update|insert|with|commit)/.test(step)) classes.add(currentPlace().queueClass)
+        return await work()
+      })
+      opened.push(domain)
+      const verdictInClass = (token: string) => inClass('reading', () => verdictOn(token, domain))
+      expect(await verdictInClass(successor)).toBe('live')
+      expect([...classes]).toEqual(['known'])
+      classes.clear()
+      expect(await verdictInClass(old)).toBe('token_reused')
+      expect([...classes]).toEqual(['known'])
     },
   )
 
