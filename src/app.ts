@@ -26,6 +26,7 @@ import type { RequestLog } from './http/request-log.ts'
 import type { Limiter } from './limits/limiter.ts'
 import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
+import { inClass } from './queue-order.ts'
 import type { RedisReport } from './redis/connections.ts'
 import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
@@ -196,7 +197,11 @@ function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
   })
 }
 
-/** Whether requests can read and write. All that ask while an answer is on its way get that one. */
+/**
+ * Whether requests can read and write. All that ask while an answer is on its way get that one. It is work of
+ * the server itself: a flood of invented tokens that fills the queue for a connection must not make balancers
+ * take every server out of use.
+ */
 function databaseState({ db, watch }: Services, settings: Settings): HealthParts['database'] {
   const { kind } = settings.database.location
   const ask = async () => {
@@ -209,7 +214,7 @@ function databaseState({ db, watch }: Services, settings: Settings): HealthParts
   }
   let asked: ReturnType<HealthParts['database']> | null = null
   return () => {
-    asked ??= ask().finally(() => {
+    asked ??= inClass('known', ask).finally(() => {
       asked = null
     })
     return asked

@@ -166,7 +166,7 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
     ...(redis === null ? [] : [{ cache: redis, name: 'with Redis' }]),
   ]
   test.skipIf(skipped !== null).each(caches)(
-    'a flood of invented tokens takes neither a check nor a sign-out its place, $name',
+    'a flood of invented tokens takes neither a check, a sign-out nor /readyz its place, $name',
     async ({ cache }) => {
       const app = await start(cache)
       const token = await tokenOf(app)
@@ -189,6 +189,7 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
         method: 'DELETE',
         headers: { authorization: `Bearer ${token}` },
       })
+      const ready = fetch(`${app.url}/readyz`)
       await sleep(100)
       await letGo()
       expect((await known).status).toBe(200)
@@ -200,6 +201,7 @@ describe.each(usable)('the queue for a connection to $name', ({ create, skipped 
           [401, 'token_unknown', null],
         ]).toContainEqual([status, code, retryAfter])
       expect((await check(token)).status).toBe(401)
+      expect((await ready).status).toBe(200)
     },
   )
 })
