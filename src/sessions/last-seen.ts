@@ -5,6 +5,7 @@ import type { OnBackgroundError } from '../background-errors.ts'
 import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
+import { inClass } from '../queue-order.ts'
 import type { SessionCache } from '../session-cache/session-cache.ts'
 import { lateUseMs, noteUsesEveryMs } from '../timing.ts'
 import { extendSessions, updateSeen } from './last-seen-rows.ts'
@@ -133,7 +134,8 @@ export class LastSeenWriter {
     const noted = uses.size > 0 ? this.#cache.noteUses(uses) : null
     for (let i = 0; i < notes.length; i += batchSize) {
       const batch = notes.slice(i, i + batchSize)
-      await this.#write(batch).catch((error) => {
+      // Work of the server itself: the request that started the timer may be in a less important class.
+      await inClass('known', () => this.#write(batch)).catch((error) => {
         this.#onBackgroundError('note_session_use', error)
         for (const [id] of batch) {
           this.#notedAt.delete(id)

@@ -3,6 +3,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { newCompactId } from '../../src/ids.ts'
+import { currentPlace, inClass } from '../../src/queue-order.ts'
 import { redisUrl, stores } from '../support/databases.ts'
 import {
   addAccount,
@@ -55,6 +56,34 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     await domain.close()
     await drop()
   })
+
+  test.skipIf(skipped !== null)(
+    'a use is written as work of the server, whatever the request was',
+    async () => {
+      const { url, drop } = await database.create()
+      const classes = new Set<string>()
+      const domain = await openDomain({
+        databaseUrl: url,
+        redisUrl: redis ? redisUrl() : null,
+        watch: async (step, work) => {
+          if (step === 'sql update') classes.add(currentPlace().queueClass)
+          return await work()
+        },
+      })
+      const { db, verification, clock } = domain
+      const { token, session } = await signIn(domain, await addAccount(db))
+      clock.advance(writeUsesEveryMs + 1_000)
+      classes.clear()
+      await inClass('reading', () => verification.verify(token))
+      await vi.waitFor(
+        async () => expect((await rowOf(domain, session.id)).seen_at).toBe(clock.now()),
+        15_000,
+      )
+      expect([...classes]).toEqual(['known'])
+      await domain.close()
+      await drop()
+    },
+  )
 
   async function openTwo() {
     const { url, drop } = await database.create()
