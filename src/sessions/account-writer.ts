@@ -11,7 +11,7 @@ import { type Deadline, inTransaction, takeLonger } from '../database/transactio
 import { WriteBatch } from '../database/write-batch.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerson } from '../events/events.ts'
-import { InTurn } from '../in-turn.ts'
+import { KeyedBatches } from '../keyed-batches.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
 import { lateMs } from '../timing.ts'
@@ -109,6 +109,12 @@ interface Committed {
   readonly isPending: boolean
 }
 
+/** An event that belongs to no change. */
+interface Recorded {
+  readonly origin: RequestOrigin
+  readonly event: NewEvent
+}
+
 /** What a transaction has read and measured under the account's lock. */
 interface Under {
   readonly sessions: LockedSessions
@@ -121,7 +127,7 @@ export class AccountWriter {
   readonly #cache: SessionCache
   readonly #feed: Pick<Feed, 'expect'>
   readonly #clock: Clock
-  readonly #records = new InTurn()
+  readonly #records = new KeyedBatches<Recorded>((records) => this.#record(records))
   /** Writes the ends after the commit, where very many sessions end. */
   readonly pendingEnds: PendingEnds
 
@@ -225,30 +231,34 @@ export class AccountWriter {
    * begins. An event of an account holds its own number alone: the removal of another account that has the
    * number would leave it.
    *
-   * Events of one number are recorded in turn. The lock of an account delays many tries at once; that a
-   * number without an account has none must not be measurable.
+   * Events of one number are recorded in turn: the lock of an account delays many tries at once, and that a
+   * number without an account has none must not be measurable. Those that wait share a transaction, so that a
+   * flood of wrong guesses at a number delays its owner by two transactions at most.
    */
   async record(origin: RequestOrigin, event: NewEvent): Promise<void> {
-    await this.#records.run(event.phoneNumber ?? event.accountId ?? '', () => this.#record(origin, event))
+    await this.#records.add(event.phoneNumber ?? event.accountId ?? '', { origin, event })
   }
 
-  async #record(origin: RequestOrigin, event: NewEvent): Promise<void> {
-    const { accountId = null } = event
-    await this.write({
-      // Without an account the work is the same.
-      lock: lockById(accountId ?? ''),
-      by: null,
-      origin,
-      decide: async (locked, tx, now) => {
-        if (locked) return { change: { events: [withOwnNumber(event, locked.account)] }, result: null }
-        await certify(tx, accountId ?? '')
-        const writes = new WriteBatch(tx)
-        if (accountId === null) await recordEvents(writes.db, now, origin, [event])
-        else await recordEvents(writes.db, now, { ...origin, ip: null }, [withoutPerson(event)])
-        await writes.send()
-        return { change: null, result: null }
-      },
-    })
+  async #record(records: readonly Recorded[]): Promise<void> {
+    for (const [accountId, ofAccount] of Map.groupBy(records, ({ event }) => event.accountId ?? null))
+      await this.write({
+        // Without an account the work is the same.
+        lock: lockById(accountId ?? ''),
+        by: null,
+        decide: async (locked, tx, now) => {
+          await certify(tx, accountId ?? '')
+          const writes = new WriteBatch(tx)
+          const isRemoved = accountId !== null && !locked
+          for (const { origin, event } of ofAccount)
+            if (isRemoved) await recordEvents(writes.db, now, { ...origin, ip: null }, [withoutPerson(event)])
+            else {
+              const known = locked ? withOwnNumber(event, locked.account) : event
+              await recordEvents(writes.db, now, origin, [known])
+            }
+          await writes.send()
+          return { change: null, result: null }
+        },
+      })
   }
 
   /** Stops after the current batch of pending ends. */

@@ -6,6 +6,7 @@ import { inTransaction } from '../database/transaction.ts'
 import { restSince } from '../database/turns.ts'
 import { type RequestOrigin, recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
+import { inClass } from '../queue-order.ts'
 import { listUnended } from './live-session-rows.ts'
 import { lockAccountRow } from './locked-account-rows.ts'
 import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
@@ -100,7 +101,9 @@ export class PendingEnds {
     let after: SessionCursor | null = null
     while (!this.#isClosing) {
       const began = performance.now()
-      after = await inTransaction(this.#db, (tx) => writeBatch(tx, accountId, after))
+      const from: SessionCursor | null = after
+      // Work of the server itself: the request that began it may be in a less important class.
+      after = await inClass('known', () => inTransaction(this.#db, (tx) => writeBatch(tx, accountId, from)))
       if (after === null) return true
       await restSince(began)
     }

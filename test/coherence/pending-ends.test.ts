@@ -4,6 +4,7 @@
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
+import { currentPlace, inClass } from '../../src/queue-order.ts'
 import { listSessionRecords } from '../../src/sessions/session-record-rows.ts'
 import { stores } from '../support/databases.ts'
 import { freshDomains } from '../support/fresh-domains.ts'
@@ -112,6 +113,22 @@ describe.each(stores)('on $name', (store) => {
       })
     },
   )
+
+  usable('a pending end is written as work of the server, whatever the request was', async () => {
+    const classes = new Set<string>()
+    const watch: Watcher = async (step, work) => {
+      if (step.startsWith('sql')) classes.add(currentPlace().queueClass)
+      return await work()
+    }
+    const mortal = await openMortal()
+    await mortal.sessions.endAll(all())
+    const { writer } = await open({ watch, onBackgroundError })
+    classes.clear()
+    inClass('reading', () => writer.pendingEnds.begin(accountId))
+    await writer.pendingEnds.written()
+    expect([...classes]).toEqual(['known'])
+    expect(await rows('kicked')).toHaveLength(many - 10)
+  })
 
   usable('the remaining session stays live, and the tokens of the others have no effect', async () => {
     const kept = await signIn(here, accountId)

@@ -17,6 +17,7 @@ const layers: readonly (readonly string[])[] = [
     'queue-order.ts',
     'fair-queue.ts',
     'in-turn.ts',
+    'keyed-batches.ts',
     'random-text.ts',
   ],
   ['sessions/platform.ts', 'sessions/end-reason.ts', 'codes/purpose.ts'],
