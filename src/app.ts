@@ -30,7 +30,9 @@ import { inClass } from './queue-order.ts'
 import type { RedisReport } from './redis/connections.ts'
 import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
+import { findValidProof } from './sessions/device-proofs.ts'
 import { SessionLifetime } from './sessions/last-seen.ts'
+import { ProofLookups } from './sessions/proof-lookups.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { Verification } from './sessions/verification.ts'
 import type { Settings } from './settings/settings.ts'
@@ -105,18 +107,19 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const { signUp, closingMs } = settings.accounts
   const codes = openCodes(settings, db, clock)
   const barredNumbers = new BarredNumbers(db)
+  const proofs = new ProofLookups((presented) => findValidProof(db, presented))
   const proving = { passwords, barredNumbers, limiter, region }
   const accounts = new Accounts({ db, clock, verification, writer, ...proving })
   const methods = signInMethods({ db, clock, writer, passwords, codes, barredNumbers, region, signUp })
-  const signIn = new SignInService({ db, sessions, limiter, methods })
+  const signIn = new SignInService({ db, proofs, sessions, limiter, methods })
   const lifecycle = new AccountLifecycle({ db, clock, writer, barredNumbers, closingMs, onBackgroundError })
   const steady = options.steady ?? options.clock ?? steadyClock
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
-  const sending = { db, writer, codes, region, signUp, sms, limiter, onBackgroundError }
+  const sending = { db, proofs, writer, codes, region, signUp, sms, limiter, onBackgroundError }
   const codeSender = new CodeSender({ ...sending, destinations: openDestinations(settings) })
   const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
-  const credentials = new Credentials({ db, writer, codes, ...proving, tellMoved })
+  const credentials = new Credentials({ db, proofs, writer, codes, ...proving, tellMoved })
   return {
     clock,
     db,

@@ -12,7 +12,7 @@ import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { StoredAccount } from '../sessions/account.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
-import { findValidProof } from '../sessions/device-proofs.ts'
+import type { ProofLookups } from '../sessions/proof-lookups.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import type { CodeDestinations } from './code-destinations.ts'
@@ -20,6 +20,7 @@ import { LaterJobs } from './later-jobs.ts'
 
 export interface CodeSenderOptions {
   readonly db: Database
+  readonly proofs: ProofLookups
   readonly writer: AccountWriter
   readonly codes: Codes
   readonly region: Region
@@ -76,13 +77,13 @@ export class CodeSender {
    * `overloaded`, `unavailable`, `code_not_sent`
    */
   async send(phoneNumberText: string, request: SendRequest): Promise<SentCode> {
-    const { codes, region, limiter, db } = this.#options
+    const { codes, region, limiter, db, proofs } = this.#options
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     const isTest = codes.isTestNumber(phoneNumber)
     if (!isTest) this.#assertSendable(phoneNumber, to)
     const { origin, deviceId, deviceProof } = request
-    const proof = await findValidProof(db, { phoneNumber, text: deviceProof, deviceId })
+    const proof = await proofs.find({ phoneNumber, text: deviceProof, deviceId, address: origin.ip })
     const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
     const asked = await limiter.requestCode(subject)
     await atLeastInClass('counted', async () => {

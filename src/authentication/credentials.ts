@@ -16,7 +16,7 @@ import type { StoredAccount } from '../sessions/account.ts'
 import { assertNotBanned } from '../sessions/account-state.ts'
 import type { AccountWriter } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
-import { findValidProof } from '../sessions/device-proofs.ts'
+import type { ProofLookups } from '../sessions/proof-lookups.ts'
 import { comparePassword, noteWrong, type Refusal } from './failed-attempts.ts'
 import { codeCheck } from './methods/code.ts'
 import { passwordCheck } from './methods/password.ts'
@@ -27,6 +27,7 @@ export type StepUp = { readonly password: string } | { readonly code: string }
 
 export interface CredentialsOptions {
   readonly db: Database
+  readonly proofs: ProofLookups
   readonly writer: AccountWriter
   readonly passwords: Passwords
   readonly codes: Codes
@@ -47,8 +48,11 @@ export interface CredentialsOptions {
 interface CodeGuesser {
   readonly accountId: string | null
   readonly sessionId?: string
-  /** The account that a wrong code is recorded for, where it is not the caller's. */
-  readonly ofAccountId?: string | null
+  /**
+   * Finds the account that a wrong code is recorded for, where it is not the caller's. Called when the guess
+   * is counted: a refused one reads nothing.
+   */
+  readonly findOwner?: () => Promise<StoredAccount | null>
   readonly origin: RequestOrigin
   /** Opens the reserved part of the limits of this number, as in `LimitSubject`. */
   readonly proof?: string | null
@@ -98,11 +102,13 @@ export class Credentials {
   ): Promise<void> {
     const phoneNumber = parsePhoneNumber(request.phoneNumber, this.#options.region)
     assertAcceptablePassword(request.newPassword, phoneNumber)
-    const presented = { phoneNumber, text: request.deviceProof, deviceId: null }
-    const proof = await findValidProof(this.#options.db, presented)
-    const account = await findAccountByPhoneNumber(this.#options.db, phoneNumber)
-    const guesser = { accountId: null, ofAccountId: account?.id ?? null, origin, proof }
+    const { db, proofs } = this.#options
+    const presented = { phoneNumber, text: request.deviceProof, deviceId: null, address: origin.ip }
+    const proof = await proofs.find(presented)
+    const find = async () => await findAccountByPhoneNumber(db, phoneNumber)
+    const guesser = { accountId: null, findOwner: find, origin, proof }
     const right = await this.#checkCode({ phoneNumber, purpose: 'reset_password' }, request.code, guesser)
+    const account = await find()
     // A number without an account gets no code, so a code for it can only be a guess.
     if (!account) throw new AppError('code_wrong')
     const hash = await this.#options.passwords.hash(request.newPassword)
@@ -165,7 +171,7 @@ export class Credentials {
   async #checkCode(
     { phoneNumber, purpose }: { readonly phoneNumber: string | null; readonly purpose: CodeName['purpose'] },
     code: string,
-    { accountId, sessionId, ofAccountId = accountId, origin, proof = null }: CodeGuesser,
+    { accountId, sessionId, findOwner, origin, proof = null }: CodeGuesser,
   ): Promise<RightCode> {
     if (phoneNumber === null) throw new AppError('phone_number_missing')
     const name = { phoneNumber, purpose }
@@ -177,11 +183,12 @@ export class Credentials {
       proof,
       ...(sessionId && { sessionId }),
     }
-    return await this.#options.limiter.withLimit(codeCheck, subject, (guess) =>
-      this.#options.codes
+    return await this.#options.limiter.withLimit(codeCheck, subject, async (guess) => {
+      const owner = findOwner ? ((await findOwner())?.id ?? null) : accountId
+      return await this.#options.codes
         .check(name, code, guess)
-        .catch(this.#noteWrong({ phoneNumber, accountId: ofAccountId }, purpose, origin)),
-    )
+        .catch(this.#noteWrong({ phoneNumber, accountId: owner }, purpose, origin))
+    })
   }
 
   #noteWrong(subject: Pick<Refusal, 'phoneNumber' | 'accountId'>, proof: string, origin: RequestOrigin) {

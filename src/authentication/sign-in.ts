@@ -4,13 +4,14 @@ import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Limiter } from '../limits/limiter.ts'
-import { findValidProof } from '../sessions/device-proofs.ts'
+import type { ProofLookups } from '../sessions/proof-lookups.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { SignInContext, SignInMethod, Verified } from './methods/method.ts'
 import type { MethodName, SignInCredentials, SignInMethods } from './methods/methods.ts'
 
 export interface SignInServiceOptions {
   readonly db: Database
+  readonly proofs: ProofLookups
   readonly sessions: Sessions
   readonly limiter: Limiter
   readonly methods: SignInMethods
@@ -37,11 +38,12 @@ export class SignInService {
     context: SignInContext,
     credential: SignInCredentials[Name],
   ): Promise<IssuedSession> {
-    const { db, limiter, methods } = this.#options
+    const { db, proofs, limiter, methods } = this.#options
     const method: SignInMethod<SignInCredentials[Name]> = methods[name]
     const phoneNumber = method.numberOf(credential)
     const { deviceId, ip: address } = context.device
-    const proof = await findValidProof(db, { phoneNumber, text: context.deviceProof ?? null, deviceId })
+    const text = context.deviceProof ?? null
+    const proof = await proofs.find({ phoneNumber, text, deviceId, address })
     if (proof === null) method.assertRoom()
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
     return await limiter.withLimit(method.check, subject, async (guess) => {
