@@ -6,6 +6,8 @@
  */
 export function nearestWord<T extends string>(word: string, known: readonly T[]): T | undefined {
   const near = known
+    // The distance is at least the difference of the lengths.
+    .filter((one) => Math.abs(one.length - word.length) <= 2)
     .map((one) => ({ one, letters: distance(one, word) }))
     .filter(({ one, letters }) => letters <= 2 && letters < one.length / 2)
     .toSorted((a, b) => a.letters - b.letters)

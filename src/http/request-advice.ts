@@ -6,6 +6,9 @@ import { sessionIdOf } from '../sessions/token.ts'
 import type { Words } from './field-words.ts'
 import { type HeadFault, headFaultOf } from './request-head.ts'
 
+/** The most characters of a client's text in an answer. */
+const longestShown = 80
+
 type Advise = (request: FastifyRequest, error: AppError) => Words | null
 
 /**
@@ -16,16 +19,21 @@ type Advise = (request: FastifyRequest, error: AppError) => Words | null
 function shown(text: string): string {
   const visible = text.replaceAll(/[^!-~]|["\\]/g, '?')
   return visible
-    .replaceAll(mayBeSecret, '...')
+    .replaceAll(/[\w-]+/g, withoutSecret)
     .replaceAll(/\d{4,}/g, '...')
-    .slice(0, 80)
+    .slice(0, longestShown)
 }
 
 /**
  * Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any
- * length.
+ * length. Each run of letters and digits is looked at once: a pattern that starts anew at each of them takes
+ * seconds for a long path.
  */
-const mayBeSecret = /(?=[\w-]*[\dA-Z])[\w-]{16,}|hf_[\w-]*/g
+function withoutSecret(run: string): string {
+  if (run.length >= 16 && /[\dA-Z]/.test(run)) return '...'
+  const begin = run.indexOf('hf_')
+  return begin < 0 ? run : `${run.slice(0, begin)}...`
+}
 
 function aboutMediaType({ headers }: FastifyRequest): Words {
   const encoding = headers['content-encoding']
@@ -61,13 +69,19 @@ const ofTutorial: Readonly<Record<string, string>> = {
   '/v1/logout': '/v1/session',
 }
 
+function apiPathIn(path: string): string | null {
+  const begin = path.lastIndexOf('/v1/')
+  return begin >= 0 && /^[\w/-]+$/.test(path.slice(begin + 4)) ? path.slice(begin) : null
+}
+
 /**
  * The path that the client probably meant: without a prefix before /v1, doubled slashes, a slash at the end,
  * or capitals.
  */
 function meantPath(path: string): string | null {
+  if (path.length > longestShown) return null
   const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '')
-  const written = /.*(\/v1\/[\w/-]+)$/i.exec(plain)?.[1]?.toLowerCase() ?? plain
+  const written = apiPathIn(plain.toLowerCase()) ?? plain
   const meant = ofTutorial[written] ?? written
   const isAddress = /^\/(v1\/[\w/-]{1,80}|login|user|logout)$/.test(meant)
   return meant !== path && isAddress && shown(path) === path && shown(meant) === meant ? meant : null

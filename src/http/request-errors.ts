@@ -65,7 +65,7 @@ function fieldOf(error: FastifySchemaValidationError): FieldFault {
 }
 
 /** As many names of a body are compared with the known ones. */
-const comparedNames = 100
+const comparedNames = 20
 
 /** Which known field an unknown one was probably meant to be, or which unknown one a missing one. */
 function misspelt(error: FastifySchemaValidationError): Pick<FieldFault, 'meant' | 'sent'> {
