@@ -83,7 +83,7 @@ export async function emptyEvents(db: Database, ids: readonly string[]): Promise
   if (ids.length === 0) return
   await db
     .updateTable('hufu_events')
-    .set({ phone_number: null, ip: null, detail: null })
+    .set({ phone_number: null, ip: null, request_id: null, detail: null })
     .where('id', 'in', [...ids])
     .execute()
 }

@@ -250,7 +250,7 @@ export class AccountWriter {
           const writes = new WriteBatch(tx)
           const isRemoved = accountId !== null && !locked
           for (const { origin, event } of ofAccount)
-            if (isRemoved) await recordEvents(writes.db, now, { ...origin, ip: null }, [withoutPerson(event)])
+            if (isRemoved) await recordEvents(writes.db, now, noOrigin, [withoutPerson(event)])
             else {
               const known = locked ? withOwnNumber(event, locked.account) : event
               await recordEvents(writes.db, now, origin, [known])

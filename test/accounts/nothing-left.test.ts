@@ -23,7 +23,9 @@ const second = '13600000022'
 const other = '13700000033'
 const mover = '13700000044'
 const ip = '203.0.113.77'
-const traces = [first, second, ip, '隐身者', 'hidden.example']
+/** Chosen by the client, as apps do that find their requests by the person. */
+const requestId = 'app-of-hidden-person-1'
+const traces = [first, second, ip, requestId, '隐身者', 'hidden.example']
 const password = 'a horse, a staple'
 
 /** Holds calls of methods back: each result waits until all calls are released. */
@@ -101,7 +103,7 @@ describe.each(databases)('on $name', (database) => {
 
   async function call(method: string, path: string, body: object | null, token?: string, from = ip) {
     return await ask(app, method, path, {
-      headers: { 'x-forwarded-for': from },
+      headers: { 'x-forwarded-for': from, 'x-request-id': from === ip ? requestId : 'other' },
       ...(body !== null && { body }),
       ...(token !== undefined && { token }),
     })
