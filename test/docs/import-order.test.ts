@@ -48,7 +48,7 @@ const layers: readonly (readonly string[])[] = [
   ['sessions/'],
   ['codes/'],
   ['accounts/'],
-  ['authentication/'],
+  ['authentication/', 'service-keys/'],
   ['http/'],
   ['log.ts'],
   ['app/'],
