@@ -153,7 +153,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
       await writer.close()
       await lifecycle.settled()
       await verification.close()
-      await keyVerification.close()
+      await keyVerification.flush()
       await passwords.close()
       await limiter.close()
       await cache.close()

@@ -52,7 +52,7 @@ export class KeyVerification {
   }
 
   /** Writes the uses that are not written yet. */
-  async close(): Promise<void> {
+  async flush(): Promise<void> {
     await this.#uses.flush()
   }
 }

@@ -335,7 +335,7 @@ describe('docs/command-line.md', () => {
     [...text.matchAll(/^ {2}([a-z]+) (?!\[command\])/gm)].map(([, name = '']) => name)
 
   test('has a heading for each command with its arguments, and a row for each option', async () => {
-    const groups = ['accounts', 'sessions', 'sms']
+    const groups = ['accounts', 'sessions', 'keys', 'sms']
     const inGroups = await Promise.all(
       groups.map(async (group) => commandsIn(await help(group)).map((name) => [group, name])),
     )
