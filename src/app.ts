@@ -28,11 +28,12 @@ import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
 import { inClass } from './queue-order.ts'
 import type { RedisReport } from './redis/connections.ts'
-import type { SessionCache } from './session-cache/session-cache.ts'
+import { KeyAllowance } from './service-keys/key-allowance.ts'
 import { KeyCache } from './service-keys/key-cache.ts'
 import { KeyUses } from './service-keys/key-uses.ts'
 import { KeyVerification } from './service-keys/key-verification.ts'
 import { ServiceKeys } from './service-keys/service-keys.ts'
+import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { findValidProof } from './sessions/device-proofs.ts'
 import { SessionLifetime } from './sessions/last-seen.ts'
@@ -254,7 +255,7 @@ export async function openServer(
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
   const { accounts, signIn, credentials, lifecycle: accountLifecycle, codeSender, limiter, cache } = services
-  const { sessions, verification } = services
+  const { sessions, verification, keyVerification } = services
   const health: HealthParts = {
     database: databaseState(services, settings),
     redis: () => (settings.redis.url === null ? 'not_used' : cache.state()),
@@ -278,6 +279,8 @@ export async function openServer(
     codeSender,
     sessions,
     verification,
+    keyVerification,
+    keyAllowance: new KeyAllowance(settings.capacity.keyLookups, steadyClock),
     limiter,
     clock: { now: () => services.clock.now(), timeZone: settings.texts.timeZone },
     version,

@@ -6,6 +6,7 @@ export const errorCodes = [
   'invalid_request',
   'bad_request',
   'unsupported_media_type',
+  'form_expected',
   'body_too_large',
   'not_found',
   'method_not_allowed',

@@ -27,7 +27,8 @@ const byOperator = { by: null, origin: noOrigin }
 export async function createKey(context: Context, options: CreateOptions): Promise<number> {
   const { output } = context
   const { name = '', scope = '', network, expires } = options
-  if (name === '') throw new UsageError(output.say('缺少 --name <名称>。', 'Name the program: --name <name>.'))
+  if (name === '')
+    throw new UsageError(output.say('缺少 --name <名称>。', 'Name the program: --name <name>.'))
   assertPlainText('--name', name, nameMax, output)
   const key = {
     name,

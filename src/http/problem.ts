@@ -26,6 +26,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '请求体必须是 application/json，且不能压缩',
     en: 'The body must be application/json, without compression',
   },
+  form_expected: {
+    status: 415,
+    zh: '请求体必须是 application/x-www-form-urlencoded，且不能压缩',
+    en: 'The body must be application/x-www-form-urlencoded, without compression',
+  },
   body_too_large: {
     status: 413,
     zh: '请求体过大，上限 16 KiB',
@@ -226,7 +231,10 @@ export function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError):
   if (facts.allow) reply.header('allow', facts.allow.join(', '))
   if (publicErrors[code].status !== 401 || code === 'credentials_wrong' || code === 'code_wrong') return
   // RFC 6750, section 3.1: no error code where no credential was sent.
-  reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
+  const bearer =
+    code === 'token_missing' || code === 'key_missing' ? 'Bearer' : 'Bearer error="invalid_token"'
+  // RFC 7617: services may also use Basic.
+  reply.header('www-authenticate', code.startsWith('key_') ? `${bearer}, Basic realm="hufu"` : bearer)
 }
 
 /** The time, and the time zone for Chinese texts. */

@@ -55,7 +55,7 @@ export class KeyCache {
   }
 
   #read(): Promise<Keys> {
-    if (this.#reading) return this.#reading
+    if (this.#reading !== null) return this.#reading
     const reading: Promise<Keys> = listKeys(this.#db).then(
       (rows) => {
         const keys = new Map(rows.map((row) => [row.id, toStoredKey(row)]))

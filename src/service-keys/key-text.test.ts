@@ -31,13 +31,16 @@ test('a key with another character at any place is refused without a lookup', ()
   }
 })
 
-test.each(['', 'hfk_', 'hf_AaIECteufkixY4SP4NdkBQ', `${issueKeyText('abcdefghijkl')}\n`, 'x'.repeat(1_000_000)])(
-  'what is no key is refused: %.20s',
-  (text) => {
-    expect(parseKeyText(text)).toBe(null)
-    expect(parseKeyText(issueKeyText('abcdefghijkl').slice(0, -1) + text)).toBe(null)
-  },
-)
+test.each([
+  '',
+  'hfk_',
+  'hf_AaIECteufkixY4SP4NdkBQ',
+  `${issueKeyText('abcdefghijkl')}\n`,
+  'x'.repeat(1_000_000),
+])('what is no key is refused: %.20s', (text) => {
+  expect(parseKeyText(text)).toBe(null)
+  expect(parseKeyText(issueKeyText('abcdefghijkl').slice(0, -1) + text)).toBe(null)
+})
 
 test('a known key: its checksum and its hash never change', () => {
   const text = `hfk_abcdefghijkl_${'0'.repeat(42)}12ig8LB`

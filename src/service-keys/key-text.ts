@@ -1,6 +1,6 @@
-// The text of a service key: `hfk_` + key id (12) + `_` + secret (43, 256 bits) + checksum (6), 66 characters.
-// It has letters, digits and underscores only: a double click selects all of it, and form encoding does not
-// change it.
+// The text of a service key: `hfk_` + key id (12) + `_` + secret (43, 256 bits) + checksum (6): 66 characters
+// in all. It has letters, digits and underscores only: a double click selects all of it, and form encoding
+// does not change it.
 import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 

@@ -86,9 +86,7 @@ export async function updateLastUse(
     .updateTable('hufu_service_keys')
     .set({ last_used_at: now })
     .where('id', '=', id)
-    .where((row) =>
-      row.or([row('last_used_at', 'is', null), row('last_used_at', '<=', now - atMostEveryMs)]),
-    )
+    .where((row) => row.or([row('last_used_at', 'is', null), row('last_used_at', '<=', now - atMostEveryMs)]))
     .execute()
 }
 

@@ -56,7 +56,11 @@ test('a key with networks is live in these only, and not for an unknown address'
   expect(judgeKey(inside, present(previousHash), { ...from, address: '10.2.0.0' })).toBe('unknown')
 })
 
-const maker = { scopes: ['introspect', 'introspect:phone'], networks: ['10.0.0.0/8'], expiresAt: now } as const
+const maker = {
+  scopes: ['introspect', 'introspect:phone'],
+  networks: ['10.0.0.0/8'],
+  expiresAt: now,
+} as const
 const child = { scopes: ['introspect'], networks: ['10.1.0.0/16'], expiresAt: now - 1 } as const
 
 test('a key has no more rights than its maker', () => {

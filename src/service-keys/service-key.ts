@@ -7,7 +7,7 @@ import { areWithin, isInNetworks } from './networks.ts'
 export const keyScopes = ['introspect', 'introspect:reason', 'introspect:phone'] as const
 export type KeyScope = (typeof keyScopes)[number]
 
-/** The right to use the API of services, of one program of the operator. Times are milliseconds since 1970. */
+/** The key of one program of the operator, without its secret. Times are milliseconds since 1970 UTC. */
 export interface ServiceKey {
   /** Public; it stays the same when the secret is rotated. */
   readonly id: string
@@ -74,7 +74,6 @@ export function isWithinRights(rights: KeyRights, maker: KeyRights): boolean {
   const endsInTime =
     maker.expiresAt === null || (rights.expiresAt !== null && rights.expiresAt <= maker.expiresAt)
   const staysInside =
-    maker.networks.length === 0 ||
-    (rights.networks.length > 0 && areWithin(rights.networks, maker.networks))
+    maker.networks.length === 0 || (rights.networks.length > 0 && areWithin(rights.networks, maker.networks))
   return endsInTime && staysInside && rights.scopes.every((scope) => maker.scopes.includes(scope))
 }

@@ -7,7 +7,13 @@ import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { AppError } from '../errors.ts'
-import { type Event, listEventsOfKey, type NewEvent, type RequestOrigin, recordEvents } from '../events/events.ts'
+import {
+  type Event,
+  listEventsOfKey,
+  type NewEvent,
+  type RequestOrigin,
+  recordEvents,
+} from '../events/events.ts'
 import { everyoneKnowsMs } from '../timing.ts'
 import { hashKeyText, issueKeyText, newKeyId } from './key-text.ts'
 import { isRotating, isWithinRights, type KeyRights, keyStateAt, type ServiceKey } from './service-key.ts'

@@ -23,7 +23,7 @@ import {
 import { errorCodes } from '../../src/errors.ts'
 import { eventKinds } from '../../src/events/events.ts'
 import { publicErrors } from '../../src/http/problem.ts'
-import { Problem } from '../../src/http/v1/problem-answers.ts'
+import { Problem } from '../../src/http/problem-answers.ts'
 import {
   adjustableAllowances,
   allowanceNames,

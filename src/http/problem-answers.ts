@@ -1,10 +1,10 @@
-// Problem responses of the v1 API: the schema of problem details, an example of each code, and the codes that
-// routes have in common.
+// Problem responses in OpenAPI documents: the schema of problem details, an example of each code, and the
+// codes that routes have in common.
 import { Type } from 'typebox'
-import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../../errors.ts'
-import { problemOf } from '../problem.ts'
-import { at, later } from './samples.ts'
-import { nullable, Platform, time } from './shapes.ts'
+import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../errors.ts'
+import { problemOf } from './problem.ts'
+import { at, later } from './v1/samples.ts'
+import { nullable, Platform, time } from './v1/shapes.ts'
 
 export const Problem = Type.Object(
   {
