@@ -6,6 +6,7 @@ import { issueKeyText, newKeyId } from '../../src/service-keys/key-text.ts'
 import type { KeyScope } from '../../src/service-keys/service-key.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
+import { holdRequest } from '../support/held-request.ts'
 import { phone } from '../support/in-process-server.ts'
 import { send as sendRaw } from '../support/raw-http.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -238,6 +239,16 @@ print(json.load(urllib.request.urlopen(request))["sub"])`
     ]
     for (const [text, status, code] of answers)
       expect(await introspect(app, text, 'token=x')).toMatchObject({ status, body: { code } })
+  })
+
+  test('a key that is revoked while its request arrives is refused', async () => {
+    const created = await createKey(app, ['introspect'])
+    const url = `${app.url}/v1/introspect/batch`
+    const held = await holdRequest({ method: 'POST', url, token: created.text, body: '{"tokens":["x"]}' })
+    await app.services.keys.revoke(created.key.id, byOperator)
+    held.release()
+    const { status, text } = await held.answer
+    expect([status, JSON.parse(text).code]).toEqual([401, 'key_revoked'])
   })
 
   test('a key without the scope is refused', async () => {
