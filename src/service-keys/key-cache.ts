@@ -35,6 +35,11 @@ export class KeyCache {
     return mapMaybe(this.#keys ?? this.#read(), (keys) => keys.get(id) ?? null)
   }
 
+  /** Whether `find` would return this very object now, without a read of the database. */
+  holds(key: StoredKey): boolean {
+    return this.#feed.isFresh() && this.#keys?.get(key.id) === key
+  }
+
   /** With the first check, so that a server without keys does not have to read the feed. */
   #subscribe(): void {
     if (this.#isSubscribed) return

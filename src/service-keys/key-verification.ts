@@ -1,4 +1,5 @@
 // Says whether a presented service key may be used, and notes its use.
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
@@ -14,6 +15,17 @@ const refusals: Readonly<Record<Exclude<KeyVerdict, 'live'>, ErrorCode>> = {
   other_network: 'key_network_refused',
 }
 
+/** The most keys that are remembered by their texts. */
+const maxRemembered = 1_000
+
+/** A key that was verified by its text, for callers with this address. */
+interface Remembered {
+  readonly key: StoredKey
+  readonly address: string | null
+  /** The next end of the key, or of the secret before its last rotation. */
+  readonly until: number
+}
+
 export interface KeyVerificationOptions {
   readonly cache: KeyCache
   readonly uses: KeyUses
@@ -24,6 +36,11 @@ export class KeyVerification {
   readonly #cache: KeyCache
   readonly #uses: KeyUses
   readonly #clock: Clock
+  /**
+   * By text, in this process's memory and nowhere else, as long as the cache holds the key: checksum, hash and
+   * comparisons for each request would cost more than the lookup of a token.
+   */
+  readonly #remembered = new BoundedMap<Remembered>(maxRemembered)
 
   constructor({ cache, uses, clock }: KeyVerificationOptions) {
     this.#cache = cache
@@ -37,12 +54,29 @@ export class KeyVerification {
    * @throws AppError (or rejects with) `key_unknown`, `key_revoked`, `key_expired`, `key_network_refused`
    */
   verify(text: string, address: string | null): MaybePromise<ServiceKey> {
+    const remembered = this.#remembered.get(text)
+    if (remembered && this.#isCurrent(remembered, address)) return remembered.key
     const presented = parseKeyText(text)
     if (presented === null) throw new AppError('key_unknown')
-    return mapMaybe(this.#cache.find(presented.id), (key) => this.#judge(key, presented, address))
+    return mapMaybe(this.#cache.find(presented.id), (key) => {
+      const verified = this.#judge(key, presented, address)
+      // A reading that began before a change of a key may end after it.
+      if (this.#cache.holds(verified)) {
+        const until = nextEndOf(verified, this.#clock.now())
+        this.#remembered.set(text, { key: verified, address, until })
+      }
+      return verified
+    })
   }
 
-  #judge(key: StoredKey | null, presented: PresentedKey, address: string | null): ServiceKey {
+  #isCurrent({ key, address, until }: Remembered, from: string | null): boolean {
+    const now = this.#clock.now()
+    if (!this.#cache.holds(key) || address !== from || now >= until) return false
+    this.#uses.note(key.id, address, now)
+    return true
+  }
+
+  #judge(key: StoredKey | null, presented: PresentedKey, address: string | null): StoredKey {
     if (key === null) throw new AppError('key_unknown')
     const now = this.#clock.now()
     const verdict = judgeKey(key, presented, { address, now })
@@ -55,4 +89,9 @@ export class KeyVerification {
   async flush(): Promise<void> {
     await this.#uses.flush()
   }
+}
+
+function nextEndOf({ expiresAt, previousUntil }: StoredKey, now: number): number {
+  const ends = [expiresAt, previousUntil].flatMap((end) => (end === null || end <= now ? [] : [end]))
+  return Math.min(Number.POSITIVE_INFINITY, ...ends)
 }

@@ -8,6 +8,7 @@ import { noOrigin } from '../../src/events/events.ts'
 import { KeyCache } from '../../src/service-keys/key-cache.ts'
 import { issueKeyText, newKeyId } from '../../src/service-keys/key-text.ts'
 import { KeyUses } from '../../src/service-keys/key-uses.ts'
+import { KeyVerification } from '../../src/service-keys/key-verification.ts'
 import { ServiceKeys } from '../../src/service-keys/service-keys.ts'
 import { lateMs } from '../../src/timing.ts'
 import { type RunningApp, startApp } from '../support/app.ts'
@@ -179,16 +180,23 @@ describe.each(databases)('the cache of keys on $name', ({ create, skipped }) => 
     const statements: CompiledQuery[] = []
     const db = openDatabase(dialectFor(url, 2))
     closers.push(() => db.destroy())
+    /** What the answer to the next statement waits for. */
+    const held: { by: Promise<void> | null } = { by: null }
     const execute = db.getExecutor().executeQuery
-    db.getExecutor().executeQuery = function (query, ...more) {
+    db.getExecutor().executeQuery = async function (query, ...more) {
       statements.push(query)
-      return execute.call(this, query, ...more)
+      const { by } = held
+      held.by = null
+      const answer = await execute.call(this, query, ...more)
+      await by
+      return answer
     } as typeof execute
     const feed = new FeedByHand()
     const now = { value: Date.UTC(2026, 10, 22) }
     const clock = { now: () => now.value }
     const keys = new ServiceKeys({ db, feed, clock })
-    return { db, feed, clock, keys, statements, cache: new KeyCache({ db, feed }), url }
+    const cache = new KeyCache({ db, feed })
+    return { db, feed, clock, now, keys, statements, held, cache, url }
   }
 
   usable('all keys are read once while the feed is fresh, also for a key that does not exist', async () => {
@@ -228,6 +236,44 @@ describe.each(databases)('the cache of keys on $name', ({ create, skipped }) => 
     await found
     await db.updateTable('hufu_service_keys').set({ revoked_at: 1 }).execute()
     expect(await cache.find(key.id)).toMatchObject({ revokedAt: 1 })
+  })
+
+  usable('a key that a slow reading found is not remembered after its revocation', async () => {
+    const { db, keys, cache, clock, feed, held } = await open()
+    const { key, text } = await keys.create(billing, byOperator)
+    const uses = new KeyUses({ db, clock, onBackgroundError: () => {} })
+    const verification = new KeyVerification({ cache, uses, clock })
+    let release = () => {}
+    held.by = new Promise((resolve) => {
+      release = resolve
+    })
+    const slow = verification.verify(text, here)
+    await db.updateTable('hufu_service_keys').set({ revoked_at: 1 }).execute()
+    feed.change('service_key')
+    await cache.find(key.id)
+    release()
+    expect(await slow).toMatchObject({ id: key.id })
+    expect(() => verification.verify(text, here)).toThrow('key_revoked')
+    await verification.flush()
+  })
+
+  usable('a key that was verified costs no comparison until its networks, its end or its secret say no', async () => {
+    const { db, keys, cache, clock, now } = await open()
+    const expiresAt = clock.now() + 2_000
+    const { key } = await keys.create({ ...billing, networks: ['127.0.0.0/8'], expiresAt }, byOperator)
+    const { text } = await keys.rotate(key.id, 0, byOperator)
+    const next = await keys.rotate(key.id, 1_000, byOperator)
+    const uses = new KeyUses({ db, clock, onBackgroundError: () => {} })
+    const verification = new KeyVerification({ cache, uses, clock })
+    for (const one of [text, next.text]) await verification.verify(one, here)
+    for (const one of [text, next.text]) expect(verification.verify(one, here)).toMatchObject({ id: key.id })
+    expect(() => verification.verify(next.text, '10.0.0.1')).toThrow('key_network_refused')
+    now.value += 1_000
+    expect(() => verification.verify(text, here)).toThrow('key_unknown')
+    expect(verification.verify(next.text, here)).toMatchObject({ id: key.id })
+    now.value += 1_000
+    expect(() => verification.verify(next.text, here)).toThrow('key_expired')
+    await verification.flush()
   })
 
   usable('a change whose commit is late is in the feed twice', async () => {
