@@ -67,7 +67,7 @@ export const tokenRefused = ['token_missing', 'token_unknown', ...ended]
 
 /** Problems that every route for signed-in callers may return. */
 export const closed = {
-  400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
+  400: problem('bad_request', 'credentials_conflict', 'token_in_url', 'token_expected'),
   401: problem(...tokenRefused),
   500: problem('internal'),
   503: problem('unavailable'),
@@ -84,7 +84,7 @@ export const withBody = {
 export const closedWithBody = {
   ...closed,
   ...withBody,
-  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
+  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url', 'token_expected'),
 }
 
 /**
