@@ -9,7 +9,7 @@ import { randomText } from '../random-text.ts'
  * What changed. Subscribers ignore kinds that they do not know, because a server of a later version may write
  * them.
  */
-export type ChangeKind =
+type ChangeKind =
   /** The account itself, or its sessions. */
   | 'account'
   /** A service key; its id is in the place of the account's. */

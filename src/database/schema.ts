@@ -249,7 +249,7 @@ export interface ServiceKeysTable {
 }
 
 /** A network that a key was used from. */
-export interface ServiceKeyNetworksTable {
+interface ServiceKeyNetworksTable {
   key_id: string
   /** The /24 of an IPv4 address, the /48 of an IPv6 address. */
   network: string

@@ -37,8 +37,8 @@ export class KeyVerification {
   readonly #uses: KeyUses
   readonly #clock: Clock
   /**
-   * By text, in this process's memory and nowhere else, as long as the cache holds the key: checksum, hash and
-   * comparisons for each request would cost more than the lookup of a token.
+   * By text, in this process's memory and nowhere else, as long as the cache holds the key: a checksum, a hash
+   * and two comparisons for each request would cost more than the lookup of a token.
    */
   readonly #remembered = new BoundedMap<Remembered>(maxRemembered)
 
