@@ -60,15 +60,13 @@ export class KeyVerification {
     if (presented === null) throw new AppError('key_unknown')
     return mapMaybe(this.#cache.find(presented.id), (key) => {
       const verified = this.#judge(key, presented, address)
-      // A reading that began before a change of a key may end after it.
-      if (this.#cache.holds(verified)) {
-        const until = nextEndOf(verified, this.#clock.now())
-        this.#remembered.set(text, { key: verified, address, until })
-      }
+      const until = nextEndOf(verified, this.#clock.now())
+      this.#remembered.set(text, { key: verified, address, until })
       return verified
     })
   }
 
+  /** A key that a slow reading found may have changed since: then the cache holds another object. */
   #isCurrent({ key, address, until }: Remembered, from: string | null): boolean {
     const now = this.#clock.now()
     if (!this.#cache.holds(key) || address !== from || now >= until) return false

@@ -22,8 +22,6 @@ export const capacitySettings = {
   keyLookups: setting({
     name: 'HUFU_KEY_LOOKUPS_PER_SECOND',
     default: '5000',
-    meaning:
-      'Tokens that each service key may look up in a second, for each process; more are answered 429 with `Retry-After`.',
     parse: whole(1, 1_000_000),
   }),
 }

@@ -300,7 +300,10 @@ print(json.load(urllib.request.urlopen(request))["sub"])`
   test('a key that looks up too many tokens waits, and another key does not', async () => {
     const limited = await startApp(url, { environment: { HUFU_KEY_LOOKUPS_PER_SECOND: '1' } })
     try {
-      const [one, other] = [await createKey(limited, ['introspect']), await createKey(limited, ['introspect'])]
+      const [one, other] = [
+        await createKey(limited, ['introspect']),
+        await createKey(limited, ['introspect']),
+      ]
       expect(await batch(limited, one.text, { tokens: Array(100).fill('x') })).toMatchObject({ status: 200 })
       const { status, headers, body } = await batch(limited, one.text, { tokens: Array(100).fill('x') })
       expect([status, body.code]).toEqual([429, 'rate_limited'])

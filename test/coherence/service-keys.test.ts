@@ -261,24 +261,28 @@ describe.each(databases)('the cache of keys on $name', ({ create, skipped }) => 
     await verification.flush()
   })
 
-  usable('a key that was verified costs no comparison until its networks, its end or its secret say no', async () => {
-    const { db, keys, cache, clock, now } = await open()
-    const expiresAt = clock.now() + 2_000
-    const { key } = await keys.create({ ...billing, networks: ['127.0.0.0/8'], expiresAt }, byOperator)
-    const { text } = await keys.rotate(key.id, 0, byOperator)
-    const next = await keys.rotate(key.id, 1_000, byOperator)
-    const uses = new KeyUses({ db, clock, onBackgroundError: () => {} })
-    const verification = new KeyVerification({ cache, uses, clock })
-    for (const one of [text, next.text]) await verification.verify(one, here)
-    for (const one of [text, next.text]) expect(verification.verify(one, here)).toMatchObject({ id: key.id })
-    expect(() => verification.verify(next.text, '10.0.0.1')).toThrow('key_network_refused')
-    now.value += 1_000
-    expect(() => verification.verify(text, here)).toThrow('key_unknown')
-    expect(verification.verify(next.text, here)).toMatchObject({ id: key.id })
-    now.value += 1_000
-    expect(() => verification.verify(next.text, here)).toThrow('key_expired')
-    await verification.flush()
-  })
+  usable(
+    'a key that was verified costs no comparison until its networks, its end or its secret say no',
+    async () => {
+      const { db, keys, cache, clock, now } = await open()
+      const expiresAt = clock.now() + 2_000
+      const { key } = await keys.create({ ...billing, networks: ['127.0.0.0/8'], expiresAt }, byOperator)
+      const { text } = await keys.rotate(key.id, 0, byOperator)
+      const next = await keys.rotate(key.id, 1_000, byOperator)
+      const uses = new KeyUses({ db, clock, onBackgroundError: () => {} })
+      const verification = new KeyVerification({ cache, uses, clock })
+      for (const one of [text, next.text]) await verification.verify(one, here)
+      for (const one of [text, next.text])
+        expect(verification.verify(one, here)).toMatchObject({ id: key.id })
+      expect(() => verification.verify(next.text, '10.0.0.1')).toThrow('key_network_refused')
+      now.value += 1_000
+      expect(() => verification.verify(text, here)).toThrow('key_unknown')
+      expect(verification.verify(next.text, here)).toMatchObject({ id: key.id })
+      now.value += 1_000
+      expect(() => verification.verify(next.text, here)).toThrow('key_expired')
+      await verification.flush()
+    },
+  )
 
   usable('a change whose commit is late is in the feed twice', async () => {
     const { db, feed, clock, keys } = await open()

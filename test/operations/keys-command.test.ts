@@ -92,7 +92,12 @@ describe('wrong calls', () => {
   test.each<[string[], number, RegExp, RegExp]>([
     [['keys', 'create', '--scope', 'introspect'], 2, /--name <name>/, /缺少 --name/],
     [['keys', 'create', '--name', 'a'], 2, /--scope must be scopes/, /--scope 必须是/],
-    [['keys', 'create', '--name', 'a', '--scope', 'introspect,all'], 2, /introspect:reason/, /introspect:reason/],
+    [
+      ['keys', 'create', '--name', 'a', '--scope', 'introspect,all'],
+      2,
+      /introspect:reason/,
+      /introspect:reason/,
+    ],
     [[...create, '--network', '10.1.2.3/8'], 2, /--network must be/, /--network 必须是/],
     [[...create, '--expires', '2020-01-01'], 2, /--expires must be/, /--expires 必须是/],
     [[...create, '--expires', '0'], 2, /--expires must be/, /--expires 必须是/],
