@@ -37,7 +37,7 @@ export class KeyVerification {
   readonly #uses: KeyUses
   readonly #clock: Clock
   /**
-   * By text, in this process's memory and nowhere else, as long as the cache holds the key: a checksum, a hash
+   * By text, in the memory of this process and nowhere else, as long as the cache holds the key: checksum, hash
    * and two comparisons for each request would cost more than the lookup of a token.
    */
   readonly #remembered = new BoundedMap<Remembered>(maxRemembered)
