@@ -24,10 +24,6 @@ export const eventKinds = [
   'session_ended',
   'code_sent',
   'code_not_sent',
-  'key_created',
-  'key_rotated',
-  'key_revoked',
-  'key_used_from_network',
 ] as const
 export type EventKind = (typeof eventKinds)[number]
 
@@ -44,8 +40,6 @@ export interface NewEvent {
   readonly kind: EventKind
   readonly accountId?: string | null
   readonly sessionId?: string | null
-  /** The service key that the event is about; such an event is about no account. */
-  readonly keyId?: string
   /** E.164. */
   readonly phoneNumber?: string | null
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>
@@ -82,7 +76,7 @@ export async function recordEvents(
       id: newCompactId(at),
       at,
       kind: event.kind,
-      account_id: event.keyId ?? event.accountId ?? null,
+      account_id: event.accountId ?? null,
       session_id: event.sessionId ?? null,
       phone_number: event.phoneNumber ?? null,
       ip: origin.ip,
@@ -113,11 +107,6 @@ export interface EventsAbout {
   readonly accountId: string | null
   /** E.164. */
   readonly phoneNumber: string | null
-}
-
-/** Events of a service key, newest first: they have its id in the place of the account's. */
-export function listEventsOfKey(db: Database, keyId: string): AsyncGenerator<Event> {
-  return listEventsOf(db, { accountId: keyId, phoneNumber: null })
 }
 
 /** Events of an account and of a number, each once, newest first, read a page at a time (turns.ts). */

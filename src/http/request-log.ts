@@ -140,6 +140,6 @@ function unknownPath(url: string): string {
   const path = url.split('?', 1)[0] ?? ''
   return path
     .slice(0, 200)
-    .replaceAll(/hfk?_[\w-]*/g, 'hf_…')
+    .replaceAll(/hf_[\w-]*/g, 'hf_…')
     .replaceAll(/\d{7,}/g, '…')
 }

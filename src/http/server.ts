@@ -1,6 +1,5 @@
 // The HTTP server: its surfaces, and the options that Fastify gets.
 import fastify, { type FastifyInstance } from 'fastify'
-import type { KeyVerification } from '../service-keys/key-verification.ts'
 import { bodyMax } from './body-limit.ts'
 import { type ClassicParts, classicSurface } from './classic/classic.ts'
 import { clientAddresses, trustIn } from './client-address.ts'
@@ -15,7 +14,6 @@ import { acceptJsonOnly } from './json-body.ts'
 import { type LifecycleParts, RequestLifecycle } from './lifecycle.ts'
 import { acceptEveryMethod } from './method-not-allowed.ts'
 import { DescribedSurfaces } from './openapi.ts'
-import { type ServiceParts, serviceSurface } from './service/service.ts'
 import { registerSurface, type Surface } from './surface.ts'
 import { type V1Parts, v1Surface } from './v1/v1.ts'
 import { LazyValidators } from './validators.ts'
@@ -27,11 +25,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ServerParts
-  extends V1Parts,
-    ServiceParts,
-    Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
-  readonly keyVerification: Pick<KeyVerification, 'verify'>
+export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
   /** Connections at once. */
   readonly maxConnections: number
   readonly version: string
@@ -87,19 +81,17 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   acceptJsonOnly(app)
   lifecycle.attachTo(app)
   validators.attachTo(app)
-  const { verification, keyVerification } = parts
+  const { verification } = parts
   const described = new DescribedSurfaces(parts.version)
   app.decorate('described', described)
   const routes: FastRoutes = []
   const surfaces: Surface[] = [
     ...(parts.classic ? [classicSurface(parts.classic, routes)] : []),
     v1Surface(parts, routes, lifecycle),
-    serviceSurface(parts),
     healthSurface(parts.health),
     docsSurface(described),
   ]
-  const shared = { verification, keyVerification, lifecycle, described }
-  for (const surface of surfaces) await registerSurface(app, surface, shared)
+  for (const surface of surfaces) await registerSurface(app, surface, { verification, lifecycle, described })
   answerFirst(app, { verification, routes, lifecycle })
   limitConnections(app.server, parts.maxConnections)
   answerBeforeEnd(app.server)

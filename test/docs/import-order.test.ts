@@ -48,7 +48,7 @@ const layers: readonly (readonly string[])[] = [
   ['sessions/'],
   ['codes/'],
   ['accounts/'],
-  ['authentication/', 'service-keys/'],
+  ['authentication/'],
   ['http/'],
   ['log.ts'],
   ['app/'],
