@@ -1,6 +1,6 @@
 // The queue in front of a connection pool: bounded, and shared out among the classes of work.
 import type { MysqlPool, PostgresPool } from 'kysely'
-import { FairQueue } from '../fair-queue.ts'
+import { type NoTurn, WorkQueue } from '../work-queue.ts'
 import { NoConnection } from './failures.ts'
 
 /**
@@ -11,63 +11,19 @@ const waitingForEach = 50
 /** How long work waits for its turn. */
 const turnMs = 2_000
 
-interface Turn {
-  readonly go: () => void
-  readonly refuse: (reason: string) => void
+const texts: Readonly<Record<NoTurn, string>> = {
+  full: 'too many wait for a connection',
+  late: `no connection was free for ${turnMs} ms`,
 }
 
-/** Lets `size` pieces of work through at a time. */
-class PoolQueue {
-  readonly #waiting = new FairQueue<Turn>()
-  readonly #waitingMax: number
-  #free: number
-
-  /** @param size the connections of the pool */
-  constructor(size: number) {
-    this.#free = size
-    this.#waitingMax = size * waitingForEach
-  }
-
-  /**
-   * Resolves when it is this work's turn; then `leave` must be called once.
-   * @throws NoConnection at once where the queue is full, or after two seconds
-   */
-  async enter(): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--
-      return
-    }
-    if (this.#waiting.size >= this.#waitingMax) this.#makeRoom()
-    await new Promise<void>((resolve, reject) => {
-      const refuse = (reason: string) => {
-        clearTimeout(timer)
-        reject(new NoConnection(new Error(reason)))
-      }
-      const go = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
-        remove()
-        refuse(`no connection was free for ${turnMs} ms`)
-      }, turnMs)
-      const remove = this.#waiting.add({ go, refuse })
-    })
-  }
-
-  /** @throws NoConnection */
-  #makeRoom(): void {
-    const full = 'too many wait for a connection'
-    const refused = this.#waiting.makeRoom()
-    if (!refused) throw new NoConnection(new Error(full))
-    refused.refuse(full)
-  }
-
-  leave(): void {
-    const next = this.#waiting.next()
-    if (next) next.go()
-    else this.#free++
-  }
+/** @param size the connections of the pool */
+function queueOf(size: number): WorkQueue {
+  return new WorkQueue({
+    places: size,
+    waitingMax: size * waitingForEach,
+    waitMs: turnMs,
+    refusal: (reason) => new NoConnection(new Error(texts[reason])),
+  })
 }
 
 type Callback = (error: unknown, value?: unknown) => void
@@ -80,7 +36,7 @@ interface Given {
 
 /** Puts the queue in front of a pool for Kysely's MysqlDialect. */
 export function queuedMysqlPool(pool: MysqlPool, size: number): MysqlPool {
-  const queue = new PoolQueue(size)
+  const queue = queueOf(size)
   // Kysely prepares each connection object once, so the same connection must always have the same wrapper.
   const wrappers = new WeakMap<object, { readonly outer: object; use: () => void }>()
   const give = (inner: Given) => {
@@ -104,7 +60,7 @@ export function queuedMysqlPool(pool: MysqlPool, size: number): MysqlPool {
 
 /** Puts the queue in front of a pool for Kysely's PostgresDialect. */
 export function queuedPostgresPool(pool: PostgresPool, size: number): PostgresPool {
-  const queue = new PoolQueue(size)
+  const queue = queueOf(size)
   return {
     ...pool,
     async connect() {
@@ -124,7 +80,7 @@ export function queuedPostgresPool(pool: PostgresPool, size: number): PostgresPo
 }
 
 /** A connection that leaves the queue once for each use. */
-function wrap(inner: Given, queue: PoolQueue): { readonly outer: object; readonly use: () => void } {
+function wrap(inner: Given, queue: WorkQueue): { readonly outer: object; readonly use: () => void } {
   let isInUse = false
   const leave = () => {
     if (isInUse) queue.leave()
