@@ -1,9 +1,11 @@
 // Each limit of the table on its own: it stops an attack that varies everything else, and no other caller.
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { codeCheck } from '../authentication/methods/code.ts'
 import { signInChecks } from '../authentication/methods/methods.ts'
+import { passwordCheck } from '../authentication/methods/password.ts'
 import { ManualClock } from '../clock.ts'
 import { AppError } from '../errors.ts'
+import { inClass } from '../queue-order.ts'
 import { Limiter } from './limiter.ts'
 import {
   type Action,
@@ -13,7 +15,7 @@ import {
   limitsWith,
   type SessionWrite,
 } from './limits.ts'
-import type { ConsumeOptions, CounterRequest } from './store.ts'
+import type { ConsumeOptions, ConsumeResult, CounterRequest } from './store.ts'
 import { MemoryLimitStore } from './store-memory.ts'
 import { addressBlock, type LimitSubject } from './subjects.ts'
 
@@ -620,6 +622,89 @@ test('writes of sessions are counted ahead of callers without a proof; two kinds
   await limiter.countWrite('rotate_token', writer)
   await expect(limiter.countWrite('change_profile', writer)).rejects.toMatchObject({ code: 'overloaded' })
   expect(options).toEqual(Array(3).fill({ reserved: true }))
+})
+
+describe.each(['check_code', 'send_code'] as const)('at most 64 of %s are in progress', (action) => {
+  /** A limiter, how many have reached its counters, and how to let those go on. */
+  function stalled() {
+    const reached: (() => void)[] = []
+    const waitForGo = async (): Promise<ConsumeResult[]> => {
+      await new Promise<void>((resolve) => reached.push(resolve))
+      return []
+    }
+    const store = Object.assign(new MemoryLimitStore({ clock: new ManualClock() }), {
+      peek: async () => 0,
+      consumeAll: waitForGo,
+    })
+    const limiter = new Limiter({ store, limits: table })
+    const ask = (i: number, fixed: Partial<LimitSubject> = {}) =>
+      inClass('changing', () =>
+        action === 'send_code'
+          ? limiter.requestCode(person(i, fixed))
+          : limiter.withLimit(codeCheck, person(i, fixed), async () => {
+              throw new AppError('unavailable', { retryAfterSeconds: 1 })
+            }),
+      ).then(
+        () => 'done',
+        (error: AppError) => error.code,
+      )
+    const settle = async () => {
+      for (let i = 0; i < 50; i++) await Promise.resolve()
+    }
+    return { ask, reached, settle }
+  }
+
+  afterEach(() => void vi.useRealTimers())
+
+  test('the others have cost no count; whatever the end of one, the next has its turn, with a proof first', async () => {
+    const { ask, reached, settle } = stalled()
+    const all = Array.from({ length: 70 }, (_, i) => ask(i))
+    const ended: string[] = []
+    const known = ask(70, { proof: 'proof' }).then(() => ended.push('with a proof'))
+    const last = all[64]?.then(() => ended.push('without one'))
+    await settle()
+    expect(reached).toHaveLength(64)
+    reached.shift()?.()
+    await settle()
+    expect(reached).toHaveLength(64)
+    reached.pop()?.()
+    await known
+    while (reached.length > 0) {
+      reached.shift()?.()
+      await settle()
+    }
+    await last
+    expect(ended).toEqual(['with a proof', 'without one'])
+    expect(new Set(await Promise.all(all))).toEqual(
+      new Set([action === 'send_code' ? 'done' : 'unavailable']),
+    )
+  })
+
+  test('above 1,000 that wait, one is refused at once; the others are refused after two seconds', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { ask, reached, settle } = stalled()
+    const all = Array.from({ length: 1_064 }, (_, i) => ask(i))
+    await settle()
+    expect(await ask(1_064)).toBe('overloaded')
+    expect(reached).toHaveLength(64)
+    vi.advanceTimersByTime(2_000)
+    expect(new Set(await Promise.all(all.slice(64)))).toEqual(new Set(['overloaded']))
+    expect(reached).toHaveLength(64)
+  })
+})
+
+test('attempts with a queue of their own are not bounded here', async () => {
+  let reached = 0
+  const store = Object.assign(new MemoryLimitStore({ clock: new ManualClock() }), {
+    consumeAll: async (): Promise<never> => {
+      reached++
+      return await new Promise(() => {})
+    },
+  })
+  const limiter = new Limiter({ store, limits: table })
+  for (let i = 0; i < 100; i++) void limiter.withLimit(passwordCheck, person(i), async () => {})
+  for (let i = 0; i < 50; i++) await Promise.resolve()
+  expect(reached).toBe(100)
 })
 
 test('without limits nothing is refused', async () => {

@@ -1,7 +1,8 @@
 // Applies the table of limits before a message is sent or a secret is compared, and refuses with
 // `rate_limited`.
 import { AppError, isWrongCredential } from '../errors.ts'
-import { atLeastInClass, type QueueClass } from '../queue-order.ts'
+import { atLeastInClass, inClass, type QueueClass } from '../queue-order.ts'
+import { WorkQueue } from '../work-queue.ts'
 import { CountedGuess, type Guess } from './guess.ts'
 import type { Action, Check, Limit, SessionWrite } from './limits.ts'
 import {
@@ -90,6 +91,14 @@ const allowedWithoutCounters: readonly SessionWrite[] = ['end_session', 'rotate_
 /** For how long `accounts unlock` also lifts each caller's waits at the number. */
 const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
 
+/**
+ * The requests of one kind that are in progress: enough to keep every connection of the database in use, and
+ * so few that they delay the requests of signed-in clients by a few milliseconds at a time.
+ */
+const inProgressMax = 64
+const waitingMax = 1_000
+const waitMs = 2_000
+
 export interface LimiterOptions {
   readonly store: LimitStore
   /** The table of limits.ts; empty: no limits. */
@@ -99,6 +108,8 @@ export interface LimiterOptions {
 export class Limiter {
   readonly #store: LimitStore
   readonly #rules: LimitRules
+  /** What waits here has cost neither a count nor a query: a refusal later would cost a count and its refund. */
+  readonly #inProgress = new Map<Action, WorkQueue>()
 
   constructor({ store, limits }: LimiterOptions) {
     this.#store = store
@@ -107,11 +118,12 @@ export class Limiter {
 
   /**
    * Counts a request for a code in the caller's own counters.
-   * @throws AppError `rate_limited`, or `unavailable` where the counters cannot be reached: then nothing may
-   * be sent
+   * @throws AppError `rate_limited`, `overloaded`, or `unavailable` where the counters cannot be reached: then
+   * nothing may be sent
    */
   async requestCode(subject: LimitSubject): Promise<CodeRequest> {
-    const { counted, caller } = await this.#countOwn('send_code', subject)
+    const count = () => this.#countOwn('send_code', subject)
+    const { counted, caller } = await this.#inTurn('send_code', subject, count)
     const ofCaller = counted.filter(({ rule: { by } }) => by === 'caller' || by === 'proof')
     const nextMs = Math.max(0, ...ofCaller.map(({ result }) => result.nextMs))
     let message: readonly RuleResult[] = []
@@ -174,9 +186,18 @@ export class Limiter {
   /**
    * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong,
    * whatever else fails, and does not when nothing was compared.
-   * @throws AppError `rate_limited`, `unavailable`, and whatever `compare` throws
+   * @throws AppError `rate_limited`, `overloaded`, `unavailable`, and whatever `compare` throws
    */
   async withLimit<T>(check: Check, subject: LimitSubject, compare: (guess: Guess) => Promise<T>): Promise<T> {
+    const tryOnce = () => this.#compareCounted(check, subject, compare)
+    return await (check.hasOwnQueue ? tryOnce() : this.#inTurn(check.action, subject, tryOnce))
+  }
+
+  async #compareCounted<T>(
+    check: Check,
+    subject: LimitSubject,
+    compare: (guess: Guess) => Promise<T>,
+  ): Promise<T> {
     const attempt = await this.attempt(check, subject)
     try {
       const result = await atLeastInClass(attempt.queueClass, () => compare(attempt.guess))
@@ -219,6 +240,21 @@ export class Limiter {
 
   async close(): Promise<void> {
     await this.#store.close()
+  }
+
+  /**
+   * Waits until few enough of these actions are in progress. A caller with a device proof goes first.
+   * @throws AppError `overloaded` where too many wait, or after two seconds
+   */
+  async #inTurn<T>(action: Action, { proof }: LimitSubject, work: () => Promise<T>): Promise<T> {
+    const queue = this.#inProgress.get(action) ?? newQueue()
+    this.#inProgress.set(action, queue)
+    await (proof === null ? queue.enter() : inClass('known', () => queue.enter()))
+    try {
+      return await work()
+    } finally {
+      queue.leave()
+    }
   }
 
   /** Counts in all of the caller's own counters, or in none. */
@@ -266,6 +302,11 @@ export class Limiter {
     // never full would differ in time.
     return await this.#rules.consumeShared(action, caller, (one) => (isReal ? one : decoyOf(one)))
   }
+}
+
+function newQueue(): WorkQueue {
+  const refusal = () => new AppError('overloaded', { retryAfterSeconds: 1 })
+  return new WorkQueue({ places: inProgressMax, waitingMax, waitMs, refusal })
 }
 
 function areCountersAway(error: unknown): boolean {

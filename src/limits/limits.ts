@@ -15,7 +15,13 @@ export interface Check {
   readonly perDay: { readonly caller: number; readonly number: number }
   /** Wrong guesses of the whole installation in a day. Absent: they have no limit of their own. */
   readonly perDayOfServer?: (smsDailyBudget: number) => number
+  /**
+   * The comparison has a queue of its own, such as the one for password hashes. Absent: the limiter bounds the
+   * number of attempts that are in progress.
+   */
+  readonly hasOwnQueue?: true
 }
+
 /** Writes of a signed-in client that require no further credential. */
 export type SessionWrite = 'change_profile' | 'export_account' | 'rotate_token' | 'end_session'
 

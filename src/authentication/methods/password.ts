@@ -20,7 +20,11 @@ export interface PasswordCredential {
   readonly password: string
 }
 
-export const passwordCheck: Check = { action: 'check_password', perDay: { caller: 15, number: 15 } }
+export const passwordCheck: Check = {
+  action: 'check_password',
+  perDay: { caller: 15, number: 15 },
+  hasOwnQueue: true,
+}
 
 export interface PasswordMethodOptions {
   readonly db: Database
