@@ -2,7 +2,7 @@
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { Server } from 'node:net'
-import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { openDatabaseAlone } from '../app/databases.ts'
 import { openServer, openServices, type Services } from '../app.ts'
@@ -11,6 +11,7 @@ import { sqlitePath, waitForDatabase } from '../database/open.ts'
 import { refusalOf } from '../database/refused.ts'
 import { shortcomings } from '../database/requirements.ts'
 import { AppError } from '../errors.ts'
+import { acceptWaiting } from '../http/accept-waiting.ts'
 import { connectionLimit } from '../http/connection-limit.ts'
 import { backgroundErrorLog, createLog, type Log, type Logger, requestLog, withoutValues } from '../log.ts'
 import { redactUrl } from '../redact-url.ts'
@@ -41,6 +42,7 @@ const purgeEveryMs = 3_600_000
  * otherwise be reset.
  */
 const takeConnectionsForMs = 300
+const acceptWithinMs = 5_000
 /**
  * How long a proxy may take to close its kept-alive connections; deploy/nginx.conf closes unused ones after 2
  * s.
@@ -125,8 +127,10 @@ async function serveHere(
     log.info('stopping')
     setTimeout(() => process.exit(exitCodes.internal), stopWithinMs).unref()
     setTimeout(() => services.passwords.refuseRest(), refuseHashesAfterMs).unref()
-    if (settings.http.trustedProxies.length === 0) await delay(takeConnectionsForMs)
-    else await drainProxyConnections(server)
+    if (settings.http.trustedProxies.length === 0) {
+      await delay(takeConnectionsForMs)
+      await acceptWaiting(server.server, acceptWithinMs)
+    } else await drainProxyConnections(server)
     // Clients keep a connection open that was busy when the stop began, after its request is answered.
     setInterval(() => server.server.closeIdleConnections(), 50).unref()
     await server.close()
@@ -158,8 +162,7 @@ async function waitForRedis({ cache }: Services): Promise<void> {
  * for each request, and those that this server has not accepted when it closes would be reset.
  */
 async function drainProxyConnections({ server }: FastifyInstance): Promise<void> {
-  // The event-loop turn that ends here still accepts the connections that are ready.
-  await turn()
+  await acceptWaiting(server, acceptWithinMs)
   const late = new AbortController()
   const allClosed = once(server, 'close')
   // http.Server's own `close` would end unused connections at once.
