@@ -1,12 +1,21 @@
 // Counters in this process's memory: for a server that runs alone.
 import type { Clock } from '../clock.ts'
-import { type Counter, consumeOne, emptyCounter, refundOne, waitOf } from './counter.ts'
+import {
+  type Counter,
+  consumeOne,
+  counterOf,
+  emptyCounter,
+  prune,
+  refundOne,
+  textOf,
+  waitOf,
+} from './counter.ts'
 import type { ConsumeResult, CounterRequest, LimitStore, Window } from './store.ts'
 
 export interface MemoryLimitStoreOptions {
   readonly clock: Clock
   /**
-   * The most counters that are kept, and as many others, about 1,000 bytes each. Of each kind, the least
+   * The most counters that are kept, and as many others, 300 to 1,000 bytes each. Of each kind, the least
    * recently used one is dropped first.
    */
   readonly max?: number
@@ -37,7 +46,7 @@ export class MemoryLimitStore implements LimitStore {
     const now = this.#clock.now()
     const found = asked.map(({ key, windows, peeks = false, isKept = false }) => {
       const counters = isKept ? this.#kept : this.#others
-      const counter = counters.get(key) ?? emptyCounter()
+      const counter = counters.get(key, now) ?? emptyCounter()
       return { counters, key, windows, peeks, counter, waitMs: waitOf(counter, windows, now) }
     })
     const isRefused = found.some(({ waitMs }) => waitMs > 0)
@@ -68,42 +77,71 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   #find(key: string): Counter | undefined {
-    return this.#kept.get(key) ?? this.#others.get(key)
+    const now = this.#clock.now()
+    return this.#kept.get(key, now) ?? this.#others.get(key, now)
   }
+}
+
+/** So many counters stay ready for use, about 4,000 bytes each where every slot of two windows is in use. */
+const unpackedMax = 1_000
+
+/** A counter as text: a sixth of the memory. */
+interface Packed {
+  readonly text: string
+  /** As `Counter.until`. */
+  readonly until: number
 }
 
 /** Counters by their keys, at most `max`. */
 class Counters {
   readonly #max: number
-  /** The least recently used counter is the first. */
-  readonly #byKey = new Map<string, Counter>()
+  /**
+   * All of these were used later than those in `#packed`. In both, the least recently used one is the
+   * first.
+   */
+  readonly #unpacked = new Map<string, Counter>()
+  readonly #packed = new Map<string, Packed>()
 
   constructor(max: number) {
     this.#max = max
   }
 
   get size(): number {
-    return this.#byKey.size
+    return this.#unpacked.size + this.#packed.size
   }
 
-  get(key: string): Counter | undefined {
-    return this.#byKey.get(key)
+  /** A change of the counter is kept. */
+  get(key: string, now: number): Counter | undefined {
+    const packed = this.#packed.get(key)
+    if (packed) this.set(key, counterOf(packed.text, packed.until), now)
+    return this.#unpacked.get(key)
   }
 
   /** Stores a counter as the most recently used one. */
   set(key: string, counter: Counter, now: number): void {
-    this.#byKey.delete(key)
+    this.delete(key)
     if (counter.until === 0) return
-    if (this.#byKey.size >= this.#max) this.#makeRoom(now)
-    this.#byKey.set(key, counter)
+    if (this.size >= this.#max) this.#makeRoom(now)
+    this.#unpacked.set(key, counter)
+    if (this.#unpacked.size > unpackedMax) this.#packOldest(now)
   }
 
   delete(key: string): void {
-    this.#byKey.delete(key)
+    if (!this.#unpacked.delete(key)) this.#packed.delete(key)
   }
 
   clear(): void {
-    this.#byKey.clear()
+    this.#unpacked.clear()
+    this.#packed.clear()
+  }
+
+  #packOldest(now: number): void {
+    const [oldest] = this.#unpacked
+    if (!oldest) return
+    const [key, counter] = oldest
+    this.#unpacked.delete(key)
+    prune(counter, now)
+    this.#packed.set(key, { text: textOf(counter), until: counter.until })
   }
 
   /**
@@ -111,11 +149,14 @@ class Counters {
    * rarely.
    */
   #makeRoom(now: number): void {
-    for (const [key, { until }] of this.#byKey) if (until <= now) this.#byKey.delete(key)
-    let surplus = this.#byKey.size - Math.floor(this.#max * 0.9)
-    for (const key of this.#byKey.keys()) {
-      if (surplus-- <= 0) return
-      this.#byKey.delete(key)
-    }
+    const both = [this.#packed, this.#unpacked]
+    for (const counters of both)
+      for (const [key, { until }] of counters) if (until <= now) counters.delete(key)
+    let surplus = this.size - Math.floor(this.#max * 0.9)
+    for (const counters of both)
+      for (const key of counters.keys()) {
+        if (surplus-- <= 0) return
+        counters.delete(key)
+      }
   }
 }

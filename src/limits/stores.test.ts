@@ -1,5 +1,6 @@
 // The contract of a store, checked on each of them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bytesInUse } from '../../test/support/bytes-in-use.ts'
 import { databases } from '../../test/support/databases.ts'
 import { ManualClock } from '../clock.ts'
 import { databaseKind, dialectFor, openDatabase } from '../database/open.ts'
@@ -225,4 +226,49 @@ test('memory drops expired counters before others', async () => {
   time.advance(5_000)
   await store.consume('one more', [window(1, 1_000)])
   expect(store.size).toBe(51)
+})
+
+test('memory keeps a counter in fewer than 1,000 bytes, also with every slot in use', async () => {
+  const slots = 60
+  const windows = [window(1_000, slots * 1_000)]
+  const bytesOf = async (counters: number) => {
+    const time = new ManualClock()
+    const before = bytesInUse()
+    const store = new MemoryLimitStore({ clock: time })
+    for (let round = 0; round < slots; round++) {
+      for (let i = 0; i < counters; i++) await store.consume(`check_password:address:${i}`, windows)
+      time.advance(1_000)
+    }
+    const bytes = bytesInUse() - before
+    expect(store.size).toBe(counters)
+    return bytes
+  }
+  // A thousand of them may take more.
+  const [few, many] = [await bytesOf(1_000), await bytesOf(3_000)]
+  expect((many - few) / 2_000).toBeLessThan(1_000)
+})
+
+test('memory counts alike whether or not thousands of other counters are used between two tries', async () => {
+  const windows = [window(4, 600_000, [0, 20_000]), window(9, 86_400_000)]
+  const waitsWith = async (others: number) => {
+    const time = new ManualClock()
+    const store = new MemoryLimitStore({ clock: time })
+    const useOthers = async () => {
+      for (let i = 0; i < others; i++) await store.consume(`other:${i}`, windows)
+    }
+    const waits: number[] = []
+    for (let i = 0; i < 20; i++) {
+      const { waitMs, nextMs, at } = await store.consume('person', windows)
+      waits.push(waitMs, nextMs)
+      await useOthers()
+      if (i === 2) await store.refund('person', windows, at)
+      await useOthers()
+      waits.push(await store.peek('person', windows))
+      time.advance(i === 9 ? 700_000 : 15_000)
+    }
+    return waits
+  }
+  const alone = await waitsWith(0)
+  expect(new Set(alone).size).toBeGreaterThan(5)
+  expect(await waitsWith(2_500)).toEqual(alone)
 })

@@ -1,13 +1,12 @@
 // Well-formed tokens that were never issued: a client can send any number of them, and the server stores
 // none.
 import { randomBytes } from 'node:crypto'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { createClient } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { newCompactId } from '../../src/ids.ts'
 import { issueToken } from '../../src/sessions/token.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
+import { bytesInUse } from '../support/bytes-in-use.ts'
 import { databases } from '../support/databases.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { startRedis } from '../support/services/redis.ts'
@@ -38,15 +37,6 @@ async function showMadeUp({ services }: RunningApp, count: number): Promise<void
     const found = await Promise.all(tokens.map((token) => services.verification.verify(token)))
     expect(new Set(found.map(({ is }) => is))).toEqual(new Set(['unknown']))
   }
-}
-
-/** The memory in use after a garbage collection. */
-function bytesInUse(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }
 
 const noRedis = whyMissing(['redis-server'], 'redis-server') !== null
