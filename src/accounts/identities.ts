@@ -23,13 +23,5 @@ export async function identitiesOf(
   const others = await listIdentities(db, id)
   const number: Identity[] =
     phoneNumber === null ? [] : [{ kind: 'phone_number', issuer: '', subject: phoneNumber, verifiedAt }]
-  return [
-    ...number,
-    ...others.map(({ kind, issuer, subject, created_at }) => ({
-      kind,
-      issuer,
-      subject,
-      verifiedAt: created_at,
-    })),
-  ]
+  return [...number, ...others.map(({ createdAt, ...identity }) => ({ ...identity, verifiedAt: createdAt }))]
 }

@@ -1,9 +1,20 @@
 // Identities in SQL. No policy here.
-import type { Database, IdentitiesTable } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 
-/** The identities of an account beside its number, oldest first. */
-export async function listIdentities(db: Database, accountId: string): Promise<IdentitiesTable[]> {
-  return await db
+/** An identity of an account besides its phone number. */
+export interface StoredIdentity {
+  readonly kind: string
+  /** Empty where the kind determines it. */
+  readonly issuer: string
+  /** The issuer's id for the person. */
+  readonly subject: string
+  /** Milliseconds since 1970 UTC. */
+  readonly createdAt: number
+}
+
+/** The identities of an account besides its number, oldest first. */
+export async function listIdentities(db: Database, accountId: string): Promise<StoredIdentity[]> {
+  const rows = await db
     .selectFrom('hufu_identities')
     .selectAll()
     .where('account_id', '=', accountId)
@@ -11,6 +22,12 @@ export async function listIdentities(db: Database, accountId: string): Promise<I
     .orderBy('kind')
     .orderBy('subject')
     .execute()
+  return rows.map(({ kind, issuer, subject, created_at: createdAt }) => ({
+    kind,
+    issuer,
+    subject,
+    createdAt,
+  }))
 }
 
 /** Deletes the identities of an account. */

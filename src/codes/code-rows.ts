@@ -11,32 +11,53 @@ export interface CodeName {
   readonly purpose: Purpose
 }
 
+/** A code as it is stored. Times are milliseconds since 1970 UTC. */
+export interface StoredCode {
+  /** 256 random bits, base64url. The digits are derived from it: code-digits.ts. */
+  readonly nonce: string
+  /** How many guesses have been counted. */
+  readonly guesses: number
+  readonly sentAt: number
+  readonly expiresAt: number
+  /** null: not used yet. */
+  readonly usedAt: number | null
+}
+
 /** The newest code, or null. */
-export async function findCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<CodesTable | null> {
+export async function findCode(db: Database, { phoneNumber, purpose }: CodeName): Promise<StoredCode | null> {
   const row = await db
     .selectFrom('hufu_codes')
     .selectAll()
     .where('phone_number', '=', phoneNumber)
     .where('purpose', '=', purpose)
     .executeTakeFirst()
-  return row ?? null
+  if (!row) return null
+  const { nonce, guesses, sent_at: sentAt, expires_at: expiresAt, used_at: usedAt } = row
+  return { nonce, guesses, sentAt, expiresAt, usedAt }
 }
 
 /**
  * Inserts the first code of a number and purpose.
  * @throws the driver's unique violation where there is one
  */
-export async function insertCode(db: Database, row: CodesTable): Promise<void> {
-  await db.insertInto('hufu_codes').values(row).execute()
+export async function insertCode(db: Database, name: CodeName, code: StoredCode): Promise<void> {
+  const { phoneNumber, purpose } = name
+  await db
+    .insertInto('hufu_codes')
+    .values({ phone_number: phoneNumber, purpose, ...columnsOf(code) })
+    .execute()
 }
 
 /** Replaces the code with this nonce; false where another request has replaced it. */
-export async function replaceCode(db: Database, nonce: string, row: CodesTable): Promise<boolean> {
-  const { phone_number, purpose, ...values } = row
+export async function replaceCode(
+  db: Database,
+  { phoneNumber, purpose }: CodeName,
+  { nonce, by }: { readonly nonce: string; readonly by: StoredCode },
+): Promise<boolean> {
   const result = await db
     .updateTable('hufu_codes')
-    .set(values)
-    .where('phone_number', '=', phone_number)
+    .set(columnsOf(by))
+    .where('phone_number', '=', phoneNumber)
     .where('purpose', '=', purpose)
     .where('nonce', '=', nonce)
     .executeTakeFirst()
@@ -141,4 +162,10 @@ export async function deleteCodesBefore(db: Database, at: number, limit: number)
     .where('expires_at', '<', at)
     .executeTakeFirst()
   return Number(numDeletedRows)
+}
+
+/** The columns of a code that has no guess with an idempotency key yet. */
+function columnsOf(code: StoredCode): Omit<CodesTable, 'phone_number' | 'purpose'> {
+  const { nonce, guesses, sentAt, expiresAt, usedAt } = code
+  return { nonce, guesses, last_guess: null, sent_at: sentAt, expires_at: expiresAt, used_at: usedAt }
 }

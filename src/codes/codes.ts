@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts'
 import { isSameText } from '../constant-time.ts'
 import { isUniqueViolation } from '../database/failures.ts'
-import type { CodesTable, Database } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Guess } from '../limits/guess.ts'
 import { randomText } from '../random-text.ts'
@@ -17,6 +17,7 @@ import {
   findCode,
   insertCode,
   replaceCode,
+  type StoredCode,
   touchCode,
   useCode,
 } from './code-rows.ts'
@@ -83,13 +84,13 @@ export class Codes {
     for (;;) {
       const now = this.#clock.now()
       // The read comes first, so that each case is one write.
-      const row = await findCode(this.#db, name)
-      const fresh = freshCode(name, now)
-      if (!row) {
-        if (await this.#insert(fresh)) return await this.#expected(name, fresh.nonce, now)
-      } else if (mayBeResent(row, now)) {
-        if (await this.#extend(name, now)) return await this.#expected(name, row.nonce, now)
-      } else if (await replaceCode(this.#db, row.nonce, fresh)) {
+      const stored = await findCode(this.#db, name)
+      const fresh = freshCode(now)
+      if (!stored) {
+        if (await this.#insert(name, fresh)) return await this.#expected(name, fresh.nonce, now)
+      } else if (mayBeResent(stored, now)) {
+        if (await this.#extend(name, now)) return await this.#expected(name, stored.nonce, now)
+      } else if (await replaceCode(this.#db, name, { nonce: stored.nonce, by: fresh })) {
         return await this.#expected(name, fresh.nonce, now)
       }
       // Another request wrote between the read and the write.
@@ -103,18 +104,18 @@ export class Codes {
    */
   async prepareDecoy(name: CodeName): Promise<void> {
     const now = this.#clock.now()
-    const row = await findCode(this.#db, name)
-    if (row && mayBeResent(row, now)) await this.#extend(name, now)
-    else await this.#writeDecoy(name, row, now)
+    const stored = await findCode(this.#db, name)
+    if (stored && mayBeResent(stored, now)) await this.#extend(name, now)
+    else await this.#writeDecoy(name, stored, now)
   }
 
   /**
    * One write that changes no code's validity. Never fails: a deadlock with a sign-in by this code must not
    * refuse a request.
    */
-  async #writeDecoy(name: CodeName, row: CodesTable | null, now: number): Promise<void> {
-    const dead = { ...freshCode(name, now), expires_at: now, used_at: now }
-    await (row ? touchCode(this.#db, name) : this.#insert(dead)).catch(() => {})
+  async #writeDecoy(name: CodeName, stored: StoredCode | null, now: number): Promise<void> {
+    const dead = { ...freshCode(now), expiresAt: now, usedAt: now }
+    await (stored ? touchCode(this.#db, name) : this.#insert(name, dead)).catch(() => {})
   }
 
   /** Whether the number has a fixed code, which is never sent. */
@@ -142,16 +143,16 @@ export class Codes {
     fingerprint: string | null = null,
   ): Promise<RightCode> {
     const now = this.#clock.now()
-    const row = await findCode(this.#db, name)
-    const isReal = row !== null && isOutstanding(row, now)
+    const stored = await findCode(this.#db, name)
+    const isReal = stored !== null && isOutstanding(stored, now)
     const decision = await guess.count(isReal)
     const counted = { fingerprint, now, maxGuesses }
     const isCounted = isReal && decision === 'allowed' && (await countGuess(this.#db, name, counted))
     // On SQLite a write takes much longer than a read: without this write, the time would reveal whether a
     // code is valid.
-    if (!isCounted) await this.#writeDecoy(name, row, now)
+    if (!isCounted) await this.#writeDecoy(name, stored, now)
     const given = digitsOf(code)
-    const isRight = isReal && isSameText((await this.#expected(name, row.nonce, now)).code, given)
+    const isRight = isReal && isSameText((await this.#expected(name, stored.nonce, now)).code, given)
     const isEnough = isRight && (decision === 'reserved' || isCounted)
     guess.isWrong = !isEnough
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
@@ -160,7 +161,7 @@ export class Codes {
       isEnough || (decision !== 'reserved' && (await guess.isSecondCorrectCode(given, isRight)))
     guess.isWrong = !isAccepted
     if (!isAccepted || !isReal) throw new AppError('code_wrong')
-    return { use: (tx) => useCode(tx, name, row.nonce, this.#clock.now()) }
+    return { use: (tx) => useCode(tx, name, stored.nonce, this.#clock.now()) }
   }
 
   /** Deletes up to `limit` codes that expired an hour or more before `now`, and returns how many. */
@@ -169,9 +170,9 @@ export class Codes {
   }
 
   /** False where another request inserted the first code of this number meanwhile. */
-  async #insert(fresh: CodesTable): Promise<boolean> {
+  async #insert(name: CodeName, fresh: StoredCode): Promise<boolean> {
     try {
-      await insertCode(this.#db, fresh)
+      await insertCode(this.#db, name, fresh)
       return true
     } catch (error) {
       if (!isUniqueViolation(error)) throw error
@@ -198,26 +199,17 @@ export class Codes {
 }
 
 /** Whether a code can still be used: it is neither used nor expired. */
-function isOutstanding({ used_at, expires_at }: CodesTable, now: number): boolean {
-  return used_at === null && expires_at > now
+function isOutstanding({ usedAt, expiresAt }: StoredCode, now: number): boolean {
+  return usedAt === null && expiresAt > now
 }
 
 /** Whether the next message contains the same code again. */
-function mayBeResent(row: CodesTable, now: number): boolean {
-  return isOutstanding(row, now) && row.guesses < maxGuesses && row.sent_at >= now - resentForMs
+function mayBeResent(stored: StoredCode, now: number): boolean {
+  return isOutstanding(stored, now) && stored.guesses < maxGuesses && stored.sentAt >= now - resentForMs
 }
 
-function freshCode({ phoneNumber, purpose }: CodeName, now: number): CodesTable {
-  return {
-    phone_number: phoneNumber,
-    purpose,
-    nonce: randomText(32),
-    guesses: 0,
-    last_guess: null,
-    sent_at: now,
-    expires_at: now + codeLifeMs,
-    used_at: null,
-  }
+function freshCode(now: number): StoredCode {
+  return { nonce: randomText(32), guesses: 0, sentAt: now, expiresAt: now + codeLifeMs, usedAt: null }
 }
 
 /** The digits of a code that was typed or pasted: `１２３ 456` becomes `123456`. */

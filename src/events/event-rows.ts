@@ -7,12 +7,28 @@ import { nextTurn } from '../database/turns.ts'
 /** The most rows that one statement writes or names, so that its parameters, memory and time are bounded. */
 const batchSize = 250
 
+/** An event as it is stored. */
+export interface Event {
+  /** UUIDv7 bytes as 22 characters of base64url. */
+  readonly id: string
+  /** Milliseconds since 1970 UTC. */
+  readonly at: number
+  readonly kind: string
+  readonly accountId: string | null
+  readonly sessionId: string | null
+  /** E.164, where the event concerns a number. */
+  readonly phoneNumber: string | null
+  readonly ip: string | null
+  readonly requestId: string | null
+  readonly detail: Readonly<Record<string, unknown>> | null
+}
+
 /** Writes events. */
-export async function insertEvents(tx: Database, events: readonly EventsTable[]): Promise<void> {
+export async function insertEvents(tx: Database, events: readonly Event[]): Promise<void> {
   for (let i = 0; i < events.length; i += batchSize) {
     await tx
       .insertInto('hufu_events')
-      .values(events.slice(i, i + batchSize))
+      .values(events.slice(i, i + batchSize).map(toRow))
       .execute()
     if (events.length > batchSize) await nextTurn()
   }
@@ -22,13 +38,14 @@ export async function insertEvents(tx: Database, events: readonly EventsTable[])
 export async function insertEventsOfSessions(
   tx: Database,
   ids: readonly string[],
-  event: Pick<EventsTable, 'at' | 'kind' | 'ip' | 'request_id' | 'detail'>,
+  event: Pick<Event, 'at' | 'kind' | 'ip' | 'requestId' | 'detail'>,
 ): Promise<void> {
-  const { at, kind, ip, request_id, detail } = event
+  const { at, kind, ip, requestId } = event
+  const detail = textOf(event.detail)
   for (let i = 0; i < ids.length; i += batchSize) {
     const batch = ids.slice(i, i + batchSize)
     await sql`insert into hufu_events (id, at, kind, account_id, session_id, phone_number, ip, request_id, detail)
-      select id, ${at}, ${kind}, account_id, id, null, ${ip}, ${request_id}, ${detail}
+      select id, ${at}, ${kind}, account_id, id, null, ${ip}, ${requestId}, ${detail}
       from hufu_sessions where id in (${sql.join(batch)})`.execute(tx)
     await nextTurn()
   }
@@ -41,7 +58,7 @@ export interface EventSubject {
 }
 
 /** A position in the order of events. */
-export type EventPlace = Pick<EventsTable, 'at' | 'id'>
+export type EventPlace = Pick<Event, 'at' | 'id'>
 
 /** Up to `limit` events of a subject, newest first, older than `before`. */
 export async function listEvents(
@@ -49,7 +66,7 @@ export async function listEvents(
   { column, value }: EventSubject,
   before: EventPlace | null,
   limit: number,
-): Promise<EventsTable[]> {
+): Promise<Event[]> {
   const events = db.selectFrom('hufu_events').selectAll().limit(limit)
   const page = before
     ? events
@@ -60,7 +77,8 @@ export async function listEvents(
         .where((where) => where.or([where('at', '<', before.at), where('id', '<', before.id)]))
         .orderBy(column, 'desc')
     : events.where(column, '=', value)
-  return await page.orderBy('at', 'desc').orderBy('id', 'desc').execute()
+  const rows = await page.orderBy('at', 'desc').orderBy('id', 'desc').execute()
+  return rows.map(toEvent)
 }
 
 /** Deletes up to `limit` of the oldest events from before a time, and returns how many it deleted. */
@@ -96,4 +114,20 @@ export async function removeNumberFromEvents(db: Database, ids: readonly string[
     .set({ phone_number: null })
     .where('id', 'in', [...ids])
     .execute()
+}
+
+function toRow(event: Event): EventsTable {
+  const { id, at, kind, accountId, sessionId, phoneNumber, ip, requestId } = event
+  const subject = { account_id: accountId, session_id: sessionId, phone_number: phoneNumber }
+  return { id, at, kind, ...subject, ip, request_id: requestId, detail: textOf(event.detail) }
+}
+
+function toEvent(row: EventsTable): Event {
+  const { id, at, kind, account_id: accountId, session_id: sessionId, phone_number: phoneNumber } = row
+  const detail = row.detail === null ? null : JSON.parse(row.detail)
+  return { id, at, kind, accountId, sessionId, phoneNumber, ip: row.ip, requestId: row.request_id, detail }
+}
+
+function textOf(detail: Event['detail']): string | null {
+  return detail && JSON.stringify(detail)
 }

@@ -1,8 +1,16 @@
 // The audit log: events of accounts, written in the same transaction as the change itself.
-import type { Database, EventsTable } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'
 import { newCompactId } from '../ids.ts'
-import { type EventSubject, insertEvents, insertEventsOfSessions, listEvents } from './event-rows.ts'
+import {
+  type Event,
+  type EventSubject,
+  insertEvents,
+  insertEventsOfSessions,
+  listEvents,
+} from './event-rows.ts'
+
+export type { Event } from './event-rows.ts'
 
 /** docs/events.md lists exactly these. */
 export const eventKinds = [
@@ -45,19 +53,6 @@ export interface NewEvent {
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>
 }
 
-export interface Event {
-  readonly id: string
-  /** Milliseconds since 1970 UTC. */
-  readonly at: number
-  readonly kind: string
-  readonly accountId: string | null
-  readonly sessionId: string | null
-  readonly phoneNumber: string | null
-  readonly ip: string | null
-  readonly requestId: string | null
-  readonly detail: Record<string, unknown> | null
-}
-
 /** The event with nothing that identifies a person. */
 export function withoutPerson({ phoneNumber, detail, ...event }: NewEvent): NewEvent {
   return event
@@ -76,12 +71,12 @@ export async function recordEvents(
       id: newCompactId(at),
       at,
       kind: event.kind,
-      account_id: event.accountId ?? null,
-      session_id: event.sessionId ?? null,
-      phone_number: event.phoneNumber ?? null,
+      accountId: event.accountId ?? null,
+      sessionId: event.sessionId ?? null,
+      phoneNumber: event.phoneNumber ?? null,
       ip: origin.ip,
-      request_id: origin.requestId,
-      detail: event.detail ? JSON.stringify(event.detail) : null,
+      requestId: origin.requestId,
+      detail: event.detail ?? null,
     })),
   )
 }
@@ -97,8 +92,8 @@ export async function recordEnds(
     at,
     kind: 'session_ended' satisfies EventKind,
     ip: origin.ip,
-    request_id: origin.requestId,
-    detail: JSON.stringify(detail),
+    requestId: origin.requestId,
+    detail,
   })
 }
 
@@ -118,10 +113,10 @@ export async function* listEventsOf(db: Database, about: EventsAbout): AsyncGene
     sources.push(new EventSource(db, { column: 'phone_number', value: about.phoneNumber }))
   for (;;) {
     for (const source of sources) if (source.needsPage()) await source.readPage()
-    const newest = sources.reduce<EventsTable | null>((found, { first }) => newerOf(found, first), null)
+    const newest = sources.reduce<Event | null>((found, { first }) => newerOf(found, first), null)
     if (!newest) return
     for (const source of sources) if (source.first?.id === newest.id) source.takeFirst()
-    yield toEvent(newest)
+    yield newest
   }
 }
 
@@ -131,7 +126,7 @@ const pageSize = 200
 class EventSource {
   readonly #db: Database
   readonly #subject: EventSubject
-  #page: readonly EventsTable[] = []
+  #page: readonly Event[] = []
   #taken = 0
   #isLastPage = false
 
@@ -141,7 +136,7 @@ class EventSource {
   }
 
   /** The next event; null: there is none, or the next page must be read first. */
-  get first(): EventsTable | null {
+  get first(): Event | null {
     return this.#page[this.#taken] ?? null
   }
 
@@ -163,21 +158,7 @@ class EventSource {
 }
 
 /** Ids are ASCII, so JavaScript compares them as the databases do: by bytes. */
-function newerOf(a: EventsTable | null, b: EventsTable | null): EventsTable | null {
+function newerOf(a: Event | null, b: Event | null): Event | null {
   if (a === null || b === null) return a ?? b
   return b.at > a.at || (b.at === a.at && b.id > a.id) ? b : a
-}
-
-function toEvent(row: EventsTable): Event {
-  return {
-    id: row.id,
-    at: row.at,
-    kind: row.kind,
-    accountId: row.account_id,
-    sessionId: row.session_id,
-    phoneNumber: row.phone_number,
-    ip: row.ip,
-    requestId: row.request_id,
-    detail: row.detail === null ? null : JSON.parse(row.detail),
-  }
 }

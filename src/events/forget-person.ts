@@ -1,7 +1,8 @@
 // Removes a person from the events of an account that is removed: numbers, addresses, details.
-import type { Database, EventsTable } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { nextTurn, restSince } from '../database/turns.ts'
 import {
+  type Event,
   type EventPlace,
   type EventSubject,
   emptyEvents,
@@ -31,7 +32,7 @@ export async function forgetPerson(
   db: Database,
   { accountId, phoneNumber, began }: RemovedPerson,
 ): Promise<void> {
-  const isOfPerson = (event: EventsTable) => event.account_id === accountId || event.account_id === null
+  const isOfPerson = (event: Event) => event.accountId === accountId || event.accountId === null
   const forgetNumber = async (number: string, until: number) => {
     const ofNumber = { column: 'phone_number', value: number } as const
     const from = { at: until + 1, id: '' }
@@ -54,11 +55,11 @@ async function* pagesOf(
   db: Database,
   subject: EventSubject,
   from: EventPlace | null,
-): AsyncGenerator<EventsTable[]> {
+): AsyncGenerator<Event[]> {
   for (let before = from; ; ) {
     await nextTurn()
     const began = performance.now()
-    const page: EventsTable[] = await listEvents(db, subject, before, batchSize)
+    const page: Event[] = await listEvents(db, subject, before, batchSize)
     yield page
     before = page.at(-1) ?? null
     if (page.length < batchSize) return
@@ -66,13 +67,13 @@ async function* pagesOf(
   }
 }
 
-async function emptyAll(db: Database, events: readonly EventsTable[]): Promise<void> {
+async function emptyAll(db: Database, events: readonly Event[]): Promise<void> {
   // A client may choose the id of its request (X-Request-Id), and write a number into it.
-  const full = events.filter((one) => (one.phone_number ?? one.ip ?? one.request_id ?? one.detail) !== null)
+  const full = events.filter((one) => (one.phoneNumber ?? one.ip ?? one.requestId ?? one.detail) !== null)
   await emptyEvents(db, idsOf(full))
 }
 
-function idsOf(events: readonly EventsTable[]): string[] {
+function idsOf(events: readonly Event[]): string[] {
   return events.map(({ id }) => id)
 }
 
@@ -80,13 +81,12 @@ const failed: EventKind = 'proof_failed'
 const moved: EventKind = 'phone_changed'
 
 /** Whether the event is a wrong code for a move to a number. */
-function isAttemptToMove({ kind, detail }: EventsTable): boolean {
-  return kind === failed && detail !== null && JSON.parse(detail).proof === 'change_phone'
+function isAttemptToMove({ kind, detail }: Event): boolean {
+  return kind === failed && detail?.proof === 'change_phone'
 }
 
 /** The number that an account moved away from with this event. */
-function formerNumbers({ kind, detail }: EventsTable): string[] {
-  if (kind !== moved || detail === null) return []
-  const { from } = JSON.parse(detail)
+function formerNumbers({ kind, detail }: Event): string[] {
+  const from = kind === moved ? detail?.from : null
   return typeof from === 'string' ? [from] : []
 }

@@ -7,6 +7,16 @@ import { sql } from 'kysely'
 import type { DatabaseKind } from '../database/open.ts'
 import type { Database, LimitCountersTable } from '../database/schema.ts'
 
+/** A counter as it is stored. */
+export interface StoredCounter {
+  /** The key of the counter. */
+  readonly name: string
+  /** In the text form of counter.ts. */
+  readonly counts: string
+  /** From this time on the counter counts nothing: milliseconds since 1970 UTC. */
+  readonly expiresAt: number
+}
+
 /** `expires_at` is rounded up to an hour, so that its index changes rarely. */
 const expiryStepMs = 3_600_000
 
@@ -15,29 +25,30 @@ const expiryStepMs = 3_600_000
  * no deadlock arises. A row that is missing is not locked: `insertCounters` fails when another transaction
  * has inserted it meanwhile.
  */
-export async function lockCounters(tx: Database, names: readonly string[]): Promise<LimitCountersTable[]> {
-  return await tx
+export async function lockCounters(tx: Database, names: readonly string[]): Promise<StoredCounter[]> {
+  const rows = await tx
     .selectFrom('hufu_limit_counters')
     .selectAll()
     .where('name', 'in', names)
     .orderBy('name')
     .forUpdate()
     .execute()
+  return rows.map(({ name, counts, expires_at: expiresAt }) => ({ name, counts, expiresAt }))
 }
 
 /** Inserts new rows. @throws the driver's unique violation where another transaction has inserted one */
-export async function insertCounters(tx: Database, rows: readonly LimitCountersTable[]): Promise<void> {
-  if (rows.length > 0) await tx.insertInto('hufu_limit_counters').values(rows.map(rounded)).execute()
+export async function insertCounters(tx: Database, counters: readonly StoredCounter[]): Promise<void> {
+  if (counters.length > 0) await tx.insertInto('hufu_limit_counters').values(counters.map(toRow)).execute()
 }
 
 /** Updates locked rows in one statement. */
 export async function updateCounters(
   tx: Database,
   kind: DatabaseKind,
-  rows: readonly LimitCountersTable[],
+  counters: readonly StoredCounter[],
 ): Promise<void> {
-  if (rows.length === 0) return
-  const insert = tx.insertInto('hufu_limit_counters').values(rows.map(rounded))
+  if (counters.length === 0) return
+  const insert = tx.insertInto('hufu_limit_counters').values(counters.map(toRow))
   const written =
     kind === 'mysql'
       ? insert.onDuplicateKeyUpdate({ counts: sql`values(counts)`, expires_at: sql`values(expires_at)` })
@@ -86,6 +97,6 @@ export async function disableDiskSync(db: Database): Promise<void> {
   await sql`pragma synchronous = normal`.execute(db)
 }
 
-function rounded({ name, counts, expires_at }: LimitCountersTable): LimitCountersTable {
-  return { name, counts, expires_at: Math.ceil(expires_at / expiryStepMs) * expiryStepMs }
+function toRow({ name, counts, expiresAt }: StoredCounter): LimitCountersTable {
+  return { name, counts, expires_at: Math.ceil(expiresAt / expiryStepMs) * expiryStepMs }
 }

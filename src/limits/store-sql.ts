@@ -24,6 +24,7 @@ import {
   disableDiskSync,
   insertCounters,
   lockCounters,
+  type StoredCounter,
   updateCounters,
 } from './counter-rows.ts'
 import { RefusalCache } from './refusal-cache.ts'
@@ -148,9 +149,9 @@ export class SqlLimitStore implements LimitStore {
     const names = [...new Set(works.flatMap(namesOf))].toSorted()
     const locked = await lockCounters(tx, names)
     const now = await this.#now(tx)
-    const stored = new Map(locked.map((row) => [row.name, row.counts]))
+    const stored = new Map(locked.map(({ name, counts }) => [name, counts]))
     const counters = new Map<string, Counter>(
-      locked.map(({ name, counts, expires_at }) => [name, counterOf(counts, expires_at)]),
+      locked.map(({ name, counts, expiresAt }) => [name, counterOf(counts, expiresAt)]),
     )
     const answers = works.map((work) => apply(work, counters, now))
     await this.#write(tx, { stored, counters, now })
@@ -171,7 +172,8 @@ export class SqlLimitStore implements LimitStore {
     },
   ): Promise<void> {
     const gone: string[] = []
-    const [fresh, changed] = [[], []] as [Row[], Row[]]
+    const fresh: StoredCounter[] = []
+    const changed: StoredCounter[] = []
     for (const name of [...new Set([...stored.keys(), ...counters.keys()])].toSorted()) {
       const [before, counter] = [stored.get(name), counters.get(name)]
       if (counter) prune(counter, now)
@@ -180,8 +182,8 @@ export class SqlLimitStore implements LimitStore {
         continue
       }
       const counts = textOf(counter)
-      if (before === undefined) fresh.push({ name, counts, expires_at: counter.until })
-      else if (counts !== before) changed.push({ name, counts, expires_at: counter.until })
+      if (before === undefined) fresh.push({ name, counts, expiresAt: counter.until })
+      else if (counts !== before) changed.push({ name, counts, expiresAt: counter.until })
     }
     await updateCounters(tx, this.#kind, changed)
     await deleteCounters(tx, gone)
@@ -203,12 +205,6 @@ export class SqlLimitStore implements LimitStore {
     }
     return Math.floor(steadyClock.now() + this.#aheadMs)
   }
-}
-
-interface Row {
-  readonly name: string
-  readonly counts: string
-  readonly expires_at: number
 }
 
 function namesOf(work: Work): string[] {

@@ -2,41 +2,74 @@
 import type { Database, DeviceProofsTable } from '../database/schema.ts'
 import { isOverByPendingEnd } from './pending-end-rows.ts'
 
+/** A device proof as it is stored. */
+export interface StoredDeviceProof {
+  /** SHA-256 of the proof, base64url. */
+  readonly hash: string
+  readonly accountId: string
+  /** E.164: the number that the account had at the sign-in. */
+  readonly phoneNumber: string
+  /** null: the client gave none. */
+  readonly deviceId: string | null
+  /** The last session that signed in with it. */
+  readonly sessionId: string
+  /** Milliseconds since 1970 UTC. */
+  readonly createdAt: number
+  /** The time of the last sign-in that received or presented it: milliseconds since 1970 UTC. */
+  readonly seenAt: number
+}
+
 /** The proof of this hash for this number; null where there is none. */
 export async function findDeviceProof(
   db: Database,
   proofHash: string,
   phoneNumber: string,
-): Promise<DeviceProofsTable | null> {
+): Promise<StoredDeviceProof | null> {
   const row = await db
     .selectFrom('hufu_device_proofs')
     .selectAll()
     .where('proof_hash', '=', proofHash)
     .where('phone_number', '=', phoneNumber)
     .executeTakeFirst()
-  return row ?? null
+  return row ? toDeviceProof(row) : null
 }
 
 /** All proofs of an account. */
-export async function listDeviceProofs(tx: Database, accountId: string): Promise<DeviceProofsTable[]> {
-  return await tx.selectFrom('hufu_device_proofs').selectAll().where('account_id', '=', accountId).execute()
+export async function listDeviceProofs(tx: Database, accountId: string): Promise<StoredDeviceProof[]> {
+  const rows = await tx
+    .selectFrom('hufu_device_proofs')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .execute()
+  return rows.map(toDeviceProof)
 }
 
-export async function insertDeviceProof(tx: Database, row: DeviceProofsTable): Promise<void> {
-  await tx.insertInto('hufu_device_proofs').values(row).execute()
+export async function insertDeviceProof(tx: Database, proof: StoredDeviceProof): Promise<void> {
+  await tx
+    .insertInto('hufu_device_proofs')
+    .values({
+      proof_hash: proof.hash,
+      account_id: proof.accountId,
+      phone_number: proof.phoneNumber,
+      device_id: proof.deviceId,
+      session_id: proof.sessionId,
+      created_at: proof.createdAt,
+      seen_at: proof.seenAt,
+    })
+    .execute()
 }
 
 /** Notes that a sign-in presented a proof; false where the account has no such proof for its number. */
 export async function renewDeviceProof(
   tx: Database,
-  { proof_hash, account_id, phone_number, ...values }: Omit<DeviceProofsTable, 'created_at' | 'device_id'>,
+  proof: Omit<StoredDeviceProof, 'createdAt' | 'deviceId'>,
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('hufu_device_proofs')
-    .set(values)
-    .where('proof_hash', '=', proof_hash)
-    .where('account_id', '=', account_id)
-    .where('phone_number', '=', phone_number)
+    .set({ session_id: proof.sessionId, seen_at: proof.seenAt })
+    .where('proof_hash', '=', proof.hash)
+    .where('account_id', '=', proof.accountId)
+    .where('phone_number', '=', proof.phoneNumber)
     .executeTakeFirst()
   return numUpdatedRows > 0n
 }
@@ -128,4 +161,16 @@ export async function deleteDeviceProofsBefore(db: Database, at: number, limit: 
     .where('seen_at', '<', at)
     .executeTakeFirst()
   return Number(numDeletedRows)
+}
+
+function toDeviceProof(row: DeviceProofsTable): StoredDeviceProof {
+  return {
+    hash: row.proof_hash,
+    accountId: row.account_id,
+    phoneNumber: row.phone_number,
+    deviceId: row.device_id,
+    sessionId: row.session_id,
+    createdAt: row.created_at,
+    seenAt: row.seen_at,
+  }
 }

@@ -2,7 +2,7 @@
 // presents at the next one.
 
 import { createHash } from 'node:crypto'
-import type { Database, DeviceProofsTable } from '../database/schema.ts'
+import type { Database } from '../database/schema.ts'
 import { randomText } from '../random-text.ts'
 import {
   deleteDeviceProofs,
@@ -11,6 +11,7 @@ import {
   insertDeviceProof,
   listDeviceProofs,
   renewDeviceProof,
+  type StoredDeviceProof,
 } from './device-proof-rows.ts'
 import type { Session } from './session.ts'
 
@@ -46,10 +47,10 @@ export async function findValidProof(
   { phoneNumber, text, deviceId }: PresentedProof,
 ): Promise<string | null> {
   if (text === null) return null
-  const row = await findDeviceProof(db, hashDeviceProof(text), phoneNumber)
-  if (!row) return null
-  const isForeign = row.device_id !== null && deviceId !== null && row.device_id !== deviceId
-  return isForeign ? null : row.proof_hash
+  const stored = await findDeviceProof(db, hashDeviceProof(text), phoneNumber)
+  if (!stored) return null
+  const isForeign = stored.deviceId !== null && deviceId !== null && stored.deviceId !== deviceId
+  return isForeign ? null : stored.hash
 }
 
 /**
@@ -63,19 +64,14 @@ export async function keepDeviceProof(
   presented: string | null,
   { session, phoneNumber, text: made }: { session: Session; phoneNumber: string; text?: string },
 ): Promise<string | null> {
-  const { id, accountId, deviceId, createdAt: now } = session
-  const values = { account_id: accountId, phone_number: phoneNumber, session_id: id, seen_at: now }
-  if (presented !== null && (await renewDeviceProof(tx, { ...values, proof_hash: presented }))) return null
-  if (made !== undefined && (await renewDeviceProof(tx, { ...values, proof_hash: hashDeviceProof(made) })))
+  const { id: sessionId, accountId, deviceId, createdAt: now } = session
+  const values = { accountId, phoneNumber, sessionId, seenAt: now }
+  if (presented !== null && (await renewDeviceProof(tx, { ...values, hash: presented }))) return null
+  if (made !== undefined && (await renewDeviceProof(tx, { ...values, hash: hashDeviceProof(made) })))
     return made
   await deleteDeviceProofs(tx, accountId, surplus(await listDeviceProofs(tx, accountId)))
   const text = made ?? `hp_${randomText(32)}`
-  await insertDeviceProof(tx, {
-    ...values,
-    proof_hash: hashDeviceProof(text),
-    device_id: deviceId,
-    created_at: now,
-  })
+  await insertDeviceProof(tx, { ...values, hash: hashDeviceProof(text), deviceId, createdAt: now })
   return text
 }
 
@@ -91,8 +87,8 @@ export async function deleteOldDeviceProofs(db: Database, now: number, limit: nu
  * Which proofs are removed for a new one: first those that no later sign-in presented. A client that keeps
  * none gets a new one at each sign-in, and must not evict those of the person's other devices.
  */
-function surplus(rows: readonly DeviceProofsTable[]): string[] {
-  const wasPresented = ({ created_at, seen_at }: DeviceProofsTable) => Number(seen_at > created_at)
-  const byWorth = rows.toSorted((a, b) => wasPresented(b) - wasPresented(a) || b.seen_at - a.seen_at)
-  return byWorth.slice(deviceProofsMax - 1).map(({ proof_hash }) => proof_hash)
+function surplus(proofs: readonly StoredDeviceProof[]): string[] {
+  const wasPresented = ({ createdAt, seenAt }: StoredDeviceProof) => Number(seenAt > createdAt)
+  const byWorth = proofs.toSorted((a, b) => wasPresented(b) - wasPresented(a) || b.seenAt - a.seenAt)
+  return byWorth.slice(deviceProofsMax - 1).map(({ hash }) => hash)
 }

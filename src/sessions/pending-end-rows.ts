@@ -1,16 +1,32 @@
 // Pending ends in SQL. No policy here.
 import type { ExpressionBuilder } from 'kysely'
-import type { Database, PendingEndsTable, SessionsTable, Tables } from '../database/schema.ts'
+import type { Database, SessionsTable, Tables } from '../database/schema.ts'
+import type { RequestOrigin } from '../events/events.ts'
 import { mayLiveOnMs } from '../timing.ts'
+import type { EndReason } from './end-reason.ts'
+
+/** The end of very many sessions that is not yet written to each of them: pending-ends.ts. */
+export interface StoredPendingEnd {
+  /** UUIDv7 bytes as 22 characters of base64url. */
+  readonly id: string
+  /** Milliseconds since 1970 UTC. */
+  readonly at: number
+  readonly reason: EndReason
+  /** The session that requested the end; null: an operator, or the server itself. */
+  readonly by: string | null
+  readonly origin: RequestOrigin
+}
 
 /** The pending end of an account; null where there is none. */
-export async function findPendingEnd(db: Database, accountId: string): Promise<PendingEndsTable | null> {
+export async function findPendingEnd(db: Database, accountId: string): Promise<StoredPendingEnd | null> {
   const row = await db
     .selectFrom('hufu_pending_ends')
     .selectAll()
     .where('account_id', '=', accountId)
     .executeTakeFirst()
-  return row ?? null
+  if (!row) return null
+  const { id, at, reason, by_session: by, ip, request_id: requestId } = row
+  return { id, at, reason, by, origin: { ip, requestId } }
 }
 
 /** Up to `limit` accounts that have a pending end. */
@@ -19,8 +35,16 @@ export async function listPendingEnds(db: Database, limit: number): Promise<stri
   return rows.map(({ account_id }) => account_id)
 }
 
-export async function insertPendingEnd(tx: Database, row: PendingEndsTable): Promise<void> {
-  await tx.insertInto('hufu_pending_ends').values(row).execute()
+export async function insertPendingEnd(
+  tx: Database,
+  accountId: string,
+  { id, at, reason, by, origin }: StoredPendingEnd,
+): Promise<void> {
+  const { ip, requestId } = origin
+  await tx
+    .insertInto('hufu_pending_ends')
+    .values({ account_id: accountId, id, at, reason, by_session: by, ip, request_id: requestId })
+    .execute()
 }
 
 export async function deletePendingEnd(tx: Database, accountId: string): Promise<void> {

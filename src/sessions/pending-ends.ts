@@ -4,20 +4,22 @@
 import type { Database } from '../database/schema.ts'
 import { inTransaction } from '../database/transaction.ts'
 import { restSince } from '../database/turns.ts'
-import { type RequestOrigin, recordEnds } from '../events/events.ts'
+import { recordEnds } from '../events/events.ts'
 import { newCompactId } from '../ids.ts'
 import { inClass } from '../queue-order.ts'
 import { listUnended } from './live-session-rows.ts'
 import { lockAccountRow } from './locked-account-rows.ts'
-import { deletePendingEnd, findPendingEnd, insertPendingEnd, listPendingEnds } from './pending-end-rows.ts'
-import type { Ending } from './session.ts'
+import {
+  deletePendingEnd,
+  findPendingEnd,
+  insertPendingEnd,
+  listPendingEnds,
+  type StoredPendingEnd,
+} from './pending-end-rows.ts'
 import type { SessionCursor } from './session-pages.ts'
 import { endSessions, spareSessions } from './session-rows.ts'
 
-export interface NewPendingEnd extends Pick<Ending, 'reason' | 'at'> {
-  /** The session that requests the end; null: an operator, or the server itself. */
-  readonly by: string | null
-  readonly origin: RequestOrigin
+export interface NewPendingEnd extends Omit<StoredPendingEnd, 'id'> {
   /** Sessions that stay. */
   readonly kept: readonly string[]
 }
@@ -34,19 +36,10 @@ const listedAtOnce = 1_000
  * that is still pending, what is not written yet gets the reason of this one.
  */
 export async function endAtOnce(tx: Database, accountId: string, end: NewPendingEnd): Promise<void> {
-  const { at, reason, by, origin, kept } = end
-  const id = newCompactId(at)
+  const { kept, ...rest } = end
+  const id = newCompactId(rest.at)
   await deletePendingEnd(tx, accountId)
-  const { ip, requestId } = origin
-  await insertPendingEnd(tx, {
-    account_id: accountId,
-    id,
-    at,
-    reason,
-    by_session: by,
-    ip,
-    request_id: requestId,
-  })
+  await insertPendingEnd(tx, accountId, { id, ...rest })
   await spareSessions(tx, kept, id)
 }
 
@@ -132,9 +125,9 @@ async function writeBatch(
   const end = await findPendingEnd(tx, accountId)
   if (!end) return null
   const { over, next } = await listUnended(tx, accountId, { after, limit: batchSize })
-  const { at, reason, by_session: by, ip, request_id: requestId } = end
+  const { at, reason, by, origin } = end
   await endSessions(tx, { ids: over, at, reason, by })
-  await recordEnds(tx, at, { ip, requestId }, { ids: over, detail: { reason, by } })
+  await recordEnds(tx, at, origin, { ids: over, detail: { reason, by } })
   if (next === null) await deletePendingEnd(tx, accountId)
   return next
 }

@@ -37,7 +37,7 @@ async function currentCode(
   purpose: Purpose,
 ): Promise<string> {
   const row = await findCode(db, { phoneNumber, purpose })
-  if (!row || row.used_at !== null) throw new Error('no code was sent')
+  if (!row || row.usedAt !== null) throw new Error('no code was sent')
   return codeOf(await getOrCreateKey(db), { phoneNumber, purpose, nonce: row.nonce })
 }
 

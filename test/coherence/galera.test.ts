@@ -186,7 +186,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
       for (let round = 0; round < rounds; round++) {
         const name = { ...code, phoneNumber: `+861390000${2000 + round}` }
         const nonce = `nonce ${round}`
-        await insertCode(domains[0].db, codeRow(name.phoneNumber, nonce))
+        await insertCode(domains[0].db, name, unusedCode(nonce))
         const used = await Promise.all(
           dbs.map((db) => inTransaction(db, (tx) => useCode(tx, name, nonce, now))),
         )
@@ -195,15 +195,12 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     })
   })
 
-  const codeRow = (phone_number: string, nonce: string) => ({
-    phone_number,
-    purpose: 'sign_in' as const,
+  const unusedCode = (nonce: string) => ({
     nonce,
     guesses: 0,
-    last_guess: null,
-    sent_at: now,
-    expires_at: now + 60_000,
-    used_at: null,
+    sentAt: now,
+    expiresAt: now + 60_000,
+    usedAt: null,
   })
 
   test('doctor sees the cluster and how many nodes it has', async () => {
@@ -218,7 +215,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     const dbs = await Promise.all(urls.map(openWarm))
     const [first = expect.fail()] = dbs
     const maxGuesses = 40
-    await insertCode(first, codeRow(code.phoneNumber, 'guessed'))
+    await insertCode(first, code, unusedCode('guessed'))
     let allowed = 0
     const guess = async (db: Database): Promise<void> => {
       const isAllowed = await countGuess(db, code, { fingerprint: null, now, maxGuesses }).catch((error) =>
@@ -302,7 +299,7 @@ describe.skipIf(skipped !== null)('on a Galera cluster of three nodes', () => {
     test('a guarded update sees a write through another node', async () => {
       const name = { ...code, phoneNumber: '+8613900003000' }
       await lag(1)
-      await insertCode(a.db, codeRow(name.phoneNumber, 'lagging'))
+      await insertCode(a.db, name, unusedCode('lagging'))
       expect([true, 'unavailable']).toContain(
         await countGuess(b.db, name, { fingerprint: null, now, maxGuesses: 5 }).catch(answerTo),
       )

@@ -178,15 +178,9 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   listIdentities: (db) => identityRows.listIdentities(db, id),
   findCode: (db) => codeRows.findCode(db, code),
   replaceCode: (db) =>
-    codeRows.replaceCode(db, 'none', {
-      phone_number: phoneNumber,
-      purpose: 'sign_in',
-      nonce: 'n',
-      guesses: 0,
-      last_guess: null,
-      sent_at: now,
-      expires_at: now,
-      used_at: null,
+    codeRows.replaceCode(db, code, {
+      nonce: 'none',
+      by: { nonce: 'n', guesses: 0, sentAt: now, expiresAt: now, usedAt: null },
     }),
   extendCode: (db) => codeRows.extendCode(db, code, { now, until: now, madeAfter: now, maxGuesses: 5 }),
   touchCode: (db) => codeRows.touchCode(db, code),
@@ -214,7 +208,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
       at: now,
       kind: 'session_ended',
       ip: null,
-      request_id: null,
+      requestId: null,
       detail: null,
     }),
   deleteEventsBefore: (db) => eventRows.deleteEventsBefore(db, now + 50, 10),
@@ -242,13 +236,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   findDeviceProof: (db) => deviceProofRows.findDeviceProof(db, hash, phoneNumber),
   listDeviceProofs: (db) => deviceProofRows.listDeviceProofs(db, id),
   renewDeviceProof: (db) =>
-    deviceProofRows.renewDeviceProof(db, {
-      proof_hash: hash,
-      account_id: id,
-      phone_number: phoneNumber,
-      session_id: sessionId,
-      seen_at: now,
-    }),
+    deviceProofRows.renewDeviceProof(db, { hash, accountId: id, phoneNumber, sessionId, seenAt: now }),
   deleteDeviceProofs: (db) => deviceProofRows.deleteDeviceProofs(db, id, [hash]),
   deleteDeviceProofsWithoutSession: (db) => deviceProofRows.deleteDeviceProofsWithoutSession(db, 'none', now),
   deleteDeviceProofsOf: (db) => deviceProofRows.deleteDeviceProofsOf(db, id, sessionId),
