@@ -221,7 +221,7 @@ test('A rotation whose token cannot be stored fails, and is repeated', async () 
     ...inner,
     set: (key, value) => {
       if (isBroken && value.includes('token-2')) throw new Error('full')
-      inner.set(key, value)
+      return inner.set(key, value)
     },
   }
   const { client, network } = await signedInClient(storage)

@@ -132,7 +132,7 @@ test.each([
   '{"v":2,"is":"signed_in","token":"token-0","account":{},"session":{},"toEnd":[]}',
 ])('A stored text that cannot be understood (%j) is as good as none', async (text) => {
   const storage = memoryStorage()
-  storage.set('hufu', text)
+  await storage.set('hufu', text)
   const network = fakeNetwork(() => issued('1'))
   const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble: () => {} })
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
@@ -227,7 +227,7 @@ test('After one client has signed out, the other one learns it from the server, 
 test('An emptied storage does not sign out, and the server still reports the reason', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
-  storage.remove('hufu')
+  await storage.remove('hufu')
   network.answer = () => signedIn('1')
   await client.me()
   expect(stateOf(client)).toBe('session-1')
@@ -239,7 +239,7 @@ test('An emptied storage does not sign out, and the server still reports the rea
 test('A sign-out ends the known session even if another program has emptied the storage', async () => {
   const storage = memoryStorage()
   const { client, network } = await signedInClient(storage)
-  storage.remove('hufu')
+  await storage.remove('hufu')
   network.answer = done
   await client.signOut()
   expect(network.asked.at(-1)).toMatchObject({ method: 'POST', path: '/v1/session/end', token: 'token-1' })
@@ -345,7 +345,7 @@ test.each([
     'of another account': '{"v":1,"account":{"id":"x","nickname":"x"}}',
   }
   // The table above names the keys of this object.
-  storage.set('hufu.account', texts[how as keyof typeof texts])
+  await storage.set('hufu.account', texts[how as keyof typeof texts])
   const network = fakeNetwork()
   const next = createClient({ baseUrl, transport: network.transport, storage })
   expect(await next.start()).toMatchObject({

@@ -215,7 +215,7 @@ test.each([
 
 test('A stored text that cannot be parsed is reported', async () => {
   const storage = memoryStorage()
-  storage.set('hufu', '{"user":"another program uses this key"}')
+  await storage.set('hufu', '{"user":"another program uses this key"}')
   const { client, troubles } = newClient(storage)
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
   expect(troubles).toMatchObject([{ message: expect.stringContaining('not understood') }])

@@ -22,7 +22,7 @@ function open(url: string, clock: ManualClock | null = new ManualClock()) {
   let held: Promise<void> | null = null
   const dialect = watchDialect(dialectFor(url, limitConnections), async (step, work) => {
     asked.push(step)
-    if (held) await held
+    if (held !== null) await held
     return await work()
   })
   const db = openDatabase(dialect)
