@@ -19,7 +19,7 @@ export function accountCalls(requests: AuthenticatedRequests, check: () => Promi
   async function askAccount(question: Omit<Question<Account>, 'read'>): Promise<Account> {
     const { answer: account, token } = await requests.ask({ ...question, read: accountOf })
     // The response is valid, whether or not it can be stored.
-    await store.change(update(token, { account })).catch(connection.onTrouble)
+    await store.change(update(token, { account })).catch(connection.onBackgroundError)
     return account
   }
 
@@ -42,7 +42,9 @@ export function accountCalls(requests: AuthenticatedRequests, check: () => Promi
       const body: Wire['NewPassword'] = { new_password: newPassword, ...proof }
       const question = { method: 'POST', path: '/v1/account/password', body, read: nothingOf } as const
       const { token } = await requests.ask(question)
-      await store.change(update(token, { account: { hasPassword: true } })).catch(connection.onTrouble)
+      await store
+        .change(update(token, { account: { hasPassword: true } }))
+        .catch(connection.onBackgroundError)
     },
 
     async changePhone(input) {

@@ -93,7 +93,7 @@ test.each([
   [{ clock: () => 1 }, 'clock must be an object with the method now'],
   [{ timeoutMs: '5' }, 'timeoutMs must be a number of milliseconds, more than 0'],
   [{ randomBytes: 'crypto' }, 'randomBytes must be a function'],
-  [{ onTrouble: true }, 'onTrouble must be a function'],
+  [{ onBackgroundError: true }, 'onBackgroundError must be a function'],
   [{ transport: {} }, 'transport must be a function'],
 ])('createClient names the option of %j', (options, message) => {
   // Callers without TypeScript may give anything.

@@ -92,11 +92,11 @@ export class AuthenticatedRequests {
       this.#answered(issued.session)
       return issued.session
     } catch (error) {
-      const { onTrouble } = this.connection
+      const { onBackgroundError } = this.connection
       if (isEnd(error)) {
-        await this.store.change(refuse(token, error.signedOut, { isLast: true })).catch(onTrouble)
+        await this.store.change(refuse(token, error.signedOut, { isLast: true })).catch(onBackgroundError)
       } else if (isRefusal(error)) {
-        await this.store.change(rotating(token, false)).catch(onTrouble)
+        await this.store.change(rotating(token, false)).catch(onBackgroundError)
       }
       throw error
     }
@@ -111,7 +111,7 @@ export class AuthenticatedRequests {
     } catch (error) {
       // If the storage fails, the next start is refused again. The caller must get the refusal.
       if (isEnd(error))
-        await this.store.change(refuse(token, error.signedOut)).catch(this.connection.onTrouble)
+        await this.store.change(refuse(token, error.signedOut)).catch(this.connection.onBackgroundError)
       throw error
     }
   }
@@ -138,7 +138,7 @@ export class AuthenticatedRequests {
    * another session
    */
   async #current({ session }: StoredSession): Promise<StoredSession> {
-    await this.store.change(catchUp).catch(this.connection.onTrouble)
+    await this.store.change(catchUp).catch(this.connection.onBackgroundError)
     const now = await this.#signedIn()
     if (now.session.id !== session.id) throw this.#tokenMissing()
     return now

@@ -305,7 +305,12 @@ describe('Insecure or fixed storage', () => {
     const getItemAsync = vi.fn(async () => Promise.reject(locked))
     const storage = secureStorage({ ...store, getItemAsync: (key) => reading(key) })
     let reading: (key: string) => Promise<string | null> = getItemAsync
-    const client = createClient({ baseUrl, transport: fakeNetwork().transport, storage, onTrouble: () => {} })
+    const client = createClient({
+      baseUrl,
+      transport: fakeNetwork().transport,
+      storage,
+      onBackgroundError: () => {},
+    })
     await expect(client.start()).rejects.toBe(locked)
     expect(client.state).toEqual({ is: 'unknown' })
     reading = store.getItemAsync

@@ -20,11 +20,11 @@ function newClient(storage: HufuStorage, proof = 'hp_1') {
     if (path === '/v1/sessions') return issued('1', { proof })
     return path === '/v1/codes' ? json(202, { resend_in: 60, expires_in: 300 }) : done()
   })
-  const onTrouble = vi.fn()
-  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble })
+  const onBackgroundError = vi.fn()
+  const client = createClient({ baseUrl, transport: network.transport, storage, onBackgroundError })
   // A sign-in may end the previous session.
   const sent = () => network.asked.filter(({ path }) => !path.endsWith('/end')).at(-1)?.body
-  return { client, network, onTrouble, sent }
+  return { client, network, onBackgroundError, sent }
 }
 
 const calls: [string, (client: HufuClient, phoneNumber: string) => Promise<unknown>][] = [
@@ -145,7 +145,7 @@ test('If the storage of the proofs fails, every call works without them and the 
   const failing = (key: string) => {
     if (key === 'hufu.proofs') throw broken
   }
-  const { client, sent, onTrouble } = newClient({
+  const { client, sent, onBackgroundError } = newClient({
     get: (key) => failing(key) ?? inner.get(key),
     set: (key, value) => failing(key) ?? inner.set(key, value),
     remove: (key) => inner.remove(key),
@@ -154,5 +154,5 @@ test('If the storage of the proofs fails, every call works without them and the 
   await client.sendCode({ phoneNumber: typed, purpose: 'sign_in' })
   expect(sent()).not.toHaveProperty('device_proof')
   expect(client.state.is).toBe('signed_in')
-  expect(onTrouble).toHaveBeenCalledWith(broken)
+  expect(onBackgroundError).toHaveBeenCalledWith(broken)
 })

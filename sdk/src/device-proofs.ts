@@ -21,12 +21,12 @@ interface KeptProof {
 
 export class DeviceProofs {
   readonly #storage: HufuStorage
-  readonly #onTrouble: (error: unknown) => void
+  readonly #onBackgroundError: (error: unknown) => void
   readonly #queue = new SerialQueue()
 
-  constructor(storage: HufuStorage, onTrouble: (error: unknown) => void) {
+  constructor(storage: HufuStorage, onBackgroundError: (error: unknown) => void) {
     this.#storage = storage
-    this.#onTrouble = onTrouble
+    this.#onBackgroundError = onBackgroundError
   }
 
   /** The member to send with a request about this number; empty where there is no proof. Never fails. */
@@ -55,7 +55,7 @@ export class DeviceProofs {
       try {
         await this.#storage.set(key, JSON.stringify({ v: 1, proofs }))
       } catch (error) {
-        this.#onTrouble(error)
+        this.#onBackgroundError(error)
       }
     })
   }
@@ -67,7 +67,7 @@ export class DeviceProofs {
       const value: unknown = typeof read === 'string' ? JSON.parse(read || 'null') : read
       return isJson(value) && Array.isArray(value.proofs) ? value.proofs.filter(isProof) : []
     } catch (error) {
-      this.#onTrouble(error)
+      this.#onBackgroundError(error)
       return []
     }
   }

@@ -34,6 +34,6 @@ export class ForgottenTokens {
       if (!isOver) return
     }
     // If the storage fails, the token stays on the list, and its sign-out is sent once more.
-    await this.#store.change(finish(token)).catch(this.#connection.onTrouble)
+    await this.#store.change(finish(token)).catch(this.#connection.onBackgroundError)
   }
 }

@@ -7,10 +7,10 @@ export type Listener<Event> = (event: Event) => void | Promise<void>
  */
 export class Listeners<Event> {
   readonly #listeners = new Set<{ readonly tell: Listener<Event> }>()
-  readonly #onTrouble: (error: unknown) => void
+  readonly #onBackgroundError: (error: unknown) => void
 
-  constructor(onTrouble: (error: unknown) => void) {
-    this.#onTrouble = onTrouble
+  constructor(onBackgroundError: (error: unknown) => void) {
+    this.#onBackgroundError = onBackgroundError
   }
 
   /** @returns a function that ends the subscription; further calls of it do nothing */
@@ -22,7 +22,7 @@ export class Listeners<Event> {
 
   tell(event: Event): void {
     for (const { tell } of [...this.#listeners]) {
-      void (async () => tell(event))().catch(this.#onTrouble)
+      void (async () => tell(event))().catch(this.#onBackgroundError)
     }
   }
 }

@@ -1,5 +1,5 @@
 // The options of createClient, and their validation.
-import { type Clock, deviceClock, findFetch, platformRandom, reportTrouble } from './runtime.ts'
+import { type Clock, deviceClock, findFetch, platformRandom, reportError } from './runtime.ts'
 import type { Connection } from './send.ts'
 import type { RandomBytes } from './sign-ins.ts'
 import type { HufuStorage } from './storage.ts'
@@ -31,7 +31,7 @@ export interface ClientOptions {
    * Called with errors that no call can reject with: those of your listeners, and of the storage between
    * calls. None of them signs out. Default: `console.error`.
    */
-  readonly onTrouble?: (error: unknown) => void
+  readonly onBackgroundError?: (error: unknown) => void
 }
 
 /** @throws TypeError for an option that cannot be used */
@@ -57,7 +57,9 @@ export function connectionOf(options: ClientOptions): Connection {
     timeoutMs,
     randomBytes: options.randomBytes ?? platformRandom,
     clock: options.clock ?? deviceClock,
-    onTrouble: harmless(options.onTrouble ?? ((error) => reportTrouble('something failed', error))),
+    onBackgroundError: harmless(
+      options.onBackgroundError ?? ((error) => reportError('background error', error)),
+    ),
   }
 }
 
@@ -68,7 +70,7 @@ function assertUsable({
   clock,
   timeoutMs = 15_000,
   randomBytes,
-  onTrouble,
+  onBackgroundError,
 }: ClientOptions) {
   // A timer of more than 2^31 - 1 ms would fire at once.
   if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs < 2 ** 31))
@@ -78,7 +80,7 @@ function assertUsable({
   for (const [name, value] of [
     ['transport', transport],
     ['randomBytes', randomBytes],
-    ['onTrouble', onTrouble],
+    ['onBackgroundError', onBackgroundError],
   ] as const) {
     if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
   }

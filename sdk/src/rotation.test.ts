@@ -21,7 +21,7 @@ const input = { phoneNumber: '12345678901', password: '123456' }
 
 async function signedInClient(storage: HufuStorage = memoryStorage()) {
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble: () => {} })
+  const client = createClient({ baseUrl, transport: network.transport, storage, onBackgroundError: () => {} })
   await client.signIn(input)
   const told = vi.fn()
   client.onSignedIn(told)

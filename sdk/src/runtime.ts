@@ -103,6 +103,6 @@ export function later(task: () => void, ms: number): () => void {
 }
 
 /** Reports an error to the developer that no call of the client can reject with. */
-export function reportTrouble(what: string, error: unknown): void {
+export function reportError(what: string, error: unknown): void {
   if (typeof console === 'object') console.error(`@hufu/sdk: ${what}:`, error)
 }

@@ -39,7 +39,7 @@ export interface Connection extends Reader {
   readonly timeoutMs: number
   readonly randomBytes: RandomBytes
   /** Called with errors that no call can reject with. Never throws. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onBackgroundError: (error: unknown) => void
 }
 
 /**

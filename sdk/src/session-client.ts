@@ -49,11 +49,11 @@ export class SessionClient implements SessionCalls {
   #lost: SignedOut | null = null
 
   constructor(connection: Connection, storage: HufuStorage) {
-    const { onTrouble } = connection
+    const { onBackgroundError } = connection
     this.#connection = connection
-    this.#states = new Listeners(onTrouble)
-    this.#signedIn = new Listeners(onTrouble)
-    this.#signedOut = new Listeners(onTrouble)
+    this.#states = new Listeners(onBackgroundError)
+    this.#signedIn = new Listeners(onBackgroundError)
+    this.#signedOut = new Listeners(onBackgroundError)
     this.#store = new SessionStore(storage, {
       onRead: () => this.#tellRead(),
       onLost: () => {
@@ -61,10 +61,10 @@ export class SessionClient implements SessionCalls {
         return this.#lost
       },
       onChange: (before, after) => this.#tell(before, after),
-      onTrouble,
+      onBackgroundError,
     })
     this.#forgotten = new ForgottenTokens(connection, this.#store)
-    this.#proofs = new DeviceProofs(storage, onTrouble)
+    this.#proofs = new DeviceProofs(storage, onBackgroundError)
     this.#requests = new AuthenticatedRequests({
       connection,
       store: this.#store,
@@ -147,7 +147,7 @@ export class SessionClient implements SessionCalls {
   async #signIn(input: SignInInput, idempotencyKey: string | null): Promise<NewSignIn> {
     // Listeners are called with a change, so the state before it has to be known. A state that cannot be read
     // is overwritten.
-    await this.#store.load().catch(this.#connection.onTrouble)
+    await this.#store.load().catch(this.#connection.onBackgroundError)
     const issued = await send(this.#connection, {
       method: 'POST',
       path: '/v1/sessions',
@@ -187,7 +187,7 @@ export class SessionClient implements SessionCalls {
     const question = { method: 'GET', path: '/v1/session', read: signedInOf } as const
     const { answer, token } = await this.#requests.ask(question)
     // The response is valid, whether or not it can be stored.
-    await this.#store.change(update(token, answer)).catch(this.#connection.onTrouble)
+    await this.#store.change(update(token, answer)).catch(this.#connection.onBackgroundError)
     const { known } = this.#store
     const isKnown = known?.is === 'signed_in' && known.account.id === answer.account.id
     const account = isKnown ? known.account : bareAccount(answer.account)
@@ -207,7 +207,7 @@ export class SessionClient implements SessionCalls {
       isGone = tokenOf(stored) === null
       return follow(stored, known)
     }
-    await this.#store.change(look).catch(this.#connection.onTrouble)
+    await this.#store.change(look).catch(this.#connection.onBackgroundError)
     const { known } = this.#store
     // An emptied storage proves nothing: another tab empties it when it signs out, and so may something else.
     // The server knows.

@@ -41,12 +41,12 @@ function fragileStorage() {
 
 async function signedInClient(storage: HufuStorage, name = '1') {
   const network = fakeNetwork(() => issued(name))
-  const troubles: unknown[] = []
-  const onTrouble = (error: unknown) => void troubles.push(error)
-  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble })
+  const errors: unknown[] = []
+  const onBackgroundError = (error: unknown) => void errors.push(error)
+  const client = createClient({ baseUrl, transport: network.transport, storage, onBackgroundError })
   await client.signIn(input)
   await vi.waitFor(async () => expect(await storage.get('hufu')).toContain('"toEnd":[]'))
-  return { client, network, troubles }
+  return { client, network, errors }
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -57,7 +57,7 @@ test('A storage that cannot be read temporarily does not sign out; the next atte
   const { storage, broke } = fragileStorage()
   await signedInClient(storage)
   const { transport } = fakeNetwork(() => signedIn('1'))
-  const client = createClient({ baseUrl, transport, storage, onTrouble: () => {} })
+  const client = createClient({ baseUrl, transport, storage, onBackgroundError: () => {} })
   broke.reading = true
   await expect(client.start()).rejects.toBe(broken)
   await expect(client.me()).rejects.toBe(broken)
@@ -70,13 +70,13 @@ test('A storage that cannot be read temporarily does not sign out; the next atte
 test('A storage that cannot be read does not prevent a sign-in', async () => {
   const { storage, broke, text } = fragileStorage()
   const { transport } = fakeNetwork(() => issued('1'))
-  const onTrouble = vi.fn()
-  const client = createClient({ baseUrl, transport, storage, onTrouble })
+  const onBackgroundError = vi.fn()
+  const client = createClient({ baseUrl, transport, storage, onBackgroundError })
   const listener = vi.fn()
   client.onSignedIn(listener)
   broke.reading = true
   await client.signIn(input)
-  expect(onTrouble).toHaveBeenCalledWith(broken)
+  expect(onBackgroundError).toHaveBeenCalledWith(broken)
   expect(stateOf(client)).toBe('session-1')
   expect(text()).toContain('token-1')
   expect(listener).toHaveBeenCalledOnce()
@@ -109,12 +109,12 @@ test('A sign-out that cannot be stored rejects, but takes effect here and on the
 
 test('A refusal signs out even if the storage fails; responses do not depend on the storage, and the failure is reported', async () => {
   const { storage, broke } = fragileStorage()
-  const { client, network, troubles } = await signedInClient(storage)
+  const { client, network, errors } = await signedInClient(storage)
   broke.reading = true
   broke.writing = true
   network.answer = () => signedIn('1', '大明')
   expect((await client.me()).account.nickname).toBe('大明')
-  expect(troubles).toContain(broken)
+  expect(errors).toContain(broken)
   expect(stateOf(client)).toBe('session-1')
   network.answer = replaced
   await expect(client.me()).rejects.toMatchObject({ code: 'session_replaced' })
@@ -134,7 +134,7 @@ test.each([
   const storage = memoryStorage()
   await storage.set('hufu', text)
   const network = fakeNetwork(() => issued('1'))
-  const client = createClient({ baseUrl, transport: network.transport, storage, onTrouble: () => {} })
+  const client = createClient({ baseUrl, transport: network.transport, storage, onBackgroundError: () => {} })
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
   await client.signOut()
   await client.signIn(input)

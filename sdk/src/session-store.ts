@@ -40,7 +40,7 @@ export interface SessionStoreEvents {
    * Called with a failure that no caller gets: one of the account's value, which only fills screens, or of a
    * lost value.
    */
-  onTrouble(error: unknown): void
+  onBackgroundError(error: unknown): void
   /** The stored session can never be read again. @returns the reason to store in its place */
   onLost(): SignedOut
 }
@@ -138,7 +138,7 @@ export class SessionStore {
     const texts: StoredTexts = { token: textOf(token), account: textOf(account) }
     const stored = parseState(texts)
     if (stored === nothingStored && !this.#known && !/^(null)?$/.test(texts.token ?? '')) {
-      this.#events.onTrouble(new Error('the stored session is not understood and counts as none'))
+      this.#events.onBackgroundError(new Error('the stored session is not understood and counts as none'))
     }
     return stored
   }
@@ -154,7 +154,7 @@ export class SessionStore {
     try {
       return this.#understand(await this.#storage.get(keys.token), await this.#readAccount())
     } catch {
-      this.#events.onTrouble(error)
+      this.#events.onBackgroundError(error)
       const stored = this.#known ?? { is: 'signed_out', why: this.#events.onLost(), toEnd: [] }
       const { token } = formatState(stored)
       await this.#storage.remove(keys.token)
@@ -191,7 +191,7 @@ export class SessionStore {
   /** Runs a task on the account's value. On a failure, reports it and returns `instead`. */
   #tolerate<T>(task: () => T | Promise<T>, instead: T): T | Promise<T> {
     const report = (error: unknown) => {
-      this.#events.onTrouble(error)
+      this.#events.onBackgroundError(error)
       return instead
     }
     try {

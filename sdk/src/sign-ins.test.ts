@@ -19,13 +19,13 @@ const byPassword = { phoneNumber: '12345678901', password: 'secret-password' }
 function newClient(options: Partial<ClientOptions> = {}) {
   const network = fakeNetwork(() => issued('1'))
   const clock = { ms: Date.UTC(2026, 10, 28), now: () => clock.ms }
-  const onTrouble = vi.fn()
-  const client = createClient({ baseUrl, transport: network.transport, clock, onTrouble, ...options })
+  const onBackgroundError = vi.fn()
+  const client = createClient({ baseUrl, transport: network.transport, clock, onBackgroundError, ...options })
   const keys = () =>
     network.asked
       .filter(({ path }) => path === '/v1/sessions')
       .map(({ init }) => init.headers['idempotency-key'])
-  return { client, network, clock, keys, onTrouble }
+  return { client, network, clock, keys, onBackgroundError }
 }
 
 /** A server that accepts a code once. */
@@ -196,10 +196,10 @@ test('Without a secure source of randomness there is no key, and sign-ins still 
 
 test('A source of randomness that fails is reported, and sign-ins still work', async () => {
   const broken = new Error('no entropy')
-  const { client, keys, onTrouble } = newClient({ randomBytes: () => Promise.reject(broken) })
+  const { client, keys, onBackgroundError } = newClient({ randomBytes: () => Promise.reject(broken) })
   await client.signIn(byCode)
   expect(keys()).toEqual([undefined])
-  expect(onTrouble).toHaveBeenCalledWith(broken)
+  expect(onBackgroundError).toHaveBeenCalledWith(broken)
 })
 
 test('Only a sign-in carries a key, and the storage contains none', async () => {

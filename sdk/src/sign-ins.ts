@@ -27,7 +27,7 @@ interface Try {
 export interface SignInParts {
   readonly clock: Clock
   readonly randomBytes: RandomBytes
-  readonly onTrouble: (error: unknown) => void
+  readonly onBackgroundError: (error: unknown) => void
   /** The id of the present session. */
   current(): string | null
 }
@@ -108,7 +108,7 @@ export class SignIns {
       const bytes = await this.#parts.randomBytes(keyBytes)
       return bytes && bytes.length === keyBytes ? base64url(bytes) : null
     } catch (error) {
-      this.#parts.onTrouble(error)
+      this.#parts.onBackgroundError(error)
       return null
     }
   }

@@ -22,17 +22,17 @@ afterEach(() => vi.unstubAllGlobals())
 
 /** A new client, and the calls of its listeners. */
 function newClient(storage: HufuStorage, network = fakeNetwork(() => issued('1'))) {
-  const troubles: unknown[] = []
+  const errors: unknown[] = []
   const client = createClient({
     baseUrl,
     transport: network.transport,
     storage,
     language: 'en',
-    onTrouble: (error) => void troubles.push(error),
+    onBackgroundError: (error) => void errors.push(error),
   })
   const ends: unknown[] = []
   client.onSignedOut(({ reason }) => void ends.push(reason))
-  return { client, network, troubles, ends }
+  return { client, network, errors, ends }
 }
 
 async function signedInClient(storage: HufuStorage) {
@@ -85,7 +85,7 @@ test.each([
   expect(await restored.client.start()).toMatchObject(end)
   await restored.client.start()
   expect(restored.ends).toEqual(['storage_lost'])
-  expect(restored.troubles).toContain(error)
+  expect(restored.errors).toContain(error)
   expect(restored.network.asked).toEqual([])
   expect(inner.get('hufu.probe')).toBeNull()
 
@@ -216,10 +216,10 @@ test.each([
 test('A stored text that cannot be parsed is reported', async () => {
   const storage = memoryStorage()
   await storage.set('hufu', '{"user":"another program uses this key"}')
-  const { client, troubles } = newClient(storage)
+  const { client, errors } = newClient(storage)
   expect(await client.start()).toMatchObject({ is: 'signed_out', reason: null })
-  expect(troubles).toMatchObject([{ message: expect.stringContaining('not understood') }])
-  expect(String(troubles)).not.toContain('another program')
+  expect(errors).toMatchObject([{ message: expect.stringContaining('not understood') }])
+  expect(String(errors)).not.toContain('another program')
 })
 
 /** Two tabs of a browser on one localStorage. A tab gets no events of its own changes. */

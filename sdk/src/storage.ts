@@ -4,7 +4,7 @@ import { onStorageEvent } from './runtime.ts'
 /**
  * A storage of small texts: `hufu` holds the token, `hufu.account` the account's data for display without a
  * network; each well under 2 KB. Pass a secure one where there is one. Each method may return a value or a
- * promise. Its errors reach the caller of the client, or `onTrouble`; they do not sign out.
+ * promise. Its errors reach the caller of the client, or `onBackgroundError`; they do not sign out.
  */
 export interface HufuStorage {
   /** The text that was last set; null where there is none. */

@@ -113,7 +113,7 @@ describe('fail-over from aliyun to tencent', () => {
     expect([second.requests, told]).toEqual([[], []])
   })
 
-  test('trouble that may have come after the sending is never sent again', async () => {
+  test('a message whose error may have come after the sending is never sent again', async () => {
     first.behaviour = { refuse: 'isp.SYSTEM_ERROR' }
     await thrownBy(sender().send(code)).toMatchObject({ driver: 'aliyun', surelyNotSent: false })
     expect([first.requests.length, second.requests.length]).toEqual([1, 0])

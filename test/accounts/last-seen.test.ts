@@ -27,11 +27,11 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
   test.skipIf(skipped !== null)('a use that could not be written is written with the next one', async () => {
     const { url, drop } = await database.create()
     let isBroken = false
-    const troubles: unknown[] = []
+    const errors: unknown[] = []
     const domain = await openDomain({
       databaseUrl: url,
       redisUrl: redis ? redisUrl() : null,
-      onBackgroundError: (work) => troubles.push(work),
+      onBackgroundError: (work) => errors.push(work),
       watch: async (step, work) => {
         if (isBroken && step === 'sql update') throw new Error('the connection is lost')
         return await work()
@@ -45,7 +45,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     clock.advance(writeUsesEveryMs + 1_000)
     isBroken = true
     for (let i = 0; i < 3; i++) await use()
-    await vi.waitFor(() => expect(troubles).toEqual(['note_session_use']), 15_000)
+    await vi.waitFor(() => expect(errors).toEqual(['note_session_use']), 15_000)
     isBroken = false
     expect(await seenAt()).toBe(session.seenAt)
     clock.advance(1_000)

@@ -453,14 +453,14 @@ describe.each(databases)('an error with $name', ({ skipped, create }) => {
         expect(text).not.toMatch(/away|accounts|select|table|sql/i)
         ids.push(id)
       }
-      const troubles = await vi.waitFor(() => {
+      const errors = await vi.waitFor(() => {
         const found = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 50)
         expect(found).toHaveLength(asks.length)
         return found
       })
-      expect(troubles.map(({ requestId }) => requestId)).toEqual(ids)
-      for (const { err } of troubles) expect(err.message).toContain(table)
-      for (const { err } of troubles) expect(err.type).toMatch(/^[A-Z]\w+Error$|^Error$/)
+      expect(errors.map(({ requestId }) => requestId)).toEqual(ids)
+      for (const { err } of errors) expect(err.message).toContain(table)
+      for (const { err } of errors) expect(err.type).toMatch(/^[A-Z]\w+Error$|^Error$/)
       expectNoSecret(lines, tokens)
     },
   )

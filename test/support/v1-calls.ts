@@ -79,7 +79,7 @@ export function clientOf({ url }: Server, options: CallOptions = {}) {
     send: (client: HufuClient) => Promise<unknown>,
     shown: ((body: Json) => unknown) | null = modelOf,
   ): Promise<Answer> {
-    const { client, received, trouble } = await newApp(url, token, options)
+    const { client, received, errors } = await newApp(url, token, options)
     const result = await send(client).then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),
@@ -90,7 +90,7 @@ export function clientOf({ url }: Server, options: CallOptions = {}) {
     const answer = await answerOf(response)
     if ('error' in result) expectSameProblem(result.error, answer)
     else if (shown) expectSameValue(result.value, shown, answer)
-    expect(trouble).toEqual([])
+    expect(errors).toEqual([])
     return answer
   }
 
@@ -134,11 +134,11 @@ export function clientOf({ url }: Server, options: CallOptions = {}) {
 }
 
 /**
- * Creates an app. `received` collects the server's responses, `trouble` the errors that no call rejects with.
+ * Creates an app. `received` collects the server's responses, `errors` the errors that no call rejects with.
  */
 async function newApp(baseUrl: string, token: string | null, { language, from }: CallOptions) {
   const received: Response[] = []
-  const trouble: unknown[] = []
+  const errors: unknown[] = []
   const transport = fetchTransport(async (url, init) => {
     const headers = { ...init.headers, ...(from !== undefined && { 'x-forwarded-for': from }) }
     const response = await fetch(url, { ...init, headers })
@@ -152,10 +152,10 @@ async function newApp(baseUrl: string, token: string | null, { language, from }:
     transport,
     storage,
     clock: { now: () => 0 },
-    onTrouble: (error) => void trouble.push(error),
+    onBackgroundError: (error) => void errors.push(error),
     ...(language !== undefined && { language }),
   })
-  return { client, received, trouble }
+  return { client, received, errors }
 }
 
 /** The stored state of an SDK that knows only the token of its session. */
