@@ -460,7 +460,7 @@ describe('a caller that requests a code for the number of another person', () =>
     expect(apps.gateway.requests).toEqual([])
     expect(await eventKinds(app)).toEqual(['code_not_sent'])
     const row = await findCode(app.services.db, { phoneNumber: phone, purpose: 'reset_password' })
-    expect(row).toMatchObject({ used_at: app.clock.now() })
+    expect(row).toMatchObject({ usedAt: app.clock.now() })
     // If it had been created, a later request would get a valid one.
     await addPerson(app.services, phone)
     app.clock.advance(60_000)
