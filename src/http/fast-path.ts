@@ -7,7 +7,7 @@ import type { Verification } from '../sessions/verification.ts'
 import type { VerifiedToken } from '../sessions/verified-tokens.ts'
 import type { SignedIn } from './authenticate.ts'
 import type { FastHead, FastRequest, RequestLifecycle } from './lifecycle.ts'
-import { whatPart } from './request-log.ts'
+import type { RequestTarget } from './request-log.ts'
 
 export interface FastRoute {
   /** The exact path of the request: without a pattern and without a query. */
@@ -45,7 +45,7 @@ export function answerFirst(app: FastifyInstance, parts: FastPathParts): void {
 }
 
 interface Route extends FastRoute {
-  readonly what: string
+  readonly target: RequestTarget
   readonly head: FastHead
 }
 
@@ -63,7 +63,7 @@ class FastPath {
     this.#lifecycle = lifecycle
     this.#routes = routes.map((route) => ({
       ...route,
-      what: whatPart('GET', route.path),
+      target: { method: 'GET', path: route.path },
       head: lifecycle.newFastHead('application/json; charset=utf-8'),
     }))
   }

@@ -16,7 +16,7 @@ import { sendProblem, type WallClock } from './problem.ts'
 import { asRequestError } from './request-errors.ts'
 import { headFaultOf } from './request-head.ts'
 import { requestIds } from './request-id.ts'
-import { RequestLines, type RequestLog } from './request-log.ts'
+import { RequestLines, type RequestLog, type RequestTarget } from './request-log.ts'
 
 /** Problem details (RFC 9457), or `{code, message}` as in the tutorial. */
 export type ErrorFormat = 'problem' | 'classic'
@@ -46,7 +46,7 @@ export interface FastRequest {
   readonly route: {
     readonly head: FastHead
     /** The method and path as the log shows them. */
-    readonly what: string
+    readonly target: RequestTarget
   }
   /** Read from performance.now(). */
   readonly began: number
@@ -151,7 +151,7 @@ export class RequestLifecycle {
    */
   answerFast(fast: FastRequest, bytes: string, session: string | undefined): void {
     const { request, response, route, began } = fast
-    const { head, what } = route
+    const { head, target } = route
     const requestId = this.newRequestId(request)
     // writeHead copies the list before it returns, so one list serves all responses of a route.
     head[1] = requestId
@@ -161,7 +161,7 @@ export class RequestLifecycle {
     response.end(bytes, 'latin1')
     const isOver = isTaken(response)
     if (!isOver) this.connections.follow(request.socket, response)
-    this.#lines.followFast(request, response, { began, isOver, requestId, what, session })
+    this.#lines.followFast(request, response, { began, isOver, requestId, target, session })
   }
 
   /**

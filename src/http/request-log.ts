@@ -23,10 +23,17 @@ export interface RequestLog extends ForeignProtocolLog, OperatorErrorLog {
   ignoredAddress(ignored: IgnoredAddress): void
 }
 
+/** What a request asked for. */
+export interface RequestTarget {
+  readonly method: string
+  /** The route's pattern; for an unknown path, the path without its query. */
+  readonly path: string
+}
+
 export interface RequestLine {
   readonly requestId: string
-  /** Method and path: `whatPart`. */
-  readonly what: string
+  /** All requests of a route on the fast path have the same object. */
+  readonly target: RequestTarget
   readonly status: number
   readonly ms: number
   /** Missing where the connection was closed before its address was read. */
@@ -37,7 +44,7 @@ export interface RequestLine {
   readonly phone: string | null
 }
 
-export interface FastLine extends Pick<RequestLine, 'requestId' | 'what' | 'session'> {
+export interface FastLine extends Pick<RequestLine, 'requestId' | 'target' | 'session'> {
   /** Read from performance.now(). */
   readonly began: number
   /** The operating system has taken the whole response. */
@@ -75,7 +82,7 @@ export class RequestLines {
     reply.raw.on('close', () => {
       this.#log.request({
         requestId: request.id,
-        what: whatPart(request.method, this.#pathOf(request)),
+        target: { method: request.method, path: this.#pathOf(request) },
         status: statusOf(reply.raw),
         ms: msSince(began),
         ip: this.#addressOf(request.raw) ?? undefined,
@@ -89,9 +96,9 @@ export class RequestLines {
   followFast(request: IncomingMessage, response: ServerResponse, about: FastLine): void {
     if (!this.#log.isOn) return
     const ip = this.#addressOf(request) ?? undefined
-    const { began, isOver, requestId, what, session } = about
+    const { began, isOver, requestId, target, session } = about
     const write = (status: number) =>
-      this.#log.request({ requestId, what, status, ms: msSince(began), ip, session, phone: null })
+      this.#log.request({ requestId, target, status, ms: msSince(began), ip, session, phone: null })
     // A listener would cost more than the line.
     if (isOver) write(response.statusCode)
     else response.on('close', () => write(statusOf(response)))
@@ -114,17 +121,6 @@ function msSince(began: number): number {
 function statusOf(response: ServerResponse): number {
   // 499 is nginx's code for a client that disconnected before its response.
   return response.writableFinished ? response.statusCode : 499
-}
-
-const mustEscape = /[^ !#-[\]-~]/
-
-/**
- * Method and path, as the part of a log line between the request's id and the status.
- * @param path the route's pattern; for an unknown path, the path without its query
- */
-export function whatPart(method: string, path: string): string {
-  const text = mustEscape.test(path) ? JSON.stringify(path) : `"${path}"`
-  return ['","method":"', method, '","path":', text, ',"status":'].join('')
 }
 
 /** Records the phone number of a request for the log. */
