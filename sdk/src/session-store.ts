@@ -144,9 +144,9 @@ export class SessionStore {
   }
 
   /**
-   * Tells a storage that cannot be read now from a value that can never be read again, as after a phone was
-   * restored without the keys of its key store: there, other values can still be read. The reason replaces
-   * such a value.
+   * Distinguishes a storage that cannot be read now from a value that can never be read again, as after a
+   * phone was restored without the keys of its key store: there, other values can still be read. The reason
+   * replaces such a value.
    * @throws the error where the storage may be readable later
    */
   async #rescue(error: unknown): Promise<StoredState> {

@@ -46,7 +46,7 @@ export interface HistoryWatch {
   watched(history: string): Promise<void>
 }
 
-/** Tells the database server that this process uses from others that a connection may lead to. */
+/** Distinguishes the database server that this process uses from others that a connection may lead to. */
 export interface ServerProof {
   /** Identifies the server that answers a statement. */
   readonly expression: RawBuilder<string>

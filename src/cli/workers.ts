@@ -22,7 +22,7 @@ const soonMs = 10_000
 
 /**
  * In a worker: resolves when the primary sends the stop message; only the primary handles signals. From here
- * on, the worker tells the primary all the time that it is alive. When the primary is killed, node:cluster
+ * on, the worker reports regularly to the primary that it is alive. When the primary is killed, node:cluster
  * ends its workers at once.
  */
 export function stopMessage(): Promise<void> {

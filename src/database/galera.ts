@@ -51,7 +51,7 @@ export async function prepareForGalera(ask: Ask): Promise<boolean> {
 }
 
 /**
- * Refuses a node that is not in step: one that gives its data to another node, was taken out
+ * Refuses a node that is not synced: one that gives its data to another node, was taken out
  * (`wsrep_desync`), is still joining, or has no majority. Such a node still answers a `select` without
  * tables.
  * @throws NodeNotSynced

@@ -233,7 +233,7 @@ export async function laterMigrations(db: Database, kind: DatabaseKind): Promise
   return (await executedMigrations(db, kind)).filter((name) => name > last)
 }
 
-/** The number of all migrations: so many are pending in an empty database. */
+/** The number of all migrations, which are all pending in an empty database. */
 export function migrationCount(kind: DatabaseKind): number {
   return Object.keys(migrations(kind)).length
 }

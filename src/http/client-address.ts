@@ -53,8 +53,7 @@ export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
 const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip'] as const
 
 /**
- * What a request says of its client's address although nothing reads it; null: it says nothing, or it is
- * read.
+ * The header that names the client's address although nothing reads it; null: there is none, or it is read.
  */
 export function ignoredAddress(
   { socket, headers }: IncomingMessage,

@@ -34,11 +34,11 @@ interface Turn {
 type Followed = ServerResponse & { [before]?: Followed | undefined }
 
 /**
- * So many requests of a connection are processed at once, if all have safe methods. More would let one
+ * The most requests of a connection that are processed at once, if all have safe methods. More would let one
  * connection queue thousands of statements in front of those of other clients.
  */
 const maxParallel = 8
-/** Where so many requests of a connection wait, nothing more is read from it until half of them are left. */
+/** When this many requests of a connection wait, nothing more is read from it until half of them are left. */
 const pausedFrom = 16
 /** The most that may wait: one read brings many small requests. */
 const maxWaiting = 1_000

@@ -7,7 +7,7 @@ import type { AppError, ErrorCode } from '../errors.ts'
 /** A client can do nothing about these errors. */
 const isForOperators = new Set<ErrorCode>(['internal', 'unavailable', 'code_not_sent'])
 
-/** So many lines of one cause are written in this time; the rest is counted. */
+/** The most lines of one cause in `windowMs`; the rest is counted. */
 const linesMax = 10
 const windowMs = 1_000
 /** Causes that are counted at a time. Some messages name an address or a duration. */

@@ -26,7 +26,7 @@ function shown(text: string): string {
 
 /**
  * Tokens and ids are long, and have digits or capitals; whatever begins like a token of ours is hidden at any
- * length. Each run of letters and digits is looked at once: a pattern that starts anew at each of them takes
+ * length. Each run of letters and digits is looked at once: a pattern that starts again at each of them takes
  * seconds for a long path.
  */
 function withoutSecret(run: string): string {

@@ -11,7 +11,7 @@
 //   field.
 // - A field without which a session must not be accepted (a ban, a key that the client has to prove) gets a
 //   new tag from 128 on: it is critical. A version that does not know the tag does not use the entry and asks
-//   the database. It also leaves the field out of the entries that it writes; `conditions` tells how many
+//   the database. It also leaves the field out of the entries that it writes; `conditions` says how many
 //   critical tags the writer knows, so a newer version does not use those.
 // - A tag stays in the list for ever and is never given to another field.
 import { crc32 } from 'node:zlib'

@@ -84,8 +84,8 @@ export interface Affected {
   /** The sessions that end. */
   readonly ended: readonly string[]
   /**
-   * The sessions that stay, where so many end that one row ends all others (pending-ends.ts); null: this
-   * transaction writes each end.
+   * The sessions that stay, where one row ends all others because they are very many (pending-ends.ts); null:
+   * this transaction writes each end.
    */
   readonly kept: readonly string[] | null
   /**

@@ -1,6 +1,6 @@
 // Ends the sessions of all accounts, one short transaction for each account, with pauses in which other
-// requests have the database to themselves. An interrupted run loses nothing: accounts whose sessions are
-// over have none left to end, so the next run skips them.
+// requests have the database to themselves. An interrupted run loses nothing: accounts whose sessions
+// have ended have none left to end, so the next run skips them.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/schema.ts'
 import { nextTurn } from '../database/turns.ts'

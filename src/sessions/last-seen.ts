@@ -93,7 +93,7 @@ export class LastSeenWriter {
   }
 
   /**
-   * Notes that a live session was used at `now`. Waits only for a session that would run out before the next
+   * Notes that a live session was used at `now`. Waits only for a session that would expire before the next
    * batch.
    */
   seen(session: Session, now: number): Promise<void> | undefined {
@@ -109,8 +109,8 @@ export class LastSeenWriter {
       this.#writtenAt.set(id, now)
       this.#pending.set(id, { usedAt: now, extend })
     }
-    const runsOutSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs
-    if (runsOutSoon) return this.flush()
+    const expiresSoon = extend && session.expiresAt !== null && session.expiresAt - now < minuteMs
+    if (expiresSoon) return this.flush()
     this.#timer ??= setTimeout(() => void this.flush(), noteUsesEveryMs).unref()
     return undefined
   }

@@ -68,7 +68,7 @@ export function pendingEndColumns(eb: ExpressionBuilder<Tables, 'hufu_sessions'>
   ] as const
 }
 
-/** What tells whether a pending end ends a session. */
+/** The columns that say whether a pending end ends a session. */
 export interface MayBeOver extends Pick<SessionsTable, 'expires_at' | 'survives_end'> {
   /** Of the account's pending end; null: there is none. */
   readonly pending_id: string | null

@@ -12,26 +12,21 @@ const otherTexts = ['sdk/src/api-types.ts', 'src/passwords/common-passwords-list
 /** The formatter's line width, which it does not apply to comments. */
 const maxWidth = 110
 
-const banned: readonly RegExp[] = [
-  /\b(whoever|somebody|nobody)\b/i,
-  /(^|[.:;!] )Who\b(?![^.]*\?)/,
-  /\b(of|for|by|with|to|than|and|or|but|where|as|that) who\b/i,
-  /\b(the truth|house|short way|believes?|believed)\b/i,
-]
-
 /**
- * Words of this project alone, and phrases that hide the subject, which tests and benchmarks once had. The
- * terms of the field are in their place: scenario, mutant, baseline, connection, expire, end, report.
+ * Words of this project alone, and phrases that hide the subject. The terms of the field are in their place:
+ * scenario, mutant, baseline, connection, expire, end, report.
  */
-const bannedInTests: readonly RegExp[] = [
-  /\b(everybody|anybody)\b/i,
+const banned: readonly RegExp[] = [
+  /\b(whoever|somebody|nobody|everybody|anybody)\b/i,
+  /(^|[.:;!] )Who\b(?![^.]*\?)/,
+  /\b(of|for|by|with|to|than|and|or|but|where|as|that|those|one|ones) who\b/i,
+  /\b(the truth|house|short way|believes?|believed)\b/i,
   /\b(told|tells|stands?|strangers?|spoilt|planted|yardsticks?|newcomers?)\b/i,
   /\b(plays?|played|anew|by hand|so many|in step|let go|made good|over and over again)\b/i,
   /\br[ua]ns? out\b/i,
   /\b(is|are|was|were) over\b/i,
   /\b(well|good) again\b/i,
   /\blines? to (the )?(Redis|database|server|store)/i,
-  /\b(those|one|ones) who\b/i,
   /\b(says?|said) of\b/i,
 ]
 
@@ -40,11 +35,14 @@ interface Text {
   readonly text: string
 }
 
+function filesIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true })
+    .map((name) => `${folder}/${String(name)}`)
+    .filter((file) => /\.(ts|js)$/.test(file) && !/\/(node_modules|dist)\//.test(file))
+}
+
 const files = folders
-  .flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true }).map((name) => `${folder}/${String(name)}`),
-  )
-  .filter((file) => /\.(ts|js)$/.test(file) && !/\/(node_modules|dist)\//.test(file))
+  .flatMap(filesIn)
   .filter((file) => !otherTexts.includes(file) && file !== 'test/docs/comments.test.ts')
 
 /** The blocks of comment lines of a file, each as one text. */
@@ -85,14 +83,14 @@ test('comments and test names have a subject and no private words', () => {
     return [...commentsOf(file, lines), ...testNamesOf(file, lines.join('\n'))]
   })
   expect(texts.length).toBeGreaterThan(5_000)
-  const wrong = texts.filter(({ place, text }) => phrasesFor(place).some((phrase) => phrase.test(text)))
-  expect(wrong).toEqual([])
+  expect(texts.filter(({ text }) => banned.some((phrase) => phrase.test(text)))).toEqual([])
 })
 
-function phrasesFor(place: string): readonly RegExp[] {
-  const isTest = /^(test|bench)\/|\.test\.ts/.test(place)
-  return isTest ? [...banned, ...bannedInTests] : banned
-}
+test('each file but a unit test says on top what it is for', () => {
+  const all = folders.flatMap(filesIn).filter((file) => !/^(src|sdk\/src)\/.*\.test\.ts$/.test(file))
+  const first = (file: string) => linesOf(file).find((line) => !line.startsWith('#!')) ?? ''
+  expect(all.filter((file) => !/^(\/\/ |\/\*)/.test(first(file)))).toEqual([])
+})
 
 function linesOf(file: string): string[] {
   return readFileSync(join(root, file), 'utf8').split('\n')

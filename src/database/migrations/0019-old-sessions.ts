@@ -1,4 +1,4 @@
-// The indexes by which sessions that are over are found: the expired ones without an end, and the ended ones.
+// The indexes by which old sessions are found: the expired ones without an end, and the ended ones.
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { addIndexes, dropIndexes } from '../ddl.ts'
