@@ -63,8 +63,15 @@ export function openLimiter(
   const smsCountries = countriesOf(settings)
   const options = { checks: signInChecks, smsDailyBudget, smsCountries, allowances, networkFactor }
   const limits = enforcement === 'off' ? [] : limitsWith(options)
+  // More than there are connections, because some are counted, in connections of their own, while others
+  // compare.
+  const inProgressMax = Math.ceil(1.5 * settings.database.pool)
   if (enforcement === 'off' || (kind === 'sqlite' && settings.redis.url === null))
-    return new Limiter({ store: new MemoryLimitStore({ clock: clock ?? steadyClock }), limits })
+    return new Limiter({
+      store: new MemoryLimitStore({ clock: clock ?? steadyClock }),
+      limits,
+      inProgressMax,
+    })
   const db = openDatabase(openDialect({ ...settings.database, pool: limitConnections }, { watch }))
-  return new Limiter({ store: new SqlLimitStore({ db, kind, clock }), limits })
+  return new Limiter({ store: new SqlLimitStore({ db, kind, clock }), limits, inProgressMax })
 }

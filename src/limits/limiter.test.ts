@@ -624,7 +624,7 @@ test('writes of sessions are counted ahead of callers without a proof; two kinds
   expect(options).toEqual(Array(3).fill({ reserved: true }))
 })
 
-describe.each(['check_code', 'send_code'] as const)('at most 64 of %s are in progress', (action) => {
+describe.each(['check_code', 'send_code'] as const)('a bounded number of %s is in progress', (action) => {
   /** A limiter, how many have reached its counters, and how to let those go on. */
   function stalled() {
     const reached: (() => void)[] = []
@@ -636,7 +636,7 @@ describe.each(['check_code', 'send_code'] as const)('at most 64 of %s are in pro
       peek: async () => 0,
       consumeAll: waitForGo,
     })
-    const limiter = new Limiter({ store, limits: table })
+    const limiter = new Limiter({ store, limits: table, inProgressMax: 15 })
     const ask = (i: number, fixed: Partial<LimitSubject> = {}) =>
       inClass('changing', () =>
         action === 'send_code'
@@ -658,15 +658,15 @@ describe.each(['check_code', 'send_code'] as const)('at most 64 of %s are in pro
 
   test('the others have cost no count; whatever the end of one, the next has its turn, with a proof first', async () => {
     const { ask, reached, settle } = stalled()
-    const all = Array.from({ length: 70 }, (_, i) => ask(i))
+    const all = Array.from({ length: 20 }, (_, i) => ask(i))
     const ended: string[] = []
-    const known = ask(70, { proof: 'proof' }).then(() => ended.push('with a proof'))
-    const last = all[64]?.then(() => ended.push('without one'))
+    const known = ask(20, { proof: 'proof' }).then(() => ended.push('with a proof'))
+    const last = all[15]?.then(() => ended.push('without one'))
     await settle()
-    expect(reached).toHaveLength(64)
+    expect(reached).toHaveLength(15)
     reached.shift()?.()
     await settle()
-    expect(reached).toHaveLength(64)
+    expect(reached).toHaveLength(15)
     reached.pop()?.()
     await known
     while (reached.length > 0) {
@@ -683,13 +683,13 @@ describe.each(['check_code', 'send_code'] as const)('at most 64 of %s are in pro
   test('above 1,000 that wait, one is refused at once; the others are refused after two seconds', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { ask, reached, settle } = stalled()
-    const all = Array.from({ length: 1_064 }, (_, i) => ask(i))
+    const all = Array.from({ length: 1_015 }, (_, i) => ask(i))
     await settle()
-    expect(await ask(1_064)).toBe('overloaded')
-    expect(reached).toHaveLength(64)
+    expect(await ask(1_015)).toBe('overloaded')
+    expect(reached).toHaveLength(15)
     vi.advanceTimersByTime(2_000)
-    expect(new Set(await Promise.all(all.slice(64)))).toEqual(new Set(['overloaded']))
-    expect(reached).toHaveLength(64)
+    expect(new Set(await Promise.all(all.slice(15)))).toEqual(new Set(['overloaded']))
+    expect(reached).toHaveLength(15)
   })
 })
 
@@ -701,7 +701,7 @@ test('attempts with a queue of their own are not bounded here', async () => {
       return await new Promise(() => {})
     },
   })
-  const limiter = new Limiter({ store, limits: table })
+  const limiter = new Limiter({ store, limits: table, inProgressMax: 15 })
   for (let i = 0; i < 100; i++) void limiter.withLimit(passwordCheck, person(i), async () => {})
   for (let i = 0; i < 50; i++) await Promise.resolve()
   expect(reached).toBe(100)

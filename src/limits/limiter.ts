@@ -91,11 +91,6 @@ const allowedWithoutCounters: readonly SessionWrite[] = ['end_session', 'rotate_
 /** For how long `accounts unlock` also lifts each caller's waits at the number. */
 const unlocked: readonly Window[] = [{ max: 1, ms: 900_000, backoffMs: [] }]
 
-/**
- * The requests of one kind that are in progress: enough to keep every connection of the database in use, and
- * so few that they delay the requests of signed-in clients by a few milliseconds at a time.
- */
-const inProgressMax = 64
 const waitingMax = 1_000
 const waitMs = 2_000
 
@@ -103,16 +98,23 @@ export interface LimiterOptions {
   readonly store: LimitStore
   /** The table of limits.ts; empty: no limits. */
   readonly limits: readonly Limit[]
+  /**
+   * How many requests of one kind are in progress at a time; by default, any number. More than the database
+   * serves at a time would only make those of signed-in clients wait for the processor.
+   */
+  readonly inProgressMax?: number
 }
 
 export class Limiter {
   readonly #store: LimitStore
   readonly #rules: LimitRules
+  readonly #inProgressMax: number
   /** What waits here has cost neither a count nor a query: a refusal later would cost a count and its refund. */
   readonly #inProgress = new Map<Action, WorkQueue>()
 
-  constructor({ store, limits }: LimiterOptions) {
+  constructor({ store, limits, inProgressMax = Number.POSITIVE_INFINITY }: LimiterOptions) {
     this.#store = store
+    this.#inProgressMax = inProgressMax
     this.#rules = new LimitRules(store, limits)
   }
 
@@ -247,7 +249,7 @@ export class Limiter {
    * @throws AppError `overloaded` where too many wait, or after two seconds
    */
   async #inTurn<T>(action: Action, { proof }: LimitSubject, work: () => Promise<T>): Promise<T> {
-    const queue = this.#inProgress.get(action) ?? newQueue()
+    const queue = this.#inProgress.get(action) ?? newQueue(this.#inProgressMax)
     this.#inProgress.set(action, queue)
     await (proof === null ? queue.enter() : inClass('known', () => queue.enter()))
     try {
@@ -304,9 +306,9 @@ export class Limiter {
   }
 }
 
-function newQueue(): WorkQueue {
+function newQueue(places: number): WorkQueue {
   const refusal = () => new AppError('overloaded', { retryAfterSeconds: 1 })
-  return new WorkQueue({ places: inProgressMax, waitingMax, waitMs, refusal })
+  return new WorkQueue({ places, waitingMax, waitMs, refusal })
 }
 
 function areCountersAway(error: unknown): boolean {
