@@ -10,8 +10,8 @@ const emptyTurns = 3
 
 /**
  * Resolves when no connection waits that was opened before the call, or after `withinMs`. libuv accepts one
- * connection in each turn of the event loop, and a turn takes long on a busy machine: how many it accepts in a
- * given time is not known.
+ * connection in each turn of the event loop, and a turn takes long on a busy machine: how many it accepts in
+ * a given time is not known.
  */
 export async function acceptWaiting(server: Server, withinMs: number): Promise<void> {
   let accepted = 0

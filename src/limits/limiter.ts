@@ -109,7 +109,7 @@ export class Limiter {
   readonly #store: LimitStore
   readonly #rules: LimitRules
   readonly #inProgressMax: number
-  /** What waits here has cost neither a count nor a query: a refusal later would cost a count and its refund. */
+  /** What waits here has cost neither a count nor a query: a later refusal costs a count and its refund. */
   readonly #inProgress = new Map<Action, WorkQueue>()
 
   constructor({ store, limits, inProgressMax = Number.POSITIVE_INFINITY }: LimiterOptions) {
@@ -120,8 +120,8 @@ export class Limiter {
 
   /**
    * Counts a request for a code in the caller's own counters.
-   * @throws AppError `rate_limited`, `overloaded`, or `unavailable` where the counters cannot be reached: then
-   * nothing may be sent
+   * @throws AppError `rate_limited`, `overloaded`, or `unavailable` where the counters cannot be reached:
+   * then nothing may be sent
    */
   async requestCode(subject: LimitSubject): Promise<CodeRequest> {
     const count = () => this.#countOwn('send_code', subject)

@@ -16,8 +16,8 @@ export interface Check {
   /** Wrong guesses of the whole installation in a day. Absent: they have no limit of their own. */
   readonly perDayOfServer?: (smsDailyBudget: number) => number
   /**
-   * The comparison has a queue of its own, such as the one for password hashes. Absent: the limiter bounds the
-   * number of attempts that are in progress.
+   * The comparison has a queue of its own, such as the one for password hashes. Absent: the limiter bounds
+   * the number of attempts that are in progress.
    */
   readonly hasOwnQueue?: true
 }

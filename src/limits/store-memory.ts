@@ -82,7 +82,9 @@ export class MemoryLimitStore implements LimitStore {
   }
 }
 
-/** So many counters stay ready for use, about 4,000 bytes each where every slot of two windows is in use. */
+/**
+ * The most counters that stay ready for use: about 4,000 bytes each where every slot of two windows is in use.
+ */
 const unpackedMax = 1_000
 
 /** A counter as text: a sixth of the memory. */

@@ -16,6 +16,7 @@ const layers: readonly (readonly string[])[] = [
     'deadline.ts',
     'queue-order.ts',
     'fair-queue.ts',
+    'work-queue.ts',
     'in-turn.ts',
     'keyed-batches.ts',
     'random-text.ts',
