@@ -83,7 +83,8 @@ export class MemoryLimitStore implements LimitStore {
 }
 
 /**
- * The most counters that stay ready for use: about 4,000 bytes each where every slot of two windows is in use.
+ * The most counters that stay ready for use: about 4,000 bytes each where every slot of two windows is in
+ * use.
  */
 const unpackedMax = 1_000
 
