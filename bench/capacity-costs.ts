@@ -21,7 +21,7 @@ import {
 import { sendRedisCommand } from '../test/support/services/redis.ts'
 import type { Watcher } from '../test/support/step-faults.ts'
 import type { Cost, Operation, UnitCosts } from './capacity-model.ts'
-import { cpuSeconds } from './cores.ts'
+import { cpuSeconds } from './cpu-pinning.ts'
 
 export interface CostsOptions {
   readonly name: string

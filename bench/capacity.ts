@@ -11,6 +11,7 @@ import { readSettings } from '../src/settings/settings.ts'
 import { createMariadbDatabase, type Mariadb } from '../test/support/services/mariadb.ts'
 import { createPostgresDatabase, startPostgres } from '../test/support/services/postgres.ts'
 import type { RedisServer } from '../test/support/services/redis.ts'
+import { addAccounts, password } from './accounts.ts'
 import { measureCosts, statusOf } from './capacity-costs.ts'
 import {
   capacityTable,
@@ -24,7 +25,6 @@ import {
 import { simulateDay } from './capacity-simulation.ts'
 import { addFilledSessions } from './filled-sessions.ts'
 import { machine } from './machine.ts'
-import { addPeople, password } from './people.ts'
 
 export interface CapacityOptions {
   readonly mariadb: Mariadb
@@ -86,7 +86,7 @@ async function statementsOfSignIn(mariadb: Mariadb, redisUrl: string, count: num
     HUFU_DATABASE_URL: await createMariadbDatabase(mariadb.url),
     HUFU_REDIS_URL: redisUrl,
   }
-  const numbers = await addPeople(environment, count)
+  const numbers = await addAccounts(environment, count)
   const services = await openServices(readSettings(environment))
   const byHand = openDatabase(dialectFor(environment.HUFU_DATABASE_URL, 1))
   const signInAll = async () => {

@@ -3,8 +3,8 @@
 // per second, CPU and latency, with their spread over the processes.
 import { createHistogram } from 'node:perf_hooks'
 import type { ServerProcess } from '../test/support/app.ts'
-import { type Cores, takeCores } from './cores.ts'
-import { type Asked, type Shot, shoot } from './load.ts'
+import { type Cores, takeCores } from './cpu-pinning.ts'
+import { type Asked, type Load, measureLoad } from './http-load.ts'
 import { median } from './median.ts'
 import { rotateOrder } from './rotate-order.ts'
 import { assertSameBytes } from './same-bytes.ts'
@@ -87,7 +87,7 @@ export interface Checks {
 }
 
 /** The rounds of one start: for each round, the results by the index of the target. */
-type Start = readonly (readonly Shot[])[]
+type Start = readonly (readonly Load[])[]
 
 /** Measures every target. Figures are medians over the rounds of a process, and then over the processes. */
 export async function benchChecks(subjects: readonly Subject[], options: CheckOptions): Promise<Checks> {
@@ -101,7 +101,7 @@ export async function benchChecks(subjects: readonly Subject[], options: CheckOp
       // The order changes with each start as well, so that a subject does not always follow the same one.
       const measured = await measureStart(launches, cores, options, n)
       targets = measured.targets
-      starts.push(measured.shots)
+      starts.push(measured.loads)
     }
     return {
       results: targets.map((_target, i) => resultOf(targets, starts, i)),
@@ -118,7 +118,7 @@ async function measureStart(
   cores: Cores,
   { connections, rounds, secondsPerRound }: CheckOptions,
   n: number,
-): Promise<{ targets: readonly Target[]; shots: Start }> {
+): Promise<{ targets: readonly Target[]; loads: Start }> {
   const started: StartedSubject[] = []
   try {
     for (const launch of launches) started.push(await launch())
@@ -126,12 +126,14 @@ async function measureStart(
     await assertBytesOfYardsticks(targets)
     for (const { process } of started) if (process.child.pid) cores.pinServer(process.child.pid)
     for (const target of rotateOrder(targets, n * 3)) await warmUp(target, connections)
-    const shots: Shot[][] = targets.map(() => [])
+    const loads: Load[][] = targets.map(() => [])
     for (let round = 0; round < rounds; round++) {
       for (const target of rotateOrder(targets, (n * rounds + round) * 5))
-        shots[targets.indexOf(target)]?.push(await shoot(target, { connections, seconds: secondsPerRound }))
+        loads[targets.indexOf(target)]?.push(
+          await measureLoad(target, { connections, seconds: secondsPerRound }),
+        )
     }
-    return { targets, shots }
+    return { targets, loads }
   } finally {
     await Promise.all(started.map((subject) => subject.process.stop()))
   }
@@ -139,8 +141,8 @@ async function measureStart(
 
 /** Sends each token once, for programs that cache tokens, then load for a second, for the compiler. */
 async function warmUp(target: Target, connections: number): Promise<void> {
-  await shoot(target, { connections, seconds: 'each once' })
-  await shoot(target, { connections, seconds: 1 })
+  await measureLoad(target, { connections, seconds: 'each once' })
+  await measureLoad(target, { connections, seconds: 1 })
 }
 
 async function assertBytesOfYardsticks(targets: readonly Target[]): Promise<void> {
@@ -157,18 +159,18 @@ function resultOf(targets: readonly Target[], starts: readonly Start[], index: n
   const indexOf = (name: Baseline) =>
     targets.findIndex(({ baseline, route }) => baseline === name && route === baselineRoute)
   const [http, fastify] = [indexOf('http'), indexOf('fastify')]
-  const each = (figure: (shot: Shot) => number) =>
+  const each = (figure: (load: Load) => number) =>
     median(starts.map((start) => median((start[index] ?? []).map(figure))))
   const percentile = (start: Start, i: number, percent: number) => percentileMs(start[i] ?? [], percent)
-  const toOther = (other: number, ratio: (shot: Shot, bare: Shot) => number) =>
+  const toOther = (other: number, ratio: (load: Load, bare: Load) => number) =>
     spreadOf(starts.map((start) => median(paired(start[index], start[other]).map(([a, b]) => ratio(a, b)))))
-  const cpuRatio = (shot: Shot, bare: Shot) => cpuMicros(bare) / cpuMicros(shot)
+  const cpuRatio = (load: Load, bare: Load) => cpuMicros(bare) / cpuMicros(load)
   const isBusyKnown = starts.every((start) => start[index]?.every(({ busy }) => busy !== null))
   return {
     route: target.route,
     name: target.name,
     baseline: target.baseline ?? null,
-    requestsPerSecond: each((shot) => shot.requestsPerSecond),
+    requestsPerSecond: each((load) => load.requestsPerSecond),
     p50Ms: median(starts.map((start) => percentile(start, index, 50))),
     p99Ms: median(starts.map((start) => percentile(start, index, 99))),
     cpuMicros: each(cpuMicros),
@@ -181,10 +183,10 @@ function resultOf(targets: readonly Target[], starts: readonly Start[], index: n
   }
 }
 
-function paired(shots: readonly Shot[] = [], others: readonly Shot[] = []): (readonly [Shot, Shot])[] {
-  return shots.flatMap((shot, round) => {
+function paired(loads: readonly Load[] = [], others: readonly Load[] = []): (readonly [Load, Load])[] {
+  return loads.flatMap((load, round) => {
     const other = others[round]
-    return other ? [[shot, other] as const] : []
+    return other ? [[load, other] as const] : []
   })
 }
 
@@ -192,12 +194,12 @@ function spreadOf(numbers: readonly number[]): Spread {
   return { middle: median(numbers), least: Math.min(...numbers), most: Math.max(...numbers) }
 }
 
-function percentileMs(shots: readonly Shot[], percent: number): number {
+function percentileMs(loads: readonly Load[], percent: number): number {
   const all = createHistogram()
-  for (const { latency } of shots) all.add(latency)
+  for (const { latency } of loads) all.add(latency)
   return all.percentile(percent) / 1000
 }
 
-function cpuMicros({ busy, requestsPerSecond }: Shot): number {
+function cpuMicros({ busy, requestsPerSecond }: Load): number {
   return ((busy ?? 1) * 1_000_000) / requestsPerSecond
 }

@@ -3,16 +3,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { startProcess } from '../test/support/app.ts'
+import { addAccounts, password } from './accounts.ts'
 import type { FloodLoad, FloodTally } from './flood-load.ts'
-import { type Asked, type Shot, shoot } from './load.ts'
+import { type Asked, type Load, measureLoad, medianOf } from './http-load.ts'
 import { median } from './median.ts'
-import { addPeople, password } from './people.ts'
 import { issueTokens } from './tokens.ts'
 
 export interface FloodResult {
   readonly wantedPerSecond: number
-  readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
-  readonly flood: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
+  readonly quiet: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
+  readonly flood: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
   readonly attemptsPerSecond: number
   readonly statuses: Readonly<Record<string, number>>
   /** Sign-ins of the account with a device proof. */
@@ -33,7 +33,7 @@ export async function benchFlood(
   environment: Record<string, string>,
   options: FloodOptions,
 ): Promise<FloodResult> {
-  const [number = ''] = await addPeople(environment, 1)
+  const [number = ''] = await addAccounts(environment, 1)
   const tokens = await issueTokens(environment, 1000)
   const settings = { ...environment, HUFU_LIMITS: 'on', HUFU_TRUSTED_PROXIES: '127.0.0.1' }
   const server = await startProcess(settings, { keepOutput: false })
@@ -45,21 +45,21 @@ export async function benchFlood(
     isRight: (body) => body.startsWith('{"code":1'),
   }
   const { secondsPerRound: seconds, checksPerSecond: perSecond, attemptsPerSecond } = options
-  const take = () => shoot(asked, { connections: 64, seconds, perSecond })
-  const quiet: Shot[] = []
-  const flood: Shot[] = []
+  const take = () => measureLoad(asked, { connections: 64, seconds, perSecond })
+  const quiet: Load[] = []
+  const flood: Load[] = []
   const tallies: FloodTally[] = []
   const person = { tries: 0, signedIn: 0 }
   try {
     const proof = await signIn(server.url, number, null)
     if (typeof proof !== 'string') throw new Error('the first sign-in gave no device proof')
-    await shoot(asked, { connections: 64, seconds: 'each once' })
+    await measureLoad(asked, { connections: 64, seconds: 'each once' })
     for (let round = 0; round < options.rounds; round++) {
       quiet.push(await take())
       const flooding = floodFor({ url: server.url, perSecond: attemptsPerSecond, seconds: seconds + 1 })
       await sleep(500)
-      const [shot] = await Promise.all([take(), trySignIn(server.url, number, proof, person)])
-      flood.push(shot)
+      const [load] = await Promise.all([take(), trySignIn(server.url, number, proof, person)])
+      flood.push(load)
       tallies.push(await flooding)
     }
   } finally {
@@ -67,8 +67,8 @@ export async function benchFlood(
   }
   return {
     wantedPerSecond: attemptsPerSecond,
-    quiet: middleOf(quiet),
-    flood: middleOf(flood),
+    quiet: medianOf(quiet),
+    flood: medianOf(flood),
     attemptsPerSecond: median(tallies.map((one) => one.perSecond)),
     statuses: sumOf(tallies),
     person,
@@ -113,13 +113,6 @@ async function signIn(url: string, number: string, proof: string | null): Promis
   if (response.status !== 201) return null
   // The response to a sign-in is an object (docs/api.md).
   return (JSON.parse(body) as { device_proof?: string }).device_proof ?? true
-}
-
-function middleOf(shots: readonly Shot[]) {
-  return {
-    p99Ms: median(shots.map(({ p99Ms }) => p99Ms)),
-    requestsPerSecond: median(shots.map(({ requestsPerSecond }) => requestsPerSecond)),
-  }
 }
 
 function sumOf(tallies: readonly FloodTally[]): Record<string, number> {

@@ -2,10 +2,10 @@
 // long do the checks take?
 import { Passwords } from '../src/passwords/password.ts'
 import { startProcess } from '../test/support/app.ts'
-import { takeCores } from './cores.ts'
-import { type Asked, type Shot, shoot } from './load.ts'
+import { addAccounts, password } from './accounts.ts'
+import { takeCores } from './cpu-pinning.ts'
+import { type Asked, type Load, measureLoad, medianOf } from './http-load.ts'
 import { median } from './median.ts'
-import { addPeople, password } from './people.ts'
 import { fairShare, Line } from './sign-in.ts'
 import { issueTokens } from './tokens.ts'
 
@@ -15,8 +15,8 @@ export interface FloorResult {
   readonly signInsPerSecond: number
   /** Sign-ins under the flood divided by argon2 alone: the median over the rounds. */
   readonly share: number
-  readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
-  readonly both: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
+  readonly quiet: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
+  readonly both: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
   /** The p99 of the checks with sign-ins divided by that without: the median over the rounds. */
   readonly p99Ratio: number
   readonly cores: string
@@ -41,7 +41,7 @@ export async function benchFloor(
   { connections, rounds, secondsPerRound, storePids }: FloorOptions,
 ): Promise<FloorResult> {
   const settings = { ...environment, HUFU_PASSWORD_PARALLEL: '1' }
-  const numbers = await addPeople(settings, 64)
+  const numbers = await addAccounts(settings, 64)
   const tokens = await issueTokens(settings, 1000)
   const server = await startProcess(settings, { keepOutput: false })
   const cores = takeCores(storePids)
@@ -55,11 +55,11 @@ export async function benchFloor(
     requests: tokens.map((token) => ({ path: '/user', headers: { token } })),
     isRight: (body) => body.startsWith('{"code":1'),
   }
-  const take = () => shoot(asked, { connections, seconds: secondsPerRound })
-  const [raw, signIns, quiet, both]: [number[], number[], Shot[], Shot[]] = [[], [], [], []]
+  const take = () => measureLoad(asked, { connections, seconds: secondsPerRound })
+  const [raw, signIns, quiet, both]: [number[], number[], Load[], Load[]] = [[], [], [], []]
   try {
     if (server.child.pid) cores.pinServer(server.child.pid)
-    await shoot(asked, { connections, seconds: 'each once' })
+    await measureLoad(asked, { connections, seconds: 'each once' })
     const stored = await passwords.hash(password)
     const verify = Array.from({ length: 2 }, () => () => passwords.verify(stored, password))
     for (let round = 0; round < rounds; round++) {
@@ -83,8 +83,8 @@ export async function benchFloor(
     rawPerSecond: median(raw),
     signInsPerSecond: median(signIns),
     share: median(signIns.map((one, round) => one / (raw[round] ?? Number.NaN))),
-    quiet: middleOf(quiet),
-    both: middleOf(both),
+    quiet: medianOf(quiet),
+    both: medianOf(both),
     p99Ratio: median(both.map(({ p99Ms }, round) => p99Ms / (quiet[round]?.p99Ms ?? Number.NaN))),
     cores: cores.description,
   }
@@ -102,11 +102,4 @@ async function countedFor(seconds: number, works: readonly (() => Promise<unknow
   }
   await Promise.all(works.map(one))
   return count / seconds
-}
-
-function middleOf(shots: readonly Shot[]) {
-  return {
-    p99Ms: median(shots.map(({ p99Ms }) => p99Ms)),
-    requestsPerSecond: median(shots.map(({ requestsPerSecond }) => requestsPerSecond)),
-  }
 }

@@ -1,12 +1,12 @@
 // The report of a run: a section for each workload, as tables for readers and as plain figures for programs.
 import type { CheckResult, Checks, Route, Spread } from './checks.ts'
-import type { CrowdResult } from './crowd.ts'
 import type { FloodResult } from './flood.ts'
 import type { FloorResult } from './floor.ts'
+import type { CrowdResult } from './million-sessions.ts'
 import { type Figure, type Run, runsTable, type Wanted } from './runs.ts'
 import type { Servers, ServersResult } from './servers.ts'
 import type { SignInResult } from './sign-in.ts'
-import type { StartResult } from './start.ts'
+import type { StartResult } from './startup.ts'
 import type { StormResult } from './storm.ts'
 import { requestsInAPiece, type WorkersResult } from './workers.ts'
 

@@ -1,7 +1,7 @@
 // Checks that two routes send the same number of bytes, so that their comparison measures the check and not
 // the response.
 import { get } from 'node:http'
-import type { Asked } from './load.ts'
+import type { Asked } from './http-load.ts'
 
 /**
  * Compares the first responses.

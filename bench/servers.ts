@@ -6,11 +6,11 @@ import { migrate } from '../src/database/migrate.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { RedisServer } from '../test/support/services/redis.ts'
-import { addRows } from './crowd.ts'
-import { shoot } from './load.ts'
+import { measureLoad } from './http-load.ts'
 import { median } from './median.ts'
+import { addRows } from './million-sessions.ts'
 import { rotateOrder } from './rotate-order.ts'
-import { piecesOf, type Shot, shootAt } from './workers.ts'
+import { type Load, measurePipelined, piecesOf } from './workers.ts'
 
 export interface ServersResult {
   readonly servers: number
@@ -76,19 +76,19 @@ export async function benchServers(options: ServersOptions): Promise<Servers> {
     if (!first) throw new Error('no count of servers')
     const broadcastPerFill = await broadcasts(redis.url, sessions, () => askEach(first, tokens))
     const tracked = await track(client, servers, tokens)
-    const shots = new Map<number, Shot[]>(counts.map((count) => [count, []]))
+    const loads = new Map<number, Load[]>(counts.map((count) => [count, []]))
     // Round 0 is a warm-up for the compiler.
     for (let round = 0; round <= rounds; round++)
       for (const count of rotateOrder(counts, round)) {
-        const shot = await measure(servers.slice(0, count), tokens, secondsPerRound)
-        if (round > 0) shots.get(count)?.push(shot)
+        const load = await measure(servers.slice(0, count), tokens, secondsPerRound)
+        if (round > 0) loads.get(count)?.push(load)
       }
     const ended = tokens.slice(0, options.ends)
     const before = (await trackedNow(client)).items
     const broadcastPerEnd = await broadcasts(redis.url, ended.length, () => end(first, ended))
     const perEnd = (before - (await trackedNow(client)).items) / ended.length
     return {
-      results: counts.map((count) => resultOf(count, shots, tracked)),
+      results: counts.map((count) => resultOf(count, loads, tracked)),
       announcements: { perEnd, broadcastPerEnd, broadcastPerFill },
       sessions,
     }
@@ -119,7 +119,7 @@ async function askEach(server: ServerProcess, tokens: readonly string[]): Promis
     requests: tokens.map((token) => ({ path: '/user', headers: { token } })),
     isRight: (body: string) => body.startsWith('{"code":1'),
   }
-  await shoot(asked, { connections: 64, seconds: 'each once' })
+  await measureLoad(asked, { connections: 64, seconds: 'each once' })
 }
 
 /** By number of servers that have read every entry. */
@@ -178,15 +178,15 @@ async function end(server: ServerProcess, tokens: readonly string[]): Promise<vo
 async function measure(servers: readonly ServerProcess[], tokens: readonly string[], seconds: number) {
   const pids = servers.flatMap(({ child }) => (child.pid === undefined ? [] : [child.pid]))
   const urls = servers.map(({ url }) => url)
-  return await shootAt(urls, pids, { pieces: piecesOf(tokens), seconds })
+  return await measurePipelined(urls, pids, { pieces: piecesOf(tokens), seconds })
 }
 
 function resultOf(
   count: number,
-  shots: ReadonlyMap<number, readonly Shot[]>,
+  loads: ReadonlyMap<number, readonly Load[]>,
   tracked: readonly Tracked[],
 ): ServersResult {
-  const [ofOne, ours] = [shots.get(1) ?? [], shots.get(count) ?? []]
+  const [ofOne, ours] = [loads.get(1) ?? [], loads.get(count) ?? []]
   const cpu = ours.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
   const ratios = ours.flatMap(({ cpuMicros }, round) => {
     const one = ofOne[round]?.cpuMicros ?? null

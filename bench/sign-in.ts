@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net'
 import { Passwords } from '../src/passwords/password.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { startProcess } from '../test/support/app.ts'
+import { addAccounts, password } from './accounts.ts'
 import { median } from './median.ts'
-import { addPeople, password } from './people.ts'
 
 export interface SignInResult {
   readonly rawPerSecond: number
@@ -35,7 +35,7 @@ export async function benchSignIn(
   { rounds, perRound, accounts }: SignInServiceOptions,
 ): Promise<SignInResult> {
   const settings = readSettings(environment)
-  const numbers = await addPeople(environment, accounts)
+  const numbers = await addAccounts(environment, accounts)
   const server = await startProcess(environment, { keepOutput: false })
   const parallel = settings.capacity.passwordParallel
   const passwords = new Passwords({ parallel, queue: parallel })

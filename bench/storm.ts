@@ -2,17 +2,16 @@
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startProcess } from '../test/support/app.ts'
-import { takeCores } from './cores.ts'
-import { type Asked, type Shot, shoot } from './load.ts'
-import { median } from './median.ts'
-import { addPeople, password } from './people.ts'
+import { addAccounts, password } from './accounts.ts'
+import { takeCores } from './cpu-pinning.ts'
+import { type Asked, type Load, measureLoad, medianOf } from './http-load.ts'
 import { issueTokens } from './tokens.ts'
 
 export interface StormResult {
   /** Sign-ins that are waiting at any time. */
   readonly waiting: number
-  readonly quiet: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
-  readonly storm: Pick<Shot, 'p99Ms' | 'requestsPerSecond'>
+  readonly quiet: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
+  readonly storm: Pick<Load, 'p99Ms' | 'requestsPerSecond'>
   readonly signInsPerSecond: number
   /** Sign-ins that were refused with 503 and Retry-After, and the duration of a refusal, in ms. */
   readonly refused: { readonly count: number; readonly p99Ms: number }
@@ -37,7 +36,7 @@ export async function benchStorm(
   options: StormOptions,
 ): Promise<StormResult> {
   const settings = { ...environment, HUFU_PASSWORD_QUEUE: String(options.waiting) }
-  const numbers = await addPeople(settings, 50)
+  const numbers = await addAccounts(settings, 50)
   const tokens = await issueTokens(settings, 1000)
   const server = await startProcess(settings, { keepOutput: false })
   const cores = takeCores(options.storePids)
@@ -49,14 +48,14 @@ export async function benchStorm(
     isRight: (body) => body.startsWith('{"code":1'),
   }
   const { secondsPerRound: seconds, checksPerSecond: perSecond } = options
-  const take = () => shoot(asked, { connections: 64, seconds, perSecond })
-  const quiet: Shot[] = []
-  const storm: Shot[] = []
+  const take = () => measureLoad(asked, { connections: 64, seconds, perSecond })
+  const quiet: Load[] = []
+  const storm: Load[] = []
   const tally: Tally = { signedIn: 0, refusedMs: [] }
   let stormMs = 0
   try {
     if (server.child.pid) cores.pinServer(server.child.pid)
-    await shoot(asked, { connections: 64, seconds: 'each once' })
+    await measureLoad(asked, { connections: 64, seconds: 'each once' })
     for (let round = 0; round < options.rounds; round++) {
       quiet.push(await take())
       const began = performance.now()
@@ -75,8 +74,8 @@ export async function benchStorm(
   }
   return {
     waiting: options.waiting,
-    quiet: middleOf(quiet),
-    storm: middleOf(storm),
+    quiet: medianOf(quiet),
+    storm: medianOf(storm),
     signInsPerSecond: tally.signedIn / (stormMs / 1000),
     refused: { count: tally.refusedMs.length, p99Ms: p99Of(tally.refusedMs) },
   }
@@ -138,13 +137,6 @@ function post(url: string, agent: Agent, phoneNumber: string, signal: AbortSigna
     asking.on('error', (error) => (signal.aborted ? resolve(null) : reject(error)))
     asking.end(JSON.stringify({ phone_number: phoneNumber, password }))
   })
-}
-
-function middleOf(shots: readonly Shot[]) {
-  return {
-    p99Ms: median(shots.map(({ p99Ms }) => p99Ms)),
-    requestsPerSecond: median(shots.map(({ requestsPerSecond }) => requestsPerSecond)),
-  }
 }
 
 function p99Of(values: readonly number[]): number {

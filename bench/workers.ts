@@ -2,7 +2,7 @@
 // and the stores.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
-import { childrenOf, cpuSeconds } from './cores.ts'
+import { childrenOf, cpuSeconds } from './cpu-pinning.ts'
 import { median } from './median.ts'
 import { pipelinedLoad } from './pipelined-load.ts'
 import { rotateOrder } from './rotate-order.ts'
@@ -31,7 +31,7 @@ export interface WorkersOptions {
   readonly secondsPerRound: number
 }
 
-export interface Shot {
+export interface Load {
   readonly requestsPerSecond: number
   readonly leastShare: number | null
   readonly cpuMicros: number | null
@@ -43,7 +43,7 @@ interface Subject {
   /** Of the processes that answer. */
   readonly pids: readonly number[]
   readonly tokens: readonly string[]
-  readonly shots: Shot[]
+  readonly loads: Load[]
 }
 
 /**
@@ -58,21 +58,21 @@ export async function benchWorkers(
   try {
     for (const workers of counts) subjects.push(await start(workers, await newEnvironment()))
     // A warm-up for the compiler.
-    for (const subject of subjects) await shoot(subject, 2)
+    for (const subject of subjects) await measureLoad(subject, 2)
     for (let round = 0; round < rounds; round++) {
       for (const subject of rotateOrder(subjects, round))
-        subject.shots.push(await shoot(subject, secondsPerRound))
+        subject.loads.push(await measureLoad(subject, secondsPerRound))
     }
   } finally {
     for (const { server } of subjects) await server.stop()
   }
   const one = subjects.find(({ workers }) => workers === 1)
-  return subjects.map(({ workers, shots }) => ({
+  return subjects.map(({ workers, loads }) => ({
     workers,
-    requestsPerSecond: median(shots.map((shot) => shot.requestsPerSecond)),
-    leastShare: middle(shots.map((shot) => shot.leastShare)),
-    cpuMicros: middle(shots.map((shot) => shot.cpuMicros)),
-    cpuOfOne: middle(shots.map(({ cpuMicros }, round) => quotient(one?.shots[round]?.cpuMicros, cpuMicros))),
+    requestsPerSecond: median(loads.map((load) => load.requestsPerSecond)),
+    leastShare: middle(loads.map((load) => load.leastShare)),
+    cpuMicros: middle(loads.map((load) => load.cpuMicros)),
+    cpuOfOne: middle(loads.map(({ cpuMicros }, round) => quotient(one?.loads[round]?.cpuMicros, cpuMicros))),
   }))
 }
 
@@ -80,7 +80,7 @@ async function start(workers: number, settings: Record<string, string>): Promise
   const environment = { ...settings, HUFU_WORKERS: String(workers) }
   const tokens = await issueTokens(environment, 100)
   const server = await startProcess(environment, { keepOutput: false })
-  return { workers, server, tokens, pids: await answering(server, workers), shots: [] }
+  return { workers, server, tokens, pids: await answering(server, workers), loads: [] }
 }
 
 /**
@@ -99,8 +99,8 @@ async function answering({ child }: ServerProcess, workers: number): Promise<num
   }
 }
 
-async function shoot({ server, tokens, pids }: Subject, seconds: number): Promise<Shot> {
-  return await shootAt([server.url], pids, { pieces: piecesOf(tokens), seconds })
+async function measureLoad({ server, tokens, pids }: Subject, seconds: number): Promise<Load> {
+  return await measurePipelined([server.url], pids, { pieces: piecesOf(tokens), seconds })
 }
 
 /** For each connection, requests with these tokens in one piece. */
@@ -115,11 +115,11 @@ export function piecesOf(tokens: readonly string[]): string[] {
 }
 
 /** Load on all addresses alike. @param pids of the processes that answer */
-export async function shootAt(
+export async function measurePipelined(
   urls: readonly string[],
   pids: readonly number[],
   { pieces, seconds }: { readonly pieces: readonly string[]; readonly seconds: number },
-): Promise<Shot> {
+): Promise<Load> {
   const size = { each: requestsInAPiece, connections: connections / urls.length, seconds }
   const before = pids.map(cpuSeconds)
   const began = performance.now()

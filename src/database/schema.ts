@@ -88,7 +88,7 @@ export interface SessionsTable {
  * The end of very many sessions of an account, not yet written to each of them: sessions/pending-ends.ts. It
  * ends every session that had time left at `at` and does not survive it.
  */
-export interface PendingEndsTable {
+interface PendingEndsTable {
   account_id: string
   /** UUIDv7 bytes as 22 characters of base64url. */
   id: string
@@ -200,7 +200,7 @@ interface BarredNumbersTable {
 }
 
 /** An identity of an account besides its phone number: accounts/identities.ts. */
-export interface IdentitiesTable {
+interface IdentitiesTable {
   /** The kind of provider or credential. */
   kind: string
   /** The issuer of the subject, such as an app of a provider; empty where the kind determines it. */

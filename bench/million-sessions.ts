@@ -11,7 +11,7 @@ import { readSettings } from '../src/settings/settings.ts'
 import { startProcess } from '../test/support/app.ts'
 import type { RedisServer } from '../test/support/services/redis.ts'
 import { addFilledSessions } from './filled-sessions.ts'
-import { type Asked, type Shot, shoot } from './load.ts'
+import { type Asked, type Load, measureLoad } from './http-load.ts'
 import { median } from './median.ts'
 import { issueTokens } from './tokens.ts'
 
@@ -50,27 +50,28 @@ export async function benchCrowd(options: CrowdOptions): Promise<CrowdResult> {
   )
   const environment = { HUFU_DATABASE_URL: await options.newDatabase(), HUFU_REDIS_URL: redis.url }
   const large = await open(environment, few, many)
-  const shots = { few: [] as Shot[], many: [] as Shot[] }
+  const loads = { few: [] as Load[], many: [] as Load[] }
   try {
-    for (const { asked } of [small, large]) await shoot(asked, { connections: 64, seconds: 'each once' })
+    for (const { asked } of [small, large])
+      await measureLoad(asked, { connections: 64, seconds: 'each once' })
     for (let round = 0; round <= options.rounds; round++) {
       const size = { connections: 64, seconds: options.secondsPerRound }
-      const taken = [await shoot(small.asked, size), await shoot(large.asked, size)] as const
+      const taken = [await measureLoad(small.asked, size), await measureLoad(large.asked, size)] as const
       // The first round is for the compiler.
-      if (round > 0) shots.few.push(taken[0])
-      if (round > 0) shots.many.push(taken[1])
+      if (round > 0) loads.few.push(taken[0])
+      if (round > 0) loads.many.push(taken[1])
     }
   } finally {
     await Promise.all([small.stop(), large.stop()])
     await client.flushAll()
     client.destroy()
   }
-  const perSecond = (list: readonly Shot[]) => median(list.map(({ requestsPerSecond }) => requestsPerSecond))
+  const perSecond = (list: readonly Load[]) => median(list.map(({ requestsPerSecond }) => requestsPerSecond))
   return {
     few,
     many,
-    fewPerSecond: perSecond(shots.few),
-    manyPerSecond: perSecond(shots.many),
+    fewPerSecond: perSecond(loads.few),
+    manyPerSecond: perSecond(loads.many),
     bytesPerSession,
   }
 }

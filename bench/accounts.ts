@@ -6,7 +6,7 @@ import { readSettings } from '../src/settings/settings.ts'
 export const password = 'correct horse battery'
 
 /** Creates this many accounts and returns their numbers. */
-export async function addPeople(environment: Record<string, string>, count: number): Promise<string[]> {
+export async function addAccounts(environment: Record<string, string>, count: number): Promise<string[]> {
   const settings = readSettings(environment)
   const services = await openServices(settings)
   try {

@@ -1,7 +1,8 @@
 // One round of load at one server: autocannon in this process, which verifies every response.
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import autocannon from 'autocannon'
-import { cpuSeconds } from './cores.ts'
+import { cpuSeconds } from './cpu-pinning.ts'
+import { median } from './median.ts'
 
 /** The request that is repeated. */
 export interface Asked {
@@ -14,7 +15,8 @@ export interface Asked {
   isRight(body: string): boolean
 }
 
-export interface Shot {
+/** What one round of load measured. */
+export interface Load {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -24,7 +26,7 @@ export interface Shot {
   readonly busy: number | null
 }
 
-export interface ShotSize {
+export interface LoadSize {
   readonly connections: number
   readonly seconds: number | 'each once'
   /**
@@ -38,7 +40,10 @@ export interface ShotSize {
  * Sends requests for `seconds`, or until each request was sent once.
  * @throws Error when a response is not 2xx, is not the expected one, or is missing
  */
-export async function shoot(asked: Asked, { connections, seconds, perSecond }: ShotSize): Promise<Shot> {
+export async function measureLoad(
+  asked: Asked,
+  { connections, seconds, perSecond }: LoadSize,
+): Promise<Load> {
   const { requests } = asked
   const share = Math.ceil(requests.length / connections)
   let next = 0
@@ -73,6 +78,14 @@ export async function shoot(asked: Asked, { connections, seconds, perSecond }: S
     latency,
     busy:
       cpu === null || cpuBefore === null ? null : (cpu - cpuBefore) / ((performance.now() - began) / 1000),
+  }
+}
+
+/** The medians of several rounds. */
+export function medianOf(loads: readonly Load[]): Pick<Load, 'p99Ms' | 'requestsPerSecond'> {
+  return {
+    p99Ms: median(loads.map(({ p99Ms }) => p99Ms)),
+    requestsPerSecond: median(loads.map(({ requestsPerSecond }) => requestsPerSecond)),
   }
 }
 
