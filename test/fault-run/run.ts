@@ -16,8 +16,8 @@ import { printViolations } from './violations.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The number of scenarios at a time, each with its own servers and stores. A scenario mostly waits. */
-const concurrency = 2
+/** The number of scenarios at a time, each with its own servers and stores. A scenario uses a third of a core. */
+const concurrency = 4
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
