@@ -31,6 +31,15 @@ const doubtsInARow = 3
  */
 export type Audience = 'anyone' | 'owner'
 
+/** The kind of a message: a broken template of one kind must not stop the others. */
+type Kind = SmsMessage['template']
+
+/** The audience of a message, and its kind. */
+interface Mail {
+  readonly audience: Audience
+  readonly kind: Kind
+}
+
 /** A pause in which a driver is not called. */
 interface Break {
   until: number
@@ -66,16 +75,17 @@ export class SmsSender {
    */
   async send(message: SmsMessage, audience: Audience = 'anyone'): Promise<Sent> {
     const id = randomUUID()
+    const mail = { audience, kind: message.template }
     let refusal: SmsError | null = null
     let skipped: Sent | null = null
     for (const gateway of this.#gateways) {
       if (refusal) this.#onFailOver(refusal)
-      const inBreak = this.#refusalInBreak(gateway, audience)
+      const inBreak = this.#refusalInBreak(gateway, mail)
       if (inBreak) {
         refusal = inBreak
         continue
       }
-      const answer = await this.#sendBy(gateway, message, { id, audience })
+      const answer = await this.#sendBy(gateway, message, { id, mail })
       if ('refusal' in answer) refusal = answer.refusal
       else if (answer.outcome === 'sent') return answer
       else skipped ??= answer
@@ -92,16 +102,16 @@ export class SmsSender {
   async #sendBy(
     gateway: SmsGateway,
     message: SmsMessage,
-    { id, audience }: { readonly id: string; readonly audience: Audience },
+    { id, mail }: { readonly id: string; readonly mail: Mail },
   ): Promise<Sent | { readonly refusal: SmsError }> {
     const began = performance.now()
     try {
       const result = await gateway.send(message, id).finally(() => this.#noteTime(performance.now() - began))
-      if (result.outcome === 'sent') this.#noteSent(gateway, audience)
+      if (result.outcome === 'sent') this.#noteSent(gateway, mail)
       return { ...result, id, driver: gateway.name }
     } catch (error) {
       if (!isSmsError(error)) throw error
-      this.#noteFailure(gateway, audience, error)
+      this.#noteFailure(gateway, mail, error)
       if (!error.surelyNotSent || !anotherMayDoBetter(error)) throw error
       return { refusal: error }
     }
@@ -121,32 +131,35 @@ export class SmsSender {
     if (this.#took.length > rememberedTimes) this.#took.shift()
   }
 
-  /** For how many seconds no driver is called; 0 where one is available. */
+  /** For how many seconds no driver is called for codes; 0 where one is available. */
   breakSeconds(audience: Audience): number {
-    const rests = this.#gateways.map((gateway) => this.#breakOf(gateway, audience).until - this.#clock.now())
+    const codes = { audience, kind: 'code' } as const
+    const rests = this.#gateways.map((gateway) => this.#breakFor(gateway, codes).until - this.#clock.now())
     return Math.ceil(Math.max(0, Math.min(...rests)) / 1000)
   }
 
-  #refusalInBreak(gateway: SmsGateway, audience: Audience): SmsError | null {
-    const { until, refusal } = this.#breakOf(gateway, audience)
+  #refusalInBreak(gateway: SmsGateway, mail: Mail): SmsError | null {
+    const { until, refusal } = this.#breakFor(gateway, mail)
     const restMs = until - this.#clock.now()
     if (restMs <= 0 || !refusal) return null
     const facts = {
       surelyNotSent: true,
       affectsEveryRecipient: true,
+      isAboutTemplate: refusal.isAboutTemplate,
       vendorCode: refusal.vendorCode,
       retryAfterSeconds: Math.ceil(restMs / 1000),
     }
     return new VendorError(gateway.name, refusal.code, facts, { cause: refusal })
   }
 
-  #noteSent(gateway: SmsGateway, audience: Audience): void {
-    for (const one of this.#affectedBy(gateway, audience)) Object.assign(one, { until: 0, doubts: 0 })
+  #noteSent(gateway: SmsGateway, { audience, kind }: Mail): void {
+    const breaks = (['every', kind] as const).flatMap((scope) => this.#affectedBy(gateway, audience, scope))
+    for (const one of breaks) Object.assign(one, { until: 0, doubts: 0 })
   }
 
-  #noteFailure(gateway: SmsGateway, audience: Audience, refusal: SmsError): void {
+  #noteFailure(gateway: SmsGateway, { audience, kind }: Mail, refusal: SmsError): void {
     const isDoubt = refusal.code === 'unavailable' && !refusal.surelyNotSent
-    for (const one of this.#affectedBy(gateway, audience)) {
+    for (const one of this.#affectedBy(gateway, audience, refusal.isAboutTemplate ? kind : 'every')) {
       if (isDoubt) one.doubts++
       // Without another driver, a message that may arrive is better than none.
       const isAway = isDoubt && one.doubts >= doubtsInARow && this.#gateways.length > 1
@@ -160,13 +173,20 @@ export class SmsSender {
    * The result of a message to anyone affects both audiences; that of a message to an owner affects owners
    * only.
    */
-  #affectedBy(gateway: SmsGateway, audience: Audience): readonly Break[] {
-    const ofOwners = this.#breakOf(gateway, 'owner')
-    return audience === 'owner' ? [ofOwners] : [ofOwners, this.#breakOf(gateway, 'anyone')]
+  #affectedBy(gateway: SmsGateway, audience: Audience, scope: Kind | 'every'): readonly Break[] {
+    const ofOwners = this.#breakOf(gateway, 'owner', scope)
+    return audience === 'owner' ? [ofOwners] : [ofOwners, this.#breakOf(gateway, 'anyone', scope)]
   }
 
-  #breakOf(gateway: SmsGateway, audience: Audience): Break {
-    const name = `${gateway.name} ${audience}`
+  /** The break of a kind of message: its own, or that of every kind where it lasts longer. */
+  #breakFor(gateway: SmsGateway, { audience, kind }: Mail): Break {
+    const ofEvery = this.#breakOf(gateway, audience, 'every')
+    const ofKind = this.#breakOf(gateway, audience, kind)
+    return ofKind.until > ofEvery.until ? ofKind : ofEvery
+  }
+
+  #breakOf(gateway: SmsGateway, audience: Audience, scope: Kind | 'every'): Break {
+    const name = `${gateway.name} ${audience} ${scope}`
     const known = this.#breaks.get(name)
     if (known) return known
     const fresh = { until: 0, doubts: 0, refusal: null }

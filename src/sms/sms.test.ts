@@ -233,6 +233,26 @@ describe('fail-over from aliyun to tencent', () => {
     expect(first.requests).toHaveLength(3)
   })
 
+  test('a refused template pauses its own kind of message, and a refused key pauses every kind', async () => {
+    const sms = sender({ firstChanged: changedTemplate, secondChanged: changedTemplate })
+    first.behaviour = { refuse: 'isv.SMS_TEMPLATE_ILLEGAL' }
+    second.behaviour = { refuse: 'FailedOperation.TemplateIncorrectOrUnapproved' }
+    await thrownBy(sms.send(changed)).toMatchObject({ driver: 'tencent', code: 'misconfigured' })
+    first.behaviour = 'take'
+    second.behaviour = 'take'
+    expect([sms.breakSeconds('owner'), sms.breakSeconds('anyone')]).toEqual([0, 0])
+    expect(await sms.send(code)).toMatchObject({ outcome: 'sent', driver: 'aliyun' })
+    // The code that was sent does not end the break of the other kind.
+    await thrownBy(sms.send(changed)).toMatchObject({ driver: 'tencent', retryAfterSeconds: 30 })
+    expect([first.requests.length, second.requests.length]).toEqual([2, 1])
+
+    clock.advance(breakMs)
+    first.behaviour = { refuse: 'isv.AMOUNT_NOT_ENOUGH' }
+    second.behaviour = { refuse: 'AuthFailure.SecretIdNotFound' }
+    await thrownBy(sms.send(changed)).toMatchObject({ driver: 'tencent', code: 'misconfigured' })
+    expect([sms.breakSeconds('owner'), sms.breakSeconds('anyone')]).toEqual([30, 30])
+  })
+
   test('a kind of message without a template anywhere is skipped with a reason', async () => {
     expect(await sender().send(changed)).toMatchObject({
       outcome: 'skipped',

@@ -13,6 +13,11 @@ export interface VendorErrorFacts {
    * caller that could cause it with a number would stop codes for every number.
    */
   readonly affectsEveryRecipient?: boolean
+  /**
+   * true: the cause is, or may be, the template or the text of this kind of message, so that another kind may
+   * be accepted.
+   */
+  readonly isAboutTemplate?: boolean
   /** The vendor's own error code; null where there was none, or none that may be shown. */
   readonly vendorCode?: string | null
   readonly retryAfterSeconds?: number | null
@@ -32,6 +37,7 @@ export class VendorError<Code extends string = VendorErrorCode> extends Error {
   readonly driver: string
   readonly surelyNotSent: boolean
   readonly affectsEveryRecipient: boolean
+  readonly isAboutTemplate: boolean
   readonly vendorCode: string | null
   readonly retryAfterSeconds: number | null
 
@@ -44,6 +50,7 @@ export class VendorError<Code extends string = VendorErrorCode> extends Error {
     this.driver = driver
     this.surelyNotSent = facts.surelyNotSent
     this.affectsEveryRecipient = facts.affectsEveryRecipient ?? false
+    this.isAboutTemplate = facts.isAboutTemplate ?? false
     this.vendorCode = vendorCode
     this.retryAfterSeconds = facts.retryAfterSeconds ?? null
   }

@@ -127,14 +127,18 @@ const known = new Map<string, SmsErrorCode>([
   ['isv.OUT_OF_SERVICE', 'out_of_funds'],
 ])
 
+/** Refusals of one kind of message: its template, its values, and a signature that may not use it. */
+const aboutTemplate =
+  /^isv\.(SMS_TEMPLATE_ILLEGAL|TEMPLATE_(MISSING_PARAMETERS|PARAMS_ILLEGAL)|SMS_SIGNATURE_SCENE_ILLEGAL)$/
+
 /**
  * Refusals that do not depend on the number: the account, the signature, the template, the caller's address,
  * the key, the clock. Codes that are not listed here may depend on the number.
  */
 const everyNumber: readonly RegExp[] = [
   /^isv\.(AMOUNT_NOT_ENOUGH|OUT_OF_SERVICE|ACCOUNT_NOT_EXISTS|ACCOUNT_ABNORMAL|PRODUCT_UN_?SUBSCRI(PT|BE))$/,
-  /^isv\.(SMS_SIGNATURE_ILLEGAL|SMS_SIGN_ILLEGAL|SIGN_NAME_ILLEGAL|SIGN_STATE_ILLEGAL|SMS_SIGNATURE_SCENE_ILLEGAL)$/,
-  /^isv\.(SMS_TEMPLATE_ILLEGAL|TEMPLATE_MISSING_PARAMETERS|TEMPLATE_PARAMS_ILLEGAL|DENY_IP_RANGE)$/,
+  /^isv\.(SMS_SIGNATURE_ILLEGAL|SMS_SIGN_ILLEGAL|SIGN_NAME_ILLEGAL|SIGN_STATE_ILLEGAL|DENY_IP_RANGE)$/,
+  aboutTemplate,
   /^isp\.RAM_PERMISSION_DENY$/,
   /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|InvalidTimeStamp|Forbidden|NoPermission)/,
 ]
@@ -163,6 +167,7 @@ function refusal(vendorCode: string, text: string | null): SmsError {
   return new VendorError('aliyun', exact ?? code, {
     surelyNotSent: exact !== undefined || sureness === 'surely',
     affectsEveryRecipient: everyNumber.some((pattern) => pattern.test(vendorCode)),
+    isAboutTemplate: aboutTemplate.test(vendorCode),
     vendorCode,
     retryAfterSeconds: vendorCode === 'isv.BUSINESS_LIMIT_CONTROL' ? limitSeconds(text ?? '') : null,
   })

@@ -98,6 +98,7 @@ describe.each(cases)('$driver.name', (kind) => {
       code: ours,
       surelyNotSent: true,
       affectsEveryRecipient: ofUs.includes(ours) && !kind.perhapsOneNumber.includes(word),
+      isAboutTemplate: kind.aboutTemplate.includes(word),
       retryAfterSeconds: seconds,
     })
     expect(`${name === 'http' ? error.vendorCode?.replace('HTTP_', '') : error.vendorCode}`).toBe(

@@ -122,6 +122,8 @@ function refusal(answer: VendorAnswer): SmsError {
     affectsEveryRecipient: said
       ? affectingEveryNumber.includes(said)
       : refusedForEveryNumber.includes(answer.status),
+    // The gateway has one code for a wrong key and for a wrong template.
+    isAboutTemplate: said === 'misconfigured',
     vendorCode: vendorCode ?? `HTTP_${answer.status}`,
     retryAfterSeconds: retryAfterSeconds(answer.headers),
   })

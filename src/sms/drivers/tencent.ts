@@ -181,6 +181,12 @@ const families: readonly [RegExp, SmsErrorCode][] = [
   [/^(UnsupportedProtocol|UnsupportedRegion|IpInBlacklist|IpNotInWhitelist)$/, 'misconfigured'],
 ]
 
+/** Refusals of one kind of message: its template, or the right to send with it. */
+const aboutTemplate: readonly RegExp[] = [
+  /^FailedOperation\.Template(IncorrectOrUnapproved|UnapprovedOrNotExist|ParamSetNotMatchApprovedTemplate)$/,
+  /^UnauthorizedOperation\.IndividualUserMarketingSmsPermissionDeny$/,
+]
+
 /**
  * Refusals that do not depend on the number: the key, the rights, the account, the signature, the template,
  * the application, the clock. Codes that are not listed here may depend on the number.
@@ -188,8 +194,8 @@ const families: readonly [RegExp, SmsErrorCode][] = [
 const everyNumber: readonly RegExp[] = [
   /^(AuthFailure|UnauthorizedOperation)(\.|$)/,
   /^FailedOperation\.InsufficientBalanceInSmsPackage$/,
-  /^FailedOperation\.(SignatureIncorrectOrUnapproved|Template(IncorrectOrUnapproved|UnapprovedOrNotExist))$/,
-  /^FailedOperation\.TemplateParamSetNotMatchApprovedTemplate$/,
+  /^FailedOperation\.SignatureIncorrectOrUnapproved$/,
+  ...aboutTemplate,
   /^InvalidParameterValue\.SdkAppIdNotExist$/,
   /^InternalError\.(RequestTimeException|SigVerificationFail|SigFieldMissing)$/,
   /^(InvalidAction|NoSuchVersion|NoSuchProduct|ActionOffline|IpInBlacklist|IpNotInWhitelist)$/,
@@ -203,6 +209,7 @@ function refusal(vendorCode: string): SmsError {
   return new VendorError('tencent', said ?? 'unavailable', {
     surelyNotSent: said !== undefined,
     affectsEveryRecipient: everyNumber.some((pattern) => pattern.test(vendorCode)),
+    isAboutTemplate: aboutTemplate.some((pattern) => pattern.test(vendorCode)),
     vendorCode,
     retryAfterSeconds: retryAfterSeconds ?? null,
   })

@@ -131,6 +131,7 @@ export const aliyunCase: DriverCase = {
     ['isv.DAY_LIMIT_CONTROL', 'rate_limited', null],
     ['isv.SIGN_STATE_ILLEGAL', 'misconfigured', null],
     ['isv.SMS_TEMPLATE_ILLEGAL', 'misconfigured', null],
+    ['isv.SMS_SIGNATURE_SCENE_ILLEGAL', 'misconfigured', null],
     ['isv.DENY_IP_RANGE', 'misconfigured', null],
     ['isp.RAM_PERMISSION_DENY', 'misconfigured', null],
     ['InvalidAccessKeyId.Inactive', 'misconfigured', null],
@@ -141,6 +142,7 @@ export const aliyunCase: DriverCase = {
     ['isv.SOMETHING_NEW', 'misconfigured', null],
   ],
   perhapsOneNumber: ['Throttling.User', 'isv.SOMETHING_NEW'],
+  aboutTemplate: ['isv.SMS_TEMPLATE_ILLEGAL', 'isv.SMS_SIGNATURE_SCENE_ILLEGAL'],
   doubts: ['isp.SYSTEM_ERROR', 'ServiceUnavailable', 'InternalError', 'constructor', '短信'],
   strangers: { key: 'SignatureDoesNotMatch', clock: 'InvalidTimeStamp.Expired' },
 }

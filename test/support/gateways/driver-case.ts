@@ -26,6 +26,8 @@ export interface DriverCase {
   readonly refusals: readonly [string, SmsErrorCode, number | null][]
   /** Errors that may depend on the number, although they concern the operator's account or the gateway. */
   readonly perhapsOneNumber: readonly string[]
+  /** Refusals whose cause may be the template, so that another kind of message may be accepted. */
+  readonly aboutTemplate: readonly string[]
   /** Errors that may have occurred after the message was sent. */
   readonly doubts: readonly string[]
   /** The refusals of a wrong key, and of a clock that is a day wrong (null: it is not checked). */

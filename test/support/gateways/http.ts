@@ -66,6 +66,7 @@ export const httpCase: DriverCase = {
     ['429', 'rate_limited', null],
   ],
   perhapsOneNumber: ['400'],
+  aboutTemplate: ['misconfigured/E4'],
   doubts: ['500', '503', '504', '408', '409', 'no_such_word'],
   strangers: { key: 'HTTP_401', clock: 'HTTP_401' },
 }

@@ -142,6 +142,10 @@ export const tencentCase: DriverCase = {
     'RequestLimitExceeded.UinLimitExceeded',
     'UnsupportedOperation.SomethingNew',
   ],
+  aboutTemplate: [
+    'FailedOperation.TemplateIncorrectOrUnapproved',
+    'FailedOperation.TemplateParamSetNotMatchApprovedTemplate',
+  ],
   doubts: ['InternalError', 'InternalError.Timeout', 'FailedOperation', 'constructor', '短信'],
   strangers: { key: 'AuthFailure.SignatureFailure', clock: 'AuthFailure.SignatureExpire' },
 }

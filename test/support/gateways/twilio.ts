@@ -97,6 +97,7 @@ export const twilioCase: DriverCase = {
   ],
   // 21606: not a valid sender for this destination.
   perhapsOneNumber: ['21606', '20429'],
+  aboutTemplate: [],
   doubts: ['20500'],
   strangers: { key: '20003', clock: null },
 }
