@@ -1,6 +1,7 @@
 // The log on standard output: JSON lines for machines, text at a terminal.
 import { type Logger, pino, stdSerializers } from 'pino'
 import { backgroundWork, type OnBackgroundError } from './background-errors.ts'
+import { shownMessage } from './hidden-text.ts'
 import type { IgnoredAddress } from './http/client-address.ts'
 import type { ForeignProtocol } from './http/foreign-protocols.ts'
 import type { RequestLine, RequestLog, RequestTarget } from './http/request-log.ts'
@@ -155,10 +156,14 @@ function asJson(
   return `${start}${requestId}${target}${how}${from}${caller}${about}}\n`
 }
 
-/** An error's class and message, without the statement that a driver adds: it contains people's data. */
+/**
+ * An error's class and message, without the statement that a driver adds and the numbers that it quotes: they
+ * are people's data.
+ */
 export function withoutValues(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { message, stack } = error
   const code = 'code' in error ? error.code : undefined
-  return { type: error.constructor.name, message, stack, code }
+  const shown = { message: shownMessage(message), stack: stack && shownMessage(stack) }
+  return { type: error.constructor.name, ...shown, code }
 }

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
 import proxyAddress from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { shownHeader } from '../hidden-text.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -71,7 +72,7 @@ export function ignoredAddress(
     .split(',')
     .map((text) => text.trim())
     .findLast((text) => text !== '' && addressOfHop(text) === null)
-  return hop === undefined ? null : { why: 'no_address', peer, header, hop: hop.slice(0, 100) }
+  return hop === undefined ? null : { why: 'no_address', peer, header, hop: shownHeader(hop) }
 }
 
 /** Node joins several headers of this name with commas, although its type allows a list. */

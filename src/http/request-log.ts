@@ -1,6 +1,7 @@
 // One log line for each request: the caller, the route, the status, and the duration. Never a secret.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { shownPath } from '../hidden-text.ts'
 import { maskPhoneNumber } from '../phone/phone.ts'
 import type { ClientAddressOf, IgnoredAddress } from './client-address.ts'
 import type { ForeignProtocolLog } from './foreign-protocols.ts'
@@ -128,14 +129,7 @@ export function notePhone(request: FastifyRequest, text: string): void {
   request.maskedPhone = maskPhoneNumber(text)
 }
 
-/**
- * An unknown path for the log: without its query, cut short, and without anything that could be a token or a
- * number.
- */
+/** An unknown path for the log: without its query, cut short, and without tokens and numbers. */
 function unknownPath(url: string): string {
-  const path = url.split('?', 1)[0] ?? ''
-  return path
-    .slice(0, 200)
-    .replaceAll(/hf_[\w-]*/g, 'hf_…')
-    .replaceAll(/\d{7,}/g, '…')
+  return shownPath(url.split('?', 1)[0] ?? '')
 }

@@ -351,14 +351,20 @@ describe('the log', () => {
     expectNoSecret(app.lines, [])
   })
 
+  const spaced = (separator: string) => [phone.slice(0, 3), phone.slice(3, 7), phone.slice(7)].join(separator)
+
   test.each([
     ['a classic account', `/user/${phone}`],
     ['an account in E.164', `/v1/accounts/+86${phone}`],
     ['an escaped plus', `/v1/accounts/%2B86${phone}/sessions`],
+    ['hyphens', `/users/${spaced('-')}`],
+    ['escaped spaces', `/users/${spaced('%20')}`],
+    ['escaped digits', `/users/${[...phone].map((digit) => `%3${digit}`).join('')}`],
   ])('holds no whole number from an address that is not there: %s', async (_name, path) => {
     expect((await send(app.url, { method: 'GET', path })).status).toBe(404)
-    await linesOf(1)
+    const [line] = await linesOf(1)
     expectNoSecret(app.lines, [])
+    expect(decodeURIComponent(String(line?.path)).replaceAll(/\D/g, '')).not.toContain(phone.slice(3))
   })
 
   test.each([

@@ -26,6 +26,7 @@ const layers: readonly (readonly string[])[] = [
     'nearest-word.ts',
     'redact-url.ts',
     'secrets.ts',
+    'hidden-text.ts',
     'typed-text.ts',
     'line-writer.ts',
     'background-errors.ts',
