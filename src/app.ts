@@ -36,7 +36,7 @@ import { ProofLookups } from './sessions/proof-lookups.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { Verification } from './sessions/verification.ts'
 import type { Settings } from './settings/settings.ts'
-import { getOrCreateKey, keyOfSecret } from './signing-keys/stored-key.ts'
+import { keyOfSecret, StoredKey } from './signing-keys/stored-key.ts'
 import type { SmsError } from './sms/sms.ts'
 import type { SmsSender } from './sms/sms-sender.ts'
 import { version } from './version.ts'
@@ -105,8 +105,9 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const passwords = openPasswords(settings, options.passwordCost)
   const { defaultRegion: region } = settings.phone
   const { signUp, closingMs } = settings.accounts
-  const codes = openCodes(settings, db, clock)
+  const codes = openCodes(settings, { db, clock, feed })
   const barredNumbers = new BarredNumbers(db)
+  feed.onHistory(() => barredNumbers.forgetKey())
   const proofs = new ProofLookups((presented) => findValidProof(db, presented))
   const proving = { passwords, barredNumbers, limiter, region }
   const accounts = new Accounts({ db, clock, verification, writer, ...proving })
@@ -190,12 +191,21 @@ function openPasswords({ capacity, server: { workers } }: Settings, cost?: HashC
   })
 }
 
-function openCodes(settings: Settings, db: Database, clock: Clock): Codes {
+interface CodeParts {
+  readonly db: Database
+  readonly clock: Clock
+  readonly feed: Feed
+}
+
+function openCodes(settings: Settings, { db, clock, feed }: CodeParts): Codes {
   const { secret, testNumbers, testNumbersUntil } = settings.codes
+  const stored = new StoredKey(db, 'codes')
+  feed.onHistory(() => stored.forget())
+  const given = secret === null ? null : keyOfSecret(secret)
   return new Codes({
     db,
     clock,
-    key: secret === null ? () => getOrCreateKey(db) : async () => keyOfSecret(secret),
+    key: async () => given ?? (await stored.get()),
     testNumbers: { codes: testNumbers, until: testNumbersUntil ?? 0 },
   })
 }

@@ -2,25 +2,31 @@
 // signing up again is refused and nothing else is known of the person.
 import { createHmac } from 'node:crypto'
 import type { Database } from '../database/schema.ts'
-import { getOrCreateKey } from '../signing-keys/stored-key.ts'
+import { StoredKey } from '../signing-keys/stored-key.ts'
 import { deleteBarredNumber } from './barred-number-rows.ts'
 
 export class BarredNumbers {
   readonly #db: Database
-  #key: Buffer | null = null
+  readonly #key: StoredKey
 
   constructor(db: Database) {
     this.#db = db
+    this.#key = new StoredKey(db, 'barred_numbers')
   }
 
   /**
-   * The hash of an E.164 number: HMAC-SHA-256 under a key of this installation, base64url. The first call
-   * reads the key, so it must not run inside a transaction, which on SQLite holds the only connection. The
+   * The hash of an E.164 number: HMAC-SHA-256 under a key of this installation, base64url. A call may
+   * read the key, so it must not run inside a transaction, which on SQLite holds the only connection. The
    * key is always the one in the database, because a ban must outlive a change of `HUFU_SECRET`.
    */
   async hashOf(phoneNumber: string): Promise<string> {
-    this.#key ??= await getOrCreateKey(this.#db, 'barred_numbers')
-    return createHmac('sha256', this.#key).update(phoneNumber).digest('base64url')
+    const key = await this.#key.get()
+    return createHmac('sha256', key).update(phoneNumber).digest('base64url')
+  }
+
+  /** The database may have another key: the next hash reads it. */
+  forgetKey(): void {
+    this.#key.forget()
   }
 
   /** Ends the ban of a number without an account. @returns whether there was one */

@@ -56,7 +56,7 @@ export interface RightCode {
 export interface CodesOptions {
   readonly db: Database
   readonly clock: Clock
-  /** 256 bits. */
+  /** 256 bits. Called for every request, whether or not it needs the key. */
   readonly key: () => Promise<Buffer>
   readonly testNumbers: TestNumbers
 }
@@ -66,7 +66,6 @@ export class Codes {
   readonly #clock: Clock
   readonly #readKey: () => Promise<Buffer>
   readonly #testNumbers: TestNumbers
-  #key: Buffer | null = null
 
   constructor({ db, clock, key, testNumbers }: CodesOptions) {
     this.#db = db
@@ -81,17 +80,18 @@ export class Codes {
    * number, over all of its codes.
    */
   async prepare(name: CodeName): Promise<PreparedCode> {
+    const key = await this.#readKey()
     for (;;) {
       const now = this.#clock.now()
       // The read comes first, so that each case is one write.
       const stored = await findCode(this.#db, name)
       const fresh = freshCode(now)
       if (!stored) {
-        if (await this.#insert(name, fresh)) return await this.#expected(name, fresh.nonce, now)
+        if (await this.#insert(name, fresh)) return this.#expected(key, { ...name, nonce: fresh.nonce }, now)
       } else if (mayBeResent(stored, now)) {
-        if (await this.#extend(name, now)) return await this.#expected(name, stored.nonce, now)
+        if (await this.#extend(name, now)) return this.#expected(key, { ...name, nonce: stored.nonce }, now)
       } else if (await replaceCode(this.#db, name, { nonce: stored.nonce, by: fresh })) {
-        return await this.#expected(name, fresh.nonce, now)
+        return this.#expected(key, { ...name, nonce: fresh.nonce }, now)
       }
       // Another request wrote between the read and the write.
     }
@@ -103,6 +103,7 @@ export class Codes {
    * cases are one read and one write, as for a message.
    */
   async prepareDecoy(name: CodeName): Promise<void> {
+    await this.#readKey()
     const now = this.#clock.now()
     const stored = await findCode(this.#db, name)
     if (stored && mayBeResent(stored, now)) await this.#extend(name, now)
@@ -142,6 +143,7 @@ export class Codes {
     guess: Guess,
     fingerprint: string | null = null,
   ): Promise<RightCode> {
+    const key = await this.#readKey()
     const now = this.#clock.now()
     const stored = await findCode(this.#db, name)
     const isReal = stored !== null && isOutstanding(stored, now)
@@ -152,7 +154,8 @@ export class Codes {
     // code is valid.
     if (!isCounted) await this.#writeDecoy(name, stored, now)
     const given = digitsOf(code)
-    const isRight = isReal && isSameText((await this.#expected(name, stored.nonce, now)).code, given)
+    const isRight =
+      isReal && isSameText(this.#expected(key, { ...name, nonce: stored.nonce }, now).code, given)
     const isEnough = isRight && (decision === 'reserved' || isCounted)
     guess.isWrong = !isEnough
     // Called for a wrong guess too: otherwise the time would reveal a correct guess, and both codes could be
@@ -190,11 +193,10 @@ export class Codes {
     return (now < until ? codes.get(phoneNumber) : undefined) ?? null
   }
 
-  async #expected(name: CodeName, nonce: string, now: number): Promise<{ code: string; isTest: boolean }> {
+  #expected(key: Buffer, name: CodeName & { readonly nonce: string }, now: number): PreparedCode {
     const fixed = this.#fixedCodeOf(name.phoneNumber, now)
     if (fixed !== null) return { code: fixed, isTest: true }
-    this.#key ??= await this.#readKey()
-    return { code: codeOf(this.#key, { ...name, nonce }), isTest: false }
+    return { code: codeOf(key, name), isTest: false }
   }
 }
 
