@@ -17,8 +17,7 @@ import type { Caller } from '../sessions/caller.ts'
 import { listSessionRecords, type SessionRecord } from '../sessions/session-record-rows.ts'
 import type { Verification } from '../sessions/verification.ts'
 import { findAccountById, findAccountByPhoneNumber, insertAccount, listAccounts } from './account-rows.ts'
-import { isBarredNumber } from './barred-number-rows.ts'
-import type { BarredNumbers } from './barred-numbers.ts'
+import { availabilityOf, type BarredNumbers } from './barred-numbers.ts'
 import { type Identity, identitiesOf } from './identities.ts'
 
 export type { SessionRecord } from '../sessions/session-record-rows.ts'
@@ -120,7 +119,9 @@ export class Accounts {
     }
     try {
       await inTransaction(this.#options.db, async (tx) => {
-        if (await isBarredNumber(tx, numberHash)) throw new AppError('account_banned', { bannedUntil: null })
+        const availability = await availabilityOf(tx, phoneNumber, numberHash)
+        if (availability === 'taken') throw new AppError('phone_number_taken')
+        if (availability === 'barred') throw new AppError('account_banned', { bannedUntil: null })
         await insertAccount(tx, created)
         await recordEvents(tx, now, noOrigin, [
           { kind: 'account_created', accountId: created.id, phoneNumber },

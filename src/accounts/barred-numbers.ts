@@ -3,7 +3,8 @@
 import { createHmac } from 'node:crypto'
 import type { Database } from '../database/schema.ts'
 import { StoredKey } from '../signing-keys/stored-key.ts'
-import { deleteBarredNumber } from './barred-number-rows.ts'
+import { findAccountByPhoneNumber } from './account-rows.ts'
+import { deleteBarredNumber, isBarredNumber } from './barred-number-rows.ts'
 
 export class BarredNumbers {
   readonly #db: Database
@@ -33,4 +34,21 @@ export class BarredNumbers {
   async unbar(phoneNumber: string): Promise<boolean> {
     return await deleteBarredNumber(this.#db, await this.hashOf(phoneNumber))
   }
+}
+
+/**
+ * Whether an account may take an E.164 number; `hash` is that of `BarredNumbers`. For a transaction that
+ * writes the number without a lock of the account that has it.
+ *
+ * The account is read before the ban: one commit removes a banned account from its number and bars the
+ * number, so a transaction that no longer finds the account finds the ban. In the other order, a removal that
+ * commits between the two reads would let a banned number through.
+ */
+export async function availabilityOf(
+  tx: Database,
+  phoneNumber: string,
+  hash: string,
+): Promise<'free' | 'taken' | 'barred'> {
+  if (await findAccountByPhoneNumber(tx, phoneNumber)) return 'taken'
+  return (await isBarredNumber(tx, hash)) ? 'barred' : 'free'
 }

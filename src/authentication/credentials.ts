@@ -2,8 +2,7 @@
 
 import { findAccountById, findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import { type Account, existing, toAccount } from '../accounts/accounts.ts'
-import { isBarredNumber } from '../accounts/barred-number-rows.ts'
-import type { BarredNumbers } from '../accounts/barred-numbers.ts'
+import { availabilityOf, type BarredNumbers } from '../accounts/barred-numbers.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
@@ -151,7 +150,8 @@ export class Credentials {
       if (!(await confirmed(tx, locked))) throw notConfirmed(request.confirmation)
       if (!(await right.use(tx))) throw new AppError('code_wrong')
       // A permanent ban applies to its number, with or without an account.
-      if (await isBarredNumber(tx, numberHash)) throw new AppError('phone_number_taken')
+      if ((await availabilityOf(tx, phoneNumber, numberHash)) !== 'free')
+        throw new AppError('phone_number_taken')
     })
     if (account.phoneNumber !== null)
       this.#options.tellMoved(account.phoneNumber, maskPhoneNumber(phoneNumber))

@@ -3,6 +3,7 @@
 // response.
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Accounts } from '../../src/accounts/accounts.ts'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
 import { AccountLifecycle } from '../../src/accounts/lifecycle.ts'
 import { codeOf } from '../../src/codes/code-digits.ts'
@@ -316,6 +317,58 @@ describe.each(databases)('a removal on $name', (database) => {
       cut.seen = rows.length
     }
     expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(1)
+    expect((await signIn(number)).body.code).toBe('account_banned')
+  })
+
+  /** A permanently banned account that is due for removal. */
+  async function addBannedDue(number: string): Promise<void> {
+    const { id } = await addDue(number)
+    await app.services.lifecycle.ban(id, { until: null, reason: 'fraud' })
+    const now = app.clock.now()
+    await sql`update hufu_accounts set closes_at = ${now - 1} where id = ${id}`.execute(app.byHand)
+  }
+
+  /**
+   * A server that stops right before its first insert, until `release`. On SQLite it does not stop: its
+   * transaction would stop every other writer.
+   */
+  async function openStopping() {
+    const reached = Promise.withResolvers<void>()
+    const released = Promise.withResolvers<void>()
+    const domain = await openDomain({
+      databaseUrl: fresh.url,
+      redisUrl: null,
+      clock: app.clock,
+      watch: async (step, work) => {
+        if (step === 'sql insert' && database.name !== 'sqlite') {
+          reached.resolve()
+          await released.promise
+        }
+        return await work()
+      },
+    })
+    return { domain, reached: reached.promise, release: released.resolve }
+  }
+
+  usable('no account is created for a number whose banned account is removed meanwhile', async () => {
+    const number = '+8613600000001'
+    await addBannedDue(number)
+    const { domain, reached, release } = await openStopping()
+    const accounts = new Accounts({
+      ...app.services,
+      ...domain,
+      barredNumbers: new BarredNumbers(app.services.db),
+      region: 'CN',
+    })
+    const creating = accounts.create({ phoneNumber: number, nickname: null, password: null }).then(
+      () => 'created',
+      (error) => error.code,
+    )
+    await Promise.race([reached, creating])
+    await app.services.lifecycle.purge(app.clock.now(), 10)
+    release()
+    expect(await creating).toBe('phone_number_taken')
+    await domain.close()
     expect((await signIn(number)).body.code).toBe('account_banned')
   })
 })
