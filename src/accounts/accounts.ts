@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts'
 import { type Event, listEventsOf, noOrigin, type RequestOrigin, recordEvents } from '../events/events.ts'
 import { uuidBytes } from '../ids.ts'
 import type { Limiter } from '../limits/limiter.ts'
-import { assertAcceptablePassword, type Passwords } from '../passwords/password.ts'
+import { assertAcceptablePassword, assertPossiblePassword, type Passwords } from '../passwords/password.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { type AccountChanges, newAccount, type StoredAccount } from '../sessions/account.ts'
 import { type Ban, factsOf } from '../sessions/account-state.ts'
@@ -105,8 +105,8 @@ export class Accounts {
    */
   async create(account: NewAccount): Promise<Account> {
     const phoneNumber = parsePhoneNumber(account.phoneNumber, this.#options.region)
-    if (account.password !== null && !account.allowWeakPassword)
-      assertAcceptablePassword(account.password, phoneNumber)
+    if (account.password !== null && account.allowWeakPassword) assertPossiblePassword(account.password)
+    else if (account.password !== null) assertAcceptablePassword(account.password, phoneNumber)
     const passwordHash =
       account.password === null ? null : await this.#options.passwords.hash(account.password)
     const numberHash = await this.#options.barredNumbers.hashOf(phoneNumber)

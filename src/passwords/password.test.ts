@@ -2,7 +2,7 @@ import { hash } from '@node-rs/argon2'
 import { expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
 import { commonPasswords } from './common-passwords.ts'
-import { assertAcceptablePassword, Passwords } from './password.ts'
+import { assertAcceptablePassword, assertPossiblePassword, Passwords } from './password.ts'
 
 const phone = '+8613800005223'
 
@@ -53,6 +53,7 @@ test.each([
   ['1234567', 'too_short'],
   ['🐯'.repeat(7), 'too_short'],
   ['x'.repeat(257), 'too_long'],
+  ['e\u0301'.repeat(129), 'too_long'],
   ['13800005223', 'is_phone_number'],
   ['+8613800005223', 'is_phone_number'],
   ['138 0000 5223', 'is_phone_number'],
@@ -60,6 +61,16 @@ test.each([
   ['32250000831', 'is_phone_number'],
 ] as const)('%s is refused: %s', (password, rule) => {
   expect(() => assertAcceptablePassword(password, phone)).toThrow(new AppError('password_refused', { rule }))
+})
+
+test('where weak passwords are allowed, one of 1 to 256 characters is possible', () => {
+  for (const password of ['1', 'x'.repeat(256)]) expect(() => assertPossiblePassword(password)).not.toThrow()
+  for (const [password, rule] of [
+    ['', 'too_short'],
+    ['x'.repeat(257), 'too_long'],
+    ['e\u0301'.repeat(129), 'too_long'],
+  ] as const)
+    expect(() => assertPossiblePassword(password)).toThrow(new AppError('password_refused', { rule }))
 })
 
 /** Other spellings of the same word. */

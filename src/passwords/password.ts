@@ -16,7 +16,8 @@ const owaspFloor: HashCost = { memoryKib: 19_456, passes: 2 }
 const argon2id = 2
 
 const minLength = 8
-const maxLength = 256
+/** The longest password that a request may contain, in code points. */
+export const passwordMax = 256
 
 /** The same text for a password from every keyboard: Unicode NFC. */
 function normalize(password: string): string {
@@ -30,13 +31,28 @@ function normalize(password: string): string {
  * @throws AppError `password_refused`
  */
 export function assertAcceptablePassword(password: string, phoneNumber: string | null): void {
-  const text = normalize(password)
-  const length = [...text].length
-  if (length < minLength) throw new AppError('password_refused', { rule: 'too_short' })
-  if (length > maxLength) throw new AppError('password_refused', { rule: 'too_long' })
+  const text = assertLength(password, minLength)
   if (phoneNumber !== null && isNumber(text.normalize('NFKC'), phoneNumber))
     throw new AppError('password_refused', { rule: 'is_phone_number' })
   if (isCommonPassword(text)) throw new AppError('password_refused', { rule: 'is_common' })
+}
+
+/**
+ * Refuses what no sign-in could send: an empty password, and one of more than 256 code points.
+ * @throws AppError `password_refused`
+ */
+export function assertPossiblePassword(password: string): void {
+  assertLength(password, 1)
+}
+
+/** The normalized password. Sign-in measures the text that it is sent, which normalization may shorten. */
+function assertLength(password: string, min: number): string {
+  const text = normalize(password)
+  const length = [...text].length
+  if (length < min) throw new AppError('password_refused', { rule: 'too_short' })
+  if (Math.max(length, [...password].length) > passwordMax)
+    throw new AppError('password_refused', { rule: 'too_long' })
+  return text
 }
 
 /** Whether a text is the phone number, with or without its country code, also reversed. */

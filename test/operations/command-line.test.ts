@@ -95,6 +95,18 @@ describe('accounts', () => {
     })
   })
 
+  test('add refuses a password that no sign-in could send, also where weak ones are allowed', async () => {
+    const args = ['accounts', 'add', '13900005224', '--password-stdin']
+    // The second one has half as many characters after Unicode normalization.
+    for (const password of ['x'.repeat(257), 'e\u0301'.repeat(129)])
+      for (const weak of [[], ['--allow-weak-password']])
+        expect(await hufu([...args, ...weak], password)).toMatchObject({
+          code: 1,
+          stdout: '',
+          stderr: 'The password is too long: use at most 256 characters\n',
+        })
+  })
+
   test.each([
     [['accounts', 'add', '13800005223'], undefined, /There is no terminal to ask for a password/],
     [['accounts', 'add', '13800005223', '--password-stdin'], '\n', /The password must not be empty/],

@@ -1,6 +1,7 @@
 // Fields that several bodies and responses of the v1 API share. Validation, OpenAPI and the SDK's types all
 // come from these schemas.
 import { type TSchema, Type } from 'typebox'
+import { passwordMax } from '../../passwords/password.ts'
 import { platforms } from '../../sessions/platform.ts'
 import { plainText } from '../../typed-text.ts'
 import { printableAscii, sixDigits } from '../patterns.ts'
@@ -59,7 +60,7 @@ export const PhoneNumber = Type.String({
     'With + and country code, or as it is dialled in the default region. Spaces, hyphens, brackets, full-width digits and invisible characters do not matter.',
   examples: ['12345678901'],
 })
-export const Password = Type.String({ minLength: 1, maxLength: 256, examples: ['123456'] })
+export const Password = Type.String({ minLength: 1, maxLength: passwordMax, examples: ['123456'] })
 
 export const Code = Type.String({
   maxLength: 64,
