@@ -3,7 +3,6 @@
 import type { OnBackgroundError } from '../background-errors.ts'
 import type { Clock } from '../clock.ts'
 import { deleteCodesOf } from '../codes/code-rows.ts'
-import type { RightCode } from '../codes/codes.ts'
 import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { noOrigin } from '../events/events.ts'
@@ -37,6 +36,12 @@ export interface NewBan {
   readonly reason: string | null
 }
 
+/**
+ * A proof by the owner that was right. It is checked again under the account's lock, which also uses up a
+ * code.
+ */
+export type Confirmed = (tx: Database, locked: StoredAccount) => Promise<boolean>
+
 const nothing: Change = {}
 
 export class AccountLifecycle {
@@ -49,19 +54,24 @@ export class AccountLifecycle {
 
   /**
    * Bans an account; its sessions are dead on every server when this returns. A closing account stays
-   * closing: the removal waits for the end of a timed ban.
-   * @throws AppError `account_not_found`
+   * closing: the removal waits for the end of a timed ban. A ban with an end does not replace a permanent
+   * one, which an operator ends first.
+   * @throws AppError `account_not_found`; `account_banned` for a ban with an end where a permanent one is in
+   * force
    */
   async ban(accountId: string, { until, reason }: NewBan): Promise<Account> {
     const { account } = await this.#options.writer.update({
       accountId,
       by: null,
       origin: noOrigin,
-      decide: async (_tx, _account, now) => ({
-        set: { ban: { at: now, until, reason } },
-        end: { which: { allBut: null }, reason: 'banned' },
-        events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
-      }),
+      decide: async (_tx, { ban }, now) => {
+        if (until !== null && ban?.until === null) throw new AppError('account_banned', { bannedUntil: null })
+        return {
+          set: { ban: { at: now, until, reason } },
+          end: { which: { allBut: null }, reason: 'banned' },
+          events: [{ kind: 'account_banned', accountId, detail: { until, reason } }],
+        }
+      },
     })
     return toAccount(existing(account))
   }
@@ -89,7 +99,7 @@ export class AccountLifecycle {
    * @returns when, in milliseconds since 1970 UTC
    * @throws AppError `code_wrong`; the 401 of a caller whose session is no longer live
    */
-  async close(code: RightCode, actor: Actor): Promise<number> {
+  async close(confirmed: Confirmed, actor: Actor): Promise<number> {
     const { accountId } = actor
     const closesAt = this.#options.clock.now() + this.#options.closingMs
     await this.#options.writer.update({
@@ -97,7 +107,7 @@ export class AccountLifecycle {
       by: actor,
       origin: actor.origin,
       decide: async (tx, locked, now) => {
-        if (!(await code.use(tx))) throw new AppError('code_wrong')
+        if (!(await confirmed(tx, locked))) throw new AppError('code_wrong')
         const removal = this.#options.closingMs === 0 ? await beginRemoval(tx, locked, now) : nothing
         return {
           ...ends,

@@ -3,6 +3,7 @@
 import { findAccountById, findAccountByPhoneNumber } from '../accounts/account-rows.ts'
 import { type Account, existing, toAccount } from '../accounts/accounts.ts'
 import { availabilityOf, type BarredNumbers } from '../accounts/barred-numbers.ts'
+import type { Confirmed } from '../accounts/lifecycle.ts'
 import type { CodeName, Codes, RightCode } from '../codes/codes.ts'
 import { isUniqueViolation } from '../database/failures.ts'
 import type { Database } from '../database/schema.ts'
@@ -56,9 +57,6 @@ interface CodeGuesser {
   /** Opens the reserved part of the limits of this number, as in `LimitSubject`. */
   readonly proof?: string | null
 }
-
-/** A step-up that was right. It is checked again under the account's lock, which also uses up a code. */
-type Confirmed = (tx: Database, locked: StoredAccount) => Promise<boolean>
 
 export class Credentials {
   readonly #options: CredentialsOptions
@@ -162,9 +160,18 @@ export class Credentials {
    * Checks the code for closing that was sent to the account's own number.
    * @throws AppError `code_wrong`, `account_not_found`, `rate_limited`
    */
-  async checkClosingCode(actor: Actor, code: string): Promise<RightCode> {
-    const { phoneNumber } = await this.#get(actor.accountId)
-    return await this.#checkCode({ phoneNumber, purpose: 'close_account' }, code, owner(actor))
+  async checkClosingCode(actor: Actor, code: string): Promise<Confirmed> {
+    return await this.#checkOwnCode(await this.#get(actor.accountId), 'close_account', { code, actor })
+  }
+
+  /** Checks a code that was sent to the account's own number. Under the lock it must still be the own one. */
+  async #checkOwnCode(
+    { phoneNumber }: StoredAccount,
+    purpose: 'close_account' | 'confirm',
+    { code, actor }: { readonly code: string; readonly actor: Actor },
+  ): Promise<Confirmed> {
+    const right = await this.#checkCode({ phoneNumber, purpose }, code, owner(actor))
+    return async (tx, locked) => locked.phoneNumber === phoneNumber && (await right.use(tx))
   }
 
   /** @throws AppError `phone_number_missing` where the account has no number that could receive a code */
@@ -229,10 +236,7 @@ export class Credentials {
 
   async #confirm(account: StoredAccount, stepUp: StepUp, actor: Actor): Promise<Confirmed> {
     const { phoneNumber } = account
-    if ('code' in stepUp) {
-      const right = await this.#checkCode({ phoneNumber, purpose: 'confirm' }, stepUp.code, owner(actor))
-      return async (tx, locked) => locked.phoneNumber === phoneNumber && (await right.use(tx))
-    }
+    if ('code' in stepUp) return await this.#checkOwnCode(account, 'confirm', { code: stepUp.code, actor })
     const { accountId, sessionId, origin } = actor
     const { proof } = owner(actor)
     const subject = { phoneNumber, address: origin.ip, deviceId: null, accountId, sessionId, proof }

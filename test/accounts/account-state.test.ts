@@ -50,10 +50,12 @@ const models: Readonly<Record<string, (model: Model) => Step>> = {
     model.isThere
       ? { after: { ...model, isSignedIn: false, banEnds: null }, answer: 'done' }
       : { after: model, answer: 'account_not_found' },
-  'timed ban': (model) =>
-    model.isThere
-      ? { after: { ...model, isSignedIn: false, banEnds: model.now + timedBan }, answer: 'done' }
-      : { after: model, answer: 'account_not_found' },
+  'timed ban': (model) => {
+    if (!model.isThere) return { after: model, answer: 'account_not_found' }
+    // A permanent ban stays permanent.
+    if (model.banEnds === null) return { after: model, answer: 'account_banned' }
+    return { after: { ...model, isSignedIn: false, banEnds: model.now + timedBan }, answer: 'done' }
+  },
   'time passes': (model) => ({ after: { ...model, now: model.now + step }, answer: 'done' }),
   unban: (model) => ({ after: { ...model, banEnds: undefined, isNumberBanned: false }, answer: 'done' }),
   'sign in': (model) => {
@@ -109,7 +111,7 @@ const programs: Readonly<Record<string, (app: RunningApp, real: Real) => Promise
     const account = await services.accounts.find(real.phone)
     if (!account) throw new AppError('token_unknown')
     const caller = { accountId: account.id, sessionId: real.sessionId, token: real.token }
-    await services.lifecycle.close({ use: async () => true }, { ...caller, origin: noOrigin })
+    await services.lifecycle.close(async () => true, { ...caller, origin: noOrigin })
   },
   ban: async (app, real) => app.services.lifecycle.ban(await idOf(app, real), { until: null, reason: 'r' }),
   'timed ban': async (app, real) =>

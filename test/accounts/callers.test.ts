@@ -211,10 +211,25 @@ describe.each(stores)('$name', ({ database, redis, skipped }) => {
         () => writer.update({ accountId, by, origin: noOrigin, decide }),
         () => accounts.update(by, { nickname: 'thief' }, noOrigin),
         () => accounts.export(by, noOrigin),
-        () => lifecycle.close({ use: async () => true }, asker),
+        () => lifecycle.close(async () => true, asker),
       ]
       for (const attempt of tries) await expect(attempt()).rejects.toMatchObject({ code })
       expect(await everythingOf(app, person)).toEqual(before)
+    },
+  )
+
+  test.skipIf(skipped !== null)(
+    'a code for closing is void once the account has another number',
+    async () => {
+      const { accountId, phone, owner } = await newPerson(app)
+      const { credentials, lifecycle } = app.services
+      const asker = { accountId, sessionId: owner.session.id, token: owner.token, origin: noOrigin }
+      const confirmed = await credentials.checkClosingCode(asker, await codeFor(app, phone, 'close_account'))
+      const moved = newNumber()
+      const code = await codeFor(app, moved, 'change_phone')
+      await credentials.changePhone(asker, { phoneNumber: moved, code, confirmation: { password } })
+      await expect(lifecycle.close(confirmed, asker)).rejects.toMatchObject({ code: 'code_wrong' })
+      expect(await app.services.accounts.getById(accountId)).toMatchObject({ closesAt: null })
     },
   )
 

@@ -284,6 +284,15 @@ test('with sign-up closed, a number without an account gets no message and no ac
   expect(await app.services.accounts.find(phone)).toBeNull()
 })
 
+test('with sign-up closed, a code for a new number goes to a number without an account', async () => {
+  const app = await start({ HUFU_SIGN_UP: 'closed' })
+  await addPerson(app.services)
+  const { body } = await clientOf(app).signIn({ phoneNumber: person.phone, password: person.password })
+  expect((await askFor(app, 'change_phone')).status).toBe(202)
+  const change = { phoneNumber: phone, code: sentCode(), confirmation: { password: person.password } }
+  expect((await clientOf(app).changePhone(String(body.token), change)).status).toBe(200)
+})
+
 test('the countdown follows the limits, and a client that does not wait learns how long', async () => {
   const app = await start({ HUFU_LIMITS: 'on' })
   expect(await askFor(app, 'sign_in')).toMatchObject({

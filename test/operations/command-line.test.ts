@@ -414,6 +414,30 @@ describe('accounts ban', () => {
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--until must be a day/) })
   })
 
+  test('with an end does not replace a permanent one', async () => {
+    const phone = '13800005278'
+    await add(phone)
+    const ban = (...options: string[]) => hufu(['accounts', 'ban', phone, ...options])
+    expect((await ban('--until', '2999-01-31')).code).toBe(0)
+    expect((await ban('--reason', 'fraud')).code).toBe(0)
+    expect(await ban('--until', '2999-01-31')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^13800005278 is banned for ever\. To end the ban: .*accounts unban 13800005278\n$/,
+      ),
+    })
+    expect(json(await hufu(['accounts', 'show', phone, '--json']))).toMatchObject({
+      state: 'banned',
+      banned_until: null,
+      ban_reason: 'fraud',
+    })
+    // Another reason for the same ban.
+    expect((await ban('--reason', 'more fraud')).code).toBe(0)
+    expect((await hufu(['accounts', 'unban', phone])).code).toBe(0)
+    expect((await ban('--until', '2999-01-31')).code).toBe(0)
+  })
+
   test('that has ended is not shown', async () => {
     const phone = '13800005277'
     await add(phone)
