@@ -41,14 +41,25 @@ export async function findAccountById(db: Database, id: string): Promise<StoredA
   return row ? toStoredAccount(row) : null
 }
 
+/** A place in the order of removals. */
+export interface RemovalCursor {
+  readonly closesAt: number
+  readonly id: string
+}
+
 /**
- * Ids of up to `limit` accounts that are due for removal at `now`, or whose removal has begun: their grace
- * period has passed, and no timed ban is in force.
+ * Up to `limit` accounts that are due for removal at `now`, or whose removal has begun: their grace period
+ * has passed, and no timed ban is in force. Behind a cursor, in the order in which they fell due.
  */
-export async function listDueForRemoval(db: Database, now: number, limit: number): Promise<string[]> {
-  const rows = await db
+export async function listDueForRemoval(
+  db: Database,
+  now: number,
+  after: RemovalCursor | null,
+  limit: number,
+): Promise<RemovalCursor[]> {
+  const due = db
     .selectFrom('hufu_accounts')
-    .select('id')
+    .select(['id', 'closes_at'])
     .where('closes_at', '<=', now)
     .where((where) =>
       where.or([
@@ -58,9 +69,15 @@ export async function listDueForRemoval(db: Database, now: number, limit: number
       ]),
     )
     .orderBy('closes_at')
+    .orderBy('id')
     .limit(limit)
-    .execute()
-  return rows.map(({ id }) => id)
+  const page = after
+    ? due
+        .where('closes_at', '>=', after.closesAt)
+        .where((where) => where.or([where('closes_at', '>', after.closesAt), where('id', '>', after.id)]))
+    : due
+  const rows = await page.execute()
+  return rows.flatMap(({ id, closes_at }) => (closes_at === null ? [] : [{ id, closesAt: closes_at }]))
 }
 
 /** The removal of an account; null: it has not begun, or is complete. */

@@ -14,7 +14,7 @@ import { type AccountWriter, lockById } from '../sessions/account-writer.ts'
 import type { Actor } from '../sessions/caller.ts'
 import { lockAccountRow } from '../sessions/locked-account-rows.ts'
 import { deleteAllSessionsOf, endExpiredOf } from '../sessions/old-sessions.ts'
-import { findAccountById, findRemoval, listDueForRemoval } from './account-rows.ts'
+import { findAccountById, findRemoval, listDueForRemoval, type RemovalCursor } from './account-rows.ts'
 import { type Account, existing, toAccount } from './accounts.ts'
 import { insertBarredNumber } from './barred-number-rows.ts'
 import type { BarredNumbers } from './barred-numbers.ts'
@@ -44,8 +44,19 @@ export type Confirmed = (tx: Database, locked: StoredAccount) => Promise<boolean
 
 const nothing: Change = {}
 
+/** How far a purge has come. */
+interface PurgeProgress {
+  readonly now: number
+  /** The last account that was tried. */
+  after: RemovalCursor | null
+  /** The first error. */
+  readonly errors: unknown[]
+}
+
 export class AccountLifecycle {
   readonly #options: LifecycleOptions
+  /** null: no purge has accounts left to try. */
+  #purging: PurgeProgress | null = null
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(options: LifecycleOptions) {
@@ -124,23 +135,40 @@ export class AccountLifecycle {
   }
 
   /**
-   * Removes up to `limit` accounts whose grace period has passed at `now`, and returns how many. A failure of
-   * one does not stop the others.
-   * @throws the first error, when the others are removed
+   * Removes up to `limit` accounts whose grace period has passed at `now`, and returns how many. Accounts
+   * that cannot be removed do not stop the others, however many they are: a further call with the same `now`
+   * goes on behind the last account that was tried.
+   * @throws the first error, when every account has been tried
    */
   async purge(now: number, limit: number): Promise<number> {
-    const ids = await listDueForRemoval(this.#options.db, now, limit)
-    const errors: unknown[] = []
+    if (this.#purging?.now !== now) this.#purging = { now, after: null, errors: [] }
+    const { errors } = this.#purging
     let purged = 0
-    for (const id of ids) {
-      try {
-        if (await this.#purgeOne(id, now)) purged++
-      } catch (error) {
-        errors.push(error)
-      }
+    for (let isEnd = false; !isEnd && purged < limit; ) {
+      const page = await this.#purgePage(this.#purging, limit - purged)
+      purged += page.purged
+      isEnd = page.isLast
     }
+    if (purged === limit) return purged
+    this.#purging = null
     if (errors.length > 0) throw errors[0]
     return purged
+  }
+
+  /** Tries up to `limit` accounts, from where the purge has come to. */
+  async #purgePage(progress: PurgeProgress, limit: number): Promise<{ purged: number; isLast: boolean }> {
+    const { now, after, errors } = progress
+    const page = await listDueForRemoval(this.#options.db, now, after, limit)
+    let purged = 0
+    for (const due of page) {
+      progress.after = due
+      try {
+        if (await this.#purgeOne(due.id, now)) purged++
+      } catch (error) {
+        if (errors.length === 0) errors.push(error)
+      }
+    }
+    return { purged, isLast: page.length < limit }
   }
 
   /**

@@ -29,9 +29,15 @@ export async function findPendingEnd(db: Database, accountId: string): Promise<S
   return { id, at, reason, by, origin: { ip, requestId } }
 }
 
-/** Up to `limit` accounts that have a pending end. */
-export async function listPendingEnds(db: Database, limit: number): Promise<string[]> {
-  const rows = await db.selectFrom('hufu_pending_ends').select('account_id').limit(limit).execute()
+/** Up to `limit` accounts that have a pending end, in the order of their ids, behind the account `after`. */
+export async function listPendingEnds(db: Database, after: string | null, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('hufu_pending_ends')
+    .select('account_id')
+    .$if(after !== null, (query) => query.where('account_id', '>', String(after)))
+    .orderBy('account_id')
+    .limit(limit)
+    .execute()
   return rows.map(({ account_id }) => account_id)
 }
 

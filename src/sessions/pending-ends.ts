@@ -28,7 +28,7 @@ export interface NewPendingEnd extends Omit<StoredPendingEnd, 'id'> {
  * The number of sessions in one transaction: on SQLite it blocks everything else for less than a millisecond.
  */
 const batchSize = 40
-const listedAtOnce = 1_000
+const defaultListedAtOnce = 1_000
 
 /**
  * Ends all live sessions of an account but those that stay, under the account's lock: they end with the
@@ -47,6 +47,8 @@ export interface PendingEndsOptions {
   readonly db: Database
   /** Called with the error that prevented an end from being written. `resume` continues it. */
   readonly onBackgroundError: (error: unknown) => void
+  /** For tests: the number of pending ends that are listed at once. */
+  readonly listedAtOnce?: number
 }
 
 /**
@@ -56,11 +58,13 @@ export interface PendingEndsOptions {
 export class PendingEnds {
   readonly #db: Database
   readonly #onBackgroundError: (error: unknown) => void
+  readonly #listedAtOnce: number
   #queue: Promise<void> = Promise.resolve()
   #isClosing = false
 
-  constructor({ db, onBackgroundError }: PendingEndsOptions) {
+  constructor({ db, onBackgroundError, listedAtOnce = defaultListedAtOnce }: PendingEndsOptions) {
     this.#db = db
+    this.#listedAtOnce = listedAtOnce
     this.#onBackgroundError = onBackgroundError
   }
 
@@ -71,10 +75,19 @@ export class PendingEnds {
       .catch(this.#onBackgroundError)
   }
 
-  /** Writes every pending end, also those of processes that died. Never throws. */
+  /**
+   * Writes every pending end, also those of processes that died. An end that cannot be written does not stop
+   * the others. Never throws.
+   */
   async resume(): Promise<void> {
     try {
-      for (const accountId of await listPendingEnds(this.#db, listedAtOnce)) this.begin(accountId)
+      for (let after: string | null = null; ; ) {
+        const page: string[] = await listPendingEnds(this.#db, after, this.#listedAtOnce)
+        for (const accountId of page) this.begin(accountId)
+        await this.written()
+        after = page.at(-1) ?? null
+        if (page.length < this.#listedAtOnce || this.#isClosing) return
+      }
     } catch (error) {
       this.#onBackgroundError(error)
     }

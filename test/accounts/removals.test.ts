@@ -2,7 +2,7 @@
 // account is either complete, or gone with its number free. Data that remains to be deleted changes no
 // response.
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Accounts } from '../../src/accounts/accounts.ts'
 import { BarredNumbers } from '../../src/accounts/barred-numbers.ts'
 import { AccountLifecycle } from '../../src/accounts/lifecycle.ts'
@@ -319,6 +319,36 @@ describe.each(databases)('a removal on $name', (database) => {
     expect(await app.services.lifecycle.purge(app.clock.now(), 10)).toBe(1)
     expect((await signIn(number)).body.code).toBe('account_banned')
   })
+
+  usable(
+    'accounts that cannot be removed do not stop the others, even more than a page of them',
+    async () => {
+      const good = [
+        await addDue('+8613600000001'),
+        await addDue('+8613600000002'),
+        await addDue('+8613600000003'),
+      ]
+      // A purge tries these first.
+      const bad: { id: string }[] = []
+      for (let i = 0; i < 5; i++) bad.push(await addDue(`+861370000000${i}`))
+      const { pendingEnds } = app.services.writer
+      const write = pendingEnds.write.bind(pendingEnds)
+      const broken = vi.spyOn(pendingEnds, 'write').mockImplementation(async (id) => {
+        if (bad.some((one) => one.id === id)) throw new Error('this account cannot be removed')
+        return await write(id)
+      })
+      const purge = () => app.services.lifecycle.purge(app.clock.now(), 2)
+      expect(await purge()).toBe(2)
+      await expect(purge()).rejects.toThrow('this account cannot be removed')
+      for (const { id } of good) expect(await rowsOf(id)).toBe(0)
+      for (const { id } of bad) expect(await rowsOf(id)).toBeGreaterThan(0)
+      // The next purge tries them again, and each account once.
+      expect(broken).toHaveBeenCalledTimes(8)
+      broken.mockRestore()
+      expect([await purge(), await purge(), await purge()]).toEqual([2, 2, 1])
+      for (const { id } of bad) expect(await rowsOf(id)).toBe(0)
+    },
+  )
 
   /** A permanently banned account that is due for removal. */
   async function addBannedDue(number: string): Promise<void> {

@@ -2,9 +2,13 @@
 // reader takes it into account, a process that dies in between leaves nothing half done, and other writers
 // are not blocked.
 import { sql } from 'kysely'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { databaseKind } from '../../src/database/open.ts'
+import { noOrigin } from '../../src/events/events.ts'
+import { newCompactId } from '../../src/ids.ts'
 import { currentPlace, inClass } from '../../src/queue-order.ts'
+import { insertPendingEnd, listPendingEnds } from '../../src/sessions/pending-end-rows.ts'
+import { PendingEnds } from '../../src/sessions/pending-ends.ts'
 import { listSessionRecords } from '../../src/sessions/session-record-rows.ts'
 import { stores } from '../support/databases.ts'
 import { freshDomains } from '../support/fresh-domains.ts'
@@ -54,6 +58,21 @@ describe.each(stores)('on $name', (store) => {
   const countEndEvents = async () =>
     (await here.db.selectFrom('hufu_events').select('id').where('kind', '=', 'session_ended').execute())
       .length
+
+  usable('an end that cannot be written does not stop the others, even where it fills a page', async () => {
+    const accounts = [accountId, await addAccount(here.db), await addAccount(here.db)].sort()
+    const end = { at: began, reason: 'kicked', by: null, origin: noOrigin } as const
+    for (const id of accounts) await insertPendingEnd(here.db, id, { ...end, id: newCompactId(began) })
+    const ends = new PendingEnds({ db: here.db, onBackgroundError, listedAtOnce: 1 })
+    const write = ends.write.bind(ends)
+    vi.spyOn(ends, 'write').mockImplementation(async (id) => {
+      if (id === accounts[0]) throw new Error('this end cannot be written')
+      return await write(id)
+    })
+    await ends.resume()
+    expect(await listPendingEnds(here.db, null, 10)).toEqual(accounts.slice(0, 1))
+    await ends.close()
+  })
 
   /** A server that completes its first write, and then sends no more statements. */
   async function openMortal(): Promise<Domain> {

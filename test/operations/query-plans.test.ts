@@ -112,6 +112,7 @@ const maySort: Readonly<Record<string, string>> = {
   listLiveSessionIds: 'the same; MariaDB may choose so for a page of a thousand',
   listLiveSessionIdsBefore: 'the same',
   listIdentities: 'an account has a handful of them',
+  listDueForRemoval: 'only the accounts that fall due in the same millisecond',
 }
 
 /**
@@ -162,7 +163,10 @@ const next = {
 
 /** One call of each function. The rows that it needs are inserted below. */
 const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
-  listDueForRemoval: (db) => accountRows.listDueForRemoval(db, now + 50, 10),
+  listDueForRemoval: async (db) => {
+    await accountRows.listDueForRemoval(db, now + 50, null, 10)
+    await accountRows.listDueForRemoval(db, now + 50, { closesAt: now + 20, id }, 10)
+  },
   findAccountById: (db) => accountRows.findAccountById(db, id),
   findRemoval: (db) => accountRows.findRemoval(db, id),
   findAccountByPhoneNumber: (db) => accountRows.findAccountByPhoneNumber(db, phoneNumber),
@@ -269,7 +273,7 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   },
   spareSessions: (db) => sessionRows.spareSessions(db, [sessionId, 's-2'], 'p'),
   findPendingEnd: (db) => pendingEndRows.findPendingEnd(db, id),
-  listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, 10),
+  listPendingEnds: (db) => pendingEndRows.listPendingEnds(db, null, 10),
   deletePendingEnd: (db) => pendingEndRows.deletePendingEnd(db, 'none'),
   listLiveSessionIds: async (db) => {
     await liveSessionRows.listLiveSessionIds(db, id, now, null)
