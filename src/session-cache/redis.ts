@@ -187,7 +187,7 @@ export class RedisSessionCache implements SessionCache {
         const bytes = entryBytes(run, position, stored)
         if (bytes) await client.fill(key, bytes, { run, position, life })
       })
-    await Promise.all(entries.map(fillOne))
+    await withFewAtOnce(entries, fillOne)
   }
 
   async mark(which: readonly string[] | 'many'): Promise<RedisMark> {
@@ -224,7 +224,7 @@ export class RedisSessionCache implements SessionCache {
       )
       if (run !== null) runs.set(id, run)
     }
-    await Promise.all(sessionIds.map(setOne))
+    await withFewAtOnce(sessionIds, setOne)
   }
 
   async settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void> {
@@ -233,7 +233,8 @@ export class RedisSessionCache implements SessionCache {
     // What was committed in an earlier history may be lost.
     const isSame = history !== '' && history === this.#feed.history
     const byId = new Map(entries.map((stored) => [stored.session.id, stored]))
-    const settleOne = async (id: string): Promise<boolean> => {
+    let isMissing = false
+    const settleOne = async (id: string): Promise<void> => {
       let wasOurs = false
       const settledIn = await this.#runOnKey(keyOf(id), async ({ client, run }, key) => {
         const stored = isSame ? byId.get(id) : undefined
@@ -241,12 +242,12 @@ export class RedisSessionCache implements SessionCache {
         wasOurs = (await client.settle(key, markPrefix + markId, bytes ?? '', this.#cacheEntrySeconds)) === 1
       })
       // The mark may have moved to another process with its slot.
-      return wasOurs || (settledIn !== null && settledIn === runs.get(id))
+      if (!wasOurs && (settledIn === null || settledIn !== runs.get(id))) isMissing = true
     }
-    const wereSet = await Promise.all(sessionIds.map(settleOne))
+    await withFewAtOnce(sessionIds, settleOne)
     // Where our mark was missing, a reader may have filled the old state, or another server may still write
     // an older entry.
-    if (isMany || wereSet.includes(false)) await sleep(everyoneKnowsMs)
+    if (isMany || isMissing) await sleep(everyoneKnowsMs)
   }
 
   async noteUses(uses: ReadonlyMap<string, number>): Promise<void> {
@@ -313,6 +314,15 @@ export class RedisSessionCache implements SessionCache {
       return null
     }
   }
+}
+
+/**
+ * Runs a command for each item of a write: at once where they are few, because a request waits for them, and
+ * in batches where they are more.
+ */
+async function withFewAtOnce<T>(items: readonly T[], command: (item: T) => Promise<unknown>): Promise<void> {
+  if (items.length > commandsAtOnce) await inBatches(items, command)
+  else await Promise.all(items.map(command))
 }
 
 /** Runs a command for each item. All callers together begin one batch in each turn of the event loop. */

@@ -163,6 +163,23 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
     },
   )
 
+  test.skipIf(skipped !== null || !redis)(
+    'the marks of many writes on a thousand sessions each are set and settled without the loss of the connection to Redis',
+    async () => {
+      const { servers, clock, close } = await openTwo()
+      const [{ cache }] = servers
+      const thousand = () => Array.from({ length: 1_000 }, () => newCompactId(clock.now()))
+      const writes = Array.from({ length: 100 }, thousand)
+      const marks = await Promise.all(writes.map((ids) => cache.mark(ids)))
+      expect(cache.isReachable()).toBe(true)
+      for (const ids of writes)
+        expect(await cache.session(ids.at(-1) ?? expect.fail())).toMatchObject({ value: 'marked' })
+      await Promise.all(marks.map((mark) => cache.settle(mark, [], 0)))
+      expect(cache.isReachable()).toBe(true)
+      await close()
+    },
+  )
+
   test.skipIf(skipped !== null)(
     'the end of a session moves with its uses, whether or not their time is written',
     async () => {
