@@ -8,6 +8,7 @@ import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
+import { addressBlock } from '../limits/subjects.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { StoredAccount } from '../sessions/account.ts'
@@ -60,6 +61,12 @@ const budgetRetrySeconds = 600
 /** Why no message is sent, other than a gateway's error. The event names it. */
 type Withheld = 'no_account' | 'limit_full' | 'budget_spent'
 
+/**
+ * The waiting messages to owners. The limits let an address request a few codes in ten minutes, unless the
+ * operator allows more; even then one address cannot fill the queue of all.
+ */
+export const places = { max: 1_000, maxOfOne: 100 }
+
 export class CodeSender {
   readonly #options: CodeSenderOptions
   readonly #toOwners: LaterJobs
@@ -67,7 +74,7 @@ export class CodeSender {
   constructor(options: CodeSenderOptions) {
     this.#options = options
     const onError = (error: unknown) => options.onBackgroundError('send_code_to_owner', error)
-    this.#toOwners = new LaterJobs({ max: 1_000, parallel: 20, withinMs: 1_000, onError })
+    this.#toOwners = new LaterJobs({ ...places, parallel: 20, withinMs: 1_000, onError })
   }
 
   /**
@@ -81,8 +88,9 @@ export class CodeSender {
     const phoneNumber = parsePhoneNumber(phoneNumberText, region)
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     const isTest = codes.isTestNumber(phoneNumber)
-    if (!isTest) this.#assertSendable(phoneNumber, to)
     const { origin, deviceId, deviceProof } = request
+    const from = addressBlock(origin.ip, 32, 64)
+    if (!isTest) this.#assertSendable(phoneNumber, to, from)
     const proof = await proofs.find({ phoneNumber, text: deviceProof, deviceId, address: origin.ip })
     const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
     const asked = await limiter.requestCode(subject)
@@ -91,7 +99,7 @@ export class CodeSender {
       const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
       if (isTest) await codes.prepare(message.name)
       else if (to === 'anyone') await this.#sendNow(message)
-      else this.#toOwners.add(() => this.#sendToOwner(message))
+      else this.#toOwners.add({ from, run: () => this.#sendToOwner(message) })
     })
     return { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
   }
@@ -106,10 +114,10 @@ export class CodeSender {
   }
 
   /** Runs the checks that need no counter, before anything is counted. */
-  #assertSendable(phoneNumber: string, to: Audience): void {
+  #assertSendable(phoneNumber: string, to: Audience, from: string): void {
     const { destinations, sms } = this.#options
     destinations.assertServed(phoneNumber, to)
-    if (to === 'owner') this.#toOwners.assertRoom()
+    if (to === 'owner') this.#toOwners.assertRoom(from)
     // The answer must not depend on failures of messages to owners.
     const retryAfterSeconds = to === 'anyone' ? sms.breakSeconds(to) : 0
     if (retryAfterSeconds > 0) throw new AppError('code_not_sent', { retryAfterSeconds })

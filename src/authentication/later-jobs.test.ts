@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { adjustableAllowances, networkFactor } from '../limits/allowances.ts'
+import { places } from './code-sender.ts'
+import { LaterJobs } from './later-jobs.ts'
+
+const options = { max: 5, maxOfOne: 3, parallel: 1, withinMs: 60_000, onError: () => {} }
+const overloaded = expect.objectContaining({ code: 'overloaded' })
+
+/** A queue, and jobs that end when `end` is called. */
+function openJobs() {
+  const jobs = new LaterJobs(options)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const add = (from: string, count: number) => {
+    for (let i = 0; i < count; i++) {
+      jobs.assertRoom(from)
+      jobs.add({ from, run: () => promise })
+    }
+  }
+  return { jobs, add, end: resolve }
+}
+
+test('one origin can take its share of the places, and the others stay for other origins', async () => {
+  const { jobs, add, end } = openJobs()
+  add('192.0.2.1', 3)
+  expect(() => jobs.assertRoom('192.0.2.1')).toThrow(overloaded)
+  add('192.0.2.2', 2)
+  expect(() => jobs.assertRoom('192.0.2.3')).toThrow(overloaded)
+  // Waiting and running jobs count alike.
+  const flushed = jobs.flush()
+  expect(() => jobs.assertRoom('192.0.2.1')).toThrow(overloaded)
+  end()
+  await flushed
+  add('192.0.2.1', 3)
+  expect(() => jobs.assertRoom('192.0.2.1')).toThrow(overloaded)
+  await jobs.flush()
+})
+
+test('a job that fails gives its place back', async () => {
+  const jobs = new LaterJobs({ ...options, maxOfOne: 1 })
+  jobs.add({ from: '192.0.2.1', run: () => Promise.reject(new Error('the gateway is away')) })
+  expect(() => jobs.assertRoom('192.0.2.1')).toThrow(overloaded)
+  await jobs.flush()
+  expect(() => jobs.assertRoom('192.0.2.1')).not.toThrow()
+})
+
+test('by default, neither an address nor its network reaches the share of one address', () => {
+  const [[perAddress = expect.fail()] = expect.fail()] = adjustableAllowances.codesPerAddress.byDefault
+  expect(perAddress * networkFactor.byDefault).toBeLessThan(places.maxOfOne)
+  expect(places.maxOfOne * 10).toBeLessThanOrEqual(places.max)
+})
