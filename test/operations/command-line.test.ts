@@ -712,7 +712,7 @@ describe('start', () => {
     // one connection in each turn of its event loop, which is busy with the requests of those before.
     server.child.kill('SIGSTOP')
     const sent = await Promise.all(
-      Array.from({ length: 200 }, (_, i) => sentRequests(server.url, 1 + (i % 8))),
+      Array.from({ length: 120 }, (_, i) => sentRequests(server.url, 1 + (i % 8))),
     )
     const ended = server.stop('SIGTERM')
     server.child.kill('SIGCONT')
