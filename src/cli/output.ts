@@ -74,7 +74,6 @@ export class Output {
     const error = asUnavailable(thrown)
     const cause = error instanceof AppError ? error.cause : error
     if (cause instanceof Error && isUnusableFile(cause)) return this.#unusableFile(cause)
-    if (cause instanceof Error && (isReadOnly(cause) || isReadOnlyServer(cause))) return this.#readOnly(cause)
     const refusal = refusalOf(thrown)
     if (refusal)
       return this.fail(
@@ -82,6 +81,7 @@ export class Output {
         'usage',
         this.say(`${refusal.zh}（${refusal.why}）。`, `${refusal.en} (${refusal.why}).`),
       )
+    if (cause instanceof Error && (isReadOnly(cause) || isReadOnlyServer(cause))) return this.#readOnly(cause)
     if (error instanceof SettingsError)
       return this.fail(exitCodes.usage, 'usage', this.say(error.zh, error.message))
     if (error instanceof UnusableDatabaseError)

@@ -31,6 +31,10 @@ const pooling: Refusal = {
   zh: 'HUFU_DATABASE_URL 指向的 PgBouncer 使用 pool_mode=statement，它不允许事务：请在 pgbouncer.ini 里改为 transaction 或 session',
   en: 'HUFU_DATABASE_URL leads to a PgBouncer with pool_mode=statement, which forbids transactions: set it to transaction or session in pgbouncer.ini',
 }
+const sessionMemory: Refusal = {
+  zh: '数据库允许每个会话使用的内存太少：请让 max_session_mem_used 保持默认值，至少 16 MiB',
+  en: 'The database allows each session too little memory: leave max_session_mem_used at its default, or set it to 16 MiB or more',
+}
 
 const refusals: Readonly<Record<string, Refusal>> = {
   ER_ACCESS_DENIED_ERROR: login,
@@ -61,8 +65,12 @@ export function refusalOf(error: unknown): (Refusal & { readonly why: string }) 
   return null
 }
 
-/** The driver's refusal has no code, and that of PgBouncer one with many meanings. */
+/**
+ * The driver's refusal has no code, and those of PgBouncer and of MariaDB's options have one with many
+ * meanings.
+ */
 function refusalByText(message: string): Refusal | undefined {
   if (message === 'The server does not support SSL connections') return tls
+  if (message.includes('--max-session-mem-used=')) return sessionMemory
   return /not allowed in statement pooling mode/.test(message) ? pooling : undefined
 }

@@ -1,11 +1,20 @@
 // A server, a database or a role may preset almost every variable of a session: none of them affects Hufu,
 // and those that Hufu cannot override are reported at the start.
-import { createConnection } from 'mysql2/promise'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { addPerson, person, runCommand, startApp } from '../support/app.ts'
 import { createMariadbDatabase, type Mariadb, startMariadb } from '../support/services/mariadb.ts'
 import { createPostgresDatabase, type Postgres, startPostgres } from '../support/services/postgres.ts'
+
+/** A variable of MariaDB: its words, or its range. */
+interface Row extends RowDataPacket {
+  readonly name: string
+  readonly type: string
+  readonly words: string | null
+  readonly least: string
+  readonly most: string
+}
 
 const deviceName = '小明的 iPhone 📱'
 let people = 13_600_000_000
@@ -58,6 +67,50 @@ async function signIn(url: string, phoneNumber: string): Promise<string> {
 
 const ask = (url: string, token: string, method = 'GET') =>
   fetch(`${url}/v1/session`, { method, headers: { authorization: `Bearer ${token}` } })
+
+/**
+ * Of all presets that a server takes, six at random. HUFU_TEST_PRESETS=all tries each, in some minutes, and
+ * HUFU_TEST_PRESETS=max_ those whose text contains `max_`.
+ */
+function chosen(presets: readonly string[]): readonly string[] {
+  const wanted = process.env.HUFU_TEST_PRESETS
+  if (wanted !== undefined) return presets.filter((preset) => wanted === 'all' || preset.includes(wanted))
+  const ordered = presets.map((preset) => ({ preset, order: Math.random() }))
+  return ordered
+    .toSorted((a, b) => a.order - b.order)
+    .slice(0, 6)
+    .map(({ preset }) => preset)
+}
+
+/** Tries each preset that the server accepts. @returns the presets with which Hufu failed, and why */
+async function failuresWith(
+  presets: readonly string[],
+  preset: { set(preset: string): Promise<unknown>; reset(name: string): Promise<unknown> },
+  url: string,
+): Promise<readonly string[]> {
+  const failures: string[] = []
+  const refused: string[] = []
+  for (const one of presets) {
+    const [name = ''] = one.split(' = ')
+    const isSet = await preset.set(one).then(
+      () => true,
+      () => false,
+    )
+    if (!isSet) {
+      refused.push(one)
+      continue
+    }
+    await live(url).catch((error) => failures.push(`${one}: ${error}`))
+    await preset.reset(name)
+  }
+  console.log(
+    `tried ${presets.length - refused.length}; the server refuses ${refused.length}: ${refused.join(', ')}`,
+  )
+  return failures
+}
+
+/** The end of a range: none where a large value would only take memory. */
+const greatest = (name: string, value: string) => (/size|buffer|space|alloc|mem/i.test(name) ? [] : [value])
 
 const mariadbPresets = [
   'autocommit = 0',
@@ -112,8 +165,7 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
 
   async function asRoot(statement: string): Promise<void> {
     const connection = await createConnection(server.url)
-    await connection.query(statement)
-    await connection.end()
+    await connection.query(statement).finally(() => connection.end())
   }
 
   test.each(mariadbPresets)('%s', async (preset) => {
@@ -123,6 +175,45 @@ describe.skipIf(inject('mariadb').skipped !== null)('mariadb presets', () => {
       await live(plainUrl)
     } finally {
       await asRoot(`set global ${name} = default`)
+    }
+  })
+
+  test('any value of any variable of a session', { timeout: 900_000 }, async () => {
+    const connection = await createConnection(server.url)
+    const [rows] = await connection.query<Row[]>(`select lower(variable_name) as name, variable_type as type,
+      enum_value_list as words, numeric_min_value as least, numeric_max_value as most
+      from information_schema.system_variables where variable_scope = 'SESSION' and read_only = 'NO'`)
+    await connection.end()
+    const all = rows.flatMap(({ name, type, words, least, most }) => {
+      const values =
+        words === null
+          ? [least, ...greatest(name, most)]
+          : words
+              .split(',')
+              .flatMap((word: string) =>
+                type === 'FLAGSET' ? [`'${word}=off'`, `'${word}=on'`] : [`'${word}'`],
+              )
+      // With less memory than a session needs, MariaDB executes nothing: the next test.
+      if (name === 'max_session_mem_used') return []
+      return values.filter((value) => value !== null).map((value) => `${name} = ${value}`)
+    })
+    expect(all.length).toBeGreaterThan(300)
+    const set = (preset: string) => asRoot(`set global ${preset}`)
+    const reset = (name: string) => asRoot(`set global ${name} = default`)
+    expect(await failuresWith(chosen(all), { set, reset }, plainUrl)).toEqual([])
+  })
+
+  test('too little memory for a session is named, and keeps a server from starting', async () => {
+    await asRoot(`set global max_session_mem_used = ${1024 * 1024}`)
+    try {
+      const environment = { HUFU_DATABASE_URL: plainUrl, HUFU_PORT: '0', LANG: 'C' }
+      const serve = await runCommand(['serve'], environment)
+      expect(serve.stderr).toMatch(/too little memory: leave max_session_mem_used at its default/)
+      expect(serve.code).toBe(2)
+      const doctor = await runCommand(['doctor'], { ...environment, LANG: 'zh_CN.UTF-8' })
+      expect(doctor.stdout).toMatch(/✗ database .*max_session_mem_used 保持默认值/)
+    } finally {
+      await asRoot('set global max_session_mem_used = default')
     }
   })
 
@@ -209,8 +300,7 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres presets', () => {
   async function asOwner(statement: string): Promise<void> {
     const client = new Client({ connectionString: `${server.url}/postgres` })
     await client.connect()
-    await client.query(statement)
-    await client.end()
+    await client.query(statement).finally(() => client.end())
   }
 
   const database = () => new URL(url).pathname.slice(1)
@@ -225,6 +315,23 @@ describe.skipIf(inject('postgres').skipped !== null)('postgres presets', () => {
     } finally {
       await asOwner(`alter database ${database()} reset ${name}`)
     }
+  })
+
+  test('any value of any variable of a session', { timeout: 900_000 }, async () => {
+    const client = new Client({ connectionString: `${server.url}/postgres` })
+    await client.connect()
+    const { rows } = await client.query(`select name, vartype as type, enumvals as words, min_val as least,
+      max_val as most from pg_settings where context in ('user', 'superuser')`)
+    await client.end()
+    const all = rows.flatMap(({ name, type, words, least, most }) => {
+      const values =
+        type === 'bool' ? ['on', 'off'] : (words ?? (least === null ? [] : [least, ...greatest(name, most)]))
+      return values.map((value: string) => `${name} = '${value}'`)
+    })
+    expect(all.length).toBeGreaterThan(200)
+    const set = (preset: string) => asOwner(`alter database ${database()} set ${preset}`)
+    const reset = (name: string) => asOwner(`alter database ${database()} reset ${name}`)
+    expect(await failuresWith(chosen(all), { set, reset }, url)).toEqual([])
   })
 
   test('a preset of synchronous_commit below the disk is overridden; a stronger one stays', async () => {
