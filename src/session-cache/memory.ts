@@ -100,14 +100,11 @@ export class MemorySessionCache implements SessionCache {
       this.#allMarkedUntil = isMany ? performance.now() + memoryMarkMs : 0
       for (const id of sessionIds) this.#entries.delete(id)
     }
-    return { id: 'none', sessionIds, isMany }
-  }
-
-  async confirm(): Promise<void> {}
-
-  async settle({ sessionIds, isMany }: Mark): Promise<void> {
-    if (isMany) this.#allMarkedUntil = 0
-    if (this.#marked === sessionIds) this.#marked = noSessions
+    const settle = async () => {
+      if (isMany) this.#allMarkedUntil = 0
+      if (this.#marked === sessionIds) this.#marked = noSessions
+    }
+    return { confirm: async () => {}, settle }
   }
 
   /** Other processes of the same file do not see them. */

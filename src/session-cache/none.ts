@@ -1,7 +1,8 @@
 // No cache, for a database server without Redis: every check reads the database.
 import { type CacheEntry, cacheMiss, type Mark, type SessionCache } from './session-cache.ts'
 
-const noMark: Mark = { id: 'none', sessionIds: [] }
+const nothing = async () => {}
+const noMark: Mark = { confirm: nothing, settle: nothing }
 const noUses: ReadonlyMap<string, number> = new Map()
 
 export class NoSessionCache implements SessionCache {
@@ -24,10 +25,6 @@ export class NoSessionCache implements SessionCache {
   async mark(): Promise<Mark> {
     return noMark
   }
-
-  async confirm(): Promise<void> {}
-
-  async settle(): Promise<void> {}
 
   async noteUses(): Promise<void> {}
 

@@ -46,7 +46,13 @@ const space = 0x20
 const zero = 0x30
 const asMark: CacheEntry = { ...cacheMiss, value: 'marked' }
 
-interface RedisMark extends Mark {
+interface RedisMarks {
+  /** Identifies the transaction in the marks. */
+  readonly id: string
+  /** The sessions whose entries are marked. */
+  readonly sessionIds: readonly string[]
+  /** The change affects more sessions than are marked one by one, so none is marked. */
+  readonly isMany: boolean
   /** The history of the database when the mark was set. */
   readonly history: string
   /** By session: the Redis process that holds the mark. A session without a value has no mark. */
@@ -190,32 +196,33 @@ export class RedisSessionCache implements SessionCache {
     await withFewAtOnce(entries, fillOne)
   }
 
-  async mark(which: readonly string[] | 'many'): Promise<RedisMark> {
+  async mark(which: readonly string[] | 'many'): Promise<Mark> {
     const id = randomText(9)
     const isMany = which === 'many'
     const sessionIds = isMany ? [] : which
     const { history } = this.#feed
-    const mark: RedisMark = { id, sessionIds, isMany, history, runs: new Map(), setAt: performance.now() }
-    await this.#set(mark, sessionIds)
-    return mark
+    const marks: RedisMarks = { id, sessionIds, isMany, history, runs: new Map(), setAt: performance.now() }
+    await this.#set(marks, sessionIds)
+    return {
+      confirm: () => this.#confirm(marks),
+      settle: (entries, position) => this.#settle(marks, entries, position),
+    }
   }
 
-  async confirm(mark: Mark): Promise<void> {
-    // Every Mark that this class gets back is one that it gave out.
-    const redisMark = mark as RedisMark
-    if (performance.now() - redisMark.setAt > confirmWithinMs)
+  async #confirm(marks: RedisMarks): Promise<void> {
+    if (performance.now() - marks.setAt > confirmWithinMs)
       throw new AppError('unavailable', { retryAfterSeconds: 1 })
     // Since the mark was set, Redis may have restarted or failed over: readers may now look at a process that
     // has no mark.
     const isSet = (id: string) => {
-      const run = redisMark.runs.get(id)
+      const run = marks.runs.get(id)
       return run !== undefined && run === this.#connections.connectionFor(keyOf(id))?.run
     }
-    const lost = redisMark.sessionIds.filter((id) => !isSet(id))
-    await this.#set(redisMark, lost)
+    const lost = marks.sessionIds.filter((id) => !isSet(id))
+    await this.#set(marks, lost)
   }
 
-  async #set({ id: markId, runs }: RedisMark, sessionIds: readonly string[]): Promise<void> {
+  async #set({ id: markId, runs }: RedisMarks, sessionIds: readonly string[]): Promise<void> {
     const expiration = { type: 'EX', value: markSeconds } as const
     const setOne = async (id: string) => {
       runs.delete(id)
@@ -227,9 +234,8 @@ export class RedisSessionCache implements SessionCache {
     await withFewAtOnce(sessionIds, setOne)
   }
 
-  async settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void> {
-    // Every Mark that this class gets back is one that it gave out.
-    const { id: markId, sessionIds, isMany, runs, history } = mark as RedisMark
+  async #settle(marks: RedisMarks, entries: readonly StoredSession[], position: number): Promise<void> {
+    const { id: markId, sessionIds, isMany, runs, history } = marks
     // What was committed in an earlier history may be lost.
     const isSame = history !== '' && history === this.#feed.history
     const byId = new Map(entries.map((stored) => [stored.session.id, stored]))

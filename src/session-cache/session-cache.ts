@@ -37,13 +37,19 @@ export interface CacheEntry {
 /** A cache miss: the caller must read the database. */
 export const cacheMiss: CacheEntry = { value: null, position: 0, bucket: 0, isCurrent: false }
 
-/** The marks of one transaction. */
+/** The marks of one transaction, in the cache that has set them. */
 export interface Mark {
-  readonly id: string
-  /** The sessions whose cache entries are marked. */
-  readonly sessionIds: readonly string[]
-  /** The change affects more sessions than are marked one by one, so none is marked. */
-  readonly isMany?: boolean
+  /**
+   * The last step before a commit: sets each mark again that is not where readers look now.
+   * @throws AppError `unavailable` where the marks are so old that they may expire before the commit
+   */
+  confirm(): Promise<void>
+  /**
+   * After the commit: replaces the marks by the new entries; `position` is that of the change in the feed.
+   * Where a mark could not be set, it waits until every server has read the feed or trusts no cache entry.
+   * Never throws: a mark that is not replaced expires.
+   */
+  settle(entries: readonly StoredSession[], position: number): Promise<void>
 }
 
 /** Says when a read of the database began. The cache can be filled only with such a ticket. */
@@ -77,14 +83,6 @@ export interface SessionCache {
    * time and the memory that a change takes do not grow with the account.
    */
   mark(sessionIds: readonly string[] | 'many'): Promise<Mark>
-  /** The last step before a commit: sets each mark again that is not where readers look now. */
-  confirm(mark: Mark): Promise<void>
-  /**
-   * After the commit: replaces this transaction's marks by the new entries; `position` is that of the change
-   * in the feed. Where a mark could not be set, it waits until every server has read the feed or trusts no
-   * cache entry. Never throws: a mark that is not replaced expires.
-   */
-  settle(mark: Mark, entries: readonly StoredSession[], position: number): Promise<void>
   /**
    * Remembers when sessions were last used: milliseconds since 1970 by session id. It may forget; the
    * database has less exact times. Never throws.

@@ -193,7 +193,7 @@ export class AccountWriter {
     const marking = this.#cache.mark(affected.isMany ? 'many' : affected.ids)
     // Nothing is visible before the commit, so the marks and the writes need not wait for each other.
     const [mark, written] = await both(marking, write(tx, { ...decided, ...affected }, sessions))
-    await this.#cache.confirm(mark)
+    await mark.confirm()
     const { entry, change, account, deviceProof, entries } = written
     const committed = {
       mark,
@@ -286,7 +286,7 @@ export class AccountWriter {
   }
 
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {
-    await this.#cache.settle(mark, sessions, position)
+    await mark.settle(sessions, position)
     // After this, the first check of a new session needs no SQL.
     if (begun) await this.#cache.fill({ ...begun.ticket, position }, [begun.entry])
   }

@@ -174,7 +174,7 @@ describe.concurrent.each(stores)('$name', ({ database, redis, skipped }) => {
       expect(cache.isReachable()).toBe(true)
       for (const ids of writes)
         expect(await cache.session(ids.at(-1) ?? expect.fail())).toMatchObject({ value: 'marked' })
-      await Promise.all(marks.map((mark) => cache.settle(mark, [], 0)))
+      await Promise.all(marks.map((mark) => mark.settle([], 0)))
       expect(cache.isReachable()).toBe(true)
       await close()
     },

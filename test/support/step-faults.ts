@@ -53,9 +53,13 @@ export function watchSessionCache(cache: SessionCache, watch: Watcher): SessionC
     beginRead: () => cache.beginRead(),
     // It is not awaited, and by its contract it never throws.
     fill: (ticket, values) => watch('fill', async () => cache.fill(ticket, values)).catch(() => {}),
-    mark: (ids) => watch('mark', () => cache.mark(ids)),
-    confirm: (mark) => watch('confirm', () => cache.confirm(mark)),
-    settle: (mark, values, position) => watch('settle', () => cache.settle(mark, values, position)),
+    async mark(ids) {
+      const mark = await watch('mark', () => cache.mark(ids))
+      return {
+        confirm: () => watch('confirm', () => mark.confirm()),
+        settle: (values, position) => watch('settle', () => mark.settle(values, position)),
+      }
+    },
     noteUses: (uses) => cache.noteUses(uses),
     findUses: (ids) => cache.findUses(ids),
     isReachable: () => cache.isReachable(),

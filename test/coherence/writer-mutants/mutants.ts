@@ -32,8 +32,8 @@ const mark = "const marking = this.#cache.mark(affected.isMany ? 'many' : affect
 const write = 'const { writes, account, ...applied } = await apply(tx, work)'
 const nothing = '{ entry: null, deviceProof: null }'
 const feed = 'needsFeed ? await writeChange(tx, writes, { work, lastStep: sessions.lastStep }) : null'
-const confirm = '    await this.#cache.confirm(mark)\n'
-const settle = 'await this.#cache.settle(mark, sessions, position)'
+const confirm = '    await mark.confirm()\n'
+const settle = 'await mark.settle(sessions, position)'
 const settleAfterCommit = 'await this.#settle({ ...committed, position }, written.sessions)'
 const endOfApply = 'isPending: affected.kept !== null,\n    }\n'
 const account = "selectFrom('hufu_accounts').select('id').where('id', '=', decided.account.id)"
@@ -110,7 +110,7 @@ export const mutants: readonly Mutant[] = [
     name: 'confirms its marks only after the commit',
     changes: [
       [confirm, ''],
-      [settle, `await this.#cache.confirm(mark)\n    ${settle}`],
+      [settle, `await mark.confirm()\n    ${settle}`],
     ],
     foundBy: isInvalidInLaterRedis,
     rule: 'confirms',
