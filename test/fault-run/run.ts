@@ -16,7 +16,7 @@ import { printViolations } from './violations.ts'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The number of scenarios at a time, each with its own servers and stores. A scenario uses a third of a core. */
+/** The number of scenarios at a time, each with its own servers and stores. One uses a third of a core. */
 const concurrency = 4
 
 const { positionals, values } = parseArgs({
