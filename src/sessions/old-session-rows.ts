@@ -23,13 +23,15 @@ export async function listExpiredSessions(
     .select(['id', 'expires_at'])
     .where('ended_at', 'is', null)
     .where('expires_at', '<', before)
+    // Without a lower bound, SQLite may look for the sessions of one account after the other, and sort them.
+    .where('expires_at', '>=', after?.expiresAt ?? 0)
     .orderBy('expires_at')
     .orderBy('id')
     .limit(limit)
   const page = after
-    ? expired
-        .where('expires_at', '>=', after.expiresAt)
-        .where((where) => where.or([where('expires_at', '>', after.expiresAt), where('id', '>', after.id)]))
+    ? expired.where((where) =>
+        where.or([where('expires_at', '>', after.expiresAt), where('id', '>', after.id)]),
+      )
     : expired
   const rows = await page.execute()
   return rows.flatMap(({ id, expires_at }) => (expires_at === null ? [] : [{ id, expiresAt: expires_at }]))
