@@ -28,6 +28,11 @@ import { type HashCost, Passwords } from './passwords/password.ts'
 import { NationalNumbers } from './phone/phone.ts'
 import { inClass } from './queue-order.ts'
 import type { RedisReport } from './redis/connections.ts'
+import { KeyAllowance } from './service-keys/key-allowance.ts'
+import { KeyCache } from './service-keys/key-cache.ts'
+import { KeyUses } from './service-keys/key-uses.ts'
+import { KeyVerification } from './service-keys/key-verification.ts'
+import { ServiceKeys } from './service-keys/service-keys.ts'
 import type { SessionCache } from './session-cache/session-cache.ts'
 import { AccountWriter } from './sessions/account-writer.ts'
 import { findValidProof } from './sessions/device-proofs.ts'
@@ -58,6 +63,8 @@ export interface Services {
   readonly sessions: Sessions
   readonly verification: Verification
   readonly writer: AccountWriter
+  readonly keys: ServiceKeys
+  readonly keyVerification: KeyVerification
   /**
    * Completes the pending ends of sessions that a crashed process has left, and deletes expired data if the
    * clocks can be trusted or an operator says so: database/purges.ts.
@@ -118,7 +125,9 @@ export async function openServices(settings: Settings, options: ServicesOptions 
   const sms = openSms(settings, clock, { steady, onFailOver: options.onSmsFailOver })
   const sending = { db, proofs, writer, codes, region, signUp, sms, limiter, onBackgroundError }
   const codeSender = new CodeSender({ ...sending, destinations: openDestinations(settings) })
-  const purges = openPurges({ db, lifecycle, codes, settings }, { ...options, clock, steady })
+  const keys = new ServiceKeys({ db, feed, clock })
+  const keyVerification = openKeyVerification({ db, feed, clock, onBackgroundError })
+  const purges = openPurges({ db, lifecycle, codes, keys, settings }, { ...options, clock, steady })
   const tellMoved = tellOldNumber(sms, onBackgroundError)
   const credentials = new Credentials({ db, proofs, writer, codes, ...proving, tellMoved })
   return {
@@ -135,6 +144,8 @@ export async function openServices(settings: Settings, options: ServicesOptions 
     sessions,
     verification,
     writer,
+    keys,
+    keyVerification,
     purgeExpired: (how) => writer.pendingEnds.resume().then(() => purges.run(how)),
     sms,
     limiter,
@@ -144,6 +155,7 @@ export async function openServices(settings: Settings, options: ServicesOptions 
       await writer.close()
       await lifecycle.settled()
       await verification.close()
+      await keyVerification.flush()
       await passwords.close()
       await limiter.close()
       await cache.close()
@@ -158,6 +170,18 @@ function tellOldNumber(sms: SmsSender, onBackgroundError: OnBackgroundError) {
     const sent = sms.send({ to, template: 'phone_changed', newNumber })
     sent.catch((error) => onBackgroundError('tell_old_number', error))
   }
+}
+
+interface KeyParts {
+  readonly db: Database
+  readonly feed: Feed
+  readonly clock: Clock
+  readonly onBackgroundError: OnBackgroundError
+}
+
+function openKeyVerification({ db, feed, clock, onBackgroundError }: KeyParts): KeyVerification {
+  const uses = new KeyUses({ db, clock, onBackgroundError })
+  return new KeyVerification({ cache: new KeyCache({ db, feed }), uses, clock })
 }
 
 interface FeedParts {
@@ -241,7 +265,7 @@ export async function openServer(
   parts: { log: RequestLog; isStopping: () => boolean },
 ): Promise<FastifyInstance> {
   const { accounts, signIn, credentials, lifecycle: accountLifecycle, codeSender, limiter, cache } = services
-  const { sessions, verification } = services
+  const { sessions, verification, keyVerification } = services
   const health: HealthParts = {
     database: databaseState(services, settings),
     redis: () => (settings.redis.url === null ? 'not_used' : cache.state()),
@@ -265,6 +289,8 @@ export async function openServer(
     codeSender,
     sessions,
     verification,
+    keyVerification,
+    keyAllowance: new KeyAllowance(settings.capacity.keyLookups, steadyClock),
     limiter,
     clock: { now: () => services.clock.now(), timeZone: settings.texts.timeZone },
     version,

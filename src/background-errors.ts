@@ -3,6 +3,7 @@
 /** The work, and the words of the log for its failure. */
 export const backgroundWork = {
   note_session_use: 'use of sessions not noted',
+  note_key_use: 'use of service keys not noted',
   write_pending_ends: 'ends of very many sessions not written out yet',
   remove_account: 'closed account not removed completely yet',
   send_code_to_owner: 'code for the owner of an account not sent',

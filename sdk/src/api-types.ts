@@ -569,7 +569,7 @@ export interface components {
              * @description For programs. docs/errors.md explains each code.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "phone_number_missing" | "password_refused" | "account_not_found" | "account_banned" | "overloaded" | "unavailable" | "internal";
+            code: "invalid_json" | "invalid_request" | "bad_request" | "unsupported_media_type" | "form_expected" | "body_too_large" | "not_found" | "method_not_allowed" | "token_missing" | "token_in_url" | "credentials_conflict" | "token_unknown" | "session_signed_out" | "session_replaced" | "session_kicked" | "session_banned" | "session_password_changed" | "session_phone_changed" | "session_account_closed" | "session_phone_verified" | "session_expired" | "session_token_reused" | "session_not_found" | "session_limit_reached" | "credentials_wrong" | "code_wrong" | "code_not_sent" | "rate_limited" | "sign_up_closed" | "phone_number_invalid" | "phone_number_not_mobile" | "country_not_served" | "phone_number_taken" | "phone_number_missing" | "password_refused" | "account_not_found" | "account_banned" | "key_missing" | "key_unknown" | "key_revoked" | "key_expired" | "key_network_refused" | "key_scope_missing" | "key_expected" | "token_expected" | "key_not_found" | "key_rotating" | "key_limit_reached" | "key_rights_exceeded" | "overloaded" | "unavailable" | "internal";
             /** @description As in X-Request-Id; absent where the request could not be read. */
             request_id?: string;
             fields?: {
@@ -713,7 +713,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description bad_request, credentials_conflict, token_in_url */
+            /** @description bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -890,7 +890,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -983,7 +983,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1076,7 +1076,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1178,7 +1178,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1279,7 +1279,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description bad_request, credentials_conflict, token_in_url */
+            /** @description bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1333,7 +1333,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1414,7 +1414,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1497,7 +1497,7 @@ export interface operations {
                     "application/json": components["schemas"]["RotatedSession"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1589,7 +1589,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountDetails"];
                 };
             };
-            /** @description bad_request, credentials_conflict, token_in_url */
+            /** @description bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1649,7 +1649,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClosingAccount"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1745,7 +1745,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountDetails"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1850,7 +1850,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountDetails"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1955,7 +1955,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClosingAccount"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2049,7 +2049,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2152,7 +2152,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2360,7 +2360,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountDetails"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2465,7 +2465,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountDetails"];
                 };
             };
-            /** @description invalid_json, bad_request, credentials_conflict, token_in_url */
+            /** @description invalid_json, bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2566,7 +2566,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountExport"];
                 };
             };
-            /** @description bad_request, credentials_conflict, token_in_url */
+            /** @description bad_request, credentials_conflict, token_in_url, token_expected */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -8,6 +8,7 @@ import { type PurgeStep, Purges } from '../database/purges.ts'
 import type { Database } from '../database/schema.ts'
 import { deleteEventsBefore } from '../events/event-rows.ts'
 import { deleteExpiredCounters } from '../limits/counter-rows.ts'
+import type { ServiceKeys } from '../service-keys/service-keys.ts'
 import { deleteOldDeviceProofs } from '../sessions/device-proofs.ts'
 import { removeOldSessions } from '../sessions/old-sessions.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -16,6 +17,7 @@ interface PurgeParts {
   readonly db: Database
   readonly lifecycle: AccountLifecycle
   readonly codes: Codes
+  readonly keys: ServiceKeys
   readonly settings: Settings
 }
 
@@ -34,7 +36,7 @@ export function openPurges(parts: PurgeParts, { clock, steady, databaseNow: askN
 }
 
 /** Data that grows with time gets its step here. */
-function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[] {
+function purgeSteps({ db, lifecycle, codes, keys, settings }: PurgeParts): PurgeStep[] {
   const { eventsLifeMs } = settings.accounts
   const events: PurgeStep[] =
     eventsLifeMs === null
@@ -50,6 +52,7 @@ function purgeSteps({ db, lifecycle, codes, settings }: PurgeParts): PurgeStep[]
     { name: 'codes', remove: (now, limit) => codes.deleteExpired(now, limit) },
     { name: 'account_changes', remove: (now, limit) => deleteOldChanges(db, now, limit) },
     { name: 'limit_counters', remove: (now, limit) => deleteExpiredCounters(db, now, limit) },
+    { name: 'service_keys', remove: (now, limit) => keys.deleteOld(now, limit) },
     ...events,
   ]
 }

@@ -11,10 +11,13 @@ import { randomText } from '../random-text.ts'
  */
 type ChangeKind =
   /** The account itself, or its sessions. */
-  'account'
+  | 'account'
+  /** A service key; its id is in the place of the account's. */
+  | 'service_key'
 
 export interface AccountChange {
   readonly step: number
+  /** The id of what has changed, which is an account where the kind is `account`. */
   readonly accountId: string
   readonly kind: ChangeKind | (string & {})
 }
@@ -57,7 +60,22 @@ export interface FeedPage {
  * order: some databases give each connection a block of its own.
  */
 export async function insertChange(tx: Database, accountId: string, at: number): Promise<WrittenChange> {
-  const row = newChange(accountId, at)
+  return await insertChangeOf(tx, { kind: 'account', id: accountId }, at)
+}
+
+/** What has changed. */
+export interface ChangeSubject {
+  readonly kind: ChangeKind
+  readonly id: string
+}
+
+/** Writes into the feed that something changes with this transaction, as `insertChange` does. */
+export async function insertChangeOf(
+  tx: Database,
+  subject: ChangeSubject,
+  at: number,
+): Promise<WrittenChange> {
+  const row = newChange(subject, at)
   const { mark } = row
   const next = tx
     .selectFrom('hufu_account_changes')
@@ -85,14 +103,13 @@ export async function insertChangeAfter(
   lastStep: number,
   { accountId, at }: { readonly accountId: string; readonly at: number },
 ): Promise<WrittenChange> {
-  const row = { ...newChange(accountId, at), step: lastStep + 1 }
+  const row = { ...newChange({ kind: 'account', id: accountId }, at), step: lastStep + 1 }
   await tx.insertInto('hufu_account_changes').values(row).execute()
   return row
 }
 
-function newChange(accountId: string, at: number) {
-  const kind: ChangeKind = 'account'
-  return { mark: randomText(8), account_id: accountId, at, kind }
+function newChange({ kind, id }: ChangeSubject, at: number) {
+  return { mark: randomText(8), account_id: id, at, kind }
 }
 
 /**

@@ -54,7 +54,7 @@ export async function addAccount(context: Context, phone: string, options: AddOp
  * The rule of the API for names.
  * @throws UsageError
  */
-function assertPlainText(option: string, text: string, max: number, output: Output): void {
+export function assertPlainText(option: string, text: string, max: number, output: Output): void {
   const { length } = [...text]
   if (length > max) {
     throw new UsageError(

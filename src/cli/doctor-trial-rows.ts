@@ -19,6 +19,8 @@ export const triedTables = {
   hufu_pending_ends: 'account_id',
   hufu_purges: 'name',
   hufu_server_keys: 'name',
+  hufu_service_key_networks: 'key_id',
+  hufu_service_keys: 'name',
   hufu_sessions: 'id',
 } satisfies Partial<Record<keyof Tables, string>>
 

@@ -24,13 +24,13 @@ export async function listEvents(context: Context, phone: string): Promise<numbe
   return exitCodes.done
 }
 
-function eventLine({ at, kind, sessionId, ip, detail }: Event): string {
+export function eventLine({ at, kind, sessionId, ip, detail }: Event): string {
   const shown = Object.entries(detail ?? {}).filter(([, value]) => value !== null)
   const details = shown.map(([name, value]) => `${name}=${value}`).join(' ')
   return `${localTime(at)}  ${kind.padEnd(16)}  ${(ip ?? '-').padEnd(15)}  ${sessionId ?? '-'}  ${details}`
 }
 
-function describeEvent(event: Event) {
+export function describeEvent(event: Event) {
   return {
     id: event.id,
     at: isoTime(event.at),

@@ -12,3 +12,13 @@ export function parseGivenTime(text: string, day: 'start' | 'end'): number | nul
   const isTime = isDay || /^.{10}T[\d:.]+(Z|[+-]\d\d:\d\d)?$/.test(text)
   return startOfDay(text.slice(0, 10)) === null || !isTime || Number.isNaN(at) ? null : at
 }
+
+const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A period such as `30m`, `24h` or `90d`, or `0`, in milliseconds; null: it is none. */
+export function parsePeriod(text: string): number | null {
+  if (text === '0') return 0
+  const [, count, unit] = /^(\d{1,5})([mhd])$/.exec(text) ?? []
+  // The pattern has checked both.
+  return count === undefined ? null : Number(count) * unitMs[unit as keyof typeof unitMs]
+}

@@ -54,6 +54,22 @@ const sentences: Partial<Record<ErrorCode, Sentence>> = {
     zh: `没有 id 为 ${subject} 的会话。查看 id：${command} sessions list <手机号>；结束一个账号的全部会话：${command} sessions end --all <手机号>`,
     en: `There is no session with the id ${subject}. To see ids: ${command} sessions list <phone>; to end all sessions of an account: ${command} sessions end --all <phone>`,
   }),
+  key_not_found: (_error, subject) => ({
+    zh: `没有 id 为 ${subject} 的服务密钥。查看 id：${command} keys list`,
+    en: `There is no service key with the id ${subject}. To see ids: ${command} keys list`,
+  }),
+  key_revoked: (_error, subject) => ({
+    zh: `服务密钥 ${subject} 已吊销，不能轮换；请新建一个：${command} keys create`,
+    en: `The service key ${subject} was revoked and cannot be rotated. Create another one: ${command} keys create`,
+  }),
+  key_expired: (_error, subject) => ({
+    zh: `服务密钥 ${subject} 已过期，不能轮换；请新建一个：${command} keys create`,
+    en: `The service key ${subject} has expired and cannot be rotated. Create another one: ${command} keys create`,
+  }),
+  key_rotating: (_error, subject, given) => ({
+    zh: `${subject} 上次轮换前的密钥仍然有效。要让新密钥以外的全部立即失效：${command} keys rotate ${given} --keep 0`,
+    en: `The secret before the last rotation of ${subject} is still valid. To end all but the new one now: ${command} keys rotate ${given} --keep 0`,
+  }),
   unavailable: ({ cause }) => {
     const why = cause instanceof Error ? cause.message : null
     if (isLockedFile(cause))

@@ -80,6 +80,7 @@ function program(result: { code: number }): Command {
     .option('--json', 'one line each')
     .action(action(async () => (await import('./events.ts')).listEvents))
   sessionCommands(hufu.command('sessions').description('manage sessions'), action)
+  keyCommands(hufu.command('keys').description("manage service keys, for the operator's programs"), action)
   smsCommands(hufu.command('sms').description('text messages'), action)
   hufu
     .command('doctor')
@@ -157,6 +158,42 @@ function sessionCommands(sessions: Command, action: Wrap): void {
     .option('--yes', 'do not ask before the sessions of all accounts end')
     .option('--json', 'for programs')
     .action(action(async () => (await import('./sessions.ts')).endSessions))
+}
+
+function keyCommands(keys: Command, action: Wrap): void {
+  keys
+    .command('create')
+    .description('create a service key and print it, this once')
+    .option('--name <name>', 'the program that uses it')
+    .option('--scope <scopes>', 'what it may do, with commas')
+    .option('--network <networks>', 'addresses or CIDR blocks that it may be used from, with commas')
+    .option('--expires <time>', 'its end: a period such as 90d, a day or a moment (ISO 8601); without: never')
+    .option('--json', 'for programs')
+    .action(action(async () => (await import('./keys.ts')).createKey))
+  keys
+    .command('list')
+    .description('all service keys, without their secrets')
+    .option('--json', 'one line each')
+    .action(action(async () => (await import('./keys.ts')).listKeys))
+  keys
+    .command('rotate')
+    .argument('<id>', 'key id, as "keys list" shows it')
+    .description('give a key a new secret and print it, this once')
+    .option('--keep <period>', 'how long the present secret stays valid, such as 30m, 24h or 7d', '24h')
+    .option('--json', 'for programs')
+    .action(action(async () => (await import('./keys.ts')).rotateKey))
+  keys
+    .command('revoke')
+    .argument('<id>', 'key id')
+    .description('revoke a key now, on every server')
+    .option('--json', 'for programs')
+    .action(action(async () => (await import('./keys.ts')).revokeKey))
+  keys
+    .command('events')
+    .argument('<id>', 'key id')
+    .description('what happened to a key, newest first')
+    .option('--json', 'one line each')
+    .action(action(async () => (await import('./keys.ts')).listKeyEvents))
 }
 
 function smsCommands(sms: Command, action: Wrap): void {

@@ -22,6 +22,7 @@ import { signInKeys } from './migrations/0016-sign-in-keys.ts'
 import { keyedGuesses } from './migrations/0017-keyed-guesses.ts'
 import { feedSteps } from './migrations/0018-feed-steps.ts'
 import { oldSessions } from './migrations/0019-old-sessions.ts'
+import { serviceKeys } from './migrations/0020-service-keys.ts'
 import { renameFirstTables } from './old-table-names.ts'
 import type { DatabaseKind } from './open.ts'
 import type { Database } from './schema.ts'
@@ -43,6 +44,8 @@ export const ownTables: readonly string[] = [
   'hufu_pending_ends',
   'hufu_purges',
   'hufu_server_keys',
+  'hufu_service_key_networks',
+  'hufu_service_keys',
   'hufu_sessions',
 ]
 
@@ -72,6 +75,7 @@ function migrations(kind: DatabaseKind): Record<string, Migration> {
     '0017-keyed-guesses': keyedGuesses(kind),
     '0018-feed-steps': feedSteps(kind),
     '0019-old-sessions': oldSessions(kind),
+    '0020-service-keys': serviceKeys(kind),
   }
 }
 

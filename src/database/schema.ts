@@ -122,6 +122,7 @@ export interface EventsTable {
   id: string
   at: number
   kind: string
+  /** In the events of a service key: the id of the key, which has another form. */
   account_id: string | null
   session_id: string | null
   /** E.164, where the event concerns a number. */
@@ -132,7 +133,10 @@ export interface EventsTable {
   detail: string | null
 }
 
-/** One row for each transaction that changed an account or a session of it: changes/feed.ts reads it. */
+/**
+ * One row for each transaction that changed an account, a session of it, or a service key: changes/feed.ts
+ * reads it.
+ */
 interface AccountChangesTable {
   /** Assigned by the database. Nothing relies on its order, except for rows of the version before. */
   position: Generated<number>
@@ -140,6 +144,7 @@ interface AccountChangesTable {
   step: number | null
   /** 64 random bits, base64url, which no other row has. */
   mark: string | null
+  /** In a row of another kind than `account`: the id of what has changed. */
   account_id: string
   at: number
   /** A `ChangeKind`, or one of a later version. */
@@ -217,6 +222,40 @@ interface ServerKeysTable {
   value: string
 }
 
+/** A key of one of the operator's programs: service-keys/service-key.ts. */
+export interface ServiceKeysTable {
+  /** 12 lower-case letters and digits; public. */
+  id: string
+  name: string
+  /** Words with spaces between them. A later version may write words that this one does not know. */
+  scopes: string
+  /** CIDR blocks with spaces between them; empty: any address. */
+  networks: string
+  /** SHA-256 of the key's text, base64url. */
+  secret_hash: string
+  /** The same of the text before the last rotation; null: there is none. */
+  previous_hash: string | null
+  /** Until when the text before the last rotation stays valid. */
+  previous_until: number | null
+  created_at: number
+  /** The key that created this one; null: an operator. */
+  created_by: string | null
+  /** null: never. */
+  expires_at: number | null
+  rotated_at: number | null
+  revoked_at: number | null
+  /** To the minute; null: never used. */
+  last_used_at: number | null
+}
+
+/** A network that a key was used from. */
+interface ServiceKeyNetworksTable {
+  key_id: string
+  /** The /24 of an IPv4 address, the /48 of an IPv6 address. */
+  network: string
+  first_used_at: number
+}
+
 export interface Tables {
   hufu_account_changes: AccountChangesTable
   hufu_accounts: AccountsTable
@@ -230,6 +269,8 @@ export interface Tables {
   hufu_pending_ends: PendingEndsTable
   hufu_purges: PurgesTable
   hufu_server_keys: ServerKeysTable
+  hufu_service_key_networks: ServiceKeyNetworksTable
+  hufu_service_keys: ServiceKeysTable
   hufu_sessions: SessionsTable
 }
 

@@ -32,6 +32,10 @@ export const eventKinds = [
   'session_ended',
   'code_sent',
   'code_not_sent',
+  'key_created',
+  'key_rotated',
+  'key_revoked',
+  'key_used_from_network',
 ] as const
 export type EventKind = (typeof eventKinds)[number]
 
@@ -48,6 +52,8 @@ export interface NewEvent {
   readonly kind: EventKind
   readonly accountId?: string | null
   readonly sessionId?: string | null
+  /** The service key that the event is about; such an event is about no account. */
+  readonly keyId?: string
   /** E.164. */
   readonly phoneNumber?: string | null
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>
@@ -71,7 +77,7 @@ export async function recordEvents(
       id: newCompactId(at),
       at,
       kind: event.kind,
-      accountId: event.accountId ?? null,
+      accountId: event.keyId ?? event.accountId ?? null,
       sessionId: event.sessionId ?? null,
       phoneNumber: event.phoneNumber ?? null,
       ip: origin.ip,
@@ -102,6 +108,11 @@ export interface EventsAbout {
   readonly accountId: string | null
   /** E.164. */
   readonly phoneNumber: string | null
+}
+
+/** Events of a service key, newest first: they have its id in the place of the account's. */
+export function listEventsOfKey(db: Database, keyId: string): AsyncGenerator<Event> {
+  return listEventsOf(db, { accountId: keyId, phoneNumber: null })
 }
 
 /** Events of an account and of a number, each once, newest first, read a page at a time (turns.ts). */

@@ -4,13 +4,14 @@ import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { inClass } from '../queue-order.ts'
+import { looksLikeKey } from '../service-keys/key-text.ts'
 import { type Caller, endedError } from '../sessions/caller.ts'
 import { isBearer, type Live, type Verified } from '../sessions/session.ts'
 import type { Rotated, Verification } from '../sessions/verification.ts'
 import { unknownField } from './request-errors.ts'
 
-/** What a route requires of its caller: nothing, or the bearer token of a live session. */
-export type CallerKind = 'none' | 'session'
+/** What a route requires of its caller: nothing, the bearer token of a live session, or a service key. */
+export type CallerKind = 'none' | 'session' | 'service'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,7 +33,7 @@ export type SignedIn = Pick<Live, 'session' | 'account'>
  */
 export function authenticate(app: FastifyInstance, kind: CallerKind, verification: Verification): void {
   app.addHook('onRequest', (request, _reply, done) => {
-    if ((request.routeOptions.config.caller ?? kind) === 'none') return done()
+    if ((request.routeOptions.config.caller ?? kind) !== 'session') return done()
     const token = bearerToken(request)
     const signedIn = signedInBy(token, verification)
     const goOn = ({ session, account }: SignedIn) => {
@@ -104,7 +105,7 @@ function onlyLive<Shown extends Live>(verified: Shown | NotLive): Shown {
  * The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), behind any number of spaces (RFC
  * 9110, section 11.4).
  * @throws AppError `token_missing`, also for a header that does not begin with `Bearer`,
- * `credentials_conflict`, `token_in_url`
+ * `credentials_conflict`, `token_in_url`, `token_expected` for a service key
  */
 export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (raw.url?.includes('token=')) throw new AppError('token_in_url')
@@ -114,10 +115,13 @@ export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
   // The `Bearer` scheme is missing, so the token itself was not looked up.
   if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_missing')
-  return header.charCodeAt(7) === 0x20 ? header.slice(7).replace(/^ +/, '') : header.slice(7)
+  const token = header.charCodeAt(7) === 0x20 ? header.slice(7).replace(/^ +/, '') : header.slice(7)
+  if (looksLikeKey(token)) throw new AppError('token_expected')
+  return token
 }
 
-function countAuthorization(rawHeaders: readonly string[]): number {
+/** How many `Authorization` headers a request has. */
+export function countAuthorization(rawHeaders: readonly string[]): number {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]

@@ -37,6 +37,7 @@ const forms: Readonly<Record<string, Words>> = {
 const types: Readonly<Record<string, Words>> = {
   string: { 'zh-CN': '字符串', en: 'text (a JSON string)' },
   object: { 'zh-CN': 'JSON 对象', en: 'a JSON object' },
+  array: { 'zh-CN': 'JSON 数组', en: 'a JSON array' },
 }
 
 /**
@@ -62,6 +63,8 @@ const inChinese: Readonly<Record<string, Sentence>> = {
   has_wrong_type: (name, { type }) => `${name} 的类型错误${toBe(types[type ?? '']?.['zh-CN'], '：应为')}。`,
   is_too_short: (name, { limit }) => `${name} 至少要有 ${limit ?? 1} 个字符。`,
   is_too_long: (name, { limit }) => `${name} 过长${toBe(limit, '：最多', ' 个字符')}。`,
+  has_too_few_items: (name, { limit }) => `${name} 至少要有 ${limit ?? 1} 项。`,
+  has_too_many_items: (name, { limit }) => `${name} 的项数过多${toBe(limit, '：最多 ', ' 项')}。`,
   has_wrong_form: (name, { form }) => `${name} 的格式错误${toBe(forms[form ?? '']?.['zh-CN'], '：')}。`,
   is_not_one_of_the_allowed: (name, { allowed }) => `${name} 的值只能是：${list(allowed)}。`,
   is_used: (name) => `${name} 已用于另一次登录：请为每次登录生成新的值。`,
@@ -79,6 +82,8 @@ const inEnglish: Readonly<Record<string, Sentence>> = {
   has_wrong_type: (name, { type }) => `${name} has the wrong type${toBe(types[type ?? '']?.en, '; send ')}.`,
   is_too_short: (name, { limit }) => `${name} is too short; the least is ${limit ?? 1} character(s).`,
   is_too_long: (name, { limit }) => `${name} is too long${toBe(limit, '; the most is ', ' characters')}.`,
+  has_too_few_items: (name, { limit }) => `${name} has too few items; the least is ${limit ?? 1}.`,
+  has_too_many_items: (name, { limit }) => `${name} has too many items${toBe(limit, '; the most is ')}.`,
   has_wrong_form: (name, { form }) => `${name} has the wrong form${toBe(forms[form ?? '']?.en, '; send ')}.`,
   is_not_one_of_the_allowed: (name, { allowed }) => `${name} must be one of: ${list(allowed)}.`,
   is_used: (name) => `${name} was used for a sign-in before: choose a new one for each sign-in.`,

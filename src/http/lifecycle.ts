@@ -73,6 +73,7 @@ export class RequestLifecycle {
   attachTo(app: FastifyInstance): void {
     tellClientAddress(app, this.#parts.addressOf)
     app.decorateRequest('signedIn', null)
+    app.decorateRequest('serviceKey', null)
     this.#lines.attachTo(app)
     app.server.on('connect', (_request, socket) => this.connections.refuseTunnel(socket))
     // RFC 9110, section 10.1.1: a client that waits to be asked for its body is not asked for one that is
@@ -250,8 +251,8 @@ function isTaken({ socket, writableLength }: ServerResponse): boolean {
 }
 
 /** The class of a request's work, as far as its caller is known by now. */
-function classOf({ raw, signedIn }: FastifyRequest): QueueClass {
-  if (signedIn) return 'known'
+function classOf({ raw, signedIn, serviceKey }: FastifyRequest): QueueClass {
+  if (signedIn || serviceKey) return 'known'
   return isSafe(raw) ? 'reading' : 'changing'
 }
 

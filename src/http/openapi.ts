@@ -25,7 +25,7 @@ export interface Document {
 
 type SecurityScheme =
   | { readonly type: 'apiKey'; readonly in: 'header'; readonly name: string; readonly description: string }
-  | { readonly type: 'http'; readonly scheme: 'bearer'; readonly description: string }
+  | { readonly type: 'http'; readonly scheme: 'bearer' | 'basic'; readonly description: string }
 
 /** Whole bodies and responses that a server could have received and sent, by the name that /docs shows. */
 type Examples = Readonly<Record<string, unknown>>

@@ -26,6 +26,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '请求体必须是 application/json，且不能压缩',
     en: 'The body must be application/json, without compression',
   },
+  form_expected: {
+    status: 415,
+    zh: '请求体必须是 application/x-www-form-urlencoded，且不能压缩',
+    en: 'The body must be application/x-www-form-urlencoded, without compression',
+  },
   body_too_large: {
     status: 413,
     zh: '请求体过大，上限 16 KiB',
@@ -134,6 +139,46 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   password_refused: { status: 422, zh: '密码不符合要求', en: 'This password is not acceptable' },
   account_not_found: { status: 404, zh: '没有这个账号', en: 'There is no such account' },
   account_banned: { status: 403, zh: '此账号已被封禁', en: 'This account is banned' },
+  key_missing: {
+    status: 401,
+    zh: '此接口需要服务密钥：Authorization: Bearer hfk_…',
+    en: 'Send a service key as "Authorization: Bearer hfk_…"',
+  },
+  key_unknown: { status: 401, zh: '服务密钥无效', en: 'This service key is not valid' },
+  key_revoked: { status: 401, zh: '此服务密钥已吊销', en: 'This service key was revoked' },
+  key_expired: { status: 401, zh: '此服务密钥已过期', en: 'This service key has expired' },
+  key_network_refused: {
+    status: 403,
+    zh: '此服务密钥不能在这个网络使用',
+    en: 'This service key may not be used from this network',
+  },
+  key_scope_missing: {
+    status: 403,
+    zh: '此服务密钥没有这个接口所需的权限',
+    en: 'This service key does not have the scope that this route needs',
+  },
+  key_expected: {
+    status: 400,
+    zh: '此接口需要服务密钥，收到的是用户令牌',
+    en: "This route needs a service key; the request has a user's token",
+  },
+  token_expected: {
+    status: 400,
+    zh: '此接口需要用户令牌，收到的是服务密钥',
+    en: "This route needs a user's token; the request has a service key",
+  },
+  key_not_found: { status: 404, zh: '没有这个服务密钥', en: 'There is no such service key' },
+  key_rotating: {
+    status: 409,
+    zh: '此服务密钥上次轮换前的密钥仍然有效',
+    en: 'The secret before the last rotation of this service key is still valid',
+  },
+  key_limit_reached: { status: 409, zh: '服务密钥数量已达上限', en: 'There are too many service keys' },
+  key_rights_exceeded: {
+    status: 403,
+    zh: '新密钥的权限不能超过创建它的密钥',
+    en: 'A key cannot have more rights than the key that creates it',
+  },
   overloaded: { status: 503, zh: '服务繁忙，请稍后再试', en: 'The server is busy; try again shortly' },
   unavailable: {
     status: 503,
@@ -186,7 +231,10 @@ export function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError):
   if (facts.allow) reply.header('allow', facts.allow.join(', '))
   if (publicErrors[code].status !== 401 || code === 'credentials_wrong' || code === 'code_wrong') return
   // RFC 6750, section 3.1: no error code where no credential was sent.
-  reply.header('www-authenticate', code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
+  const bearer =
+    code === 'token_missing' || code === 'key_missing' ? 'Bearer' : 'Bearer error="invalid_token"'
+  // RFC 7617: services may also use Basic.
+  reply.header('www-authenticate', code.startsWith('key_') ? `${bearer}, Basic realm="hufu"` : bearer)
 }
 
 /** The time, and the time zone for Chinese texts. */

@@ -31,7 +31,7 @@ function shown(text: string): string {
  */
 function withoutSecret(run: string): string {
   if (run.length >= 16 && /[\dA-Z]/.test(run)) return '...'
-  const begin = run.indexOf('hf_')
+  const begin = run.search(/hfk?_/)
   return begin < 0 ? run : `${run.slice(0, begin)}...`
 }
 

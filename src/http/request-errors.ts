@@ -22,6 +22,8 @@ const problems: Readonly<Record<string, string>> = {
   type: 'has_wrong_type',
   minLength: 'is_too_short',
   maxLength: 'is_too_long',
+  minItems: 'has_too_few_items',
+  maxItems: 'has_too_many_items',
   pattern: 'has_wrong_form',
   enum: 'is_not_one_of_the_allowed',
   const: 'is_not_one_of_the_allowed',

@@ -1,5 +1,6 @@
 // The HTTP server: its surfaces, and the options that Fastify gets.
 import fastify, { type FastifyInstance } from 'fastify'
+import type { KeyVerification } from '../service-keys/key-verification.ts'
 import { bodyMax } from './body-limit.ts'
 import { type ClassicParts, classicSurface } from './classic/classic.ts'
 import { clientAddresses, trustIn } from './client-address.ts'
@@ -14,6 +15,7 @@ import { acceptJsonOnly } from './json-body.ts'
 import { type LifecycleParts, RequestLifecycle } from './lifecycle.ts'
 import { acceptEveryMethod } from './method-not-allowed.ts'
 import { DescribedSurfaces } from './openapi.ts'
+import { type ServiceParts, serviceSurface } from './service/service.ts'
 import { registerSurface, type Surface } from './surface.ts'
 import { type V1Parts, v1Surface } from './v1/v1.ts'
 import { LazyValidators } from './validators.ts'
@@ -25,7 +27,11 @@ declare module 'fastify' {
   }
 }
 
-export interface ServerParts extends V1Parts, Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
+export interface ServerParts
+  extends V1Parts,
+    ServiceParts,
+    Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
+  readonly keyVerification: Pick<KeyVerification, 'verify'>
   /** Connections at once. */
   readonly maxConnections: number
   readonly version: string
@@ -81,17 +87,19 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   acceptJsonOnly(app)
   lifecycle.attachTo(app)
   validators.attachTo(app)
-  const { verification } = parts
+  const { verification, keyVerification } = parts
   const described = new DescribedSurfaces(parts.version)
   app.decorate('described', described)
   const routes: FastRoutes = []
   const surfaces: Surface[] = [
     ...(parts.classic ? [classicSurface(parts.classic, routes)] : []),
     v1Surface(parts, routes, lifecycle),
+    serviceSurface(parts),
     healthSurface(parts.health),
     docsSurface(described),
   ]
-  for (const surface of surfaces) await registerSurface(app, surface, { verification, lifecycle, described })
+  const shared = { verification, keyVerification, lifecycle, described }
+  for (const surface of surfaces) await registerSurface(app, surface, shared)
   answerFirst(app, { verification, routes, lifecycle })
   limitConnections(app.server, parts.maxConnections)
   answerBeforeEnd(app.server)

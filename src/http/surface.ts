@@ -1,10 +1,12 @@
 // A surface: routes with the same kind of caller, error format and OpenAPI document. server.ts lists them.
 import type { FastifyInstance } from 'fastify'
+import type { KeyVerification } from '../service-keys/key-verification.ts'
 import type { Verification } from '../sessions/verification.ts'
 import { authenticate, type CallerKind, refuseUnexpectedBody } from './authenticate.ts'
 import type { ErrorFormat, RequestLifecycle } from './lifecycle.ts'
 import { refuseOtherMethods } from './method-not-allowed.ts'
 import { type DescribedSurfaces, describeRoutes, type SurfaceDocument } from './openapi.ts'
+import { authenticateServices } from './service-caller.ts'
 
 export interface Surface {
   readonly name: string
@@ -25,6 +27,7 @@ export interface Surface {
 
 export interface SurfaceParts {
   readonly verification: Verification
+  readonly keyVerification: Pick<KeyVerification, 'verify'>
   readonly lifecycle: RequestLifecycle
   /** Where the documents of all surfaces are collected. */
   readonly described: DescribedSurfaces
@@ -37,7 +40,7 @@ export interface SurfaceParts {
 export async function registerSurface(
   root: FastifyInstance,
   surface: Surface,
-  { verification, lifecycle, described }: SurfaceParts,
+  { verification, keyVerification, lifecycle, described }: SurfaceParts,
 ): Promise<void> {
   await root.register(async (app) => {
     app.addHook('onRoute', ({ url }) => {
@@ -48,6 +51,7 @@ export async function registerSurface(
     const otherMethods = refuseOtherMethods(app)
     if (surface.document) describeRoutes(app, surface.name, surface.document, described)
     authenticate(app, surface.caller, verification)
+    authenticateServices(app, surface.caller, keyVerification)
     refuseUnexpectedBody(app)
     // The routes get a scope of their own: hooks of the surface do not apply to the 405 routes.
     await app.register(async (inner) => surface.routes(inner))

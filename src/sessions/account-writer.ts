@@ -5,6 +5,7 @@
 import type { OnBackgroundError } from '../background-errors.ts'
 import { insertChange, insertChangeAfter, type WrittenChange } from '../changes/change-rows.ts'
 import type { Feed } from '../changes/feed.ts'
+import { announceLate } from '../changes/late-changes.ts'
 import type { Clock } from '../clock.ts'
 import type { Database } from '../database/schema.ts'
 import { type Deadline, inTransaction, takeLonger } from '../database/transaction.ts'
@@ -14,7 +15,6 @@ import { type NewEvent, noOrigin, type RequestOrigin, recordEvents, withoutPerso
 import { KeyedBatches } from '../keyed-batches.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { Mark, ReadTicket, SessionCache } from '../session-cache/session-cache.ts'
-import { lateMs } from '../timing.ts'
 import type { StoredAccount } from './account.ts'
 import { type Affected, affectedBy, apply, type Change, entriesAfter, type Work } from './account-change.ts'
 import { assertLive, type Caller } from './caller.ts'
@@ -22,9 +22,6 @@ import { certify, lockAccount } from './locked-account-rows.ts'
 import { LockedSessions } from './locked-sessions.ts'
 import { PendingEnds } from './pending-ends.ts'
 import type { StoredSession } from './session.ts'
-
-/** How often a change whose commit was late is written into the feed once more. */
-const announcements = 3
 
 export interface Decision<T> {
   /** null: nothing changes. What `lock` and `decide` wrote themselves is still committed. */
@@ -175,8 +172,7 @@ export class AccountWriter {
     // A removed account has no row and no sessions left to end.
     if (committed?.isPending && written.account) this.pendingEnds.begin(written.account.id)
     if (committed) {
-      if (committed.change) this.#feed.expect(committed.change, committed.history)
-      const position = await this.#announceLate(committed, deadline)
+      const position = await this.#announce(committed, deadline)
       await this.#settle({ ...committed, position }, written.sessions)
     }
     return written
@@ -266,23 +262,13 @@ export class AccountWriter {
     await this.pendingEnds.close()
   }
 
-  /**
-   * Writes a change into the feed once more where its commit took so long that other servers may have read
-   * past it. Returns the position of the last row.
-   * @throws AppError `unavailable` where this takes too long as well: the change is made, but not known
-   */
-  async #announceLate({ change, position, history }: Committed, { beganAt }: Deadline): Promise<number> {
-    if (change === null || performance.now() - beganAt <= lateMs) return position
-    for (let tries = 0; tries < announcements; tries++) {
-      const { again, deadline } = await inTransaction(this.#db, async (tx, deadline) => ({
-        again: await insertChange(tx, change.accountId, this.#clock.now()),
-        deadline,
-      }))
-      if (performance.now() - deadline.beganAt > lateMs) continue
-      this.#feed.expect(again, history)
-      return again.step
-    }
-    throw new AppError('unavailable', { retryAfterSeconds: 1 })
+  /** Returns the position of the change in the feed: that of its last row. */
+  async #announce({ change, position, history }: Committed, deadline: Deadline): Promise<number> {
+    if (change === null) return position
+    this.#feed.expect(change, history)
+    const subject = { kind: 'account', id: change.accountId } as const
+    const parts = { db: this.#db, clock: this.#clock, feed: this.#feed, history }
+    return (await announceLate(parts, subject, deadline)) ?? position
   }
 
   async #settle({ mark, position, begun }: Committed, sessions: readonly StoredSession[]): Promise<void> {

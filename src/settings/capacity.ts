@@ -19,4 +19,9 @@ export const capacitySettings = {
     default: '10000',
     parse: whole(1, 1_000_000),
   }),
+  keyLookups: setting({
+    name: 'HUFU_KEY_LOOKUPS_PER_SECOND',
+    default: '5000',
+    parse: whole(1, 1_000_000),
+  }),
 }

@@ -23,7 +23,7 @@ import {
 import { errorCodes } from '../../src/errors.ts'
 import { eventKinds } from '../../src/events/events.ts'
 import { publicErrors } from '../../src/http/problem.ts'
-import { Problem } from '../../src/http/v1/problem-answers.ts'
+import { Problem } from '../../src/http/problem-answers.ts'
 import {
   adjustableAllowances,
   allowanceNames,
@@ -335,7 +335,7 @@ describe('docs/command-line.md', () => {
     [...text.matchAll(/^ {2}([a-z]+) (?!\[command\])/gm)].map(([, name = '']) => name)
 
   test('has a heading for each command with its arguments, and a row for each option', async () => {
-    const groups = ['accounts', 'sessions', 'sms']
+    const groups = ['accounts', 'sessions', 'keys', 'sms']
     const inGroups = await Promise.all(
       groups.map(async (group) => commandsIn(await help(group)).map((name) => [group, name])),
     )

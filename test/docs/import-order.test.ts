@@ -50,7 +50,7 @@ const layers: readonly (readonly string[])[] = [
   ['sessions/'],
   ['codes/'],
   ['accounts/'],
-  ['authentication/'],
+  ['authentication/', 'service-keys/'],
   ['http/'],
   ['log.ts'],
   ['app/'],

@@ -29,6 +29,7 @@ import type { Database, Tables } from '../../src/database/schema.ts'
 import { migrationDeadlines } from '../../src/database/session-defaults.ts'
 import * as eventRows from '../../src/events/event-rows.ts'
 import * as counterRows from '../../src/limits/counter-rows.ts'
+import * as serviceKeyRows from '../../src/service-keys/service-key-rows.ts'
 import * as deviceProofRows from '../../src/sessions/device-proof-rows.ts'
 import * as lastSeenRows from '../../src/sessions/last-seen-rows.ts'
 import * as liveSessionRows from '../../src/sessions/live-session-rows.ts'
@@ -55,6 +56,7 @@ const modules = {
   'events/event-rows.ts': eventRows,
   'limits/counter-rows.ts': counterRows,
   'changes/change-rows.ts': changeRows,
+  'service-keys/service-key-rows.ts': serviceKeyRows,
   'sessions/device-proof-rows.ts': deviceProofRows,
   'sessions/old-session-rows.ts': oldSessionRows,
   'sessions/pending-end-rows.ts': pendingEndRows,
@@ -77,10 +79,13 @@ const withoutPlan: Readonly<Record<string, string>> = {
   insertBarredNumber: 'inserts one row',
   insertChange: 'inserts one row',
   insertChangeAfter: 'inserts one row',
+  insertChangeOf: 'inserts one row',
   insertCode: 'inserts one row',
   insertCounters: 'inserts rows',
   insertDeviceProof: 'inserts one row',
   insertEvents: 'inserts rows',
+  insertKey: 'inserts one row',
+  insertNetwork: 'inserts one row',
   insertPendingEnd: 'inserts one row',
   insertPurge: 'inserts one row',
   isOverByPendingEnd: 'asks nothing',
@@ -94,6 +99,14 @@ const withoutPlan: Readonly<Record<string, string>> = {
 const wholeTable: Readonly<Record<string, string>> = {
   findStart: 'once at a start, and the feed keeps an hour: deleteChangesBefore',
   listPurges: 'a row for each kind of data',
+  listKeys: 'at most a thousand keys, and those that are over for 90 days',
+  countLiveKeys: 'the same',
+  deleteKeysOverBefore: 'the same',
+  findKey: 'empty here: a primary key',
+  rotateKey: 'the same',
+  revokeKey: 'the same',
+  updateLastUse: 'the same',
+  listNetworks: 'the same',
   listPendingEnds: 'a row for each account whose sessions are being ended now',
   findPurge: 'a row for each kind of data',
   updatePurge: 'a row for each kind of data',
@@ -113,6 +126,7 @@ const maySort: Readonly<Record<string, string>> = {
   listLiveSessionIdsBefore: 'the same',
   listIdentities: 'an account has a handful of them',
   listDueForRemoval: 'only the accounts that fall due in the same millisecond',
+  listKeys: 'at most a thousand keys, and those that ended in the last 90 days',
 }
 
 /**
@@ -237,6 +251,15 @@ const calls: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
   findStart: (db) => changeRows.findStart(db, now + rows - 100, 50),
   beginHistory: (db) => changeRows.beginHistory(db, 'h', 'none'),
   deleteChangesBefore: (db) => changeRows.deleteChangesBefore(db, now + 50, { keep: 1_000, limit: 10 }),
+  listKeys: (db) => serviceKeyRows.listKeys(db),
+  findKey: (db) => serviceKeyRows.findKey(db, 'abcdefghijkl'),
+  countLiveKeys: (db) => serviceKeyRows.countLiveKeys(db, now),
+  rotateKey: (db) =>
+    serviceKeyRows.rotateKey(db, { id: 'abcdefghijkl', secretHash: hash, now, previousUntil: now }),
+  revokeKey: (db) => serviceKeyRows.revokeKey(db, 'abcdefghijkl', now),
+  updateLastUse: (db) => serviceKeyRows.updateLastUse(db, 'abcdefghijkl', now, 60_000),
+  listNetworks: (db) => serviceKeyRows.listNetworks(db, 'abcdefghijkl'),
+  deleteKeysOverBefore: (db) => serviceKeyRows.deleteKeysOverBefore(db, now, 50),
   findDeviceProof: (db) => deviceProofRows.findDeviceProof(db, hash, phoneNumber),
   listDeviceProofs: (db) => deviceProofRows.listDeviceProofs(db, id),
   renewDeviceProof: (db) =>

@@ -1,4 +1,5 @@
-// /openapi.json, and /docs to read and try the routes, with no resources from other servers.
+// /openapi.json, /openapi/service.json, and /docs to read and try the routes, with no resources from other
+// servers.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -24,7 +25,7 @@ const policy =
 /** Those of docs-thread.ts, which is a program of its own: an import of it would run it here. */
 const docsUrls: readonly DocsUrl[] = ['/docs', '/docs/', '/docs/js/scalar.js']
 
-/** /openapi.json and /docs. */
+/** The documents and /docs. */
 export function docsSurface(described: DescribedSurfaces): Surface {
   return {
     name: 'docs',
@@ -36,17 +37,22 @@ export function docsSurface(described: DescribedSurfaces): Surface {
   }
 }
 
+/** The documents, with the surfaces that each describes. */
+const documents = { '/openapi.json': publicSurfaces, '/openapi/service.json': ['service'] }
+
 function docsRoutes(app: FastifyInstance, described: DescribedSurfaces): void {
-  const description = onFirstUse(async () => {
-    const text = JSON.stringify(await described.joined(publicSurfaces))
-    return await storeAnswer(Buffer.from(text), {
-      contentType: 'application/json; charset=utf-8',
-      cacheControl: 'no-cache',
+  for (const [url, surfaces] of Object.entries(documents)) {
+    const description = onFirstUse(async () => {
+      const text = JSON.stringify(await described.joined(surfaces))
+      return await storeAnswer(Buffer.from(text), {
+        contentType: 'application/json; charset=utf-8',
+        cacheControl: 'no-cache',
+      })
     })
-  })
-  app.get('/openapi.json', { exposeHeadRoute: true }, async (request, reply) =>
-    sendStored(request, reply, await description()),
-  )
+    app.get(url, { exposeHeadRoute: true }, async (request, reply) =>
+      sendStored(request, reply, await description()),
+    )
+  }
   const pages = onFirstUse(pagesOfThread)
   for (const url of docsUrls) {
     app.get(url, { exposeHeadRoute: true }, async (request, reply) =>

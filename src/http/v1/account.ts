@@ -8,7 +8,7 @@ import { isoTime } from '../../iso-time.ts'
 import { callerOf, originOf, signedIn } from '../authenticate.ts'
 import { bodyOf } from '../checked-input.ts'
 import { httpsUrl, languageTag } from '../patterns.ts'
-import { closed, closedWithBody, problem, tokenRefused } from './problem-answers.ts'
+import { closed, closedWithBody, problem, tokenRefused } from '../problem-answers.ts'
 import { code, details } from './samples.ts'
 import { Code, Nickname, nullable, time } from './shapes.ts'
 

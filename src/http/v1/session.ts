@@ -9,7 +9,7 @@ import type { Verification } from '../../sessions/verification.ts'
 import { bearerToken, callerOf, rotatedBy, type SignedIn, signedIn } from '../authenticate.ts'
 import type { FastRoute } from '../fast-path.ts'
 import { printableAscii } from '../patterns.ts'
-import { closed, closedWithoutBody, problem } from './problem-answers.ts'
+import { closed, closedWithoutBody, problem } from '../problem-answers.ts'
 import { account, session } from './samples.ts'
 import { deviceLengths, nullable, Platform, time } from './shapes.ts'
 

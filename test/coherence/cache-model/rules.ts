@@ -66,7 +66,7 @@ export interface Rules {
    * change with such a step has been committed or is late. Feed.#settle
    */
   readonly waitsForOpen: boolean
-  /** A writer whose commit was late writes its change once more. AccountWriter.#announceLate */
+  /** A writer whose commit was late writes its change once more. announceLate of late-changes.ts */
   readonly announcesLate: boolean
   /** A process that reads the feed notices that the database has lost commits. Feed.#read */
   readonly noticesLoss: boolean

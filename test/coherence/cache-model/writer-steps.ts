@@ -153,7 +153,7 @@ function settleEarly(s: State, { w, on, rules }: Working, fate: Fate): void {
   if (writer.touches) send(s, rules, on, fate, lateKinds.settle, w)
 }
 
-/** AccountWriter.#announceLate */
+/** announceLate of late-changes.ts */
 function announce(s: State, { w, rules }: Working): void {
   const writer = s.writers[w]
   writer.position = nextStep(s, rules)

@@ -1,10 +1,10 @@
-// Problem responses of the v1 API: the schema of problem details, an example of each code, and the codes that
-// routes have in common.
+// Problem responses in OpenAPI documents: the schema of problem details, an example of each code, and the
+// codes that routes have in common.
 import { Type } from 'typebox'
-import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../../errors.ts'
-import { problemOf } from '../problem.ts'
-import { at, later } from './samples.ts'
-import { nullable, Platform, time } from './shapes.ts'
+import { AppError, type ErrorCode, type ErrorFacts, errorCodes } from '../errors.ts'
+import { problemOf } from './problem.ts'
+import { at, later } from './v1/samples.ts'
+import { nullable, Platform, time } from './v1/shapes.ts'
 
 export const Problem = Type.Object(
   {
@@ -67,7 +67,7 @@ export const tokenRefused = ['token_missing', 'token_unknown', ...ended]
 
 /** Problems that every route for signed-in callers may return. */
 export const closed = {
-  400: problem('bad_request', 'credentials_conflict', 'token_in_url'),
+  400: problem('bad_request', 'credentials_conflict', 'token_in_url', 'token_expected'),
   401: problem(...tokenRefused),
   500: problem('internal'),
   503: problem('unavailable'),
@@ -84,7 +84,7 @@ export const withBody = {
 export const closedWithBody = {
   ...closed,
   ...withBody,
-  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url'),
+  400: problem('invalid_json', 'bad_request', 'credentials_conflict', 'token_in_url', 'token_expected'),
 }
 
 /**
