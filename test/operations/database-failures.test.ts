@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
-import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import {
   asUnavailable,
   isReadOnlyServer,
@@ -68,6 +68,27 @@ describe.each(
       await expect(work).rejects.toMatchObject({ code: 'code_wrong' })
       proxy.set('pass')
       await expect(inTransaction(db, (tx) => sql`select 1`.execute(tx))).resolves.toBeDefined()
+    },
+    30_000,
+  )
+})
+
+describe.each(
+  databases.filter(({ name }) => name !== 'sqlite'),
+)('a pool that is closed while the database does not answer, on $name', (database) => {
+  test.skipIf(database.skipped !== null)(
+    'closes without an error: the connection that it was opening is given up',
+    async () => {
+      const { url, drop } = await database.createEmpty()
+      closers.push(drop)
+      const proxy = await startProxy(url)
+      closers.push(() => proxy.close())
+      const db = openDatabase(dialectFor(proxy.url, 2))
+      proxy.set('stall')
+      const waiting = failureOf(runSql(db, 'select 1'))
+      await vi.waitFor(() => expect(proxy.targetPorts()).not.toEqual([]), { interval: 10 })
+      await expect(db.destroy()).resolves.toBeUndefined()
+      expect(isUnavailable(await waiting)).toBe(true)
     },
     30_000,
   )
