@@ -1,18 +1,25 @@
 // docs/command-line.md.
 import { expect } from 'vitest'
 import { serveExamples } from './api.ts'
-import { runs, type Script } from './blocks.ts'
+import { type Block, runs, type Script } from './blocks.ts'
 import { shapeOf } from './shown.ts'
-import { jsonOf } from './walk.ts'
+import { jsonOf, type Walk } from './walk.ts'
 
 /** The command prints a line with the members of the example. */
-const prints = (command: string) =>
+async function printLike(walk: Walk, block: Block, command: string): Promise<void> {
+  const [line = ''] = (await walk.shell.run(`npm run -s hufu -- ${command}`)).split('\n')
+  const { detail, ...answer } = JSON.parse(line)
+  const { detail: documented, ...rest } = jsonOf(block) as { detail?: object }
+  expect(shapeOf(answer)).toEqual(shapeOf(rest))
+  expect(typeof detail).toBe(typeof documented)
+}
+
+const prints = (command: string) => runs((walk, block) => printLike(walk, block, command))
+
+const printsAfter = (first: string, command: string) =>
   runs(async (walk, block) => {
-    const [line = ''] = (await walk.shell.run(`npm run -s hufu -- ${command}`)).split('\n')
-    const { detail, ...answer } = JSON.parse(line)
-    const { detail: documented, ...rest } = jsonOf(block) as { detail?: object }
-    expect(shapeOf(answer)).toEqual(shapeOf(rest))
-    expect(typeof detail).toBe(typeof documented)
+    await walk.shell.run(`npm run -s hufu -- ${first}`)
+    await printLike(walk, block, command)
   })
 
 const signedIn = runs(async (walk) => {
@@ -32,4 +39,12 @@ export const commandLine: Script = [
   ['{"id"', signedIn, prints('accounts show 12345678901 --json')],
   ['{"id"', prints('events 12345678901 --json')],
   ['{"id"', prints('sessions list 12345678901 --json')],
+  [
+    '{"id"',
+    printsAfter(
+      'keys create --name billing --scope introspect --network 10.0.0.0/8 --expires 90d',
+      'keys list --json',
+    ),
+  ],
+  ['{"at"', prints(`keys events "$(npm run -s hufu -- keys list --json | cut -d '"' -f 4)" --json`)],
 ]

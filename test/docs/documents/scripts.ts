@@ -7,6 +7,7 @@ import { docker } from './docker.ts'
 import { operations } from './operations.ts'
 import { architecture, contributing } from './others.ts'
 import { readme } from './readme.ts'
+import { backend, serviceKeys } from './service-keys.ts'
 import { sms } from './sms.ts'
 import { tutorial } from './tutorial.ts'
 import type { WalkOptions } from './walk.ts'
@@ -24,6 +25,8 @@ export const scripts: Readonly<Record<string, Scripted>> = {
   'docs/operations.md': { script: operations },
   'docs/docker.md': { script: docker },
   'docs/sms.md': { script: sms },
+  'docs/service-keys.md': { script: serviceKeys },
+  'docs/backend.md': { script: backend },
   'docs/command-line.md': { script: commandLine },
   'docs/browsers.md': { script: browsers },
   'docs/limits.md': { script: limits },
