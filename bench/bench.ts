@@ -143,8 +143,8 @@ async function subjectsWithAims(): Promise<Subject[]> {
   return [
     bareRoutes('http'),
     bareRoutes('fastify'),
-    hufu({ ...both, name: 'SQLite', environment: sqlite('ours') }),
-    hufu({ ...both, name: 'MariaDB + Redis', environment: await onBoth(0) }),
+    hufu({ routes: 'all', name: 'SQLite', environment: sqlite('ours') }),
+    hufu({ routes: 'all', name: 'MariaDB + Redis', environment: await onBoth(0) }),
     ...others,
   ]
 }
@@ -155,8 +155,8 @@ async function allSubjects(peersMissing: string | null): Promise<Subject[]> {
   const subjects: Subject[] = [
     bareRoutes('http'),
     bareRoutes('fastify'),
-    hufu({ name: 'SQLite', environment: sqlite('user'), routes: 'both' }),
-    hufu({ name: 'MariaDB + Redis', environment: await onBoth(0), routes: 'both' }),
+    hufu({ name: 'SQLite', environment: sqlite('user'), routes: 'all' }),
+    hufu({ name: 'MariaDB + Redis', environment: await onBoth(0), routes: 'all' }),
     hufu({ name: 'MariaDB', environment: await onMariadb(), routes: 'user' }),
     hufu({
       name: 'SQLite, no request log',

@@ -10,7 +10,7 @@ import { rotateOrder } from './rotate-order.ts'
 import { assertSameBytes } from './same-bytes.ts'
 
 /** A route that the baselines answer identically, or an equivalent one of another program. */
-export type Route = 'GET /user' | 'GET /v1/session' | 'others'
+export type Route = 'GET /user' | 'GET /v1/session' | 'POST /v1/introspect' | 'others'
 
 /**
  * `http`: a bare node:http handler, the limit of what Node can do; `fastify`: a bare Fastify route. Both

@@ -4,13 +4,21 @@ import autocannon from 'autocannon'
 import { cpuSeconds } from './cpu-pinning.ts'
 import { median } from './median.ts'
 
+export interface AskedRequest {
+  /** `GET` by default. */
+  readonly method?: 'GET' | 'POST'
+  readonly path: string
+  readonly headers: Record<string, string>
+  readonly body?: string
+}
+
 /** The request that is repeated. */
 export interface Asked {
   readonly name: string
   readonly url: string
   readonly pid: number | undefined
   /** One request for each token. */
-  readonly requests: readonly { readonly path: string; readonly headers: Record<string, string> }[]
+  readonly requests: readonly AskedRequest[]
   /** Whether a body is the response for a signed-in client: a fast refusal must not be measured. */
   isRight(body: string): boolean
 }

@@ -1,6 +1,6 @@
 // Checks that two routes send the same number of bytes, so that their comparison measures the check and not
 // the response.
-import { get } from 'node:http'
+import { request as send } from 'node:http'
 import type { Asked } from './http-load.ts'
 
 /**
@@ -25,7 +25,8 @@ export async function assertSameBytes(bare: Asked, other: Asked): Promise<void> 
 async function sizes({ name, url, requests: [request] }: Asked): Promise<Map<string, number>> {
   if (!request) throw new Error(`${name}: nothing to ask`)
   return await new Promise((resolve, reject) => {
-    get(`${url}${request.path}`, { headers: request.headers }, async (answer) => {
+    const { path, body: sent, ...options } = request
+    const asked = send(`${url}${path}`, options, async (answer) => {
       let body = 0
       for await (const chunk of answer) body += chunk.length
       const found = new Map([['the body', body]])
@@ -33,6 +34,7 @@ async function sizes({ name, url, requests: [request] }: Asked): Promise<Map<str
       // It ends in a counter, which grows to the length of the others.
       if (found.has('x-request-id')) found.set('x-request-id', 12)
       resolve(found)
-    }).on('error', reject)
+    })
+    asked.on('error', reject).end(sent)
   })
 }

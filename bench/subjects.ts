@@ -5,10 +5,15 @@ import { join } from 'node:path'
 import { createClient } from 'redis'
 import { type ServerProcess, startProcess } from '../test/support/app.ts'
 import type { Baseline, Subject, Target } from './checks.ts'
-import { issueTokens } from './tokens.ts'
+import { issueKey, issueTokens } from './tokens.ts'
 
 const startOfUser = '{"code":1,"nickname":"测试用户1","phone_number":"13'
 const startOfSession = '{"session":{"id":"'
+
+/** A key may look up 5,000 tokens a second by default. */
+const unlimitedLookups = { HUFU_KEY_LOOKUPS_PER_SECOND: '1000000' }
+/** As long as a real key. */
+const madeUpKey = `hfk_${'0'.repeat(12)}_${'0'.repeat(49)}`
 
 /** Routes with Hufu's responses that check nothing. */
 export function bareRoutes(baseline: Baseline): Subject {
@@ -17,7 +22,11 @@ export function bareRoutes(baseline: Baseline): Subject {
     const tokens = Array.from({ length: count }, (_, i) => madeUpToken(i))
     return async () => {
       const process = await startProcess({ BENCH_BARE: baseline }, { script: 'bench/bare.ts' })
-      const targets = [userTarget(name, process, tokens), sessionTarget(name, process, tokens)]
+      const targets = [
+        userTarget(name, process, tokens),
+        sessionTarget(name, process, tokens),
+        introspectionTarget(name, process, { tokens, key: madeUpKey }),
+      ]
       return { process, targets: targets.map((target) => ({ ...target, baseline })) }
     }
   }
@@ -40,8 +49,8 @@ function issuerOf(source: string | undefined): typeof issueTokens {
 export interface HufuSubject {
   readonly name: string
   readonly environment: Record<string, string>
-  /** Whether `GET /v1/session` is measured as well. */
-  readonly routes: 'both' | 'user'
+  /** `all`: with `POST /v1/introspect`, which another checkout may not have. */
+  readonly routes: 'all' | 'both' | 'user'
   /** The absolute path of another checkout whose server is started. */
   readonly source?: string
 }
@@ -50,10 +59,13 @@ export interface HufuSubject {
 export function hufu({ name, environment, routes, source }: HufuSubject): Subject {
   return async (count) => {
     const tokens = await issuerOf(source)(environment, count)
+    const key = routes === 'all' ? await issueKey(environment) : null
     return async () => {
-      const process = await startProcess(environment, { keepOutput: false, entry: entryOf(source), source })
+      const settings = { ...environment, ...(key !== null && unlimitedLookups) }
+      const process = await startProcess(settings, { keepOutput: false, entry: entryOf(source), source })
       const targets = [userTarget(name, process, tokens)]
-      if (routes === 'both') targets.push(sessionTarget(name, process, tokens))
+      if (routes !== 'user') targets.push(sessionTarget(name, process, tokens))
+      if (key !== null) targets.push(introspectionTarget(name, process, { tokens, key }))
       return { process, targets }
     }
   }
@@ -109,6 +121,26 @@ function sessionTarget(name: string, process: ServerProcess, tokens: readonly st
       headers: { authorization: `Bearer ${token}` },
     })),
     isRight: (body) => body.startsWith(startOfSession) && body.includes('"nickname":"测试用户1"'),
+  }
+}
+
+function introspectionTarget(
+  name: string,
+  process: ServerProcess,
+  { tokens, key }: { readonly tokens: readonly string[]; readonly key: string },
+): Target {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/x-www-form-urlencoded' }
+  return {
+    ...of(name, process),
+    route: 'POST /v1/introspect',
+    bytesOf: 'POST /v1/introspect',
+    requests: tokens.map((token) => ({
+      method: 'POST',
+      path: '/v1/introspect',
+      headers,
+      body: `token=${token}`,
+    })),
+    isRight: (body) => body.startsWith('{"active":true,"sub":"'),
   }
 }
 

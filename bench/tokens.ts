@@ -27,6 +27,18 @@ export async function issueTokens(environment: Record<string, string>, count: nu
   }
 }
 
+/** A service key that may introspect tokens. */
+export async function issueKey(environment: Record<string, string>): Promise<string> {
+  const services = await openServices(readSettings(environment))
+  try {
+    const rights = { scopes: ['introspect'], networks: [], expiresAt: null } as const
+    const { text } = await services.keys.create({ name: 'bench', ...rights }, { by: null, origin: noOrigin })
+    return text
+  } finally {
+    await services.close()
+  }
+}
+
 async function issueToken(services: Services, phoneNumber: string): Promise<string> {
   const account = await services.accounts.create({ phoneNumber, nickname: '测试用户1', password: null })
   const device = {
