@@ -32,15 +32,24 @@ export interface FastPathParts {
   readonly lifecycle: RequestLifecycle
 }
 
+/** Answers requests before Fastify. */
+export interface FastAnswers {
+  /**
+   * Whether it has answered the request, will answer it, or will call `goOn`.
+   * @param goOn gives the request to Fastify
+   */
+  tryToAnswer(request: IncomingMessage, response: ServerResponse, goOn: () => void): boolean
+}
+
 /** Puts the fast path in front of a server's routes. */
-export function answerFirst(app: FastifyInstance, parts: FastPathParts): void {
+export function answerFirst(app: FastifyInstance, inOrder: readonly FastAnswers[]): void {
   const { server } = app
   const [handle] = server.listeners('request')
   if (handle === undefined) throw new Error('Fastify listens to its server in another way now')
-  const fastPath = new FastPath(parts)
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!fastPath.tryToAnswer(request, response)) handle.call(server, request, response)
+    const goOn = () => handle.call(server, request, response)
+    if (!inOrder.some((fast) => fast.tryToAnswer(request, response, goOn))) goOn()
   })
 }
 
@@ -53,7 +62,8 @@ interface Asked extends FastRequest {
   readonly route: Route
 }
 
-class FastPath {
+/** The fast path of routes that take a token and no body. */
+export class FastChecks implements FastAnswers {
   readonly #verification: Verification
   readonly #lifecycle: RequestLifecycle
   readonly #routes: readonly Route[]
@@ -68,7 +78,6 @@ class FastPath {
     }))
   }
 
-  /** Returns whether the fast path has answered the request or will answer it. */
   tryToAnswer(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.method !== 'GET') return false
     const route = this.#routes.find(({ path }) => path === request.url)
@@ -95,11 +104,14 @@ class FastPath {
   }
 }
 
+/** What makes the answer of a token; it depends on its argument only. */
+export type AnswerOf = Pick<FastRoute, 'answer'>
+
 /**
  * The JSON as bytes, one character per byte (`latin1`): as a normal string, JSON with Chinese text would take
  * twice the memory and would be encoded again for each response.
  */
-function bytesOf(route: Route, verified: VerifiedToken): string {
+export function bytesOf(route: AnswerOf, verified: VerifiedToken): string {
   if (verified.answeredBy !== route) {
     verified.answer = Buffer.from(JSON.stringify(route.answer(verified.live))).toString('latin1')
     verified.answeredBy = route

@@ -132,12 +132,26 @@ export class RequestLifecycle {
   mayAnswerFast(request: IncomingMessage): boolean {
     const { headers } = request
     return (
-      headers.upgrade === undefined &&
       headers['content-length'] === undefined &&
       headers['transfer-encoding'] === undefined &&
-      headFaultOf(request) === null &&
-      !this.#parts.isStopping()
+      this.#hasPlainHead(request)
     )
+  }
+
+  /** The same for a request whose body is announced by its length. */
+  mayAnswerBodyFast(request: IncomingMessage): boolean {
+    const { headers } = request
+    return (
+      headers['content-length'] !== undefined &&
+      headers['content-encoding'] === undefined &&
+      headers.expect === undefined &&
+      !announcesTooMuch(request) &&
+      this.#hasPlainHead(request)
+    )
+  }
+
+  #hasPlainHead(request: IncomingMessage): boolean {
+    return request.headers.upgrade === undefined && headFaultOf(request) === null && !this.#parts.isStopping()
   }
 
   /** The head of a route's fast-path responses, for `answerFast`. */

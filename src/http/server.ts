@@ -8,13 +8,14 @@ import { answerBeforeEnd } from './connection-ends.ts'
 import { requestMs } from './connection-guard.ts'
 import { limitConnections } from './connection-limit.ts'
 import { docsSurface } from './docs/docs.ts'
-import { answerFirst, type FastRoutes } from './fast-path.ts'
+import { answerFirst, FastChecks, type FastRoutes } from './fast-path.ts'
 import { ForeignProtocols } from './foreign-protocols.ts'
 import { type HealthParts, healthSurface } from './health/health.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { type LifecycleParts, RequestLifecycle } from './lifecycle.ts'
 import { acceptEveryMethod } from './method-not-allowed.ts'
 import { DescribedSurfaces } from './openapi.ts'
+import { FastIntrospection } from './service/fast-introspection.ts'
 import { type ServiceParts, serviceSurface } from './service/service.ts'
 import { registerSurface, type Surface } from './surface.ts'
 import { type V1Parts, v1Surface } from './v1/v1.ts'
@@ -31,7 +32,7 @@ export interface ServerParts
   extends V1Parts,
     ServiceParts,
     Omit<LifecycleParts, 'addressOf' | 'isTrusted' | 'isStopping'> {
-  readonly keyVerification: Pick<KeyVerification, 'verify'>
+  readonly keyVerification: KeyVerification
   /** Connections at once. */
   readonly maxConnections: number
   readonly version: string
@@ -100,7 +101,10 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   ]
   const shared = { verification, keyVerification, lifecycle, described }
   for (const surface of surfaces) await registerSurface(app, surface, shared)
-  answerFirst(app, { verification, routes, lifecycle })
+  answerFirst(app, [
+    new FastChecks({ verification, routes, lifecycle }),
+    new FastIntrospection({ ...parts, lifecycle, addressOf }),
+  ])
   limitConnections(app.server, parts.maxConnections)
   answerBeforeEnd(app.server)
   return app

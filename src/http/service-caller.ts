@@ -67,7 +67,7 @@ export function serviceKey({ serviceKey: key }: FastifyRequest): ServiceKey {
  * id as the user and the key as the password, as libraries for token introspection send it.
  * @throws AppError `key_missing`, `credentials_conflict`, `key_expected`, `key_unknown`
  */
-function keyTextOf({ raw }: Pick<FastifyRequest, 'raw'>): string {
+export function keyTextOf({ raw }: Pick<FastifyRequest, 'raw'>): string {
   const header = raw.headers.authorization ?? ''
   if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
   const [, scheme = '', credentials = ''] = /^(\w+) +(\S+)$/.exec(header) ?? []

@@ -26,15 +26,25 @@ export class KeyAllowance {
     this.#steady = steady
   }
 
+  /** How many lookups of a key `take` counts now. */
+  left(keyId: string): number {
+    return this.#leftAt(keyId, this.#steady.now())
+  }
+
+  #leftAt(keyId: string, now: number): number {
+    const full = Math.max(this.#perSecond, burstMin)
+    const bucket = this.#buckets.get(keyId)
+    if (bucket === undefined) return full
+    return Math.min(full, bucket.left + ((now - bucket.at) / 1000) * this.#perSecond)
+  }
+
   /**
    * Counts lookups of a key.
    * @throws AppError `rate_limited`; then none is counted
    */
   take(keyId: string, count: number): void {
     const now = this.#steady.now()
-    const full = Math.max(this.#perSecond, burstMin)
-    const { left: before, at } = this.#buckets.get(keyId) ?? { left: full, at: now }
-    const left = Math.min(full, before + ((now - at) / 1000) * this.#perSecond)
+    const left = this.#leftAt(keyId, now)
     if (left < count)
       throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil((count - left) / this.#perSecond) })
     this.#buckets.set(keyId, { left: left - count, at: now })

@@ -18,7 +18,7 @@ const refusals: Readonly<Record<Exclude<KeyVerdict, 'live'>, ErrorCode>> = {
 /** The most keys that are remembered by their texts. */
 const maxRemembered = 1_000
 
-/** A key that was verified by its text, for callers with this address. */
+/** A key that was verified by its text, for a caller with this address. */
 interface Remembered {
   readonly key: StoredKey
   readonly address: string | null
@@ -37,8 +37,8 @@ export class KeyVerification {
   readonly #uses: KeyUses
   readonly #clock: Clock
   /**
-   * By text, in the memory of this process and nowhere else, as long as the cache holds the key: checksum, hash
-   * and two comparisons for each request would cost more than the lookup of a token.
+   * By text, in the memory of this process and nowhere else, as long as the cache holds the key: checksum,
+   * hash and two comparisons for each request would cost more than the lookup of a token.
    */
   readonly #remembered = new BoundedMap<Remembered>(maxRemembered)
 
@@ -54,8 +54,8 @@ export class KeyVerification {
    * @throws AppError (or rejects with) `key_unknown`, `key_revoked`, `key_expired`, `key_network_refused`
    */
   verify(text: string, address: string | null): MaybePromise<ServiceKey> {
-    const remembered = this.#remembered.get(text)
-    if (remembered && this.#isCurrent(remembered, address)) return remembered.key
+    const remembered = this.verifyFromMemory(text, address)
+    if (remembered) return remembered
     const presented = parseKeyText(text)
     if (presented === null) throw new AppError('key_unknown')
     return mapMaybe(this.#cache.find(presented.id), (key) => {
@@ -66,12 +66,17 @@ export class KeyVerification {
     })
   }
 
-  /** A key that a slow reading found may have changed since: then the cache holds another object. */
-  #isCurrent({ key, address, until }: Remembered, from: string | null): boolean {
+  /** Verifies a key from memory. null is no refusal: `verify` has to decide. */
+  verifyFromMemory(text: string, address: string | null): ServiceKey | null {
+    const remembered = this.#remembered.get(text)
+    if (remembered === undefined) return null
+    const { key, address: known, until } = remembered
     const now = this.#clock.now()
-    if (!this.#cache.holds(key) || address !== from || now >= until) return false
+    // A key that a slow reading found may have changed since: then the cache holds another object.
+    if (!this.#cache.holds(key) || now >= until) return null
+    if (key.networks.length > 0 && address !== known) return null
     this.#uses.note(key.id, address, now)
-    return true
+    return key
   }
 
   #judge(key: StoredKey | null, presented: PresentedKey, address: string | null): StoredKey {

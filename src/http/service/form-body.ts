@@ -13,7 +13,7 @@ export function acceptFormsOnly(app: FastifyInstance): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
       const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers
-      if (!isForm(type) || encoding.toLowerCase() !== 'identity') throw new AppError('form_expected')
+      if (!isFormType(type) || encoding.toLowerCase() !== 'identity') throw new AppError('form_expected')
       // `parseAs: 'buffer'` gives a Buffer.
       done(null, parseForm(body as Buffer))
     } catch (error) {
@@ -22,7 +22,8 @@ export function acceptFormsOnly(app: FastifyInstance): void {
   })
 }
 
-function isForm(type: string): boolean {
+/** Whether a `Content-Type` is that of a form. */
+export function isFormType(type: string): boolean {
   return /^application\/x-www-form-urlencoded(\s*;\s*charset\s*=\s*"?utf-?8"?)?\s*$/i.test(type)
 }
 

@@ -2,6 +2,7 @@
 import { isoTime } from '../../iso-time.ts'
 import type { KeyScope } from '../../service-keys/service-key.ts'
 import { isBearer, type Verified } from '../../sessions/session.ts'
+import type { SignedIn } from '../authenticate.ts'
 
 /** What a caller may learn of a token that is valid. */
 export interface ActiveToken {
@@ -35,28 +36,30 @@ export interface InactiveToken {
 export function describeToken(verified: Verified, scopes: readonly KeyScope[]): ActiveToken | InactiveToken {
   const tellsReason = scopes.includes('introspect:reason')
   switch (verified.is) {
-    case 'live': {
+    case 'live':
       // The token alone does not prove such a session, and this route sees nothing else.
-      if (!isBearer(verified)) return { active: false }
-      const { session, account } = verified
-      return {
-        active: true,
-        sub: account.id,
-        sid: session.id,
-        jti: session.id,
-        ...(session.expiresAt !== null && { exp: Math.floor(session.expiresAt / 1000) }),
-        iat: Math.floor(session.createdAt / 1000),
-        client_id: session.platform,
-        token_type: 'Bearer',
-        scope: '',
-        ...(scopes.includes('introspect:phone') && { phone_number: account.phoneNumber }),
-      }
-    }
+      return isBearer(verified) ? describeLive(verified, scopes) : { active: false }
     case 'ended': {
       const { reason, at } = verified.ending
       return { active: false, ...(tellsReason && { reason: `session_${reason}`, ended_at: isoTime(at) }) }
     }
     case 'unknown':
       return { active: false, ...(tellsReason && { reason: 'token_unknown' }) }
+  }
+}
+
+/** @param scopes of the caller's key */
+export function describeLive({ session, account }: SignedIn, scopes: readonly KeyScope[]): ActiveToken {
+  return {
+    active: true,
+    sub: account.id,
+    sid: session.id,
+    jti: session.id,
+    ...(session.expiresAt !== null && { exp: Math.floor(session.expiresAt / 1000) }),
+    iat: Math.floor(session.createdAt / 1000),
+    client_id: session.platform,
+    token_type: 'Bearer',
+    scope: '',
+    ...(scopes.includes('introspect:phone') && { phone_number: account.phoneNumber }),
   }
 }
