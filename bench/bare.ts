@@ -1,5 +1,6 @@
 // The baselines: routes with the same responses as GET /user, GET /v1/session and POST /v1/introspect, byte
-// for byte, which check and log nothing; the last one parses its form. With BENCH_BARE=http they run on a bare node:http handler, otherwise on Fastify.
+// for byte, which check and log nothing; the last one parses its form. With BENCH_BARE=http they run on a
+// bare node:http handler, otherwise on Fastify.
 import { createServer, type ServerResponse } from 'node:http'
 import { parse } from 'node:querystring'
 import fastify from 'fastify'
