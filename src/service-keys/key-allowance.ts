@@ -11,8 +11,8 @@ const burstMin = 100
 
 interface Bucket {
   /** How many lookups were left at `at`. */
-  readonly left: number
-  readonly at: number
+  left: number
+  at: number
 }
 
 export class KeyAllowance {
@@ -26,16 +26,24 @@ export class KeyAllowance {
     this.#steady = steady
   }
 
-  /** How many lookups of a key `take` counts now. */
+  /** How many lookups of a key `take` would count now. */
   left(keyId: string): number {
-    return this.#leftAt(keyId, this.#steady.now())
+    return this.#bucketOf(keyId).left
   }
 
-  #leftAt(keyId: string, now: number): number {
+  /** The bucket of a key, as it is now. */
+  #bucketOf(keyId: string): Bucket {
+    const now = this.#steady.now()
     const full = Math.max(this.#perSecond, burstMin)
-    const bucket = this.#buckets.get(keyId)
-    if (bucket === undefined) return full
-    return Math.min(full, bucket.left + ((now - bucket.at) / 1000) * this.#perSecond)
+    const known = this.#buckets.get(keyId)
+    if (known !== undefined) {
+      known.left = Math.min(full, known.left + ((now - known.at) / 1000) * this.#perSecond)
+      known.at = now
+      return known
+    }
+    const bucket = { left: full, at: now }
+    this.#buckets.set(keyId, bucket)
+    return bucket
   }
 
   /**
@@ -43,10 +51,10 @@ export class KeyAllowance {
    * @throws AppError `rate_limited`; then none is counted
    */
   take(keyId: string, count: number): void {
-    const now = this.#steady.now()
-    const left = this.#leftAt(keyId, now)
-    if (left < count)
-      throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil((count - left) / this.#perSecond) })
-    this.#buckets.set(keyId, { left: left - count, at: now })
+    const bucket = this.#bucketOf(keyId)
+    const missing = count - bucket.left
+    if (missing > 0)
+      throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(missing / this.#perSecond) })
+    bucket.left -= count
   }
 }

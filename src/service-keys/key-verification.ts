@@ -15,13 +15,17 @@ const refusals: Readonly<Record<Exclude<KeyVerdict, 'live'>, ErrorCode>> = {
   other_network: 'key_network_refused',
 }
 
+/** Uses of one caller are noted at most so often; key-uses.ts writes them once a minute. */
+const noteEveryMs = 10_000
 /** The most keys that are remembered by their texts. */
 const maxRemembered = 1_000
 
-/** A key that was verified by its text, for a caller with this address. */
+/** A key that was verified by its text, and the last caller with it. */
 interface Remembered {
   readonly key: StoredKey
-  readonly address: string | null
+  address: string | null
+  /** When a use of this caller was noted. */
+  notedAt: number
   /** The next end of the key, or of the secret before its last rotation. */
   readonly until: number
 }
@@ -60,8 +64,8 @@ export class KeyVerification {
     if (presented === null) throw new AppError('key_unknown')
     return mapMaybe(this.#cache.find(presented.id), (key) => {
       const verified = this.#judge(key, presented, address)
-      const until = nextEndOf(verified, this.#clock.now())
-      this.#remembered.set(text, { key: verified, address, until })
+      const now = this.#clock.now()
+      this.#remembered.set(text, { key: verified, address, notedAt: now, until: nextEndOf(verified, now) })
       return verified
     })
   }
@@ -70,12 +74,17 @@ export class KeyVerification {
   verifyFromMemory(text: string, address: string | null): ServiceKey | null {
     const remembered = this.#remembered.get(text)
     if (remembered === undefined) return null
-    const { key, address: known, until } = remembered
+    const { key, until } = remembered
     const now = this.#clock.now()
     // A key that a slow reading found may have changed since: then the cache holds another object.
     if (!this.#cache.holds(key) || now >= until) return null
-    if (key.networks.length > 0 && address !== known) return null
-    this.#uses.note(key.id, address, now)
+    const isSameCaller = address === remembered.address
+    if (!isSameCaller && key.networks.length > 0) return null
+    if (!isSameCaller || now - remembered.notedAt >= noteEveryMs) {
+      this.#uses.note(key.id, address, now)
+      remembered.address = address
+      remembered.notedAt = now
+    }
     return key
   }
 
