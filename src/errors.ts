@@ -46,6 +46,7 @@ export const errorCodes = [
   'key_network_refused',
   'key_scope_missing',
   'key_expected',
+  'gateway_key_refused',
   'token_expected',
   'key_not_found',
   'key_rotating',
@@ -111,6 +112,8 @@ export interface ErrorFacts {
   readonly endedBy?: { readonly platform: string; readonly deviceName: string | null } | null
   /** For `account_banned`: the end of the ban in milliseconds since 1970 UTC; null where it has none. */
   readonly bannedUntil?: number | null
+  /** For `gateway_key_refused`: what is wrong with the key of the proxy. */
+  readonly refusedKey?: ErrorCode
 }
 
 /** The fact that an error of the code must have. */
@@ -122,6 +125,7 @@ interface NeededFacts {
   phone_number_not_mobile: 'phone'
   country_not_served: 'phone'
   account_banned: 'bannedUntil'
+  gateway_key_refused: 'refusedKey'
 }
 
 interface ErrorOptions {

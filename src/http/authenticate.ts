@@ -112,7 +112,7 @@ export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   const header = raw.headers.authorization
   if (header === undefined || header === '') throw new AppError('token_missing')
   // Node keeps the first of several Authorization headers and drops the others silently.
-  if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
+  if (countHeader(raw.rawHeaders, 'authorization') > 1) throw new AppError('credentials_conflict')
   // The `Bearer` scheme is missing, so the token itself was not looked up.
   if (header.slice(0, 7).toLowerCase() !== 'bearer ') throw new AppError('token_missing')
   const token = header.charCodeAt(7) === 0x20 ? header.slice(7).replace(/^ +/, '') : header.slice(7)
@@ -120,12 +120,12 @@ export function bearerToken({ raw }: Pick<FastifyRequest, 'raw'>): string {
   return token
 }
 
-/** How many `Authorization` headers a request has. */
-export function countAuthorization(rawHeaders: readonly string[]): number {
+/** How many headers with this lower-case name a request has. */
+export function countHeader(rawHeaders: readonly string[], name: string): number {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]
-    if (name?.length === 13 && name.toLowerCase() === 'authorization') count++
+    const found = rawHeaders[i]
+    if (found?.length === name.length && found.toLowerCase() === name) count++
   }
   return count
 }

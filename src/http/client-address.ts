@@ -45,10 +45,15 @@ export function trustIn(trustedProxies: readonly string[]): IsTrusted {
  */
 export function clientAddresses(isTrusted: IsTrusted): ClientAddressOf {
   return (request) => {
-    const peer = plainAddress(request.socket.remoteAddress)
+    const peer = peerAddress(request)
     if (peer === null || !isTrusted(peer)) return peer
     return clientBehind(peer, hopsOf(request.headers), isTrusted)
   }
+}
+
+/** The address of the other end of the connection; null where it is closed. */
+export function peerAddress({ socket }: Pick<IncomingMessage, 'socket'>): string | null {
+  return plainAddress(socket.remoteAddress)
 }
 
 const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip'] as const
@@ -61,7 +66,7 @@ export function ignoredAddress(
   isTrusted: IsTrusted,
 ): IgnoredAddress | null {
   const header = forwardingHeaders.find((name) => headers[name] !== undefined)
-  const peer = plainAddress(socket.remoteAddress)
+  const peer = peerAddress({ socket })
   if (header === undefined || peer === null) return null
   if (!isTrusted(peer)) return { why: 'not_listed', peer, header }
   if (header !== 'x-forwarded-for') return { why: 'not_read', peer, header }

@@ -18,6 +18,16 @@ import { headFaultOf } from './request-head.ts'
 import { requestIds } from './request-id.ts'
 import { RequestLines, type RequestLog, type RequestTarget } from './request-log.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * The requests are a gateway's copies of requests to another server: the protocol, the preflight and the
+     * address in their headers are for that server.
+     */
+    isCopy?: boolean
+  }
+}
+
 /** Problem details (RFC 9457), or `{code, message}` as in the tutorial. */
 export type ErrorFormat = 'problem' | 'classic'
 
@@ -89,14 +99,15 @@ export class RequestLifecycle {
       const tooLarge = () => done(new AppError('body_too_large'))
       if (announcesTooMuch(request.raw)) return tooLarge()
       const isFaulty = headFaultOf(request.raw) !== null
-      if (!isFaulty && this.#answerPreflight(request, reply)) return
+      const { isCopy = false } = request.routeOptions.config
+      if (!isFaulty && !isCopy && this.#answerPreflight(request, reply)) return
       const go = (isOpen: boolean) => {
         // The client knows from the end of the connection that this request was not processed.
         if (!isOpen) reply.hijack()
         else if (isFaulty) this.#refuseHead(request, reply)
         // A request for an unknown path is answered without reading its body.
         else if (request.is404) done(new AppError('not_found'))
-        else if (wantsWebSocket(request)) done(new AppError('bad_request'))
+        else if (!isCopy && wantsWebSocket(request)) done(new AppError('bad_request'))
         else inClass(classOf(request), done)
       }
       this.connections.inTurn(request.raw, reply.raw, { go, tooLarge })
@@ -185,7 +196,8 @@ export class RequestLifecycle {
    */
   #begin(request: FastifyRequest, reply: FastifyReply): boolean {
     this.#lines.follow(request, reply)
-    if (!this.#hasWarnedOfAddress) this.#warnOfIgnoredAddress(request.raw)
+    const { isCopy = false } = request.routeOptions.config
+    if (!this.#hasWarnedOfAddress && !isCopy) this.#warnOfIgnoredAddress(request.raw)
     if (this.connections.isClosing(request.raw.socket)) {
       reply.hijack()
       return false

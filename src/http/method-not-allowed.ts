@@ -4,11 +4,11 @@ import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import { AppError } from '../errors.ts'
 
 // CONNECT never becomes a request; Node's list has every other method that its parser accepts.
-const methods = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[]
+export const everyMethod = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[]
 
 /** Lets a server route every method that Node's parser knows. Call once, before any route is registered. */
 export function acceptEveryMethod(app: FastifyInstance): void {
-  for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  for (const method of everyMethod) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
 }
 
 /** Call it before the routes of `app` are registered, and the result's `register` when all of them are. */
@@ -22,10 +22,11 @@ export function refuseOtherMethods(app: FastifyInstance): { register(): void } {
   return {
     register() {
       for (const [url, allowed] of [...known]) {
+        if (allowed.size === everyMethod.length) continue
         const allow = [...allowed].sort()
         app.route({
           url,
-          method: methods.filter((method) => !allowed.has(method)),
+          method: everyMethod.filter((method) => !allowed.has(method)),
           schema: { hide: true },
           config: { caller: 'none' },
           // This runs before the body is read: a method that a path does not have takes no body either.

@@ -54,8 +54,8 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
   },
   credentials_conflict: {
     status: 400,
-    zh: '请求带有多个 Authorization 头',
-    en: 'The request has more than one Authorization header',
+    zh: '请求带有多个凭证，请只发送一个',
+    en: 'The request has more than one credential; send exactly one',
   },
   token_unknown: { status: 401, zh: '令牌无效，请重新登录', en: 'Please sign in again' },
   session_signed_out: { status: 401, zh: '已退出登录', en: 'This session was signed out' },
@@ -162,6 +162,11 @@ export const publicErrors: Readonly<Record<ErrorCode, PublicError>> = {
     zh: '此接口需要服务密钥，收到的是用户令牌',
     en: "This route needs a service key; the request has a user's token",
   },
+  gateway_key_refused: {
+    status: 403,
+    zh: '网关的服务密钥（Hufukey 头）无效',
+    en: "The gateway's service key, in the header Hufukey, is not accepted",
+  },
   token_expected: {
     status: 400,
     zh: '此接口需要用户令牌，收到的是服务密钥',
@@ -235,6 +240,14 @@ export function setErrorHeaders(reply: FastifyReply, { code, facts }: AppError):
     code === 'token_missing' || code === 'key_missing' ? 'Bearer' : 'Bearer error="invalid_token"'
   // RFC 7617: services may also use Basic.
   reply.header('www-authenticate', code.startsWith('key_') ? `${bearer}, Basic realm="hufu"` : bearer)
+}
+
+/** The code in headers as well: a gateway may replace the body of a refusal by its own. */
+function setGatewayHeaders(reply: FastifyReply, { code }: AppError): void {
+  reply.header('hufucode', code)
+  if (publicErrors[code].status !== 401) return
+  const error = code === 'token_missing' ? '' : 'error="invalid_token", '
+  reply.header('www-authenticate', `Bearer ${error}error_description="${code}"`)
 }
 
 /** The time, and the time zone for Chinese texts. */
@@ -341,6 +354,7 @@ const waitAdvice: Readonly<Record<Language, (seconds: number) => string>> = {
 /** What happened in this case, where the title alone does not say it. */
 function detailOf(error: AppError, language: Language, clock: WallClock): string | undefined {
   const { code, facts } = error
+  if (facts.refusedKey) return publicErrors[facts.refusedKey][language === 'en' ? 'en' : 'zh']
   if (facts.phone) return phoneAdviceOf(error, language) ?? undefined
   if (facts.rule) return passwordAdvice[facts.rule][language]
   const seconds = facts.retryAfterSeconds
@@ -408,6 +422,7 @@ export function sendProblem(
   const language = languageOf(request.headers['accept-language'])
   const advice = requestAdvice(request, error)?.[language]
   setErrorHeaders(reply, error)
+  if (request.routeOptions.config?.isCopy) setGatewayHeaders(reply, error)
   return reply
     .code(publicErrors[error.code].status)
     .header('content-language', language)

@@ -16,6 +16,7 @@ import { type LifecycleParts, RequestLifecycle } from './lifecycle.ts'
 import { acceptEveryMethod } from './method-not-allowed.ts'
 import { DescribedSurfaces } from './openapi.ts'
 import { FastIntrospection } from './service/fast-introspection.ts'
+import { withoutOriginalPath } from './service/forward-auth.ts'
 import { type ServiceParts, serviceSurface } from './service/service.ts'
 import { registerSurface, type Surface } from './surface.ts'
 import { type V1Parts, v1Surface } from './v1/v1.ts'
@@ -78,6 +79,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     ...fixedOptions,
     schemaController: { compilersFactory: validators.compilersFactory() },
     genReqId: lifecycle.newRequestId,
+    rewriteUrl: ({ url = '/' }) => withoutOriginalPath(url),
     clientErrorHandler: (error, socket) => {
       foreignProtocols.logFrom(error, socket)
       lifecycle.connections.refuse(error, socket)

@@ -1,12 +1,13 @@
 // The caller of a request to the API for services: a program of the operator, by its service key.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import { inClass } from '../queue-order.ts'
 import { looksLikeKey } from '../service-keys/key-text.ts'
 import type { KeyVerification } from '../service-keys/key-verification.ts'
 import type { KeyScope, ServiceKey } from '../service-keys/service-key.ts'
-import { type CallerKind, countAuthorization } from './authenticate.ts'
+import { type CallerKind, countHeader } from './authenticate.ts'
+import { peerAddress } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -16,6 +17,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the key of a caller must allow. A route for services without it refuses every key. */
     scope?: KeyScope
+    /** The key is that of a gateway, in its own header: `Authorization` has the user's token. */
+    isForGateways?: boolean
   }
 }
 
@@ -46,12 +49,35 @@ function whenVerified(verified: MaybePromise<void>, goOn: () => void, refuse: (e
 }
 
 function verifyKey(request: FastifyRequest, keys: Pick<KeyVerification, 'verify'>): MaybePromise<void> {
-  return mapMaybe(keys.verify(keyTextOf(request), request.clientAddress), (key) => {
-    const { scope } = request.routeOptions.config
+  const { scope, isForGateways = false } = request.routeOptions.config
+  const verified = isForGateways
+    ? verifyGatewayKey(request, keys)
+    : keys.verify(keyTextOf(request), request.clientAddress)
+  return mapMaybe(verified, (key) => {
     if (scope === undefined || !key.scopes.includes(scope)) throw new AppError('key_scope_missing')
     request.serviceKey = key
   })
 }
+
+/**
+ * The key of a gateway, for the gateway's own address: `X-Forwarded-For` is a copy of what its client sent.
+ * Its refusal is never a 401: a gateway would pass it on, and the app would sign its user out.
+ */
+async function verifyGatewayKey(
+  request: FastifyRequest,
+  keys: Pick<KeyVerification, 'verify'>,
+): Promise<ServiceKey> {
+  const text = gatewayKeyOf(request)
+  try {
+    return await keys.verify(text, peerAddress(request.raw))
+  } catch (error) {
+    if (!(error instanceof AppError) || !refusedForGateways.has(error.code)) throw error
+    throw new AppError('gateway_key_refused', { refusedKey: error.code })
+  }
+}
+
+/** Refusals of keys that are 401 on other routes. */
+const refusedForGateways: ReadonlySet<ErrorCode> = new Set(['key_unknown', 'key_revoked', 'key_expired'])
 
 /**
  * The caller's key, on a route for services.
@@ -69,7 +95,7 @@ export function serviceKey({ serviceKey: key }: FastifyRequest): ServiceKey {
  */
 export function keyTextOf({ raw }: Pick<FastifyRequest, 'raw'>): string {
   const header = raw.headers.authorization ?? ''
-  if (countAuthorization(raw.rawHeaders) > 1) throw new AppError('credentials_conflict')
+  if (countHeader(raw.rawHeaders, 'authorization') > 1) throw new AppError('credentials_conflict')
   const [, scheme = '', credentials = ''] = /^(\w+) +(\S+)$/.exec(header) ?? []
   switch (scheme.toLowerCase()) {
     case 'bearer':
@@ -80,6 +106,19 @@ export function keyTextOf({ raw }: Pick<FastifyRequest, 'raw'>): string {
     default:
       throw new AppError('key_missing')
   }
+}
+
+/**
+ * The text of a gateway's key, in the header `Hufukey`.
+ * @throws AppError `gateway_key_refused`, `credentials_conflict`, `key_expected`
+ */
+function gatewayKeyOf({ raw }: Pick<FastifyRequest, 'raw'>): string {
+  const count = countHeader(raw.rawHeaders, 'hufukey')
+  if (count > 1) throw new AppError('credentials_conflict')
+  const text = String(raw.headers.hufukey ?? '')
+  if (text === '') throw new AppError('gateway_key_refused', { refusedKey: 'key_missing' })
+  if (looksLikeToken(text)) throw new AppError('key_expected')
+  return text
 }
 
 function looksLikeToken(text: string): boolean {

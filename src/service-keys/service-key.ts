@@ -4,7 +4,14 @@ import type { PresentedKey } from './key-text.ts'
 import { areWithin, isInNetworks } from './networks.ts'
 
 /** What a key may do. docs/service-keys.md lists exactly these. */
-export const keyScopes = ['introspect', 'introspect:reason', 'introspect:phone'] as const
+export const keyScopes = [
+  'introspect',
+  'introspect:reason',
+  'introspect:phone',
+  'forward-auth',
+  'forward-auth:classic',
+  'forward-auth:anonymous',
+] as const
 export type KeyScope = (typeof keyScopes)[number]
 
 /** The key of one program of the operator, without its secret. Times are milliseconds since 1970 UTC. */

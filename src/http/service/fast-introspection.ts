@@ -8,7 +8,7 @@ import type { KeyVerification } from '../../service-keys/key-verification.ts'
 import type { ServiceKey } from '../../service-keys/service-key.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import type { VerifiedToken } from '../../sessions/verified-tokens.ts'
-import { countAuthorization } from '../authenticate.ts'
+import { countHeader } from '../authenticate.ts'
 import type { ClientAddressOf } from '../client-address.ts'
 import { type AnswerOf, bytesOf, type FastAnswers } from '../fast-path.ts'
 import type { FastRequest, RequestLifecycle } from '../lifecycle.ts'
@@ -38,6 +38,8 @@ export class FastIntrospection implements FastAnswers {
   readonly #route: FastRequest['route']
   /** The texts of keys by the `Authorization` headers that have presented them. */
   readonly #keyTexts = new BoundedMap<string>(maxHeaders)
+  /** A `Content-Type` of forms: most requests have the same. */
+  #formType = 'application/x-www-form-urlencoded'
 
   constructor(parts: FastIntrospectionParts) {
     this.#parts = parts
@@ -48,10 +50,18 @@ export class FastIntrospection implements FastAnswers {
   tryToAnswer(request: IncomingMessage, response: ServerResponse, goOn: () => void): boolean {
     if (request.method !== 'POST' || request.url !== path) return false
     if (!this.#parts.lifecycle.mayAnswerBodyFast(request)) return false
-    if (!isFormType(request.headers['content-type'] ?? '')) return false
+    if (!this.#hasForm(request)) return false
     const began = performance.now()
     const answer = (body: string) => this.#answer({ request, response, route: this.#route, began }, body)
     takeWholeBody(request, { answer, goOn })
+    return true
+  }
+
+  #hasForm(request: IncomingMessage): boolean {
+    const type = request.headers['content-type'] ?? ''
+    if (type === this.#formType) return true
+    if (!isFormType(type)) return false
+    this.#formType = type
     return true
   }
 
@@ -77,7 +87,7 @@ export class FastIntrospection implements FastAnswers {
   /** The key of a request, if it is in memory. */
   #keyOf(request: IncomingMessage): ServiceKey | null {
     const { authorization = '' } = request.headers
-    if (countAuthorization(request.rawHeaders) !== 1) return null
+    if (countHeader(request.rawHeaders, 'authorization') !== 1) return null
     const known = this.#keyTexts.get(authorization)
     try {
       const text = known ?? keyTextOf({ raw: request })

@@ -4,6 +4,7 @@ import type { KeyAllowance } from '../../service-keys/key-allowance.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import { Problem, problemExamples } from '../problem-answers.ts'
 import type { Surface } from '../surface.ts'
+import { forwardAuthRoutes } from './forward-auth.ts'
 import { introspectionRoutes, introspectionSchemas } from './introspection.ts'
 
 export interface ServiceParts {
@@ -20,7 +21,10 @@ export function serviceSurface(parts: ServiceParts): Surface {
     caller: 'service',
     errors: 'problem',
     document: {
-      tags: [{ name: 'introspection', description: 'Which session and account a token belongs to.' }],
+      tags: [
+        { name: 'introspection', description: 'Which session and account a token belongs to.' },
+        { name: 'forward-auth', description: 'Gateways ask whether a request may go on.' },
+      ],
       securitySchemes: {
         serviceKey: { type: 'http', scheme: 'bearer', description: 'A key of `hufu keys create`.' },
         serviceKeyBasic: {
@@ -28,10 +32,20 @@ export function serviceSurface(parts: ServiceParts): Surface {
           scheme: 'basic',
           description: 'The key id as the user, the key as the password.',
         },
+        gatewayKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'Hufukey',
+          description: "The gateway's key, of `hufu keys create`.",
+        },
+        userToken: { type: 'http', scheme: 'bearer', description: "The user's token." },
       },
       examples: problemExamples(),
       schemas: [...introspectionSchemas, Problem],
     },
-    routes: (app: FastifyInstance) => introspectionRoutes(app, parts),
+    routes: async (app: FastifyInstance) => {
+      await app.register(async (inner) => introspectionRoutes(inner, parts))
+      await app.register(async (inner) => forwardAuthRoutes(inner, parts))
+    },
   }
 }

@@ -7,7 +7,7 @@ import { docker } from './docker.ts'
 import { operations } from './operations.ts'
 import { architecture, contributing } from './others.ts'
 import { readme } from './readme.ts'
-import { backend, serviceKeys } from './service-keys.ts'
+import { backend, forwardAuth, serviceKeys } from './service-keys.ts'
 import { sms } from './sms.ts'
 import { tutorial } from './tutorial.ts'
 import type { WalkOptions } from './walk.ts'
@@ -27,6 +27,7 @@ export const scripts: Readonly<Record<string, Scripted>> = {
   'docs/sms.md': { script: sms },
   'docs/service-keys.md': { script: serviceKeys },
   'docs/backend.md': { script: backend },
+  'docs/forward-auth.md': { script: forwardAuth },
   'docs/command-line.md': { script: commandLine },
   'docs/browsers.md': { script: browsers },
   'docs/limits.md': { script: limits },

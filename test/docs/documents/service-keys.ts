@@ -1,4 +1,4 @@
-// docs/service-keys.md and docs/backend.md.
+// docs/service-keys.md, docs/backend.md and docs/forward-auth.md.
 import { expect } from 'vitest'
 import { serveExamples } from './api.ts'
 import { runs, type Script } from './blocks.ts'
@@ -48,3 +48,5 @@ export const backend: Script = [
   ['curl -s http://127.0.0.1:5001/v1/introspect', asked],
   ['{"active":true', answered],
 ]
+
+export const forwardAuth: Script = [['npm run -s hufu -- keys create', created]]
