@@ -4,7 +4,6 @@ import type { Database } from '../database/schema.ts'
 import { type MaybePromise, mapMaybe } from '../maybe-promise.ts'
 import type { StoredKey } from './service-key.ts'
 import { findKey, listKeys } from './service-key-rows.ts'
-import { toStoredKey } from './stored-key-row.ts'
 
 type Keys = ReadonlyMap<string, StoredKey>
 type FeedOfKeys = Pick<Feed, 'isFresh' | 'subscribe' | 'onHistory'>
@@ -31,7 +30,7 @@ export class KeyCache {
   /** The key with this id, live or not; null: there is none. Fails only where the database is unreachable. */
   find(id: string): MaybePromise<StoredKey | null> {
     this.#subscribe()
-    if (!this.#feed.isFresh()) return this.#findInDatabase(id)
+    if (!this.#feed.isFresh()) return findKey(this.#db, id)
     return mapMaybe(this.#keys ?? this.#read(), (keys) => keys.get(id) ?? null)
   }
 
@@ -54,16 +53,11 @@ export class KeyCache {
     this.#reading = null
   }
 
-  async #findInDatabase(id: string): Promise<StoredKey | null> {
-    const row = await findKey(this.#db, id)
-    return row && toStoredKey(row)
-  }
-
   #read(): Promise<Keys> {
     if (this.#reading !== null) return this.#reading
     const reading: Promise<Keys> = listKeys(this.#db).then(
-      (rows) => {
-        const keys = new Map(rows.map((row) => [row.id, toStoredKey(row)]))
+      (all) => {
+        const keys = new Map(all.map((key) => [key.id, key]))
         if (this.#reading === reading) {
           this.#keys = keys
           this.#reading = null

@@ -1,16 +1,47 @@
 // Service keys and the networks that they were used from, in SQL. No policy here.
 import { sql } from 'kysely'
 import type { Database, ServiceKeysTable } from '../database/schema.ts'
+import { keyScopes, type StoredKey } from './service-key.ts'
 
 /** Every key, in the order of creation. There are few: service-keys.ts. */
-export async function listKeys(db: Database): Promise<ServiceKeysTable[]> {
-  return await db.selectFrom('hufu_service_keys').selectAll().orderBy('created_at').orderBy('id').execute()
+export async function listKeys(db: Database): Promise<StoredKey[]> {
+  const rows = await db
+    .selectFrom('hufu_service_keys')
+    .selectAll()
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute()
+  return rows.map(keyOf)
 }
 
 /** The key with this id, or null. */
-export async function findKey(db: Database, id: string): Promise<ServiceKeysTable | null> {
+export async function findKey(db: Database, id: string): Promise<StoredKey | null> {
   const row = await db.selectFrom('hufu_service_keys').selectAll().where('id', '=', id).executeTakeFirst()
-  return row ?? null
+  return row ? keyOf(row) : null
+}
+
+/** A scope that this version does not know gives no right. */
+function keyOf(row: ServiceKeysTable): StoredKey {
+  const scopes = wordsOf(row.scopes)
+  return {
+    id: row.id,
+    name: row.name,
+    scopes: keyScopes.filter((scope) => scopes.includes(scope)),
+    networks: wordsOf(row.networks),
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    expiresAt: row.expires_at,
+    rotatedAt: row.rotated_at,
+    previousUntil: row.previous_until,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
+    secretHash: row.secret_hash,
+    previousHash: row.previous_hash,
+  }
+}
+
+function wordsOf(text: string): string[] {
+  return text === '' ? [] : text.split(' ')
 }
 
 /** How many keys are neither revoked nor expired at `now`. */
@@ -25,8 +56,25 @@ export async function countLiveKeys(db: Database, now: number): Promise<number> 
 }
 
 /** Inserts a new key. */
-export async function insertKey(tx: Database, row: ServiceKeysTable): Promise<void> {
-  await tx.insertInto('hufu_service_keys').values(row).execute()
+export async function insertKey(tx: Database, key: StoredKey): Promise<void> {
+  await tx
+    .insertInto('hufu_service_keys')
+    .values({
+      id: key.id,
+      name: key.name,
+      scopes: key.scopes.join(' '),
+      networks: key.networks.join(' '),
+      secret_hash: key.secretHash,
+      previous_hash: key.previousHash,
+      previous_until: key.previousUntil,
+      created_at: key.createdAt,
+      created_by: key.createdBy,
+      expires_at: key.expiresAt,
+      rotated_at: key.rotatedAt,
+      revoked_at: key.revokedAt,
+      last_used_at: key.lastUsedAt,
+    })
+    .execute()
 }
 
 export interface KeyRotation {

@@ -16,7 +16,14 @@ import {
 } from '../events/events.ts'
 import { everyoneKnowsMs } from '../timing.ts'
 import { hashKeyText, issueKeyText, newKeyId } from './key-text.ts'
-import { isRotating, isWithinRights, type KeyRights, keyStateAt, type ServiceKey } from './service-key.ts'
+import {
+  isRotating,
+  isWithinRights,
+  type KeyRights,
+  keyStateAt,
+  type ServiceKey,
+  type StoredKey,
+} from './service-key.ts'
 import {
   countLiveKeys,
   deleteKeysOverBefore,
@@ -26,7 +33,6 @@ import {
   revokeKey,
   rotateKey,
 } from './service-key-rows.ts'
-import { toStoredKey } from './stored-key-row.ts'
 
 /** The most keys that are neither revoked nor expired: every server keeps all of them in memory. */
 const liveKeysMax = 1_000
@@ -74,14 +80,14 @@ export class ServiceKeys {
     this.#clock = clock
   }
 
-  /** Every key, in the order of creation; those that are over for 90 days at most. */
+  /** Every key, in the order of creation; also those that ended in the last 90 days. */
   async list(): Promise<ServiceKey[]> {
-    return (await listKeys(this.#db)).map(toStoredKey)
+    return await listKeys(this.#db)
   }
 
   /**
    * Creates a key.
-   * @throws AppError `key_limit_reached`; `key_rights_exceeded` where its maker has fewer rights or is over
+   * @throws AppError `key_limit_reached`; `key_rights_exceeded` where its maker has fewer rights or has ended
    */
   async create({ name, ...rights }: NewKey, { by, origin }: KeyRequest): Promise<IssuedKey> {
     const id = newKeyId()
@@ -90,24 +96,23 @@ export class ServiceKeys {
     const key = await this.#write(origin, async (tx, now) => {
       if (by !== null) await assertMakerMay(tx, by, rights, now)
       if ((await countLiveKeys(tx, now)) >= liveKeysMax) throw new AppError('key_limit_reached')
-      const row = {
+      const key: StoredKey = {
         id,
         name,
-        scopes: scopes.join(' '),
-        networks: networks.join(' '),
-        secret_hash: hashKeyText(text),
-        previous_hash: null,
-        previous_until: null,
-        created_at: now,
-        created_by: by,
-        expires_at: expiresAt,
-        rotated_at: null,
-        revoked_at: null,
-        last_used_at: null,
+        ...rights,
+        secretHash: hashKeyText(text),
+        previousHash: null,
+        previousUntil: null,
+        createdAt: now,
+        createdBy: by,
+        rotatedAt: null,
+        revokedAt: null,
+        lastUsedAt: null,
       }
-      await insertKey(tx, row)
-      const detail = { name, scopes: row.scopes, networks: row.networks, expires_at: expiresAt, by }
-      return { id, event: { kind: 'key_created', keyId: id, detail }, result: toStoredKey(row) }
+      await insertKey(tx, key)
+      const words = { scopes: scopes.join(' '), networks: networks.join(' ') }
+      const detail = { name, ...words, expires_at: expiresAt, by }
+      return { id, event: { kind: 'key_created', keyId: id, detail }, result: key }
     })
     return { key, text }
   }
@@ -157,7 +162,7 @@ export class ServiceKeys {
     yield* listEventsOfKey(this.#db, id)
   }
 
-  /** Deletes up to `limit` keys that have been over for 90 days, and returns how many it deleted. */
+  /** Deletes up to `limit` keys that ended at least 90 days ago, and returns how many it deleted. */
   async deleteOld(now: number, limit: number): Promise<number> {
     return await deleteKeysOverBefore(this.#db, now - keepOverMs, limit)
   }
@@ -195,9 +200,8 @@ function subjectOf(id: string): ChangeSubject {
 
 /** @throws AppError `key_not_found`, `key_revoked`, `key_expired` */
 async function getLive(tx: Database, id: string, now: number): Promise<ServiceKey> {
-  const row = await findKey(tx, id)
-  if (!row) throw new AppError('key_not_found')
-  const key = toStoredKey(row)
+  const key = await findKey(tx, id)
+  if (!key) throw new AppError('key_not_found')
   const state = keyStateAt(key, now)
   if (state !== 'live') throw new AppError(`key_${state}`)
   return key
@@ -205,8 +209,7 @@ async function getLive(tx: Database, id: string, now: number): Promise<ServiceKe
 
 /** @throws AppError `key_rights_exceeded` */
 async function assertMakerMay(tx: Database, id: string, rights: KeyRights, now: number): Promise<void> {
-  const row = await findKey(tx, id)
-  const maker = row && toStoredKey(row)
+  const maker = await findKey(tx, id)
   if (!maker || keyStateAt(maker, now) !== 'live' || !isWithinRights(rights, maker))
     throw new AppError('key_rights_exceeded')
 }

@@ -172,6 +172,7 @@ const jsonNames: Readonly<Record<string, readonly string[]>> = {
     'expires_at',
   ],
   'accounts/lifecycle.ts': ['closes_at'],
+  'service-keys/service-keys.ts': ['expires_at', 'previous_until'],
 }
 
 test('rows are mapped by *-rows.ts and *-columns.ts alone: the domain knows no column', () => {
