@@ -156,7 +156,7 @@ describe('on one server', () => {
   beforeAll(async () => {
     const fresh = await (databases[0] ?? expect.fail()).create()
     drop = fresh.drop
-    app = await startApp(fresh.url)
+    app = await startApp(fresh.url, { environment: { HUFU_SESSION_MAX: '0' } })
     await addPerson(app.services)
     authorization = `Bearer ${(await createKey(app, ['introspect'])).text}`
     token = (await signIn(app)).token
