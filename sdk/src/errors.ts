@@ -48,7 +48,8 @@ export class HufuError extends Error {
   readonly code: HufuErrorCode
   /**
    * More for people, in the language of `message`: what happened, or what to do, for example which countries
-   * get codes. Null where the response has none.
+   * get codes; with `not_hufu` and status 401, that a proxy has replaced the answer. Null where there is no
+   * more to say.
    */
   readonly detail: string | null
   /** HTTP status of the response; null where there was none to read. */

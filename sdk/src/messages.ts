@@ -22,6 +22,11 @@ const messages = {
     zh: '收到的响应不是来自 Hufu 服务器，请检查网络（如 Wi-Fi 登录页）或服务器地址',
     en: 'Something else than the Hufu server answered; check the network (a Wi-Fi sign-in page?) or the address',
   },
+  // For developers: only the server's own 401 signs out, so the user stays signed in meanwhile.
+  reason_replaced: {
+    zh: '收到状态码 401，但其中没有 Hufu 的错误码：代理、网关或 Wi-Fi 登录页替换了服务器的响应。登录状态保持不变',
+    en: 'A 401 arrived without a code of Hufu: a proxy, a gateway or a Wi-Fi page has replaced the answer. The user stays signed in',
+  },
   token_missing: { zh: '请先登录', en: 'Sign in first' },
   storage_lost: {
     zh: '此设备上保存的登录信息已无法读取，请重新登录',

@@ -41,20 +41,40 @@ function brokenBody(how: 'breaks' | 'hangs'): Response {
 }
 
 const unlike = { 'content-type': 'application/json' }
+/** The app learns that a proxy has replaced the answer of the server. */
+const reasonReplaced = {
+  code: 'not_hufu',
+  status: 401,
+  detail: expect.stringMatching(/proxy, a gateway or a Wi-Fi page has replaced the answer/),
+}
 const harmless: [string, Answering, object][] = [
   ['no network', offline, { code: 'network', status: null }],
   ['an answer that never comes', () => held<Response>().promise, { code: 'timeout', status: null }],
   ['an answer that breaks off', () => brokenBody('breaks'), { code: 'network' }],
   ['an answer that never ends', () => brokenBody('hangs'), { code: 'timeout' }],
-  ['a Wi-Fi page with status 200', () => portal(), { code: 'not_hufu', status: 200 }],
-  ['a Wi-Fi page with status 401', () => portal(401), { code: 'not_hufu', status: 401 }],
+  ['a Wi-Fi page with status 200', () => portal(), { code: 'not_hufu', status: 200, detail: null }],
+  ['a Wi-Fi page with status 401', () => portal(401), reasonReplaced],
   ['a Wi-Fi page with status 511', () => portal(511), { code: 'not_hufu', status: 511 }],
   ['a redirect', () => new Response(null, { status: 302 }), { code: 'not_hufu', status: 302 }],
   ['a redirect as browsers hide it', () => Response.error(), { code: 'not_hufu', status: null }],
   ['status 204 without an answer', done, { code: 'not_hufu', status: 204 }],
   ['JSON of another server', () => json(200, { login: true }), { code: 'not_hufu', status: 200 }],
-  ['401 with JSON of another server', () => json(401, { code: 'token_unknown' }), { code: 'not_hufu' }],
-  ['401 without a body', () => new Response(null, { status: 401 }), { code: 'not_hufu', status: 401 }],
+  ['401 with JSON of another server', () => json(401, { code: 'token_unknown' }), reasonReplaced],
+  ['401 without a body', () => new Response(null, { status: 401 }), reasonReplaced],
+  [
+    "401 with nginx's page for the reason of the server",
+    () =>
+      new Response('<html><head><title>401 Authorization Required</title></head></html>', {
+        status: 401,
+        headers: { 'content-type': 'text/html', 'www-authenticate': 'Bearer error="invalid_token"' },
+      }),
+    reasonReplaced,
+  ],
+  [
+    "Traefik's 401 for a large body",
+    () => new Response('Unauthorized\n', { status: 401, headers: { 'content-type': 'text/plain' } }),
+    reasonReplaced,
+  ],
   ['429 of a proxy', () => portal(429), { code: 'not_hufu', status: 429 }],
   ['429 of the server', () => problem(429, 'overloaded'), { code: 'overloaded', status: 429 }],
   ['500', () => problem(500, 'internal'), { code: 'internal', status: 500 }],
@@ -65,12 +85,8 @@ const harmless: [string, Answering, object][] = [
   ['401 credentials_wrong', () => problem(401, 'credentials_wrong'), { code: 'credentials_wrong' }],
   ['401 session_not_found', () => problem(401, 'session_not_found'), { code: 'session_not_found' }],
   ['404 session_not_found', () => problem(404, 'session_not_found'), { code: 'session_not_found' }],
-  [
-    '401 in a body that says 403',
-    () => problem(401, 'session_replaced', { status: 403 }),
-    { code: 'not_hufu' },
-  ],
-  ['401 as plain JSON', () => problem(401, 'nope', { type: 'about:blank' }, unlike), { code: 'not_hufu' }],
+  ['401 in a body that says 403', () => problem(401, 'session_replaced', { status: 403 }), reasonReplaced],
+  ['401 as plain JSON', () => problem(401, 'nope', { type: 'about:blank' }, unlike), reasonReplaced],
 ]
 
 describe.each(harmless)('After %s', (_name, answer, error) => {

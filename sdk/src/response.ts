@@ -16,6 +16,7 @@ export function notHufu(answer: TransportAnswer, reader: Reader): HufuError {
   return new HufuError({
     code: 'not_hufu',
     message: say('not_hufu', reader.language),
+    detail: answer.status === 401 ? say('reason_replaced', reader.language) : null,
     ...factsOf(answer, reader),
   })
 }
