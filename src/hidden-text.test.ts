@@ -18,6 +18,8 @@ describe('a path for the log', () => {
     ['/t/hf_abc-DEF/x', '/t/hf_…/x'],
     ['/t/hf%5Fabc%2DDEF', '/t/hf_…'],
     ['/t/%68f%255Fabc', '/t/hf_…'],
+    ['/k/hfk_abcdefghijkl_ABC/x', '/k/hf_…/x'],
+    ['/k/hfk%5Fabcdefghijkl_ABC', '/k/hf_…'],
     [`/${'x'.repeat(190)}/13800138000`, `/${'x'.repeat(190)}/…`],
     [`/${'x'.repeat(195)}/13800138000`, `/${'x'.repeat(195)}/…`],
   ])('shows %s as %s', (path, shown) => {

@@ -1,4 +1,4 @@
-// Text that a client chose, for the log: without anything that could be a token or a phone number.
+// Text that a client chose, for the log: without what may be a token, a service key or a phone number.
 
 /** A longer text is cut first, so that a flood of long paths costs little. */
 const readMax = 1_000
@@ -13,7 +13,8 @@ const shownMax = 200
 const numbers = /\p{Nd}(?:[^\p{L}\p{Nd}/]{0,3}\p{Nd}){6,}/gu
 /** The same without dots and colons between digits: an address that has a typing error is to be read. */
 const numbersBesideAddresses = /\p{Nd}(?:[^\p{L}\p{Nd}.:/]{0,3}\p{Nd}){6,}/gu
-const tokens = /hf_[\w-]*/gi
+/** Tokens (`hf_`) and service keys (`hfk_`). */
+const tokens = /hfk?_[\w-]*/gi
 /** E.164, the form of phone numbers in the database, which drivers quote in their errors. */
 const storedNumbers = /\+\d{7,}/g
 
