@@ -22,6 +22,16 @@ test('no key uses up the lookups of another one', () => {
   allowance.take('b', 100)
 })
 
+test('lookups that were not made are given back', () => {
+  const allowance = new KeyAllowance(100, new ManualClock())
+  for (let i = 0; i < 1_000; i++) {
+    expect(allowance.tryTake('a', 100)).toBe(true)
+    expect(allowance.tryTake('a', 1)).toBe(false)
+    allowance.giveBack('a', 100)
+  }
+  allowance.take('a', 100)
+})
+
 test('a refused batch counts nothing, and its answer says how long to wait', () => {
   const clock = new ManualClock()
   const allowance = new KeyAllowance(10, clock)

@@ -26,9 +26,27 @@ export class KeyAllowance {
     this.#steady = steady
   }
 
-  /** How many lookups of a key `take` would count now. */
-  left(keyId: string): number {
-    return this.#bucketOf(keyId).left
+  /**
+   * Counts lookups of a key.
+   * @throws AppError `rate_limited`; then none is counted
+   */
+  take(keyId: string, count: number): void {
+    if (this.tryTake(keyId, count)) return
+    const missing = count - this.#bucketOf(keyId).left
+    throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(missing / this.#perSecond) })
+  }
+
+  /** The same; false where they are too many. */
+  tryTake(keyId: string, count: number): boolean {
+    const bucket = this.#bucketOf(keyId)
+    if (bucket.left < count) return false
+    bucket.left -= count
+    return true
+  }
+
+  /** Takes back the count of lookups that were not made. */
+  giveBack(keyId: string, count: number): void {
+    this.#bucketOf(keyId).left += count
   }
 
   /** The bucket of a key, as it is now. */
@@ -44,17 +62,5 @@ export class KeyAllowance {
     const bucket = { left: full, at: now }
     this.#buckets.set(keyId, bucket)
     return bucket
-  }
-
-  /**
-   * Counts lookups of a key.
-   * @throws AppError `rate_limited`; then none is counted
-   */
-  take(keyId: string, count: number): void {
-    const bucket = this.#bucketOf(keyId)
-    const missing = count - bucket.left
-    if (missing > 0)
-      throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(missing / this.#perSecond) })
-    bucket.left -= count
   }
 }

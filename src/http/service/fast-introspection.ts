@@ -19,8 +19,8 @@ import { describeLive } from './introspection-answer.ts'
 const path = '/v1/introspect'
 const maxHeaders = 1_000
 
-/** A form with a token and perhaps a hint, in which no character is escaped. */
-const plainForm = /^token=([\w-]+)(?:&token_type_hint=[\w-]*)?$/
+/** What may follow the token. */
+const plainHint = /^&token_type_hint=[\w-]*$/
 
 const withoutPhone: AnswerOf = { answer: (live) => describeLive(live, []) }
 const withPhone: AnswerOf = { answer: (live) => describeLive(live, ['introspect:phone']) }
@@ -68,13 +68,15 @@ export class FastIntrospection implements FastAnswers {
   /** Returns whether it has answered the request or will answer it. */
   #answer(asked: FastRequest, body: string): boolean {
     const { verification, keyAllowance, lifecycle } = this.#parts
-    const [, token] = plainForm.exec(body) ?? []
-    if (token === undefined) return false
+    const token = tokenOf(body)
+    if (token === null) return false
     const key = this.#keyOf(asked.request)
-    if (!key?.scopes.includes('introspect') || keyAllowance.left(key.id) < 1) return false
+    if (!key?.scopes.includes('introspect') || !keyAllowance.tryTake(key.id, 1)) return false
     const verified = verification.verifyFromMemory(token)
-    if (verified === null) return false
-    keyAllowance.take(key.id, 1)
+    if (verified === null) {
+      keyAllowance.giveBack(key.id, 1)
+      return false
+    }
     const how = key.scopes.includes('introspect:phone') ? withPhone : withoutPhone
     const send = (one: VerifiedToken) => lifecycle.answerFast(asked, bytesOf(how, one), undefined)
     if (verified instanceof Promise) {
@@ -98,6 +100,17 @@ export class FastIntrospection implements FastAnswers {
       return null
     }
   }
+}
+
+/**
+ * The token of a form in which nothing else is but a hint; null: another form. The token may be escaped: then
+ * no token in memory is equal to it.
+ */
+function tokenOf(body: string): string | null {
+  if (!body.startsWith('token=')) return null
+  const end = body.indexOf('&')
+  if (end === -1) return body.slice(6)
+  return plainHint.test(body.slice(end)) ? body.slice(6, end) : null
 }
 
 interface WholeBody {
