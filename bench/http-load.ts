@@ -4,7 +4,7 @@ import autocannon from 'autocannon'
 import { cpuSeconds } from './cpu-pinning.ts'
 import { median } from './median.ts'
 
-export interface AskedRequest {
+interface AskedRequest {
   /** `GET` by default. */
   readonly method?: 'GET' | 'POST'
   readonly path: string

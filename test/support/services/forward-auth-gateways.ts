@@ -14,7 +14,7 @@ export interface Gateway {
   stop(): Promise<void>
 }
 
-export interface GatewayOptions {
+interface GatewayOptions {
   /** The port of the operator's own API. */
   readonly api: number
   /** The port of Hufu. */
