@@ -3,7 +3,7 @@ import { freePort } from '../../support/services/ports.ts'
 import { command, type Mistake, secret } from './mistake.ts'
 
 const hufu = 'npm run -s hufu --'
-const all = 'serve | migrate | purge | accounts | events | sessions | sms | doctor | demo'
+const all = 'serve | migrate | purge | accounts | events | sessions | keys | sms | doctor | demo'
 const add = (...more: string[]) => ['accounts', 'add', ...more]
 
 /** Commands with typing errors, or at the wrong time. */
