@@ -32,6 +32,15 @@ test('lookups that were not made are given back', () => {
   allowance.take('a', 100)
 })
 
+test('a refusal always says to wait, also where the lookup comes back while it is answered', () => {
+  const times = [0, 999, 1_500]
+  const allowance = new KeyAllowance(1, { now: () => times.shift() ?? expect.fail() })
+  allowance.take('a', 100)
+  expect(() => allowance.take('a', 1)).toThrow(
+    expect.objectContaining({ facts: { retryAfterSeconds: 1 } }) as Error,
+  )
+})
+
 test('a refused batch counts nothing, and its answer says how long to wait', () => {
   const clock = new ManualClock()
   const allowance = new KeyAllowance(10, clock)

@@ -31,17 +31,22 @@ export class KeyAllowance {
    * @throws AppError `rate_limited`; then none is counted
    */
   take(keyId: string, count: number): void {
-    if (this.tryTake(keyId, count)) return
-    const missing = count - this.#bucketOf(keyId).left
-    throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(missing / this.#perSecond) })
+    const missing = this.#take(keyId, count)
+    if (missing > 0)
+      throw new AppError('rate_limited', { retryAfterSeconds: Math.ceil(missing / this.#perSecond) })
   }
 
   /** The same; false where they are too many. */
   tryTake(keyId: string, count: number): boolean {
+    return this.#take(keyId, count) === 0
+  }
+
+  /** How many lookups are missing; 0: they are counted. */
+  #take(keyId: string, count: number): number {
     const bucket = this.#bucketOf(keyId)
-    if (bucket.left < count) return false
+    if (bucket.left < count) return count - bucket.left
     bucket.left -= count
-    return true
+    return 0
   }
 
   /** Takes back the count of lookups that were not made. */
