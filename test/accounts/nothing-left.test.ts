@@ -73,6 +73,9 @@ test('events are written under the lock of their account, and nowhere else', () 
     // A new account, and an export under the lock.
     'accounts/accounts.ts',
     'events/events.ts',
+    // Events of keys, which belong to no account.
+    'service-keys/key-uses.ts',
+    'service-keys/service-keys.ts',
     'sessions/account-change.ts',
     'sessions/account-writer.ts',
     'sessions/pending-ends.ts',
