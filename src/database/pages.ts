@@ -1,4 +1,5 @@
 // Pages of the rows with the same value, by an index (column, time, id).
+import { SqliteAdapter } from 'kysely'
 import type { Database } from './schema.ts'
 
 /**
@@ -14,4 +15,8 @@ export function valuesOfPage(db: Database, value: string): string[] {
 /** Of the supported dialects in Kysely, only that of MySQL and MariaDB has no `returning`. */
 export function isMysql(db: Database): boolean {
   return !db.getExecutor().adapter.supportsReturning
+}
+
+export function isSqlite(db: Database): boolean {
+  return db.getExecutor().adapter instanceof SqliteAdapter
 }

@@ -1,5 +1,6 @@
 // Ended and expired sessions in SQL: the latter are written as ended, and both are deleted. No policy here.
-import type { ExpressionBuilder } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
+import { isSqlite } from '../database/pages.ts'
 import type { Database, Tables } from '../database/schema.ts'
 import { type SessionCursor, sessionsAfter } from './session-pages.ts'
 
@@ -18,23 +19,17 @@ export async function listExpiredSessions(
   after: ExpiryCursor | null,
   limit: number,
 ): Promise<ExpiryCursor[]> {
-  const expired = db
-    .selectFrom('hufu_sessions')
-    .select(['id', 'expires_at'])
-    .where('ended_at', 'is', null)
-    .where('expires_at', '<', before)
-    // Without a lower bound, SQLite may look for the sessions of one account after the other, and sort them.
-    .where('expires_at', '>=', after?.expiresAt ?? 0)
-    .orderBy('expires_at')
-    .orderBy('id')
-    .limit(limit)
-  const page = after
-    ? expired.where((where) =>
-        where.or([where('expires_at', '>', after.expiresAt), where('id', '>', after.id)]),
-      )
-    : expired
-  const rows = await page.execute()
-  return rows.flatMap(({ id, expires_at }) => (expires_at === null ? [] : [{ id, expiresAt: expires_at }]))
+  // With statistics, SQLite would look for the sessions of one account after the other, and sort them.
+  const sessions = isSqlite(db)
+    ? sql`hufu_sessions indexed by hufu_sessions_unended`
+    : sql.table('hufu_sessions')
+  const behind = after
+    ? sql`and expires_at >= ${after.expiresAt} and (expires_at > ${after.expiresAt} or id > ${after.id})`
+    : sql``
+  const { rows } = await sql<{ id: string; expires_at: number }>`select id, expires_at from ${sessions}
+    where ended_at is null and expires_at < ${before} ${behind}
+    order by expires_at, id limit ${limit}`.execute(db)
+  return rows.map(({ id, expires_at }) => ({ id, expiresAt: expires_at }))
 }
 
 /**
