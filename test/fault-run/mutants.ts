@@ -110,8 +110,8 @@ export const mutants: readonly Mutant[] = [
     changes: [
       [
         'src/session-cache/redis.ts',
-        'await Promise.all(entries.map(fillOne))',
-        'await sleep(50)\n    await Promise.all(entries.map(fillOne))',
+        'await withFewAtOnce(entries, fillOne)',
+        'await sleep(50)\n    await withFewAtOnce(entries, fillOne)',
       ],
       [
         'src/session-cache/redis-client.ts',
