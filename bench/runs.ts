@@ -29,21 +29,24 @@ export function withRun(runs: readonly Run[], figures: readonly Figure[], at: st
   return [...runs, { at, ratios: Object.fromEntries(ratios) }].slice(-keptRuns)
 }
 
-/** The lowest and the highest ratio over all routes, stores and runs. */
+/** The lowest and the highest ratio of the checks (GET) over all routes, stores and runs. */
 export function rangeOf(runs: readonly Run[], unit: string): { least: number; most: number } {
   const all = runs.flatMap(({ ratios }) =>
-    Object.entries(ratios).flatMap(([name, value]) => (name.endsWith(`: ${unit}`) ? [value] : [])),
+    Object.entries(ratios).flatMap(([name, value]) =>
+      name.startsWith('GET ') && name.endsWith(`: ${unit}`) ? [value] : [],
+    ),
   )
   return { least: Math.min(...all), most: Math.max(...all) }
 }
 
-/** A row for each ratio, a column for each run. */
+/** A row for each ratio, a column for each run: `-` where that run did not measure it. */
 export function runsTable(runs: readonly Run[]): string {
   const names = [...new Set(runs.flatMap(({ ratios }) => Object.keys(ratios)))]
   const row = (name: string) => {
-    const values = runs.map(({ ratios }) => ratios[name] ?? Number.NaN)
-    const cells = [...values, Math.min(...values), Math.max(...values)].map((value) => value.toFixed(2))
-    return `| ${[name, ...cells].join(' | ')} |`
+    const cells = runs.map(({ ratios }) => ratios[name]?.toFixed(2) ?? '-')
+    const values = runs.flatMap(({ ratios }) => ratios[name] ?? [])
+    const ends = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(2))
+    return `| ${[name, ...cells, ...ends].join(' | ')} |`
   }
   return `The ratios of the last ${runs.length} runs (${runs.map(({ at }) => at).join(', ')}), their lowest and their highest:
 
