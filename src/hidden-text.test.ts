@@ -18,6 +18,9 @@ describe('a path for the log', () => {
     ['/t/hf_abc-DEF/x', '/t/hf_…/x'],
     ['/t/hf%5Fabc%2DDEF', '/t/hf_…'],
     ['/t/%68f%255Fabc', '/t/hf_…'],
+    ['/t/%FF%68%66%5Fabc', '/t/%EF%BF%BDhf_…'],
+    ['/t/hp_abc-DEF/x', '/t/hf_…/x'],
+    ['/t/%2525252568f_abc', '/…'],
     ['/k/hfk_abcdefghijkl_ABC/x', '/k/hf_…/x'],
     ['/k/hfk%5Fabcdefghijkl_ABC', '/k/hf_…'],
     [`/${'x'.repeat(190)}/13800138000`, `/${'x'.repeat(190)}/…`],
@@ -35,6 +38,7 @@ describe('a path for the log', () => {
     '/items/123456',
     '/2026/11/29',
     '/v1.2.3',
+    '/php_info',
   ])('leaves %s as it is', (path) => {
     expect(shownPath(path)).toBe(path)
   })

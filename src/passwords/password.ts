@@ -100,14 +100,18 @@ export class Passwords {
   }
 
   /**
-   * Whether the password is the stored one. null is compared with a decoy: false after the same work.
+   * Whether the password is the stored one. null is compared with a decoy: false after the same work. So is a
+   * password that is longer than any stored one, whose normalization could take long.
    * @throws AppError `overloaded`
    */
   async verify(phc: string | null, password: string): Promise<boolean> {
     if (phc === null) this.#decoy ??= hash(crypto.randomUUID(), this.#cost)
     const stored = phc ?? (await this.#decoy)
-    const isIt = await this.#threads.run({ password: normalize(password), phc: String(stored) })
-    return phc !== null && isIt === true
+    // A code point has two UTF-16 units at most.
+    const isPossible = password.length <= 2 * passwordMax
+    const compared = isPossible ? normalize(password) : ''
+    const isIt = await this.#threads.run({ password: compared, phc: String(stored) })
+    return phc !== null && isPossible && isIt === true
   }
 
   /** Refuses before anything is counted or read. @throws AppError `overloaded` */

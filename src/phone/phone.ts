@@ -74,8 +74,12 @@ type PhoneProblem = 'has_wrong_form' | 'has_no_country_code' | 'is_not_possible'
 // scripts, no extension.
 const spelling = /^(?:\(?\+?|\+\()[0-9][0-9 ().-]{0,30}[0-9]$/
 
+/** With what cannot be seen, in UTF-16 units. Normalization takes quadratic time for many combining marks. */
+const spellingMax = 128
+
 /** A spelling reduced to `+` and digits, or to digits; null where it is not the spelling of a number. */
 function compact(text: string): string | null {
+  if (text.length > spellingMax) return null
   const ascii = visibleText(text)
     .replace(/[\p{Dash_Punctuation}\u2212\u30FC]/gu, '-')
     .replace(/\s/g, ' ')

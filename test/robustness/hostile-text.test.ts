@@ -98,4 +98,36 @@ describe.skipIf(sqlite.skipped !== null)('hostile text', () => {
       expect(ms, `${one}: ${ms} ms`).toBeLessThan(24 * Math.max(short?.[1] ?? 0, 5))
     }
   })
+
+  const marks = [...'\u0345\u0360\u035C\u0315\u0300\u0316\u031B\u0321\u0334']
+  const manyMarks = marks.map((mark) => mark.repeat(800)).join('')
+  const login = (fields: object): Hostile => ({
+    method: 'POST',
+    path: '/login',
+    headers: json,
+    body: JSON.stringify({ phone_number: '13800005223', password: 'x', ...fields }),
+  })
+
+  test.each([
+    [
+      'a path with invalid and nested escapes',
+      { method: 'GET', path: `/${'%FFg'.repeat(125)}%${'25'.repeat(245)}` },
+      { method: 'GET', path: `/${'a'.repeat(990)}` },
+    ],
+    [
+      'combining marks as a phone number of /login',
+      login({ phone_number: manyMarks }),
+      login({ phone_number: 'a'.repeat(14_400) }),
+    ],
+    [
+      'combining marks as a password of /login',
+      login({ password: manyMarks }),
+      login({ password: 'a'.repeat(14_400) }),
+    ],
+  ] as const)('%s takes no longer than plain text of its length', async (_name, hostile, plain) => {
+    const [quick] = [await send(plain), await send(plain)].toSorted((a, b) => a[1] - b[1])
+    const [slow] = [await send(hostile), await send(hostile)].toSorted((a, b) => a[1] - b[1])
+    expect(slow?.[0]).toBeLessThan(500)
+    expect(slow?.[1]).toBeLessThan(6 * Math.max(quick?.[1] ?? 0, 5))
+  })
 })
