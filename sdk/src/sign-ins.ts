@@ -62,7 +62,7 @@ export class SignIns {
       return Promise.resolve(done.result)
     }
     const at = clock.now()
-    const result = this.#attempt({ what, at }, attempt)
+    const result = this.#attempt({ what, at, isByCode: input.code !== undefined }, attempt)
     const underWay = { what, result }
     this.#underWay = underWay
     const land = () => {
@@ -79,7 +79,10 @@ export class SignIns {
     this.#open = null
   }
 
-  async #attempt({ what, at }: Try, attempt: Attempt): Promise<NewSignIn> {
+  async #attempt(
+    { what, at, isByCode }: Try & { readonly isByCode: boolean },
+    attempt: Attempt,
+  ): Promise<NewSignIn> {
     const key = () => this.#keyFor({ what, at })
     const result = await attempt(key).catch((error: unknown) => {
       if (!isUsedKey(error)) throw error
@@ -88,7 +91,8 @@ export class SignIns {
       return attempt(key)
     })
     if (this.#open?.what === what) this.#open = null
-    this.#done = { what, at, result }
+    // Only a code is used up by its sign-in. A password stays in memory no longer than it is needed.
+    this.#done = isByCode ? { what, at, result } : null
     return result
   }
 
