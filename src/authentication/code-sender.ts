@@ -17,7 +17,7 @@ import type { ProofLookups } from '../sessions/proof-lookups.ts'
 import { isSmsError, type Sent, type SmsError } from '../sms/sms.ts'
 import type { Audience, SmsSender } from '../sms/sms-sender.ts'
 import type { CodeDestinations } from './code-destinations.ts'
-import { LaterJobs } from './later-jobs.ts'
+import { LaterJobs, type Place } from './later-jobs.ts'
 
 export interface CodeSenderOptions {
   readonly db: Database
@@ -89,19 +89,22 @@ export class CodeSender {
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     const isTest = codes.isTestNumber(phoneNumber)
     const { origin, deviceId, deviceProof } = request
-    const from = addressBlock(origin.ip, 32, 64)
-    if (!isTest) this.#assertSendable(phoneNumber, to, from)
-    const proof = await proofs.find({ phoneNumber, text: deviceProof, deviceId, address: origin.ip })
-    const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
-    const asked = await limiter.requestCode(subject)
-    await atLeastInClass('counted', async () => {
-      const account = await findAccountByPhoneNumber(db, phoneNumber)
-      const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
-      if (isTest) await codes.prepare(message.name)
-      else if (to === 'anyone') await this.#sendNow(message)
-      else this.#toOwners.add({ from, run: () => this.#sendToOwner(message) })
-    })
-    return { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
+    const place = isTest ? null : this.#assertSendable(phoneNumber, to, addressBlock(origin.ip, 32, 64))
+    try {
+      const proof = await proofs.find({ phoneNumber, text: deviceProof, deviceId, address: origin.ip })
+      const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }
+      const asked = await limiter.requestCode(subject)
+      await atLeastInClass('counted', async () => {
+        const account = await findAccountByPhoneNumber(db, phoneNumber)
+        const message = { name: { phoneNumber, purpose: request.purpose }, account, asked, request }
+        if (isTest) await codes.prepare(message.name)
+        else if (place) place.add(() => this.#sendToOwner(message))
+        else await this.#sendNow(message)
+      })
+      return { resendInSeconds: asked.resendInSeconds, expiresInSeconds: codeLifeMs / 1000 }
+    } finally {
+      place?.release()
+    }
   }
 
   /** Sends the waiting messages now, and waits until they are sent. */
@@ -113,14 +116,18 @@ export class CodeSender {
     return purpose === 'change_phone' || (purpose === 'sign_in' && this.#options.signUp === 'open')
   }
 
-  /** Runs the checks that need no counter, before anything is counted. */
-  #assertSendable(phoneNumber: string, to: Audience, from: string): void {
+  /**
+   * Runs the checks that need no counter, before anything is counted. Returns a place for a message to an
+   * owner; null: the message goes to any number.
+   */
+  #assertSendable(phoneNumber: string, to: Audience, from: string): Place | null {
     const { destinations, sms } = this.#options
     destinations.assertServed(phoneNumber, to)
-    if (to === 'owner') this.#toOwners.assertRoom(from)
     // The answer must not depend on failures of messages to owners.
-    const retryAfterSeconds = to === 'anyone' ? sms.breakSeconds(to) : 0
+    if (to === 'owner') return this.#toOwners.reserve(from)
+    const retryAfterSeconds = sms.breakSeconds(to)
     if (retryAfterSeconds > 0) throw new AppError('code_not_sent', { retryAfterSeconds })
+    return null
   }
 
   /**

@@ -9,7 +9,7 @@ interface Job {
 }
 
 export interface LaterJobsOptions {
-  /** The maximum number of waiting and running jobs. */
+  /** The maximum number of reserved places and of waiting and running jobs. */
   readonly max: number
   /** The maximum number of those that one origin has caused. */
   readonly maxOfOne: number
@@ -23,12 +23,22 @@ export interface LaterJobsOptions {
   readonly onError: (error: unknown) => void
 }
 
+/** A place for one job. */
+export interface Place {
+  /** Adds the job. It gives the place back when it is done. */
+  add(run: () => Promise<void>): void
+  /** Gives the place back; without effect once a job was added. */
+  release(): void
+}
+
 export class LaterJobs {
   readonly #options: LaterJobsOptions
   readonly #waiting = new Map<Job, NodeJS.Timeout>()
   readonly #due: Job[] = []
-  /** The number of jobs of each origin that wait or run. */
-  readonly #countOf = new Map<string, number>()
+  /** The number of places that are reserved, or whose jobs wait or run. */
+  #taken = 0
+  /** The same of each origin. */
+  readonly #takenBy = new Map<string, number>()
   #running = 0
   #onIdle: (() => void)[] = []
 
@@ -37,18 +47,31 @@ export class LaterJobs {
   }
 
   /**
+   * Takes a place for a job, before the work that decides whether there is one: otherwise, all requests at
+   * once would find the same place free.
    * @param from the origin of the job
    * @throws AppError `overloaded` where there is no room for another job, or for one of this origin
    */
-  assertRoom(from: string): void {
+  reserve(from: string): Place {
     const { max, maxOfOne } = this.#options
-    const jobs = this.#waiting.size + this.#due.length + this.#running
-    if (jobs >= max || (this.#countOf.get(from) ?? 0) >= maxOfOne)
-      throw new AppError('overloaded', { retryAfterSeconds: 1 })
+    const ofOne = this.#takenBy.get(from) ?? 0
+    if (this.#taken >= max || ofOne >= maxOfOne) throw new AppError('overloaded', { retryAfterSeconds: 1 })
+    this.#taken++
+    this.#takenBy.set(from, ofOne + 1)
+    let isOpen = true
+    return {
+      add: (run) => {
+        isOpen = false
+        this.#add({ from, run })
+      },
+      release: () => {
+        if (isOpen) this.#leave(from)
+        isOpen = false
+      },
+    }
   }
 
-  add(job: Job): void {
-    this.#countOf.set(job.from, (this.#countOf.get(job.from) ?? 0) + 1)
+  #add(job: Job): void {
     const timer = setTimeout(() => this.#begin(job), Math.random() * this.#options.withinMs)
     this.#waiting.set(job, timer)
   }
@@ -68,10 +91,11 @@ export class LaterJobs {
     this.#runDue()
   }
 
-  #forget({ from }: Job): void {
-    const count = (this.#countOf.get(from) ?? 0) - 1
-    if (count > 0) this.#countOf.set(from, count)
-    else this.#countOf.delete(from)
+  #leave(from: string): void {
+    this.#taken--
+    const ofOne = (this.#takenBy.get(from) ?? 0) - 1
+    if (ofOne > 0) this.#takenBy.set(from, ofOne)
+    else this.#takenBy.delete(from)
   }
 
   #runDue(): void {
@@ -84,7 +108,7 @@ export class LaterJobs {
         .catch(this.#options.onError)
         .finally(() => {
           this.#running--
-          this.#forget(job)
+          this.#leave(job.from)
           this.#runDue()
         })
     }
