@@ -1,8 +1,9 @@
 // /v1/forward-auth: only the credential of the copied request decides, and no other part of it.
 import { METHODS } from 'node:http'
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
+import { currentPlace } from '../../src/queue-order.ts'
 import type { KeyScope } from '../../src/service-keys/service-key.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
@@ -284,6 +285,52 @@ describe('the gateway', () => {
     const answer = await ask(app, [`GET ${path} HTTP/1.1`, `Authorization: Bearer ${key}`])
     expectRefusal(answer, 403, 'gateway_key_refused')
   })
+})
+
+test('the key of a gateway does not move the lookup of a token into the class of signed-in clients', async () => {
+  const verify = app.services.verification.verify.bind(app.services.verification)
+  const classes: string[] = []
+  const spy = vi.spyOn(app.services.verification, 'verify').mockImplementation((text) => {
+    classes.push(currentPlace().queueClass)
+    return verify(text)
+  })
+  try {
+    const made = `hf_${'A'.repeat(65)}`
+    for (const method of ['GET', 'POST'])
+      expectRefusal(
+        await ask(app, [`${method} ${path} HTTP/1.1`, ...credentials(key, made)]),
+        401,
+        'token_unknown',
+      )
+    expect(classes).toEqual(['reading', 'reading'])
+  } finally {
+    spy.mockRestore()
+  }
+})
+
+test('only what may be a token takes the allowance of the key', async () => {
+  const fresh = await (databases[0] ?? expect.fail()).create()
+  const limited = await startApp(fresh.url, { environment: { HUFU_KEY_LOOKUPS_PER_SECOND: '1' } })
+  try {
+    await addPerson(limited.services)
+    const { text } = await createKey(limited, ['forward-auth'])
+    const user = (await signIn(limited)).token
+    const statuses = async (count: number, lines: readonly string[]) => {
+      const head = [`GET ${path} HTTP/1.1`, `Hufukey: ${text}`, ...lines]
+      const answers = await Promise.all(Array.from({ length: count }, () => ask(limited, head)))
+      return new Set(answers.map(({ status }) => status))
+    }
+    const bearer = `Authorization: Bearer ${user}`
+    expect(await statuses(110, [])).toEqual(new Set([401]))
+    expect(await statuses(110, ['Authorization: Bearer x'])).toEqual(new Set([401]))
+    expect(await statuses(110, [bearer, bearer])).toEqual(new Set([400]))
+    expect(await statuses(1, [bearer])).toEqual(new Set([200]))
+    const made = `Authorization: Bearer hf_${'A'.repeat(65)}`
+    expect(await statuses(120, [made])).toEqual(new Set([401, 429]))
+  } finally {
+    await limited.close()
+    await fresh.drop()
+  }
 })
 
 test('a body over the limit is refused', async () => {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
+import { currentPlace } from '../../src/queue-order.ts'
 import { issueKeyText, newKeyId } from '../../src/service-keys/key-text.ts'
 import type { KeyScope } from '../../src/service-keys/service-key.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
@@ -311,6 +312,23 @@ print(json.load(urllib.request.urlopen(request))["sub"])`
       expect(await introspect(limited, other.text, 'token=x')).toMatchObject({ status: 200 })
     } finally {
       await limited.close()
+    }
+  })
+
+  test('a key does not move the lookup of a token into the class of signed-in clients', async () => {
+    const verify = app.services.verification.verify.bind(app.services.verification)
+    const classes: string[] = []
+    const spy = vi.spyOn(app.services.verification, 'verify').mockImplementation((text) => {
+      classes.push(currentPlace().queueClass)
+      return verify(text)
+    })
+    try {
+      const made = `hf_${'A'.repeat(65)}`
+      expect(await introspect(app, key, `token=${made}`)).toMatchObject({ status: 200 })
+      expect(await batch(app, key, { tokens: [made, made] })).toMatchObject({ status: 200 })
+      expect(classes).toEqual(['reading', 'reading', 'reading'])
+    } finally {
+      spy.mockRestore()
     }
   })
 

@@ -6,11 +6,12 @@ import { type MaybePromise, mapMaybe } from '../../maybe-promise.ts'
 import type { KeyAllowance } from '../../service-keys/key-allowance.ts'
 import { looksLikeKey } from '../../service-keys/key-text.ts'
 import type { KeyScope } from '../../service-keys/service-key.ts'
+import { sessionIdOf } from '../../sessions/token.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import { countHeader, type SignedIn, signedInBy } from '../authenticate.ts'
 import { everyMethod } from '../method-not-allowed.ts'
 import { problem } from '../problem-answers.ts'
-import { serviceKey } from '../service-caller.ts'
+import { lookUpToken, serviceKey } from '../service-caller.ts'
 
 const path = '/v1/forward-auth'
 
@@ -93,13 +94,15 @@ export function forwardAuthRoutes(app: FastifyInstance, parts: Parts): void {
 /** null: the key lets requests without a token through. */
 function decide(request: FastifyRequest, parts: Parts): MaybePromise<SignedIn | null> {
   const { id, scopes } = serviceKey(request)
-  parts.keyAllowance.take(id, 1)
   const token = userTokenOf(request, scopes)
   if (token === null) {
     if (scopes.includes('forward-auth:anonymous')) return null
     throw new AppError('token_missing')
   }
-  return mapMaybe(signedInBy(token, parts.verification), ({ session, account }) => {
+  // Other texts need no lookup: a flood of requests without a token must not use up the allowance of the key.
+  if (sessionIdOf(token) !== null) parts.keyAllowance.take(id, 1)
+  const signedIn = lookUpToken(() => signedInBy(token, parts.verification))
+  return mapMaybe(signedIn, ({ session, account }) => {
     request.signedIn = { session, account, token }
     return { session, account }
   })

@@ -6,7 +6,7 @@ import type { KeyAllowance } from '../../service-keys/key-allowance.ts'
 import type { Verified } from '../../sessions/session.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import { problem } from '../problem-answers.ts'
-import { serviceKey } from '../service-caller.ts'
+import { lookUpToken, serviceKey } from '../service-caller.ts'
 import { acceptFormsOnly } from './form-body.ts'
 import { type ActiveToken, describeToken, type InactiveToken } from './introspection-answer.ts'
 
@@ -160,7 +160,7 @@ function introspect({ verification, keyAllowance }: Parts) {
     // The schema has checked it.
     const { token } = request.body as { token: string }
     keyAllowance.take(id, 1)
-    return describeToken(await verification.verify(token), scopes)
+    return describeToken(await lookUpToken(() => verification.verify(token)), scopes)
   }
 }
 
@@ -192,7 +192,7 @@ function introspectBatch(parts: Parts) {
 /** null: the server cannot tell. */
 async function verifyOrNull(token: string, { verification, asUnavailable }: Parts): Promise<Verified | null> {
   try {
-    return await verification.verify(token)
+    return await lookUpToken(() => verification.verify(token))
   } catch (error) {
     const known = asUnavailable(error)
     if (known instanceof AppError && known.code === 'unavailable') return null
