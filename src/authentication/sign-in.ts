@@ -17,6 +17,13 @@ export interface SignInServiceOptions {
   readonly methods: SignInMethods
 }
 
+interface Issuing {
+  readonly context: SignInContext
+  readonly proof: string | null
+  /** Gives the turn to the next attempt: the rest may wait a second for Redis. */
+  readonly onCommitted: () => void
+}
+
 /** The verified facts may change before the sign-in is admitted. It is verified at most this many times. */
 const triesMax = 3
 
@@ -46,12 +53,12 @@ export class SignInService {
     const proof = await proofs.find({ phoneNumber, text, deviceId, address })
     if (proof === null) method.assertRoom()
     const subject = { phoneNumber, address, deviceId, accountId: null, proof }
-    return await limiter.withLimit(method.check, subject, async (guess) => {
+    return await limiter.withLimit(method.check, subject, async (guess, leave) => {
       const accountId = (await findAccountByPhoneNumber(db, phoneNumber))?.id ?? null
       for (let triesLeft = triesMax; triesLeft > 0; triesLeft--) {
         const verified = await method.verify({ phoneNumber, accountId, credential, context, guess })
         try {
-          const issued = await this.#issue(method.name, verified, { context, proof })
+          const issued = await this.#issue(method.name, verified, { context, proof, onCommitted: leave })
           if (issued) return issued
         } catch (error) {
           // Another process created the account at the same moment: the next try finds it.
@@ -66,10 +73,11 @@ export class SignInService {
   async #issue(
     method: string,
     { fingerprint, admit }: Verified,
-    { context, proof }: { readonly context: SignInContext; readonly proof: string | null },
+    { context, proof, onCommitted }: Issuing,
   ): Promise<IssuedSession | null> {
     const { device, origin, deviceProof, idempotencyKey: key = null } = context
     const wanted = deviceProof === undefined ? {} : { deviceProof: { presented: proof } }
-    return await this.#options.sessions.issue({ device, origin, method, fingerprint, key, admit, ...wanted })
+    const request = { device, origin, method, fingerprint, key, admit, onCommitted, ...wanted }
+    return await this.#options.sessions.issue(request)
   }
 }

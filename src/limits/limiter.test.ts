@@ -693,6 +693,24 @@ describe.each(['check_code', 'send_code'] as const)('a bounded number of %s is i
   })
 })
 
+test('an attempt can leave its place once, before it ends', async () => {
+  const store = new MemoryLimitStore({ clock: new ManualClock() })
+  const limiter = new Limiter({ store, limits: table, inProgressMax: 1 })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const begun: number[] = []
+  const attempt = (i: number, leaves: boolean) =>
+    limiter.withLimit(codeCheck, person(i), async (_guess, leave) => {
+      begun.push(i)
+      if (leaves) leave()
+      await promise
+    })
+  const all = [attempt(1, true), attempt(2, false), attempt(3, false)]
+  await expect.poll(() => begun).toEqual([1, 2])
+  resolve()
+  await Promise.all(all)
+  expect(begun).toEqual([1, 2, 3])
+})
+
 test('attempts with a queue of their own are not bounded here', async () => {
   let reached = 0
   const store = Object.assign(new MemoryLimitStore({ clock: new ManualClock() }), {

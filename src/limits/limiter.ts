@@ -71,6 +71,8 @@ export interface Attempt {
   cancel(): Promise<void>
 }
 
+type Compare<T> = (guess: Guess, leave: () => void) => Promise<T>
+
 /** The session on whose behalf a write is done, and its account. */
 export interface WritingSession {
   readonly accountId: string
@@ -188,11 +190,13 @@ export class Limiter {
   /**
    * Runs a comparison of a secret as one counted attempt. It stays counted when the secret was wrong,
    * whatever else fails, and does not when nothing was compared.
+   * @param compare may call `leave` when only waiting is left: the next attempt has its turn then
    * @throws AppError `rate_limited`, `overloaded`, `unavailable`, and whatever `compare` throws
    */
-  async withLimit<T>(check: Check, subject: LimitSubject, compare: (guess: Guess) => Promise<T>): Promise<T> {
-    const tryOnce = () => this.#compareCounted(check, subject, compare)
-    return await (check.hasOwnQueue ? tryOnce() : this.#inTurn(check.action, subject, tryOnce))
+  async withLimit<T>(check: Check, subject: LimitSubject, compare: Compare<T>): Promise<T> {
+    const tryOnce = (leave: () => void) =>
+      this.#compareCounted(check, subject, (guess) => compare(guess, leave))
+    return await (check.hasOwnQueue ? tryOnce(() => {}) : this.#inTurn(check.action, subject, tryOnce))
   }
 
   async #compareCounted<T>(
@@ -248,14 +252,23 @@ export class Limiter {
    * Waits until few enough of these actions are in progress. A caller with a device proof goes first.
    * @throws AppError `overloaded` where too many wait, or after two seconds
    */
-  async #inTurn<T>(action: Action, { proof }: LimitSubject, work: () => Promise<T>): Promise<T> {
+  async #inTurn<T>(
+    action: Action,
+    { proof }: LimitSubject,
+    work: (leave: () => void) => Promise<T>,
+  ): Promise<T> {
     const queue = this.#inProgress.get(action) ?? newQueue(this.#inProgressMax)
     this.#inProgress.set(action, queue)
     await (proof === null ? queue.enter() : inClass('known', () => queue.enter()))
+    let hasLeft = false
+    const leave = () => {
+      if (!hasLeft) queue.leave()
+      hasLeft = true
+    }
     try {
-      return await work()
+      return await work(leave)
     } finally {
-      queue.leave()
+      leave()
     }
   }
 

@@ -77,6 +77,8 @@ export interface IssueRequest {
    * none.
    */
   readonly deviceProof?: { readonly presented: string | null }
+  /** Called after the commit; the ends of other sessions may not be known to every server yet. */
+  readonly onCommitted?: () => void
 }
 
 /** Admits an account whose owner the caller has verified by other means. */
@@ -148,6 +150,7 @@ export class Sessions {
       lock: request.admit,
       by: null,
       origin: request.origin,
+      onCommitted: request.onCommitted,
       decide: async (admission, _tx, now): Promise<Decision<Issued | null>> => {
         if (!admission) return { change: null, result: null }
         assertNotBanned(admission.account, now)
