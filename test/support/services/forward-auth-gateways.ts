@@ -1,5 +1,6 @@
 /** Private nginx, Caddy and HAProxy with the files of deploy/forward-auth; ports, paths and keys differ. */
 
+import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -79,6 +80,19 @@ async function startHaproxyGateway({ api, hufu, key }: GatewayOptions): Promise<
   const args = ['-db', '-f', configuration]
   const server = await startServer({ file, args, folder, owner: null }, answers(url))
   return { url, stop: () => server.stop().then(() => removeFolder(folder)) }
+}
+
+/** What Caddy makes of its file, as JSON. Throws MissingBinary. */
+export function adaptedCaddyfile(): unknown {
+  const folder = createFolder('caddy-adapt')
+  try {
+    writeFileSync(join(folder, 'Caddyfile'), deployed('Caddyfile'))
+    const args = ['adapt', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile']
+    const env = { HUFU_KEY: 'hfk_your_key', XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder, HOME: folder }
+    return JSON.parse(execFileSync(getBinary(['caddy'], 'caddy'), args, { env, encoding: 'utf8' }))
+  } finally {
+    removeFolder(folder)
+  }
 }
 
 /** By the name of the program and of its package. Each throws MissingBinary. */
