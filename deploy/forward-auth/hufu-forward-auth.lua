@@ -1,4 +1,5 @@
--- Asks Hufu whether a request may go on: an action of haproxy.cfg beside this file.
+-- Asks Hufu whether a request may go on: an action of haproxy.cfg beside this file, which deletes the client's
+-- headers before and refuses a request for which txn.hufu_allowed is not set.
 local url = os.getenv("HUFU_URL") .. "/v1/forward-auth"
 local key = os.getenv("HUFU_KEY")
 
@@ -42,7 +43,7 @@ core.register_action("hufu_forward_auth", { "http-req" }, function(txn)
     for _, name in ipairs(identity) do
       txn.http:req_set_header(name, answer.headers[name] and answer.headers[name][0] or "")
     end
-    txn.http:req_del_header("hufukey")
+    txn:set_var("txn.hufu_allowed", true)
   elseif for_clients[status] and answer.headers["hufucode"] then
     local kept = {}
     for _, name in ipairs(of_refusals) do

@@ -14,6 +14,7 @@ import {
   forwardAuthGateways,
   type Gateway,
 } from '../support/services/forward-auth-gateways.ts'
+import { replaceOnce } from '../support/services/nginx.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 const byOperator = { by: null, origin: noOrigin }
@@ -292,6 +293,26 @@ describe.each(Object.entries(forwardAuthGateways))('%s', (name, start) => {
       expect(before.toSorted()).toEqual([...identity, 'hufukey'].toSorted())
     },
   )
+
+  // HAProxy goes on with the request after an error in Lua.
+  test.skipIf(missing !== null || name !== 'haproxy').each([
+    ['before Hufu is asked', '  local headers = txn.http:req_get_headers()\n'],
+    ['after Hufu is asked', '  local status = answer and answer.status or 0\n'],
+  ])('an error in the script %s lets nothing through', async (_when, line) => {
+    const script = (text: string) => replaceOnce(text, line, `  error("broken")\n${line}`)
+    const broken = await start({ ...ports, key, script })
+    try {
+      for (const lines of [[], [bearer()], ['Hufuaccount: evil']]) {
+        const { answer, arrived } = await pass(['GET / HTTP/1.1', ...lines], '', broken)
+        expect(arrived).toEqual([])
+        expectUnavailable(answer)
+        expect(answer.headers['cache-control']).toBe('no-store')
+        expect(answer.headers['content-type']).toBe('application/problem+json')
+      }
+    } finally {
+      await broken.stop()
+    }
+  })
 
   test.skipIf(missing !== null).each<[string, () => readonly string[], number[]]>([
     ['two tokens', () => [bearer(), bearer()], [400, 503]],

@@ -21,6 +21,8 @@ interface GatewayOptions {
   /** The port of Hufu. */
   readonly hufu: number
   readonly key: string
+  /** Changes the Lua file of HAProxy. */
+  readonly script?: (text: string) => string
 }
 
 const deployed = (name: string) =>
@@ -61,11 +63,12 @@ async function startCaddyGateway({ api, hufu, key }: GatewayOptions): Promise<Ga
   return { url, stop: () => server.stop().then(() => removeFolder(folder)) }
 }
 
-async function startHaproxyGateway({ api, hufu, key }: GatewayOptions): Promise<Gateway> {
+async function startHaproxyGateway({ api, hufu, key, script: change }: GatewayOptions): Promise<Gateway> {
   const file = getBinary(['haproxy'], 'haproxy')
   const [port, folder] = [await freePort(), createFolder('haproxy-gateway')]
   const script = join(folder, 'hufu-forward-auth.lua')
-  writeFileSync(script, deployed('hufu-forward-auth.lua'))
+  const lua = deployed('hufu-forward-auth.lua')
+  writeFileSync(script, change ? change(lua) : lua)
   const configuration = join(folder, 'haproxy.cfg')
   const text = replaceEach(deployed('haproxy.cfg'), [
     ['bind :80', `bind 127.0.0.1:${port}`],
