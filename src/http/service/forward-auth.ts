@@ -10,7 +10,7 @@ import { sessionIdOf } from '../../sessions/token.ts'
 import type { Verification } from '../../sessions/verification.ts'
 import { countHeader, type SignedIn, signedInBy } from '../authenticate.ts'
 import { everyMethod } from '../method-not-allowed.ts'
-import { problem } from '../problem-answers.ts'
+import { problem, tokenRefused } from '../problem-answers.ts'
 import { lookUpToken, serviceKey } from '../service-caller.ts'
 
 const path = '/v1/forward-auth'
@@ -50,20 +50,7 @@ const route = {
     response: {
       200: { description: 'The request may go on', headers: identityHeaders, type: 'null' },
       400: problem('bad_request', 'credentials_conflict', 'key_expected', 'token_expected'),
-      401: problem(
-        'token_missing',
-        'token_unknown',
-        'session_signed_out',
-        'session_replaced',
-        'session_kicked',
-        'session_banned',
-        'session_password_changed',
-        'session_phone_changed',
-        'session_account_closed',
-        'session_phone_verified',
-        'session_expired',
-        'session_token_reused',
-      ),
+      401: problem(...tokenRefused),
       403: problem('gateway_key_refused', 'key_network_refused', 'key_scope_missing'),
       413: problem('body_too_large'),
       429: problem('rate_limited'),
