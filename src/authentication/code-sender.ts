@@ -8,7 +8,7 @@ import type { Database } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { RequestOrigin } from '../events/events.ts'
 import type { CodeRequest, Limiter } from '../limits/limiter.ts'
-import { addressBlock } from '../limits/subjects.ts'
+import { callerBlock } from '../limits/subjects.ts'
 import { parsePhoneNumber, type Region } from '../phone/phone.ts'
 import { atLeastInClass } from '../queue-order.ts'
 import type { StoredAccount } from '../sessions/account.ts'
@@ -89,7 +89,7 @@ export class CodeSender {
     const to = this.#goesToAnyNumber(request.purpose) ? 'anyone' : 'owner'
     const isTest = codes.isTestNumber(phoneNumber)
     const { origin, deviceId, deviceProof } = request
-    const place = isTest ? null : this.#assertSendable(phoneNumber, to, addressBlock(origin.ip, 32, 64))
+    const place = isTest ? null : this.#assertSendable(phoneNumber, to, callerBlock(origin.ip))
     try {
       const proof = await proofs.find({ phoneNumber, text: deviceProof, deviceId, address: origin.ip })
       const subject = { phoneNumber, address: origin.ip, deviceId, accountId: null, proof }

@@ -44,15 +44,15 @@ function textOf(
       return proof
     case 'caller':
       // Without a number, the account that the caller tries takes its place.
-      return `${addressBlock(address, 32, 64)} ${phoneNumber ?? accountId}`
+      return `${callerBlock(address)} ${phoneNumber ?? accountId}`
     case 'address':
-      return addressBlock(address, 32, 64)
+      return callerBlock(address)
     case 'network':
       return addressBlock(address, 24, 48)
     case 'device':
       // A device id is no secret, and some apps send the same for all devices: requests with it from other
       // addresses must not count here.
-      return deviceId === null ? null : `${addressBlock(address, 32, 64)} ${deviceId}`
+      return deviceId === null ? null : `${callerBlock(address)} ${deviceId}`
     case 'account':
       return accountId
     case 'session':
@@ -73,6 +73,11 @@ const prefixesOfIPv4: ReadonlySet<string> = new Set([
   [0, 0, 0, 0, 0, 0xffff].join(),
   [0x64, 0xff9b, 0, 0, 0, 0].join(),
 ])
+
+/** The block of addresses that one caller has: an IPv4 address, or an IPv6 network of 64 bits. */
+export function callerBlock(address: string | null): string {
+  return addressBlock(address, 32, 64)
+}
 
 /**
  * The network that an address belongs to, with this prefix length for IPv4 and for IPv6 (whole groups of 16

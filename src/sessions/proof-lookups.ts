@@ -1,7 +1,7 @@
 // The look-up of a device proof: a read that a request causes before anything is counted, because the proof
 // decides how the request is counted.
 import { InTurn } from '../in-turn.ts'
-import { addressBlock } from '../limits/subjects.ts'
+import { callerBlock } from '../limits/subjects.ts'
 import type { PresentedProof } from './device-proofs.ts'
 
 type Find = (presented: PresentedProof) => Promise<string | null>
@@ -25,7 +25,7 @@ export class ProofLookups {
    */
   async find(presented: PresentedProof & { readonly address: string | null }): Promise<string | null> {
     if (presented.text === null) return null
-    const key = addressBlock(presented.address, 32, 64)
+    const key = callerBlock(presented.address)
     return await this.#turns.run(key, () => this.#find(presented))
   }
 }
