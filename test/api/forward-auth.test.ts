@@ -1,13 +1,13 @@
 // /v1/forward-auth: only the credential of the copied request decides, and no other part of it.
 import { METHODS } from 'node:http'
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
-import { currentPlace } from '../../src/queue-order.ts'
 import type { KeyScope } from '../../src/service-keys/service-key.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases } from '../support/databases.ts'
 import { phone } from '../support/in-process-server.ts'
+import { lookupClasses } from '../support/lookup-classes.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 
 const origin = 'https://app.example.com'
@@ -288,24 +288,16 @@ describe('the gateway', () => {
 })
 
 test('the key of a gateway does not move the lookup of a token into the class of signed-in clients', async () => {
-  const verify = app.services.verification.verify.bind(app.services.verification)
-  const classes: string[] = []
-  const spy = vi.spyOn(app.services.verification, 'verify').mockImplementation((text) => {
-    classes.push(currentPlace().queueClass)
-    return verify(text)
-  })
-  try {
-    const made = `hf_${'A'.repeat(65)}`
+  const made = `hf_${'A'.repeat(65)}`
+  const classes = await lookupClasses(app, async () => {
     for (const method of ['GET', 'POST'])
       expectRefusal(
         await ask(app, [`${method} ${path} HTTP/1.1`, ...credentials(key, made)]),
         401,
         'token_unknown',
       )
-    expect(classes).toEqual(['reading', 'reading'])
-  } finally {
-    spy.mockRestore()
-  }
+  })
+  expect(classes).toEqual(['reading', 'reading'])
 })
 
 test('only what may be a token takes the allowance of the key', async () => {

@@ -3,13 +3,13 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { noOrigin } from '../../src/events/events.ts'
-import { currentPlace } from '../../src/queue-order.ts'
 import { issueKeyText, newKeyId } from '../../src/service-keys/key-text.ts'
 import type { KeyScope } from '../../src/service-keys/service-key.ts'
 import { addPerson, person, type RunningApp, startApp } from '../support/app.ts'
 import { databases, redisUrl } from '../support/databases.ts'
 import { holdRequest } from '../support/held-request.ts'
 import { phone } from '../support/in-process-server.ts'
+import { lookupClasses } from '../support/lookup-classes.ts'
 import { send as sendRaw } from '../support/raw-http.ts'
 import { whyMissing } from '../support/services/binaries.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -316,20 +316,12 @@ print(json.load(urllib.request.urlopen(request))["sub"])`
   })
 
   test('a key does not move the lookup of a token into the class of signed-in clients', async () => {
-    const verify = app.services.verification.verify.bind(app.services.verification)
-    const classes: string[] = []
-    const spy = vi.spyOn(app.services.verification, 'verify').mockImplementation((text) => {
-      classes.push(currentPlace().queueClass)
-      return verify(text)
-    })
-    try {
-      const made = `hf_${'A'.repeat(65)}`
+    const made = `hf_${'A'.repeat(65)}`
+    const classes = await lookupClasses(app, async () => {
       expect(await introspect(app, key, `token=${made}`)).toMatchObject({ status: 200 })
       expect(await batch(app, key, { tokens: [made, made] })).toMatchObject({ status: 200 })
-      expect(classes).toEqual(['reading', 'reading', 'reading'])
-    } finally {
-      spy.mockRestore()
-    }
+    })
+    expect(classes).toEqual(['reading', 'reading', 'reading'])
   })
 
   test('a key is no token: /v1 says so, and the session of the app is not touched', async () => {
