@@ -1,5 +1,4 @@
 // Unit costs of the operations that change or read sessions, measured on one database with Redis.
-import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -9,7 +8,6 @@ import { migrate } from '../src/database/migrate.ts'
 import { dialectFor, openDatabase } from '../src/database/open.ts'
 import type { Database } from '../src/database/schema.ts'
 import { newAccountId, newCompactId } from '../src/ids.ts'
-import { hashToken, issueToken } from '../src/sessions/token.ts'
 import { lateMs } from '../src/timing.ts'
 import {
   addAccount,
@@ -22,6 +20,7 @@ import { sendRedisCommand } from '../test/support/services/redis.ts'
 import type { Watcher } from '../test/support/step-faults.ts'
 import type { Cost, Operation, UnitCosts } from './capacity-model.ts'
 import { cpuSeconds } from './cpu-pinning.ts'
+import { newSessionRow } from './session-row.ts'
 
 export interface CostsOptions {
   readonly name: string
@@ -242,22 +241,7 @@ async function bytesOfRows(db: Database, count: number): Promise<UnitCosts['rowB
     updated_at: now,
     phone_verified_at: now,
   }))
-  const sessions = ids.map((accountId) => {
-    const id = newCompactId(now)
-    return {
-      id,
-      account_id: accountId,
-      token_hash: hashToken(issueToken(id)),
-      platform: 'ios' as const,
-      device_id: randomUUID().toUpperCase(),
-      device_name: 'iPhone 15 Pro',
-      app_version: '2.1.0',
-      ip: '203.0.113.7',
-      created_at: now,
-      seen_at: now,
-      expires_at: now + 30 * 86_400_000,
-    }
-  })
+  const sessions = ids.map((accountId) => newSessionRow(accountId, now).row)
   const events = sessions.map(({ id, account_id, ip }) => ({
     id: newCompactId(now),
     at: now,

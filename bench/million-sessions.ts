@@ -1,18 +1,17 @@
 // Compares the cost of a check with a million signed-in accounts to the cost with a thousand, and measures
 // the memory of Redis for each of them.
-import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { createClient } from 'redis'
 import { openServices } from '../src/app.ts'
 import type { Database } from '../src/database/schema.ts'
-import { newAccountId, newCompactId } from '../src/ids.ts'
-import { hashToken, issueToken } from '../src/sessions/token.ts'
+import { newAccountId } from '../src/ids.ts'
 import { readSettings } from '../src/settings/settings.ts'
 import { startProcess } from '../test/support/app.ts'
 import type { RedisServer } from '../test/support/services/redis.ts'
 import { addFilledSessions } from './filled-sessions.ts'
 import { type Asked, type Load, measureLoad } from './http-load.ts'
 import { median } from './median.ts'
+import { newSessionRow } from './session-row.ts'
 import { issueTokens } from './tokens.ts'
 
 export interface CrowdResult {
@@ -115,26 +114,13 @@ export async function addRows(db: Database, count: number): Promise<string[]> {
       registered_at: now,
       updated_at: now,
     }))
-    const sessions = ids.map((accountId) => {
-      const id = newCompactId(now)
-      const token = issueToken(id)
-      tokens.push(token)
-      return {
-        id,
-        account_id: accountId,
-        token_hash: hashToken(token),
-        platform: 'ios' as const,
-        device_id: randomUUID(),
-        device_name: 'iPhone 15 Pro',
-        app_version: '2.1.0',
-        ip: '203.0.113.7',
-        created_at: now,
-        seen_at: now,
-        expires_at: now + 30 * 86_400_000,
-      }
-    })
+    const sessions = ids.map((accountId) => newSessionRow(accountId, now))
     await db.insertInto('hufu_accounts').values(accounts).execute()
-    await db.insertInto('hufu_sessions').values(sessions).execute()
+    await db
+      .insertInto('hufu_sessions')
+      .values(sessions.map(({ row }) => row))
+      .execute()
+    for (const { token } of sessions) tokens.push(token)
   }
   return tokens
 }
